@@ -1,0 +1,54 @@
+"""imgcls-lab: fine-tune, watch, compare and reproduce image classifiers inside JupyterLab.
+
+`import imgcls_lab as lab` stays light: every public name is imported when it is first used, and torch only by
+what trains (`lab.train`).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# public name -> module that holds it
+_HOMES = {
+    "TrainConfig": "imgcls_lab.config",
+    "Run": "imgcls_lab.api",
+    "launch": "imgcls_lab.api",
+    "train": "imgcls_lab.api",
+    "run": "imgcls_lab.api",
+    "runs": "imgcls_lab.api",
+    "form": "imgcls_lab.api",
+    "demo": "imgcls_lab.demo",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from imgcls_lab.api import Run, form, launch, run, runs, train
+    from imgcls_lab.config import TrainConfig
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        if name == "demo":
+            return import_module("imgcls_lab.demo")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'imgcls_lab' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "imgcls-lab"}]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    from imgcls_lab.server.app import ImgclsLab
+
+    return [{"module": "imgcls_lab.server.app", "app": ImgclsLab}]

@@ -1,0 +1,102 @@
+"""The one hierarchy of errors.
+
+Every room raises these and no room catches them to hide them: the CLI prints the sentence and exits with
+`exit_code`, the server answers with `status` and the sentence, the engine writes `kind` into its last event.
+A message names the thing, the place and the remedy; the traceback goes to the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+
+class Problem(NamedTuple):
+    """What is wrong with one field of a config or a request.
+
+    field: dotted name, `""` where the whole is meant; message: a sentence that says what to do.
+    """
+
+    field: str
+    message: str
+
+
+class ImgclsError(Exception):
+    """Base of all errors that a user may see. `str(error)` is a sentence for the user."""
+
+    status: ClassVar[int] = 500  # HTTP
+    exit_code: ClassVar[int] = 1  # command line
+    kind: ClassVar[str] = "application"  # protocol.FailureKind of a run that ends with it
+
+
+class InputError(ImgclsError):
+    """The user gave something that cannot work. `problems` says it field by field, for forms."""
+
+    status = 400
+    exit_code = 2
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class ConfigError(InputError):
+    """A training config that cannot be used."""
+
+
+class DataError(InputError):
+    """A folder of images that cannot be trained on, or a file that is no image."""
+
+
+class ModelError(InputError):
+    """A model that cannot be found, loaded or given the right head."""
+
+
+class ForbiddenPathError(InputError):
+    """A path outside the allowed roots was asked for over REST."""
+
+    status = 403
+
+
+class NotFoundError(ImgclsError):
+    """Nothing is stored under this id or name."""
+
+    status = 404
+    exit_code = 2
+
+
+class ConflictError(ImgclsError):
+    """The thing exists already, is in use, or is in a state that forbids the request."""
+
+    status = 409
+    exit_code = 3
+
+
+class StoreError(ImgclsError):
+    """The run database cannot be used: unreachable, of another revision, or on a network file system."""
+
+    status = 503
+
+
+class ExecutorError(ImgclsError):
+    """The executor's daemon cannot be started, reached or stopped."""
+
+    status = 503
+
+
+class OutOfMemoryError(ImgclsError):
+    """The device had too little memory for the batch; never retried blindly."""
+
+    kind = "out_of_memory"
+
+
+class DiskFullError(ImgclsError):
+    """No room left where the run writes; the last checkpoint is intact and the run can be resumed."""
+
+    kind = "disk_full"
+
+
+class DivergedError(ImgclsError):
+    """The loss is not finite any more."""
+
+    kind = "diverged"

@@ -1,0 +1,103 @@
+"""Names inside a run's folder, written once. Standard library only, so that the supervisor stays small.
+
+    <home>/runs/<run-id>/
+      config.json        the TrainConfig as it was asked for
+      run.json           id, kind, name, project: what `db rebuild` needs beside the config
+      manifest.json      what reproduces it, and what was resolved on attempt 1 (precision, threads ...)
+      events-001.jsonl   append-only, one file an attempt
+      launch-001.json    what the supervisor was asked to start (executor's runs)
+      exit-001.json      how that attempt's process ended, written by the supervisor
+      desired            what the attempt should do: run, stop or kill; read by the supervisor
+      owner.json         process identity of who runs it now
+      heartbeat          the supervisor's beat: a number that grows
+      output.log         stdout and stderr
+      reports/           one evaluation report (JSON) an epoch
+      predictions/       validation predictions of an epoch
+      checkpoints/       a001-s00001234/ and the links last, best, epoch-0003
+      tensorboard/       event files
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from pathlib import Path
+
+CONFIG = "config.json"
+RUN_INFO = "run.json"
+MANIFEST = "manifest.json"
+DESIRED = "desired"
+OWNER = "owner.json"
+HEARTBEAT = "heartbeat"
+OUTPUT_LOG = "output.log"
+REPORTS = "reports"
+PREDICTIONS = "predictions"
+CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
+BEST = "best"
+LAST = "last"
+
+# Set in the environment of every process that belongs to a run: RUN_TAG=<run-id>/<attempt>. Escapees are found by it.
+RUN_TAG = "IMGCLS_RUN"
+
+_RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-hjkmnp-tv-z]{6}")
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_run_id() -> str:
+    """A new run id: UTC time and thirty random bits, so that ids sort by age and folders can be told apart."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    return f"{stamp}-{''.join(secrets.choice(_ALPHABET) for _ in range(6))}"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text has the form of a run id (and so is safe as a folder's name)."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def events_name(attempt: int) -> str:
+    return f"events-{attempt:03d}.jsonl"
+
+
+def launch_name(attempt: int) -> str:
+    return f"launch-{attempt:03d}.json"
+
+
+def exit_name(attempt: int) -> str:
+    return f"exit-{attempt:03d}.json"
+
+
+def report_name(epoch: int) -> str:
+    return f"{REPORTS}/epoch-{epoch:04d}.json"
+
+
+def checkpoint_name(attempt: int, step: int) -> str:
+    return f"a{attempt:03d}-s{step:08d}"
+
+
+def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
+    """Write a whole file or nothing: temporary name, fsync, rename, fsync of the folder."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    payload = data.encode() if isinstance(data, str) else data
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a rename inside a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,167 @@
+"""Where things live and how long things wait. Read from traitlets config and from environment variables.
+
+Every process builds one `Settings` at its start and hands it on; nobody reads the environment elsewhere.
+The server extension's traits and the variables below are the same settings under two names; a child process
+gets them by `Settings.environment()`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_data_dir
+from traitlets import Bool, Float, Int, List, Unicode, default
+from traitlets.config import Configurable
+
+from imgcls_lab.errors import ForbiddenPathError, InputError
+
+_FALSE = {"", "0", "false", "no", "off"}
+
+
+class Settings(Configurable):
+    """The settings of this process. Each trait names the environment variable that gives its default."""
+
+    home = Unicode(help="Folder of the database, runs, data sets and models (IMGCLS_HOME).").tag(config=True)
+    db_url = Unicode(
+        help="SQLAlchemy URL of the run database (IMGCLS_DB_URL); by default SQLite in `home`. May hold a password."
+    ).tag(config=True)
+    datasets_dir = Unicode(help="Folder under which data sets lie (DATASETS_DIR).").tag(config=True)
+    allowed_roots = List(
+        Unicode(),
+        help="Further folders that requests over REST may name (IMGCLS_ALLOWED_ROOTS, separated by os.pathsep).",
+    ).tag(config=True)
+    cpu_slots = Int(help="Runs at once on a machine without a GPU (IMGCLS_CPU_SLOTS).").tag(config=True)
+    autostart = Bool(help="Start the executor when a run is submitted (IMGCLS_AUTOSTART).").tag(config=True)
+    stop_grace = Float(
+        help="Seconds a stopped run has to write its checkpoint before it is killed (IMGCLS_STOP_GRACE)."
+    ).tag(config=True)
+    lease = Float(help="Seconds without a heartbeat after which a run counts as lost (IMGCLS_LEASE).").tag(config=True)
+    start_deadline = Float(
+        help="Seconds a run has from its start to its first event (IMGCLS_START_DEADLINE)."
+    ).tag(config=True)
+    poll_interval = Float(help="Seconds between two rounds of the daemon (IMGCLS_POLL_INTERVAL).").tag(config=True)
+
+    # trait name -> environment variable. The one place where they are paired.
+    VARIABLES = {
+        "home": "IMGCLS_HOME",
+        "db_url": "IMGCLS_DB_URL",
+        "datasets_dir": "DATASETS_DIR",
+        "allowed_roots": "IMGCLS_ALLOWED_ROOTS",
+        "cpu_slots": "IMGCLS_CPU_SLOTS",
+        "autostart": "IMGCLS_AUTOSTART",
+        "stop_grace": "IMGCLS_STOP_GRACE",
+        "lease": "IMGCLS_LEASE",
+        "start_deadline": "IMGCLS_START_DEADLINE",
+        "poll_interval": "IMGCLS_POLL_INTERVAL",
+    }
+
+    @default("home")
+    def _home(self) -> str:
+        return _variable("IMGCLS_HOME") or str(Path(jupyter_data_dir()) / "imgcls_lab")
+
+    @default("db_url")
+    def _db_url(self) -> str:
+        return _variable("IMGCLS_DB_URL") or f"sqlite:///{self.home_path / 'imgcls.db'}"
+
+    @default("datasets_dir")
+    def _datasets_dir(self) -> str:
+        return _variable("DATASETS_DIR") or str(self.home_path / "datasets")
+
+    @default("allowed_roots")
+    def _allowed_roots(self) -> list[str]:
+        return [root for root in _variable("IMGCLS_ALLOWED_ROOTS").split(os.pathsep) if root]
+
+    @default("cpu_slots")
+    def _cpu_slots(self) -> int:
+        return int(_number("IMGCLS_CPU_SLOTS", 1))
+
+    @default("autostart")
+    def _autostart(self) -> bool:
+        return _variable("IMGCLS_AUTOSTART", "1").lower() not in _FALSE
+
+    @default("stop_grace")
+    def _stop_grace(self) -> float:
+        return _number("IMGCLS_STOP_GRACE", 60)
+
+    @default("lease")
+    def _lease(self) -> float:
+        return _number("IMGCLS_LEASE", 30)
+
+    @default("start_deadline")
+    def _start_deadline(self) -> float:
+        return _number("IMGCLS_START_DEADLINE", 120)
+
+    @default("poll_interval")
+    def _poll_interval(self) -> float:
+        return _number("IMGCLS_POLL_INTERVAL", 0.3)
+
+    @property
+    def home_path(self) -> Path:
+        return Path(self.home).expanduser().absolute()
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.home_path / "runs"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.home_path / "models"
+
+    @property
+    def executor_dir(self) -> Path:
+        """Locks, log and process identity of this home's daemon."""
+        return self.home_path / "executor"
+
+    def run_dir(self, run_id: str) -> Path:
+        return self.runs_dir / run_id
+
+    @property
+    def roots(self) -> list[Path]:
+        """The folders, links resolved, that a request over REST may name."""
+        names = [self.datasets_dir, str(self.models_dir), str(self.runs_dir), *self.allowed_roots]
+        return [Path(name).expanduser().resolve() for name in names]
+
+    def allowed(self, path: str | os.PathLike[str]) -> Path:
+        """The path with links resolved, if it lies under an allowed root.
+
+        Raises ForbiddenPathError otherwise; whether it exists is not said, so that nobody can probe the disk.
+        """
+        text = os.fspath(path)
+        if "\0" in text:
+            raise ForbiddenPathError("A path cannot hold a NUL character.")
+        resolved = Path(text).expanduser().resolve()
+        if any(resolved.is_relative_to(root) for root in self.roots):
+            return resolved
+        raise ForbiddenPathError(
+            f"“{text}” lies outside the folders this server may read. Put the data under {self.datasets_dir} "
+            "or name its folder in IMGCLS_ALLOWED_ROOTS before the server starts."
+        )
+
+    def make_home(self) -> None:
+        """Create the home and its rooms, for this user alone (0700)."""
+        for folder in (self.home_path, self.runs_dir, self.models_dir, self.executor_dir, Path(self.datasets_dir)):
+            folder.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a child process. May hold the database's password."""
+        return {variable: self._as_text(getattr(self, trait)) for trait, variable in self.VARIABLES.items()}
+
+    @staticmethod
+    def _as_text(value: Any) -> str:
+        if isinstance(value, list):
+            return os.pathsep.join(value)
+        return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _variable(name: str, fallback: str = "") -> str:
+    return os.environ.get(name, fallback).strip()
+
+
+def _number(name: str, fallback: float) -> float:
+    text = _variable(name) or str(fallback)
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{name} must be a number, not “{text}”.") from None

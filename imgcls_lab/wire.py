@@ -1,0 +1,435 @@
+"""What travels between store, server, command line (`--json`) and views. The TypeScript types are generated from here.
+
+`python -m imgcls_lab.wire` prints the JSON Schema of all of it, from which `npm run wire` makes
+`labextension/src/views/wire.ts`; a test holds the two together. Times are Unix seconds, sizes bytes, shares 0..1.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imgcls_lab.protocol import Desired, FailureKind, RunKind, RunState
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="null", protected_namespaces=())
+
+
+# ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────────
+class BestFigure(Wire):
+    """The best value of the monitored metric so far."""
+
+    metric: str  # accuracy, top5, macro_f1, loss
+    value: float
+    epoch: int
+
+
+class RunView(Wire):
+    """A run as lists and pages show it."""
+
+    id: str
+    kind: RunKind
+    name: str
+    project_id: int
+    project: str
+    dataset_id: int | None
+    model_id: int | None
+    parent_id: str | None
+    state: RunState
+    desired: Desired
+    attempt: int  # 0 before the first
+    priority: int
+    resumable: bool
+    external: bool  # runs in a kernel or shell, not under the executor
+    message: str | None  # why it waits or failed, a sentence
+    failure: FailureKind | None
+    phase: str | None  # scanning, loading ... while there is one
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    updated_at: float
+    revision: int  # grows with each change
+    host: str | None
+    devices: list[str]  # cuda:0, cpu:0
+    step: int
+    total_steps: int | None
+    epoch: float
+    epochs: int | None
+    resumed_at_step: int | None
+    seconds_left: float | None
+    best: BestFigure | None
+    latest: dict[str, float | None]  # last value by tag
+    model_flavour: str
+    root: str
+    batch_size: int | None
+    lr: float | None
+    notes: str
+
+
+class AttemptView(Wire):
+    number: int
+    state: RunState
+    host: str | None
+    pid: int | None
+    devices: list[str]
+    started_at: float
+    ended_at: float | None
+    resume_step: int | None
+    exit_code: int | None
+    failure: FailureKind | None
+    message: str | None
+
+
+class CheckpointView(Wire):
+    name: str  # a001-s00001234
+    step: int
+    epoch: int
+    attempt: int
+    links: list[str]  # last, best, epoch-0003
+    size: int
+    created_at: float
+
+
+class RunDetail(RunView):
+    """One run with all that its page shows."""
+
+    config: dict[str, Any]
+    attempts: list[AttemptView]
+    checkpoints: list[CheckpointView]
+    tags: list[str]  # names of the series it has
+    manifest: dict[str, Any] | None
+    folder: str
+
+
+class RunPage(Wire):
+    items: list[RunView]
+    total: int  # of the filter, without limit and offset
+    counts: dict[RunState, int]  # of the project, without the filter by state
+
+
+class SubmitRequest(Wire):
+    """A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409."""
+
+    config: dict[str, Any]
+    name: str | None = Field(None, max_length=200)
+    project_id: int | None = None
+    dataset_id: int | None = None
+    model_id: int | None = None
+    parent_id: str | None = None
+    priority: int = Field(0, ge=-1000, le=1000)
+    notes: str = Field("", max_length=20_000)
+    idempotency_key: str | None = Field(None, min_length=8, max_length=200)
+
+
+class RunEdit(Wire):
+    name: str | None = Field(None, min_length=1, max_length=200)
+    notes: str | None = Field(None, max_length=20_000)
+    priority: int | None = Field(None, ge=-1000, le=1000)
+    project_id: int | None = None
+
+
+# ── metrics, logs, reports ──────────────────────────────────────────────────────────────────────────────────────
+class Series(Wire):
+    """Points of one tag of one run, sorted by step. `value` null: not finite. Thinned to min and max where too many."""
+
+    run_id: str
+    tag: str
+    step: list[int]
+    epoch: list[float]
+    time: list[float]
+    value: list[float | None]
+    thinned: bool
+
+
+class Cursor(Wire):
+    """How far a reader of a run has come."""
+
+    attempt: int = 0
+    seq: int = 0
+
+
+class SeriesReply(Wire):
+    series: list[Series]
+    cursors: dict[str, Cursor]  # by run
+
+
+class LogChunk(Wire):
+    text: str
+    offset: int  # byte at which text begins
+    end: int  # byte behind it; ask again from here
+    size: int  # of the whole log
+
+
+class ClassFigures(Wire):
+    name: str
+    images: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class EpochReport(Wire):
+    """Evaluation of one epoch, as the engine writes it to reports/epoch-0003.json."""
+
+    epoch: int
+    step: int
+    split: str
+    images: int
+    values: dict[str, float | None]
+    classes: list[ClassFigures]
+    confusion: list[list[int]] | None  # row: true class, column: predicted; null above 200 classes
+
+
+# ── the registries ──────────────────────────────────────────────────────────────────────────────────────────────
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Note = Annotated[str, Field(max_length=20_000)]
+
+
+class ProjectView(Wire):
+    id: int
+    name: str
+    description: str
+    created_at: float
+    runs: int
+
+
+class ProjectEdit(Wire):
+    name: Name
+    description: Note = ""
+
+
+class ConfigView(Wire):
+    id: int
+    name: str
+    project_id: int
+    project: str
+    config: dict[str, Any]
+    description: str
+    created_at: float
+    updated_at: float
+
+
+class ConfigEdit(Wire):
+    name: Name
+    config: dict[str, Any]
+    project_id: int | None = None
+    description: Note = ""
+
+
+class DatasetView(Wire):
+    """A registered folder of images, with what a quick look found (by file names; unreadable files: see the run)."""
+
+    id: int
+    name: str
+    root: str
+    description: str
+    created_at: float
+    classes: list[str]
+    images: dict[str, int]  # by split
+    smallest_class: int | None
+    largest_class: int | None
+    problem: str | None  # a sentence, if it cannot be trained on now
+
+
+class DatasetEdit(Wire):
+    name: Name
+    root: str = Field(min_length=1, max_length=4096)
+    description: Note = ""
+
+
+class ModelView(Wire):
+    """A registered model: a hub id, a local folder, or a run's best checkpoint."""
+
+    id: int
+    name: str
+    flavour: str
+    revision: str | None
+    load_pretrained: bool
+    description: str
+    created_at: float
+    problem: str | None
+
+
+class ModelEdit(Wire):
+    name: Name
+    flavour: str = Field(min_length=1, max_length=4096)
+    revision: str | None = Field(None, max_length=200)
+    load_pretrained: bool = True
+    description: Note = ""
+
+
+# ── executor ────────────────────────────────────────────────────────────────────────────────────────────────────
+class DeviceView(Wire):
+    name: str  # cuda:0, cpu:0
+    title: str  # GPU 0 · H100
+    kind: Literal["cuda", "cpu"]
+    host: str
+    memory_total: int | None
+    memory_used: int | None
+    utilisation: float | None  # 0..1
+    run_id: str | None
+    run_name: str | None
+    held_by: str | None  # a sentence, where something else holds it
+
+
+class ExecutorView(Wire):
+    id: str
+    host: str
+    pid: int
+    version: str
+    state: Literal["alive", "silent", "stopped"]
+    started_at: float
+    beat_at: float
+
+
+class DevicesReply(Wire):
+    executors: list[ExecutorView]
+    devices: list[DeviceView]
+    message: str | None  # a sentence, where no executor lives
+
+
+# ── the form ────────────────────────────────────────────────────────────────────────────────────────────────────
+class SchemaReply(Wire):
+    """TrainConfig's JSON Schema, its groups in order, and what a new form starts with."""
+
+    json_schema: dict[str, Any]
+    groups: dict[str, str]
+    start: dict[str, Any]  # values of the last run, or the demo's
+
+
+class FieldProblem(Wire):
+    field: str
+    message: str
+
+
+class CheckReply(Wire):
+    """What would happen if this config were launched."""
+
+    problems: list[FieldProblem]  # empty: it can be launched
+    facts: dict[str, str]  # steps, classes, disk ...: label -> sentence
+
+
+class ErrorReply(Wire):
+    message: str
+    problems: list[FieldProblem] = []
+
+
+class ServerInfo(Wire):
+    version: str
+    datasets_dir: str
+    roots: list[str]
+    home: str
+    demo_ready: bool
+
+
+# ── the stream ──────────────────────────────────────────────────────────────────────────────────────────────────
+class RunsTopic(Wire):
+    """Changed and deleted runs of all projects."""
+
+    kind: Literal["runs"] = "runs"
+
+
+class MetricsTopic(Wire):
+    """New points of some runs."""
+
+    kind: Literal["metrics"] = "metrics"
+    run_ids: list[str] = Field(max_length=200)
+    since: dict[str, Cursor] = {}
+
+
+class LogTopic(Wire):
+    """New text of one run's log."""
+
+    kind: Literal["log"] = "log"
+    run_id: str
+    offset: int = Field(0, ge=0)
+
+
+class DevicesTopic(Wire):
+    kind: Literal["devices"] = "devices"
+
+
+Topic = Annotated[RunsTopic | MetricsTopic | LogTopic | DevicesTopic, Field(discriminator="kind")]
+
+
+class Subscribe(Wire):
+    op: Literal["subscribe"] = "subscribe"
+    id: int  # chosen by the client
+    topic: Topic
+
+
+class Unsubscribe(Wire):
+    op: Literal["unsubscribe"] = "unsubscribe"
+    id: int
+
+
+class RunsBatch(Wire):
+    kind: Literal["runs"] = "runs"
+    changed: list[RunView]
+    deleted: list[str]
+
+
+class MetricsBatch(Wire):
+    """New points. `superseded`: drop points of the run with step > this before adding (a resume went back)."""
+
+    kind: Literal["metrics"] = "metrics"
+    series: list[Series]
+    cursors: dict[str, Cursor]
+    superseded: dict[str, int] = {}
+
+
+class LogBatch(Wire):
+    kind: Literal["log"] = "log"
+    run_id: str
+    chunk: LogChunk
+
+
+class DevicesBatch(Wire):
+    kind: Literal["devices"] = "devices"
+    devices: DevicesReply
+
+
+Batch = Annotated[RunsBatch | MetricsBatch | LogBatch | DevicesBatch, Field(discriminator="kind")]
+
+
+class StreamMessage(Wire):
+    """Server to client: a batch for a subscription, or why there is none."""
+
+    id: int
+    batch: Batch | None = None
+    error: str | None = None
+
+
+class WireTypes(Wire):
+    """All of the above, so that one schema names each."""
+
+    run: RunDetail
+    page: RunPage
+    submit: SubmitRequest
+    run_edit: RunEdit
+    series: SeriesReply
+    log: LogChunk
+    report: EpochReport
+    project: ProjectView
+    project_edit: ProjectEdit
+    config: ConfigView
+    config_edit: ConfigEdit
+    dataset: DatasetView
+    dataset_edit: DatasetEdit
+    model: ModelView
+    model_edit: ModelEdit
+    devices: DevicesReply
+    form: SchemaReply
+    check: CheckReply
+    error: ErrorReply
+    info: ServerInfo
+    subscribe: Subscribe
+    unsubscribe: Unsubscribe
+    message: StreamMessage
+
+
+if __name__ == "__main__":
+    print(json.dumps(WireTypes.model_json_schema(mode="serialization"), indent=1))
