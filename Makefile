@@ -1,0 +1,88 @@
+# The two commands: `make lab` runs the main job, `make test` checks everything. Each does its own set-up and is
+# quick the second time. PYTHON names the interpreter the virtual environment is made from.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(CURDIR)/$(VENV)/bin
+STAMPS := .make
+PORT ?= 8888
+LAB_FLAGS ?=
+
+FRONT := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null) \
+         $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)
+
+.PHONY: help setup system lab demo test lint unit browser acceptance wheel clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# ── set-up ──────────────────────────────────────────────────────────────────────────────────────────────────────
+$(STAMPS)/venv:
+	@mkdir -p $(STAMPS)
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"imgcls-lab needs Python 3.11 or newer, this is {v.major}.{v.minor}; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	touch $@
+
+# Python packages first (the front end is built with jupyter-builder, a Python package) ...
+$(STAMPS)/packages: $(STAMPS)/venv pyproject.toml tools/requirements.py
+	@echo "Installing the Python packages; the first time this downloads about 2 GB."
+	$(BIN)/pip install --quiet --disable-pip-version-check $$($(BIN)/python tools/requirements.py)
+	touch $@
+
+labextension/node_modules/.package-lock.json: labextension/package.json labextension/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js with npm (20 or newer) is needed to build from a checkout: apt install nodejs npm. A wheel needs neither."; exit 1; }
+	cd labextension && npm ci --no-audit --no-fund --loglevel=error
+	touch node_modules/.package-lock.json
+
+# ... then the front end, then the package itself, editable.
+$(STAMPS)/front: $(STAMPS)/packages labextension/node_modules/.package-lock.json $(FRONT)
+	cd labextension && PATH="$(BIN):$$PATH" npm run --silent build:prod
+	touch $@
+
+$(STAMPS)/setup: $(STAMPS)/packages $(STAMPS)/front
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python tools/develop.py
+	touch $@
+
+setup: $(STAMPS)/setup ## install everything into .venv and build the front end
+
+# ── the main job ────────────────────────────────────────────────────────────────────────────────────────────────
+lab: setup ## open JupyterLab on the quickstart notebook, with the demo data
+	$(BIN)/imgcls-lab demo --prepare-only
+	$(BIN)/jupyter lab --port=$(PORT) $(LAB_FLAGS) notebooks/quickstart.ipynb
+
+demo: setup ## the same main job without a browser
+	$(BIN)/imgcls-lab demo
+
+# ── checks ──────────────────────────────────────────────────────────────────────────────────────────────────────
+system: ## the browser and the database server that the tests use (Debian packages)
+	@bash tools/system.sh
+
+test: setup system lint unit browser ## everything that CI checks
+
+lint: setup ## style, types and room contracts, Python and TypeScript
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	cd labextension && npm run --silent lint && npm run --silent check
+
+unit: setup ## all tests but the browser's
+	cd labextension && npm test --silent
+	cd $(CURDIR) && $(BIN)/pytest -m "not browser and not slow and not cuda"
+
+browser: setup system ## a real JupyterLab in a real Chromium
+	$(BIN)/pytest -m "browser and not slow" tests
+
+acceptance: setup system ## every line an issue is judged by, slow ones included
+	$(BIN)/pytest tests/acceptance -m "not cuda" -s
+
+wheel: setup ## build the wheel; it carries the front end and needs no Node.js
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+clean: ## remove what was built; the virtual environment and your runs stay
+	rm -rf $(STAMPS) dist labextension/lib imgcls_lab/labextension imgcls_lab/widgets/static labextension/node_modules

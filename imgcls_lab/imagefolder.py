@@ -1,0 +1,161 @@
+"""What a folder of images holds, by file names alone: ROOT/train/CLASS, ROOT/val/CLASS, ROOT/test/CLASS.
+
+Called by the engine for its data and by everything that shows or checks a data set. Torch-free, opens no image, and
+never raises for what a user can get wrong: `FolderSummary.problem` says it in a sentence.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imgcls_lab.images import is_image_name
+
+SPLITS = ("train", "val", "test")
+_OTHER_NAMES = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
+
+
+@dataclass(frozen=True)
+class FolderSummary:
+    """A look at a data set.
+
+    splits: split -> class -> number of images, only splits that exist; classes: those of train, in the fixed order
+    that a model's outputs have; problem: a sentence if it cannot be trained on; notes: sentences worth knowing.
+    """
+
+    root: Path
+    splits: dict[str, dict[str, int]] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    problem: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def images(self, split: str) -> int:
+        """Number of images of a split; 0 if there is no such split."""
+        return sum(self.splits.get(split, {}).values())
+
+
+def inspect_folder(root: str | os.PathLike[str]) -> FolderSummary:
+    """Count the images of each class and split and say what is wrong."""
+    root = Path(root).expanduser()
+    try:
+        splits = {s: _count_classes(root / s) for s in SPLITS if (root / s).is_dir()}
+        problem = _problem(root, splits)
+        notes = _notes(root, splits) if problem is None else []
+    except OSError as error:
+        name = error.filename or root
+        return FolderSummary(root, problem=f"The folder “{name}” cannot be read: {error.strerror or error}.")
+    classes = sorted(name for name, count in splits.get("train", {}).items() if count)
+    return FolderSummary(root, splits, classes, problem, notes)
+
+
+def list_images(root: Path, split: str, classes: list[str]) -> tuple[list[str], list[int]]:
+    """Paths relative to `root`, sorted within each class, and the index into `classes` of each.
+
+    Raises OSError if a folder cannot be read.
+    """
+    paths: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        folder = root / split / name
+        if not folder.is_dir():
+            continue
+        found = sorted(os.path.relpath(path, root) for path in _walk(folder))
+        paths += found
+        labels += [label] * len(found)
+    return paths, labels
+
+
+def _walk(folder: Path) -> list[str]:
+    """Image files below a class folder, sub-folders included; hidden names are left out."""
+    found: list[str] = []
+    pending = [os.fspath(folder)]
+    seen: set[tuple[int, int]] = set()
+    while pending:
+        current = pending.pop()
+        status = os.stat(current)
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(current) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    pending.append(entry.path)
+                elif is_image_name(entry.name):
+                    found.append(entry.path)
+    return found
+
+
+def _count_classes(folder: Path) -> dict[str, int]:
+    names = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
+    return {name: len(_walk(folder / name)) for name in names}
+
+
+def _problem(root: Path, splits: dict[str, dict[str, int]]) -> str | None:
+    """The first reason why this cannot be trained on."""
+    if not root.exists():
+        return f"The folder “{root}” does not exist. Give the folder that holds train/CLASS/*.jpg."
+    if not root.is_dir():
+        return f"“{root}” is a file, not a folder. Give the folder that holds train/CLASS/*.jpg."
+    if "train" not in splits:
+        return f"“{root}” has no folder train/. Put the images under train/CLASS, one folder a class." + _hint(root)
+    train = splits["train"]
+    if not train:
+        return f"“{root / 'train'}” has no class folders. Put the images under train/CLASS, one folder a class."
+    empty = [name for name, count in train.items() if not count]
+    if len(empty) == len(train):
+        return f"There is no image under “{root / 'train'}”. Put the images under train/CLASS, one folder a class."
+    if empty:
+        return (
+            f"The class {_names(empty)} has no image under “{root / 'train'}”. Add images or remove the empty folder."
+        )
+    if len(train) == 1:
+        return f"There is only one class, {_names(list(train))}, under “{root / 'train'}”. A classifier needs two."
+    for split in ("val", "test"):
+        unknown = [name for name, count in splits.get(split, {}).items() if count and name not in train]
+        if unknown:
+            return (
+                f"The class {_names(unknown)} is in {split}/ but not in train/ of “{root}”. Add training images of it "
+                f"or remove it from {split}/."
+            )
+    if "val" in splits and not any(splits["val"].values()):
+        return f"There is no image under “{root / 'val'}”. Add validation images, or remove val/ to hold out a share."
+    return None
+
+
+def _notes(root: Path, splits: dict[str, dict[str, int]]) -> list[str]:
+    notes = []
+    train = splits["train"]
+    if "val" not in splits:
+        notes.append("There is no val/: a share of train/ will be held out for validation (val_fraction, 20 %).")
+        single = [name for name, count in train.items() if count == 1]
+        if single:
+            notes.append(f"The class {_names(single)} has one image, so none of it can be held out for validation.")
+    else:
+        absent = [name for name in train if not splits["val"].get(name)]
+        if absent:
+            notes.append(f"The class {_names(absent)} has no image in val/, so its figures will be empty.")
+    least, most = min(train.values()), max(train.values())
+    if most >= 5 * least:
+        notes.append(f"The classes are uneven: {least} to {most} images. See the setting “Class balance”.")
+    loose = sum(1 for e in os.scandir(root / "train") if e.is_file() and is_image_name(e.name))
+    if loose:
+        notes.append(f"{loose} images lie in train/ itself, outside any class, and are not used.")
+    for other, wanted in _OTHER_NAMES.items():
+        if wanted not in splits and (root / other).is_dir():
+            notes.append(f"The folder {other}/ is not used; rename it to {wanted}/ if it should be.")
+    return notes
+
+
+def _hint(root: Path) -> str:
+    for other, wanted in _OTHER_NAMES.items():
+        if wanted == "train" and (root / other).is_dir():
+            return f" There is {other}/: rename it to train/."
+    return ""
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(f"“{name}”" for name in names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

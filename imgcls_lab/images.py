@@ -1,0 +1,158 @@
+"""The one decode of an image file: training, prediction and the server's thumbnails all come here.
+
+Torch-free. Never follows anything but a regular file, never runs a decoder that is not in `FORMATS`, never returns
+half an image: what cannot be read whole is a DataError that names the file and the reason.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from imgcls_lab.errors import DataError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "MPO")  # no EPS and the like, which start programs
+
+# Pillow warns above this number and refuses above twice of it; a decoded image of this size holds 270 MB.
+MAX_PIXELS = 89_478_485
+MAX_BYTES = 512 * 1024 * 1024
+
+_ORIENTATION = 0x0112  # the EXIF tag
+Pixels = npt.NDArray[np.uint8]
+
+
+def decode(source: str | os.PathLike[str] | bytes, *, size_hint: int | None = None) -> Pixels:
+    """The image as uint8, shape (height, width, 3), RGB, upright.
+
+    EXIF rotation is applied, transparency lies on white, 16-bit and float grey is scaled to 8 bits, of an animation
+    the first frame counts. With `size_hint` a JPEG may come back smaller (by the cosine transform, in eighths), its
+    shorter edge never below the hint: much quicker for training crops, but not bit-equal to a whole decode.
+    Raises DataError for anything that is no readable image.
+    """
+    name = "the uploaded image" if isinstance(source, bytes) else os.fspath(source)
+    data = source if isinstance(source, bytes) else _read(source)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(
+                    f"“{name}” has {image.width} x {image.height} pixels; images above {MAX_PIXELS // 1_000_000} "
+                    "million pixels are refused. Scale it down or remove it."
+                )
+            if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
+                quick = _decode_jpeg(data, size_hint)
+                if quick is not None:
+                    return _upright(quick, image.getexif().get(_ORIENTATION, 1))
+            return np.asarray(_rgb(ImageOps.exif_transpose(image)), dtype=np.uint8)
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        raise DataError(f"“{name}” is no image of a known format. Replace or remove it.") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"“{name}” unpacks to far too many pixels. Scale it down or remove it.") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise anything at all on damaged input
+        raise DataError(f"“{name}” is damaged and cannot be read ({error}). Replace or remove it.") from error
+
+
+def size_of(source: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height by the file's header alone, before EXIF rotation. Raises DataError."""
+    name = os.fspath(source)
+    try:
+        with Image.open(io.BytesIO(_read(source)), formats=FORMATS) as image:
+            return image.size
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"“{name}” is no image that can be read ({error}). Replace or remove it.") from error
+
+
+def thumbnail(source: str | os.PathLike[str] | bytes, edge: int) -> bytes:
+    """A JPEG that fits into a square of `edge` pixels. Raises DataError."""
+    image = Image.fromarray(decode(source, size_hint=edge))
+    image.thumbnail((edge, edge), Image.Resampling.BILINEAR)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file. A FIFO or a device would block or never end."""
+    name = os.fspath(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError(f"“{name}” is no regular file.")
+            if status.st_size == 0:
+                raise DataError(f"“{name}” is empty. Replace or remove it.")
+            if status.st_size > MAX_BYTES:
+                raise DataError(f"“{name}” is larger than {MAX_BYTES // 2**20} MB. Scale it down or remove it.")
+            return file.read()
+    except OSError as error:
+        raise DataError(f"“{name}” cannot be opened: {error.strerror or error}.") from None
+
+
+def _decode_jpeg(data: bytes, size_hint: int | None) -> Pixels | None:
+    """libjpeg-turbo without Pillow's copies; None where it is unsure, so that Pillow decides."""
+    least = size_hint or 0
+    try:
+        pixels: Pixels = simplejpeg.decode_jpeg(
+            data, "RGB", fastdct=False, fastupsample=False, min_height=least, min_width=least, min_factor=1
+        )
+    except ValueError:
+        return None
+    return pixels
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Undo the EXIF orientation 1..8."""
+    turned = {
+        2: lambda p: p[:, ::-1],
+        3: lambda p: p[::-1, ::-1],
+        4: lambda p: p[::-1],
+        5: lambda p: p.transpose(1, 0, 2),
+        6: lambda p: np.rot90(p, -1),
+        7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda p: np.rot90(p),
+    }.get(orientation)
+    return pixels if turned is None else np.ascontiguousarray(turned(pixels))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Any of Pillow's modes as 8-bit RGB, transparency on white."""
+    if image.mode.startswith(("I", "F")):
+        return _eight_bits(image).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        paper = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(paper, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Deep grey as 8 bits. Pillow's own conversion clips it to white instead.
+
+    I;16 and I hold 0..65535; F holds 0..1 by custom, or else 0..255.
+    """
+    values = np.asarray(image, dtype=np.float64)
+    if image.mode == "F":
+        scale = 255.0 if np.nanmax(values, initial=0.0) <= 1.0 else 1.0
+    else:
+        scale = 1.0 if image.mode == "I" and values.max(initial=0.0) <= 255 else 1 / 257
+    return Image.fromarray(np.clip(np.nan_to_num(values) * scale + 0.5, 0, 255).astype(np.uint8))
+
+
+def is_image_name(name: str | Path) -> bool:
+    """Whether a file counts as an image by its name; hidden files never do."""
+    base = os.path.basename(name)
+    return not base.startswith(".") and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
