@@ -23,9 +23,10 @@ _HOMES = {
     "demo": "imgcls_lab.demo",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["Run", "TrainConfig", "__version__", "demo", "form", "launch", "run", "runs", "train"]
 
 if TYPE_CHECKING:
+    from imgcls_lab import demo
     from imgcls_lab.api import Run, form, launch, run, runs, train
     from imgcls_lab.config import TrainConfig
 

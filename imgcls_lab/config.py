@@ -73,35 +73,57 @@ class TrainConfig(BaseModel):
         ..., "data", "Data set", "Folder with train/CLASS, val/CLASS and optionally test/CLASS.", first=True
     )
     image_size: Positive | None = _field(
-        None, "data", "Image size", "Edge of the square the model sees; empty: what the model was made for.",
-        unit="px", le=4096,
+        None,
+        "data",
+        "Image size",
+        "Edge of the square the model sees; empty: what the model was made for.",
+        unit="px",
+        le=4096,
     )
     augmentation: Literal["none", "light", "standard", "heavy"] = _field(
-        "standard", "data", "Augmentation",
+        "standard",
+        "data",
+        "Augmentation",
         "none: resize only; light: small shifts, and flips; standard: random crop and flip; "
-        "heavy: standard with RandAugment and random erasing.", first=True,
+        "heavy: standard with RandAugment and random erasing.",
+        first=True,
     )
     hflip: bool = _field(
-        True, "data", "Mirror images", "Let augmentation mirror images. Turn off where left and right mean something, "
-        "as in digits and letters.",
+        True,
+        "data",
+        "Mirror images",
+        "Let augmentation mirror images. Turn off where left and right mean something, as in digits and letters.",
     )
     val_fraction: float = _field(
-        0.2, "data", "Validation share", "Share of train/ kept for validation, class by class, if there is no val/.",
-        gt=0, lt=1,
+        0.2,
+        "data",
+        "Validation share",
+        "Share of train/ kept for validation, class by class, if there is no val/.",
+        gt=0,
+        lt=1,
     )
     balance: Literal["none", "sampler", "class_weights"] = _field(
-        "none", "data", "Class balance",
+        "none",
+        "data",
+        "Class balance",
         "sampler: draw rare classes more often; class_weights: weigh their loss more.",
     )
     cache: Literal["auto", "ram", "off"] = _field(
-        "auto", "data", "Image cache", "Keep decoded images in memory; auto: if they fit into a quarter of what is free.",
+        "auto",
+        "data",
+        "Image cache",
+        "Keep decoded images in memory; auto: if they fit into a quarter of what is free.",
         affects_result=False,
     )
 
     # ── model ───────────────────────────────────────────────────────────────────────────────────────────────
     model_flavour: str = _field(
-        "google/vit-base-patch16-224", "model", "Model",
-        "Model of the Hugging Face hub, or a local folder with a config.json.", first=True, min_length=1,
+        "google/vit-base-patch16-224",
+        "model",
+        "Model",
+        "Model of the Hugging Face hub, or a local folder with a config.json.",
+        first=True,
+        min_length=1,
     )
     load_pretrained: bool = _field(
         True, "model", "Pretrained weights", "Start from the model's weights; off: start from random ones.", first=True
@@ -109,18 +131,30 @@ class TrainConfig(BaseModel):
     freeze_backbone: bool = _field(
         False, "model", "Freeze the backbone", "Train the classification head alone.", first=True
     )
-    revision: str | None = _field(None, "model", "Revision", "Branch, tag or commit of the hub model; pin a commit to reproduce.")
+    revision: str | None = _field(
+        None, "model", "Revision", "Branch, tag or commit of the hub model; pin a commit to reproduce."
+    )
 
     # ── optimisation ────────────────────────────────────────────────────────────────────────────────────────
     epochs: int = _field(10, "optimisation", "Epochs", "Passes over the training images.", first=True, gt=0, le=100_000)
     batch_size: int = _field(32, "optimisation", "Batch size", "Images a step.", first=True, gt=0, le=65_536)
     lr: float = _field(
-        3e-4, "optimisation", "Learning rate", "Highest learning rate of the run.", first=True, gt=0, le=10,
+        3e-4,
+        "optimisation",
+        "Learning rate",
+        "Highest learning rate of the run.",
+        first=True,
+        gt=0,
+        le=10,
         allow_inf_nan=False,
     )
     optimizer: str = _field(
-        "adamw", "optimisation", "Optimizer", "Name of an optimizer of timm.",
-        suggestions=("adamw", "sgd", "lion", "lamb", "adopt", "muon"), min_length=1,
+        "adamw",
+        "optimisation",
+        "Optimizer",
+        "Name of an optimizer of timm.",
+        suggestions=("adamw", "sgd", "lion", "lamb", "adopt", "muon"),
+        min_length=1,
     )
     weight_decay: float = _field(
         0.05, "optimisation", "Weight decay", "Decay of the weights; never of biases and norms.", ge=0, le=10
@@ -145,52 +179,100 @@ class TrainConfig(BaseModel):
         0.01, "schedule", "Final rate", "Learning rate at the end, as a share of the highest.", ge=0, le=1
     )
     early_stopping: int | None = _field(
-        None, "schedule", "Early stopping", "Stop after this many epochs without a better result; empty: never.",
-        unit="epochs", gt=0,
+        None,
+        "schedule",
+        "Early stopping",
+        "Stop after this many epochs without a better result; empty: never.",
+        unit="epochs",
+        gt=0,
     )
 
     # ── regularisation ──────────────────────────────────────────────────────────────────────────────────────
-    label_smoothing: float = _field(0.0, "regularisation", "Label smoothing", "Share of the target spread over all classes.", ge=0, lt=1)
+    label_smoothing: float = _field(
+        0.0, "regularisation", "Label smoothing", "Share of the target spread over all classes.", ge=0, lt=1
+    )
     mixup: float = _field(0.0, "regularisation", "MixUp", "Alpha of MixUp; 0: off.", ge=0, le=10)
     cutmix: float = _field(0.0, "regularisation", "CutMix", "Alpha of CutMix; 0: off.", ge=0, le=10)
     ema_decay: float | None = _field(
-        None, "regularisation", "EMA decay",
-        "Keep a moving average of the weights with this decay, and evaluate and export that; empty: off.", gt=0, lt=1,
+        None,
+        "regularisation",
+        "EMA decay",
+        "Keep a moving average of the weights with this decay, and evaluate and export that; empty: off.",
+        gt=0,
+        lt=1,
     )
 
     # ── evaluation ──────────────────────────────────────────────────────────────────────────────────────────
     monitor_metric: Literal["accuracy", "top5", "macro_f1", "loss"] = _field(
-        "accuracy", "evaluation", "Keep the best by", "Validation figure that decides which checkpoint is the best.", first=True
+        "accuracy",
+        "evaluation",
+        "Keep the best by",
+        "Validation figure that decides which checkpoint is the best.",
+        first=True,
     )
     monitor_mode: Literal["auto", "max", "min"] = _field(
         "auto", "evaluation", "Better is", "auto: lower for loss, higher for the others."
     )
     eval_batch_size: int | None = _field(
-        None, "evaluation", "Evaluation batch", "Images a step in validation; empty: twice the batch size.",
-        affects_result=False, gt=0, le=65_536,
+        None,
+        "evaluation",
+        "Evaluation batch",
+        "Images a step in validation; empty: twice the batch size.",
+        affects_result=False,
+        gt=0,
+        le=65_536,
     )
     log_every: int = _field(
-        1, "evaluation", "Log every", "Steps between two points of the training curves.", unit="steps",
-        affects_result=False, gt=0,
+        1,
+        "evaluation",
+        "Log every",
+        "Steps between two points of the training curves.",
+        unit="steps",
+        affects_result=False,
+        gt=0,
     )
 
     # ── checkpoints ─────────────────────────────────────────────────────────────────────────────────────────
     save_every_epochs: int | None = _field(
-        None, "checkpointing", "Keep every", "Keep the checkpoint of every n-th epoch besides best and last; empty: none.",
-        unit="epochs", affects_result=False, gt=0,
+        None,
+        "checkpointing",
+        "Keep every",
+        "Keep the checkpoint of every n-th epoch besides best and last; empty: none.",
+        unit="epochs",
+        affects_result=False,
+        gt=0,
     )
     checkpoint_every_minutes: float = _field(
-        10, "checkpointing", "Save every", "Time between two checkpoints inside a long epoch.", unit="min",
-        affects_result=False, gt=0,
+        10,
+        "checkpointing",
+        "Save every",
+        "Time between two checkpoints inside a long epoch.",
+        unit="min",
+        affects_result=False,
+        gt=0,
     )
     keep_last: int = _field(
-        2, "checkpointing", "Last checkpoints", "How many of the last checkpoints stay on disk.", affects_result=False, ge=2, le=100
+        2,
+        "checkpointing",
+        "Last checkpoints",
+        "How many of the last checkpoints stay on disk.",
+        affects_result=False,
+        ge=2,
+        le=100,
     )
     ckpt_dir: str | None = _field(
-        None, "checkpointing", "Checkpoint folder", "Where checkpoints really lie; empty: in the run's folder.", affects_result=False
+        None,
+        "checkpointing",
+        "Checkpoint folder",
+        "Where checkpoints really lie; empty: in the run's folder.",
+        affects_result=False,
     )
     tb_root: str | None = _field(
-        None, "checkpointing", "TensorBoard folder", "Where event files really lie; empty: in the run's folder.", affects_result=False
+        None,
+        "checkpointing",
+        "TensorBoard folder",
+        "Where event files really lie; empty: in the run's folder.",
+        affects_result=False,
     )
 
     # ── hardware ────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,14 +283,25 @@ class TrainConfig(BaseModel):
         "auto", "hardware", "Precision", "auto: what this hardware gains from, resolved once and recorded."
     )
     threads: int | None = _field(
-        None, "hardware", "CPU threads", "Threads of a CPU run; empty: its share of the cores. On a CPU it changes the last bits.",
-        gt=0, le=1024,
+        None,
+        "hardware",
+        "CPU threads",
+        "Threads of a CPU run; empty: its share of the cores. On a CPU it changes the last bits.",
+        gt=0,
+        le=1024,
     )
     workers: int | None = _field(
-        None, "hardware", "Loader processes", "Processes that decode images; empty: chosen for this machine.",
-        affects_result=False, ge=0, le=256,
+        None,
+        "hardware",
+        "Loader processes",
+        "Processes that decode images; empty: chosen for this machine.",
+        affects_result=False,
+        ge=0,
+        le=256,
     )
-    channels_last: bool = _field(True, "hardware", "Channels last", "Memory layout that convolutional nets are faster in.")
+    channels_last: bool = _field(
+        True, "hardware", "Channels last", "Memory layout that convolutional nets are faster in."
+    )
     compile: bool = _field(False, "hardware", "Compile", "Compile the model first: slow start, faster steps on a GPU.")
 
     @field_validator("root", "model_flavour", mode="after")
@@ -291,7 +384,9 @@ def _problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
     field = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(field, model.model_fields, n=1)
-        return Problem(field, f"There is no such setting; did you mean {close[0]}?" if close else "There is no such setting.")
+        return Problem(
+            field, f"There is no such setting; did you mean {close[0]}?" if close else "There is no such setting."
+        )
     shown = str(detail["input"])
     values = {**detail.get("ctx", {}), "input": shown if len(shown) <= 60 else shown[:57] + "…"}
     if detail["type"] == "value_error":

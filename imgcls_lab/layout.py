@@ -1,20 +1,20 @@
 """Names inside a run's folder, written once. Standard library only, so that the supervisor stays small.
 
-    <home>/runs/<run-id>/
-      config.json        the TrainConfig as it was asked for
-      run.json           id, kind, name, project: what `db rebuild` needs beside the config
-      manifest.json      what reproduces it, and what was resolved on attempt 1 (precision, threads ...)
-      events-001.jsonl   append-only, one file an attempt
-      launch-001.json    what the supervisor was asked to start (executor's runs)
-      exit-001.json      how that attempt's process ended, written by the supervisor
-      desired            what the attempt should do: run, stop or kill; read by the supervisor
-      owner.json         process identity of who runs it now
-      heartbeat          the supervisor's beat: a number that grows
-      output.log         stdout and stderr
-      reports/           one evaluation report (JSON) an epoch
-      predictions/       validation predictions of an epoch
-      checkpoints/       a001-s00001234/ and the links last, best, epoch-0003
-      tensorboard/       event files
+<home>/runs/<run-id>/
+  config.json        the TrainConfig as it was asked for
+  run.json           id, kind, name, project: what `db rebuild` needs beside the config
+  manifest.json      what reproduces it, and what was resolved on attempt 1 (precision, threads ...)
+  events-001.jsonl   append-only, one file an attempt
+  launch-001.json    what the supervisor was asked to start (executor's runs)
+  exit-001.json      how that attempt's process ended, written by the supervisor
+  desired            what the attempt should do: run, stop or kill; read by the supervisor
+  owner.json         process identity of who runs it now
+  heartbeat          the supervisor's beat: a number that grows
+  output.log         stdout and stderr
+  reports/           one evaluation report (JSON) an epoch
+  predictions/       validation predictions of an epoch
+  checkpoints/       a001-s00001234/ and the links last, best, epoch-0003
+  tensorboard/       event files
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, Int, List, Unicode, default
@@ -38,13 +38,13 @@ class Settings(Configurable):
         help="Seconds a stopped run has to write its checkpoint before it is killed (IMGCLS_STOP_GRACE)."
     ).tag(config=True)
     lease = Float(help="Seconds without a heartbeat after which a run counts as lost (IMGCLS_LEASE).").tag(config=True)
-    start_deadline = Float(
-        help="Seconds a run has from its start to its first event (IMGCLS_START_DEADLINE)."
-    ).tag(config=True)
+    start_deadline = Float(help="Seconds a run has from its start to its first event (IMGCLS_START_DEADLINE).").tag(
+        config=True
+    )
     poll_interval = Float(help="Seconds between two rounds of the daemon (IMGCLS_POLL_INTERVAL).").tag(config=True)
 
     # trait name -> environment variable. The one place where they are paired.
-    VARIABLES = {
+    VARIABLES: ClassVar[dict[str, str]] = {
         "home": "IMGCLS_HOME",
         "db_url": "IMGCLS_DB_URL",
         "datasets_dir": "DATASETS_DIR",

@@ -1,0 +1,90 @@
+"""TrainConfig: what it accepts, and what it says when it does not."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgcls_lab.config import GROUPS, TrainConfig
+from imgcls_lab.errors import ConfigError
+
+FIELDS = TrainConfig.model_json_schema()["properties"]
+
+
+def problems(**values: object) -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig.parse({"root": "data", **values})
+    return dict(caught.value.problems)
+
+
+def test_every_field_has_title_text_group_and_says_whether_it_affects_the_result() -> None:
+    for name, schema in FIELDS.items():
+        assert schema["title"], name
+        assert schema["description"].endswith("."), name
+        assert schema["group"] in GROUPS, name
+        assert isinstance(schema["affects_result"], bool), name
+        assert isinstance(schema["first"], bool), name
+
+
+def test_names_of_the_older_platform_are_kept() -> None:
+    kept = "root model_flavour batch_size epochs lr load_pretrained freeze_backbone monitor_metric monitor_mode"
+    assert {*kept.split(), "tb_root", "ckpt_dir"} <= set(FIELDS)
+
+
+def test_a_batch_size_of_zero_is_one_clear_sentence() -> None:
+    assert problems(batch_size=0) == {"batch_size": "must be greater than 0, not 0."}
+
+
+def test_an_unknown_setting_names_the_one_that_was_meant() -> None:
+    assert problems(batchsize=3)["batchsize"] == "There is no such setting; did you mean batch_size?"
+
+
+def test_all_wrong_fields_are_named_at_once() -> None:
+    assert set(problems(lr=-1, epochs="many", augmentation="wild", root="")) == {"lr", "epochs", "augmentation", "root"}
+
+
+@pytest.mark.parametrize("lr", [math.nan, math.inf, 0, -1e-3, "fast"])
+def test_a_learning_rate_that_cannot_train_is_refused(lr: object) -> None:
+    assert "lr" in problems(lr=lr)
+
+
+def test_a_warm_up_longer_than_the_run_is_refused() -> None:
+    assert "longer than the run" in problems(epochs=1, warmup_epochs=2)[""]
+
+
+def test_a_text_that_is_no_json_is_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        TrainConfig.parse("{")
+
+
+def test_a_changed_copy_is_validated_and_the_original_stays() -> None:
+    config = TrainConfig(root="data")
+    assert config.with_changes(lr=1e-4).lr == 1e-4
+    assert config.lr != 1e-4
+    with pytest.raises(ConfigError):
+        config.with_changes(lr=-1)
+
+
+def test_better_is_lower_for_loss_alone_unless_said() -> None:
+    assert TrainConfig(root="d").higher_is_better
+    assert not TrainConfig(root="d", monitor_metric="loss").higher_is_better
+    assert TrainConfig(root="d", monitor_metric="loss", monitor_mode="max").higher_is_better
+
+
+def test_where_the_data_lies_and_how_it_is_read_is_no_part_of_the_identity() -> None:
+    one = TrainConfig(root="here", workers=0, ckpt_dir="a").result_fields()
+    other = TrainConfig(root="there", workers=2, ckpt_dir="b").result_fields()
+    assert one == other
+    assert one != TrainConfig(root="here", lr=1e-5).result_fields()
+
+
+@given(st.floats(1e-9, 10), st.integers(1, 1000), st.text(min_size=1).filter(lambda t: t.strip() and "\0" not in t))
+def test_a_config_survives_its_own_json(lr: float, epochs: int, root: str) -> None:
+    config = TrainConfig(root=root, lr=lr, epochs=epochs)
+    again = TrainConfig.parse(json.dumps(config.model_dump(mode="json")))
+    assert again == config
+    assert again.digest() == config.digest()

@@ -1,0 +1,76 @@
+"""What a user installs: light imports, the same packages everywhere, types in step."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"torch": "pytorch"}
+
+
+def split(requirement: str) -> tuple[str, str]:
+    match = re.match(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?\s*(.*)", requirement)
+    assert match
+    return match[1], match[2]
+
+
+def test_the_conda_environment_asks_for_the_same_packages() -> None:
+    lines = (ROOT / "environment.yml").read_text().splitlines()
+    conda = dict(
+        split(line.split("#")[0].strip(" -")) for line in lines if line.startswith("  - ") and "forge" not in line
+    )
+    wanted = {CONDA_NAMES.get(name, name): limits for name, limits in map(split, PROJECT["dependencies"])}
+    assert conda.pop("python") == PROJECT["requires-python"]
+    conda.pop("nodejs")
+    assert conda == wanted
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "imgcls_lab",
+        "imgcls_lab.api",
+        "imgcls_lab.cli",
+        "imgcls_lab.server.app",
+        "imgcls_lab.executor.daemon",
+        "imgcls_lab.demo",
+    ],
+)
+def test_importing_does_not_bring_torch_along(module: str) -> None:
+    code = f"import {module}, sys; print(*({{'torch', 'torchvision', 'transformers', 'timm'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_supervisor_is_standard_library_only() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import imgcls_lab.executor.supervisor; "
+        "tops = {m.split('.')[0] for m in set(sys.modules) - before}; "
+        "print(*sorted(tops - set(sys.stdlib_module_names) - {'imgcls_lab'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_every_public_name_exists() -> None:
+    import imgcls_lab
+
+    for name in imgcls_lab.__all__:
+        assert getattr(imgcls_lab, name) is not None
+
+
+def test_the_types_of_the_views_are_those_of_the_wire(tmp_path: Path) -> None:
+    """`npm run wire` would change nothing."""
+    done = subprocess.run(
+        ["npm", "run", "--silent", "wire", "--", str(tmp_path / "wire.ts")],
+        cwd=ROOT / "labextension", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "wire.ts").read_text() == (ROOT / "labextension" / "src" / "views" / "wire.ts").read_text()
