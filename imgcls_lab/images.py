@@ -123,7 +123,7 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
         5: lambda p: p.transpose(1, 0, 2),
         6: lambda p: np.rot90(p, -1),
         7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
-        8: lambda p: np.rot90(p),
+        8: np.rot90,
     }.get(orientation)
     return pixels if turned is None else np.ascontiguousarray(turned(pixels))
 
