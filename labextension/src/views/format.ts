@@ -1,0 +1,87 @@
+// Numbers, times and sizes as a reader wants them. Every figure of every view goes through here.
+const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+
+export const count = (value: number): string => integer.format(value);
+
+export const plural = (value: number, one: string, many = `${one}s`): string =>
+  `${count(value)} ${value === 1 ? one : many}`;
+
+/** 0.943 -> 94.3 % */
+export const percent = (share: number, digits = 1): string => `${(share * 100).toFixed(digits)} %`;
+
+/** About three significant digits: 0.214, 12.3, 1,412, 3e-5. */
+export function figure(value: number | null | undefined): string {
+  if (value == null || !Number.isFinite(value)) return '–';
+  const size = Math.abs(value);
+  if (size === 0) return '0';
+  if (size >= 1000) return integer.format(value);
+  if (size >= 100) return value.toFixed(0);
+  if (size >= 10) return value.toFixed(1);
+  if (size >= 1) return value.toFixed(2);
+  if (size >= 0.001) return value.toFixed(size >= 0.01 ? 3 : 4);
+  return value.toExponential(1).replace('.0e', 'e');
+}
+
+const SHARES = new Set(['accuracy', 'top5', 'metric/accuracy', 'metric/top5']);
+const TITLES: Record<string, string> = {
+  'loss/train': 'training loss',
+  'loss/val': 'validation loss',
+  'metric/accuracy': 'validation accuracy',
+  'metric/top5': 'top-5 accuracy',
+  'metric/macro_f1': 'macro F1',
+  'throughput/images_per_second': 'images per second',
+  grad_norm: 'gradient norm',
+  lr: 'learning rate',
+  accuracy: 'accuracy',
+  top5: 'top-5',
+  macro_f1: 'macro F1',
+  loss: 'loss',
+};
+
+/** A metric's value with its unit: accuracies in per cent. */
+export const metric = (name: string, value: number | null | undefined): string =>
+  value != null && SHARES.has(name) ? percent(value) : figure(value);
+
+export const metricTitle = (name: string): string => TITLES[name] ?? name;
+
+/** 45 s, 12 min, 3 h 20 min, 2 d */
+export function duration(seconds: number | null | undefined): string {
+  if (seconds == null || !Number.isFinite(seconds)) return '–';
+  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 48 * 3600) {
+    const minutes = Math.round(seconds / 60);
+    return minutes % 60 && minutes < 600
+      ? `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+      : `${Math.round(minutes / 60)} h`;
+  }
+  return `${Math.round(seconds / 86400)} d`;
+}
+
+/** How long ago, in one word: now, 5 min, 2 h, 3 d. */
+export function ago(time: number, now = Date.now() / 1000): string {
+  const seconds = now - time;
+  return seconds < 60 ? 'now' : duration(Math.max(60, seconds));
+}
+
+export const moment = (time: number | null | undefined): string =>
+  time == null
+    ? '–'
+    : new Date(time * 1000).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
+
+export function bytes(size: number | null | undefined): string {
+  if (size == null) return '–';
+  let value = size;
+  let unit = 0;
+  while (value >= 1000 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** The last part of a path or hub id. */
+export const leaf = (path: string): string => path.replace(/\/+$/, '').split('/').pop() || path;

@@ -1,0 +1,165 @@
+// A run, live, wherever it is shown: a notebook cell with or without a kernel, or the page of a run. Needs a source
+// and a run id, and no host.
+import { useMemo } from 'react';
+import { Chart, type Line } from './chart';
+import { duration, figure, leaf, metric, metricTitle, percent } from './format';
+import { useRun, useSeries } from './hooks';
+import type { SeriesStore } from './series';
+import { SourceProvider, type Axis, type Source } from './source';
+import { LinkState, Problem, Progress, Standing, State } from './states';
+import { isActive, type RunDetail, type RunView } from './types';
+
+export const LOSS = ['loss/train', 'loss/val'];
+export const ACCURACY = ['metric/accuracy', 'metric/top5', 'metric/macro_f1'];
+
+/** One tag of one run as a line of a chart. Time is counted from the run's first point. */
+export function lineOf(
+  store: SeriesStore,
+  runId: string,
+  tag: string,
+  axis: Axis,
+  look: Pick<Line, 'label' | 'colour' | 'dim' | 'dash'>,
+): Line {
+  const series = store.get(runId, tag);
+  if (!series) return { ...look, x: [], y: [] };
+  const start = series.time[0] ?? 0;
+  const x = axis === 'time' ? series.time.map(t => t - start) : series[axis];
+  return { ...look, x, y: series.value };
+}
+
+/** The figures that say where a run stands. */
+export function Figures({ run }: { run: RunView }) {
+  const last = run.latest;
+  const cells: [string, string, string][] = [
+    [
+      run.best ? `${metricTitle(run.best.metric)}, best` : 'best',
+      run.best ? metric(run.best.metric, run.best.value) : '–',
+      run.best ? `epoch ${run.best.epoch}` : 'after the first epoch',
+    ],
+    ['validation loss', figure(last['loss/val']), `training ${figure(last['loss/train'])}`],
+    [
+      'macro F1',
+      figure(last['metric/macro_f1']),
+      last['metric/top5'] == null ? '' : `top-5 ${percent(last['metric/top5'])}`,
+    ],
+    [
+      'throughput',
+      last['throughput/images_per_second'] == null
+        ? '–'
+        : `${figure(last['throughput/images_per_second'])} /s`,
+      'images',
+    ],
+    isActive(run.state)
+      ? [
+          'left',
+          duration(run.seconds_left),
+          run.total_steps ? `step ${figure(run.step)} of ${figure(run.total_steps)}` : '',
+        ]
+      : [
+          'took',
+          run.started_at && run.ended_at ? duration(run.ended_at - run.started_at) : '–',
+          run.total_steps ? `${figure(run.step)} of ${figure(run.total_steps)} steps` : '',
+        ],
+  ];
+  return (
+    <dl className="imgcls-figures">
+      {cells.map(([name, value, note]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>
+            <b className="imgcls-num">{value}</b>
+            <small>{note || '\u00a0'}</small>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** Why a run waits or what it failed of, beside where it stands. */
+export const Message = ({ run }: { run: RunView }) =>
+  run.message ? (
+    <p
+      className={run.state === 'failed' ? 'imgcls-problem' : 'imgcls-note'}
+      role={run.state === 'failed' ? 'alert' : 'status'}
+    >
+      {run.message}
+    </p>
+  ) : null;
+
+function LiveCharts({ run, compact }: { run: RunDetail; compact: boolean }) {
+  const { store, version } = useSeries(
+    [run.id],
+    [...LOSS, 'metric/accuracy', 'metric/macro_f1'],
+    'step',
+    isActive(run.state),
+  );
+  const sync = useMemo(() => `imgcls-live-${run.id}`, [run.id]);
+  const height = compact ? 150 : 200;
+  const look = (label: string, colour: number) => ({ label, colour });
+  return (
+    <div className="imgcls-charts">
+      <Chart
+        title="Loss"
+        height={height}
+        sync={sync}
+        version={version}
+        smoothing={0.6}
+        lines={[
+          lineOf(store, run.id, 'loss/train', 'step', look('training', 0)),
+          lineOf(store, run.id, 'loss/val', 'step', look('validation', 1)),
+        ]}
+      />
+      <Chart
+        title="Accuracy"
+        height={height}
+        sync={sync}
+        version={version}
+        format={value => percent(value)}
+        lines={[lineOf(store, run.id, 'metric/accuracy', 'step', look('validation', 1))]}
+      />
+    </div>
+  );
+}
+
+function Live({ runId, compact }: { runId: string; compact: boolean }) {
+  const { run, error, link } = useRun(runId);
+  if (!run) return error ? <Problem>{error}</Problem> : <p className="imgcls-muted">Reading the run…</p>;
+  return (
+    <>
+      <div className="imgcls-live-head">
+        <b className="imgcls-clip">{run.name}</b>
+        <State state={run.state} />
+        <span className="imgcls-muted imgcls-clip">{leaf(run.model_flavour)}</span>
+        <span className="imgcls-spacer" />
+        <LinkState link={link} />
+        <span className="imgcls-muted">
+          <Standing run={run} />
+        </span>
+      </div>
+      <Progress run={run} />
+      <Message run={run} />
+      {!compact && <Figures run={run} />}
+      <LiveCharts run={run} compact={compact} />
+    </>
+  );
+}
+
+/** Title, state, progress, numbers, loss and accuracy of a run. */
+export function LiveRun({
+  source,
+  runId,
+  compact = false,
+}: {
+  source: Source;
+  runId: string;
+  compact?: boolean;
+}) {
+  return (
+    <SourceProvider value={source}>
+      <section className="imgcls imgcls-live" data-run={runId}>
+        <Live runId={runId} compact={compact} />
+      </section>
+    </SourceProvider>
+  );
+}

@@ -1,0 +1,79 @@
+// The points of some runs, as queried and then as they come in. Pure bookkeeping: no view, no source.
+import type { Cursor, MetricsBatch, Series, SeriesReply } from './types';
+
+const keyOf = (runId: string, tag: string) => `${runId}\n${tag}`;
+const MOST = 20_000;
+
+export class SeriesStore {
+  /** Grows with each change, so that a view can tell. */
+  version = 0;
+  cursors: Record<string, Cursor> = {};
+  readonly #series = new Map<string, Series>();
+
+  /** Take a query's answer in place of all that was. */
+  reset(reply: SeriesReply): void {
+    this.#series.clear();
+    for (const series of reply.series) this.#series.set(keyOf(series.run_id, series.tag), { ...series });
+    this.cursors = { ...reply.cursors };
+    this.version++;
+  }
+
+  /** Add new points. A resume that went back takes the later points of its run away first. */
+  add(batch: MetricsBatch): void {
+    for (const [runId, step] of Object.entries(batch.superseded ?? {})) this.#cut(runId, step);
+    for (const series of batch.series) this.#append(series);
+    Object.assign(this.cursors, batch.cursors);
+    this.version++;
+  }
+
+  get(runId: string, tag: string): Series | undefined {
+    return this.#series.get(keyOf(runId, tag));
+  }
+
+  #cut(runId: string, step: number): void {
+    for (const series of this.#series.values()) {
+      if (series.run_id !== runId) continue;
+      let end = series.step.length;
+      while (end > 0 && series.step[end - 1]! > step) end--;
+      for (const column of [series.step, series.epoch, series.time, series.value]) column.length = end;
+    }
+  }
+
+  #append(more: Series): void {
+    const key = keyOf(more.run_id, more.tag);
+    const have = this.#series.get(key);
+    if (!have) {
+      this.#series.set(key, {
+        ...more,
+        step: [...more.step],
+        epoch: [...more.epoch],
+        time: [...more.time],
+        value: [...more.value],
+      });
+      return;
+    }
+    const last = have.step[have.step.length - 1] ?? -1;
+    for (let i = 0; i < more.step.length; i++) {
+      if (more.step[i]! <= last) continue; // came with the query already
+      have.step.push(more.step[i]!);
+      have.epoch.push(more.epoch[i]!);
+      have.time.push(more.time[i]!);
+      have.value.push(more.value[i] ?? null);
+    }
+    if (have.step.length > MOST) this.#halve(key, have);
+  }
+
+  /** A tab left open for days: keep every second of the old points, all of the newest quarter. */
+  #halve(key: string, series: Series): void {
+    const n = series.step.length;
+    const keep = (_: unknown, i: number) => i % 2 === 0 || i > n * 0.75;
+    this.#series.set(key, {
+      ...series,
+      step: series.step.filter(keep),
+      epoch: series.epoch.filter(keep),
+      time: series.time.filter(keep),
+      value: series.value.filter(keep),
+      thinned: true,
+    });
+  }
+}

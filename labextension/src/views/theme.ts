@@ -1,0 +1,52 @@
+// The colours that a canvas needs: read from theme.css where it is drawn, and again when the host's theme changes.
+
+export interface Colours {
+  text: string;
+  muted: string;
+  line: string;
+  background: string;
+  series: string[];
+}
+
+/** The colours at an element. Variables may hold var() and light-dark(), so the browser resolves them. */
+export function coloursAt(element: HTMLElement): Colours {
+  const probe = document.createElement('span');
+  probe.style.display = 'none';
+  element.append(probe);
+  const read = (name: string) => {
+    probe.style.color = `var(--imgcls-${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const colours = {
+    text: read('text'),
+    muted: read('text-muted'),
+    line: read('line'),
+    background: read('bg'),
+    series: [1, 2, 3, 4, 5, 6, 7, 8].map(i => read(`series-${i}`)),
+  };
+  probe.remove();
+  return colours;
+}
+
+const watchers = new Set<() => void>();
+let watching = false;
+
+/** Call `changed` after each change of theme until `signal` aborts. */
+export function onTheme(changed: () => void, signal: AbortSignal): void {
+  watchers.add(changed);
+  signal.addEventListener('abort', () => watchers.delete(changed));
+  if (watching) return;
+  watching = true;
+  // Lab swaps a style sheet after the attribute: look once more when it has loaded.
+  const tell = () => {
+    for (const delay of [0, 400]) setTimeout(() => watchers.forEach(watcher => watcher()), delay);
+  };
+  const options = {
+    attributes: true,
+    attributeFilter: ['class', 'data-jp-theme-name', 'data-jp-theme-light', 'data-theme'],
+  };
+  const observer = new MutationObserver(tell);
+  observer.observe(document.body, options);
+  observer.observe(document.documentElement, options);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', tell);
+}

@@ -1,0 +1,23 @@
+// The wire's types, with the names for unions that the generator does not give.
+import type {
+  DevicesBatch,
+  DevicesTopic,
+  LogBatch,
+  LogTopic,
+  MetricsBatch,
+  MetricsTopic,
+  RunsBatch,
+  RunState,
+  RunsTopic,
+} from './wire';
+
+export * from './wire';
+export type Topic = RunsTopic | MetricsTopic | LogTopic | DevicesTopic;
+export type Batch = RunsBatch | MetricsBatch | LogBatch | DevicesBatch;
+
+export const LIVE: readonly RunState[] = ['starting', 'running', 'stopping', 'lost'];
+export const WAITING: readonly RunState[] = ['queued'];
+export const ENDED: readonly RunState[] = ['stopped', 'succeeded', 'failed', 'cancelled'];
+
+/** Whether more may come of a run by itself. */
+export const isActive = (state: RunState): boolean => !ENDED.includes(state);

@@ -1,0 +1,462 @@
+// Made by `npm run wire` from imgcls_lab/wire.py; edit that.
+
+export type RunKind = 'train' | 'notebook' | 'sweep' | 'task';
+/**
+ * Where a run stands. Who may move it is written in `store/states.py`.
+ */
+export type RunState =
+  'queued' | 'starting' | 'running' | 'stopping' | 'stopped' | 'succeeded' | 'failed' | 'cancelled' | 'lost';
+/**
+ * What the user wants a run to do.
+ */
+export type Desired = 'run' | 'stop' | 'kill';
+export type FailureKind = 'application' | 'out_of_memory' | 'disk_full' | 'diverged' | 'lost';
+
+/**
+ * All of the above, so that one schema names each.
+ */
+export interface WireTypes {
+  run: RunDetail;
+  page: RunPage;
+  submit: SubmitRequest;
+  run_edit: RunEdit;
+  series: SeriesReply;
+  log: LogChunk;
+  report: EpochReport;
+  project: ProjectView;
+  project_edit: ProjectEdit;
+  config: ConfigView;
+  config_edit: ConfigEdit;
+  dataset: DatasetView;
+  dataset_edit: DatasetEdit;
+  model: ModelView;
+  model_edit: ModelEdit;
+  devices: DevicesReply;
+  form: SchemaReply;
+  check: CheckReply;
+  error: ErrorReply;
+  info: ServerInfo;
+  subscribe: Subscribe;
+  unsubscribe: Unsubscribe;
+  message: StreamMessage;
+}
+/**
+ * One run with all that its page shows.
+ */
+export interface RunDetail {
+  id: string;
+  kind: RunKind;
+  name: string;
+  project_id: number;
+  project: string;
+  dataset_id: number | null;
+  model_id: number | null;
+  parent_id: string | null;
+  state: RunState;
+  desired: Desired;
+  attempt: number;
+  priority: number;
+  resumable: boolean;
+  external: boolean;
+  message: string | null;
+  failure: FailureKind | null;
+  phase: string | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  updated_at: number;
+  revision: number;
+  host: string | null;
+  devices: string[];
+  step: number;
+  total_steps: number | null;
+  epoch: number;
+  epochs: number | null;
+  resumed_at_step: number | null;
+  seconds_left: number | null;
+  best: BestFigure | null;
+  latest: {
+    [k: string]: number | null;
+  };
+  model_flavour: string;
+  root: string;
+  batch_size: number | null;
+  lr: number | null;
+  notes: string;
+  config: {
+    [k: string]: unknown;
+  };
+  attempts: AttemptView[];
+  checkpoints: CheckpointView[];
+  tags: string[];
+  manifest: {
+    [k: string]: unknown;
+  } | null;
+  folder: string;
+}
+/**
+ * The best value of the monitored metric so far.
+ */
+export interface BestFigure {
+  metric: string;
+  value: number;
+  epoch: number;
+}
+export interface AttemptView {
+  number: number;
+  state: RunState;
+  host: string | null;
+  pid: number | null;
+  devices: string[];
+  started_at: number;
+  ended_at: number | null;
+  resume_step: number | null;
+  exit_code: number | null;
+  failure: FailureKind | null;
+  message: string | null;
+}
+export interface CheckpointView {
+  name: string;
+  step: number;
+  epoch: number;
+  attempt: number;
+  links: string[];
+  size: number;
+  created_at: number;
+}
+export interface RunPage {
+  items: RunView[];
+  total: number;
+  counts: {
+    [k: string]: number;
+  };
+}
+/**
+ * A run as lists and pages show it.
+ */
+export interface RunView {
+  id: string;
+  kind: RunKind;
+  name: string;
+  project_id: number;
+  project: string;
+  dataset_id: number | null;
+  model_id: number | null;
+  parent_id: string | null;
+  state: RunState;
+  desired: Desired;
+  attempt: number;
+  priority: number;
+  resumable: boolean;
+  external: boolean;
+  message: string | null;
+  failure: FailureKind | null;
+  phase: string | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  updated_at: number;
+  revision: number;
+  host: string | null;
+  devices: string[];
+  step: number;
+  total_steps: number | null;
+  epoch: number;
+  epochs: number | null;
+  resumed_at_step: number | null;
+  seconds_left: number | null;
+  best: BestFigure | null;
+  latest: {
+    [k: string]: number | null;
+  };
+  model_flavour: string;
+  root: string;
+  batch_size: number | null;
+  lr: number | null;
+  notes: string;
+}
+/**
+ * A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
+ */
+export interface SubmitRequest {
+  config: {
+    [k: string]: unknown;
+  };
+  name?: string | null;
+  project_id?: number | null;
+  dataset_id?: number | null;
+  model_id?: number | null;
+  parent_id?: string | null;
+  priority?: number;
+  notes?: string;
+  idempotency_key?: string | null;
+}
+export interface RunEdit {
+  name?: string | null;
+  notes?: string | null;
+  priority?: number | null;
+  project_id?: number | null;
+}
+export interface SeriesReply {
+  series: Series[];
+  cursors: {
+    [k: string]: Cursor;
+  };
+}
+/**
+ * Points of one tag of one run, sorted by step. `value` null: not finite. Thinned to min and max where too many.
+ */
+export interface Series {
+  run_id: string;
+  tag: string;
+  step: number[];
+  epoch: number[];
+  time: number[];
+  value: (number | null)[];
+  thinned: boolean;
+}
+/**
+ * How far a reader of a run has come.
+ */
+export interface Cursor {
+  attempt?: number;
+  seq?: number;
+}
+export interface LogChunk {
+  text: string;
+  offset: number;
+  end: number;
+  size: number;
+}
+/**
+ * Evaluation of one epoch, as the engine writes it to reports/epoch-0003.json.
+ */
+export interface EpochReport {
+  epoch: number;
+  step: number;
+  split: string;
+  images: number;
+  values: {
+    [k: string]: number | null;
+  };
+  classes: ClassFigures[];
+  confusion: number[][] | null;
+}
+export interface ClassFigures {
+  name: string;
+  images: number;
+  precision: number | null;
+  recall: number | null;
+  f1: number | null;
+}
+export interface ProjectView {
+  id: number;
+  name: string;
+  description: string;
+  created_at: number;
+  runs: number;
+}
+export interface ProjectEdit {
+  name: string;
+  description?: string;
+}
+export interface ConfigView {
+  id: number;
+  name: string;
+  project_id: number;
+  project: string;
+  config: {
+    [k: string]: unknown;
+  };
+  description: string;
+  created_at: number;
+  updated_at: number;
+}
+export interface ConfigEdit {
+  name: string;
+  config: {
+    [k: string]: unknown;
+  };
+  project_id?: number | null;
+  description?: string;
+}
+/**
+ * A registered folder of images, with what a quick look found (by file names; unreadable files: see the run).
+ */
+export interface DatasetView {
+  id: number;
+  name: string;
+  root: string;
+  description: string;
+  created_at: number;
+  classes: string[];
+  images: {
+    [k: string]: number;
+  };
+  smallest_class: number | null;
+  largest_class: number | null;
+  problem: string | null;
+}
+export interface DatasetEdit {
+  name: string;
+  root: string;
+  description?: string;
+}
+/**
+ * A registered model: a hub id, a local folder, or a run's best checkpoint.
+ */
+export interface ModelView {
+  id: number;
+  name: string;
+  flavour: string;
+  revision: string | null;
+  load_pretrained: boolean;
+  description: string;
+  created_at: number;
+  problem: string | null;
+}
+export interface ModelEdit {
+  name: string;
+  flavour: string;
+  revision?: string | null;
+  load_pretrained?: boolean;
+  description?: string;
+}
+export interface DevicesReply {
+  executors: ExecutorView[];
+  devices: DeviceView[];
+  message: string | null;
+}
+export interface ExecutorView {
+  id: string;
+  host: string;
+  pid: number;
+  version: string;
+  state: 'alive' | 'silent' | 'stopped';
+  started_at: number;
+  beat_at: number;
+}
+export interface DeviceView {
+  name: string;
+  title: string;
+  kind: 'cuda' | 'cpu';
+  host: string;
+  memory_total: number | null;
+  memory_used: number | null;
+  utilisation: number | null;
+  run_id: string | null;
+  run_name: string | null;
+  held_by: string | null;
+}
+/**
+ * TrainConfig's JSON Schema, its groups in order, and what a new form starts with.
+ */
+export interface SchemaReply {
+  json_schema: {
+    [k: string]: unknown;
+  };
+  groups: {
+    [k: string]: string;
+  };
+  start: {
+    [k: string]: unknown;
+  };
+}
+/**
+ * What would happen if this config were launched.
+ */
+export interface CheckReply {
+  problems: FieldProblem[];
+  facts: {
+    [k: string]: string;
+  };
+}
+export interface FieldProblem {
+  field: string;
+  message: string;
+}
+export interface ErrorReply {
+  message: string;
+  problems?: FieldProblem[];
+}
+export interface ServerInfo {
+  version: string;
+  datasets_dir: string;
+  roots: string[];
+  home: string;
+  demo_ready: boolean;
+}
+export interface Subscribe {
+  op: 'subscribe';
+  id: number;
+  topic: RunsTopic | MetricsTopic | LogTopic | DevicesTopic;
+}
+/**
+ * Changed and deleted runs of all projects.
+ */
+export interface RunsTopic {
+  kind: 'runs';
+}
+/**
+ * New points of some runs.
+ */
+export interface MetricsTopic {
+  kind: 'metrics';
+  /**
+   * @maxItems 200
+   */
+  run_ids: string[];
+  since?: {
+    [k: string]: Cursor;
+  };
+}
+/**
+ * New text of one run's log.
+ */
+export interface LogTopic {
+  kind: 'log';
+  run_id: string;
+  offset?: number;
+}
+export interface DevicesTopic {
+  kind: 'devices';
+}
+export interface Unsubscribe {
+  op: 'unsubscribe';
+  id: number;
+}
+/**
+ * Server to client: a batch for a subscription, or why there is none.
+ */
+export interface StreamMessage {
+  id: number;
+  batch?: (RunsBatch | MetricsBatch | LogBatch | DevicesBatch) | null;
+  error?: string | null;
+}
+export interface RunsBatch {
+  kind: 'runs';
+  changed: RunView[];
+  deleted: string[];
+}
+/**
+ * New points. `superseded`: drop points of the run with step > this before adding (a resume went back).
+ */
+export interface MetricsBatch {
+  kind: 'metrics';
+  series: Series[];
+  cursors: {
+    [k: string]: Cursor;
+  };
+  superseded?: {
+    [k: string]: number;
+  };
+}
+export interface LogBatch {
+  kind: 'log';
+  run_id: string;
+  chunk: LogChunk;
+}
+export interface DevicesBatch {
+  kind: 'devices';
+  devices: DevicesReply;
+}

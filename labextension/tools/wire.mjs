@@ -1,0 +1,33 @@
+// `npm run wire [FILE]`: the wire's TypeScript types, from the Pydantic models that the server speaks.
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { compile } from 'json-schema-to-typescript';
+
+const venv = process.platform === 'win32' ? '../.venv/Scripts/python.exe' : '../.venv/bin/python';
+const python = process.env.PYTHON ?? (existsSync(venv) ? venv : 'python');
+const schema = JSON.parse(
+  execFileSync(python, ['-m', 'imgcls_lab.wire'], { cwd: '.', env: { ...process.env, PYTHONPATH: '..' } }),
+);
+
+// A property's title only repeats its name; without it no alias type is made for each. A constant (`kind`, `op`) has
+// a default in Python and always travels.
+const strip = node => {
+  if (Array.isArray(node)) return node.forEach(strip);
+  if (node === null || typeof node !== 'object') return;
+  for (const [key, value] of Object.entries(node)) {
+    if (key === 'properties') {
+      for (const property of Object.values(value)) delete property.title;
+      const fixed = Object.keys(value).filter(name => 'const' in value[name]);
+      node.required = [...new Set([...(node.required ?? []), ...fixed])];
+    }
+    strip(value);
+  }
+};
+strip(schema);
+
+const text = await compile(schema, 'WireTypes', {
+  additionalProperties: false,
+  bannerComment: '// Made by `npm run wire` from imgcls_lab/wire.py; edit that.',
+  style: { printWidth: 110, singleQuote: true },
+});
+writeFileSync(process.argv[2] ?? 'src/views/wire.ts', text);
