@@ -1,0 +1,124 @@
+"""Who a process is: machine, boot and pid namespace, pid, start time. Standard library only.
+
+A bare pid says nothing: the kernel gives it to the next process. Daemon, supervisor, store and whatever trains
+outside the executor write and check these; nothing here signals a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import uuid
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """One process for ever.
+
+    machine_id: the machine with its host name; boot_id: its boot and pid namespace; start_time: clock ticks after
+    the boot (a text elsewhere), immune to a moved clock.
+    """
+
+    machine_id: str
+    boot_id: str
+    pid: int
+    start_time: str
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """The identity of a process of this machine; None when there is none (a zombie is none)."""
+        start = _start_time(pid)
+        return None if start is None else cls(machine_id(), boot_id(), pid, start)
+
+    @classmethod
+    def current(cls) -> Self:
+        """This process. Raises RuntimeError where the system does not tell."""
+        identity = cls.of(os.getpid())
+        if identity is None:
+            raise RuntimeError("This system does not tell when a process started.")
+        return identity
+
+    def status(self) -> Literal["alive", "dead", "unknown"]:
+        """`unknown`: another machine or pid namespace, of which this process cannot judge."""
+        if self.machine_id != machine_id():
+            return "unknown"
+        if self.boot_id != boot_id():
+            # the machine was booted again: dead. The same boot, another pid namespace: a container we cannot see into.
+            same_boot = self.boot_id.partition(":")[0] == boot_id().partition(":")[0]
+            return "unknown" if same_boot else "dead"
+        return "alive" if _start_time(self.pid) == self.start_time else "dead"
+
+    def alive(self) -> bool:
+        """Whether this very process is known to live; False also where this machine cannot judge."""
+        return self.status() == "alive"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Reads what `to_json` wrote; further keys are ignored. Raises ValueError."""
+        try:
+            data = json.loads(text)
+            return cls(str(data["machine_id"]), str(data["boot_id"]), int(data["pid"]), str(data["start_time"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"This is no process identity: {error}") from None
+
+
+def host_name() -> str:
+    """The name under which this machine shows up in lists and holds devices."""
+    return socket.gethostname()
+
+
+@lru_cache(maxsize=1)
+def machine_id() -> str:
+    """This machine, with its host name, since images that are copied carry the same id."""
+    for path in (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id")):
+        try:
+            text = path.read_text().strip()
+        except OSError:
+            continue
+        if text:
+            return f"{text}:{host_name()}"
+    return f"{uuid.getnode():012x}:{host_name()}"
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """This boot and pid namespace, as `boot:namespace`."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        boot = _ask("sysctl", "-n", "kern.boottime") or "boot"
+    try:
+        namespace = str(os.stat("/proc/self/ns/pid").st_ino)
+    except OSError:
+        namespace = "0"
+    return f"{boot}:{namespace}"
+
+
+def _start_time(pid: int) -> str | None:
+    if platform.system() != "Linux":
+        state = _ask("ps", "-o", "state=", "-p", str(pid))
+        return None if not state or state.startswith("Z") else _ask("ps", "-o", "lstart=", "-p", str(pid))
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(")") + 2 :].split()  # the name may hold spaces and brackets
+    return None if fields[0] in "ZXx" else fields[19]
+
+
+def _ask(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,285 @@
+"""The run database: `Store`, through which everything reads and changes runs and registries.
+
+Called by server, command line, notebook API and the executor's daemon. All methods are synchronous and safe for
+threads; views are the models of `wire.py`. It starts no process and imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sqlmodel import Session
+
+from imgcls_lab import __version__, layout
+from imgcls_lab.protocol import Desired, RunState
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import files, fleet, metrics, migrations, queries, registry
+from imgcls_lab.store import runs as _runs
+from imgcls_lab.store.database import Database
+from imgcls_lab.store.tables import Config, Dataset, Model, Project
+from imgcls_lab.wire import (
+    ConfigEdit,
+    ConfigView,
+    Cursor,
+    DatasetEdit,
+    DatasetView,
+    DevicesReply,
+    EpochReport,
+    LogChunk,
+    MetricsBatch,
+    ModelEdit,
+    ModelView,
+    ProjectEdit,
+    ProjectView,
+    RunDetail,
+    RunEdit,
+    RunPage,
+    RunsBatch,
+    RunView,
+    SeriesReply,
+    SubmitRequest,
+)
+
+__all__ = ["Store"]
+
+T = TypeVar("T")
+
+
+class Store:
+    """The runs and registries of one database. Open it with `Store.open`; close it, or use it in a `with`."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self._observer = fleet.Observer()
+
+    @classmethod
+    def open(cls, settings: Settings, migrate: bool = False) -> Self:
+        """Connect. `migrate`: create or upgrade the tables (server and command line), after a backup; else refuse.
+
+        Raises StoreError: unreachable, on a network file system, of another revision.
+        """
+        settings.make_home()
+        database = Database(settings.db_url)
+        try:
+            if migrate:
+                migrations.migrate(database, settings.home_path / "backups")
+            migrations.check_revision(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(settings, database)
+
+    def close(self) -> None:
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self) -> AbstractContextManager[Session]:
+        """A session that changes nothing: for the executor's own queries."""
+        return self.database.read()
+
+    def write(self) -> AbstractContextManager[Session]:
+        """A write transaction: for the executor's own changes."""
+        return self.database.write()
+
+    # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────
+    def submit(self, request: SubmitRequest, *, run_id: str | None = None) -> RunView:
+        """Queue a run. Raises ConfigError, NotFoundError, ConflictError (a key used for another body)."""
+        return self._view(_runs.submit(self.database, request, run_id))
+
+    def request(self, run_id: str, desired: Desired) -> RunView:
+        """Ask a run to stop (checkpoint first) or to end now; one that waits is cancelled. Raises ConflictError."""
+        return self._change(lambda session: _runs.request_change(session, run_id, desired))
+
+    def resume(self, run_id: str) -> RunView:
+        """Queue a stopped or failed run again. Raises ConflictError for any other."""
+        return self._change(lambda session: _runs.resume(session, run_id))
+
+    def edit_run(self, run_id: str, edit: RunEdit) -> RunView:
+        changed = self._change(lambda session: _runs.edit(session, run_id, edit))
+        if (self.settings.run_dir(changed.id) / layout.RUN_INFO).exists():
+            with self.read() as session:
+                run = _runs.find_run(session, changed.id)
+                _runs.write_run_info(self.settings, run, registry.find_project(session, run.project_id))
+        return changed
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete row, metrics and folder. Raises ConflictError while the run waits or lives."""
+        _runs.delete_run(self.database, self.settings, run_id)
+
+    def run(self, run_id: str) -> RunDetail:
+        """One run, by its id or a prefix that only one has. Raises NotFoundError, InputError."""
+        with self.read() as session:
+            return queries.detail(session, self.settings, run_id)
+
+    def runs(
+        self,
+        *,
+        project_id: int | None = None,
+        states: Iterable[RunState] | None = None,
+        text: str | None = None,
+        sort: str = "created_at",
+        descending: bool = True,
+        limit: int = 200,
+        offset: int = 0,
+    ) -> RunPage:
+        """A page of the list. `text` is looked for in name, id, model, root and notes."""
+        with self.read() as session:
+            return queries.runs(
+                session,
+                project_id=project_id,
+                states=states,
+                text=text,
+                sort=sort,
+                descending=descending,
+                limit=limit,
+                offset=offset,
+            )
+
+    def changed_runs(self, since: float, known: Mapping[str, int]) -> tuple[RunsBatch, float]:
+        """What changed after `since` (0 at first, then what the last call returned), less what the reader knows."""
+        with self.read() as session:
+            return queries.changed_runs(session, since, known)
+
+    # ── what a run made ─────────────────────────────────────────────────────────────────────────────────────
+    def series(
+        self,
+        run_ids: Iterable[str],
+        tags: Iterable[str] | None = None,
+        *,
+        axis: metrics.Axis = "step",
+        low: float | None = None,
+        high: float | None = None,
+        max_points: int = 2000,
+    ) -> SeriesReply:
+        """Points by run and tag, thinned to smallest and largest where there are more than `max_points`."""
+        with self.read() as session:
+            return metrics.series(session, run_ids, tags, axis=axis, low=low, high=high, max_points=max_points)
+
+    def points_since(self, cursors: Mapping[str, Cursor]) -> MetricsBatch:
+        """Points behind each cursor, and from which step on a reader must forget what it has."""
+        with self.read() as session:
+            return metrics.points_since(session, cursors)
+
+    def log(self, run_id: str, offset: int = -65536, limit: int = 262_144) -> LogChunk:
+        """A piece of the run's log; a negative offset counts from its end."""
+        return files.read_log(self.settings.run_dir(self._id(run_id)), offset, limit)
+
+    def report(self, run_id: str, epoch: int | None = None) -> EpochReport:
+        """The evaluation of an epoch, by default the last. Raises NotFoundError."""
+        return files.read_report(self.settings.run_dir(self._id(run_id)), epoch)
+
+    # ── registries ──────────────────────────────────────────────────────────────────────────────────────────
+    def projects(self) -> list[ProjectView]:
+        return self._read(registry.projects)
+
+    def project(self, project_id: int) -> ProjectView:
+        return self._read(registry.project, project_id)
+
+    def add_project(self, edit: ProjectEdit) -> ProjectView:
+        return self.project(self._save(Project, registry.save_project, edit))
+
+    def edit_project(self, project_id: int, edit: ProjectEdit) -> ProjectView:
+        return self.project(self._save(Project, registry.save_project, edit, project_id))
+
+    def delete_project(self, project_id: int) -> None:
+        with self.write() as session:
+            registry.delete_project(session, project_id)
+
+    def configs(self) -> list[ConfigView]:
+        return self._read(registry.configs)
+
+    def config(self, config_id: int) -> ConfigView:
+        return self._read(registry.config, config_id)
+
+    def add_config(self, edit: ConfigEdit) -> ConfigView:
+        return self.config(self._save(Config, registry.save_config, edit))
+
+    def edit_config(self, config_id: int, edit: ConfigEdit) -> ConfigView:
+        return self.config(self._save(Config, registry.save_config, edit, config_id))
+
+    def delete_config(self, config_id: int) -> None:
+        with self.write() as session:
+            registry.delete_config(session, config_id)
+
+    def datasets(self) -> list[DatasetView]:
+        return self._read(registry.datasets)
+
+    def dataset(self, dataset_id: int) -> DatasetView:
+        with self.write() as session:  # a new look at the folder is kept
+            return registry.dataset(session, dataset_id)
+
+    def add_dataset(self, edit: DatasetEdit) -> DatasetView:
+        return self.dataset(self._save(Dataset, registry.save_dataset, edit))
+
+    def edit_dataset(self, dataset_id: int, edit: DatasetEdit) -> DatasetView:
+        return self.dataset(self._save(Dataset, registry.save_dataset, edit, dataset_id))
+
+    def delete_dataset(self, dataset_id: int) -> None:
+        with self.write() as session:
+            registry.delete_dataset(session, dataset_id)
+
+    def models(self) -> list[ModelView]:
+        return self._read(registry.models)
+
+    def model(self, model_id: int) -> ModelView:
+        return self._read(registry.model, model_id)
+
+    def add_model(self, edit: ModelEdit) -> ModelView:
+        return self.model(self._save(Model, registry.save_model, edit))
+
+    def edit_model(self, model_id: int, edit: ModelEdit) -> ModelView:
+        return self.model(self._save(Model, registry.save_model, edit, model_id))
+
+    def delete_model(self, model_id: int) -> None:
+        with self.write() as session:
+            registry.delete_model(session, model_id)
+
+    # ── executors, care ─────────────────────────────────────────────────────────────────────────────────────
+    def devices(self) -> DevicesReply:
+        """Executors, their devices and who holds them."""
+        with self.read() as session:
+            return fleet.devices(session, self._observer, self.settings.lease, __version__)
+
+    def backup(self, path: Path) -> Path:
+        """Copy a SQLite database as of this moment. Raises StoreError on PostgreSQL, and where the file exists."""
+        return migrations.backup(self.database, path.expanduser().absolute())
+
+    # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _read(self, query: Callable[..., T], *arguments: Any) -> T:
+        with self.read() as session:
+            return query(session, *arguments)
+
+    def _save(self, kind: type[Any], save: Callable[..., int], edit: Any, *arguments: Any) -> int:
+        with registry.unique_names(kind, edit.name), self.write() as session:
+            return save(session, edit, *arguments)
+
+    def _change(self, change: Callable[[Session], str]) -> RunView:
+        with self.write() as session:
+            run_id = change(session)
+        return self._view(run_id)
+
+    def _view(self, run_id: str) -> RunView:
+        return self._read(queries.run_view, run_id)
+
+    def _id(self, text: str) -> str:
+        with self.read() as session:
+            return _runs.find_run(session, text).id
+
+
+def migrate(settings: Settings) -> bool:
+    """Create or upgrade the tables; False when there was nothing to do. Raises StoreError."""
+    settings.make_home()
+    database = Database(settings.db_url)
+    try:
+        return migrations.migrate(database, settings.home_path / "backups")
+    finally:
+        database.close()

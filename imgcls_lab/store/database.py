@@ -1,0 +1,236 @@
+"""The connection to the run database: engine, sessions, pragmas, revision. Called by `Store`; knows no run.
+
+A write transaction on SQLite begins immediately, since a deferred one that is upgraded fails at once whatever
+the time-out. No connection crosses a fork. The password of a database URL is in no message.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, update
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlmodel import Session, col
+
+from imgcls_lab.errors import InputError, StoreError
+from imgcls_lab.store.tables import Counter, DeletedRun, Run
+
+log = logging.getLogger(__name__)
+
+BUSY_SECONDS = 30
+_POSTGRES = {"postgres", "postgresql", "postgresql+psycopg2", "postgresql+psycopg"}
+_NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs", "ncpfs", "pvfs", "ocfs")
+_NETWORK_FUSE = ("sshfs", "gluster", "ceph", "smb", "cifs", "nfs", "s3fs", "gcsfuse", "rclone", "davfs", "blobfuse")
+
+
+def parse_url(text: str) -> URL:
+    """The database URL with the driver this program has. Raises InputError."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise InputError(
+            "IMGCLS_DB_URL is not a database URL; write sqlite:////path/file.db or postgresql://user@host/name."
+        ) from None
+    if url.drivername in _POSTGRES:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername in {"sqlite", "sqlite+pysqlite"} and url.database not in (None, "", ":memory:"):
+        return url.set(drivername="sqlite")
+    raise InputError(
+        f"The run database cannot be {url.drivername!r}; use a SQLite file (sqlite:////path/file.db) or PostgreSQL."
+    )
+
+
+def wal_is_safe(version: tuple[int, int, int]) -> bool:
+    """Whether this SQLite is free of the WAL-reset bug, which loses commits when several processes write."""
+    return version > (3, 51, 2) or version in {(3, 44, 6), (3, 50, 7)}
+
+
+def network_filesystem(path: Path, mounts: str | None = None) -> str | None:
+    """The type of the network file system that a path lies on, None on a local one. `mounts`: as /proc/mounts."""
+    if mounts is None:
+        try:
+            mounts = Path("/proc/mounts").read_text()
+        except OSError:
+            return None
+    best, kind = "", ""
+    resolved = str(path.resolve())
+    for line in mounts.splitlines():
+        parts = line.split()
+        if len(parts) < 3:
+            continue
+        point = parts[1].encode().decode("unicode_escape")
+        inside = point in ("/", resolved) or resolved.startswith(point + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, parts[2]
+    if kind.startswith(_NETWORK) or (kind.startswith("fuse.") and kind[5:].startswith(_NETWORK_FUSE)):
+        return kind
+    return None
+
+
+class Database:
+    """One engine, and transactions on it. `url` never shows its password when printed."""
+
+    def __init__(self, url: str) -> None:
+        self.url = parse_url(url)
+        self.is_sqlite = self.url.drivername == "sqlite"
+        if self.is_sqlite:
+            _prepare_file(self.file)
+            # no pool limit that a busy server could wait on: SQLite serialises by itself
+            self.engine = create_engine(
+                self.url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, max_overflow=-1
+            )
+            event.listen(self.engine, "connect", _set_pragmas)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            options = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
+            self.engine = create_engine(
+                self.url,
+                pool_pre_ping=True,
+                connect_args={
+                    "connect_timeout": 10,
+                    "options": options,
+                    "application_name": "imgcls-lab",
+                    "keepalives_idle": 10,
+                    "keepalives_interval": 5,
+                    "keepalives_count": 3,
+                    "tcp_user_timeout": 20_000,
+                },
+            )
+        self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ", imgcls_begin="DEFERRED")
+        if self.is_sqlite:
+            self._reader = self.engine.execution_options(imgcls_begin="DEFERRED")
+        _forget_after_fork(self.engine)
+
+    @property
+    def file(self) -> Path:
+        """The SQLite file. Raises StoreError on PostgreSQL, which has none."""
+        if not self.is_sqlite:
+            raise StoreError("This database is a PostgreSQL server; use its own tools, such as pg_dump.")
+        return Path(str(self.url.database)).expanduser().absolute()
+
+    @property
+    def shown(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one state of the database and changes nothing. Raises StoreError."""
+        with self._translated(), Session(self._reader, autoflush=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A write transaction, committed when the block ends without an error. Raises StoreError.
+
+        The counter of changes is moved last, and locked until the commit, so that numbers appear in their order:
+        a reader that remembers the highest one misses nothing. One transaction should touch few runs.
+        """
+        with self._translated(), Session(self.engine, expire_on_commit=False) as session:
+            with session.begin():
+                yield session
+                session.flush()
+                _count_changes(session)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A bare connection in a write transaction: migrations."""
+        with self._translated(), self.engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            raise StoreError(self._sentence(error)) from error
+
+    def _sentence(self, error: DBAPIError) -> str:
+        cause = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        if "locked" in cause or "lock timeout" in cause:
+            return (
+                f"The run database {self.shown} was locked by another process for {BUSY_SECONDS} s. "
+                "Runs go on; try again, and close programs that hold it open."
+            )
+        if "no such table" in cause or "does not exist" in cause:
+            return f"The run database {self.shown} has no tables yet; run `imgcls-lab db migrate`."
+        if "full" in cause:
+            return f"The disk of the run database {self.shown} is full; free some space. Runs go on."
+        return f"The run database {self.shown} cannot be used: {cause}. Check IMGCLS_DB_URL and that it is up."
+
+
+def touch(session: Session, run_id: str) -> None:
+    """Note that a run was changed in this transaction."""
+    session.info.setdefault("touched", set()).add(run_id)
+
+
+def _count_changes(session: Session) -> None:
+    touched = sorted(session.info.pop("touched", ()))
+    if not touched:
+        return
+    counter = update(Counter).where(col(Counter.name) == "changes").values(value=col(Counter.value) + 1)
+    change = session.execute(counter.returning(col(Counter.value))).scalar_one()
+    for table in (Run, DeletedRun):
+        session.execute(update(table).where(col(table.id).in_(touched)).values(change=change))
+
+
+def _prepare_file(file: Path) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kind = network_filesystem(file.parent)
+    if kind:
+        raise StoreError(
+            f"The run database {file} lies on a network file system ({kind}), where SQLite loses data. "
+            "Set IMGCLS_DB_URL to a PostgreSQL database (postgresql://...) or to a file on a local disk."
+        )
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        os.chmod(file, 0o600)
+    except OSError as error:
+        raise StoreError(f"The run database {file} cannot be opened: {error.strerror}. Check its folder.") from None
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours
+    mode = "WAL" if wal_is_safe(sqlite3.sqlite_version_info) else "DELETE"
+    cursor = connection.cursor()
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0].upper() != mode:
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:  # the switch does not wait for others by itself
+                cursor.execute(f"PRAGMA journal_mode={mode}")
+                break
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+    cursor.execute(f"PRAGMA synchronous={'NORMAL' if mode == 'WAL' else 'FULL'}")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA trusted_schema=OFF")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('imgcls_begin', 'IMMEDIATE')}")
+
+
+def _forget_after_fork(engine: Engine) -> None:
+    """Leave inherited connections to the parent: a child opens its own."""
+    reference = weakref.ref(engine)
+
+    def forget() -> None:
+        living = reference()
+        if living is not None:
+            living.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget)

@@ -1,0 +1,108 @@
+"""Executors and their devices: the rows that daemons write and lists show. Called through `Store` and by daemons."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+from sqlalchemy import delete, update
+from sqlmodel import Session, col, select
+
+from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.store.tables import Device, DeviceClaim, Executor, Run
+from imgcls_lab.wire import DevicesReply, DeviceView, ExecutorView
+
+State = Literal["alive", "silent", "stopped"]
+
+
+class Observer:
+    """Says by this process's monotonic clock whether a number still grows; wall clocks are never compared."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._lock = threading.Lock()
+
+    def quiet_for(self, key: str, number: int) -> float:
+        """Seconds since this number was first seen under this key."""
+        now = self._clock()
+        with self._lock:
+            if key not in self._seen or self._seen[key][0] != number:
+                self._seen[key] = (number, now)
+            return now - self._seen[key][1]
+
+
+def register(session: Session, executor_id: str, host: str, identity: ProcessIdentity, version: str) -> None:
+    """Add a daemon's row; earlier ones of this host, which have ended, go."""
+    session.execute(delete(Executor).where(col(Executor.host) == host))
+    now = time.time()
+    session.add(
+        Executor(
+            id=executor_id, host=host, identity=json.loads(identity.to_json()), version=version, state="alive",
+            started_at=now, beat=1, beat_at=now,
+        )
+    )  # fmt: skip
+
+
+def beat(session: Session, executor_id: str) -> bool:
+    """False: the row is gone; another daemon took this host over."""
+    statement = update(Executor).where(col(Executor.id) == executor_id)
+    changed = session.execute(statement.values(beat=col(Executor.beat) + 1, beat_at=time.time()))
+    return bool(changed.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def sign_off(session: Session, executor_id: str) -> None:
+    session.execute(update(Executor).where(col(Executor.id) == executor_id).values(state="stopped"))
+
+
+def save_devices(session: Session, host: str, devices: list[dict[str, Any]]) -> None:
+    """Replace the devices of a host by what its daemon sees now."""
+    session.execute(delete(Device).where(col(Device.host) == host))
+    session.add_all(Device(host=host, **device) for device in devices)
+
+
+def devices(session: Session, observer: Observer, lease: float, version: str) -> DevicesReply:
+    """All executors and devices, and who holds which."""
+    executors = [
+        ExecutorView(
+            id=row.id, host=row.host, pid=int(row.identity["pid"]), version=row.version,
+            state=executor_state(row, observer, lease), started_at=row.started_at, beat_at=row.beat_at,
+        )
+        for row in session.exec(select(Executor).order_by(Executor.host))
+    ]  # fmt: skip
+    claims = select(DeviceClaim.host, DeviceClaim.device, Run.id, Run.name).join(Run)
+    held = {(host, device): (run_id, name) for host, device, run_id, name in session.exec(claims)}
+    views = [
+        DeviceView(
+            **row.model_dump(exclude={"position", "uuid"}),
+            run_id=held.get((row.host, row.name), (None, None))[0],
+            run_name=held.get((row.host, row.name), (None, None))[1],
+        )
+        for row in session.exec(select(Device).order_by(Device.host, col(Device.kind).desc(), col(Device.position)))
+    ]
+    return DevicesReply(executors=executors, devices=views, message=_message(executors, version))
+
+
+def executor_state(row: Executor, observer: Observer, lease: float) -> State:
+    if row.state == "stopped":
+        return "stopped"
+    judged = ProcessIdentity.from_json(json.dumps(row.identity)).status()
+    if judged == "dead":
+        return "stopped"
+    return "silent" if observer.quiet_for(row.id, row.beat) > lease else "alive"
+
+
+def _message(executors: list[ExecutorView], version: str) -> str | None:
+    alive = [executor for executor in executors if executor.state == "alive"]
+    if not alive:
+        return "No executor is running, so queued runs wait. Start it with `imgcls-lab executor start`."
+    other = next((executor for executor in alive if executor.version != version), None)
+    if other:
+        return (
+            f"The executor of {other.host} is imgcls-lab {other.version}, this program is {version}. "
+            "Restart it with `imgcls-lab executor stop` and `imgcls-lab executor start`; runs go on meanwhile."
+        )
+    return None

@@ -1,0 +1,154 @@
+"""Reading points: series thinned for a plot, and what is new for a live view. Called through `Store`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import and_, func, or_
+from sqlmodel import Session, col, select
+
+from imgcls_lab.store.runs import find_run
+from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
+from imgcls_lab.wire import Cursor, MetricsBatch, Series, SeriesReply
+
+Axis = Literal["step", "epoch", "time"]
+MAX_NEW_ROWS = 20_000  # of one run in one batch; the next call goes on
+_AXES = {"step": Metric.step, "epoch": Metric.epoch, "time": Metric.time}
+
+
+def series(
+    session: Session,
+    run_ids: Iterable[str],
+    tags: Iterable[str] | None = None,
+    *,
+    axis: Axis = "step",
+    low: float | None = None,
+    high: float | None = None,
+    max_points: int = 2000,
+) -> SeriesReply:
+    """Points by run and tag, at most about `max_points` each: smallest and largest of each stretch are kept.
+
+    low, high: range on the axis (steps, epochs or Unix seconds), inclusive.
+    """
+    wanted = None if tags is None else set(tags)
+    reply = SeriesReply(series=[], cursors={})
+    for text in run_ids:
+        run = find_run(session, text)
+        reply.cursors[run.id] = _cursor(session, run.id)
+        for tag_id, name in _tags_of(session, run):
+            if wanted is not None and name not in wanted:
+                continue
+            query = select(Metric.step, Metric.epoch, Metric.time, Metric.value).where(
+                Metric.run_number == run.number, Metric.tag_id == tag_id
+            )
+            if low is not None:
+                query = query.where(col(_AXES[axis]) >= low)
+            if high is not None:
+                query = query.where(col(_AXES[axis]) <= high)
+            rows = session.exec(query.order_by(col(Metric.step), col(Metric.attempt), col(Metric.seq))).all()
+            reply.series.append(_series(run.id, name, rows, axis, max_points))
+    return reply
+
+
+def points_since(session: Session, cursors: Mapping[str, Cursor]) -> MetricsBatch:
+    """Points behind each reader's cursor, and what a resume took back. Runs that are gone are left out."""
+    batch = MetricsBatch(series=[], cursors={})
+    names: dict[int, str] | None = None
+    for run_id, since in cursors.items():
+        number = session.exec(select(Run.number).where(Run.id == run_id)).first()
+        if number is None:
+            continue
+        cursor = _cursor(session, run_id)
+        if (cursor.attempt, cursor.seq) <= (since.attempt, since.seq):
+            batch.cursors[run_id] = since
+            continue
+        newer = or_(
+            col(Metric.attempt) > since.attempt,
+            and_(col(Metric.attempt) == since.attempt, col(Metric.seq) > since.seq),
+        )
+        rows = session.exec(
+            select(Metric.tag_id, Metric.step, Metric.epoch, Metric.time, Metric.value, Metric.attempt, Metric.seq)
+            .where(Metric.run_number == number, newer)
+            .order_by(col(Metric.attempt), col(Metric.seq))
+            .limit(MAX_NEW_ROWS)
+        ).all()
+        if len(rows) == MAX_NEW_ROWS:  # the last event may be cut in two: leave it to the next call
+            last = rows[-1][5:]
+            rows = [row for row in rows if row[5:] != last]
+            cursor = Cursor(attempt=rows[-1][5], seq=rows[-1][6])
+        if since.attempt > 0:
+            back = session.exec(
+                select(func.min(Attempt.resume_step)).where(
+                    Attempt.run_id == run_id, Attempt.number > since.attempt, Attempt.number <= cursor.attempt
+                )
+            ).one()
+            if back is not None:
+                batch.superseded[run_id] = back
+        batch.cursors[run_id] = cursor
+        if names is None:
+            names = {tag_id: name for tag_id, name in session.exec(select(Tag.id, Tag.name)) if tag_id is not None}
+        by_tag: dict[int, list[Any]] = {}
+        for row in rows:
+            by_tag.setdefault(row[0], []).append(row[1:5])
+        batch.series += [_series(run_id, names[tag], sorted(points), "step", 0) for tag, points in by_tag.items()]
+    return batch
+
+
+def _cursor(session: Session, run_id: str) -> Cursor:
+    """How far this run's events are in the database."""
+    last = select(Attempt.number, Attempt.seq).where(Attempt.run_id == run_id, Attempt.seq > 0)
+    row = session.exec(last.order_by(col(Attempt.number).desc()).limit(1)).first()
+    return Cursor(attempt=row[0], seq=row[1]) if row else Cursor()
+
+
+def _tags_of(session: Session, run: Run) -> list[tuple[int, str]]:
+    """Tags of a run: one look into the index a tag, not a walk over its points."""
+    names = session.exec(select(Tag.id, Tag.name).order_by(Tag.name)).all()
+    found = []
+    for tag_id, name in names:
+        first = select(Metric.step).where(Metric.run_number == run.number, Metric.tag_id == tag_id).limit(1)
+        if tag_id is not None and session.exec(first).first() is not None:
+            found.append((tag_id, name))
+    return found
+
+
+def _series(run_id: str, tag: str, rows: Any, axis: Axis, max_points: int) -> Series:
+    keep: list[int] | range = range(len(rows))
+    if max_points and len(rows) > max_points:
+        place = {"step": 0, "epoch": 1, "time": 2}[axis]
+        along = np.array([row[place] for row in rows], dtype=np.float64)
+        values = np.array([np.nan if row[3] is None else row[3] for row in rows], dtype=np.float64)
+        keep = thin(along, values, max_points).tolist()
+    return Series(
+        run_id=run_id,
+        tag=tag,
+        step=[rows[i][0] for i in keep],
+        epoch=[rows[i][1] for i in keep],
+        time=[rows[i][2] for i in keep],
+        value=[rows[i][3] for i in keep],
+        thinned=len(keep) < len(rows),
+    )
+
+
+def thin(along: NDArray[np.float64], values: NDArray[np.float64], max_points: int) -> NDArray[np.intp]:
+    """Indices that keep the first and last point, and smallest and largest of each equal stretch of the axis.
+
+    along: (n,), not falling; values: (n,), NaN where not finite; a stretch of NaN alone keeps one of them.
+    """
+    count = len(along)
+    if count <= max_points:
+        return np.arange(count)
+    stretches = max(1, (max_points - 2) // 2)
+    width = (along[-1] - along[0]) / stretches
+    if width > 0:
+        bucket = np.minimum(((along - along[0]) / width).astype(np.intp), stretches - 1)
+    else:
+        bucket = np.arange(count) * stretches // count
+    keep = [0, count - 1]
+    for filled in (np.where(np.isnan(values), np.inf, values), -np.where(np.isnan(values), -np.inf, values)):
+        order = np.lexsort((filled, bucket))
+        keep.append(order[np.flatnonzero(np.diff(bucket[order], prepend=-1))])  # type: ignore[arg-type]
+    return np.unique(np.hstack(keep))

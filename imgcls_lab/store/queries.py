@@ -1,0 +1,154 @@
+"""Runs as lists and pages show them. Called through `Store`; changes nothing.
+
+A reader that wants what is new remembers the counter of changes, never a time of day.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_
+from sqlmodel import Session, col, select
+
+from imgcls_lab.errors import InputError
+from imgcls_lab.layout import MANIFEST
+from imgcls_lab.protocol import RESUMABLE, RunState
+from imgcls_lab.settings import Settings
+from imgcls_lab.store.runs import find_run
+from imgcls_lab.store.states import texts
+from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Metric, Project, Run, Tag
+from imgcls_lab.wire import AttemptView, BestFigure, CheckpointView, RunDetail, RunPage, RunsBatch, RunView
+
+FIRST_LOOK = 500  # runs a new reader of changes gets
+_SAME = (
+    "id", "kind", "name", "project_id", "dataset_id", "model_id", "parent_id", "state", "desired", "attempt",
+    "priority", "external", "message", "failure", "phase", "created_at", "started_at", "ended_at", "updated_at",
+    "revision", "host", "devices", "step", "total_steps", "epoch", "epochs", "resumed_at_step", "seconds_left",
+    "latest", "model_flavour", "root", "batch_size", "lr", "notes",
+)  # fmt: skip
+_SORTABLE: dict[str, Any] = {name: getattr(Run, name) for name in _SAME if name not in {"latest", "devices"}} | {
+    "best": Run.best_value,
+    "project": Project.name,
+}
+
+
+def view(run: Run, project: str) -> RunView:
+    best = None
+    if run.best_value is not None and run.best_metric is not None and run.best_epoch is not None:
+        best = BestFigure(metric=run.best_metric, value=run.best_value, epoch=run.best_epoch)
+    resumable = RunState(run.state) in RESUMABLE
+    return RunView(project=project, best=best, resumable=resumable, **{name: getattr(run, name) for name in _SAME})
+
+
+def run_view(session: Session, text: str) -> RunView:
+    run = find_run(session, text)
+    return view(run, session.exec(select(Project.name).where(Project.id == run.project_id)).one())
+
+
+def runs(
+    session: Session,
+    *,
+    project_id: int | None = None,
+    states: Iterable[RunState] | None = None,
+    text: str | None = None,
+    sort: str = "created_at",
+    descending: bool = True,
+    limit: int = 200,
+    offset: int = 0,
+) -> RunPage:
+    """A page of runs, and how many there are in each state. Raises InputError for a column that is none."""
+    if sort not in _SORTABLE:
+        raise InputError(f"Runs cannot be sorted by “{sort}”; choose one of {', '.join(sorted(_SORTABLE))}.")
+    common: list[ColumnElement[bool]] = []
+    if project_id is not None:
+        common.append(col(Run.project_id) == project_id)
+    counted = select(Run.state, func.count()).where(*common).group_by(col(Run.state))
+    counts = {RunState(state): count for state, count in session.exec(counted)}
+    filters = list(common)
+    if states is not None:
+        filters.append(col(Run.state).in_(texts(states)))
+    if text:
+        columns = (Run.name, Run.id, Run.model_flavour, Run.root, Run.notes)
+        filters.append(or_(*(col(column).icontains(text, autoescape=True) for column in columns)))
+    if text:
+        total = session.exec(select(func.count()).select_from(Run).where(*filters)).one()
+    else:
+        wanted = None if states is None else set(states)
+        total = sum(count for state, count in counts.items() if wanted is None or state in wanted)
+    column = _SORTABLE[sort]
+    order = column.desc() if descending else column.asc()
+    if sort not in {"created_at", "updated_at", "id", "name"}:
+        order = order.nulls_last()  # a plain order can use the index
+    number = col(Run.number).desc() if descending else col(Run.number).asc()
+    statement = select(Run, Project.name).join(Project).where(*filters).order_by(order, number)
+    rows = session.exec(statement.limit(limit).offset(offset))
+    return RunPage(items=[view(run, project) for run, project in rows], total=total, counts=counts)
+
+
+def changed_runs(session: Session, since: float, known: Mapping[str, int]) -> tuple[RunsBatch, float]:
+    """What changed after `since`, and the value to ask with next time.
+
+    since: 0 at first, which gives the runs changed last; then what the last call returned. known: run -> revision
+    that the reader has, left out of the answer.
+    """
+    now = session.exec(select(Counter.value).where(Counter.name == "changes")).one()
+    if since == now or since > now:
+        return RunsBatch(changed=[], deleted=[]), float(now)
+    statement = select(Run, Project.name).join(Project).where(col(Run.change) > int(since))
+    if since <= 0:
+        statement = statement.order_by(col(Run.change).desc()).limit(FIRST_LOOK)
+    changed = [view(run, project) for run, project in session.exec(statement)]
+    gone = session.exec(select(DeletedRun.id).where(col(DeletedRun.change) > int(since))).all()
+    return (
+        RunsBatch(
+            changed=[run for run in changed if known.get(run.id) != run.revision],
+            deleted=list(gone) if since > 0 else [run_id for run_id in gone if run_id in known],
+        ),
+        float(now),
+    )
+
+
+def detail(session: Session, settings: Settings, text: str) -> RunDetail:
+    """One run with all that its page shows."""
+    run = find_run(session, text)
+    folder = settings.run_dir(run.id)
+    project = session.exec(select(Project.name).where(Project.id == run.project_id)).one()
+    attempts = session.exec(select(Attempt).where(Attempt.run_id == run.id).order_by(col(Attempt.number))).all()
+    saved = select(Artifact).where(Artifact.run_id == run.id, Artifact.kind == "checkpoint")
+    checkpoints = [
+        CheckpointView(
+            name=row.name, step=row.step, epoch=row.epoch, attempt=row.attempt, links=row.links, size=row.size,
+            created_at=row.created_at,
+        )
+        for row in session.exec(saved.order_by(col(Artifact.step), col(Artifact.attempt)))
+        if (folder / row.path).is_dir()
+    ]  # fmt: skip
+    number_of_tags = select(Metric.tag_id).where(Metric.run_number == run.number).distinct()
+    tags = session.exec(select(Tag.name).where(col(Tag.id).in_(number_of_tags)).order_by(Tag.name)).all()
+    return RunDetail(
+        **view(run, project).model_dump(),
+        config=run.config,
+        attempts=[_attempt_view(attempt) for attempt in attempts],
+        checkpoints=checkpoints,
+        tags=list(tags),
+        manifest=_manifest(settings, run.id),
+        folder=str(folder),
+    )
+
+
+def _attempt_view(row: Attempt) -> AttemptView:
+    return AttemptView(
+        number=row.number, state=RunState(row.state), host=row.host, pid=row.pid, devices=row.devices,
+        started_at=row.started_at, ended_at=row.ended_at, resume_step=row.resume_step, exit_code=row.exit_code,
+        failure=row.failure, message=row.message,
+    )  # fmt: skip
+
+
+def _manifest(settings: Settings, run_id: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads((settings.run_dir(run_id) / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,82 @@
+"""The states of a run and who may move them, written once; and the fenced writes that move them.
+
+Called by the store's other modules inside their transactions. Every write about an attempt names the attempt and
+the states it may find; when no row answers, another process was first and the caller stops at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import Session, col
+
+from imgcls_lab.protocol import LIVE, RunState
+from imgcls_lab.store.database import touch
+from imgcls_lab.store.tables import Attempt, Run
+
+S = RunState
+
+# from -> to. A queued run is moved by API and CLI (to cancelled) or claimed by a daemon; all else is a daemon's.
+MOVES: dict[RunState, frozenset[RunState]] = {
+    # to `stopped` from `queued` and `starting`: a resumed run that is called back keeps the checkpoint it had
+    S.QUEUED: frozenset({S.STARTING, S.CANCELLED, S.STOPPED}),
+    S.STARTING: frozenset({S.RUNNING, S.CANCELLED, S.STOPPED, S.FAILED, S.LOST}),
+    S.RUNNING: frozenset({S.STOPPING, S.STOPPED, S.SUCCEEDED, S.FAILED, S.CANCELLED, S.LOST}),
+    S.STOPPING: frozenset({S.STOPPED, S.CANCELLED, S.SUCCEEDED, S.FAILED, S.LOST}),
+    S.LOST: frozenset({S.QUEUED, S.FAILED}),
+    S.STOPPED: frozenset({S.QUEUED}),
+    S.FAILED: frozenset({S.QUEUED}),
+    S.SUCCEEDED: frozenset(),
+    S.CANCELLED: frozenset(),
+}
+
+
+def sources(to: RunState) -> list[str]:
+    """The states from which a run may move to this one."""
+    return [state.value for state, targets in MOVES.items() if to in targets]
+
+
+def change_run(session: Session, run_id: str, *where: Any, **values: Any) -> bool:
+    """Change columns of one run where all conditions hold. False: no row answered, nothing was changed."""
+    statement = (
+        update(Run)
+        .where(col(Run.id) == run_id, *where)
+        .values(revision=col(Run.revision) + 1, updated_at=time.time(), **values)
+        .execution_options(synchronize_session=False)
+    )
+    if session.execute(statement).rowcount != 1:  # type: ignore[attr-defined]
+        return False
+    touch(session, run_id)
+    return True
+
+
+def move(session: Session, run_id: str, to: RunState, *where: Any, attempt: int | None = None, **values: Any) -> bool:
+    """Move a run, fenced by the table above and, if given, by its attempt. False: it was not there any more."""
+    fence = [col(Run.state).in_(sources(to)), *where]
+    if attempt is not None:
+        fence.append(col(Run.attempt) == attempt)
+    return change_run(session, run_id, *fence, state=to.value, **values)
+
+
+def change_live(session: Session, run_id: str, attempt: int, **values: Any) -> bool:
+    """Change columns of a run while this attempt of it lives. False: it does not; the caller's news are stale."""
+    live = [state.value for state in LIVE]
+    return change_run(session, run_id, col(Run.attempt) == attempt, col(Run.state).in_(live), **values)
+
+
+def change_attempt(session: Session, run_id: str, number: int, *where: Any, **values: Any) -> bool:
+    statement = (
+        update(Attempt)
+        .where(col(Attempt.run_id) == run_id, col(Attempt.number) == number, *where)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(session.execute(statement).rowcount == 1)  # type: ignore[attr-defined]
+
+
+def texts(states: Iterable[RunState]) -> list[str]:
+    """States as the database holds them."""
+    return [RunState(state).value for state in states]

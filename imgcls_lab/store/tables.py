@@ -1,0 +1,274 @@
+"""The tables of the run database, as SQLModel classes. Columns only: what moves a run is in `states.py`.
+
+A state, a kind and a failure are texts, so that a new one needs no migration on PostgreSQL. Times are Unix seconds
+for people to read; nothing is decided by comparing them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, MetaData, UniqueConstraint
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Table(SQLModel, registry=registry(metadata=MetaData(naming_convention=CONVENTION))):
+    """Base of all tables; its `metadata` is ours alone."""
+
+
+def _json(*, nullable: bool = False) -> Any:
+    return Field(default=None, sa_column=Column(JSON, nullable=nullable))
+
+
+class Project(Table, table=True):
+    __tablename__ = "projects"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    description: str = ""
+    created_at: float
+
+
+class Config(Table, table=True):
+    __tablename__ = "configs"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    project_id: int = Field(foreign_key="projects.id", index=True)
+    config: dict[str, Any] = _json()
+    description: str = ""
+    created_at: float
+    updated_at: float
+
+
+class Dataset(Table, table=True):
+    """A folder of images, and what the last look at it found."""
+
+    __tablename__ = "datasets"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    root: str = Field(index=True)
+    description: str = ""
+    created_at: float
+    classes: list[str] = _json()
+    images: dict[str, int] = _json()  # by split
+    smallest_class: int | None = None
+    largest_class: int | None = None
+    problem: str | None = None
+
+
+class Model(Table, table=True):
+    __tablename__ = "models"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    flavour: str = Field(index=True)
+    revision: str | None = None
+    load_pretrained: bool = True
+    description: str = ""
+    created_at: float
+
+
+class Run(Table, table=True):
+    """A run. `number` is its short key inside the database; `id` is its name everywhere else."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_state_host", "state", "host"),
+        Index("ix_runs_queue", "state", "priority", "queued_at", "number"),
+        Index("ix_runs_project_id_created_at", "project_id", "created_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    number: int | None = Field(default=None, primary_key=True)
+    id: str = Field(unique=True)
+    kind: str
+    name: str
+    project_id: int = Field(foreign_key="projects.id")
+    dataset_id: int | None = Field(default=None, foreign_key="datasets.id", index=True)
+    model_id: int | None = Field(default=None, foreign_key="models.id", index=True)
+    parent_id: str | None = Field(default=None, foreign_key="runs.id", index=True, ondelete="SET NULL")
+    state: str
+    desired: str = "run"
+    attempt: int = 0
+    priority: int = 0
+    external: bool = False
+    python: str = ""
+    message: str | None = None
+    failure: str | None = None
+    phase: str | None = None
+    created_at: float = Field(index=True)
+    queued_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    updated_at: float
+    revision: int = 1
+    change: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, index=True))  # see `database.write`
+    host: str | None = None
+    devices: list[str] = _json()
+    step: int = 0
+    total_steps: int | None = None
+    epoch: float = 0.0
+    epochs: int | None = None
+    resumed_at_step: int | None = None
+    seconds_left: float | None = None
+    best_metric: str | None = None
+    best_value: float | None = None
+    best_epoch: int | None = None
+    best_step: int | None = None
+    latest: dict[str, float | None] = _json()
+    config: dict[str, Any] = _json()
+    model_flavour: str = ""
+    root: str = ""
+    batch_size: int | None = None
+    lr: float | None = None
+    notes: str = ""
+    losses: int = 0  # attempts lost in a row without a newer checkpoint
+    saved_step: int = 0  # of the newest checkpoint
+    lost_at_step: int = -1  # saved_step when the last attempt was lost
+    idempotency_key: str | None = Field(default=None, unique=True)
+    body_digest: str | None = None
+
+
+class Attempt(Table, table=True):
+    """One start of a run. `events_offset` and `seq` say how far its events are in the database."""
+
+    __tablename__ = "attempts"
+
+    run_id: str = Field(sa_column=Column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True))
+    number: int = Field(primary_key=True)
+    state: str
+    host: str | None = None
+    executor_id: str | None = None
+    owner: dict[str, Any] | None = _json(nullable=True)  # process identity of the supervisor, or of who trains
+    pid: int | None = None  # of the process that trains
+    devices: list[str] = _json()
+    started_at: float
+    ended_at: float | None = None
+    trains_since: float | None = None  # stamp of its `started` event
+    resume_step: int | None = None
+    exit_code: int | None = None
+    failure: str | None = None
+    message: str | None = None
+    events_offset: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    seq: int = 0
+
+
+class DeviceClaim(Table, table=True):
+    """Who holds a device. The primary key makes two runs on one device impossible."""
+
+    __tablename__ = "device_claims"
+
+    host: str = Field(primary_key=True)
+    device: str = Field(primary_key=True)
+    run_id: str = Field(sa_column=Column(ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True))
+    attempt: int
+    claimed_at: float
+
+
+class Tag(Table, table=True):
+    """Names of series, so that a point is a row of numbers."""
+
+    __tablename__ = "tags"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+
+
+class Metric(Table, table=True):
+    """One point. In the order a series is read; NaN and infinities are NULL."""
+
+    __tablename__ = "metrics"
+    __table_args__ = (
+        Index("ix_metrics_cursor", "run_number", "attempt", "seq"),
+        {"sqlite_with_rowid": False},
+    )
+
+    run_number: int = Field(sa_column=Column(ForeignKey("runs.number", ondelete="CASCADE"), primary_key=True))
+    tag_id: int = Field(sa_column=Column(ForeignKey("tags.id"), primary_key=True))
+    step: int = Field(primary_key=True, sa_type=BigInteger)
+    attempt: int = Field(primary_key=True)
+    seq: int = Field(primary_key=True)
+    epoch: float
+    time: float
+    value: float | None = None
+
+
+class Artifact(Table, table=True):
+    """A file or folder that a run made; `path` is relative to the run's folder."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (UniqueConstraint("run_id", "kind", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(sa_column=Column(ForeignKey("runs.id", ondelete="CASCADE"), nullable=False))
+    attempt: int
+    kind: str  # checkpoint, report
+    name: str
+    path: str
+    step: int
+    epoch: int
+    links: list[str] = _json()
+    size: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    created_at: float
+
+
+class Executor(Table, table=True):
+    """A daemon. `beat` grows; whoever watches decides by its own clock whether it still does."""
+
+    __tablename__ = "executors"
+
+    id: str = Field(primary_key=True)
+    host: str = Field(index=True)
+    identity: dict[str, Any] = _json()
+    version: str
+    state: str  # alive, stopped
+    started_at: float
+    beat: int = 0
+    beat_at: float
+
+
+class Device(Table, table=True):
+    __tablename__ = "devices"
+
+    host: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)  # cuda:0, cpu:0
+    position: int
+    title: str
+    kind: str
+    uuid: str
+    memory_total: int | None = Field(default=None, sa_type=BigInteger)
+    memory_used: int | None = Field(default=None, sa_type=BigInteger)
+    utilisation: float | None = None
+    held_by: str | None = None
+
+
+class Counter(Table, table=True):
+    """Numbers that only grow: `changes` counts what happened to runs, in the order of commits."""
+
+    __tablename__ = "counters"
+
+    name: str = Field(primary_key=True)
+    value: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class DeletedRun(Table, table=True):
+    """What a reader has to forget, and what a scan of the folders must not bring back."""
+
+    __tablename__ = "deleted_runs"
+
+    id: str = Field(primary_key=True)
+    change: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, index=True))
+
+
+metadata = Table.metadata
