@@ -29,16 +29,16 @@ _ORIENTATION = 0x0112  # the EXIF tag
 Pixels = npt.NDArray[np.uint8]
 
 
-def decode(source: str | os.PathLike[str] | bytes, *, size_hint: int | None = None) -> Pixels:
+def decode(source: str | os.PathLike[str] | bytes, *, size_hint: int | None = None, name: str | None = None) -> Pixels:
     """The image as uint8, shape (height, width, 3), RGB, upright.
 
     EXIF rotation is applied, transparency lies on white, 16-bit and float grey is scaled to 8 bits, of an animation
     the first frame counts. With `size_hint` a JPEG may come back smaller (by the cosine transform, in eighths), its
     shorter edge never below the hint: much quicker for training crops, but not bit-equal to a whole decode.
-    Raises DataError for anything that is no readable image.
+    `name` is what errors call an image given as bytes. Raises DataError for anything that is no readable image.
     """
-    name = "the uploaded image" if isinstance(source, bytes) else os.fspath(source)
-    data = source if isinstance(source, bytes) else _read(source)
+    name = name or ("the given image" if isinstance(source, bytes) else os.fspath(source))
+    data = source if isinstance(source, bytes) else read_bytes(source)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -67,7 +67,7 @@ def size_of(source: str | os.PathLike[str]) -> tuple[int, int]:
     """Width and height by the file's header alone, before EXIF rotation. Raises DataError."""
     name = os.fspath(source)
     try:
-        with Image.open(io.BytesIO(_read(source)), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(read_bytes(source)), formats=FORMATS) as image:
             return image.size
     except DataError:
         raise
@@ -84,8 +84,8 @@ def thumbnail(source: str | os.PathLike[str] | bytes, edge: int) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file. A FIFO or a device would block or never end."""
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file; a FIFO or a device would block or never end. Raises DataError."""
     name = os.fspath(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,0 +1,47 @@
+"""`python -m imgcls_lab.engine FOLDER --attempt N`: train what FOLDER/config.json says. Started by the executor.
+
+Exit code 0: finished or stopped; 1: failed. The last event in the folder says which. Output is the run's log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from pathlib import Path
+
+from imgcls_lab import layout
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import ImgclsError
+from imgcls_lab.protocol import EventWriter, Failed, FailureKind
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m imgcls_lab.engine", description="Train in a run's folder.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--attempt", type=int, default=None)
+    given = parser.parse_args(arguments)
+    try:
+        config = TrainConfig.parse((given.folder / layout.CONFIG).read_bytes())
+    except (OSError, ImgclsError) as error:
+        message = f"The run's config cannot be read. {error}"
+        print(message, file=sys.stderr)
+        if given.folder.is_dir():
+            with EventWriter(given.folder, given.attempt or 1) as events:
+                events.write(Failed(step=0, kind=FailureKind.APPLICATION, message=message))
+        return 1
+
+    from imgcls_lab.engine.run import train  # torch: takes seconds
+
+    try:
+        outcome = train(config, given.folder, attempt=given.attempt)
+    except ImgclsError as error:
+        traceback.print_exc()
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    print(outcome.message or "Finished.", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Every random number of training that is not torch's own, as a pure function of where it is used.
+
+The order of an epoch is a function of (seed, epoch), an image's augmentation of (seed, epoch, image), a mix of
+(seed, epoch, batch). So a resume needs no state, and neither batch composition nor loader processes matter.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Stream(IntEnum):
+    """What numbers are for; two streams never share any."""
+
+    ORDER = 1
+    AUGMENT = 2
+    MIX = 3
+    SPLIT = 4
+    INIT = 5
+
+
+def generator(seed: int, stream: Stream, *position: int) -> np.random.Generator:
+    """A generator for one place of a run."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, stream, *position])))
+
+
+def uniforms(seed: int, epoch: int, images: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.float32]:
+    """Numbers in [0, 1), shape (images, count): row i depends on (seed, epoch, images[i]) alone.
+
+    SplitMix64 (Steele, Lea, Flood 2014) over a counter, started from a hash of seed and epoch.
+    """
+    start = np.random.SeedSequence([seed, Stream.AUGMENT, epoch]).generate_state(1, np.uint64)[0]
+    with np.errstate(over="ignore"):
+        row = _mix(np.asarray(images, np.uint64) + start)
+        counter = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        bits = _mix(row[:, None] + counter[None, :])
+    return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
+
+
+def _mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def epoch_order(
+    seed: int, epoch: int, images: int, weights: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.int64]:
+    """Image indices of an epoch: a permutation, or with weights as many draws with replacement."""
+    random = generator(seed, Stream.ORDER, epoch)
+    if weights is None:
+        return random.permutation(images).astype(np.int64)
+    return random.choice(images, size=images, p=weights / weights.sum()).astype(np.int64)
+
+
+def epoch_batches(order: npt.NDArray[np.int64], batch_size: int) -> list[npt.NDArray[np.int64]]:
+    """The order cut into batches. A last batch of one image is left out: batch norm cannot train on it."""
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
+        batches.pop()
+    return batches
+
+
+def batches_per_epoch(images: int, batch_size: int) -> int:
+    """Length of `epoch_batches`."""
+    full, rest = divmod(images, batch_size)
+    return full + (1 if rest > 1 or (rest and (full == 0 or batch_size == 1)) else 0)

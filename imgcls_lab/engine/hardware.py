@@ -1,0 +1,82 @@
+"""What this machine offers a run: device, precision and threads, resolved on a run's first attempt and recorded."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+import torch
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import ConfigError, Problem
+
+
+def pick_device(config: TrainConfig) -> torch.device:
+    """The device to train on. Raises ConfigError if a GPU is asked for and there is none."""
+    if config.device == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda", 0)
+    if config.device == "cuda":
+        text = "This machine has no GPU that torch can use. Set device to auto or cpu."
+        raise ConfigError(text, [Problem("device", text)])
+    return torch.device("cpu")
+
+
+def pick_precision(config: TrainConfig, device: torch.device) -> str:
+    """fp32, bf16 or fp16. auto: bf16 where the hardware computes in it, fp16 on older GPUs, else fp32."""
+    if config.precision == "auto":
+        if device.type == "cuda":
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if cpu_has_bf16() else "fp32"
+    if config.precision == "fp16" and device.type == "cpu":
+        text = "fp16 needs a GPU. Set precision to auto, bf16 or fp32."
+        raise ConfigError(text, [Problem("precision", text)])
+    return config.precision
+
+
+def pick_threads(config: TrainConfig) -> int:
+    """Threads of a CPU run: the config's, or IMGCLS_THREADS, or the cores this process may use."""
+    given = os.environ.get("IMGCLS_THREADS", "")
+    return config.threads or (int(given) if given.isdigit() and int(given) > 0 else cores())
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 (AVX-512 BF16 or AMX); without, autocast is slower than fp32."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            flags = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """The hardware, for the manifest."""
+    facts: dict[str, Any] = {"machine": platform.machine(), "system": platform.platform(), "cores": cores()}
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        facts |= {"gpu": properties.name, "gpu_memory": properties.total_memory, "cuda": torch.version.cuda}
+    return facts
+
+
+def free_memory() -> int:
+    """Bytes of memory that can be taken: of the machine, or of the control group if that is less."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    try:
+        with (
+            open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit,
+            open("/sys/fs/cgroup/memory.current", encoding="ascii") as used,
+        ):
+            free = min(free, int(limit.read()) - int(used.read()))
+    except (OSError, ValueError):  # no control group, or "max"
+        pass
+    return max(free, 0)

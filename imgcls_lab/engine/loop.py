@@ -1,0 +1,272 @@
+"""The training loop. Read it from `fit` down; everything else in this package is prepared for it or called by it.
+
+Called by `run.train`. It never touches a database or a screen: what happens is written as events.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from imgcls_lab import layout
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import checkpoint, draws
+from imgcls_lab.engine.augment import Augmentation
+from imgcls_lab.engine.data import ImageSet, Indices
+from imgcls_lab.engine.evaluate import evaluate_set
+from imgcls_lab.engine.losses import Target, loss_of, mix
+from imgcls_lab.engine.model import export
+from imgcls_lab.engine.optim import WeightAverage, learning_rate
+from imgcls_lab.engine.record import Recorder
+from imgcls_lab.errors import DivergedError
+from imgcls_lab.protocol import CheckpointSaved, EpochEnded, Metrics
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with the weights it is all that a resume needs."""
+
+    step: int = 0  # optimizer steps done
+    epoch: int = 0  # epochs done and validated
+    batch: int = 0  # batches done of the epoch at hand
+    window_loss: float = 0.0  # sum of the losses since the last point of the curve
+    window_steps: int = 0
+    epoch_seconds: float = 0.0  # spent on the epoch at hand by earlier attempts
+    best: float | None = None
+    best_epoch: int = 0
+    best_values: dict[str, float] = field(default_factory=dict)
+    best_checkpoint: str | None = None
+    since_best: int = 0
+
+
+@dataclass
+class Training:
+    """A prepared run."""
+
+    config: TrainConfig
+    classes: list[str]
+    device: torch.device
+    precision: str
+    model: nn.Module
+    net: nn.Module  # the model, or its compiled form
+    trained_parts: list[nn.Module]  # what is put into training mode: the model, or its head
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: WeightAverage | None
+    train: ImageSet
+    val: ImageSet
+    workers: int
+    augment: Augmentation
+    loss_weights: torch.Tensor | None  # of the classes
+    draw_weights: np.ndarray[Any, np.dtype[np.float64]] | None  # of the images
+    recorder: Recorder
+    checkpoints: Path
+    stop: threading.Event
+    progress: Progress
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return draws.batches_per_epoch(len(self.train), self.config.batch_size)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.batches_per_epoch // self.config.accumulate)
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps_per_epoch * self.config.epochs
+
+    @property
+    def exported(self) -> nn.Module:
+        """The weights that are evaluated and exported: the average's, where there is one."""
+        return self.average.model if self.average else self.model
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        return torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32")
+
+
+def fit(run: Training) -> bool:
+    """Train to the end, or until the stop is set (False). Either way the newest checkpoint holds where it stands."""
+    patience = run.config.early_stopping
+    while run.progress.epoch < run.config.epochs and not (patience and run.progress.since_best >= patience):
+        began = time.monotonic()
+        if not (_train_epoch(run, began) and _validate_epoch(run, began)):
+            run.progress.epoch_seconds += time.monotonic() - began
+            _save(run, [layout.LAST])
+            return False
+    return True
+
+
+def _train_epoch(run: Training, began: float) -> bool:
+    config, now = run.config, run.progress
+    order = draws.epoch_order(config.seed, now.epoch, len(run.train), run.draw_weights)
+    batches = draws.epoch_batches(order, config.batch_size)
+    pixels = run.train.batches(batches[now.batch :], run.workers)
+    run.model.eval()
+    for part in run.trained_parts:
+        part.train()
+    loss_sum = torch.tensor(now.window_loss, device=run.device)
+    images, clock, saved_at = 0, time.monotonic(), time.monotonic()
+    for start in range(now.batch, len(batches), config.accumulate):
+        if run.stop.is_set():
+            now.window_loss = float(loss_sum)
+            return False
+        group = batches[start : start + config.accumulate]
+        rate = learning_rate(config, now.step, run.total_steps, run.steps_per_epoch)
+        loss, norm = _step(run, group, start, pixels, rate)
+        loss_sum += loss
+        images += sum(map(len, group))
+        now.step, now.batch, now.window_steps = now.step + 1, start + len(group), now.window_steps + 1
+        if now.step % config.log_every == 0 or now.batch == len(batches):
+            mean = _finite(run, float(loss_sum)) / now.window_steps
+            elapsed, clock = time.monotonic() - clock, time.monotonic()
+            run.recorder.emit(
+                Metrics(
+                    step=now.step,
+                    epoch=now.epoch + now.batch / len(batches),
+                    values={
+                        "loss/train": mean,
+                        "lr": rate,
+                        "grad_norm": float(norm),
+                        "throughput/images_per_second": images / max(elapsed, 1e-9),
+                    },
+                )
+            )
+            loss_sum.zero_()
+            now.window_loss, now.window_steps, images = 0.0, 0, 0
+        if time.monotonic() - saved_at > 60 * config.checkpoint_every_minutes and now.batch < len(batches):
+            now.window_loss = _finite(run, float(loss_sum))
+            now.epoch_seconds += time.monotonic() - began
+            _save(run, [layout.LAST])
+            began = saved_at = clock = time.monotonic()
+    return True
+
+
+def _step(
+    run: Training, group: list[Indices], start: int, pixels: Iterator[torch.Tensor], rate: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One optimizer step over a group of batches. Returns loss and gradient norm, on the device."""
+    config, epoch = run.config, run.progress.epoch
+    for settings in run.optimizer.param_groups:
+        settings["lr"] = rate
+    total = torch.zeros((), device=run.device)
+    for number, batch in enumerate(group, start):
+        values = run.augment(next(pixels).to(run.device), epoch, batch, run.train.aspects[batch])
+        if not config.channels_last:
+            values = values.contiguous()
+        target = Target(torch.from_numpy(run.train.labels[batch]).to(run.device))
+        if config.mixup or config.cutmix:
+            random = draws.generator(config.seed, draws.Stream.MIX, epoch, number)
+            target = mix(values, target.labels, config, random)
+        with run.autocast():
+            logits = run.net(pixel_values=values).logits
+        share = len(batch) / sum(map(len, group))
+        loss = loss_of(logits, target, run.loss_weights, config.label_smoothing) * share
+        run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    run.scaler.unscale_(run.optimizer)
+    weights = [weight for weight in run.model.parameters() if weight.grad is not None]
+    norm = nn.utils.clip_grad_norm_(weights, config.clip_grad_norm or float("inf"))
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    run.optimizer.zero_grad(set_to_none=True)
+    if run.average:
+        run.average.update(run.model)
+    return total, norm
+
+
+def _validate_epoch(run: Training, began: float) -> bool:
+    """Evaluate, report, and save what an epoch came to. False if stopped; then nothing is written."""
+    config, now = run.config, run.progress
+    counts = evaluate_set(
+        run.exported,
+        run.val,
+        len(run.classes),
+        batch_size=config.eval_batch_size or 2 * config.batch_size,
+        workers=run.workers,
+        device=run.device,
+        stop=run.stop.is_set,
+        progress=lambda done, total: run.recorder.phase("validating", done, total),
+    )
+    if counts is None:
+        return False
+    values = {tag: _finite(run, value) for tag, value in counts.values().items()}
+    now.epoch, now.batch = now.epoch + 1, 0
+    seconds, now.epoch_seconds = now.epoch_seconds + time.monotonic() - began, 0.0
+    value = values["loss/val" if config.monitor_metric == "loss" else f"metric/{config.monitor_metric}"]
+    better = now.best is None or (value > now.best if config.higher_is_better else value < now.best)
+    now.since_best = 0 if better else now.since_best + 1
+    if better:
+        now.best, now.best_epoch, now.best_values = value, now.epoch, values
+        now.best_checkpoint = layout.checkpoint_name(run.recorder.attempt, now.step)
+    report = run.recorder.report(counts, run.classes, epoch=now.epoch, step=now.step)
+    run.recorder.emit(
+        EpochEnded(
+            step=now.step,
+            epoch=now.epoch,
+            seconds=seconds,
+            values=values | {"time/epoch": seconds},
+            report=report,
+            best=better,
+        )
+    )
+    links = [layout.LAST] + [layout.BEST] * better
+    if config.save_every_epochs and now.epoch % config.save_every_epochs == 0:
+        links.append(f"epoch-{now.epoch:04d}")
+    _save(run, links)
+    return True
+
+
+def _save(run: Training, links: list[str]) -> None:
+    """Write a checkpoint of this very moment and let `links` point to it."""
+    now = run.progress
+    name = layout.checkpoint_name(run.recorder.attempt, now.step)
+    if (run.checkpoints / name).exists():
+        return  # stopped right after a checkpoint
+    state: dict[str, Any] = {
+        "model": run.model.state_dict(),
+        "updates": run.average.updates if run.average else 0,
+        "optimizer": run.optimizer.state_dict(),
+        "scaler": run.scaler.state_dict(),  # type: ignore[no-untyped-call]
+        "random": random_state(run.device),
+        "progress": asdict(now),
+    }
+
+    def write_model(folder: Path) -> None:
+        export(run.exported, run.augment.spec, folder)
+        if not run.average and checkpoint.weight_names(folder) == state["model"].keys():
+            del state["model"]  # the exported weights are the same ones under the same names
+
+    checkpoint.save(run.checkpoints, name, write_model, state)
+    for link in links:
+        checkpoint.link(run.checkpoints, link, name)
+    checkpoint.prune(run.checkpoints, run.config.keep_last)
+    folder = f"{layout.CHECKPOINTS}/{name}"
+    run.recorder.emit(CheckpointSaved(step=now.step, epoch=now.epoch, folder=folder, links=tuple(links)))
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """State of torch's generators, which dropout and the like draw from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def _finite(run: Training, value: float) -> float:
+    if value - value != 0:
+        raise DivergedError(
+            f"The loss is not finite any more at step {run.progress.step}. Lower lr, lengthen warmup_epochs, or set "
+            "clip_grad_norm; the last checkpoint is intact."
+        )
+    return value

@@ -1,0 +1,73 @@
+"""manifest.json: what reproduces a run, and what was resolved on its first attempt and holds for all later ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imgcls_lab import __version__, layout
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import hardware
+
+_LARGEST_DIFF = 1_000_000  # characters
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The manifest of an earlier attempt, if one came that far."""
+    try:
+        data: dict[str, Any] = json.loads((folder / layout.MANIFEST).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return data
+
+
+def write(folder: Path, config: TrainConfig, device: torch.device, resolved: dict[str, Any]) -> None:
+    """Write it once. `resolved`: precision, threads, data and evaluation spec."""
+    content = {
+        "version": __version__,
+        "created_at": time.time(),
+        "seed": config.seed,
+        "config_digest": config.digest(),
+        **resolved,
+        "device": str(device),
+        "hardware": hardware.describe(device),
+        "python": {"version": platform.python_version(), "executable": sys.executable},
+        "packages": _packages(),
+        "git": _git(Path.cwd()),
+    }
+    layout.write_atomic(folder / layout.MANIFEST, json.dumps(content, indent=1))
+
+
+def _packages() -> dict[str, str]:
+    found = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"]}
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def _git(folder: Path) -> dict[str, Any] | None:
+    """Commit and uncommitted changes of the folder the run was started in, if it is a repository."""
+
+    def ask(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", os.fspath(folder), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=20,
+            check=True,
+        ).stdout
+
+    try:
+        commit = ask("rev-parse", "HEAD").strip()
+        difference = ask("diff", "HEAD")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "diff": difference[:_LARGEST_DIFF], "diff_cut": len(difference) > _LARGEST_DIFF}

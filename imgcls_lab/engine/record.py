@@ -1,0 +1,111 @@
+"""What a run writes while it goes: events for the daemon and the views, event files for TensorBoard, reports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event as BoardEvent
+from tensorboard.compat.proto.event_pb2 import SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from imgcls_lab import layout
+from imgcls_lab.engine.metrics import Counts
+from imgcls_lab.protocol import EpochEnded, Event, EventWriter, Metrics, Notice, Phase
+from imgcls_lab.wire import EpochReport
+
+
+class BoardWriter:
+    """TensorBoard's event file of one attempt, written in this thread, so that a full disk is heard of."""
+
+    def __init__(self, folder: Path, attempt: int, resume_step: int) -> None:
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.a{attempt:03d}.{os.getpid()}"
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600)
+        self._writer = RecordWriter(os.fdopen(descriptor, "wb"))
+        self._write(BoardEvent(wall_time=time.time(), file_version="brain.Event:2"))
+        if attempt > 1:  # what earlier attempts wrote beyond the resumed step is taken back
+            start = SessionLog(status=SessionLog.START)
+            self._write(BoardEvent(wall_time=time.time(), step=resume_step + 1, session_log=start))
+        self._writer.flush()
+
+    def add(self, step: int, values: dict[str, float], *, flush: bool) -> None:
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self._write(BoardEvent(wall_time=time.time(), step=step, summary=summary))
+        if flush:
+            self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _write(self, event: BoardEvent) -> None:
+        self._writer.write(event.SerializeToString())
+
+
+class Recorder:
+    """Writes all of an attempt's records. `on_event` hears each event after it is written."""
+
+    def __init__(self, folder: Path, attempt: int, on_event: Callable[[Event], None] | None) -> None:
+        self.folder = folder
+        self.attempt = attempt
+        self._events = EventWriter(folder, attempt)
+        self._on_event = on_event
+        self._board: BoardWriter | None = None
+        self._board_flushed = 0.0
+        self._phase_told = 0.0
+
+    def open_board(self, folder: Path, resume_step: int) -> None:
+        self._board = BoardWriter(folder, self.attempt, resume_step)
+
+    def emit(self, event: Event) -> None:
+        stamped = self._events.write(event)
+        if self._board and isinstance(event, Metrics | EpochEnded):
+            now = time.monotonic()
+            flush = isinstance(event, EpochEnded) or now - self._board_flushed > 2
+            self._board.add(event.step, event.values, flush=flush)
+            self._board_flushed = now if flush else self._board_flushed
+        if self._on_event:
+            self._on_event(stamped)
+
+    def notice(self, text: str, level: str = "info") -> None:
+        print(text, flush=True)  # the log tells the same story
+        self.emit(Notice(level=level, text=text))  # type: ignore[arg-type]
+
+    def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
+        """Say what the run is at; progress inside a phase at most twice a second."""
+        now = time.monotonic()
+        if done is not None and done != total and now - self._phase_told < 0.5:
+            return
+        self._phase_told = now
+        self.emit(Phase(name=name, done=done, total=total))
+
+    def report(self, counts: Counts, classes: list[str], *, epoch: int, step: int) -> str:
+        """Write an epoch's evaluation and predictions; returns the report's name in the run's folder."""
+        report: EpochReport = counts.report(classes, epoch=epoch, step=step, split="val")
+        name = layout.report_name(epoch)
+        path = self.folder / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        layout.write_atomic(path, report.model_dump_json())
+        predictions = self.folder / layout.PREDICTIONS
+        predictions.mkdir(mode=0o700, exist_ok=True)
+        temporary = predictions / f".epoch-{epoch:04d}.npz"
+        np.savez_compressed(temporary, allow_pickle=False, **counts.predictions())
+        os.chmod(temporary, 0o600)
+        os.replace(temporary, predictions / f"epoch-{epoch:04d}.npz")
+        return name
+
+    def close(self) -> None:
+        if self._board:
+            self._board.close()
+        self._events.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
