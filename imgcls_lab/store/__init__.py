@@ -18,7 +18,9 @@ from imgcls_lab.protocol import Desired, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import files, fleet, metrics, migrations, queries, registry
 from imgcls_lab.store import runs as _runs
-from imgcls_lab.store.database import Database
+from imgcls_lab.store.check import check as check_all
+from imgcls_lab.store.database import Database, set_aside_if_damaged
+from imgcls_lab.store.rebuild import RebuildReport, rebuild_all
 from imgcls_lab.store.tables import Config, Dataset, Model, Project
 from imgcls_lab.wire import (
     ConfigEdit,
@@ -43,7 +45,7 @@ from imgcls_lab.wire import (
     SubmitRequest,
 )
 
-__all__ = ["Store"]
+__all__ = ["RebuildReport", "Store", "migrate", "rebuild"]
 
 T = TypeVar("T")
 
@@ -253,6 +255,10 @@ class Store:
         """Copy a SQLite database as of this moment. Raises StoreError on PostgreSQL, and where the file exists."""
         return migrations.backup(self.database, path.expanduser().absolute())
 
+    def check(self) -> list[str]:
+        """What is wrong between database and folders, a sentence each. Raises StoreError."""
+        return check_all(self.database, self.settings)
+
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
     def _read(self, query: Callable[..., T], *arguments: Any) -> T:
         with self.read() as session:
@@ -283,3 +289,17 @@ def migrate(settings: Settings) -> bool:
         return migrations.migrate(database, settings.home_path / "backups")
     finally:
         database.close()
+
+
+def rebuild(settings: Settings) -> RebuildReport:
+    """Index every run folder anew, in the present database. Registries and waiting runs stay.
+
+    A SQLite file that cannot be read is moved aside first, and a new one is made. Raises StoreError.
+    """
+    settings.make_home()
+    moved = set_aside_if_damaged(settings.db_url)
+    with Store.open(settings, migrate=True) as store:
+        report = rebuild_all(store.database, settings)
+    if moved is not None:
+        report.problems.insert(0, f"The old database could not be read; it lies in {moved}.")
+    return report

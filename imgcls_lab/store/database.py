@@ -234,3 +234,27 @@ def _forget_after_fork(engine: Engine) -> None:
             living.dispose(close=False)
 
     os.register_at_fork(after_in_child=forget)
+
+
+def set_aside_if_damaged(url: str) -> Path | None:
+    """Rename a SQLite file that is no readable database; its new name. None: it can be read, or there is none."""
+    parsed = parse_url(url)
+    file = Path(str(parsed.database)).expanduser().absolute()
+    if parsed.drivername != "sqlite" or not file.exists():
+        return None
+    connection = sqlite3.connect(file, timeout=BUSY_SECONDS)
+    try:
+        if connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok":
+            return None
+    except sqlite3.OperationalError:
+        return None  # locked or unreadable, which is not damaged
+    except sqlite3.DatabaseError:
+        log.warning("%s is damaged", file)
+    finally:
+        connection.close()
+    aside = file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        part = file.with_name(file.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside

@@ -16,6 +16,10 @@ from imgcls_lab.wire import Cursor, MetricsBatch, Series, SeriesReply
 
 Axis = Literal["step", "epoch", "time"]
 MAX_NEW_ROWS = 20_000  # of one run in one batch; the next call goes on
+_NEW: Any = (
+    col(Metric.tag_id), col(Metric.step), col(Metric.epoch), col(Metric.time), col(Metric.value), col(Metric.attempt),
+    col(Metric.seq),
+)  # fmt: skip
 _AXES = {"step": Metric.step, "epoch": Metric.epoch, "time": Metric.time}
 
 
@@ -70,7 +74,7 @@ def points_since(session: Session, cursors: Mapping[str, Cursor]) -> MetricsBatc
             and_(col(Metric.attempt) == since.attempt, col(Metric.seq) > since.seq),
         )
         rows = session.exec(
-            select(Metric.tag_id, Metric.step, Metric.epoch, Metric.time, Metric.value, Metric.attempt, Metric.seq)
+            select(*_NEW)
             .where(Metric.run_number == number, newer)
             .order_by(col(Metric.attempt), col(Metric.seq))
             .limit(MAX_NEW_ROWS)

@@ -97,11 +97,14 @@ def save_config(session: Session, edit: ConfigEdit, config_id: int | None = None
     """Raises ConfigError where the config could not be launched as it is."""
     parsed = TrainConfig.parse(edit.config)
     now = time.time()
-    row = _find(session, Config, config_id) if config_id else Config(name="", created_at=now, updated_at=now)
-    if edit.project_id is not None:
-        row.project_id = find_project(session, edit.project_id).id or 0
-    elif config_id is None:
-        row.project_id = default_project(session).id or 0
+    chosen = find_project(session, edit.project_id) if edit.project_id is not None else None
+    if config_id:
+        row = _find(session, Config, config_id)
+    else:
+        chosen = chosen or default_project(session)
+        row = Config(name="", project_id=chosen.id or 0, created_at=now, updated_at=now)
+    if chosen is not None:
+        row.project_id = chosen.id or 0
     row.name, row.description, row.updated_at = edit.name, edit.description, now
     row.config = parsed.model_dump(mode="json")
     return _save(session, row)

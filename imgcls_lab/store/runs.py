@@ -107,7 +107,7 @@ def new_run(session: Session, run_id: str, config: TrainConfig, request: SubmitR
         id=run_id,
         kind=RunKind.TRAIN.value,
         name=request.name or f"{Path(config.root).name} {Path(config.model_flavour).name}",
-        project_id=project.id,
+        project_id=project.id or 0,
         dataset_id=dataset_id,
         model_id=model_id,
         parent_id=request.parent_id,
@@ -148,7 +148,13 @@ def request_change(session: Session, text: str, desired: Desired) -> str:
         raise ConflictError("A stop cannot be taken back; wait until the run has stopped, then resume it.")
     run = find_run(session, text)
     back = RunState.STOPPED if run.saved_step > 0 else RunState.CANCELLED
-    values = {"ended_at": time.time(), "message": None, "phase": None, "seconds_left": None, "desired": desired.value}
+    values: dict[str, Any] = {
+        "ended_at": time.time(),
+        "message": None,
+        "phase": None,
+        "seconds_left": None,
+        "desired": desired.value,
+    }
     if states.move(session, run.id, back, col(Run.state) == RunState.QUEUED.value, **values):
         return run.id
     live = col(Run.state).in_(states.texts(LIVE))

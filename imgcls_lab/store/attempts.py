@@ -1,0 +1,165 @@
+"""What only a daemon does to runs: claim, note the owner, finish, requeue. Each call is one step of a transaction.
+
+Every write is fenced by the attempt and the states it may find (`states.py`). False or None means that another
+process was first: the caller drops what it knows and looks again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete
+from sqlmodel import Session, col, select
+
+from imgcls_lab.protocol import ENDED, LIVE, Desired, FailureKind, RunState
+from imgcls_lab.store import states
+from imgcls_lab.store.outcome import ProcessEnd, Verdict
+from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
+
+MAX_LOSSES = 3  # retries without a newer checkpoint
+LOOK_AHEAD = 100  # waiting runs looked at in one round
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run that this host is to start."""
+
+    run: Run
+    attempt: int
+    devices: list[str]
+
+
+def claim(session: Session, host: str, executor_id: str, place: Callable[[Run], list[str] | str]) -> Claim | None:
+    """Take the first waiting run that `place` finds devices for, and those devices, all or nothing.
+
+    place: gives the free devices for a run, or the sentence why it waits, which is then shown. Raises
+    IntegrityError when a device was taken meanwhile; nothing is changed then.
+    """
+    waiting = (
+        select(Run)
+        .where(Run.state == RunState.QUEUED.value)
+        .order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
+        .limit(LOOK_AHEAD)
+        .with_for_update(skip_locked=True)  # PostgreSQL; on SQLite the transaction holds the lock already
+    )
+    for run in session.exec(waiting).all():
+        found = place(run)
+        if isinstance(found, str):
+            if run.message != found:
+                states.change_run(session, run.id, col(Run.state) == RunState.QUEUED.value, message=found)
+            continue
+        attempt = run.attempt + 1
+        now = time.time()
+        values: dict[str, Any] = {
+            "host": host, "devices": found, "message": None, "failure": None, "ended_at": None, "phase": None,
+            "started_at": run.started_at or now, "seconds_left": None,
+        }  # fmt: skip
+        same = col(Run.attempt) == run.attempt
+        if not states.change_run(
+            session, run.id, col(Run.state) == RunState.QUEUED.value, same,
+            state=RunState.STARTING.value, attempt=attempt, **values,
+        ):  # fmt: skip
+            continue
+        session.add(
+            Attempt(
+                run_id=run.id, number=attempt, state=RunState.STARTING.value, host=host, executor_id=executor_id,
+                devices=found, started_at=now,
+            )
+        )  # fmt: skip
+        session.add_all(
+            DeviceClaim(host=host, device=name, run_id=run.id, attempt=attempt, claimed_at=now) for name in found
+        )
+        session.flush()
+        return Claim(run, attempt, found)
+    return None
+
+
+def live_runs(session: Session, host: str) -> list[tuple[Run, Attempt]]:
+    """Runs that live on this host, with their present attempts."""
+    statement = (
+        select(Run, Attempt)
+        .join(Attempt, (col(Attempt.run_id) == col(Run.id)) & (col(Attempt.number) == col(Run.attempt)))
+        .where(col(Run.state).in_(states.texts(LIVE)), Run.host == host)
+        .order_by(col(Run.number))
+    )
+    return [(run, attempt) for run, attempt in session.exec(statement)]
+
+
+def set_owner(session: Session, run_id: str, attempt: int, owner: dict[str, Any] | None, pid: int | None) -> bool:
+    """Note which process keeps an attempt. False: the attempt is not the living one any more."""
+    if not states.change_live(session, run_id, attempt):
+        return False
+    return states.change_attempt(session, run_id, attempt, owner=owner, pid=pid)
+
+
+def show_stopping(session: Session, run_id: str, attempt: int) -> bool:
+    return states.move(session, run_id, RunState.STOPPING, attempt=attempt)
+
+
+def finish(session: Session, run_id: str, attempt: int, verdict: Verdict, end: ProcessEnd | None) -> RunState | None:
+    """Write what an attempt came to, and free its devices. None: it was not the living attempt any more.
+
+    A lost attempt goes back to the queue, unless it was lost too often without a newer checkpoint.
+    """
+    session.execute(delete(DeviceClaim).where(col(DeviceClaim.run_id) == run_id, col(DeviceClaim.attempt) == attempt))
+    now = time.time()
+    states.change_attempt(
+        session, run_id, attempt, state=verdict.state.value, ended_at=now, failure=verdict.failure,
+        message=verdict.message, exit_code=None if end is None else end.code if end.signal is None else -end.signal,
+    )  # fmt: skip
+    rest: dict[str, Any] = {"phase": None, "seconds_left": None, "devices": []}
+    if verdict.state is RunState.LOST:
+        if not states.move(session, run_id, RunState.LOST, attempt=attempt, **rest):
+            return None
+        return _requeue(session, run_id, attempt, verdict, now)
+    values = {**rest, "message": verdict.message, "failure": verdict.failure, "ended_at": now}
+    if states.move(session, run_id, verdict.state, attempt=attempt, **values):
+        return verdict.state
+    # a result from a run that never said it had begun
+    if states.move(session, run_id, RunState.RUNNING, attempt=attempt) and states.move(
+        session, run_id, verdict.state, attempt=attempt, **values
+    ):
+        return verdict.state
+    return None
+
+
+def _requeue(session: Session, run_id: str, attempt: int, verdict: Verdict, now: float) -> RunState:
+    columns: Any = (col(Run.losses), col(Run.saved_step), col(Run.lost_at_step), col(Run.name))
+    losses, saved_step, lost_at_step, _name = session.exec(select(*columns).where(Run.id == run_id)).one()
+    if verdict.counted:
+        losses = 1 if saved_step > lost_at_step else losses + 1
+    reason = verdict.message or "Its process could not be started"
+    if losses > MAX_LOSSES:
+        states.move(
+            session, run_id, RunState.FAILED, attempt=attempt, ended_at=now, failure=FailureKind.LOST.value,
+            message=f"{reason}, {losses} times in a row without a newer checkpoint. Look at the log, free memory if "
+            "the machine ran short of it, then resume the run.",
+        )  # fmt: skip
+        return RunState.FAILED
+    start = f"step {saved_step}" if saved_step else "the beginning"
+    states.move(
+        session, run_id, RunState.QUEUED, attempt=attempt, losses=losses, lost_at_step=saved_step, failure=None,
+        desired=Desired.RUN.value, message=f"{reason}; it goes on from {start}.",
+    )  # fmt: skip
+    return RunState.QUEUED
+
+
+def stale_claims(session: Session, host: str) -> int:
+    """Free devices of this host that are held by attempts which do not live; how many. Only after a restored backup."""
+    live = select(Run.id).where(col(Run.state).in_(states.texts(LIVE)), Run.host == host)
+    gone = session.execute(
+        delete(DeviceClaim).where(col(DeviceClaim.host) == host, col(DeviceClaim.run_id).not_in(live))
+    )
+    return int(gone.rowcount)  # type: ignore[attr-defined]
+
+
+def said(attempt: Attempt) -> Verdict | None:
+    """What the last event of an attempt said, if it had one: ingest notes it in the attempt's row."""
+    state = RunState(attempt.state)
+    if state not in ENDED:
+        return None
+    failure = FailureKind(attempt.failure) if attempt.failure else None
+    return Verdict(state, failure, attempt.message)

@@ -1,0 +1,273 @@
+"""From a run's events to rows, each exactly once. Called by the daemon's rounds and by `rebuild`.
+
+Rows and the offset that was reached are written in one transaction, guarded by the offset it began from; whoever
+comes second writes nothing. The trainer is never waited for, and never waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Table, delete, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col, select
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.layout import events_name
+from imgcls_lab.protocol import (
+    AnyEvent,
+    CheckpointSaved,
+    EpochEnded,
+    Failed,
+    Finished,
+    Metrics,
+    Notice,
+    Phase,
+    RunState,
+    Started,
+    Stopped,
+    finite,
+    read_events,
+)
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import states
+from imgcls_lab.store.database import Database
+from imgcls_lab.store.tables import Artifact, Attempt, Metric, Run, Tag
+
+log = logging.getLogger(__name__)
+
+CHUNK = 2**20  # bytes of events in one transaction
+BATCH = 1000  # rows in one statement
+_ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+class _StaleError(Exception):
+    """Another process was first, or the attempt lives no more."""
+
+
+def ingest(database: Database, settings: Settings, run_id: str, attempt: int) -> bool:
+    """Bring all that an attempt has written so far into the database. False: the attempt is not the living one."""
+    folder = settings.run_dir(run_id)
+    while True:
+        with database.read() as session:
+            row = session.get(Attempt, (run_id, attempt))
+            if row is None:
+                return False
+            offset, seq = row.events_offset, row.seq
+        events, end = _read(folder / events_name(attempt), offset)
+        if end == offset:
+            return True
+        try:
+            with database.write() as session:
+                _Batch(session, folder, run_id, attempt, offset, end).apply([e for e in events if e.seq > seq])
+        except _StaleError:
+            return False
+
+
+def _read(path: Path, offset: int) -> tuple[list[AnyEvent], int]:
+    try:
+        return read_events(path, offset, limit=CHUNK)
+    except ValueError:  # a damaged line: keep what is around it
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(CHUNK)
+            data += b"" if b"\n" in data else file.readline()
+    end = data.rfind(b"\n") + 1
+    events = []
+    for line in data[:end].splitlines():
+        try:
+            events.append(_ADAPTER.validate_json(line))
+        except ValueError:
+            log.warning("%s holds a damaged line, which is left out: %.80r", path, line)
+    return events, offset + end
+
+
+@dataclass
+class _Batch:
+    """The events of one transaction, gathered to few statements."""
+
+    session: Session
+    folder: Path
+    run_id: str
+    attempt: int
+    offset: int
+    end: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)  # of the run
+    progress: dict[str, Any] = field(default_factory=dict)  # of the attempt
+
+    def apply(self, events: list[AnyEvent]) -> None:
+        run = self.session.exec(select(Run).where(Run.id == self.run_id)).first()
+        attempt = self.session.get(Attempt, (self.run_id, self.attempt))
+        if run is None or attempt is None:
+            raise _StaleError
+        self.run, self.row = run, attempt
+        self.session.expunge(run)  # read only: every write below is fenced
+        self.session.expunge(attempt)
+        self.monitor = _monitor(run)
+        self.latest = dict(run.latest)
+        for event in events:
+            self._apply(event)
+        if self.rows:
+            self._write_rows()
+            self.values["latest"] = self.latest
+            self._estimate()
+        here = col(Attempt.events_offset) == self.offset
+        self.progress |= {"events_offset": self.end}
+        if events:
+            self.progress["seq"] = events[-1].seq
+        if not states.change_attempt(self.session, self.run_id, self.attempt, here, **self.progress):
+            raise _StaleError
+        if not states.change_live(self.session, self.run_id, self.attempt, **self.values):
+            raise _StaleError
+        if any(isinstance(event, Started) for event in events):
+            states.move(self.session, self.run_id, RunState.RUNNING, attempt=self.attempt)
+
+    def _apply(self, event: AnyEvent) -> None:
+        match event:
+            case Started():
+                self._started(event)
+            case Metrics():
+                self._points(event.step, event.epoch, event.values, event)
+            case EpochEnded():
+                self._epoch(event)
+            case CheckpointSaved():
+                self._checkpoint(event)
+            case Phase():
+                self.values["phase"] = event.name
+            case Notice():
+                if event.level != "info":
+                    self.values["message"] = event.text
+            case Stopped():
+                self.progress |= {"state": RunState.STOPPED.value, "message": None}
+                self.values["step"] = event.step
+            case Failed():
+                failed = {"failure": event.kind.value, "message": event.message}
+                self.progress |= {"state": RunState.FAILED.value, **failed}
+            case Finished():
+                self.progress |= {"state": RunState.SUCCEEDED.value, "message": None}
+                self.values["step"] = event.step
+
+    def _started(self, event: Started) -> None:
+        self.progress |= {"state": RunState.RUNNING.value, "resume_step": event.resume_step, "trains_since": event.t}
+        self.values |= {
+            "total_steps": event.total_steps, "epochs": event.epochs, "phase": None, "step": event.resume_step,
+            "epoch": event.resume_step / max(1, event.steps_per_epoch), "message": None,
+            "resumed_at_step": event.resume_step if self.attempt > 1 else None,
+        }  # fmt: skip
+        gone = self.session.execute(
+            delete(Metric).where(
+                col(Metric.run_number) == self.run.number,
+                col(Metric.step) > event.resume_step,
+                col(Metric.attempt) < self.attempt,
+            )
+        )
+        if gone.rowcount:  # type: ignore[attr-defined]
+            self._look_back(event.resume_step)
+
+    def _look_back(self, step: int) -> None:
+        """Latest and best values as they were at the step that training goes on from."""
+        self.latest = {}
+        for tag_id, name in self.session.exec(select(Tag.id, Tag.name)).all():
+            of_tag = select(Metric.value).where(Metric.run_number == self.run.number, Metric.tag_id == tag_id)
+            last = self.session.execute(of_tag.order_by(col(Metric.step).desc()).limit(1)).first()
+            if last is not None:
+                self.latest[name] = last[0]
+        self.values["latest"] = self.latest
+        if self.run.best_step is not None and self.run.best_step > step:
+            self.values |= {"best_value": None, "best_epoch": None, "best_step": None}
+            tag, higher = self.monitor
+            query = select(Metric.value, Metric.epoch, Metric.step).join(Tag, col(Tag.id) == col(Metric.tag_id))
+            query = query.where(Metric.run_number == self.run.number, Tag.name == tag, col(Metric.value).is_not(None))
+            order = col(Metric.value).desc() if higher else col(Metric.value).asc()
+            best = self.session.exec(query.order_by(order, col(Metric.step)).limit(1)).first()
+            if best is not None:
+                self.values |= {"best_value": best[0], "best_epoch": round(best[1]), "best_step": best[2]}
+
+    def _points(self, step: int, epoch: float, values: dict[str, float], event: AnyEvent) -> None:
+        known = finite(values)
+        place = {"step": step, "epoch": epoch, "time": event.t, "seq": event.seq}
+        self.rows += [{"tag": tag, "value": value, **place} for tag, value in known.items()]
+        self.latest |= known
+        self.values |= {"step": step, "epoch": epoch, "phase": None}
+
+    def _epoch(self, event: EpochEnded) -> None:
+        self._points(event.step, float(event.epoch), {**event.values, "time/epoch": event.seconds}, event)
+        value = finite(event.values).get(self.monitor[0])
+        if event.best and value is not None:
+            self.values |= {"best_value": value, "best_epoch": event.epoch, "best_step": event.step}
+        if event.report:
+            self._artifact("report", event.report, event)
+
+    def _checkpoint(self, event: CheckpointSaved) -> None:
+        links = set(event.links)
+        others = select(Artifact).where(Artifact.run_id == self.run_id, Artifact.kind == "checkpoint")
+        for other in self.session.exec(others):
+            if not (self.folder / other.path).is_dir():
+                self.session.delete(other)  # only the last few stay on disk
+            elif links & set(other.links):
+                other.links = [link for link in other.links if link not in links]
+        self.session.flush()
+        self._artifact("checkpoint", event.folder, event, sorted(links))
+        self.values["saved_step"] = event.step
+
+    def _artifact(
+        self, kind: str, path: str, event: CheckpointSaved | EpochEnded, links: list[str] | None = None
+    ) -> None:
+        name = Path(path).stem if kind == "report" else Path(path).name
+        same = select(Artifact).where(Artifact.run_id == self.run_id, Artifact.kind == kind, Artifact.name == name)
+        row = self.session.exec(same).first() or Artifact(
+            run_id=self.run_id, kind=kind, name=name, path=path, attempt=0, step=0, epoch=0, created_at=0
+        )
+        row.attempt, row.step, row.epoch, row.created_at = self.attempt, event.step, event.epoch, event.t
+        row.links, row.size = links or [], _size(self.folder / path)
+        self.session.add(row)
+
+    def _write_rows(self) -> None:
+        tags = _tag_ids(self.session, {row["tag"] for row in self.rows})
+        head = {"run_number": self.run.number, "attempt": self.attempt}
+        rows = [{**head, "tag_id": tags[row.pop("tag")], **row} for row in self.rows]
+        table: Any = Metric
+        for start in range(0, len(rows), BATCH):
+            self.session.execute(insert(table.__table__), rows[start : start + BATCH])
+
+    def _estimate(self) -> None:
+        """Seconds left, from the pace of this attempt by its own stamps."""
+        since = self.progress.get("trains_since", self.row.trains_since)
+        begun = self.progress.get("resume_step", self.row.resume_step)
+        total = self.values.get("total_steps", self.run.total_steps)
+        step, now = self.rows[-1]["step"], self.rows[-1]["time"]
+        if since is not None and begun is not None and total and step > begun and now > since:
+            self.values["seconds_left"] = max(0.0, (total - step) * (now - since) / (step - begun))
+
+
+def _monitor(run: Run) -> tuple[str, bool]:
+    """Tag of the figure that decides which checkpoint is the best, and whether more of it is better."""
+    config = TrainConfig.model_construct(**run.config)
+    metric = run.best_metric or "accuracy"
+    return ("loss/val" if metric == "loss" else f"metric/{metric}"), config.higher_is_better
+
+
+def _tag_ids(session: Session, names: set[str]) -> dict[str, int]:
+    query: Any = select(Tag.name, Tag.id).where(col(Tag.name).in_(names))
+    found: dict[str, int] = dict(session.exec(query).all())
+    missing = sorted(names - set(found))
+    if missing:
+        dialect: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        table: Table = Tag.__table__  # type: ignore[attr-defined]
+        session.execute(dialect.insert(table).on_conflict_do_nothing(), [{"name": name} for name in missing])
+        found = dict(session.exec(query).all())
+    return found
+
+
+def _size(path: Path) -> int:
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
+    except OSError:
+        return 0

@@ -1,0 +1,113 @@
+"""What an attempt came to, from what its folder proves. Pure: called by the daemon and by `rebuild`.
+
+A last event of the trainer says it; without one, how the process ended; without that too, it is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imgcls_lab.layout import OUTPUT_LOG, exit_name
+from imgcls_lab.protocol import Desired, FailureKind, RunState
+
+# Signals by which a process kills itself through a mistake in its code; any other came from outside.
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP}
+
+
+@dataclass(frozen=True)
+class ProcessEnd:
+    """How the training process ended, as the supervisor saw it.
+
+    code: exit code, None if a signal ended it; started: False when the process was never started (device taken by
+    another user's run, a newer attempt found); forced: it did not stop in time and was killed.
+    """
+
+    code: int | None = None
+    signal: int | None = None
+    started: bool = True
+    forced: bool = False
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The state an attempt ends in; `LOST` means that it is tried again, `counted` that this is no free try."""
+
+    state: RunState
+    failure: FailureKind | None = None
+    message: str | None = None
+    counted: bool = True
+
+
+def judge(
+    said: Verdict | None, end: ProcessEnd | None, desired: Desired, *, saved_step: int, trained: bool, last_line: str
+) -> Verdict:
+    """The verdict on an attempt whose processes are all dead.
+
+    said: what its last event says; end: None if nobody saw its end; saved_step: of the newest checkpoint, 0 without
+    one; trained: it came as far as its first step; last_line: of the log.
+    """
+    if said is not None:
+        return said
+    if end is not None and not end.started:
+        return Verdict(RunState.LOST, message=end.message, counted=False)
+    if desired is Desired.KILL:
+        return Verdict(RunState.CANCELLED, message="Killed on request.")
+    if desired is Desired.STOP:
+        return _stopped(end, saved_step, trained)
+    if end is None:
+        return Verdict(RunState.LOST, FailureKind.LOST, "Its process died without a word")
+    if end.signal is not None and end.signal not in _CRASHES:
+        name = _signal_name(end.signal)
+        reason = f"Its process was killed from outside ({name}), perhaps because memory ran out"
+        return Verdict(RunState.LOST, FailureKind.LOST, reason)
+    tail = f" The log ends with: {last_line}" if last_line else " The log is empty."
+    if end.message is not None:
+        return Verdict(RunState.FAILED, FailureKind.APPLICATION, end.message)
+    if end.signal is not None:
+        text = f"The training process crashed ({_signal_name(end.signal)}).{tail}"
+    elif end.code:
+        text = f"The training process ended with code {end.code} before it could report why.{tail}"
+    else:
+        text = f"The training process ended without a result.{tail}"
+    return Verdict(RunState.FAILED, FailureKind.APPLICATION, text)
+
+
+def _stopped(end: ProcessEnd | None, saved_step: int, trained: bool) -> Verdict:
+    if saved_step == 0 and not trained:
+        return Verdict(RunState.CANCELLED, message="Stopped before its first step.")
+    start = f"from step {saved_step}" if saved_step else "from its beginning, since there was no checkpoint yet"
+    if end is not None and end.forced:
+        return Verdict(RunState.STOPPED, message=f"Did not stop in time and was killed; it can be resumed {start}.")
+    return Verdict(RunState.STOPPED, message=f"Ended before it could write a checkpoint; it can be resumed {start}.")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def read_end(folder: Path, attempt: int) -> ProcessEnd | None:
+    """What the supervisor wrote about the end of an attempt; None while there is nothing."""
+    try:
+        data: Any = json.loads((folder / exit_name(attempt)).read_bytes())
+        return ProcessEnd(**{name: data.get(name, default) for name, default in vars(ProcessEnd()).items()})
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def last_line(folder: Path) -> str:
+    """The last line with text of the log, at most 300 characters."""
+    try:
+        with (folder / OUTPUT_LOG).open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 8192))
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    return "".join(c for c in lines[-1] if c.isprintable())[:300] if lines else ""
