@@ -1,0 +1,10 @@
+"""What a user gets from `import imgcls_lab as lab`. Imports no torch; only `train` does, when it is called."""
+
+from __future__ import annotations
+
+from imgcls_lab.api.forms import form
+from imgcls_lab.api.launch import Runs, launch, run, runs
+from imgcls_lab.api.run import Run
+from imgcls_lab.api.training import train
+
+__all__ = ["Run", "Runs", "form", "launch", "run", "runs", "train"]

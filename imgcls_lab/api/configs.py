@@ -1,0 +1,71 @@
+"""A config as a user gives it, made fit for a run: names looked up, paths made absolute, the folder looked at.
+
+Called before a run is launched or trained. A shell or a kernel may name any path; names of registered data sets and
+models work too, since a path that does not exist may be one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import DataError, Problem
+from imgcls_lab.imagefolder import inspect_folder
+from imgcls_lab.settings import Settings
+
+if TYPE_CHECKING:
+    from imgcls_lab.store import Store
+
+
+def resolve(config: TrainConfig | Mapping[str, Any], settings: Settings, store: Store | None = None) -> TrainConfig:
+    """The config with absolute paths; looks names up in the store, if there is one.
+
+    Raises ConfigError for a wrong field and DataError for a folder that cannot be trained on.
+    """
+    given = config if isinstance(config, TrainConfig) else TrainConfig.parse(config)
+    changes: dict[str, Any] = {}
+    root = _data(given.root, settings, store)
+    flavour = _model(given.model_flavour, store)
+    for name, value in (("root", root), ("model_flavour", flavour)):
+        if value != getattr(given, name):
+            changes[name] = value
+    for name in ("ckpt_dir", "tb_root"):
+        folder = getattr(given, name)
+        if folder is not None and folder != str(Path(folder).expanduser().absolute()):
+            changes[name] = str(Path(folder).expanduser().absolute())
+    final = given.with_changes(**changes) if changes else given
+    check_data(final.root)
+    return final
+
+
+def check_data(root: str) -> None:
+    """Raises DataError with a sentence if the folder cannot be trained on."""
+    problem = inspect_folder(Path(root)).problem
+    if problem:
+        raise DataError(problem, [Problem("root", problem)])
+
+
+def _data(root: str, settings: Settings, store: Store | None) -> str:
+    """A folder, else a registered data set's name, else a folder beside the data sets."""
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        for item in store.datasets() if store is not None else ():
+            if item.name == root:
+                return item.root
+        beside = Path(settings.datasets_dir).expanduser() / root
+        if beside.is_dir():
+            path = beside
+    return str(path.absolute())
+
+
+def _model(flavour: str, store: Store | None) -> str:
+    """A folder, else a registered model's name, else what it is: the id of a model of the hub."""
+    path = Path(flavour).expanduser()
+    if path.is_dir():
+        return str(path.absolute())
+    for item in store.models() if store is not None else ():
+        if item.name == flavour:
+            return item.flavour
+    return flavour

@@ -1,0 +1,86 @@
+"""A run's live cell: one output with a form for each place a notebook is read in.
+
+Made by `Run.watch` and `train`. JupyterLab with the extension takes the run's own type and asks the server by run id,
+with no kernel; VS Code, Colab and others take the widget; GitHub and nbconvert take the picture; a terminal the table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imgcls_lab.api.progress import figure, in_notebook, line
+from imgcls_lab.errors import ImgclsError
+from imgcls_lab.widgets.comm import Feed
+from imgcls_lab.widgets.picture import svg
+from imgcls_lab.wire import RunDetail, Series
+
+RUN_TYPE = "application/vnd.imgcls.run+json"
+WIDGET_TYPE = "application/vnd.jupyter.widget-view+json"
+VERSION = 1
+TAGS = ["loss/train", "loss/val", "metric/accuracy", "metric/macro_f1"]
+POINTS = 300  # a series of the picture
+
+
+class LiveCell:
+    """One output. `served`: the server knows the run, so that the cell can live without this kernel."""
+
+    def __init__(self, feed: Feed, *, served: bool) -> None:
+        self._feed = feed
+        self._served = served
+        self._handle: Any = None
+        self._widget: Any = None
+
+    def show(self) -> None:
+        """Display it; in a plain Python shell print the table."""
+        if not in_notebook():
+            print(self.bundle()["text/plain"])
+            return
+        from IPython.display import display
+
+        self._widget = self._make_widget()
+        self._handle = display(self.bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+    def update(self) -> None:
+        """Bring the picture and the table up to date, so that the saved notebook shows how it ended."""
+        if self._handle is not None:
+            self._handle.update(self.bundle(), raw=True)
+
+    def bundle(self) -> dict[str, Any]:
+        """The output by MIME type."""
+        run = self._feed.run()
+        series = self._feed.series(TAGS, POINTS).series
+        bundle: dict[str, Any] = {"text/plain": table(run, series), "image/svg+xml": svg(series, line(run))}
+        if self._widget is not None:
+            bundle[WIDGET_TYPE] = {"version_major": 2, "version_minor": 1, "model_id": self._widget.model_id}
+        if self._served:
+            bundle[RUN_TYPE] = {"run_id": run.id, "version": VERSION}
+        return bundle
+
+    def _make_widget(self) -> Any:
+        from imgcls_lab.widgets import live
+
+        if not live.available():
+            return None
+        try:
+            return live.LiveRunWidget(self._feed)
+        except ImgclsError:
+            return None  # the other forms show it
+
+
+def table(run: RunDetail, series: list[Series]) -> str:
+    """Where a run stands, and the figures of its last epochs, as text."""
+    rows: dict[int, dict[str, float | None]] = {}
+    for item in series:
+        if item.tag == "loss/train":
+            continue
+        for epoch, value in zip(item.epoch, item.value, strict=True):
+            rows.setdefault(round(epoch), {})[item.tag] = value
+    lines = [line(run)]
+    if rows:
+        lines.append(f"{'epoch':>5}  {'loss/val':>9}  {'accuracy':>9}  {'macro F1':>9}")
+    for epoch, row in sorted(rows.items())[-10:]:
+        loss = figure("loss", row.get("loss/val")).removeprefix("loss ")
+        accuracy = figure("accuracy", row.get("metric/accuracy")).removeprefix("accuracy ")
+        f1 = figure("macro_f1", row.get("metric/macro_f1")).removeprefix("macro F1 ")
+        lines.append(f"{epoch:>5}  {loss:>9}  {accuracy:>9}  {f1:>9}")
+    return "\n".join(lines)

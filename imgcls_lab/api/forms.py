@@ -1,0 +1,61 @@
+"""`lab.form()`: the form of a run in a notebook, with Launch and the live plot under it.
+
+Gives `widgets/form.py` the names that the store knows and the functions that check and launch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from imgcls_lab.api import context
+from imgcls_lab.api.configs import resolve
+from imgcls_lab.api.launch import launch
+from imgcls_lab.api.run import Run
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from imgcls_lab.store import Store
+    from imgcls_lab.widgets.form import RunForm
+
+
+def form(config: TrainConfig | Mapping[str, Any] | None = None) -> RunForm:
+    """A form that starts with `config`, else with the last run's, else with a saved config or data set."""
+    from imgcls_lab.widgets.form import RunForm
+
+    settings, store = context.settings(), context.store()
+    start = dict(config.model_dump() if isinstance(config, TrainConfig) else config or _start(store))
+
+    def check(given: TrainConfig) -> Sequence[Problem]:
+        try:
+            resolve(given, settings, store)
+        except InputError as error:
+            return error.problems or [Problem("", str(error))]
+        return ()
+
+    def start_run(given: TrainConfig, name: str | None, project: str | None) -> Run:
+        return launch(given, name=name, project=project)
+
+    return RunForm(
+        start,
+        suggestions={
+            "root": [item.root for item in store.datasets()],
+            "model_flavour": [item.flavour for item in store.models()],
+        },
+        projects=[item.name for item in store.projects()],
+        check=check,
+        launch=start_run,
+    )
+
+
+def _start(store: Store) -> dict[str, Any]:
+    """What a new form starts with."""
+    last = store.runs(limit=1).items
+    if last:
+        return store.run(last[0].id).config
+    saved = store.configs()
+    if saved:
+        return dict(saved[0].config)
+    known = store.datasets()
+    return {"root": known[0].root} if known else {}

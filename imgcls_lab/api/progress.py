@@ -1,0 +1,157 @@
+"""How far a run is, as one line: under `run.wait()` in a terminal, a pipe or a notebook cell.
+
+Called by `Run.wait`. Talks to the page or the terminal only; knows runs as `RunDetail`.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+from typing import Any, Protocol
+
+from imgcls_lab.protocol import RunState
+from imgcls_lab.wire import RunView
+
+_WORDS = {
+    RunState.QUEUED: "waits in the queue",
+    RunState.STARTING: "is starting",
+    RunState.RUNNING: "trains",
+    RunState.STOPPING: "is stopping",
+    RunState.STOPPED: "was stopped",
+    RunState.SUCCEEDED: "has finished",
+    RunState.FAILED: "failed",
+    RunState.CANCELLED: "was cancelled",
+    RunState.LOST: "lost its process",
+}
+
+
+def line(run: RunView) -> str:
+    """One sentence about where a run stands: `digits trains: epoch 3.2 of 8, accuracy 97.4 %, 12 s left`."""
+    parts: list[str] = []
+    if run.phase and run.state in (RunState.STARTING, RunState.RUNNING):
+        parts.append(run.phase)
+    if run.epochs and run.step:
+        parts.append(f"epoch {run.epoch:.1f} of {run.epochs}".replace(".0 of", " of"))
+    if run.best:
+        parts.append(f"best {figure(run.best.metric, run.best.value)}")
+    if run.seconds_left is not None and run.state is RunState.RUNNING:
+        parts.append(f"{duration(run.seconds_left)} left")
+    if run.message:
+        parts.append(run.message)
+    text = f"{run.name} {_WORDS[run.state]}"
+    return f"{text}: {', '.join(parts)}" if parts else text
+
+
+def figure(metric: str, value: float | None) -> str:
+    """A named figure with its unit."""
+    if value is None:
+        return f"{metric} –"
+    if metric == "loss":
+        return f"loss {value:.4f}"
+    return f"{metric.replace('_', ' ').replace('macro f1', 'macro F1')} {value * 100:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def share(run: RunView) -> float:
+    """How much of a run is done, 0 to 1."""
+    return min(1.0, run.step / run.total_steps) if run.total_steps else 0.0
+
+
+class ProgressLine(Protocol):
+    """A line that is overwritten."""
+
+    def show(self, run: RunView) -> None: ...
+    def close(self) -> None: ...
+
+
+class TerminalLine:
+    """A bar at the bottom of a terminal, a row an epoch above it; in a pipe the rows alone, and changes of state."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+        self._state = ""
+        self._row: tuple[float | None, ...] = ()
+
+    def show(self, run: RunView) -> None:
+        if sys.stderr.isatty():
+            self._draw(run)
+        elif run.state != self._state:
+            self._print(line(run))
+        self._state = run.state
+        row = tuple(run.latest.get(tag) for tag in ("loss/val", "metric/accuracy", "metric/macro_f1"))
+        if row != self._row and row[0] is not None:
+            self._print(
+                f"epoch {int(run.epoch):>3}   {figure('loss', row[0])}   {figure('accuracy', row[1])}   "
+                f"{figure('macro_f1', row[2])}"
+            )
+        self._row = row
+
+    def _draw(self, run: RunView) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[standing]}"))
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._task = self._bar.add_task("", total=1, standing="")
+            self._bar.start()
+        head, _, standing = line(run).partition(": ")
+        from rich.markup import escape
+
+        self._bar.update(self._task, completed=share(run), description=escape(head), standing=escape(standing))
+
+    def _print(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+class NotebookLine:
+    """One output of a cell, updated in place; needs no widgets, so it stays in a saved notebook."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._last = ""
+
+    def show(self, run: RunView) -> None:
+        text = line(run)
+        if text == self._last:
+            return
+        self._last = text
+        bar = f'<progress max="1" value="{share(run):.4f}" style="width: 12em; vertical-align: middle"></progress>'
+        bundle = {"text/plain": text, "text/html": f"{bar} <span>{html.escape(text)}</span>"}
+        if self._handle is None:
+            from IPython.display import display
+
+            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(bundle, raw=True)
+
+    def close(self) -> None:
+        """The last line stays as it is."""
+
+
+def in_notebook() -> bool:
+    """Whether this process is a Jupyter kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def progress_line() -> ProgressLine:
+    return NotebookLine() if in_notebook() else TerminalLine()

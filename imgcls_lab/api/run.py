@@ -1,0 +1,227 @@
+"""`Run`: one run in the user's hands, whether it waits, trains under the executor, or trained in a kernel.
+
+Made by `launch`, `train`, `run` and `runs`. State comes from the store; curves, evaluations, log and checkpoints come
+first-hand from the run's folder where this machine has it, so nothing has to be indexed before it can be read.
+"""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from imgcls_lab import layout
+from imgcls_lab.api import context
+from imgcls_lab.api.feed import StoreFeed
+from imgcls_lab.api.folder import RunFolder, parsed
+from imgcls_lab.api.progress import line, progress_line
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import ConflictError, ImgclsError, NotFoundError
+from imgcls_lab.executor import client
+from imgcls_lab.protocol import ENDED, Desired, RunState
+from imgcls_lab.wire import EpochReport, RunDetail, Series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imgcls_lab.api.display import LiveCell
+    from imgcls_lab.store import Store
+
+OVER = ENDED | {RunState.LOST}
+PACE = 0.2  # seconds between two looks of `wait` at the beginning of a run
+
+
+class Run:
+    """One run. Attributes are as of the last look; `state` and `refresh` look again."""
+
+    def __init__(self, run_id: str, *, store: Store | None = None, folder: Path | None = None) -> None:
+        """A run of the store, or of a folder that no store knows. Raises NotFoundError."""
+        self._store = store
+        self._folder = RunFolder(folder) if folder is not None else None
+        self._id = run_id
+        self._view = self._look()
+        self._id = self._view.id
+        self._cells: list[LiveCell] = []
+
+    # ── what it is ──────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def id(self) -> str:
+        return self._view.id
+
+    @property
+    def name(self) -> str:
+        return self._view.name
+
+    @property
+    def view(self) -> RunDetail:
+        """All that is known of it, as of the last look."""
+        return self._view
+
+    @property
+    def config(self) -> TrainConfig:
+        return parsed(self._view.config)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run writes; it may not be there yet while the run waits."""
+        return Path(self._view.folder)
+
+    @property
+    def state(self) -> RunState:
+        """Where it stands now."""
+        return self.refresh()._view.state
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Folder of the best model so far, as `from_pretrained` takes it. Raises NotFoundError before the first."""
+        best = self.folder / layout.CHECKPOINTS / layout.BEST
+        if not best.exists():
+            raise NotFoundError(
+                f"The run “{self.name}” has no checkpoint yet; the first comes with the first validation."
+            )
+        return best
+
+    def refresh(self) -> Self:
+        """Look again. Raises NotFoundError if it was deleted."""
+        self._view = self._look()
+        return self
+
+    # ── what it made ────────────────────────────────────────────────────────────────────────────────────────
+    def metrics(self, tags: Sequence[str] | None = None) -> pd.DataFrame:
+        """Its curves: index `step`, a column a tag and `epoch`. Figures of validation stand at the epochs' ends."""
+        files = self._files()
+        reply = files.series(list(tags) if tags else None) if files else self._feed().series(list(tags or []) or None)
+        return _frame(reply.series)
+
+    def report(self, epoch: int | None = None) -> EpochReport:
+        """Evaluation of an epoch, by default the last: figures a class and the confusion matrix."""
+        return (self._files() or self._feed()).report(epoch)
+
+    def log(self, tail: int = 50) -> str:
+        """The last lines of what it printed."""
+        text = (self._files() or self._feed()).log().text
+        return "\n".join(text.splitlines()[-tail:])
+
+    # ── watching ────────────────────────────────────────────────────────────────────────────────────────────
+    def watch(self) -> None:
+        """Show its live cell. It needs no kernel in JupyterLab, and leaves a picture in the saved notebook."""
+        from imgcls_lab.api.display import LiveCell
+
+        cell = LiveCell(self._feed(), served=self._store is not None and self._folder is None)
+        cell.show()
+        self._cells.append(cell)
+
+    def wait(self, timeout: float | None = None, poll: float = 0.5) -> Self:
+        """Wait until it has ended, with a line of progress; looks every `poll` seconds.
+
+        Raises ImgclsError with the run's own sentence if it failed, and TimeoutError after `timeout` seconds; the
+        run goes on. Interrupting the wait leaves the run alone, too.
+        """
+        progress = progress_line()
+        start = time.monotonic()
+        try:
+            while True:
+                view = self.refresh()._view
+                progress.show(view)
+                if view.state in OVER and not self._comes_back(view):
+                    break
+                if timeout is not None and time.monotonic() - start > timeout:
+                    raise TimeoutError(f"After {timeout:g} s: {line(view)}. The run goes on.")
+                time.sleep(min(poll, PACE) if time.monotonic() - start < 5 else poll)
+        finally:
+            progress.close()
+            for cell in self._cells:
+                cell.update()
+        if view.state in (RunState.FAILED, RunState.LOST):
+            raise ImgclsError(f"The run “{view.name}” failed: {view.message or 'see run.log()'}")
+        return self
+
+    def _comes_back(self, view: RunDetail) -> bool:
+        """A lost run of the executor is queued again by the daemon."""
+        return view.state is RunState.LOST and self._folder is None
+
+    # ── changing ────────────────────────────────────────────────────────────────────────────────────────────
+    def stop(self) -> Self:
+        """Ask it to end after a checkpoint; `wait` waits for that."""
+        return self._request(Desired.STOP)
+
+    def kill(self) -> Self:
+        """End it now, without a checkpoint."""
+        return self._request(Desired.KILL)
+
+    def resume(self) -> Self:
+        """Queue it again after a stop or a failure; it goes on exactly where its last checkpoint is."""
+        store = self._indexed("resume")
+        store.resume(self.id)
+        client.ensure(store.settings)
+        return self.refresh()
+
+    def delete(self) -> None:
+        """Delete it with its metrics and its folder. Raises ConflictError while it lives."""
+        self._indexed("delete").delete_run(self.id)
+
+    def _request(self, desired: Desired) -> Self:
+        self._indexed(desired.value).request(self.id, desired)
+        return self.refresh()
+
+    # ── where it is read ────────────────────────────────────────────────────────────────────────────────────
+    def _look(self) -> RunDetail:
+        known = None
+        if self._store is not None:
+            try:
+                known = self._store.run(self._id)
+            except NotFoundError:
+                if self._folder is None:
+                    raise
+        if known is not None and (self._folder is None or not known.external):
+            return known
+        assert self._folder is not None  # noqa: S101  (one of the two is there)
+        return self._folder.run()
+
+    def _files(self) -> RunFolder | None:
+        """The run's folder, if this machine has it and it holds anything."""
+        folder = self._folder or RunFolder(self.folder, self.id)
+        return folder if folder.has_events() else None
+
+    def _feed(self) -> StoreFeed | RunFolder:
+        if self._folder is not None:
+            return self._folder
+        return StoreFeed(self._store or context.store(), self.id)
+
+    def _indexed(self, verb: str) -> Store:
+        """The store, if it knows this run. Raises ConflictError."""
+        store = self._store
+        if store is not None:
+            try:
+                store.run(self.id)
+                return store
+            except NotFoundError:
+                pass
+        raise ConflictError(
+            f"The run “{self.name}” is in no database yet, so there is nothing to {verb} it by. Start the executor, "
+            f"which finds the folders of runs, and try again; its folder is {self.folder}."
+        )
+
+    # ── showing ─────────────────────────────────────────────────────────────────────────────────────────────
+    def __repr__(self) -> str:
+        return f"<Run {self.id}: {line(self._view)}>"
+
+    def _repr_html_(self) -> str:
+        text = html.escape(line(self._view))
+        return f'<span title="{html.escape(str(self.folder))}"><code>{self.id}</code> {text}</span>'
+
+
+def _frame(series: Iterable[Series]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns: dict[str, pd.Series[float]] = {}
+    epochs: dict[int, float] = {}
+    for item in series:
+        columns[item.tag] = pd.Series(item.value, index=item.step, dtype="float64")
+        epochs.update(zip(item.step, item.epoch, strict=True))
+    frame = pd.DataFrame(columns)
+    frame.index.name = "step"
+    frame.insert(0, "epoch", pd.Series(epochs, dtype="float64"))
+    return frame.sort_index()

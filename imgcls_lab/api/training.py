@@ -1,0 +1,192 @@
+"""Training in this process: in a kernel by `lab.train`, in a shell by `imgcls-lab train`.
+
+The run is *external*: this process writes its folder under the home, and a daemon that scans there indexes it. With
+`out` the folder is the user's own and nobody indexes it. Neither needs a database or a server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from imgcls_lab import layout
+from imgcls_lab.api import context
+from imgcls_lab.api.configs import resolve
+from imgcls_lab.api.folder import RunFolder
+from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
+from imgcls_lab.api.run import Run
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
+from imgcls_lab.executor import client
+from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.protocol import Event, RunKind, RunState
+from imgcls_lab.settings import Settings
+
+PACE = 0.4  # seconds between two looks of the progress line
+
+
+class Screen(Protocol):
+    """Where a training in this process shows how it goes."""
+
+    def begin(self, run: RunFolder, *, indexed: bool) -> None: ...
+    def on_event(self, event: Event) -> None: ...
+    def end(self) -> None: ...
+
+
+def train(
+    config: TrainConfig | Mapping[str, Any],
+    *,
+    name: str | None = None,
+    project: str | None = None,
+    out: Path | str | None = None,
+    screen: Screen | None = None,
+) -> Run:
+    """Train here and now, with progress and a live plot; returns the run when it has ended or was stopped.
+
+    Interrupting (Ctrl-C, or the kernel's stop button) checkpoints first; the run can then be resumed. With `out` the
+    same call again resumes exactly. Raises ConfigError and DataError before anything is written, ConflictError if
+    `out` holds something else, and ImgclsError with a sentence if training fails.
+    """
+    settings = context.settings()
+    resolved = resolve(config, settings, _store_if_there() if out is None else None)
+    if out is not None:
+        folder, indexed = Path(out).expanduser().absolute(), False
+    else:
+        folder = make_folder(resolved, settings, name=name, project=project)
+        indexed = _ensure_indexed(settings)
+    shown = screen or LineScreen()
+    outcome = _train(resolved, folder, shown, indexed=indexed, standalone=out is not None)
+    if outcome.message and outcome.state is RunState.SUCCEEDED:
+        print(outcome.message)
+    run = Run(folder.name, store=_store_if_there() if indexed else None, folder=folder)
+    if outcome.state is RunState.STOPPED:
+        print(how_to_resume(run, out, outcome.step), file=sys.stderr)
+    return run
+
+
+def how_to_resume(run: Run, out: Path | str | None, step: int) -> str:
+    """The sentence after a stop."""
+    if out is not None:
+        return f"Stopped at step {step} after a checkpoint. The same command again goes on exactly from there."
+    return (
+        f"Stopped at step {step} after a checkpoint. To go on exactly from there: `imgcls-lab resume {run.id}`, or "
+        f'in Python lab.run("{run.id}").resume().'
+    )
+
+
+def make_folder(config: TrainConfig, settings: Settings, *, name: str | None, project: str | None) -> Path:
+    """A new run's folder under the home, complete from the moment that it has its name."""
+    settings.make_home()
+    run_id = layout.new_run_id()
+    info = {
+        "id": run_id,
+        "kind": RunKind.TRAIN.value,
+        "name": name or f"{Path(config.root).name} {Path(config.model_flavour).name}",
+        "project": project or "default",
+        "parent_id": None,
+        "notes": "",
+        "created_at": time.time(),
+        "dataset_id": None,
+        "model_id": None,
+        "python": sys.executable,
+    }
+    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=settings.runs_dir))  # 0700; a scan does not look at it
+    try:
+        layout.write_atomic(temporary / layout.CONFIG, config.model_dump_json(indent=1))
+        layout.write_atomic(temporary / layout.RUN_INFO, json.dumps(info, ensure_ascii=False, indent=1))
+        layout.write_atomic(temporary / layout.OWNER, ProcessIdentity.current().to_json())
+        folder = settings.run_dir(run_id)
+        os.rename(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return folder
+
+
+def _train(config: TrainConfig, folder: Path, screen: Screen, *, indexed: bool, standalone: bool) -> Any:
+    from imgcls_lab import engine  # torch: takes seconds
+
+    run = RunFolder(folder)
+    if not standalone:
+        screen.begin(run, indexed=indexed)
+    begun = not standalone
+
+    def on_event(event: Event) -> None:
+        nonlocal begun
+        if not begun:  # a finished or refused folder shows nothing
+            screen.begin(run, indexed=indexed)
+            begun = True
+        screen.on_event(event)
+
+    work = engine.standalone if standalone else engine.train
+    try:
+        return work(config, folder, on_event=on_event)
+    except ImgclsError:
+        if folder.is_dir():
+            with contextlib.suppress(OSError), (folder / layout.OUTPUT_LOG).open("a") as log:
+                log.write(traceback.format_exc())
+        raise
+    finally:
+        if begun:
+            screen.end()
+        if not standalone:
+            # the process lives on when the run has ended, so it must not look like its owner any more
+            (folder / layout.OWNER).unlink(missing_ok=True)
+
+
+class LineScreen:
+    """A line of progress; in a notebook the live cell under it."""
+
+    def __init__(self) -> None:
+        self._line: NotebookLine | TerminalLine = NotebookLine() if in_notebook() else TerminalLine()
+        self._run: RunFolder | None = None
+        self._cell: Any = None
+        self._shown = 0.0
+
+    def begin(self, run: RunFolder, *, indexed: bool) -> None:
+        self._run = run
+        self._line.show(run.run())
+        if in_notebook():
+            from imgcls_lab.api.display import LiveCell
+
+            self._cell = LiveCell(run, served=indexed)
+            self._cell.show()
+
+    def on_event(self, _event: Event) -> None:
+        if self._run is not None and time.monotonic() - self._shown > PACE:
+            self._shown = time.monotonic()
+            self._line.show(self._run.run())
+
+    def end(self) -> None:
+        if self._run is not None:
+            self._line.show(self._run.run())
+        self._line.close()
+        if self._cell is not None:
+            self._cell.update()
+
+
+def _ensure_indexed(settings: Settings) -> bool:
+    """Start the daemon that indexes the run; training goes on without it."""
+    try:
+        context.store(settings)
+        client.ensure(settings)
+    except (StoreError, ExecutorError) as error:
+        print(f"The run is trained, but not listed: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def _store_if_there() -> Any:
+    try:
+        return context.store()
+    except StoreError:
+        return None

@@ -1,0 +1,184 @@
+"""The kernel's side of a live cell: pushes a run's state and points to the page, and answers what the page asks.
+
+Called by `LiveRunWidget`, in a thread of its own, so that a cell that runs does not hold it up. The kernel speaks by
+itself; batches are numbered, and a page that misses one asks for a snapshot (`labextension/src/widget/comm.ts`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from threading import Event, Lock, Thread
+from typing import Any, Protocol
+
+import numpy as np
+
+from imgcls_lab.errors import ImgclsError, InputError
+from imgcls_lab.protocol import RunState
+from imgcls_lab.wire import Cursor, EpochReport, LogChunk, MetricsBatch, RunDetail, RunView, Series, SeriesReply
+
+PERIOD = 0.5  # seconds between two looks at a run that is on its way
+REST = 5.0  # ... at one that ended but may be resumed, and between two snapshots
+SNAPSHOT_POINTS = 2000  # most points a series in a snapshot
+FINAL = frozenset({RunState.SUCCEEDED, RunState.CANCELLED})
+RESTING = frozenset({RunState.STOPPED, RunState.FAILED})
+
+
+class Feed(Protocol):
+    """What the live cell reads: a run of the store, or a run's folder."""
+
+    run_id: str
+
+    def run(self) -> RunDetail: ...
+    def series(self, tags: list[str] | None = None, max_points: int | None = None) -> SeriesReply: ...
+    def points_since(self, cursor: Cursor) -> MetricsBatch: ...
+    def log(self, offset: int = ..., limit: int = ...) -> LogChunk: ...
+    def report(self, epoch: int | None = None) -> EpochReport: ...
+    def command(self, name: str) -> RunView: ...
+
+
+class Channel(Protocol):
+    """Where a pusher speaks to the page."""
+
+    def set_snapshot(self, snapshot: dict[str, Any]) -> None: ...
+    def post(self, message: dict[str, Any], buffers: list[bytes] | None = None) -> None: ...
+
+
+class Pusher:
+    """Pushes one run until it has ended for good or `close` is called. Errors of the store are retried."""
+
+    def __init__(self, feed: Feed, channel: Channel) -> None:
+        self._feed = feed
+        self._channel = channel
+        self._lock = Lock()  # the thread below and the kernel's message loop
+        self._stop = Event()
+        self._wake = Event()
+        self._seq = 0
+        self._shown: tuple[str, int] | None = None
+        self._cursor = Cursor()
+        self._thread = Thread(target=self._work, name=f"imgcls-live-{feed.run_id}", daemon=True)
+
+    def start(self) -> None:
+        """Send the first snapshot, then go on in the thread. Raises what the feed raises."""
+        self.snapshot(first=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._wake.set()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    # ── pushed ──────────────────────────────────────────────────────────────────────────────────────────────
+    def snapshot(self, *, first: bool = False) -> RunDetail:
+        """Send the run as a whole. A page that has all batches ignores it.
+
+        The cursor stays: what came since the last batch goes out again with the next one, for pages that ignored it.
+        """
+        with self._lock:
+            run = self._feed.run()
+            reply = self._feed.series(None, SNAPSHOT_POINTS)
+            heads, points = pack(reply.series)
+            cursor = reply.cursors.get(run.id, Cursor())
+            if first:
+                self._cursor, self._shown = cursor, (run.state, run.revision)
+            self._channel.set_snapshot(
+                {
+                    "seq": self._seq,
+                    "run": run.model_dump(mode="json"),
+                    "heads": heads,
+                    "cursors": {run.id: cursor.model_dump()},
+                    "points": points,
+                }
+            )
+            return run
+
+    def batch(self) -> tuple[RunDetail, bool]:
+        """Send what is new. Returns the run and whether anything was."""
+        with self._lock:
+            run = self._feed.run()
+            news = self._feed.points_since(self._cursor)
+            changed = (run.state, run.revision) != self._shown
+            if not changed and not news.series and not news.superseded:
+                return run, False
+            self._seq += 1
+            heads, points = pack(news.series)
+            self._cursor = news.cursors.get(run.id, self._cursor)
+            self._shown = (run.state, run.revision)
+            message = {
+                "op": "batch",
+                "seq": self._seq,
+                "run": run.model_dump(mode="json") if changed else None,
+                "heads": heads,
+                "cursors": {run.id: self._cursor.model_dump()},
+                "superseded": news.superseded,
+            }
+            self._channel.post(message, [points])
+            return run, True
+
+    def _work(self) -> None:
+        period, last_snapshot, dirty = PERIOD, time.monotonic(), False
+        while not self._stop.is_set():
+            self._wake.wait(period)
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            try:
+                run, new = self.batch()
+                dirty = dirty or new
+                ended = run.state in FINAL and not new
+                if dirty and (ended or time.monotonic() - last_snapshot > REST):
+                    self.snapshot()  # what a page that comes later, or a saved notebook, starts from
+                    last_snapshot, dirty = time.monotonic(), False
+                if ended:
+                    return
+                period = REST if run.state in RESTING else PERIOD
+            except ImgclsError as error:
+                if error.status == 404:  # the run was deleted
+                    return
+                period = REST
+
+    # ── asked ───────────────────────────────────────────────────────────────────────────────────────────────
+    def answer(self, message: dict[str, Any]) -> None:
+        """Handle one message of the page."""
+        if message.get("op") == "resync":
+            self.snapshot()
+            return
+        reply: dict[str, Any] = {"op": "reply", "id": message.get("id")}
+        try:
+            reply["result"] = self._result(message)
+        except ImgclsError as error:
+            reply["error"] = {"message": str(error), "status": error.status}
+        self._channel.post(reply)
+
+    def _result(self, message: dict[str, Any]) -> Any:
+        name = message.get("kind") or message.get("name")
+        given = message.get("params") or message.get("args") or {}
+        if given.get("id") != self._feed.run_id:
+            raise InputError("This cell shows one run and answers for no other.")
+        if message.get("op") == "command" and name in ("stop", "kill", "resume"):
+            view = self._feed.command(name)
+            self._wake.set()
+            return view.model_dump(mode="json")
+        queries: dict[str, Callable[[], LogChunk | EpochReport]] = {
+            "log": lambda: self._feed.log(int(given.get("offset", -65_536)), int(given.get("limit", 262_144))),
+            "report": lambda: self._feed.report(given.get("epoch")),
+        }
+        if message.get("op") == "query" and name in queries:
+            return queries[name]().model_dump(mode="json")
+        raise InputError(f"A live cell cannot do “{name}”; the panel can.")
+
+
+def pack(series: Sequence[Series]) -> tuple[list[dict[str, Any]], bytes]:
+    """Series as heads and one buffer of little-endian 64-bit floats: steps, epochs, times, values of each in turn."""
+    heads = [
+        {"run_id": item.run_id, "tag": item.tag, "count": len(item.step), "thinned": item.thinned} for item in series
+    ]
+    columns: list[list[float] | list[int]] = []
+    for item in series:
+        values = [float("nan") if value is None else value for value in item.value]
+        columns += [item.step, item.epoch, item.time, values]
+    data = np.concatenate([np.asarray(column, dtype="<f8") for column in columns]) if columns else np.empty(0)
+    return heads, data.tobytes()

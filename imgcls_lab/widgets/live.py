@@ -1,0 +1,59 @@
+"""The live cell as a widget: for front ends without the Lab extension, and for kernels whose run no server knows.
+
+Made by `api/display.py`. All it shows comes from a `Feed`; it never trains and never touches the database itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import anywidget
+import traitlets
+
+from imgcls_lab.widgets.comm import Feed, Pusher
+
+STATIC = Path(__file__).parent / "static"
+
+
+def available() -> bool:
+    """Whether the widget's front end was built; a checkout without it shows the still picture."""
+    return (STATIC / "widget.js").is_file()
+
+
+class LiveRunWidget(anywidget.AnyWidget):
+    """A run's state and curves, live. Closing it, or the end of the run or kernel, ends its thread."""
+
+    _esm = STATIC / "widget.js"
+    _css = STATIC / "widget-style.css"
+
+    run_id = traitlets.Unicode().tag(sync=True)
+    snapshot = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__(run_id=feed.run_id)
+        self._pusher = Pusher(feed, self)
+        self.on_msg(self._on_message)
+        self._pusher.start()
+
+    def set_snapshot(self, snapshot: dict[str, Any]) -> None:
+        if self.comm is not None:
+            self.snapshot = snapshot
+
+    def post(self, message: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        if self.comm is not None:
+            self.send(message, buffers=buffers)
+
+    def close(self) -> None:
+        """End the thread and take the views away."""
+        self._pusher.close()
+        super().close()
+
+    @property
+    def following(self) -> bool:
+        """Whether its thread still looks for news."""
+        return self._pusher.running
+
+    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: list[memoryview]) -> None:
+        Thread(target=self._pusher.answer, args=(content,), daemon=True).start()  # the database may be slow
