@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def _decode_jpeg(data: bytes, size_hint: int | None) -> Pixels | None:
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
     """Undo the EXIF orientation 1..8."""
-    turned = {
+    turns: dict[int, Callable[[Pixels], Pixels]] = {
         2: lambda p: p[:, ::-1],
         3: lambda p: p[::-1, ::-1],
         4: lambda p: p[::-1],
@@ -124,7 +125,8 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
         6: lambda p: np.rot90(p, -1),
         7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
         8: np.rot90,
-    }.get(orientation)
+    }
+    turned = turns.get(orientation)
     return pixels if turned is None else np.ascontiguousarray(turned(pixels))
 
 

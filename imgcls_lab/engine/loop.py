@@ -237,7 +237,7 @@ def _save(run: Training, links: list[str]) -> None:
         "model": run.model.state_dict(),
         "updates": run.average.updates if run.average else 0,
         "optimizer": run.optimizer.state_dict(),
-        "scaler": run.scaler.state_dict(),  # type: ignore[no-untyped-call]
+        "scaler": run.scaler.state_dict(),
         "random": random_state(run.device),
         "progress": asdict(now),
     }

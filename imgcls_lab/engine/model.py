@@ -23,10 +23,11 @@ from imgcls_lab.errors import ModelError
 
 DEFAULT_SIZE = 224
 Tell = Callable[[str], None]
+_AUTO: Any = AutoModelForImageClassification
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
-transformers.logging.set_verbosity_error()
-transformers.logging.disable_progress_bar()
+transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 logging.getLogger("timm").setLevel(logging.ERROR)
 
 
@@ -68,7 +69,8 @@ def read_flavour(name: str, revision: str | None, image_size: int | None) -> Fla
     if channels != 3:
         raise ModelError(f"The model “{name}” takes images of {channels} channels; images are read as RGB, 3 channels.")
     try:
-        spec = EvalSpec.from_processor(AutoImageProcessor.from_pretrained(name, **where))
+        processor = AutoImageProcessor.from_pretrained(name, **where)  # type: ignore[no-untyped-call]
+        spec = EvalSpec.from_processor(processor)
     except Exception:  # many models come without a processor, which is no error
         spec = None
     native = spec.size if spec else _size_of(config)
@@ -82,7 +84,7 @@ def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tel
 
     `tell` gets sentences worth knowing, as that a new head was made. Raises ModelError.
     """
-    config = flavour.config
+    config: Any = flavour.config
     old_labels = [str(config.id2label[i]) for i in range(config.num_labels)] if config.id2label else []
     torch.manual_seed(seed)
     if pretrained:
@@ -99,7 +101,7 @@ def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tel
 def from_config(config: PreTrainedConfig, name: str) -> nn.Module:
     """A model with random weights. Raises ModelError if the config is of no image classifier."""
     try:
-        model: nn.Module = AutoModelForImageClassification.from_config(config, trust_remote_code=False)
+        model: nn.Module = _AUTO.from_config(config, trust_remote_code=False)
     except Exception as error:
         raise _unloadable(name, error) from error
     return model.float()
@@ -109,7 +111,7 @@ def load_exported(folder: Path) -> tuple[nn.Module, EvalSpec]:
     """A checkpoint's or export's model in evaluation mode, and its spec. Raises ModelError."""
     flavour = read_flavour(os.fspath(folder), None, None)
     try:
-        model: nn.Module = AutoModelForImageClassification.from_pretrained(
+        model: nn.Module = _AUTO.from_pretrained(
             flavour.name, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
         )
     except Exception as error:
@@ -169,7 +171,7 @@ def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Mod
             "random weights, or save the model with save_pretrained."
         )
     try:
-        model, info = AutoModelForImageClassification.from_pretrained(
+        model, info = _AUTO.from_pretrained(
             flavour.name,
             revision=flavour.revision,
             id2label=dict(enumerate(classes)),
@@ -209,7 +211,7 @@ def _keep_or_renew_head(model: nn.Module, old: list[str], classes: list[str], te
     tell(f"The model knows {len(classes)} other classes (“{old[0]}” ...), so it gets a new head.")
 
 
-def _with_classes(config: PreTrainedConfig, classes: list[str], size: int) -> PreTrainedConfig:
+def _with_classes(config: Any, classes: list[str], size: int) -> Any:
     config.id2label = dict(enumerate(classes))
     config.label2id = {name: index for index, name in enumerate(classes)}
     if isinstance(getattr(config, "image_size", None), int):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import math
+from typing import Any
 
 import timm.optim
 import torch
@@ -13,13 +14,14 @@ from torch import nn
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, Problem
 
+_timm: Any = timm.optim
 _FUSED = {"adam", "adamw", "sgd", "momentum"}  # torch's own, which have a fused step on CPU and GPU
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The optimizer of timm by that name; no decay on biases and norms. Raises ConfigError for an unknown name."""
     name = config.optimizer.lower()
-    known = timm.optim.list_optimizers()
+    known: list[str] = [str(known) for known in _timm.list_optimizers()]
     if name not in known:
         close = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else "try adamw or sgd."
@@ -27,7 +29,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         raise ConfigError(text, [Problem("optimizer", text)])
     extra = {"fused": True} if name in _FUSED else {}
     try:
-        optimizer: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
+        optimizer: torch.optim.Optimizer = _timm.create_optimizer_v2(
             model, name, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, **extra
         )
     except (TypeError, ValueError, ImportError, RuntimeError, AssertionError) as error:

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event as BoardEvent
@@ -72,9 +72,9 @@ class Recorder:
         if self._on_event:
             self._on_event(stamped)
 
-    def notice(self, text: str, level: str = "info") -> None:
+    def notice(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
         print(text, flush=True)  # the log tells the same story
-        self.emit(Notice(level=level, text=text))  # type: ignore[arg-type]
+        self.emit(Notice(level=level, text=text))
 
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
         """Say what the run is at; progress inside a phase at most twice a second."""

@@ -210,8 +210,9 @@ def _assemble(
 ) -> Training:
     """Everything the loop needs, at step 0."""
     torch.manual_seed(config.seed)
-    layout_kind: Any = torch.channels_last if config.channels_last else torch.contiguous_format
-    model = model.to(device=device, memory_format=layout_kind)
+    model = model.to(device)
+    if config.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     parts = freeze_backbone(model) if config.freeze_backbone else [model]
     counts = data.class_counts(train_set.labels, len(classes))
     return Training(

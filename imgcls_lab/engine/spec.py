@@ -56,9 +56,11 @@ class EvalSpec:
 
     def pixels(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
         """uint8 (height, width, 3) -> uint8 (size, size, 3): what is normalised and given to the model."""
-        tensor = _channels_first(image)
-        tensor = vision.resize(
-            tensor, self._resized_shape(*tensor.shape[-2:]), interpolation=_TORCH[self.interpolation], antialias=True
+        tensor: torch.Tensor = vision.resize(
+            _channels_first(image),
+            self._resized_shape(*image.shape[:2]),
+            interpolation=_TORCH[self.interpolation],
+            antialias=True,
         )
         if tensor.shape[-2:] != (self.size, self.size):
             top = (tensor.shape[-2] - self.size) // 2
@@ -68,7 +70,7 @@ class EvalSpec:
 
     def square(self, image: npt.NDArray[np.uint8], edge: int) -> torch.Tensor:
         """uint8 (height, width, 3) -> uint8 (edge, edge, 3), squashed: what training crops are cut from."""
-        tensor = vision.resize(
+        tensor: torch.Tensor = vision.resize(
             _channels_first(image), [edge, edge], interpolation=_TORCH[self.interpolation], antialias=True
         )
         return tensor.permute(1, 2, 0).contiguous()
@@ -155,11 +157,10 @@ def _edge(size: Any) -> tuple[int, bool] | None:
     """(pixels, whether it is a square) of a processor's size, in any of its spellings."""
     if isinstance(size, int):
         return size, True
-    read = size.get if isinstance(size, dict) else lambda name: getattr(size, name, None)
     if size is None:
         return None
-    if read("shortest_edge"):
-        return int(read("shortest_edge")), False
-    if read("height") and read("width"):
-        return int(min(read("height"), read("width"))), True
-    return None
+    sizes = size if isinstance(size, dict) else vars(size)
+    short, height, width = (sizes.get(name) for name in ("shortest_edge", "height", "width"))
+    if short:
+        return int(short), False
+    return (int(min(height, width)), True) if height and width else None

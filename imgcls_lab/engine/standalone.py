@@ -12,7 +12,7 @@ from pathlib import Path
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.outcome import Outcome
-from imgcls_lab.errors import ConfigError, ConflictError, Problem
+from imgcls_lab.errors import ConfigError, ConflictError
 from imgcls_lab.protocol import Event, Finished, RunState, read_events
 
 
@@ -58,11 +58,9 @@ def _same_config(config: TrainConfig, out: Path) -> None:
     differing = [name for name in after if after[name] != before[name]]
     if differing:
         shown = "; ".join(f"{name}: {before[name]} there, {after[name]} now" for name in differing)
-        error = ConflictError(
+        raise ConflictError(
             f"The run in “{out}” has another config ({shown}). Give another folder, or the same values to resume it."
         )
-        error.problems = [Problem(name, f"is {before[name]} in that run.") for name in differing]  # type: ignore[attr-defined]
-        raise error
 
 
 def _finished(out: Path) -> Finished | None:
