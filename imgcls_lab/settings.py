@@ -42,6 +42,9 @@ class Settings(Configurable):
         config=True
     )
     poll_interval = Float(help="Seconds between two rounds of the daemon (IMGCLS_POLL_INTERVAL).").tag(config=True)
+    tb_idle_timeout = Float(
+        help="Seconds after which a TensorBoard that nobody looks at ends; 0: never (IMGCLS_TB_IDLE_TIMEOUT)."
+    ).tag(config=True)
 
     # trait name -> environment variable. The one place where they are paired.
     VARIABLES: ClassVar[dict[str, str]] = {
@@ -55,6 +58,7 @@ class Settings(Configurable):
         "lease": "IMGCLS_LEASE",
         "start_deadline": "IMGCLS_START_DEADLINE",
         "poll_interval": "IMGCLS_POLL_INTERVAL",
+        "tb_idle_timeout": "IMGCLS_TB_IDLE_TIMEOUT",
     }
 
     @default("home")
@@ -96,6 +100,10 @@ class Settings(Configurable):
     @default("poll_interval")
     def _poll_interval(self) -> float:
         return _number("IMGCLS_POLL_INTERVAL", 0.3)
+
+    @default("tb_idle_timeout")
+    def _tb_idle_timeout(self) -> float:
+        return _number("IMGCLS_TB_IDLE_TIMEOUT", 1800)
 
     @property
     def home_path(self) -> Path:

@@ -291,6 +291,27 @@ class DevicesReply(Wire):
     message: str | None  # a sentence, where no executor lives
 
 
+# ── TensorBoard ─────────────────────────────────────────────────────────────────────────────────────────────────
+class BoardRequest(Wire):
+    """A TensorBoard of some runs or of a project."""
+
+    run_ids: list[str] = Field([], max_length=200)
+    project_id: int | None = None
+
+
+class BoardView(Wire):
+    """A TensorBoard and its process: `asleep` frees its memory and starts again when it is opened."""
+
+    id: str
+    title: str
+    project_id: int | None
+    run_ids: list[str]
+    state: Literal["running", "asleep", "failed"]
+    message: str | None
+    memory: int | None
+    started_at: float | None
+
+
 # ── the form ────────────────────────────────────────────────────────────────────────────────────────────────────
 class SchemaReply(Wire):
     """TrainConfig's JSON Schema, its groups in order, and what a new form starts with."""
@@ -422,6 +443,8 @@ class WireTypes(Wire):
     model: ModelView
     model_edit: ModelEdit
     devices: DevicesReply
+    board: BoardView
+    board_request: BoardRequest
     form: SchemaReply
     check: CheckReply
     error: ErrorReply

@@ -1,0 +1,232 @@
+"""TensorBoard's life cycle: on a private socket, asleep when nobody looks, back when somebody does."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from imgcls_lab.errors import ImgclsError, InputError, NotFoundError
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+from imgcls_lab.tensorboard.boards import Boards
+from imgcls_lab.wire import BoardRequest, RunEdit, SubmitRequest
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(tb_idle_timeout=0)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    with Store.open(settings, migrate=True) as store:
+        yield store
+
+
+@pytest.fixture
+def boards(settings: Settings, store: Store) -> Iterator[Boards]:
+    boards = Boards(settings, store)
+    yield boards
+    boards.close()
+
+
+def make_run(store: Store, settings: Settings, name: str) -> str:
+    """A queued run with one scalar in its TensorBoard folder."""
+    run_id = store.submit(SubmitRequest(config={"root": "/data"}, name=name)).id
+    folder = settings.run_dir(run_id) / "tensorboard"
+    writer = EventFileWriter(str(folder))
+    value = Summary.Value(tag="loss/train", simple_value=0.5)
+    writer.add_event(Event(wall_time=time.time(), step=1, summary=Summary(value=[value])))
+    writer.close()
+    return run_id
+
+
+def get(path: Path, url: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(20)
+    connection.sock.connect(str(path))
+    connection.request("GET", url)
+    reply = connection.getresponse()
+    body = reply.read()
+    connection.close()
+    return reply.status, body
+
+
+def runs_shown(path: Path) -> set[str]:
+    return set(json.loads(get(path, "/data/runs")[1]))
+
+
+def wait_for(condition: object, seconds: float = 15) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def pid_of(boards: Boards, board_id: str) -> int:
+    popen = boards._processes[board_id].popen
+    assert popen is not None
+    return popen.pid
+
+
+def tcp_listeners(pid: int) -> list[object]:
+    return [c for c in psutil.Process(pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
+
+
+def test_a_board_serves_its_runs_by_the_names_of_the_panel(boards: Boards, store: Store, settings: Settings) -> None:
+    run_id = make_run(store, settings, "vit-base lr 3e-4")
+    board = boards.open(BoardRequest(run_ids=[run_id]))
+    assert board.state == "asleep"
+    path = boards.ensure(board.id)
+    assert get(path, "/")[0] == 200
+    wait_for(lambda: runs_shown(path) == {"vit-base lr 3e-4"})
+    (view,) = boards.all()
+    assert view.state == "running"
+    assert view.memory is not None
+    assert view.memory > 10_000_000
+
+
+def test_the_socket_is_private_and_no_tcp_port_is_opened(boards: Boards, store: Store, settings: Settings) -> None:
+    board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
+    path = boards.ensure(board.id)
+    get(path, "/data/plugins_listing")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert tcp_listeners(pid_of(boards, board.id)) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_another_user_of_the_host_cannot_connect(boards: Boards, store: Store, settings: Settings) -> None:
+    board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
+    path = boards.ensure(board.id)
+    code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(path)!r})"
+    own = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert own.returncode == 0, own.stderr
+    other = subprocess.run(["/usr/bin/python3", "-c", code], user=65534, capture_output=True, text=True, check=False)
+    assert "PermissionError" in other.stderr
+
+
+def test_a_run_added_to_a_live_board_shows_up_without_a_restart(
+    boards: Boards, store: Store, settings: Settings
+) -> None:
+    one, two = make_run(store, settings, "one"), make_run(store, settings, "two")
+    board = boards.open(BoardRequest(run_ids=[one]))
+    path = boards.ensure(board.id)
+    pid = pid_of(boards, board.id)
+    boards.add(board.id, [two])
+    wait_for(lambda: runs_shown(path) == {"one", "two"})
+    assert pid_of(boards, board.id) == pid
+
+
+def test_a_project_board_follows_new_runs_and_new_names(boards: Boards, store: Store, settings: Settings) -> None:
+    one = make_run(store, settings, "one")
+    board = boards.open(BoardRequest(project_id=store.run(one).project_id))
+    path = boards.ensure(board.id)
+    make_run(store, settings, "two")
+    store.edit_run(one, RunEdit(name="first"))
+    boards.refresh()
+    wait_for(lambda: runs_shown(path) == {"first", "two"})
+
+
+def test_names_that_are_no_file_names_and_equal_names_are_told_apart(
+    boards: Boards, store: Store, settings: Settings
+) -> None:
+    ids = [make_run(store, settings, name) for name in ("../../etc/passwd", "same", "same", "<b>")]
+    board = boards.open(BoardRequest(run_ids=ids))
+    folder = settings.home_path / "tensorboard" / board.id / "logdir"
+    names = {path.name for path in folder.iterdir()}
+    assert len(names) == 4
+    assert {path.resolve().parent.parent for path in folder.iterdir()} == {settings.runs_dir.resolve()}
+
+
+def test_an_idle_board_ends_by_itself_and_comes_back(store: Store) -> None:
+    settings = Settings(tb_idle_timeout=1.5)
+    boards = Boards(settings, store)
+    try:
+        board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
+        for _ in range(3):
+            path = boards.ensure(board.id)
+            assert get(path, "/")[0] == 200
+            process = boards._processes[board.id]
+            wait_for(lambda p=process: not p.alive)
+            assert boards.all()[0].state == "asleep"
+            assert not path.exists()
+    finally:
+        boards.close()
+
+
+def test_a_board_that_was_killed_comes_back_each_time(boards: Boards, store: Store, settings: Settings) -> None:
+    board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
+    for _ in range(5):
+        path = boards.ensure(board.id)
+        assert get(path, "/")[0] == 200
+        os.kill(pid_of(boards, board.id), signal.SIGKILL)
+        boards._processes[board.id].popen.wait()  # type: ignore[union-attr]
+
+
+def test_a_board_that_cannot_start_says_why(boards: Boards, store: Store, settings: Settings, tmp_path: Path) -> None:
+    board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
+    boards._process(board.id).socket = tmp_path / "no such folder" / "socket"
+    with pytest.raises(ImgclsError, match=r"TensorBoard did not start: No such file"):
+        boards.ensure(board.id)
+    assert boards.all()[0].state == "failed"
+
+
+def test_nothing_is_left_when_the_server_is_killed(store: Store, settings: Settings) -> None:
+    run_id = make_run(store, settings, "a")
+    code = f"""
+        import time
+        from imgcls_lab.settings import Settings
+        from imgcls_lab.store import Store
+        from imgcls_lab.tensorboard.boards import Boards
+        from imgcls_lab.wire import BoardRequest
+        settings = Settings()
+        boards = Boards(settings, Store.open(settings))
+        board = boards.open(BoardRequest(run_ids=[{run_id!r}]))
+        path = boards.ensure(board.id)
+        print(boards._processes[board.id].popen.pid, path, flush=True)
+        time.sleep(600)
+    """
+    server = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    pid, path = server.stdout.readline().split()
+    server.kill()
+    server.wait()
+    server.stdout.close()
+    wait_for(lambda: not psutil.pid_exists(int(pid)))
+    wait_for(lambda: not Path(path).parent.exists())
+
+
+def test_closing_ends_every_process_and_removes_the_sockets(store: Store, settings: Settings) -> None:
+    boards = Boards(settings, store)
+    board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
+    path = boards.ensure(board.id)
+    pid = pid_of(boards, board.id)
+    boards.close()
+    assert not psutil.pid_exists(pid)
+    assert not path.parent.exists()
+
+
+def test_what_is_asked_for_wrongly_is_a_sentence(boards: Boards) -> None:
+    with pytest.raises(InputError, match="Name the runs"):
+        boards.open(BoardRequest())
+    for bad in ("run-../..", "nothing-here", "run-1"):
+        with pytest.raises(NotFoundError):
+            boards.ensure(bad)
