@@ -1,4 +1,167 @@
-import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+// The Lab plugins: the panel with its tabs and commands, the status bar item, notifications, and runs in cells.
+// Every token is optional, so that a smaller host (Notebook 7) gets what it can show. Activation waits for nothing.
+import {
+  ILayoutRestorer,
+  ILabShell,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin,
+} from '@jupyterlab/application';
+import { ICommandPalette, MainAreaWidget, Notification, WidgetTracker } from '@jupyterlab/apputils';
+import { ILauncher } from '@jupyterlab/launcher';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { ServerConnection } from '@jupyterlab/services';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStatusBar } from '@jupyterlab/statusbar';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { feedOf } from '../views/feed';
+import type { Place } from '../views/place';
+import type { Source } from '../views/source';
+import { Commands, addCommands, commandOf } from './commands';
+import { notify } from './notices';
+import { ServerSource } from './server';
+import { statusItem } from './status';
+import { RUN_MIME, RunOutput, Tab, sidebar } from './widgets';
 
-const plugins: JupyterFrontEndPlugin<unknown>[] = [];
-export default plugins;
+const DOMAIN = 'imgcls-lab';
+const sources = new WeakMap<ServerConnection.ISettings, Source>();
+
+/** The one source of this page. */
+function sourceOf(app: JupyterFrontEnd): Source {
+  const settings = app.serviceManager.serverSettings;
+  let source = sources.get(settings);
+  if (!source) sources.set(settings, (source = new ServerSource(settings)));
+  return source;
+}
+
+const panel: JupyterFrontEndPlugin<void> = {
+  id: 'imgcls-lab:panel',
+  description: 'The Image Lab panel: devices and runs at the left, forms and run pages in the main area.',
+  autoStart: true,
+  optional: [ILabShell, ILayoutRestorer, ICommandPalette, ILauncher, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    labShell: ILabShell | null,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null,
+    translator: ITranslator | null,
+  ) => {
+    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    const source = sourceOf(app);
+    const tracker = new WidgetTracker<MainAreaWidget<Tab>>({ namespace: 'imgcls-lab-tabs' });
+    const titles = {
+      new: trans.__('New run'),
+      run: trans.__('Run'),
+      runs: trans.__('Runs'),
+      compare: trans.__('Compare'),
+      library: trans.__('Library'),
+    };
+    const go = (place: Place) => void app.commands.execute(...commandOf(place));
+    const changed = (tab: Tab) => {
+      const widget = tracker.find(item => item.content === tab);
+      if (widget) void tracker.save(widget);
+    };
+    /** A run, the list and the library have one tab each; forms and comparisons may be open several times. */
+    const same = (a: Place, b: Place) =>
+      a.view === b.view &&
+      (a.view === 'runs' || a.view === 'library' || (a.view === 'run' && b.view === 'run' && a.id === b.id));
+    const open = (place: Place) => {
+      const known = tracker.find(item => !item.isDisposed && same(item.content.place, place));
+      if (known) {
+        app.shell.activateById(known.id);
+        return;
+      }
+      const tab = new Tab(place, source, go, titles, changed);
+      const widget = new MainAreaWidget({ content: tab });
+      widget.id = tab.id;
+      widget.toolbar.hide();
+      tab.title.changed.connect(({ label, caption }) => Object.assign(widget.title, { label, caption }));
+      Object.assign(widget.title, {
+        label: tab.title.label,
+        caption: tab.title.label,
+        icon: tab.title.icon,
+        closable: true,
+      });
+      void tracker.add(widget);
+      app.shell.add(widget, 'main');
+      app.shell.activateById(widget.id);
+    };
+
+    const side = sidebar(source, go, trans.__('Image Lab'));
+    if (labShell) {
+      app.shell.add(side, 'left', { rank: 450 });
+      restorer?.add(side, side.id);
+    }
+    addCommands(app, trans, open, () => app.shell.activateById(side.id));
+    void restorer?.restore(tracker, {
+      command: Commands.open,
+      args: widget => widget.content.place as never,
+      name: widget => JSON.stringify(widget.content.place),
+    });
+    const category = trans.__('Image Lab');
+    for (const command of [Commands.panel, Commands.new, Commands.runs, Commands.compare, Commands.library]) {
+      palette?.addItem({ command, category });
+    }
+    launcher?.add({ command: Commands.new, category, rank: 1, args: { isLauncher: true } });
+  },
+};
+
+const status: JupyterFrontEndPlugin<void> = {
+  id: 'imgcls-lab:status',
+  description: 'How many runs run and wait, in the status bar.',
+  autoStart: true,
+  optional: [IStatusBar, ITranslator],
+  activate: (app: JupyterFrontEnd, bar: IStatusBar | null, translator: ITranslator | null) => {
+    if (!bar) return;
+    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    const item = statusItem(sourceOf(app), trans, () => void app.commands.execute(Commands.panel));
+    bar.registerStatusItem('imgcls-lab:status', { item, align: 'left', rank: 90 });
+  },
+};
+
+const notices: JupyterFrontEndPlugin<void> = {
+  id: 'imgcls-lab:notices',
+  description: 'A notification when a run has ended.',
+  autoStart: true,
+  optional: [ISettingRegistry, ITranslator],
+  activate: (app: JupyterFrontEnd, registry: ISettingRegistry | null, translator: ITranslator | null) => {
+    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    let wanted = true;
+    const read = (settings: ISettingRegistry.ISettings) => {
+      wanted = settings.get('notifications').composite !== false;
+    };
+    registry
+      ?.load(notices.id)
+      .then(settings => {
+        read(settings);
+        settings.changed.connect(read);
+      })
+      .catch(error => console.warn('The settings of Image Lab could not be read; its defaults hold.', error));
+    feedOf(sourceOf(app)).listen(
+      () => undefined,
+      notify(
+        trans,
+        () => wanted,
+        run => void app.commands.execute(Commands.run, { id: run.id }),
+        Notification.emit,
+      ),
+    );
+  },
+};
+
+const output: JupyterFrontEndPlugin<void> = {
+  id: 'imgcls-lab:output',
+  description: 'A run in an output cell, live from the server without a kernel.',
+  autoStart: true,
+  optional: [IRenderMimeRegistry],
+  activate: (app: JupyterFrontEnd, registry: IRenderMimeRegistry | null) => {
+    registry?.addFactory({
+      safe: true,
+      mimeTypes: [RUN_MIME],
+      defaultRank: 0,
+      createRenderer: () => new RunOutput(sourceOf(app)),
+    });
+  },
+};
+
+export default [panel, status, notices, output];

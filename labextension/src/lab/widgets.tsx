@@ -1,0 +1,156 @@
+// The views as Lab widgets: the side bar, the tabs of the main area, and a run in an output cell.
+import { ReactWidget, type IWidgetTracker } from '@jupyterlab/apputils';
+import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+import type { Message } from '@lumino/messaging';
+import { Widget } from '@lumino/widgets';
+import { useState, type ReactElement } from 'react';
+import { createRoot, type Root } from 'react-dom/client';
+import { ComparePage } from '../views/compare';
+import { LibraryPage } from '../views/library';
+import { LiveRun } from '../views/live';
+import { NewRun } from '../views/newrun';
+import { GoProvider, type Place } from '../views/place';
+import { RunPage } from '../views/run';
+import { RunsPage } from '../views/runs';
+import { Sidebar } from '../views/sidebar';
+import { SourceProvider, type Source } from '../views/source';
+import { labIcon } from './icons';
+
+export type Go = (place: Place) => void;
+
+class View extends ReactWidget {
+  constructor(
+    private readonly view: ReactElement,
+    private readonly source: Source,
+    private readonly go: Go,
+  ) {
+    super();
+    this.addClass('imgcls');
+  }
+
+  protected override render(): ReactElement {
+    return (
+      <SourceProvider value={this.source}>
+        <GoProvider value={this.go}>{this.view}</GoProvider>
+      </SourceProvider>
+    );
+  }
+}
+
+/** The panel at the left. */
+export function sidebar(source: Source, go: Go, caption: string): Widget {
+  const widget = new View(<Sidebar />, source, go);
+  widget.id = 'imgcls-lab-sidebar';
+  widget.addClass('imgcls-side');
+  widget.title.icon = labIcon;
+  widget.title.caption = caption;
+  return widget;
+}
+
+function Compare({ start, onChange }: { start: string[]; onChange: (ids: string[]) => void }) {
+  const [ids, setIds] = useState(start);
+  return (
+    <ComparePage
+      ids={ids}
+      onChange={next => {
+        setIds(next);
+        onChange(next);
+      }}
+    />
+  );
+}
+
+let serial = 0;
+
+/** A tab of the main area. `place` says what to open when it is restored. */
+export class Tab extends View {
+  place: Place;
+
+  constructor(
+    place: Place,
+    source: Source,
+    go: Go,
+    titles: Record<Place['view'], string>,
+    onChange: (tab: Tab) => void,
+  ) {
+    const self: { tab?: Tab } = {};
+    const named = (title: string) => {
+      if (!self.tab) return;
+      self.tab.title.label = title;
+      self.tab.title.caption = title;
+    };
+    super(element(), source, go);
+    self.tab = this;
+    this.place = place;
+    this.id = `imgcls-lab-${place.view}-${place.view === 'run' ? place.id : ++serial}`;
+    this.addClass('imgcls-main');
+    this.title.icon = labIcon;
+    this.title.closable = true;
+    named(titles[place.view]);
+
+    function element(): ReactElement {
+      switch (place.view) {
+        case 'new':
+          return <NewRun from={place.from} />;
+        case 'run':
+          return <RunPage id={place.id} onTitle={named} />;
+        case 'runs':
+          return <RunsPage />;
+        case 'library':
+          return <LibraryPage shelf={place.shelf} />;
+        case 'compare':
+          return (
+            <Compare
+              start={place.ids}
+              onChange={ids => {
+                if (!self.tab) return;
+                self.tab.place = { view: 'compare', ids };
+                onChange(self.tab);
+              }}
+            />
+          );
+      }
+    }
+  }
+}
+
+/** What is open, for the restorer. */
+export type Tabs = IWidgetTracker<Tab>;
+
+export const RUN_MIME = 'application/vnd.imgcls.run+json';
+
+/** A run in an output cell, live from the server by its id: no kernel is asked. */
+export class RunOutput extends Widget implements IRenderMime.IRenderer {
+  readonly #source: Source;
+  #root: Root | null = null;
+  #id = '';
+
+  constructor(source: Source) {
+    super();
+    this.#source = source;
+    this.addClass('imgcls-output');
+  }
+
+  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    const data = model.data[RUN_MIME] as { run_id?: unknown } | undefined;
+    this.#id = typeof data?.run_id === 'string' ? data.run_id : '';
+    this.#show();
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    this.#show();
+  }
+
+  protected override onBeforeDetach(message: Message): void {
+    this.#root?.unmount();
+    this.#root = null;
+    super.onBeforeDetach(message);
+  }
+
+  #show(): void {
+    if (!this.isAttached || !this.#id) return;
+    this.#root ??= createRoot(this.node);
+    this.#root.render(<LiveRun source={this.#source} runId={this.#id} />);
+  }
+}

@@ -1,0 +1,50 @@
+// A button that asks once more, in its own place, before it does what cannot be undone.
+import { useEffect, useRef, useState } from 'react';
+import { Button } from './states';
+
+interface Props {
+  label: string;
+  /** The question: names what will be gone. */
+  question: string;
+  busy?: boolean;
+  disabled?: boolean;
+  title?: string;
+  onConfirm: () => void;
+}
+
+export function ConfirmButton({ label, question, busy, disabled, title, onConfirm }: Props) {
+  const [asking, setAsking] = useState(false);
+  const yes = useRef<HTMLSpanElement>(null);
+  useEffect(() => {
+    if (asking) yes.current?.querySelector('button')?.focus();
+  }, [asking]);
+  if (!asking) {
+    return (
+      <Button busy={busy} disabled={disabled} title={title} onClick={() => setAsking(true)}>
+        {label}
+      </Button>
+    );
+  }
+  return (
+    <span
+      className="imgcls-confirm"
+      role="alertdialog"
+      aria-label={question}
+      ref={yes}
+      onKeyDown={event => event.key === 'Escape' && setAsking(false)}
+    >
+      <span className="imgcls-note">{question}</span>
+      <Button
+        danger
+        busy={busy}
+        onClick={() => {
+          setAsking(false);
+          onConfirm();
+        }}
+      >
+        {label.replace('…', '')}
+      </Button>
+      <Button onClick={() => setAsking(false)}>Cancel</Button>
+    </span>
+  );
+}

@@ -1,0 +1,89 @@
+// Registering a folder of images, inline: in the new-run form and in the library.
+import { useState } from 'react';
+import { Labelled } from './fields';
+import { plural, leaf } from './format';
+import { useAction } from './hooks';
+import { useSource } from './source';
+import { Button, Problem } from './states';
+import type { DatasetView } from './types';
+
+/** "digits · 1,797 images, 10 classes" */
+export function datasetText(dataset: DatasetView): string {
+  const images = Object.values(dataset.images).reduce((sum, n) => sum + n, 0);
+  return `${dataset.name} · ${plural(images, 'image')}, ${plural(dataset.classes.length, 'class', 'classes')}`;
+}
+
+interface Props {
+  datasetsDir: string | undefined;
+  onDone: (dataset: DatasetView) => void;
+  onCancel: () => void;
+}
+
+export function RegisterFolder({ datasetsDir, onDone, onCancel }: Props) {
+  const source = useSource();
+  const [root, setRoot] = useState('');
+  const [name, setName] = useState('');
+  const { busy, error, act } = useAction();
+  const shown = name || leaf(root.trim());
+  const submit = async () => {
+    if (root.trim() === '' || busy) return;
+    let dataset: DatasetView | undefined;
+    const folder = root.trim();
+    // A name alone means a folder beside the other data sets.
+    const full =
+      datasetsDir && !/^(\/|~|[A-Za-z]:)/.test(folder)
+        ? `${datasetsDir.replace(/\/$/, '')}/${folder}`
+        : folder;
+    const done = await act('add', async () => {
+      dataset = await source.command('datasets.add', { edit: { name: shown, root: full } });
+    });
+    if (done && dataset) onDone(dataset);
+  };
+  return (
+    <div
+      className="imgcls-inline-form"
+      role="group"
+      aria-label="Register a folder"
+      onKeyDown={event => {
+        if (event.key !== 'Enter' || (event.target as HTMLElement).tagName !== 'INPUT') return;
+        event.preventDefault(); // Enter in a form around this would launch
+        void submit();
+      }}
+    >
+      <Labelled
+        title="Folder"
+        note={`With train/CLASS and, if you have it, val/CLASS${datasetsDir ? `; under ${datasetsDir}` : ''}.`}
+      >
+        {id => (
+          <input
+            id={id}
+            name="folder"
+            value={root}
+            onChange={e => setRoot(e.target.value)}
+            placeholder={datasetsDir ? `${datasetsDir}/my-images` : '/path/to/images'}
+            spellCheck={false}
+            autoFocus
+          />
+        )}
+      </Labelled>
+      <Labelled title="Name">
+        {id => (
+          <input
+            id={id}
+            name="dataset-name"
+            value={name}
+            onChange={e => setName(e.target.value)}
+            placeholder={shown || 'my images'}
+          />
+        )}
+      </Labelled>
+      <Problem>{error}</Problem>
+      <div className="imgcls-buttons">
+        <Button busy={busy !== null} disabled={root.trim() === ''} onClick={() => void submit()}>
+          {busy ? 'Looking at the folder…' : 'Register'}
+        </Button>
+        <Button onClick={onCancel}>Cancel</Button>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,268 @@
+// The panel at the left: what the devices do, what runs, waits and ended, and the way to everything else.
+import { useEffect, useState, type ReactNode } from 'react';
+import { ago, bytes, metric, percent } from './format';
+import { sentence, useAction, useFeed, useNow, useQuery } from './hooks';
+import { useGo } from './place';
+import { useSource } from './source';
+import { Button, Dot, LinkState, Problem, Progress, Sparkline, Standing, left } from './states';
+import { LIVE, isActive, type DevicesReply, type DeviceView, type RunView } from './types';
+
+/** Devices and executors, live. */
+function useDevices(): { devices: DevicesReply | undefined; error: string | null } {
+  const source = useSource();
+  const [devices, setDevices] = useState<DevicesReply>();
+  const [error, setError] = useState<string | null>(null);
+  useEffect(() => {
+    const stop = new AbortController();
+    const take = (reply: DevicesReply) => {
+      setDevices(reply);
+      setError(null);
+    };
+    source
+      .query('devices', {}, stop.signal)
+      .then(take, problem => stop.signal.aborted || setError(sentence(problem)));
+    source.subscribe(
+      { kind: 'devices' },
+      batch => take(batch.devices),
+      () => undefined,
+      stop.signal,
+    );
+    return () => stop.abort();
+  }, [source]);
+  return { devices, error };
+}
+
+function Section({ title, aside, children }: { title: string; aside?: ReactNode; children: ReactNode }) {
+  return (
+    <section aria-label={title}>
+      <h2 className="imgcls-side-title">
+        {title}
+        <span className="imgcls-num">{aside}</span>
+      </h2>
+      {children}
+    </section>
+  );
+}
+
+function Device({ device }: { device: DeviceView }) {
+  const memory =
+    device.memory_total != null ? `${bytes(device.memory_used ?? 0)} / ${bytes(device.memory_total)}` : null;
+  const use = device.utilisation == null ? null : percent(device.utilisation, 0);
+  const share =
+    device.utilisation ?? (device.memory_total ? (device.memory_used ?? 0) / device.memory_total : 0);
+  return (
+    <div className="imgcls-row">
+      <div className="imgcls-line">
+        <b className="imgcls-clip" title={`${device.name} on ${device.host}`}>
+          {device.title}
+        </b>
+        <span className="imgcls-muted imgcls-num">{[use, memory].filter(Boolean).join(' · ')}</span>
+      </div>
+      <div className="imgcls-bar" aria-hidden="true">
+        <i
+          className={device.held_by && !device.run_id ? 'imgcls-fill-warn' : ''}
+          style={{ width: `${Math.min(100, share * 100)}%` }}
+        />
+      </div>
+      <div className="imgcls-note imgcls-clip">{device.run_name ?? device.held_by ?? 'free'}</div>
+    </div>
+  );
+}
+
+function Devices() {
+  const source = useSource();
+  const { devices, error } = useDevices();
+  const { busy, error: failed, act } = useAction();
+  const busyOnes = devices?.devices.filter(device => device.run_id || device.held_by).length ?? 0;
+  return (
+    <Section
+      title="Devices"
+      aside={devices?.devices.length ? `${busyOnes} of ${devices.devices.length} busy` : ''}
+    >
+      {devices?.devices.map(device => (
+        <Device key={`${device.host} ${device.name}`} device={device} />
+      ))}
+      {(devices?.message || error) && (
+        <div className="imgcls-row">
+          <p className="imgcls-note">{devices?.message ?? error}</p>
+          {devices?.message && (
+            <div>
+              <Button
+                busy={busy !== null}
+                onClick={() => void act('start', () => source.command('executor.start', {}))}
+              >
+                Start the executor
+              </Button>
+            </div>
+          )}
+          <Problem>{failed}</Problem>
+        </div>
+      )}
+    </Section>
+  );
+}
+
+/** What stands at the right of a run's name. */
+function aside(run: RunView, now: number): string {
+  if (run.state === 'queued') return run.priority > 0 ? 'next' : 'waiting';
+  if (isActive(run.state)) return run.state === 'running' ? left(run) : run.state;
+  const age = ago(run.ended_at ?? run.updated_at, now);
+  if (run.state === 'failed') return `${(run.failure ?? 'failed').replaceAll('_', ' ')} · ${age}`;
+  if (run.state === 'succeeded')
+    return [run.best && metric(run.best.metric, run.best.value), age].filter(Boolean).join(' · ');
+  return [run.state, run.resumable && 'resumable', age].filter(Boolean).join(' · ');
+}
+
+function RunRow({ run, now, trend }: { run: RunView; now: number; trend: number[] | undefined }) {
+  const go = useGo();
+  const live = LIVE.includes(run.state);
+  return (
+    <button
+      type="button"
+      className="imgcls-row imgcls-run-row"
+      data-run={run.id}
+      title={`${run.name} · ${run.state}`}
+      onClick={() => go({ view: 'run', id: run.id })}
+    >
+      <span className="imgcls-line">
+        <span className="imgcls-name">
+          <Dot state={run.state} />
+          <b className="imgcls-clip">{run.name}</b>
+          <span className="imgcls-sr">{run.state}</span>
+        </span>
+        <span className="imgcls-muted imgcls-num">{aside(run, now)}</span>
+      </span>
+      {live && <Progress run={run} />}
+      {live && (
+        <span className="imgcls-line">
+          <span className="imgcls-note imgcls-clip">
+            <Standing run={run} />
+          </span>
+          {trend && <Sparkline values={trend} />}
+        </span>
+      )}
+      {run.state === 'queued' && run.message && <span className="imgcls-note">{run.message}</span>}
+    </button>
+  );
+}
+
+/** The course of each live run's monitored figure, collected while the panel is open. */
+function useTrends(runs: RunView[]): Map<string, number[]> {
+  const [trends, setTrends] = useState(() => new Map<string, number[]>());
+  useEffect(() => {
+    setTrends(was => {
+      let next = was;
+      for (const run of runs) {
+        const value = run.latest['metric/accuracy'] ?? run.latest['loss/train'];
+        if (value == null || was.get(run.id)?.at(-1) === value) continue;
+        if (next === was) next = new Map(was);
+        next.set(run.id, [...(was.get(run.id) ?? []), value].slice(-30));
+      }
+      return next;
+    });
+  }, [runs]);
+  return trends;
+}
+
+const byStart = (a: RunView, b: RunView) => (b.started_at ?? b.created_at) - (a.started_at ?? a.created_at);
+const byQueue = (a: RunView, b: RunView) => b.priority - a.priority || a.created_at - b.created_at;
+const byEnd = (a: RunView, b: RunView) => (b.ended_at ?? b.updated_at) - (a.ended_at ?? a.updated_at);
+
+function Welcome() {
+  const source = useSource();
+  const go = useGo();
+  const { busy, error, act } = useAction();
+  const start = async () => {
+    if (await act('demo', () => source.command('demo', {}))) go({ view: 'new' });
+  };
+  return (
+    <div className="imgcls-row imgcls-welcome">
+      <b>No runs yet</b>
+      <p className="imgcls-note">
+        Register a folder of images and start a run, or try it on the embedded demo: 1,797 handwritten digits,
+        about a minute on a laptop.
+      </p>
+      <div>
+        <Button busy={busy !== null} onClick={() => void start()}>
+          {busy ? 'Writing the demo data…' : 'Try the demo'}
+        </Button>
+      </div>
+      <Problem>{error}</Problem>
+    </div>
+  );
+}
+
+export function Sidebar() {
+  const go = useGo();
+  const feed = useFeed();
+  const all = [...feed.runs.values()];
+  const running = all.filter(run => LIVE.includes(run.state)).sort(byStart);
+  const queued = all.filter(run => run.state === 'queued').sort(byQueue);
+  const recent = all
+    .filter(run => !isActive(run.state))
+    .sort(byEnd)
+    .slice(0, 12);
+  const now = useNow(recent.length > 0, 30);
+  const { data: info } = useQuery('info', {});
+  const trends = useTrends(all);
+  const total = Object.values(feed.counts).reduce((sum, n) => sum + (n ?? 0), 0);
+  const row = (run: RunView) => <RunRow key={run.id} run={run} now={now} trend={trends.get(run.id)} />;
+  return (
+    <div className="imgcls-sidebar">
+      <header className="imgcls-side-head">
+        <h1 className="imgcls-clip">Image Lab</h1>
+        <LinkState link={feed.link} />
+        <Button primary onClick={() => go({ view: 'new' })}>
+          + New run
+        </Button>
+      </header>
+      <div className="imgcls-side-body">
+        <Devices />
+        <Section title="Running" aside={running.length}>
+          {running.map(row)}
+          {running.length === 0 && <p className="imgcls-row imgcls-muted">Nothing runs</p>}
+        </Section>
+        {queued.length > 0 && (
+          <Section title="Queued" aside={queued.length}>
+            {queued.map(row)}
+          </Section>
+        )}
+        {recent.length > 0 && (
+          <Section
+            title="Recent"
+            aside={
+              <button
+                type="button"
+                className="imgcls-plain imgcls-side-link"
+                onClick={() => go({ view: 'runs' })}
+              >
+                all {total} ›
+              </button>
+            }
+          >
+            {recent.map(row)}
+          </Section>
+        )}
+        {feed.loaded && total === 0 && <Welcome />}
+        {feed.error && (
+          <div className="imgcls-row">
+            <Problem>{feed.error}</Problem>
+            <div>
+              <Button onClick={feed.refresh}>Try again</Button>
+            </div>
+          </div>
+        )}
+      </div>
+      <footer className="imgcls-side-foot">
+        <button type="button" className="imgcls-plain" onClick={() => go({ view: 'runs' })}>
+          Runs
+        </button>
+        <button type="button" className="imgcls-plain" onClick={() => go({ view: 'library' })}>
+          Library
+        </button>
+        <span className="imgcls-spacer" />
+        <span className="imgcls-muted">{info ? `v${info.version}` : ''}</span>
+      </footer>
+    </div>
+  );
+}
