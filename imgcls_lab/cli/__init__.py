@@ -1,0 +1,45 @@
+"""`imgcls-lab`: a thin face. Each command calls one function of a room and prints what it gives.
+
+The modules hold commands by subject and import rooms inside the commands, so that `--help` is quick. Listings take
+`--json`; errors are one sentence on stderr with the error's exit code, and a traceback only with `--debug`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from imgcls_lab.cli import care, demo, doctor, registry, runs, train
+from imgcls_lab.errors import ImgclsError
+
+app = typer.Typer(
+    name="imgcls-lab",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Fine-tune, watch, compare and reproduce image classifiers. `--debug` shows the traceback of an error.",
+)
+demo.add_to(app)
+train.add_to(app)
+runs.add_to(app)
+registry.add_to(app)
+care.add_to(app)
+doctor.add_to(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        app(args=[word for word in given if word != "--debug"], prog_name="imgcls-lab")
+    except ImgclsError as error:
+        if debug:
+            raise
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away, as `head` does
+        sys.exit(1)

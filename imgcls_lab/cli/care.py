@@ -1,0 +1,129 @@
+"""`imgcls-lab executor start | stop | status` and `db check | backup | rebuild | migrate | path`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imgcls_lab.cli.frame import Json, print_json, print_table
+
+executor = typer.Typer(no_args_is_help=True, help="The background process that runs what is queued.")
+db = typer.Typer(no_args_is_help=True, help="The run database: an index of the runs' folders.")
+
+
+@executor.command()
+def start() -> None:
+    """Start it, if none lives."""
+    from imgcls_lab.api import context
+    from imgcls_lab.executor import client
+
+    settings = context.settings()
+    context.store(settings)  # the daemon refuses a database without tables
+    client.start(settings)
+    typer.echo("The executor runs.")
+
+
+@executor.command()
+def stop(
+    runs: Annotated[bool, typer.Option("--runs", help="Stop its runs too, each after a checkpoint.")] = False,
+) -> None:
+    """Stop it. Runs go on, and are adopted by the next executor, unless --runs."""
+    from imgcls_lab.api import context
+    from imgcls_lab.executor import client
+
+    client.stop(context.settings(), stop_runs=runs)
+    typer.echo("The executor has stopped.")
+
+
+@executor.command()
+def status(as_json: Json = False) -> None:
+    """Say which executors live, their devices, and who holds them. Exit 1 if none lives."""
+    from imgcls_lab.api import context
+    from imgcls_lab.executor import client
+
+    settings = context.settings()
+    context.store(settings)
+    reply = client.status(settings)
+    alive = any(item.state == "alive" for item in reply.executors)
+    if as_json:
+        print_json(reply)
+    else:
+        rows = [
+            (
+                item.host,
+                item.pid,
+                item.version,
+                item.state,
+                time.strftime("%d %b %H:%M", time.localtime(item.started_at)),
+            )
+            for item in reply.executors
+        ]
+        print_table(["host", "pid", "version", "state", "since"], rows, "No executor has been started yet.")
+        if reply.devices:
+            typer.echo("")
+            devices = [
+                (item.host, item.name, item.title, item.run_name or item.held_by or "free") for item in reply.devices
+            ]
+            print_table(["host", "device", "what", "held by"], devices, "")
+        if reply.message:
+            typer.echo(reply.message)
+    if not alive:
+        raise typer.Exit(1)
+
+
+@db.command()
+def path() -> None:
+    """Print where the database is, without its password."""
+    from imgcls_lab.api import context
+    from imgcls_lab.store.database import Database
+
+    settings = context.settings()
+    settings.make_home()
+    database = Database(settings.db_url)
+    typer.echo(database.shown)
+    database.close()
+
+
+@db.command()
+def check() -> None:
+    """Say whether the database can be used: reachable, and of this program's revision. Changes nothing."""
+    from imgcls_lab.api import context
+    from imgcls_lab.store import Store
+
+    with Store.open(context.settings()) as store:
+        page = store.runs(limit=1)
+        typer.echo(f"The run database {store.database.shown} is in order: {page.total} runs.")
+
+
+@db.command()
+def migrate() -> None:
+    """Bring the database to this program's revision, after a backup."""
+    from imgcls_lab.api import context
+    from imgcls_lab.store import migrate
+
+    typer.echo("Migrated." if migrate(context.settings()) else "Nothing to do: it is of this revision already.")
+
+
+@db.command()
+def backup(
+    target: Annotated[
+        Path | None, typer.Argument(help="File to write; without: one by date in the home's backups.")
+    ] = None,
+) -> None:
+    """Copy a SQLite database as of this moment, while everything goes on."""
+    from imgcls_lab.api import context
+
+    settings = context.settings()
+    if target is None:
+        folder = settings.home_path / "backups"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target = folder / time.strftime("imgcls-%Y%m%d-%H%M%S.db")
+    typer.echo(f"Written: {context.store(settings).backup(target)}")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(executor, name="executor")
+    app.add_typer(db, name="db")

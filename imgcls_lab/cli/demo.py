@@ -1,0 +1,83 @@
+"""`imgcls-lab demo`: the main job with no browser, from real images to a model that plain transformers loads.
+
+Goes the whole path: demo data, store, queue, executor, engine; ends in a summary with the lines to try next.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from imgcls_lab.api import Run
+
+
+def demo(
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the demo's own number.")] = None,
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare-only", help="Write and register the demo data only.")
+    ] = False,
+) -> None:
+    """Train a small net on real handwritten digits, through queue and executor, and load what came out."""
+    from imgcls_lab import api
+    from imgcls_lab import demo as digits
+    from imgcls_lab.api import context
+    from imgcls_lab.errors import ImgclsError
+    from imgcls_lab.protocol import RunState
+
+    settings, store = context.settings(), context.store()
+    files = digits.prepare(settings, store)
+    typer.echo(f"Demo data: {files.root} (1,797 handwritten digits), model: {files.model}")
+    if prepare_only:
+        return
+    config = files.config
+    if epochs is not None:
+        config = config.with_changes(epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs))
+    run = api.launch(config, name="digits demo")
+    typer.echo(f"Queued as {run.id}; it goes on even if this command is interrupted.")
+    run.wait()
+    if run.view.state is not RunState.SUCCEEDED:
+        raise ImgclsError(f"The demo run was {run.view.state.value} by somebody; `imgcls-lab show {run.id}` says more.")
+    _summary(run, files.root)
+
+
+def _summary(run: Run, root: Path) -> None:
+    from imgcls_lab.api.progress import duration, figure
+
+    view = run.view
+    right, total = recognised(run.best_checkpoint, root / "test")
+    took = (view.ended_at or 0) - (view.started_at or 0)
+    best = figure(view.best.metric, view.best.value) if view.best else "–"
+    typer.echo("")
+    typer.echo(f"Trained in {duration(took)} on {', '.join(view.devices) or 'cpu'}; best validation {best}.")
+    typer.echo(f"Loaded again with plain transformers: {right} of {total} test digits right ({right / total:.1%}).")
+    typer.echo(f"Folder: {run.folder}")
+    typer.echo("")
+    typer.echo("Try next:")
+    typer.echo(f"  imgcls-lab show {run.id}")
+    typer.echo("  imgcls-lab runs")
+    typer.echo("  imgcls-lab launch --set root=YOUR/FOLDER --set epochs=5 --wait")
+    typer.echo("  jupyter lab            # the panel with the layered pictures on the left")
+    typer.echo(
+        f"  python -c \"from transformers import pipeline; print(pipeline('image-classification', "
+        f"model='{run.best_checkpoint}')('{next(iter(sorted(root.glob('test/7/*.png'))))}')[0])\""
+    )
+
+
+def recognised(model: Path, folder: Path) -> tuple[int, int]:
+    """How many images of FOLDER/CLASS/* a saved model names right, and how many there are."""
+    from transformers import pipeline
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    paths = sorted(folder.glob("*/*.png"))
+    classify = pipeline("image-classification", model=str(model), device="cpu")
+    answers = classify([str(path) for path in paths], top_k=1, batch_size=64)
+    right = sum(answer[0]["label"] == path.parent.name for answer, path in zip(answers, paths, strict=True))
+    return right, len(paths)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(demo)

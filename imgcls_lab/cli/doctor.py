@@ -1,0 +1,257 @@
+"""`imgcls-lab doctor`: what this machine has and what is wrong, in words. Changes nothing.
+
+Exit 1 if something is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import typer
+
+from imgcls_lab.cli.frame import Json
+
+GB = 1e9
+# What the running of it needs; what only tests need is not looked for.
+PACKAGES = (
+    "alembic", "anywidget", "ipywidgets", "jupyter-server", "jupyter-server-proxy", "jupyterlab", "numpy", "pandas",
+    "papermill", "pillow", "psutil", "psycopg", "pydantic", "safetensors", "scikit-learn", "simplejpeg", "sqlalchemy",
+    "sqlmodel", "tensorboard", "timm", "torch", "torchmetrics", "torchvision", "traitlets", "transformers",
+)  # fmt: skip
+_TORCH = """
+import json, torch
+gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "threads": torch.get_num_threads(),
+                  "gpus": [[g.name, g.total_memory] for g in gpus]}))
+"""
+
+
+class Finding(NamedTuple):
+    """One look: `ok`, `note` (worth knowing) or `wrong` (something will not work), and a sentence with the remedy."""
+
+    name: str
+    state: Literal["ok", "note", "wrong"]
+    text: str
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine has and what is wrong. Exit 1 if something is wrong."""
+    looks: tuple[Callable[[], Finding], ...] = (
+        python, packages, torch, processor, memory, home, disk, database, executor, panel, server, cell, node,
+    )  # fmt: skip
+    found = []
+    for look in looks:
+        found.append(_safely(look))
+        if not as_json:
+            _print(found[-1])
+    wrong = [item for item in found if item.state == "wrong"]
+    if as_json:
+        print(json.dumps([item._asdict() for item in found], indent=1, ensure_ascii=False))
+    else:
+        count = "one thing is" if len(wrong) == 1 else f"{len(wrong)} things are"
+        typer.echo(f"\n{count} wrong: {', '.join(item.name for item in wrong)}." if wrong else "\nAll is well.")
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _safely(look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except Exception as error:  # a look that fails is a finding, and the others are still wanted
+        return Finding(look.__name__, "wrong", f"Could not be looked at: {error}")
+
+
+def _print(item: Finding) -> None:
+    mark, colour = {"ok": ("✓", "green"), "note": ("·", "yellow"), "wrong": ("✗", "red")}[item.state]
+    typer.secho(mark, fg=colour, nl=False)
+    typer.echo(f" {item.name:<10} {item.text}")
+
+
+def python() -> Finding:
+    version = platform.python_version()
+    text = f"{version} at {sys.executable}"
+    if sys.version_info < (3, 11):  # noqa: UP036  (it may be run from another interpreter than pip checked)
+        return Finding("python", "wrong", f"{text}; imgcls-lab needs 3.11 or newer.")
+    return Finding("python", "ok", f"{text} on {platform.platform(terse=True)}")
+
+
+def packages() -> Finding:
+    missing = [name for name in PACKAGES if not _installed(name)]
+    if missing:
+        return Finding("packages", "wrong", f"Missing: {', '.join(missing)}. `pip install imgcls-lab` brings them.")
+    shown = ", ".join(f"{name} {metadata.version(name)}" for name in ("jupyterlab", "transformers", "timm", "sqlmodel"))
+    return Finding("packages", "ok", f"all there: {shown} ...")
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def torch() -> Finding:
+    done = subprocess.run([sys.executable, "-c", _TORCH], capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return Finding("torch", "wrong", f"PyTorch cannot be imported: {last}")
+    told: dict[str, Any] = json.loads(done.stdout)
+    if told["gpus"]:
+        gpus = ", ".join(f"{name} ({size / GB:.0f} GB)" for name, size in told["gpus"])
+        return Finding("torch", "ok", f"{told['version']}, CUDA {told['cuda']}: {gpus}")
+    if told["cuda"] and shutil.which("nvidia-smi"):
+        return Finding(
+            "torch", "wrong", f"{told['version']} was built for CUDA {told['cuda']} but sees no GPU; check the driver."
+        )
+    return Finding("torch", "ok", f"{told['version']}, no GPU: runs train on the CPU with {told['threads']} threads")
+
+
+def processor() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split())
+    except (OSError, IndexError):
+        return Finding("processor", "ok", f"{cores} cores ({platform.machine()})")
+    fast = sorted(flags & {"amx_bf16", "avx512_bf16"})
+    gain = f"fast bf16 ({', '.join(fast)})" if fast else "no fast bf16, so CPU runs use fp32"
+    return Finding("processor", "ok", f"{cores} cores, {gain}")
+
+
+def memory() -> Finding:
+    import psutil
+
+    free, total = psutil.virtual_memory().available, psutil.virtual_memory().total
+    text = f"{free / GB:.1f} of {total / GB:.1f} GB free"
+    return Finding("memory", "ok", text) if free > 2 * GB else Finding("memory", "note", f"{text}; take small batches.")
+
+
+def home() -> Finding:
+    from imgcls_lab.settings import Settings
+
+    folder = Settings().home_path
+    if not folder.exists():
+        there = next(parent for parent in folder.parents if parent.exists())
+        if not os.access(there, os.W_OK):
+            return Finding("home", "wrong", f"{folder} cannot be made: {there} is not writable. Set IMGCLS_HOME.")
+        return Finding("home", "ok", f"{folder} is made at the first use")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding("home", "wrong", f"{folder} is not writable for you. Set IMGCLS_HOME to a folder of yours.")
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o077:
+        return Finding("home", "note", f"{folder} can be read by others ({mode:o}); `chmod 700 {folder}` closes it.")
+    return Finding("home", "ok", f"{folder} (only for you)")
+
+
+def disk() -> Finding:
+    from imgcls_lab.settings import Settings
+
+    folder = Settings().home_path
+    there = folder if folder.exists() else next(parent for parent in folder.parents if parent.exists())
+    free = shutil.disk_usage(there).free
+    text = f"{free / GB:.1f} GB free where the home is"
+    if free < 0.5 * GB:
+        return Finding("disk", "wrong", f"{text}: too little for checkpoints. Free some, or set IMGCLS_HOME.")
+    return Finding("disk", "ok", text) if free > 5 * GB else Finding("disk", "note", f"{text}; checkpoints add up.")
+
+
+def database() -> Finding:
+    from imgcls_lab.errors import StoreError
+    from imgcls_lab.settings import Settings
+    from imgcls_lab.store import Store
+
+    settings = Settings()
+    if (
+        settings.db_url == f"sqlite:///{settings.home_path / 'imgcls.db'}"
+        and not (settings.home_path / "imgcls.db").exists()
+    ):
+        return Finding("database", "ok", "SQLite in the home, made at the first use")
+    try:
+        with Store.open(settings) as store:
+            return Finding("database", "ok", f"{store.database.shown}, {store.runs(limit=1).total} runs")
+    except StoreError as error:
+        return Finding("database", "wrong", str(error))
+
+
+def executor() -> Finding:
+    from imgcls_lab.errors import StoreError
+    from imgcls_lab.executor import client
+    from imgcls_lab.settings import Settings
+
+    settings = Settings()
+    if not settings.home_path.exists():
+        return Finding("executor", "ok", "starts with the first run")
+    try:
+        reply = client.status(settings)
+    except StoreError:
+        return Finding("executor", "note", "cannot be told without the database")
+    alive = [item for item in reply.executors if item.state == "alive"]
+    if not alive:
+        start = "starts with the next run" if settings.autostart else "start it by `imgcls-lab executor start`"
+        return Finding("executor", "ok" if settings.autostart else "note", f"none runs; {start}")
+    free = sum(item.run_id is None and item.held_by is None for item in reply.devices)
+    return Finding("executor", "ok", f"runs as process {alive[0].pid}; {free} of {len(reply.devices)} devices free")
+
+
+def panel() -> Finding:
+    from jupyter_core.paths import jupyter_path
+
+    for folder in jupyter_path("labextensions"):
+        if (Path(folder) / "imgcls-lab" / "package.json").is_file():
+            return Finding("panel", "ok", f"the JupyterLab extension is in {folder}")
+    return Finding(
+        "panel", "wrong", "JupyterLab does not see the extension. Install the wheel, or run `make setup` in a checkout."
+    )
+
+
+def server() -> Finding:
+    from jupyter_core.paths import jupyter_config_path
+
+    enabled: bool | None = None
+    for folder in reversed([Path(sys.prefix, "etc", "jupyter"), *map(Path, jupyter_config_path())]):
+        for file in [
+            *sorted((folder / "jupyter_server_config.d").glob("*.json")),
+            folder / "jupyter_server_config.json",
+        ]:
+            try:
+                known = json.loads(file.read_text())["ServerApp"]["jpserver_extensions"]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            enabled = known.get("imgcls_lab", enabled)
+    if enabled:
+        return Finding("server", "ok", "the Jupyter server extension is enabled")
+    return Finding("server", "wrong", "The server extension is off: `jupyter server extension enable imgcls_lab`.")
+
+
+def cell() -> Finding:
+    package = find_spec("imgcls_lab")
+    folder = Path(package.origin).parent if package and package.origin else Path()
+    if (folder / "widgets" / "static" / "widget.js").is_file():
+        return Finding("cells", "ok", "live cells have their front end")
+    return Finding(
+        "cells",
+        "note",
+        "The widget is not built: outside JupyterLab cells show a still picture. `make setup` builds it.",
+    )
+
+
+def node() -> Finding:
+    found = shutil.which("node")
+    return Finding(
+        "node", "ok", "is there, and needed only to build from a checkout" if found else "is not there, and not needed"
+    )
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(doctor)

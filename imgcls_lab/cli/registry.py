@@ -1,0 +1,288 @@
+"""`imgcls-lab projects | configs | datasets | models`, each with list, show, add, edit and rm.
+
+An entry is named by its name or its number. One `Shelf` a kind says how the store calls it; the commands differ only
+in what an entry is made of.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, print_table, read_config
+
+if TYPE_CHECKING:
+    from imgcls_lab.store import Store
+
+Entry = Annotated[str, typer.Argument(metavar="NAME", help="Its name, or its number.")]
+NewName = Annotated[str, typer.Argument(metavar="NAME", help="A name that no other has.")]
+Rename = Annotated[str | None, typer.Option("--name", help="A new name.")]
+Text = Annotated[str | None, typer.Option("--description", help="A few words about it.")]
+Root = Annotated[Path, typer.Argument(help="Folder with train/CLASS and val/CLASS.")]
+NewRoot = Annotated[Path | None, typer.Option("--root", help="Another folder.")]
+Flavour = Annotated[str, typer.Argument(help="Model of the Hugging Face hub, or a local folder.")]
+NewFlavour = Annotated[str | None, typer.Option("--flavour", help="Another model.")]
+Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of the hub model.")]
+Pretrained = Annotated[bool | None, typer.Option("--pretrained/--from-scratch", help="Start from its weights or not.")]
+Project = Annotated[str | None, typer.Option("--project", help="Project it belongs to.")]
+
+
+class Shelf(NamedTuple):
+    """A kind of entry: how it is called, its columns in a list, and the row of an entry."""
+
+    one: str
+    many: str
+    title: str
+    columns: tuple[str, ...]
+    row: Callable[[Any], tuple[object, ...]]
+
+    def all(self, store: Store) -> list[Any]:
+        return list(getattr(store, self.many)())
+
+    def find(self, store: Store, name: str) -> Any:
+        """The entry of a name, else of a number, looked at anew. Raises NotFoundError."""
+        from imgcls_lab.errors import NotFoundError
+
+        entries = self.all(store)
+        for match in (lambda item: item.name == name, lambda item: str(item.id) == name):
+            for item in filter(match, entries):
+                return getattr(store, self.one)(item.id)
+        raise NotFoundError(f"There is no {self.title} “{name}”. `imgcls-lab {self.many} list` lists them.")
+
+
+PROJECTS = Shelf(
+    "project", "projects", "project", ("id", "name", "runs", "description"),
+    lambda item: (item.id, item.name, item.runs, item.description),
+)  # fmt: skip
+CONFIGS = Shelf(
+    "config", "configs", "config", ("id", "name", "project", "changed", "description"),
+    lambda item: (
+        item.id, item.name, item.project, time.strftime("%Y-%m-%d %H:%M", time.localtime(item.updated_at)),
+        item.description,
+    ),
+)  # fmt: skip
+DATASETS = Shelf(
+    "dataset", "datasets", "data set", ("id", "name", "classes", "images", "folder", "problem"),
+    lambda item: (
+        item.id, item.name, len(item.classes),
+        ", ".join(f"{split} {count}" for split, count in item.images.items()), item.root, item.problem or "",
+    ),
+)  # fmt: skip
+MODELS = Shelf(
+    "model", "models", "model", ("id", "name", "model", "revision", "weights", "problem"),
+    lambda item: (
+        item.id, item.name, item.flavour, item.revision,
+        "pretrained" if item.load_pretrained else "from scratch", item.problem or "",
+    ),
+)  # fmt: skip
+
+
+def _store() -> Store:
+    from imgcls_lab.api import context
+
+    return context.store()
+
+
+def _shelf_app(shelf: Shelf) -> typer.Typer:
+    """`list`, `show` and `rm`, which are the same for every kind."""
+    app = typer.Typer(no_args_is_help=True, help=f"List, add, change and remove {shelf.title}s.")
+
+    @app.command("list", help=f"List the {shelf.title}s.")
+    def list_(as_json: Json = False) -> None:
+        entries = shelf.all(_store())
+        if as_json:
+            print_json(entries)
+        else:
+            print_table(shelf.columns, map(shelf.row, entries), f"No {shelf.title}s yet.")
+
+    @app.command(help=f"Show one {shelf.title}.")
+    def show(name: Entry, as_json: Json = False) -> None:
+        entry = shelf.find(_store(), name)
+        if as_json:
+            print_json(entry)
+            return
+        for key, value in entry.model_dump(mode="json").items():
+            typer.echo(f"{key:<16} {json.dumps(value) if isinstance(value, dict | list) else value}")
+
+    @app.command(help=f"Remove a {shelf.title}; its files stay.")
+    def rm(name: Entry) -> None:
+        store = _store()
+        entry = shelf.find(store, name)
+        getattr(store, f"delete_{shelf.one}")(entry.id)
+        typer.echo(f"Removed the {shelf.title} {entry.name}.")
+
+    return app
+
+
+def _added(shelf: Shelf, entry: Any) -> None:
+    typer.echo(f"Added the {shelf.title} {entry.name}.")
+    if getattr(entry, "problem", None):
+        typer.echo(f"Note: {entry.problem}")
+
+
+def _changed(shelf: Shelf, entry: Any) -> None:
+    typer.echo(f"Changed the {shelf.title} {entry.name}.")
+
+
+def _kept(new: Any, old: Any) -> Any:
+    """An option that was not given keeps what there is."""
+    return old if new is None else new
+
+
+def _projects() -> typer.Typer:
+    app = _shelf_app(PROJECTS)
+
+    @app.command(help="Add a project.")
+    def add(name: NewName, description: Text = None) -> None:
+        from imgcls_lab.wire import ProjectEdit
+
+        _added(PROJECTS, _store().add_project(ProjectEdit(name=name, description=description or "")))
+
+    @app.command(help="Rename or describe a project.")
+    def edit(name: Entry, new_name: Rename = None, description: Text = None) -> None:
+        from imgcls_lab.wire import ProjectEdit
+
+        store = _store()
+        old = PROJECTS.find(store, name)
+        change = ProjectEdit(name=_kept(new_name, old.name), description=_kept(description, old.description))
+        _changed(PROJECTS, store.edit_project(old.id, change))
+
+    return app
+
+
+def _configs() -> typer.Typer:
+    app = _shelf_app(CONFIGS)
+
+    @app.command(help="Save a config under a name.")
+    def add(
+        name: NewName,
+        config: ConfigOption = None,
+        settings: Set = None,
+        project: Project = None,
+        description: Text = None,
+    ) -> None:
+        from imgcls_lab.wire import ConfigEdit
+
+        store = _store()
+        values = read_config(config, settings, store).model_dump(mode="json")
+        of = PROJECTS.find(store, project).id if project else None
+        edit = ConfigEdit(name=name, config=values, project_id=of, description=description or "")
+        _added(CONFIGS, store.add_config(edit))
+
+    @app.command(help="Change a saved config; each --set changes one setting of it.")
+    def edit(  # noqa: PLR0917
+        name: Entry,
+        config: ConfigOption = None,
+        settings: Set = None,
+        new_name: Rename = None,
+        project: Project = None,
+        description: Text = None,
+    ) -> None:
+        from imgcls_lab.wire import ConfigEdit
+
+        store = _store()
+        old = CONFIGS.find(store, name)
+        values = read_config(config or old.name, settings, store).model_dump(mode="json")
+        change = ConfigEdit(
+            name=_kept(new_name, old.name),
+            config=values,
+            project_id=PROJECTS.find(store, project).id if project else old.project_id,
+            description=_kept(description, old.description),
+        )
+        _changed(CONFIGS, store.edit_config(old.id, change))
+
+    return app
+
+
+def _datasets() -> typer.Typer:
+    app = _shelf_app(DATASETS)
+
+    @app.command(help="Register a folder of images.")
+    def add(name: NewName, root: Root, description: Text = None) -> None:
+        from imgcls_lab.wire import DatasetEdit
+
+        edit = DatasetEdit(name=name, root=str(root.expanduser().absolute()), description=description or "")
+        _added(DATASETS, _store().add_dataset(edit))
+
+    @app.command(help="Change a data set's name, folder or description.")
+    def edit(name: Entry, new_name: Rename = None, root: NewRoot = None, description: Text = None) -> None:
+        from imgcls_lab.wire import DatasetEdit
+
+        store = _store()
+        old = DATASETS.find(store, name)
+        change = DatasetEdit(
+            name=_kept(new_name, old.name),
+            root=str(root.expanduser().absolute()) if root else old.root,
+            description=_kept(description, old.description),
+        )
+        _changed(DATASETS, store.edit_dataset(old.id, change))
+
+    return app
+
+
+def _models() -> typer.Typer:
+    app = _shelf_app(MODELS)
+
+    @app.command(help="Register a model.")
+    def add(
+        name: NewName,
+        flavour: Flavour,
+        revision: Revision = None,
+        pretrained: Pretrained = True,
+        description: Text = None,
+    ) -> None:
+        from imgcls_lab.wire import ModelEdit
+
+        edit = ModelEdit(
+            name=name,
+            flavour=_flavour(flavour),
+            revision=revision,
+            load_pretrained=bool(pretrained),
+            description=description or "",
+        )
+        _added(MODELS, _store().add_model(edit))
+
+    @app.command(help="Change a registered model.")
+    def edit(  # noqa: PLR0917
+        name: Entry,
+        new_name: Rename = None,
+        flavour: NewFlavour = None,
+        revision: Revision = None,
+        pretrained: Pretrained = None,
+        description: Text = None,
+    ) -> None:
+        from imgcls_lab.wire import ModelEdit
+
+        store = _store()
+        old = MODELS.find(store, name)
+        change = ModelEdit(
+            name=_kept(new_name, old.name),
+            flavour=_flavour(flavour) if flavour else old.flavour,
+            revision=_kept(revision, old.revision),
+            load_pretrained=_kept(pretrained, old.load_pretrained),
+            description=_kept(description, old.description),
+        )
+        _changed(MODELS, store.edit_model(old.id, change))
+
+    return app
+
+
+def _flavour(text: str) -> str:
+    """A local folder by its whole path, a hub id as it is."""
+    path = Path(text).expanduser()
+    return str(path.absolute()) if path.is_dir() else text
+
+
+def add_to(app: typer.Typer) -> None:
+    for name, part in (
+        ("projects", _projects()),
+        ("configs", _configs()),
+        ("datasets", _datasets()),
+        ("models", _models()),
+    ):
+        app.add_typer(part, name=name)

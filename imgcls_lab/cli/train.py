@@ -1,0 +1,74 @@
+"""`imgcls-lab train` and `launch`: a run in this process, a run in the queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, read_config
+
+Name = Annotated[str | None, typer.Option(help="Name of the run.")]
+Project = Annotated[str | None, typer.Option(help="Project it belongs to; made if there is none of this name.")]
+
+
+def train(
+    config: ConfigOption = None,
+    settings: Set = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run; the same command again resumes it. Without: a new run in the home."),
+    ] = None,
+    name: Name = None,
+    project: Project = None,
+) -> None:
+    """Train here and now, with live progress. Ctrl-C checkpoints and says how to go on."""
+    from imgcls_lab import api
+    from imgcls_lab.api import context
+    from imgcls_lab.api.progress import line
+    from imgcls_lab.errors import ImgclsError
+    from imgcls_lab.protocol import RunState
+
+    store = None
+    if out is None or (config is not None and not Path(config).expanduser().exists()):
+        try:
+            store = context.store()
+        except ImgclsError as error:  # training needs no database
+            typer.echo(f"Saved configs cannot be looked up: {error}", err=True)
+    run = api.train(read_config(config, settings, store), name=name, project=project, out=out)
+    if run.view.state is RunState.STOPPED:
+        raise typer.Exit(130)
+    typer.echo(line(run.view))
+    typer.echo(f"Best model: {run.best_checkpoint}")
+
+
+def launch(  # noqa: PLR0917
+    config: ConfigOption = None,
+    settings: Set = None,
+    name: Name = None,
+    project: Project = None,
+    notes: Annotated[str, typer.Option(help="Notes of the run.")] = "",
+    priority: Annotated[int, typer.Option(help="Of a higher priority, a run goes before others.")] = 0,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a run into the queue; it trains in the background."""
+    from imgcls_lab import api
+    from imgcls_lab.api import context
+
+    given = read_config(config, settings, context.store())
+    run = api.launch(given, name=name, project=project, notes=notes, priority=priority)
+    if not as_json:
+        typer.echo(f"Queued as {run.id} ({run.name}).")
+    if wait:
+        run.wait()
+    if as_json:
+        print_json(run.view)
+    elif not wait:
+        typer.echo(f"Follow it: imgcls-lab logs -f {run.id}")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(train)
+    app.command()(launch)
