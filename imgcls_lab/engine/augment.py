@@ -58,7 +58,7 @@ class Augmentation:
             return normalise(pixels, self.spec)
         draws = uniforms(self.seed, epoch, images, _COLUMNS)
         if self.recipe == "light":
-            return normalise(_shift(pixels, draws, max(1, self.spec.size // 8), self.hflip), self.spec)
+            return normalise(_shift(pixels, draws, max(1, self.spec.size // 16), self.hflip), self.spec)
         plans = _plan(draws) if self.recipe == "heavy" else []
         values = _warp(pixels, self._maps(draws, aspects, plans), self.spec.size)
         for slot, (operations, strengths) in enumerate(plans):
