@@ -20,7 +20,7 @@ from imgcls_lab.store import files, fleet, metrics, migrations, queries, registr
 from imgcls_lab.store import runs as _runs
 from imgcls_lab.store.check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged
-from imgcls_lab.store.rebuild import RebuildReport, rebuild_all
+from imgcls_lab.store.folders import RebuildReport, rebuild_all
 from imgcls_lab.store.tables import Config, Dataset, Model, Project
 from imgcls_lab.wire import (
     ConfigEdit,

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 from imgcls_lab.layout import events_name
 from imgcls_lab.protocol import ENDED, LIVE
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import rebuild
+from imgcls_lab.store import folders
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
@@ -57,7 +57,7 @@ def _folders(session: Session, settings: Settings) -> list[str]:
         elif path.exists() and path.stat().st_size > attempt.events_offset + 65_536:
             problems.append(f"Events of “{run.name}” are not indexed; run `imgcls-lab db rebuild`.")
     known = set(session.exec(select(Run.id)).all())
-    unknown = [run_id for run_id in rebuild.folders(settings) if run_id not in known]
+    unknown = [run_id for run_id in folders.all_folders(settings) if run_id not in known]
     if unknown:
         problems.append(
             f"{len(unknown)} run folders are not indexed, such as {unknown[0]}; start the executor or run "

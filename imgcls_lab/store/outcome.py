@@ -63,7 +63,7 @@ def judge(
         return Verdict(RunState.LOST, FailureKind.LOST, "Its process died without a word")
     if end.signal is not None and end.signal not in _CRASHES:
         name = _signal_name(end.signal)
-        reason = f"Its process was killed from outside ({name}), perhaps because memory ran out"
+        reason = end.message or f"Its process was killed from outside ({name}), perhaps because memory ran out"
         return Verdict(RunState.LOST, FailureKind.LOST, reason)
     tail = f" The log ends with: {last_line}" if last_line else " The log is empty."
     if end.message is not None:

@@ -39,7 +39,7 @@ def sources(to: RunState) -> list[str]:
     return [state.value for state, targets in MOVES.items() if to in targets]
 
 
-def change_run(session: Session, run_id: str, *where: Any, **values: Any) -> bool:
+def change_run(session: Session, run_id: str, /, *where: Any, **values: Any) -> bool:
     """Change columns of one run where all conditions hold. False: no row answered, nothing was changed."""
     statement = (
         update(Run)
@@ -61,13 +61,13 @@ def move(session: Session, run_id: str, to: RunState, *where: Any, attempt: int 
     return change_run(session, run_id, *fence, state=to.value, **values)
 
 
-def change_live(session: Session, run_id: str, attempt: int, **values: Any) -> bool:
+def change_live(session: Session, run_id: str, attempt: int, /, **values: Any) -> bool:
     """Change columns of a run while this attempt of it lives. False: it does not; the caller's news are stale."""
     live = [state.value for state in LIVE]
     return change_run(session, run_id, col(Run.attempt) == attempt, col(Run.state).in_(live), **values)
 
 
-def change_attempt(session: Session, run_id: str, number: int, *where: Any, **values: Any) -> bool:
+def change_attempt(session: Session, run_id: str, number: int, /, *where: Any, **values: Any) -> bool:
     statement = (
         update(Attempt)
         .where(col(Attempt.run_id) == run_id, col(Attempt.number) == number, *where)

@@ -7,7 +7,6 @@ and called again. The daemon calls them on its rounds for runs in kernels and sh
 from __future__ import annotations
 
 import json
-import logging
 import re
 import time
 from collections.abc import Iterator
@@ -32,7 +31,6 @@ from imgcls_lab.store.registry import default_project
 from imgcls_lab.store.runs import config_columns, find_run
 from imgcls_lab.store.tables import Artifact, Attempt, Dataset, DeletedRun, Metric, Model, Project, Run
 
-log = logging.getLogger(__name__)
 _EVENTS = re.compile(r"(?:events|launch)-([0-9]{3,})\.json")
 
 
@@ -44,7 +42,7 @@ class RebuildReport:
     problems: list[str] = field(default_factory=list)
 
 
-def folders(settings: Settings) -> Iterator[str]:
+def all_folders(settings: Settings) -> Iterator[str]:
     """Ids of all run folders."""
     if settings.runs_dir.is_dir():
         for path in settings.runs_dir.iterdir():
@@ -78,7 +76,7 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
     with database.write() as session:
         if session.exec(select(Run.id).where(Run.id == run_id)).first() or session.get(DeletedRun, run_id):
             return False
-        run = _row(session, folder, run_id, config, info, numbers[0])
+        run = _row(session, folder, config, info, numbers[0])
         session.add(run)
         session.flush()
         _open_attempt(session, folder, run_id, numbers[0])
@@ -86,7 +84,7 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
     return True
 
 
-def _row(session: Session, folder: Path, run_id: str, config: TrainConfig, info: dict[str, Any], first: int) -> Run:
+def _row(session: Session, folder: Path, config: TrainConfig, info: dict[str, Any], first: int) -> Run:
     project = session.exec(select(Project).where(Project.name == str(info.get("project") or "default"))).first()
     if project is None and info.get("project"):
         project = Project(name=str(info["project"]), created_at=time.time())
@@ -97,7 +95,7 @@ def _row(session: Session, folder: Path, run_id: str, config: TrainConfig, info:
     created = float(info.get("created_at") or now)
     parent = info.get("parent_id")
     return Run(
-        id=run_id,
+        id=folder.name,
         kind=str(info.get("kind") or "train"),
         name=str(info.get("name") or f"{Path(config.root).name} {Path(config.model_flavour).name}"),
         project_id=project.id or 0,
@@ -150,7 +148,7 @@ def follow(database: Database, settings: Settings, run_id: str) -> bool:
             return False
         end = read_end(folder, number)
         if newer:
-            return _next_attempt(session, folder, run_id, number, newer[0], said)
+            return _next_attempt(session, folder, number, newer[0], said)
         run = find_run(session, run_id)
         trained = row is not None and row.resume_step is not None
         verdict = judge(said, end, desired, saved_step=run.saved_step, trained=trained, last_line=last_line(folder))
@@ -160,9 +158,9 @@ def follow(database: Database, settings: Settings, run_id: str) -> bool:
     return True
 
 
-def _next_attempt(session: Session, folder: Path, run_id: str, number: int, newer: int, said: Verdict | None) -> bool:
+def _next_attempt(session: Session, folder: Path, number: int, newer: int, said: Verdict | None) -> bool:
     """Close an attempt in the middle of a history and open the one after it. The run itself goes on."""
-    state = said.state if said else RunState.LOST
+    run_id, state = folder.name, said.state if said else RunState.LOST
     states.change_attempt(session, run_id, number, state=state.value, ended_at=time.time())
     external = not (folder / launch_name(newer)).exists()
     if states.change_live(session, run_id, number, attempt=newer, external=external, desired=Desired.RUN.value):
@@ -199,7 +197,7 @@ def begins_again(database: Database, settings: Settings, run_id: str, known: int
 def rebuild_all(database: Database, settings: Settings) -> RebuildReport:
     """Index every run folder anew; registries and waiting runs stay as they are. Runs that live are left alone."""
     report = RebuildReport()
-    for run_id in sorted(folders(settings)):
+    for run_id in sorted(all_folders(settings)):
         folder = settings.run_dir(run_id)
         owner = read_owner(folder)
         if owner is not None and owner.status() != "dead" and _has_row(database, run_id):
@@ -238,11 +236,7 @@ def _forget(database: Database, run_id: str) -> None:
         session.execute(delete(Metric).where(col(Metric.run_number) == number))
         for table in (Artifact, Attempt):
             session.execute(delete(table).where(col(table.run_id) == run_id))
-        # children keep their parent: the row comes back under the same id
-        children = list(session.exec(select(Run.id).where(Run.parent_id == run_id)).all())
         session.execute(delete(Run).where(col(Run.number) == number).execution_options(synchronize_session=False))
-        if children:
-            log.info("%s had children %s; their folders name it as their parent", run_id, children)
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""Starts an attempt as processes of this host, and ends what is left of it. Called by the daemon alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from imgcls_lab import layout
+from imgcls_lab.executor import processes
+from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.protocol import Desired
+from imgcls_lab.settings import Settings
+from imgcls_lab.store.runs import write_run_info
+from imgcls_lab.store.tables import Project, Run
+
+log = logging.getLogger(__name__)
+
+LOG_CAP = 64 * 2**20  # bytes of output.log
+Argv = Callable[[str, Path, int], list[str]]
+
+
+def engine_argv(python: str, folder: Path, attempt: int) -> list[str]:
+    """What trains: the engine, on the run's folder."""
+    return [python, "-m", "imgcls_lab.engine", str(folder), "--attempt", str(attempt)]
+
+
+class LocalBackend:
+    """Processes of this host. `argv` says what is started for an attempt."""
+
+    def __init__(self, argv: Argv = engine_argv) -> None:
+        self._argv = argv
+        self._usable: dict[str, bool] = {sys.executable: True}
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self,
+        settings: Settings,
+        run: Run,
+        project: Project,
+        *,
+        attempt: int,
+        locks: list[Path],
+        values: dict[str, str],
+    ) -> ProcessIdentity | None:
+        """Write the run's folder and start its supervisor. Raises OSError, with nothing started."""
+        folder = settings.run_dir(run.id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (folder / layout.CONFIG).exists():  # one config for all attempts
+            layout.write_atomic(folder / layout.CONFIG, json.dumps(run.config, indent=1))
+        write_run_info(settings, run, project)
+        layout.write_atomic(folder / layout.DESIRED, Desired.RUN.value)
+        tag = {layout.RUN_TAG: processes.tag_of(run.id, attempt)}
+        launch = {
+            "run_id": run.id,
+            "attempt": attempt,
+            "argv": self._argv(self._python(run.python), folder, attempt),
+            "environment": {**values, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"},
+            "locks": [str(lock) for lock in locks],
+            "grace": settings.stop_grace,
+            "deadline": settings.start_deadline,
+            "beat_every": min(5.0, settings.lease / 6),
+            "log_cap": LOG_CAP,
+        }
+        path = folder / layout.launch_name(attempt)
+        layout.write_atomic(path, json.dumps(launch, indent=1))
+        environment = {**os.environ, **settings.environment(), **tag}
+        environment.pop("IMGCLS_DB_URL")  # a trainer never talks to the database, and need not know its password
+        child = subprocess.Popen(
+            [sys.executable, "-m", "imgcls_lab.executor.supervisor", str(path)],
+            cwd=settings.home_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._children.append(child)
+        return ProcessIdentity.of(child.pid)
+
+    def find(self, folder: Path, run_id: str, attempt: int) -> ProcessIdentity | None:
+        """The supervisor of an attempt whose start was not noted: a daemon died in between."""
+        with contextlib.suppress(OSError, ValueError):
+            text = (folder / layout.OWNER).read_bytes()
+            if json.loads(text).get("attempt") == attempt:
+                return ProcessIdentity.from_json(text)
+        for pid in processes.tagged(processes.tag_of(run_id, attempt)):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
+            if b"imgcls_lab.executor.supervisor" in command:
+                return ProcessIdentity.of(pid)
+        return None
+
+    def clear(self, run_id: str, attempt: int) -> list[int]:
+        """End every process of an attempt; those that cannot be ended (they hang in the kernel) are given back."""
+        tag = processes.tag_of(run_id, attempt)
+        return processes.end_all(lambda: processes.tagged(tag), lambda pid: processes.has_tag(pid, tag))
+
+    def reap(self) -> None:
+        """Let supervisors that have ended go."""
+        self._children = [child for child in self._children if child.poll() is None]
+
+    def _python(self, python: str) -> str:
+        """The Python that a run was submitted from, if it has this package; else this one."""
+        if python and python not in self._usable:
+            self._usable[python] = _has_package(python)
+            if not self._usable[python]:
+                log.warning("%s cannot import imgcls_lab; its runs use %s", python, sys.executable)
+        return python if self._usable.get(python) else sys.executable
+
+
+def _has_package(python: str) -> bool:
+    question = "import importlib.util, sys; sys.exit(importlib.util.find_spec('imgcls_lab.engine') is None)"
+    try:
+        asked = subprocess.run([python, "-c", question], capture_output=True, check=False, timeout=30, cwd="/")
+        return asked.returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False

@@ -1,0 +1,211 @@
+"""Starting, stopping and asking the executor of this host. Called by server, notebook API and command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import col, select
+
+from imgcls_lab import __version__
+from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
+from imgcls_lab.executor import locks
+from imgcls_lab.executor.daemon import info_path, lock_path
+from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.protocol import LIVE, Desired, RunState
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store, attempts, fleet
+from imgcls_lab.store.outcome import Verdict
+from imgcls_lab.store.states import texts
+from imgcls_lab.store.tables import DeviceClaim, Executor, Run
+from imgcls_lab.wire import DevicesReply
+
+log = logging.getLogger(__name__)
+
+START_WITHIN = 30.0
+STOP_WITHIN = 20.0
+LOG_CAP = 2 * 2**20
+_children: dict[str, subprocess.Popen[bytes]] = {}  # by home: daemons this process started
+
+
+def ensure(settings: Settings) -> None:
+    """Start the executor if none lives here; an older version makes room for this one, and runs go on.
+
+    Does not wait until it has come up, and does nothing where autostart is off. Raises ExecutorError.
+    """
+    if not settings.autostart:
+        return
+    if locks.is_locked(lock_path(settings)):
+        info = _info(settings)
+        if info is None or not _is_older(str(info.get("version")), __version__):
+            return
+        log.info("The executor is imgcls-lab %s; %s takes over.", info.get("version"), __version__)
+        stop(settings)
+    child = _children.get(settings.home)
+    if child is None or child.poll() is not None:  # else it is on its way
+        _spawn(settings)
+
+
+def start(settings: Settings) -> None:
+    """Start the executor and wait until it works; nothing to do where one lives. Raises ExecutorError."""
+    if locks.is_locked(lock_path(settings)) and _ready(settings):
+        return
+    child = _spawn(settings)
+    until = time.monotonic() + START_WITHIN
+    while time.monotonic() < until:
+        if _ready(settings):
+            return
+        code = child.poll()
+        if code is not None and not locks.is_locked(lock_path(settings)):
+            raise ExecutorError(f"The executor did not start: {_last_words(settings)} Its log is {_log(settings)}.")
+        time.sleep(0.05)
+    raise ExecutorError(f"The executor did not come up within {START_WITHIN:g} s. Look at {_log(settings)}.")
+
+
+def stop(settings: Settings, *, stop_runs: bool = False) -> None:
+    """End the executor of this host; its runs go on unless `stop_runs`. Raises ExecutorError when it stays."""
+    identity = _identity(settings)
+    if not locks.is_locked(lock_path(settings)) or identity is None:
+        return
+    if stop_runs:
+        _stop_runs(settings)
+    if identity.alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(identity.pid, signal.SIGTERM)
+    until = time.monotonic() + STOP_WITHIN
+    while locks.is_locked(lock_path(settings)) or identity.alive():
+        if time.monotonic() > until:
+            raise ExecutorError(f"The executor (pid {identity.pid}) did not end within {STOP_WITHIN:g} s; try again.")
+        time.sleep(0.05)
+    child = _children.pop(settings.home, None)
+    if child is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(5)
+
+
+def status(settings: Settings) -> DevicesReply:
+    """Executors and devices. Never raises for a database that is not there yet: it says so in `message`."""
+    try:
+        with Store.open(settings, migrate=False) as store:
+            return store.devices()
+    except StoreError as error:
+        return DevicesReply(executors=[], devices=[], message=str(error))
+
+
+def forget(settings: Settings, host: str) -> int:
+    """Declare a silent host gone for good: its runs go back to the queue, its devices are free; how many runs.
+
+    Whoever asks vouches that nothing runs there any more. Raises NotFoundError, ConflictError for a host that beats.
+    """
+    with Store.open(settings, migrate=False) as store:
+        with store.read() as session:
+            rows = session.exec(select(Executor).where(Executor.host == host)).all()
+            live = attempts.live_runs(session, host)
+        if not rows and not live:
+            raise NotFoundError(f"There is no executor of a host “{host}”. `imgcls-lab executor status` lists them.")
+        if host == host_name():
+            raise ConflictError("This host knows its own runs; start its executor, and it sorts them out.")
+        seen = {row.id: row.beat for row in rows}
+        time.sleep(min(settings.lease, 10))
+        with store.read() as session:
+            if any(row.beat != seen.get(row.id) for row in session.exec(select(Executor).where(Executor.host == host))):
+                raise ConflictError(f"The executor of “{host}” is alive; stop it there.")
+        lost = Verdict(RunState.LOST, message=f"The host {host} is gone", counted=False)
+        for run, attempt in live:
+            with store.write() as session:
+                attempts.finish(session, run.id, attempt.number, lost, None)
+        with store.write() as session:
+            for row in session.exec(select(Executor).where(Executor.host == host)).all():
+                session.delete(row)
+            for claim in session.exec(select(DeviceClaim).where(DeviceClaim.host == host)).all():
+                session.delete(claim)
+            fleet.save_devices(session, host, [])
+    return len(live)
+
+
+# ── private ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
+    settings.make_home()
+    path = _log(settings)
+    if path.exists() and path.stat().st_size > LOG_CAP:
+        path.replace(path.with_suffix(".log.1"))
+    output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "imgcls_lab.executor.daemon"],
+            cwd=settings.home_path,
+            env={**os.environ, **settings.environment(), "PYTHONSAFEPATH": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ExecutorError(f"The executor could not be started: {error}.") from error
+    finally:
+        os.close(output)
+    _children[settings.home] = child
+    return child
+
+
+def _stop_runs(settings: Settings) -> None:
+    with Store.open(settings, migrate=False) as store:
+        query = select(Run.id).where(col(Run.state).in_(texts(LIVE)), Run.host == host_name())
+        query = query.where(col(Run.external).is_(False))
+        with store.read() as session:
+            live = session.exec(query).all()
+        for run_id in live:
+            with contextlib.suppress(ConflictError):
+                store.request(run_id, Desired.STOP)
+        until = time.monotonic() + settings.stop_grace + 30
+        while time.monotonic() < until:
+            with store.read() as session:
+                if not session.exec(query).first():
+                    return
+            time.sleep(0.2)
+    raise ExecutorError("Some runs did not stop in time; kill them with `imgcls-lab kill`.")
+
+
+def _info(settings: Settings) -> dict[str, Any] | None:
+    try:
+        found = json.loads(info_path(settings).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _identity(settings: Settings) -> ProcessIdentity | None:
+    try:
+        return ProcessIdentity.from_json(info_path(settings).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _ready(settings: Settings) -> bool:
+    identity = _identity(settings)
+    return identity is not None and identity.alive()
+
+
+def _is_older(version: str, than: str) -> bool:
+    return [int(n) for n in re.findall(r"\d+", version)[:3]] < [int(n) for n in re.findall(r"\d+", than)[:3]]
+
+
+def _log(settings: Settings) -> Path:
+    return settings.executor_dir / "daemon.log"
+
+
+def _last_words(settings: Settings) -> str:
+    try:
+        lines = _log(settings).read_text(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1][-500:] if lines else "it said nothing."

@@ -1,0 +1,285 @@
+"""The executor's daemon: one a host and home. Claims waiting runs, keeps the live ones, indexes those of notebooks.
+
+`python -m imgcls_lab.executor.daemon`, started by `client.start`. It may die at any moment and come back: runs are
+kept by their supervisors meanwhile. SIGTERM ends it and leaves the runs alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+
+from imgcls_lab import __version__
+from imgcls_lab.errors import ImgclsError, StoreError
+from imgcls_lab.executor import devices as dev
+from imgcls_lab.executor import locks
+from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.executor.keeper import Keeper
+from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.layout import write_atomic
+from imgcls_lab.protocol import FailureKind, RunState
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store, attempts, fleet, folders
+from imgcls_lab.store.outcome import Verdict
+from imgcls_lab.store.registry import find_project
+from imgcls_lab.store.tables import DeviceClaim, Run
+
+log = logging.getLogger(__name__)
+
+BEAT_EVERY = 5.0
+DEVICES_EVERY = 3.0
+SCAN_EVERY = 2.0
+OWNER_WITHIN = 30.0  # seconds a new folder may lack an owner before it counts as abandoned
+
+
+def lock_path(settings: Settings) -> Path:
+    return settings.executor_dir / f"daemon-{host_name()}.lock"
+
+
+def info_path(settings: Settings) -> Path:
+    """Identity and version of the daemon that lives, or lived last."""
+    return settings.executor_dir / f"daemon-{host_name()}.json"
+
+
+class Daemon:
+    """The rounds of one host. `probe` and `clock` are seams for tests, `backend` says what is started."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        backend: LocalBackend | None = None,
+        probe: dev.DeviceProbe | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.backend = backend or LocalBackend()
+        self.probe = probe or dev.HostProbe(settings.cpu_slots)
+        self.host = host_name()
+        self.id = f"{self.host}-{secrets.token_hex(4)}"
+        self.stopping = threading.Event()
+        self._clock = clock
+        self._keepers: dict[tuple[str, int], Keeper] = {}
+        self._known: set[str] | None = None  # folders that have a row
+        self._strangers: dict[str, float] = {}  # folders without an owner, and since when
+        self._devices: list[dev.Device] = []
+        self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0}
+
+    def run(self) -> int:
+        """Until SIGTERM. Exit code 0, also when another daemon lives already; 1 when the database refuses."""
+        self.settings.make_home()
+        lock = self._take_lock()
+        if lock is None:
+            log.info("Another daemon of this home lives on %s.", self.host)
+            return 0
+        try:
+            store = Store.open(self.settings, migrate=False)
+        except ImgclsError as error:
+            log.error("The executor cannot start: %s", error)
+            return 1
+        with store:
+            self._register(store)
+            identity = json.loads(ProcessIdentity.current().to_json())
+            text = json.dumps({**identity, "id": self.id, "version": __version__})
+            write_atomic(info_path(self.settings), text)
+            log.info("Executor %s, version %s, pid %d.", self.id, __version__, os.getpid())
+            while not self.stopping.is_set():
+                pause = self.settings.poll_interval
+                try:
+                    self.round(store)
+                except StoreError as error:
+                    log.warning("%s", error)
+                    pause = max(pause, 1.0)
+                except Exception:
+                    log.exception("A round failed; the next one tries again.")
+                    pause = max(pause, 1.0)
+                self.stopping.wait(pause)
+            self._sign_off(store)
+        os.close(lock)
+        return 0
+
+    def round(self, store: Store) -> None:
+        """One look at everything. Nothing it does needs an earlier round of the same process."""
+        if self._is_due("beat", min(BEAT_EVERY, self.settings.lease / 6)):
+            with store.write() as session:
+                there = fleet.beat(session, self.id)
+            if not there:  # the database was made anew
+                self._register(store)
+        if self._is_due("devices", DEVICES_EVERY):
+            self._devices = self.probe.look()
+            with store.write() as session:
+                fleet.save_devices(session, self.host, [device.row() for device in self._devices])
+        self._keep(store)
+        if self._is_due("scan", SCAN_EVERY):
+            self._scan(store)
+        while not self.stopping.is_set() and self._claim(store):
+            pass
+        self.backend.reap()
+
+    # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
+    def _keep(self, store: Store) -> None:
+        with store.read() as session:
+            live = attempts.live_runs(session, self.host)
+        keys = {(run.id, attempt.number) for run, attempt in live}
+        self._keepers = {key: keeper for key, keeper in self._keepers.items() if key in keys}
+        for run, attempt in live:
+            key = (run.id, attempt.number)
+            keeper = self._keepers.setdefault(key, Keeper(store, self.backend, self._clock))
+            try:
+                keeper.look(run, attempt)
+            except StoreError:
+                raise
+            except Exception:  # one strange folder must not keep the others waiting
+                log.exception("%s could not be looked after.", run.id)
+
+    # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
+    def _claim(self, store: Store) -> bool:
+        """Start one waiting run, if a device is free for it."""
+        with store.read() as session:
+            waiting = select(Run).where(Run.state == RunState.QUEUED.value)
+            waiting = waiting.order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
+            queue = session.exec(waiting.limit(attempts.LOOK_AHEAD)).all()
+            if not queue:
+                return False
+            held = select(DeviceClaim.device, Run.name).join(Run).where(DeviceClaim.host == self.host)
+            taken = {device: f"“{name}”" for device, name in session.exec(held)}
+        for device in self._devices:
+            if device.name not in taken and locks.is_locked(device.lock(self.settings)):
+                taken[device.name] = "a run of another user or home"
+
+        def place(run: Run) -> list[str] | str:
+            return dev.choose(str(run.config.get("device", "auto")), self._devices, taken)
+
+        if all(place(run) == run.message for run in queue):
+            return False  # all wait, and say so already
+        try:
+            with store.write() as session:
+                claim = attempts.claim(session, self.host, self.id, place)
+                project = find_project(session, claim.run.project_id) if claim else None
+        except IntegrityError:  # a device was taken since we looked
+            return False
+        if claim is None or project is None:
+            return False
+        self._start(store, claim, project)
+        return True
+
+    def _start(self, store: Store, claim: attempts.Claim, project: object) -> None:
+        run, chosen = claim.run, [device for device in self._devices if device.name in claim.devices]
+        try:
+            owner = self.backend.start(
+                self.settings,
+                run,
+                project,  # type: ignore[arg-type]
+                attempt=claim.attempt,
+                locks=[device.lock(self.settings) for device in chosen],
+                values=dev.variables(self._devices, claim.devices, self.settings.cpu_slots),
+            )
+        except OSError as error:
+            with store.write() as session:
+                attempts.finish(session, run.id, claim.attempt, _no_start(self.settings, error), None)
+            log.warning("%s could not be started: %s", run.id, error)
+            return
+        if self._known is not None:
+            self._known.add(run.id)
+        log.info("%s attempt %d started on %s.", run.id, claim.attempt, ", ".join(claim.devices))
+        with store.write() as session:
+            noted = json.loads(owner.to_json()) if owner else None
+            attempts.set_owner(session, run.id, claim.attempt, noted, None)
+
+    # ── folders of kernels and shells ───────────────────────────────────────────────────────────────────────
+    def _scan(self, store: Store) -> None:
+        if self._known is None:
+            with store.read() as session:
+                self._known = set(session.exec(select(Run.id)).all())
+        for run_id in set(folders.all_folders(self.settings)) - self._known:
+            try:
+                if self._is_ours(run_id):
+                    folders.adopt(store.database, self.settings, run_id)
+                    self._known.add(run_id)
+            except (OSError, ImgclsError) as error:
+                if isinstance(error, StoreError):
+                    raise
+                log.debug("%s is no run yet: %s", run_id, error)
+        with store.read() as session:
+            ended = select(Run.id, Run.attempt).where(
+                col(Run.external).is_(True), col(Run.state).in_([RunState.STOPPED.value, RunState.FAILED.value])
+            )
+            candidates = session.exec(ended).all()
+        for run_id, attempt in candidates:
+            if self.settings.run_dir(run_id).is_dir():
+                folders.begins_again(store.database, self.settings, run_id, attempt)
+
+    def _is_ours(self, run_id: str) -> bool:
+        """Whether this host's daemon may index a folder: its owner is a process here, or is gone."""
+        folder = self.settings.run_dir(run_id)
+        owner = folders.read_owner(folder)
+        if owner is not None or folders.attempts_in(folder):
+            self._strangers.pop(run_id, None)
+            return owner is None or owner.status() != "unknown"
+        return self._clock() - self._strangers.setdefault(run_id, self._clock()) > OWNER_WITHIN
+
+    # ── itself ──────────────────────────────────────────────────────────────────────────────────────────────
+    def _take_lock(self) -> int | None:
+        until = time.monotonic() + 2  # somebody may be asking whether a daemon lives
+        while (lock := locks.try_lock(lock_path(self.settings))) is None:
+            if time.monotonic() > until:
+                return None
+            time.sleep(0.1)
+        return lock
+
+    def _register(self, store: Store) -> None:
+        with store.write() as session:
+            fleet.register(session, self.id, self.host, ProcessIdentity.current(), __version__)
+            freed = attempts.stale_claims(session, self.host)
+        if freed:
+            log.warning("%d devices were held by runs that had ended; they are free again.", freed)
+
+    def _sign_off(self, store: Store) -> None:
+        try:
+            with store.write() as session:
+                fleet.sign_off(session, self.id)
+        except StoreError as error:
+            log.warning("%s", error)
+        log.info("Executor %s has ended; its runs go on.", self.id)
+
+    def _is_due(self, what: str, every: float) -> bool:
+        now = self._clock()
+        if now < self._due[what]:
+            return False
+        self._due[what] = now + every
+        return True
+
+
+def _no_start(settings: Settings, error: OSError) -> Verdict:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        text = f"The disk of {settings.runs_dir} is full, so the run could not start. Free some space and resume it."
+        return Verdict(RunState.FAILED, FailureKind.DISK_FULL, text)
+    text = f"The run's folder or process could not be made: {error}. Check {settings.runs_dir} and resume it."
+    return Verdict(RunState.FAILED, FailureKind.APPLICATION, text)
+
+
+def main(daemon: Daemon | None = None) -> int:
+    """Run a daemon in this process until SIGTERM; its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    daemon = daemon or Daemon(Settings())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.stopping.set())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.umask(0o077)
+    return daemon.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

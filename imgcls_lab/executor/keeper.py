@@ -1,0 +1,171 @@
+"""Keeps one live run of this host true to its folder: ingests, passes on wishes, sees its end. Called by the daemon.
+
+It holds no state that matters: after a restart the next daemon looks at the same folders, processes and rows and
+goes on. A run is given up only when its processes are confirmed dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlmodel import col
+
+from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.layout import DESIRED, HEARTBEAT, OWNER, events_name, write_atomic
+from imgcls_lab.protocol import Desired, RunState
+from imgcls_lab.store import Store, attempts, states
+from imgcls_lab.store.folders import follow
+from imgcls_lab.store.ingest import ingest
+from imgcls_lab.store.outcome import judge, last_line, read_end
+from imgcls_lab.store.tables import Attempt, Run
+
+log = logging.getLogger(__name__)
+
+MAX_STEP = 5.0  # seconds one look may add to a wait: a daemon that was asleep itself accuses nobody
+
+
+class Stillness:
+    """How long something has not changed, as far as this process was awake to see it."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._value: object = None
+        self._last: float | None = None
+        self._still = 0.0
+
+    def look(self, value: object) -> float:
+        """Seconds for which the value has been the same."""
+        now = self._clock()
+        if self._last is None or value != self._value:
+            self._value, self._still = value, 0.0
+        else:
+            self._still += min(now - self._last, MAX_STEP)
+        self._last = now
+        return self._still
+
+
+class Keeper:
+    """One attempt of one run, as long as this daemon lives."""
+
+    def __init__(self, store: Store, backend: LocalBackend, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._settings = store.settings
+        self._backend = backend
+        self._heartbeat = Stillness(clock)
+        self._after_last_event = Stillness(clock)
+        self._size = -1
+
+    def look(self, run: Run, attempt: Attempt) -> None:
+        """One look at a run and its processes. Raises StoreError, OSError."""
+        folder = self._settings.run_dir(run.id)
+        if run.external:
+            self._pass_on(run, folder)
+            follow(self._store.database, self._settings, run.id)
+            return
+        owner = self._owner(run, attempt, folder)
+        alive = owner is not None and owner.alive()
+        end = read_end(folder, attempt.number)
+        if alive and end is None:
+            self._ingest_news(run, attempt, folder)
+            self._pass_on(run, folder)
+            self._check_pulse(run, attempt, folder)
+            return
+        self._close(run, attempt, folder)
+
+    # ── while it lives ──────────────────────────────────────────────────────────────────────────────────────
+    def _owner(self, run: Run, attempt: Attempt, folder: Path) -> ProcessIdentity | None:
+        owner = ProcessIdentity.from_json(json.dumps(attempt.owner)) if attempt.owner else None
+        trainer = _trainer(folder, attempt.number)
+        if owner is None:  # the daemon that started it died before it could note it
+            owner = self._backend.find(folder, run.id, attempt.number)
+        if owner is not None and (attempt.owner is None or trainer != attempt.pid):
+            with self._store.write() as session:
+                attempts.set_owner(session, run.id, attempt.number, json.loads(owner.to_json()), trainer)
+        return owner
+
+    def _ingest_news(self, run: Run, attempt: Attempt, folder: Path) -> None:
+        size = _size(folder, attempt.number)
+        if size != self._size:
+            ingest(self._store.database, self._settings, run.id, attempt.number)
+            self._size = size
+
+    def _pass_on(self, run: Run, folder: Path) -> None:
+        if run.desired == Desired.RUN.value:
+            return
+        if _text(folder / DESIRED) != run.desired:
+            write_atomic(folder / DESIRED, run.desired)
+        if run.state == RunState.RUNNING.value:
+            with self._store.write() as session:
+                attempts.show_stopping(session, run.id, run.attempt)
+
+    def _check_pulse(self, run: Run, attempt: Attempt, folder: Path) -> None:
+        """End an attempt whose supervisor does not beat any more, or whose trainer stays after its last event."""
+        silent = self._heartbeat.look(_text(folder / HEARTBEAT))
+        if silent > self._settings.lease:
+            log.warning("%s attempt %d has not beaten for %.0f s: ended", run.id, attempt.number, silent)
+            self._backend.clear(run.id, attempt.number)
+        over = attempts.said(attempt) is not None
+        if self._after_last_event.look(over) > self._settings.stop_grace and over:
+            log.warning("%s attempt %d stays after its last event: ended", run.id, attempt.number)
+            write_atomic(folder / DESIRED, Desired.KILL.value)
+
+    # ── its end ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _close(self, run: Run, attempt: Attempt, folder: Path) -> None:
+        """Confirm that nothing of it lives, read the rest of its events, write what it came to."""
+        left = self._backend.clear(run.id, attempt.number)
+        if left:
+            names = ", ".join(map(str, left))
+            message = f"Process {names} cannot be ended, so {', '.join(attempt.devices)} stays out of use until it is."
+            if run.message != message:
+                with self._store.write() as session:
+                    states.change_run(session, run.id, col(Run.attempt) == attempt.number, message=message)
+            return
+        if not ingest(self._store.database, self._settings, run.id, attempt.number):
+            return  # another process was first
+        end = read_end(folder, attempt.number)
+        with self._store.write() as session:
+            now = session.get(Attempt, (run.id, attempt.number))
+            fresh = session.get(Run, run.number)
+            if now is None or fresh is None:
+                return
+            verdict = judge(
+                attempts.said(now),
+                end,
+                Desired(fresh.desired),
+                saved_step=fresh.saved_step,
+                trained=now.resume_step is not None,
+                last_line=last_line(folder),
+            )
+            session.expunge_all()  # what follows is fenced, not tracked
+            state = attempts.finish(session, run.id, attempt.number, verdict, end)
+        if state is not None:
+            log.info("%s attempt %d: %s, now %s", run.id, attempt.number, verdict.state.value, state.value)
+
+
+def _trainer(folder: Path, attempt: int) -> int | None:
+    """Pid of the process that trains, as the supervisor wrote it."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        data = json.loads((folder / OWNER).read_bytes())
+        if data["attempt"] == attempt:
+            return int(data["trainer"]["pid"])
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _size(folder: Path, attempt: int) -> int:
+    try:
+        return (folder / events_name(attempt)).stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,246 @@
+"""Keeps one attempt of one run: holds its device locks, starts the trainer, beats, stops it, writes down its end.
+
+Started by the daemon as `python -m imgcls_lab.executor.supervisor LAUNCH.json`, in a session of its own, and
+survives it. Standard library only; it opens no database and reads no event. It dies after the trainer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from imgcls_lab import layout
+from imgcls_lab.executor import locks, processes
+from imgcls_lab.identity import ProcessIdentity
+
+LOCK = ".supervisor.lock"
+POLL = 0.1  # seconds
+AFTER_TERM = 2.0  # seconds between the last SIGTERM and SIGKILL
+KEEP_HEAD = 2**20  # bytes of a log's beginning that stay when it is cut
+
+
+class NotStartedError(Exception):
+    """The trainer must not be started here and now."""
+
+
+class Supervisor:
+    """One attempt. `run` returns when nothing of it lives any more."""
+
+    def __init__(self, launch: Path) -> None:
+        self.folder = launch.parent
+        data: dict[str, Any] = json.loads(launch.read_bytes())
+        self.attempt: int = data["attempt"]
+        self.argv: list[str] = data["argv"]
+        self.environment: dict[str, str | None] = data["environment"]
+        self.device_locks: list[str] = data["locks"]
+        self.grace: float = data["grace"]
+        self.deadline: float = data["deadline"]
+        self.beat_every: float = data["beat_every"]
+        self.log_cap: int = data["log_cap"]
+        self.tag = processes.tag_of(data["run_id"], self.attempt)
+        self.held: list[int] = []
+        self.asked = "run"
+        self.forced = False
+        self.note: str | None = None
+        self._beats = 0
+        self._next_beat = 0.0
+        self._since_asked = 0.0
+        self._last_words = False
+        self._told_to_end = False
+
+    def run(self) -> None:
+        if (self.folder / layout.exit_name(self.attempt)).exists():
+            return
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            self._take_locks()
+        except NotStartedError as error:
+            self._write_end(started=False, message=str(error))
+            return
+        self._write_owner(None)
+        self._beat()
+        try:
+            child = self._start()
+        except OSError as error:
+            what = f"The Python {self.argv[0]} could not be started: {error.strerror}. Submit the run from another one."
+            self._write_end(code=127, message=what)
+            return
+        self._write_owner(child.pid)
+        self._watch(child)
+        left = self._end_all(child.pid, gently=AFTER_TERM if not self.forced else 0)
+        code = child.wait()
+        self._cut_log()
+        if code < 0:
+            self._write_end(signal=-code, forced=self.forced, message=self.note, left=left)
+        else:
+            self._write_end(code=code, forced=self.forced, left=left)
+
+    # ── start ───────────────────────────────────────────────────────────────────────────────────────────────
+    def _take_locks(self) -> None:
+        """The run's own lock, then each device's. Raises NotStartedError."""
+        until = time.monotonic() + 10
+        while (own := locks.try_lock(self.folder / LOCK)) is None:
+            if time.monotonic() > until:
+                raise NotStartedError("An earlier attempt of it still holds the run's folder")
+            time.sleep(POLL)
+        self.held.append(own)
+        if (self.folder / layout.launch_name(self.attempt + 1)).exists():
+            raise NotStartedError("A newer attempt was started already")
+        for name in self.device_locks:
+            path = Path(name)
+            held = locks.try_lock(path, shared_folder=path.parent == locks.HOST_LOCKS)
+            if held is None:
+                raise NotStartedError("Its device was just taken by a run of another user")
+            self.held.append(held)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **{k: v for k, v in self.environment.items() if v is not None}}
+        for name in [name for name, value in self.environment.items() if value is None]:
+            environment.pop(name, None)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        output = os.open(self.folder / layout.OUTPUT_LOG, flags, 0o600)
+        try:
+            self._started_at = time.monotonic()
+            return subprocess.Popen(
+                self.argv,
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        finally:
+            os.close(output)
+
+    # ── while it lives ──────────────────────────────────────────────────────────────────────────────────────
+    def _watch(self, child: subprocess.Popen[bytes]) -> None:
+        """Until the trainer has ended. It is not reaped yet, so that its pid and session stay its own."""
+        handle = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else None
+        try:
+            while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                self._beat()
+                self._read_desired()
+                self._check_start(child)
+                self._stop(child)
+                if handle is None:
+                    time.sleep(POLL)
+                else:
+                    select.select([handle], [], [], POLL)
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now < self._next_beat:
+            return
+        self._next_beat = now + self.beat_every
+        self._beats += 1
+        self._cut_log()
+        # in place: needs no room on a full disk, and a reader sees the old number or the new one
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self.folder / layout.HEARTBEAT, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.pwrite(descriptor, f"{self.attempt:06d} {self._beats:012d}\n".encode(), 0)
+            finally:
+                os.close(descriptor)
+
+    def _read_desired(self) -> None:
+        with contextlib.suppress(OSError):
+            wish = (self.folder / layout.DESIRED).read_text().strip()
+            if wish == "kill" or (wish == "stop" and self.asked == "run"):
+                self._ask(wish)
+
+    def _ask(self, wish: str) -> None:
+        if self.asked != wish:
+            self.asked, self._since_asked = wish, time.monotonic()
+
+    def _on_signal(self, _number: int, _frame: Any) -> None:
+        """The machine goes down, or somebody wants it to end: let the trainer write its checkpoint."""
+        if self.asked == "run":
+            self._ask("stop")
+
+    def _check_start(self, child: subprocess.Popen[bytes]) -> None:
+        if self.note is not None or time.monotonic() - self._started_at < self.deadline:
+            return
+        events = self.folder / layout.events_name(self.attempt)
+        if events.exists() and events.stat().st_size:
+            self.deadline = float("inf")
+            return
+        self.note = f"It did not begin within {self.deadline:g} s and was killed"
+        self._end_all(child.pid)
+
+    def _stop(self, child: subprocess.Popen[bytes]) -> None:
+        """Ask the trainer for its checkpoint; after the grace ask all its processes to end; then end them."""
+        waited = time.monotonic() - self._since_asked
+        if self.asked == "kill":
+            self.forced = True
+            self._end_all(child.pid)
+        elif self.asked == "stop":
+            if not self._told_to_end:
+                self._told_to_end = True
+                # the trainer alone: its loader processes must live until the checkpoint is written
+                os.kill(child.pid, signal.SIGTERM)
+                os.kill(child.pid, signal.SIGCONT)
+            elif waited > self.grace:
+                self.forced = True
+                self._end_all(child.pid, gently=AFTER_TERM)
+
+    def _end_all(self, leader: int, gently: float = 0) -> list[int]:
+        """End all that belongs to the attempt; gives what cannot be ended."""
+        return processes.end_all(
+            lambda: sorted({*processes.tagged(self.tag), *processes.in_session(leader)}),
+            lambda pid: processes.has_tag(pid, self.tag) or processes.is_in_session(pid, leader),
+            gently=gently,
+        )
+
+    def _cut_log(self) -> None:
+        """Keep the log under its cap: its beginning and its newest part stay."""
+        path = self.folder / layout.OUTPUT_LOG
+        with contextlib.suppress(OSError):
+            size = path.stat().st_size
+            if size <= self.log_cap:
+                return
+            head, tail = min(KEEP_HEAD, self.log_cap // 4), self.log_cap // 2
+            with path.open("r+b") as file:
+                file.seek(size - tail)
+                newest = file.read()
+                gone = size - head - len(newest)
+                file.seek(head)
+                file.write(f"\n[{gone} bytes were cut out here: the log was too large]\n".encode() + newest)
+                file.truncate()
+
+    # ── what it leaves ──────────────────────────────────────────────────────────────────────────────────────
+    def _write_owner(self, trainer: int | None) -> None:
+        owner = json.loads(ProcessIdentity.current().to_json()) | {"attempt": self.attempt, "trainer": None}
+        if trainer is not None and (identity := ProcessIdentity.of(trainer)) is not None:
+            owner["trainer"] = json.loads(identity.to_json())
+        with contextlib.suppress(OSError):  # the daemon knows this process without it
+            layout.write_atomic(self.folder / layout.OWNER, json.dumps(owner))
+
+    def _write_end(self, **facts: Any) -> None:
+        """Write how it ended, again and again while the disk is full: nobody else knows."""
+        text = json.dumps({"attempt": self.attempt, "asked": self.asked, "t": time.time(), **facts})
+        for wait in (0.2, 1, 5, 15, 30, None):
+            try:
+                layout.write_atomic(self.folder / layout.exit_name(self.attempt), text)
+                return
+            except OSError as error:
+                print(f"supervisor: the end could not be written: {error}", file=sys.stderr, flush=True)
+            if wait is not None:
+                time.sleep(wait)
+
+
+if __name__ == "__main__":
+    Supervisor(Path(sys.argv[1])).run()
