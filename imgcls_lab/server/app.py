@@ -1,0 +1,45 @@
+"""The server extension: traits and wiring only.
+
+Loaded by Jupyter Server. Builds the settings and the backend, hands them to the routes, wakes the executor in the
+background, and lets go of everything when the server stops.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
+
+from imgcls_lab.server import configs, devices, info, registry, runs, stream
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.stream import Hub
+from imgcls_lab.settings import Settings
+
+
+class ImgclsLab(ExtensionApp):
+    """Image classification runs over REST and one WebSocket. Configure it by `c.Settings.home` and its kin."""
+
+    name = "imgcls_lab"
+    description = "Fine-tune, watch, compare and reproduce image classifiers inside JupyterLab."
+    extension_url = "/lab"
+    load_other_extensions = True
+    classes = [ServerApp, Settings]  # noqa: RUF012 — as the parent class has it
+
+    def initialize_settings(self) -> None:
+        self.backend = Backend(Settings(parent=self), self.log)
+        self.hub = Hub(self.backend)
+
+    def initialize_handlers(self) -> None:
+        self.handlers.extend(configs.routes(self.backend))  # before registry's configs/<id>
+        for module in (runs, registry, devices, info):
+            self.handlers.extend(module.routes(self.backend))
+        self.handlers.extend(stream.routes(self.backend, self.hub))
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
+        """Once the event loop runs: bring the tables up to date and wake the executor, waiting for neither."""
+        self.backend.wake_executor()
+
+    async def stop_extension(self) -> None:
+        await self.hub.close()
+        await self.backend.close()

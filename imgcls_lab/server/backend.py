@@ -1,0 +1,147 @@
+"""What every handler works with: the settings, the store, and threads of its own for whatever may block.
+
+Built once by `app.py` and handed to each handler as an argument. Nothing here runs on the event loop but the
+waiting; the store is opened at the first question, in a thread, so that an unreachable database delays nobody's
+JupyterLab and each request gets a sentence instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from logging import Logger, LoggerAdapter
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+from imgcls_lab.wire import DevicesReply
+
+T = TypeVar("T")
+AnyLogger = Logger | LoggerAdapter[Any]
+
+THREADS = 6  # questions at once; SQLite gains nothing from more
+RETRY = 2.0  # seconds for which a failed opening of the store is not tried again
+CLOSING = 5.0  # seconds that running questions have when the server stops
+
+
+class Backend:
+    """Settings, store and threads of one server process."""
+
+    def __init__(self, settings: Settings, log: AnyLogger) -> None:
+        self.settings = settings
+        self.log = log
+        self._questions = ThreadPoolExecutor(THREADS, thread_name_prefix="imgcls-store")
+        self._starts = ThreadPoolExecutor(1, thread_name_prefix="imgcls-executor")
+        self._opening = threading.Lock()
+        self._store: Store | None = None
+        self._failure: tuple[float, ImgclsError] | None = None
+        self._waking = False
+        self._secrets = _secrets(settings.db_url)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What `work` returns, run in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._questions, work)
+
+    async def ask(self, question: Callable[[Store], T]) -> T:
+        """What `question` returns, run in a thread with the store. Raises StoreError if that cannot be opened."""
+        return await self.run(lambda: question(self.store()))
+
+    def store(self) -> Store:
+        """The open store; blocks while it is opened, so only for threads. Raises StoreError."""
+        with self._opening:
+            if self._store is not None:
+                return self._store
+            if self._failure and time.monotonic() - self._failure[0] < RETRY:
+                raise self._failure[1]
+            try:
+                self.settings.make_home()
+                self._store = Store.open(self.settings, migrate=True)
+            except ImgclsError as error:
+                self._failure = (time.monotonic(), error)
+                raise
+            except OSError as error:
+                failure = StoreError(
+                    f"The folder {self.settings.home_path} cannot be used ({error.strerror}). "
+                    "Make it writable, or set IMGCLS_HOME to another folder."
+                )
+                self._failure = (time.monotonic(), failure)
+                raise failure from error
+            return self._store
+
+    # ── executor ────────────────────────────────────────────────────────────────────────────────────────────
+    def wake_executor(self) -> None:
+        """See to it that a daemon lives, without waiting. A failure is logged; the devices' reply says it to users."""
+        if self._waking:
+            return
+        self._waking = True
+        self._starts.submit(self._ensure)
+
+    async def start_executor(self) -> DevicesReply:
+        """Start the daemon now, and the devices it reports. Raises ExecutorError."""
+        from imgcls_lab.executor import client
+
+        await asyncio.get_running_loop().run_in_executor(self._starts, client.start, self.settings)
+        return await self.ask(lambda store: store.devices())
+
+    def _ensure(self) -> None:
+        from imgcls_lab.executor import client
+
+        self._waking = False  # a submit from here on asks again
+        try:
+            self.store()  # the server migrates before the daemon looks
+            client.ensure(self.settings)
+        except (ExecutorError, StoreError) as error:
+            self.log.warning("%s", self.scrub(str(error)))
+        except Exception as error:
+            self.log.error("The executor could not be started.\n%s", self.describe(error))
+
+    # ── secrets ─────────────────────────────────────────────────────────────────────────────────────────────
+    def scrub(self, text: str) -> str:
+        """The text without the database's password."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def describe(self, error: BaseException) -> str:
+        """The error's traceback for the log, without the database's password."""
+        return self.scrub("".join(traceback.format_exception(error)))
+
+    async def close(self) -> None:
+        """Let running questions end, for a few seconds, and close the store."""
+
+        def finish() -> None:
+            self._questions.shutdown(wait=True, cancel_futures=True)
+            self._starts.shutdown(wait=True, cancel_futures=True)
+            with self._opening:
+                if self._store is not None:
+                    self._store.close()
+                    self._store = None
+
+        closer = threading.Thread(target=finish, name="imgcls-close", daemon=True)
+        closer.start()
+        deadline = time.monotonic() + CLOSING
+        while closer.is_alive() and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        if closer.is_alive():
+            self.log.warning("A question to the run database is still running; the server stops without its answer.")
+
+
+def _secrets(url: str) -> tuple[str, ...]:
+    """The password in a database URL, as it is and as URLs spell it."""
+    try:
+        password = make_url(url).password
+    except ArgumentError:
+        return (url,)  # no URL: nobody knows which part is the secret
+    if not password:
+        return ()
+    text = str(password)
+    return tuple({text, quote(text), quote(text, safe="")})

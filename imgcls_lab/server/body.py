@@ -1,0 +1,100 @@
+"""Reads what a client sent: a JSON text into plain values, plain values into a wire model.
+
+Called by the handlers and the stream. Everything that could cost memory or time, or that a database cannot hold,
+is refused here with a sentence: depth, NaN, huge integers, half characters.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from imgcls_lab.errors import InputError, Problem
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 24
+MAX_KEYS = 200  # of one object: no request of ours comes near, and each unknown key costs a look for what was meant
+_INT64 = 2**63
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+
+def read_json(data: bytes | str) -> Any:
+    """The value of a JSON text. Raises InputError when it is none, or one that nothing here could use."""
+    try:
+        value = json.loads(data, parse_int=_integer, parse_float=_number, parse_constant=_constant)
+    except RecursionError:
+        raise InputError(f"The request is nested deeper than {MAX_DEPTH} levels.") from None
+    except UnicodeDecodeError:
+        raise InputError("The request is not UTF-8 text.") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"The request is not valid JSON: {error.msg} at character {error.pos}.") from None
+    _check(value)
+    return value
+
+
+def read_model(model: type[M], value: Any) -> M:
+    """The value as a wire model. Raises InputError with a problem for each wrong field."""
+    return read_as(TypeAdapter(model), value)
+
+
+def read_as(adapter: TypeAdapter[T], value: Any) -> T:
+    """The value as what the adapter describes. Raises InputError with a problem for each wrong field."""
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        problems = [
+            Problem(".".join(str(part) for part in detail["loc"])[:200], detail["msg"].rstrip(".") + ".")
+            for detail in error.errors(include_url=False, include_input=False, include_context=False)[:50]
+        ]
+        text = " ".join(f"{p.field}: {p.message}" if p.field else p.message for p in problems)
+        raise InputError(f"The request cannot be used. {text}", problems) from None
+
+
+def _check(value: Any) -> None:
+    """Raises InputError for a value that is too deep or too wide, or holds text that no database takes."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return
+        level = [child for item in level for child in _children(item)]
+    if level:
+        raise InputError(f"The request is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _children(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        if len(value) > MAX_KEYS:
+            raise InputError(f"An object of the request has more than {MAX_KEYS} names.")
+        yield from value
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+    elif isinstance(value, str):
+        if "\0" in value:
+            raise InputError("A text of the request holds a NUL character.")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InputError("A text of the request holds half of a character (a lone surrogate).") from None
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20 or not -_INT64 <= int(text) < _INT64:
+        raise InputError("A whole number of the request is too large.")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise InputError("A number of the request is too large.")
+    return value
+
+
+def _constant(text: str) -> NoReturn:
+    raise InputError(f"{text} is not valid JSON; send a finite number or null.")

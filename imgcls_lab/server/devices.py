@@ -1,0 +1,35 @@
+"""Routes of the executor: which devices there are, who holds them, and the way to start a daemon."""
+
+from __future__ import annotations
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.base import PREFIX, ApiHandler, Route, to_json
+
+
+class DevicesHandler(ApiHandler):
+    """Executors and devices."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        await self.answer(lambda store: store.devices())
+
+
+class ExecutorStartHandler(ApiHandler):
+    """Start the executor, where none runs."""
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        self.reply(to_json(await self.backend.start_executor()))
+
+
+def routes(backend: Backend) -> list[Route]:
+    arguments = {"backend": backend}
+    return [
+        (rf"{PREFIX}/devices", DevicesHandler, arguments),
+        (rf"{PREFIX}/executor/start", ExecutorStartHandler, arguments),
+    ]

@@ -1,0 +1,60 @@
+"""Routes about this server: where things live, and the demo data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from imgcls_lab import __version__, demo
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.base import PREFIX, ApiHandler, Route, to_json
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+from imgcls_lab.wire import ServerInfo
+
+
+def demo_folders(settings: Settings) -> tuple[Path, Path] | None:
+    """The demo's images and model, if they are there."""
+    root = Path(settings.datasets_dir).expanduser().absolute() / demo.DATASET
+    model = settings.models_dir / demo.MODEL
+    return (root, model) if (root / "train").is_dir() and (model / "config.json").is_file() else None
+
+
+def server_info(settings: Settings) -> ServerInfo:
+    return ServerInfo(
+        version=__version__,
+        datasets_dir=str(Path(settings.datasets_dir).expanduser().absolute()),
+        roots=[str(root) for root in settings.roots],
+        home=str(settings.home_path),
+        demo_ready=demo_folders(settings) is not None,
+    )
+
+
+class InfoHandler(ApiHandler):
+    """Version, folders, whether the demo data is there."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        info = await self.backend.run(lambda: server_info(self.backend.settings))
+        self.reply(to_json(info))
+
+
+class DemoHandler(ApiHandler):
+    """Write and register the demo data; answers as /info does."""
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        def prepare(store: Store) -> ServerInfo:
+            demo.prepare(self.backend.settings, store)
+            return server_info(self.backend.settings)
+
+        await self.answer(prepare)
+
+
+def routes(backend: Backend) -> list[Route]:
+    arguments = {"backend": backend}
+    return [(rf"{PREFIX}/info", InfoHandler, arguments), (rf"{PREFIX}/demo", DemoHandler, arguments)]

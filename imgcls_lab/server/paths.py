@@ -1,0 +1,92 @@
+"""Which paths a request may name. Called by the routes that take one; reads no file.
+
+Every path must lie under an allowed root, links followed; otherwise the answer is the same whether it exists or
+not. What is inside a root may be told apart: a file, device or pipe is not a folder.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from imgcls_lab.errors import ForbiddenPathError, InputError, NotFoundError, Problem
+from imgcls_lab.layout import OUTPUT_LOG, REPORTS
+from imgcls_lab.settings import Settings
+
+FOLDERS = ("root", "tb_root", "ckpt_dir")  # of a config
+
+
+def allowed_folder(settings: Settings, text: str, field: str) -> str:
+    """The absolute path of a folder that a request may name; it need not exist yet.
+
+    Raises ForbiddenPathError outside the allowed roots and InputError for what exists and is no folder, both with
+    the field. The path is made absolute before it is looked at: what is checked is what is used.
+    """
+    path = os.path.abspath(os.path.expanduser(text))
+    try:
+        settings.allowed(path)
+    except ForbiddenPathError:
+        sentence = (
+            f"“{text[:200]}” lies outside the folders that may be named here. Put the data under "
+            f"{settings.datasets_dir}, or start the server with its folder in IMGCLS_ALLOWED_ROOTS."
+        )
+        raise ForbiddenPathError(sentence, [Problem(field, sentence)]) from None
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is too long
+        sentence = f"“{text[:200]}” is not a usable path."
+        raise InputError(sentence, [Problem(field, sentence)]) from None
+    if os.path.lexists(path) and not os.path.isdir(path):
+        sentence = f"“{text[:200]}” is not a folder."
+        raise InputError(sentence, [Problem(field, sentence)])
+    return path
+
+
+def allowed_model(settings: Settings, text: str, field: str) -> str:
+    """A model as a request may name it: a hub id as it is, a local folder as its absolute path.
+
+    Raises as `allowed_folder` does.
+    """
+    return allowed_folder(settings, text, field) if is_local(text) else text
+
+
+def is_local(flavour: str) -> bool:
+    """Whether a model is named by a path rather than by its id on the hub."""
+    odd = ".." in flavour.split("/") or "\\" in flavour or flavour.count("/") > 1
+    return odd or flavour.startswith(("/", ".", "~")) or os.path.lexists(flavour)
+
+
+def allowed_config(settings: Settings, config: dict[str, Any]) -> dict[str, Any]:
+    """The config with each path checked and absolute. Raises as `allowed_folder` does; values of a wrong type stay."""
+    checked = dict(config)
+    for field in FOLDERS:
+        if isinstance(config.get(field), str) and config[field].strip():
+            checked[field] = allowed_folder(settings, config[field], field)
+    if isinstance(config.get("model_flavour"), str) and config["model_flavour"].strip():
+        checked["model_flavour"] = allowed_model(settings, config["model_flavour"], "model_flavour")
+    return checked
+
+
+def check_log(settings: Settings, run_id: str) -> None:
+    """Raises NotFoundError where a run's log is something else than a plain file: opening a pipe would wait forever."""
+    _check_plain(settings.run_dir(run_id) / OUTPUT_LOG, "log")
+
+
+def check_reports(settings: Settings, run_id: str) -> None:
+    """Raises NotFoundError where one of a run's reports is something else than a plain file."""
+    try:
+        with os.scandir(settings.run_dir(run_id) / REPORTS) as entries:
+            names = [entry.path for entry in entries if entry.name.startswith("epoch-")]
+    except OSError:
+        return  # the store says what is missing
+    for name in names:
+        _check_plain(Path(name), "report")
+
+
+def _check_plain(path: Path, what: str) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return  # the store says what is missing
+    if not stat.S_ISREG(mode):
+        raise NotFoundError(f"The {what} of this run is not a plain file and is not shown.")

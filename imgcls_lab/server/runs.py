@@ -1,0 +1,176 @@
+"""Routes of runs: the list, one run, what it is asked to do, its curves, log and reports."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import InputError
+from imgcls_lab.protocol import Desired, RunState
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, run_id_of
+from imgcls_lab.server.paths import allowed_config, check_log, check_reports
+from imgcls_lab.store import Store
+from imgcls_lab.wire import EpochReport, LogChunk, RunEdit, RunView, SubmitRequest
+
+MAX_PAGE = 1000
+MAX_SERIES_RUNS = 200
+MAX_LOG = 2**20
+ACTIONS = ("stop", "kill", "resume")
+
+
+class RunsHandler(ApiHandler):
+    """The list of runs, and the way to queue one."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        states = [self._state(text) for text in self.get_query_arguments("state") if text]
+        project = self.optional_whole("project")
+        check_reference(project, "project")
+        text = self.get_query_argument("q", "")[:200] or None
+        sort = self.get_query_argument("sort", "created_at")
+        descending = self.choice("order", ("asc", "desc"), "desc") == "desc"
+        limit = self.whole("limit", 200, low=1, high=MAX_PAGE)
+        offset = self.whole("offset", 0)
+        await self.answer(
+            lambda store: store.runs(
+                project_id=project,
+                states=states or None,
+                text=text,
+                sort=sort,
+                descending=descending,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        request = self.body(SubmitRequest)
+        settings = self.backend.settings
+
+        def submit(store: Store) -> RunView:
+            for number, kind in (
+                (request.project_id, "project"),
+                (request.dataset_id, "data set"),
+                (request.model_id, "model"),
+            ):
+                check_reference(number, kind)
+            TrainConfig.parse(request.config)  # its problems before those of paths: there may be no path yet
+            checked = request.model_copy(update={"config": allowed_config(settings, request.config)})
+            return store.submit(checked)
+
+        await self.answer(submit, 201)
+        self.backend.wake_executor()
+
+    @staticmethod
+    def _state(text: str) -> RunState:
+        try:
+            return RunState(text)
+        except ValueError:
+            raise InputError(f"“{text[:60]}” is no state of a run; there are {', '.join(RunState)}.") from None
+
+
+class RunHandler(ApiHandler):
+    """One run."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, text: str) -> None:
+        run_id = run_id_of(text)
+        await self.answer(lambda store: store.run(run_id))
+
+    @web.authenticated
+    @authorized
+    async def patch(self, text: str) -> None:
+        run_id, edit = run_id_of(text), self.body(RunEdit)
+        check_reference(edit.project_id, "project")
+        await self.answer(lambda store: store.edit_run(run_id, edit))
+
+    @web.authenticated
+    @authorized
+    async def delete(self, text: str) -> None:
+        run_id = run_id_of(text)
+        await self.answer(lambda store: store.delete_run(run_id))
+
+
+class RunActionHandler(ApiHandler):
+    """Stop, kill or resume a run."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, text: str, action: str) -> None:
+        run_id = run_id_of(text)
+        if action == "resume":
+            await self.answer(lambda store: store.resume(run_id))
+        else:
+            await self.answer(lambda store: store.request(run_id, Desired(action)))
+        self.backend.wake_executor()
+
+
+class SeriesHandler(ApiHandler):
+    """Points of some runs, thinned for a plot."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        run_ids = list(dict.fromkeys(run_id_of(text) for text in self.get_query_arguments("run")))
+        if len(run_ids) > MAX_SERIES_RUNS:
+            raise InputError(f"At most {MAX_SERIES_RUNS} runs can be drawn at once; choose fewer.")
+        tags = [tag for tag in self.get_query_arguments("tag") if tag] or None
+        axis = cast(Literal["step", "epoch", "time"], self.choice("axis", ("step", "epoch", "time"), "step"))
+        low, high = self.optional_number("low"), self.optional_number("high")
+        max_points = self.whole("max_points", 2000, low=2, high=20_000)
+        await self.answer(
+            lambda store: store.series(run_ids, tags, axis=axis, low=low, high=high, max_points=max_points)
+        )
+
+
+class LogHandler(ApiHandler):
+    """A piece of a run's log."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, text: str) -> None:
+        run_id = run_id_of(text)
+        offset = self.whole("offset", -65_536, low=-(2**53))
+        limit = self.whole("limit", 262_144, low=1, high=MAX_LOG)
+
+        def read(store: Store) -> LogChunk:
+            check_log(self.backend.settings, run_id)
+            return store.log(run_id, offset, limit)
+
+        await self.answer(read)
+
+
+class ReportHandler(ApiHandler):
+    """The evaluation of an epoch of a run, by default the last."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, text: str) -> None:
+        run_id = run_id_of(text)
+        epoch = self.optional_whole("epoch")
+
+        def read(store: Store) -> EpochReport:
+            check_reports(self.backend.settings, run_id)
+            return store.report(run_id, epoch)
+
+        await self.answer(read)
+
+
+def routes(backend: Backend) -> list[Route]:
+    arguments = {"backend": backend}
+    return [
+        (rf"{PREFIX}/runs", RunsHandler, arguments),
+        (rf"{PREFIX}/runs/([^/]+)", RunHandler, arguments),
+        (rf"{PREFIX}/runs/([^/]+)/({'|'.join(ACTIONS)})", RunActionHandler, arguments),
+        (rf"{PREFIX}/runs/([^/]+)/log", LogHandler, arguments),
+        (rf"{PREFIX}/runs/([^/]+)/report", ReportHandler, arguments),
+        (rf"{PREFIX}/series", SeriesHandler, arguments),
+    ]

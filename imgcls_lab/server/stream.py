@@ -1,0 +1,249 @@
+"""The one WebSocket, and the poller behind it that all sockets of this server share.
+
+The poller looks at the store every quarter of a second, in a thread, and only while somebody subscribes. Each client
+has at most one round of messages on its way: while they are not sent, its feeds are not asked, so a slow or dead
+client costs no memory and hears the rest later, from its own cursors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import ws_authenticated
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.websocket import WebSocketMixin
+from pydantic import Field, TypeAdapter
+from tornado import web
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from imgcls_lab.errors import ImgclsError
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.base import AUTH_RESOURCE, PREFIX, Route
+from imgcls_lab.server.body import read_as, read_json
+from imgcls_lab.server.feeds import Feed, Round, feed_of
+from imgcls_lab.store import Store
+from imgcls_lab.wire import Batch, StreamMessage, Subscribe, Topic, Unsubscribe
+
+PERIOD = 0.25  # seconds between two looks
+PAUSE = 2.0  # seconds after one that failed
+MAX_SUBSCRIPTIONS = 100  # of one socket
+MAX_MESSAGE = 64 * 1024  # bytes from a client
+_REQUEST: TypeAdapter[Subscribe | Unsubscribe] = TypeAdapter(
+    Annotated[Subscribe | Unsubscribe, Field(discriminator="op")]
+)
+
+
+class Client:
+    """One socket as the poller sees it: its feeds, and what is on its way to it."""
+
+    def __init__(self, write: Callable[[str], Awaitable[None]], close: Callable[[], None]) -> None:
+        self._write = write
+        self.close = close
+        self.feeds: dict[int, Feed] = {}
+        self._sending: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether all that was sent has left this process."""
+        return self._sending is None or self._sending.done()
+
+    def send(self, texts: list[str]) -> None:
+        """Send messages in order. Only when `ready`."""
+        self._sending = asyncio.create_task(self._send(texts), name="imgcls-send")
+
+    async def _send(self, texts: list[str]) -> None:
+        with contextlib.suppress(WebSocketClosedError, StreamClosedError):
+            for text in texts:
+                await self._write(text)
+
+    def drop(self) -> None:
+        """Forget everything: the socket has closed."""
+        self.feeds.clear()
+        if self._sending is not None:
+            self._sending.cancel()
+
+
+class Hub:
+    """The poller. All methods are called on the event loop; the store is asked in a thread."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._clients: set[Client] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._since = 0.0
+        self._number = 0
+
+    def join(self, client: Client) -> None:
+        self._clients.add(client)
+
+    def leave(self, client: Client) -> None:
+        self._clients.discard(client)
+        client.drop()
+
+    def subscribe(self, client: Client, number: int, topic: Topic) -> None:
+        """Send news of a topic from now on; an earlier subscription of this number ends. Raises NotFoundError."""
+        client.feeds[number] = feed_of(topic)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._poll(), name="imgcls-poll")
+
+    async def close(self) -> None:
+        """Close all sockets and end the poller."""
+        for client in list(self._clients):
+            client.close()
+            self.leave(client)
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    @property
+    def watched(self) -> bool:
+        return any(client.feeds for client in self._clients)
+
+    async def _poll(self) -> None:
+        outage = False
+        while self.watched:
+            began = time.monotonic()
+            try:
+                await self._round(recovered=outage)
+                outage = False
+                await asyncio.sleep(max(0.0, PERIOD - (time.monotonic() - began)))
+            except Exception as error:
+                if not outage:
+                    self._say_outage(error)
+                outage = True
+                await asyncio.sleep(PAUSE)
+
+    async def _round(self, *, recovered: bool) -> None:
+        """One look at the store, and what it shows to each client that is ready for more."""
+        self._number += 1
+        everyone = [feed for client in self._clients for feed in client.feeds.values()]
+        asked = [
+            (client, number, feed) for client in self._clients if client.ready for number, feed in client.feeds.items()
+        ]
+        answers = await self._backend.ask(lambda store: self._look(store, everyone, [feed for _, _, feed in asked]))
+        texts: dict[Client, list[str]] = {}
+        for (client, number, feed), (batch, error) in zip(asked, answers, strict=True):
+            if client.feeds.get(number) is not feed:
+                continue  # unsubscribed meanwhile
+            if error is not None:
+                del client.feeds[number]
+            if batch or error:
+                texts.setdefault(client, []).append(_message(number, batch, error))
+        for client, messages in texts.items():
+            if client in self._clients:
+                client.send(messages)
+        if recovered:
+            self._backend.log.info("The run database answers again.")
+
+    def _look(self, store: Store, everyone: list[Feed], asked: list[Feed]) -> list[tuple[str | None, str | None]]:
+        """For each feed asked: its batch as JSON text, or why it ends. Runs in a thread."""
+        look = Round(store, self._number)
+        changed, self._since = look.runs(self._since)
+        ids = {run.id for run in changed.changed}
+        for feed in everyone:
+            feed.note(ids)
+        answers: list[tuple[str | None, str | None]] = []
+        for feed in asked:
+            try:
+                batch: Batch | None = feed.news(look)
+            except ImgclsError as error:
+                if error.status >= 500:
+                    raise  # nobody's subscription is at fault
+                answers.append((None, str(error)))
+            else:
+                answers.append((None if batch is None else batch.model_dump_json(), None))
+        return answers
+
+    def _say_outage(self, error: Exception) -> None:
+        if isinstance(error, ImgclsError):
+            sentence = self._backend.scrub(str(error))
+            self._backend.log.warning("The stream waits: %s", sentence)
+        else:
+            sentence = "The server could not read the run database; the reason is in the Jupyter server's log."
+            self._backend.log.error("The stream failed.\n%s", self._backend.describe(error))
+        for client in self._clients:
+            if client.ready and client.feeds:
+                client.send([_message(number, None, sentence) for number in client.feeds])
+
+
+class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
+    """A client's socket. Takes Subscribe and Unsubscribe, gives StreamMessage."""
+
+    auth_resource = AUTH_RESOURCE
+
+    def initialize(self, backend: Backend, hub: Hub) -> None:
+        self._backend = backend
+        self._hub = hub
+        self._client: Client | None = None
+
+    @property
+    def max_message_size(self) -> int:
+        return MAX_MESSAGE
+
+    def set_default_headers(self) -> None:
+        """None: Jupyter's are for pages."""
+
+    @ws_authenticated
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        allowed = await ensure_async(self.authorizer.is_authorized(self, self.current_user, "read", AUTH_RESOURCE))
+        if not allowed:
+            raise web.HTTPError(403)
+        await super().get(*args, **kwargs)
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        super().open(*args, **kwargs)
+        self._client = Client(self._write, lambda: self.close(1001, "The server stops."))
+        self._hub.join(self._client)
+
+    async def _write(self, text: str) -> None:
+        await self.write_message(text)
+
+    def on_message(self, message: str | bytes) -> None:
+        if self._client is None:
+            return
+        number = 0
+        try:
+            value = read_json(message)
+            if isinstance(value, dict) and isinstance(value.get("id"), int):
+                number = value["id"]
+            request = read_as(_REQUEST, value)
+            if isinstance(request, Unsubscribe):
+                self._client.feeds.pop(request.id, None)
+            elif len(self._client.feeds) >= MAX_SUBSCRIPTIONS and request.id not in self._client.feeds:
+                self._refuse(number, f"A page may follow at most {MAX_SUBSCRIPTIONS} topics.")
+            else:
+                self._hub.subscribe(self._client, request.id, request.topic)
+        except ImgclsError as error:
+            self._refuse(number, str(error))
+
+    def _refuse(self, number: int, sentence: str) -> None:
+        """Say what was wrong with a message; a client that sends wrong ones and reads no answers is cut off."""
+        if self._client is None:
+            return
+        if self._client.ready:
+            self._client.send([_message(number, None, sentence)])
+        else:
+            self.close(1008, "Too many messages that cannot be used.")
+
+    def on_close(self) -> None:
+        if self._client is not None:
+            self._hub.leave(self._client)
+            self._client = None
+
+
+def _message(number: int, batch: str | None, error: str | None) -> str:
+    """A StreamMessage around a batch that is JSON text already."""
+    if batch is None:
+        return StreamMessage(id=number, error=error).model_dump_json()
+    return f'{{"id":{number},"batch":{batch},"error":null}}'
+
+
+def routes(backend: Backend, hub: Hub) -> list[Route]:
+    return [(rf"{PREFIX}/stream", StreamHandler, {"backend": backend, "hub": hub})]
