@@ -87,7 +87,20 @@ const panel: JupyterFrontEndPlugin<void> = {
       app.shell.activateById(widget.id);
     };
 
-    const side = sidebar(source, go, trans.__('Image Lab'));
+    const current = {
+      read: () => {
+        const place =
+          tracker.currentWidget === app.shell.currentWidget
+            ? tracker.currentWidget?.content.place
+            : undefined;
+        return place?.view === 'run' ? place.id : undefined;
+      },
+      listen: (changed: () => void) => {
+        labShell?.currentChanged.connect(changed);
+        return () => void labShell?.currentChanged.disconnect(changed);
+      },
+    };
+    const side = sidebar(source, go, current, trans.__('Image Lab'));
     if (labShell) {
       app.shell.add(side, 'left', { rank: 450 });
       restorer?.add(side, side.id);

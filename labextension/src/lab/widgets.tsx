@@ -1,9 +1,9 @@
 // The views as Lab widgets: the side bar, the tabs of the main area, and a run in an output cell.
-import { ReactWidget, type IWidgetTracker } from '@jupyterlab/apputils';
+import { ReactWidget } from '@jupyterlab/apputils';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
-import { useState, type ReactElement } from 'react';
+import { useState, useSyncExternalStore, type ReactElement } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { ComparePage } from '../views/compare';
 import { LibraryPage } from '../views/library';
@@ -37,9 +37,19 @@ class View extends ReactWidget {
   }
 }
 
+function Panel({ current }: { current: Current }) {
+  return <Sidebar current={useSyncExternalStore(current.listen, current.read)} />;
+}
+
+/** The run whose page is looked at. */
+export interface Current {
+  read: () => string | undefined;
+  listen: (changed: () => void) => () => void;
+}
+
 /** The panel at the left. */
-export function sidebar(source: Source, go: Go, caption: string): Widget {
-  const widget = new View(<Sidebar />, source, go);
+export function sidebar(source: Source, go: Go, current: Current, caption: string): Widget {
+  const widget = new View(<Panel current={current} />, source, go);
   widget.id = 'imgcls-lab-sidebar';
   widget.addClass('imgcls-side');
   widget.title.icon = labIcon;
@@ -113,9 +123,6 @@ export class Tab extends View {
     }
   }
 }
-
-/** What is open, for the restorer. */
-export type Tabs = IWidgetTracker<Tab>;
 
 export const RUN_MIME = 'application/vnd.imgcls.run+json';
 

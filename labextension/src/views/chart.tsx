@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import { decimate, smooth, type Points } from './decimate';
-import { duration, figure } from './format';
+import { duration, figure, percent, ticks } from './format';
 import type { Axis } from './source';
 import { coloursAt, onTheme, type Colours } from './theme';
 
@@ -14,6 +14,8 @@ export interface Line extends Points {
   /** A line that only gives context, as a parent run's. */
   dim?: boolean;
   dash?: boolean;
+  /** Lines of a group share a key in the legend, named by the group's first line. */
+  group?: string;
 }
 
 export interface ChartProps {
@@ -27,13 +29,15 @@ export interface ChartProps {
   height?: number;
   /** Charts with the same key share the cursor. */
   sync?: string;
-  /** How a value of y reads. */
-  format?: (value: number) => string;
+  /** What y is: `share` reads in per cent. */
+  unit?: 'share';
   /** Fixed range of y. */
   range?: [number, number];
   note?: string;
   legend?: boolean;
 }
+
+const groupOf = (line: Line): string => line.group ?? line.label;
 
 const SMALL = '11px';
 const FAINT_UP_TO = 4; // lines for which the raw curve shows behind the smoothed one
@@ -126,7 +130,7 @@ class Plot {
     const { lines, smoothing = 0, log = false, height = 220 } = this.#props;
     const width = this.#host.clientWidth;
     if (width < 40) return;
-    const shown = lines.filter(line => line.x.length > 0 && !this.hidden.has(line.label));
+    const shown = lines.filter(line => line.x.length > 0 && !this.hidden.has(groupOf(line)));
     this.#drawn = prepare(shown, width, smoothing, log);
     const shape = JSON.stringify([
       this.#drawn.lines.map(({ line, faint }) => [
@@ -152,7 +156,7 @@ class Plot {
   }
 
   #options(width: number, height: number): uPlot.Options {
-    const { axis = 'step', log = false, sync, range, format = figure } = this.#props;
+    const { axis = 'step', log = false, sync, range, unit } = this.#props;
     const font = `${SMALL} ${getComputedStyle(this.#host).fontFamily}`;
     const common: uPlot.Axis = {
       stroke: () => this.#colours.muted,
@@ -163,7 +167,7 @@ class Plot {
     return {
       width,
       height,
-      padding: [10, 10, 0, 0],
+      padding: [10, 16, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,
@@ -182,7 +186,7 @@ class Plot {
           gap: 6,
           space: 70,
           grid: { show: false },
-          values: (_, splits) => splits.map(v => (axis === 'time' ? duration(v) : figure(v))),
+          values: (_, splits) => (axis === 'time' ? splits.map(duration) : ticks(splits)),
           incrs:
             axis === 'step'
               ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6]
@@ -192,8 +196,8 @@ class Plot {
           ...common,
           size: 46,
           gap: 6,
-          space: 34,
-          values: (_, splits) => splits.map(v => (v == null ? '' : format(v))),
+          space: height < 180 ? 26 : 34,
+          values: (_, splits) => ticks(splits, unit === 'share'),
         },
       ],
       series: [
@@ -228,11 +232,12 @@ function valueAt(data: uPlot.AlignedData, series: number, index: number): number
 }
 
 export function Chart(props: ChartProps) {
-  const { title, lines, note, legend = true, axis = 'step', format = figure, height = 220 } = props;
+  const { title, lines, note, legend = true, axis = 'step', unit, height = 220 } = props;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<Plot | null>(null);
   const [, setHiddenRound] = useState(0);
   const [at, setAt] = useState<{ x: number; values: Map<string, number | null> } | null>(null);
+  const format = unit === 'share' ? percent : figure;
   const latest = useRef(props);
   latest.current = props;
 
@@ -264,9 +269,13 @@ export function Chart(props: ChartProps) {
     plot.current?.update(latest.current);
     setHiddenRound(n => n + 1);
   };
+  const keys = lines.filter((line, i) => lines.findIndex(other => groupOf(other) === groupOf(line)) === i);
   const empty = lines.every(line => line.x.length === 0);
   const points = lines.reduce((sum, line) => sum + line.x.length, 0);
-  const last = (line: Line): number | null => line.y[line.y.length - 1] ?? null;
+  const shown = (line: Line): string => {
+    const value = at ? (at.values.get(line.label) ?? null) : (line.y[line.y.length - 1] ?? null);
+    return value == null ? '–' : format(value);
+  };
   return (
     <figure className="imgcls-chart" data-points={points} aria-label={title}>
       <figcaption className="imgcls-chart-head">
@@ -278,25 +287,21 @@ export function Chart(props: ChartProps) {
       </div>
       {legend && !empty && (
         <ul className="imgcls-legend">
-          {lines.map(line => (
-            <li key={line.label}>
+          {keys.map(line => (
+            <li key={groupOf(line)}>
               <button
                 type="button"
                 className="imgcls-legend-item"
-                aria-pressed={!plot.current?.hidden.has(line.label)}
+                aria-pressed={!plot.current?.hidden.has(groupOf(line))}
                 title="Show or hide this line"
-                onClick={() => toggle(line.label)}
+                onClick={() => toggle(groupOf(line))}
               >
                 <i
                   className={line.dash ? 'imgcls-key imgcls-key-dash' : 'imgcls-key'}
                   style={{ color: `var(--imgcls-series-${(line.colour % 8) + 1})` }}
                 />
-                <span className="imgcls-clip">{line.label}</span>
-                <span className="imgcls-num">
-                  {(value => (value == null ? '–' : format(value)))(
-                    at ? (at.values.get(line.label) ?? null) : last(line),
-                  )}
-                </span>
+                <span className="imgcls-clip">{groupOf(line)}</span>
+                <span className="imgcls-num">{shown(line)}</span>
               </button>
             </li>
           ))}

@@ -1,7 +1,6 @@
 // The curves of one run or of several, with the choices that hold for all charts of a page.
-import { useId, useState } from 'react';
+import { Fragment, useId, useState, type ReactNode } from 'react';
 import { Chart, type Line } from './chart';
-import { figure, percent } from './format';
 import { useSeries } from './hooks';
 import { lineOf } from './live';
 import type { Axis } from './source';
@@ -70,10 +69,12 @@ interface Plan {
   title: string;
   /** [tag, label where one run is shown, dashed where several are] */
   tags: [string, string, boolean][];
-  format?: (value: number) => string;
+  unit?: 'share';
   log: boolean;
   smooth: boolean;
   note?: string;
+  /** The note where several runs are drawn. */
+  several?: string;
 }
 
 const PLANS: Plan[] = [
@@ -85,6 +86,7 @@ const PLANS: Plan[] = [
     ],
     log: true,
     smooth: true,
+    several: 'dashed: validation',
   },
   {
     title: 'Accuracy',
@@ -92,17 +94,17 @@ const PLANS: Plan[] = [
       ['metric/accuracy', 'accuracy', false],
       ['metric/macro_f1', 'macro F1', true],
     ],
-    format: value => percent(value),
+    unit: 'share',
     log: false,
     smooth: false,
-    note: 'on the validation images',
+    note: 'validation',
+    several: 'dashed: macro F1',
   },
   { title: 'Learning rate', tags: [['lr', 'learning rate', false]], log: true, smooth: false },
   { title: 'Gradient norm', tags: [['grad_norm', 'gradient norm', false]], log: true, smooth: true },
   {
     title: 'Throughput',
     tags: [['throughput/images_per_second', 'images per second', false]],
-    format: value => figure(value),
     log: false,
     smooth: true,
     note: 'images per second',
@@ -111,18 +113,17 @@ const PLANS: Plan[] = [
 
 const ALL_TAGS = PLANS.flatMap(plan => plan.tags.map(([tag]) => tag));
 
-/** The charts. One run: its tags are the lines. Several: a colour a run, the validation's line dashed. */
-export function Curves({
-  runs,
-  active,
-  choices,
-  sync,
-}: {
+interface CurvesProps {
   runs: Shown[];
   active: boolean;
   choices: Choices;
   sync: string;
-}) {
+  /** Stands among the charts, after the third. */
+  children?: ReactNode;
+}
+
+/** The charts. One run: its tags are the lines. Several: a colour a run, the validation's line dashed. */
+export function Curves({ runs, active, choices, sync, children }: CurvesProps) {
   const ids = runs.map(run => run.id);
   const { store, version, error } = useSeries(ids, ALL_TAGS, choices.axis, active);
   const several = runs.length > 1;
@@ -131,7 +132,8 @@ export function Curves({
       .flatMap(run =>
         plan.tags.map(([tag, label, second], i) =>
           lineOf(store, run.id, tag, choices.axis, {
-            label: several ? (plan.tags.length > 1 ? `${run.name} · ${label}` : run.name) : label,
+            label: several ? `${run.name} · ${label}` : label,
+            ...(several ? { group: run.name } : {}),
             colour: several ? run.colour : i,
             dash: several && second,
           }),
@@ -144,22 +146,26 @@ export function Curves({
       <div className="imgcls-charts">
         {PLANS.map((plan, i) => {
           const lines = linesOf(plan);
-          if (i > 1 && lines.every(line => line.x.length === 0)) return null;
+          const shown = i <= 1 || lines.some(line => line.x.length > 0);
           return (
-            <Chart
-              key={plan.title}
-              title={plan.title}
-              lines={lines}
-              version={version}
-              axis={choices.axis}
-              log={choices.log && plan.log}
-              smoothing={plan.smooth ? choices.smoothing : 0}
-              sync={sync}
-              height={i < 2 ? 220 : 140}
-              legend={several || plan.tags.length > 1}
-              format={plan.format}
-              note={plan.note}
-            />
+            <Fragment key={plan.title}>
+              {shown && (
+                <Chart
+                  title={plan.title}
+                  lines={lines}
+                  version={version}
+                  axis={choices.axis}
+                  log={choices.log && plan.log}
+                  smoothing={plan.smooth ? choices.smoothing : 0}
+                  sync={sync}
+                  height={i < 2 ? 220 : 140}
+                  legend={several || plan.tags.length > 1}
+                  unit={plan.unit}
+                  note={several ? (plan.several ?? plan.note) : plan.note}
+                />
+              )}
+              {i === 2 && children}
+            </Fragment>
           );
         })}
       </div>

@@ -51,7 +51,7 @@ function limitsOf(json: Json, unit: string | null): string {
   const from = json.exclusiveMinimum ?? json.minimum;
   const to = json.exclusiveMaximum ?? json.maximum;
   const tail = unit ? ` ${unit}` : '';
-  if (from !== undefined && to !== undefined) return `${from} to ${to}${tail}`;
+  if (from !== undefined && Number(to) <= 1e6) return `${from} to ${to}${tail}`;
   if (json.exclusiveMinimum !== undefined) return `above ${from}${tail}`;
   return from !== undefined ? `at least ${from}${tail}` : unit ? `in ${unit}` : '';
 }

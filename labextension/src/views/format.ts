@@ -22,6 +22,27 @@ export function figure(value: number | null | undefined): string {
   return value.toExponential(1).replace('.0e', 'e');
 }
 
+/** The values at an axis, all with the decimals that tell them apart. `share`: in per cent. */
+export function ticks(values: (number | null)[], share = false): string[] {
+  const given = values.filter((v): v is number => v != null);
+  const step = given.length > 1 ? Math.abs(given[1]! - given[0]!) * (share ? 100 : 1) : 0;
+  const largest = Math.max(...given.map(Math.abs));
+  const even =
+    given.length < 3 || Math.abs(given[2]! - given[1]! - (given[1]! - given[0]!)) < step * 0.01 + 1e-12;
+  return values.map(value => {
+    if (value == null) return '';
+    if (share) return `${(value * 100).toFixed(step && step < 1 ? 1 : 0)} %`;
+    if (value === 0) return '0';
+    if (!even || !step || largest < 0.01) return figure(value);
+    return value.toLocaleString('en', decimals(step));
+  });
+}
+
+function decimals(step: number): Intl.NumberFormatOptions {
+  const digits = Math.min(6, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  return { minimumFractionDigits: digits, maximumFractionDigits: digits };
+}
+
 const SHARES = new Set(['accuracy', 'top5', 'metric/accuracy', 'metric/top5']);
 const TITLES: Record<string, string> = {
   'loss/train': 'training loss',
@@ -61,8 +82,10 @@ export function duration(seconds: number | null | undefined): string {
 
 /** How long ago, in one word: now, 5 min, 2 h, 3 d. */
 export function ago(time: number, now = Date.now() / 1000): string {
-  const seconds = now - time;
-  return seconds < 60 ? 'now' : duration(Math.max(60, seconds));
+  const minutes = Math.floor(Math.max(0, now - time) / 60);
+  if (minutes < 1) return 'now';
+  if (minutes < 60) return `${minutes} min`;
+  return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 1440)} d`;
 }
 
 export const moment = (time: number | null | undefined): string =>
@@ -81,6 +104,15 @@ export function bytes(size: number | null | undefined): string {
     unit += 1;
   }
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** Used of total, in one unit: 38 / 80 GB */
+export function usage(used: number, total: number): string {
+  const [, unit] = bytes(total).split(' ');
+  const size = 1000 ** UNITS.indexOf(unit!);
+  const short = (value: number) =>
+    value >= 10 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(1);
+  return `${short(used / size)} / ${short(total / size)} ${unit}`;
 }
 
 /** The last part of a path or hub id. */

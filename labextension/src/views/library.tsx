@@ -297,7 +297,7 @@ function Items({ shelf }: { shelf: Shelf }) {
                   </tr>
                 ) : (
                   <tr key={item.id} data-name={item.name}>
-                    <td className="imgcls-left">
+                    <td className="imgcls-left imgcls-said">
                       <b>{item.name}</b>
                       {typeof item.description === 'string' && item.description && (
                         <div className="imgcls-muted">{item.description}</div>
@@ -305,7 +305,7 @@ function Items({ shelf }: { shelf: Shelf }) {
                       {problem && <div className="imgcls-problem">{problem}</div>}
                     </td>
                     {plan.columns.map(([title, show, left]) => (
-                      <td key={title} className={left ? 'imgcls-left imgcls-wrap' : undefined}>
+                      <td key={title} className={left ? 'imgcls-left imgcls-wrap' : 'imgcls-nowrap'}>
                         {show(item)}
                       </td>
                     ))}

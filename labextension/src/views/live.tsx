@@ -18,7 +18,7 @@ export function lineOf(
   runId: string,
   tag: string,
   axis: Axis,
-  look: Pick<Line, 'label' | 'colour' | 'dim' | 'dash'>,
+  look: Pick<Line, 'label' | 'colour' | 'dim' | 'dash' | 'group'>,
 ): Line {
   const series = store.get(runId, tag);
   if (!series) return { ...look, x: [], y: [] };
@@ -115,7 +115,7 @@ function LiveCharts({ run, compact }: { run: RunDetail; compact: boolean }) {
         height={height}
         sync={sync}
         version={version}
-        format={value => percent(value)}
+        unit="share"
         lines={[lineOf(store, run.id, 'metric/accuracy', 'step', look('validation', 1))]}
       />
     </div>

@@ -325,7 +325,6 @@ function Before({ check, config }: { check: CheckReply | undefined; config: Conf
         height={130}
         legend={false}
         note={`${String(config.schedule ?? '')}, highest ${textOf(config.lr)}`}
-        format={textOf}
         lines={[{ label: 'learning rate', colour: 2, ...rates }]}
       />
     </aside>

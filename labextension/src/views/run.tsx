@@ -225,7 +225,7 @@ function CheckpointsTab({ run }: { run: RunDetail }) {
       {run.checkpoints.length === 0 ? (
         <p className="imgcls-muted">No checkpoint yet.</p>
       ) : (
-        <table className="imgcls-table">
+        <table className="imgcls-table imgcls-table-text">
           <thead>
             <tr>
               <th>checkpoint</th>
@@ -251,7 +251,7 @@ function CheckpointsTab({ run }: { run: RunDetail }) {
         </table>
       )}
       <h3>Attempts</h3>
-      <table className="imgcls-table">
+      <table className="imgcls-table imgcls-table-text">
         <thead>
           <tr>
             <th>attempt</th>
@@ -332,16 +332,17 @@ function CurvesTab({ run }: { run: RunDetail }) {
         active={isActive(run.state)}
         choices={choices}
         sync={`run-${run.id}`}
-      />
-      {report && (
-        <section className="imgcls-card imgcls-narrow">
-          <h3>
-            Per class, epoch {report.epoch}{' '}
-            <span className="imgcls-muted">{report.classes.length > 8 ? 'the eight worst' : ''}</span>
-          </h3>
-          <ClassTable report={report} most={8} />
-        </section>
-      )}
+      >
+        {report && (
+          <section className="imgcls-card">
+            <h3>
+              Per class, epoch {report.epoch}
+              {report.classes.length > 5 && <span className="imgcls-muted"> · the five worst</span>}
+            </h3>
+            <ClassTable report={report} most={5} />
+          </section>
+        )}
+      </Curves>
     </div>
   );
 }

@@ -4,6 +4,15 @@ import type { Cursor, MetricsBatch, Series, SeriesReply } from './types';
 const keyOf = (runId: string, tag: string) => `${runId}\n${tag}`;
 const MOST = 20_000;
 
+/** Points of our own: the batch they came with belongs to its source. */
+const copy = (series: Series): Series => ({
+  ...series,
+  step: [...series.step],
+  epoch: [...series.epoch],
+  time: [...series.time],
+  value: [...series.value],
+});
+
 export class SeriesStore {
   /** Grows with each change, so that a view can tell. */
   version = 0;
@@ -13,7 +22,7 @@ export class SeriesStore {
   /** Take a query's answer in place of all that was. */
   reset(reply: SeriesReply): void {
     this.#series.clear();
-    for (const series of reply.series) this.#series.set(keyOf(series.run_id, series.tag), { ...series });
+    for (const series of reply.series) this.#series.set(keyOf(series.run_id, series.tag), copy(series));
     this.cursors = { ...reply.cursors };
     this.version++;
   }
@@ -43,13 +52,7 @@ export class SeriesStore {
     const key = keyOf(more.run_id, more.tag);
     const have = this.#series.get(key);
     if (!have) {
-      this.#series.set(key, {
-        ...more,
-        step: [...more.step],
-        epoch: [...more.epoch],
-        time: [...more.time],
-        value: [...more.value],
-      });
+      this.#series.set(key, copy(more));
       return;
     }
     const last = have.step[have.step.length - 1] ?? -1;

@@ -1,6 +1,6 @@
 // The panel at the left: what the devices do, what runs, waits and ended, and the way to everything else.
 import { useEffect, useState, type ReactNode } from 'react';
-import { ago, bytes, metric, percent } from './format';
+import { ago, metric, percent, usage } from './format';
 import { sentence, useAction, useFeed, useNow, useQuery } from './hooks';
 import { useGo } from './place';
 import { useSource } from './source';
@@ -45,8 +45,7 @@ function Section({ title, aside, children }: { title: string; aside?: ReactNode;
 }
 
 function Device({ device }: { device: DeviceView }) {
-  const memory =
-    device.memory_total != null ? `${bytes(device.memory_used ?? 0)} / ${bytes(device.memory_total)}` : null;
+  const memory = device.memory_total != null ? usage(device.memory_used ?? 0, device.memory_total) : null;
   const use = device.utilisation == null ? null : percent(device.utilisation, 0);
   const share =
     device.utilisation ?? (device.memory_total ? (device.memory_used ?? 0) / device.memory_total : 0);
@@ -113,7 +112,14 @@ function aside(run: RunView, now: number): string {
   return [run.state, run.resumable && 'resumable', age].filter(Boolean).join(' · ');
 }
 
-function RunRow({ run, now, trend }: { run: RunView; now: number; trend: number[] | undefined }) {
+interface RowProps {
+  run: RunView;
+  now: number;
+  trend: number[] | undefined;
+  current: boolean;
+}
+
+function RunRow({ run, now, trend, current }: RowProps) {
   const go = useGo();
   const live = LIVE.includes(run.state);
   return (
@@ -121,6 +127,7 @@ function RunRow({ run, now, trend }: { run: RunView; now: number; trend: number[
       type="button"
       className="imgcls-row imgcls-run-row"
       data-run={run.id}
+      aria-current={current}
       title={`${run.name} · ${run.state}`}
       onClick={() => go({ view: 'run', id: run.id })}
     >
@@ -192,7 +199,8 @@ function Welcome() {
   );
 }
 
-export function Sidebar() {
+/** `current`: id of the run whose page is looked at. */
+export function Sidebar({ current }: { current?: string }) {
   const go = useGo();
   const feed = useFeed();
   const all = [...feed.runs.values()];
@@ -206,7 +214,9 @@ export function Sidebar() {
   const { data: info } = useQuery('info', {});
   const trends = useTrends(all);
   const total = Object.values(feed.counts).reduce((sum, n) => sum + (n ?? 0), 0);
-  const row = (run: RunView) => <RunRow key={run.id} run={run} now={now} trend={trends.get(run.id)} />;
+  const row = (run: RunView) => (
+    <RunRow key={run.id} run={run} now={now} trend={trends.get(run.id)} current={run.id === current} />
+  );
   return (
     <div className="imgcls-sidebar">
       <header className="imgcls-side-head">

@@ -1,0 +1,108 @@
+// Runs, and a source held in the hand: what it answers is written in the test, what it was asked can be read.
+import { SourceError, type Link, type Source, type Topic } from '../src/views/source';
+import type { Batch, RunView, Series } from '../src/views/types';
+
+export function aRun(part: Partial<RunView> = {}): RunView {
+  return {
+    id: 'r1',
+    kind: 'train',
+    name: 'a run',
+    project_id: 1,
+    project: 'default',
+    dataset_id: null,
+    model_id: null,
+    parent_id: null,
+    state: 'running',
+    desired: 'run',
+    attempt: 1,
+    priority: 0,
+    resumable: false,
+    external: false,
+    message: null,
+    failure: null,
+    phase: null,
+    created_at: 1000,
+    started_at: 1001,
+    ended_at: null,
+    updated_at: 1002,
+    revision: 1,
+    host: 'here',
+    devices: ['cpu:0'],
+    step: 10,
+    total_steps: 100,
+    epoch: 1,
+    epochs: 10,
+    resumed_at_step: null,
+    seconds_left: 60,
+    best: null,
+    latest: {},
+    model_flavour: 'tiny',
+    root: '/data/digits',
+    batch_size: 32,
+    lr: 0.001,
+    notes: '',
+    ...part,
+  };
+}
+
+export const aSeries = (
+  tag: string,
+  step: number[],
+  value: (number | null)[] = step,
+  runId = 'r1',
+): Series => ({
+  run_id: runId,
+  tag,
+  step,
+  epoch: step.map(s => s / 10),
+  time: step.map(s => 1000 + s),
+  value,
+  thinned: false,
+});
+
+interface Subscription {
+  topic: Topic;
+  push: (batch: Batch) => void;
+  link: (link: Link) => void;
+  signal: AbortSignal;
+}
+
+type Answers = Partial<Record<string, (params: never) => unknown>>;
+
+export class FakeSource implements Source {
+  readonly asked: [string, unknown][] = [];
+  readonly subscriptions: Subscription[] = [];
+
+  constructor(readonly answers: Answers = {}) {}
+
+  query = async (kind: string, params: unknown): Promise<never> => this.#answer(kind, params);
+  command = async (name: string, args: unknown): Promise<never> => this.#answer(name, args);
+
+  subscribe = (
+    topic: Topic,
+    onBatch: (batch: never) => void,
+    onState: (link: Link) => void,
+    signal: AbortSignal,
+  ) => {
+    const subscription = { topic, push: onBatch as (batch: Batch) => void, link: onState, signal };
+    this.subscriptions.push(subscription);
+    signal.addEventListener('abort', () =>
+      this.subscriptions.splice(this.subscriptions.indexOf(subscription), 1),
+    );
+    onState('live');
+  };
+
+  /** The open subscription to a kind of topic. */
+  on(kind: Topic['kind']): Subscription {
+    const found = this.subscriptions.find(item => item.topic.kind === kind);
+    if (!found) throw new Error(`nobody listens to ${kind}`);
+    return found;
+  }
+
+  #answer(name: string, params: unknown): never {
+    this.asked.push([name, params]);
+    const answer = this.answers[name];
+    if (!answer) throw new SourceError(`no answer to ${name}`, 404);
+    return answer(params as never) as never;
+  }
+}

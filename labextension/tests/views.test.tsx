@@ -1,0 +1,196 @@
+import { act } from 'react';
+import { createRoot, type Root } from 'react-dom/client';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { differences, distinct } from '../src/views/compare';
+import { Confusion, ClassTable } from '../src/views/evaluation';
+import { RunsFeed } from '../src/views/feed';
+import { ago, bytes, duration, figure, ticks, usage } from '../src/views/format';
+import { readable } from '../src/views/run';
+import { Sidebar } from '../src/views/sidebar';
+import { SourceProvider } from '../src/views/source';
+import type { EpochReport, RunView } from '../src/views/types';
+import { FakeSource, aRun } from './fake';
+
+const EVIL = '<img src=x onerror="window.hacked = true">';
+let host: HTMLElement;
+let root: Root;
+
+beforeEach(() => {
+  (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
+  host = document.body.appendChild(document.createElement('div'));
+  root = createRoot(host);
+});
+
+afterEach(() => {
+  act(() => root.unmount());
+  host.remove();
+});
+
+const sourceOf = (...runs: RunView[]) =>
+  new FakeSource({
+    runs: (params: { states?: string[] }) => {
+      const items = runs.filter(run => params.states?.includes(run.state));
+      const counts: Record<string, number> = {};
+      for (const run of runs) counts[run.state] = (counts[run.state] ?? 0) + 1;
+      return { items, total: items.length, counts };
+    },
+    devices: () => ({ executors: [], devices: [], message: 'No executor runs.' }),
+    info: () => ({ version: '1.2.3', datasets_dir: '/d', roots: [], home: '/h', demo_ready: false }),
+  });
+
+async function show(source: FakeSource) {
+  await act(async () => {
+    root.render(
+      <SourceProvider value={source}>
+        <Sidebar />
+      </SourceProvider>,
+    );
+  });
+}
+
+it('shows a class name that holds HTML as text', () => {
+  const report: EpochReport = {
+    epoch: 1,
+    step: 1,
+    split: 'val',
+    images: 2,
+    values: {},
+    classes: [
+      { name: EVIL, images: 1, precision: 1, recall: 1, f1: 1 },
+      { name: 'b', images: 1, precision: 0, recall: 0, f1: 0 },
+    ],
+    confusion: [
+      [1, 0],
+      [1, 0],
+    ],
+  };
+  act(() =>
+    root.render(
+      <>
+        <ClassTable report={report} />
+        <Confusion report={report} />
+      </>,
+    ),
+  );
+  expect(host.querySelector('img')).toBeNull();
+  expect(host.textContent).toContain(EVIL);
+});
+
+it('shows a run name that holds HTML as text', async () => {
+  await show(sourceOf(aRun({ name: EVIL })));
+  expect(host.querySelector('img')).toBeNull();
+  expect(host.textContent).toContain(EVIL);
+});
+
+it('sorts runs into running, queued and recent, each with its state as a word', async () => {
+  await show(
+    sourceOf(
+      aRun({ id: 'a' }),
+      aRun({ id: 'b', state: 'queued', message: 'Waits for cpu:0.' }),
+      aRun({ id: 'c', state: 'failed', failure: 'out_of_memory', ended_at: 1, message: 'No memory.' }),
+    ),
+  );
+  const section = (name: string) => host.querySelector(`section[aria-label="${name}"]`)!.textContent;
+  expect(section('Running')).toContain('running');
+  expect(section('Queued')).toContain('Waits for cpu:0.');
+  expect(section('Recent')).toContain('out of memory');
+  expect(host.querySelectorAll('.imgcls-primary')).toHaveLength(1);
+});
+
+it('moves with the stream, and only forwards', async () => {
+  const source = sourceOf(aRun({ revision: 5, step: 50 }));
+  await show(source);
+  const bar = () => host.querySelector('[role=progressbar]')!.getAttribute('aria-valuenow');
+  const push = (run: RunView) =>
+    act(async () => source.on('runs').push({ kind: 'runs', changed: [run], deleted: [] }));
+  expect(bar()).toBe('50');
+  await push(aRun({ revision: 6, step: 60 }));
+  expect(bar()).toBe('60');
+  await push(aRun({ revision: 4, step: 40 }));
+  expect(bar()).toBe('60');
+});
+
+it('offers the demo where there is no run, and says that no executor lives', async () => {
+  const source = sourceOf();
+  source.answers.demo = () => ({});
+  await show(source);
+  expect(host.textContent).toContain('No executor runs.');
+  const button = [...host.querySelectorAll('button')].find(item => item.textContent === 'Try the demo')!;
+  await act(async () => button.click());
+  expect(source.asked.map(([name]) => name)).toContain('demo');
+});
+
+it('stops listening when the last view is gone', async () => {
+  const source = sourceOf();
+  await show(source);
+  expect(source.subscriptions.length).toBeGreaterThan(0);
+  act(() => root.render(null));
+  expect(source.subscriptions).toHaveLength(0);
+});
+
+it('asks again for the runs after a gap, and tells of each change of state once', async () => {
+  vi.useFakeTimers();
+  let state: RunView['state'] = 'running';
+  const source = new FakeSource({
+    runs: (params: { states: string[] }) => {
+      const run = aRun({ state, revision: state === 'running' ? 1 : 2 });
+      return { items: params.states.includes(state) ? [run] : [], total: 1, counts: { [state]: 1 } };
+    },
+  });
+  const feed = new RunsFeed(source);
+  const seen: string[] = [];
+  const stop = feed.listen(
+    () => undefined,
+    (before, now) => before && before.state !== now.state && seen.push(`${before.state} ${now.state}`),
+  );
+  await vi.advanceTimersByTimeAsync(1);
+  state = 'succeeded';
+  source.on('runs').link('gap');
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(seen).toEqual(['running succeeded']);
+  expect(feed.current().counts).toEqual({ succeeded: 1 });
+  stop();
+  vi.useRealTimers();
+});
+
+it('names two runs of one name apart, and finds what sets configs apart', () => {
+  const names = distinct([
+    { id: 'aaa111111', name: 'x' },
+    { id: 'bbb222222', name: 'x' },
+    { id: 'ccc333333', name: 'y' },
+  ]);
+  expect(new Set(names.values()).size).toBe(3);
+  expect(names.get('ccc333333')).toBe('y');
+  expect(
+    differences([
+      { lr: 1e-3, epochs: 5, ema: null },
+      { lr: 1e-4, epochs: 5, ema: null },
+    ]),
+  ).toEqual([['lr', ['0.001', '1e-4']]]);
+});
+
+it('shows a log without terminal escapes and without what was written over', () => {
+  expect(readable('a\u001b[31mred\u001b[0m\n10 %\r20 %\r30 %\nend')).toBe('ared\n30 %\nend');
+});
+
+it('writes figures as a reader wants them', () => {
+  expect([0.2143, 12.34, 1412, 3e-5, 0, null].map(figure)).toEqual([
+    '0.214',
+    '12.3',
+    '1,412',
+    '3e-5',
+    '0',
+    '–',
+  ]);
+  expect([5, 45, 700, 12_000, 200_000].map(duration)).toEqual([
+    '5.0 s',
+    '45 s',
+    '12 min',
+    '3 h 20 min',
+    '2 d',
+  ]);
+  expect([ago(1000, 1010), ago(1000, 4599), ago(1000, 4601)]).toEqual(['now', '59 min', '1 h']);
+  expect([bytes(512), bytes(1_234_000), usage(9.1e9, 80e9)]).toEqual(['512 B', '1.2 MB', '9.1 / 80 GB']);
+  expect(ticks([0, 0.5, 1])).toEqual(['0', '0.5', '1.0']);
+  expect(ticks([0.6, 0.7, 0.8], true)).toEqual(['60 %', '70 %', '80 %']);
+});
