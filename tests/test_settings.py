@@ -59,3 +59,9 @@ def test_a_path_under_a_root_is_given_back_without_links(home: Path, tmp_path: P
     link = Path(settings.datasets_dir) / "mine"
     link.symlink_to(extra / "set")
     assert settings.allowed(link) == extra / "set"
+
+
+def test_the_documented_table_names_every_setting() -> None:
+    table = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
+    for trait, variable in Settings.VARIABLES.items():
+        assert f"| `{trait}` | `{variable}` |" in table
