@@ -37,9 +37,13 @@ def pick_precision(config: TrainConfig, device: torch.device) -> str:
 
 
 def pick_threads(config: TrainConfig) -> int:
-    """Threads of a CPU run: the config's, or IMGCLS_THREADS, or the cores this process may use."""
+    """Threads of a CPU run: the config's, or IMGCLS_THREADS, or all cores but one.
+
+    One core is left to the rest of the machine: threads that wait for each other after every operation crawl (a
+    twelfth of the speed, measured on two cores) as soon as another program takes the core of one of them.
+    """
     given = os.environ.get("IMGCLS_THREADS", "")
-    return config.threads or (int(given) if given.isdigit() and int(given) > 0 else cores())
+    return config.threads or (int(given) if given.isdigit() and int(given) > 0 else max(1, cores() - 1))
 
 
 def cores() -> int:

@@ -6,6 +6,7 @@ whatever goes wrong is a ModelError with the remedy.
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from collections.abc import Callable
@@ -91,9 +92,12 @@ def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tel
         model = _load_pretrained(flavour, classes, tell)
         _keep_or_renew_head(model, old_labels, classes, tell)
         if flavour.spec.size != flavour.native_size:
-            _stretch_positions(model, flavour.spec.size)
+            model = _stretch_positions(model, flavour.spec.size, flavour.name)
     else:
-        model = from_config(_with_classes(config, classes, flavour.spec.size), flavour.name)
+        config = _with_classes(config, classes)
+        if isinstance(getattr(config, "image_size", None), int):
+            config.image_size = flavour.spec.size
+        model = from_config(config, flavour.name)
     _try_out(model, flavour, len(classes))
     return model
 
@@ -174,8 +178,7 @@ def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Mod
         model, info = _AUTO.from_pretrained(
             flavour.name,
             revision=flavour.revision,
-            id2label=dict(enumerate(classes)),
-            label2id={name: index for index, name in enumerate(classes)},
+            config=_with_classes(flavour.config, classes),
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
@@ -211,34 +214,40 @@ def _keep_or_renew_head(model: nn.Module, old: list[str], classes: list[str], te
     tell(f"The model knows {len(classes)} other classes (“{old[0]}” ...), so it gets a new head.")
 
 
-def _with_classes(config: Any, classes: list[str], size: int) -> Any:
+def _with_classes(config: Any, classes: list[str]) -> Any:
+    config = copy.deepcopy(config)
     config.id2label = dict(enumerate(classes))
     config.label2id = {name: index for index, name in enumerate(classes)}
-    if isinstance(getattr(config, "image_size", None), int):
-        config.image_size = size
+    if hasattr(config, "label_names"):  # timm's; it would win when the model is loaded again
+        config.label_names = list(classes)
     return config
 
 
-def _stretch_positions(model: nn.Module, size: int) -> None:
-    """Interpolate a transformer's position embeddings to another image size, for good.
+def _stretch_positions(model: nn.Module, size: int, name: str) -> nn.Module:
+    """The model with its position embeddings interpolated to another image size, for good.
 
-    The model then takes that size everywhere, pipelines included, without `interpolate_pos_encoding`.
+    It then takes that size everywhere, pipelines included, without `interpolate_pos_encoding`. A model that has no
+    such embeddings is returned as it is.
     """
-    config: Any = model.config
-    for module in list(model.modules()):
+    config: Any = copy.deepcopy(model.config)
+    weights = model.state_dict()
+    for prefix, module in model.named_modules():
         stretch = getattr(module, "interpolate_pos_encoding", None)
         positions = getattr(module, "position_embeddings", None)
-        patches = getattr(module, "patch_embeddings", None)
+        patches = getattr(getattr(module, "patch_embeddings", None), "num_patches", None)
         if stretch is None or not isinstance(positions, nn.Parameter) or patches is None:
             continue
         patch = config.patch_size if isinstance(config.patch_size, int) else config.patch_size[0]
-        count = (size // patch) ** 2 + positions.shape[1] - int(patches.num_patches)
+        tokens = (size // patch) ** 2 + positions.shape[1] - patches
         with torch.no_grad():
-            token = torch.zeros(1, count, positions.shape[-1])
-            module.position_embeddings = nn.Parameter(stretch(token, size, size).detach().clone())
-        patches.image_size = (size, size)
-        patches.num_patches = (size // patch) ** 2
+            stretched = stretch(torch.zeros(1, tokens, positions.shape[-1]), size, size)
+        weights[f"{prefix}.position_embeddings"] = stretched.detach().clone()
         config.image_size = size
+    if getattr(config, "image_size", None) == getattr(model.config, "image_size", None):
+        return model
+    resized = from_config(config, name)
+    resized.load_state_dict(weights)
+    return resized
 
 
 def _try_out(model: nn.Module, flavour: Flavour, classes: int) -> None:
