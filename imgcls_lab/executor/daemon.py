@@ -273,6 +273,7 @@ def _no_start(settings: Settings, error: OSError) -> Verdict:
 def main(daemon: Daemon | None = None) -> int:
     """Run a daemon in this process until SIGTERM; its exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     daemon = daemon or Daemon(Settings())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stopping.set())

@@ -43,13 +43,16 @@ def claim(session: Session, host: str, executor_id: str, place: Callable[[Run], 
         .where(Run.state == RunState.QUEUED.value)
         .order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
         .limit(LOOK_AHEAD)
-        .with_for_update(skip_locked=True)  # PostgreSQL; on SQLite the transaction holds the lock already
     )
     for run in session.exec(waiting).all():
         found = place(run)
         if isinstance(found, str):
             if run.message != found:
                 states.change_run(session, run.id, col(Run.state) == RunState.QUEUED.value, message=found)
+            continue
+        # PostgreSQL: leave a run that another daemon is taking just now; on SQLite this transaction is alone anyhow
+        mine = select(Run.id).where(Run.number == run.number, Run.state == RunState.QUEUED.value)
+        if session.exec(mine.with_for_update(skip_locked=True)).first() is None:
             continue
         attempt = run.attempt + 1
         now = time.time()

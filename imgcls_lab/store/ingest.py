@@ -101,6 +101,11 @@ class _Batch:
     progress: dict[str, Any] = field(default_factory=dict)  # of the attempt
 
     def apply(self, events: list[AnyEvent]) -> None:
+        here = col(Attempt.events_offset) == self.offset
+        reached: dict[str, Any] = {"events_offset": self.end} | ({"seq": events[-1].seq} if events else {})
+        # first, since it locks the row: a second reader waits here, and then finds nothing to do
+        if not states.change_attempt(self.session, self.run_id, self.attempt, here, **reached):
+            raise _StaleError
         run = self.session.exec(select(Run).where(Run.id == self.run_id)).first()
         attempt = self.session.get(Attempt, (self.run_id, self.attempt))
         if run is None or attempt is None:
@@ -116,12 +121,8 @@ class _Batch:
             self._write_rows()
             self.values["latest"] = self.latest
             self._estimate()
-        here = col(Attempt.events_offset) == self.offset
-        self.progress |= {"events_offset": self.end}
-        if events:
-            self.progress["seq"] = events[-1].seq
-        if not states.change_attempt(self.session, self.run_id, self.attempt, here, **self.progress):
-            raise _StaleError
+        if self.progress:
+            states.change_attempt(self.session, self.run_id, self.attempt, **self.progress)
         if not states.change_live(self.session, self.run_id, self.attempt, **self.values):
             raise _StaleError
         if any(isinstance(event, Started) for event in events):

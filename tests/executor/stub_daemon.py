@@ -1,0 +1,17 @@
+"""A daemon in a process of its own whose trainer is the stub. Beside the backend it is the product's daemon."""
+
+import sys
+from pathlib import Path
+
+from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.executor.daemon import Daemon, main
+from imgcls_lab.settings import Settings
+
+
+def argv(python: str, folder: Path, attempt: int) -> list[str]:
+    stub = Path(__file__).with_name("stub_trainer.py")
+    return [sys.executable, str(stub), str(folder), "--attempt", str(attempt)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(Daemon(Settings(), backend=LocalBackend(argv))))

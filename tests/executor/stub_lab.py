@@ -1,0 +1,113 @@
+"""A home with a store and real daemons whose trainer is the stub: what the executor's and the chaos tests work with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from imgcls_lab.executor import locks, processes
+from imgcls_lab.executor.daemon import lock_path
+from imgcls_lab.protocol import ENDED, RunState
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+from imgcls_lab.wire import RunDetail, SubmitRequest
+
+ROOT = Path(__file__).parents[2]
+
+
+class StubLab:
+    """Starts what a test needs and ends all of it, and nothing else."""
+
+    def __init__(self, home: Path, db_url: str | None = None, **traits: Any) -> None:
+        defaults: dict[str, Any] = {"poll_interval": 0.05, "lease": 6.0, "stop_grace": 5.0, "autostart": False}
+        self.settings = Settings(home=str(home), **({"db_url": db_url} if db_url else {}), **{**defaults, **traits})
+        self.store = Store.open(self.settings, migrate=True)
+        self.daemons: list[subprocess.Popen[bytes]] = []
+
+    def start_daemon(self) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **self.settings.environment(), "PYTHONPATH": str(ROOT)}
+        log = (self.settings.executor_dir / "daemon.log").open("ab")
+        with log:
+            daemon = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("stub_daemon.py"))],
+                env=environment,
+                cwd=self.settings.home_path,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.daemons.append(daemon)
+        self.until(lambda: locks.is_locked(lock_path(self.settings)) or daemon.poll() is not None)
+        return daemon
+
+    def kill_daemon(self, number: int = signal.SIGKILL) -> None:
+        daemon = self.daemons.pop()
+        daemon.send_signal(number)
+        daemon.wait(20)
+
+    def submit(self, name: str | None = None, **wish: Any) -> str:
+        config = {"root": "/data/digits", "model_flavour": "stub", "device": "cpu"}
+        return self.store.submit(SubmitRequest(config=config, name=name, notes=json.dumps(wish))).id
+
+    def run(self, run_id: str) -> RunDetail:
+        return self.store.run(run_id)
+
+    def state(self, run_id: str) -> RunState:
+        return self.store.run(run_id).state
+
+    def wait(self, run_id: str, *states: RunState, seconds: float = 40) -> RunDetail:
+        """The run as soon as it is in one of the states, by default in an ended one."""
+        wanted = states or tuple(ENDED)
+        self.until(lambda: self.state(run_id) in wanted, seconds, lambda: f"{self.run(run_id)}\n{self.daemon_log()}")
+        return self.run(run_id)
+
+    def until(
+        self, condition: Callable[[], object], seconds: float = 30, why: Callable[[], str] = lambda: "too late"
+    ) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, why()
+            time.sleep(0.05)
+
+    def steps(self, run_id: str, tag: str = "loss/train") -> list[int]:
+        """Steps at which the database holds a point, in order, as often as it holds one."""
+        series = self.store.series([run_id], [tag], max_points=1_000_000).series
+        return series[0].step if series else []
+
+    def processes_of(self, run_id: str) -> list[int]:
+        """Living processes of all attempts of a run."""
+        return [pid for n in range(1, 30) for pid in processes.tagged(processes.tag_of(run_id, n))]
+
+    def supervisor(self, run_id: str) -> int:
+        owner = json.loads((self.settings.run_dir(run_id) / "owner.json").read_text())
+        return int(owner["pid"])
+
+    def trainer(self, run_id: str) -> int:
+        """Pid of the trainer, once it has written an event."""
+        self.until(lambda: self.run(run_id).attempts[-1].pid is not None and self.run(run_id).step > 0)
+        pid = self.run(run_id).attempts[-1].pid
+        assert pid is not None
+        return pid
+
+    def daemon_log(self) -> str:
+        path = self.settings.executor_dir / "daemon.log"
+        return path.read_text() if path.exists() else ""
+
+    def close(self) -> None:
+        for daemon in self.daemons:
+            if daemon.poll() is None:
+                daemon.kill()
+            daemon.wait(10)
+        for run in self.store.runs(limit=10_000).items:
+            for number in range(1, run.attempt + 1):
+                tag = processes.tag_of(run.id, number)
+                processes.end_all(lambda tag=tag: processes.tagged(tag), lambda pid, tag=tag: processes.has_tag(pid, tag))
+        self.store.close()

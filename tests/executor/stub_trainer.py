@@ -1,0 +1,114 @@
+"""A trainer without torch: writes the same folder as the engine, and misbehaves as the run's notes (JSON) say.
+
+Runs as `python stub_trainer.py FOLDER --attempt N`. Keys: steps, step_seconds, save_every, fail_at, exit_at (with
+exit_code), signal_at (with signal), hang_at, slow_start, ignore_term, children (depth of a tree that ignores SIGTERM),
+stay (seconds after the last event), silent (never write an event), first_attempt_only (misbehave once).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from imgcls_lab.layout import checkpoint_name, write_atomic
+from imgcls_lab.protocol import (
+    CheckpointSaved,
+    EpochEnded,
+    EventWriter,
+    Failed,
+    FailureKind,
+    Finished,
+    Metrics,
+    Phase,
+    Started,
+    Stopped,
+)
+
+CHILD = (
+    "import os, signal, subprocess, sys, time\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "depth = int(sys.argv[1])\n"
+    "if depth % 2: os.setsid()\n"
+    "if depth > 1: subprocess.Popen([sys.executable, '-c', sys.argv[2], str(depth - 1), sys.argv[2]])\n"
+    "time.sleep(600)\n"
+)
+
+
+def value_at(step: int) -> float:
+    return 1.0 / step
+
+
+def main(folder: Path, attempt: int) -> int:
+    wish = json.loads(json.loads((folder / "run.json").read_text())["notes"] or "{}")
+    if wish.get("first_attempt_only") and attempt > 1:
+        wish = {key: wish[key] for key in ("steps", "step_seconds", "save_every") if key in wish}
+    stopping = []
+    handler = signal.SIG_IGN if wish.get("ignore_term") else lambda *_: stopping.append(1)
+    signal.signal(signal.SIGTERM, handler)
+    print(f"attempt {attempt} on {os.environ.get('CUDA_VISIBLE_DEVICES')!r}", flush=True)
+    if wish.get("children"):
+        subprocess.Popen([sys.executable, "-c", CHILD, str(wish["children"]), CHILD])
+    time.sleep(wish.get("slow_start", 0))
+    if wish.get("silent"):
+        time.sleep(600)
+    if wish.get("exit_at") == 0:
+        print("ImportError: no module named nothing", flush=True)
+        return wish.get("exit_code", 1)
+    steps, per_epoch = wish.get("steps", 20), wish.get("save_every", 5)
+    saved = sorted(int(path.name.split("-s")[1]) for path in (folder / "checkpoints").glob("a*-s*"))
+    start = saved[-1] if saved else 0
+    with EventWriter(folder, attempt) as out:
+        out.write(Phase(name="loading"))
+        out.write(
+            Started(
+                resume_step=start, total_steps=steps, steps_per_epoch=per_epoch, epochs=max(1, steps // per_epoch),
+                train_images=100, val_images=20, classes=2, device="cpu", precision="fp32", threads=1,
+            )
+        )  # fmt: skip
+        for step in range(start + 1, steps + 1):
+            if stopping:
+                save(folder, attempt, step - 1, out, per_epoch)
+                out.write(Stopped(step=step - 1))
+                return 0
+            time.sleep(wish.get("step_seconds", 0.02))
+            if wish.get("fail_at") == step:
+                kind = FailureKind(wish.get("kind", "application"))
+                out.write(Failed(step=step, kind=kind, message="The stub failed as it was told."))
+                return 1
+            if wish.get("exit_at") == step:
+                print("the last words", flush=True)
+                return wish.get("exit_code", 1)
+            if wish.get("signal_at") == step:
+                os.kill(os.getpid(), wish["signal"])
+            while wish.get("hang_at") == step:
+                time.sleep(0.1)
+            out.write(Metrics(step=step, epoch=step / per_epoch, values={"loss/train": value_at(step), "lr": 0.1}))
+            if step % per_epoch == 0:
+                epoch = step // per_epoch
+                values = {"metric/accuracy": step / steps, "loss/val": value_at(step)}
+                out.write(EpochEnded(step=step, epoch=epoch, seconds=0.1, values=values, best=True))
+                save(folder, attempt, step, out, per_epoch)
+        out.write(Finished(step=steps, best_epoch=steps // per_epoch, values={"metric/accuracy": 1.0}))
+        time.sleep(wish.get("stay", 0))
+    return 0
+
+
+def save(folder: Path, attempt: int, step: int, out: EventWriter, per_epoch: int) -> None:
+    if step == 0:
+        return
+    name = checkpoint_name(attempt, step)
+    target, temporary = folder / "checkpoints" / name, folder / "checkpoints" / f".{name}"
+    temporary.mkdir(parents=True, exist_ok=True)
+    write_atomic(temporary / "state.json", json.dumps({"step": step}))
+    if not target.exists():
+        temporary.rename(target)
+    out.write(CheckpointSaved(step=step, epoch=step // per_epoch, folder=f"checkpoints/{name}", links=("last",)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[3])))

@@ -1,0 +1,201 @@
+"""Submitting, listing, stopping, resuming and deleting runs."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from store_steps import HOST, claim, epoch, feed, finish, points, started
+
+from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
+from imgcls_lab.protocol import Desired, RunState
+from imgcls_lab.store import Store
+from imgcls_lab.wire import ProjectEdit, RunEdit, SubmitRequest
+
+
+def test_a_submitted_run_waits_with_its_config(store: Store, submit):
+    run = store.run(submit(config={"lr": 0.5}))
+    assert (run.state, run.attempt, run.project, run.lr) == (RunState.QUEUED, 0, "default", 0.5)
+    assert run.config["lr"] == 0.5
+    assert run.config["epochs"] == 10
+    assert run.name == f"digits tiny #{1}"
+
+
+def test_a_wrong_config_is_not_queued(store: Store):
+    with pytest.raises(ConfigError, match="batch_size: must be greater than 0"):
+        store.submit(SubmitRequest(config={"root": "/data", "batch_size": 0}))
+    assert store.runs().total == 0
+
+
+def test_same_key_and_body_give_the_same_run_and_another_body_is_refused(store: Store, submit):
+    first = submit("a", idempotency_key="key-12345")
+    assert submit("a", idempotency_key="key-12345") == first
+    with pytest.raises(ConflictError, match="idempotency key"):
+        submit("b", idempotency_key="key-12345")
+    assert store.runs().total == 1
+
+
+def test_the_same_submit_100_times_at_once_makes_one_row(store: Store, submit):
+    with ThreadPoolExecutor(20) as pool:
+        ids = set(pool.map(lambda _: submit("a", idempotency_key="key-12345"), range(100)))
+    assert len(ids) == 1
+    assert store.runs().total == 1
+
+
+def test_a_prefix_that_one_run_has_names_it(store: Store, submit):
+    first, second = submit(), submit()
+    assert store.run(first).id == first
+    assert store.run(first[:-1]).id == first
+    with pytest.raises(InputError, match="several runs"):
+        store.run(second[:4])
+    with pytest.raises(NotFoundError):
+        store.run("nothing")
+    with pytest.raises(NotFoundError):
+        store.run("%")
+
+
+def test_a_waiting_run_is_cancelled_and_a_live_one_is_only_asked(store: Store, submit):
+    live, waiting = submit(), submit()
+    assert claim(store).run.id == live
+    assert store.request(waiting, Desired.STOP).state is RunState.CANCELLED
+    asked = store.request(live, Desired.STOP)
+    assert (asked.state, asked.desired) == (RunState.STARTING, Desired.STOP)
+    assert store.request(live, Desired.KILL).desired is Desired.KILL
+    assert store.request(live, Desired.STOP).desired is Desired.KILL, "a kill is not taken back by a stop"
+
+
+def test_stopping_what_has_ended_is_said_and_stopping_twice_is_nothing(store: Store, submit):
+    run_id = submit()
+    claim(store)
+    feed(store, run_id, 1, started(), *points(1, 3))
+    finish(store, run_id, 1, RunState.STOPPED)
+    assert store.request(run_id, Desired.STOP).state is RunState.STOPPED
+    other = submit()
+    claim(store)
+    feed(store, other, 1, started())
+    finish(store, other, 1, RunState.SUCCEEDED)
+    with pytest.raises(ConflictError, match="succeeded"):
+        store.request(other, Desired.STOP)
+
+
+def test_only_stopped_and_failed_runs_are_resumed(store: Store, submit):
+    run_id = submit()
+    with pytest.raises(ConflictError, match="is queued"):
+        store.resume(run_id)
+    claim(store)
+    finish(store, run_id, 1, RunState.FAILED, message="no")
+    resumed = store.resume(run_id)
+    assert (resumed.state, resumed.message, resumed.ended_at) == (RunState.QUEUED, None, None)
+    assert claim(store).attempt == 2
+    finish(store, run_id, 2, RunState.CANCELLED)
+    with pytest.raises(ConflictError, match="was cancelled"):
+        store.resume(run_id)
+
+
+def test_lists_filter_sort_and_count(store: Store, submit):
+    project = store.add_project(ProjectEdit(name="birds")).id
+    ids = [submit(f"run {n}", config={"lr": lr}) for n, lr in enumerate((0.3, 0.1, 0.2))]
+    ids.append(submit("bird", project_id=project, notes="50% of the data"))
+    store.request(ids[0], Desired.STOP)
+    assert [run.id for run in store.runs().items] == ids[::-1]
+    assert [run.lr for run in store.runs(sort="lr", descending=False).items] == [0.0003, 0.1, 0.2, 0.3]
+    assert [run.id for run in store.runs(project_id=project).items] == ids[3:]
+    assert [run.id for run in store.runs(text="50%").items] == ids[3:]
+    assert store.runs(text="RUN").total == 3
+    page = store.runs(states=[RunState.QUEUED], limit=1, offset=1)
+    assert (len(page.items), page.total) == (1, 3)
+    assert page.counts == {RunState.QUEUED: 3, RunState.CANCELLED: 1}
+    with pytest.raises(InputError, match="cannot be sorted"):
+        store.runs(sort="config")
+
+
+def test_runs_without_a_best_value_come_last_in_both_directions(store: Store, submit):
+    ids = [submit() for _ in range(3)]
+    for n in range(3):
+        claim(store, device=f"cpu:{n}")
+    feed(store, ids[0], 1, started(), epoch(1, 0.5))
+    feed(store, ids[2], 1, started(), epoch(1, 0.9))
+    assert [run.id for run in store.runs(sort="best").items] == [ids[2], ids[0], ids[1]]
+    assert [run.id for run in store.runs(sort="best", descending=False).items] == [ids[0], ids[2], ids[1]]
+
+
+def test_a_reader_of_changes_sees_each_change_once(store: Store, submit):
+    run_id = submit()
+    batch, since = store.changed_runs(0.0, {})
+    assert [run.id for run in batch.changed] == [run_id]
+    assert store.changed_runs(since, {})[0].changed == []
+    store.edit_run(run_id, RunEdit(name="new"))
+    batch, since = store.changed_runs(since, {})
+    assert [run.name for run in batch.changed] == ["new"]
+    known = {run_id: batch.changed[0].revision}
+    assert store.changed_runs(0.0, known)[0].changed == []
+    store.request(run_id, Desired.STOP)
+    store.delete_run(run_id)
+    batch, since = store.changed_runs(since, known)
+    assert (batch.changed, batch.deleted) == ([], [run_id])
+
+
+def test_a_run_is_deleted_with_its_folder_but_not_while_it_lives(store: Store, submit):
+    run_id = submit()
+    with pytest.raises(ConflictError, match="stop it before"):
+        store.delete_run(run_id)
+    claim(store)
+    feed(store, run_id, 1, started(), *points(1, 5))
+    with pytest.raises(ConflictError):
+        store.delete_run(run_id)
+    finish(store, run_id, 1, RunState.STOPPED)
+    store.delete_run(run_id)
+    assert not store.settings.run_dir(run_id).exists()
+    with pytest.raises(NotFoundError):
+        store.run(run_id)
+    assert store.check() == []
+
+
+def test_a_parent_may_go_and_its_child_stays(store: Store, submit):
+    parent = submit()
+    child = submit(parent_id=parent)
+    store.request(parent, Desired.STOP)
+    store.delete_run(parent)
+    assert store.run(child).parent_id is None
+
+
+def test_claims_go_by_priority_then_by_age(store: Store, submit):
+    low, high, later = submit(priority=-1), submit(priority=5), submit(priority=5)
+    assert [claim(store, device=f"cpu:{n}").run.id for n in range(3)] == [high, later, low]
+    assert claim(store) is None
+
+
+def test_twenty_claimers_start_each_run_once_and_no_device_twice(store: Store, submit):
+    ids = [submit() for _ in range(12)]
+
+    def work(number: int) -> str | None:
+        from sqlalchemy.exc import IntegrityError
+
+        try:
+            claimed = claim(store, device=f"cpu:{number % 6}")
+        except IntegrityError:
+            return None
+        return claimed.run.id if claimed else None
+
+    with ThreadPoolExecutor(20) as pool:
+        started_ids = [run_id for run_id in pool.map(work, range(40)) if run_id]
+    assert len(started_ids) == len(set(started_ids)) == 6
+    live = [run for run in store.runs().items if run.state is RunState.STARTING]
+    assert sorted(run.id for run in live) == sorted(started_ids)
+    assert sorted(device for run in live for device in run.devices) == [f"cpu:{n}" for n in range(6)]
+    assert set(started_ids) <= set(ids)
+
+
+def test_a_waiting_run_says_why(store: Store, submit):
+    from imgcls_lab.store import attempts
+
+    run_id = submit()
+    with store.write() as session:
+        assert attempts.claim(session, HOST, "x", lambda _: "Waits for a GPU.") is None
+    assert store.run(run_id).message == "Waits for a GPU."
+
+
+def test_the_database_file_is_for_its_owner_alone(sqlite: Store):
+    assert stat.S_IMODE(sqlite.database.file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(sqlite.settings.home_path.stat().st_mode) == 0o700
