@@ -1,9 +1,9 @@
 // How a model does class by class: figures and the confusion matrix of an epoch.
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { count, figure, metric, metricTitle } from './format';
 import { useQuery } from './hooks';
 import { Problem } from './states';
-import type { ClassFigures, EpochReport } from './types';
+import type { ClassFigures, EpochReport, RunView } from './types';
 
 type Column = keyof ClassFigures;
 const COLUMNS: [Column, string][] = [
@@ -113,14 +113,38 @@ export function Confusion({ report }: { report: EpochReport }) {
   );
 }
 
+/** The last evaluation of a run; asked for again when the run has new validation figures. */
+export function useLastReport(run: RunView) {
+  const evaluated = ['loss/val', 'metric/accuracy', 'metric/macro_f1']
+    .map(tag => run.latest[tag] ?? '')
+    .join(' ');
+  const seen = useRef(evaluated);
+  const answer = useQuery('report', evaluated.trim() ? { id: run.id } : null);
+  const { reload } = answer;
+  useEffect(() => {
+    if (seen.current === evaluated) return;
+    seen.current = evaluated;
+    reload();
+  }, [evaluated, reload]);
+  return answer;
+}
+
 /** The evaluation of an epoch of a run. */
-export function Evaluation({ id, epochs }: { id: string; epochs: number }) {
+export function Evaluation({ run }: { run: RunView }) {
   const [epoch, setEpoch] = useState<number | null>(null);
-  const asked = epoch ?? (epochs > 0 ? epochs : null);
-  const { data: report, error } = useQuery('report', asked === null ? null : { id, epoch: asked });
-  if (asked === null) return <p className="imgcls-muted">There is an evaluation after the first epoch.</p>;
-  if (!report)
-    return error ? <Problem>{error}</Problem> : <p className="imgcls-muted">Reading the evaluation…</p>;
+  const last = useLastReport(run);
+  const chosen = useQuery('report', epoch === null ? null : { id: run.id, epoch });
+  const epochs = last.data?.epoch ?? 0;
+  const error = epoch === null ? last.error : chosen.error;
+  const report = epoch === null ? last.data : (chosen.data ?? last.data);
+  if (!report) {
+    if (error) return <Problem>{error}</Problem>;
+    return (
+      <p className="imgcls-muted">
+        {last.loading ? 'Reading the evaluation…' : 'There is an evaluation after the first epoch.'}
+      </p>
+    );
+  }
   return (
     <div className="imgcls-stack">
       <div className="imgcls-tools">

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { ConfirmButton } from './confirm';
 import { Curves, CurveTools, useChoices } from './curves';
-import { ClassTable, Evaluation } from './evaluation';
+import { ClassTable, Evaluation, useLastReport } from './evaluation';
 import { feedOf } from './feed';
 import { textOf } from './form';
 import { bytes, count, duration, leaf, moment } from './format';
@@ -321,8 +321,7 @@ function LogTab({ run }: { run: RunDetail }) {
 
 function CurvesTab({ run }: { run: RunDetail }) {
   const [choices, setChoices] = useChoices();
-  const epochs = run.best ? Math.floor(run.epoch + 1e-6) : 0;
-  const { data: report } = useQuery('report', epochs > 0 ? { id: run.id, epoch: epochs } : null);
+  const { data: report } = useLastReport(run);
   return (
     <div className="imgcls-stack">
       <Figures run={run} />
@@ -410,9 +409,7 @@ export function RunPage({
       </div>
       <div className="imgcls-tab" role="tabpanel" aria-label={tab}>
         {tab === 'Curves' && <CurvesTab run={run} />}
-        {tab === 'Evaluation' && (
-          <Evaluation id={run.id} epochs={run.best ? Math.floor(run.epoch + 1e-6) : 0} />
-        )}
+        {tab === 'Evaluation' && <Evaluation run={run} />}
         {tab === 'Config' && <ConfigTab run={run} />}
         {tab === 'Checkpoints' && <CheckpointsTab run={run} />}
         {tab === 'Log' && <LogTab run={run} />}

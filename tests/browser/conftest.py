@@ -1,0 +1,230 @@
+"""A real JupyterLab in a process of its own, and a real Chromium that looks at it.
+
+A test fails on any error in the page's console that it did not announce, and leaves a picture where it failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
+
+from imgcls_lab.executor import client
+from imgcls_lab.settings import Settings
+from tests.conftest import missing
+
+TOKEN = "browser-tests"
+AWAY = re.compile(r"ERR_(CONNECTION_\w+|EMPTY_RESPONSE)|WebSocket|Failed to fetch|NetworkError")
+PICTURES = Path(__file__).parents[2] / "test-results"
+FLAGS = [
+    "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+expect.set_options(timeout=15_000)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Lab:
+    """A JupyterLab server with a home, data sets and settings of its own. Can be killed and started again."""
+
+    def __init__(self, folder: Path, base_url: str = "/", theme: str | None = None) -> None:
+        self.folder = folder
+        self.base_url = base_url
+        self.home = folder / "home"
+        self.datasets = folder / "datasets"
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        for name in ("home", "datasets", "work", "config", "data", "runtime", "workspaces"):
+            (folder / name).mkdir()
+        self._write_settings("apputils-extension/notification", {"fetchNews": "false", "checkForUpdates": False})
+        if theme:
+            self._write_settings("apputils-extension/themes", {"theme": theme})
+
+    def _write_settings(self, plugin: str, values: dict[str, Any]) -> None:
+        path = self.folder / "settings" / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+
+    @property
+    def root(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.base_url}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.root}lab?token={TOKEN}"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        environment = {
+            **os.environ,
+            "IMGCLS_HOME": str(self.home),
+            "DATASETS_DIR": str(self.datasets),
+            "IMGCLS_POLL_INTERVAL": "0.2",
+            "JUPYTER_CONFIG_DIR": str(self.folder / "config"),
+            "JUPYTER_DATA_DIR": str(self.folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(self.folder / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(self.folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self.folder / "workspaces"),
+        }
+        command = [
+            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+            f"--port={self.port}", "--port-retries=0",
+            f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.folder / 'work'}",
+            f"--ServerApp.base_url={self.base_url}", "--LanguageServerManager.autodetect=False",
+        ]  # fmt: skip
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 60
+        request = urllib.request.Request(f"{self.root}imgcls/api/info", headers={"Authorization": f"token {TOKEN}"})
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(request, timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        pytest.fail(f"JupyterLab did not come up:\n{(self.folder / 'server.log').read_text()[-4000:]}")
+
+    def kill(self) -> None:
+        """kill -9 of the server alone: what it started belongs to others."""
+        assert self.process
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def close(self) -> None:
+        """Stop the server, its executor and their runs."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        client.stop(Settings(home=str(self.home), datasets_dir=str(self.datasets)), stop_runs=True)
+
+
+class Desk:
+    """What a user does in the page, in the user's words."""
+
+    def __init__(self, page: Page, lab: Lab) -> None:
+        self.page = page
+        self.lab = lab
+        self.errors: list[str] = []
+        self._allowed: list[re.Pattern[str]] = []
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        text = f"{message.text} {message.location.get('url', '')}"
+        if message.type == "error" and not any(pattern.search(text) for pattern in self._allowed):
+            self.errors.append(text)
+
+    @contextmanager
+    def server_down(self) -> Iterator[None]:
+        """While the server is away its page may complain of that, and of nothing else."""
+        self._allowed = [AWAY]
+        try:
+            yield
+        finally:
+            self.page.wait_for_timeout(300)
+            self._allowed = []
+
+    def open(self, *, reset: bool = True) -> None:
+        self.page.goto(self.lab.url + ("&reset" if reset else ""))
+        self.page.wait_for_selector("#jp-main-dock-panel")
+        self.page.wait_for_selector("#main.jp-mod-restored, #main", state="attached")
+
+    def open_panel(self) -> Locator:
+        self.page.locator("li[data-id='imgcls-lab-sidebar']").click()
+        panel = self.page.locator("#imgcls-lab-sidebar")
+        expect(panel.get_by_role("button", name="+ New run")).to_be_visible()
+        return panel
+
+    @property
+    def main(self) -> Locator:
+        """The tab in front."""
+        return self.page.locator(".imgcls-main:visible")
+
+    def run_page(self, state: str | None = None, timeout: float = 60) -> Locator:
+        """The run page in front, once it says `state`."""
+        page = self.main.locator(".imgcls-run")
+        if state:
+            expect(page).to_have_attribute("data-run-state", state, timeout=timeout * 1000)
+        return page
+
+    def points(self, title: str = "Loss") -> int:
+        """How many points a chart in front holds."""
+        return int(self.main.locator(f".imgcls-chart[aria-label='{title}']").get_attribute("data-points") or 0)
+
+    def wait_for_points(self, more_than: int, title: str = "Loss", timeout: float = 60) -> int:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if (now := self.points(title)) > more_than:
+                return now
+            self.page.wait_for_timeout(150)
+        raise AssertionError(f"the curve of “{title}” stands still at {self.points(title)} points")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        missing("Chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    """A running JupyterLab; `@pytest.mark.parametrize("lab", [{...}], indirect=True)` sets base_url or theme."""
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    server = Lab(folder, **getattr(request, "param", {}))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(request: pytest.FixtureRequest, lab: Lab, context: BrowserContext) -> Iterator[Desk]:
+    page = context.new_page()
+    made = Desk(page, lab)
+    failed_before = request.session.testsfailed
+    made.open()
+    yield made
+    if request.session.testsfailed > failed_before or made.errors:
+        PICTURES.mkdir(exist_ok=True)
+        page.screenshot(path=PICTURES / f"{request.node.name}.png")
+    assert made.errors == [], "errors in the page's console"

@@ -1,0 +1,219 @@
+"""The main job from the panel alone, as a user does it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Desk, Lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+
+def write_images(root: Path, classes: dict[str, tuple[int, int, int]], each: int = 24) -> None:
+    """An ImageFolder of small pictures, a colour a class."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", each), ("val", each // 3)):
+        for name, colour in classes.items():
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = np.clip(rng.normal(colour, 30, (32, 32, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+
+
+def start_demo(desk: Desk) -> None:
+    """From an empty panel to the new-run form with the demo preselected."""
+    panel = desk.open_panel()
+    panel.get_by_role("button", name="Try the demo").click()
+    expect(desk.main.get_by_role("heading", name="New run")).to_be_visible()
+    expect(desk.main.locator("select[name=root] option:checked")).to_contain_text("digits · 1,797 images, 10 classes")
+
+
+def launch(desk: Desk, **values: str) -> str:
+    """Fill in the form in front, launch it, and the id of the run that opens."""
+    for name, value in values.items():
+        field = desk.main.locator(f"[name={name}]")
+        if not field.is_visible():
+            field.evaluate("element => (element.closest('details').open = true)")
+        field.fill(value)
+    button = desk.main.get_by_role("button", name="Launch", exact=True)
+    expect(button).to_be_enabled()
+    button.click()
+    page = desk.run_page()
+    expect(page).to_be_visible()
+    return page.get_attribute("data-run") or ""
+
+
+def test_demo_run_is_launched_from_the_panel_and_its_curve_moves(desk: Desk) -> None:
+    start_demo(desk)
+    run = launch(desk, epochs="3")
+    desk.run_page("running")
+    first = desk.wait_for_points(0)
+    desk.wait_for_points(first)
+    expect(desk.page.locator("#jp-main-statusbar")).to_contain_text("1 running")
+    desk.run_page("succeeded", timeout=150)
+
+    expect(desk.main.locator(".imgcls-figures")).to_contain_text("epoch")
+    row = desk.page.locator(f"#imgcls-lab-sidebar section[aria-label=Recent] [data-run='{run}']")
+    expect(row).to_contain_text(re.compile(r"\d\d\.\d %"))
+    desk.main.get_by_role("tab", name="Evaluation").click()
+    expect(desk.main.locator(".imgcls-confusion tbody tr")).to_have_count(10)
+    desk.main.get_by_role("tab", name="Checkpoints").click()
+    expect(desk.main.locator(".imgcls-tab")).to_contain_text("best")
+    desk.main.get_by_role("tab", name="Log").click()
+    expect(desk.main.locator(".imgcls-log")).not_to_be_empty()
+    expect(desk.page.get_by_text("has finished").first).to_be_attached()
+
+
+def test_run_goes_on_through_reload_and_kill_of_the_server(desk: Desk, lab: Lab) -> None:
+    start_demo(desk)
+    run = launch(desk, epochs="400")
+    desk.run_page("running")
+    desk.wait_for_points(0)
+
+    desk.page.reload()
+    page = desk.run_page("running")  # its tab came back, live
+    assert page.get_attribute("data-run") == run
+    seen = desk.wait_for_points(0)
+    seen = desk.wait_for_points(seen)
+
+    with desk.server_down():
+        lab.kill()
+        expect(desk.main.get_by_text("reconnecting…")).to_be_visible()
+        step = int(page.get_attribute("data-step") or 0)
+        lab.start()
+        expect(desk.main.get_by_text("reconnecting…")).to_be_hidden(timeout=40_000)
+        desk.wait_for_points(seen)
+    desk.run_page("running")
+    assert page.get_attribute("data-attempt") == "1"
+    assert int(page.get_attribute("data-step") or 0) > step
+
+    with desk.server_down():  # Lab's own requests from before the kill may still fail
+        desk.page.reload()
+        page = desk.run_page("running")
+        assert page.get_attribute("data-attempt") == "1"
+        desk.wait_for_points(0)
+
+
+def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk, lab: Lab) -> None:
+    write_images(lab.datasets / "colours", {"red": (200, 60, 60), "green": (60, 200, 60), "blue": (60, 60, 200)})
+    start_demo(desk)
+
+    desk.main.get_by_role("button", name="Register a folder…").click()
+    desk.main.locator("[name=folder]").fill("colours")
+    desk.main.get_by_role("button", name="Register", exact=True).click()
+    expect(desk.main.locator("select[name=root] option:checked")).to_have_text("colours · 96 images, 3 classes")
+
+    desk.main.get_by_role("button", name="Save config…").click()
+    desk.main.locator("[name=config-name]").fill("my colours")
+    desk.main.get_by_role("button", name="Save", exact=True).click()
+    expect(desk.main.get_by_text("Saved as “my colours”.")).to_be_visible()
+    first = launch(desk, **{"run-name": "short one", "epochs": "2"})
+
+    desk.page.locator("#imgcls-lab-sidebar").get_by_role("button", name="+ New run").click()
+    desk.main.locator("select[name=load-config]").select_option(label="my colours")
+    expect(desk.main.locator("select[name=root] option:checked")).to_contain_text("colours")
+    second = launch(desk, **{"run-name": "long one", "epochs": "3000", "lr": "5e-4"})
+    assert first != second
+    desk.run_page("running", timeout=120)
+    desk.wait_for_points(0)
+
+    desk.page.locator("#imgcls-lab-sidebar").get_by_role("button", name="Runs", exact=True).click()
+    for name in ("short one", "long one"):
+        desk.main.get_by_role("checkbox", name=f"Choose {name}").check()
+    desk.main.get_by_role("button", name="Compare 2").click()
+    loss = desk.main.locator(".imgcls-chart[aria-label=Loss]")
+    expect(loss.locator(".imgcls-legend-item")).to_have_count(2)
+    expect(loss.locator(".imgcls-legend")).to_contain_text("short one")
+    expect(loss.locator(".imgcls-legend")).to_contain_text("long one")
+    desk.wait_for_points(desk.points())
+    expect(desk.main.get_by_role("row", name=re.compile("^epochs"))).to_contain_text("3000")
+
+    desk.page.locator(f"#imgcls-lab-sidebar [data-run='{second}']").click()
+    desk.main.get_by_role("button", name="Stop", exact=True).click()
+    page = desk.run_page("stopped", timeout=60)
+    stopped_at = int(page.get_attribute("data-step") or 0)
+    assert stopped_at > 0
+    desk.main.get_by_role("button", name="Resume").click()
+    desk.run_page("running", timeout=60)
+    expect(page).to_have_attribute("data-attempt", "2")
+    expect(desk.main.locator(".imgcls-chips")).to_contain_text("resumed at step")
+    before = desk.points()
+    desk.wait_for_points(before)
+    assert int(page.get_attribute("data-step") or 0) > stopped_at
+
+
+def test_what_is_wrong_is_said_beside_the_field(desk: Desk) -> None:
+    start_demo(desk)
+    desk.main.locator("[name=batch_size]").fill("0")
+    field = desk.main.locator(".imgcls-field", has=desk.page.locator("[name=batch_size]"))
+    expect(field.get_by_role("alert")).to_contain_text("greater than 0")
+    expect(desk.main.get_by_role("button", name="Launch", exact=True)).to_be_disabled()
+    desk.main.locator("[name=batch_size]").fill("many")
+    expect(field.get_by_role("alert")).to_contain_text("“many” is not a number.")
+    desk.main.locator("[name=batch_size]").fill("64")
+    expect(desk.main.get_by_role("button", name="Launch", exact=True)).to_be_enabled()
+
+    desk.main.get_by_role("button", name="Register a folder…").click()
+    desk.main.locator("[name=folder]").fill("/etc")
+    desk.main.get_by_role("button", name="Register", exact=True).click()
+    expect(desk.main.get_by_role("group", name="Register a folder").get_by_role("alert")).to_contain_text(
+        "outside the folders"
+    )
+    desk.errors.clear()  # the browser notes each refused request; that is no fault of the page
+
+
+@pytest.mark.parametrize("lab", [{"base_url": "/user/a%20b/"}], indirect=True)
+def test_panel_works_under_a_base_url_as_a_hub_gives_it(desk: Desk) -> None:
+    start_demo(desk)
+    launch(desk, epochs="1")
+    desk.run_page("running")
+    desk.wait_for_points(0)
+    desk.run_page("succeeded", timeout=120)
+
+
+@pytest.mark.parametrize("lab", [{"theme": "JupyterLab Dark"}], indirect=True)
+def test_dark_theme_reads_as_well_as_the_light_one(desk: Desk) -> None:
+    start_demo(desk)
+    contrasts = desk.main.evaluate(CONTRASTS)
+    assert contrasts["dark"], "the page is light under the dark theme"
+    assert {name: value for name, value in contrasts["pairs"].items() if value < 4.5} == {}
+    assert contrasts["smallest"] >= 11
+
+
+CONTRASTS = """element => {
+  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const rgb = name => {
+    const probe = element.appendChild(document.createElement('span'));
+    probe.style.color = `var(--imgcls-${name})`;
+    canvas.fillStyle = getComputedStyle(probe).color;
+    canvas.fillRect(0, 0, 1, 1);
+    probe.remove();
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = colour => {
+    const [r, g, b] = colour.map(v => v / 255).map(v => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrast = (a, b) => {
+    const [high, low] = [light(rgb(a)), light(rgb(b))].sort((x, y) => y - x);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const pairs = {};
+  for (const name of ['text', 'text-soft', 'text-muted', 'brand', 'ok', 'warn', 'error'])
+    for (const under of ['bg', 'bg-soft']) pairs[`${name} on ${under}`] = contrast(name, under);
+  pairs['on-brand on brand'] = contrast('on-brand', 'brand');
+  const texts = [...document.querySelectorAll('.imgcls *')]
+    .filter(node => node.checkVisibility() && node.innerText?.trim());
+  return {
+    dark: light(rgb('bg')) < 0.2,
+    pairs,
+    smallest: Math.min(...texts.map(node => parseFloat(getComputedStyle(node).fontSize))),
+  };
+}"""
