@@ -50,15 +50,18 @@ class _StaleError(Exception):
 
 
 def ingest(database: Database, settings: Settings, run_id: str, attempt: int) -> bool:
-    """Bring all that an attempt has written so far into the database. False: the attempt is not the living one."""
+    """Bring what an attempt has written until now into the database. False: the attempt is not the living one."""
     folder = settings.run_dir(run_id)
+    path = folder / events_name(attempt)
+    # up to here, not "until nothing is new": a busy trainer would keep the daemon here for ever
+    goal = path.stat().st_size if path.exists() else 0
     while True:
         with database.read() as session:
             row = session.get(Attempt, (run_id, attempt))
             if row is None:
                 return False
             offset, seq = row.events_offset, row.seq
-        events, end = _read(folder / events_name(attempt), offset)
+        events, end = _read(path, offset)
         if end == offset:
             return True
         try:
@@ -66,6 +69,8 @@ def ingest(database: Database, settings: Settings, run_id: str, attempt: int) ->
                 _Batch(session, folder, run_id, attempt, offset, end).apply([e for e in events if e.seq > seq])
         except _StaleError:
             return False
+        if end >= goal:
+            return True
 
 
 def _read(path: Path, offset: int) -> tuple[list[AnyEvent], int]:

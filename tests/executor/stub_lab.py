@@ -92,8 +92,14 @@ class StubLab:
 
     def trainer(self, run_id: str) -> int:
         """Pid of the trainer, once it has written an event."""
-        self.until(lambda: self.run(run_id).attempts[-1].pid is not None and self.run(run_id).step > 0)
-        pid = self.run(run_id).attempts[-1].pid
+
+
+        def found() -> int | None:
+            run = self.run(run_id)
+            return run.attempts[-1].pid if run.attempts and run.step > 0 else None
+
+        self.until(found, why=lambda: f"{self.run(run_id)}\n{self.daemon_log()}")
+        pid = found()
         assert pid is not None
         return pid
 

@@ -236,6 +236,16 @@ def test_thinning_keeps_extremes_and_ends(gap: slice | None):
         assert {int(np.nanargmin(values)), int(np.nanargmax(values))} <= set(keep.tolist())
 
 
+def test_events_larger_than_a_chunk_arrive_whole_in_one_call(
+    store: Store, run_id: str, monkeypatch: pytest.MonkeyPatch
+):
+    from imgcls_lab.store import ingest as module
+
+    monkeypatch.setattr(module, "CHUNK", 1000)
+    feed(store, run_id, 1, started(), *points(1, 60))
+    assert steps(store, run_id) == list(range(1, 61))
+
+
 def test_ingest_is_fast_enough_for_a_long_run(store: Store, run_id: str):
     import time
 
