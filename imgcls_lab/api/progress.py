@@ -83,11 +83,6 @@ class TerminalLine:
         self._row: tuple[float | None, ...] = ()
 
     def show(self, run: RunView) -> None:
-        if sys.stderr.isatty():
-            self._draw(run)
-        elif run.state != self._state:
-            self._print(line(run))
-        self._state = run.state
         row = tuple(run.latest.get(tag) for tag in ("loss/val", "metric/accuracy", "metric/macro_f1"))
         if row != self._row and row[0] is not None:
             self._print(
@@ -95,6 +90,11 @@ class TerminalLine:
                 f"{figure('macro_f1', row[2])}"
             )
         self._row = row
+        if sys.stderr.isatty():
+            self._draw(run)
+        elif run.state != self._state:
+            self._print(line(run))
+        self._state = run.state
 
     def _draw(self, run: RunView) -> None:
         if self._bar is None:

@@ -21,7 +21,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, ImgclsError, NotFoundError
 from imgcls_lab.executor import client
 from imgcls_lab.protocol import ENDED, Desired, RunState
-from imgcls_lab.wire import EpochReport, RunDetail, Series
+from imgcls_lab.wire import EpochReport, LogChunk, RunDetail, Series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,8 +101,12 @@ class Run:
 
     def log(self, tail: int = 50) -> str:
         """The last lines of what it printed."""
-        text = (self._files() or self._feed()).log().text
+        text = self.output().text
         return "\n".join(text.splitlines()[-tail:])
+
+    def output(self, offset: int = -65_536) -> LogChunk:
+        """What it printed, from a byte on; a negative offset counts from the end."""
+        return (self._files() or self._feed()).log(offset)
 
     # ── watching ────────────────────────────────────────────────────────────────────────────────────────────
     def watch(self) -> None:

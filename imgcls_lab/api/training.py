@@ -167,8 +167,9 @@ class LineScreen:
             self._line.show(self._run.run())
 
     def end(self) -> None:
-        if self._run is not None:
-            self._line.show(self._run.run())
+        view = self._run.run() if self._run is not None else None
+        if view is not None and (in_notebook() or view.state is not RunState.FAILED):  # a shell gets the error itself
+            self._line.show(view)
         self._line.close()
         if self._cell is not None:
             self._cell.update()

@@ -74,6 +74,16 @@ def status(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@executor.command()
+def forget(host: Annotated[str, typer.Argument(help="Name of a host that will not come back.")]) -> None:
+    """Declare a silent host gone for good: its runs go back to the queue, its devices are free."""
+    from imgcls_lab.api import context
+    from imgcls_lab.executor import client
+
+    count = client.forget(context.settings(), host)
+    typer.echo(f"Forgot {host}; {count} of its runs went back to the queue.")
+
+
 @db.command()
 def path() -> None:
     """Print where the database is, without its password."""
@@ -88,14 +98,33 @@ def path() -> None:
 
 
 @db.command()
-def check() -> None:
-    """Say whether the database can be used: reachable, and of this program's revision. Changes nothing."""
+def check(as_json: Json = False) -> None:
+    """Say what is wrong in the database, or between it and the runs' folders. Exit 1 if anything is."""
     from imgcls_lab.api import context
     from imgcls_lab.store import Store
 
     with Store.open(context.settings()) as store:
-        page = store.runs(limit=1)
-        typer.echo(f"The run database {store.database.shown} is in order: {page.total} runs.")
+        problems = store.check()
+        if as_json:
+            print_json({"database": store.database.shown, "problems": problems})
+        else:
+            typer.echo("\n".join(problems) or f"The run database {store.database.shown} is in order.")
+    if problems:
+        raise typer.Exit(1)
+
+
+@db.command()
+def rebuild() -> None:
+    """Index the folders of all runs anew. Registries and waiting runs stay; a damaged file is moved aside."""
+    from imgcls_lab.api import context
+    from imgcls_lab.store import rebuild
+
+    report = rebuild(context.settings())
+    for problem in report.problems:
+        typer.echo(problem, err=True)
+    typer.echo(f"Indexed {report.runs} {'run' if report.runs == 1 else 'runs'}.")
+    if report.problems:
+        raise typer.Exit(1)
 
 
 @db.command()
