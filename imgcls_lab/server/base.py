@@ -23,6 +23,7 @@ from imgcls_lab.wire import ErrorReply, FieldProblem
 
 AUTH_RESOURCE = "imgcls"
 PREFIX = "imgcls/api"
+MAX_PROBLEMS = 50
 MAX_ID = 2**31 - 1  # of a row in PostgreSQL
 Route = tuple[str, type[web.RequestHandler], dict[str, Any]]
 M = TypeVar("M", bound=BaseModel)
@@ -42,7 +43,10 @@ class ApiHandler(APIHandler):
 
     # ── the request ─────────────────────────────────────────────────────────────────────────────────────────
     async def prepare(self) -> None:  # type: ignore[override]
-        if int(self.request.headers.get("Content-Length") or 0) > MAX_BYTES:
+        length = self.request.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdigit()):
+            raise web.HTTPError(400, "The request's Content-Length is no number.")
+        if len(length) > 12 or int(length) > MAX_BYTES:
             self._refuse_body()
         await super().prepare()
 
@@ -143,17 +147,21 @@ class ApiHandler(APIHandler):
 
 
 def error_reply(error: BaseException | None, status: int = 500) -> tuple[int, ErrorReply]:
-    """The HTTP status and the reply for an error."""
+    """The HTTP status and the reply for an error. What a client sent comes back in it only in part."""
     if isinstance(error, ImgclsError):
-        problems = [FieldProblem(field=p.field, message=p.message) for p in getattr(error, "problems", ())]
-        return error.status, ErrorReply(message=str(error), problems=problems)
+        problems = [
+            FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000))
+            for p in getattr(error, "problems", ())[:MAX_PROBLEMS]
+        ]
+        return error.status, ErrorReply(message=shorten(str(error), 4000), problems=problems)
     if isinstance(error, web.HTTPError):
-        return error.status_code, ErrorReply(
-            message=error.log_message
-            or error.reason
-            or _SENTENCES.get(error.status_code, f"The request was refused ({error.status_code}).")
-        )
+        fallback = _SENTENCES.get(error.status_code, f"The request was refused ({error.status_code}).")
+        return error.status_code, ErrorReply(message=shorten(error.log_message or error.reason or fallback, 1000))
     return status, ErrorReply(message=_SENTENCES.get(status, _SENTENCES[500]))
+
+
+def shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 _SENTENCES = {

@@ -20,7 +20,7 @@ from imgcls_lab.demo import demo_config
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, to_json
+from imgcls_lab.server.base import MAX_PROBLEMS, PREFIX, ApiHandler, Route, check_reference, shorten, to_json
 from imgcls_lab.server.info import demo_folders
 from imgcls_lab.server.paths import FOLDERS, allowed_folder, allowed_model, is_local
 from imgcls_lab.settings import Settings
@@ -104,7 +104,10 @@ def check(settings: Settings, values: dict[str, Any]) -> CheckReply:
     if sentence := _model_problem(folders.get("model_flavour", "")):
         problems.append(Problem("model_flavour", sentence))
     facts["Disk"] = _disk(settings.runs_dir)
-    return CheckReply(problems=[FieldProblem(field=p.field, message=p.message) for p in problems], facts=facts)
+    shown = [
+        FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000)) for p in problems[:MAX_PROBLEMS]
+    ]
+    return CheckReply(problems=shown, facts=facts)
 
 
 def _data_facts(found: FolderSummary) -> dict[str, str]:

@@ -22,11 +22,12 @@ def allowed_folder(settings: Settings, text: str, field: str) -> str:
     """The absolute path of a folder that a request may name; it need not exist yet.
 
     Raises ForbiddenPathError outside the allowed roots and InputError for what exists and is no folder, both with
-    the field. The path is made absolute before it is looked at: what is checked is what is used.
+    the field. Both the path as it came and the absolute one that is kept are checked.
     """
     path = os.path.abspath(os.path.expanduser(text))
     try:
-        settings.allowed(path)
+        settings.allowed(text)  # where the system would go: a link may stand before a ..
+        settings.allowed(path)  # where the name leads that is kept
     except ForbiddenPathError:
         sentence = (
             f"“{text[:200]}” lies outside the folders that may be named here. Put the data under "

@@ -1,0 +1,119 @@
+"""What a hostile client may send: huge, deep and odd bodies cost little and are refused with a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import tracemalloc
+from typing import Any
+
+from serving import Api
+
+from imgcls_lab.store import Store
+
+QUICK = 2.0  # seconds
+
+
+async def refused(api: Api, body: bytes | str, path: str = "runs") -> tuple[int, str]:
+    began = time.monotonic()
+    reply = await api("POST", path, body)
+    assert time.monotonic() - began < QUICK
+    assert 400 <= reply.status < 500, reply.status
+    assert len(reply.body) < 20_000
+    return reply.status, reply.json["message"]
+
+
+async def test_odd_json_is_refused(api: Api, store: Store) -> None:
+    for body in (
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b"\xff\xfe",
+        b'{"config": {"root": "\xc3"}}',
+        '{"config": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"config": ' + '{"a":' * 100 + "1" + "}" * 100 + "}",
+        '{"config": {"lr": NaN}}',
+        '{"config": {"lr": -Infinity}}',
+        '{"config": {"lr": 1e999}}',
+        '{"config": {"seed": ' + "9" * 900_000 + "}}",
+        '{"config": {"seed": 9223372036854775808}}',
+        '{"config": {"root": "a\\u0000b"}}',
+        '{"config": {"root": "\\ud800"}}',
+        '{"config": {' + ",".join(f'"k{i}": 1' for i in range(60_000)) + "}}",
+        '{"config": {"' + "k" * 900_000 + '": 1}}',
+        '{"config": ' + "[1," * 20 + "1" + "]" * 20 + "}",
+    ):
+        for path in ("runs", "configs"):
+            assert (await refused(api, body, path))[0] == 400, body[:60]
+    assert store.runs().total == 0
+
+
+async def test_a_check_survives_what_a_run_refuses(api: Api) -> None:
+    for body in (
+        '{"config": {"lr": NaN}}',
+        '{"config": ' + "[" * 5000 + "]" * 5000 + "}",
+        '{"config": {"root": "\\ud800"}}',
+        '{"config": {"seed": ' + "9" * 500_000 + "}}",
+    ):
+        assert (await refused(api, body, "configs/check"))[0] == 400
+
+
+async def test_a_body_of_two_megabytes_is_refused_and_not_kept(api: Api, store: Store) -> None:
+    status, message = await refused(api, b'{"name": "' + b"x" * 2_000_000 + b'"}', "projects")
+    assert status == 413
+    assert "1000 kB" in message
+    assert len(store.projects()) == 1
+
+
+async def test_an_endless_body_is_dropped_as_it_comes(
+    api: Api, jp_http_port: int, jp_base_url: str, jp_auth_header: dict[str, str]
+) -> None:
+    reader, writer = await asyncio.open_connection("localhost", jp_http_port)
+    writer.write(
+        f"POST {jp_base_url}imgcls/api/projects HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        f"Authorization: {jp_auth_header['Authorization']}\r\n\r\n".encode()
+    )
+    tracemalloc.start()
+    chunk = b"100000\r\n" + b"x" * 2**20 + b"\r\n"
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        for _ in range(64):
+            writer.write(chunk)
+            await asyncio.wait_for(writer.drain(), 5)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 * 2**20
+    with contextlib.suppress(ConnectionError):  # cut off before the answer was read
+        answer = await asyncio.wait_for(reader.read(200), 5)
+        assert answer == b"" or b" 413 " in answer
+    writer.close()
+    assert (await api("GET", "projects")).status == 200
+
+
+async def test_a_wrong_length_is_no_way_around_the_limit(
+    jp_http_port: int, jp_base_url: str, jp_auth_header: dict[str, str], api: Api
+) -> None:
+    for length in ("-1", "x", "99999999999999999999", "1e3"):
+        reader, writer = await asyncio.open_connection("localhost", jp_http_port)
+        writer.write(
+            f"POST {jp_base_url}imgcls/api/projects HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
+            f"Authorization: {jp_auth_header['Authorization']}\r\n\r\n".encode()
+        )
+        answer = await asyncio.wait_for(reader.read(500), 5)
+        assert answer == b"" or b" 4" in answer.split(b"\r\n")[0], (length, answer)
+        writer.close()
+
+
+async def test_an_error_nobody_foresaw_says_nothing_of_the_inside(
+    api: Api, store: Store, monkeypatch: Any, caplog: Any
+) -> None:
+    def explode(**_: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(store, "runs", explode)
+    reply = await api("GET", "runs")
+    assert reply.status == 500
+    assert "secret detail" not in reply.body.decode()
+    assert reply.json["message"].endswith("log.")
+    assert "secret detail" in caplog.text

@@ -1,0 +1,118 @@
+"""The form's schema and check, the demo data, and what the server says of itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from serving import Api
+
+from imgcls_lab import __version__
+from imgcls_lab.config import GROUPS, TrainConfig
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+
+
+async def test_the_schema_has_every_field_and_a_start(api: Api) -> None:
+    reply = (await api("GET", "configs/schema")).json
+    assert set(reply["json_schema"]["properties"]) == set(TrainConfig.model_fields)
+    assert list(reply["groups"]) == list(GROUPS)
+    assert (reply["start"]["root"], reply["start"]["batch_size"]) == ("", 32)
+
+
+async def test_the_demo_is_written_once_and_fills_the_form(api: Api, store: Store, settings: Settings) -> None:
+    assert not (await api("GET", "info")).json["demo_ready"]
+    for _ in range(2):
+        assert (await api("POST", "demo")).json["demo_ready"]
+    assert [entry.name for entry in store.datasets()] == ["digits"]
+    start = (await api("GET", "configs/schema")).json["start"]
+    assert start["root"] == str(Path(settings.datasets_dir) / "digits")
+    check = (await api("POST", "configs/check", {"config": start})).json
+    assert check["problems"] == []
+    assert check["facts"]["Classes"].startswith("10: 0, 1, 2")
+
+
+async def test_a_new_form_starts_with_the_last_run(api: Api, config: dict[str, Any]) -> None:
+    other = (await api("POST", "projects", {"name": "other"})).json["id"]
+    await api("POST", "runs", {"config": {**config, "lr": 0.125}, "project_id": other})
+    await api("POST", "runs", {"config": {**config, "lr": 0.25}})
+    assert (await api("GET", "configs/schema")).json["start"]["lr"] == 0.25
+    assert (await api("GET", "configs/schema", project=other)).json["start"]["lr"] == 0.125
+
+
+async def test_info_says_where_things_live(api: Api, home: Path) -> None:
+    info = (await api("GET", "info")).json
+    assert info["version"] == __version__
+    assert (info["home"], info["datasets_dir"]) == (str(home), str(home / "datasets"))
+    assert str((home / "datasets").resolve()) in info["roots"]
+
+
+async def test_devices_say_that_no_executor_runs(api: Api) -> None:
+    reply = (await api("GET", "devices")).json
+    assert reply["devices"] == []
+    assert "executor" in reply["message"]
+
+
+# ── the check ───────────────────────────────────────────────────────────────────────────────────────────────────
+async def check(api: Api, config: dict[str, Any], **changes: Any) -> tuple[dict[str, str], dict[str, str]]:
+    reply = await api("POST", "configs/check", {"config": {**config, **changes}})
+    assert reply.status == 200, reply.body
+    return {p["field"]: p["message"] for p in reply.json["problems"]}, reply.json["facts"]
+
+
+async def test_a_good_config_has_facts_and_no_problem(api: Api, config: dict[str, Any], store: Store) -> None:
+    problems, facts = await check(api, config)
+    assert problems == {}
+    assert facts["Images"] == "10 train, 4 val"
+    assert facts["Classes"] == "2: cat, dog"
+    assert facts["Steps"] == "3 an epoch, 9 in all"
+    assert facts["Balance"] == "4 to 6 training images a class, 1 : 1.5 (“dog”, “cat”)."
+    assert facts["Disk"].endswith("GB free where runs are written")
+    assert store.runs().total == 0
+
+
+async def test_steps_are_counted_as_the_engine_does(api: Api, config: dict[str, Any]) -> None:
+    for changes, steps in (
+        ({"batch_size": 10}, "1 an epoch, 3 in all"),
+        ({"batch_size": 3}, "3 an epoch, 9 in all"),  # the tenth image alone is left out
+        ({"batch_size": 1}, "10 an epoch, 30 in all"),
+        ({"accumulate": 2}, "2 an epoch, 6 in all"),
+    ):
+        assert (await check(api, config, **changes))[1]["Steps"] == steps
+
+
+async def test_each_problem_stands_at_its_field(api: Api, config: dict[str, Any], home: Path) -> None:
+    problems, _ = await check(api, config, batch_size=0)
+    assert set(problems) == {"batch_size"}
+    problems, _ = await check(api, config, root=str(home / "datasets" / "nowhere"))
+    assert "nowhere" in problems["root"]
+    (home / "models" / "empty").mkdir()
+    problems, _ = await check(api, config, model_flavour=str(home / "models" / "empty"))
+    assert "config.json" in problems["model_flavour"]
+    problems, _ = await check(api, config, root="/etc", ckpt_dir="/etc", tb_root="~root", model_flavour="/etc", lr=-1)
+    assert set(problems) == {"root", "ckpt_dir", "tb_root", "model_flavour", "lr"}
+    problems, _ = await check(api, config, model_flavour="google/vit-base-patch16-224")
+    assert problems == {}
+
+
+async def test_an_empty_class_is_a_problem_of_the_root(api: Api, config: dict[str, Any], images: Path) -> None:
+    (images / "train" / "bird").mkdir()
+    problems, facts = await check(api, config)
+    assert "bird" in problems["root"]
+    assert "Steps" not in facts
+
+
+async def test_without_val_the_held_out_images_are_not_counted(api: Api, config: dict[str, Any], images: Path) -> None:
+    os.rename(images / "val", images.parent / "val")
+    problems, facts = await check(api, config, batch_size=1)
+    assert problems == {}
+    assert facts["Steps"] == "8 an epoch, 24 in all"
+    assert "held out" in facts["Note"]
+
+
+async def test_a_half_filled_form_is_answered_too(api: Api) -> None:
+    for values in ({}, {"root": None}, {"root": 3, "lr": []}, {"root": ""}, {"model_flavour": {}}):
+        reply = await api("POST", "configs/check", {"config": values})
+        assert reply.status == 200
+        assert "root" in {problem["field"] for problem in reply.json["problems"]}

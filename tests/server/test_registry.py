@@ -1,0 +1,96 @@
+"""Projects, configs, data sets and models over REST."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import Api
+
+from imgcls_lab.store import Store
+
+
+@pytest.fixture
+def edits(images: Path, model: Path, config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        "projects": {"name": "new"},
+        "configs": {"name": "new", "config": config},
+        "datasets": {"name": "new", "root": str(images)},
+        "models": {"name": "new", "flavour": str(model), "load_pretrained": False},
+    }
+
+
+@pytest.mark.parametrize("kind", ["projects", "configs", "datasets", "models"])
+async def test_an_entry_is_added_listed_changed_and_deleted(
+    api: Api, edits: dict[str, dict[str, Any]], kind: str
+) -> None:
+    before = (await api("GET", kind)).json
+    made = await api("POST", kind, edits[kind])
+    assert made.status == 201
+    number = made.json["id"]
+    assert (await api("GET", f"{kind}/{number}")).json == made.json
+    assert [item["name"] for item in (await api("GET", kind)).json if item not in before] == ["new"]
+
+    changed = await api("PATCH", f"{kind}/{number}", {**edits[kind], "name": "other", "description": "why"})
+    assert (changed.status, changed.json["name"], changed.json["description"]) == (200, "other", "why")
+
+    twice = await api("POST", kind, {**edits[kind], "name": "other"})
+    assert twice.status == 409
+    assert "other" in twice.json["message"]
+
+    assert (await api("DELETE", f"{kind}/{number}")).status == 204
+    gone = await api("GET", f"{kind}/{number}")
+    assert gone.status == 404
+    assert gone.json["message"].endswith(".")
+    assert (await api("GET", kind)).json == before
+
+
+@pytest.mark.parametrize("kind", ["projects", "configs", "datasets", "models"])
+async def test_a_body_that_does_not_fit_names_its_fields(api: Api, kind: str) -> None:
+    reply = await api("POST", kind, {"name": "", "colour": "red"})
+    assert reply.status == 400
+    assert {"name", "colour"} <= {problem["field"] for problem in reply.json["problems"]}
+
+
+@pytest.mark.parametrize("kind", ["projects", "configs", "datasets", "models"])
+async def test_an_id_that_is_none_is_not_found(api: Api, edits: dict[str, Any], kind: str) -> None:
+    before = (await api("GET", kind)).json
+    for number in ("0", "-1", "x", "1e3", "9" * 20, "4294967296", "..%2F1", "%F0%9F%92%A9"):
+        for method, body in (("GET", None), ("PATCH", edits[kind]), ("DELETE", None)):
+            assert (await api(method, f"{kind}/{number}", body)).status == 404
+    assert (await api("GET", kind)).json == before
+
+
+async def test_what_is_in_use_is_not_deleted(api: Api, config: dict[str, Any]) -> None:
+    project = (await api("POST", "projects", {"name": "pets"})).json
+    await api("POST", "configs", {"name": "c", "config": config, "project_id": project["id"]})
+    reply = await api("DELETE", f"projects/{project['id']}")
+    assert reply.status == 409
+    assert "1 config" in reply.json["message"]
+
+
+async def test_a_data_set_shows_what_is_in_it_and_what_is_wrong(api: Api, images: Path) -> None:
+    made = (await api("POST", "datasets", {"name": "pets", "root": str(images)})).json
+    assert made["classes"] == ["cat", "dog"]
+    assert made["images"] == {"train": 10, "val": 4}
+    assert (made["smallest_class"], made["largest_class"], made["problem"]) == (4, 6, None)
+    images.rename(images.with_name("moved"))
+    assert "not there any more" in (await api("GET", "datasets")).json[0]["problem"]
+
+
+async def test_a_config_that_cannot_be_launched_is_not_kept(api: Api, config: dict[str, Any], store: Store) -> None:
+    reply = await api("POST", "configs", {"name": "bad", "config": {**config, "batch_size": 0, "epoch": 3}})
+    assert reply.status == 400
+    assert {p["field"] for p in reply.json["problems"]} == {"batch_size", "epoch"}
+    assert store.configs() == []
+
+
+async def test_names_with_html_come_back_as_inert_json(api: Api) -> None:
+    name = "<img src=x onerror=alert(1)>\x1b[31m"
+    made = await api("POST", "projects", {"name": name})
+    assert made.json["name"] == name
+    reply = await api("GET", "projects")
+    assert reply.headers["Content-Type"].startswith("application/json")
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert b"\x1b" not in reply.body

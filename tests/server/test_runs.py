@@ -1,0 +1,198 @@
+"""Runs over REST: queue, list, show, ask, curves, log, reports."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from serving import Api, Training
+
+from imgcls_lab.protocol import Finished, Stopped
+from imgcls_lab.store import Store
+from imgcls_lab.wire import EpochReport
+
+UNKNOWN = "20260101-000000-abcdef"
+
+
+async def test_a_run_is_queued_once_however_often_it_is_sent(api: Api, config: dict[str, Any], store: Store) -> None:
+    body = {"config": config, "name": "first", "idempotency_key": "key-12345"}
+    first, second = await api("POST", "runs", body), await api("POST", "runs", body)
+    assert (first.status, second.status) == (201, 201)
+    assert first.json["id"] == second.json["id"]
+    assert first.json["state"] == "queued"
+    other = await api("POST", "runs", {**body, "name": "second"})
+    assert other.status == 409
+    assert store.runs().total == 1
+
+
+async def test_a_config_that_cannot_run_is_refused_field_by_field(
+    api: Api, config: dict[str, Any], store: Store
+) -> None:
+    reply = await api("POST", "runs", {"config": {**config, "batch_size": 0, "lr": "fast", "epohs": 3}})
+    assert reply.status == 400
+    problems = {problem["field"]: problem["message"] for problem in reply.json["problems"]}
+    assert set(problems) == {"batch_size", "lr", "epohs"}
+    assert "epochs" in problems["epohs"]
+    assert store.runs().total == 0
+
+
+async def test_what_a_run_refers_to_must_be_there(api: Api, config: dict[str, Any]) -> None:
+    for field in ("project_id", "dataset_id", "model_id"):
+        for number in (99, 2**40):
+            assert (await api("POST", "runs", {"config": config, field: number})).status == 404
+    assert (await api("POST", "runs", {"config": config, "parent_id": UNKNOWN})).status == 404
+
+
+async def test_the_list_is_filtered_sorted_and_paged(api: Api, config: dict[str, Any]) -> None:
+    for index, lr in enumerate((0.1, 0.3, 0.2)):
+        await api("POST", "runs", {"config": {**config, "lr": lr}, "name": f"run {index}"})
+    cancelled = (await api("GET", "runs", q="run 1")).json["items"][0]
+    await api("POST", f"runs/{cancelled['id']}/stop")
+
+    page = (await api("GET", "runs", sort="lr", order="asc", limit=2)).json
+    assert [run["lr"] for run in page["items"]] == [0.1, 0.2]
+    assert (page["total"], page["counts"]) == (3, {"queued": 2, "cancelled": 1})
+    assert [run["lr"] for run in (await api("GET", "runs", sort="lr", order="asc", offset=2)).json["items"]] == [0.3]
+    some = (await api("GET", "runs", state=["cancelled", "failed"])).json
+    assert [run["name"] for run in some["items"]] == ["run 1"]
+    assert (await api("GET", "runs", project=1)).json["total"] == 3
+
+
+async def test_a_question_that_makes_no_sense_is_refused(api: Api) -> None:
+    for path, query in (
+        ("runs", {"state": "happy"}),
+        ("runs", {"sort": "password"}),
+        ("runs", {"order": "up"}),
+        ("runs", {"limit": "many"}),
+        ("runs", {"offset": "1" * 40}),
+        ("runs", {"project": "x"}),
+        ("series", {"low": "nan"}),
+        ("series", {"high": "inf"}),
+        ("series", {"axis": "z"}),
+        ("series", {"max_points": "x"}),
+    ):
+        reply = await api("GET", path, **query)
+        assert reply.status == 400, query
+        assert reply.json["message"].endswith(".")
+
+
+async def test_a_run_shows_all_that_its_page_needs(api: Api, train: Callable[..., Training]) -> None:
+    training = train()
+    training.points(1, 2, 3)
+    (training.folder / "manifest.json").write_text('{"seed": 0}')
+    shown = (await api("GET", f"runs/{training.run.id}")).json
+    assert (shown["state"], shown["step"], shown["total_steps"]) == ("running", 3, 100)
+    assert shown["folder"] == str(training.folder)
+    assert shown["manifest"] == {"seed": 0}
+    assert shown["tags"] == ["loss/train"]
+    assert [attempt["number"] for attempt in shown["attempts"]] == [1]
+
+
+async def test_a_run_is_stopped_resumed_renamed_and_deleted(api: Api, train: Callable[..., Training]) -> None:
+    training = train()
+    path = f"runs/{training.run.id}"
+    training.points(1, 2)
+    assert (await api("DELETE", path)).status == 409
+    assert (await api("POST", f"{path}/resume")).status == 409
+    assert (await api("POST", f"{path}/stop")).json["desired"] == "stop"
+    assert (await api("POST", f"{path}/kill")).json["desired"] == "kill"
+    training.end(Stopped(step=2))
+    assert (await api("POST", f"{path}/resume")).json["state"] == "queued"
+    assert (await api("PATCH", path, {"name": "better", "notes": "n"})).json["name"] == "better"
+    assert (await api("PATCH", path, {"name": ""})).status == 400
+    assert (await api("POST", f"{path}/kill")).status == 200
+    assert (await api("DELETE", path)).status == 204
+    assert (await api("GET", path)).status == 404
+    assert not training.folder.exists()
+
+
+async def test_a_finished_run_cannot_be_stopped(api: Api, train: Callable[..., Training]) -> None:
+    training = train()
+    training.points(1)
+    training.end(Finished(step=1, best_epoch=1, values={}))
+    reply = await api("POST", f"runs/{training.run.id}/stop")
+    assert reply.status == 409
+    assert "succeeded" in reply.json["message"]
+
+
+async def test_series_come_thinned_with_their_extremes_and_nan_as_null(
+    api: Api, train: Callable[..., Training]
+) -> None:
+    training = train()
+    training.points(*range(1, 400))
+    training.points(400, **{"loss/train": 50.0})
+    training.points(401, **{"loss/train": math.nan, "lr": 0.1})
+    training.points(402)
+    reply = (await api("GET", "series", run=training.run.id, tag="loss/train", max_points=40)).json
+    (series,) = reply["series"]
+    assert series["thinned"]
+    assert len(series["step"]) <= 44
+    assert 50.0 in series["value"]
+    part = (await api("GET", "series", run=training.run.id, low=400, high=401)).json["series"]
+    assert {s["tag"]: s["value"] for s in part} == {"loss/train": [50.0, None], "lr": [0.1]}
+    assert reply["cursors"][training.run.id]["attempt"] == 1
+    assert (await api("GET", "series")).json == {"series": [], "cursors": {}}
+
+
+async def test_a_log_is_read_in_pieces_and_broken_bytes_are_replaced(api: Api, train: Callable[..., Training]) -> None:
+    training = train()
+    path = f"runs/{training.run.id}/log"
+    assert (await api("GET", path)).json == {"text": "", "offset": 0, "end": 0, "size": 0}
+    (training.folder / "output.log").write_bytes(b"one\n\xfftwo\n" + b"x" * 3_000_000)
+    assert (await api("GET", path, offset=0, limit=9)).json["text"] == "one\n\ufffdtwo\n"
+    everything = (await api("GET", path, offset=0, limit=10**9)).json
+    assert (everything["end"], everything["size"]) == (2**20, 3_000_009)
+    tail = (await api("GET", path, offset=-5)).json
+    assert (tail["text"], tail["end"]) == ("xxxxx", 3_000_009)
+
+
+async def test_a_report_is_shown_by_epoch_or_the_last(api: Api, train: Callable[..., Training]) -> None:
+    training = train()
+    path = f"runs/{training.run.id}/report"
+    assert (await api("GET", path)).status == 404
+    (training.folder / "reports").mkdir()
+    for epoch in (1, 2):
+        report = EpochReport(
+            epoch=epoch,
+            step=epoch,
+            split="val",
+            images=4,
+            values={"accuracy": 0.5},
+            classes=[],
+            confusion=[[1, 0], [0, 1]],
+        )
+        (training.folder / "reports" / f"epoch-{epoch:04d}.json").write_text(report.model_dump_json())
+    assert (await api("GET", path)).json["epoch"] == 2
+    assert (await api("GET", path, epoch=1)).json["confusion"] == [[1, 0], [0, 1]]
+    assert (await api("GET", path, epoch=7)).status == 404
+    (training.folder / "reports" / "epoch-0003.json").write_text("{")
+    assert (await api("GET", path, epoch=3)).json["message"].endswith("cannot be shown.")
+
+
+async def test_a_run_that_is_none_is_not_found(api: Api) -> None:
+    for text in (UNKNOWN, "x", "2026", "..", "%2e%2e", "..%2f..%2fetc", "a%00b", UNKNOWN.upper()):
+        for method, path, body in (
+            ("GET", text, None),
+            ("PATCH", text, {"name": "n"}),
+            ("DELETE", text, None),
+            ("POST", f"{text}/stop", None),
+            ("POST", f"{text}/kill", None),
+            ("POST", f"{text}/resume", None),
+            ("GET", f"{text}/log", None),
+            ("GET", f"{text}/report", None),
+        ):
+            assert (await api(method, f"runs/{path}", body)).status == 404, (method, path)
+        assert (await api("GET", f"series?run={text}")).status == 404
+
+
+async def test_every_reply_is_json_that_a_browser_reads(api: Api, train: Callable[..., Training]) -> None:
+    training = train()
+    training.points(1, **{"loss/train": math.inf, "lr": math.nan})
+
+    def refuse(name: str) -> float:
+        raise AssertionError(f"{name} is no JSON")
+
+    for path in ("runs", f"runs/{training.run.id}", f"series?run={training.run.id}"):
+        json.loads((await api("GET", path)).body, parse_constant=refuse)
