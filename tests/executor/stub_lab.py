@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab.executor import locks, processes
+from imgcls_lab.executor.backend import LocalBackend
 from imgcls_lab.executor.daemon import lock_path
 from imgcls_lab.protocol import ENDED, RunState
 from imgcls_lab.settings import Settings
@@ -93,7 +94,6 @@ class StubLab:
     def trainer(self, run_id: str) -> int:
         """Pid of the trainer, once it has written an event."""
 
-
         def found() -> int | None:
             run = self.run(run_id)
             return run.attempts[-1].pid if run.attempts and run.step > 0 else None
@@ -114,6 +114,5 @@ class StubLab:
             daemon.wait(10)
         for run in self.store.runs(limit=10_000).items:
             for number in range(1, run.attempt + 1):
-                tag = processes.tag_of(run.id, number)
-                processes.end_all(lambda tag=tag: processes.tagged(tag), lambda pid, tag=tag: processes.has_tag(pid, tag))
+                LocalBackend().clear(run.id, number)
         self.store.close()

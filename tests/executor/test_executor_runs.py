@@ -150,7 +150,7 @@ def test_a_stop_before_the_first_step_cancels(lab: StubLab):
     lab.start_daemon()
     run_id = lab.submit(slow_start=30)
     lab.wait(run_id, RunState.STARTING)
-    lab.until(lambda: (lab.settings.run_dir(run_id) / "output.log").exists())
+    lab.until((lab.settings.run_dir(run_id) / "output.log").exists)
     lab.store.request(run_id, Desired.KILL)
     assert lab.wait(run_id).state is RunState.CANCELLED
 

@@ -145,7 +145,11 @@ def test_without_the_fence_a_zombie_would_end_the_run(store: Store, run_id: str,
     finish(store, run_id, 1, RunState.LOST)
     claim(store)
     fenced = states.move
-    monkeypatch.setattr(states, "move", lambda *a, attempt=None, **values: fenced(*a, **values))
+
+    def unfenced(*arguments: object, attempt: int | None = None, **values: object) -> bool:
+        return fenced(*arguments, **values)
+
+    monkeypatch.setattr(states, "move", unfenced)
     finish(store, run_id, 1, RunState.FAILED, message="a zombie")
     assert store.run(run_id).state is RunState.FAILED
 

@@ -1,0 +1,34 @@
+"""Fixtures of the fault tests: a home with real daemons, on SQLite or on a PostgreSQL server of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+for _room in ("executor", "store"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / _room))
+
+import postgres_server  # noqa: E402
+from stub_lab import StubLab  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_server.Server]:
+    with postgres_server.running() as server:
+        if server is None:
+            if os.environ.get("CI"):
+                pytest.fail("PostgreSQL is missing, and in CI that is a failure.")
+            pytest.skip("PostgreSQL is missing; `make system` installs it.")
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def lab(request: pytest.FixtureRequest, home: Path) -> Iterator[StubLab]:
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    lab = StubLab(home, url, cpu_slots=3, stop_grace=1.0)
+    yield lab
+    lab.close()

@@ -1,0 +1,183 @@
+"""Connection, pragmas, migrations, backup, network file systems, locks, forks."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from imgcls_lab.errors import ConflictError, InputError, StoreError
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store, migrate, migrations
+from imgcls_lab.store import database as db
+from imgcls_lab.store.tables import metadata
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["postgres://u:p@h/n", "postgresql://u:p@h/n", "postgresql+psycopg2://u:p@h/n", "postgresql+psycopg://u:p@h/n"],
+)
+def test_every_spelling_of_postgresql_means_psycopg_3(given: str):
+    assert db.parse_url(given).drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize("given", ["mysql://h/n", "sqlite://", "nonsense", "sqlite:///:memory:"])
+def test_other_databases_are_refused_with_a_sentence(given: str):
+    with pytest.raises(InputError, match=r"PostgreSQL|postgresql"):
+        db.parse_url(given)
+
+
+def test_the_password_is_in_no_message(home: Path):
+    settings = Settings(home=str(home), db_url="postgresql://lab:secret-word@127.0.0.1:1/lab")
+    with pytest.raises(StoreError) as caught:
+        Store.open(settings)
+    assert "secret-word" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "safe"),
+    [
+        ((3, 40, 1), False),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((3, 44, 6), True),
+        ((3, 50, 7), True),
+        ((3, 50, 6), False),
+    ],
+)
+def test_wal_is_used_on_versions_without_its_bug_only(version: tuple[int, int, int], safe: bool):
+    assert db.wal_is_safe(version) is safe
+
+
+def test_the_journal_is_what_the_rule_says(sqlite: Store):
+    with sqlite.read() as session:
+        mode = session.execute(text("PRAGMA journal_mode")).scalar_one()
+        timeout = session.execute(text("PRAGMA busy_timeout")).scalar_one()
+    assert mode == ("wal" if db.wal_is_safe(sqlite3.sqlite_version_info) else "delete")
+    assert timeout == 30_000
+
+
+def test_a_network_file_system_is_refused_and_names_postgresql(home: Path, monkeypatch: pytest.MonkeyPatch):
+    mounts = f"/dev/vda / ext4 rw 0 0\nserver:/x {home} nfs4 rw 0 0\n"
+    assert db.network_filesystem(home / "a", mounts) == "nfs4"
+    assert db.network_filesystem(home.parent, mounts) is None
+    assert db.network_filesystem(Path("/m/x"), "x / ext4 rw\ny /m fuse.sshfs rw\n") == "fuse.sshfs"
+    assert db.network_filesystem(Path("/m x/y"), "x / ext4 rw\ny /m\\040x cifs rw\n") == "cifs"
+    monkeypatch.setattr(db, "network_filesystem", lambda _: "nfs4")
+    with pytest.raises(StoreError, match="PostgreSQL"):
+        Store.open(Settings(home=str(home)), migrate=True)
+
+
+def test_only_who_may_migrate_makes_tables(settings: Settings):
+    with pytest.raises(StoreError, match="db migrate"):
+        Store.open(settings)
+    assert migrate(settings) is True
+    assert migrate(settings) is False
+    Store.open(settings).close()
+
+
+def test_tables_are_as_the_classes_say_and_foreign_ones_are_left_alone(store: Store):
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    with store.database.connection() as connection:
+        connection.execute(text("CREATE TABLE optuna_trials (id INTEGER)"))
+        options = {
+            "version_table": migrations.VERSION_TABLE,
+            "include_object": lambda _o, name, kind, *_: kind != "table" or name in metadata.tables,
+        }
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+
+
+def test_a_database_of_another_revision_is_refused(store: Store):
+    with store.database.connection() as connection:
+        connection.execute(text("UPDATE imgcls_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="newer imgcls-lab"):
+        Store.open(store.settings)
+    with pytest.raises(StoreError, match="newer imgcls-lab"):
+        Store.open(store.settings, migrate=True)
+
+
+def test_twelve_servers_that_start_at_once_migrate_once(settings: Settings):
+    with ThreadPoolExecutor(12) as pool:
+        done = list(pool.map(lambda _: migrate(settings), range(12)))
+    assert sum(done) == 1
+    with Store.open(settings) as store:
+        assert [project.name for project in store.projects()] == ["default"]
+
+
+def test_a_backup_holds_the_runs_and_is_private(sqlite: Store, tmp_path: Path):
+    from imgcls_lab.wire import SubmitRequest
+
+    run = sqlite.submit(SubmitRequest(config={"root": "/data"}))
+    target = sqlite.backup(tmp_path / "copy.db")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    with Store.open(Settings(home=str(tmp_path / "other"), db_url=f"sqlite:///{target}")) as copy:
+        assert copy.run(run.id).name == run.name
+    with pytest.raises(StoreError, match="exists already"):
+        sqlite.backup(target)
+
+
+def test_a_migration_copies_the_database_first(sqlite: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(migrations, "head", lambda: "0002")
+    monkeypatch.setattr(migrations, "_upgrade", lambda _: None)
+    migrations.migrate(sqlite.database, sqlite.settings.home_path / "backups")
+    (copy,) = (sqlite.settings.home_path / "backups").iterdir()
+    assert sqlite3.connect(copy).execute("SELECT name FROM projects").fetchall() == [("default",)]
+
+
+def test_writers_wait_for_each_other(store: Store, submit):
+    with ThreadPoolExecutor(16) as pool:
+        ids = list(pool.map(lambda _: submit(), range(64)))
+    assert len(set(ids)) == store.runs().total == 64
+
+
+def test_a_writer_waits_for_a_foreign_lock(sqlite: Store):
+    from imgcls_lab.wire import ProjectEdit
+
+    blocker = sqlite3.connect(sqlite.database.file, isolation_level=None, check_same_thread=False)
+    blocker.execute("BEGIN EXCLUSIVE")
+    threading.Timer(1.5, lambda: blocker.execute("ROLLBACK")).start()
+    begin = time.monotonic()
+    sqlite.add_project(ProjectEdit(name="late"))
+    assert time.monotonic() - begin > 1
+    blocker.close()
+
+
+def test_no_connection_crosses_a_fork(store: Store, submit):
+    run_id = submit()
+    store.run(run_id)
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if store.run(run_id).id == run_id and store.database.engine.pool.checkedin() <= 1 else 1)
+        except BaseException:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for _ in range(20):
+        assert store.run(run_id).id == run_id
+
+
+def test_a_failed_transaction_leaves_nothing(store: Store):
+    from imgcls_lab.wire import ProjectEdit
+
+    store.add_project(ProjectEdit(name="a"))
+    with pytest.raises(ConflictError):
+        store.add_project(ProjectEdit(name="a"))
+
+    def fail_in_the_middle() -> None:
+        with store.write() as session:
+            session.execute(text("UPDATE projects SET name = 'b' WHERE name = 'a'"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_in_the_middle()
+    assert {project.name for project in store.projects()} == {"default", "a"}

@@ -1,0 +1,93 @@
+"""Projects, configs, data sets and models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
+from imgcls_lab.store import Store
+from imgcls_lab.wire import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for split, name, count in (("train", "cat", 3), ("train", "dog", 2), ("val", "cat", 1), ("val", "dog", 1)):
+        folder = tmp_path / "pictures" / split / name
+        folder.mkdir(parents=True)
+        for number in range(count):
+            (folder / f"{number}.png").write_bytes(b"x")
+    return tmp_path / "pictures"
+
+
+def test_the_default_project_is_there_and_stays(store: Store):
+    (default,) = store.projects()
+    assert default.name == "default"
+    with pytest.raises(ConflictError):
+        store.delete_project(default.id)
+    with pytest.raises(ConflictError):
+        store.edit_project(default.id, ProjectEdit(name="other"))
+    assert store.edit_project(default.id, ProjectEdit(name="default", description="x")).description == "x"
+
+
+def test_a_project_is_created_edited_and_deleted(store: Store):
+    made = store.add_project(ProjectEdit(name="birds"))
+    assert store.edit_project(made.id, ProjectEdit(name="fish")).name == "fish"
+    with pytest.raises(ConflictError, match="named “default” already"):
+        store.edit_project(made.id, ProjectEdit(name="default"))
+    store.delete_project(made.id)
+    with pytest.raises(NotFoundError):
+        store.project(made.id)
+
+
+def test_what_is_in_use_is_not_deleted_and_the_error_says_by_what(store: Store, submit, pictures: Path):
+    project = store.add_project(ProjectEdit(name="birds"))
+    dataset = store.add_dataset(DatasetEdit(name="pictures", root=str(pictures)))
+    model = store.add_model(ModelEdit(name="tiny", flavour="tiny"))
+    store.add_config(ConfigEdit(name="c", config={"root": "/data"}, project_id=project.id))
+    run = store.run(submit(project_id=project.id, config={"root": str(pictures)}))
+    assert (run.dataset_id, run.model_id) == (dataset.id, model.id), "found by folder and flavour"
+    with pytest.raises(ConflictError, match="1 run and 1 config"):
+        store.delete_project(project.id)
+    with pytest.raises(ConflictError, match="used by 1 run"):
+        store.delete_dataset(dataset.id)
+    with pytest.raises(ConflictError, match="used by 1 run"):
+        store.delete_model(model.id)
+
+
+def test_a_config_is_checked_and_completed(store: Store):
+    made = store.add_config(ConfigEdit(name="c", config={"root": "/data", "lr": 0.1}))
+    assert (made.project, made.config["lr"], made.config["epochs"]) == ("default", 0.1, 10)
+    with pytest.raises(ConfigError, match="did you mean lr"):
+        store.edit_config(made.id, ConfigEdit(name="c", config={"root": "/data", "lrr": 1}))
+    assert store.config(made.id).config["lr"] == 0.1
+    store.delete_config(made.id)
+    assert store.configs() == []
+
+
+def test_a_data_set_is_looked_at(store: Store, pictures: Path):
+    made = store.add_dataset(DatasetEdit(name="pets", root=str(pictures)))
+    assert (made.classes, made.images, made.problem) == (["cat", "dog"], {"train": 5, "val": 2}, None)
+    assert (made.smallest_class, made.largest_class) == (2, 3)
+    (pictures / "train/cat/9.png").write_bytes(b"x")
+    assert store.dataset(made.id).images["train"] == 6
+    assert store.datasets()[0].images["train"] == 6
+    pictures.rename(pictures.with_name("gone"))
+    assert "not there any more" in store.datasets()[0].problem
+
+
+def test_a_missing_folder_is_refused(store: Store, tmp_path: Path):
+    with pytest.raises(InputError, match="does not exist"):
+        store.add_dataset(DatasetEdit(name="no", root=str(tmp_path / "no")))
+    with pytest.raises(InputError, match=r"holds no config\.json"):
+        store.add_model(ModelEdit(name="no", flavour=str(tmp_path)))
+    assert store.datasets() == []
+
+
+def test_a_hub_model_is_taken_by_its_word(store: Store):
+    made = store.add_model(ModelEdit(name="vit", flavour="google/vit-base-patch16-224", revision="main"))
+    assert (made.problem, made.revision) == (None, "main")
+    assert store.edit_model(made.id, ModelEdit(name="vit", flavour="google/other")).flavour == "google/other"
+    store.delete_model(made.id)
+    assert store.models() == []
