@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from imgcls_lab.engine.outcome import Outcome
     from imgcls_lab.engine.run import train
-    from imgcls_lab.engine.standalone import standalone
+    from imgcls_lab.engine.outdir import standalone
 
 _HOMES = {
     "Outcome": "imgcls_lab.engine.outcome",
     "train": "imgcls_lab.engine.run",
-    "standalone": "imgcls_lab.engine.standalone",
+    "standalone": "imgcls_lab.engine.outdir",
 }
 
 __all__ = ["Outcome", "standalone", "train"]

@@ -88,8 +88,6 @@ def evaluate(model: str | os.PathLike[str] | Classifier, root: Path, split: str)
         np.asarray([os.fsencode(path) for path in paths]),
         np.asarray(labels, np.int64),
     )
-    result = evaluate_set(
-        loaded.model, images, len(loaded.classes), batch_size=BATCH, workers=0, device=loaded.device
-    )
+    result = evaluate_set(loaded.model, images, len(loaded.classes), batch_size=BATCH, workers=0, device=loaded.device)
     assert result is not None  # noqa: S101 - nothing can stop it
     return result.report(loaded.classes, epoch=0, step=0, split=split)

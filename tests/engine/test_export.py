@@ -72,9 +72,7 @@ def test_spec_and_exported_processor_agree_to_the_bit(spec: EvalSpec, shape: tup
     assert EvalSpec.from_json(spec.to_json()) == spec
 
 
-def test_timm_model_is_exported_with_the_spec(
-    run: Callable[..., Outcome], digits_source: Path, tmp_path: Path
-) -> None:
+def test_timm_model_is_exported_with_the_spec(run: Callable[..., Outcome], digits_source: Path, tmp_path: Path) -> None:
     from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
 
     config = TimmWrapperConfig(

@@ -1,0 +1,130 @@
+"""Every augmentation does something, to each image its own, and the same wherever the image appears."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from imgcls_lab.engine import augment
+from imgcls_lab.engine.augment import Augmentation, crop_edge, normalise
+from imgcls_lab.engine.draws import batches_per_epoch, epoch_batches, epoch_order, uniforms
+from imgcls_lab.engine.spec import EvalSpec
+
+SPEC = EvalSpec(32, 32, True, "bilinear", (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))  # values stay 0..255
+COUNT = 64
+IMAGES = np.arange(COUNT)
+ASPECTS = np.ones(COUNT, np.float32)
+
+
+@pytest.fixture
+def pixels() -> torch.Tensor:
+    """The same lopsided picture 64 times, so that differences are the augmentation's."""
+    y, x = np.mgrid[0:32, 0:32]
+    picture = np.stack([x * 5 + 40, y * 4 + 20, (x * y) // 8 + 30], axis=2).astype(np.uint8)
+    return torch.from_numpy(picture)[None].repeat(COUNT, 1, 1, 1)
+
+
+def apply(recipe: str, pixels: torch.Tensor, *, hflip: bool = False, epoch: int = 0, seed: int = 0) -> torch.Tensor:
+    return Augmentation(recipe, hflip, seed, SPEC)(pixels, epoch, IMAGES, ASPECTS)
+
+
+def distinct(values: torch.Tensor) -> int:
+    return len({value.numpy().tobytes() for value in values.contiguous()})
+
+
+def test_none_is_the_evaluation(pixels: torch.Tensor) -> None:
+    assert torch.equal(apply("none", pixels, hflip=True), normalise(pixels, SPEC))
+
+
+@pytest.mark.parametrize("recipe", ["light", "standard", "heavy"])
+def test_each_image_gets_its_own_draw(pixels: torch.Tensor, recipe: str) -> None:
+    values = apply(recipe, pixels)
+    assert values.shape == (COUNT, 3, 32, 32)
+    assert distinct(values) > COUNT / 3  # light knows 25 shifts
+    assert not torch.equal(values, apply(recipe, pixels, epoch=1))
+    assert not torch.equal(values, apply(recipe, pixels, seed=1))
+
+
+@pytest.mark.parametrize("recipe", ["light", "standard", "heavy"])
+def test_draw_depends_on_the_image_alone(pixels: torch.Tensor, recipe: str) -> None:
+    whole = Augmentation(recipe, True, 0, SPEC)(pixels, 3, IMAGES, ASPECTS)
+    chosen = np.array([40, 7, 19])
+    part = Augmentation(recipe, True, 0, SPEC)(pixels[:3], 3, chosen, ASPECTS[:3])
+    assert torch.equal(part, whole[torch.from_numpy(chosen)])
+
+
+@pytest.mark.parametrize("recipe", ["light", "standard", "heavy"])
+def test_mirroring_is_a_switch(pixels: torch.Tensor, recipe: str) -> None:
+    plain, mirrored = apply(recipe, pixels), apply(recipe, pixels, hflip=True)
+    changed = sum(not torch.equal(a, b) for a, b in zip(plain, mirrored, strict=True))
+    assert COUNT * 0.25 < changed < COUNT * 0.75
+
+
+def test_light_shifts_by_whole_pixels(pixels: torch.Tensor) -> None:
+    inner = apply("light", pixels)[:, 0, 10, :].diff(dim=1)[:, 5:25]
+    assert torch.equal(inner, torch.full_like(inner, 5.0))
+
+
+def test_standard_crops_keep_the_share_they_should() -> None:
+    ramp = torch.linspace(0, 255, 32).to(torch.uint8)[None, None, :, None].repeat(COUNT, 32, 1, 3)
+    values = apply("standard", ramp)[:, 0, 16]
+    widths = (values[:, -1] - values[:, 0]) / 255
+    assert 0.4 < float(widths.min()) < 0.75
+    assert 0.85 < float(widths.max()) <= 1.05
+
+
+@pytest.mark.parametrize("name", [name for name in augment.OPERATIONS if name != "identity"])
+def test_each_operation_changes_the_picture(pixels: torch.Tensor, name: str) -> None:
+    chosen = np.full(4, augment.OPERATIONS.index(name))
+    strength = np.full(4, 0.6, np.float32)
+    values = pixels[:4].permute(0, 3, 1, 2).float()
+    values[:, :, ::3, ::3] *= 0.9  # something to sharpen
+    if name in augment.GEOMETRIC:
+        assert not np.allclose(augment._geometry(chosen, strength), np.eye(3))
+    else:
+        before = values.clone()
+        after = augment._colour(values, chosen, strength, np.zeros(4, np.float32))
+        assert not torch.equal(after, before)
+        assert 0 <= float(after.min()) <= float(after.max()) <= 255
+
+
+def test_heavy_erases_some(pixels: torch.Tensor) -> None:
+    draws = uniforms(0, 0, IMAGES, 16)
+    values = augment._erase(torch.ones(COUNT, 3, 32, 32), draws)
+    erased = (values == 0).any(3).any(2).any(1)
+    assert 0.1 < float(erased.float().mean()) < 0.45
+
+
+def test_crops_are_cut_from_larger_squares_for_large_images() -> None:
+    assert [crop_edge("standard", size) for size in (28, 64, 224)] == [28, 64, 256]
+    assert crop_edge("light", 224) is None
+
+
+def test_draws_are_even_and_independent() -> None:
+    draws = uniforms(7, 3, np.arange(20_000), 16)
+    assert np.abs(draws.mean(0) - 0.5).max() < 0.01
+    assert np.abs(np.corrcoef(draws.T) - np.eye(16)).max() < 0.03
+    assert 0 <= draws.min() <= draws.max() < 1
+
+
+def test_order_is_a_permutation_of_seed_and_epoch() -> None:
+    order = epoch_order(1, 2, 100)
+    assert sorted(order.tolist()) == list(range(100))
+    assert np.array_equal(order, epoch_order(1, 2, 100))
+    assert not np.array_equal(order, epoch_order(1, 3, 100))
+    assert not np.array_equal(order, epoch_order(2, 2, 100))
+
+
+def test_weighted_order_draws_rare_images_more_often() -> None:
+    weights = np.array([1.0] * 90 + [9.0] * 10)
+    order = epoch_order(0, 0, 100, weights)
+    assert len(order) == 100
+    assert 30 < int((order >= 90).sum()) < 70
+
+
+@pytest.mark.parametrize(("images", "size"), [(10, 4), (9, 4), (8, 4), (1, 4), (5, 1), (5, 5), (6, 5)])
+def test_number_of_batches_is_known_beforehand(images: int, size: int) -> None:
+    batches = epoch_batches(np.arange(images), size)
+    assert len(batches) == batches_per_epoch(images, size)
+    assert all(len(batch) > 1 for batch in batches) or size == 1 or images == 1

@@ -1,0 +1,201 @@
+"""Whatever a user gets wrong ends in one sentence with the remedy, and a `failed` event that says the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import loop, standalone, train
+from imgcls_lab.errors import (
+    ConfigError,
+    ConflictError,
+    DataError,
+    DivergedError,
+    ImgclsError,
+    ModelError,
+    OutOfMemoryError,
+)
+from imgcls_lab.protocol import RunState
+
+from .conftest import events_of, of_type
+from .test_resume import start, wait_for_step
+
+Make = Callable[..., TrainConfig]
+
+
+def failure(config: TrainConfig, folder: Path, kind: type[ImgclsError], name: str = "application") -> str:
+    """The sentence of a run that must fail; also checks that the last event says it."""
+    with pytest.raises(kind) as caught:
+        train(config, folder)
+    last: Any = events_of(folder)[-1]
+    assert (last.type, last.kind, last.message) == ("failed", name, str(caught.value))
+    assert not list(folder.glob("checkpoints/.*"))
+    return str(caught.value)
+
+
+def test_missing_folder(make_config: Make, tmp_path: Path) -> None:
+    assert "does not exist" in failure(make_config(root="/nowhere/at/all"), tmp_path / "run", DataError)
+
+
+def test_unreadable_images_are_left_out_counted_and_named(make_config: Make, digits: Path, tmp_path: Path) -> None:
+    (digits / "train/digit-0/000.png").write_bytes(b"no image")
+    good = (digits / "val/digit-1/030.png").read_bytes()
+    (digits / "val/digit-1/030.png").write_bytes(good[: len(good) // 2])
+    train(make_config(root=str(digits), epochs=1), tmp_path / "run")
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text())
+    assert sorted(manifest["data"]["quarantined"]) == ["train/digit-0/000.png", "val/digit-1/030.png"]
+    assert (manifest["data"]["train_images"], manifest["data"]["val_images"]) == (119, 39)
+    assert any("2 images are left out" in notice.text for notice in of_type(tmp_path / "run", "notice"))
+
+
+def test_class_without_a_readable_image(make_config: Make, digits: Path, tmp_path: Path) -> None:
+    for path in (digits / "train/digit-2").iterdir():
+        path.write_bytes(b"no image")
+    assert "“digit-2”" in failure(make_config(root=str(digits)), tmp_path / "run", DataError)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_file_that_vanishes_during_training(make_config: Make, digits: Path, tmp_path: Path, workers: int) -> None:
+    def vanish(event: Any) -> None:
+        if event.type == "started":
+            for path in (digits / "train/digit-0").iterdir():
+                path.unlink()
+
+    config = make_config(root=str(digits), cache="off", workers=workers)
+    with pytest.raises(DataError, match="It could be read when the run began"):
+        train(config, tmp_path / "run", on_event=vanish)
+
+
+def test_model_that_is_nowhere(make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code = (
+        "import sys; from imgcls_lab.engine.model import read_flavour\n"
+        "try: read_flavour('some-body/no-such-model', None, None)\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("ModelError")
+    assert "some-body/no-such-model" in said
+    assert "cannot be reached" in said
+    text = failure(make_config(model_flavour=str(tmp_path / "absent")), tmp_path / "run", ModelError)
+    assert "does not exist" in text
+
+
+def test_pretrained_without_weights(make_config: Make, tmp_path: Path) -> None:
+    text = failure(make_config(load_pretrained=True), tmp_path / "run", ModelError)
+    assert "no model.safetensors" in text
+    assert "load_pretrained" in text
+
+
+def test_pickled_weights_are_not_loaded(make_config: Make, tiny_model: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_bytes((tiny_model / "config.json").read_bytes())
+    torch.save({"weight": torch.zeros(1)}, model / "pytorch_model.bin")
+    config = make_config(model_flavour=str(model), load_pretrained=True)
+    assert "no model.safetensors" in failure(config, tmp_path / "run", ModelError)
+
+
+def test_model_with_code_of_its_own_is_refused(make_config: Make, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    marker = tmp_path / "marker"
+    (model / "modeling_evil.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    (model / "configuration_evil.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    auto = {
+        "AutoConfig": "configuration_evil.EvilConfig",
+        "AutoModelForImageClassification": "modeling_evil.EvilModel",
+    }
+    (model / "config.json").write_text(json.dumps({"model_type": "evil", "auto_map": auto}))
+    text = failure(make_config(model_flavour=str(model)), tmp_path / "run", ModelError)
+    assert "code of its own" in text
+    assert not marker.exists()
+
+
+def test_model_of_another_kind(make_config: Make, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    assert "no image classifier" in failure(make_config(model_flavour=str(model)), tmp_path / "run", ModelError)
+
+
+def test_image_size_that_the_model_cannot_take(make_config: Make, tiny_vit: Path, tmp_path: Path) -> None:
+    config = make_config(model_flavour=str(tiny_vit), image_size=2)
+    assert "cannot take images of 2 px" in failure(config, tmp_path / "run", ModelError)
+
+
+def test_unknown_optimizer(make_config: Make, tmp_path: Path) -> None:
+    text = failure(make_config(optimizer="adamww"), tmp_path / "run", ConfigError)
+    assert "did you mean" in text
+    assert "adamw" in text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_gpu_that_is_not_there(make_config: Make, tmp_path: Path) -> None:
+    assert "no GPU" in failure(make_config(device="cuda"), tmp_path / "run", ConfigError)
+
+
+def test_diverged_loss_is_said_with_its_step(make_config: Make, tmp_path: Path) -> None:
+    config = make_config(optimizer="sgd", lr=10, momentum=0.99, clip_grad_norm=None, epochs=40, schedule="constant")
+    text = failure(config, tmp_path / "run", DivergedError, "diverged")
+    assert "step" in text
+    assert "Lower lr" in text
+
+
+def test_out_of_memory_is_no_traceback(make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hungry(*_: Any) -> None:
+        torch.empty(2**50, dtype=torch.uint8)
+
+    monkeypatch.setattr(loop, "_step", hungry)
+    text = failure(make_config(), tmp_path / "run", OutOfMemoryError, "out_of_memory")
+    assert "batch_size" in text
+
+
+def test_two_trainers_in_one_folder(make_config: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, make_config(epochs=1000), 1)
+    try:
+        wait_for_step(folder, 1, 1)
+        with pytest.raises(ConflictError, match="Another process"):
+            train(make_config(epochs=1000), folder)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_process_with_a_broken_config_says_so_in_its_last_event(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"root": "x", "batch_size": 0}')
+    code = subprocess.run([sys.executable, "-m", "imgcls_lab.engine", str(tmp_path)], check=False).returncode
+    last: Any = events_of(tmp_path)[-1]
+    assert code == 1
+    assert last.type == "failed"
+    assert "batch_size" in last.message
+
+
+def test_standalone_resumes_says_finished_and_refuses(make_config: Make, tmp_path: Path) -> None:
+    import threading
+
+    out, stop = tmp_path / "out", threading.Event()
+    first = standalone(
+        make_config(), out, stop=stop, on_event=lambda event: stop.set() if event.type == "metrics" else None
+    )
+    assert first.state is RunState.STOPPED
+    with pytest.raises(ConflictError, match=r"lr: 0\.003 there, 0\.5 now"):
+        standalone(make_config(lr=0.5), out)
+    assert standalone(make_config(), out).state is RunState.SUCCEEDED
+    again = standalone(make_config(), out)
+    assert again.state is RunState.SUCCEEDED
+    assert "finished already" in str(again.message)
+    assert not (out / "events-003.jsonl").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/thesis.txt").write_text("mine")
+    with pytest.raises(ConflictError, match="not empty"):
+        standalone(make_config(), tmp_path / "full")

@@ -1,0 +1,95 @@
+"""What is wrong with a folder of images is one sentence that names the place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from imgcls_lab.imagefolder import inspect_folder, list_images
+
+
+def empty_class(root: Path) -> None:
+    (root / "train/empty").mkdir()
+
+
+def only_in_val(root: Path) -> None:
+    (root / "val/digit-3").rename(root / "val/stranger")
+
+
+def no_train(root: Path) -> None:
+    (root / "train").rename(root / "training")
+
+
+def one_class(root: Path) -> None:
+    for label in (1, 2, 3):
+        shutil.rmtree(root / f"train/digit-{label}")
+
+
+def no_images(root: Path) -> None:
+    for path in root.rglob("*.png"):
+        path.unlink()
+
+
+def empty_val(root: Path) -> None:
+    for path in (root / "val").rglob("*.png"):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (empty_class, ["“empty”", "no image", "remove the empty folder"]),
+        (only_in_val, ["“stranger”", "val/", "not in train/"]),
+        (no_train, ["no folder train/", "rename it to train/"]),
+        (one_class, ["only one class", "“digit-0”"]),
+        (no_images, ["no image under", "train"]),
+        (empty_val, ["no image under", "val"]),
+        (shutil.rmtree, ["does not exist"]),
+    ],
+)
+def test_problem_is_said(digits: Path, spoil: Callable[[Path], None], words: list[str]) -> None:
+    spoil(digits)
+    problem = inspect_folder(digits).problem
+    assert problem is not None
+    assert [word for word in words if word not in problem] == []
+
+
+def test_good_folder_is_counted_in_order(digits: Path) -> None:
+    summary = inspect_folder(digits)
+    assert summary.problem is None
+    assert summary.classes == [f"digit-{i}" for i in range(4)]
+    assert (summary.images("train"), summary.images("val"), summary.images("test")) == (120, 40, 0)
+
+
+def test_notes_say_what_will_happen(digits: Path) -> None:
+    shutil.rmtree(digits / "val")
+    (digits / "validation").mkdir()
+    notes = " ".join(inspect_folder(digits).notes)
+    assert "held out" in notes
+    assert "rename it to val/" in notes
+
+
+def test_missing_validation_class_shifts_no_index(digits: Path) -> None:
+    shutil.rmtree(digits / "val/digit-1")
+    summary = inspect_folder(digits)
+    assert summary.problem is None
+    paths, labels = list_images(digits, "val", summary.classes)
+    assert {path.split("/")[1] for path, label in zip(paths, labels, strict=True) if label == 2} == {"digit-2"}
+
+
+def test_hidden_folders_and_links_in_circles_are_harmless(digits: Path) -> None:
+    checkpoints = digits / "train/.ipynb_checkpoints"
+    checkpoints.mkdir()
+    (digits / "train/digit-0/again").symlink_to(digits / "train/digit-0")
+    summary = inspect_folder(digits)
+    assert summary.problem is None
+    assert summary.splits["train"]["digit-0"] == 30
+
+
+def test_nested_images_count(digits: Path) -> None:
+    (digits / "train/digit-0/deep").mkdir()
+    (digits / "train/digit-0/000.png").rename(digits / "train/digit-0/deep/000.png")
+    assert inspect_folder(digits).splits["train"]["digit-0"] == 30
