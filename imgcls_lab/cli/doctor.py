@@ -179,7 +179,7 @@ def database() -> Finding:
         return Finding("database", "ok", "SQLite in the home, made at the first use")
     try:
         with Store.open(settings) as store:
-            return Finding("database", "ok", f"{store.database.shown}, {store.runs(limit=1).total} runs")
+            return Finding("database", "ok", f"{store.database.shown}, runs: {store.runs(limit=1).total}")
     except StoreError as error:
         return Finding("database", "wrong", str(error))
 
