@@ -31,7 +31,7 @@ def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
     except FileNotFoundError:
         return LogChunk(text="", offset=0, end=0, size=0)
     if start > 0 and offset < 0:  # begin at a whole character
-        skip = next((i for i, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), 0)
+        skip = next((i for i, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), len(data[:4]))
         data, start = data[skip:], start + skip
     data = data[: len(data) - _torn(data)]
     return LogChunk(text=data.decode(errors="replace"), offset=start, end=start + len(data), size=size)

@@ -107,5 +107,5 @@ def running() -> Iterator[Server | None]:
         yield server
     finally:
         if server is not None:
-            server.stop()
+            server.stop(signal.SIGQUIT)  # at once: nothing of it is needed any more
         shutil.rmtree(folder, ignore_errors=True)

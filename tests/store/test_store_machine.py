@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import delete
+from sqlmodel import select
 from store_steps import HOST, checkpoint, feed, points, started
 
 from imgcls_lab.errors import ConflictError
@@ -142,7 +143,7 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
                 run_id: (row[0], row[1]) for run_id, row in self.model.items()
             }
             with store.read() as session:
-                claims = {claim.run_id: claim.device for claim in session.query(DeviceClaim)}
+                claims = {claim.run_id: claim.device for claim in session.exec(select(DeviceClaim))}
             assert claims == self.held
             for run_id, row in self.model.items():
                 series = store.series([run_id], ["loss/train"]).series
