@@ -1,0 +1,245 @@
+"""Starting, stopping and asking the executor; who may take over; runs of kernels; what the processes import."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from stub_lab import ROOT, StubLab
+
+from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError
+from imgcls_lab.executor import client, locks
+from imgcls_lab.executor.daemon import info_path, lock_path
+from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.layout import RUN_INFO, new_run_id, write_atomic
+from imgcls_lab.protocol import Desired, RunState
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store, fleet
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture
+def settings(home: Path):
+    settings = Settings(home=str(home), poll_interval=0.05)
+    Store.open(settings, migrate=True).close()
+    yield settings
+    client.stop(settings)
+
+
+def test_start_waits_until_it_works_and_stop_until_it_is_gone(settings: Settings):
+    assert "No executor is running" in client.status(settings).message
+    client.start(settings)
+    client.start(settings)
+    reply = client.status(settings)
+    assert [executor.state for executor in reply.executors] == ["alive"]
+    assert reply.message is None
+    log = settings.executor_dir / "daemon.log"
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    client.stop(settings)
+    assert [executor.state for executor in client.status(settings).executors] == ["stopped"]
+    client.stop(settings)
+
+
+def test_ensure_starts_one_and_no_second(settings: Settings):
+    for _ in range(5):
+        client.ensure(settings)
+    deadline = time.monotonic() + 20
+    while not client.status(settings).executors and time.monotonic() < deadline:
+        time.sleep(0.1)
+    pid = client.status(settings).executors[0].pid
+    client.ensure(settings)
+    assert [executor.pid for executor in client.status(settings).executors] == [pid]
+
+
+def test_ensure_does_nothing_where_autostart_is_off(settings: Settings):
+    settings.autostart = False
+    client.ensure(settings)
+    time.sleep(0.3)
+    assert not locks.is_locked(lock_path(settings))
+
+
+def test_an_older_executor_makes_room_for_this_version(settings: Settings):
+    client.start(settings)
+    info = json.loads(info_path(settings).read_text())
+    write_atomic(info_path(settings), json.dumps({**info, "version": "0.0.1"}))
+    client.ensure(settings)
+    deadline = time.monotonic() + 20
+    while not client._ready(settings) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    newer = json.loads(info_path(settings).read_text())
+    assert newer["pid"] != info["pid"]
+    assert newer["version"] != "0.0.1"
+
+
+def test_a_database_of_another_revision_is_said_in_a_sentence(settings: Settings):
+    from sqlalchemy import text
+
+    with Store.open(settings) as store, store.database.connection() as connection:
+        connection.execute(text("UPDATE imgcls_version SET version_num = '9999'"))
+    with pytest.raises(ExecutorError, match="newer imgcls-lab"):
+        client.start(settings)
+    assert "newer imgcls-lab" in client.status(settings).message
+
+
+def test_stop_with_runs_stops_them_first(lab: StubLab):
+    lab.start_daemon()
+    run_id = lab.submit(steps=10_000)
+    lab.trainer(run_id)
+    client.stop(lab.settings, stop_runs=True)
+    assert lab.state(run_id) is RunState.STOPPED
+    assert lab.daemons[0].wait(10) == 0
+
+
+def test_the_daemon_that_is_gone_is_seen_by_its_process_not_by_a_clock(lab: StubLab):
+    lab.start_daemon()
+    lab.until(lambda: lab.store.devices().executors)
+    lab.kill_daemon()
+    assert lab.store.devices().executors[0].state == "stopped"
+
+
+def test_a_silent_host_is_seen_by_a_beat_that_stands_still():
+    now = [0.0]
+    observer = fleet.Observer(lambda: now[0])
+    assert observer.quiet_for("a", 1) == 0
+    now[0] = 40
+    assert observer.quiet_for("a", 1) == 40
+    assert observer.quiet_for("a", 2) == 0
+
+
+def test_only_a_silent_host_is_forgotten_and_its_runs_wait_again(lab: StubLab):
+    from imgcls_lab.store import attempts
+
+    with pytest.raises(NotFoundError):
+        client.forget(lab.settings, "nowhere")
+    run_id = lab.submit()
+    with lab.store.write() as session:
+        far = ProcessIdentity("far", "boot:1", 1, "1")
+        fleet.register(session, "far-1", "far", far, "0.1.0")
+        attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
+    lab.settings.lease = 0.2
+    lab.start_daemon()
+    lab.until(lambda: any(e.host == host_name() for e in lab.store.devices().executors))
+    with pytest.raises(ConflictError):
+        client.forget(lab.settings, host_name())
+    lab.kill_daemon(signal.SIGTERM)
+    assert client.forget(lab.settings, "far") == 1
+    run = lab.run(run_id)
+    assert (run.state, run.attempts[0].state) == (RunState.QUEUED, RunState.LOST)
+
+
+def test_a_run_of_another_host_is_never_declared_lost_here(lab: StubLab):
+    from imgcls_lab.store import attempts
+
+    run_id = lab.submit()
+    with lab.store.write() as session:
+        attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
+    lab.start_daemon()
+    time.sleep(2)
+    assert lab.state(run_id) is RunState.STARTING
+
+
+def test_a_run_in_a_kernel_is_found_shown_and_ends_when_its_kernel_dies(lab: StubLab):
+    lab.start_daemon()
+    run_id = new_run_id()
+    script = (
+        "import json, sys, time; from pathlib import Path\n"
+        "from imgcls_lab.config import TrainConfig; from imgcls_lab.identity import ProcessIdentity\n"
+        "sys.path.insert(0, sys.argv[2]); import stub_trainer\n"
+        "folder = Path(sys.argv[1]); folder.mkdir()\n"
+        "(folder / 'owner.json').write_text(ProcessIdentity.current().to_json())\n"
+        "(folder / 'run.json').write_text(json.dumps({'name': 'in a kernel', 'notes': json.dumps({'steps': 10000})}))\n"
+        "(folder / 'config.json').write_text(TrainConfig(root='/data/digits').model_dump_json())\n"
+        "stub_trainer.main(folder, 1)\n"
+    )
+    folder = lab.settings.run_dir(run_id)
+    kernel = subprocess.Popen([sys.executable, "-c", script, str(folder), str(Path(__file__).parent)])
+    try:
+        lab.until(lambda: lab.store.runs().total == 1)
+        lab.wait(run_id, RunState.RUNNING)
+        run = lab.run(run_id)
+        assert (run.external, run.name, run.devices) == (True, "in a kernel", [])
+        lab.until(lambda: lab.run(run_id).checkpoints)
+    finally:
+        kernel.kill()
+        kernel.wait()
+    ended = lab.wait(run_id)
+    assert (ended.state, ended.resumable) == (RunState.STOPPED, True)
+    lab.store.resume(run_id)
+    lab.until(lambda: lab.run(run_id).attempt == 2 and lab.run(run_id).step > ended.step)
+    assert not lab.run(run_id).external
+    lab.store.request(run_id, Desired.STOP)
+    run = lab.wait(run_id)
+    assert lab.steps(run_id) == list(range(1, run.step + 1))
+
+
+def test_the_supervisor_needs_the_standard_library_alone():
+    script = (
+        "import sys; import imgcls_lab.executor.supervisor\n"
+        "heavy = {'pydantic', 'sqlalchemy', 'sqlmodel', 'traitlets', 'jupyter_core', 'numpy', 'torch', 'psutil'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_daemon_imports_no_torch():
+    script = "import sys; import imgcls_lab.executor.daemon, imgcls_lab.executor.client; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_trainer_gets_no_database_url(home: Path):
+    lab = StubLab(home)
+    try:
+        lab.start_daemon()
+        run_id = lab.submit(steps=10_000)
+        environment = Path(f"/proc/{lab.trainer(run_id)}/environ").read_bytes()
+        assert b"IMGCLS_DB_URL" not in environment
+        assert b"IMGCLS_THREADS=" in environment
+        assert b"CUDA_VISIBLE_DEVICES=\0" in environment
+    finally:
+        lab.close()
+
+
+def test_identities_survive_json_and_know_their_own():
+    me = ProcessIdentity.current()
+    assert ProcessIdentity.from_json(me.to_json()) == me
+    assert me.alive()
+    assert ProcessIdentity("other", me.boot_id, me.pid, me.start_time).status() == "unknown"
+    assert ProcessIdentity(me.machine_id, "boot:1", me.pid, me.start_time).status() == "dead"
+    namespace = me.boot_id.split(":")[0] + ":1"
+    assert ProcessIdentity(me.machine_id, namespace, me.pid, me.start_time).status() == "unknown"
+    for wrong in ("", "[]", "{}", '{"pid": "x"}'):
+        with pytest.raises(ValueError):
+            ProcessIdentity.from_json(wrong)
+
+
+def test_a_zombie_is_no_living_process():
+    child = subprocess.Popen(["true"])
+    identity = ProcessIdentity.of(child.pid)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert ProcessIdentity.of(child.pid) is None
+    assert identity is None or not identity.alive()
+    child.wait()
+
+
+def test_run_info_is_written_where_a_rebuild_finds_it(lab: StubLab):
+    lab.start_daemon()
+    run_id = lab.submit("a name", steps=3)
+    lab.wait(run_id)
+    info = json.loads((lab.settings.run_dir(run_id) / RUN_INFO).read_text())
+    assert set(info) == {
+        "id", "kind", "name", "project", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python",
+    }  # fmt: skip
+    assert info["python"] == sys.executable

@@ -1,0 +1,178 @@
+"""Which device a run gets, and what it sees of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from stub_daemon import argv
+from stub_lab import ROOT, StubLab
+
+from imgcls_lab.executor import locks
+from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.executor.daemon import Daemon
+from imgcls_lab.executor.devices import Device, HostProbe, choose, variables
+from imgcls_lab.protocol import RunState
+from imgcls_lab.wire import SubmitRequest
+
+GPUS = [Device(f"cuda:{n}", n, f"GPU {n}", "cuda", f"GPU-{n}-imgcls-test") for n in range(2)]
+CPU = Device("cpu:0", 0, "CPU", "cpu", "cpu-0")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "taken", "gets"),
+    [
+        ("auto", {}, ["cuda:0"]),
+        ("cuda", {"cuda:0": "“a”"}, ["cuda:1"]),
+        ("cpu", {"cuda:0": "“a”"}, ["cpu:0"]),
+        ("auto", {"cuda:0": "“a”", "cuda:1": "“b”"}, "Waits for a GPU: “a” and 1 more are running."),
+        ("cpu", {"cpu:0": "“a”"}, "Waits for a CPU slot: “a” is running."),
+    ],
+)
+def test_a_run_gets_a_free_device_or_a_reason(wanted: str, taken: dict[str, str], gets: object):
+    assert choose(wanted, [*GPUS, CPU], taken) == gets
+
+
+def test_without_a_gpu_auto_means_a_cpu_slot():
+    assert choose("auto", [CPU], {}) == ["cpu:0"]
+    assert "this machine has none" in choose("cuda", [CPU], {})
+
+
+def test_a_run_sees_its_own_gpu_by_uuid_and_a_cpu_run_sees_none():
+    assert variables([*GPUS, CPU], ["cuda:1"], 1)["CUDA_VISIBLE_DEVICES"] == GPUS[1].uuid
+    cpu = variables([*GPUS, CPU], ["cpu:0"], 2)
+    assert cpu["CUDA_VISIBLE_DEVICES"] == ""
+    assert int(cpu["IMGCLS_THREADS"]) == max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+class FakeNvml:
+    """As much of NVML as the probe asks."""
+
+    class NVMLError(Exception):
+        pass
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"GPU-{handle}abc"
+
+    def nvmlDeviceGetName(self, handle: int) -> bytes:
+        return b"NVIDIA H100"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
+        return SimpleNamespace(total=80, used=8)
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> SimpleNamespace:
+        if handle == 1:
+            raise self.NVMLError
+        return SimpleNamespace(gpu=50)
+
+
+def test_the_probe_tells_what_nvml_tells(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    probe = HostProbe(2)
+    probe._tried, probe._nvml = True, FakeNvml()
+    first, second, *slots = probe.look()
+    assert (first.name, first.title, first.memory_used, first.utilisation) == ("cuda:0", "GPU 0 · H100", 8, 0.5)
+    assert second.utilisation is None
+    assert [slot.name for slot in slots] == ["cpu:0", "cpu:1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1abc")
+    assert [device.name for device in probe.look() if device.kind == "cuda"] == ["cuda:1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert [device.name for device in probe.look() if device.kind == "cuda"] == []
+
+
+@pytest.fixture
+def gpus(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A daemon in this process on a host with two (drawn) GPUs."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    lab = StubLab(home)
+    daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=SimpleNamespace(look=lambda: [*GPUS, CPU]))
+    daemon._register(lab.store)
+    yield lab, daemon
+    lab.close()
+
+
+def cuda_run(lab: StubLab, steps: int) -> str:
+    config = {"root": "/data", "device": "cuda"}
+    return lab.store.submit(SubmitRequest(config=config, notes=f'{{"steps": {steps}}}')).id
+
+
+def test_two_gpus_run_two_runs_isolated_and_a_third_waits(gpus: tuple[StubLab, Daemon]):
+    lab, daemon = gpus
+    ids = [cuda_run(lab, 20) for _ in range(3)]
+
+    def round_until(condition) -> None:
+        def step() -> bool:
+            daemon.round(lab.store)
+            return condition()
+
+        lab.until(step)
+
+    round_until(lambda: lab.run(ids[2]).message is not None)
+    assert lab.run(ids[2]).message.startswith("Waits for a GPU")
+    assert {lab.run(run_id).devices[0] for run_id in ids[:2]} == {"cuda:0", "cuda:1"}
+    round_until(lambda: all(lab.state(run_id) is RunState.SUCCEEDED for run_id in ids))
+    seen = {lab.store.log(run_id).text.splitlines()[0] for run_id in ids[:2]}
+    assert seen == {f"attempt 1 on '{gpu.uuid}'" for gpu in GPUS}
+
+
+def test_a_gpu_locked_by_another_user_is_left_alone(gpus: tuple[StubLab, Daemon]):
+    lab, daemon = gpus
+    held = [locks.try_lock(gpu.lock(lab.settings), shared_folder=True) for gpu in GPUS]
+    assert None not in held
+    run_id = cuda_run(lab, 3)
+    daemon.round(lab.store)
+    assert "another user or home" in lab.run(run_id).message
+    os.close(held[1])
+    lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.SUCCEEDED)
+    os.close(held[0])
+    assert lab.run(run_id).attempts[0].devices == ["cuda:1"]
+
+
+def test_a_device_lost_between_look_and_start_is_a_free_retry(gpus: tuple[StubLab, Daemon], monkeypatch):
+    lab, daemon = gpus
+    held = [locks.try_lock(gpu.lock(lab.settings), shared_folder=True) for gpu in GPUS]
+    monkeypatch.setattr(locks, "is_locked", lambda _: False)
+    run_id = cuda_run(lab, 3)
+    lab.until(lambda: daemon.round(lab.store) or lab.run(run_id).attempt == 6)
+    for lock in held:
+        os.close(lock)
+    lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.SUCCEEDED)
+    assert "another user" in lab.run(run_id).attempts[0].message
+
+
+def test_a_lock_ends_with_its_holder_and_follows_no_link(tmp_path: Path):
+    path = tmp_path / "a.lock"
+    first = locks.try_lock(path)
+    assert first is not None
+    assert locks.try_lock(path) is None
+    assert locks.is_locked(path)
+    os.close(first)
+    assert not locks.is_locked(path)
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(OSError):
+        locks.try_lock(tmp_path / "link")
+
+
+def test_a_full_disk_at_the_start_is_told(gpus: tuple[StubLab, Daemon], monkeypatch: pytest.MonkeyPatch):
+    from imgcls_lab.executor import backend
+
+    lab, daemon = gpus
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(backend.layout, "write_atomic", full)
+    run_id = cuda_run(lab, 3)
+    daemon.round(lab.store)
+    run = lab.run(run_id)
+    assert (run.state, run.failure.value, run.resumable) == (RunState.FAILED, "disk_full", True)
+    assert "is full" in run.message
+    assert all(device.run_id is None for device in lab.store.devices().devices)
