@@ -14,6 +14,8 @@ export interface Line extends Points {
   /** A line that only gives context, as a parent run's. */
   dim?: boolean;
   dash?: boolean;
+  /** Drawn as measured, whatever the smoothing. */
+  exact?: boolean;
   /** Lines of a group share a key in the legend, named by the group's first line. */
   group?: string;
 }
@@ -39,6 +41,7 @@ export interface ChartProps {
 
 const groupOf = (line: Line): string => line.group ?? line.label;
 
+const WHOLE = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap(n => [n, 2 * n, 5 * n]);
 const SMALL = '11px';
 const FAINT_UP_TO = 4; // lines for which the raw curve shows behind the smoothed one
 
@@ -64,9 +67,10 @@ export function prepare(lines: Line[], width: number, smoothing: number, log: bo
     tables.push([thin.x, log ? thin.y.map(v => (v != null && v > 0 ? v : null)) : thin.y]);
     drawn.push({ line, faint });
   };
+  const smoothed = (line: Line) => !line.exact && line.x.length > 20;
   const raw = smoothing > 0 && lines.length <= FAINT_UP_TO;
-  for (const line of lines) if (raw && line.x.length > 20) put(line, line, true);
-  for (const line of lines) put(line, line.x.length > 20 ? smooth(line, smoothing) : line, false);
+  for (const line of lines) if (raw && smoothed(line)) put(line, line, true);
+  for (const line of lines) put(line, smoothed(line) ? smooth(line, smoothing) : line, false);
   const data = tables.length > 0 ? uPlot.join(tables) : ([[]] as unknown as uPlot.AlignedData);
   return { data, lines: drawn };
 }
@@ -187,10 +191,7 @@ class Plot {
           space: 70,
           grid: { show: false },
           values: (_, splits) => (axis === 'time' ? splits.map(duration) : ticks(splits)),
-          incrs:
-            axis === 'step'
-              ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6]
-              : undefined,
+          incrs: axis === 'time' ? undefined : axis === 'epoch' ? [0.1, 0.2, 0.5, ...WHOLE] : WHOLE,
         },
         {
           ...common,

@@ -1,11 +1,12 @@
 // How a model does class by class: figures and the confusion matrix of an epoch.
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { count, figure, metric, metricTitle } from './format';
+import { count, metric, metricTitle } from './format';
 import { useQuery } from './hooks';
 import { Problem } from './states';
 import type { ClassFigures, EpochReport, RunView } from './types';
 
 type Column = keyof ClassFigures;
+const share = (value: number | null): string => (value == null ? '–' : value.toFixed(3));
 const COLUMNS: [Column, string][] = [
   ['name', 'class'],
   ['images', 'images'],
@@ -53,9 +54,9 @@ export function ClassTable({ report, most = Infinity }: { report: EpochReport; m
               {row.name}
             </td>
             <td>{count(row.images)}</td>
-            <td>{figure(row.precision)}</td>
-            <td>{figure(row.recall)}</td>
-            <td>{figure(row.f1)}</td>
+            <td>{share(row.precision)}</td>
+            <td>{share(row.recall)}</td>
+            <td>{share(row.f1)}</td>
           </tr>
         ))}
       </tbody>

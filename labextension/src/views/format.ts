@@ -13,8 +13,7 @@ export const percent = (share: number, digits = 1): string => `${(share * 100).t
 export function figure(value: number | null | undefined): string {
   if (value == null || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);
-  if (size === 0) return '0';
-  if (size >= 1000) return integer.format(value);
+  if (Number.isInteger(value) || size >= 1000) return integer.format(value);
   if (size >= 100) return value.toFixed(0);
   if (size >= 10) return value.toFixed(1);
   if (size >= 1) return value.toFixed(2);
@@ -33,13 +32,18 @@ export function ticks(values: (number | null)[], share = false): string[] {
     if (value == null) return '';
     if (share) return `${(value * 100).toFixed(step && step < 1 ? 1 : 0)} %`;
     if (value === 0) return '0';
-    if (!even || !step || largest < 0.01) return figure(value);
-    return value.toLocaleString('en', decimals(step));
+    if (largest < 0.01) return short(value);
+    return even && step ? value.toLocaleString('en', decimals(step)) : figure(value);
   });
 }
 
+/** 3e-4, 7.5e-5 */
+const short = (value: number): string => Number(value.toPrecision(3)).toExponential();
+
+/** As many decimals as a step of the axis has. */
 function decimals(step: number): Intl.NumberFormatOptions {
-  const digits = Math.min(6, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  let digits = 0;
+  while (digits < 6 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits++;
   return { minimumFractionDigits: digits, maximumFractionDigits: digits };
 }
 

@@ -21,10 +21,11 @@ export function lineOf(
   look: Pick<Line, 'label' | 'colour' | 'dim' | 'dash' | 'group'>,
 ): Line {
   const series = store.get(runId, tag);
-  if (!series) return { ...look, x: [], y: [] };
+  const exact = /^(metric|loss\/val)/.test(tag); // few points, each a whole validation
+  if (!series) return { ...look, exact, x: [], y: [] };
   const start = series.time[0] ?? 0;
   const x = axis === 'time' ? series.time.map(t => t - start) : series[axis];
-  return { ...look, x, y: series.value };
+  return { ...look, exact, x, y: series.value };
 }
 
 /** The figures that say where a run stands. */

@@ -320,11 +320,11 @@ function Before({ check, config }: { check: CheckReply | undefined; config: Conf
         </p>
       )}
       <Chart
-        title="Learning rate over the run"
+        title="Learning rate"
         axis="epoch"
         height={130}
         legend={false}
-        note={`${String(config.schedule ?? '')}, highest ${textOf(config.lr)}`}
+        note={`over the run, ${String(config.schedule ?? '')}`}
         lines={[{ label: 'learning rate', colour: 2, ...rates }]}
       />
     </aside>

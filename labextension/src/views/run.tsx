@@ -164,19 +164,13 @@ function ConfigTab({ run }: { run: RunDetail }) {
   const { data: schema } = useQuery('schema', {});
   const properties = (schema?.json_schema.properties ?? {}) as Record<
     string,
-    { title?: string; default?: unknown; group?: string }
+    { title?: string; default?: unknown }
   >;
   const [onlyChanged, setOnlyChanged] = useState(false);
   const rows = Object.entries(run.config).map(([name, value]) => {
     const property = properties[name];
     const differs = property !== undefined && textOf(value) !== textOf(property.default);
-    return {
-      name,
-      value,
-      differs,
-      title: property?.title ?? name,
-      group: schema?.groups[property?.group ?? ''] ?? '',
-    };
+    return { name, value, differs, title: property?.title ?? name };
   });
   return (
     <div className="imgcls-stack">
@@ -192,7 +186,6 @@ function ConfigTab({ run }: { run: RunDetail }) {
             <th>setting</th>
             <th>value</th>
             <th>field</th>
-            <th>group</th>
           </tr>
         </thead>
         <tbody>
@@ -205,7 +198,6 @@ function ConfigTab({ run }: { run: RunDetail }) {
                   {row.value == null ? '–' : textOf(row.value)}
                 </td>
                 <td className="imgcls-mono">{row.name}</td>
-                <td className="imgcls-muted">{row.group}</td>
               </tr>
             ))}
         </tbody>

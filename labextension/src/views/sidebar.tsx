@@ -57,12 +57,14 @@ function Device({ device }: { device: DeviceView }) {
         </b>
         <span className="imgcls-muted imgcls-num">{[use, memory].filter(Boolean).join(' · ')}</span>
       </div>
-      <div className="imgcls-bar" aria-hidden="true">
-        <i
-          className={device.held_by && !device.run_id ? 'imgcls-fill-warn' : ''}
-          style={{ width: `${Math.min(100, share * 100)}%` }}
-        />
-      </div>
+      {(use || memory) && (
+        <div className="imgcls-bar" aria-hidden="true">
+          <i
+            className={device.held_by && !device.run_id ? 'imgcls-fill-warn' : ''}
+            style={{ width: `${Math.min(100, share * 100)}%` }}
+          />
+        </div>
+      )}
       <div className="imgcls-note imgcls-clip">{device.run_name ?? device.held_by ?? 'free'}</div>
     </div>
   );
