@@ -50,6 +50,5 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
-    from imgcls_lab.server.app import ImgclsLab
-
-    return [{"module": "imgcls_lab.server.app", "app": ImgclsLab}]
+    module = "imgcls_lab.server.app"
+    return [{"module": module, "app": import_module(module).ImgclsLab}]

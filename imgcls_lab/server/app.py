@@ -11,9 +11,10 @@ from typing import Any
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 
-from imgcls_lab.server import configs, devices, info, registry, runs, stream
+from imgcls_lab.server import configs, devices, info, registry, runs, stream, tensorboards
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.stream import Hub
+from imgcls_lab.server.tensorboards import BoardKeeper
 from imgcls_lab.settings import Settings
 
 
@@ -29,12 +30,14 @@ class ImgclsLab(ExtensionApp):
     def initialize_settings(self) -> None:
         self.backend = Backend(Settings(parent=self), self.log)
         self.hub = Hub(self.backend)
+        self.boards = BoardKeeper(self.backend)
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(configs.routes(self.backend))  # before registry's configs/<id>
         for module in (runs, registry, devices, info):
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))
+        self.handlers.extend(tensorboards.routes(self.backend, self.boards))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
         """Once the event loop runs: bring the tables up to date and wake the executor, waiting for neither."""
@@ -42,4 +45,5 @@ class ImgclsLab(ExtensionApp):
 
     async def stop_extension(self) -> None:
         await self.hub.close()
+        await self.boards.close()
         await self.backend.close()

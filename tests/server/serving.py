@@ -63,7 +63,7 @@ class Reply:
 
 @dataclass
 class Api:
-    """`await api("GET", "runs", limit=5)` asks the server and never raises for a status."""
+    """`await api("GET", "runs", limit=5)` asks the server and never raises for a status; "/x" is outside the API."""
 
     client: AsyncHTTPClient
     base_url: str
@@ -72,7 +72,8 @@ class Api:
     async def __call__(self, method: str, path: str, body: Any = None, *, headers: Any = None, **query: Any) -> Reply:
         from urllib.parse import urlencode
 
-        url = f"{self.base_url}imgcls/api/{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+        place = path[1:] if path.startswith("/") else f"imgcls/api/{path}"
+        url = f"{self.base_url}{place}" + (f"?{urlencode(query, doseq=True)}" if query else "")
         data = body if body is None or isinstance(body, bytes | str) else json.dumps(body)
         response: HTTPResponse = await self.client.fetch(
             url,

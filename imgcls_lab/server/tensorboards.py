@@ -1,0 +1,237 @@
+"""TensorBoards: their list and life cycle over REST, and the tab's content through jupyter-server-proxy.
+
+Each board is served at `<base_url>imgcls/tensorboard/<id>/`, for the Jupyter server's user alone. Asking for it
+starts its process; `imgcls_lab.tensorboard.boards` owns that life. Cookies and tokens are never passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.utils import url_path_join
+from jupyter_server_proxy.handlers import ProxyHandler
+from tornado import web
+from tornado.escape import xhtml_escape
+from tornado.httpclient import HTTPClientError
+from tornado.httputil import HTTPHeaders
+
+from imgcls_lab.errors import ImgclsError, NotFoundError
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.base import AUTH_RESOURCE, PREFIX, ApiHandler, Route, to_json
+from imgcls_lab.tensorboard.boards import Boards
+from imgcls_lab.wire import BoardRequest, Wire
+
+T = TypeVar("T")
+REFRESH_SECONDS = 3.0
+# What the proxy raises when the process is killed while it is asked.
+_ENDED = (web.HTTPError, OSError, HTTPClientError)
+# Headers that name the user to the Jupyter server; TensorBoard has no business with them.
+_PRIVATE = ("Cookie", "Authorization", "X-XSRFToken")
+
+
+class RunIds(Wire):
+    run_ids: list[str]
+
+
+class BoardKeeper:
+    """The boards of this server, made at the first question; keeps the links of those that run up to date."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._boards: Boards | None = None
+        self._making = threading.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    async def ask(self, question: Callable[[Boards], T]) -> T:
+        """What `question` returns, run in a thread."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep())
+        return await self._backend.run(lambda: question(self._get()))
+
+    def _get(self) -> Boards:
+        with self._making:
+            if self._boards is None:
+                self._boards = Boards(self._backend.settings, self._backend.store())
+            return self._boards
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            if self._boards is not None:
+                try:
+                    await self._backend.run(self._boards.refresh)
+                except ImgclsError as error:
+                    self._backend.log.warning("%s", self._backend.scrub(str(error)))
+
+    async def close(self) -> None:
+        """End the boards' processes."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._boards is not None:
+            await self._backend.run(self._boards.close)
+
+
+class BoardHandlerBase(ApiHandler):
+    def initialize(self, backend: Backend, boards: BoardKeeper) -> None:  # type: ignore[override]
+        super().initialize(backend)
+        self.boards = boards
+
+    async def tell(self, question: Callable[[Boards], Any], status: int = 200) -> None:
+        self.reply(await self.boards.ask(lambda boards: to_json(question(boards))), status)
+
+
+class BoardsHandler(BoardHandlerBase):
+    """The list of boards, and a new one."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        await self.tell(Boards.all)
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        request = self.body(BoardRequest)
+        await self.tell(lambda boards: boards.open(request), 201)
+
+
+class BoardHandler(BoardHandlerBase):
+    @web.authenticated
+    @authorized
+    async def delete(self, board_id: str) -> None:
+        await self.tell(lambda boards: boards.delete(board_id))
+
+
+class BoardStopHandler(BoardHandlerBase):
+    @web.authenticated
+    @authorized
+    async def post(self, board_id: str) -> None:
+        await self.tell(lambda boards: boards.stop(board_id))
+
+
+class BoardRestartHandler(BoardHandlerBase):
+    @web.authenticated
+    @authorized
+    async def post(self, board_id: str) -> None:
+        await self.tell(lambda boards: boards.restart(board_id))
+
+
+class BoardRunsHandler(BoardHandlerBase):
+    """More runs for a board."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, board_id: str) -> None:
+        request = self.body(RunIds)
+        await self.tell(lambda boards: boards.add(board_id, request.run_ids))
+
+
+class BoardProxyHandler(ProxyHandler):  # type: ignore[misc]
+    """What a board's tab shows."""
+
+    auth_resource = AUTH_RESOURCE
+    SUPPORTED_METHODS = ("GET", "HEAD", "POST")
+    unix_socket: str | None = None
+
+    def initialize(self, boards: BoardKeeper) -> None:
+        self.boards = boards
+
+    @web.authenticated
+    @authorized
+    async def get(self, board_id: str, path: str) -> None:
+        await self._pass_on(board_id, path)
+
+    @web.authenticated
+    @authorized
+    async def head(self, board_id: str, path: str) -> None:
+        await self._pass_on(board_id, path)
+
+    @web.authenticated
+    @authorized
+    async def post(self, board_id: str, path: str) -> None:
+        # TensorBoard reads with POST (time series), so it sends no XSRF token; it changes nothing, and a page of
+        # another origin is refused before.
+        if not self.check_origin():
+            raise web.HTTPError(403)
+        await self._pass_on(board_id, path)
+
+    async def _pass_on(self, board_id: str, path: str) -> None:
+        self.proxy_base = url_path_join("imgcls/tensorboard", board_id)
+        try:
+            try:
+                await self._ask(board_id, path)
+            except _ENDED:
+                await self._ask(board_id, path)  # it ended between our look and our question: once more
+        except _ENDED:
+            self._say("TensorBoard ended while it was answering.", board_id, 503)
+        except ImgclsError as error:
+            self._say(str(error), board_id, 404 if isinstance(error, NotFoundError) else 503)
+
+    async def _ask(self, board_id: str, path: str) -> None:
+        socket: Path = await self.boards.ask(partial(Boards.ensure, board_id=board_id))
+        self.unix_socket = str(socket)
+        await self.proxy("localhost", 0, path)
+
+    def proxy_request_headers(self) -> HTTPHeaders:
+        headers: HTTPHeaders = super().proxy_request_headers()
+        for name in _PRIVATE:
+            headers.pop(name, None)
+        headers["Accept-Encoding"] = "gzip"
+        return headers
+
+    def _say(self, sentence: str, board_id: str, status: int) -> None:
+        """A page with a sentence and a button, where the tab would be."""
+        self.clear()
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        restart = url_path_join(self.base_url, PREFIX, "tensorboards", board_id, "restart")
+        page = _PAGE.replace("{sentence}", xhtml_escape(sentence))
+        self.finish(
+            page.replace("{restart}", _in_script(restart)).replace("{xsrf}", _in_script(str(self.xsrf_token, "ascii")))
+        )
+
+
+def _in_script(text: str) -> str:
+    """A text as a JavaScript literal that cannot end its script element."""
+    return json.dumps(text).replace("<", "\\u003c")
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>TensorBoard</title><style>
+:root { color-scheme: light dark; }
+body { font: 14px/1.5 system-ui, sans-serif; margin: 0 24px;
+  display: grid; place-content: center; gap: 12px; min-height: 90vh; }
+p { max-width: 60ch; margin: 0; } button { font: inherit; padding: 4px 14px; justify-self: start; }
+</style></head><body>
+<p id="sentence" role="alert">{sentence}</p><button id="restart">Restart TensorBoard</button>
+<script>
+document.getElementById("restart").addEventListener("click", async (event) => {
+  event.target.disabled = true;
+  const reply = await fetch({restart}, { method: "POST", headers: { "X-XSRFToken": {xsrf} } });
+  if (reply.ok) return location.reload();
+  document.getElementById("sentence").textContent = (await reply.json()).message;
+  event.target.disabled = false;
+});
+</script></body></html>
+"""
+
+
+def routes(backend: Backend, boards: BoardKeeper) -> list[Route]:
+    """The REST routes under the API's prefix, and the tab's own."""
+    one = rf"{PREFIX}/tensorboards/([^/]+)"
+    context = {"backend": backend, "boards": boards}
+    return [
+        (rf"{PREFIX}/tensorboards", BoardsHandler, context),
+        (one, BoardHandler, context),
+        (rf"{one}/stop", BoardStopHandler, context),
+        (rf"{one}/restart", BoardRestartHandler, context),
+        (rf"{one}/runs", BoardRunsHandler, context),
+        (r"imgcls/tensorboard/([^/]+)/(.*)", BoardProxyHandler, {"boards": boards}),
+    ]
