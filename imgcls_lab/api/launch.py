@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import resolve
 from imgcls_lab.api.folder import RunFolder
+from imgcls_lab.api.requests import request
 from imgcls_lab.api.run import Run
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError, NotFoundError
@@ -43,7 +44,8 @@ def launch(
     """
     settings, store = context.settings(), context.store()
     resolved = resolve(config, settings, store)
-    request = SubmitRequest(
+    submitted = request(
+        SubmitRequest,
         config=resolved.model_dump(mode="json"),
         name=name,
         project_id=project_id(store, project, make=True) if project else None,
@@ -51,7 +53,7 @@ def launch(
         priority=priority,
         idempotency_key=idempotency_key,
     )
-    view = store.submit(request)
+    view = store.submit(submitted)
     client.ensure(settings)
     return Run(view.id, store=store)
 
@@ -111,7 +113,7 @@ def project_id(store: Store, name: str, *, make: bool = False) -> int:
             return item.id
     if not make:
         raise NotFoundError(f"There is no project “{name}”. `imgcls-lab projects list` lists them.")
-    return store.add_project(ProjectEdit(name=name)).id
+    return store.add_project(request(ProjectEdit, name=name)).id
 
 
 class Runs(Sequence[Run]):

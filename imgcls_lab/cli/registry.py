@@ -139,17 +139,19 @@ def _projects() -> typer.Typer:
 
     @app.command(help="Add a project.")
     def add(name: NewName, description: Text = None) -> None:
+        from imgcls_lab.api.requests import request
         from imgcls_lab.wire import ProjectEdit
 
-        _added(PROJECTS, _store().add_project(ProjectEdit(name=name, description=description or "")))
+        _added(PROJECTS, _store().add_project(request(ProjectEdit, name=name, description=description or "")))
 
     @app.command(help="Rename or describe a project.")
     def edit(name: Entry, new_name: Rename = None, description: Text = None) -> None:
+        from imgcls_lab.api.requests import request
         from imgcls_lab.wire import ProjectEdit
 
         store = _store()
         old = PROJECTS.find(store, name)
-        change = ProjectEdit(name=_kept(new_name, old.name), description=_kept(description, old.description))
+        change = request(ProjectEdit, name=_kept(new_name, old.name), description=_kept(description, old.description))
         _changed(PROJECTS, store.edit_project(old.id, change))
 
     return app
@@ -166,12 +168,13 @@ def _configs() -> typer.Typer:
         project: Project = None,
         description: Text = None,
     ) -> None:
+        from imgcls_lab.api.requests import request
         from imgcls_lab.wire import ConfigEdit
 
         store = _store()
         values = read_config(config, settings, store).model_dump(mode="json")
         of = PROJECTS.find(store, project).id if project else None
-        edit = ConfigEdit(name=name, config=values, project_id=of, description=description or "")
+        edit = request(ConfigEdit, name=name, config=values, project_id=of, description=description or "")
         _added(CONFIGS, store.add_config(edit))
 
     @app.command(help="Change a saved config; each --set changes one setting of it.")
@@ -183,12 +186,14 @@ def _configs() -> typer.Typer:
         project: Project = None,
         description: Text = None,
     ) -> None:
+        from imgcls_lab.api.requests import request
         from imgcls_lab.wire import ConfigEdit
 
         store = _store()
         old = CONFIGS.find(store, name)
         values = read_config(config or old.name, settings, store).model_dump(mode="json")
-        change = ConfigEdit(
+        change = request(
+            ConfigEdit,
             name=_kept(new_name, old.name),
             config=values,
             project_id=PROJECTS.find(store, project).id if project else old.project_id,
@@ -204,18 +209,21 @@ def _datasets() -> typer.Typer:
 
     @app.command(help="Register a folder of images.")
     def add(name: NewName, root: Root, description: Text = None) -> None:
+        from imgcls_lab.api.requests import request
         from imgcls_lab.wire import DatasetEdit
 
-        edit = DatasetEdit(name=name, root=str(root.expanduser().absolute()), description=description or "")
+        edit = request(DatasetEdit, name=name, root=str(root.expanduser().absolute()), description=description or "")
         _added(DATASETS, _store().add_dataset(edit))
 
     @app.command(help="Change a data set's name, folder or description.")
     def edit(name: Entry, new_name: Rename = None, root: NewRoot = None, description: Text = None) -> None:
+        from imgcls_lab.api.requests import request
         from imgcls_lab.wire import DatasetEdit
 
         store = _store()
         old = DATASETS.find(store, name)
-        change = DatasetEdit(
+        change = request(
+            DatasetEdit,
             name=_kept(new_name, old.name),
             root=str(root.expanduser().absolute()) if root else old.root,
             description=_kept(description, old.description),
@@ -236,9 +244,11 @@ def _models() -> typer.Typer:
         pretrained: Pretrained = True,
         description: Text = None,
     ) -> None:
+        from imgcls_lab.api.requests import request
         from imgcls_lab.wire import ModelEdit
 
-        edit = ModelEdit(
+        edit = request(
+            ModelEdit,
             name=name,
             flavour=_flavour(flavour),
             revision=revision,
@@ -256,11 +266,13 @@ def _models() -> typer.Typer:
         pretrained: Pretrained = None,
         description: Text = None,
     ) -> None:
+        from imgcls_lab.api.requests import request
         from imgcls_lab.wire import ModelEdit
 
         store = _store()
         old = MODELS.find(store, name)
-        change = ModelEdit(
+        change = request(
+            ModelEdit,
             name=_kept(new_name, old.name),
             flavour=_flavour(flavour) if flavour else old.flavour,
             revision=_kept(revision, old.revision),

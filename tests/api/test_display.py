@@ -1,0 +1,48 @@
+"""The live cell's output: a form for each place that a notebook is read in."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+import imgcls_lab as lab
+from imgcls_lab import TrainConfig
+from imgcls_lab.api.display import RUN_TYPE, LiveCell
+from imgcls_lab.api.folder import RunFolder
+from imgcls_lab.settings import Settings
+from imgcls_lab.widgets.picture import svg
+from imgcls_lab.wire import Series
+
+
+def test_the_bundle_holds_picture_and_table_and_the_run_for_the_server(few: TrainConfig, idle: Settings) -> None:
+    run = lab.train(few, name="<b>&")
+    bundle = LiveCell(RunFolder(run.folder), served=True).bundle()
+    assert bundle[RUN_TYPE] == {"run_id": run.id, "version": 1}
+    assert RUN_TYPE not in LiveCell(RunFolder(run.folder), served=False).bundle()
+    root = ElementTree.fromstring(bundle["image/svg+xml"])
+    lines = root.findall(".//{http://www.w3.org/2000/svg}polyline")
+    # training loss at every step; validation loss, accuracy and macro F1 at the ends of both epochs
+    assert sorted(len(line.attrib["points"].split()) for line in lines) == [2, 2, 2, 10]
+    text = bundle["text/plain"].splitlines()
+    assert text[0].startswith("<b>& has finished: epoch 2 of 2, best accuracy")
+    assert [row.split()[0] for row in text[1:]] == ["epoch", "1", "2"]
+
+
+def test_watching_a_waiting_run_prints_where_it_stands(
+    few: TrainConfig, idle: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.launch(few, name="patient").watch()
+    assert capsys.readouterr().out == "patient waits in the queue\n"
+
+
+@pytest.mark.parametrize("values", [[], [None], [1.0], [1.0, None, 1.0], [float(i) for i in range(500)]])
+def test_any_curve_can_be_drawn(values: list[float | None]) -> None:
+    steps = list(range(len(values)))
+    series = Series(
+        run_id="r", tag="loss/train", step=steps, epoch=[s / 10 for s in steps], time=steps, value=values, thinned=False
+    )
+    picture = svg([series], "a < b")
+    ElementTree.fromstring(picture)
+    assert "nan" not in picture
+    assert ("nothing yet" in picture.split("Accuracy")[0]) == (not any(v is not None for v in values))

@@ -1,0 +1,147 @@
+"""Runs in the queue, as a notebook has them: the real store, the real executor, real training."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import imgcls_lab as lab
+from imgcls_lab import TrainConfig
+from imgcls_lab.errors import ConfigError, ConflictError, DataError, ImgclsError, InputError, NotFoundError
+from imgcls_lab.protocol import RunState
+from imgcls_lab.settings import Settings
+
+
+def until(run: lab.Run, *states: RunState, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while run.state not in states:
+        assert time.monotonic() < end, f"{run!r}\n{run.log()}"
+        time.sleep(0.1)
+
+
+def test_launched_run_trains_and_everything_it_made_can_be_read(few: TrainConfig, own: Settings) -> None:
+    run = lab.launch(few, name="two epochs", project="tests")
+
+    assert run.wait(timeout=120) is run
+
+    assert run.state is RunState.SUCCEEDED
+    assert (run.name, run.view.project, run.config) == ("two epochs", "tests", few)
+    frame = run.metrics()
+    assert list(frame.index) == list(range(1, 11))  # 160 images, 32 a step, 2 epochs
+    assert frame["loss/train"].notna().all()
+    assert list(frame["metric/accuracy"].dropna().index) == [5, 10]
+    assert frame["epoch"].iloc[-1] == 2
+    assert list(run.metrics(["lr"]).columns) == ["epoch", "lr"]
+    assert (run.best_checkpoint / "model.safetensors").is_file()
+    assert run.report().epoch == 2
+    assert len(run.report(1).classes) == 10
+    assert "Finished." in run.log(tail=1)
+    assert run.id in run._repr_html_()
+
+
+def test_stopped_run_can_be_resumed_killed_and_deleted(few: TrainConfig, own: Settings) -> None:
+    run = lab.launch(few.with_changes(epochs=500))
+    until(run, RunState.RUNNING)
+    while run.refresh().view.step < 1:
+        time.sleep(0.1)
+
+    run.stop().wait(timeout=60)
+    assert run.state is RunState.STOPPED
+    stopped_at = run.view.step
+    assert stopped_at > 0
+
+    run.resume()
+    until(run, RunState.RUNNING)
+    with pytest.raises(ConflictError, match="stop it before"):
+        run.delete()
+    run.kill()
+    until(run, RunState.CANCELLED)
+    assert run.refresh().view.step >= stopped_at
+
+    run.delete()
+    assert not run.folder.exists()
+    with pytest.raises(NotFoundError):
+        run.refresh()
+
+
+def test_failed_run_raises_its_own_sentence(few: TrainConfig, own: Settings, tmp_path: Path) -> None:
+    empty = tmp_path / "no model"
+    empty.mkdir()
+    run = lab.launch(few.with_changes(model_flavour=str(empty)))
+    with pytest.raises(ImgclsError, match="no model"):
+        run.wait(timeout=120)
+    assert "Traceback" in run.log()
+    with pytest.raises(NotFoundError, match="no checkpoint yet"):
+        _ = run.best_checkpoint
+
+
+def test_wait_gives_up_after_its_timeout_and_leaves_the_run_alone(few: TrainConfig, idle: Settings) -> None:
+    run = lab.launch(few)
+    with pytest.raises(TimeoutError, match="waits in the queue"):
+        run.wait(timeout=0.3, poll=0.1)
+    assert run.state is RunState.QUEUED
+    assert run.stop().state is RunState.CANCELLED
+
+
+def test_bad_configs_are_refused_before_anything_is_queued(few: TrainConfig, idle: Settings, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        lab.launch(few.with_changes(root=str(tmp_path / "nowhere")))
+    with pytest.raises(ConfigError, match="batch_size: must be greater than 0"):
+        lab.launch({**few.model_dump(), "batch_size": 0})
+    with pytest.raises(ConfigError, match="did you mean epochs"):
+        lab.launch({**few.model_dump(), "epoch": 1})
+    assert len(lab.runs()) == 0
+
+
+def test_names_and_relative_paths_are_found(few: TrainConfig, idle: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = lab.demo.prepare()
+    monkeypatch.chdir(Path(few.root).parent)
+    assert lab.launch(few.with_changes(root="few digits")).config.root == few.root
+    named = lab.launch(few.with_changes(root="digits", model_flavour="tiny-resnet"))
+    assert named.config.root == str(files.root)
+    assert named.config.model_flavour == str(files.model)
+    assert named.view.dataset_id is not None
+    assert named.view.model_id is not None
+
+
+def test_runs_are_listed_filtered_and_shown_as_a_frame(few: TrainConfig, idle: Settings) -> None:
+    first = lab.launch(few, name="first", project="one")
+    second = lab.launch(few, name="second", project="two")
+    second.stop()
+
+    assert [run.id for run in lab.runs()] == [second.id, first.id]
+    assert [run.name for run in lab.runs(project="one")] == ["first"]
+    assert lab.runs(state="cancelled")[0].id == second.id
+    listed = lab.runs(limit=1)
+    assert (len(listed), listed.total) == (1, 2)
+    assert list(lab.runs().frame()["state"]) == ["cancelled", "queued"]
+    assert "1 of 2 runs" in repr(listed)
+    assert "<table" in lab.runs()._repr_html_()
+    with pytest.raises(InputError, match="no state “done”"):
+        lab.runs(state="done")
+    with pytest.raises(NotFoundError, match="no project “three”"):
+        lab.runs(project="three")
+    assert lab.run(first.id).name == "first"
+    with pytest.raises(NotFoundError):
+        lab.run("20200101-000000-aaaaaa")
+
+
+def test_the_same_key_gives_the_same_run(few: TrainConfig, idle: Settings) -> None:
+    runs = {lab.launch(few, idempotency_key="press-once").id for _ in range(3)}
+    assert len(runs) == 1
+
+
+def test_the_api_is_imported_without_torch() -> None:
+    code = (
+        "import sys, imgcls_lab as lab; lab.launch, lab.train, lab.form, lab.Run; "
+        "print([m for m in ('torch', 'transformers', 'pandas', 'ipywidgets') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,93 @@
+"""Training in this very process: no daemon, no server, the folder is enough."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+import imgcls_lab as lab
+from imgcls_lab import TrainConfig, layout
+from imgcls_lab.api import context
+from imgcls_lab.api.folder import RunFolder
+from imgcls_lab.errors import ConflictError, DataError, NotFoundError
+from imgcls_lab.protocol import Event, Metrics, RunState
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import rebuild
+
+
+class Interrupts:
+    """A screen that presses Ctrl-C at a step, and remembers what it was shown."""
+
+    def __init__(self, at_step: int) -> None:
+        self.at_step = at_step
+        self.seen: list[Event] = []
+
+    def begin(self, run: RunFolder, *, indexed: bool) -> None: ...
+
+    def on_event(self, event: Event) -> None:
+        self.seen.append(event)
+        if isinstance(event, Metrics) and event.step == self.at_step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def end(self) -> None: ...
+
+
+def test_training_needs_no_daemon_and_is_indexed_when_one_comes(few: TrainConfig, idle: Settings) -> None:
+    run = lab.train(few, name="by hand")
+
+    assert run.state is RunState.SUCCEEDED
+    assert run.folder.parent == idle.runs_dir
+    assert run.folder.stat().st_mode & 0o777 == 0o700
+    assert not (run.folder / layout.OWNER).exists()
+    assert len(run.metrics()) == 10
+    assert (run.best_checkpoint / "config.json").is_file()
+    with pytest.raises(NotFoundError):
+        context.store().run(run.id)
+    assert lab.run(run.id).name == "by hand"
+    with pytest.raises(ConflictError, match="in no database yet"):
+        run.delete()
+
+    assert rebuild(idle).runs == 1
+    known = context.store().run(run.id)
+    assert (known.name, known.external, known.state) == ("by hand", True, RunState.SUCCEEDED)
+    indexed, first_hand = known.best, run.refresh().view.best
+    assert indexed == first_hand
+    assert run.metrics().equals(lab.run(run.id).metrics())
+    run.delete()
+    assert not run.folder.exists()
+
+
+def test_interrupted_training_checkpoints_and_says_how_to_resume(
+    few: TrainConfig, idle: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = Interrupts(at_step=3)
+    run = lab.train(few, screen=screen)
+    assert run.state is RunState.STOPPED
+    assert f"imgcls-lab resume {run.id}" in capsys.readouterr().err
+    assert [event.seq for event in screen.seen] == list(range(1, len(screen.seen) + 1))
+
+
+def test_the_same_call_resumes_a_folder_of_ones_own(
+    few: TrainConfig, idle: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mine"
+    assert lab.train(few, out=out, screen=Interrupts(at_step=3)).state is RunState.STOPPED
+    assert "The same command again" in capsys.readouterr().err
+    again = lab.train(few, out=out)
+    assert again.state is RunState.SUCCEEDED
+    assert len(again.view.attempts) == 2
+    assert list(again.metrics().index) == list(range(1, 11))
+    lab.train(few, out=out)
+    assert "is finished already" in capsys.readouterr().out
+    with pytest.raises(ConflictError, match="another config"):
+        lab.train(few.with_changes(lr=0.5), out=out)
+    assert not idle.runs_dir.exists()
+
+
+def test_nothing_is_written_when_the_data_cannot_be_used(few: TrainConfig, idle: Settings, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        lab.train(few.with_changes(root=str(tmp_path / "nowhere")))
+    assert list(idle.runs_dir.iterdir()) == []

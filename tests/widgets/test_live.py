@@ -1,0 +1,147 @@
+"""The kernel's side of a live cell: numbered batches, snapshots, answers, and an end."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgcls_lab import TrainConfig, layout
+from imgcls_lab.api.folder import RunFolder
+from imgcls_lab.protocol import EventWriter, Finished, Metrics, Started
+from imgcls_lab.widgets import comm, live
+from imgcls_lab.widgets.comm import Pusher, pack
+from imgcls_lab.wire import Series
+
+STARTED = Started(
+    total_steps=20,
+    steps_per_epoch=10,
+    epochs=2,
+    train_images=100,
+    val_images=20,
+    classes=2,
+    device="cpu",
+    precision="fp32",
+    threads=1,
+)
+
+
+class Page:
+    """What a page would get."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
+        self.buffers: list[list[bytes] | None] = []
+
+    def set_snapshot(self, snapshot: dict[str, Any]) -> None:
+        self.snapshots.append(snapshot)
+
+    def post(self, message: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        self.messages.append(message)
+        self.buffers.append(buffers)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / layout.CONFIG).write_text(TrainConfig(root="flowers", model_flavour="m").model_dump_json())
+    with EventWriter(tmp_path, 1) as events:
+        events.write(STARTED)
+    return tmp_path
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comm, "PERIOD", 0.02)
+    monkeypatch.setattr(comm, "REST", 0.1)
+
+
+def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_a_page_gets_every_point_once_in_numbered_batches_until_the_end(folder: Path, quick: None) -> None:
+    page = Page()
+    pusher = Pusher(RunFolder(folder), page)
+    pusher.start()
+    with EventWriter(folder, 1) as events:
+        for number in range(1, 21):
+            events.write(Metrics(step=number, epoch=number / 10, values={"loss/train": 1 / number}))
+            time.sleep(0.01)
+        events.write(Finished(step=20, best_epoch=2, values={}))
+    until(lambda: not pusher.running)
+
+    assert page.snapshots[0]["seq"] == 0
+    assert [message["seq"] for message in page.messages] == list(range(1, len(page.messages) + 1))
+    steps: list[float] = []
+    for message, buffers in zip(page.messages, page.buffers, strict=True):
+        if message["heads"]:
+            assert buffers is not None
+            count = message["heads"][0]["count"]
+            steps += struct.unpack(f"<{4 * count}d", buffers[0])[:count]
+    assert steps == list(range(1, 21))
+    last = page.snapshots[-1]
+    assert (last["run"]["state"], last["heads"][0]["count"]) == ("succeeded", 20)
+    assert last["seq"] == len(page.messages)
+
+
+def test_closing_ends_the_thread(folder: Path, quick: None) -> None:
+    pusher = Pusher(RunFolder(folder), Page())
+    pusher.start()
+    assert pusher.running
+    pusher.close()
+    until(lambda: not pusher.running, seconds=2)
+
+
+def test_a_deleted_run_ends_the_thread(folder: Path, quick: None) -> None:
+    run = RunFolder(folder)
+    pusher = Pusher(run, Page())
+    pusher.start()
+    run._config = None
+    (folder / layout.CONFIG).unlink()
+    until(lambda: not pusher.running)
+
+
+def test_a_page_is_answered_about_its_run_and_no_other(folder: Path) -> None:
+    (folder / layout.OUTPUT_LOG).write_text("hello\n")
+    page = Page()
+    run = RunFolder(folder)
+    pusher = Pusher(run, page)
+    pusher.answer({"op": "query", "id": 1, "kind": "log", "params": {"id": run.run_id}})
+    pusher.answer({"op": "query", "id": 2, "kind": "log", "params": {"id": "20260101-000000-aaaaaa"}})
+    pusher.answer({"op": "command", "id": 3, "name": "stop", "args": {"id": run.run_id}})
+    pusher.answer({"op": "command", "id": 4, "name": "runs.delete", "args": {"id": run.run_id}})
+    pusher.answer({"op": "query", "id": 5, "kind": "report", "params": {"id": run.run_id}})
+    assert [message["id"] for message in page.messages] == [1, 2, 3, 4, 5]
+    assert page.messages[0]["result"]["text"] == "hello\n"
+    assert [message["error"]["status"] for message in page.messages[1:]] == [400, 409, 400, 404]
+    pusher.answer({"op": "resync"})
+    assert len(page.snapshots) == 1
+
+
+def test_points_are_packed_as_little_endian_doubles() -> None:
+    series = Series(run_id="r", tag="lr", step=[1, 2], epoch=[0.5, 1], time=[7, 8], value=[0.25, None], thinned=False)
+    heads, data = pack([series, series])
+    assert [head["count"] for head in heads] == [2, 2]
+    values = struct.unpack("<16d", data)
+    assert values[:7] == (1, 2, 0.5, 1, 7, 8, 0.25)
+    assert values[7] != values[7]  # NaN
+    assert pack([]) == ([], b"")
+
+
+@pytest.mark.skipif(not live.available(), reason="the widget's front end is not built")
+def test_the_widget_carries_its_front_end_and_closes_cleanly(folder: Path, quick: None) -> None:
+    widget = live.LiveRunWidget(RunFolder(folder))
+    assert "createElement" in widget._esm
+    assert ".imgcls" in widget._css
+    assert widget.snapshot["run"]["state"] == "running"
+    assert widget.following
+    widget.close()
+    until(lambda: not widget.following, seconds=2)
