@@ -27,6 +27,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         hint = f"did you mean {' or '.join(close)}?" if close else "try adamw or sgd."
         text = f"There is no optimizer “{config.optimizer}”; {hint}"
         raise ConfigError(text, [Problem("optimizer", text)])
+    if name == "sgd" and config.momentum == 0:
+        name = "momentum"  # timm's name of plain SGD; its "sgd" is Nesterov's, which needs a momentum
     extra = {"fused": True} if name in _FUSED else {}
     try:
         optimizer: torch.optim.Optimizer = _timm.create_optimizer_v2(

@@ -80,7 +80,7 @@ def tiny_vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_config(digits_source: Path, tiny_model: Path) -> Callable[..., TrainConfig]:
     def make(**changes: Any) -> TrainConfig:
         values: dict[str, Any] = {
