@@ -171,7 +171,7 @@ const output: JupyterFrontEndPlugin<void> = {
     registry?.addFactory({
       safe: true,
       mimeTypes: [RUN_MIME],
-      defaultRank: 0,
+      defaultRank: -20, // before the widget of the same output, whose rank is -10
       createRenderer: () => new RunOutput(sourceOf(app)),
     });
   },
