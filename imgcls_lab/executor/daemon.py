@@ -34,7 +34,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts, fleet, folders
 from imgcls_lab.store.outcome import Verdict
 from imgcls_lab.store.registry import find_project
-from imgcls_lab.store.tables import DeviceClaim, Run
+from imgcls_lab.store.tables import DeviceClaim, Executor, Run
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class Daemon:
         self._clock = clock
         self._keepers: dict[tuple[str, int], Keeper] = {}
         self._known: set[str] | None = None  # folders that have a row
+        self._complaints: dict[str, str] = {}
         self._strangers: dict[str, float] = {}  # folders without an owner, and since when
         self._devices: list[dev.Device] = []
         self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0}
@@ -90,6 +91,12 @@ class Daemon:
             log.error("The executor cannot start: %s", error)
             return 1
         with store:
+            if self._is_taken(store):
+                log.error(
+                    "The executor cannot start: one of this host uses this database with another home. "
+                    "Give each home its own database, or stop the other."
+                )
+                return 1
             self._register(store)
             identity = json.loads(ProcessIdentity.current().to_json())
             text = json.dumps({**identity, "id": self.id, "version": __version__})
@@ -139,10 +146,13 @@ class Daemon:
             keeper = self._keepers.setdefault(key, Keeper(store, self.backend, self._clock))
             try:
                 keeper.look(run, attempt)
+                self._complaints.pop(run.id, None)
             except StoreError:
                 raise
-            except Exception:  # one strange folder must not keep the others waiting
-                log.exception("%s could not be looked after.", run.id)
+            except Exception as error:  # one strange folder must not keep the others waiting
+                if self._complaints.get(run.id) != repr(error):  # once, not three times a second
+                    self._complaints[run.id] = repr(error)
+                    log.exception("%s could not be looked after.", run.id)
 
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def _claim(self, store: Store) -> bool:
@@ -238,6 +248,12 @@ class Daemon:
                 return None
             time.sleep(0.1)
         return lock
+
+    def _is_taken(self, store: Store) -> bool:
+        """Whether a daemon of another home keeps this host's runs: it alone has their folders."""
+        with store.read() as session:
+            rows = session.exec(select(Executor.identity).where(Executor.host == self.host)).all()
+        return any(ProcessIdentity.from_json(json.dumps(row)).alive() for row in rows)
 
     def _register(self, store: Store) -> None:
         with store.write() as session:

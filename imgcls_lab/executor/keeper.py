@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -65,15 +67,15 @@ class Keeper:
         """One look at a run and its processes. Raises StoreError, OSError."""
         folder = self._settings.run_dir(run.id)
         if run.external:
-            self._pass_on(run, folder)
+            self._write_wish(run, folder)
             follow(self._store.database, self._settings, run.id)
             return
         owner = self._owner(run, attempt, folder)
         alive = owner is not None and owner.alive()
         end = read_end(folder, attempt.number)
-        if alive and end is None:
+        if owner is not None and alive and end is None:
             self._ingest_news(run, attempt, folder)
-            self._pass_on(run, folder)
+            self._pass_on(run, folder, owner)
             self._check_pulse(run, attempt, folder)
             return
         self._close(run, attempt, folder)
@@ -95,14 +97,22 @@ class Keeper:
             ingest(self._store.database, self._settings, run.id, attempt.number)
             self._size = size
 
-    def _pass_on(self, run: Run, folder: Path) -> None:
-        if run.desired == Desired.RUN.value:
-            return
-        if _text(folder / DESIRED) != run.desired:
-            write_atomic(folder / DESIRED, run.desired)
-        if run.state == RunState.RUNNING.value:
+    def _pass_on(self, run: Run, folder: Path, owner: ProcessIdentity) -> None:
+        try:
+            self._write_wish(run, folder)
+        except OSError as error:  # a full disk must not keep a run from being stopped
+            log.warning("%s: the wish to %s could not be written: %s", run.id, run.desired, error)
+            if run.desired == Desired.KILL.value:
+                self._backend.clear(run.id, run.attempt)
+            elif owner.alive():
+                os.kill(owner.pid, signal.SIGTERM)
+        if run.desired != Desired.RUN.value and run.state == RunState.RUNNING.value:
             with self._store.write() as session:
                 attempts.show_stopping(session, run.id, run.attempt)
+
+    def _write_wish(self, run: Run, folder: Path) -> None:
+        if run.desired != Desired.RUN.value and _text(folder / DESIRED) != run.desired:
+            write_atomic(folder / DESIRED, run.desired)
 
     def _check_pulse(self, run: Run, attempt: Attempt, folder: Path) -> None:
         """End an attempt whose supervisor does not beat any more, or whose trainer stays after its last event."""

@@ -42,7 +42,7 @@ def series(
     for text in run_ids:
         run = find_run(session, text)
         reply.cursors[run.id] = _cursor(session, run.id)
-        for tag_id, name in _tags_of(session, run):
+        for tag_id, name in tags_of(session, run):
             if wanted is not None and name not in wanted:
                 continue
             query = select(Metric.step, Metric.epoch, Metric.time, Metric.value).where(
@@ -108,7 +108,7 @@ def _cursor(session: Session, run_id: str) -> Cursor:
     return Cursor(attempt=row[0], seq=row[1]) if row else Cursor()
 
 
-def _tags_of(session: Session, run: Run) -> list[tuple[int, str]]:
+def tags_of(session: Session, run: Run) -> list[tuple[int, str]]:
     """Tags of a run: one look into the index a tag, not a walk over its points."""
     names = session.exec(select(Tag.id, Tag.name).order_by(Tag.name)).all()
     found = []

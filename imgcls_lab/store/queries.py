@@ -16,9 +16,10 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.layout import MANIFEST
 from imgcls_lab.protocol import RESUMABLE, RunState
 from imgcls_lab.settings import Settings
+from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import find_run
 from imgcls_lab.store.states import texts
-from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Metric, Project, Run, Tag
+from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Project, Run
 from imgcls_lab.wire import AttemptView, BestFigure, CheckpointView, RunDetail, RunPage, RunsBatch, RunView
 
 FIRST_LOOK = 500  # runs a new reader of changes gets
@@ -125,14 +126,12 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
         for row in session.exec(saved.order_by(col(Artifact.step), col(Artifact.attempt)))
         if (folder / row.path).is_dir()
     ]  # fmt: skip
-    number_of_tags = select(Metric.tag_id).where(Metric.run_number == run.number).distinct()
-    tags = session.exec(select(Tag.name).where(col(Tag.id).in_(number_of_tags)).order_by(Tag.name)).all()
     return RunDetail(
         **view(run, project).model_dump(),
         config=run.config,
         attempts=[_attempt_view(attempt) for attempt in attempts],
         checkpoints=checkpoints,
-        tags=list(tags),
+        tags=[name for _, name in tags_of(session, run)],
         manifest=_manifest(settings, run.id),
         folder=str(folder),
     )

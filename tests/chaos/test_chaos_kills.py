@@ -66,17 +66,21 @@ def test_cancels_at_random_moments_leave_no_process(lab: StubLab):
     lab.until(lambda: all(device.run_id is None for device in lab.store.devices().devices))
 
 
-def test_a_trainer_that_slept_completes_once(lab: StubLab):
-    lab.start_daemon()
-    run_id = lab.submit(steps=100)
-    pid = lab.trainer(run_id)
-    os.kill(pid, signal.SIGSTOP)
-    time.sleep(lab.settings.lease + 2)  # its supervisor beats on: nobody takes the run away
-    assert lab.state(run_id) is RunState.RUNNING
-    os.kill(pid, signal.SIGCONT)
-    run = lab.wait(run_id)
-    assert (run.state, run.attempt) == (RunState.SUCCEEDED, 1)
-    assert lab.steps(run_id) == list(range(1, 101))
+def test_a_trainer_that_slept_completes_once(home: Path):
+    lab = StubLab(home)
+    try:
+        lab.start_daemon()
+        run_id = lab.submit(steps=150)
+        pid = lab.trainer(run_id)
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(lab.settings.lease + 2)  # its supervisor beats on: nobody takes the run away
+        assert lab.state(run_id) is RunState.RUNNING
+        os.kill(pid, signal.SIGCONT)
+        run = lab.wait(run_id)
+        assert (run.state, run.attempt) == (RunState.SUCCEEDED, 1)
+        assert lab.steps(run_id) == list(range(1, 151))
+    finally:
+        lab.close()
 
 
 def test_a_lock_on_the_database_does_not_slow_the_trainer(home: Path):

@@ -243,3 +243,36 @@ def test_run_info_is_written_where_a_rebuild_finds_it(lab: StubLab):
         "id", "kind", "name", "project", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python",
     }  # fmt: skip
     assert info["python"] == sys.executable
+
+
+def test_two_homes_of_a_host_do_not_share_a_database(lab: StubLab, tmp_path: Path):
+    lab.start_daemon()
+    lab.until(lambda: lab.store.devices().executors)
+    other = Settings(home=str(tmp_path / "other"), db_url=lab.settings.db_url)
+    with pytest.raises(ExecutorError, match="another home"):
+        client.start(other)
+
+
+def test_a_run_is_stopped_on_a_full_disk_too(home: Path, monkeypatch: pytest.MonkeyPatch):
+    from stub_daemon import argv
+
+    from imgcls_lab.executor import keeper
+    from imgcls_lab.executor.backend import LocalBackend
+    from imgcls_lab.executor.daemon import Daemon
+
+    lab = StubLab(home)
+    try:
+        daemon = Daemon(lab.settings, backend=LocalBackend(argv))
+        daemon._register(lab.store)
+        run_id = lab.submit(steps=10_000)
+        lab.until(lambda: daemon.round(lab.store) or lab.run(run_id).step > 0)
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(keeper, "write_atomic", full)
+        lab.store.request(run_id, Desired.STOP)
+        lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.STOPPED)
+        assert lab.run(run_id).message is None, "it wrote its checkpoint"
+    finally:
+        lab.close()

@@ -26,10 +26,10 @@ def binaries() -> Path | None:
 
 
 class Server:
-    """A running server; `url()` gives a new, empty database."""
+    """A running server with one database, which `url()` empties."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
-        self._programs, self._folder, self._count = programs, folder, 0
+        self._programs, self._folder = programs, folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -65,11 +65,15 @@ class Server:
             self._process = None
 
     def url(self) -> str:
-        self._count += 1
-        name = f"lab{self._count}"
+        """The database, emptied: a new one a test would be thousands of files to write and remove."""
         with psycopg.connect(self._admin(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"postgresql://lab:secret-word@127.0.0.1:{self.port}/{name}"
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        return f"postgresql://lab:secret-word@127.0.0.1:{self.port}/postgres"
 
     def _admin(self) -> str:
         return f"postgresql://lab@127.0.0.1:{self.port}/postgres"
