@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgcls_lab.engine.outcome import Outcome
-    from imgcls_lab.engine.run import train
     from imgcls_lab.engine.outdir import standalone
+    from imgcls_lab.engine.run import train
 
 _HOMES = {
     "Outcome": "imgcls_lab.engine.outcome",

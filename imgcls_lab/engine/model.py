@@ -151,6 +151,30 @@ def freeze_backbone(model: nn.Module) -> list[nn.Module]:
     return heads
 
 
+@torch.no_grad()
+def has_starved_convolution(model: nn.Module, size: int) -> bool:
+    """Whether a convolution gets an input narrower than its stride or than half of its kernel.
+
+    oneDNN's bf16 weight gradient then reads memory that nobody wrote (measured with torch 2.15 on AVX-512: random
+    values or NaN in most runs; float32 is sound), so such a model must not train in bf16 on a CPU.
+    """
+    starved: list[nn.Conv2d] = []
+
+    def look(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if isinstance(module, nn.Conv2d):
+            for extent, kernel, stride in zip(inputs[0].shape[-2:], module.kernel_size, module.stride, strict=True):
+                if kernel > 1 and extent < max(stride, kernel // 2):
+                    starved.append(module)
+
+    hooks = [module.register_forward_pre_hook(look) for module in model.modules() if isinstance(module, nn.Conv2d)]
+    training = model.training
+    model.eval()(pixel_values=torch.zeros(1, 3, size, size))
+    model.train(training)
+    for hook in hooks:
+        hook.remove()
+    return bool(starved)
+
+
 def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torch.Tensor] | None = None) -> None:
     """Write a complete model folder: config.json with class names, model.safetensors, preprocessor_config.json.
 

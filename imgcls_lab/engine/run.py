@@ -26,7 +26,14 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import checkpoint, data, hardware, losses, manifest
 from imgcls_lab.engine.augment import Augmentation, crop_edge
 from imgcls_lab.engine.loop import Progress, Training, fit
-from imgcls_lab.engine.model import Flavour, build, freeze_backbone, from_config, read_flavour
+from imgcls_lab.engine.model import (
+    Flavour,
+    build,
+    freeze_backbone,
+    from_config,
+    has_starved_convolution,
+    read_flavour,
+)
 from imgcls_lab.engine.optim import WeightAverage, make_optimizer
 from imgcls_lab.engine.outcome import Outcome
 from imgcls_lab.engine.record import Recorder
@@ -39,6 +46,7 @@ from imgcls_lab.errors import (
     DiskFullError,
     ImgclsError,
     OutOfMemoryError,
+    Problem,
 )
 from imgcls_lab.protocol import Event, Failed, FailureKind, Finished, RunState, Started, Stopped
 
@@ -95,7 +103,6 @@ def _attempt(
 ) -> Outcome:
     began = manifest.read(folder)
     device = hardware.pick_device(config)
-    precision = began["precision"] if began else hardware.pick_precision(config, device)
     threads = began["threads"] if began else hardware.pick_threads(config)
     torch.set_num_threads(threads)
     checkpoints = _real_folder(folder, layout.CHECKPOINTS, config.ckpt_dir, "ckpt_dir")
@@ -115,6 +122,8 @@ def _attempt(
         data.Reader(spec),
     )
     model = _make_model(config, flavour, good, summary.classes, recorder)
+
+    precision = began["precision"] if began else _precision(config, device, model, spec.size, recorder)
 
     recorder.phase("scanning images")
     scanned = scan(
@@ -193,6 +202,19 @@ def _make_model(
         assert good is not None  # noqa: S101
         return from_config(AutoConfig.from_pretrained(good, local_files_only=True, trust_remote_code=False), good.name)
     return build(flavour, classes, config.load_pretrained, config.seed, recorder.notice)
+
+
+def _precision(config: TrainConfig, device: torch.device, model: nn.Module, size: int, recorder: Recorder) -> str:
+    """The precision of all attempts; never one in which this hardware computes wrong numbers."""
+    precision = hardware.pick_precision(config, device)
+    if precision != "bf16" or device.type != "cpu" or not has_starved_convolution(model, size):
+        return precision
+    reason = f"At {size} px this model's last feature maps are too small for bf16 on a CPU"
+    if config.precision == "bf16":
+        text = f"{reason}. Set precision to auto or fp32, or raise image_size."
+        raise ConfigError(text, [Problem("precision", text)])
+    recorder.notice(f"{reason}, so it trains in fp32.")
+    return "fp32"
 
 
 def _assemble(

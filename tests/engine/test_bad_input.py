@@ -132,6 +132,13 @@ def test_image_size_that_the_model_cannot_take(make_config: Make, tiny_vit: Path
     assert "cannot take images of 2 px" in failure(config, tmp_path / "run", ModelError)
 
 
+def test_bf16_where_a_cpu_computes_it_wrong(make_config: Make, tmp_path: Path) -> None:
+    text = failure(make_config(precision="bf16"), tmp_path / "run", ConfigError)
+    assert "too small for bf16" in text
+    train(make_config(precision="auto", epochs=1), tmp_path / "auto")
+    assert of_type(tmp_path / "auto", "started")[0].precision == "fp32"
+
+
 def test_unknown_optimizer(make_config: Make, tmp_path: Path) -> None:
     text = failure(make_config(optimizer="adamww"), tmp_path / "run", ConfigError)
     assert "did you mean" in text

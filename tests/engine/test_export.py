@@ -35,7 +35,9 @@ def accuracy(folder: Path, root: Path) -> float:
     return float(np.mean([answer[0]["label"] == file.parent.name for answer, file in zip(answers, files, strict=True)]))
 
 
-@pytest.mark.parametrize("changes", [{}, {"ema_decay": 0.9}, {"precision": "bf16"}, {"augmentation": "standard"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"ema_decay": 0.9}, {"precision": "bf16", "image_size": 32}, {"augmentation": "standard"}]
+)
 def test_pipeline_gives_the_reported_accuracy(
     run: Callable[..., Outcome], digits_source: Path, changes: dict[str, Any]
 ) -> None:

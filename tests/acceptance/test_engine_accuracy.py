@@ -1,0 +1,101 @@
+"""The engine's promises in figures: real images, real weights, a plain CPU. Each prints what it reached."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fashion
+from conftest import missing
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import Outcome, standalone
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
+
+SMALL_RESNET = {
+    "model_type": "resnet",
+    "architectures": ["ResNetForImageClassification"],
+    "embedding_size": 32,
+    "hidden_sizes": [32, 64, 128, 256],
+    "depths": [1, 1, 1, 1],
+    "layer_type": "basic",
+    "num_channels": 3,
+}
+
+
+def show(what: str, reached: float, target: float) -> None:
+    print(f"\n{what}: {reached:.1%} (target {target:.1%})")
+
+
+def pipeline_accuracy(model: Path, files: list[Path]) -> float:
+    """What plain transformers measures on the files."""
+    from transformers import pipeline
+
+    answers = pipeline("image-classification", model=str(model), device="cpu")([str(file) for file in files], top_k=1)
+    return float(np.mean([answer[0]["label"] == file.parent.name for answer, file in zip(answers, files, strict=True)]))
+
+
+@pytest.fixture(autouse=True)
+def source() -> None:
+    if not fashion.available():
+        missing("The Debian package dataset-fashion-mnist")
+
+
+def test_small_resnet_passes_91_percent_of_fashion_mnist_in_five_epochs(tmp_path: Path) -> None:
+    root = fashion.write(tmp_path / "fashion")
+    model = tmp_path / "small-resnet"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(SMALL_RESNET))
+    config = TrainConfig.parse(
+        {
+            "root": str(root),
+            "model_flavour": str(model),
+            "load_pretrained": False,
+            "image_size": 48,
+            "augmentation": "light",
+            "batch_size": 128,
+            "lr": 2e-3,
+            "epochs": 5,
+            "log_every": 20,
+        }
+    )
+    outcome = standalone(config, tmp_path / "run")
+    accuracy = outcome.values["metric/accuracy"]
+    show("Fashion-MNIST, small ResNet, 5 epochs", accuracy, 0.91)
+    assert accuracy >= 0.91
+    with np.load(sorted((tmp_path / "run/predictions").iterdir())[-1], allow_pickle=False) as stored:
+        assert len(stored["labels"]) == 10_000
+
+
+def test_pretrained_efficientnet_beats_scratch_by_ten_points_on_500_images(tmp_path: Path) -> None:
+    from imgcls_lab.engine.pretrained import efficientnet_lite0
+
+    root = fashion.write(tmp_path / "fashion", train=500, val=1000)
+    model = efficientnet_lite0(tmp_path / "efficientnet-lite0")
+
+    def train(name: str, **changes: Any) -> Outcome:
+        values = {
+            "root": str(root),
+            "model_flavour": str(model),
+            "image_size": 96,
+            "augmentation": "light",
+            "batch_size": 32,
+            "lr": 1e-3,
+            "epochs": 6,
+        }
+        return standalone(TrainConfig.parse({**values, **changes}), tmp_path / name)
+
+    tuned, scratch = train("tuned"), train("scratch", load_pretrained=False)
+    gain = tuned.values["metric/accuracy"] - scratch.values["metric/accuracy"]
+    show("EfficientNet-Lite0 on 500 images, pretrained", tuned.values["metric/accuracy"], 0.80)
+    show("EfficientNet-Lite0 on 500 images, from scratch", scratch.values["metric/accuracy"], 0.0)
+    show("Gain by the pretrained weights", gain, 0.10)
+    assert gain >= 0.10
+    files = sorted((root / "val").rglob("*.png"))
+    theirs = pipeline_accuracy(tuned.folder / "checkpoints/best", files)
+    show("The same checkpoint in a transformers pipeline", theirs, tuned.values["metric/accuracy"])
+    assert theirs == pytest.approx(tuned.values["metric/accuracy"], abs=1e-9)
