@@ -176,14 +176,14 @@ class LineScreen:
 
 
 def _ensure_indexed(settings: Settings) -> bool:
-    """Start the daemon that indexes the run; training goes on without it."""
+    """Start the daemon that indexes the run, and say whether there is one; training goes on without it."""
     try:
         context.store(settings)
         client.ensure(settings)
+        return settings.autostart or any(item.state == "alive" for item in client.status(settings).executors)
     except (StoreError, ExecutorError) as error:
         print(f"The run is trained, but not listed: {error}", file=sys.stderr)
         return False
-    return True
 
 
 def _store_if_there() -> Any:

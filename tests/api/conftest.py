@@ -33,6 +33,8 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """The settings of the test's home; its executor and its runs end with the test."""
     monkeypatch.setenv("IMGCLS_STOP_GRACE", "5")
+    # two slots: one thread a run, since threads that wait for each other crawl where other work shares the cores
+    monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
     settings = Settings()
     yield settings
     for run in context.store().runs(states=[RunState.QUEUED, *LIVE]).items:

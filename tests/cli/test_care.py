@@ -1,0 +1,68 @@
+"""Executor, database, doctor and the demo data from a shell."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+from cli.conftest import Command
+from imgcls_lab.api import context
+from imgcls_lab.settings import Settings
+from imgcls_lab.wire import DevicesReply
+
+
+def test_executor_starts_answers_and_stops(imgcls: Command, own: Settings) -> None:
+    assert imgcls("executor", "status").code == 1
+    assert imgcls("executor", "start").code == 0
+    status = imgcls("executor", "status", "--json")
+    reply = DevicesReply.model_validate_json(status.out)
+    assert (status.code, [item.state for item in reply.executors]) == (0, ["alive"])
+    assert imgcls("executor", "stop").code == 0
+    assert imgcls("executor", "status").code == 1
+
+
+def test_database_is_made_checked_backed_up_and_told(imgcls: Command, idle: Settings) -> None:
+    before = imgcls("db", "check")
+    assert (before.code, "imgcls-lab db migrate" in before.err) == (1, True)
+    assert imgcls("db", "migrate").out == "Migrated.\n"
+    assert "Nothing to do" in imgcls("db", "migrate").out
+    assert imgcls("db", "path").out == f"sqlite:///{idle.home_path / 'imgcls.db'}\n"
+    assert json.loads(imgcls("db", "check", "--json").out)["problems"] == []
+    written = Path(imgcls("db", "backup").out.removeprefix("Written: ").strip())
+    assert sqlite3.connect(written).execute("select count(*) from projects").fetchone() == (1,)
+    assert imgcls("db", "backup", str(written)).code in (1, 3)  # never over a file
+
+
+def test_doctor_says_what_is_there_and_what_is_wrong(imgcls: Command, idle: Settings) -> None:
+    context.store()
+    found = {item["name"]: item for item in json.loads(imgcls("doctor", "--json").out)}
+    assert {"python", "packages", "torch", "memory", "disk", "home", "database", "executor", "panel"} <= set(found)
+    assert found["home"] == {"name": "home", "state": "ok", "text": f"{idle.home_path} (only for you)"}
+    assert found["torch"]["state"] == "ok"
+
+    context.close()
+    (idle.home_path / "imgcls.db").write_bytes(b"this is no database, whatever its name says " * 100)
+    done = imgcls("doctor")
+    assert done.code == 1
+    assert "✗ database" in done.out
+    assert "wrong: " in done.out.splitlines()[-1]
+    (idle.home_path / "imgcls.db").unlink()
+
+
+def test_demo_data_are_prepared_once(imgcls: Command, idle: Settings) -> None:
+    assert imgcls("demo", "--prepare-only").code == 0
+    image = next((idle.home_path / "datasets" / "digits" / "train" / "7").iterdir())
+    stamp = image.stat().st_mtime_ns
+    assert imgcls("demo", "--prepare-only").code == 0
+    assert image.stat().st_mtime_ns == stamp
+    assert [item.name for item in context.store().datasets()] == ["digits"]
+    assert [item.name for item in context.store().models()] == ["tiny-resnet"]
+    assert [item.name for item in context.store().configs()] == ["digits demo"]
+
+
+def test_a_folder_of_the_demos_name_is_left_alone(imgcls: Command, idle: Settings) -> None:
+    (idle.home_path / "datasets" / "digits" / "train").mkdir(parents=True)
+    done = imgcls("demo", "--prepare-only")
+    assert done.code == 3
+    assert "Move it away" in done.err

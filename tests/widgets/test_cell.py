@@ -1,0 +1,102 @@
+"""The live cell in a real JupyterLab: by the server where the extension is, by the kernel where it is not."""
+
+from __future__ import annotations
+
+import time
+
+import nbformat
+import pytest
+from browser.conftest import Desk, browser, context, desk, lab
+from playwright.sync_api import Locator, expect
+
+__all__ = ["browser", "context", "desk", "lab"]
+
+LAUNCH = """
+import time
+import imgcls_lab as lab
+config = lab.demo.prepare().config.with_changes(epochs=6, threads=1)
+run = lab.launch(config, name="in a cell")
+run.watch()
+"""
+# what any front end without the extension shows; its thread pushes while this cell keeps the kernel busy
+WIDGET = """
+from imgcls_lab.api.display import WIDGET_TYPE, LiveCell
+from imgcls_lab.api.feed import StoreFeed
+from imgcls_lab.api import context
+run = lab.launch(config, name="by the kernel")
+cell = LiveCell(StoreFeed(context.store(), run.id), served=False)
+cell.show()
+run.wait()
+time.sleep(5)
+"""
+
+
+def open_notebook(desk: Desk, *sources: str) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip()) for source in sources])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nbformat.write(notebook, desk.lab.folder / "work" / "live.ipynb")
+    show_notebook(desk)
+    expect(desk.page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+
+
+def show_notebook(desk: Desk) -> None:
+    desk.page.goto(f"{desk.lab.root}lab/tree/live.ipynb?token=browser-tests&reset")
+    expect(desk.page.locator(".jp-Notebook .jp-CodeCell").first).to_be_visible(timeout=60_000)
+
+
+def run_cell(desk: Desk, number: int) -> Locator:
+    cell = desk.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+    cell.locator(".cm-content").click()
+    desk.page.keyboard.press("Shift+Enter")
+    return cell
+
+
+def points(cell: Locator, title: str = "Loss") -> int:
+    return int(cell.locator(f".imgcls-chart[aria-label='{title}']").get_attribute("data-points") or 0)
+
+
+def wait_for_points(desk: Desk, cell: Locator, more_than: int) -> int:
+    deadline = time.monotonic() + 90
+    while (now := points(cell)) <= more_than:
+        assert time.monotonic() < deadline, f"the curve stands still at {now} points"
+        desk.page.wait_for_timeout(150)
+    return now
+
+
+@pytest.mark.browser
+def test_the_cell_is_the_servers_and_lives_again_without_a_kernel(desk: Desk) -> None:
+    open_notebook(desk, LAUNCH)
+    cell = run_cell(desk, 0)
+    live = cell.locator(".imgcls-output .imgcls-live")  # the renderer of the extension, not the widget
+    expect(live).to_be_visible(timeout=90_000)
+    assert cell.locator(".jupyter-widgets").count() == 0
+    seen = wait_for_points(desk, cell, 0)
+    wait_for_points(desk, cell, seen)
+    desk.page.keyboard.press("Control+s")
+    expect(desk.page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+
+    sessions = f"{desk.lab.root}api/sessions?token=browser-tests"
+    for session in desk.page.request.get(sessions).json():
+        headers = {"Authorization": "token browser-tests"}
+        desk.page.request.delete(f"{desk.lab.root}api/sessions/{session['id']}", headers=headers)
+    assert desk.page.request.get(sessions).json() == []
+    show_notebook(desk)
+    live = desk.page.locator(".jp-CodeCell .imgcls-output .imgcls-live")
+    expect(live.locator("[data-state=succeeded]")).to_be_visible(timeout=120_000)
+    assert points(desk.page.locator(".jp-CodeCell").first, "Accuracy") == 6
+
+
+@pytest.mark.browser
+def test_the_widget_shows_a_live_curve_while_the_kernel_is_busy(desk: Desk) -> None:
+    open_notebook(desk, LAUNCH.replace("run.watch()", "run.stop();"), WIDGET)
+    run_cell(desk, 0)
+    cell = run_cell(desk, 1)
+    live = cell.locator(".imgcls-live")
+    expect(live).to_be_visible(timeout=120_000)
+    assert cell.locator(".imgcls-output").count() == 0
+    seen = wait_for_points(desk, cell, 0)
+    wait_for_points(desk, cell, seen)
+    expect(cell.locator(".jp-InputPrompt")).to_have_text("[*]:")
+    expect(live.locator("[data-state=succeeded]")).to_be_visible(timeout=120_000)
+    assert points(cell, "Accuracy") == 6
+    assert points(cell) == 120  # every step
