@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Desk, Lab
 
+RUN_MIME = "application/vnd.imgcls.run+json"
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
@@ -50,7 +52,7 @@ def launch(desk: Desk, **values: str) -> str:
     return page.get_attribute("data-run") or ""
 
 
-def test_demo_run_is_launched_from_the_panel_and_its_curve_moves(desk: Desk) -> None:
+def test_demo_run_is_launched_from_the_panel_and_its_curve_moves(desk: Desk, lab: Lab) -> None:
     start_demo(desk)
     run = launch(desk, epochs="3")
     desk.run_page("running")
@@ -69,6 +71,17 @@ def test_demo_run_is_launched_from_the_panel_and_its_curve_moves(desk: Desk) -> 
     desk.main.get_by_role("tab", name="Log").click()
     expect(desk.main.locator(".imgcls-log")).not_to_be_empty()
     expect(desk.page.get_by_text("has finished").first).to_be_attached()
+
+    # A notebook that shows the run, opened on another day: its curve comes from the server, with no kernel.
+    output = {"output_type": "display_data", "metadata": {}, "data": {RUN_MIME: {"run_id": run, "version": 1}}}
+    cell = {"cell_type": "code", "execution_count": 1, "metadata": {}, "source": "run.watch()", "outputs": [output]}
+    notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [cell]}
+    (lab.folder / "work" / "live.ipynb").write_text(json.dumps(notebook))
+    desk.page.goto(f"{lab.root}lab/tree/live.ipynb")
+    desk.page.get_by_role("button", name="No Kernel", exact=True).click()
+    live = desk.page.locator(".imgcls-live")
+    expect(live).to_contain_text("succeeded")
+    expect(live.locator(".imgcls-chart[aria-label=Accuracy]")).to_have_attribute("data-points", "3")
 
 
 def test_run_goes_on_through_reload_and_kill_of_the_server(desk: Desk, lab: Lab) -> None:
