@@ -35,7 +35,7 @@ $(STAMPS)/packages: $(STAMPS)/venv pyproject.toml tools/requirements.py
 
 labextension/node_modules/.package-lock.json: labextension/package.json labextension/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js with npm (20 or newer) is needed to build from a checkout: apt install nodejs npm. A wheel needs neither."; exit 1; }
-	cd labextension && npm ci --no-audit --no-fund --loglevel=error
+	cd labextension && npm install --no-audit --no-fund --loglevel=error # ci refuses a lock without other platforms' builds
 	touch node_modules/.package-lock.json
 
 # ... then the front end, then the package itself, editable.
