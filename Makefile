@@ -35,12 +35,13 @@ $(STAMPS)/packages: $(STAMPS)/venv pyproject.toml tools/requirements.py
 
 labextension/node_modules/.package-lock.json: labextension/package.json labextension/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js with npm (20 or newer) is needed to build from a checkout: apt install nodejs npm. A wheel needs neither."; exit 1; }
-	cd labextension && npm install --no-audit --no-fund --loglevel=error # ci refuses a lock without other platforms' builds
-	touch node_modules/.package-lock.json
+	# not `npm ci`: it refuses a lock that lacks the builds for other platforms
+	(cd labextension && npm install --no-audit --no-fund --loglevel=error)
+	touch $@
 
 # ... then the front end, then the package itself, editable.
 $(STAMPS)/front: $(STAMPS)/packages labextension/node_modules/.package-lock.json $(FRONT)
-	cd labextension && PATH="$(BIN):$$PATH" npm run --silent build:prod
+	(cd labextension && PATH="$(BIN):$$PATH" npm run --silent build:prod)
 	touch $@
 
 $(STAMPS)/setup: $(STAMPS)/packages $(STAMPS)/front
@@ -69,11 +70,11 @@ lint: setup ## style, types and room contracts, Python and TypeScript
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	cd labextension && npm run --silent lint && npm run --silent check
+	(cd labextension && npm run --silent lint && npm run --silent check)
 
 unit: setup ## all tests but the browser's
-	cd labextension && npm test --silent
-	cd $(CURDIR) && $(BIN)/pytest -m "not browser and not slow and not cuda"
+	(cd labextension && npm test --silent)
+	$(BIN)/pytest -m "not browser and not slow and not cuda"
 
 browser: setup system ## a real JupyterLab in a real Chromium
 	$(BIN)/pytest -m "browser and not slow" tests
