@@ -45,7 +45,7 @@ $(STAMPS)/front: $(STAMPS)/packages labextension/node_modules/.package-lock.json
 	touch $@
 
 $(STAMPS)/setup: $(STAMPS)/packages $(STAMPS)/front
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	SKIP_JUPYTER_BUILDER=1 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python tools/develop.py
 	touch $@
 
