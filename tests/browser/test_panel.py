@@ -78,7 +78,7 @@ def test_demo_run_is_launched_from_the_panel_and_its_curve_moves(desk: Desk, lab
     notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [cell]}
     (lab.folder / "work" / "live.ipynb").write_text(json.dumps(notebook))
     desk.page.goto(f"{lab.root}lab/tree/live.ipynb")
-    desk.page.get_by_role("button", name="No Kernel", exact=True).click()
+    desk.page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
     live = desk.page.locator(".imgcls-live")
     expect(live).to_contain_text("succeeded")
     expect(live.locator(".imgcls-chart[aria-label=Accuracy]")).to_have_attribute("data-points", "3")

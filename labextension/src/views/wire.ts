@@ -32,6 +32,8 @@ export interface WireTypes {
   model: ModelView;
   model_edit: ModelEdit;
   devices: DevicesReply;
+  board: BoardView;
+  board_request: BoardRequest;
   form: SchemaReply;
   check: CheckReply;
   error: ErrorReply;
@@ -347,6 +349,29 @@ export interface DeviceView {
   run_id: string | null;
   run_name: string | null;
   held_by: string | null;
+}
+/**
+ * A TensorBoard and its process: `asleep` frees its memory and starts again when it is opened.
+ */
+export interface BoardView {
+  id: string;
+  title: string;
+  project_id: number | null;
+  run_ids: string[];
+  state: 'running' | 'asleep' | 'failed';
+  message: string | null;
+  memory: number | null;
+  started_at: number | null;
+}
+/**
+ * A TensorBoard of some runs or of a project.
+ */
+export interface BoardRequest {
+  /**
+   * @maxItems 200
+   */
+  run_ids?: string[];
+  project_id?: number | null;
 }
 /**
  * TrainConfig's JSON Schema, its groups in order, and what a new form starts with.
