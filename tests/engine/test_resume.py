@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
-from imgcls_lab.errors import DataError
+from imgcls_lab.errors import DataError, ImgclsError
 from imgcls_lab.protocol import RunState
 
 from .conftest import curve, events_of, of_type, same_files
@@ -166,3 +166,19 @@ def test_finished_run_stays_finished(make_config: Make, tmp_path: Path) -> None:
     first = train(make_config(), tmp_path / "run")
     again = train(make_config(), tmp_path / "run")
     assert (again.state, again.step, again.values) == (RunState.SUCCEEDED, first.step, first.values)
+
+
+def test_curve_has_no_seam_where_a_run_crashed(make_config: Make, tmp_path: Path) -> None:
+    config = make_config(log_every=3)
+    train(config, tmp_path / "whole")
+
+    def crash(event: Any) -> None:
+        if event.type == "checkpoint" and event.step == 7:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(ImgclsError, match="power cut"):
+        train(config.with_changes(checkpoint_every_minutes=1e-6), tmp_path / "parts", on_event=crash)
+    train(config, tmp_path / "parts")
+    later = [event.values["loss/train"] for event in of_type(tmp_path / "parts", "metrics", attempt=2)]
+    assert later == curve(tmp_path / "whole")[-len(later) :]
+    assert of_type(tmp_path / "parts", "started", attempt=2)[0].resume_step == 7
