@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import resolve
-from imgcls_lab.api.launch import launch
-from imgcls_lab.api.run import Run
+from imgcls_lab.api.handle import Run
+from imgcls_lab.api.launching import launch
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError, Problem
 

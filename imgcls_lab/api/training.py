@@ -12,9 +12,10 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,13 +23,13 @@ from imgcls_lab import layout
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import resolve
 from imgcls_lab.api.folder import RunFolder
+from imgcls_lab.api.handle import Run
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
-from imgcls_lab.api.run import Run
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
 from imgcls_lab.executor import client
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.protocol import Event, RunKind, RunState
+from imgcls_lab.protocol import Desired, Event, RunKind, RunState
 from imgcls_lab.settings import Settings
 
 PACE = 0.4  # seconds between two looks of the progress line
@@ -128,8 +129,10 @@ def _train(config: TrainConfig, folder: Path, screen: Screen, *, indexed: bool, 
         screen.on_event(event)
 
     work = engine.standalone if standalone else engine.train
+    stop = threading.Event()
     try:
-        return work(config, folder, on_event=on_event)
+        with _obeying(folder, stop):
+            return work(config, folder, on_event=on_event, stop=stop)
     except ImgclsError:
         if folder.is_dir():
             with contextlib.suppress(OSError), (folder / layout.OUTPUT_LOG).open("a") as log:
@@ -141,6 +144,30 @@ def _train(config: TrainConfig, folder: Path, screen: Screen, *, indexed: bool, 
         if not standalone:
             # the process lives on when the run has ended, so it must not look like its owner any more
             (folder / layout.OWNER).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _obeying(folder: Path, stop: threading.Event) -> Iterator[None]:
+    """Set `stop` when the panel or the command line asks this run to end; the daemon writes that wish into the folder.
+
+    A kill is obeyed like a stop: this process is the user's kernel or shell and must live on.
+    """
+    wish, done = folder / layout.DESIRED, threading.Event()
+    wish.unlink(missing_ok=True)  # what an earlier attempt was asked
+
+    def watch() -> None:
+        while not done.wait(PACE):
+            with contextlib.suppress(OSError):
+                if wish.read_text().strip() in (Desired.STOP, Desired.KILL):
+                    stop.set()
+
+    watcher = threading.Thread(target=watch, name="imgcls-desired", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 class LineScreen:

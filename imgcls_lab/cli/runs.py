@@ -92,7 +92,7 @@ def logs(
 ) -> None:
     """Print what a run printed."""
     from imgcls_lab import api
-    from imgcls_lab.api.run import OVER
+    from imgcls_lab.api.handle import OVER
 
     run = api.run(run_id)
     chunk = run.output()

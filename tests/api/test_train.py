@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from imgcls_lab import TrainConfig, layout
 from imgcls_lab.api import context
 from imgcls_lab.api.folder import RunFolder
 from imgcls_lab.errors import ConflictError, DataError, NotFoundError
-from imgcls_lab.protocol import Event, Metrics, RunState
+from imgcls_lab.executor import client
+from imgcls_lab.protocol import Desired, Event, Metrics, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import rebuild
 
@@ -91,3 +94,25 @@ def test_nothing_is_written_when_the_data_cannot_be_used(few: TrainConfig, idle:
     with pytest.raises(DataError, match="does not exist"):
         lab.train(few.with_changes(root=str(tmp_path / "nowhere")))
     assert list(idle.runs_dir.iterdir()) == []
+
+
+def test_a_stop_from_the_panel_reaches_a_training_in_a_kernel(few: TrainConfig, own: Settings) -> None:
+    class AskedToStop(Interrupts):
+        def on_event(self, event: Event) -> None:
+            self.seen.append(event)
+            if isinstance(event, Metrics) and event.step == 3:
+                client.start(own)
+                deadline = time.monotonic() + 60
+                while time.monotonic() < deadline:
+                    with contextlib.suppress(NotFoundError):
+                        if context.store().run(self.run_id).state is RunState.RUNNING:
+                            context.store().request(self.run_id, Desired.STOP)
+                            return
+                    time.sleep(0.1)
+
+        def begin(self, run: RunFolder, *, indexed: bool) -> None:
+            self.run_id = run.folder.name
+
+    run = lab.train(few.with_changes(epochs=200), screen=AskedToStop(at_step=0))
+    assert run.state is RunState.STOPPED
+    assert run.view.step < 100

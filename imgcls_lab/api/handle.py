@@ -6,6 +6,7 @@ first-hand from the run's folder where this machine has it, so nothing has to be
 
 from __future__ import annotations
 
+import contextlib
 import html
 import time
 from collections.abc import Iterable, Sequence
@@ -196,13 +197,10 @@ class Run:
 
     def _indexed(self, verb: str) -> Store:
         """The store, if it knows this run. Raises ConflictError."""
-        store = self._store
-        if store is not None:
-            try:
-                store.run(self.id)
-                return store
-            except NotFoundError:
-                pass
+        store = self._store or context.store()
+        with contextlib.suppress(NotFoundError):
+            store.run(self.id)
+            return store
         raise ConflictError(
             f"The run “{self.name}” is in no database yet, so there is nothing to {verb} it by. Start the executor, "
             f"which finds the folders of runs, and try again; its folder is {self.folder}."

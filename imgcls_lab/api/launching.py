@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import resolve
 from imgcls_lab.api.folder import RunFolder
+from imgcls_lab.api.handle import Run
 from imgcls_lab.api.requests import request
-from imgcls_lab.api.run import Run
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.executor import client
