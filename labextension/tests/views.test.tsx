@@ -5,6 +5,7 @@ import { differences, distinct } from '../src/views/compare';
 import { Confusion, ClassTable } from '../src/views/evaluation';
 import { RunsFeed } from '../src/views/feed';
 import { ago, bytes, duration, figure, ticks, usage } from '../src/views/format';
+import { NewRun } from '../src/views/newrun';
 import { readable } from '../src/views/run';
 import { Sidebar } from '../src/views/sidebar';
 import { SourceProvider } from '../src/views/source';
@@ -118,6 +119,42 @@ it('offers the demo where there is no run, and says that no executor lives', asy
   const button = [...host.querySelectorAll('button')].find(item => item.textContent === 'Try the demo')!;
   await act(async () => button.click());
   expect(source.asked.map(([name]) => name)).toContain('demo');
+});
+
+it('offers to register a folder where there is no data set, before it complains', async () => {
+  vi.useFakeTimers();
+  const field = (title: string, group: string) => ({
+    title,
+    group,
+    type: 'string',
+    default: '',
+    first: true,
+  });
+  const source = new FakeSource({
+    schema: () => ({
+      json_schema: {
+        properties: { root: field('Data set', 'data'), model_flavour: field('Model', 'model') },
+      },
+      groups: ['data', 'model'],
+      start: { root: '' },
+    }),
+    check: () => ({ problems: [{ field: 'root', message: 'must not be empty.' }], facts: {} }),
+    datasets: () => [],
+  });
+  await act(async () =>
+    root.render(
+      <SourceProvider value={source}>
+        <NewRun />
+      </SourceProvider>,
+    ),
+  );
+  await act(async () => vi.advanceTimersByTimeAsync(1000));
+  vi.useRealTimers();
+  expect(source.asked.map(([name]) => name)).toContain('check');
+  const buttons = [...host.querySelectorAll('button')].map(button => button.textContent);
+  expect(buttons).toContain('Register a folder…');
+  expect(host.querySelector('.imgcls-field-wrong')).toBeNull();
+  expect(host.textContent).toContain('Choose a data set, then launch.');
 });
 
 it('stops listening when the last view is gone', async () => {

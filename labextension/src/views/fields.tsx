@@ -23,11 +23,12 @@ interface LabelledProps {
   help?: string;
   note?: ReactNode;
   problem?: string;
+  action?: ReactNode;
   children: (id: string, describedBy: string | undefined) => ReactNode;
 }
 
-/** A label, a control, and below it what is wrong, or else a note. */
-export function Labelled({ title, help, note, problem, children }: LabelledProps) {
+/** A label, a control, and below it what is wrong, or else a note; an action stays whichever it is. */
+export function Labelled({ title, help, note, problem, action, children }: LabelledProps) {
   const id = useId();
   const below = problem ?? note;
   return (
@@ -45,6 +46,7 @@ export function Labelled({ title, help, note, problem, children }: LabelledProps
           {below}
         </div>
       )}
+      {action && <div className="imgcls-hint">{action}</div>}
     </div>
   );
 }

@@ -159,14 +159,14 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
             <Labelled
               title={root.title}
               help={root.text}
-              problem={wrong.root}
-              note={
-                dataset?.problem ??
-                (registering ? undefined : (
+              problem={draft.root ? wrong.root : undefined}
+              note={dataset?.problem}
+              action={
+                !registering && (
                   <button type="button" className="imgcls-plain" onClick={() => setRegistering(true)}>
                     Register a folder…
                   </button>
-                ))
+                )
               }
             >
               {(id, described) => (
@@ -288,7 +288,11 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
             </Button>
           )}
           {saved && <span className="imgcls-note">Saved as “{saved}”.</span>}
-          {!valid && check && <span className="imgcls-note">Correct what is marked, then launch.</span>}
+          {!valid && check && (
+            <span className="imgcls-note">
+              {draft.root ? 'Correct what is marked, then launch.' : 'Choose a data set, then launch.'}
+            </span>
+          )}
         </div>
       </form>
       <Before check={readable ? check : undefined} config={config} />
