@@ -139,5 +139,7 @@ def variables(devices: Sequence[Device], chosen: Sequence[str], slots: int) -> d
     values = {"CUDA_VISIBLE_DEVICES": ",".join(uuids), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     if not uuids:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        values["IMGCLS_THREADS"] = str(max(1, cores // max(1, slots)))
+        # one core is left to the rest of the machine: threads that wait for each other after every operation crawl
+        # as soon as another program takes the core of one of them
+        values["IMGCLS_THREADS"] = str(max(1, (cores - 1) // max(1, slots)))
     return values
