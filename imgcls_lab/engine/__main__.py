@@ -31,15 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
                 events.write(Failed(step=0, kind=FailureKind.APPLICATION, message=message))
         return 1
 
+    from imgcls_lab.engine.journal import Journal
     from imgcls_lab.engine.run import train  # torch: takes seconds
 
     try:
-        outcome = train(config, given.folder, attempt=given.attempt)
+        outcome = train(config, given.folder, attempt=given.attempt, on_event=Journal())
     except ImgclsError as error:
         traceback.print_exc()
         print(error, file=sys.stderr, flush=True)
         return 1
-    print(outcome.message or "Finished.", flush=True)
+    if outcome.message:
+        print(outcome.message, flush=True)
     return 0
 
 

@@ -40,7 +40,7 @@ def test_launched_run_trains_and_everything_it_made_can_be_read(few: TrainConfig
     assert (run.best_checkpoint / "model.safetensors").is_file()
     assert run.report().epoch == 2
     assert len(run.report(1).classes) == 10
-    assert "Finished." in run.log(tail=1)
+    assert "finished at step" in run.log(tail=1)
     assert run.id in run._repr_html_()
 
 
