@@ -50,8 +50,7 @@ def ensure(settings: Settings) -> None:
             return
         log.info("The executor is imgcls-lab %s; %s takes over.", info.get("version"), __version__)
         stop(settings)
-    child = _children.get(settings.home)
-    if child is None or child.poll() is not None:  # else it is on its way
+    if _on_its_way(settings) is None:
         _spawn(settings)
 
 
@@ -59,13 +58,16 @@ def start(settings: Settings) -> None:
     """Start the executor and wait until it works; nothing to do where one lives. Raises ExecutorError."""
     if locks.is_locked(lock_path(settings)) and _ready(settings):
         return
-    child = _spawn(settings)
+    child = _on_its_way(settings) or _spawn(settings)
     until = time.monotonic() + START_WITHIN
     while time.monotonic() < until:
         if _ready(settings):
             return
         code = child.poll()
         if code is not None and not locks.is_locked(lock_path(settings)):
+            if code == 0:  # it made room for another, which has ended since
+                child = _spawn(settings)
+                continue
             raise ExecutorError(f"The executor did not start: {_last_words(settings)} Its log is {_log(settings)}.")
         time.sleep(0.05)
     raise ExecutorError(f"The executor did not come up within {START_WITHIN:g} s. Look at {_log(settings)}.")
@@ -73,23 +75,21 @@ def start(settings: Settings) -> None:
 
 def stop(settings: Settings, *, stop_runs: bool = False) -> None:
     """End the executor of this host; its runs go on unless `stop_runs`. Raises ExecutorError when it stays."""
-    identity = _identity(settings)
-    if not locks.is_locked(lock_path(settings)) or identity is None:
-        return
-    if stop_runs:
+    if stop_runs and locks.is_locked(lock_path(settings)):
         _stop_runs(settings)
-    if identity.alive():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(identity.pid, signal.SIGTERM)
+    told: ProcessIdentity | None = None
     until = time.monotonic() + STOP_WITHIN
-    while locks.is_locked(lock_path(settings)) or identity.alive():
+    while _lives(settings):
+        identity = _identity(settings)  # read again: one that was on its way may have taken the place of another
+        if identity is not None and identity != told and identity.alive():
+            told = identity
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(identity.pid, signal.SIGTERM)
         if time.monotonic() > until:
-            raise ExecutorError(f"The executor (pid {identity.pid}) did not end within {STOP_WITHIN:g} s; try again.")
+            pid = f" (pid {told.pid})" if told else ""
+            raise ExecutorError(f"The executor{pid} did not end within {STOP_WITHIN:g} s; try again.")
         time.sleep(0.05)
-    child = _children.pop(settings.home, None)
-    if child is not None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(5)
+    _children.pop(settings.home, None)
 
 
 def status(settings: Settings) -> DevicesReply:
@@ -155,6 +155,17 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
         os.close(output)
     _children[settings.home] = child
     return child
+
+
+def _on_its_way(settings: Settings) -> subprocess.Popen[bytes] | None:
+    """The daemon that this process started, if it has not ended: perhaps it holds no lock yet."""
+    child = _children.get(settings.home)
+    return child if child is not None and child.poll() is None else None
+
+
+def _lives(settings: Settings) -> bool:
+    """Whether a daemon of this home lives here, or is on its way."""
+    return locks.is_locked(lock_path(settings)) or _ready(settings) or _on_its_way(settings) is not None
 
 
 def _stop_runs(settings: Settings) -> None:

@@ -244,10 +244,17 @@ class Daemon:
     def _take_lock(self) -> int | None:
         until = time.monotonic() + 2  # somebody may be asking whether a daemon lives
         while (lock := locks.try_lock(lock_path(self.settings))) is None:
-            if time.monotonic() > until:
+            if time.monotonic() > until or self._has_another():
                 return None
             time.sleep(0.1)
         return lock
+
+    def _has_another(self) -> bool:
+        """Whether the daemon that was noted last lives. To wait for its lock would be to take over when it is stopped."""
+        try:
+            return ProcessIdentity.from_json(info_path(self.settings).read_bytes()).alive()
+        except (OSError, ValueError):
+            return False
 
     def _is_taken(self, store: Store) -> bool:
         """Whether a daemon of another home keeps this host's runs: it alone has their folders."""

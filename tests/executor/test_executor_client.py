@@ -16,7 +16,7 @@ from stub_lab import ROOT, StubLab
 
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError
 from imgcls_lab.executor import client, locks
-from imgcls_lab.executor.daemon import info_path, lock_path
+from imgcls_lab.executor.daemon import Daemon, info_path, lock_path
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.layout import RUN_INFO, new_run_id, write_atomic
 from imgcls_lab.protocol import Desired, RunState
@@ -60,6 +60,32 @@ def test_ensure_starts_one_and_no_second(settings: Settings):
     pid = client.status(settings).executors[0].pid
     client.ensure(settings)
     assert [executor.pid for executor in client.status(settings).executors] == [pid]
+
+
+def test_start_waits_for_the_daemon_that_ensure_has_started(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    spawned = []
+    spawn = client._spawn
+    monkeypatch.setattr(client, "_spawn", lambda settings: spawned.append(spawn(settings)) or spawned[-1])
+    client.ensure(settings)
+    client.start(settings)
+    client.stop(settings)
+    assert [child.poll() for child in spawned] == [0]
+    assert not locks.is_locked(lock_path(settings))
+
+
+def test_stop_ends_a_daemon_that_is_on_its_way(settings: Settings):
+    client.ensure(settings)
+    client.stop(settings)
+    time.sleep(0.5)
+    assert not locks.is_locked(lock_path(settings))
+    assert not client._ready(settings)
+
+
+def test_a_second_daemon_does_not_wait_for_the_place_of_the_first(settings: Settings):
+    client.start(settings)
+    began = time.monotonic()
+    assert Daemon(settings)._take_lock() is None
+    assert time.monotonic() - began < 1
 
 
 def test_ensure_does_nothing_where_autostart_is_off(settings: Settings):
