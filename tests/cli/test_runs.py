@@ -24,18 +24,6 @@ def config(few: TrainConfig, tmp_path: Path) -> str:
     return str(path)
 
 
-def test_demo_trains_by_the_whole_path_and_loads_what_came_out(shell: Command, own: Settings) -> None:
-    done = shell("demo", "--epochs", "1")
-    assert done.code == 0, done.err
-    run = lab.runs()[0]
-    assert run.state is RunState.SUCCEEDED
-    assert run.view.external is False
-    assert "best validation accuracy" in done.out
-    assert "of 269 test digits right" in done.out
-    assert f"imgcls-lab show {run.id}" in done.out
-    assert "epoch   1" in done.err
-
-
 def test_a_folder_of_ones_own_is_interrupted_resumed_finished_and_guarded(
     shell: Command, config: str, idle: Settings, tmp_path: Path
 ) -> None:
