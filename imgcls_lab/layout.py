@@ -19,11 +19,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
+import stat
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 CONFIG = "config.json"
 RUN_INFO = "run.json"
@@ -92,6 +95,21 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
         temporary.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file of a run's folder to read. OSError for all but files: a pipe would block, a link lead elsewhere."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, "It is no plain file", os.fspath(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_plain(path: Path) -> bytes:
+    """What a file of a run's folder holds. Raises OSError as `open_plain` does."""
+    with open_plain(path) as file:
+        return file.read()
 
 
 def fsync_folder(folder: Path) -> None:

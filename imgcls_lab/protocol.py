@@ -17,7 +17,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from imgcls_lab.layout import events_name
+from imgcls_lab.layout import events_name, open_plain
 
 VERSION = 1
 E = TypeVar("E", bound="Event")
@@ -227,7 +227,7 @@ def read_events(path: Path, offset: int = 0, *, limit: int | None = None) -> tup
     Raises ValueError when a whole line is no event: the file was damaged.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             file.seek(offset)
             data = file.read(-1 if limit is None else limit)
             if limit is not None and data and b"\n" not in data:

@@ -250,7 +250,7 @@ class RunFolder:
 
     def _owner_is_dead(self) -> bool:
         try:
-            identity = ProcessIdentity.from_json((self.folder / layout.OWNER).read_bytes())
+            identity = ProcessIdentity.from_json(layout.read_plain(self.folder / layout.OWNER))
         except (OSError, ValueError):
             return False  # nobody says who runs it
         return identity.status() == "dead"
@@ -295,7 +295,7 @@ def parsed(config: dict[str, Any]) -> TrainConfig:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(layout.read_plain(path))
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None

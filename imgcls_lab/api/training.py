@@ -157,8 +157,8 @@ def _obeying(folder: Path, stop: threading.Event) -> Iterator[None]:
 
     def watch() -> None:
         while not done.wait(PACE):
-            with contextlib.suppress(OSError):
-                if wish.read_text().strip() in (Desired.STOP, Desired.KILL):
+            with contextlib.suppress(OSError, ValueError):
+                if layout.read_plain(wish).decode().strip() in (Desired.STOP, Desired.KILL):
                     stop.set()
 
     watcher = threading.Thread(target=watch, name="imgcls-desired", daemon=True)

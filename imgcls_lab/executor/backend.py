@@ -85,7 +85,7 @@ class LocalBackend:
     def find(self, folder: Path, run_id: str, attempt: int) -> ProcessIdentity | None:
         """The supervisor of an attempt whose start was not noted: a daemon died in between."""
         with contextlib.suppress(OSError, ValueError):
-            text = (folder / layout.OWNER).read_bytes()
+            text = layout.read_plain(folder / layout.OWNER)
             if json.loads(text).get("attempt") == attempt:
                 return ProcessIdentity.from_json(text)
         for pid in processes.tagged(processes.tag_of(run_id, attempt)):

@@ -250,7 +250,7 @@ class Daemon:
         return lock
 
     def _has_another(self) -> bool:
-        """Whether the daemon that was noted last lives. To wait for its lock would be to take over when it is stopped."""
+        """Whether the daemon that was noted last lives; to wait for its lock would be to take over from it."""
         try:
             return ProcessIdentity.from_json(info_path(self.settings).read_bytes()).alive()
         except (OSError, ValueError):

@@ -19,7 +19,7 @@ from sqlmodel import col
 
 from imgcls_lab.executor.backend import LocalBackend
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.layout import DESIRED, HEARTBEAT, OWNER, events_name, write_atomic
+from imgcls_lab.layout import DESIRED, HEARTBEAT, OWNER, events_name, read_plain, write_atomic
 from imgcls_lab.protocol import Desired, RunState
 from imgcls_lab.store import Store, attempts, states
 from imgcls_lab.store.folders import follow
@@ -161,7 +161,7 @@ class Keeper:
 def _trainer(folder: Path, attempt: int) -> int | None:
     """Pid of the process that trains, as the supervisor wrote it."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        data = json.loads((folder / OWNER).read_bytes())
+        data = json.loads(read_plain(folder / OWNER))
         if data["attempt"] == attempt:
             return int(data["trainer"]["pid"])
     return None
@@ -169,8 +169,8 @@ def _trainer(folder: Path, attempt: int) -> int | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text().strip()
-    except OSError:
+        return read_plain(path).decode().strip()
+    except (OSError, ValueError):
         return ""
 
 

@@ -157,8 +157,8 @@ class Supervisor:
                 os.close(descriptor)
 
     def _read_desired(self) -> None:
-        with contextlib.suppress(OSError):
-            wish = (self.folder / layout.DESIRED).read_text().strip()
+        with contextlib.suppress(OSError, ValueError):
+            wish = layout.read_plain(self.folder / layout.DESIRED).decode().strip()
             if wish == "kill" or (wish == "stop" and self.asked == "run"):
                 self._ask(wish)
 

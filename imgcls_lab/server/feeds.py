@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.layout import is_run_id
-from imgcls_lab.server.paths import check_log
 from imgcls_lab.store import Store
 from imgcls_lab.wire import (
     Batch,
@@ -119,7 +118,6 @@ class LogFeed(Feed):
         self._offset = topic.offset
 
     def news(self, look: Round) -> LogBatch | None:
-        check_log(look.store.settings, self._run_id)
         chunk = look.store.log(self._run_id, self._offset, LOG_CHUNK)
         if chunk.size - chunk.end > LOG_BEHIND:
             chunk = look.store.log(self._run_id, -LOG_TAIL, LOG_TAIL)

@@ -7,12 +7,9 @@ not. What is inside a root may be told apart: a file, device or pipe is not a fo
 from __future__ import annotations
 
 import os
-import stat
-from pathlib import Path
 from typing import Any
 
-from imgcls_lab.errors import ForbiddenPathError, InputError, NotFoundError, Problem
-from imgcls_lab.layout import OUTPUT_LOG, REPORTS
+from imgcls_lab.errors import ForbiddenPathError, InputError, Problem
 from imgcls_lab.settings import Settings
 
 FOLDERS = ("root", "tb_root", "ckpt_dir")  # of a config
@@ -66,28 +63,3 @@ def allowed_config(settings: Settings, config: dict[str, Any]) -> dict[str, Any]
     if isinstance(config.get("model_flavour"), str) and config["model_flavour"].strip():
         checked["model_flavour"] = allowed_model(settings, config["model_flavour"], "model_flavour")
     return checked
-
-
-def check_log(settings: Settings, run_id: str) -> None:
-    """Raises NotFoundError where a run's log is something else than a plain file: opening a pipe would wait forever."""
-    _check_plain(settings.run_dir(run_id) / OUTPUT_LOG, "log")
-
-
-def check_reports(settings: Settings, run_id: str) -> None:
-    """Raises NotFoundError where one of a run's reports is something else than a plain file."""
-    try:
-        with os.scandir(settings.run_dir(run_id) / REPORTS) as entries:
-            names = [entry.path for entry in entries if entry.name.startswith("epoch-")]
-    except OSError:
-        return  # the store says what is missing
-    for name in names:
-        _check_plain(Path(name), "report")
-
-
-def _check_plain(path: Path, what: str) -> None:
-    try:
-        mode = path.lstat().st_mode
-    except OSError:
-        return  # the store says what is missing
-    if not stat.S_ISREG(mode):
-        raise NotFoundError(f"The {what} of this run is not a plain file and is not shown.")

@@ -12,9 +12,9 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.protocol import Desired, RunState
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, run_id_of
-from imgcls_lab.server.paths import allowed_config, check_log, check_reports
+from imgcls_lab.server.paths import allowed_config
 from imgcls_lab.store import Store
-from imgcls_lab.wire import EpochReport, LogChunk, RunEdit, RunView, SubmitRequest
+from imgcls_lab.wire import RunEdit, RunView, SubmitRequest
 
 MAX_PAGE = 1000
 MAX_SERIES_RUNS = 200
@@ -140,12 +140,7 @@ class LogHandler(ApiHandler):
         run_id = run_id_of(text)
         offset = self.whole("offset", -65_536, low=-(2**53))
         limit = self.whole("limit", 262_144, low=1, high=MAX_LOG)
-
-        def read(store: Store) -> LogChunk:
-            check_log(self.backend.settings, run_id)
-            return store.log(run_id, offset, limit)
-
-        await self.answer(read)
+        await self.answer(lambda store: store.log(run_id, offset, limit))
 
 
 class ReportHandler(ApiHandler):
@@ -156,12 +151,7 @@ class ReportHandler(ApiHandler):
     async def get(self, text: str) -> None:
         run_id = run_id_of(text)
         epoch = self.optional_whole("epoch")
-
-        def read(store: Store) -> EpochReport:
-            check_reports(self.backend.settings, run_id)
-            return store.report(run_id, epoch)
-
-        await self.answer(read)
+        await self.answer(lambda store: store.report(run_id, epoch))
 
 
 def routes(backend: Backend) -> list[Route]:

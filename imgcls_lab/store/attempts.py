@@ -102,13 +102,17 @@ def show_stopping(session: Session, run_id: str, attempt: int) -> bool:
     return states.move(session, run_id, RunState.STOPPING, attempt=attempt)
 
 
-def finish(session: Session, run_id: str, attempt: int, verdict: Verdict, end: ProcessEnd | None) -> RunState | None:
+def finish(
+    session: Session, run_id: str, attempt: int, verdict: Verdict, end: ProcessEnd | None, *, at: float | None = None
+) -> RunState | None:
     """Write what an attempt came to, and free its devices. None: it was not the living attempt any more.
+
+    at: when it ended, by default now.
 
     A lost attempt goes back to the queue, unless it was lost too often without a newer checkpoint.
     """
     session.execute(delete(DeviceClaim).where(col(DeviceClaim.run_id) == run_id, col(DeviceClaim.attempt) == attempt))
-    now = time.time()
+    now = at or time.time()
     states.change_attempt(
         session, run_id, attempt, state=verdict.state.value, ended_at=now, failure=verdict.failure,
         message=verdict.message, exit_code=None if end is None else end.code if end.signal is None else -end.signal,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.layout import OUTPUT_LOG, REPORTS, report_name
+from imgcls_lab.layout import OUTPUT_LOG, REPORTS, open_plain, report_name
 from imgcls_lab.wire import EpochReport, LogChunk
 
 MAX_REPORT = 32 * 2**20
@@ -21,7 +22,7 @@ def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
     beginning.
     """
     try:
-        with (folder / OUTPUT_LOG).open("rb") as file:
+        with open_plain(folder / OUTPUT_LOG) as file:
             size = os.fstat(file.fileno()).st_size
             start = max(0, size + offset) if offset < 0 else offset
             if start > size:
@@ -30,6 +31,8 @@ def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
             data = file.read(max(0, limit))
     except FileNotFoundError:
         return LogChunk(text="", offset=0, end=0, size=0)
+    except OSError as error:
+        raise NotFoundError(f"The log of this run cannot be shown: {_reason(error)}.") from None
     if start > 0 and offset < 0:  # begin at a whole character
         skip = next((i for i, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), len(data[:4]))
         data, start = data[skip:], start + skip
@@ -48,6 +51,11 @@ def _torn(data: bytes) -> int:
     return 0
 
 
+def _reason(error: OSError) -> str:
+    """A link is refused with ELOOP and so is a pipe; some systems say EMLINK."""
+    return "it is not a plain file" if error.errno in (errno.ELOOP, errno.EMLINK) else error.strerror or str(error)
+
+
 def read_report(folder: Path, epoch: int | None) -> EpochReport:
     """The evaluation of an epoch, or the last one. Raises NotFoundError."""
     if epoch is None:
@@ -58,10 +66,14 @@ def read_report(folder: Path, epoch: int | None) -> EpochReport:
     else:
         path = folder / report_name(epoch)
     try:
-        if path.stat().st_size > MAX_REPORT:
+        with open_plain(path) as file:
+            data = file.read(MAX_REPORT + 1)
+        if len(data) > MAX_REPORT:
             raise NotFoundError(f"The report {path.name} is too large to be shown.")
-        return EpochReport.model_validate_json(path.read_bytes())
+        return EpochReport.model_validate_json(data)
     except FileNotFoundError:
         raise NotFoundError(f"This run has no evaluation of epoch {epoch}.") from None
+    except OSError as error:
+        raise NotFoundError(f"The report {path.name} of this run cannot be shown: {_reason(error)}.") from None
     except ValidationError:
         raise NotFoundError(f"The report {path.name} is damaged and cannot be shown.") from None

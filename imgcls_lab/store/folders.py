@@ -20,13 +20,13 @@ from sqlmodel import Session, col, select
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.identity import ProcessIdentity, host_name
-from imgcls_lab.layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name
+from imgcls_lab.layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name, read_plain
 from imgcls_lab.protocol import LIVE, Desired, FailureKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import attempts, states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.ingest import ingest
-from imgcls_lab.store.outcome import Verdict, judge, last_line, read_end
+from imgcls_lab.store.outcome import Verdict, began_at, ended_at, judge, last_line, read_end
 from imgcls_lab.store.registry import default_project
 from imgcls_lab.store.runs import config_columns, find_run
 from imgcls_lab.store.tables import Artifact, Attempt, Dataset, DeletedRun, Metric, Model, Project, Run
@@ -59,7 +59,7 @@ def attempts_in(folder: Path) -> list[int]:
 def read_owner(folder: Path) -> ProcessIdentity | None:
     """Who runs it now, or ran it last."""
     try:
-        return ProcessIdentity.from_json((folder / OWNER).read_bytes())
+        return ProcessIdentity.from_json(read_plain(folder / OWNER))
     except (OSError, ValueError):
         return None
 
@@ -70,7 +70,7 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
     Raises ConfigError and OSError for a folder that holds no run (yet).
     """
     folder = settings.run_dir(run_id)
-    config = TrainConfig.parse((folder / CONFIG).read_bytes())
+    config = TrainConfig.parse(read_plain(folder / CONFIG))
     info = _read_info(folder)
     numbers = attempts_in(folder) or [1]
     with database.write() as session:
@@ -108,7 +108,7 @@ def _row(session: Session, folder: Path, config: TrainConfig, info: dict[str, An
         python=str(info.get("python") or ""),
         created_at=created,
         queued_at=created,
-        started_at=created,
+        started_at=began_at(folder, first) or created,
         updated_at=now,
         host=host_name(),
         devices=[],
@@ -120,7 +120,7 @@ def _row(session: Session, folder: Path, config: TrainConfig, info: dict[str, An
 
 def _open_attempt(session: Session, folder: Path, run_id: str, number: int) -> None:
     owner = read_owner(folder)
-    started = time.time()
+    started = began_at(folder, number) or time.time()
     session.merge(
         Attempt(
             run_id=run_id, number=number, state=RunState.STARTING.value, host=host_name(), devices=[],
@@ -154,18 +154,22 @@ def follow(database: Database, settings: Settings, run_id: str) -> bool:
         verdict = judge(said, end, desired, saved_step=run.saved_step, trained=trained, last_line=last_line(folder))
         if verdict.state is RunState.LOST:
             verdict = _abandoned(run.saved_step)
-        attempts.finish(session, run_id, number, verdict, end)
+        attempts.finish(session, run_id, number, verdict, end, at=ended_at(folder, number, end))
     return True
 
 
 def _next_attempt(session: Session, folder: Path, number: int, newer: int, said: Verdict | None) -> bool:
     """Close an attempt in the middle of a history and open the one after it. The run itself goes on."""
     run_id, state = folder.name, said.state if said else RunState.LOST
-    states.change_attempt(session, run_id, number, state=state.value, ended_at=time.time())
+    states.change_attempt(session, run_id, number, state=state.value, ended_at=_ended(folder, number))
     external = not (folder / launch_name(newer)).exists()
     if states.change_live(session, run_id, number, attempt=newer, external=external, desired=Desired.RUN.value):
         _open_attempt(session, folder, run_id, newer)
     return False
+
+
+def _ended(folder: Path, number: int) -> float:
+    return ended_at(folder, number, read_end(folder, number)) or time.time()
 
 
 def _abandoned(saved_step: int) -> Verdict:
@@ -203,7 +207,7 @@ def rebuild_all(database: Database, settings: Settings) -> RebuildReport:
         if owner is not None and owner.status() != "dead" and _has_row(database, run_id):
             continue
         try:
-            TrainConfig.parse((folder / CONFIG).read_bytes())
+            TrainConfig.parse(read_plain(folder / CONFIG))
             _forget(database, run_id)
             adopt(database, settings, run_id)
             alive = owner is not None and owner.status() != "dead"
@@ -241,7 +245,7 @@ def _forget(database: Database, run_id: str) -> None:
 
 def _read_info(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / RUN_INFO).read_bytes())
+        found = json.loads(read_plain(folder / RUN_INFO))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

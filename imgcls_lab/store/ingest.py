@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.layout import events_name
+from imgcls_lab.layout import events_name, open_plain
 from imgcls_lab.protocol import (
     AnyEvent,
     CheckpointSaved,
@@ -77,7 +77,7 @@ def _read(path: Path, offset: int) -> tuple[list[AnyEvent], int]:
     try:
         return read_events(path, offset, limit=CHUNK)
     except ValueError:  # a damaged line: keep what is around it
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             file.seek(offset)
             data = file.read(CHUNK)
             data += b"" if b"\n" in data else file.readline()

@@ -6,16 +6,19 @@ A last event of the trainer says it; without one, how the process ended; without
 from __future__ import annotations
 
 import json
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab.layout import OUTPUT_LOG, exit_name
+from imgcls_lab.layout import OUTPUT_LOG, events_name, exit_name, open_plain, read_plain
 from imgcls_lab.protocol import Desired, FailureKind, RunState
 
 # Signals by which a process kills itself through a mistake in its code; any other came from outside.
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP}
+
+TAIL = 65_536  # bytes of the events that are looked at for a stamp
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class ProcessEnd:
     """How the training process ended, as the supervisor saw it.
 
     code: exit code, None if a signal ended it; started: False when the process was never started (device taken by
-    another user's run, a newer attempt found); forced: it did not stop in time and was killed.
+    another user's run, a newer attempt found); forced: it did not stop in time and was killed; t: when that was.
     """
 
     code: int | None = None
@@ -31,6 +34,7 @@ class ProcessEnd:
     started: bool = True
     forced: bool = False
     message: str | None = None
+    t: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,16 +100,45 @@ def _signal_name(number: int) -> str:
 def read_end(folder: Path, attempt: int) -> ProcessEnd | None:
     """What the supervisor wrote about the end of an attempt; None while there is nothing."""
     try:
-        data: Any = json.loads((folder / exit_name(attempt)).read_bytes())
+        data: Any = json.loads(read_plain(folder / exit_name(attempt)))
         return ProcessEnd(**{name: data.get(name, default) for name, default in vars(ProcessEnd()).items()})
     except (OSError, ValueError, AttributeError):
+        return None
+
+
+def began_at(folder: Path, attempt: int) -> float | None:
+    """When an attempt wrote its first event."""
+    try:
+        with open_plain(folder / events_name(attempt)) as file:
+            return _stamp(file.readline(TAIL))
+    except OSError:
+        return None
+
+
+def ended_at(folder: Path, attempt: int, end: ProcessEnd | None) -> float | None:
+    """When an attempt ended: as the supervisor wrote it, else its last event."""
+    if end is not None and isinstance(end.t, int | float):
+        return end.t
+    try:
+        with open_plain(folder / events_name(attempt)) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    return next((stamp for line in reversed(lines) if (stamp := _stamp(line)) is not None), None)
+
+
+def _stamp(line: bytes) -> float | None:
+    try:
+        return float(json.loads(line)["t"])
+    except (ValueError, TypeError, KeyError):
         return None
 
 
 def last_line(folder: Path) -> str:
     """The last line with text of the log, at most 300 characters."""
     try:
-        with (folder / OUTPUT_LOG).open("rb") as file:
+        with open_plain(folder / OUTPUT_LOG) as file:
             file.seek(max(0, file.seek(0, 2) - 8192))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     except OSError:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, func, or_
 from sqlmodel import Session, col, select
 
 from imgcls_lab.errors import InputError
-from imgcls_lab.layout import MANIFEST
+from imgcls_lab.layout import MANIFEST, read_plain
 from imgcls_lab.protocol import RESUMABLE, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.metrics import tags_of
@@ -147,7 +147,7 @@ def _attempt_view(row: Attempt) -> AttemptView:
 
 def _manifest(settings: Settings, run_id: str) -> dict[str, Any] | None:
     try:
-        found = json.loads((settings.run_dir(run_id) / MANIFEST).read_bytes())
+        found = json.loads(read_plain(settings.run_dir(run_id) / MANIFEST))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -136,6 +137,17 @@ async def test_a_log_or_report_that_is_a_pipe_or_link_is_not_opened(
             path.unlink()
             assert reply.status == 404
             assert "plain file" in reply.json["message"]
+
+
+async def test_a_manifest_that_is_a_pipe_or_link_is_not_opened(
+    api: Api, train: Callable[..., Training], outside: Path
+) -> None:
+    folder = train().folder
+    for make in (os.mkfifo, lambda path: Path(path).symlink_to(outside / "config.json")):
+        make(folder / "manifest.json")
+        reply = await asyncio.wait_for(api("GET", f"runs/{folder.name}"), 5)
+        (folder / "manifest.json").unlink()
+        assert (reply.status, reply.json["manifest"]) == (200, None)
 
 
 async def test_a_path_that_is_relative_is_kept_absolute(

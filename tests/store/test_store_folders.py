@@ -139,6 +139,18 @@ def test_the_index_made_anew_from_the_folders_is_the_same(store: Store, submit):
     assert store.check() == []
 
 
+def test_a_run_indexed_anew_ended_when_its_folder_says(store: Store, submit):
+    first, second, _ = finished_runs(store, submit)
+    write_atomic(store.settings.run_dir(first) / "exit-002.json", json.dumps({"attempt": 2, "code": 0, "t": 2e9}))
+    events = [json.loads(line) for line in (store.settings.run_dir(second) / "events-001.jsonl").open()]
+    rebuild(store.settings)
+    run = store.run(first)
+    assert (run.ended_at, run.attempts[1].ended_at) == (2e9, 2e9)
+    run = store.run(second)
+    assert (run.ended_at, run.attempts[0].ended_at) == (events[-1]["t"], events[-1]["t"])
+    assert (run.started_at, run.attempts[0].started_at) == (events[0]["t"], events[0]["t"])
+
+
 def test_a_lost_database_comes_back_from_the_folders(home: Path, sqlite: Store):
     from imgcls_lab.wire import SubmitRequest
 
