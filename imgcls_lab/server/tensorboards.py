@@ -1,7 +1,7 @@
 """TensorBoards: their list and life cycle over REST, and the tab's content through jupyter-server-proxy.
 
 Each board is served at `<base_url>imgcls/tensorboard/<id>/`, for the Jupyter server's user alone. Asking for it
-starts its process; `imgcls_lab.tensorboard.boards` owns that life. Cookies and tokens are never passed on.
+starts its process; `imgcls_lab.boards.keeper` owns that life. Cookies and tokens are never passed on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tornado.httputil import HTTPHeaders
 from imgcls_lab.errors import ImgclsError, NotFoundError
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.base import AUTH_RESOURCE, PREFIX, ApiHandler, Route, to_json
-from imgcls_lab.tensorboard.boards import Boards
+from imgcls_lab.boards.keeper import Boards
 from imgcls_lab.wire import BoardRequest, Wire
 
 T = TypeVar("T")
@@ -124,7 +124,13 @@ class BoardRestartHandler(BoardHandlerBase):
 
 
 class BoardRunsHandler(BoardHandlerBase):
-    """More runs for a board."""
+    """Which runs a board shows: POST adds some, PUT chooses anew."""
+
+    @web.authenticated
+    @authorized
+    async def put(self, board_id: str) -> None:
+        request = self.body(RunIds)
+        await self.tell(lambda boards: boards.choose(board_id, request.run_ids))
 
     @web.authenticated
     @authorized

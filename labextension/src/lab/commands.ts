@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { Place } from '../views/place';
 import type { Shelf } from '../views/source';
-import { labIcon } from './icons';
+import { boardIcon, labIcon } from './icons';
 
 export const Commands = {
   panel: 'imgcls-lab:show-panel',
@@ -14,6 +14,7 @@ export const Commands = {
   runs: 'imgcls-lab:open-runs',
   compare: 'imgcls-lab:compare-runs',
   library: 'imgcls-lab:open-library',
+  tensorboard: 'imgcls-lab:tensorboard',
 } as const;
 
 const SHELVES: Shelf[] = ['datasets', 'models', 'configs', 'projects'];
@@ -29,6 +30,13 @@ export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
       return [Commands.compare, { ids: place.ids }];
     case 'library':
       return [Commands.library, place.shelf ? { shelf: place.shelf } : {}];
+    case 'board': {
+      const { id, run_ids, project_id } = place;
+      return [
+        Commands.tensorboard,
+        { ...(id && { id }), ...(run_ids && { run_ids }), ...(project_id != null && { project_id }) },
+      ];
+    }
     case 'runs':
       return [Commands.runs, {}];
   }
@@ -39,12 +47,13 @@ const args = (properties: Record<string, object> = {}, required: string[] = []) 
   args: { type: 'object', properties, ...(required.length > 0 ? { required } : {}) } as Schema as never,
 });
 
-/** Register the commands. `open` shows a place, `reveal` the panel. */
+/** Register the commands. `open` shows a place, `reveal` the panel; `current` is the run that is looked at. */
 export function addCommands(
   app: JupyterFrontEnd,
   trans: TranslationBundle,
   open: (place: Place) => void,
   reveal: () => void,
+  current: () => string | undefined,
 ): void {
   const { commands } = app;
   const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
@@ -59,9 +68,10 @@ export function addCommands(
     label: trans.__('Open a Place in Image Lab'),
     isVisible: () => false,
     execute: place => open(place as unknown as Place),
-    describedBy: args({ view: { type: 'string', enum: ['new', 'run', 'runs', 'compare', 'library'] } }, [
-      'view',
-    ]),
+    describedBy: args(
+      { view: { type: 'string', enum: ['new', 'run', 'runs', 'compare', 'library', 'board'] } },
+      ['view'],
+    ),
   });
   commands.addCommand(Commands.new, {
     label: options => (options.isLauncher ? trans.__('New training run') : trans.__('New Run…')),
@@ -100,5 +110,24 @@ export function addCommands(
     icon: labIcon,
     execute: options => open({ view: 'library', shelf: SHELVES.find(shelf => shelf === options.shelf) }),
     describedBy: args({ shelf: { type: 'string', enum: SHELVES, description: 'The list to open.' } }),
+  });
+  commands.addCommand(Commands.tensorboard, {
+    label: trans.__('TensorBoard'),
+    caption: trans.__('TensorBoard of the run in front, or of the project that was used last'),
+    icon: boardIcon,
+    execute: options => {
+      const id = typeof options.id === 'string' ? options.id : undefined;
+      const project_id = typeof options.project_id === 'number' ? options.project_id : undefined;
+      const named = texts(options.run_ids);
+      const front = id || project_id != null ? undefined : current();
+      const run_ids = named.length > 0 ? named : front ? [front] : undefined;
+      open({ view: 'board', id, run_ids, project_id });
+    },
+    describedBy: args({
+      run_ids: { type: 'array', items: { type: 'string' }, description: 'Ids of the runs to show.' },
+      project_id: { type: 'integer', description: 'Id of a project whose runs to show.' },
+      id: { type: 'string', description: 'Id of a TensorBoard that was opened before.' },
+      isLauncher: { type: 'boolean', description: 'Whether the launcher asks.' },
+    }),
   });
 }

@@ -20,7 +20,7 @@ import { Commands, addCommands, commandOf } from './commands';
 import { notify } from './notices';
 import { ServerSource } from './server';
 import { statusItem } from './status';
-import { RUN_MIME, RunOutput, Tab, sidebar } from './widgets';
+import { BOARD_MIME, BoardOutput, RUN_MIME, RunOutput, Tab, boardAddress, sidebar } from './widgets';
 
 const DOMAIN = 'imgcls-lab';
 const sources = new WeakMap<ServerConnection.ISettings, Source>();
@@ -31,6 +31,16 @@ function sourceOf(app: JupyterFrontEnd): Source {
   let source = sources.get(settings);
   if (!source) sources.set(settings, (source = new ServerSource(settings)));
   return source;
+}
+
+type BoardPlace = Extract<Place, { view: 'board' }>;
+
+/** Whether two places show one TensorBoard: the same one, or the same choice. */
+function sameBoard(a: BoardPlace, b: BoardPlace): boolean {
+  if (a.id && b.id) return a.id === b.id;
+  if (a.project_id != null || b.project_id != null) return a.project_id === b.project_id;
+  const choice = (place: BoardPlace) => [...(place.run_ids ?? [])].sort().join();
+  return choice(a) !== '' && choice(a) === choice(b);
 }
 
 const panel: JupyterFrontEndPlugin<void> = {
@@ -55,23 +65,35 @@ const panel: JupyterFrontEndPlugin<void> = {
       runs: trans.__('Runs'),
       compare: trans.__('Compare'),
       library: trans.__('Library'),
+      board: trans.__('TensorBoard'),
     };
     const go = (place: Place) => void app.commands.execute(...commandOf(place));
     const changed = (tab: Tab) => {
       const widget = tracker.find(item => item.content === tab);
       if (widget) void tracker.save(widget);
     };
-    /** A run, the list and the library have one tab each; forms and comparisons may be open several times. */
+    /** A run, the list, the library and a TensorBoard have one tab each; forms and comparisons may be open several
+     * times. */
     const same = (a: Place, b: Place) =>
       a.view === b.view &&
-      (a.view === 'runs' || a.view === 'library' || (a.view === 'run' && b.view === 'run' && a.id === b.id));
+      (a.view === 'runs' ||
+        a.view === 'library' ||
+        (a.view === 'run' && b.view === 'run' && a.id === b.id) ||
+        (a.view === 'board' && b.view === 'board' && sameBoard(a, b)));
     const open = (place: Place) => {
       const known = tracker.find(item => !item.isDisposed && same(item.content.place, place));
       if (known) {
         app.shell.activateById(known.id);
         return;
       }
-      const tab = new Tab(place, source, go, titles, changed);
+      const tab = new Tab(
+        place,
+        source,
+        go,
+        titles,
+        changed,
+        boardAddress(app.serviceManager.serverSettings),
+      );
       const widget = new MainAreaWidget({ content: tab });
       widget.id = tab.id;
       widget.toolbar.hide();
@@ -105,17 +127,25 @@ const panel: JupyterFrontEndPlugin<void> = {
       app.shell.add(side, 'left', { rank: 450 });
       restorer?.add(side, side.id);
     }
-    addCommands(app, trans, open, () => app.shell.activateById(side.id));
+    addCommands(app, trans, open, () => app.shell.activateById(side.id), current.read);
     void restorer?.restore(tracker, {
       command: Commands.open,
       args: widget => widget.content.place as never,
       name: widget => JSON.stringify(widget.content.place),
     });
     const category = trans.__('Image Lab');
-    for (const command of [Commands.panel, Commands.new, Commands.runs, Commands.compare, Commands.library]) {
+    for (const command of [
+      Commands.panel,
+      Commands.new,
+      Commands.runs,
+      Commands.compare,
+      Commands.library,
+      Commands.tensorboard,
+    ]) {
       palette?.addItem({ command, category });
     }
     launcher?.add({ command: Commands.new, category, rank: 1, args: { isLauncher: true } });
+    launcher?.add({ command: Commands.tensorboard, category, rank: 2, args: { isLauncher: true } });
   },
 };
 
@@ -173,6 +203,12 @@ const output: JupyterFrontEndPlugin<void> = {
       mimeTypes: [RUN_MIME],
       defaultRank: -20, // before the widget of the same output, whose rank is -10
       createRenderer: () => new RunOutput(sourceOf(app)),
+    });
+    registry?.addFactory({
+      safe: false, // it starts a process, so only in a notebook that the user trusts
+      mimeTypes: [BOARD_MIME],
+      defaultRank: -20,
+      createRenderer: () => new BoardOutput(sourceOf(app), boardAddress(app.serviceManager.serverSettings)),
     });
   },
 };

@@ -18,7 +18,7 @@ import type { ErrorReply } from '../views/types';
 import { Stream } from './stream';
 
 const PREFIX = 'imgcls/api';
-type Verb = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+type Verb = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 interface Call {
   verb: Verb;
   path: string;
@@ -54,6 +54,8 @@ function queryCall(kind: Query, params: unknown): Call {
       const { id, ...rest } = params as Params['report'];
       return get(`runs/${part(id)}/report`, rest);
     }
+    case 'boards':
+      return get('tensorboards');
     default:
       return get(kind);
   }
@@ -72,6 +74,20 @@ function commandCall(name: Command, args: unknown): Call {
       return { verb: 'POST', path: 'demo' };
     case 'executor.start':
       return { verb: 'POST', path: 'executor/start' };
+    case 'openBoard':
+      return { verb: 'POST', path: 'tensorboards', body: args };
+    case 'chooseRuns': {
+      const { id, run_ids } = args as Args['chooseRuns'];
+      return { verb: 'PUT', path: `tensorboards/${part(id)}/runs`, body: { run_ids } };
+    }
+    case 'stopBoard':
+    case 'restartBoard':
+      return {
+        verb: 'POST',
+        path: `tensorboards/${part((args as { id: string }).id)}/${name === 'stopBoard' ? 'stop' : 'restart'}`,
+      };
+    case 'deleteBoard':
+      return { verb: 'DELETE', path: `tensorboards/${part((args as { id: string }).id)}` };
     default: {
       const [shelf, verb] = name.split('.') as [string, 'add' | 'edit' | 'delete'];
       const { id, edit } = args as { id: string | number; edit?: unknown };
@@ -123,7 +139,7 @@ export class ServerSource implements Source {
     const text = search.toString();
     const url = URLExt.join(this.#settings.baseUrl, PREFIX, path) + (text ? `?${text}` : '');
     const init: RequestInit = { method: verb, signal };
-    if (verb === 'POST' || verb === 'PATCH') init.body = JSON.stringify(body ?? {});
+    if (verb !== 'GET' && verb !== 'DELETE') init.body = JSON.stringify(body ?? {});
     let response: Response;
     try {
       response = await ServerConnection.makeRequest(url, init, this.#settings);

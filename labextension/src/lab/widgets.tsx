@@ -1,10 +1,13 @@
 // The views as Lab widgets: the side bar, the tabs of the main area, and a run in an output cell.
 import { ReactWidget } from '@jupyterlab/apputils';
+import { URLExt } from '@jupyterlab/coreutils';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+import type { ServerConnection } from '@jupyterlab/services';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 import { useState, useSyncExternalStore, type ReactElement } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
+import { BoardPage, type Wanted } from '../views/board';
 import { ComparePage } from '../views/compare';
 import { LibraryPage } from '../views/library';
 import { LiveRun } from '../views/live';
@@ -14,7 +17,13 @@ import { RunPage } from '../views/run';
 import { RunsPage } from '../views/runs';
 import { Sidebar } from '../views/sidebar';
 import { SourceProvider, type Source } from '../views/source';
-import { labIcon } from './icons';
+import { boardIcon, labIcon } from './icons';
+
+/** Where a board is served. */
+export const boardAddress =
+  (settings: ServerConnection.ISettings) =>
+  (id: string): string =>
+    `${URLExt.join(settings.baseUrl, 'imgcls/tensorboard', encodeURIComponent(id))}/`;
 
 export type Go = (place: Place) => void;
 
@@ -82,6 +91,7 @@ export class Tab extends View {
     go: Go,
     titles: Record<Place['view'], string>,
     onChange: (tab: Tab) => void,
+    address: (id: string) => string,
   ) {
     const self: { tab?: Tab } = {};
     const named = (title: string) => {
@@ -94,7 +104,7 @@ export class Tab extends View {
     this.place = place;
     this.id = `imgcls-lab-${place.view}-${place.view === 'run' ? place.id : ++serial}`;
     this.addClass('imgcls-main');
-    this.title.icon = labIcon;
+    this.title.icon = place.view === 'board' ? boardIcon : labIcon;
     this.title.closable = true;
     named(titles[place.view]);
 
@@ -106,6 +116,23 @@ export class Tab extends View {
           return <RunPage id={place.id} onTitle={named} />;
         case 'runs':
           return <RunsPage />;
+        case 'board':
+          return (
+            <BoardPage
+              wanted={place}
+              address={address}
+              onOpen={({ id, title, run_ids, project_id }) => {
+                if (!self.tab) return;
+                self.tab.place = {
+                  view: 'board',
+                  id,
+                  ...(project_id == null ? { run_ids } : { project_id }),
+                };
+                named(title);
+                onChange(self.tab);
+              }}
+            />
+          );
         case 'library':
           return <LibraryPage shelf={place.shelf} />;
         case 'compare':
@@ -159,5 +186,49 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
     if (!this.isAttached || !this.#id) return;
     this.#root ??= createRoot(this.node);
     this.#root.render(<LiveRun source={this.#source} runId={this.#id} />);
+  }
+}
+
+export const BOARD_MIME = 'application/vnd.imgcls.tensorboard+json';
+
+/** A TensorBoard in an output cell: of the runs or the project that the cell named. */
+export class BoardOutput extends Widget implements IRenderMime.IRenderer {
+  #root: Root | null = null;
+  #wanted: Wanted | null = null;
+
+  constructor(
+    private readonly source: Source,
+    private readonly address: (id: string) => string,
+  ) {
+    super();
+    this.addClass('imgcls');
+    this.addClass('imgcls-output');
+  }
+
+  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    const { run_ids } = (model.data[BOARD_MIME] ?? {}) as { run_ids?: unknown };
+    if (Array.isArray(run_ids)) this.#wanted = { run_ids: run_ids.map(String) };
+    this.#show();
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    this.#show();
+  }
+
+  protected override onBeforeDetach(message: Message): void {
+    this.#root?.unmount();
+    this.#root = null;
+    super.onBeforeDetach(message);
+  }
+
+  #show(): void {
+    if (!this.isAttached || !this.#wanted) return;
+    this.#root ??= createRoot(this.node);
+    this.#root.render(
+      <SourceProvider value={this.source}>
+        <BoardPage wanted={this.#wanted} address={this.address} />
+      </SourceProvider>,
+    );
   }
 }

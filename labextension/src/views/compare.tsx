@@ -82,6 +82,9 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
         <h1>Compare</h1>
         <span className="imgcls-muted">{runs.length === 1 ? '1 run' : `${runs.length} runs`}</span>
         <span className="imgcls-spacer" />
+        <Button disabled={ids.length === 0} onClick={() => go({ view: 'board', run_ids: ids })}>
+          TensorBoard
+        </Button>
         <Button aria-expanded={choosing} onClick={() => setChoosing(!choosing)}>
           {choosing ? 'Done choosing' : 'Choose runs…'}
         </Button>

@@ -6,6 +6,7 @@ import { Labelled } from './fields';
 import { ago, count, plural } from './format';
 import { useAction, useQuery } from './hooks';
 import { RegisterFolder } from './register';
+import { useGo } from './place';
 import { useSource, type Registry, type Shelf } from './source';
 import { Button, Problem } from './states';
 import type { ConfigView, DatasetView, ModelView, ProjectView } from './types';
@@ -238,6 +239,7 @@ function ItemForm({
 }
 
 function Items({ shelf }: { shelf: Shelf }) {
+  const go = useGo();
   const source = useSource();
   const plan = SHELVES[shelf] as unknown as ShelfPlan<Shelf>;
   const { data, error, reload } = useQuery(shelf, {});
@@ -311,6 +313,11 @@ function Items({ shelf }: { shelf: Shelf }) {
                     ))}
                     <td>
                       <div className="imgcls-buttons imgcls-row-buttons">
+                        {shelf === 'projects' && (
+                          <Button onClick={() => go({ view: 'board', project_id: item.id })}>
+                            TensorBoard
+                          </Button>
+                        )}
                         <Button onClick={() => setEditing(item.id)}>Edit</Button>
                         <ConfirmButton
                           label="Delete…"

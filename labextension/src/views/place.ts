@@ -7,6 +7,8 @@ export type Place =
   | { view: 'run'; id: string }
   | { view: 'runs' }
   | { view: 'compare'; ids: string[] }
+  /** TensorBoard of some runs or of a project; of neither: of the project that was used last. */
+  | { view: 'board'; id?: string; run_ids?: string[]; project_id?: number }
   | { view: 'library'; shelf?: Shelf };
 
 const Context = createContext<(place: Place) => void>(() => undefined);

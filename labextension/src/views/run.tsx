@@ -69,6 +69,7 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
         )}
         <Button onClick={() => go({ view: 'new', from: run.id })}>Clone…</Button>
         <Button onClick={() => go({ view: 'compare', ids: [run.id] })}>Compare…</Button>
+        <Button onClick={() => go({ view: 'board', run_ids: [run.id] })}>TensorBoard</Button>
         {!isActive(run.state) && (
           <ConfirmButton
             label="Delete…"

@@ -224,6 +224,9 @@ export function RunsPage() {
             clear {chosen.size}
           </button>
         )}
+        <Button disabled={chosen.size === 0} onClick={() => go({ view: 'board', run_ids: [...chosen] })}>
+          TensorBoard
+        </Button>
         <Button primary disabled={chosen.size < 2} onClick={() => go({ view: 'compare', ids: [...chosen] })}>
           {chosen.size < 2 ? 'Compare' : `Compare ${chosen.size}`}
         </Button>

@@ -1,6 +1,7 @@
 // The panel at the left: what the devices do, what runs, waits and ended, and the way to everything else.
 import { useEffect, useState, type ReactNode } from 'react';
-import { ago, metric, percent, usage } from './format';
+import { useBoardAction, useBoards } from './boards';
+import { ago, bytes, metric, percent, usage } from './format';
 import { sentence, useAction, useFeed, useNow, useQuery } from './hooks';
 import { useGo } from './place';
 import { useSource } from './source';
@@ -97,6 +98,77 @@ function Devices() {
             </div>
           )}
           <Problem>{failed}</Problem>
+        </div>
+      )}
+    </Section>
+  );
+}
+
+/** The TensorBoards, where there are any: each with its memory and age, and the buttons of its process. */
+function Boards({ now }: { now: number }) {
+  const boards = useBoards();
+  const go = useGo();
+  const { busy, error, press } = useBoardAction();
+  if (boards.length === 0) return null;
+  const running = boards.filter(board => board.state === 'running').length;
+  return (
+    <Section title="TensorBoards" aside={running ? `${running} running` : ''}>
+      {boards.map(board => (
+        <div key={board.id} className="imgcls-row" data-board={board.id} data-board-state={board.state}>
+          <span className="imgcls-line">
+            <button
+              type="button"
+              className="imgcls-run-link imgcls-clip"
+              title={`Open TensorBoard of ${board.title}`}
+              onClick={() => go({ view: 'board', id: board.id })}
+            >
+              {board.title}
+            </button>
+            <span className="imgcls-muted imgcls-num">
+              {[
+                board.state,
+                board.memory != null && bytes(board.memory),
+                board.started_at != null && ago(board.started_at, now),
+              ]
+                .filter(Boolean)
+                .join(' · ')}
+            </span>
+          </span>
+          {board.message && <span className="imgcls-note">{board.message}</span>}
+          <span className="imgcls-board-buttons">
+            {board.state === 'running' && (
+              <button
+                type="button"
+                className="imgcls-plain"
+                disabled={busy !== null}
+                onClick={() => void press('stopBoard', board.id)}
+              >
+                stop
+              </button>
+            )}
+            <button
+              type="button"
+              className="imgcls-plain"
+              disabled={busy !== null}
+              onClick={() => void press('restartBoard', board.id)}
+            >
+              {board.state === 'running' ? 'restart' : 'start'}
+            </button>
+            <button
+              type="button"
+              className="imgcls-plain"
+              title="Take it off this list; the runs stay"
+              disabled={busy !== null}
+              onClick={() => void press('deleteBoard', board.id)}
+            >
+              forget
+            </button>
+          </span>
+        </div>
+      ))}
+      {error && (
+        <div className="imgcls-row">
+          <Problem>{error}</Problem>
         </div>
       )}
     </Section>
@@ -255,6 +327,7 @@ export function Sidebar({ current }: { current?: string }) {
             {recent.map(row)}
           </Section>
         )}
+        <Boards now={now} />
         {feed.loaded && total === 0 && <Welcome />}
         {feed.error && (
           <div className="imgcls-row">

@@ -3,6 +3,8 @@
 import { createContext, useContext } from 'react';
 import type {
   Batch,
+  BoardRequest,
+  BoardView,
   CheckReply,
   ConfigEdit,
   ConfigView,
@@ -78,6 +80,7 @@ export type Params = {
   log: { id: string; offset?: number; limit?: number };
   report: { id: string; epoch?: number };
   devices: Record<string, never>;
+  boards: Record<string, never>;
 } & { [S in Shelf]: Record<string, never> };
 
 export type Result = {
@@ -90,6 +93,7 @@ export type Result = {
   log: LogChunk;
   report: EpochReport;
   devices: DevicesReply;
+  boards: BoardView[];
 } & { [S in Shelf]: Registry[S]['view'][] };
 
 export type Args = {
@@ -101,6 +105,11 @@ export type Args = {
   'runs.delete': { id: string };
   demo: Record<string, never>;
   'executor.start': Record<string, never>;
+  openBoard: Partial<BoardRequest>;
+  chooseRuns: { id: string; run_ids: string[] };
+  stopBoard: { id: string };
+  restartBoard: { id: string };
+  deleteBoard: { id: string };
 } & { [S in Shelf as `${S}.add`]: { edit: Registry[S]['edit'] } } & {
   [S in Shelf as `${S}.edit`]: { id: number; edit: Registry[S]['edit'] };
 } & { [S in Shelf as `${S}.delete`]: { id: number } };
@@ -114,6 +123,11 @@ export type Reply = {
   'runs.delete': void;
   demo: unknown;
   'executor.start': unknown;
+  openBoard: BoardView;
+  chooseRuns: BoardView;
+  stopBoard: BoardView;
+  restartBoard: BoardView;
+  deleteBoard: void;
 } & { [S in Shelf as `${S}.add`]: Registry[S]['view'] } & {
   [S in Shelf as `${S}.edit`]: Registry[S]['view'];
 } & { [S in Shelf as `${S}.delete`]: void };

@@ -1,6 +1,6 @@
-"""One TensorBoard on a unix socket: `python -m imgcls_lab.tensorboard.serve LOGDIR SOCKET IDLE_SECONDS`.
+"""One TensorBoard on a unix socket: `python -m imgcls_lab.boards.serve LOGDIR SOCKET IDLE_SECONDS`.
 
-Started by `boards.py` and by nobody else. TensorBoard has no unix-socket option and no idle time-out, so this gives
+Started by `keeper.py` and by nobody else. TensorBoard has no unix-socket option and no idle time-out, so this gives
 it a server class over werkzeug's `unix://`, and a watchdog that ends the process when nobody has asked for anything
 for a while or when its parent is gone. It opens no TCP port and reads nothing but its log folder.
 """

@@ -20,10 +20,10 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from imgcls_lab.boards.keeper import Boards
 from imgcls_lab.errors import ImgclsError, InputError, NotFoundError
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.tensorboard.boards import Boards
 from imgcls_lab.wire import BoardRequest, RunEdit, SubmitRequest
 
 
@@ -195,7 +195,7 @@ def test_nothing_is_left_when_the_server_is_killed(store: Store, settings: Setti
         import time
         from imgcls_lab.settings import Settings
         from imgcls_lab.store import Store
-        from imgcls_lab.tensorboard.boards import Boards
+        from imgcls_lab.boards.keeper import Boards
         from imgcls_lab.wire import BoardRequest
         settings = Settings()
         boards = Boards(settings, Store.open(settings))
@@ -230,3 +230,31 @@ def test_what_is_asked_for_wrongly_is_a_sentence(boards: Boards) -> None:
     for bad in ("run-../..", "nothing-here", "run-1"):
         with pytest.raises(NotFoundError):
             boards.ensure(bad)
+
+
+def test_a_board_shows_the_runs_that_were_chosen_anew(boards: Boards, store: Store, settings: Settings) -> None:
+    one, two = make_run(store, settings, "one"), make_run(store, settings, "two")
+    board = boards.open(BoardRequest(run_ids=[one]))
+    path = boards.ensure(board.id)
+    pid = pid_of(boards, board.id)
+    assert boards.choose(board.id, [one, two]).title == "2 runs"
+    wait_for(lambda: runs_shown(path) == {"one", "two"})
+    assert boards.choose(board.id, [two]).title == "two"
+    wait_for(lambda: runs_shown(path) == {"two"})
+    assert pid_of(boards, board.id) == pid
+    with pytest.raises(InputError, match="one run at least"):
+        boards.choose(board.id, [])
+
+
+def test_a_process_that_was_killed_is_told_from_one_that_sleeps(
+    boards: Boards, store: Store, settings: Settings
+) -> None:
+    board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
+    boards.ensure(board.id)
+    os.kill(pid_of(boards, board.id), signal.SIGKILL)
+    wait_for(lambda: boards.all()[0].state == "failed")
+    assert "ended unexpectedly" in (boards.all()[0].message or "")
+    boards.ensure(board.id)
+    assert boards.all()[0].state == "running"
+    boards.stop(board.id)
+    assert boards.all()[0].state == "asleep"

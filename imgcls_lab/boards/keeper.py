@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -98,7 +99,7 @@ class Boards:
             digest = hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12]
             spec = _Spec(
                 id=f"run-{ids[0]}" if len(ids) == 1 else f"runs-{digest}",
-                title=runs[0].name if len(runs) == 1 else f"{len(runs)} runs",
+                title=_title(runs),
                 project_id=None,
                 run_ids=ids,
             )
@@ -114,6 +115,19 @@ class Boards:
         spec = self._spec(board_id)
         added = [self._store.run(run_id).id for run_id in run_ids]
         spec = spec.model_copy(update={"run_ids": list(dict.fromkeys([*spec.run_ids, *added]))})
+        self._save(spec)
+        self._link(spec)
+        return self._view(board_id)
+
+    def choose(self, board_id: str, run_ids: list[str]) -> BoardView:
+        """Let a board show these runs and no others; a running TensorBoard follows within seconds."""
+        spec = self._spec(board_id)
+        if spec.project_id is not None:
+            raise InputError(f"This TensorBoard shows the project “{spec.title}”; open one for the runs instead.")
+        runs = [self._store.run(run_id) for run_id in dict.fromkeys(run_ids)]
+        if not runs:
+            raise InputError("A TensorBoard shows one run at least.")
+        spec = spec.model_copy(update={"run_ids": [run.id for run in runs], "title": _title(runs)})
         self._save(spec)
         self._link(spec)
         return self._view(board_id)
@@ -198,7 +212,7 @@ class Boards:
         arguments = [str(self._root / board_id / "logdir"), str(process.socket), str(self._settings.tb_idle_timeout)]
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
             process.popen = subprocess.Popen(
-                [sys.executable, "-m", "imgcls_lab.tensorboard.serve", *arguments],
+                [sys.executable, "-m", "imgcls_lab.boards.serve", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -263,6 +277,9 @@ class Boards:
         spec = self._spec(board_id)
         process = self._processes.get(board_id)
         memory = None
+        message = process.message if process else None
+        if process and process.popen and not message and process.popen.poll():
+            message = "TensorBoard ended unexpectedly. Restart it; the runs are not touched."
         if process is not None and process.alive and process.popen is not None:
             try:
                 memory = psutil.Process(process.popen.pid).memory_info().rss
@@ -273,11 +290,15 @@ class Boards:
             title=spec.title,
             project_id=spec.project_id,
             run_ids=spec.run_ids,
-            state="running" if memory is not None else "failed" if process and process.message else "asleep",
-            message=process.message if process else None,
+            state="running" if memory is not None else "failed" if message else "asleep",
+            message=message,
             memory=memory,
             started_at=process.started_at if process and memory is not None else None,
         )
+
+
+def _title(runs: Sequence[RunView]) -> str:
+    return runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
 
 
 def _last_line(log: Path) -> str:

@@ -1,0 +1,54 @@
+"""TensorBoard in a cell: `lab.tensorboard(runs)`.
+
+JupyterLab with the extension takes the output's own type and asks the server for the board by run ids, with no port
+and no kernel; everywhere else the text says how to open it by hand. Starts no process itself.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+from imgcls_lab.api.handle import Run
+from imgcls_lab.api.launching import run
+from imgcls_lab.api.progress import in_notebook
+from imgcls_lab.errors import InputError
+from imgcls_lab.layout import TENSORBOARD
+
+BOARD_TYPE = "application/vnd.imgcls.tensorboard+json"
+VERSION = 1
+MOST = 200  # runs of a board
+
+
+def tensorboard(runs: Run | str | Iterable[Run | str]) -> None:
+    """Show TensorBoard of a run, or of several, by handles or ids. Raises NotFoundError, InputError."""
+    bundle = bundle_of(runs)
+    if not in_notebook():
+        print(bundle["text/plain"])
+        return
+    from IPython.display import display
+
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+
+def bundle_of(runs: Run | str | Iterable[Run | str]) -> dict[str, Any]:
+    """The output by MIME type."""
+    given = [runs] if isinstance(runs, Run | str) else list(runs)
+    found = [run(item) if isinstance(item, str) else item for item in given]
+    if not found:
+        raise InputError("Name the runs that TensorBoard should show, such as lab.tensorboard(lab.runs()[:5]).")
+    if len(found) > MOST:
+        raise InputError(f"TensorBoard shows {MOST} runs at most, not {len(found)}; choose some of them.")
+    what = found[0].name if len(found) == 1 else f"{len(found)} runs"
+    text = f"TensorBoard of {what} shows in JupyterLab; elsewhere open it with\n  {_command(found)}"
+    return {"text/plain": text, BOARD_TYPE: {"run_ids": [item.id for item in found], "version": VERSION}}
+
+
+def _command(runs: list[Run]) -> str:
+    """What opens the same in a shell."""
+    folders = [item.folder / TENSORBOARD for item in runs]
+    if len(runs) == 1:
+        return f"tensorboard --logdir {shlex.quote(str(folders[0]))}"
+    spec = ",".join(f"{item.id}:{folder}" for item, folder in zip(runs, folders, strict=True))
+    return f"tensorboard --logdir_spec {shlex.quote(spec)}"
