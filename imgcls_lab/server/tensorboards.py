@@ -22,10 +22,10 @@ from tornado.escape import xhtml_escape
 from tornado.httpclient import HTTPClientError
 from tornado.httputil import HTTPHeaders
 
+from imgcls_lab.boards.keeper import Boards
 from imgcls_lab.errors import ImgclsError, NotFoundError
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.base import AUTH_RESOURCE, PREFIX, ApiHandler, Route, to_json
-from imgcls_lab.boards.keeper import Boards
 from imgcls_lab.wire import BoardRequest, Wire
 
 T = TypeVar("T")
