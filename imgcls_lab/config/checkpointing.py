@@ -1,0 +1,51 @@
+"""The group “checkpointing” of TrainConfig: what is saved, how often and where."""
+
+from __future__ import annotations
+
+from imgcls_lab.config.fields import FieldGroup, field
+
+
+class CheckpointingFields(FieldGroup):
+    """Checkpointing."""
+
+    save_every_epochs: int | None = field(
+        None,
+        "checkpointing",
+        "Keep every",
+        "Keep the checkpoint of every n-th epoch besides best and last; empty: none.",
+        unit="epochs",
+        affects_result=False,
+        gt=0,
+    )
+    checkpoint_every_minutes: float = field(
+        10,
+        "checkpointing",
+        "Save every",
+        "Time between two checkpoints inside a long epoch.",
+        unit="min",
+        affects_result=False,
+        gt=0,
+    )
+    keep_last: int = field(
+        2,
+        "checkpointing",
+        "Last checkpoints",
+        "How many of the last checkpoints stay on disk.",
+        affects_result=False,
+        ge=2,
+        le=100,
+    )
+    ckpt_dir: str | None = field(
+        None,
+        "checkpointing",
+        "Checkpoint folder",
+        "Where checkpoints really lie; empty: in the run's folder.",
+        affects_result=False,
+    )
+    tb_root: str | None = field(
+        None,
+        "checkpointing",
+        "TensorBoard folder",
+        "Where event files really lie; empty: in the run's folder.",
+        affects_result=False,
+    )

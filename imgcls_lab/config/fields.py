@@ -1,0 +1,53 @@
+"""The groups of a config's fields, and how one field is written. Used by the modules beside it alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# The groups in the order a form shows them: name -> title.
+GROUPS = {
+    "data": "Data",
+    "model": "Model",
+    "optimisation": "Optimisation",
+    "schedule": "Schedule",
+    "regularisation": "Regularisation",
+    "evaluation": "Evaluation",
+    "checkpointing": "Checkpoints",
+    "hardware": "Hardware",
+}
+
+
+def field(
+    default: Any,
+    group: str,
+    title: str,
+    text: str,
+    *,
+    first: bool = False,
+    affects_result: bool = True,
+    unit: str | None = None,
+    suggestions: tuple[str, ...] = (),
+    **limits: Any,
+) -> Any:
+    """A config field. `first`: shown unfolded in forms; `affects_result`: part of a run's identity."""
+    if group not in GROUPS:
+        raise ValueError(f"unknown group {group}")
+    extra: dict[str, Any] = {"group": group, "first": first, "affects_result": affects_result}
+    if unit:
+        extra["unit"] = unit
+    if suggestions:
+        extra["suggestions"] = list(suggestions)
+    return Field(default, title=title, description=text, json_schema_extra=extra, **limits)
+
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class FieldGroup(BaseModel):
+    """Some fields of TrainConfig; strict about names, frozen."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, ser_json_inf_nan="strings", protected_namespaces=()
+    )

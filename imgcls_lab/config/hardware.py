@@ -1,0 +1,39 @@
+"""The group “hardware” of TrainConfig: device, precision and processes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from imgcls_lab.config.fields import FieldGroup, field
+
+
+class HardwareFields(FieldGroup):
+    """Hardware."""
+
+    device: Literal["auto", "cuda", "cpu"] = field(
+        "auto", "hardware", "Device", "auto: a GPU if there is one.", first=True
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = field(
+        "auto", "hardware", "Precision", "auto: what this hardware gains from, resolved once and recorded."
+    )
+    threads: int | None = field(
+        None,
+        "hardware",
+        "CPU threads",
+        "Threads of a CPU run; empty: its share of the cores. On a CPU it changes the last bits.",
+        gt=0,
+        le=1024,
+    )
+    workers: int | None = field(
+        None,
+        "hardware",
+        "Loader processes",
+        "Processes that decode images; empty: chosen for this machine.",
+        affects_result=False,
+        ge=0,
+        le=256,
+    )
+    channels_last: bool = field(
+        True, "hardware", "Channels last", "Memory layout that convolutional nets are faster in."
+    )
+    compile: bool = field(False, "hardware", "Compile", "Compile the model first: slow start, faster steps on a GPU.")

@@ -1,0 +1,41 @@
+"""The group “optimisation” of TrainConfig: optimizer and batches."""
+
+from __future__ import annotations
+
+from imgcls_lab.config.fields import FieldGroup, field
+
+
+class OptimisationFields(FieldGroup):
+    """Optimisation."""
+
+    epochs: int = field(10, "optimisation", "Epochs", "Passes over the training images.", first=True, gt=0, le=100_000)
+    batch_size: int = field(32, "optimisation", "Batch size", "Images a step.", first=True, gt=0, le=65_536)
+    lr: float = field(
+        3e-4,
+        "optimisation",
+        "Learning rate",
+        "Highest learning rate of the run.",
+        first=True,
+        gt=0,
+        le=10,
+        allow_inf_nan=False,
+    )
+    optimizer: str = field(
+        "adamw",
+        "optimisation",
+        "Optimizer",
+        "Name of an optimizer of timm.",
+        suggestions=("adamw", "sgd", "lion", "lamb", "adopt", "muon"),
+        min_length=1,
+    )
+    weight_decay: float = field(
+        0.05, "optimisation", "Weight decay", "Decay of the weights; never of biases and norms.", ge=0, le=10
+    )
+    momentum: float = field(0.9, "optimisation", "Momentum", "Momentum of SGD and its kin.", ge=0, lt=1)
+    accumulate: int = field(
+        1, "optimisation", "Accumulate", "Batches whose gradients are added up to one step.", gt=0, le=4096
+    )
+    clip_grad_norm: float | None = field(
+        1.0, "optimisation", "Clip gradients", "Largest norm of the gradient; empty: no limit.", gt=0
+    )
+    seed: int = field(0, "optimisation", "Seed", "Seed of everything random.", ge=0, lt=2**32)

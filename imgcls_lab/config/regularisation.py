@@ -1,0 +1,23 @@
+"""The group “regularisation” of TrainConfig: what keeps the model from overfitting."""
+
+from __future__ import annotations
+
+from imgcls_lab.config.fields import FieldGroup, field
+
+
+class RegularisationFields(FieldGroup):
+    """Regularisation."""
+
+    label_smoothing: float = field(
+        0.0, "regularisation", "Label smoothing", "Share of the target spread over all classes.", ge=0, lt=1
+    )
+    mixup: float = field(0.0, "regularisation", "MixUp", "Alpha of MixUp; 0: off.", ge=0, le=10)
+    cutmix: float = field(0.0, "regularisation", "CutMix", "Alpha of CutMix; 0: off.", ge=0, le=10)
+    ema_decay: float | None = field(
+        None,
+        "regularisation",
+        "EMA decay",
+        "Keep a moving average of the weights with this decay, and evaluate and export that; empty: off.",
+        gt=0,
+        lt=1,
+    )

@@ -1,0 +1,92 @@
+"""`TrainConfig`: the groups of fields as one model, and what callers ask of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import ValidationError, field_validator, model_validator
+
+from imgcls_lab.config.checkpointing import CheckpointingFields
+from imgcls_lab.config.data import DataFields
+from imgcls_lab.config.evaluation import EvaluationFields
+from imgcls_lab.config.hardware import HardwareFields
+from imgcls_lab.config.model import ModelFields
+from imgcls_lab.config.optimisation import OptimisationFields
+from imgcls_lab.config.regularisation import RegularisationFields
+from imgcls_lab.config.schedule import ScheduleFields
+from imgcls_lab.config.sentences import problem
+from imgcls_lab.errors import ConfigError
+
+
+# pydantic takes the fields of the last base first: the groups stand in the order of GROUPS, read upwards
+class TrainConfig(
+    HardwareFields,
+    CheckpointingFields,
+    EvaluationFields,
+    RegularisationFields,
+    ScheduleFields,
+    OptimisationFields,
+    ModelFields,
+    DataFields,
+):
+    """The parameters of one fine-tuning run.
+
+    Frozen; a changed copy is made by `config.with_changes(lr=1e-4)`. Raises ConfigError, which holds a sentence
+    for each wrong field, when made by `TrainConfig.parse`; pydantic's ValidationError when made by the constructor.
+    """
+
+    @field_validator("root", "model_flavour", mode="after")
+    @classmethod
+    def _no_nul(cls, value: str) -> str:
+        if not value.strip() or "\0" in value:
+            raise ValueError("must not be empty")
+        return value
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> Self:
+        if self.warmup_epochs > self.epochs:
+            raise ValueError(
+                f"warmup_epochs ({self.warmup_epochs:g}) is longer than the run ({self.epochs} epochs); lower it."
+            )
+        return self
+
+    # ── what callers ask ────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger `monitor_metric` is the better one."""
+        if self.monitor_mode == "auto":
+            return self.monitor_metric != "loss"
+        return self.monitor_mode == "max"
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any] | str | bytes) -> Self:
+        """The config in a mapping or a JSON text. Raises ConfigError with one sentence a wrong field."""
+        try:
+            if isinstance(data, str | bytes):
+                return cls.model_validate_json(data)
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            problems = [problem(detail, cls) for detail in error.errors(include_url=False)]
+            text = " ".join(f"{p.field}: {p.message}" if p.field else p.message for p in problems)
+            raise ConfigError(f"This config cannot be used. {text}", problems) from None
+
+    def with_changes(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated anew. Raises ConfigError."""
+        return self.parse({**self.model_dump(), **changes})
+
+    def result_fields(self) -> dict[str, Any]:
+        """The fields that affect the result, without where the data lies: the config's part of a run's identity."""
+        names = [n for n, f in type(self).model_fields.items() if _extra(f).get("affects_result") and n != "root"]
+        return self.model_dump(mode="json", include=set(names))
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of all fields, root included: says whether two configs are the same."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _extra(field: Any) -> dict[str, Any]:
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
