@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -52,13 +53,14 @@ class Server:
         self.url = self._await_url()
 
     def _await_url(self) -> str:
-        until = time.monotonic() + 40
+        """Its address, once it answers there: Jupyter writes the port down before it listens."""
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             assert self.process.poll() is None, self.log.read_text()
             for path in self.runtime.glob("jpserver-*.json"):
-                found = json.loads(path.read_text() or "{}")
-                if found.get("port"):
-                    return f"http://127.0.0.1:{found['port']}/"
+                port = json.loads(path.read_text() or "{}").get("port")
+                if port and _listens(port):
+                    return f"http://127.0.0.1:{port}/"
             time.sleep(0.05)
         raise AssertionError(self.log.read_text())
 
@@ -79,6 +81,11 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
