@@ -5,94 +5,21 @@ Called by `run.train`. It never touches a database or a screen: what happens is 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from imgcls_lab import layout
-from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import checkpoint, draws
-from imgcls_lab.engine.augment import Augmentation
-from imgcls_lab.engine.data import ImageSet, Indices
+from imgcls_lab.engine import draws, snapshot
+from imgcls_lab.engine.data import Indices
 from imgcls_lab.engine.evaluate import evaluate_set
 from imgcls_lab.engine.losses import Target, loss_of, mix
-from imgcls_lab.engine.model import export
-from imgcls_lab.engine.optim import WeightAverage, learning_rate
-from imgcls_lab.engine.record import Recorder
+from imgcls_lab.engine.optim import learning_rate
+from imgcls_lab.engine.training import Training
 from imgcls_lab.errors import DivergedError
-from imgcls_lab.protocol import CheckpointSaved, EpochEnded, Metrics
-
-
-@dataclass
-class Progress:
-    """Where a run stands; with the weights it is all that a resume needs."""
-
-    step: int = 0  # optimizer steps done
-    epoch: int = 0  # epochs done and validated
-    batch: int = 0  # batches done of the epoch at hand
-    window_loss: float = 0.0  # sum of the losses since the last point of the curve
-    window_steps: int = 0
-    epoch_seconds: float = 0.0  # spent on the epoch at hand by earlier attempts
-    best: float | None = None
-    best_epoch: int = 0
-    best_values: dict[str, float] = field(default_factory=dict)
-    best_checkpoint: str | None = None
-    since_best: int = 0
-
-
-@dataclass
-class Training:
-    """A prepared run."""
-
-    config: TrainConfig
-    classes: list[str]
-    device: torch.device
-    precision: str
-    model: nn.Module
-    net: nn.Module  # the model, or its compiled form
-    trained_parts: list[nn.Module]  # what is put into training mode: the model, or its head
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    average: WeightAverage | None
-    train: ImageSet
-    val: ImageSet
-    workers: int
-    augment: Augmentation
-    loss_weights: torch.Tensor | None  # of the classes
-    draw_weights: np.ndarray[Any, np.dtype[np.float64]] | None  # of the images
-    recorder: Recorder
-    checkpoints: Path
-    stop: threading.Event
-    progress: Progress
-
-    @property
-    def batches_per_epoch(self) -> int:
-        return draws.batches_per_epoch(len(self.train), self.config.batch_size)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return -(-self.batches_per_epoch // self.config.accumulate)
-
-    @property
-    def total_steps(self) -> int:
-        return self.steps_per_epoch * self.config.epochs
-
-    @property
-    def exported(self) -> nn.Module:
-        """The weights that are evaluated and exported: the average's, where there is one."""
-        return self.average.model if self.average else self.model
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
-        return torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32")
+from imgcls_lab.protocol import EpochEnded, Metrics
 
 
 def fit(run: Training) -> bool:
@@ -102,7 +29,7 @@ def fit(run: Training) -> bool:
         began = time.monotonic()
         if not (_train_epoch(run, began) and _validate_epoch(run, began)):
             run.progress.epoch_seconds += time.monotonic() - began
-            _save(run, [layout.LAST])
+            snapshot.save(run, [layout.LAST])
             return False
     return True
 
@@ -147,7 +74,7 @@ def _train_epoch(run: Training, began: float) -> bool:
         if time.monotonic() - saved_at > 60 * config.checkpoint_every_minutes and now.batch < len(batches):
             now.window_loss = _finite(run, float(loss_sum))
             now.epoch_seconds += time.monotonic() - began
-            _save(run, [layout.LAST])
+            snapshot.save(run, [layout.LAST])
             began = saved_at = clock = time.monotonic()
     return True
 
@@ -223,44 +150,8 @@ def _validate_epoch(run: Training, began: float) -> bool:
     links = [layout.LAST] + [layout.BEST] * better
     if config.save_every_epochs and now.epoch % config.save_every_epochs == 0:
         links.append(f"epoch-{now.epoch:04d}")
-    _save(run, links)
+    snapshot.save(run, links)
     return True
-
-
-def _save(run: Training, links: list[str]) -> None:
-    """Write a checkpoint of this very moment and let `links` point to it."""
-    now = run.progress
-    name = layout.checkpoint_name(run.recorder.attempt, now.step)
-    if (run.checkpoints / name).exists():
-        return  # stopped right after a checkpoint
-    state: dict[str, Any] = {
-        "model": run.model.state_dict(),
-        "updates": run.average.updates if run.average else 0,
-        "optimizer": run.optimizer.state_dict(),
-        "scaler": run.scaler.state_dict(),
-        "random": random_state(run.device),
-        "progress": asdict(now),
-    }
-
-    def write_model(folder: Path) -> None:
-        export(run.exported, run.augment.spec, folder)
-        if not run.average and checkpoint.weight_names(folder) == state["model"].keys():
-            del state["model"]  # the exported weights are the same ones under the same names
-
-    checkpoint.save(run.checkpoints, name, write_model, state)
-    for link in links:
-        checkpoint.link(run.checkpoints, link, name)
-    checkpoint.prune(run.checkpoints, run.config.keep_last)
-    folder = f"{layout.CHECKPOINTS}/{name}"
-    run.recorder.emit(CheckpointSaved(step=now.step, epoch=now.epoch, folder=folder, links=tuple(links)))
-
-
-def random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    """State of torch's generators, which dropout and the like draw from."""
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
 
 
 def _finite(run: Training, value: float) -> float:

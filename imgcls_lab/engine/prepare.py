@@ -1,0 +1,249 @@
+"""Everything between a config and the first step: folders, data, model, and what an earlier attempt left.
+
+Called by `run.train`. What is resolved here on the first attempt (precision, threads, data) is written to the
+manifest and holds for all later ones.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig
+
+from imgcls_lab import layout
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import checkpoint, data, hardware, losses, manifest, snapshot
+from imgcls_lab.engine.augment import Augmentation, crop_edge
+from imgcls_lab.engine.model import (
+    Flavour,
+    build,
+    freeze_backbone,
+    from_config,
+    has_starved_convolution,
+    read_flavour,
+)
+from imgcls_lab.engine.optim import WeightAverage, make_optimizer
+from imgcls_lab.engine.record import Recorder
+from imgcls_lab.engine.scan import INDEX, ScanResult, scan
+from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.training import Progress, Training
+from imgcls_lab.errors import ConfigError, DataError, Problem
+from imgcls_lab.protocol import Started
+
+
+def prepare(
+    config: TrainConfig, folder: Path, recorder: Recorder, stop: threading.Event, progress: Progress
+) -> Training | None:
+    """A run that is ready for its next step, `started` said; None if stopped before. Raises ImgclsError.
+
+    progress: a new one; becomes the run's, so that the caller knows the step when something goes wrong.
+    """
+    began = manifest.read(folder)
+    device = hardware.pick_device(config)
+    threads = began["threads"] if began else hardware.pick_threads(config)
+    torch.set_num_threads(threads)
+    checkpoints = _real_folder(folder, layout.CHECKPOINTS, config.ckpt_dir, "ckpt_dir")
+    board = _real_folder(folder, layout.TENSORBOARD, config.tb_root, "tb_root")
+    checkpoint.sweep(checkpoints)
+
+    recorder.phase("loading the model")
+    good = checkpoint.newest_good(checkpoints, lambda text: recorder.notice(text, "warning"))
+    flavour = None if began and good else read_flavour(config.model_flavour, config.revision, config.image_size)
+    spec = flavour.spec if flavour else EvalSpec.from_json(began["spec"])  # type: ignore[index]
+    edge = crop_edge(config.augmentation, spec.size)
+    summary, train_set, val_set = data.list_splits(
+        Path(config.root).expanduser().absolute(),
+        config.val_fraction,
+        config.seed,
+        data.Reader(spec, edge, exact=False),
+        data.Reader(spec),
+    )
+    model = _make_model(config, flavour, good, summary.classes, recorder)
+    precision = began["precision"] if began else _precision(config, device, model, spec.size, recorder)
+
+    recorder.phase("scanning images")
+    scanned = scan(
+        [train_set, val_set],
+        summary.classes,
+        cache=config.cache,
+        index=folder / INDEX,
+        progress=lambda done, total: recorder.phase("scanning images", done, total),
+        stop=stop.is_set,
+    )
+    if scanned is None:
+        return None
+    facts = {
+        "precision": precision,
+        "threads": threads,
+        "classes": summary.classes,
+        "spec": spec.to_json(),
+        "data": {
+            "root": os.fspath(summary.root),
+            "fingerprint": scanned.fingerprint,
+            "train_images": len(train_set),
+            "val_images": len(val_set),
+            "quarantined": scanned.quarantined,
+        },
+    }
+    if began:
+        _same_data(began, facts, summary.root)
+    else:
+        manifest.write(folder, config, device, facts)
+        _tell_about_data(recorder, scanned, summary.notes)
+
+    run = _assemble(
+        config=config,
+        model=model,
+        classes=summary.classes,
+        device=device,
+        precision=precision,
+        train_set=train_set,
+        val_set=val_set,
+        recorder=recorder,
+        checkpoints=checkpoints,
+        stop=stop,
+        progress=progress,
+    )
+    if good:
+        snapshot.restore(run, good)
+    snapshot.repair_links(run)
+    if device.type == "cuda":
+        _cache_on_device([train_set, val_set], device)
+    recorder.open_board(board, run.progress.step)
+    recorder.emit(
+        Started(
+            resume_step=run.progress.step,
+            total_steps=run.total_steps,
+            steps_per_epoch=run.steps_per_epoch,
+            epochs=config.epochs,
+            train_images=len(train_set),
+            val_images=len(val_set),
+            classes=len(summary.classes),
+            device=str(device),
+            precision=precision,
+            threads=threads,
+        )
+    )
+    return run
+
+
+def _make_model(
+    config: TrainConfig, flavour: Flavour | None, good: Path | None, classes: list[str], recorder: Recorder
+) -> nn.Module:
+    """A new model; on a resume its form alone, from the checkpoint, so that neither hub nor model folder is needed."""
+    if flavour is None:
+        assert good is not None  # noqa: S101
+        return from_config(AutoConfig.from_pretrained(good, local_files_only=True, trust_remote_code=False), good.name)
+    return build(flavour, classes, config.load_pretrained, config.seed, recorder.notice)
+
+
+def _precision(config: TrainConfig, device: torch.device, model: nn.Module, size: int, recorder: Recorder) -> str:
+    """The precision of all attempts; never one in which this hardware computes wrong numbers."""
+    precision = hardware.pick_precision(config, device)
+    if precision != "bf16" or device.type != "cpu" or not has_starved_convolution(model, size):
+        return precision
+    reason = f"At {size} px this model's last feature maps are too small for bf16 on a CPU"
+    if config.precision == "bf16":
+        text = f"{reason}. Set precision to auto or fp32, or raise image_size."
+        raise ConfigError(text, [Problem("precision", text)])
+    recorder.notice(f"{reason}, so it trains in fp32.")
+    return "fp32"
+
+
+def _assemble(
+    *,
+    config: TrainConfig,
+    model: nn.Module,
+    classes: list[str],
+    device: torch.device,
+    precision: str,
+    train_set: data.ImageSet,
+    val_set: data.ImageSet,
+    recorder: Recorder,
+    checkpoints: Path,
+    stop: threading.Event,
+    progress: Progress,
+) -> Training:
+    """Everything the loop needs, at step 0."""
+    torch.manual_seed(config.seed)
+    model = model.to(device)
+    if config.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    parts = freeze_backbone(model) if config.freeze_backbone else [model]
+    counts = data.class_counts(train_set.labels, len(classes))
+    return Training(
+        config=config,
+        classes=classes,
+        device=device,
+        precision=precision,
+        model=model,
+        net=torch.compile(model) if config.compile else model,  # type: ignore[arg-type]
+        trained_parts=parts,
+        optimizer=make_optimizer(model, config),
+        scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
+        average=WeightAverage(model, config.ema_decay) if config.ema_decay else None,
+        train=train_set,
+        val=val_set,
+        workers=data.pick_workers(config.workers, train_set.pixels is not None, device),
+        augment=Augmentation(config.augmentation, config.hflip, config.seed, train_set.reader.spec),
+        loss_weights=losses.class_weights(counts).to(device) if config.balance == "class_weights" else None,
+        draw_weights=1.0 / counts[train_set.labels] if config.balance == "sampler" else None,
+        recorder=recorder,
+        checkpoints=checkpoints,
+        stop=stop,
+        progress=progress,
+    )
+
+
+def _same_data(began: dict[str, Any], facts: dict[str, Any], root: Path) -> None:
+    """A resume is exact only on the same images. Raises DataError."""
+    if began["classes"] != facts["classes"] or began["data"]["fingerprint"] != facts["data"]["fingerprint"]:
+        raise DataError(
+            f"The images under “{root}” changed since this run began, so it cannot go on exactly. Put them back, or "
+            "start a new run."
+        )
+
+
+def _tell_about_data(recorder: Recorder, scanned: ScanResult, notes: list[str]) -> None:
+    for note in notes:
+        recorder.notice(note)
+    bad = list(scanned.quarantined.values())
+    if bad:
+        recorder.notice(
+            f"{len(bad)} {'image is' if len(bad) == 1 else 'images are'} left out. {bad[0]}"
+            + (" The others are listed in manifest.json." if len(bad) > 1 else ""),
+            "warning",
+        )
+
+
+def _cache_on_device(sets: list[data.ImageSet], device: torch.device) -> None:
+    """Move cached images to a GPU that has plenty of room."""
+    needed = sum(images.bytes_if_cached for images in sets)
+    if all(images.pixels is not None for images in sets) and needed < torch.cuda.mem_get_info(device)[0] / 5:
+        for images in sets:
+            images.pixels = images.pixels.to(device)  # type: ignore[union-attr]
+
+
+def _real_folder(folder: Path, name: str, elsewhere: str | None, setting: str) -> Path:
+    """`folder/name`, which lies at `elsewhere/<run-id>` and is a link to it where that is set."""
+    path = folder / name
+    try:
+        if not elsewhere:
+            path.mkdir(mode=0o700, exist_ok=True)
+        elif not path.exists():
+            real = Path(elsewhere).expanduser().absolute() / folder.name
+            real.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.symlink_to(real)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        text = f"The folder “{elsewhere or path}” of {setting} cannot be made: {error.strerror}."
+        raise ConfigError(text) from error
+    return path.resolve()

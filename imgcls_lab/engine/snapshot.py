@@ -1,0 +1,82 @@
+"""A run's whole state as a checkpoint, and back: what `save` writes, `restore` reads.
+
+Called by the loop and by the run's preparation. How a folder is written whole stands in `checkpoint`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imgcls_lab import layout
+from imgcls_lab.engine import checkpoint
+from imgcls_lab.engine.model import export
+from imgcls_lab.engine.training import Training
+from imgcls_lab.protocol import CheckpointSaved
+
+
+def save(run: Training, links: list[str]) -> None:
+    """Write a checkpoint of this very moment and let `links` point to it."""
+    now = run.progress
+    name = layout.checkpoint_name(run.recorder.attempt, now.step)
+    if (run.checkpoints / name).exists():
+        return  # stopped right after a checkpoint
+    state: dict[str, Any] = {
+        "model": run.model.state_dict(),
+        "updates": run.average.updates if run.average else 0,
+        "optimizer": run.optimizer.state_dict(),
+        "scaler": run.scaler.state_dict(),
+        "random": random_state(run.device),
+        "progress": asdict(now),
+    }
+
+    def write_model(folder: Path) -> None:
+        export(run.exported, run.augment.spec, folder)
+        if not run.average and checkpoint.weight_names(folder) == state["model"].keys():
+            del state["model"]  # the exported weights are the same ones under the same names
+
+    checkpoint.save(run.checkpoints, name, write_model, state)
+    for link in links:
+        checkpoint.link(run.checkpoints, link, name)
+    checkpoint.prune(run.checkpoints, run.config.keep_last)
+    folder = f"{layout.CHECKPOINTS}/{name}"
+    run.recorder.emit(CheckpointSaved(step=now.step, epoch=now.epoch, folder=folder, links=tuple(links)))
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """State of torch's generators, which dropout and the like draw from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def restore(run: Training, good: Path) -> None:
+    """Put a checkpoint's state into a run that was assembled anew."""
+    state = checkpoint.load_state(good)
+    exported = checkpoint.load_weights(good)
+    run.model.load_state_dict(state.get("model", exported))
+    if run.average:
+        run.average.model.load_state_dict(exported)
+        run.average.updates = state["updates"]
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.scaler.load_state_dict(state["scaler"])
+    torch.set_rng_state(state["random"]["cpu"])
+    if run.device.type == "cuda" and "cuda" in state["random"]:
+        torch.cuda.set_rng_state(state["random"]["cuda"], run.device)
+    for name, value in state["progress"].items():
+        setattr(run.progress, name, value)
+
+
+def repair_links(run: Training) -> None:
+    """After going back to an older checkpoint, `best` and the epochs' links must not name what was superseded."""
+    best = run.progress.best_checkpoint
+    there = best is not None and checkpoint.damage(run.checkpoints / best) is None
+    if checkpoint.target(run.checkpoints, layout.BEST) != (best if there else None):
+        checkpoint.link(run.checkpoints, layout.BEST, best if there else None)
+    for path in run.checkpoints.glob("epoch-*"):
+        if path.is_symlink() and int(path.name.split("-")[1]) > run.progress.epoch:
+            path.unlink()

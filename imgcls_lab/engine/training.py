@@ -1,0 +1,84 @@
+"""A prepared run, and where it stands. Made by `prepare`, trained by `loop`, written and restored by `snapshot`."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import draws
+from imgcls_lab.engine.augment import Augmentation
+from imgcls_lab.engine.data import ImageSet
+from imgcls_lab.engine.optim import WeightAverage
+from imgcls_lab.engine.record import Recorder
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with the weights it is all that a resume needs."""
+
+    step: int = 0  # optimizer steps done
+    epoch: int = 0  # epochs done and validated
+    batch: int = 0  # batches done of the epoch at hand
+    window_loss: float = 0.0  # sum of the losses since the last point of the curve
+    window_steps: int = 0
+    epoch_seconds: float = 0.0  # spent on the epoch at hand by earlier attempts
+    best: float | None = None
+    best_epoch: int = 0
+    best_values: dict[str, float] = field(default_factory=dict)
+    best_checkpoint: str | None = None
+    since_best: int = 0
+
+
+@dataclass
+class Training:
+    """A prepared run."""
+
+    config: TrainConfig
+    classes: list[str]
+    device: torch.device
+    precision: str
+    model: nn.Module
+    net: nn.Module  # the model, or its compiled form
+    trained_parts: list[nn.Module]  # what is put into training mode: the model, or its head
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: WeightAverage | None
+    train: ImageSet
+    val: ImageSet
+    workers: int
+    augment: Augmentation
+    loss_weights: torch.Tensor | None  # of the classes
+    draw_weights: np.ndarray[Any, np.dtype[np.float64]] | None  # of the images
+    recorder: Recorder
+    checkpoints: Path
+    stop: threading.Event
+    progress: Progress
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return draws.batches_per_epoch(len(self.train), self.config.batch_size)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.batches_per_epoch // self.config.accumulate)
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps_per_epoch * self.config.epochs
+
+    @property
+    def exported(self) -> nn.Module:
+        """The weights that are evaluated and exported: the average's, where there is one."""
+        return self.average.model if self.average else self.model
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        return torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32")
