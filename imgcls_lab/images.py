@@ -6,27 +6,36 @@ half an image: what cannot be read whole is a DataError that names the file and 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from imgcls_lab.errors import DataError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "MPO")  # no EPS and the like, which start programs
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+)
+# no EPS and the like, which start programs
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM", "MPO")
 
 # Pillow warns above this number and refuses above twice of it; a decoded image of this size holds 270 MB.
 MAX_PIXELS = 89_478_485
 MAX_BYTES = 512 * 1024 * 1024
+LARGE = 16_000_000  # pixels; above, one is decoded at a time, so that memory does not grow with the threads
+
+_one_at_a_time = threading.Lock()
 
 _ORIENTATION = 0x0112  # the EXIF tag
+_PHOTOMETRIC = 262  # the TIFF tag; 0: white is zero
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -34,10 +43,18 @@ def decode(source: str | os.PathLike[str] | bytes, *, size_hint: int | None = No
     """The image as uint8, shape (height, width, 3), RGB, upright.
 
     EXIF rotation is applied, transparency lies on white, 16-bit and float grey is scaled to 8 bits, of an animation
-    the first frame counts. With `size_hint` a JPEG may come back smaller (by the cosine transform, in eighths), its
-    shorter edge never below the hint: much quicker for training crops, but not bit-equal to a whole decode.
-    `name` is what errors call an image given as bytes. Raises DataError for anything that is no readable image.
+    or of several pages the first counts. With `size_hint` a JPEG may come back smaller (by the cosine transform, in
+    eighths), its shorter edge never below the hint: much quicker for training crops, but not bit-equal to a whole
+    decode. `name` is what errors call an image given as bytes. Raises DataError for anything that is no readable
+    image.
     """
+    return decode_sized(source, size_hint=size_hint, name=name)[0]
+
+
+def decode_sized(
+    source: str | os.PathLike[str] | bytes, *, size_hint: int | None = None, name: str | None = None
+) -> tuple[Pixels, tuple[int, int]]:
+    """As `decode`, and the width and height of the whole upright image, whatever the hint."""
     name = name or ("the given image" if isinstance(source, bytes) else os.fspath(source))
     data = source if isinstance(source, bytes) else read_bytes(source)
     try:
@@ -47,17 +64,17 @@ def decode(source: str | os.PathLike[str] | bytes, *, size_hint: int | None = No
                     f"“{name}” has {image.width} x {image.height} pixels; images above {MAX_PIXELS // 1_000_000} "
                     "million pixels are refused. Scale it down or remove it."
                 )
-            if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
-                quick = _decode_jpeg(data, size_hint)
-                if quick is not None:
-                    return _upright(quick, image.getexif().get(_ORIENTATION, 1))
-            return np.asarray(_rgb(ImageOps.exif_transpose(image)), dtype=np.uint8)
+            with _one_at_a_time if image.width * image.height > LARGE else contextlib.nullcontext():
+                return _pixels(image, data, size_hint)
     except DataError:
         raise
     except UnidentifiedImageError:
         raise DataError(f"“{name}” is no image of a known format. Replace or remove it.") from None
     except Image.DecompressionBombError:
-        raise DataError(f"“{name}” unpacks to far too many pixels. Scale it down or remove it.") from None
+        raise DataError(
+            f"“{name}” has far more than {MAX_PIXELS // 1_000_000} million pixels, which is refused. Scale it down or "
+            "remove it."
+        ) from None
     except MemoryError:
         raise
     except Exception as error:  # decoders raise anything at all on damaged input
@@ -103,20 +120,43 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise DataError(f"“{name}” cannot be opened: {error.strerror or error}.") from None
 
 
+def _pixels(image: Image.Image, data: bytes, size_hint: int | None) -> tuple[Pixels, tuple[int, int]]:
+    """Pixels and size of an opened image, upright."""
+    if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
+        quick = _decode_jpeg(data, size_hint)
+        if quick is not None:
+            return _upright(quick, image.size, _orientation(image))
+    image.load()  # before the orientation is asked for: a TIFF is turned while it loads
+    return _upright(np.array(_rgb(image)), image.size, _orientation(image))
+
+
 def _decode_jpeg(data: bytes, size_hint: int | None) -> Pixels | None:
-    """libjpeg-turbo without Pillow's copies; None where it is unsure, so that Pillow decides."""
+    """libjpeg-turbo without Pillow's copies; None where it is unsure, so that Pillow decides.
+
+    Raises ValueError where the data end too early: Pillow would paint the rest grey.
+    """
     least = size_hint or 0
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(
             data, "RGB", fastdct=False, fastupsample=False, min_height=least, min_width=least, min_factor=1
         )
-    except ValueError:
+    except ValueError as error:
+        if "premature end of data segment" in str(error):
+            raise
         return None
     return pixels
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo the EXIF orientation 1..8."""
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation 1..8; 1 where the EXIF block is damaged, which says nothing about the pixels."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # as decoders do
+        return 1
+
+
+def _upright(pixels: Pixels, size: tuple[int, int], orientation: int) -> tuple[Pixels, tuple[int, int]]:
+    """Undo the EXIF orientation of an image and of its (width, height)."""
     turns: dict[int, Callable[[Pixels], Pixels]] = {
         2: lambda p: p[:, ::-1],
         3: lambda p: p[::-1, ::-1],
@@ -127,31 +167,57 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
         8: np.rot90,
     }
     turned = turns.get(orientation)
-    return pixels if turned is None else np.ascontiguousarray(turned(pixels))
+    if turned is None:
+        return pixels, size
+    return np.ascontiguousarray(turned(pixels)), size if orientation < 5 else (size[1], size[0])
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     """Any of Pillow's modes as 8-bit RGB, transparency on white."""
     if image.mode.startswith(("I", "F")):
         return _eight_bits(image).convert("RGB")
+    if image.mode == "LAB":
+        return _from_lab(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        clear = image.info.get("transparency")
+        if isinstance(clear, tuple) and max(clear) > 255:  # of a 16-bit PNG, whose pixels Pillow has as 8 bits
+            image.info["transparency"] = tuple(value >> 8 for value in clear)
         layer = image.convert("RGBA")
         paper = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(paper, layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+    converted = ImageCms.applyTransform(image, transform)
+    assert converted is not None  # noqa: S101 - None is given back only where the image is changed in place
+    return converted
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Deep grey as 8 bits. Pillow's own conversion clips it to white instead.
 
-    I;16 and I hold 0..65535; F holds 0..1 by custom, or else 0..255.
+    I;16 and I hold 0..65535, or 0..255 where no value of an I is above; F holds 0..1 by custom, or else 0..255. What
+    goes beyond (32-bit counts, a float of any unit) is scaled by its own largest value.
     """
-    values = np.asarray(image, dtype=np.float64)
-    if image.mode == "F":
-        scale = 255.0 if np.nanmax(values, initial=0.0) <= 1.0 else 1.0
-    else:
-        scale = 1.0 if image.mode == "I" and values.max(initial=0.0) <= 255 else 1 / 257
-    return Image.fromarray(np.clip(np.nan_to_num(values) * scale + 0.5, 0, 255).astype(np.uint8))
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+    ranges = (1.0, 255.0, 65_535.0) if image.mode == "F" else (255.0, 65_535.0)
+    top = float(values.max(initial=0.0))
+    full = 65_535.0 if image.mode.startswith("I;16") else next((r for r in ranges if top <= r), top)
+    grey = np.clip(values * (255 / full) + 0.5, 0, 255).astype(np.uint8)
+    if _white_is_zero(image):
+        grey = 255 - grey
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        grey[values == clear] = 255
+    return Image.fromarray(grey)
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """Whether a TIFF says so; Pillow inverts 8 bits by itself and deeper ones not."""
+    tags = getattr(image, "tag_v2", {})
+    return image.mode.startswith("I") and tags.get(_PHOTOMETRIC) == 0
 
 
 def is_image_name(name: str | Path) -> bool:
