@@ -1,7 +1,8 @@
 """What a folder of images holds, by file names alone: ROOT/train/CLASS, ROOT/val/CLASS, ROOT/test/CLASS.
 
-Called by the engine for its data and by everything that shows or checks a data set. Torch-free, opens no image, and
-never raises for what a user can get wrong: `FolderSummary.problem` says it in a sentence.
+Called by the engine for its data and by everything that shows or checks a data set. Torch-free, opens no image, never
+follows a link out of the data set, and never raises for what a user can get wrong: `FolderSummary.problem` says it in
+a sentence.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class FolderSummary:
     """A look at a data set.
 
     splits: split -> class -> number of images, only splits that exist; classes: those of train, in the fixed order
-    that a model's outputs have; problem: a sentence if it cannot be trained on; notes: sentences worth knowing.
+    that a model's outputs have; problem: a sentence if it cannot be trained on; notes: sentences worth knowing;
+    outside_links: how many links lead out of the data set and were left out.
     """
 
     root: Path
@@ -29,6 +31,7 @@ class FolderSummary:
     classes: list[str] = field(default_factory=list)
     problem: str | None = None
     notes: list[str] = field(default_factory=list)
+    outside_links: int = 0
 
     def images(self, split: str) -> int:
         """Number of images of a split; 0 if there is no such split."""
@@ -38,15 +41,20 @@ class FolderSummary:
 def inspect_folder(root: str | os.PathLike[str]) -> FolderSummary:
     """Count the images of each class and split and say what is wrong."""
     root = Path(root).expanduser()
+    inside = _Inside(root)
     try:
-        splits = {s: _count_classes(root / s) for s in SPLITS if (root / s).is_dir()}
+        splits = {s: _count_classes(root / s, inside) for s in SPLITS if inside.folder(root / s)}
         problem = _problem(root, splits)
+        if problem and inside.left_out:
+            problem += f" {_links_note(inside.left_out)}"
         notes = _notes(root, splits) if problem is None else []
     except OSError as error:
         name = error.filename or root
         return FolderSummary(root, problem=f"The folder “{name}” cannot be read: {error.strerror or error}.")
+    if inside.left_out:
+        notes.append(_links_note(inside.left_out))
     classes = sorted(name for name, count in splits.get("train", {}).items() if count)
-    return FolderSummary(root, splits, classes, problem, notes)
+    return FolderSummary(root, splits, classes, problem, notes, inside.left_out)
 
 
 def list_images(root: Path, split: str, classes: list[str]) -> tuple[list[str], list[int]]:
@@ -54,19 +62,43 @@ def list_images(root: Path, split: str, classes: list[str]) -> tuple[list[str], 
 
     Raises OSError if a folder cannot be read.
     """
+    inside = _Inside(root)
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
         folder = root / split / name
-        if not folder.is_dir():
+        if not (inside.folder(root / split) and inside.folder(folder)):
             continue
-        found = sorted(os.path.relpath(path, root) for path in _walk(folder))
+        found = sorted(os.path.relpath(path, root) for path in _walk(folder, inside))
         paths += found
         labels += [label] * len(found)
     return paths, labels
 
 
-def _walk(folder: Path) -> list[str]:
+class _Inside:
+    """Tells links that stay in the data set, which are followed, from those that leave it, which are counted.
+
+    A request over REST may name a data set but nothing outside it, so a link must not lead there either.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.realpath(root)
+        self.left_out = 0
+
+    def holds(self, path: str | os.PathLike[str]) -> bool:
+        """Whether the path is no link, or one that ends below the root."""
+        if not os.path.islink(path):
+            return True
+        if os.path.commonpath([self._root, os.path.realpath(path)]) == self._root:
+            return True
+        self.left_out += 1
+        return False
+
+    def folder(self, path: Path) -> bool:
+        return path.is_dir() and self.holds(path)
+
+
+def _walk(folder: Path, inside: _Inside) -> list[str]:
     """Image files below a class folder, sub-folders included; hidden names are left out."""
     found: list[str] = []
     pending = [os.fspath(folder)]
@@ -82,15 +114,21 @@ def _walk(folder: Path) -> list[str]:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir():
-                    pending.append(entry.path)
-                elif is_image_name(entry.name):
+                    if not entry.is_symlink() or inside.holds(entry.path):
+                        pending.append(entry.path)
+                elif is_image_name(entry.name) and (not entry.is_symlink() or inside.holds(entry.path)):
                     found.append(entry.path)
     return found
 
 
-def _count_classes(folder: Path) -> dict[str, int]:
+def _count_classes(folder: Path, inside: _Inside) -> dict[str, int]:
     names = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
-    return {name: len(_walk(folder / name)) for name in names}
+    return {name: len(_walk(folder / name, inside)) for name in names if inside.holds(folder / name)}
+
+
+def _links_note(count: int) -> str:
+    subject = "1 link leads" if count == 1 else f"{count} links lead"
+    return f"{subject} out of the data set and {'is' if count == 1 else 'are'} not followed; copy the images instead."
 
 
 def _problem(root: Path, splits: dict[str, dict[str, int]]) -> str | None:
