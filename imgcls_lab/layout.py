@@ -4,6 +4,7 @@
   config.json        the TrainConfig as it was asked for
   run.json           id, kind, name, project: what `db rebuild` needs beside the config
   manifest.json      what reproduces it, and what was resolved on attempt 1 (precision, threads ...)
+  duplicates.json    copies found among the images, where there are any
   events-001.jsonl   append-only, one file an attempt
   launch-001.json    what the supervisor was asked to start (executor's runs)
   exit-001.json      how that attempt's process ended, written by the supervisor
@@ -31,6 +32,7 @@ from typing import BinaryIO
 CONFIG = "config.json"
 RUN_INFO = "run.json"
 MANIFEST = "manifest.json"
+DUPLICATES = "duplicates.json"
 DESIRED = "desired"
 OWNER = "owner.json"
 HEARTBEAT = "heartbeat"

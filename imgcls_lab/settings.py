@@ -118,6 +118,11 @@ class Settings(Configurable):
         return self.home_path / "models"
 
     @property
+    def scans_dir(self) -> Path:
+        """What scans learned of data sets; may be deleted."""
+        return self.home_path / "scans"
+
+    @property
     def executor_dir(self) -> Path:
         """Locks, log and process identity of this home's daemon."""
         return self.home_path / "executor"

@@ -44,7 +44,7 @@ def test_an_unknown_setting_names_the_one_that_was_meant() -> None:
 
 
 def test_all_wrong_fields_are_named_at_once() -> None:
-    assert set(problems(lr=-1, epochs="many", augmentation="wild", root="")) == {"lr", "epochs", "augmentation", "root"}
+    assert set(problems(lr=-1, epochs="many", balance="wild", root="")) == {"lr", "epochs", "balance", "root"}
 
 
 @pytest.mark.parametrize("lr", [math.nan, math.inf, 0, -1e-3, "fast"])
@@ -54,6 +54,12 @@ def test_a_learning_rate_that_cannot_train_is_refused(lr: object) -> None:
 
 def test_a_warm_up_longer_than_the_run_is_refused() -> None:
     assert "longer than the run" in problems(epochs=1, warmup_epochs=2)[""]
+
+
+@pytest.mark.parametrize(("pattern", "words"), [("patient[0-9]+", "no group"), ("(", "no regular expression")])
+def test_a_pattern_for_groups_that_cannot_work_is_refused(pattern: str, words: str) -> None:
+    assert words in problems(group_pattern=pattern)["group_pattern"]
+    assert TrainConfig(root="d", group_pattern="(p[0-9]+)_").group_pattern == "(p[0-9]+)_"
 
 
 def test_a_text_that_is_no_json_is_a_sentence() -> None:

@@ -132,7 +132,7 @@ def _train(config: TrainConfig, folder: Path, screen: Screen, *, indexed: bool, 
     stop = threading.Event()
     try:
         with _obeying(folder, stop):
-            return work(config, folder, on_event=on_event, stop=stop)
+            return work(config, folder, on_event=on_event, stop=stop, scans=context.settings().scans_dir)
     except ImgclsError:
         if folder.is_dir():
             with contextlib.suppress(OSError), (folder / layout.OUTPUT_LOG).open("a") as log:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
+
+from pydantic import field_validator
 
 from imgcls_lab.config.fields import FieldGroup, Positive, field
 
@@ -21,19 +24,87 @@ class DataFields(FieldGroup):
         unit="px",
         le=4096,
     )
-    augmentation: Literal["none", "light", "standard", "heavy"] = field(
+    augmentation: str = field(
         "standard",
         "data",
         "Augmentation",
         "none: resize only; light: small shifts, and flips; standard: random crop and flip; "
-        "heavy: standard with RandAugment and random erasing.",
+        "heavy: standard with RandAugment and random erasing; timm: as timm fine-tunes.",
         first=True,
+        suggestions=("none", "light", "standard", "heavy", "timm"),
+        min_length=1,
     )
     hflip: bool = field(
         True,
         "data",
         "Mirror images",
         "Let augmentation mirror images. Turn off where left and right mean something, as in digits and letters.",
+    )
+    crop_scale: float | None = field(
+        None,
+        "data",
+        "Smallest crop",
+        "Smallest share of an image's area that a random crop keeps; 1: the whole; empty: as the augmentation has it.",
+        gt=0,
+        le=1,
+    )
+    crop_ratio: float | None = field(
+        None,
+        "data",
+        "Crop shape",
+        "How much wider or higher than the image a crop may be in shape; 1: not at all; empty: as the augmentation "
+        "has it.",
+        ge=1,
+        le=10,
+    )
+    vflip: float | None = field(
+        None,
+        "data",
+        "Upside down",
+        "Share of the images that are turned upside down; empty: as the augmentation has it.",
+        ge=0,
+        le=1,
+    )
+    rotate: float | None = field(
+        None,
+        "data",
+        "Rotation",
+        "Largest angle of a random rotation; empty: as the augmentation has it.",
+        unit="degrees",
+        ge=0,
+        le=180,
+    )
+    color_jitter: float | None = field(
+        None,
+        "data",
+        "Colour jitter",
+        "Largest change of brightness, contrast and saturation; empty: as the augmentation has it.",
+        ge=0,
+        le=1,
+    )
+    randaugment: float | None = field(
+        None,
+        "data",
+        "RandAugment",
+        "Magnitude of RandAugment; 0: off; empty: as the augmentation has it.",
+        ge=0,
+        le=10,
+    )
+    randaugment_ops: int | None = field(
+        None,
+        "data",
+        "RandAugment's operations",
+        "Operations of RandAugment an image; empty: as the augmentation has it.",
+        ge=1,
+        le=4,
+    )
+    erase: float | None = field(
+        None,
+        "data",
+        "Random erasing",
+        "Share of the images in which a random box is erased; empty: as the augmentation has it.",
+        ge=0,
+        le=1,
     )
     val_fraction: float = field(
         0.2,
@@ -42,6 +113,21 @@ class DataFields(FieldGroup):
         "Share of train/ kept for validation, class by class, if there is no val/.",
         gt=0,
         lt=1,
+    )
+    group_pattern: str | None = field(
+        None,
+        "data",
+        "Groups",
+        "Regular expression whose first group names the group of an image by its path, such as (patient[0-9]+): images "
+        "of one group are never both trained and validated on.",
+        max_length=500,
+    )
+    on_duplicates: Literal["report", "drop_exact", "drop_near"] = field(
+        "report",
+        "data",
+        "Copies",
+        "Training images that are in val/ or test/ too: report: say so; drop_exact: leave out the same files; "
+        "drop_near: and what looks the same.",
     )
     balance: Literal["none", "sampler", "class_weights"] = field(
         "none",
@@ -56,3 +142,14 @@ class DataFields(FieldGroup):
         "Keep decoded images in memory; auto: if they fit into a quarter of what is free.",
         affects_result=False,
     )
+
+    @field_validator("group_pattern", mode="after")
+    @classmethod
+    def _has_a_group(cls, value: str | None) -> str | None:
+        try:
+            groups = re.compile(value).groups if value is not None else 1
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        if not groups:
+            raise ValueError("has no group; put what names the group into parentheses, such as (patient[0-9]+)")
+        return value

@@ -14,6 +14,7 @@ from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.protocol import EventWriter, Failed, FailureKind
+from imgcls_lab.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     from imgcls_lab.engine.run import train  # torch: takes seconds
 
     try:
-        outcome = train(config, given.folder, attempt=given.attempt, on_event=Journal())
+        outcome = train(config, given.folder, attempt=given.attempt, on_event=Journal(), scans=Settings().scans_dir)
     except ImgclsError as error:
         traceback.print_exc()
         print(error, file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 """Augmentation of a whole batch with one draw an image, on the device that trains.
 
 uint8 pixels in, normalised floats out. Each image's draws come from `draws.uniforms`, so a batch's composition
-changes nothing. The recipes are those of TrainConfig.augmentation.
+changes nothing. What is done and how much is a `recipes.Recipe`.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ import torch
 from torchvision.transforms.v2 import functional as vision
 
 from imgcls_lab.engine.draws import uniforms
+from imgcls_lab.engine.recipes import Recipe
 from imgcls_lab.engine.spec import EvalSpec
 
 Draws = npt.NDArray[np.float32]
 Choices = npt.NDArray[np.int64]
 
-CROP_AREA = (0.35, 1.0)  # share of the image that a random crop keeps
-CROP_RATIO = (3 / 4, 4 / 3)  # its width over height
 SMALL = 64  # images up to this edge are cropped at their own size; larger ones from a square 8/7 as wide
-ERASE_SHARE = 0.25  # of the images
-ERASE_AREA = (0.02, 0.2)
+ERASE_AREA = (0.02, 0.2)  # share of the image that an erased box covers
 
 # RandAugment's operations; the geometric ones become one affine map with crop and flip.
 GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 COLOUR = ("brightness", "contrast", "saturation", "sharpness", "posterize", "solarize", "autocontrast", "equalize")
 OPERATIONS = ("identity", *GEOMETRIC, *COLOUR)
-PER_IMAGE = 2  # operations
-_COLUMNS = 16
+JITTERED = ("brightness", "contrast", "saturation")
+
+# The columns of an image's draws; after the last come three for each of RandAugment's operations.
+_AREA, _RATIO, _SHIFT_Y, _SHIFT_X, _HFLIP, _VFLIP, _X, _Y, _ROTATE, _JITTER = range(10)
+_ERASE, _ERASE_AREA, _ERASE_TOP, _ERASE_LEFT, _SLOTS = (_JITTER + len(JITTERED) + i for i in range(5))
 
 
-def crop_edge(recipe: str, size: int) -> int | None:
+def crop_edge(recipe: Recipe, size: int) -> int | None:
     """Edge of the squares that training crops are cut from; None where the evaluation's pixels are used."""
-    if recipe not in ("standard", "heavy"):
+    if not recipe.crops:
         return None
     return size if size <= SMALL else round(size * 8 / 7)
 
@@ -45,8 +46,7 @@ def crop_edge(recipe: str, size: int) -> int | None:
 class Augmentation:
     """One recipe for one run. Calling it gives float32 (n, 3, size, size), normalised, in channels-last memory."""
 
-    recipe: str
-    hflip: bool
+    recipe: Recipe
     seed: int
     spec: EvalSpec
 
@@ -54,59 +54,95 @@ class Augmentation:
         self, pixels: torch.Tensor, epoch: int, images: npt.NDArray[np.int64], aspects: npt.NDArray[np.float32]
     ) -> torch.Tensor:
         """pixels: uint8 (n, edge, edge, 3) on the device; images: their indices; aspects: their width over height."""
-        if self.recipe == "none":
-            return normalise(pixels, self.spec)
-        draws = uniforms(self.seed, epoch, images, _COLUMNS)
-        if self.recipe == "light":
-            return normalise(_shift(pixels, draws, max(1, self.spec.size // 16), self.hflip), self.spec)
-        plans = _plan(draws) if self.recipe == "heavy" else []
-        values = _warp(pixels, self._maps(draws, aspects, plans), self.spec.size)
-        for slot, (operations, strengths) in enumerate(plans):
-            values = _colour(values, operations, strengths, draws[:, 12 + slot])
+        recipe = self.recipe
+        draws = uniforms(self.seed, epoch, images, _SLOTS + 3 * recipe.randaugment_ops)
+        plans = _plan(recipe, draws) if recipe.randaugment else []
+        if recipe.crops or recipe.rotate or plans:
+            values = _warp(pixels, self._maps(draws, aspects, plans), self.spec.size)
+        else:
+            values = self._moved(pixels, draws).permute(0, 3, 1, 2).float()
+        if recipe.color_jitter:
+            values = _jitter(values, recipe.color_jitter, draws)
+        for plan in plans:
+            values = _colour(values, plan)
         mean, std = self.spec.normaliser(pixels.device)
-        values = (values - mean[:, None, None]) / std[:, None, None]
-        if self.recipe == "heavy":
-            values = _erase(values, draws)
+        values = values.sub_(mean[:, None, None]).div_(std[:, None, None])
+        if recipe.erase:
+            values = _erase(values, recipe.erase, draws)
         return values.contiguous(memory_format=torch.channels_last)
 
-    def _maps(self, draws: Draws, aspects: npt.NDArray[np.float32], plans: list[tuple[Choices, Draws]]) -> torch.Tensor:
-        """Affine maps (n, 2, 3) from output to input coordinates, both -1..1: random crop, flip, geometry."""
+    def _moved(self, pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Shift by whole pixels, the border reflected, and mirror: one gather."""
+        if not (self.recipe.shift or self.recipe.hflip or self.recipe.vflip):
+            return pixels
+        count, edge = pixels.shape[0], pixels.shape[1]
+        down, right = self._shifts(draws)
+        rows = _reflect(np.arange(edge)[None, :] + down[:, None], edge)
+        columns = _reflect(np.arange(edge)[None, :] + right[:, None], edge)
+        columns = np.where(draws[:, [_HFLIP]] < self.recipe.hflip, columns[:, ::-1], columns)
+        rows = np.where(draws[:, [_VFLIP]] < self.recipe.vflip, rows[:, ::-1], rows)
+        where = torch.from_numpy(rows[:, :, None] * edge + columns[:, None, :]).to(pixels.device)  # (n, edge, edge)
+        offset = torch.arange(count, device=pixels.device)[:, None, None] * (edge * edge)
+        return pixels.reshape(-1, 3)[(where + offset).reshape(-1)].reshape(pixels.shape)
+
+    def _shifts(self, draws: Draws) -> tuple[Choices, Choices]:
+        """Rows and columns, in pixels of the output, by which each image is shifted."""
+        reach = max(1, round(self.recipe.shift * self.spec.size)) if self.recipe.shift else 0
+        steps = np.minimum((draws[:, [_SHIFT_Y, _SHIFT_X]] * (2 * reach + 1)).astype(np.int64), 2 * reach) - reach
+        return steps[:, 0], steps[:, 1]
+
+    def _maps(self, draws: Draws, aspects: npt.NDArray[np.float32], plans: list[Plan]) -> torch.Tensor:
+        """Affine maps (n, 2, 3) from output to input coordinates, both -1..1: crop, mirror, rotation, geometry."""
+        recipe = self.recipe
         shape = np.ones_like(aspects) if self.spec.squash else aspects
-        area = CROP_AREA[0] + (CROP_AREA[1] - CROP_AREA[0]) * draws[:, 0]
-        low, high = math.log(CROP_RATIO[0]), math.log(CROP_RATIO[1])
-        ratio = np.exp(low + (high - low) * draws[:, 1])
-        width = np.minimum(np.sqrt(area * ratio / shape), 1)
-        height = np.minimum(np.sqrt(area * shape / ratio), 1)
-        x = (2 * draws[:, 2] - 1) * (1 - width)  # centre of the crop
-        y = (2 * draws[:, 3] - 1) * (1 - height)
-        if self.hflip:
-            width = np.where(draws[:, 4] < 0.5, -width, width)
+        area = recipe.crop_scale + (1 - recipe.crop_scale) * draws[:, _AREA]
+        ratio = np.exp((2 * draws[:, _RATIO] - 1) * math.log(recipe.crop_ratio))
+        width = np.minimum(np.sqrt(area * ratio / shape), 1) if recipe.crops else np.ones_like(area)
+        height = np.minimum(np.sqrt(area * shape / ratio), 1) if recipe.crops else np.ones_like(area)
+        down, right = self._shifts(draws)
         maps = np.zeros((len(draws), 3, 3), np.float64)
-        maps[:, 0, 0], maps[:, 1, 1], maps[:, 2, 2] = width, height, 1
-        maps[:, 0, 2], maps[:, 1, 2] = x, y
-        for slot, (operations, strengths) in enumerate(plans):
-            sign = np.where(draws[:, 12 + slot] < 0.5, -1.0, 1.0)
-            maps = maps @ _geometry(operations, strengths * sign)
+        maps[:, 0, 0] = np.where(draws[:, _HFLIP] < recipe.hflip, -width, width)
+        maps[:, 1, 1] = np.where(draws[:, _VFLIP] < recipe.vflip, -height, height)
+        maps[:, 2, 2] = 1
+        maps[:, 0, 2] = (2 * draws[:, _X] - 1) * (1 - width) + 2 * right / self.spec.size  # centre of the crop
+        maps[:, 1, 2] = (2 * draws[:, _Y] - 1) * (1 - height) + 2 * down / self.spec.size
+        maps = maps @ _rotation(np.radians(recipe.rotate * (2 * draws[:, _ROTATE].astype(np.float64) - 1)))
+        for plan in plans:
+            maps = maps @ _geometry(plan.operations, plan.strengths * plan.signs)
         return torch.from_numpy(maps[:, :2].astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One of RandAugment's operations for each image: an index into OPERATIONS, strength 0..1, sign -1 or 1."""
+
+    operations: Choices
+    strengths: Draws
+    signs: Draws
+
+
+def _plan(recipe: Recipe, draws: Draws) -> list[Plan]:
+    plans = []
+    for slot in range(recipe.randaugment_ops):
+        operation, strength, sign = draws[:, _SLOTS + 3 * slot : _SLOTS + 3 * slot + 3].T
+        operations = np.minimum(operation * len(OPERATIONS), len(OPERATIONS) - 1).astype(np.int64)
+        plans.append(Plan(operations, _strengths(recipe, strength), np.where(sign < 0.5, -1.0, 1.0).astype(np.float32)))
+    return plans
+
+
+def _strengths(recipe: Recipe, draws: Draws) -> Draws:
+    if math.isinf(recipe.randaugment_std):
+        even: Draws = draws * np.float32(recipe.randaugment / 10)
+        return even
+    normal = torch.special.ndtri(torch.from_numpy(draws.astype(np.float64).clip(1e-6, 1 - 1e-6))).numpy()
+    around: Draws = ((recipe.randaugment + recipe.randaugment_std * normal) / 10).clip(0, 1).astype(np.float32)
+    return around
 
 
 def normalise(pixels: torch.Tensor, spec: EvalSpec) -> torch.Tensor:
     """uint8 (n, size, size, 3) -> float32 (n, 3, size, size) in channels-last memory, as the processor does it."""
     mean, std = spec.normaliser(pixels.device)
     return pixels.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
-
-
-def _shift(pixels: torch.Tensor, draws: Draws, reach: int, flip: bool) -> torch.Tensor:
-    """Shift by whole pixels, the border reflected, and flip: one gather."""
-    count, edge = pixels.shape[0], pixels.shape[1]
-    steps = np.minimum((draws[:, 2:4] * (2 * reach + 1)).astype(np.int64), 2 * reach) - reach
-    rows = _reflect(np.arange(edge)[None, :] + steps[:, :1], edge)
-    columns = _reflect(np.arange(edge)[None, :] + steps[:, 1:], edge)
-    if flip:
-        columns = np.where(draws[:, 4:5] < 0.5, columns[:, ::-1], columns)
-    where = torch.from_numpy(rows[:, :, None] * edge + columns[:, None, :]).to(pixels.device)  # (n, edge, edge)
-    offset = torch.arange(count, device=pixels.device)[:, None, None] * (edge * edge)
-    return pixels.reshape(-1, 3)[(where + offset).reshape(-1)].reshape(pixels.shape)
 
 
 def _reflect(index: npt.NDArray[np.int64], edge: int) -> npt.NDArray[np.int64]:
@@ -121,15 +157,6 @@ def _warp(pixels: torch.Tensor, maps: torch.Tensor, size: int) -> torch.Tensor:
     return torch.nn.functional.grid_sample(values, grid, "bilinear", "reflection", align_corners=False)
 
 
-def _plan(draws: Draws) -> list[tuple[Choices, Draws]]:
-    """For each slot the operation (an index into OPERATIONS) and the strength 0..0.6 of each image."""
-    plans = []
-    for slot in range(PER_IMAGE):
-        operations = np.minimum(draws[:, 5 + slot] * len(OPERATIONS), len(OPERATIONS) - 1).astype(np.int64)
-        plans.append((operations, 0.6 * draws[:, 7 + slot]))
-    return plans
-
-
 def _geometry(operations: Choices, amounts: Draws) -> npt.NDArray[np.float64]:
     """Maps (n, 3, 3); amount 1 is 30 degrees, a shear of 0.3 or a third of the image."""
     maps = np.tile(np.eye(3), (len(operations), 1, 1))
@@ -137,9 +164,7 @@ def _geometry(operations: Choices, amounts: Draws) -> npt.NDArray[np.float64]:
         chosen = np.flatnonzero(operations == OPERATIONS.index(name))
         amount = amounts[chosen].astype(np.float64)
         if name == "rotate":
-            angle = amount * math.radians(30)
-            maps[chosen, 0, 0], maps[chosen, 0, 1] = np.cos(angle), -np.sin(angle)
-            maps[chosen, 1, 0], maps[chosen, 1, 1] = np.sin(angle), np.cos(angle)
+            maps[chosen] = _rotation(amount * math.radians(30))
         elif name == "shear_x":
             maps[chosen, 0, 1] = 0.3 * amount
         elif name == "shear_y":
@@ -149,29 +174,42 @@ def _geometry(operations: Choices, amounts: Draws) -> npt.NDArray[np.float64]:
     return maps
 
 
-def _colour(values: torch.Tensor, operations: Choices, strengths: Draws, signs: Draws) -> torch.Tensor:
-    """Apply each image's colour operation to values 0..255, shape (n, 3, size, size)."""
+def _rotation(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Maps (n, 3, 3) of angles in radians."""
+    maps = np.tile(np.eye(3), (len(angles), 1, 1))
+    maps[:, 0, 0], maps[:, 0, 1] = np.cos(angles), -np.sin(angles)
+    maps[:, 1, 0], maps[:, 1, 1] = np.sin(angles), np.cos(angles)
+    return maps
+
+
+def _colour(values: torch.Tensor, plan: Plan) -> torch.Tensor:
+    """Apply the colour operations, each to the images that drew it; values stay 0..255."""
     for name in COLOUR:
-        chosen = np.flatnonzero(operations == OPERATIONS.index(name))
-        if not len(chosen):
-            continue
-        where = torch.from_numpy(chosen).to(values.device)
-        strength = torch.from_numpy(strengths[chosen]).to(values.device)[:, None, None, None]
-        sign = torch.from_numpy(np.where(signs[chosen] < 0.5, -1.0, 1.0).astype(np.float32)).to(values.device)
-        values[where] = _adjust(name, values[where], strength, sign[:, None, None, None]).clamp_(0, 255)
+        chosen = np.flatnonzero(plan.operations == OPERATIONS.index(name))
+        if len(chosen):
+            where = torch.from_numpy(chosen).to(values.device)
+            strength = _each(plan.strengths[chosen], values.device)
+            values[where] = _adjust(name, values[where], strength, _each(plan.signs[chosen], values.device)).clamp_(
+                0, 255
+            )
     return values
 
 
+def _jitter(values: torch.Tensor, reach: float, draws: Draws) -> torch.Tensor:
+    """Brightness, contrast and saturation of every image times 1 - reach to 1 + reach."""
+    for place, name in enumerate(JITTERED):
+        factor = _each(1 + reach * (2 * draws[:, _JITTER + place] - 1), values.device)
+        values = _scaled(name, values, factor).clamp_(0, 255)
+    return values
+
+
+def _each(amounts: Draws, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(amounts).to(device)[:, None, None, None]
+
+
 def _adjust(name: str, x: torch.Tensor, strength: torch.Tensor, sign: torch.Tensor) -> torch.Tensor:
-    factor = 1 + 0.9 * strength * sign
-    if name == "brightness":
-        return x * factor
-    if name == "contrast":
-        return torch.lerp(_grey(x).mean((2, 3), keepdim=True).expand_as(x), x, factor)
-    if name == "saturation":
-        return torch.lerp(_grey(x).expand_as(x), x, factor)
-    if name == "sharpness":
-        return torch.lerp(torch.nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False), x, factor)
+    if name in (*JITTERED, "sharpness"):
+        return _scaled(name, x, 1 + 0.9 * strength * sign)
     if name == "posterize":
         step = torch.exp2(torch.floor(1 + 4 * strength))
         return torch.floor(x / step) * step
@@ -184,20 +222,31 @@ def _adjust(name: str, x: torch.Tensor, strength: torch.Tensor, sign: torch.Tens
     return equalized
 
 
+def _scaled(name: str, x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Away from (factor above 1) or towards what has nothing of it: black, one grey, grey, blurred."""
+    if name == "brightness":
+        return x * factor
+    if name == "contrast":
+        return torch.lerp(_grey(x).mean((2, 3), keepdim=True).expand_as(x), x, factor)
+    if name == "saturation":
+        return torch.lerp(_grey(x).expand_as(x), x, factor)
+    return torch.lerp(torch.nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False), x, factor)
+
+
 def _grey(x: torch.Tensor) -> torch.Tensor:
     weights = torch.tensor([0.299, 0.587, 0.114], device=x.device)[:, None, None]
     return (x * weights).sum(1, keepdim=True)
 
 
-def _erase(values: torch.Tensor, draws: Draws) -> torch.Tensor:
+def _erase(values: torch.Tensor, share: float, draws: Draws) -> torch.Tensor:
     """Set a random box of some images to the mean colour (zero after normalisation)."""
     size = values.shape[-1]
-    area = ERASE_AREA[0] + (ERASE_AREA[1] - ERASE_AREA[0]) * draws[:, 10]
+    area = ERASE_AREA[0] + (ERASE_AREA[1] - ERASE_AREA[0]) * draws[:, _ERASE_AREA]
     edges = np.sqrt(area) * size
-    top = (draws[:, 11] * (size - edges)).astype(np.int64)
-    left = (draws[:, 14] * (size - edges)).astype(np.int64)
+    top = (draws[:, _ERASE_TOP] * (size - edges)).astype(np.int64)
+    left = (draws[:, _ERASE_LEFT] * (size - edges)).astype(np.int64)
     bottom, right = top + edges.astype(np.int64), left + edges.astype(np.int64)
-    bottom = np.where(draws[:, 9] < ERASE_SHARE, bottom, top)
+    bottom = np.where(draws[:, _ERASE] < share, bottom, top)
     line = np.arange(size)
     rows = (line >= top[:, None]) & (line < bottom[:, None])
     columns = (line >= left[:, None]) & (line < right[:, None])

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from imgcls_lab.engine import hardware
-from imgcls_lab.engine.draws import Stream, generator
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import DataError
-from imgcls_lab.imagefolder import FolderSummary, inspect_folder, list_images
-from imgcls_lab.images import decode
+from imgcls_lab.images import Pixels, decode_sized
 
 Indices = npt.NDArray[np.int64]
+Rows = TypeVar("Rows", npt.NDArray[np.void], torch.Tensor)
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,19 @@ class Reader:
     def edge(self) -> int:
         return self.crop_edge or self.spec.size
 
+    @property
+    def hint(self) -> int | None:
+        """Down to which edge the decoder may shrink; None: not at all."""
+        return None if self.exact else self.crop_edge or self.spec.resize_to
+
     def read(self, source: str | bytes, name: str | None = None) -> tuple[torch.Tensor, float]:
         """Pixels and the image's width over height. Raises DataError."""
-        hint = None if self.exact else (self.crop_edge or self.spec.resize_to)
-        image = decode(source, size_hint=hint, name=name)
-        pixels = self.spec.pixels(image) if self.crop_edge is None else self.spec.square(image, self.crop_edge)
-        return pixels, image.shape[1] / image.shape[0]
+        image, (width, height) = decode_sized(source, size_hint=self.hint, name=name)
+        return self.fit(image), width / height
+
+    def fit(self, image: Pixels) -> torch.Tensor:
+        """The pixels of one decoded image."""
+        return self.spec.pixels(image) if self.crop_edge is None else self.spec.square(image, self.crop_edge)
 
 
 @dataclass
@@ -78,6 +85,13 @@ class ImageSet:
     def bytes_if_cached(self) -> int:
         return len(self) * self.reader.edge**2 * 3
 
+    def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
+        """Forget all images but the chosen ones; cached pixels move together in place."""
+        if self.pixels is not None:
+            self.pixels = keep_rows(self.pixels, chosen)
+        self.paths, self.labels = self.paths[chosen], self.labels[chosen]
+        self.aspects = self.aspects[chosen] if len(self.aspects) else self.aspects
+
     def batches(self, batches: Sequence[Indices], workers: int) -> Iterator[torch.Tensor]:
         """The pixels of each batch of indices in turn, uint8 (n, edge, edge, 3).
 
@@ -92,6 +106,15 @@ class ImageSet:
                 yield torch.from_numpy(_stack([files[int(i)] for i in batch]))
         else:
             yield from _worker_batches(self, batches, workers)
+
+
+def keep_rows(rows: Rows, chosen: npt.NDArray[np.bool_]) -> Rows:
+    """The chosen rows, moved together in place: of a large cache there may be no room for a copy."""
+    places = np.flatnonzero(chosen)
+    for start in range(0, len(places), 1024):
+        part = places[start : start + 1024]
+        rows[start : start + len(part)] = rows[part]
+    return rows[: len(places)]
 
 
 class _Files(torch.utils.data.Dataset[npt.NDArray[np.uint8] | str]):
@@ -148,44 +171,6 @@ def _worker_batches(images: ImageSet, batches: Sequence[Indices], workers: int) 
         yield torch.from_numpy(batch)
 
 
-def list_splits(
-    root: Path, val_fraction: float, seed: int, train_reader: Reader, eval_reader: Reader
-) -> tuple[FolderSummary, ImageSet, ImageSet]:
-    """The training and the validation files by name. Raises DataError with what is wrong and what to do."""
-    summary = inspect_folder(root)
-    if summary.problem:
-        raise DataError(summary.problem)
-    paths, labels = list_images(summary.root, "train", summary.classes)
-    train_labels = np.asarray(labels, np.int64)
-    train_paths = np.asarray([os.fsencode(path) for path in paths])
-    if "val" in summary.splits:
-        paths, labels = list_images(summary.root, "val", summary.classes)
-        val_paths, val_labels = np.asarray([os.fsencode(path) for path in paths]), np.asarray(labels, np.int64)
-    else:
-        held_out = hold_out(train_labels, val_fraction, seed)
-        val_paths, val_labels = train_paths[held_out], train_labels[held_out]
-        train_paths, train_labels = train_paths[~held_out], train_labels[~held_out]
-        if not len(val_paths):
-            raise DataError(
-                f"“{summary.root}” has no val/ and too few images to hold some out. Add val/CLASS, or more images."
-            )
-    return (
-        summary,
-        ImageSet(summary.root, "train", train_reader, train_paths, train_labels),
-        ImageSet(summary.root, "val", eval_reader, val_paths, val_labels),
-    )
-
-
-def hold_out(labels: Indices, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Which images are kept for validation: the share of each class, at least one where a class has two."""
-    chosen = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        count = min(max(1, round(len(members) * fraction)), len(members) - 1)
-        chosen[generator(seed, Stream.SPLIT, int(label)).permutation(members)[:count]] = True
-    return chosen
-
-
 def class_counts(labels: Indices, classes: int) -> Indices:
     """Images of each class."""
     return np.bincount(labels, minlength=classes).astype(np.int64)
@@ -198,6 +183,3 @@ def pick_workers(wanted: int | None, cached: bool, device: torch.device) -> int:
     if wanted is not None:
         return wanted
     return max(1, min(8, hardware.cores() - 1)) if device.type == "cuda" else min(1, hardware.cores() - 1)
-
-
-Progress = Callable[[str, int, int], None]

@@ -7,8 +7,8 @@ manifest and holds for all later ones.
 from __future__ import annotations
 
 import errno
-import os
 import threading
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from transformers import AutoConfig
 
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import checkpoint, data, hardware, losses, manifest, snapshot
+from imgcls_lab.engine import checkpoint, data, datareport, hardware, losses, manifest, snapshot
 from imgcls_lab.engine.augment import Augmentation, crop_edge
+from imgcls_lab.engine.index import index_path
 from imgcls_lab.engine.model import (
     Flavour,
     build,
@@ -29,22 +30,34 @@ from imgcls_lab.engine.model import (
     read_flavour,
 )
 from imgcls_lab.engine.optim import WeightAverage, make_optimizer
+from imgcls_lab.engine.recipes import Recipe, recipe_of
 from imgcls_lab.engine.record import Recorder
-from imgcls_lab.engine.scan import INDEX, ScanResult, scan
+from imgcls_lab.engine.scan import scan
 from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.split import list_splits
 from imgcls_lab.engine.training import Progress, Training
 from imgcls_lab.errors import ConfigError, DataError, Problem
 from imgcls_lab.protocol import Started
 
+SCANS = ".scans"  # in the run's folder, where there is no home to share them in
+
 
 def prepare(
-    config: TrainConfig, folder: Path, recorder: Recorder, stop: threading.Event, progress: Progress
+    config: TrainConfig,
+    folder: Path,
+    recorder: Recorder,
+    stop: threading.Event,
+    progress: Progress,
+    *,
+    scans: Path | None = None,
 ) -> Training | None:
     """A run that is ready for its next step, `started` said; None if stopped before. Raises ImgclsError.
 
-    progress: a new one; becomes the run's, so that the caller knows the step when something goes wrong.
+    progress: a new one; becomes the run's, so that the caller knows the step when something goes wrong; scans: as in
+    `run.train`.
     """
     began = manifest.read(folder)
+    recipe = recipe_of(config)
     device = hardware.pick_device(config)
     threads = began["threads"] if began else hardware.pick_threads(config)
     torch.set_num_threads(threads)
@@ -56,23 +69,21 @@ def prepare(
     good = checkpoint.newest_good(checkpoints, lambda text: recorder.notice(text, "warning"))
     flavour = None if began and good else read_flavour(config.model_flavour, config.revision, config.image_size)
     spec = flavour.spec if flavour else EvalSpec.from_json(began["spec"])  # type: ignore[index]
-    edge = crop_edge(config.augmentation, spec.size)
-    summary, train_set, val_set = data.list_splits(
-        Path(config.root).expanduser().absolute(),
-        config.val_fraction,
-        config.seed,
-        data.Reader(spec, edge, exact=False),
-        data.Reader(spec),
-    )
+    crop = crop_edge(recipe, spec.size)
+    splits = list_splits(config, data.Reader(spec, crop, exact=False), data.Reader(spec))
+    summary, train_set, val_set = splits.summary, splits.train, splits.val
+    if good:
+        _same_classes(good, summary.classes)
     model = _make_model(config, flavour, good, summary.classes, recorder)
     precision = began["precision"] if began else _precision(config, device, model, spec.size, recorder)
 
     recorder.phase("scanning images")
     scanned = scan(
-        [train_set, val_set],
+        [train_set, val_set, splits.test],
         summary.classes,
         cache=config.cache,
-        index=folder / INDEX,
+        on_duplicates=config.on_duplicates,
+        index=index_path(scans or folder / SCANS, summary.root),
         progress=lambda done, total: recorder.phase("scanning images", done, total),
         stop=stop.is_set,
     )
@@ -83,19 +94,14 @@ def prepare(
         "threads": threads,
         "classes": summary.classes,
         "spec": spec.to_json(),
-        "data": {
-            "root": os.fspath(summary.root),
-            "fingerprint": scanned.fingerprint,
-            "train_images": len(train_set),
-            "val_images": len(val_set),
-            "quarantined": scanned.quarantined,
-        },
+        "data": datareport.data_facts(splits, scanned),
     }
     if began:
         _same_data(began, facts, summary.root)
     else:
         manifest.write(folder, config, device, facts)
-        _tell_about_data(recorder, scanned, summary.notes)
+        datareport.write_duplicates(folder, splits, scanned)
+        datareport.tell(recorder.notice, splits, scanned)
 
     run = _assemble(
         config=config,
@@ -103,6 +109,7 @@ def prepare(
         classes=summary.classes,
         device=device,
         precision=precision,
+        recipe=recipe,
         train_set=train_set,
         val_set=val_set,
         recorder=recorder,
@@ -163,6 +170,7 @@ def _assemble(
     classes: list[str],
     device: torch.device,
     precision: str,
+    recipe: Recipe,
     train_set: data.ImageSet,
     val_set: data.ImageSet,
     recorder: Recorder,
@@ -191,7 +199,7 @@ def _assemble(
         train=train_set,
         val=val_set,
         workers=data.pick_workers(config.workers, train_set.pixels is not None, device),
-        augment=Augmentation(config.augmentation, config.hflip, config.seed, train_set.reader.spec),
+        augment=Augmentation(recipe, config.seed, train_set.reader.spec),
         loss_weights=losses.class_weights(counts).to(device) if config.balance == "class_weights" else None,
         draw_weights=1.0 / counts[train_set.labels] if config.balance == "sampler" else None,
         recorder=recorder,
@@ -201,24 +209,24 @@ def _assemble(
     )
 
 
+def _same_classes(good: Path, classes: list[str]) -> None:
+    """The weights of a checkpoint know their classes by number, so the order must be the same. Raises DataError."""
+    stored = AutoConfig.from_pretrained(good, local_files_only=True, trust_remote_code=False).id2label
+    names = [stored[number] for number in sorted(stored)]
+    if names != classes:
+        one, other = next(pair for pair in zip_longest(names, classes, fillvalue="") if pair[0] != pair[1])
+        raise DataError(
+            f"The classes changed since this run began: where the checkpoint “{good.name}” has “{one}”, the data set "
+            f"has “{other}”. Put the class folders back, or start a new run."
+        )
+
+
 def _same_data(began: dict[str, Any], facts: dict[str, Any], root: Path) -> None:
     """A resume is exact only on the same images. Raises DataError."""
     if began["classes"] != facts["classes"] or began["data"]["fingerprint"] != facts["data"]["fingerprint"]:
         raise DataError(
             f"The images under “{root}” changed since this run began, so it cannot go on exactly. Put them back, or "
             "start a new run."
-        )
-
-
-def _tell_about_data(recorder: Recorder, scanned: ScanResult, notes: list[str]) -> None:
-    for note in notes:
-        recorder.notice(note)
-    bad = list(scanned.quarantined.values())
-    if bad:
-        recorder.notice(
-            f"{len(bad)} {'image is' if len(bad) == 1 else 'images are'} left out. {bad[0]}"
-            + (" The others are listed in manifest.json." if len(bad) > 1 else ""),
-            "warning",
         )
 
 

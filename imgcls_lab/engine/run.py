@@ -32,12 +32,13 @@ def train(
     attempt: int | None = None,
     on_event: Callable[[Event], None] | None = None,
     stop: threading.Event | None = None,
+    scans: Path | None = None,
 ) -> Outcome:
     """Train in this process, in that folder; goes on where the folder's newest good checkpoint stands.
 
-    attempt: by default the one after those found in the folder. on_event hears every event. A set `stop`, SIGTERM or
-    SIGINT (the last two only when called in the main thread) checkpoints at the next step and ends with the state
-    `stopped`. Raises ImgclsError, after a `failed` event that says the same.
+    attempt: by default the one after those found in the folder. scans: a folder that keeps what is known of data sets
+    from run to run; by default in the run's own. on_event hears every event. A set `stop`, SIGTERM or SIGINT (the last
+    two only when called in the main thread) checkpoints at the next step and ends with the state `stopped`. Raises ImgclsError, after a `failed` event that says the same.
     """
     folder = Path(folder).absolute()
     stop = stop or threading.Event()
@@ -49,7 +50,7 @@ def train(
         with _open_recorder(folder, number, on_event) as recorder:
             progress = Progress()
             try:
-                return _attempt(config, folder, recorder, stop, progress)
+                return _attempt(config, folder, recorder, stop, progress, scans=scans)
             except KeyboardInterrupt:
                 guard.say_failed(
                     recorder, progress.step, ImgclsError("Interrupted twice; the last checkpoint is intact.")
@@ -72,9 +73,15 @@ def next_attempt(folder: Path) -> int:
 
 
 def _attempt(
-    config: TrainConfig, folder: Path, recorder: Recorder, stop: threading.Event, progress: Progress
+    config: TrainConfig,
+    folder: Path,
+    recorder: Recorder,
+    stop: threading.Event,
+    progress: Progress,
+    *,
+    scans: Path | None,
 ) -> Outcome:
-    run = prepare(config, folder, recorder, stop, progress)
+    run = prepare(config, folder, recorder, stop, progress, scans=scans)
     if run is None or not fit(run):
         recorder.emit(Stopped(step=progress.step))
         message = f"Stopped at step {progress.step}; it can be resumed."

@@ -1,6 +1,7 @@
-"""The look at every file before training: unreadable ones are put aside with the reason, the rest gets cached.
+"""The look at every file before training: unreadable ones are put aside with the reason, copies are found, the rest
+gets cached.
 
-Called once a run. What was found is kept in the run's folder, so that a resume opens only files that changed.
+Called once a run. What is learned of a file is kept in an index, so that the next scan opens only files that changed.
 """
 
 from __future__ import annotations
@@ -10,38 +11,44 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from imgcls_lab.engine import hardware
-from imgcls_lab.engine.data import ImageSet, class_counts
+from imgcls_lab.engine import index as indexes
+from imgcls_lab.engine.data import ImageSet, Indices, class_counts, keep_rows
+from imgcls_lab.engine.duplicates import Duplicates, find_duplicates
+from imgcls_lab.engine.index import ENTRY, Entries
+from imgcls_lab.engine.prints import print_of
 from imgcls_lab.errors import DataError, OutOfMemoryError
-from imgcls_lab.images import read_bytes
+from imgcls_lab.images import decode_sized, read_bytes
 
-INDEX = "scan.npz"
+PRINT_EDGE = 64  # px; a file that is only looked at is decoded no larger than this where its format allows
+CHUNK = 128  # files between two looks at the stop
 Progress = Callable[[int, int], None]
+OnDuplicates = Literal["report", "drop_exact", "drop_near"]
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """fingerprint: SHA-256 over the relative paths and contents of all files; quarantined: path -> reason."""
+    """fingerprint: SHA-256 over the relative paths and contents of the files of train and val; quarantined: path ->
+    reason; dropped: training images left out as they are in val/ or test/; widths, heights: pixels of all readable
+    images; note: a sentence where the index could not be kept.
+    """
 
     fingerprint: str
     quarantined: dict[str, str]
     cached: bool
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What is known of a file: its size and time of change, SHA-256 of its content, aspect, why it is unreadable."""
-
-    size: int
-    changed: int
-    digest: str
-    aspect: float
-    problem: str
+    duplicates: Duplicates
+    dropped: int
+    widths: npt.NDArray[np.uint32]
+    heights: npt.NDArray[np.uint32]
+    note: str | None
 
 
 def scan(
@@ -52,40 +59,131 @@ def scan(
     index: Path,
     progress: Progress,
     stop: Callable[[], bool],
+    on_duplicates: OnDuplicates = "report",
 ) -> ScanResult | None:
-    """Check all files of the sets, drop unreadable ones from them and fill their caches. None if stopped.
+    """Check all files of the sets, drop what cannot be used and fill the caches. None if stopped.
 
-    cache: auto, ram or off. Raises DataError if nothing is left of a class, OutOfMemoryError if the cache was asked
-    for and cannot fit.
+    sets: train, val and what there is of test; the last is never cached. cache: auto, ram or off. Raises DataError if
+    nothing is left of a class, OutOfMemoryError if the cache was asked for and cannot fit.
     """
-    cached = _fits(sets, cache)
-    known = {} if cached else _read_index(index)
-    total = sum(len(images) for images in sets)
-    found: dict[str, _Seen] = {}
+    cached = _fits(sets[:2], cache)
+    for images in sets:
+        images.pixels = _room(images) if cached and images.split != "test" else None
+    entries = np.zeros(sum(map(len, sets)), ENTRY)
+    reasons = _look_at_all(sets, entries, indexes.read(index), progress, stop)
+    if reasons is None:
+        return None
+    fingerprint = _fingerprint(sets[:2], entries)
+    quarantined = {_name(sets, number): reason for number, reason in sorted(reasons.items())}
+    entries = _leave_out(sets, classes, entries, reasons)
+    note = _keep_index(index, entries)
+    splits = np.repeat(np.arange(len(sets)), list(map(len, sets)))
+    labels = np.concatenate([images.labels for images in sets])
+    found = find_duplicates(entries, splits, labels, partial(_name, sets))
+    for images, part in _parts(sets):
+        images.aspects = (entries[part]["width"] / entries[part]["height"]).astype(np.float32)
+    dropped = _drop_copies(sets[0], classes, found, on_duplicates)
+    return ScanResult(
+        fingerprint, quarantined, cached, found, dropped, entries["width"].copy(), entries["height"].copy(), note
+    )
+
+
+def _look_at_all(
+    sets: list[ImageSet], entries: Entries, known: Entries, progress: Progress, stop: Callable[[], bool]
+) -> dict[int, str] | None:
+    """Fill in the entries; returns what is wrong with which. None if stopped."""
+    reasons: dict[int, str] = {}
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(hardware.cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            done = 0
-            for images in sets:
-                pixels = _room(images) if cached else None
-                jobs = _jobs(images, pixels, known)
-                for start in range(0, len(jobs), 512):  # bounded, so that a stop is heard
-                    for path, seen in pool.map(lambda job: job(), jobs[start : start + 512]):
-                        found[path] = seen
-                    done += len(jobs[start : start + 512])
-                    progress(done, total)
+            for images, part in _parts(sets):
+                entries[part]["key"] = indexes.keys_of(images.paths)
+                look = partial(_look, images, entries[part], known, indexes.find(known, entries[part]["key"]))
+                for start in range(0, len(images), CHUNK):
+                    numbers = range(start, min(start + CHUNK, len(images)))
+                    for number, reason in zip(numbers, pool.map(look, numbers), strict=True):
+                        if reason:
+                            reasons[part.start + number] = reason
+                    progress(part.start + numbers.stop, len(entries))
                     if stop():
                         return None
-                images.pixels = pixels
     finally:
         torch.set_num_threads(threads)
-    for images in sets:
-        _keep_readable(images, found, classes)
-    if not cached:
-        _write_index(index, found)
-    lines = sorted(f"{path}\0{seen.digest}" for path, seen in found.items())
-    fingerprint = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
-    return ScanResult(fingerprint, {path: s.problem for path, s in sorted(found.items()) if s.problem}, cached)
+    return reasons
+
+
+def _look(images: ImageSet, entries: Entries, known: Entries, places: Indices, number: int) -> str | None:
+    """Note what a file is, from the index where it did not change, and cache its pixels. Returns what is wrong."""
+    path = images.path(number)
+    full = os.path.join(images.root, path)
+    entry = entries[number]
+    try:
+        status = os.stat(full)
+        place = places[number]
+        if place >= 0 and (known[place]["size"], known[place]["changed"]) == (status.st_size, status.st_mtime_ns):
+            entries[number] = known[place]
+            if images.pixels is None:
+                return None
+            entry = None
+        data = read_bytes(full)
+        if entry is not None:
+            entry["digest"] = np.frombuffer(hashlib.sha256(data).digest(), np.uint64)
+        hint = images.reader.hint if images.pixels is not None else PRINT_EDGE
+        image, size = decode_sized(data, size_hint=hint, name=full)
+    except DataError as error:
+        return str(error)
+    except OSError as error:
+        return f"“{full}” cannot be opened: {error.strerror}."
+    if images.pixels is not None:
+        images.pixels[number] = images.reader.fit(image)
+    if entry is not None:
+        entry["size"], entry["changed"] = status.st_size, status.st_mtime_ns
+        entry["print"], entry["tiny"] = print_of(image)
+        entry["width"], entry["height"] = size
+    return None
+
+
+def _leave_out(sets: list[ImageSet], classes: list[str], entries: Entries, reasons: dict[int, str]) -> Entries:
+    """Drop what cannot be read from the sets; returns the entries of the others."""
+    readable = np.ones(len(entries), bool)
+    readable[list(reasons)] = False
+    for images, part in _parts(sets):
+        good = readable[part]
+        if not good.all():
+            images.keep(good)
+            _check_left(images, classes, reasons[part.start + int(good.argmin())])
+    return keep_rows(entries, readable)
+
+
+def _keep_index(path: Path, entries: Entries) -> str | None:
+    """Returns a sentence if there is no place for it; training needs none."""
+    try:
+        indexes.write(path, entries)
+    except OSError as error:
+        return f"What is known of the images cannot be kept in “{path.parent}”: {error.strerror or error}."
+    return None
+
+
+def _parts(sets: list[ImageSet]) -> list[tuple[ImageSet, slice]]:
+    """Each set and its part of the entries."""
+    ends = np.cumsum([len(images) for images in sets]).tolist()
+    return [(images, slice(end - len(images), end)) for images, end in zip(sets, ends, strict=True)]
+
+
+def _name(sets: list[ImageSet], number: int) -> str:
+    images, part = next((images, part) for images, part in _parts(sets) if number < part.stop)
+    return images.path(number - part.start)
+
+
+def _drop_copies(train: ImageSet, classes: list[str], found: Duplicates, on_duplicates: OnDuplicates) -> int:
+    """Leave out training images that are in val/ or test/ too, if that is wanted; returns how many."""
+    unwanted = {"report": set[int](), "drop_exact": found.exact, "drop_near": found.exact | found.near}[on_duplicates]
+    if unwanted:
+        kept = np.ones(len(train), bool)
+        kept[list(unwanted)] = False
+        train.keep(kept)
+        _check_left(train, classes, "All others are in val/ or test/ too, and on_duplicates leaves them out.")
+    return len(unwanted)
 
 
 def _fits(sets: list[ImageSet], cache: str) -> bool:
@@ -105,72 +203,22 @@ def _room(images: ImageSet) -> torch.Tensor:
     return torch.empty((len(images), edge, edge, 3), dtype=torch.uint8)
 
 
-def _jobs(
-    images: ImageSet, pixels: torch.Tensor | None, known: dict[str, _Seen]
-) -> list[Callable[[], tuple[str, _Seen]]]:
-    def job(index: int) -> tuple[str, _Seen]:
-        path = images.path(index)
-        full = os.path.join(images.root, path)
-        try:
-            status = os.stat(full)
-            before = known.get(path)
-            if before and (before.size, before.changed) == (status.st_size, status.st_mtime_ns):
-                return path, before
-            data = read_bytes(full)
-        except DataError as error:
-            return path, _Seen(0, 0, "", 1.0, str(error))
-        except OSError as error:
-            return path, _Seen(0, 0, "", 1.0, f"“{full}” cannot be opened: {error.strerror}.")
-        digest = hashlib.sha256(data).hexdigest()
-        try:
-            decoded, aspect = images.reader.read(data, full)
-        except DataError as error:
-            return path, _Seen(status.st_size, status.st_mtime_ns, digest, 1.0, str(error))
-        if pixels is not None:
-            pixels[index] = decoded
-        return path, _Seen(status.st_size, status.st_mtime_ns, digest, aspect, "")
-
-    return [lambda index=index: job(index) for index in range(len(images))]  # type: ignore[misc]
+def _fingerprint(sets: list[ImageSet], entries: Entries) -> str:
+    """The same however the files are shared out among the sets; zeros stand for what could not be opened."""
+    paths = np.concatenate([images.paths for images in sets])
+    content = hashlib.sha256()
+    for number in np.argsort(paths, kind="stable"):
+        content.update(bytes(paths[number]) + b"\0" + entries["digest"][number].tobytes())
+    return content.hexdigest()
 
 
-def _keep_readable(images: ImageSet, found: dict[str, _Seen], classes: list[str]) -> None:
-    seen = [found[images.path(index)] for index in range(len(images))]
-    good = np.asarray([not entry.problem for entry in seen])
-    aspects = np.asarray([entry.aspect for entry in seen], np.float32)
-    if not good.all():
-        reason = next(entry.problem for entry in seen if entry.problem)
-        images.paths, images.labels, aspects = images.paths[good], images.labels[good], aspects[good]
-        if images.pixels is not None:
-            images.pixels = images.pixels[torch.from_numpy(good)]
-        if not len(images):
-            raise DataError(f"No image of {images.split}/ can be read. The first one: {reason}")
-        empty = np.flatnonzero(class_counts(images.labels, len(classes)) == 0)
-        if images.split == "train" and len(empty):
-            raise DataError(
-                f"No training image of the class “{classes[empty[0]]}” can be read. One of the reasons: {reason}"
-            )
-    images.aspects = aspects
-
-
-def _read_index(path: Path) -> dict[str, _Seen]:
-    """What an earlier attempt found; nothing if there is no readable index."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            columns = [file[name].tolist() for name in ("path", "size", "changed", "digest", "aspect", "problem")]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return {os.fsdecode(row[0]): _Seen(row[1], row[2], row[3], row[4], row[5]) for row in zip(*columns, strict=True)}
-
-
-def _write_index(path: Path, found: dict[str, _Seen]) -> None:
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(
-        temporary,
-        path=np.asarray([os.fsencode(name) for name in found]),
-        size=np.asarray([seen.size for seen in found.values()], np.int64),
-        changed=np.asarray([seen.changed for seen in found.values()], np.int64),
-        digest=np.asarray([seen.digest for seen in found.values()]),
-        aspect=np.asarray([seen.aspect for seen in found.values()], np.float64),
-        problem=np.asarray([seen.problem for seen in found.values()]),
-    )
-    os.replace(temporary, path)
+def _check_left(images: ImageSet, classes: list[str], reason: str) -> None:
+    if images.split == "test":
+        return
+    if not len(images):
+        raise DataError(f"No image of {images.split}/ can be used. One of the reasons: {reason}")
+    empty = np.flatnonzero(class_counts(images.labels, len(classes)) == 0)
+    if images.split == "train" and len(empty):
+        raise DataError(
+            f"No training image of the class “{classes[empty[0]]}” can be used. One of the reasons: {reason}"
+        )

@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import augment
-from imgcls_lab.engine.augment import Augmentation, crop_edge, normalise
+from imgcls_lab.engine.augment import Augmentation, Plan, crop_edge, normalise
 from imgcls_lab.engine.draws import batches_per_epoch, epoch_batches, epoch_order, uniforms
+from imgcls_lab.engine.recipes import DETAILS, RECIPES, Recipe, recipe_of
 from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.errors import ConfigError
 
 SPEC = EvalSpec(32, 32, True, "bilinear", (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))  # values stay 0..255
 COUNT = 64
 IMAGES = np.arange(COUNT)
 ASPECTS = np.ones(COUNT, np.float32)
+VARYING = [name for name in RECIPES if name != "none"]
 
 
 @pytest.fixture
@@ -25,8 +29,15 @@ def pixels() -> torch.Tensor:
     return torch.from_numpy(picture)[None].repeat(COUNT, 1, 1, 1)
 
 
-def apply(recipe: str, pixels: torch.Tensor, *, hflip: bool = False, epoch: int = 0, seed: int = 0) -> torch.Tensor:
-    return Augmentation(recipe, hflip, seed, SPEC)(pixels, epoch, IMAGES, ASPECTS)
+def apply(
+    recipe: str, pixels: torch.Tensor, *, epoch: int = 0, seed: int = 0, hflip: bool = False, **details: float
+) -> torch.Tensor:
+    return make(recipe, seed, hflip=hflip, **details)(pixels, epoch, IMAGES, ASPECTS)
+
+
+def make(recipe: str, seed: int = 0, **fields: object) -> Augmentation:
+    config = TrainConfig.parse({"root": "data", "augmentation": recipe, **fields})
+    return Augmentation(recipe_of(config), seed, SPEC)
 
 
 def distinct(values: torch.Tensor) -> int:
@@ -37,7 +48,7 @@ def test_none_is_the_evaluation(pixels: torch.Tensor) -> None:
     assert torch.equal(apply("none", pixels, hflip=True), normalise(pixels, SPEC))
 
 
-@pytest.mark.parametrize("recipe", ["light", "standard", "heavy"])
+@pytest.mark.parametrize("recipe", VARYING)
 def test_each_image_gets_its_own_draw(pixels: torch.Tensor, recipe: str) -> None:
     values = apply(recipe, pixels)
     assert values.shape == (COUNT, 3, 32, 32)
@@ -46,15 +57,15 @@ def test_each_image_gets_its_own_draw(pixels: torch.Tensor, recipe: str) -> None
     assert not torch.equal(values, apply(recipe, pixels, seed=1))
 
 
-@pytest.mark.parametrize("recipe", ["light", "standard", "heavy"])
+@pytest.mark.parametrize("recipe", VARYING)
 def test_draw_depends_on_the_image_alone(pixels: torch.Tensor, recipe: str) -> None:
-    whole = Augmentation(recipe, True, 0, SPEC)(pixels, 3, IMAGES, ASPECTS)
+    whole = make(recipe)(pixels, 3, IMAGES, ASPECTS)
     chosen = np.array([40, 7, 19])
-    part = Augmentation(recipe, True, 0, SPEC)(pixels[:3], 3, chosen, ASPECTS[:3])
+    part = make(recipe)(pixels[:3], 3, chosen, ASPECTS[:3])
     assert torch.equal(part, whole[torch.from_numpy(chosen)])
 
 
-@pytest.mark.parametrize("recipe", ["light", "standard", "heavy"])
+@pytest.mark.parametrize("recipe", VARYING)
 def test_mirroring_is_a_switch(pixels: torch.Tensor, recipe: str) -> None:
     plain, mirrored = apply(recipe, pixels), apply(recipe, pixels, hflip=True)
     changed = sum(not torch.equal(a, b) for a, b in zip(plain, mirrored, strict=True))
@@ -84,21 +95,90 @@ def test_each_operation_changes_the_picture(pixels: torch.Tensor, name: str) -> 
         assert not np.allclose(augment._geometry(chosen, strength), np.eye(3))
     else:
         before = values.clone()
-        after = augment._colour(values, chosen, strength, np.zeros(4, np.float32))
+        after = augment._colour(values, Plan(chosen, strength, np.ones(4, np.float32)))
         assert not torch.equal(after, before)
         assert 0 <= float(after.min()) <= float(after.max()) <= 255
 
 
-def test_heavy_erases_some(pixels: torch.Tensor) -> None:
-    draws = uniforms(0, 0, IMAGES, 16)
-    values = augment._erase(torch.ones(COUNT, 3, 32, 32), draws)
-    erased = (values == 0).any(3).any(2).any(1)
-    assert 0.1 < float(erased.float().mean()) < 0.45
-
-
 def test_crops_are_cut_from_larger_squares_for_large_images() -> None:
-    assert [crop_edge("standard", size) for size in (28, 64, 224)] == [28, 64, 256]
-    assert crop_edge("light", 224) is None
+    assert [crop_edge(RECIPES["standard"], size) for size in (28, 64, 224)] == [28, 64, 256]
+    assert crop_edge(RECIPES["light"], 224) is None
+    assert crop_edge(Recipe(crop_ratio=1.2), 224) == 256
+
+
+DETAIL_VALUES = {
+    "crop_scale": 0.2,
+    "crop_ratio": 2.0,
+    "vflip": 0.5,
+    "rotate": 30,
+    "color_jitter": 0.4,
+    "randaugment": 8,
+    "erase": 0.5,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), DETAIL_VALUES.items())
+@pytest.mark.parametrize("recipe", ["none", "standard"])
+def test_each_detail_changes_what_the_recipe_does(pixels: torch.Tensor, recipe: str, name: str, value: float) -> None:
+    assert set(DETAIL_VALUES) | {"randaugment_ops"} == set(DETAILS)
+    plain, changed = apply(recipe, pixels), apply(recipe, pixels, **{name: value})
+    assert not torch.equal(plain, changed)
+    assert changed.shape == (COUNT, 3, 32, 32)
+
+
+def test_number_of_operations_is_a_detail(pixels: torch.Tensor) -> None:
+    results = [apply("none", pixels, randaugment=8, randaugment_ops=count) for count in (1, 2, 4)]
+    untouched = [sum(torch.equal(a, b) for a, b in zip(r, apply("none", pixels), strict=True)) for r in results]
+    assert untouched[0] > untouched[1] >= untouched[2]
+
+
+def test_a_detail_can_switch_off_what_the_recipe_does(pixels: torch.Tensor) -> None:
+    off = apply("heavy", pixels, crop_scale=1, crop_ratio=1, randaugment=0, erase=0)
+    assert torch.equal(off, apply("none", pixels))
+
+
+def test_upside_down_is_a_share_of_the_images(pixels: torch.Tensor) -> None:
+    plain, turned = apply("none", pixels), apply("none", pixels, vflip=0.25)
+    flipped = [torch.equal(b, a.flip(1)) for a, b in zip(plain, turned, strict=True)]
+    assert 5 <= sum(flipped) <= 28
+    assert all(torch.equal(b, a) or f for a, b, f in zip(plain, turned, flipped, strict=True))
+    assert torch.allclose(apply("none", pixels, vflip=1, rotate=1e-6), plain.flip(2), atol=0.01)
+
+
+def test_rotation_is_even_within_its_angle() -> None:
+    angles = uniforms(0, 0, np.arange(10_000), 16)[:, augment._ROTATE]
+    maps = augment._rotation(np.radians(30 * (2 * angles.astype(np.float64) - 1)))
+    found = np.degrees(np.arctan2(maps[:, 1, 0], maps[:, 0, 0]))
+    assert (-30 <= found.min() < -29, 29 < found.max() <= 30) == (True, True)
+    assert abs(found.mean()) < 0.5
+
+
+def test_jitter_stays_within_its_reach() -> None:
+    grey = torch.full((COUNT, 32, 32, 3), 100, dtype=torch.uint8)  # only brightness changes it
+    values = apply("none", grey, color_jitter=0.4).amax((1, 2, 3))
+    assert 60 <= float(values.min()) < 75
+    assert 125 < float(values.max()) <= 140.01
+
+
+def test_erased_share_and_size() -> None:
+    white = torch.full((COUNT, 32, 32, 3), 255, dtype=torch.uint8)
+    for share in (0.25, 1.0):
+        gone = (apply("none", white, erase=share) == 0).all(1).float().mean((1, 2))
+        assert abs(float((gone > 0).float().mean()) - share) < 0.15
+        assert float(gone.max()) <= augment.ERASE_AREA[1] + 0.02
+
+
+def test_strengths_of_timm_lie_around_nine_and_of_heavy_evenly_below_six() -> None:
+    draws = uniforms(0, 0, np.arange(10_000), 1)[:, 0]
+    around, even = (augment._strengths(RECIPES[name], draws) for name in ("timm", "heavy"))
+    assert (abs(around.mean() - 0.9) < 0.005, abs(around.std() - 0.05) < 0.01) == (True, True)
+    assert (abs(even.mean() - 0.3) < 0.01, even.max() <= 0.6, even.min() < 0.01) == (True, True, True)
+
+
+def test_unknown_recipe_names_the_one_that_was_meant() -> None:
+    with pytest.raises(ConfigError, match="did you mean heavy") as caught:
+        make("havy")
+    assert caught.value.problems[0].field == "augmentation"
 
 
 def test_draws_are_even_and_independent() -> None:

@@ -1,0 +1,77 @@
+"""Prints of images, by which copies are found that were scaled, re-encoded or touched up.
+
+Called by the scan. Two images look the same if their 64-bit perceptual hashes (pHash: the signs of the low
+frequencies of a cosine transform, Zauner 2010) differ in at most `NEAR_BITS` bits and their tiny pictures agree. The
+search never compares all with all.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+NEAR_BITS = 6
+NEAR_LEVELS = 6.0  # mean difference of the tiny pictures, of 255
+TINY = 4  # edge of the tiny RGB picture
+NEIGHBOURS = 128  # compared with each image in a band
+_EDGE = 32
+_BANDS = NEAR_BITS + 1  # hashes that differ in fewer bits than there are bands agree in one of them
+_WIDTH = 64 // _BANDS
+
+Prints = npt.NDArray[np.uint64]
+Tiny = npt.NDArray[np.uint8]
+
+
+def _cosines() -> npt.NDArray[np.float32]:
+    """Rows 1..8 of the type II cosine transform of 32 samples."""
+    samples = (np.arange(_EDGE) + 0.5) * math.pi / _EDGE
+    return np.cos(np.arange(1, 9)[:, None] * samples[None, :]).astype(np.float32)
+
+
+_COSINES = _cosines()
+_WEIGHTS = np.uint64(1) << np.arange(64, dtype=np.uint64)
+
+
+def print_of(pixels: npt.NDArray[np.uint8]) -> tuple[int, Tiny]:
+    """Hash and tiny picture, uint8 (4, 4, 3), of an RGB image, uint8 (height, width, 3)."""
+    small = Image.fromarray(pixels).resize((_EDGE, _EDGE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    tiny = np.asarray(small.resize((TINY, TINY), Image.Resampling.BOX))
+    grey = np.asarray(small.convert("L"), np.float32)
+    waves = (_COSINES @ grey @ _COSINES.T).reshape(-1)
+    return int(_WEIGHTS[waves > 0].sum()), tiny
+
+
+def near_pairs(prints: Prints, tiny: Tiny, sides: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Index pairs (k, 2), first below second, of images that look the same and are of different sides.
+
+    prints, sides: (n,); tiny: (n, 4, 4, 3). For each of seven bands of the hash the images are sorted by it, and each
+    is compared with at most `NEIGHBOURS` that follow and share the band: n log n, whatever the images. Where more
+    share a band, pairs that lie further apart may be missed.
+    """
+    count = len(prints)
+    found = [np.empty(0, np.int64)]
+    for band in range(_BANDS):
+        turned = _rotated(prints, band * _WIDTH)
+        order = np.argsort(turned, kind="stable")
+        hashes, places = turned[order], turned[order] >> np.uint64(64 - _WIDTH)
+        for step in range(1, min(NEIGHBOURS, count - 1) + 1):
+            shared = np.flatnonzero(places[:-step] == places[step:])
+            if not len(shared):
+                break
+            shared = shared[np.bitwise_count(hashes[shared] ^ hashes[shared + step]) <= NEAR_BITS]
+            one, other = order[shared], order[shared + step]
+            across = sides[one] != sides[other]
+            one, other = one[across], other[across]
+            apart = np.abs(tiny[one].astype(np.int16) - tiny[other]).mean((1, 2, 3))
+            one, other = one[apart <= NEAR_LEVELS], other[apart <= NEAR_LEVELS]
+            found.append(np.minimum(one, other) * count + np.maximum(one, other))
+    return np.stack(np.divmod(np.unique(np.concatenate(found)), max(count, 1)), axis=1)
+
+
+def _rotated(prints: Prints, bits: int) -> Prints:
+    left, right = np.uint64(bits), np.uint64((64 - bits) % 64)
+    turned: Prints = (prints << left) | (prints >> right) if bits else prints
+    return turned
