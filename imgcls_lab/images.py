@@ -24,8 +24,8 @@ from imgcls_lab.errors import DataError
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 )
-# no EPS and the like, which start programs
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM", "MPO")
+# no EPS and the like, which start programs; an MPO comes as a JPEG
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
 
 # Pillow warns above this number and refuses above twice of it; a decoded image of this size holds 270 MB.
 MAX_PIXELS = 89_478_485
@@ -198,11 +198,11 @@ def _from_lab(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Deep grey as 8 bits. Pillow's own conversion clips it to white instead.
 
-    I;16 and I hold 0..65535, or 0..255 where no value of an I is above; F holds 0..1 by custom, or else 0..255. What
+    I;16 holds 0..65535, as I does, or 0..255 where no value is above; F holds 0..1 by custom, or else 0..255. What
     goes beyond (32-bit counts, a float of any unit) is scaled by its own largest value.
     """
     values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
-    ranges = (1.0, 255.0, 65_535.0) if image.mode == "F" else (255.0, 65_535.0)
+    ranges = (1.0, 255.0) if image.mode == "F" else (255.0, 65_535.0)
     top = float(values.max(initial=0.0))
     full = 65_535.0 if image.mode.startswith("I;16") else next((r for r in ranges if top <= r), top)
     grey = np.clip(values * (255 / full) + 0.5, 0, 255).astype(np.uint8)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import resource
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,39 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """One of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(values: np.ndarray, colour: int, *chunks: bytes) -> bytes:
+    """A 16-bit PNG of uint16 (height, width, channels), which Pillow does not write. colour: the header's type."""
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", header),
+            *chunks,
+            chunk(b"IDAT", zlib.compress(rows)),
+            chunk(b"IEND", b""),
+        ]
+    )
+
+
+def tiff(values: np.ndarray, *, fmt: int, photometric: int = 1) -> bytes:
+    """An uncompressed grey TIFF of one strip. fmt: 1 unsigned, 2 signed, 3 float."""
+    height, width = values.shape
+    tags = [
+        (256, 4, width), (257, 4, height), (258, 3, values.itemsize * 8), (259, 3, 1), (262, 3, photometric),
+        (273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, values.nbytes), (339, 3, fmt),
+    ]  # fmt: skip
+    table = struct.pack("<H", len(tags)) + b"".join(
+        struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags
+    )
+    return b"II*\0" + struct.pack("<I", 8 + values.nbytes) + values.tobytes() + table + bytes(4)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM"])
@@ -60,8 +96,14 @@ def test_exif_rotation_is_applied(photo: Image.Image, kind: str, orientation: in
 def test_transparency_lies_on_white() -> None:
     clear = Image.new("RGBA", (2, 2), (255, 0, 0, 0))
     half = Image.new("RGBA", (2, 2), (0, 0, 0, 128))
-    palette = clear.convert("P")
-    palette.info["transparency"] = 0
+    palette = Image.new("P", (2, 2), 0)
+    palette.putpalette([255, 0, 0, 0, 0, 255])
+    palette.putpixel((1, 1), 1)
+    for kind in ("PNG", "GIF"):
+        pixels = decode(encoded(palette, kind, transparency=0))
+        assert (pixels[0, 0].tolist(), pixels[1, 1].tolist()) == ([255, 255, 255], [0, 0, 255])
+    bits = Image.new("1", (2, 2), 0)
+    assert decode(encoded(bits, "PNG", transparency=0)).min() == 255
     assert decode(encoded(clear, "PNG")).min() == 255
     assert abs(int(decode(encoded(half, "PNG"))[0, 0, 0]) - 127) <= 1
 
@@ -70,6 +112,102 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped() -> None:
     values = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     grey = decode(encoded(Image.fromarray(values), "PNG"))[..., 0].reshape(-1)
     assert np.abs(grey.astype(int) - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_sixteen_bit_png_of_every_kind(colour: int, channels: int) -> None:
+    values = np.zeros((16, 16, channels), np.uint16)
+    values[..., : 3 if channels > 2 else 1] = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16, 1)
+    if channels in (2, 4):
+        values[..., -1] = 65535
+    pixels = decode(png(values, colour)).reshape(-1, 3).astype(int)
+    assert np.abs(pixels - np.arange(256)[:, None]).max() <= 1
+
+
+@pytest.mark.parametrize(("colour", "clear"), [(0, (0x1234,)), (2, (0x1234, 0x5678, 0x9ABC))])
+def test_transparent_colour_of_a_sixteen_bit_png_is_white(colour: int, clear: tuple[int, ...]) -> None:
+    values = np.tile(np.array(clear, np.uint16), (2, 2, 1))
+    values[0, 0] = 0
+    pixels = decode(png(values, colour, chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear))))
+    assert (pixels[0, 0].max(), pixels[1, 1].min()) == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("values", "fmt"),
+    [
+        (np.linspace(0, 1, 256, dtype=np.float32), 3),
+        (np.linspace(0, 255, 256, dtype=np.float32), 3),
+        (np.linspace(0, 3000, 256, dtype=np.float32), 3),
+        (np.linspace(0, 65535, 256).astype(np.uint16), 1),
+        (np.linspace(0, 2**30, 256).astype(np.int32), 2),
+        (np.arange(256, dtype=np.uint8), 1),
+    ],
+)
+def test_grey_tiff_of_any_depth_is_scaled_and_not_clipped(values: np.ndarray, fmt: int) -> None:
+    grey = decode(tiff(values.reshape(16, 16), fmt=fmt))[..., 0].reshape(-1)
+    assert np.abs(grey.astype(int) - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tiff_in_which_white_is_zero(dtype: type) -> None:
+    values = np.array([[0, np.iinfo(dtype).max]], dtype)
+    assert decode(tiff(values, fmt=1, photometric=0))[0, :, 0].tolist() == [255, 0]
+
+
+def test_float_tiff_with_holes() -> None:
+    values = np.array([[np.nan, np.inf, 0.5, 1.0]], np.float32)
+    assert decode(tiff(values, fmt=3))[0, :, 0].tolist() == [0, 0, 128, 255]
+
+
+def test_avif_is_read_and_turned(photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = decode(encoded(photo, "AVIF", quality=95, exif=exif))
+    assert pixels.shape == (96, 64, 3)
+    assert np.abs(pixels.astype(int) - np.rot90(np.asarray(photo), -1)).mean() < 3
+
+
+def test_lab_tiff_has_the_colours_it_should() -> None:
+    from PIL import ImageCms
+
+    colours = Image.new("RGB", (8, 8), (200, 80, 40))
+    to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+    lab = ImageCms.applyTransform(colours, to_lab)
+    assert lab is not None
+    assert np.abs(decode(encoded(lab, "TIFF")).astype(int) - (200, 80, 40)).max() <= 3
+
+
+def test_cmyk_has_the_colours_it_should() -> None:
+    red = Image.new("RGB", (16, 16), (200, 30, 30)).convert("CMYK")
+    for kind in ("JPEG", "TIFF"):  # Adobe writes a JPEG's inks inverted, as Pillow does
+        assert np.abs(decode(encoded(red, kind)).astype(int) - (200, 30, 30)).max() <= 6
+
+
+def test_of_several_pictures_the_first_counts(photo: Image.Image) -> None:
+    other = Image.new("RGB", photo.size, "blue")
+    for kind in ("TIFF", "MPO", "WEBP", "PNG", "AVIF"):
+        data = encoded(photo, kind, save_all=True, append_images=[other], **({} if kind == "TIFF" else {"quality": 95}))
+        assert np.abs(decode(data).astype(int) - np.asarray(photo)).mean() < 6, kind
+
+
+def test_damaged_exif_costs_no_picture(photo: Image.Image) -> None:
+    data = encoded(photo, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert decode(data).shape == (64, 96, 3)
+
+
+def test_size_is_of_the_whole_upright_image(photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(photo.resize((960, 640)), "JPEG", exif=exif)
+    pixels, size = images.decode_sized(data, size_hint=100)
+    assert size == (640, 960)
+    assert pixels.shape[0] < 960
+
+
+def test_jpeg_that_ends_early_is_refused_even_with_an_end_marker(photo: Image.Image) -> None:
+    data = encoded(photo.resize((960, 640)), "JPEG")
+    with pytest.raises(DataError, match="premature end"):
+        decode(data[: len(data) // 2] + b"\xff\xd9")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "LA", "YCbCr"])
@@ -105,8 +243,13 @@ def test_truncated_file_is_named(photo: Image.Image, kind: str, tmp_path: Path) 
 def test_what_is_no_image_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "note.jpg"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"note\.jpg"):
+    with pytest.raises(DataError, match=r"note\.jpg.*(no image of a known format|is empty|damaged)"):
         decode(path)
+
+
+def test_what_no_decoder_knows_is_said_to_be_no_image() -> None:
+    with pytest.raises(DataError, match="no image of a known format"):
+        decode(b"hello, I am a text")
 
 
 def test_image_bomb_is_refused_without_unpacking(tmp_path: Path) -> None:
@@ -114,6 +257,38 @@ def test_image_bomb_is_refused_without_unpacking(tmp_path: Path) -> None:
     Image.new("1", (20_000, 12_000)).save(path)
     with pytest.raises(DataError, match="pixels"):
         decode(path)
+
+
+def bombs() -> dict[str, bytes]:
+    """Headers of 30,000 x 30,000 pixels (WebP and AVIF cannot say so much) with nothing behind them."""
+    edge = 30_000
+    jpeg = bytearray(encoded(Image.new("RGB", (16, 16)), "JPEG"))
+    start = jpeg.index(b"\xff\xc0") + 5
+    jpeg[start : start + 4] = struct.pack(">HH", edge, edge)
+    webp = bytearray(encoded(Image.new("RGB", (16, 16)), "WEBP", lossless=True))
+    start = webp.index(b"VP8L") + 9
+    webp[start : start + 4] = struct.pack("<I", 16_382 | 16_382 << 14)
+    tags = [(256, edge), (257, edge), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, edge), (279, 9)]
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    header = struct.pack(">IIBBBBB", edge, edge, 8, 2, 0, 0, 0)
+    frame = struct.pack("<HHHHB", 0, 0, edge, edge, 0) + b"\x02\x02\x44\x01\0;"
+    return {
+        "png": b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""),
+        "jpeg": bytes(jpeg),
+        "bmp": b"BM" + struct.pack("<IHHIIiiHH", 54, 0, 0, 54, 40, edge, edge, 1, 24) + bytes(24),
+        "gif": b"GIF89a" + struct.pack("<HHBBB", edge, edge, 0x80, 0, 0) + bytes(6) + b"," + frame,
+        "tiff": b"II*\0" + struct.pack("<IH", 8, len(tags)) + table + bytes(4),
+        "ppm": b"P6 30000 30000 255\n",
+        "webp": bytes(webp),
+    }
+
+
+def test_memory_stays_flat_on_huge_headers() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for kind, data in bombs().items():
+        with pytest.raises(DataError, match="million pixels"):
+            decode(data, name=kind)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
 
 
 def test_pixel_cap_names_size(tmp_path: Path, photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:

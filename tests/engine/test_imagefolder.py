@@ -93,3 +93,39 @@ def test_nested_images_count(digits: Path) -> None:
     (digits / "train/digit-0/deep").mkdir()
     (digits / "train/digit-0/000.png").rename(digits / "train/digit-0/deep/000.png")
     assert inspect_folder(digits).splits["train"]["digit-0"] == 30
+
+
+def test_links_that_leave_the_data_set_are_left_out_and_counted(digits: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(digits / "train/digit-0/000.png", elsewhere / "far.png")
+    shutil.copytree(digits / "val/digit-0", tmp_path / "class")
+    (digits / "train/digit-0/far.png").symlink_to(elsewhere / "far.png")
+    (digits / "train/digit-1/more").symlink_to(elsewhere)
+    (digits / "train/digit-9").symlink_to(tmp_path / "class")
+    (digits / "train/digit-2/near.png").symlink_to("../digit-2/000.png")
+    (digits / "train/digit-3/up.png").symlink_to("../../../elsewhere/far.png")
+    summary = inspect_folder(digits)
+    assert summary.problem is None
+    assert summary.splits["train"] == {"digit-0": 30, "digit-1": 30, "digit-2": 31, "digit-3": 30}
+    assert summary.outside_links == 4
+    assert "4 links lead out of the data set" in " ".join(summary.notes)
+    paths, _ = list_images(digits, "train", summary.classes)
+    assert [path for path in paths if "far" in path or "up" in path or "more" in path] == []
+    assert list_images(digits, "train", ["digit-9"]) == ([], [])
+
+
+def test_data_set_may_itself_be_reached_by_a_link(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(digits)
+    (digits / "train/digit-2/near.png").symlink_to(digits / "train/digit-2/000.png")
+    summary = inspect_folder(tmp_path / "alias")
+    assert (summary.images("train"), summary.outside_links) == (121, 0)
+
+
+def test_split_that_is_a_link_elsewhere_says_why_it_is_not_there(digits: Path, tmp_path: Path) -> None:
+    (digits / "train").rename(tmp_path / "train")
+    (digits / "train").symlink_to(tmp_path / "train")
+    problem = inspect_folder(digits).problem
+    assert problem is not None
+    assert "no folder train/" in problem
+    assert "1 link leads out of the data set" in problem

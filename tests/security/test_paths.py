@@ -163,3 +163,19 @@ async def test_a_folder_of_a_further_root_may_be_named(
 ) -> None:
     settings.allowed_roots = [str(outside)]
     assert (await api("POST", "datasets", {"name": "x", "root": str(outside)})).status == 201
+
+
+async def test_links_inside_a_data_set_lead_nowhere_else(
+    api: Api, images: Path, outside: Path, config: dict[str, Any]
+) -> None:
+    async def facts() -> dict[str, str]:
+        return dict((await api("POST", "configs/check", {"config": {**config, "root": str(images)}})).json["facts"])
+
+    before = await facts()
+    first = min((images / "train").iterdir())
+    (first / "secret.png").symlink_to(outside / "train/a/1.png")
+    (first / "more").symlink_to(outside / "train/a")
+    (images / "train/stolen").symlink_to(outside / "train/a")
+    after = await facts()
+    assert (after["Classes"], after["Images"]) == (before["Classes"], before["Images"])
+    assert "3 links lead out of the data set" in after["Note"]
