@@ -20,6 +20,8 @@ from torchvision.transforms.v2 import functional as vision
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+LONGEST = 16  # times the short edge; of longer images only the middle is resized, from which the crop is cut anyway
+
 # Pillow's numbers, as image processors store them.
 _PILLOW = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}
 _TORCH = {
@@ -56,6 +58,8 @@ class EvalSpec:
 
     def pixels(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
         """uint8 (height, width, 3) -> uint8 (size, size, 3): what is normalised and given to the model."""
+        if not self.squash:
+            image = _middle(image)
         tensor: torch.Tensor = vision.resize(
             _channels_first(image),
             self._resized_shape(*image.shape[:2]),
@@ -147,6 +151,14 @@ class EvalSpec:
             interpolation = "bilinear"
         squash = data.get("crop_mode") == "squash"
         return cls(size, resize_to, squash, interpolation, tuple(data["mean"]), tuple(data["std"]))
+
+
+def _middle(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The middle of a strip: with its short edge resized, the long one of a 1 x 50,000 image would fill the memory."""
+    height, width = image.shape[:2]
+    longest = LONGEST * min(height, width)
+    top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
+    return image[top : top + min(height, longest), left : left + min(width, longest)]
 
 
 def _channels_first(image: npt.NDArray[np.uint8]) -> torch.Tensor:

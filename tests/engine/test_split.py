@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -139,3 +140,11 @@ def test_smallest_and_largest_image_size(edge: int) -> None:
     image = np.zeros((20, 30, 3), np.uint8)
     assert spec.pixels(image).shape == (edge, edge, 3)
     assert TrainConfig(root="d", image_size=edge).image_size == edge
+
+
+@pytest.mark.parametrize("shape", [(1, 50_000, 3), (50_000, 2, 3)])
+def test_a_strip_of_an_image_takes_no_more_memory_than_others(shape: tuple[int, int, int]) -> None:
+    spec = EvalSpec(224, 256, False, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert spec.pixels(np.zeros(shape, np.uint8)).shape == (224, 224, 3)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
