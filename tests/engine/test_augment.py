@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, fields
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -208,3 +211,14 @@ def test_number_of_batches_is_known_beforehand(images: int, size: int) -> None:
     batches = epoch_batches(np.arange(images), size)
     assert len(batches) == batches_per_epoch(images, size)
     assert all(len(batch) > 1 for batch in batches) or size == 1 or images == 1
+
+
+def test_table_of_recipes_in_the_documentation_is_true() -> None:
+    text = (Path(__file__).parents[2] / "docs/data.md").read_text()
+    names = [field.name for field in fields(Recipe)]
+    assert f"| recipe | {' | '.join(names)} |" in text
+    rows = [line for line in text.splitlines() if line.startswith("| ") and line.count("|") == len(names) + 2]
+    expected = [
+        f"| {name} | {' | '.join(f'{value:.4g}' for value in astuple(recipe))} |" for name, recipe in RECIPES.items()
+    ]
+    assert rows[1:] == expected
