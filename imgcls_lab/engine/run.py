@@ -38,7 +38,8 @@ def train(
 
     attempt: by default the one after those found in the folder. scans: a folder that keeps what is known of data sets
     from run to run; by default in the run's own. on_event hears every event. A set `stop`, SIGTERM or SIGINT (the last
-    two only when called in the main thread) checkpoints at the next step and ends with the state `stopped`. Raises ImgclsError, after a `failed` event that says the same.
+    two only when called in the main thread) checkpoints at the next step and ends with the state `stopped`. Raises
+    ImgclsError, after a `failed` event that says the same.
     """
     folder = Path(folder).absolute()
     stop = stop or threading.Event()
