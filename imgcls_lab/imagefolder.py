@@ -69,7 +69,7 @@ def list_images(root: Path, split: str, classes: list[str]) -> tuple[list[str], 
         folder = root / split / name
         if not (inside.folder(root / split) and inside.folder(folder)):
             continue
-        found = sorted(os.path.relpath(path, root) for path in _walk(folder, inside))
+        found = sorted(os.path.relpath(path, root) for path in find_images(folder, inside))
         paths += found
         labels += [label] * len(found)
     return paths, labels
@@ -98,8 +98,11 @@ class _Inside:
         return path.is_dir() and self.holds(path)
 
 
-def _walk(folder: Path, inside: _Inside) -> list[str]:
-    """Image files below a class folder, sub-folders included; hidden names are left out."""
+def find_images(folder: Path, inside: _Inside | None = None) -> list[str]:
+    """Image files below a folder, sub-folders included; hidden names are left out. Raises OSError.
+
+    inside: leaves out links that it does not hold; without, all are followed.
+    """
     found: list[str] = []
     pending = [os.fspath(folder)]
     seen: set[tuple[int, int]] = set()
@@ -113,17 +116,15 @@ def _walk(folder: Path, inside: _Inside) -> list[str]:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
-                    if not entry.is_symlink() or inside.holds(entry.path):
-                        pending.append(entry.path)
-                elif is_image_name(entry.name) and (not entry.is_symlink() or inside.holds(entry.path)):
-                    found.append(entry.path)
+                kind = pending if entry.is_dir() else found if is_image_name(entry.name) else None
+                if kind is not None and (inside is None or not entry.is_symlink() or inside.holds(entry.path)):
+                    kind.append(entry.path)
     return found
 
 
 def _count_classes(folder: Path, inside: _Inside) -> dict[str, int]:
     names = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
-    return {name: len(_walk(folder / name, inside)) for name in names if inside.holds(folder / name)}
+    return {name: len(find_images(folder / name, inside)) for name in names if inside.holds(folder / name)}
 
 
 def _links_note(count: int) -> str:

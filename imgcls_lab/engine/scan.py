@@ -29,6 +29,7 @@ from imgcls_lab.errors import DataError, OutOfMemoryError
 from imgcls_lab.images import decode_sized, read_bytes
 
 PRINT_EDGE = 64  # px; a file that is only looked at is decoded no larger than this where its format allows
+USED = 2  # sets that a run reads again after the scan: train and val
 CHUNK = 128  # files between two looks at the stop
 Progress = Callable[[int, int], None]
 OnDuplicates = Literal["report", "drop_exact", "drop_near"]
@@ -63,17 +64,18 @@ def scan(
 ) -> ScanResult | None:
     """Check all files of the sets, drop what cannot be used and fill the caches. None if stopped.
 
-    sets: train, val and what there is of test; the last is never cached. cache: auto, ram or off. Raises DataError if
-    nothing is left of a class, OutOfMemoryError if the cache was asked for and cannot fit.
+    sets: train, val and test, which is only looked at and may come to nothing; or any one split alone. cache: auto,
+    ram or off. Raises DataError if nothing is left of a class, OutOfMemoryError if the cache was asked for and cannot
+    fit.
     """
-    cached = _fits(sets[:2], cache)
-    for images in sets:
-        images.pixels = _room(images) if cached and images.split != "test" else None
+    cached = _fits(sets[:USED], cache)
+    for images in sets[:USED]:
+        images.pixels = _room(images) if cached else None
     entries = np.zeros(sum(map(len, sets)), ENTRY)
     reasons = _look_at_all(sets, entries, indexes.read(index), progress, stop)
     if reasons is None:
         return None
-    fingerprint = _fingerprint(sets[:2], entries)
+    fingerprint = _fingerprint(sets[:USED], entries)
     quarantined = {_name(sets, number): reason for number, reason in sorted(reasons.items())}
     entries = _leave_out(sets, classes, entries, reasons)
     note = _keep_index(index, entries)
@@ -147,11 +149,12 @@ def _leave_out(sets: list[ImageSet], classes: list[str], entries: Entries, reaso
     """Drop what cannot be read from the sets; returns the entries of the others."""
     readable = np.ones(len(entries), bool)
     readable[list(reasons)] = False
-    for images, part in _parts(sets):
+    for place, (images, part) in enumerate(_parts(sets)):
         good = readable[part]
         if not good.all():
             images.keep(good)
-            _check_left(images, classes, reasons[part.start + int(good.argmin())])
+            if place < USED:
+                _check_left(images, classes, reasons[part.start + int(good.argmin())])
     return keep_rows(entries, readable)
 
 
@@ -213,8 +216,6 @@ def _fingerprint(sets: list[ImageSet], entries: Entries) -> str:
 
 
 def _check_left(images: ImageSet, classes: list[str], reason: str) -> None:
-    if images.split == "test":
-        return
     if not len(images):
         raise DataError(f"No image of {images.split}/ can be used. One of the reasons: {reason}")
     empty = np.flatnonzero(class_counts(images.labels, len(classes)) == 0)

@@ -40,10 +40,10 @@ def list_splits(config: TrainConfig, train_reader: Reader, eval_reader: Reader) 
     summary = inspect_folder(Path(config.root).expanduser().absolute())
     if summary.problem:
         raise DataError(summary.problem)
-    paths, labels = _files(summary, "train")
+    paths, labels = list_split(summary.root, "train", summary.classes)
     groups = groups_of(paths, config.group_pattern) if config.group_pattern else None
     if "val" in summary.splits:
-        val_paths, val_labels = _files(summary, "val")
+        val_paths, val_labels = list_split(summary.root, "val", summary.classes)
     else:
         held_out = (
             hold_out(labels, config.val_fraction, config.seed)
@@ -54,7 +54,7 @@ def list_splits(config: TrainConfig, train_reader: Reader, eval_reader: Reader) 
             raise DataError(_nothing_to_hold_out(summary.root, groups))
         val_paths, val_labels = paths[held_out], labels[held_out]
         paths, labels = paths[~held_out], labels[~held_out]
-    test_paths, test_labels = _files(summary, "test")
+    test_paths, test_labels = list_split(summary.root, "test", summary.classes)
     shared: list[str] = []
     if config.group_pattern:
         others = [groups_of(p, config.group_pattern) for p in (val_paths, test_paths) if len(p)]
@@ -68,8 +68,9 @@ def list_splits(config: TrainConfig, train_reader: Reader, eval_reader: Reader) 
     )
 
 
-def _files(summary: FolderSummary, split: str) -> tuple[Paths, Indices]:
-    paths, labels = list_images(summary.root, split, summary.classes)
+def list_split(root: Path, split: str, classes: list[str]) -> tuple[Paths, Indices]:
+    """Paths relative to `root` and labels of the images of one split, none if it is not there."""
+    paths, labels = list_images(root, split, classes)
     return np.array([os.fsencode(path) for path in paths], np.bytes_), np.asarray(labels, np.int64)
 
 

@@ -26,6 +26,7 @@ from imgcls_lab.errors import DataError
 from imgcls_lab.protocol import RunState
 
 from .conftest import of_type
+from .test_resume import start
 
 Make = Callable[..., TrainConfig]
 Run = Callable[..., Outcome]
@@ -190,6 +191,33 @@ def test_index_takes_less_than_two_hundred_bytes_an_image(tmp_path: Path) -> Non
         tracemalloc.stop()
     assert len(known) == count
     assert (held - 100_000) / count < 200
+
+
+def test_process_keeps_its_index_in_the_home(make_config: Make, photos: Path, tmp_path: Path, home: Path) -> None:
+    process = start(tmp_path / "run", make_config(root=str(photos), epochs=1), 1)
+    assert process.wait(120) == 0
+    assert len(list((home / "scans").iterdir())) == 1
+    assert not (tmp_path / "run/.scans").exists()
+
+
+@pytest.mark.parametrize("split", [0, 2])
+def test_one_split_alone_can_be_scanned(photos: Path, tmp_path: Path, split: int) -> None:
+    images = sets_of(photos)[split]
+    bad = photos / images.path(0)
+    bad.write_bytes(b"no image")
+    count = len(images)
+    found = scan.scan(
+        [images],
+        ["cat", "dog"],
+        cache="ram",
+        index=tmp_path / "one.npy",
+        progress=lambda done, total: None,
+        stop=lambda: False,
+    )
+    assert found is not None
+    assert found.quarantined.keys() == {os.path.relpath(bad, photos)}
+    assert images.pixels is not None
+    assert len(images) == len(images.pixels) == count - 1
 
 
 # ── progress and stop ───────────────────────────────────────────────────────────────────────────────────────────
