@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -128,11 +129,12 @@ def _train(config: TrainConfig, folder: Path, screen: Screen, *, indexed: bool, 
             begun = True
         screen.on_event(event)
 
-    work = engine.standalone if standalone else engine.train
+    # a folder of one's own is all that a stand-alone run writes to
+    work = engine.standalone if standalone else partial(engine.train, scans=context.settings().scans_dir)
     stop = threading.Event()
     try:
         with _obeying(folder, stop):
-            return work(config, folder, on_event=on_event, stop=stop, scans=context.settings().scans_dir)
+            return work(config, folder, on_event=on_event, stop=stop)
     except ImgclsError:
         if folder.is_dir():
             with contextlib.suppress(OSError), (folder / layout.OUTPUT_LOG).open("a") as log:

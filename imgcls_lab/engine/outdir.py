@@ -22,12 +22,10 @@ def standalone(
     *,
     on_event: Callable[[Event], None] | None = None,
     stop: threading.Event | None = None,
-    scans: Path | None = None,
 ) -> Outcome:
     """Train in `out`. The same call again resumes what is unfinished and returns what is finished.
 
-    scans: as in `train`. Raises ConflictError if the folder holds something else or a run with another config; else
-    as `train`.
+    Raises ConflictError if the folder holds something else or a run with another config; else as `train`.
     """
     out = Path(out).expanduser().absolute()
     if out.exists() and not out.is_dir():
@@ -48,7 +46,7 @@ def standalone(
 
     from imgcls_lab.engine.run import train  # torch: takes seconds
 
-    return train(config, out, on_event=on_event, stop=stop, scans=scans)
+    return train(config, out, on_event=on_event, stop=stop)
 
 
 def _same_config(config: TrainConfig, out: Path) -> None:

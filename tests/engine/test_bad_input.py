@@ -145,6 +145,12 @@ def test_unknown_optimizer(make_config: Make, tmp_path: Path) -> None:
     assert "adamw" in text
 
 
+def test_unknown_augmentation_is_refused_before_anything_is_loaded(make_config: Make, tmp_path: Path) -> None:
+    text = failure(make_config(augmentation="standart"), tmp_path / "run", ConfigError)
+    assert "did you mean standard" in text
+    assert of_type(tmp_path / "run", "phase") == []
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_gpu_that_is_not_there(make_config: Make, tmp_path: Path) -> None:
     assert "no GPU" in failure(make_config(device="cuda"), tmp_path / "run", ConfigError)
