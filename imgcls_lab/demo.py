@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError
@@ -53,6 +53,13 @@ class DemoFiles(NamedTuple):
     config: TrainConfig
 
 
+class Entry(NamedTuple):
+    """Name and description of an entry of a registry."""
+
+    name: str
+    description: str
+
+
 def prepare(settings: Settings | None = None, store: Store | None = None) -> DemoFiles:
     """Write the demo's images and model where they are missing, and register them if a store is given.
 
@@ -66,10 +73,16 @@ def prepare(settings: Settings | None = None, store: Store | None = None) -> Dem
     root = Path(settings.datasets_dir).expanduser().absolute() / DATASET
     model = settings.models_dir / MODEL
     _write_images(root)
-    _write_model(model)
+    write_model(model, TINY_RESNET)
     files = DemoFiles(root, model, demo_config(root, model))
     if store is not None:
-        _register(files, store)
+        register(
+            files,
+            store,
+            data=Entry(DATASET, "1,797 handwritten digits of scikit-learn."),
+            model=Entry(MODEL, "A ResNet of four small blocks, from random weights."),
+            config=Entry(CONFIG, "The digits, on a CPU in about a minute."),
+        )
     return files
 
 
@@ -119,23 +132,24 @@ def _write_images(root: Path) -> None:
                     picture = Image.fromarray(images[index]).resize((EDGE, EDGE), Image.Resampling.BILINEAR)
                     picture.save(folder / f"{index:04d}.png")
                 start = end
-        _publish(temporary, root)
+        publish(temporary, root)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_model(folder: Path) -> None:
+def write_model(folder: Path, config: dict[str, Any]) -> None:
+    """Write a model's folder that holds its config.json alone, unless it is there."""
     if (folder / "config.json").exists():
         return
-    temporary = Path(tempfile.mkdtemp(prefix=f".{MODEL}-", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        (temporary / "config.json").write_text(json.dumps(TINY_RESNET, indent=2) + "\n")
-        _publish(temporary, folder)
+        (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        publish(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _publish(temporary: Path, folder: Path) -> None:
+def publish(temporary: Path, folder: Path) -> None:
     """Give a finished folder its name. Whoever did the same a moment earlier has won, with the same content."""
     try:
         os.rename(temporary, folder)
@@ -144,26 +158,11 @@ def _publish(temporary: Path, folder: Path) -> None:
             raise
 
 
-def _register(files: DemoFiles, store: Store) -> None:
+def register(files: DemoFiles, store: Store, *, data: Entry, model: Entry, config: Entry) -> None:
     """Register what is not registered yet; an entry of that name that a user has changed is left as it is."""
-    if DATASET not in {item.name for item in store.datasets()}:
-        store.add_dataset(
-            DatasetEdit(name=DATASET, root=str(files.root), description="1,797 handwritten digits of scikit-learn.")
-        )
-    if MODEL not in {item.name for item in store.models()}:
-        store.add_model(
-            ModelEdit(
-                name=MODEL,
-                flavour=str(files.model),
-                load_pretrained=False,
-                description="A ResNet of four small blocks, from random weights.",
-            )
-        )
-    if CONFIG not in {item.name for item in store.configs()}:
-        store.add_config(
-            ConfigEdit(
-                name=CONFIG,
-                config=files.config.model_dump(mode="json"),
-                description="The digits, on a CPU in about a minute.",
-            )
-        )
+    if data.name not in {item.name for item in store.datasets()}:
+        store.add_dataset(DatasetEdit(root=str(files.root), **data._asdict()))
+    if model.name not in {item.name for item in store.models()}:
+        store.add_model(ModelEdit(flavour=str(files.model), load_pretrained=False, **model._asdict()))
+    if config.name not in {item.name for item in store.configs()}:
+        store.add_config(ConfigEdit(config=files.config.model_dump(mode="json"), **config._asdict()))

@@ -72,6 +72,13 @@ class ConflictError(ImgclsError):
     exit_code = 3
 
 
+class MismatchError(ImgclsError):
+    """Two things that must agree do not: an export and its model, a model and what its run reported."""
+
+    status = 409
+    exit_code = 4
+
+
 class StoreError(ImgclsError):
     """The run database cannot be used: unreachable, of another revision, or on a network file system."""
 

@@ -12,8 +12,8 @@
   owner.json         process identity of who runs it now
   heartbeat          the supervisor's beat: a number that grows
   output.log         stdout and stderr
-  reports/           one evaluation report (JSON) an epoch
-  predictions/       validation predictions of an epoch
+  reports/           one evaluation report (JSON) an epoch, and test.json of the best model
+  predictions/       predictions of an epoch, and test.npz of the best model
   checkpoints/       a001-s00001234/ and the links last, best, epoch-0003
   tensorboard/       event files
 """
@@ -38,6 +38,7 @@ OWNER = "owner.json"
 HEARTBEAT = "heartbeat"
 OUTPUT_LOG = "output.log"
 REPORTS = "reports"
+TEST_REPORT = "reports/test.json"
 PREDICTIONS = "predictions"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"

@@ -157,12 +157,17 @@ class Failed(Event):
 
 
 class Finished(Event):
-    """Ended as planned. `values`: figures of the best epoch."""
+    """Ended as planned. `values`: figures of the best epoch, and test/accuracy ... of its model if there is test/."""
 
     type: Literal["finished"] = "finished"
     step: int
     best_epoch: int
     values: dict[str, float]
+
+    @property
+    def test_values(self) -> dict[str, float | None]:
+        """The figures on test/, for those that keep a run's latest values."""
+        return {tag: value for tag, value in finite(self.values).items() if tag.startswith("test/")}
 
 
 AnyEvent = Annotated[

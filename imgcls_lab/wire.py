@@ -22,7 +22,7 @@ class Wire(BaseModel):
 class BestFigure(Wire):
     """The best value of the monitored metric so far."""
 
-    metric: str  # accuracy, top5, macro_f1, loss
+    metric: str  # as TrainConfig.monitor_metric: accuracy, macro_f1, loss ...
     value: float
     epoch: int
 
@@ -172,7 +172,7 @@ class ClassFigures(Wire):
 
 
 class EpochReport(Wire):
-    """Evaluation of one epoch, as the engine writes it to reports/epoch-0003.json."""
+    """One evaluation, as the engine writes it to reports/: epoch-0003.json of val/, test.json of the best on test/."""
 
     epoch: int
     step: int
@@ -181,6 +181,20 @@ class EpochReport(Wire):
     values: dict[str, float | None]
     classes: list[ClassFigures]
     confusion: list[list[int]] | None  # row: true class, column: predicted; null above 200 classes
+    left_out: dict[str, str] = {}  # unreadable images of the split: path -> reason
+
+
+class ClassShare(Wire):
+    name: str
+    share: float  # probability
+
+
+class ImagePrediction(Wire):
+    """What a model says of one image: its likeliest classes, or why it cannot be read."""
+
+    path: str
+    classes: list[ClassShare]
+    error: str | None = None
 
 
 # ── the registries ──────────────────────────────────────────────────────────────────────────────────────────────

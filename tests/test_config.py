@@ -75,9 +75,11 @@ def test_a_changed_copy_is_validated_and_the_original_stays() -> None:
         config.with_changes(lr=-1)
 
 
-def test_better_is_lower_for_loss_alone_unless_said() -> None:
+def test_better_is_lower_for_loss_and_calibration_error_alone_unless_said() -> None:
     assert TrainConfig(root="d").higher_is_better
+    assert TrainConfig(root="d", monitor_metric="auroc").higher_is_better
     assert not TrainConfig(root="d", monitor_metric="loss").higher_is_better
+    assert not TrainConfig(root="d", monitor_metric="calibration_error").higher_is_better
     assert TrainConfig(root="d", monitor_metric="loss", monitor_mode="max").higher_is_better
 
 

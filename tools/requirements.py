@@ -1,4 +1,4 @@
-"""Print the packages that pyproject.toml asks for, tests and build included, one a line, for `pip install`."""
+"""Print the packages that pyproject.toml asks for, extras and build included, one a line, for `pip install`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+extras = [requirement for extra in project["project"]["optional-dependencies"].values() for requirement in extra]
 wanted = [
     *project["build-system"]["requires"],
     *project["project"]["dependencies"],
-    *project["project"]["optional-dependencies"]["test"],
+    *(requirement for requirement in extras if not requirement.startswith(project["project"]["name"])),
     "editables",  # an editable install without build isolation needs it
 ]
 print("\n".join(requirement.replace(" ", "") for requirement in wanted))

@@ -35,8 +35,8 @@ class StoreFeed:
     def log(self, offset: int = -65_536, limit: int = 262_144) -> LogChunk:
         return self._store.log(self.run_id, offset, limit)
 
-    def report(self, epoch: int | None = None) -> EpochReport:
-        return self._store.report(self.run_id, epoch)
+    def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
+        return self._store.report(self.run_id, epoch, split)
 
     def command(self, name: str) -> RunView:
         """stop, kill or resume."""

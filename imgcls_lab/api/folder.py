@@ -48,12 +48,6 @@ from imgcls_lab.wire import (
     SeriesReply,
 )
 
-METRIC_TAGS = {
-    "accuracy": "metric/accuracy",
-    "top5": "metric/top5",
-    "macro_f1": "metric/macro_f1",
-    "loss": "loss/val",
-}
 LOST_MESSAGE = "Its process ended without a word. Resume it: it goes on from the last checkpoint."
 
 
@@ -110,9 +104,9 @@ class RunFolder:
             self._read()
             return self._curves.since(cursor)
 
-    def report(self, epoch: int | None = None) -> EpochReport:
-        """The evaluation of an epoch, by default the last. Raises NotFoundError."""
-        return files.read_report(self.folder, epoch)
+    def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
+        """The evaluation of an epoch, by default the last; that of the best model on test/. Raises NotFoundError."""
+        return files.read_report(self.folder, epoch, split)
 
     def log(self, offset: int = -65_536, limit: int = 262_144) -> LogChunk:
         """A piece of the log; a negative offset counts from its end."""
@@ -149,9 +143,9 @@ class RunFolder:
                 self._step, self._epoch = event.step, float(event.epoch)
                 self._latest.update(finite(event.values))
                 if event.best:
-                    metric = str(self.config.get("monitor_metric", "accuracy"))
-                    value = event.values.get(METRIC_TAGS[metric], float("nan"))
-                    self._best = BestFigure(metric=metric, value=value, epoch=event.epoch)
+                    config = TrainConfig.model_construct(**self.config)
+                    value = event.values.get(config.monitor_tag, float("nan"))
+                    self._best = BestFigure(metric=config.monitor_metric, value=value, epoch=event.epoch)
             case CheckpointSaved():
                 self._saved[Path(event.folder).name] = event.epoch
             case Stopped():
@@ -160,6 +154,7 @@ class RunFolder:
                 self._failure, self._message = event.kind, event.message
                 self._end(event, RunState.FAILED)
             case Finished():
+                self._latest |= event.test_values
                 self._end(event, RunState.SUCCEEDED)
             case _:
                 pass

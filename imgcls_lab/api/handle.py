@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,12 +23,14 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, ImgclsError, NotFoundError
 from imgcls_lab.executor import client
 from imgcls_lab.protocol import ENDED, Desired, RunState
-from imgcls_lab.wire import EpochReport, LogChunk, RunDetail, Series
+from imgcls_lab.wire import EpochReport, ImagePrediction, LogChunk, RunDetail, Series
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from imgcls_lab.api.display import LiveCell
+    from imgcls_lab.config.evaluation import TTA
+    from imgcls_lab.engine.export import Format
     from imgcls_lab.store import Store
 
 OVER = ENDED | {RunState.LOST}
@@ -96,9 +99,50 @@ class Run:
         reply = files.series(list(tags) if tags else None) if files else self._feed().series(list(tags or []) or None)
         return _frame(reply.series)
 
-    def report(self, epoch: int | None = None) -> EpochReport:
-        """Evaluation of an epoch, by default the last: figures a class and the confusion matrix."""
-        return (self._files() or self._feed()).report(epoch)
+    def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
+        """Evaluation of an epoch, by default the last; with `split="test"` that of the best model on test/.
+
+        Holds figures a class and the confusion matrix.
+        """
+        return (self._files() or self._feed()).report(epoch, split)
+
+    def predictions(self, epoch: int | str | None = None) -> pd.DataFrame:
+        """What it said of each validation image at an epoch, by default the best; "test": of each test image.
+
+        Columns: path, label, right, class_1, share_1 ... Raises NotFoundError.
+        """
+        from imgcls_lab.engine.predictions import load_predictions
+
+        best = self._view.best
+        wanted = epoch if epoch is not None else best.epoch if best else 0
+        return load_predictions(self.folder, wanted)
+
+    # ── using its best model ────────────────────────────────────────────────────────────────────────────────
+    def evaluate(
+        self, split: str = "test", *, root: str | os.PathLike[str] | None = None, tta: TTA = "none"
+    ) -> EpochReport:
+        """Figures of its best model on a split of its own images, or of another folder's with the same classes."""
+        from imgcls_lab.api import using
+
+        return using.evaluate(using.locate(self), split, root=root, tta=tta)
+
+    def predict(
+        self, images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, top: int = 1, tta: TTA = "none"
+    ) -> list[ImagePrediction]:
+        """The likeliest classes of images by its best model. images: files, folders and patterns."""
+        from imgcls_lab.api import using
+
+        named = [images] if isinstance(images, str | os.PathLike) else images
+        return list(using.predict(using.locate(self), using.list_images(named), top=top, tta=tta))
+
+    def export(self, format: Format = "hf", out: Path | str | None = None) -> Path:
+        """Write its best model for other programs, checked on real images; returns the folder.
+
+        format: hf, onnx or torch-export. Raises MismatchError if what was written does not agree with the model.
+        """
+        from imgcls_lab.api import using
+
+        return using.export(using.locate(self), format, Path(out) if out else None).folder
 
     def log(self, tail: int = 50) -> str:
         """The last lines of what it printed."""

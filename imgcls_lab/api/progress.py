@@ -10,6 +10,7 @@ import sys
 from typing import Any, Protocol
 
 from imgcls_lab.protocol import RunState
+from imgcls_lab.terminal import inert
 from imgcls_lab.wire import RunView
 
 _WORDS = {
@@ -39,16 +40,15 @@ def line(run: RunView) -> str:
     if run.message:
         parts.append(run.message)
     text = f"{run.name} {_WORDS[run.state]}"
-    return f"{text}: {', '.join(parts)}" if parts else text
+    return inert(f"{text}: {', '.join(parts)}" if parts else text)
 
 
 def figure(metric: str, value: float | None) -> str:
     """A named figure with its unit."""
     if value is None:
         return f"{metric} –"
-    if metric == "loss":
-        return f"loss {value:.4f}"
-    return f"{metric.replace('_', ' ').replace('macro f1', 'macro F1')} {value * 100:.1f} %"
+    name = metric.replace("_", " ").replace(" f1", " F1").replace("top k", "top-k").replace("auroc", "AUROC")
+    return f"loss {value:.4f}" if metric == "loss" else f"{name} {value * 100:.1f} %"
 
 
 def duration(seconds: float) -> str:

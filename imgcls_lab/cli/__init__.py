@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import typer
 
-from imgcls_lab.cli import care, demo, doctor, registry, runs, train
+from imgcls_lab.cli import care, demo, doctor, registry, runs, train, use
+from imgcls_lab.cli.frame import say
 from imgcls_lab.errors import ImgclsError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 demo.add_to(app)
 train.add_to(app)
 runs.add_to(app)
+use.add_to(app)
 registry.add_to(app)
 care.add_to(app)
 doctor.add_to(app)
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ImgclsError as error:
         if debug:
             raise
-        print(error, file=sys.stderr)
+        say(error, err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away, as `head` does

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, print_table
+from imgcls_lab.cli.frame import Json, print_json, print_table, say
 
 executor = typer.Typer(no_args_is_help=True, help="The background process that runs what is queued.")
 db = typer.Typer(no_args_is_help=True, help="The run database: an index of the runs' folders.")
@@ -23,7 +23,7 @@ def start() -> None:
     settings = context.settings()
     context.store(settings)  # the daemon refuses a database without tables
     client.start(settings)
-    typer.echo("The executor runs.")
+    say("The executor runs.")
 
 
 @executor.command()
@@ -35,7 +35,7 @@ def stop(
     from imgcls_lab.executor import client
 
     client.stop(context.settings(), stop_runs=runs)
-    typer.echo("The executor has stopped.")
+    say("The executor has stopped.")
 
 
 @executor.command()
@@ -63,13 +63,13 @@ def status(as_json: Json = False) -> None:
         ]
         print_table(["host", "pid", "version", "state", "since"], rows, "No executor has been started yet.")
         if reply.devices:
-            typer.echo("")
+            say("")
             devices = [
                 (item.host, item.name, item.title, item.run_name or item.held_by or "free") for item in reply.devices
             ]
             print_table(["host", "device", "what", "held by"], devices, "")
         if reply.message:
-            typer.echo(reply.message)
+            say(reply.message)
     if not alive:
         raise typer.Exit(1)
 
@@ -81,7 +81,7 @@ def forget(host: Annotated[str, typer.Argument(help="Name of a host that will no
     from imgcls_lab.executor import client
 
     count = client.forget(context.settings(), host)
-    typer.echo(f"Forgot {host}; {count} of its runs went back to the queue.")
+    say(f"Forgot {host}; {count} of its runs went back to the queue.")
 
 
 @db.command()
@@ -93,7 +93,7 @@ def path() -> None:
     settings = context.settings()
     settings.make_home()
     database = Database(settings.db_url)
-    typer.echo(database.shown)
+    say(database.shown)
     database.close()
 
 
@@ -108,7 +108,7 @@ def check(as_json: Json = False) -> None:
         if as_json:
             print_json({"database": store.database.shown, "problems": problems})
         else:
-            typer.echo("\n".join(problems) or f"The run database {store.database.shown} is in order.")
+            say("\n".join(problems) or f"The run database {store.database.shown} is in order.")
     if problems:
         raise typer.Exit(1)
 
@@ -121,8 +121,8 @@ def rebuild() -> None:
 
     report = rebuild(context.settings())
     for problem in report.problems:
-        typer.echo(problem, err=True)
-    typer.echo(f"Indexed {report.runs} {'run' if report.runs == 1 else 'runs'}.")
+        say(problem, err=True)
+    say(f"Indexed {report.runs} {'run' if report.runs == 1 else 'runs'}.")
     if report.problems:
         raise typer.Exit(1)
 
@@ -133,7 +133,7 @@ def migrate() -> None:
     from imgcls_lab.api import context
     from imgcls_lab.store import migrate
 
-    typer.echo("Migrated." if migrate(context.settings()) else "Nothing to do: it is of this revision already.")
+    say("Migrated." if migrate(context.settings()) else "Nothing to do: it is of this revision already.")
 
 
 @db.command()
@@ -150,7 +150,7 @@ def backup(
         folder = settings.home_path / "backups"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = folder / time.strftime("imgcls-%Y%m%d-%H%M%S.db")
-    typer.echo(f"Written: {context.store(settings).backup(target)}")
+    say(f"Written: {context.store(settings).backup(target)}")
 
 
 def add_to(app: typer.Typer) -> None:

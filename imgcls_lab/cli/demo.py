@@ -5,16 +5,27 @@ Goes the whole path: demo data, store, queue, executor, engine; ends in a summar
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imgcls_lab.cli.frame import say
+
 if TYPE_CHECKING:
     from imgcls_lab.api import Run
 
 
+class Data(StrEnum):
+    DIGITS = "digits"
+    FASHION = "fashion-mnist"
+
+
 def demo(
+    data: Annotated[
+        Data, typer.Option(help="digits, or fashion-mnist: its images are written, and the recipe to train on them.")
+    ] = Data.DIGITS,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the demo's own number.")] = None,
     prepare_only: Annotated[
         bool, typer.Option("--prepare-only", help="Write and register the demo data only.")
@@ -28,15 +39,23 @@ def demo(
     from imgcls_lab.protocol import RunState
 
     settings, store = context.settings(), context.store()
+    if data is Data.FASHION:
+        from imgcls_lab import fashion
+
+        written = fashion.prepare(settings, store)
+        say(f"Images: {written.root} (55,000 to train, 5,000 to validate, 10,000 to test), model: {written.model}")
+        say(f"The recipe is saved as the config “{fashion.NAME}”. Train it:")
+        say(f"  imgcls-lab train --config {fashion.NAME}")
+        return
     files = digits.prepare(settings, store)
-    typer.echo(f"Demo data: {files.root} (1,797 handwritten digits), model: {files.model}")
+    say(f"Demo data: {files.root} (1,797 handwritten digits), model: {files.model}")
     if prepare_only:
         return
     config = files.config
     if epochs is not None:
         config = config.with_changes(epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs))
     run = api.launch(config, name="digits demo")
-    typer.echo(f"Queued as {run.id}; it goes on even if this command is interrupted.")
+    say(f"Queued as {run.id}; it goes on even if this command is interrupted.")
     run.wait()
     if run.view.state is not RunState.SUCCEEDED:
         raise ImgclsError(f"The demo run was {run.view.state.value} by somebody; `imgcls-lab show {run.id}` says more.")
@@ -50,17 +69,17 @@ def _summary(run: Run, root: Path) -> None:
     right, total = recognised(run.best_checkpoint, root / "test")
     took = (view.ended_at or 0) - (view.started_at or 0)
     best = figure(view.best.metric, view.best.value) if view.best else "–"
-    typer.echo("")
-    typer.echo(f"Trained in {duration(took)} on {', '.join(view.devices) or 'cpu'}; best validation {best}.")
-    typer.echo(f"Loaded again with plain transformers: {right} of {total} test digits right ({right / total:.1%}).")
-    typer.echo(f"Folder: {run.folder}")
-    typer.echo("")
-    typer.echo("Try next:")
-    typer.echo(f"  imgcls-lab show {run.id}")
-    typer.echo("  imgcls-lab runs")
-    typer.echo("  imgcls-lab launch --set root=YOUR/FOLDER --set epochs=5 --wait")
-    typer.echo("  jupyter lab            # the panel with the layered pictures on the left")
-    typer.echo(
+    say("")
+    say(f"Trained in {duration(took)} on {', '.join(view.devices) or 'cpu'}; best validation {best}.")
+    say(f"Loaded again with plain transformers: {right} of {total} test digits right ({right / total:.1%}).")
+    say(f"Folder: {run.folder}")
+    say("")
+    say("Try next:")
+    say(f"  imgcls-lab show {run.id}")
+    say("  imgcls-lab runs")
+    say("  imgcls-lab launch --set root=YOUR/FOLDER --set epochs=5 --wait")
+    say("  jupyter lab            # the panel with the layered pictures on the left")
+    say(
         f"  python -c \"from transformers import pipeline; print(pipeline('image-classification', "
         f"model='{run.best_checkpoint}')('{next(iter(sorted(root.glob('test/7/*.png'))))}')[0])\""
     )

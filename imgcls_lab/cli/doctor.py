@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 import typer
 
-from imgcls_lab.cli.frame import Json
+from imgcls_lab.cli.frame import Json, print_json, say
 
 GB = 1e9
 # What the running of it needs; what only tests need is not looked for.
@@ -57,10 +57,10 @@ def doctor(as_json: Json = False) -> None:
             _print(found[-1])
     wrong = [item for item in found if item.state == "wrong"]
     if as_json:
-        print(json.dumps([item._asdict() for item in found], indent=1, ensure_ascii=False))
+        print_json([item._asdict() for item in found])
     else:
         count = "one thing is" if len(wrong) == 1 else f"{len(wrong)} things are"
-        typer.echo(f"\n{count} wrong: {', '.join(item.name for item in wrong)}." if wrong else "\nAll is well.")
+        say(f"\n{count} wrong: {', '.join(item.name for item in wrong)}." if wrong else "\nAll is well.")
     if wrong:
         raise typer.Exit(1)
 
@@ -75,7 +75,7 @@ def _safely(look: Callable[[], Finding]) -> Finding:
 def _print(item: Finding) -> None:
     mark, colour = {"ok": ("✓", "green"), "note": ("·", "yellow"), "wrong": ("✗", "red")}[item.state]
     typer.secho(mark, fg=colour, nl=False)
-    typer.echo(f" {item.name:<10} {item.text}")
+    say(f" {item.name:<10} {item.text}")
 
 
 def python() -> Finding:

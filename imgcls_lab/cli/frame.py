@@ -1,6 +1,7 @@
-"""What all commands share: JSON and tables on stdout, and a config from a file, a saved name and `--set`.
+"""What all commands share: text, JSON and tables on a screen, and a config from a file, a saved name and `--set`.
 
-Called by the other modules here.
+Called by the other modules here. Everything that a command prints goes through here, where it becomes inert: a name
+of a file, class or run that holds terminal escapes is shown and not obeyed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgcls_lab.errors import ConfigError, Problem
+from imgcls_lab.terminal import inert
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -30,15 +32,24 @@ ConfigOption = Annotated[
 ]
 
 
-def print_json(data: BaseModel | Sequence[BaseModel] | dict[str, Any]) -> None:
+def say(text: object = "", *, err: bool = False, newline: bool = True) -> None:
+    """Print text on stdout or stderr."""
+    typer.echo(inert(str(text)), err=err, nl=newline)
+
+
+def print_json(data: BaseModel | dict[str, Any] | Sequence[BaseModel | dict[str, Any]]) -> None:
     """Print wire models, or plain data."""
-    if isinstance(data, dict):
-        plain: Any = data
-    elif isinstance(data, Sequence):
-        plain = [item.model_dump(mode="json") for item in data]
-    else:
-        plain = data.model_dump(mode="json")
-    print(json.dumps(plain, indent=1, ensure_ascii=False))
+    plain = [_plain(item) for item in data] if isinstance(data, Sequence) else _plain(data)
+    say(_escape_controls(json.dumps(plain, indent=1, ensure_ascii=False)))
+
+
+def _plain(data: BaseModel | dict[str, Any]) -> dict[str, Any]:
+    return data if isinstance(data, dict) else data.model_dump(mode="json")
+
+
+def _escape_controls(text: str) -> str:
+    """JSON leaves DEL, C1 controls and lone surrogates as they are; written out, they are the same text to a reader."""
+    return "".join(c if inert(c) == c else f"\\u{ord(c):04x}" for c in text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
@@ -50,13 +61,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty:
     table = Table(box=None, pad_edge=False, header_style="bold")
     listed = [list(row) for row in rows]
     if not listed:
-        print(empty)
+        say(empty)
         return
     for number, name in enumerate(columns):
         figures = all(isinstance(row[number], int | float | None) for row in listed)
-        table.add_column(name, justify="right" if figures else "left", overflow="fold")
+        table.add_column(Text(inert(name)), justify="right" if figures else "left", overflow="fold")
     for row in listed:
-        table.add_row(*(Text("–" if value is None else str(value)) for value in row))
+        table.add_row(*(Text("–" if value is None else inert(str(value))) for value in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=400)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, print_table, read_config
+from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, print_table, read_config, say
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
@@ -107,26 +107,26 @@ def _shelf_app(shelf: Shelf) -> typer.Typer:
             print_json(entry)
             return
         for key, value in entry.model_dump(mode="json").items():
-            typer.echo(f"{key:<16} {json.dumps(value) if isinstance(value, dict | list) else value}")
+            say(f"{key:<16} {json.dumps(value) if isinstance(value, dict | list) else value}")
 
     @app.command(help=f"Remove a {shelf.title}; its files stay.")
     def rm(name: Entry) -> None:
         store = _store()
         entry = shelf.find(store, name)
         getattr(store, f"delete_{shelf.one}")(entry.id)
-        typer.echo(f"Removed the {shelf.title} {entry.name}.")
+        say(f"Removed the {shelf.title} {entry.name}.")
 
     return app
 
 
 def _added(shelf: Shelf, entry: Any) -> None:
-    typer.echo(f"Added the {shelf.title} {entry.name}.")
+    say(f"Added the {shelf.title} {entry.name}.")
     if getattr(entry, "problem", None):
-        typer.echo(f"Note: {entry.problem}")
+        say(f"Note: {entry.problem}")
 
 
 def _changed(shelf: Shelf, entry: Any) -> None:
-    typer.echo(f"Changed the {shelf.title} {entry.name}.")
+    say(f"Changed the {shelf.title} {entry.name}.")
 
 
 def _kept(new: Any, old: Any) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, print_table
+from imgcls_lab.cli.frame import Json, print_json, print_table, say
 
 if TYPE_CHECKING:
     from imgcls_lab.wire import RunView
@@ -48,7 +47,7 @@ def runs(  # noqa: PLR0917
     columns = ["run", "name", "project", "state", "epochs", "best", "created"]
     print_table(columns, rows, "No runs. `imgcls-lab demo` makes one.")
     if found.total > len(found):
-        typer.echo(f"{len(found)} of {found.total} runs; --limit shows more.")
+        say(f"{len(found)} of {found.total} runs; --limit shows more.")
 
 
 def show(run_id: RunId, as_json: Json = False) -> None:
@@ -60,7 +59,7 @@ def show(run_id: RunId, as_json: Json = False) -> None:
     if as_json:
         print_json(view)
         return
-    typer.echo(line(view))
+    say(line(view))
     took = (view.ended_at or time.time()) - view.started_at if view.started_at else None
     devices = ", ".join(view.devices)
     facts = {
@@ -79,10 +78,10 @@ def show(run_id: RunId, as_json: Json = False) -> None:
         facts[tag] = "not finite" if figure is None else f"{figure:.6g}"
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        typer.echo(f"  {name:<{width}}  {value}")
+        say(f"  {name:<{width}}  {value}")
     for item in view.checkpoints:
         links = f"  ({', '.join(item.links)})" if item.links else ""
-        typer.echo(f"  {'checkpoint':<{width}}  {item.name}{links}")
+        say(f"  {'checkpoint':<{width}}  {item.name}{links}")
 
 
 def logs(
@@ -97,17 +96,21 @@ def logs(
     run = api.run(run_id)
     chunk = run.output()
     text = "".join(chunk.text.splitlines(keepends=True)[-tail:]) if tail else ""
-    sys.stdout.write(text)
+    _say_log(text)
     if text and not text.endswith("\n") and not follow:
-        sys.stdout.write("\n")
+        say()
     while follow:
-        sys.stdout.flush()
         over = run.state in OVER
         while (chunk := run.output(chunk.end)).text:
-            sys.stdout.write(chunk.text)
+            _say_log(chunk.text)
         if over:
             break
         time.sleep(0.5)
+
+
+def _say_log(text: str) -> None:
+    """A line that was overwritten, as of a progress bar, comes as lines of its own."""
+    say(text.replace("\r\n", "\n").replace("\r", "\n"), newline=False)
 
 
 def stop(run_id: RunId, wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False) -> None:
@@ -142,14 +145,14 @@ def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", "-y", help=
     if not yes:
         typer.confirm(f"Delete {run.name} and {run.folder}?", abort=True)
     run.delete()
-    typer.echo(f"Deleted {run.id}.")
+    say(f"Deleted {run.id}.")
 
 
 def _say(view: RunView) -> None:
     from imgcls_lab.api.progress import line
 
     asked = f"; asked to {view.desired.value}" if view.desired.value != "run" and view.ended_at is None else ""
-    typer.echo(f"{line(view)}{asked}.")
+    say(f"{line(view)}{asked}.")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, read_config
+from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, read_config, say
 
 Name = Annotated[str | None, typer.Option(help="Name of the run.")]
 Project = Annotated[str | None, typer.Option(help="Project it belongs to; made if there is none of this name.")]
@@ -35,12 +35,12 @@ def train(
         try:
             store = context.store()
         except ImgclsError as error:  # training needs no database
-            typer.echo(f"Saved configs cannot be looked up: {error}", err=True)
+            say(f"Saved configs cannot be looked up: {error}", err=True)
     run = api.train(read_config(config, settings, store), name=name, project=project, out=out)
     if run.view.state is RunState.STOPPED:
         raise typer.Exit(130)
-    typer.echo(line(run.view))
-    typer.echo(f"Best model: {run.best_checkpoint}")
+    say(line(run.view))
+    say(f"Best model: {run.best_checkpoint}")
 
 
 def launch(  # noqa: PLR0917
@@ -60,13 +60,13 @@ def launch(  # noqa: PLR0917
     given = read_config(config, settings, context.store())
     run = api.launch(given, name=name, project=project, notes=notes, priority=priority)
     if not as_json:
-        typer.echo(f"Queued as {run.id} ({run.name}).")
+        say(f"Queued as {run.id} ({run.name}).")
     if wait:
         run.wait()
     if as_json:
         print_json(run.view)
     elif not wait:
-        typer.echo(f"Follow it: imgcls-lab logs -f {run.id}")
+        say(f"Follow it: imgcls-lab logs -f {run.id}")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -6,11 +6,17 @@ from typing import Literal
 
 from imgcls_lab.config.fields import FieldGroup, field
 
+TTA = Literal["none", "hflip", "five_crop"]
+MonitorMetric = Literal[
+    "accuracy", "top_k", "macro_f1", "weighted_f1", "balanced_accuracy", "auroc", "calibration_error", "loss"
+]
+LOWER_IS_BETTER = ("loss", "calibration_error")
+
 
 class EvaluationFields(FieldGroup):
     """Evaluation."""
 
-    monitor_metric: Literal["accuracy", "top5", "macro_f1", "loss"] = field(
+    monitor_metric: MonitorMetric = field(
         "accuracy",
         "evaluation",
         "Keep the best by",
@@ -18,7 +24,22 @@ class EvaluationFields(FieldGroup):
         first=True,
     )
     monitor_mode: Literal["auto", "max", "min"] = field(
-        "auto", "evaluation", "Better is", "auto: lower for loss, higher for the others."
+        "auto", "evaluation", "Better is", "auto: lower for loss and calibration error, higher for the others."
+    )
+    top_k: int = field(
+        5,
+        "evaluation",
+        "Top k",
+        "An image counts as right in top-k accuracy if its class is among so many likeliest.",
+        gt=0,
+        le=100,
+    )
+    tta: TTA = field(
+        "none",
+        "evaluation",
+        "Test-time views",
+        "Views whose answers are averaged on test/ at the end of the run; hflip: the image and its mirror image; "
+        "five_crop: centre and corners. Validation sees the plain image.",
     )
     eval_batch_size: int | None = field(
         None,
@@ -38,3 +59,17 @@ class EvaluationFields(FieldGroup):
         affects_result=False,
         gt=0,
     )
+
+    @property
+    def monitor_tag(self) -> str:
+        """Tag of the validation figure that `monitor_metric` names."""
+        if self.monitor_metric == "loss":
+            return "loss/val"
+        return f"metric/top{self.top_k}" if self.monitor_metric == "top_k" else f"metric/{self.monitor_metric}"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger `monitor_metric` is the better one."""
+        if self.monitor_mode == "auto":
+            return self.monitor_metric not in LOWER_IS_BETTER
+        return self.monitor_mode == "max"

@@ -54,13 +54,6 @@ class TrainConfig(
         return self
 
     # ── what callers ask ────────────────────────────────────────────────────────────────────────────────────
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger `monitor_metric` is the better one."""
-        if self.monitor_mode == "auto":
-            return self.monitor_metric != "loss"
-        return self.monitor_mode == "max"
-
     @classmethod
     def parse(cls, data: Mapping[str, Any] | str | bytes) -> Self:
         """The config in a mapping or a JSON text. Raises ConfigError with one sentence a wrong field."""

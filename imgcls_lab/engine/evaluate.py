@@ -8,9 +8,24 @@ import numpy as np
 import torch
 from torch import nn
 
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.evaluation import TTA
 from imgcls_lab.engine.augment import normalise
-from imgcls_lab.engine.data import ImageSet
-from imgcls_lab.engine.metrics import Counts
+from imgcls_lab.engine.data import ImageSet, Indices, class_counts
+from imgcls_lab.engine.metrics import LARGEST_AUROC, STORED, Counts, has_auroc
+from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.tta import log_shares
+from imgcls_lab.errors import ConfigError, Problem
+
+
+def check_monitor(config: TrainConfig, labels: Indices, classes: int) -> None:
+    """Raises ConfigError if these validation images cannot give the figure that decides which checkpoint is best."""
+    if config.monitor_metric == "auroc" and not has_auroc(class_counts(labels, classes)):
+        text = (
+            f"AUROC needs validation images of two classes, and at most {LARGEST_AUROC:,} classes. Set monitor_metric "
+            "to another figure, such as macro_f1."
+        )
+        raise ConfigError(text, [Problem("monitor_metric", text)])
 
 
 @torch.no_grad()
@@ -22,20 +37,30 @@ def evaluate_set(
     batch_size: int,
     workers: int,
     device: torch.device,
+    spec: EvalSpec | None = None,
+    top_k: int = STORED,
+    tta: TTA = "none",
+    part: Indices | None = None,
     stop: Callable[[], bool] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Counts | None:
-    """Counts over all images of a set, each once; None if stopped. The model is left in evaluation mode."""
+    """Counts over the images of a set, each once; None if stopped. The model is left in evaluation mode.
+
+    spec: the model's, where views are taken for which the set reads larger images (see `tta.reading_spec`); part: the
+    images that this process looks at, by default all, for several processes that merge their counts.
+    """
     model.eval()
-    counts = Counts(classes)
-    order = np.arange(len(images))
+    counts = Counts(classes, top_k)
+    spec = spec or images.reader.spec
+    order = np.arange(len(images)) if part is None else part
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     labels = torch.from_numpy(images.labels).to(device)
     for batch, pixels in zip(batches, images.batches(batches, workers), strict=True):
         if stop and stop():
             return None
-        values = normalise(pixels.to(device), images.reader.spec)
-        counts.add(model(pixel_values=values).logits, labels[batch[0] : batch[-1] + 1])
+        values = normalise(pixels.to(device), spec)
+        truth = labels[torch.from_numpy(batch).to(device)]
+        counts.add(log_shares(model, values, spec.size, tta), truth, batch)
         if progress:
-            progress(counts.images, len(images))
+            progress(counts.images, len(order))
     return counts

@@ -6,6 +6,8 @@ import time
 
 from imgcls_lab.protocol import EpochEnded, Event, Finished, Metrics, Phase, Started
 
+_SHOWN = {"metric/accuracy": "accuracy", "metric/macro_f1": "macro f1"}
+
 
 class Journal:
     """Prints what a reader of the log wants to know of the events; notices print themselves where they arise."""
@@ -36,15 +38,13 @@ class Journal:
             case EpochEnded(values=values):
                 parts = [] if self._train_loss is None else [f"train loss {self._train_loss:.4f}"]
                 parts += [f"val loss {values['loss/val']:.4f}"] if "loss/val" in values else []
-                parts += [
-                    f"{tag.removeprefix('metric/').replace('_', ' ')} {value:.2%}"
-                    for tag, value in values.items()
-                    if tag.startswith("metric/")
-                ]
+                parts += [f"{name} {values[tag]:.2%}" for tag, name in _SHOWN.items() if tag in values]
                 best = ", the best so far" if event.best else ""
                 return f"epoch {event.epoch} of {self._epochs}: {', '.join(parts)}{best}; {event.seconds:.1f} s"
             case Finished():
-                return f"finished at step {event.step:,}; the best epoch is {event.best_epoch}"
+                tested = event.test_values.get("test/accuracy")
+                test = "" if tested is None else f"; its accuracy on test/ is {tested:.2%}"
+                return f"finished at step {event.step:,}; the best epoch is {event.best_epoch}{test}"
         return None
 
 

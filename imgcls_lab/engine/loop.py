@@ -122,6 +122,7 @@ def _validate_epoch(run: Training, began: float) -> bool:
         batch_size=config.eval_batch_size or 2 * config.batch_size,
         workers=run.workers,
         device=run.device,
+        top_k=config.top_k,
         stop=run.stop.is_set,
         progress=lambda done, total: run.recorder.phase("validating", done, total),
     )
@@ -130,13 +131,13 @@ def _validate_epoch(run: Training, began: float) -> bool:
     values = {tag: _finite(run, value) for tag, value in counts.values().items()}
     now.epoch, now.batch = now.epoch + 1, 0
     seconds, now.epoch_seconds = now.epoch_seconds + time.monotonic() - began, 0.0
-    value = values["loss/val" if config.monitor_metric == "loss" else f"metric/{config.monitor_metric}"]
+    value = values[config.monitor_tag]
     better = now.best is None or (value > now.best if config.higher_is_better else value < now.best)
     now.since_best = 0 if better else now.since_best + 1
     if better:
         now.best, now.best_epoch, now.best_values = value, now.epoch, values
         now.best_checkpoint = layout.checkpoint_name(run.recorder.attempt, now.step)
-    report = run.recorder.report(counts, run.classes, epoch=now.epoch, step=now.step)
+    report = run.recorder.report(counts, run.val, run.classes, epoch=now.epoch, step=now.step)
     run.recorder.emit(
         EpochEnded(
             step=now.step,

@@ -1,9 +1,13 @@
-"""Exact validation figures from counts; no image is counted twice or left out."""
+"""Exact figures of one pass over a split, from sums that can be merged; no image is counted twice or left out.
+
+Called by `evaluate.py`, the record and the reports. Never holds a score a class an image: 100,000 images of 1,000
+classes cost 20 MB. What each figure is, and by whom: docs/evaluation.md.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,80 +15,175 @@ import torch
 
 from imgcls_lab.wire import ClassFigures, EpochReport
 
-LARGEST_CONFUSION = 200  # classes up to which a report holds the confusion matrix
-TOP = 5
+LARGEST_CONFUSION = 200  # classes up to which the confusion matrix is kept
+LARGEST_AUROC = 2_000  # classes up to which the area under the ROC curve is computed
+STORED = 5  # likeliest classes of an image that are kept
+BINS = 15  # of the calibration error
+AUROC_LEVELS = 2_049  # of the log-odds' arsinh, -7.5 to 7.5: 0.007 wide at even odds, a hundredth of large log-odds
+AUROC_STEP = 15 / (AUROC_LEVELS - 1)
+
+Counted = npt.NDArray[np.int64]
 
 
 @dataclass
 class Counts:
-    """What one pass over a split adds up. loss: sum of the cross entropies of all images."""
+    """What one pass over a split adds up. `merge` joins the parts that several processes have seen.
+
+    top_k: how many of the likeliest classes may hold the true one for a hit. support, predicted, hits: int64
+    (classes,), images by true class, by predicted class, and right ones; confusion: int64 (classes, classes), row:
+    true class; bins: float64 (15, 3), images, sum of the confidences and right ones by confidence; levels: int64
+    (2, classes, 2049), images by log-odds of each class, those of other classes and those of the class itself;
+    loss: sum of the cross entropies.
+    """
 
     classes: int
-    confusion: npt.NDArray[np.int64] = field(init=False)
+    top_k: int = STORED
     images: int = 0
-    top5: int = 0
+    top_hits: int = 0
     loss: float = 0.0
-    labels: list[npt.NDArray[Any]] = field(default_factory=list)
-    top_classes: list[npt.NDArray[Any]] = field(default_factory=list)
-    top_shares: list[npt.NDArray[Any]] = field(default_factory=list)
+    support: Counted = field(init=False)
+    predicted: Counted = field(init=False)
+    hits: Counted = field(init=False)
+    confusion: Counted | None = field(init=False)
+    bins: npt.NDArray[np.float64] = field(init=False)
+    levels: Counted | None = field(init=False)
+    numbers: list[Counted] = field(default_factory=list)
+    labels: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    top_classes: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    top_shares: list[npt.NDArray[np.float16]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.confusion = np.zeros((self.classes, self.classes), np.int64)
+        self.support, self.predicted, self.hits = (np.zeros(self.classes, np.int64) for _ in range(3))
+        self.confusion = np.zeros((self.classes, self.classes), np.int64) if self.classes <= LARGEST_CONFUSION else None
+        self.bins = np.zeros((BINS, 3))
+        scored = self.classes <= LARGEST_AUROC
+        self.levels = np.zeros((2, self.classes, AUROC_LEVELS), np.int64) if scored else None
 
-    def add(self, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        """logits: float (n, classes); labels: int64 (n,), on the same device."""
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none").double().sum()
-        shares, top = logits.float().softmax(1).topk(min(TOP, self.classes), dim=1)
-        truth, found = labels.cpu().numpy(), top.cpu().numpy()
-        np.add.at(self.confusion, (truth, found[:, 0]), 1)
-        self.top5 += int((found == truth[:, None]).any(1).sum())
-        self.images += len(truth)
-        self.loss += float(loss)
-        self.labels.append(truth.astype(np.int32))
-        self.top_classes.append(found.astype(np.int32))
-        self.top_shares.append(shares.cpu().numpy().astype(np.float16))
+    def add(self, logits: torch.Tensor, labels: torch.Tensor, numbers: Counted) -> None:
+        """Count a batch.
 
+        logits: float (n, classes), or log-probabilities; labels: int64 (n,), on the same device; numbers: int64 (n,),
+        which images of the split they are.
+        """
+        log_shares = logits.double().log_softmax(1).cpu()
+        truth = labels.cpu()
+        self.loss -= float(log_shares.gather(1, truth[:, None]).sum())
+        kept = min(max(self.top_k, STORED), self.classes)
+        shares, top = log_shares.exp().topk(kept, dim=1)
+        right = top[:, 0] == truth
+        true, found = truth.numpy(), top[:, 0].numpy()
+        self.images += len(true)
+        self.top_hits += int((top[:, : self.top_k] == truth[:, None]).sum())
+        self.support += np.bincount(true, minlength=self.classes)
+        self.predicted += np.bincount(found, minlength=self.classes)
+        self.hits += np.bincount(true[right.numpy()], minlength=self.classes)
+        if self.confusion is not None:
+            pairs = np.bincount(true * self.classes + found, minlength=self.classes**2)
+            self.confusion += pairs.reshape(self.classes, self.classes)
+        self._calibrate(shares[:, 0].numpy(), right.numpy())
+        if self.levels is not None:
+            self._rank(log_shares, truth)
+        self.numbers.append(np.asarray(numbers, np.int64))
+        self.labels.append(true.astype(np.int32))
+        self.top_classes.append(top[:, :STORED].numpy().astype(np.int32))
+        self.top_shares.append(shares[:, :STORED].numpy().astype(np.float16))
+
+    def _calibrate(self, confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> None:
+        where = np.clip(np.nan_to_num(confidence * BINS).astype(np.int64), 0, BINS - 1)
+        for column, weights in enumerate((None, confidence, right)):
+            self.bins[:, column] += np.bincount(where, weights, BINS)
+
+    def _rank(self, log_shares: torch.Tensor, truth: torch.Tensor) -> None:
+        """Count each score of each image at its level, apart for the image's own class and the others."""
+        assert self.levels is not None  # noqa: S101
+        odds = log_shares - torch.log1p(-log_shares.exp())
+        level = (
+            (odds.asinh() / AUROC_STEP).round_().add_(AUROC_LEVELS // 2).nan_to_num_(0.0).clamp_(0, AUROC_LEVELS - 1)
+        )
+        where = level.long() + torch.arange(self.classes) * AUROC_LEVELS
+        own = torch.zeros_like(where).scatter_(1, truth[:, None], self.classes * AUROC_LEVELS)
+        flat = (where + own).reshape(-1)
+        torch.from_numpy(self.levels).reshape(-1).scatter_add_(0, flat, torch.ones_like(flat))
+
+    def merge(self, other: Self) -> None:
+        """Take in what another process counted of other images of the same split."""
+        self.images += other.images
+        self.top_hits += other.top_hits
+        self.loss += other.loss
+        for name in ("support", "predicted", "hits", "confusion", "bins", "levels"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine is not None and theirs is not None:
+                mine += theirs
+        for name in ("numbers", "labels", "top_classes", "top_shares"):
+            getattr(self, name).extend(getattr(other, name))
+
+    # ── figures ─────────────────────────────────────────────────────────────────────────────────────────────
     def values(self) -> dict[str, float]:
-        """The figures by tag."""
-        f1 = [figures[2] for figures in self._by_class() if figures[2] is not None]
-        return {
+        """The figures by tag. Those that the images do not define, such as AUROC of a single class, are left out."""
+        seen = self.support > 0
+        f1 = np.asarray([np.nan if row[2] is None else row[2] for row in self._by_class()])
+        values = {
             "loss/val": self.loss / self.images,
-            "metric/accuracy": float(np.trace(self.confusion)) / self.images,
-            "metric/top5": self.top5 / self.images,
-            "metric/macro_f1": float(np.mean(f1)),
+            "metric/accuracy": int(self.hits.sum()) / self.images,
+            f"metric/top{self.top_k}": self.top_hits / self.images,
+            "metric/macro_f1": float(np.nanmean(f1)),
+            "metric/weighted_f1": float(np.average(f1[seen], weights=self.support[seen])),
+            "metric/balanced_accuracy": float(np.mean(self.hits[seen] / self.support[seen])),
+            "metric/calibration_error": float(np.abs(self.bins[:, 1] - self.bins[:, 2]).sum()) / self.images,
         }
+        auroc = self._auroc()
+        return values if auroc is None else values | {"metric/auroc": auroc}
+
+    def _auroc(self) -> float | None:
+        """Mean over classes of the chance that an image of the class scores above one of another; ties count half."""
+        if self.levels is None or not has_auroc(self.support):
+            return None
+        others, own = self.levels
+        defined = (self.support > 0) & (self.support < self.images)
+        below = np.cumsum(others, 1) - others
+        won = (own * (below + 0.5 * others)).sum(1)
+        return float(np.mean(won[defined] / (own.sum(1) * others.sum(1))[defined]))
 
     def _by_class(self) -> list[tuple[float | None, float | None, float | None]]:
         """Precision, recall and F1 of each class; None where a figure divides by nothing."""
-        rows, columns, hits = self.confusion.sum(1), self.confusion.sum(0), np.diagonal(self.confusion)
         figures = []
-        for true, predicted, hit in zip(rows.tolist(), columns.tolist(), hits.tolist(), strict=True):
-            precision = hit / predicted if predicted else None
+        for true, found, hit in zip(self.support.tolist(), self.predicted.tolist(), self.hits.tolist(), strict=True):
+            precision = hit / found if found else None
             recall = hit / true if true else None
-            f1 = 2 * hit / (true + predicted) if true + predicted else None
+            f1 = 2 * hit / (true + found) if true + found else None
             figures.append((precision, recall, f1))
         return figures
 
-    def report(self, names: list[str], *, epoch: int, step: int, split: str) -> EpochReport:
-        """The whole evaluation, as it is written to reports/."""
-        support = self.confusion.sum(1).tolist()
+    def report(
+        self, names: list[str], *, epoch: int, step: int, split: str, left_out: dict[str, str] | None = None
+    ) -> EpochReport:
+        """The whole evaluation, as it is written to reports/. left_out: unreadable images with the reason."""
         return EpochReport(
             epoch=epoch,
             step=step,
             split=split,
             images=self.images,
-            values=dict(self.values()),
+            values={f"loss/{split}" if tag == "loss/val" else tag: value for tag, value in self.values().items()},
             classes=[
                 ClassFigures(name=name, images=count, precision=precision, recall=recall, f1=f1)
-                for name, count, (precision, recall, f1) in zip(names, support, self._by_class(), strict=True)
+                for name, count, (precision, recall, f1) in zip(
+                    names, self.support.tolist(), self._by_class(), strict=True
+                )
             ],
-            confusion=self.confusion.tolist() if self.classes <= LARGEST_CONFUSION else None,
+            confusion=None if self.confusion is None else self.confusion.tolist(),
+            left_out=left_out or {},
         )
 
     def predictions(self) -> dict[str, npt.NDArray[Any]]:
-        """labels int32 (n,), classes int32 (n, 5), shares float16 (n, 5): the five likeliest of each image."""
+        """Of each image in the order of the split: labels int32 (n,), classes int32 (n, 5), shares float16 (n, 5)."""
+        order = np.argsort(np.concatenate(self.numbers), kind="stable")
         return {
-            "labels": np.concatenate(self.labels),
-            "classes": np.concatenate(self.top_classes),
-            "shares": np.concatenate(self.top_shares),
+            "labels": np.concatenate(self.labels)[order],
+            "classes": np.concatenate(self.top_classes)[order],
+            "shares": np.concatenate(self.top_shares)[order],
         }
+
+
+def has_auroc(support: Counted) -> bool:
+    """Whether images so spread over the classes define an AUROC that is computed."""
+    return len(support) <= LARGEST_AUROC and int(np.count_nonzero(support)) > 1

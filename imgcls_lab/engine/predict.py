@@ -1,38 +1,39 @@
 """Classes for images, and figures for a split, from an exported model folder: the same decode and spec as training.
 
-Called by the command line and by tests. The folder may be any that transformers loads, such as a run's
-`checkpoints/best`.
+Called by the command line, `Run.predict` and `Run.evaluate`. The folder may be any that transformers loads, such as a
+run's `checkpoints/best`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.evaluation import TTA
+from imgcls_lab.engine import hardware
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import ImageSet, Reader
 from imgcls_lab.engine.evaluate import evaluate_set
+from imgcls_lab.engine.metrics import STORED
 from imgcls_lab.engine.model import class_names, load_exported
+from imgcls_lab.engine.scan import scan
 from imgcls_lab.engine.spec import EvalSpec
-from imgcls_lab.errors import DataError
-from imgcls_lab.imagefolder import inspect_folder, list_images
-from imgcls_lab.wire import EpochReport
+from imgcls_lab.engine.split import list_split, list_splits
+from imgcls_lab.engine.tta import log_shares, reading_spec
+from imgcls_lab.errors import DataError, InputError
+from imgcls_lab.imagefolder import inspect_folder
+from imgcls_lab.wire import ClassShare, EpochReport, ImagePrediction
 
 BATCH = 64
-
-
-class Prediction(NamedTuple):
-    """The likeliest class of an image and its probability."""
-
-    label: str
-    share: float
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -45,49 +46,126 @@ class Classifier:
     device: torch.device
 
 
-def load(model_dir: str | os.PathLike[str]) -> Classifier:
-    """Load an exported model onto the GPU, if there is one. Raises ModelError."""
+def load(model_dir: str | os.PathLike[str], device: str = "auto") -> Classifier:
+    """Load an exported model; device auto: onto the GPU, if there is one. Raises ModelError, InputError."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        where = torch.device(device)
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"There is no device “{device}” here. Say auto, cpu or, with a GPU, cuda.") from error
     model, spec = load_exported(Path(model_dir))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Classifier(model.to(device), spec, class_names(model), device)
+    return Classifier(model.to(where), spec, class_names(model), where)
 
 
 @torch.no_grad()
-def predict(model: str | os.PathLike[str] | Classifier, paths: Sequence[str | os.PathLike[str]]) -> list[Prediction]:
-    """The likeliest class of each image file. Raises DataError for a file that is no image, ModelError."""
-    loaded = model if isinstance(model, Classifier) else load(model)
-    reader = Reader(loaded.spec)
-    found: list[Prediction] = []
-    for start in range(0, len(paths), BATCH):
-        pixels = torch.stack([reader.read(os.fspath(path))[0] for path in paths[start : start + BATCH]])
-        logits = loaded.model(pixel_values=normalise(pixels.to(loaded.device), loaded.spec)).logits
-        shares, indices = logits.float().softmax(1).max(1)
-        for share, index in zip(shares.tolist(), indices.tolist(), strict=True):
-            found.append(Prediction(loaded.classes[index], share))
-    return found
+def predict(
+    model: str | os.PathLike[str] | Classifier,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    top: int = 1,
+    tta: TTA = "none",
+    batch_size: int = BATCH,
+) -> Iterator[ImagePrediction]:
+    """The `top` likeliest classes of each image file in turn; of a file that is no image, the reason.
 
-
-def evaluate(model: str | os.PathLike[str] | Classifier, root: Path, split: str) -> EpochReport:
-    """Figures of a model on one split of an image folder, whose classes must be among the model's.
-
-    Raises DataError if there is no such split or a class is unknown, ModelError.
+    Raises ModelError.
     """
     loaded = model if isinstance(model, Classifier) else load(model)
+    reader = Reader(reading_spec(loaded.spec, tta))
+
+    def read(path: str | os.PathLike[str]) -> torch.Tensor | str:
+        try:
+            return reader.read(os.fspath(path))[0]
+        except DataError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(hardware.cores()) as pool:
+        for start in range(0, len(paths), batch_size):
+            batch = paths[start : start + batch_size]
+            read_ones = list(pool.map(read, batch))
+            answers = iter(_classify(loaded, [item for item in read_ones if not isinstance(item, str)], top, tta))
+            for path, item in zip(batch, read_ones, strict=True):
+                failed = isinstance(item, str)
+                yield ImagePrediction(
+                    path=os.fspath(path),
+                    classes=[] if failed else next(answers),
+                    error=item if isinstance(item, str) else None,
+                )
+
+
+def _classify(loaded: Classifier, pixels: list[torch.Tensor], top: int, tta: TTA) -> list[list[ClassShare]]:
+    if not pixels:
+        return []
+    values = normalise(torch.stack(pixels).to(loaded.device), loaded.spec)
+    shares = log_shares(loaded.model, values, loaded.spec.size, tta).exp()
+    best = shares.topk(min(top, len(loaded.classes)), dim=1)
+    return [
+        [ClassShare(name=loaded.classes[index], share=share) for share, index in zip(*row, strict=True)]
+        for row in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+
+
+def evaluate(
+    model: str | os.PathLike[str] | Classifier,
+    root: Path,
+    split: str,
+    *,
+    config: TrainConfig | None = None,
+    top_k: int | None = None,
+    tta: TTA = "none",
+    batch_size: int = BATCH,
+    progress: Progress | None = None,
+) -> EpochReport:
+    """Figures of a model on one split of an image folder. Classes are matched by name; unreadable images are left out.
+
+    config: of the run that made the model; without val/ its validation images are those that it held out of train/.
+    Raises DataError if there is no such split or a class is unknown to the model, ModelError.
+    """
+    loaded = model if isinstance(model, Classifier) else load(model)
+    images = _split(loaded, root, split, config, Reader(reading_spec(loaded.spec, tta)))
+    with tempfile.TemporaryDirectory(prefix="imgcls-") as folder:
+        scanned = scan(
+            [images],
+            loaded.classes,
+            cache="auto",
+            index=Path(folder) / "scan.npz",
+            progress=lambda _done, _total: None,
+            stop=lambda: False,
+        )
+    result = evaluate_set(
+        loaded.model,
+        images,
+        len(loaded.classes),
+        batch_size=batch_size,
+        workers=0,
+        device=loaded.device,
+        spec=loaded.spec,
+        top_k=top_k or STORED,
+        tta=tta,
+        progress=progress,
+    )
+    assert result is not None  # noqa: S101 - nothing can stop it
+    assert scanned is not None  # noqa: S101
+    return result.report(loaded.classes, epoch=0, step=0, split=split, left_out=scanned.quarantined)
+
+
+def _split(loaded: Classifier, root: Path, split: str, config: TrainConfig | None, reader: Reader) -> ImageSet:
     summary = inspect_folder(root)
+    if config is not None and split in ("train", "val") and "val" not in summary.splits:
+        splits = list_splits(config, reader, reader)
+        return splits.train if split == "train" else splits.val
     counts = summary.splits.get(split)
     if not counts or not any(counts.values()):
-        raise DataError(f"“{root}” has no images under {split}/.")
+        there = ", ".join(f"{name}/" for name in summary.splits) or "no split at all"
+        raise DataError(f"“{root}” has no images under {split}/; there is {there}.")
     unknown = [name for name, count in counts.items() if count and name not in loaded.classes]
     if unknown:
-        raise DataError(f"The class “{unknown[0]}” of {split}/ is not among those that the model knows.")
-    paths, labels = list_images(summary.root, split, loaded.classes)
-    images = ImageSet(
-        summary.root,
-        split,
-        Reader(loaded.spec),
-        np.asarray([os.fsencode(path) for path in paths]),
-        np.asarray(labels, np.int64),
-    )
-    result = evaluate_set(loaded.model, images, len(loaded.classes), batch_size=BATCH, workers=0, device=loaded.device)
-    assert result is not None  # noqa: S101 - nothing can stop it
-    return result.report(loaded.classes, epoch=0, step=0, split=split)
+        shown = ", ".join(f"“{name}”" for name in unknown[:5]) + (" ..." if len(unknown) > 5 else "")
+        raise DataError(
+            f"{split}/ of “{root}” holds classes that the model does not know: {shown}. It knows "
+            f"{', '.join(f'“{name}”' for name in loaded.classes[:5])}{' ...' if len(loaded.classes) > 5 else ''}"
+        )
+    paths, labels = list_split(summary.root, split, loaded.classes)
+    return ImageSet(summary.root, split, reader, paths, labels)

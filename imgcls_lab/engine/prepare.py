@@ -20,6 +20,7 @@ from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import checkpoint, data, datareport, hardware, losses, manifest, snapshot
 from imgcls_lab.engine.augment import Augmentation, crop_edge
+from imgcls_lab.engine.evaluate import check_monitor
 from imgcls_lab.engine.index import index_path
 from imgcls_lab.engine.model import (
     Flavour,
@@ -89,6 +90,7 @@ def prepare(
     )
     if scanned is None:
         return None
+    check_monitor(config, val_set.labels, len(summary.classes))
     facts = {
         "precision": precision,
         "threads": threads,
@@ -112,6 +114,7 @@ def prepare(
         recipe=recipe,
         train_set=train_set,
         val_set=val_set,
+        test_set=splits.test,
         recorder=recorder,
         checkpoints=checkpoints,
         stop=stop,
@@ -173,6 +176,7 @@ def _assemble(
     recipe: Recipe,
     train_set: data.ImageSet,
     val_set: data.ImageSet,
+    test_set: data.ImageSet,
     recorder: Recorder,
     checkpoints: Path,
     stop: threading.Event,
@@ -198,6 +202,7 @@ def _assemble(
         average=WeightAverage(model, config.ema_decay) if config.ema_decay else None,
         train=train_set,
         val=val_set,
+        test=test_set,
         workers=data.pick_workers(config.workers, train_set.pixels is not None, device),
         augment=Augmentation(recipe, config.seed, train_set.reader.spec),
         loss_weights=losses.class_weights(counts).to(device) if config.balance == "class_weights" else None,

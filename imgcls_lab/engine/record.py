@@ -9,16 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
 
-import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event as BoardEvent
 from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from imgcls_lab import layout
+from imgcls_lab.engine import predictions
+from imgcls_lab.engine.data import ImageSet
 from imgcls_lab.engine.metrics import Counts
 from imgcls_lab.protocol import EpochEnded, Event, EventWriter, Metrics, Notice, Phase
-from imgcls_lab.wire import EpochReport
 
 
 class BoardWriter:
@@ -84,19 +84,24 @@ class Recorder:
         self._phase_told = now
         self.emit(Phase(name=name, done=done, total=total))
 
-    def report(self, counts: Counts, classes: list[str], *, epoch: int, step: int) -> str:
-        """Write an epoch's evaluation and predictions; returns the report's name in the run's folder."""
-        report: EpochReport = counts.report(classes, epoch=epoch, step=step, split="val")
-        name = layout.report_name(epoch)
+    def report(
+        self,
+        counts: Counts,
+        images: ImageSet,
+        classes: list[str],
+        *,
+        epoch: int,
+        step: int,
+        name: str = "",
+        left_out: dict[str, str] | None = None,
+    ) -> str:
+        """Write an evaluation and its predictions, by default an epoch's; returns the report's name in the folder."""
+        report = counts.report(classes, epoch=epoch, step=step, split=images.split, left_out=left_out)
+        name = name or layout.report_name(epoch)
         path = self.folder / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
         layout.write_atomic(path, report.model_dump_json())
-        predictions = self.folder / layout.PREDICTIONS
-        predictions.mkdir(mode=0o700, exist_ok=True)
-        temporary = predictions / f".epoch-{epoch:04d}.npz"
-        np.savez_compressed(temporary, allow_pickle=False, **counts.predictions())
-        os.chmod(temporary, 0o600)
-        os.replace(temporary, predictions / f"epoch-{epoch:04d}.npz")
+        predictions.write(self.folder, path.stem, images, classes, counts)
         return name
 
     def close(self) -> None:

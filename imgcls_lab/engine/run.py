@@ -14,6 +14,7 @@ from pathlib import Path
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import guard
+from imgcls_lab.engine.final import test_best
 from imgcls_lab.engine.loop import fit
 from imgcls_lab.engine.outcome import Outcome
 from imgcls_lab.engine.prepare import prepare
@@ -83,12 +84,14 @@ def _attempt(
     scans: Path | None,
 ) -> Outcome:
     run = prepare(config, folder, recorder, stop, progress, scans=scans)
-    if run is None or not fit(run):
+    tested = test_best(run) if run is not None and fit(run) else None
+    if tested is None:
         recorder.emit(Stopped(step=progress.step))
         message = f"Stopped at step {progress.step}; it can be resumed."
         return Outcome(RunState.STOPPED, progress.step, folder, dict(progress.best_values), message)
-    recorder.emit(Finished(step=progress.step, best_epoch=progress.best_epoch, values=progress.best_values))
-    return Outcome(RunState.SUCCEEDED, progress.step, folder, dict(progress.best_values))
+    values = progress.best_values | tested
+    recorder.emit(Finished(step=progress.step, best_epoch=progress.best_epoch, values=values))
+    return Outcome(RunState.SUCCEEDED, progress.step, folder, values)
 
 
 def _open_recorder(folder: Path, attempt: int, on_event: Callable[[Event], None] | None) -> Recorder:

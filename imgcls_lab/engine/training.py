@@ -53,6 +53,7 @@ class Training:
     average: WeightAverage | None
     train: ImageSet
     val: ImageSet
+    test: ImageSet  # empty where there is no test/
     workers: int
     augment: Augmentation
     loss_weights: torch.Tensor | None  # of the classes

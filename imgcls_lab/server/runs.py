@@ -151,7 +151,10 @@ class ReportHandler(ApiHandler):
     async def get(self, text: str) -> None:
         run_id = run_id_of(text)
         epoch = self.optional_whole("epoch")
-        await self.answer(lambda store: store.report(run_id, epoch))
+        split = self.get_query_argument("split", "val")
+        if split not in ("val", "test"):
+            raise InputError("There are evaluations of split=val and split=test.")
+        await self.answer(lambda store: store.report(run_id, epoch, split))
 
 
 def routes(backend: Backend) -> list[Route]:

@@ -175,9 +175,9 @@ class Store:
         """A piece of the run's log; a negative offset counts from its end."""
         return files.read_log(self.settings.run_dir(self._id(run_id)), offset, limit)
 
-    def report(self, run_id: str, epoch: int | None = None) -> EpochReport:
-        """The evaluation of an epoch, by default the last. Raises NotFoundError."""
-        return files.read_report(self.settings.run_dir(self._id(run_id)), epoch)
+    def report(self, run_id: str, epoch: int | None = None, split: str = "val") -> EpochReport:
+        """The evaluation of an epoch, by default the last; that of the best model on test/. Raises NotFoundError."""
+        return files.read_report(self.settings.run_dir(self._id(run_id)), epoch, split)
 
     # ── registries ──────────────────────────────────────────────────────────────────────────────────────────
     def projects(self) -> list[ProjectView]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.layout import OUTPUT_LOG, REPORTS, open_plain, report_name
+from imgcls_lab.layout import OUTPUT_LOG, REPORTS, TEST_REPORT, open_plain, report_name
 from imgcls_lab.wire import EpochReport, LogChunk
 
 MAX_REPORT = 32 * 2**20
@@ -56,9 +56,11 @@ def _reason(error: OSError) -> str:
     return "it is not a plain file" if error.errno in (errno.ELOOP, errno.EMLINK) else error.strerror or str(error)
 
 
-def read_report(folder: Path, epoch: int | None) -> EpochReport:
-    """The evaluation of an epoch, or the last one. Raises NotFoundError."""
-    if epoch is None:
+def read_report(folder: Path, epoch: int | None, split: str = "val") -> EpochReport:
+    """The evaluation of an epoch, or the last one; that of the best model on test/. Raises NotFoundError."""
+    if split == "test":
+        path = folder / TEST_REPORT
+    elif epoch is None:
         names = sorted(path.name for path in (folder / REPORTS).glob("epoch-*.json"))
         if not names:
             raise NotFoundError("This run has no evaluation yet; the first comes at the end of the first epoch.")
@@ -72,7 +74,8 @@ def read_report(folder: Path, epoch: int | None) -> EpochReport:
             raise NotFoundError(f"The report {path.name} is too large to be shown.")
         return EpochReport.model_validate_json(data)
     except FileNotFoundError:
-        raise NotFoundError(f"This run has no evaluation of epoch {epoch}.") from None
+        what = "on test/; it comes at the end of a run whose data has test/" if split == "test" else f"of epoch {epoch}"
+        raise NotFoundError(f"This run has no evaluation {what}.") from None
     except OSError as error:
         raise NotFoundError(f"The report {path.name} of this run cannot be shown: {_reason(error)}.") from None
     except ValidationError:

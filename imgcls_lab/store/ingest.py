@@ -156,7 +156,8 @@ class _Batch:
                 self.progress |= {"state": RunState.FAILED.value, **failed}
             case Finished():
                 self.progress |= {"state": RunState.SUCCEEDED.value, "message": None}
-                self.values["step"] = event.step
+                self.latest |= event.test_values
+                self.values |= {"step": event.step, "latest": self.latest}
 
     def _started(self, event: Started) -> None:
         self.progress |= {"state": RunState.RUNNING.value, "resume_step": event.resume_step, "trains_since": event.t}
@@ -254,8 +255,7 @@ class _Batch:
 def _monitor(run: Run) -> tuple[str, bool]:
     """Tag of the figure that decides which checkpoint is the best, and whether more of it is better."""
     config = TrainConfig.model_construct(**run.config)
-    metric = run.best_metric or "accuracy"
-    return ("loss/val" if metric == "loss" else f"metric/{metric}"), config.higher_is_better
+    return config.monitor_tag, config.higher_is_better
 
 
 def _tag_ids(session: Session, names: set[str]) -> dict[str, int]:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
-import fashion
 import numpy as np
 import pytest
 
+from imgcls_lab import fashion
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, standalone
+from imgcls_lab.engine import Outcome, predictions, standalone
+from imgcls_lab.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
-
-SMALL_RESNET = {
-    "model_type": "resnet",
-    "architectures": ["ResNetForImageClassification"],
-    "embedding_size": 32,
-    "hidden_sizes": [32, 64, 128, 256],
-    "depths": [1, 1, 1, 1],
-    "layer_type": "basic",
-    "num_channels": 3,
-}
 
 
 def show(what: str, reached: float, target: float) -> None:
@@ -45,36 +36,22 @@ def source() -> None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("The Debian package dataset-fashion-mnist is missing.")
 
 
-def test_small_resnet_passes_91_percent_of_fashion_mnist_in_five_epochs(tmp_path: Path) -> None:
-    root = fashion.write(tmp_path / "fashion")
-    model = tmp_path / "small-resnet"
-    model.mkdir()
-    (model / "config.json").write_text(json.dumps(SMALL_RESNET))
-    config = TrainConfig.parse(
-        {
-            "root": str(root),
-            "model_flavour": str(model),
-            "load_pretrained": False,
-            "image_size": 48,
-            "augmentation": "light",
-            "batch_size": 128,
-            "lr": 2e-3,
-            "epochs": 5,
-            "log_every": 20,
-        }
-    )
-    outcome = standalone(config, tmp_path / "run")
-    accuracy = outcome.values["metric/accuracy"]
-    show("Fashion-MNIST, small ResNet, 5 epochs", accuracy, 0.91)
-    assert accuracy >= 0.91
-    with np.load(sorted((tmp_path / "run/predictions").iterdir())[-1], allow_pickle=False) as stored:
-        assert len(stored["labels"]) == 10_000
+def test_the_shipped_recipe_passes_93_percent_of_fashion_mnist(home: Path) -> None:
+    """With both cores of an idle machine in less than half an hour, which is printed and not asserted."""
+    files = fashion.prepare(Settings())
+    began = time.monotonic()
+    outcome = standalone(files.config.with_changes(threads=2), home / "run")
+    show("Fashion-MNIST, the shipped recipe, test accuracy", outcome.values["test/accuracy"], 0.935)
+    print(f"trained in {(time.monotonic() - began) / 60:.0f} min (target: under 30 on two idle cores)")
+    assert outcome.values["test/accuracy"] >= 0.935
+    assert len(predictions.read(outcome.folder, "test").labels) == 10_000
 
 
 def test_pretrained_efficientnet_beats_scratch_by_ten_points_on_500_images(tmp_path: Path) -> None:
     from imgcls_lab.engine.pretrained import efficientnet_lite0
 
-    root = fashion.write(tmp_path / "fashion", train=500, val=1000)
+    root = fashion.write(tmp_path / "fashion", train=500, test=1000)
+    (root / "test").rename(root / "val")
     model = efficientnet_lite0(tmp_path / "efficientnet-lite0")
 
     def train(name: str, **changes: Any) -> Outcome:

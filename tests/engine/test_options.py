@@ -161,13 +161,17 @@ def test_early_stopping_ends_the_run(run: Run) -> None:
     assert not any(event.best for event in epochs[-2:])
 
 
-@pytest.mark.parametrize(("metric", "mode"), [("accuracy", "auto"), ("loss", "auto"), ("loss", "max"), ("top5", "min")])
+@pytest.mark.parametrize(
+    ("metric", "mode"),
+    [("accuracy", "auto"), ("loss", "auto"), ("loss", "max"), ("top_k", "min"), ("auroc", "auto")]
+    + [("weighted_f1", "auto"), ("balanced_accuracy", "min"), ("calibration_error", "auto")],
+)
 def test_best_is_what_the_config_says(run: Run, metric: str, mode: str) -> None:
-    outcome = run(epochs=4, monitor_metric=metric, monitor_mode=mode)
-    tag = "loss/val" if metric == "loss" else f"metric/{metric}"
+    outcome = run(epochs=4, monitor_metric=metric, monitor_mode=mode, top_k=2)
+    tag = {"loss": "loss/val", "top_k": "metric/top2"}.get(metric, f"metric/{metric}")
     epochs = of_type(outcome.folder, "epoch")
     values = [event.values[tag] for event in epochs]
-    lower = mode == "min" or (mode == "auto" and metric == "loss")
+    lower = mode == "min" or (mode == "auto" and metric in ("loss", "calibration_error"))
     best = values.index(min(values) if lower else max(values))
     assert outcome.values[tag] == values[best]
     finished = events_of(outcome.folder)[-1]

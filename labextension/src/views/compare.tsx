@@ -74,6 +74,7 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
     ],
     ['validation loss', run => figure(run.latest['loss/val'])],
     ['macro F1', run => figure(run.latest['metric/macro_f1'])],
+    ['test accuracy', run => metric('test/accuracy', run.latest['test/accuracy'])],
     ['time', run => (run.started_at ? duration((run.ended_at ?? run.updated_at) - run.started_at) : '–')],
   ];
   return (

@@ -1,6 +1,6 @@
 // How a model does class by class: figures and the confusion matrix of an epoch.
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { count, metric, metricTitle } from './format';
+import { count, metric, metricTitle, plural } from './format';
 import { useQuery } from './hooks';
 import { Problem } from './states';
 import type { ClassFigures, EpochReport, RunView } from './types';
@@ -130,14 +130,30 @@ export function useLastReport(run: RunView) {
   return answer;
 }
 
-/** The evaluation of an epoch of a run. */
+/** Images that could not be read and are in none of the figures. */
+function LeftOut({ report }: { report: EpochReport }) {
+  const reasons = Object.values(report.left_out ?? {});
+  if (!reasons.length) return null;
+  return (
+    <p className="imgcls-note">
+      {plural(reasons.length, 'image is', 'images are')} left out: {reasons[0]}
+    </p>
+  );
+}
+
+const TEST = 'test';
+
+/** The evaluation of an epoch of a run, or of its best model on test/. */
 export function Evaluation({ run }: { run: RunView }) {
-  const [epoch, setEpoch] = useState<number | null>(null);
+  const [choice, setChoice] = useState(''); // the last epoch, an epoch's number, or the test
   const last = useLastReport(run);
-  const chosen = useQuery('report', epoch === null ? null : { id: run.id, epoch });
+  const chosen = useQuery(
+    'report',
+    choice === TEST ? { id: run.id, split: TEST } : choice ? { id: run.id, epoch: Number(choice) } : null,
+  );
   const epochs = last.data?.epoch ?? 0;
-  const error = epoch === null ? last.error : chosen.error;
-  const report = epoch === null ? last.data : (chosen.data ?? last.data);
+  const error = choice ? chosen.error : last.error;
+  const report = choice ? (chosen.data ?? last.data) : last.data;
   if (!report) {
     if (error) return <Problem>{error}</Problem>;
     return (
@@ -151,11 +167,8 @@ export function Evaluation({ run }: { run: RunView }) {
       <div className="imgcls-tools">
         <label>
           epoch{' '}
-          <select
-            className="imgcls-small"
-            value={epoch ?? ''}
-            onChange={e => setEpoch(e.target.value ? Number(e.target.value) : null)}
-          >
+          <select className="imgcls-small" value={choice} onChange={e => setChoice(e.target.value)}>
+            {run.latest['test/accuracy'] != null && <option value={TEST}>the best, on test/</option>}
             <option value="">{`the last (${epochs})`}</option>
             {Array.from({ length: epochs }, (_, i) => epochs - i).map(n => (
               <option key={n} value={n}>
@@ -172,9 +185,12 @@ export function Evaluation({ run }: { run: RunView }) {
         </span>
       </div>
       {error && <Problem>{error}</Problem>}
+      <LeftOut report={report} />
       <div className="imgcls-charts">
         <section className="imgcls-card">
-          <h3>Per class, epoch {report.epoch}</h3>
+          <h3>
+            Per class, {report.split === TEST ? 'test, ' : ''}epoch {report.epoch}
+          </h3>
           <ClassTable report={report} />
         </section>
         <section className="imgcls-card">

@@ -12,10 +12,15 @@ const CHOICE_WORDS: Record<string, Record<string, string>> = {
   device: { auto: 'next free GPU, else CPU', cuda: 'next free GPU', cpu: 'CPU' },
   monitor_metric: {
     accuracy: 'validation accuracy',
-    top5: 'validation top-5 accuracy',
+    top_k: 'validation top-k accuracy',
     macro_f1: 'validation macro F1',
+    weighted_f1: 'validation weighted F1',
+    balanced_accuracy: 'validation balanced accuracy',
+    auroc: 'validation AUROC',
+    calibration_error: 'validation calibration error',
     loss: 'validation loss',
   },
+  tta: { none: 'the image', hflip: 'the image and its mirror image', five_crop: 'centre and corners' },
 };
 
 interface LabelledProps {

@@ -47,27 +47,42 @@ function decimals(step: number): Intl.NumberFormatOptions {
   return { minimumFractionDigits: digits, maximumFractionDigits: digits };
 }
 
-const SHARES = new Set(['accuracy', 'top5', 'metric/accuracy', 'metric/top5']);
+const SHARES = new Set(['accuracy', 'balanced_accuracy', 'calibration_error']);
 const TITLES: Record<string, string> = {
   'loss/train': 'training loss',
   'loss/val': 'validation loss',
-  'metric/accuracy': 'validation accuracy',
-  'metric/top5': 'top-5 accuracy',
-  'metric/macro_f1': 'macro F1',
+  'loss/test': 'test loss',
+  'test/loss': 'test loss',
   'throughput/images_per_second': 'images per second',
   grad_norm: 'gradient norm',
   lr: 'learning rate',
   accuracy: 'accuracy',
-  top5: 'top-5',
+  top_k: 'top-k accuracy',
   macro_f1: 'macro F1',
+  weighted_f1: 'weighted F1',
+  balanced_accuracy: 'balanced accuracy',
+  auroc: 'AUROC',
+  calibration_error: 'calibration error',
   loss: 'loss',
 };
+const TOP = /^top(\d+)$/;
+
+/** `metric/accuracy` and `test/accuracy` -> `accuracy`. */
+const bare = (name: string): string => name.replace(/^(metric|test)\//, '');
 
 /** A metric's value with its unit: accuracies in per cent. */
 export const metric = (name: string, value: number | null | undefined): string =>
-  value != null && SHARES.has(name) ? percent(value) : figure(value);
+  value != null && (SHARES.has(bare(name)) || name === 'top_k' || TOP.test(bare(name)))
+    ? percent(value)
+    : figure(value);
 
-export const metricTitle = (name: string): string => TITLES[name] ?? name;
+export function metricTitle(name: string): string {
+  const plain = bare(name);
+  const top = TOP.exec(plain);
+  const title = TITLES[name] ?? TITLES[plain] ?? (top ? `top-${top[1]} accuracy` : name);
+  if (name === 'metric/accuracy') return 'validation accuracy';
+  return name.startsWith('test/') && !title.startsWith('test') ? `test ${title}` : title;
+}
 
 /** 45 s, 12 min, 3 h 20 min, 2 d */
 export function duration(seconds: number | null | undefined): string {

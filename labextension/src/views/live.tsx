@@ -10,7 +10,6 @@ import { LinkState, Problem, Progress, Standing, State } from './states';
 import { isActive, type RunDetail, type RunView } from './types';
 
 export const LOSS = ['loss/train', 'loss/val'];
-export const ACCURACY = ['metric/accuracy', 'metric/top5', 'metric/macro_f1'];
 
 /** One tag of one run as a line of a chart. Time is counted from the run's first point. */
 export function lineOf(
@@ -31,18 +30,18 @@ export function lineOf(
 /** The figures that say where a run stands. */
 export function Figures({ run }: { run: RunView }) {
   const last = run.latest;
+  const tested = last['test/accuracy'];
+  const top = Object.keys(last).find(tag => tag.startsWith('metric/top'));
   const cells: [string, string, string][] = [
     [
       run.best ? `${metricTitle(run.best.metric)}, best` : 'best',
       run.best ? metric(run.best.metric, run.best.value) : '–',
-      run.best ? `epoch ${run.best.epoch}` : 'after the first epoch',
+      run.best
+        ? `epoch ${run.best.epoch}${tested == null ? '' : ` · test ${percent(tested)}`}`
+        : 'after the first epoch',
     ],
     ['validation loss', figure(last['loss/val']), `training ${figure(last['loss/train'])}`],
-    [
-      'macro F1',
-      figure(last['metric/macro_f1']),
-      last['metric/top5'] == null ? '' : `top-5 ${percent(last['metric/top5'])}`,
-    ],
+    ['macro F1', figure(last['metric/macro_f1']), top ? `${metricTitle(top)} ${metric(top, last[top])}` : ''],
     [
       'throughput',
       last['throughput/images_per_second'] == null

@@ -78,7 +78,7 @@ export type Params = {
   run: { id: string };
   series: SeriesQuery;
   log: { id: string; offset?: number; limit?: number };
-  report: { id: string; epoch?: number };
+  report: { id: string; epoch?: number; split?: 'val' | 'test' };
   devices: Record<string, never>;
   boards: Record<string, never>;
 } & { [S in Shelf]: Record<string, never> };

@@ -231,7 +231,7 @@ export interface LogChunk {
   size: number;
 }
 /**
- * Evaluation of one epoch, as the engine writes it to reports/epoch-0003.json.
+ * One evaluation, as the engine writes it to reports/: epoch-0003.json of val/, test.json of the best on test/.
  */
 export interface EpochReport {
   epoch: number;
@@ -243,6 +243,9 @@ export interface EpochReport {
   };
   classes: ClassFigures[];
   confusion: number[][] | null;
+  left_out?: {
+    [k: string]: string;
+  };
 }
 export interface ClassFigures {
   name: string;

@@ -1,0 +1,138 @@
+"""The figures of an evaluation are those of scikit-learn and torchmetrics, whole or merged from parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import Outcome, metrics, train
+from imgcls_lab.engine.metrics import Counts
+from imgcls_lab.errors import ConfigError
+
+IMAGES = 600
+
+
+def examples(classes: int, scale: float = 2.0, images: int = IMAGES) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits that know something, and labels of uneven classes."""
+    generator = torch.Generator().manual_seed(classes)
+    labels = (torch.rand(images, generator=generator) ** 2 * classes).long()
+    logits = torch.randn(images, classes, generator=generator)
+    logits[torch.arange(images), labels] += 1.0
+    return logits * scale, labels
+
+
+def counted(logits: torch.Tensor, labels: torch.Tensor, chosen: np.ndarray | None = None, top_k: int = 5) -> Counts:
+    counts = Counts(logits.shape[1], top_k)
+    order = np.arange(len(labels)) if chosen is None else chosen
+    for start in range(0, len(order), 64):
+        batch = order[start : start + 64]
+        counts.add(logits[batch], labels[batch], batch)
+    return counts
+
+
+@pytest.mark.parametrize("classes", [2, 3, 8])
+@pytest.mark.parametrize("scale", [0.5, 20.0])
+def test_figures_are_those_of_scikit_learn_and_torchmetrics(classes: int, scale: float) -> None:
+    logits, labels = examples(classes, scale)
+    found, shares = logits.argmax(1), logits.double().softmax(1)
+    values = counted(logits, labels).values()
+    assert values["metric/accuracy"] == pytest.approx(float((found == labels).double().mean()))
+    assert values["metric/macro_f1"] == pytest.approx(f1_score(labels, found, average="macro"))
+    assert values["metric/weighted_f1"] == pytest.approx(f1_score(labels, found, average="weighted"))
+    assert values["metric/balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, found))
+    assert values["loss/val"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits.double(), labels)))
+    theirs = multiclass_calibration_error(shares, labels, classes, n_bins=15, norm="l1")
+    assert values["metric/calibration_error"] == pytest.approx(float(theirs), abs=1e-6)
+    scores = shares[:, 1] if classes == 2 else shares
+    auroc = roc_auc_score(labels, scores, multi_class="ovr", average="macro")
+    assert values["metric/auroc"] == pytest.approx(auroc, abs=2e-3)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 50])
+def test_top_k_is_what_the_config_says(k: int) -> None:
+    logits, labels = examples(60)
+    top = logits.topk(k).indices
+    values = counted(logits, labels, top_k=k).values()
+    assert values[f"metric/top{k}"] == pytest.approx(float((top == labels[:, None]).any(1).double().mean()))
+
+
+def test_report_holds_figures_a_class_and_the_confusion_matrix() -> None:
+    logits, labels = examples(8)
+    found = logits.argmax(1)
+    report = counted(logits, labels).report([str(i) for i in range(8)], epoch=1, step=2, split="test")
+    assert report.confusion == confusion_matrix(labels, found).tolist()
+    assert "loss/test" in report.values
+    assert "loss/val" not in report.values
+    precision, recall, f1, support = precision_recall_fscore_support(labels, found)
+    assert [c.images for c in report.classes] == support.tolist()
+    for name, expected in (("precision", precision), ("recall", recall), ("f1", f1)):
+        assert [getattr(c, name) for c in report.classes] == pytest.approx(expected.tolist())
+
+
+def test_class_without_images_has_no_figures() -> None:
+    counts = Counts(3)
+    counts.add(torch.eye(3)[[0, 1]], torch.tensor([0, 1]), np.arange(2))
+    empty = counts.report(["a", "b", "c"], epoch=1, step=1, split="val").classes[2]
+    assert (empty.images, empty.precision, empty.recall, empty.f1) == (0, None, None, None)
+    assert counts.values()["metric/macro_f1"] == 1.0
+
+
+def test_parts_that_several_processes_counted_merge_to_the_whole() -> None:
+    logits, labels = examples(8)
+    whole = counted(logits, labels)
+    parts = [counted(logits, labels, np.arange(rank, IMAGES, 3)) for rank in (2, 0, 1)]
+    merged = parts[0]
+    for part in parts[1:]:
+        merged.merge(part)
+    assert merged.values() == pytest.approx(whole.values(), abs=1e-12)
+    assert np.array_equal(merged.confusion, whole.confusion)
+    for name, expected in whole.predictions().items():
+        assert np.array_equal(merged.predictions()[name], expected), name
+
+
+def test_memory_does_not_grow_with_a_score_a_class_an_image() -> None:
+    logits, labels = examples(1000, images=2000)
+    counts = counted(logits, labels)
+    assert "metric/auroc" in counts.values()
+    arrays = [value for value in vars(counts).values() if isinstance(value, np.ndarray)]
+    lists = [item for value in vars(counts).values() if isinstance(value, list) for item in value]
+    assert sum(array.nbytes for array in arrays) < 40e6
+    assert sum(array.nbytes for array in lists) <= 60 * 2000  # 100,000 images: 6 MB, not 400
+
+
+def test_more_classes_than_the_limit_have_no_auroc_and_no_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "LARGEST_AUROC", 7)
+    monkeypatch.setattr(metrics, "LARGEST_CONFUSION", 7)
+    logits, labels = examples(8)
+    counts = counted(logits, labels)
+    assert "metric/auroc" not in counts.values()
+    assert counts.report([str(i) for i in range(8)], epoch=1, step=1, split="val").confusion is None
+    assert counts.values()["metric/macro_f1"] == pytest.approx(f1_score(labels, logits.argmax(1), average="macro"))
+
+
+def test_a_monitored_auroc_that_the_images_cannot_give_is_refused_before_training(
+    make_config: Callable[..., TrainConfig], digits: Path, tmp_path: Path
+) -> None:
+    for label in (1, 2, 3):
+        for image in (digits / f"val/digit-{label}").iterdir():
+            image.unlink()
+    with pytest.raises(ConfigError, match="AUROC needs validation images of two classes"):
+        train(make_config(root=str(digits), monitor_metric="auroc"), tmp_path / "run")
+    assert not list((tmp_path / "run/checkpoints").iterdir())
+
+
+def test_the_option_top_k_reaches_the_curve(run: Callable[..., Outcome]) -> None:
+    assert "metric/top3" in run(epochs=1, top_k=3).values

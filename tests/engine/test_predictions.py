@@ -1,0 +1,70 @@
+"""What was predicted of each image can be found again, and prediction says the same as validation did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgcls_lab.engine import Outcome, predict, predictions
+from imgcls_lab.engine.export import Known, export
+from imgcls_lab.errors import DataError, MismatchError, NotFoundError
+
+Run = Callable[..., Outcome]
+
+
+def test_predict_on_the_validation_images_says_what_the_run_stored_of_each(run: Run, digits_source: Path) -> None:
+    outcome = run(epochs=3)
+    table = predictions.load_predictions(outcome.folder, 3)
+    assert table["right"].mean() == outcome.values["metric/accuracy"]
+    assert list(table["label"]) == [Path(path).parent.name for path in table["path"]]
+    paths = [digits_source / path for path in table["path"]]
+    answers = list(predict.predict(outcome.folder / "checkpoints/best", paths, top=4, batch_size=7))
+    assert [answer.classes[0].name for answer in answers] == list(table["class_1"])
+    assert [answer.classes[3].share for answer in answers] == pytest.approx(list(table["share_4"]), abs=1e-3)
+
+
+def test_the_list_of_images_is_written_once_and_guards_every_epoch(run: Run) -> None:
+    folder = run(epochs=2).folder / "predictions"
+    assert sorted(path.name for path in folder.iterdir()) == ["epoch-0001.npz", "epoch-0002.npz", "val-images.npz"]
+    with np.load(folder / "val-images.npz", allow_pickle=False) as listed:
+        changed = dict(listed)
+    changed["paths"] = changed["paths"][::-1]
+    np.savez(folder / "val-images.npz", **changed)
+    with pytest.raises(DataError, match="are of other images"):
+        predictions.read(folder.parent, 2)
+    with pytest.raises(NotFoundError, match="no predictions “epoch-0009”"):
+        predictions.read(folder.parent, 9)
+
+
+def test_an_image_that_cannot_be_read_has_a_row_of_its_own(run: Run, digits: Path, tmp_path: Path) -> None:
+    good = sorted((digits / "val").rglob("*.png"))[:3]
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    paths = [good[0], tmp_path / "broken.png", good[1], tmp_path / "missing.png", good[2]]
+    answers = list(predict.predict(run(epochs=1).folder / "checkpoints/best", paths))
+    assert [answer.path for answer in answers] == [str(path) for path in paths]
+    assert [bool(answer.classes) for answer in answers] == [True, False, True, False, True]
+    assert "missing.png" in str(answers[3].error)
+
+
+@pytest.mark.parametrize("format", ["hf", "onnx", "torch-export"])
+def test_a_transformer_is_exported_to_each_form(
+    run: Run, tiny_vit: Path, digits_source: Path, tmp_path: Path, format: str
+) -> None:
+    outcome = run(epochs=1, model_flavour=str(tiny_vit), load_pretrained=True)
+    images = [Known(str(path)) for path in sorted((digits_source / "val").rglob("*.png"))[:5]]
+    done = export(outcome.folder / "checkpoints/best", format, tmp_path / "out", images)
+    assert done.difference <= done.limit
+    assert done.images == 5
+
+
+def test_a_model_that_the_run_did_not_report_is_not_exported(run: Run, digits_source: Path, tmp_path: Path) -> None:
+    outcome = run(epochs=1)
+    path = str(next((digits_source / "val").rglob("*.png")))
+    answer = next(predict.predict(outcome.folder / "checkpoints/best", [path])).classes[0]
+    wrong = Known(path, answer.name, answer.share - 0.05)
+    with pytest.raises(MismatchError, match="not the one that the run reported"):
+        export(outcome.folder / "checkpoints/best", "hf", tmp_path / "out", [wrong])
+    assert not (tmp_path / "out").exists()
