@@ -2,7 +2,7 @@ import { act } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { differences, distinct } from '../src/views/compare';
-import { Confusion, ClassTable } from '../src/views/evaluation';
+import { Confusion, ClassTable, Evaluation } from '../src/views/evaluation';
 import { RunsFeed } from '../src/views/feed';
 import { ago, bytes, duration, figure, ticks, usage } from '../src/views/format';
 import { NewRun } from '../src/views/newrun';
@@ -75,6 +75,46 @@ it('shows a class name that holds HTML as text', () => {
   );
   expect(host.querySelector('img')).toBeNull();
   expect(host.textContent).toContain(EVIL);
+});
+
+it('shows the best model on test/ where the run was tested, and what was left out', async () => {
+  const report = (split: string, left_out: Record<string, string> = {}): EpochReport => ({
+    epoch: 2,
+    step: 1,
+    split,
+    images: 40,
+    values: { 'metric/top3': 0.5, 'metric/calibration_error': 0.125, [`loss/${split}`]: 0.25 },
+    classes: [],
+    confusion: null,
+    left_out,
+  });
+  const source = new FakeSource({
+    report: (params: { split?: string }) =>
+      params.split === 'test' ? report('test', { 'test/a.png': 'a.png is no image.' }) : report('val'),
+  });
+  const draw = async (run: RunView) =>
+    act(async () => {
+      root.render(
+        <SourceProvider value={source}>
+          <Evaluation run={run} />
+        </SourceProvider>,
+      );
+      await Promise.resolve();
+    });
+  await draw(aRun({ latest: { 'metric/accuracy': 0.5 } }));
+  expect(host.textContent).toContain('top-3 accuracy 50.0 %');
+  expect(host.textContent).toContain('calibration error 12.5 %');
+  expect(host.textContent).not.toContain('on test/');
+  await draw(aRun({ latest: { 'metric/accuracy': 0.5, 'test/accuracy': 0.6 } }));
+  const select = host.querySelector('select')!;
+  await act(async () => {
+    select.value = 'test';
+    select.dispatchEvent(new Event('change', { bubbles: true }));
+    await Promise.resolve();
+  });
+  expect(host.textContent).toContain('40 images of test/');
+  expect(host.textContent).toContain('test loss 0.25');
+  expect(host.textContent).toContain('1 image is left out: a.png is no image.');
 });
 
 it('shows a run name that holds HTML as text', async () => {

@@ -6,7 +6,7 @@ import csv
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class Done(NamedTuple):
 
 
 @pytest.fixture
-def imgcls(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Done]]:
+def imgcls(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     def run(*words: object) -> Done:
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
@@ -54,7 +54,7 @@ def imgcls(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Done]]:
         code = exit_.value.code
         return Done(code if isinstance(code, int) else int(code is not None), said.out, said.err)
 
-    yield run
+    return run
 
 
 def show(what: str, reached: object, target: object) -> None:

@@ -53,8 +53,9 @@ def test_state_follows_the_events(folder: Path) -> None:
         assert (view.state, view.step, view.total_steps, view.phase) == (RunState.RUNNING, 1, 20, None)
         events.write(EpochEnded(step=10, epoch=1, seconds=3, values={"metric/accuracy": 0.5}, best=True))
         assert run.run().best == run.run().best.model_copy(update={"metric": "accuracy", "value": 0.5, "epoch": 1})
-        events.write(Finished(step=20, best_epoch=1, values={}))
+        events.write(Finished(step=20, best_epoch=1, values={"test/accuracy": 0.25}))
     view = run.run()
+    assert view.latest["test/accuracy"] == 0.25
     assert (view.state, view.resumable, view.name) == (RunState.SUCCEEDED, False, "by hand")
     assert view.ended_at is not None
 

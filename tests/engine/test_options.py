@@ -163,8 +163,16 @@ def test_early_stopping_ends_the_run(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("metric", "mode"),
-    [("accuracy", "auto"), ("loss", "auto"), ("loss", "max"), ("top_k", "min"), ("auroc", "auto")]
-    + [("weighted_f1", "auto"), ("balanced_accuracy", "min"), ("calibration_error", "auto")],
+    [
+        ("accuracy", "auto"),
+        ("loss", "auto"),
+        ("loss", "max"),
+        ("top_k", "min"),
+        ("auroc", "auto"),
+        ("weighted_f1", "auto"),
+        ("balanced_accuracy", "min"),
+        ("calibration_error", "auto"),
+    ],
 )
 def test_best_is_what_the_config_says(run: Run, metric: str, mode: str) -> None:
     outcome = run(epochs=4, monitor_metric=metric, monitor_mode=mode, top_k=2)

@@ -167,6 +167,12 @@ async def test_a_report_is_shown_by_epoch_or_the_last(api: Api, train: Callable[
     assert (await api("GET", path)).json["epoch"] == 2
     assert (await api("GET", path, epoch=1)).json["confusion"] == [[1, 0], [0, 1]]
     assert (await api("GET", path, epoch=7)).status == 404
+    assert "on test/" in (await api("GET", path, split="test")).json["message"]
+    tested = report.model_copy(update={"split": "test"})
+    (training.folder / "reports" / "test.json").write_text(tested.model_dump_json())
+    assert (await api("GET", path, split="test")).json["split"] == "test"
+    assert (await api("GET", path)).json["split"] == "val"
+    assert (await api("GET", path, split="../test")).status == 400
     (training.folder / "reports" / "epoch-0003.json").write_text("{")
     assert (await api("GET", path, epoch=3)).json["message"].endswith("cannot be shown.")
 

@@ -35,6 +35,14 @@ def test_points_progress_and_best_arrive(store: Store, run_id: str):
     assert steps(store, run_id) == list(range(1, 21))
 
 
+def test_figures_on_test_are_a_runs_latest_and_no_point_of_a_curve(store: Store, run_id: str):
+    values = {"metric/accuracy": 0.5, "test/accuracy": 0.4}
+    feed(store, run_id, 1, started(), *points(1, 10), epoch(1, 0.5), Finished(step=10, best_epoch=1, values=values))
+    run = store.run(run_id)
+    assert (run.latest["test/accuracy"], run.latest["metric/accuracy"]) == (0.4, 0.5)
+    assert "test/accuracy" not in run.tags
+
+
 def test_time_left_follows_the_pace_of_the_attempt(store: Store, run_id: str):
     path = store.settings.run_dir(run_id) / events_name(1)
     write(store, run_id, 1, started(), *points(1, 50))
