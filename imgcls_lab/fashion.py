@@ -46,12 +46,12 @@ SMALL_RESNET = {
 }
 
 
-def available(source: Path = SOURCE) -> bool:
+def available(source: Path | None = None) -> bool:
     """Whether the files of the data set are there."""
-    return (source / "train-images-idx3-ubyte.gz").exists()
+    return ((source or SOURCE) / "train-images-idx3-ubyte.gz").exists()
 
 
-def prepare(settings: Settings, store: Store | None = None, source: Path = SOURCE) -> DemoFiles:
+def prepare(settings: Settings, store: Store | None = None, source: Path | None = None) -> DemoFiles:
     """Write images and model where they are missing, and register them if a store is given.
 
     Raises DataError if the files of the data set are missing, ConflictError if another folder has the name.
@@ -96,11 +96,12 @@ def recipe(root: Path, model: Path) -> TrainConfig:
     )
 
 
-def write(root: Path, *, train: int | None = None, test: int | None = None, source: Path = SOURCE) -> Path:
+def write(root: Path, *, train: int | None = None, test: int | None = None, source: Path | None = None) -> Path:
     """Write root/{train,val,test}/CLASS/*.png; of train and test all, or the first so many. Raises DataError.
 
     A limited train/ has no val/: there is too little to hold out of it by number.
     """
+    source = source or SOURCE
     if not available(source):
         raise DataError(
             f"The files of Fashion-MNIST are not in “{source}”. Install Debian's package dataset-fashion-mnist, or "

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from imgcls_lab import demo
+from imgcls_lab import Run, demo
 from imgcls_lab.cli import main
 from imgcls_lab.engine import export as exporting
 from imgcls_lab.engine import standalone
@@ -117,6 +117,17 @@ def test_evaluate_matches_classes_by_name_and_refuses_those_that_the_model_does_
     done = imgcls("evaluate", digits.run, "--root", tmp_path / "some")
     assert done.code == 2
     assert "classes that the model does not know: “seven”" in done.err
+
+
+def test_a_run_in_python_does_the_same(digits: Digits, tmp_path: Path) -> None:
+    run = Run("digits", folder=digits.run)
+    assert run.evaluate("test").values["metric/accuracy"] == digits.values["test/accuracy"]
+    assert run.report(split="test").values["metric/accuracy"] == digits.values["test/accuracy"]
+    assert run.predictions()["right"].mean() == digits.values["metric/accuracy"]
+    (answer,) = run.predict(next((digits.root / "test/7").iterdir()), top=2)
+    assert [len(answer.classes), answer.error] == [2, None]
+    assert (run.export("hf", tmp_path / "hf") / "model.safetensors").exists()
+    assert run.export() == digits.run / "exports/hf"
 
 
 @pytest.mark.parametrize("form", ["hf", "onnx", "torch-export"])

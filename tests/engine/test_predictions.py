@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from imgcls_lab.engine import Outcome, predict, predictions
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import Outcome, predict, predictions, train
 from imgcls_lab.engine.export import Known, export
 from imgcls_lab.errors import DataError, MismatchError, NotFoundError
 
@@ -24,6 +26,19 @@ def test_predict_on_the_validation_images_says_what_the_run_stored_of_each(run: 
     answers = list(predict.predict(outcome.folder / "checkpoints/best", paths, top=4, batch_size=7))
     assert [answer.classes[0].name for answer in answers] == list(table["class_1"])
     assert [answer.classes[3].share for answer in answers] == pytest.approx(list(table["share_4"]), abs=1e-3)
+
+
+def test_evaluating_on_val_takes_the_images_that_the_run_held_out(
+    make_config: Callable[..., TrainConfig], digits: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(digits / "val")
+    config = make_config(root=str(digits), epochs=3, val_fraction=0.3)
+    outcome = train(config, tmp_path / "run")
+    report = predict.evaluate(outcome.folder / "checkpoints/best", digits, "val", config=config)
+    assert report.images == 36
+    assert report.values["loss/val"] == pytest.approx(outcome.values["loss/val"], rel=1e-6)
+    with pytest.raises(DataError, match="no images under val/"):
+        predict.evaluate(outcome.folder / "checkpoints/best", digits, "val")
 
 
 def test_the_list_of_images_is_written_once_and_guards_every_epoch(run: Run) -> None:
