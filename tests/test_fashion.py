@@ -57,7 +57,7 @@ def test_preparing_twice_registers_a_recipe_that_can_be_trained(source: Path, ho
     assert files[0] == files[1]
     saved = next(item for item in store.configs() if item.name == fashion.NAME)
     config = resolve(TrainConfig.parse(saved.config), Settings(), store)
-    assert (config.root, config.epochs) == (str(files[0].root), 15)
+    assert (config.root, config.epochs) == (str(files[0].root), 24)
     context.close()
 
 

@@ -40,7 +40,7 @@ def test_the_shipped_recipe_passes_93_percent_of_fashion_mnist(home: Path) -> No
     """With both cores of an idle machine in less than half an hour, which is printed and not asserted."""
     files = fashion.prepare(Settings())
     began = time.monotonic()
-    outcome = standalone(files.config.with_changes(threads=2), home / "run")
+    outcome = standalone(files.config, home / "run")
     show("Fashion-MNIST, the shipped recipe, test accuracy", outcome.values["test/accuracy"], 0.935)
     print(f"trained in {(time.monotonic() - began) / 60:.0f} min (target: under 30 on two idle cores)")
     assert outcome.values["test/accuracy"] >= 0.935
