@@ -16,7 +16,7 @@ from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import Reader
 from imgcls_lab.engine.predictions import load_predictions
 from imgcls_lab.engine.tta import log_shares, reading_spec
-from imgcls_lab.protocol import Event, Phase, RunState
+from imgcls_lab.protocol import Event, Phase, RunState, Started
 from imgcls_lab.store.files import read_report
 
 from .conftest import events_of, of_type, same_files
@@ -83,11 +83,17 @@ def test_an_unreadable_test_image_is_left_out_and_named(run: Callable[..., Outco
     assert list(report.left_out) == [f"test/digit-1/{broken.name}"]
 
 
-def test_a_test_that_cannot_be_done_fails_no_run(run: Callable[..., Outcome], tested: Path) -> None:
-    for path in (tested / "test").rglob("*.png"):
-        path.write_bytes(b"no image")
-    outcome = run(root=str(tested), epochs=1)
+def test_a_test_that_cannot_be_done_fails_no_run(
+    make_config: Callable[..., TrainConfig], tested: Path, tmp_path: Path
+) -> None:
+    def break_images(event: Event) -> None:
+        if isinstance(event, Started):
+            for path in (tested / "test").rglob("*.png"):
+                path.write_bytes(b"no image any more")
+
+    outcome = train(make_config(root=str(tested), epochs=1), tmp_path / "run", on_event=break_images)
     assert outcome.state is RunState.SUCCEEDED
+    assert not any(tag.startswith("test/") for tag in outcome.values)
     assert any("could not be evaluated on test/" in event.text for event in of_type(outcome.folder, "notice"))
 
 
