@@ -73,4 +73,4 @@ class ModelFields(FieldGroup):
         "Compute activations twice instead of keeping them: less memory, slower steps.",
     )
 
-    _split = field_validator("lora_targets", mode="before")(split_names)
+    _split_targets = field_validator("lora_targets", mode="before")(split_names)

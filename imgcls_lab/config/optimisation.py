@@ -65,4 +65,4 @@ class OptimisationFields(FieldGroup):
         "Python files that register losses, optimizers, schedules or recipes. They are code: name your own alone.",
     )
 
-    _split = field_validator("plugins", mode="before")(split_names)
+    _split_plugins = field_validator("plugins", mode="before")(split_names)

@@ -60,9 +60,7 @@ class TrainConfig(
         if self.unfreeze_epoch and not self.freeze_backbone:
             raise ValueError("unfreeze_epoch ends what freeze_backbone begins; turn freeze_backbone on.")
         if self.unfreeze_epoch and self.unfreeze_epoch >= self.epochs:
-            raise ValueError(
-                f"unfreeze_epoch ({self.unfreeze_epoch}) must be less than epochs ({self.epochs})."
-            )
+            raise ValueError(f"unfreeze_epoch ({self.unfreeze_epoch}) must be less than epochs ({self.epochs}).")
         if self.unfreeze_blocks and not self.unfreeze_epoch:
             raise ValueError("unfreeze_blocks says how fast unfreeze_epoch goes on; set unfreeze_epoch.")
         if (self.lora_alpha or self.lora_targets) and not self.lora_rank:

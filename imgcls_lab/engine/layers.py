@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import timm.models
 import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, ModelError, Problem
 
+_timm: Any = timm.models
 _ADAPTER = "default"  # peft's name of the one adapter
 _LEVELS = 2  # stages and their blocks; a number further inside a name is a part of a block
 
@@ -33,24 +35,39 @@ def head_of(model: nn.Module) -> list[nn.Module]:
 def depths(model: nn.Module) -> dict[str, int]:
     """Depth of every parameter by name: 0 for what comes before the first block, then a block each, the head last.
 
-    Blocks are told by the numbers in names (`encoder.layer.3`, `stages.1.layers.0`), in the order of registration,
-    which is that of the forward pass. What stands after a block, as the last norm, is of its depth.
+    timm's models know their blocks. transformers' are told by the numbers in names (`encoder.layer.3`,
+    `stages.1.layers.0`), in the order of registration, which is that of the forward pass. What stands after a block,
+    as the last norm, is of its depth.
     """
     heads = {id(parameter) for head in head_of(model) for parameter in head.parameters()}
+    known = _timm_blocks(model)
     blocks: dict[str, int] = {}
     found: dict[str, int] = {}
     for name, parameter in model.named_parameters():
-        if id(parameter) not in heads:
+        if id(parameter) in heads:
+            continue
+        if known is not None:
+            found[name] = known[name]
+        else:
             block = _block(name)
             found[name] = blocks.setdefault(block, len(blocks) + 1) if block else len(blocks)
-    top = len(blocks) + 1
+    top = max(found.values(), default=-1) + 1
     return {name: found.get(name, top) for name, _ in model.named_parameters()}
+
+
+def _timm_blocks(model: nn.Module) -> dict[str, int] | None:
+    inner: Any = getattr(model, "timm_model", None)
+    if not hasattr(inner, "group_matcher"):
+        return None
+    groups = _timm.group_parameters(inner, inner.group_matcher(coarse=False), reverse=True)
+    return {f"timm_model.{name}": int(level) for name, level in groups.items()}
 
 
 def _block(name: str) -> str:
     """The part of a parameter's name that says its block; empty for what is in none."""
     parts = name.split(".")
-    numbers = [place for place, part in enumerate(parts) if part.isdigit()][:_LEVELS]
+    last = next((place for place, part in enumerate(parts) if part.startswith("downsampl")), len(parts))
+    numbers = [place for place, part in enumerate(parts[:last]) if part.isdigit()][:_LEVELS]
     return ".".join(parts[: numbers[-1] + 1]) if numbers else ""
 
 
@@ -158,13 +175,13 @@ def merged(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
     is changed.
     """
     adapted = {name: module for name, module in model.named_modules() if _is_adapted(module)}
+    learning = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     before: dict[str, torch.Tensor] = {}
     for name, module in adapted.items():
         weight = module.base_layer.weight
         before[name] = weight.data
         weight.data = weight.data + module.get_delta_weight(_ADAPTER).detach().to(weight.dtype)
         module.enable_adapters(False)
-    grads = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     try:
         yield {
             name.replace(".base_layer.", "."): value
@@ -176,7 +193,7 @@ def merged(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
             module.base_layer.weight.data = before[name]
             module.enable_adapters(True)
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(grads[name])
+            parameter.requires_grad_(learning[name])
 
 
 def _is_adapted(module: Any) -> Any:

@@ -54,8 +54,22 @@ def is_local(flavour: str) -> bool:
     return odd or flavour.startswith(("/", ".", "~")) or os.path.lexists(flavour)
 
 
+def check_plugins(settings: Settings, config: dict[str, Any]) -> None:
+    """Plugins are code that a run executes. Raises ForbiddenPathError unless this server is set to take them."""
+    if config.get("plugins") and not settings.allow_plugins:
+        sentence = (
+            "This server takes no configs with plugins, since they are code. Start such runs from a notebook or the "
+            "command line, or start the server with IMGCLS_ALLOW_PLUGINS=1."
+        )
+        raise ForbiddenPathError(sentence, [Problem("plugins", sentence)])
+
+
 def allowed_config(settings: Settings, config: dict[str, Any]) -> dict[str, Any]:
-    """The config with each path checked and absolute. Raises as `allowed_folder` does; values of a wrong type stay."""
+    """The config with each path checked and absolute. Values of a wrong type stay.
+
+    Raises as `allowed_folder` and `check_plugins` do.
+    """
+    check_plugins(settings, config)
     checked = dict(config)
     for field in FOLDERS:
         if isinstance(config.get(field), str) and config[field].strip():
