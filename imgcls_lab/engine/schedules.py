@@ -88,7 +88,7 @@ def wsd(now: Moment) -> float:
 @SCHEDULES.register("rsqrt")
 def rsqrt(now: Moment) -> float:
     """Reciprocal square root with a linear end (Zhai et al. 2022); its timescale is the warm-up, at least an epoch."""
-    stable = (1 + now.epoch / max(now.config.warmup_epochs, 1.0)) ** -0.5
+    stable = 1 / math.sqrt(1 + now.epoch / max(now.config.warmup_epochs, 1.0))
     floor = now.config.min_lr_ratio
     return floor + max(stable - floor, 0.0) * (1 - _decaying(now))
 

@@ -17,6 +17,7 @@ _TRANSFORMER = {
     "patch_size": 8,
 }
 _STAGES = {"embedding_size": 8, "hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}
+_TIMM = {"model_type": "timm_wrapper", "num_classes": 3}
 _TIMM_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
 
 FAMILIES: dict[str, dict[str, Any]] = {
