@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import hardware, layers, plugins
+from imgcls_lab.engine import guard, hardware, layers, plugins
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import Reader
 from imgcls_lab.engine.draws import epoch_order
@@ -28,7 +28,6 @@ from imgcls_lab.engine.losses import Target, make_loss
 from imgcls_lab.engine.model import build, read_flavour, with_rates
 from imgcls_lab.engine.optim import clip_gradients, make_optimizer, set_learning_rate
 from imgcls_lab.engine.precision import pick_precision
-from imgcls_lab.engine.run import as_known
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import DataError
 from imgcls_lab.imagefolder import inspect_folder, list_images
@@ -229,14 +228,11 @@ def _trial(config: TrainConfig) -> Iterator[tuple[Trial, Path, list[str]]]:
     summary = inspect_folder(Path(config.root).expanduser().absolute())
     if summary.problem:
         raise DataError(summary.problem)
-    threads = torch.get_num_threads()
-    with plugins.loaded(config.plugins), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with plugins.loaded(config.plugins), guard.torch_state():
         try:
             yield Trial(config, summary.classes), summary.root, summary.classes
         except Exception as error:
-            raise as_known(error) or error from error
-        finally:
-            torch.set_num_threads(threads)
+            raise guard.as_known(error) or error from error
 
 
 def _batches(

@@ -6,6 +6,7 @@ A plugin adds an optimizer by `OPTIMIZERS.register`: a function of parameter gro
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -32,6 +33,8 @@ OPTIMIZERS: Registry[MakeOptimizer] = Registry("optimizer")
 def _of_timm(name: str, groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
     if name == "sgd" and config.momentum == 0:
         name = "momentum"  # timm's name of plain SGD; its "sgd" is Nesterov's, which needs a momentum
+    if name.startswith("kron") and not (torch.cuda.is_available() or any(map(shutil.which, ("g++", "clang++")))):
+        raise ValueError("its step is compiled, which needs a C++ compiler on a CPU")
     extra = {"fused": True} if name in _FUSED else {}
     made: torch.optim.Optimizer = _timm.create_optimizer_v2(
         groups, name, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, **extra

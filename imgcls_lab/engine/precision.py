@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import layers
 from imgcls_lab.errors import ConfigError, Problem
 
 SECONDS = 2.0  # that timing may take, about
@@ -54,18 +55,21 @@ def pick_precision(config: TrainConfig, device: torch.device, model: nn.Module, 
         return Precision("fp32", note=f"{reason}, so it trains in fp32.")
     if config.precision == "bf16":
         return Precision("bf16")
-    gain = bf16_gain(model, size, config.batch_size, channels_last=config.channels_last)
+    gain = bf16_gain(model, size, config)
     return Precision("bf16" if gain >= GAIN else "fp32", bf16_gain=gain)
 
 
-def bf16_gain(model: nn.Module, size: int, batch_size: int, *, channels_last: bool) -> float:
+def bf16_gain(model: nn.Module, size: int, config: TrainConfig) -> float:
     """How many times faster a training step is in bf16 than in fp32 on this CPU, with the threads set now.
 
-    Times a copy of the model on made-up images; model and random state stay as they are.
+    Times a copy of the model on made-up images, with as much of it learning as in most epochs of the run; model and
+    random state stay as they are.
     """
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
     with torch.random.fork_rng(devices=[]):
-        trial = copy.deepcopy(model).train().to(memory_format=layout)
+        trial = copy.deepcopy(model).to(memory_format=layout)
+        layers.prepare(trial, config)
+        layers.begin_epoch(trial, config, config.epochs)
 
         def seconds(images: torch.Tensor, bf16: bool) -> float:
             began = time.perf_counter()
@@ -82,7 +86,7 @@ def bf16_gain(model: nn.Module, size: int, batch_size: int, *, channels_last: bo
         few = batch(2)  # batch norm wants two
         seconds(few, False)  # the first step allocates
         fits = int(STEP / max(seconds(few, False) / len(few), 1e-9))
-        images = batch(min(batch_size, max(len(few), fits)))
+        images = batch(min(config.batch_size, max(len(few), fits)))
         best = {bf16: seconds(images, bf16) for bf16 in (False, True)}
         for _ in range(ROUNDS):
             for bf16 in (False, True):  # by turns, so that what else the machine does hits both

@@ -75,7 +75,7 @@ def prepare(
 
     recorder.phase("loading the model")
     good = checkpoint.newest_good(checkpoints, lambda text: recorder.notice(text, "warning"))
-    commit = began["model"]["commit"] if began else None  # what the run began with, even without a checkpoint
+    commit = (began or {}).get("model", {}).get("commit")  # what the run began with, even without a checkpoint
     flavour = (
         None if began and good else read_flavour(config.model_flavour, commit or config.revision, config.image_size)
     )

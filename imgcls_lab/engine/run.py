@@ -84,7 +84,7 @@ def _attempt(
     scans: Path | None,
 ) -> Outcome:
     began = manifest.read(folder)
-    kept = began["plugins"] if began else plugins.keep(config.plugins, folder)
+    kept = began.get("plugins", []) if began else plugins.keep(config.plugins, folder)
     with plugins.active(folder, kept):
         run = prepare(config, folder, recorder, stop, progress, scans=scans, kept=kept)
         tested = test_best(run) if run is not None and fit(run) else None

@@ -29,7 +29,6 @@ from imgcls_lab.protocol import Metrics, RunState, read_events
 CLASSES = ["blue", "green", "red"]
 # always tried; the others with the slow tests
 USUAL = {"adamw", "sgd", "lion", "lamb", "muon", "adafactorbv", "adahessian", "cosine", "plateau", "wsd"}
-COMPILED = {"kron", "kronc", "kronw"}  # compile parts of their step, which takes a minute without a GPU
 RECIPES = ("none", "light", "standard", "heavy")
 
 
@@ -126,8 +125,6 @@ def test_every_optimizer_trains_and_resumes_or_says_why_not(
     name: str, colours: Path, resnet: Path, tmp_path: Path
 ) -> None:
     config = config_of(colours, resnet, optimizer=name)
-    if name in COMPILED and not torch.cuda.is_available():
-        pytest.skip("its step is compiled, which takes minutes on a CPU")
     try:
         trained_and_resumed(config, tmp_path)
         said = "trains and resumes"

@@ -39,11 +39,12 @@ class Net(nn.Module):
         return type("Output", (), {"logits": logits})
 
 
-def test_the_gain_is_measured_and_leaves_model_and_random_state_alone() -> None:
+def test_the_gain_is_measured_and_leaves_model_and_random_state_alone(make_config: Make) -> None:
     model, other = Net(fp32=60, bf16=20), Net(fp32=20, bf16=60)
     before, state = model.layer.weight.clone(), torch.get_rng_state()
-    assert bf16_gain(model, 32, 8, channels_last=False) > 1.5
-    assert bf16_gain(other, 32, 8, channels_last=False) < 0.7
+    config = make_config(batch_size=8)
+    assert bf16_gain(model, 32, config) > 1.5
+    assert bf16_gain(other, 32, config) < 0.7
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(model.layer.weight, before)
     assert model.layer.weight.grad is None
@@ -68,11 +69,11 @@ def test_what_the_first_attempt_measured_holds_for_all(
     make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
-    monkeypatch.setattr(precision, "bf16_gain", lambda *_, **__: 3.0)
+    monkeypatch.setattr(precision, "bf16_gain", lambda *_: 3.0)
     config = make_config(precision="auto", image_size=32)
     stop = threading.Event()
     train(config, tmp_path / "run", stop=stop, on_event=lambda e: stop.set() if e.type == "metrics" else None)
-    monkeypatch.setattr(precision, "bf16_gain", lambda *_, **__: 0.5)
+    monkeypatch.setattr(precision, "bf16_gain", lambda *_: 0.5)
     outcome = train(config, tmp_path / "run")
     manifest = json.loads((outcome.folder / "manifest.json").read_text())
     assert outcome.state is RunState.SUCCEEDED
