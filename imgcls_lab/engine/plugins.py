@@ -18,12 +18,13 @@ from typing import Any
 from imgcls_lab import layout
 from imgcls_lab.engine.losses import LOSSES
 from imgcls_lab.engine.optim import OPTIMIZERS
+from imgcls_lab.engine.recipes import RECIPES
 from imgcls_lab.engine.registry import Registry
 from imgcls_lab.engine.schedules import SCHEDULES
 from imgcls_lab.errors import ConfigError, Problem
 
 FOLDER = "plugins"  # in a run's folder
-TABLES: tuple[Registry[Any], ...] = (LOSSES, OPTIMIZERS, SCHEDULES)
+TABLES: tuple[Registry[Any], ...] = (LOSSES, OPTIMIZERS, SCHEDULES, RECIPES)
 Record = list[dict[str, str]]  # of the manifest: name and sha256 of each file, in their order
 
 

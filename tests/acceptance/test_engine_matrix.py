@@ -22,6 +22,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.losses import LOSSES
 from imgcls_lab.engine.optim import OPTIMIZERS
+from imgcls_lab.engine.recipes import RECIPES
 from imgcls_lab.engine.schedules import SCHEDULES
 from imgcls_lab.errors import ConfigError
 from imgcls_lab.protocol import Metrics, RunState, read_events
@@ -29,7 +30,6 @@ from imgcls_lab.protocol import Metrics, RunState, read_events
 CLASSES = ["blue", "green", "red"]
 # always tried; the others with the slow tests
 USUAL = {"adamw", "sgd", "lion", "lamb", "muon", "adafactorbv", "adahessian", "cosine", "plateau", "wsd"}
-RECIPES = ("none", "light", "standard", "heavy")
 
 
 def marked(names: list[str]) -> list[Any]:
@@ -162,7 +162,7 @@ def test_every_loss_trains_and_resumes(
     show(f"{name}, {'mixed' if mixing else 'plain'}", "trains and resumes", "the same, or a sentence")
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", RECIPES.names())
 def test_every_recipe_trains_and_resumes(name: str, colours: Path, resnet: Path, tmp_path: Path) -> None:
     trained_and_resumed(config_of(colours, resnet, augmentation=name), tmp_path)
     show(name, "trains and resumes", "the same")
