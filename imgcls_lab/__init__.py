@@ -19,16 +19,31 @@ _HOMES = {
     "train": "imgcls_lab.api",
     "run": "imgcls_lab.api",
     "runs": "imgcls_lab.api",
+    "find_lr": "imgcls_lab.api",
+    "find_batch_size": "imgcls_lab.api",
     "form": "imgcls_lab.api",
     "tensorboard": "imgcls_lab.api",
     "demo": "imgcls_lab.demo",
 }
 
-__all__ = ["Run", "TrainConfig", "__version__", "demo", "form", "launch", "run", "runs", "tensorboard", "train"]
+__all__ = [
+    "Run",
+    "TrainConfig",
+    "__version__",
+    "demo",
+    "find_batch_size",
+    "find_lr",
+    "form",
+    "launch",
+    "run",
+    "runs",
+    "tensorboard",
+    "train",
+]
 
 if TYPE_CHECKING:
     from imgcls_lab import demo
-    from imgcls_lab.api import Run, form, launch, run, runs, tensorboard, train
+    from imgcls_lab.api import Run, find_batch_size, find_lr, form, launch, run, runs, tensorboard, train
     from imgcls_lab.config import TrainConfig
 
 

@@ -46,6 +46,10 @@ class Settings(Configurable):
         help="Seconds after which a TensorBoard that nobody looks at ends; 0: never (IMGCLS_TB_IDLE_TIMEOUT)."
     ).tag(config=True)
 
+    allow_plugins = Bool(
+        help="Whether configs that come over REST may name plugins, which are code (IMGCLS_ALLOW_PLUGINS)."
+    ).tag(config=True)
+
     # trait name -> environment variable. The one place where they are paired.
     VARIABLES: ClassVar[dict[str, str]] = {
         "home": "IMGCLS_HOME",
@@ -59,6 +63,7 @@ class Settings(Configurable):
         "start_deadline": "IMGCLS_START_DEADLINE",
         "poll_interval": "IMGCLS_POLL_INTERVAL",
         "tb_idle_timeout": "IMGCLS_TB_IDLE_TIMEOUT",
+        "allow_plugins": "IMGCLS_ALLOW_PLUGINS",
     }
 
     @default("home")
@@ -104,6 +109,10 @@ class Settings(Configurable):
     @default("tb_idle_timeout")
     def _tb_idle_timeout(self) -> float:
         return _number("IMGCLS_TB_IDLE_TIMEOUT", 1800)
+
+    @default("allow_plugins")
+    def _allow_plugins(self) -> bool:
+        return _variable("IMGCLS_ALLOW_PLUGINS").lower() not in _FALSE
 
     @property
     def home_path(self) -> Path:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from imgcls_lab.api.boards import tensorboard
+from imgcls_lab.api.finders import find_batch_size, find_lr
 from imgcls_lab.api.forms import form
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.launching import Runs, launch, run, runs
 from imgcls_lab.api.training import train
 
-__all__ = ["Run", "Runs", "form", "launch", "run", "runs", "tensorboard", "train"]
+__all__ = ["Run", "Runs", "find_batch_size", "find_lr", "form", "launch", "run", "runs", "tensorboard", "train"]

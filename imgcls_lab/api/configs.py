@@ -35,6 +35,9 @@ def resolve(config: TrainConfig | Mapping[str, Any], settings: Settings, store: 
         folder = getattr(given, name)
         if folder is not None and folder != str(Path(folder).expanduser().absolute()):
             changes[name] = str(Path(folder).expanduser().absolute())
+    plugins = tuple(str(Path(plugin).expanduser().absolute()) for plugin in given.plugins)
+    if plugins != given.plugins:
+        changes["plugins"] = plugins
     final = given.with_changes(**changes) if changes else given
     check_data(final.root)
     return final

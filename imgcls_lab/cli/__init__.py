@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from imgcls_lab.cli import care, demo, doctor, registry, runs, train, use
+from imgcls_lab.cli import care, demo, doctor, finders, registry, runs, train, use
 from imgcls_lab.cli.frame import say
 from imgcls_lab.errors import ImgclsError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 demo.add_to(app)
 train.add_to(app)
+finders.add_to(app)
 runs.add_to(app)
 use.add_to(app)
 registry.add_to(app)

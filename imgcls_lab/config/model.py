@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from imgcls_lab.config.fields import FieldGroup, field
+from pydantic import field_validator
+
+from imgcls_lab.config.fields import FieldGroup, Names, field, split_names
 
 
 class ModelFields(FieldGroup):
@@ -12,7 +14,7 @@ class ModelFields(FieldGroup):
         "google/vit-base-patch16-224",
         "model",
         "Model",
-        "Model of the Hugging Face hub, or a local folder with a config.json.",
+        "Model of the Hugging Face hub (timm/... too), or a local folder with a config.json.",
         first=True,
         min_length=1,
     )
@@ -25,3 +27,50 @@ class ModelFields(FieldGroup):
     revision: str | None = field(
         None, "model", "Revision", "Branch, tag or commit of the hub model; pin a commit to reproduce."
     )
+    unfreeze_epoch: int | None = field(
+        None,
+        "model",
+        "Unfreeze after",
+        "Epochs after which a frozen backbone learns too; empty: it stays frozen.",
+        unit="epochs",
+        gt=0,
+    )
+    unfreeze_blocks: int | None = field(
+        None,
+        "model",
+        "Blocks an epoch",
+        "How many more blocks of the backbone, from the head down, are unfrozen each epoch; empty: all at once.",
+        gt=0,
+    )
+    backbone_lr_ratio: float = field(
+        1.0, "model", "Backbone's rate", "Learning rate of the backbone as a share of the head's.", gt=0, le=1
+    )
+    lora_rank: int | None = field(
+        None,
+        "model",
+        "LoRA rank",
+        "Train low-rank updates of this rank and the head instead of all weights; empty: off.",
+        gt=0,
+        le=1024,
+    )
+    lora_alpha: float | None = field(
+        None, "model", "LoRA alpha", "The updates are scaled by alpha / rank; empty: alpha is the rank.", gt=0
+    )
+    lora_targets: Names = field(
+        (),
+        "model",
+        "LoRA targets",
+        "Names, or ends of names, of the layers that get updates, such as query, value; empty: all of the backbone.",
+    )
+    drop_path: float | None = field(
+        None, "model", "Drop path", "Rate of stochastic depth; empty: the model's own.", ge=0, lt=1
+    )
+    dropout: float | None = field(None, "model", "Dropout", "Rate of dropout; empty: the model's own.", ge=0, lt=1)
+    gradient_checkpointing: bool = field(
+        False,
+        "model",
+        "Gradient checkpointing",
+        "Compute activations twice instead of keeping them: less memory, slower steps.",
+    )
+
+    _split_targets = field_validator("lora_targets", mode="before")(split_names)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from imgcls_lab.config.fields import FieldGroup, field
+from typing import Literal
+
+from pydantic import field_validator
+
+from imgcls_lab.config.fields import FieldGroup, Names, field, split_names
 
 
 class OptimisationFields(FieldGroup):
@@ -24,8 +28,8 @@ class OptimisationFields(FieldGroup):
         "adamw",
         "optimisation",
         "Optimizer",
-        "Name of an optimizer of timm.",
-        suggestions=("adamw", "sgd", "lion", "lamb", "adopt", "muon"),
+        "Name of an optimizer of timm, or of a plugin's.",
+        suggestions=("adamw", "sgd", "lion", "lamb", "adopt", "muon", "nadamw", "adan", "rmsprop"),
         min_length=1,
     )
     weight_decay: float = field(
@@ -35,7 +39,30 @@ class OptimisationFields(FieldGroup):
     accumulate: int = field(
         1, "optimisation", "Accumulate", "Batches whose gradients are added up to one step.", gt=0, le=4096
     )
+    layer_decay: float | None = field(
+        None,
+        "optimisation",
+        "Layer decay",
+        "Factor on the learning rate from each block to the one below it, such as 0.75; empty: one rate for all.",
+        gt=0,
+        le=1,
+    )
     clip_grad_norm: float | None = field(
         1.0, "optimisation", "Clip gradients", "Largest norm of the gradient; empty: no limit.", gt=0
     )
+    clip_mode: Literal["norm", "value", "agc"] = field(
+        "norm",
+        "optimisation",
+        "Clip by",
+        "What the limit is of: norm: the whole gradient's norm; value: each of its numbers; agc: each unit's norm as a "
+        "share of its weights' norm, where 0.01 is usual.",
+    )
     seed: int = field(0, "optimisation", "Seed", "Seed of everything random.", ge=0, lt=2**32)
+    plugins: Names = field(
+        (),
+        "optimisation",
+        "Plugins",
+        "Python files that register losses, optimizers, schedules or recipes. They are code: name your own alone.",
+    )
+
+    _split_plugins = field_validator("plugins", mode="before")(split_names)

@@ -8,6 +8,22 @@ from imgcls_lab.config.fields import FieldGroup, field
 class RegularisationFields(FieldGroup):
     """Regularisation."""
 
+    loss: str = field(
+        "cross_entropy",
+        "regularisation",
+        "Loss",
+        "cross_entropy; focal: hard images weigh more; bce: each class by itself; asl: asymmetric; or a plugin's.",
+        suggestions=("cross_entropy", "focal", "bce", "asl"),
+        min_length=1,
+    )
+    focal_gamma: float = field(
+        2.0,
+        "regularisation",
+        "Focal gamma",
+        "How much less the focal loss weighs what is learnt; 0: not.",
+        ge=0,
+        le=10,
+    )
     label_smoothing: float = field(
         0.0, "regularisation", "Label smoothing", "Share of the target spread over all classes.", ge=0, lt=1
     )

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from imgcls_lab.config.fields import FieldGroup, field
 
 
 class ScheduleFields(FieldGroup):
     """Schedule."""
 
-    schedule: Literal["cosine", "linear", "constant"] = field(
-        "cosine", "schedule", "Schedule", "Course of the learning rate after the warm-up, step by step."
+    schedule: str = field(
+        "cosine",
+        "schedule",
+        "Schedule",
+        "Course of the learning rate after the warm-up, step by step; or a plugin's.",
+        suggestions=("cosine", "linear", "poly", "tanh", "step", "wsd", "rsqrt", "plateau", "constant"),
+        min_length=1,
     )
     warmup_epochs: float = field(
         0.5, "schedule", "Warm-up", "Epochs in which the learning rate rises from zero.", unit="epochs", ge=0
     )
     min_lr_ratio: float = field(
         0.01, "schedule", "Final rate", "Learning rate at the end, as a share of the highest.", ge=0, le=1
+    )
+    poly_power: float = field(2.0, "schedule", "Power", "Exponent of the schedule poly.", gt=0, le=10)
+    decay_epochs: float | None = field(
+        None,
+        "schedule",
+        "Decay every",
+        "Epochs between two decays of the schedule step; empty: a third of the run.",
+        unit="epochs",
+        gt=0,
+    )
+    decay_rate: float = field(
+        0.1, "schedule", "Decay rate", "Factor of each decay of the schedules step and plateau.", gt=0, lt=1
+    )
+    decay_share: float = field(
+        0.2, "schedule", "Decay share", "Last share of the run in which wsd and rsqrt go down.", gt=0, le=1
+    )
+    plateau_epochs: int = field(
+        3,
+        "schedule",
+        "Plateau",
+        "Epochs without a better result after which the schedule plateau decays.",
+        unit="epochs",
+        gt=0,
     )
     early_stopping: int | None = field(
         None,
@@ -26,4 +52,12 @@ class ScheduleFields(FieldGroup):
         "Stop after this many epochs without a better result; empty: never.",
         unit="epochs",
         gt=0,
+    )
+    min_delta: float = field(
+        0.0,
+        "schedule",
+        "Least gain",
+        "Gain of the watched figure from which early stopping and plateau count an epoch as better.",
+        ge=0,
+        allow_inf_nan=False,
     )

@@ -53,6 +53,20 @@ class TrainConfig(
             )
         return self
 
+    @model_validator(mode="after")
+    def _learns_in_one_way(self) -> Self:
+        if self.lora_rank and self.freeze_backbone:
+            raise ValueError("lora_rank trains updates of a frozen backbone by itself; turn freeze_backbone off.")
+        if self.unfreeze_epoch and not self.freeze_backbone:
+            raise ValueError("unfreeze_epoch ends what freeze_backbone begins; turn freeze_backbone on.")
+        if self.unfreeze_epoch and self.unfreeze_epoch >= self.epochs:
+            raise ValueError(f"unfreeze_epoch ({self.unfreeze_epoch}) must be less than epochs ({self.epochs}).")
+        if self.unfreeze_blocks and not self.unfreeze_epoch:
+            raise ValueError("unfreeze_blocks says how fast unfreeze_epoch goes on; set unfreeze_epoch.")
+        if (self.lora_alpha or self.lora_targets) and not self.lora_rank:
+            raise ValueError("lora_alpha and lora_targets belong to LoRA; set lora_rank.")
+        return self
+
     # ── what callers ask ────────────────────────────────────────────────────────────────────────────────────
     @classmethod
     def parse(cls, data: Mapping[str, Any] | str | bytes) -> Self:

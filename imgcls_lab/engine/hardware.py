@@ -1,4 +1,4 @@
-"""What this machine offers a run: device, precision and threads, resolved on a run's first attempt and recorded."""
+"""What this machine offers a run: device and threads, resolved on a run's first attempt and recorded."""
 
 from __future__ import annotations
 
@@ -24,18 +24,6 @@ def pick_device(config: TrainConfig) -> torch.device:
     return torch.device("cpu")
 
 
-def pick_precision(config: TrainConfig, device: torch.device) -> str:
-    """fp32, bf16 or fp16. auto: bf16 where the hardware computes in it, fp16 on older GPUs, else fp32."""
-    if config.precision == "auto":
-        if device.type == "cuda":
-            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-        return "bf16" if cpu_has_bf16() else "fp32"
-    if config.precision == "fp16" and device.type == "cpu":
-        text = "fp16 needs a GPU. Set precision to auto, bf16 or fp32."
-        raise ConfigError(text, [Problem("precision", text)])
-    return config.precision
-
-
 def pick_threads(config: TrainConfig) -> int:
     """Threads of a CPU run: the config's, or IMGCLS_THREADS, or all cores but one.
 
@@ -49,16 +37,6 @@ def pick_threads(config: TrainConfig) -> int:
 def cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bf16 (AVX-512 BF16 or AMX); without, autocast is slower than fp32."""
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-            flags = next((line for line in file if line.startswith("flags")), "")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def describe(device: torch.device) -> dict[str, Any]:

@@ -9,14 +9,15 @@ import time
 from collections.abc import Iterator
 
 import torch
-from torch import nn
 
 from imgcls_lab import layout
 from imgcls_lab.engine import draws, snapshot
 from imgcls_lab.engine.data import Indices
 from imgcls_lab.engine.evaluate import evaluate_set
-from imgcls_lab.engine.losses import Target, loss_of, mix
-from imgcls_lab.engine.optim import learning_rate
+from imgcls_lab.engine.layers import begin_epoch, merged
+from imgcls_lab.engine.losses import Target, mix
+from imgcls_lab.engine.optim import clip_gradients, set_learning_rate
+from imgcls_lab.engine.schedules import is_better, learning_rate, note_result
 from imgcls_lab.engine.training import Training
 from imgcls_lab.errors import DivergedError
 from imgcls_lab.protocol import EpochEnded, Metrics
@@ -39,9 +40,7 @@ def _train_epoch(run: Training, began: float) -> bool:
     order = draws.epoch_order(config.seed, now.epoch, len(run.train), run.draw_weights)
     batches = draws.epoch_batches(order, config.batch_size)
     pixels = run.train.batches(batches[now.batch :], run.workers)
-    run.model.eval()
-    for part in run.trained_parts:
-        part.train()
+    begin_epoch(run.model, config, now.epoch)
     loss_sum = torch.tensor(now.window_loss, device=run.device)
     images, clock, saved_at = 0, time.monotonic(), time.monotonic()
     for start in range(now.batch, len(batches), config.accumulate):
@@ -49,7 +48,7 @@ def _train_epoch(run: Training, began: float) -> bool:
             now.window_loss = float(loss_sum)
             return False
         group = batches[start : start + config.accumulate]
-        rate = learning_rate(config, now.step, run.total_steps, run.steps_per_epoch)
+        rate = learning_rate(config, now.step, run.total_steps, run.steps_per_epoch, now.drops)
         loss, norm = _step(run, group, start, pixels, rate)
         loss_sum += loss
         images += sum(map(len, group))
@@ -84,8 +83,7 @@ def _step(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One optimizer step over a group of batches. Returns loss and gradient norm, on the device."""
     config, epoch = run.config, run.progress.epoch
-    for settings in run.optimizer.param_groups:
-        settings["lr"] = rate
+    set_learning_rate(run.optimizer, rate)
     total = torch.zeros((), device=run.device)
     for number, batch in enumerate(group, start):
         values = run.augment(next(pixels).to(run.device), epoch, batch, run.train.aspects[batch])
@@ -98,12 +96,11 @@ def _step(
         with run.autocast():
             logits = run.net(pixel_values=values).logits
         share = len(batch) / sum(map(len, group))
-        loss = loss_of(logits, target, run.loss_weights, config.label_smoothing) * share
+        loss = run.loss(logits, target) * share
         run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     run.scaler.unscale_(run.optimizer)
-    weights = [weight for weight in run.model.parameters() if weight.grad is not None]
-    norm = nn.utils.clip_grad_norm_(weights, config.clip_grad_norm or float("inf"))
+    norm = clip_gradients(run.model, config)
     run.scaler.step(run.optimizer)
     run.scaler.update()
     run.optimizer.zero_grad(set_to_none=True)
@@ -115,25 +112,26 @@ def _step(
 def _validate_epoch(run: Training, began: float) -> bool:
     """Evaluate, report, and save what an epoch came to. False if stopped; then nothing is written."""
     config, now = run.config, run.progress
-    counts = evaluate_set(
-        run.exported,
-        run.val,
-        len(run.classes),
-        batch_size=config.eval_batch_size or 2 * config.batch_size,
-        workers=run.workers,
-        device=run.device,
-        top_k=config.top_k,
-        stop=run.stop.is_set,
-        progress=lambda done, total: run.recorder.phase("validating", done, total),
-    )
+    with merged(run.exported):
+        counts = evaluate_set(
+            run.exported,
+            run.val,
+            len(run.classes),
+            batch_size=config.eval_batch_size or 2 * config.batch_size,
+            workers=run.workers,
+            device=run.device,
+            top_k=config.top_k,
+            stop=run.stop.is_set,
+            progress=lambda done, total: run.recorder.phase("validating", done, total),
+        )
     if counts is None:
         return False
     values = {tag: _finite(run, value) for tag, value in counts.values().items()}
     now.epoch, now.batch = now.epoch + 1, 0
     seconds, now.epoch_seconds = now.epoch_seconds + time.monotonic() - began, 0.0
     value = values[config.monitor_tag]
-    better = now.best is None or (value > now.best if config.higher_is_better else value < now.best)
-    now.since_best = 0 if better else now.since_best + 1
+    better = is_better(config, value, now.best)
+    note_result(now, config, value)
     if better:
         now.best, now.best_epoch, now.best_values = value, now.epoch, values
         now.best_checkpoint = layout.checkpoint_name(run.recorder.attempt, now.step)

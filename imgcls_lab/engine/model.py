@@ -10,7 +10,7 @@ import copy
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,21 @@ import torch
 import transformers
 from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedConfig
+from transformers.utils.hub import cached_file, extract_commit_hash
 
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine.layers import head_of
 from imgcls_lab.engine.spec import EvalSpec
-from imgcls_lab.errors import ModelError
+from imgcls_lab.errors import ConfigError, ModelError, Problem
 
 DEFAULT_SIZE = 224
 Tell = Callable[[str], None]
 _AUTO: Any = AutoModelForImageClassification
+# TrainConfig's rates -> what timm calls them, then what transformers does
+_RATES = {
+    "drop_path": ("drop_path_rate", "drop_connect_rate"),
+    "dropout": ("drop_rate", "hidden_dropout_prob", "dropout_rate", "classifier_dropout_prob"),
+}
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -40,7 +48,7 @@ class Flavour:
     config: PreTrainedConfig
     spec: EvalSpec
     native_size: int
-    revision: str | None
+    revision: str | None  # of the hub: the commit, wherever it can be told
 
     @property
     def local(self) -> bool:
@@ -60,9 +68,12 @@ def read_flavour(name: str, revision: str | None, image_size: int | None) -> Fla
     elif name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
         raise ModelError(f"The model folder “{name}” does not exist.")
     where: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
-    if os.path.isdir(name):
-        where["local_files_only"] = True
     try:
+        if os.path.isdir(name):
+            where["local_files_only"] = True
+        else:  # everything from one commit, whatever is pushed meanwhile
+            found = cached_file(name, "config.json", revision=revision)
+            where["revision"] = extract_commit_hash(found, None) or revision
         config = AutoConfig.from_pretrained(name, **where)
     except Exception as error:  # transformers raises OSError, ValueError, KeyError and its own
         raise _unloadable(name, error) from error
@@ -77,7 +88,33 @@ def read_flavour(name: str, revision: str | None, image_size: int | None) -> Fla
     native = spec.size if spec else _size_of(config)
     spec = spec or EvalSpec.plain(native)
     size = image_size or native
-    return Flavour(name, config, spec if size == spec.size else spec.resized(size), native, revision)
+    return Flavour(name, config, spec if size == spec.size else spec.resized(size), native, where["revision"])
+
+
+def with_rates(flavour: Flavour, config: TrainConfig) -> Flavour:
+    """The flavour with the config's dropout and drop_path. Raises ConfigError if its architecture has none."""
+    changed: Any = copy.deepcopy(flavour.config)
+    for field, names in _RATES.items():
+        rate = getattr(config, field)
+        if rate is None:
+            continue
+        if changed.model_type == "timm_wrapper":
+            changed.model_args = {**(changed.model_args or {}), names[0]: rate}
+            continue
+        there = [name for name in names if hasattr(changed, name)]
+        try:
+            for name in there:
+                setattr(changed, name, rate)
+        except Exception as error:  # a config that takes whole numbers alone
+            raise _no_rate(flavour, field) from error
+        if not there:
+            raise _no_rate(flavour, field)
+    return replace(flavour, config=changed)
+
+
+def _no_rate(flavour: Flavour, field: str) -> ConfigError:
+    text = f"A {flavour.config.model_type} has no {field.replace('_', ' ')} that can be set. Leave {field} empty."
+    return ConfigError(text, [Problem(field, text)])
 
 
 def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tell: Tell) -> nn.Module:
@@ -127,52 +164,6 @@ def class_names(model: nn.Module) -> list[str]:
     """The classes in the order of the outputs."""
     config: Any = model.config
     return [config.id2label[i] for i in range(config.num_labels)]
-
-
-def head_of(model: nn.Module) -> list[nn.Module]:
-    """The modules that turn features into logits: all that lies outside the backbone."""
-    inner = getattr(model, "timm_model", None)
-    if inner is not None:
-        head = inner.get_classifier()
-        return list(head) if isinstance(head, tuple | list) else [head]
-    prefix = getattr(model, "base_model_prefix", "")
-    heads = [child for name, child in model.named_children() if name != prefix]
-    return [head for head in heads if any(True for _ in head.parameters())]
-
-
-def freeze_backbone(model: nn.Module) -> list[nn.Module]:
-    """Let only the head learn. Returns the head's modules: the rest belongs in evaluation mode (norms, dropout)."""
-    heads = head_of(model)
-    if not heads:
-        raise ModelError("This model's classification head cannot be told from its backbone; turn freeze_backbone off.")
-    model.requires_grad_(False)
-    for head in heads:
-        head.requires_grad_(True)
-    return heads
-
-
-@torch.no_grad()
-def has_starved_convolution(model: nn.Module, size: int) -> bool:
-    """Whether a convolution gets an input narrower than its stride or than half of its kernel.
-
-    oneDNN's bf16 weight gradient then reads memory that nobody wrote (measured with torch 2.15 on AVX-512: random
-    values or NaN in most runs; float32 is sound), so such a model must not train in bf16 on a CPU.
-    """
-    starved: list[nn.Conv2d] = []
-
-    def look(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        if isinstance(module, nn.Conv2d):
-            for extent, kernel, stride in zip(inputs[0].shape[-2:], module.kernel_size, module.stride, strict=True):
-                if kernel > 1 and extent < max(stride, kernel // 2):
-                    starved.append(module)
-
-    hooks = [module.register_forward_pre_hook(look) for module in model.modules() if isinstance(module, nn.Conv2d)]
-    training = model.training
-    model.eval()(pixel_values=torch.zeros(1, 3, size, size))
-    model.train(training)
-    for hook in hooks:
-        hook.remove()
-    return bool(starved)
 
 
 def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torch.Tensor] | None = None) -> None:

@@ -1,55 +1,107 @@
-"""Optimizer, learning-rate schedule and weight average of a run: pure factories."""
+"""Optimizer, gradient clipping and weight average of a run: pure factories.
+
+A plugin adds an optimizer by `OPTIMIZERS.register`: a function of parameter groups and config.
+"""
 
 from __future__ import annotations
 
 import copy
-import difflib
-import math
+import shutil
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import timm.optim
+import timm.utils
 import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine.layers import depths, head_of
+from imgcls_lab.engine.registry import Registry
 from imgcls_lab.errors import ConfigError, Problem
 
 _timm: Any = timm.optim
+_utils: Any = timm.utils
 _FUSED = {"adam", "adamw", "sgd", "momentum"}  # torch's own, which have a fused step on CPU and GPU
+
+Groups = list[dict[str, Any]]
+MakeOptimizer = Callable[[Groups, TrainConfig], torch.optim.Optimizer]
+OPTIMIZERS: Registry[MakeOptimizer] = Registry("optimizer")
+
+
+def _of_timm(name: str, groups: Groups, config: TrainConfig) -> torch.optim.Optimizer:
+    if name == "sgd" and config.momentum == 0:
+        name = "momentum"  # timm's name of plain SGD; its "sgd" is Nesterov's, which needs a momentum
+    if name.startswith("kron") and not (torch.cuda.is_available() or any(map(shutil.which, ("g++", "clang++")))):
+        raise ValueError("its step is compiled, which needs a C++ compiler on a CPU")
+    extra = {"fused": True} if name in _FUSED else {}
+    made: torch.optim.Optimizer = _timm.create_optimizer_v2(
+        groups, name, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, **extra
+    )
+    if getattr(made, "is_second_order", False):
+        raise ValueError("it needs second derivatives, which a training step here does not compute")
+    return made
+
+
+for _name in _timm.list_optimizers():
+    OPTIMIZERS.register(_name)(partial(_of_timm, _name))
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimizer of timm by that name; no decay on biases and norms. Raises ConfigError for an unknown name."""
-    name = config.optimizer.lower()
-    known: list[str] = [str(known) for known in _timm.list_optimizers()]
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "try adamw or sgd."
-        text = f"There is no optimizer “{config.optimizer}”; {hint}"
-        raise ConfigError(text, [Problem("optimizer", text)])
-    if name == "sgd" and config.momentum == 0:
-        name = "momentum"  # timm's name of plain SGD; its "sgd" is Nesterov's, which needs a momentum
-    extra = {"fused": True} if name in _FUSED else {}
+    """The config's optimizer over all that learns. Raises ConfigError if it is unknown or cannot work here."""
+    make = OPTIMIZERS.get(config.optimizer.lower())
     try:
-        optimizer: torch.optim.Optimizer = _timm.create_optimizer_v2(
-            model, name, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, **extra
-        )
-    except (TypeError, ValueError, ImportError, RuntimeError, AssertionError) as error:
-        text = f"The optimizer “{config.optimizer}” cannot be used here ({error}). Try adamw or sgd."
+        optimizer = make(param_groups(model, config), config)
+    except Exception as error:  # missing packages and GPUs come as any type
+        reason = str(error).rstrip(".") or type(error).__name__
+        text = f"The optimizer “{config.optimizer}” cannot be used here ({reason}). Try adamw or sgd."
         raise ConfigError(text, [Problem("optimizer", text)]) from error
     return optimizer
 
 
-def learning_rate(config: TrainConfig, step: int, total_steps: int, steps_per_epoch: int) -> float:
-    """The rate of optimizer step `step` (from 0): warm-up from zero, then the schedule down to lr * min_lr_ratio."""
-    warmup = round(config.warmup_epochs * steps_per_epoch)
-    if step < warmup:
-        return config.lr * (step + 1) / (warmup + 1)
-    if config.schedule == "constant":
-        return config.lr
-    done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
-    left = 0.5 * (1 + math.cos(math.pi * done)) if config.schedule == "cosine" else 1 - done
-    return config.lr * (config.min_lr_ratio + (1 - config.min_lr_ratio) * left)
+def param_groups(model: nn.Module, config: TrainConfig) -> Groups:
+    """What learns, by weight decay and by `lr_scale`, the factor on the schedule's rate.
+
+    No decay on biases, norms and what timm names as such. lr_scale: layer_decay to the power of the distance from
+    the head (Clark et al. 2020, as BEiT uses it), below the head times backbone_lr_ratio.
+    """
+    spare: Any = getattr(getattr(model, "timm_model", None), "no_weight_decay", tuple)
+    spared = {f"timm_model.{name}" for name in spare()}
+    levels = depths(model)
+    top = max(levels.values())
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        scale = (config.layer_decay or 1.0) ** (top - levels[name])
+        scale *= config.backbone_lr_ratio if levels[name] < top else 1.0
+        decay = 0.0 if parameter.ndim <= 1 or name in spared else config.weight_decay
+        group = groups.setdefault((scale, decay), {"params": [], "lr_scale": scale, "weight_decay": decay})
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give each group its share of the schedule's rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("lr_scale", 1.0)
+
+
+def clip_gradients(model: nn.Module, config: TrainConfig) -> torch.Tensor:
+    """Clip in place as the config says; returns the norm of the whole gradient before that.
+
+    agc leaves the head alone (Brock et al. 2021).
+    """
+    limit = config.clip_grad_norm
+    learning = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    norm = nn.utils.clip_grad_norm_(learning, limit if limit and config.clip_mode == "norm" else float("inf"))
+    if limit and config.clip_mode != "norm":
+        heads = {id(parameter) for head in head_of(model) for parameter in head.parameters()}
+        spare = heads if config.clip_mode == "agc" else set()
+        clipped = [parameter for parameter in learning if id(parameter) not in spare]
+        _utils.dispatch_clip_grad(clipped, limit, mode=config.clip_mode)
+    return norm
 
 
 class WeightAverage:

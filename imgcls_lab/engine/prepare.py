@@ -18,26 +18,31 @@ from transformers import AutoConfig
 
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import checkpoint, data, datareport, hardware, losses, manifest, snapshot
+from imgcls_lab.engine import (
+    checkpoint,
+    data,
+    datareport,
+    hardware,
+    layers,
+    losses,
+    manifest,
+    plugins,
+    schedules,
+    snapshot,
+)
 from imgcls_lab.engine.augment import Augmentation, crop_edge
 from imgcls_lab.engine.evaluate import check_monitor
 from imgcls_lab.engine.index import index_path
-from imgcls_lab.engine.model import (
-    Flavour,
-    build,
-    freeze_backbone,
-    from_config,
-    has_starved_convolution,
-    read_flavour,
-)
-from imgcls_lab.engine.optim import WeightAverage, make_optimizer
+from imgcls_lab.engine.model import Flavour, build, from_config, read_flavour, with_rates
+from imgcls_lab.engine.optim import OPTIMIZERS, WeightAverage, make_optimizer
+from imgcls_lab.engine.precision import pick_precision
 from imgcls_lab.engine.recipes import Recipe, recipe_of
 from imgcls_lab.engine.record import Recorder
 from imgcls_lab.engine.scan import scan
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.engine.split import list_splits
 from imgcls_lab.engine.training import Progress, Training
-from imgcls_lab.errors import ConfigError, DataError, Problem
+from imgcls_lab.errors import ConfigError, DataError
 from imgcls_lab.protocol import Started
 
 SCANS = ".scans"  # in the run's folder, where there is no home to share them in
@@ -51,12 +56,14 @@ def prepare(
     progress: Progress,
     *,
     scans: Path | None = None,
+    kept: plugins.Record,
 ) -> Training | None:
     """A run that is ready for its next step, `started` said; None if stopped before. Raises ImgclsError.
 
     progress: a new one; becomes the run's, so that the caller knows the step when something goes wrong; scans: as in
-    `run.train`.
+    `run.train`; kept: the plugins in the run's folder, which are active.
     """
+    _check_names(config)
     began = manifest.read(folder)
     recipe = recipe_of(config)
     device = hardware.pick_device(config)
@@ -68,7 +75,10 @@ def prepare(
 
     recorder.phase("loading the model")
     good = checkpoint.newest_good(checkpoints, lambda text: recorder.notice(text, "warning"))
-    flavour = None if began and good else read_flavour(config.model_flavour, config.revision, config.image_size)
+    commit = (began or {}).get("model", {}).get("commit")  # what the run began with, even without a checkpoint
+    flavour = (
+        None if began and good else read_flavour(config.model_flavour, commit or config.revision, config.image_size)
+    )
     spec = flavour.spec if flavour else EvalSpec.from_json(began["spec"])  # type: ignore[index]
     crop = crop_edge(recipe, spec.size)
     splits = list_splits(config, data.Reader(spec, crop, exact=False), data.Reader(spec))
@@ -76,7 +86,10 @@ def prepare(
     if good:
         _same_classes(good, summary.classes)
     model = _make_model(config, flavour, good, summary.classes, recorder)
-    precision = began["precision"] if began else _precision(config, device, model, spec.size, recorder)
+    chosen = None if began else pick_precision(config, device, model, spec.size)
+    if chosen and chosen.note:
+        recorder.notice(chosen.note)
+    precision = chosen.name if chosen else began["precision"]  # type: ignore[index]
 
     recorder.phase("scanning images")
     scanned = scan(
@@ -93,7 +106,10 @@ def prepare(
     check_monitor(config, val_set.labels, len(summary.classes))
     facts = {
         "precision": precision,
+        "bf16_gain": chosen.bf16_gain if chosen else None,
         "threads": threads,
+        "model": {"name": config.model_flavour, "commit": flavour.revision if flavour else None},
+        "plugins": kept,
         "classes": summary.classes,
         "spec": spec.to_json(),
         "data": datareport.data_facts(splits, scanned),
@@ -150,20 +166,15 @@ def _make_model(
     if flavour is None:
         assert good is not None  # noqa: S101
         return from_config(AutoConfig.from_pretrained(good, local_files_only=True, trust_remote_code=False), good.name)
+    flavour = with_rates(flavour, config)
     return build(flavour, classes, config.load_pretrained, config.seed, recorder.notice)
 
 
-def _precision(config: TrainConfig, device: torch.device, model: nn.Module, size: int, recorder: Recorder) -> str:
-    """The precision of all attempts; never one in which this hardware computes wrong numbers."""
-    precision = hardware.pick_precision(config, device)
-    if precision != "bf16" or device.type != "cpu" or not has_starved_convolution(model, size):
-        return precision
-    reason = f"At {size} px this model's last feature maps are too small for bf16 on a CPU"
-    if config.precision == "bf16":
-        text = f"{reason}. Set precision to auto or fp32, or raise image_size."
-        raise ConfigError(text, [Problem("precision", text)])
-    recorder.notice(f"{reason}, so it trains in fp32.")
-    return "fp32"
+def _check_names(config: TrainConfig) -> None:
+    """Raises ConfigError for a name that nobody registered, before anything slow begins."""
+    losses.LOSSES.get(config.loss)
+    schedules.SCHEDULES.get(config.schedule)
+    OPTIMIZERS.get(config.optimizer.lower())
 
 
 def _assemble(
@@ -187,8 +198,9 @@ def _assemble(
     model = model.to(device)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    parts = freeze_backbone(model) if config.freeze_backbone else [model]
+    layers.prepare(model, config)
     counts = data.class_counts(train_set.labels, len(classes))
+    weights = losses.class_weights(counts).to(device) if config.balance == "class_weights" else None
     return Training(
         config=config,
         classes=classes,
@@ -196,7 +208,6 @@ def _assemble(
         precision=precision,
         model=model,
         net=torch.compile(model) if config.compile else model,  # type: ignore[arg-type]
-        trained_parts=parts,
         optimizer=make_optimizer(model, config),
         scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
         average=WeightAverage(model, config.ema_decay) if config.ema_decay else None,
@@ -205,7 +216,7 @@ def _assemble(
         test=test_set,
         workers=data.pick_workers(config.workers, train_set.pixels is not None, device),
         augment=Augmentation(recipe, config.seed, train_set.reader.spec),
-        loss_weights=losses.class_weights(counts).to(device) if config.balance == "class_weights" else None,
+        loss=losses.make_loss(config, len(classes), weights),
         draw_weights=1.0 / counts[train_set.labels] if config.balance == "sampler" else None,
         recorder=recorder,
         checkpoints=checkpoints,

@@ -5,12 +5,11 @@ Called by the run's preparation. What the values do to pixels is in `augment`.
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass, replace
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import ConfigError, Problem
+from imgcls_lab.engine.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,15 @@ class Recipe:
         return self.crop_scale < 1 or self.crop_ratio > 1
 
 
-RECIPES = {
-    "none": Recipe(),
-    "light": Recipe(shift=1 / 16, hflip=0.5),
-    "standard": Recipe(crop_scale=0.35, crop_ratio=4 / 3, hflip=0.5),
-    "heavy": Recipe(crop_scale=0.35, crop_ratio=4 / 3, hflip=0.5, randaugment=6, erase=0.25),
-    # timm's for fine-tuning: rand-m9-mstd0.5 and --reprob 0.25
-    "timm": Recipe(crop_scale=0.08, crop_ratio=4 / 3, hflip=0.5, randaugment=9, randaugment_std=0.5, erase=0.25),
-}
+RECIPES: Registry[Recipe] = Registry("augmentation")
+RECIPES.register("none")(Recipe())
+RECIPES.register("light")(Recipe(shift=1 / 16, hflip=0.5))
+RECIPES.register("standard")(Recipe(crop_scale=0.35, crop_ratio=4 / 3, hflip=0.5))
+RECIPES.register("heavy")(Recipe(crop_scale=0.35, crop_ratio=4 / 3, hflip=0.5, randaugment=6, erase=0.25))
+# timm's for fine-tuning: rand-m9-mstd0.5 and --reprob 0.25
+RECIPES.register("timm")(
+    Recipe(crop_scale=0.08, crop_ratio=4 / 3, hflip=0.5, randaugment=9, randaugment_std=0.5, erase=0.25)
+)
 
 # Fields of TrainConfig that, where given, replace what the recipe says.
 DETAILS = ("crop_scale", "crop_ratio", "vflip", "rotate", "color_jitter", "randaugment", "randaugment_ops", "erase")
@@ -57,12 +57,6 @@ DETAILS = ("crop_scale", "crop_ratio", "vflip", "rotate", "color_jitter", "randa
 
 def recipe_of(config: TrainConfig) -> Recipe:
     """The recipe that the config names, with its details. Raises ConfigError for an unknown name."""
-    try:
-        named = RECIPES[config.augmentation]
-    except KeyError:
-        close = difflib.get_close_matches(config.augmentation, RECIPES, n=3)
-        meant = f"; did you mean {' or '.join(close)}?" if close else "."
-        text = f"There is no augmentation “{config.augmentation}”{meant} Known are {', '.join(RECIPES)}."
-        raise ConfigError(text, [Problem("augmentation", text)]) from None
+    named = RECIPES.get(config.augmentation)
     details = {name: value for name in DETAILS if (value := getattr(config, name)) is not None}
     return replace(named, hflip=named.hflip if config.hflip else 0.0, **details)

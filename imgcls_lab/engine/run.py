@@ -13,7 +13,7 @@ from pathlib import Path
 
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import guard
+from imgcls_lab.engine import guard, manifest, plugins
 from imgcls_lab.engine.final import test_best
 from imgcls_lab.engine.loop import fit
 from imgcls_lab.engine.outcome import Outcome
@@ -83,8 +83,11 @@ def _attempt(
     *,
     scans: Path | None,
 ) -> Outcome:
-    run = prepare(config, folder, recorder, stop, progress, scans=scans)
-    tested = test_best(run) if run is not None and fit(run) else None
+    began = manifest.read(folder)
+    kept = began.get("plugins", []) if began else plugins.keep(config.plugins, folder)
+    with plugins.active(folder, kept):
+        run = prepare(config, folder, recorder, stop, progress, scans=scans, kept=kept)
+        tested = test_best(run) if run is not None and fit(run) else None
     if tested is None:
         recorder.emit(Stopped(step=progress.step))
         message = f"Stopped at step {progress.step}; it can be resumed."

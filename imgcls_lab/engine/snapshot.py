@@ -13,6 +13,7 @@ import torch
 
 from imgcls_lab import layout
 from imgcls_lab.engine import checkpoint
+from imgcls_lab.engine.layers import merged
 from imgcls_lab.engine.model import export
 from imgcls_lab.engine.training import Training
 from imgcls_lab.protocol import CheckpointSaved
@@ -34,7 +35,10 @@ def save(run: Training, links: list[str]) -> None:
     }
 
     def write_model(folder: Path) -> None:
-        export(run.exported, run.augment.spec, folder)
+        with merged(run.exported) as weights:
+            export(run.exported, run.augment.spec, folder, weights)
+        if run.average and weights.keys() != run.exported.state_dict().keys():
+            state["average"] = run.average.model.state_dict()  # the exported weights are merged ones
         if not run.average and checkpoint.weight_names(folder) == state["model"].keys():
             del state["model"]  # the exported weights are the same ones under the same names
 
@@ -60,7 +64,7 @@ def restore(run: Training, good: Path) -> None:
     exported = checkpoint.load_weights(good)
     run.model.load_state_dict(state.get("model", exported))
     if run.average:
-        run.average.model.load_state_dict(exported)
+        run.average.model.load_state_dict(state.get("average", exported))
         run.average.updates = state["updates"]
     run.optimizer.load_state_dict(state["optimizer"])
     run.scaler.load_state_dict(state["scaler"])

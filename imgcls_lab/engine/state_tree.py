@@ -14,6 +14,7 @@ import torch
 _TENSOR = "__tensor__"
 _PAIRS = "__pairs__"
 _TUPLE = "__tuple__"
+_DTYPE = "__dtype__"
 
 
 def flatten(tree: Any) -> tuple[Any, dict[str, torch.Tensor]]:
@@ -30,6 +31,8 @@ def flatten(tree: Any) -> tuple[Any, dict[str, torch.Tensor]]:
             return {_TUPLE: [visit(value, f"{path}.{i}") for i, value in enumerate(node)]}
         if isinstance(node, list):
             return [visit(value, f"{path}.{i}") for i, value in enumerate(node)]
+        if isinstance(node, torch.dtype):  # an option of some optimizers
+            return {_DTYPE: str(node).removeprefix("torch.")}
         if node is None or isinstance(node, bool | int | float | str):
             return node
         raise TypeError(f"{path} holds a {type(node).__name__}, which a checkpoint cannot store.")
@@ -48,6 +51,8 @@ def unflatten(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
         if list(stored.stride()) == tree["strides"]:
             return stored
         return torch.empty_strided(stored.shape, tree["strides"], dtype=stored.dtype).copy_(stored)
+    if _DTYPE in tree:
+        return getattr(torch, tree[_DTYPE])
     if _TUPLE in tree:
         return tuple(unflatten(node, tensors) for node in tree[_TUPLE])
     return {key: unflatten(node, tensors) for key, node in tree[_PAIRS]}

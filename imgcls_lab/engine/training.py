@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import draws
 from imgcls_lab.engine.augment import Augmentation
 from imgcls_lab.engine.data import ImageSet
+from imgcls_lab.engine.losses import Target
 from imgcls_lab.engine.optim import WeightAverage
 from imgcls_lab.engine.record import Recorder
 
@@ -34,7 +36,10 @@ class Progress:
     best_epoch: int = 0
     best_values: dict[str, float] = field(default_factory=dict)
     best_checkpoint: str | None = None
-    since_best: int = 0
+    reference: float | None = None  # the last value that was better by min_delta
+    since_best: int = 0  # epochs since then
+    since_drop: int = 0  # epochs since then or since the last decay by plateau
+    drops: int = 0
 
 
 @dataclass
@@ -47,7 +52,6 @@ class Training:
     precision: str
     model: nn.Module
     net: nn.Module  # the model, or its compiled form
-    trained_parts: list[nn.Module]  # what is put into training mode: the model, or its head
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     average: WeightAverage | None
@@ -56,7 +60,7 @@ class Training:
     test: ImageSet  # empty where there is no test/
     workers: int
     augment: Augmentation
-    loss_weights: torch.Tensor | None  # of the classes
+    loss: Callable[[torch.Tensor, Target], torch.Tensor]
     draw_weights: np.ndarray[Any, np.dtype[np.float64]] | None  # of the images
     recorder: Recorder
     checkpoints: Path

@@ -22,7 +22,7 @@ from imgcls_lab.imagefolder import FolderSummary, inspect_folder
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.base import MAX_PROBLEMS, PREFIX, ApiHandler, Route, check_reference, shorten, to_json
 from imgcls_lab.server.info import demo_folders
-from imgcls_lab.server.paths import FOLDERS, allowed_folder, allowed_model, is_local
+from imgcls_lab.server.paths import FOLDERS, allowed_folder, allowed_model, allowed_plugins, is_local
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.wire import CheckReply, FieldProblem, SchemaReply
@@ -82,6 +82,10 @@ def check(settings: Settings, values: dict[str, Any]) -> CheckReply:
     except ConfigError as error:
         problems += error.problems
         config = None
+    try:
+        allowed_plugins(settings, values.get("plugins"))
+    except InputError as error:
+        problems += error.problems
     folders: dict[str, str] = {}
     for field in (*FOLDERS, "model_flavour"):
         text = values.get(field)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ForbiddenPathError, InputError, Problem
 from imgcls_lab.settings import Settings
 
@@ -54,9 +55,32 @@ def is_local(flavour: str) -> bool:
     return odd or flavour.startswith(("/", ".", "~")) or os.path.lexists(flavour)
 
 
+def allowed_plugins(settings: Settings, plugins: Any) -> list[str]:
+    """The absolute paths of the plugins that a config names. Plugins are code that a run executes.
+
+    Raises ForbiddenPathError unless this server is set to take them and they lie under an allowed root.
+    """
+    names = [str(name) for name in split_names(plugins)] if isinstance(plugins, str | list) else []
+    if names and not settings.allow_plugins:
+        sentence = (
+            "This server takes no configs with plugins, since they are code. Start such runs from a notebook or the "
+            "command line, or start the server with IMGCLS_ALLOW_PLUGINS=1."
+        )
+        raise ForbiddenPathError(sentence, [Problem("plugins", sentence)])
+    try:
+        return [str(settings.allowed(name)) for name in names]
+    except ForbiddenPathError as error:
+        raise ForbiddenPathError(str(error), [Problem("plugins", str(error))]) from None
+
+
 def allowed_config(settings: Settings, config: dict[str, Any]) -> dict[str, Any]:
-    """The config with each path checked and absolute. Raises as `allowed_folder` does; values of a wrong type stay."""
+    """The config with each path checked and absolute. Values of a wrong type stay.
+
+    Raises as `allowed_folder` and `allowed_plugins` do.
+    """
     checked = dict(config)
+    if plugins := allowed_plugins(settings, config.get("plugins")):
+        checked["plugins"] = plugins
     for field in FOLDERS:
         if isinstance(config.get(field), str) and config[field].strip():
             checked[field] = allowed_folder(settings, config[field], field)

@@ -177,4 +177,6 @@ def _kinds(schema: Mapping[str, Any]) -> set[str]:
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
     return value if isinstance(value, str) else json.dumps(value)

@@ -15,8 +15,10 @@ from safetensors.torch import load_file
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, losses, train
-from imgcls_lab.engine.model import build, freeze_backbone, head_of, read_flavour
-from imgcls_lab.engine.optim import learning_rate, make_optimizer
+from imgcls_lab.engine.layers import head_of, prepare
+from imgcls_lab.engine.model import build, read_flavour
+from imgcls_lab.engine.optim import make_optimizer
+from imgcls_lab.engine.schedules import learning_rate
 from imgcls_lab.protocol import RunState
 from imgcls_lab.wire import EpochReport
 
@@ -60,6 +62,17 @@ def test_same_config_gives_the_same_bits(run: Run, plain: Outcome) -> None:
         {"schedule": "constant"},
         {"warmup_epochs": 1},
         {"min_lr_ratio": 0.5},
+        {"schedule": "poly"},
+        {"schedule": "step", "decay_epochs": 0.5, "warmup_epochs": 0},
+        {"loss": "focal"},
+        {"loss": "bce"},
+        {"loss": "asl"},
+        {"layer_decay": 0.5},
+        {"backbone_lr_ratio": 0.1},
+        {"clip_grad_norm": 0.01, "clip_mode": "value", "optimizer": "sgd"},
+        {"clip_grad_norm": 0.01, "clip_mode": "agc", "optimizer": "sgd"},
+        {"lora_rank": 2},
+        {"freeze_backbone": True, "unfreeze_epoch": 1},
         {"label_smoothing": 0.2},
         {"mixup": 0.5},
         {"cutmix": 1.0},
@@ -132,10 +145,10 @@ def test_frozen_backbone_does_not_move_nor_its_norms(run: Run, tiny_model: Path)
     assert moved == {"classifier.1.weight", "classifier.1.bias"}
 
 
-def test_head_of_a_transformer_is_its_classifier(tiny_vit: Path) -> None:
+def test_head_of_a_transformer_is_its_classifier(make_config: Make, tiny_vit: Path) -> None:
     model = build(read_flavour(str(tiny_vit), None, None), ["a", "b"], True, 0, print)
     assert head_of(model) == [model.classifier]
-    freeze_backbone(model)
+    prepare(model, make_config(freeze_backbone=True))
     assert {name for name, p in model.named_parameters() if p.requires_grad} == {"classifier.weight", "classifier.bias"}
 
 

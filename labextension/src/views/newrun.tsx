@@ -323,14 +323,16 @@ function Before({ check, config }: { check: CheckReply | undefined; config: Conf
           {check ? 'Nothing to say until the form can be read.' : 'Looking at the data…'}
         </p>
       )}
-      <Chart
-        title="Learning rate"
-        axis="epoch"
-        height={130}
-        legend={false}
-        note={`over the run, ${String(config.schedule ?? '')}`}
-        lines={[{ label: 'learning rate', colour: 2, ...rates }]}
-      />
+      {rates.x.length > 0 && (
+        <Chart
+          title="Learning rate"
+          axis="epoch"
+          height={130}
+          legend={false}
+          note={`over the run, ${String(config.schedule ?? '')}`}
+          lines={[{ label: 'learning rate', colour: 2, ...rates }]}
+        />
+      )}
     </aside>
   );
 }

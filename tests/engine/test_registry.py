@@ -1,0 +1,49 @@
+"""Named tables: what they give, and what they say about names they do not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from imgcls_lab.engine.registry import Registry
+from imgcls_lab.errors import ConfigError
+
+
+@pytest.fixture
+def table() -> Registry[Callable[[], int]]:
+    made: Registry[Callable[[], int]] = Registry("loss")
+
+    @made.register("one")
+    def one() -> int:
+        return 1
+
+    made.register("three")(lambda: 3)
+    return made
+
+
+def test_what_was_registered_is_found_by_its_name(table: Registry[Callable[[], int]]) -> None:
+    assert table.get("one")() == 1
+    assert table.names() == ["one", "three"]
+    assert "three" in table
+    assert "two" not in table
+
+
+def test_an_unknown_name_is_refused_with_those_that_come_close(table: Registry[Callable[[], int]]) -> None:
+    with pytest.raises(ConfigError, match="There is no loss “thre”; did you mean three") as caught:
+        table.get("thre")
+    assert caught.value.problems[0].field == "loss"
+    with pytest.raises(ConfigError, match="there are one, three"):
+        table.get("xyzzy")
+
+
+def test_a_name_is_given_once(table: Registry[Callable[[], int]]) -> None:
+    with pytest.raises(ConfigError, match="There is a loss “one” already"):
+        table.register("one")(lambda: 2)
+
+
+def test_what_a_scope_adds_ends_with_it(table: Registry[Callable[[], int]]) -> None:
+    with table.scope():
+        table.register("four")(lambda: 4)
+        assert table.get("four")() == 4
+    assert table.names() == ["one", "three"]
