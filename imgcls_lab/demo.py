@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError
 from imgcls_lab.imagefolder import inspect_folder
+from imgcls_lab.layout import write_atomic
 from imgcls_lab.settings import Settings
 from imgcls_lab.wire import ConfigEdit, DatasetEdit, ModelEdit
 
@@ -143,7 +144,7 @@ def write_model(folder: Path, config: dict[str, Any]) -> None:
         return
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        write_atomic(temporary / "config.json", json.dumps(config, indent=2) + "\n")
         publish(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -12,6 +12,7 @@
   owner.json         process identity of who runs it now
   heartbeat          the supervisor's beat: a number that grows
   output.log         stdout and stderr
+  failure/           the batch and weights of a step that gave no finite number, for replay
   reports/           one evaluation report (JSON) an epoch, and test.json of the best model
   predictions/       predictions of an epoch, and test.npz of the best model
   checkpoints/       a001-s00001234/ and the links last, best, epoch-0003
@@ -37,6 +38,7 @@ DESIRED = "desired"
 OWNER = "owner.json"
 HEARTBEAT = "heartbeat"
 OUTPUT_LOG = "output.log"
+FAILURE = "failure"
 REPORTS = "reports"
 TEST_REPORT = "reports/test.json"
 PREDICTIONS = "predictions"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, print_table, read_config
+from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, print_table, read_config, say
 
 if TYPE_CHECKING:
     from imgcls_lab.config import TrainConfig
@@ -48,9 +48,9 @@ def find_lr(  # noqa: PLR0917
     ]
     print_table(["lr", "loss", ""], rows, "The loss diverged at the first step; try a lower --lowest.")
     if found.suggestion is None:
-        typer.echo("The loss fell nowhere, so there is nothing to suggest. Try other rates or more steps.")
+        say("The loss fell nowhere, so there is nothing to suggest. Try other rates or more steps.")
     else:
-        typer.echo(f"Steepest descent at {found.suggestion:.1e}: --set lr={found.suggestion:.1e}")
+        say(f"Steepest descent at {found.suggestion:.1e}: --set lr={found.suggestion:.1e}")
 
 
 def find_batch_size(
@@ -73,8 +73,8 @@ def find_batch_size(
         for trial in found.trials
     ]
     print_table(["batch size", "images/s", "memory"], rows, "")
-    typer.echo(ENDED[found.ended])
-    typer.echo(f"The smallest that is nearly the fastest: --set batch_size={found.suggestion}")
+    say(ENDED[found.ended])
+    say(f"The smallest that is nearly the fastest: --set batch_size={found.suggestion}")
 
 
 def _config(config: str | None, settings: list[str] | None) -> TrainConfig:

@@ -35,6 +35,15 @@ class CheckpointingFields(FieldGroup):
         ge=2,
         le=100,
     )
+    keep_best: int = field(
+        1,
+        "checkpointing",
+        "Best checkpoints",
+        "How many of the best checkpoints stay on disk, by the monitored metric.",
+        affects_result=False,
+        ge=1,
+        le=100,
+    )
     ckpt_dir: str | None = field(
         None,
         "checkpointing",

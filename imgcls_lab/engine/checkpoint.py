@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -130,11 +130,11 @@ def target(folder: Path, name: str) -> str | None:
         return None
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Delete all checkpoints but the last `keep` and those that a link names; and what a killed save left."""
-    linked = {os.readlink(path) for path in folder.iterdir() if path.is_symlink()}
+def prune(folder: Path, keep: int, also: Collection[str] = ()) -> None:
+    """Delete all checkpoints but the last `keep`, those that a link names, and those in `also`."""
+    spared = {os.readlink(path) for path in folder.iterdir() if path.is_symlink()} | set(also)
     for checkpoint in saved(folder)[:-keep]:
-        if checkpoint.name not in linked:
+        if checkpoint.name not in spared:
             doomed = folder / f"{_TEMPORARY}{checkpoint.name}-{secrets.token_hex(4)}"
             os.rename(checkpoint, doomed)  # a reader never sees a half-deleted checkpoint
             shutil.rmtree(doomed, ignore_errors=True)

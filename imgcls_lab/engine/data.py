@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,3 +184,22 @@ def pick_workers(wanted: int | None, cached: bool, device: torch.device) -> int:
     if wanted is not None:
         return wanted
     return max(1, min(8, hardware.cores() - 1)) if device.type == "cuda" else min(1, hardware.cores() - 1)
+
+
+class Timed(Iterator[torch.Tensor]):
+    """Batches, and how long was waited for them."""
+
+    def __init__(self, batches: Iterator[torch.Tensor]) -> None:
+        self._batches = batches
+        self._seconds = 0.0
+
+    def __next__(self) -> torch.Tensor:
+        began = time.monotonic()
+        batch = next(self._batches)
+        self._seconds += time.monotonic() - began
+        return batch
+
+    def taken(self) -> float:
+        """Seconds waited since the last question."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds

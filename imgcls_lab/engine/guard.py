@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ def make_folder(folder: Path) -> None:
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """One trainer a folder. A POSIX lock: a forked loader process does not inherit it."""
-    with (folder / LOCK).open("w") as file:
+    with os.fdopen(os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

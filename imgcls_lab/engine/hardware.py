@@ -6,6 +6,7 @@ import os
 import platform
 from typing import Any
 
+import psutil
 import torch
 
 from imgcls_lab.config import TrainConfig
@@ -62,3 +63,10 @@ def free_memory() -> int:
     except (OSError, ValueError):  # no control group, or "max"
         pass
     return max(free, 0)
+
+
+def memory_used(device: torch.device) -> float:
+    """Bytes that torch holds on a GPU at most so far; on a CPU what this process holds now."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_reserved(device))
+    return float(psutil.Process().memory_info().rss)

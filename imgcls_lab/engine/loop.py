@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import torch
 
 from imgcls_lab import layout
-from imgcls_lab.engine import draws, snapshot
-from imgcls_lab.engine.data import Indices
+from imgcls_lab.engine import draws, failure, snapshot
+from imgcls_lab.engine.data import Indices, Timed
 from imgcls_lab.engine.evaluate import evaluate_set
+from imgcls_lab.engine.hardware import memory_used
 from imgcls_lab.engine.layers import begin_epoch, merged
 from imgcls_lab.engine.losses import Target, mix
 from imgcls_lab.engine.optim import clip_gradients, set_learning_rate
@@ -27,19 +28,19 @@ def fit(run: Training) -> bool:
     """Train to the end, or until the stop is set (False). Either way the newest checkpoint holds where it stands."""
     patience = run.config.early_stopping
     while run.progress.epoch < run.config.epochs and not (patience and run.progress.since_best >= patience):
-        began = time.monotonic()
-        if not (_train_epoch(run, began) and _validate_epoch(run, began)):
-            run.progress.epoch_seconds += time.monotonic() - began
+        run.clock = time.monotonic()
+        if not (_train_epoch(run) and _validate_epoch(run)):
+            run.note_time()
             snapshot.save(run, [layout.LAST])
             return False
     return True
 
 
-def _train_epoch(run: Training, began: float) -> bool:
+def _train_epoch(run: Training) -> bool:
     config, now = run.config, run.progress
     order = draws.epoch_order(config.seed, now.epoch, len(run.train), run.draw_weights)
     batches = draws.epoch_batches(order, config.batch_size)
-    pixels = run.train.batches(batches[now.batch :], run.workers)
+    pixels = Timed(run.train.batches(batches[now.batch :], run.workers))
     begin_epoch(run.model, config, now.epoch)
     loss_sum = torch.tensor(now.window_loss, device=run.device)
     images, clock, saved_at = 0, time.monotonic(), time.monotonic()
@@ -49,11 +50,12 @@ def _train_epoch(run: Training, began: float) -> bool:
             return False
         group = batches[start : start + config.accumulate]
         rate = learning_rate(config, now.step, run.total_steps, run.steps_per_epoch, now.drops)
-        loss, norm = _step(run, group, start, pixels, rate)
+        telling = (now.step + 1) % config.log_every == 0 or start + len(group) == len(batches)
+        loss, norm = _step(run, group, start, pixels, rate, check=telling or run.device.type == "cpu")
         loss_sum += loss
         images += sum(map(len, group))
         now.step, now.batch, now.window_steps = now.step + 1, start + len(group), now.window_steps + 1
-        if now.step % config.log_every == 0 or now.batch == len(batches):
+        if telling:
             mean = _finite(run, float(loss_sum)) / now.window_steps
             elapsed, clock = time.monotonic() - clock, time.monotonic()
             run.recorder.emit(
@@ -65,6 +67,8 @@ def _train_epoch(run: Training, began: float) -> bool:
                         "lr": rate,
                         "grad_norm": float(norm),
                         "throughput/images_per_second": images / max(elapsed, 1e-9),
+                        "throughput/data_wait": pixels.taken() / max(elapsed, 1e-9),
+                        "device/memory_gb": memory_used(run.device) / 1e9,
                     },
                 )
             )
@@ -72,35 +76,39 @@ def _train_epoch(run: Training, began: float) -> bool:
             now.window_loss, now.window_steps, images = 0.0, 0, 0
         if time.monotonic() - saved_at > 60 * config.checkpoint_every_minutes and now.batch < len(batches):
             now.window_loss = _finite(run, float(loss_sum))
-            now.epoch_seconds += time.monotonic() - began
+            run.note_time()
             snapshot.save(run, [layout.LAST])
-            began = saved_at = clock = time.monotonic()
+            saved_at = clock = time.monotonic()
     return True
 
 
 def _step(
-    run: Training, group: list[Indices], start: int, pixels: Iterator[torch.Tensor], rate: float
+    run: Training, group: list[Indices], start: int, pixels: Iterator[torch.Tensor], rate: float, *, check: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One optimizer step over a group of batches. Returns loss and gradient norm, on the device."""
+    """One optimizer step over a group of batches. Returns loss and gradient norm, on the device.
+
+    check: look whether both are finite before the weights move; on a GPU that waits for the device.
+    """
     config, epoch = run.config, run.progress.epoch
     set_learning_rate(run.optimizer, rate)
-    total = torch.zeros((), device=run.device)
+    total, fed, random = torch.zeros((), device=run.device), [], failure.generator_state()
     for number, batch in enumerate(group, start):
         values = run.augment(next(pixels).to(run.device), epoch, batch, run.train.aspects[batch])
         if not config.channels_last:
             values = values.contiguous()
         target = Target(torch.from_numpy(run.train.labels[batch]).to(run.device))
         if config.mixup or config.cutmix:
-            random = draws.generator(config.seed, draws.Stream.MIX, epoch, number)
-            target = mix(values, target.labels, config, random)
+            target = mix(values, target.labels, config, draws.generator(config.seed, draws.Stream.MIX, epoch, number))
+        fed.append(failure.Fed(values, target, batch))
         with run.autocast():
             logits = run.net(pixel_values=values).logits
-        share = len(batch) / sum(map(len, group))
-        loss = run.loss(logits, target) * share
+        loss = run.loss(logits, target) * (len(batch) / sum(map(len, group)))
         run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     run.scaler.unscale_(run.optimizer)
     norm = clip_gradients(run.model, config)
+    if check and not failure.is_sound(total, norm, scaled=run.scaler.is_enabled()):
+        raise failure.diverged(run, fed, random, float(total), float(norm))
     run.scaler.step(run.optimizer)
     run.scaler.update()
     run.optimizer.zero_grad(set_to_none=True)
@@ -109,7 +117,7 @@ def _step(
     return total, norm
 
 
-def _validate_epoch(run: Training, began: float) -> bool:
+def _validate_epoch(run: Training) -> bool:
     """Evaluate, report, and save what an epoch came to. False if stopped; then nothing is written."""
     config, now = run.config, run.progress
     with merged(run.exported):
@@ -128,13 +136,15 @@ def _validate_epoch(run: Training, began: float) -> bool:
         return False
     values = {tag: _finite(run, value) for tag, value in counts.values().items()}
     now.epoch, now.batch = now.epoch + 1, 0
-    seconds, now.epoch_seconds = now.epoch_seconds + time.monotonic() - began, 0.0
+    run.note_time()
+    seconds, now.epoch_seconds = now.epoch_seconds, 0.0
     value = values[config.monitor_tag]
     better = is_better(config, value, now.best)
     note_result(now, config, value)
     if better:
         now.best, now.best_epoch, now.best_values = value, now.epoch, values
-        now.best_checkpoint = layout.checkpoint_name(run.recorder.attempt, now.step)
+    name = layout.checkpoint_name(run.recorder.attempt, now.step)
+    now.rank(value, name, config.keep_best, higher_is_better=config.higher_is_better)
     report = run.recorder.report(counts, run.val, run.classes, epoch=now.epoch, step=now.step)
     run.recorder.emit(
         EpochEnded(

@@ -181,6 +181,8 @@ def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torc
         if kept is not None:
             config.pretrained_cfg = kept
     spec.save_processor(folder)
+    for path in folder.iterdir():
+        path.chmod(0o600)
 
 
 def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Module:

@@ -1,6 +1,7 @@
 """Training into a folder that the user names, without database or executor: `imgcls-lab train --out DIR`.
 
-A fresh folder starts, an unfinished one goes on exactly, a finished one says so, another config is refused.
+A fresh folder starts, an unfinished one goes on exactly, a finished one says so. Another config is refused, unless
+there is no checkpoint yet: then nothing would be lost, and a config that failed can be mended in place.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def standalone(
     if out.exists() and not out.is_dir():
         raise ConflictError(f"“{out}” is a file. Give a new or empty folder.")
     if (out / layout.CONFIG).exists():
-        _same_config(config, out)
+        _settle_config(config, out)
         finished = _finished(out)
         if finished:
             return Outcome(
@@ -49,18 +50,27 @@ def standalone(
     return train(config, out, on_event=on_event, stop=stop)
 
 
-def _same_config(config: TrainConfig, out: Path) -> None:
+def _settle_config(config: TrainConfig, out: Path) -> None:
+    """Raises ConflictError if the folder's run has another config and has trained with it."""
     try:
         before = TrainConfig.parse((out / layout.CONFIG).read_bytes()).model_dump()
     except ConfigError as error:
         raise ConflictError(f"The folder “{out}” holds a config.json that is no run's. Give another folder.") from error
     after = config.model_dump()
     differing = [name for name in after if after[name] != before[name]]
-    if differing:
+    if not differing:
+        return
+    if any((out / layout.CHECKPOINTS).glob("a*-s*")):
         shown = "; ".join(f"{name}: {before[name]} there, {after[name]} now" for name in differing)
         raise ConflictError(
             f"The run in “{out}” has another config ({shown}). Give another folder, or the same values to resume it."
         )
+    (out / layout.MANIFEST).unlink(missing_ok=True)  # what was resolved for the config before
+    for name in (layout.CHECKPOINTS, layout.TENSORBOARD):
+        link = out / name
+        if link.is_symlink():  # to where the config before wanted them
+            link.unlink()
+    layout.write_atomic(out / layout.CONFIG, config.model_dump_json(indent=1))
 
 
 def _finished(out: Path) -> Finished | None:

@@ -53,7 +53,10 @@ def efficientnet_lite0(folder: Path) -> Path:
     model.timm_model.load_state_dict(dict(zip(names, stored.values(), strict=True)))
     temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
+        temporary.mkdir(mode=0o700)
         model.save_pretrained(temporary)
+        for path in temporary.iterdir():
+            path.chmod(0o600)
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(temporary, folder)
     finally:

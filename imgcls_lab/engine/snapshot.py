@@ -37,15 +37,16 @@ def save(run: Training, links: list[str]) -> None:
     def write_model(folder: Path) -> None:
         with merged(run.exported) as weights:
             export(run.exported, run.augment.spec, folder, weights)
-        if run.average and weights.keys() != run.exported.state_dict().keys():
-            state["average"] = run.average.model.state_dict()  # the exported weights are merged ones
-        if not run.average and checkpoint.weight_names(folder) == state["model"].keys():
+        written = checkpoint.weight_names(folder)  # not always the model's own: transformers renames, LoRA is merged
+        if run.average and written != run.average.model.state_dict().keys():
+            state["average"] = run.average.model.state_dict()
+        if not run.average and written == state["model"].keys():
             del state["model"]  # the exported weights are the same ones under the same names
 
     checkpoint.save(run.checkpoints, name, write_model, state)
     for link in links:
         checkpoint.link(run.checkpoints, link, name)
-    checkpoint.prune(run.checkpoints, run.config.keep_last)
+    checkpoint.prune(run.checkpoints, run.config.keep_last, [best for _value, best in now.ranking])
     folder = f"{layout.CHECKPOINTS}/{name}"
     run.recorder.emit(CheckpointSaved(step=now.step, epoch=now.epoch, folder=folder, links=tuple(links)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -35,11 +36,21 @@ class Progress:
     best: float | None = None
     best_epoch: int = 0
     best_values: dict[str, float] = field(default_factory=dict)
-    best_checkpoint: str | None = None
+    ranking: list[tuple[float, str]] = field(default_factory=list)  # value and name of the best checkpoints, best first
     reference: float | None = None  # the last value that was better by min_delta
     since_best: int = 0  # epochs since then
     since_drop: int = 0  # epochs since then or since the last decay by plateau
     drops: int = 0
+
+    @property
+    def best_checkpoint(self) -> str | None:
+        return self.ranking[0][1] if self.ranking else None
+
+    def rank(self, value: float, checkpoint: str, keep: int, *, higher_is_better: bool) -> None:
+        """Note an epoch's checkpoint among the `keep` best; of equals the earlier is the better one."""
+        self.ranking.append((value, checkpoint))
+        self.ranking.sort(key=lambda entry: -entry[0] if higher_is_better else entry[0])
+        del self.ranking[keep:]
 
 
 @dataclass
@@ -66,6 +77,13 @@ class Training:
     checkpoints: Path
     stop: threading.Event
     progress: Progress
+    clock: float = 0.0  # monotonic time up to which the epoch's seconds are noted
+
+    def note_time(self) -> None:
+        """Add what has passed since the last note to the epoch's seconds."""
+        now = time.monotonic()
+        self.progress.epoch_seconds += now - self.clock
+        self.clock = now
 
     @property
     def batches_per_epoch(self) -> int:

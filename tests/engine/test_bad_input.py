@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -212,3 +213,25 @@ def test_standalone_resumes_says_finished_and_refuses(make_config: Make, tmp_pat
     (tmp_path / "full/thesis.txt").write_text("mine")
     with pytest.raises(ConflictError, match="not empty"):
         standalone(make_config(), tmp_path / "full")
+
+
+def test_a_config_that_failed_before_training_can_be_mended_in_its_folder(make_config: Make, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(ImgclsError, match="optimizer"):
+        standalone(make_config(optimizer="adamww"), out)
+    ended = standalone(make_config(epochs=1), out)
+    assert ended.state is RunState.SUCCEEDED
+    assert json.loads((out / "config.json").read_text())["optimizer"] == "adamw"
+    with pytest.raises(ConflictError, match="another config"):
+        standalone(make_config(epochs=1, lr=0.5), out)
+
+
+def test_a_run_keeps_everything_to_its_user(make_config: Make, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        standalone(make_config(epochs=1), tmp_path / "run")
+    finally:
+        os.umask(before)
+    modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "run").rglob("*") if not path.is_symlink()}
+    open_to_others = {str(path): oct(mode) for path, mode in modes.items() if mode & 0o077}
+    assert open_to_others == {}

@@ -74,6 +74,22 @@ def test_prune_keeps_the_last_two_and_what_is_linked(tmp_path: Path) -> None:
     assert [path.name[-1] for path in checkpoint.saved(tmp_path)] == ["2", "4", "5"]
 
 
+def test_prune_spares_the_best(tmp_path: Path) -> None:
+    for step in range(1, 6):
+        checkpoint.save(tmp_path, f"a001-s{step:08d}", write_something, {})
+    checkpoint.prune(tmp_path, keep=2, also=["a001-s00000001", "a001-s00000003"])
+    assert [path.name[-1] for path in checkpoint.saved(tmp_path)] == ["1", "3", "4", "5"]
+
+
+def test_as_many_of_the_best_stay_as_asked_for(run: Callable[..., Outcome]) -> None:
+    folder = run(epochs=6, keep_best=3, monitor_metric="loss", lr=3e-3).folder
+    epochs = [event for event in events_of(folder) if event.type == "epoch"]
+    wanted = {event.step for event in sorted(epochs, key=lambda event: event.values["loss/val"])[:3]}
+    last_two = {event.step for event in epochs[-2:]}
+    kept = {int(path.name.split("-s")[1]) for path in checkpoint.saved(folder / "checkpoints")}
+    assert kept == wanted | last_two
+
+
 def test_files_are_private(run: Callable[..., Outcome]) -> None:
     last = (run(epochs=1).folder / "checkpoints/last").resolve()
     assert last.stat().st_mode & 0o777 == 0o700

@@ -71,3 +71,10 @@ def test_tensorboard_reads_the_same_points_after_a_resume(
     ]
     assert [point.value for point in points] == pytest.approx(expected)
     assert [point.step for point in board.Scalars("metric/accuracy")] == [8, 16]
+
+
+def test_an_epoch_with_checkpoints_inside_is_not_counted_twice(run: Callable[..., Outcome]) -> None:
+    folder = run(epochs=2, checkpoint_every_minutes=1e-5).folder
+    epochs = of_type(folder, "epoch")
+    assert len(of_type(folder, "checkpoint")) > len(epochs)
+    assert sum(epoch.seconds for epoch in epochs) <= epochs[-1].t - of_type(folder, "started")[0].t + 0.05

@@ -1,0 +1,41 @@
+"""`imgcls-lab replay`: where a run's numbers first went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imgcls_lab.cli.frame import Json, print_json, say
+
+SHOWN = 8  # images of the batch
+
+
+def replay(
+    run: Annotated[str, typer.Argument(help="Run (id or the beginning of one), or the folder of `train --out`.")],
+    as_json: Json = False,
+) -> None:
+    """Play the step again that broke a run, and say which module gave the first number that is not finite."""
+    from imgcls_lab import api
+    from imgcls_lab.engine.replay import replay as play
+
+    path = Path(run).expanduser()
+    found = play(path.absolute() if path.is_dir() else api.run(run).folder)
+    if as_json:
+        print_json(asdict(found))
+        return
+    say(f"Step {found.step}, loss {found.loss:g}. {found.cause}")
+    if found.images:
+        say(
+            "The batch: "
+            + ", ".join(found.images[:8])
+            + (f" and {len(found.images) - 8} more" * (len(found.images) > 8))
+        )
+    if found.largest:
+        say("The largest outputs: " + ", ".join(f"{name} {value:.3g}" for name, value in found.largest))
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(replay)
