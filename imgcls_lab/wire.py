@@ -93,10 +93,21 @@ class CheckpointView(Wire):
     created_at: float
 
 
+class DeviceWish(Wire):
+    """What a run needs. `device`: auto, cuda, cpu, none (it computes nothing), or part of a GPU's name (H100)."""
+
+    device: str
+    gpus: int  # where the device is a GPU
+    host: str | None  # None: any
+
+
 class RunDetail(RunView):
     """One run with all that its page shows."""
 
-    config: dict[str, Any]
+    config: dict[str, Any]  # empty where the run is no training and has none
+    payload: dict[str, Any]  # what a kind other than train was asked to do
+    wish: DeviceWish
+    after: list[str]  # runs that must succeed first
     attempts: list[AttemptView]
     checkpoints: list[CheckpointView]
     tags: list[str]  # names of the series it has
@@ -111,9 +122,18 @@ class RunPage(Wire):
 
 
 class SubmitRequest(Wire):
-    """A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409."""
+    """A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
 
-    config: dict[str, Any]
+    `config` is needed by a training alone. `device` and `gpus`: as in DeviceWish, by default what the config says.
+    """
+
+    kind: RunKind = RunKind.TRAIN
+    config: dict[str, Any] = {}
+    payload: dict[str, Any] = {}
+    after: list[str] = Field([], max_length=100)
+    device: str | None = Field(None, min_length=1, max_length=100)
+    gpus: int | None = Field(None, ge=1, le=64)
+    host: str | None = Field(None, min_length=1, max_length=255)
     name: str | None = Field(None, max_length=200)
     project_id: int | None = None
     dataset_id: int | None = None
@@ -208,11 +228,15 @@ class ProjectView(Wire):
     description: str
     created_at: float
     runs: int
+    max_running: int | None
 
 
 class ProjectEdit(Wire):
+    """`max_running`: runs on devices at once, on all hosts together; null: no limit; 0: on hold."""
+
     name: Name
     description: Note = ""
+    max_running: int | None = Field(None, ge=0, le=10_000)
 
 
 class ConfigView(Wire):

@@ -16,22 +16,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from imgcls_lab import __version__
-from imgcls_lab.errors import ImgclsError, StoreError
+from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
 from imgcls_lab.executor import devices as dev
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.backend import LocalBackend
 from imgcls_lab.executor.keeper import Keeper
+from imgcls_lab.executor.placing import Placing
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.layout import write_atomic
 from imgcls_lab.protocol import FailureKind, RunState
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, attempts, fleet, folders
+from imgcls_lab.store import Store, attempts, fleet, folders, queue
 from imgcls_lab.store.outcome import Verdict
 from imgcls_lab.store.registry import find_project
 from imgcls_lab.store.tables import DeviceClaim, Executor, Run
@@ -73,6 +75,7 @@ class Daemon:
         self._clock = clock
         self._keepers: dict[tuple[str, int], Keeper] = {}
         self._known: set[str] | None = None  # folders that have a row
+        self._observer = fleet.Observer(clock)
         self._complaints: dict[str, str] = {}
         self._strangers: dict[str, float] = {}  # folders without an owner, and since when
         self._devices: list[dev.Device] = []
@@ -125,15 +128,23 @@ class Daemon:
             if not there:  # the database was made anew
                 self._register(store)
         if self._is_due("devices", DEVICES_EVERY):
-            self._devices = self.probe.look()
+            with store.read() as session:
+                ours = set(session.exec(select(DeviceClaim.device).where(DeviceClaim.host == self.host)).all())
+            self._devices = [self._as_others_leave_it(device, ours) for device in self.probe.look()]
             with store.write() as session:
                 fleet.save_devices(session, self.host, [device.row() for device in self._devices])
         self._keep(store)
         if self._is_due("scan", SCAN_EVERY):
             self._scan(store)
+        self._settle(store)
         while not self.stopping.is_set() and self._claim(store):
             pass
         self.backend.reap()
+
+    def _as_others_leave_it(self, device: dev.Device, ours: set[str]) -> dev.Device:
+        """The device, with a word where a run of another user or home holds it."""
+        held = device.name not in ours and locks.is_locked(device.lock(self.settings))
+        return replace(device, held_by=dev.OTHERS) if held else device
 
     # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
     def _keep(self, store: Store) -> None:
@@ -154,28 +165,34 @@ class Daemon:
                     self._complaints[run.id] = repr(error)
                     log.exception("%s could not be looked after.", run.id)
 
+    def _settle(self, store: Store) -> None:
+        """Runs that wait for others or for another host: say so, and cancel those that wait in vain."""
+        with store.read() as session:
+            hosts = fleet.alive_hosts(session, self._observer, self.settings.lease)
+            news = queue.to_settle(session, hosts)
+        if news:
+            with store.write() as session:
+                queue.settle(session, news)
+
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def _claim(self, store: Store) -> bool:
         """Start one waiting run, if a device is free for it."""
         with store.read() as session:
-            waiting = select(Run).where(Run.state == RunState.QUEUED.value)
-            waiting = waiting.order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
-            queue = session.exec(waiting.limit(attempts.LOOK_AHEAD)).all()
-            if not queue:
+            waiting = queue.waiting(session, self.host)
+            if not waiting:
                 return False
-            held = select(DeviceClaim.device, Run.name).join(Run).where(DeviceClaim.host == self.host)
-            taken = {device: f"“{name}”" for device, name in session.exec(held)}
-        for device in self._devices:
-            if device.name not in taken and locks.is_locked(device.lock(self.settings)):
-                taken[device.name] = "a run of another user or home"
-
-        def place(run: Run) -> list[str] | str:
-            return dev.choose(str(run.config.get("device", "auto")), self._devices, taken)
-
-        if all(place(run) == run.message for run in queue):
+            everywhere = queue.Fleet.read(session, self._observer, self.settings.lease)
+            drivers = sum(run.device_wanted == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self.host))
+        taken = {name for host, name in everywhere.claims if host == self.host}
+        taken |= {device.name for device in self._devices if locks.is_locked(device.lock(self.settings))}
+        place = Placing(everywhere, self._devices, taken, drivers)
+        found = [(run, place(run)) for run in waiting]
+        told = found[: queue.TOLD]
+        if not any(isinstance(to, list) for _, to in found) and all(to in (None, run.message) for run, to in told):
             return False  # all wait, and say so already
         try:
             with store.write() as session:
+                place = Placing(everywhere, self._devices, taken, drivers)
                 claim = attempts.claim(session, self.host, self.id, place)
                 project = find_project(session, claim.run.project_id) if claim else None
         except IntegrityError:  # a device was taken since we looked
@@ -196,14 +213,14 @@ class Daemon:
                 locks=[device.lock(self.settings) for device in chosen],
                 values=dev.variables(self._devices, claim.devices, self.settings.cpu_slots),
             )
-        except OSError as error:
+        except (OSError, ExecutorError) as error:
             with store.write() as session:
                 attempts.finish(session, run.id, claim.attempt, _no_start(self.settings, error), None)
             log.warning("%s could not be started: %s", run.id, error)
             return
         if self._known is not None:
             self._known.add(run.id)
-        log.info("%s attempt %d started on %s.", run.id, claim.attempt, ", ".join(claim.devices))
+        log.info("%s attempt %d started on %s.", run.id, claim.attempt, ", ".join(claim.devices) or "no device")
         with store.write() as session:
             noted = json.loads(owner.to_json()) if owner else None
             attempts.set_owner(session, run.id, claim.attempt, noted, None)
@@ -285,7 +302,9 @@ class Daemon:
         return True
 
 
-def _no_start(settings: Settings, error: OSError) -> Verdict:
+def _no_start(settings: Settings, error: OSError | ExecutorError) -> Verdict:
+    if isinstance(error, ExecutorError):
+        return Verdict(RunState.FAILED, FailureKind.APPLICATION, str(error))
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         text = f"The disk of {settings.runs_dir} is full, so the run could not start. Free some space and resume it."
         return Verdict(RunState.FAILED, FailureKind.DISK_FULL, text)

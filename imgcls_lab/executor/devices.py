@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,6 +16,8 @@ from imgcls_lab.executor import locks
 from imgcls_lab.settings import Settings
 
 log = logging.getLogger(__name__)
+
+OTHERS = "a run of another user or home"  # who holds a device whose lock is taken and that is not ours
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Device:
     memory_used: int | None = None
     utilisation: float | None = None
     held_by: str | None = None
+    holders: list[dict[str, Any]] = field(default_factory=list)
 
     def row(self) -> dict[str, Any]:
         return asdict(self)
@@ -110,27 +113,6 @@ def _visible(setting: str | None, position: int, uuid: str) -> bool:
         return True
     names = [name.strip() for name in setting.split(",")]
     return str(position) in names or any(name and uuid.startswith(name) for name in names)
-
-
-def choose(wanted: str, devices: Sequence[Device], taken: Mapping[str, str]) -> list[str] | str:
-    """A free device for a run, or the sentence why it waits.
-
-    wanted: auto, cuda or cpu, as in the config; taken: device -> name of the run that holds it, or a sentence part
-    such as "another user's run".
-    """
-    has_gpu = any(device.kind == "cuda" for device in devices)
-    kind = wanted if wanted != "auto" else "cuda" if has_gpu else "cpu"
-    usable = [device for device in devices if device.kind == kind]
-    what = "a GPU" if kind == "cuda" else "a CPU slot"
-    if not usable:
-        remedy = "Set device to auto or cpu" if kind == "cuda" else "Set IMGCLS_CPU_SLOTS to 1 or more"
-        return f"Waits for {what}: this machine has none. {remedy}, or start an executor on another machine."
-    free = [device.name for device in usable if device.name not in taken]
-    if free:
-        return free[:1]
-    holders = sorted({taken[device.name] for device in usable})
-    more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
-    return f"Waits for {what}: {holders[0]}{more} {'are' if more else 'is'} running."
 
 
 def variables(devices: Sequence[Device], chosen: Sequence[str], slots: int) -> dict[str, str]:

@@ -77,13 +77,19 @@ def devices(session: Session, observer: Observer, lease: float, version: str) ->
     held = {(host, device): (run_id, name) for host, device, run_id, name in session.exec(claims)}
     views = [
         DeviceView(
-            **row.model_dump(exclude={"position", "uuid"}),
+            **row.model_dump(exclude={"position", "uuid", "holders"}),
             run_id=held.get((row.host, row.name), (None, None))[0],
             run_name=held.get((row.host, row.name), (None, None))[1],
         )
         for row in session.exec(select(Device).order_by(Device.host, col(Device.kind).desc(), col(Device.position)))
     ]
     return DevicesReply(executors=executors, devices=views, message=_message(executors, version))
+
+
+def alive_hosts(session: Session, observer: Observer, lease: float) -> set[str]:
+    """Hosts whose daemon lives."""
+    rows = session.exec(select(Executor)).all()
+    return {row.host for row in rows if executor_state(row, observer, lease) == "alive"}
 
 
 def executor_state(row: Executor, observer: Observer, lease: float) -> State:

@@ -19,8 +19,17 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import find_run
 from imgcls_lab.store.states import texts
-from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Project, Run
-from imgcls_lab.wire import AttemptView, BestFigure, CheckpointView, RunDetail, RunPage, RunsBatch, RunView
+from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Dependency, Project, Run
+from imgcls_lab.wire import (
+    AttemptView,
+    BestFigure,
+    CheckpointView,
+    DeviceWish,
+    RunDetail,
+    RunPage,
+    RunsBatch,
+    RunView,
+)
 
 FIRST_LOOK = 500  # runs a new reader of changes gets
 _SAME = (
@@ -129,6 +138,9 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
     return RunDetail(
         **view(run, project).model_dump(),
         config=run.config,
+        payload=run.payload,
+        wish=DeviceWish(device=run.device_wanted, gpus=run.gpus_wanted, host=run.host_wanted),
+        after=sorted(session.exec(select(Dependency.after_id).where(Dependency.run_id == run.id)).all()),
         attempts=[_attempt_view(attempt) for attempt in attempts],
         checkpoints=checkpoints,
         tags=[name for _, name in tags_of(session, run)],

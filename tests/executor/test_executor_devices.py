@@ -13,31 +13,12 @@ from stub_lab import ROOT, StubLab
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.backend import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
-from imgcls_lab.executor.devices import Device, HostProbe, choose, variables
+from imgcls_lab.executor.devices import Device, HostProbe, variables
 from imgcls_lab.protocol import RunState
 from imgcls_lab.wire import SubmitRequest
 
 GPUS = [Device(f"cuda:{n}", n, f"GPU {n}", "cuda", f"GPU-{n}-imgcls-test") for n in range(2)]
 CPU = Device("cpu:0", 0, "CPU", "cpu", "cpu-0")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "taken", "gets"),
-    [
-        ("auto", {}, ["cuda:0"]),
-        ("cuda", {"cuda:0": "“a”"}, ["cuda:1"]),
-        ("cpu", {"cuda:0": "“a”"}, ["cpu:0"]),
-        ("auto", {"cuda:0": "“a”", "cuda:1": "“b”"}, "Waits for a GPU: “a” and 1 more are running."),
-        ("cpu", {"cpu:0": "“a”"}, "Waits for a CPU slot: “a” is running."),
-    ],
-)
-def test_a_run_gets_a_free_device_or_a_reason(wanted: str, taken: dict[str, str], gets: object):
-    assert choose(wanted, [*GPUS, CPU], taken) == gets
-
-
-def test_without_a_gpu_auto_means_a_cpu_slot():
-    assert choose("auto", [CPU], {}) == ["cpu:0"]
-    assert "this machine has none" in choose("cuda", [CPU], {})
 
 
 def test_a_run_sees_its_own_gpu_by_uuid_and_a_cpu_run_sees_none():

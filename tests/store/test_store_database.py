@@ -126,12 +126,40 @@ def test_a_backup_holds_the_runs_and_is_private(sqlite: Store, tmp_path: Path):
         sqlite.backup(target)
 
 
-def test_a_migration_copies_the_database_first(sqlite: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(migrations, "head", lambda: "0002")
-    monkeypatch.setattr(migrations, "_upgrade", lambda _: None)
-    migrations.migrate(sqlite.database, sqlite.settings.home_path / "backups")
-    (copy,) = (sqlite.settings.home_path / "backups").iterdir()
-    assert sqlite3.connect(copy).execute("SELECT name FROM projects").fetchall() == [("default",)]
+def old_database(settings: Settings, revision: str) -> None:
+    """A database as an earlier version left it, with a run that waits for a GPU."""
+    settings.make_home()
+    old = db.Database(settings.db_url)
+    migrations._upgrade(old, revision)
+    with old.connection() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO runs (id, kind, name, project_id, state, desired, attempt, priority, external, python, "
+                "created_at, queued_at, updated_at, revision, change, devices, step, epoch, latest, config, "
+                "model_flavour, root, notes, losses, saved_step, lost_at_step) VALUES ('20250101-000000-aaaaaa', "
+                "'train', 'old', 1, 'queued', 'run', 0, 0, false, '', 1, 1, 1, 1, 0, '[]', 0, 0, '{}', "
+                """'{"device": "cuda"}', 'm', '/d', '', 0, 0, -1)"""
+            )
+        )
+    old.close()
+
+
+def test_a_migration_copies_the_database_first_and_keeps_the_runs(settings: Settings):
+    old_database(settings, "0001")
+    with pytest.raises(StoreError, match="of revision 0001 and this imgcls-lab needs"):
+        Store.open(settings)
+    assert migrate(settings) is True
+    with Store.open(settings) as store:
+        run = store.run("20250101-000000-aaaaaa")
+        assert (run.name, run.state.value, run.wish.device, run.payload, run.after) == ("old", "queued", "cuda", {}, [])
+        assert store.database.is_sqlite is (settings.home_path / "backups").exists()
+        if store.database.is_sqlite:
+            (copy,) = (settings.home_path / "backups").iterdir()
+            assert copy.name.startswith("imgcls-0001-")
+            assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+            with sqlite3.connect(copy) as backup:
+                assert backup.execute("SELECT name FROM runs").fetchall() == [("old",)]
+                assert backup.execute("SELECT version_num FROM imgcls_version").fetchall() == [("0001",)]
 
 
 def test_writers_wait_for_each_other(store: Store, submit):

@@ -96,7 +96,7 @@ def backup(database: Database, target: Path) -> Path:
     return target
 
 
-def _upgrade(database: Database) -> None:
+def _upgrade(database: Database, to: str = "head") -> None:
     config = _config()
     with database.engine.connect() as connection:
         if database.is_sqlite:
@@ -105,7 +105,7 @@ def _upgrade(database: Database) -> None:
         try:
             with connection.begin():
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                command.upgrade(config, to)
         finally:
             if database.is_sqlite:
                 _driver(connection).execute("PRAGMA foreign_keys=ON")

@@ -11,6 +11,7 @@ export type RunState =
  */
 export type Desired = 'run' | 'stop' | 'kill';
 export type FailureKind = 'application' | 'out_of_memory' | 'disk_full' | 'diverged' | 'lost';
+export type RunKind1 = 'train' | 'notebook' | 'sweep' | 'task';
 
 /**
  * All of the above, so that one schema names each.
@@ -88,6 +89,11 @@ export interface RunDetail {
   config: {
     [k: string]: unknown;
   };
+  payload: {
+    [k: string]: unknown;
+  };
+  wish: DeviceWish;
+  after: string[];
   attempts: AttemptView[];
   checkpoints: CheckpointView[];
   tags: string[];
@@ -103,6 +109,14 @@ export interface BestFigure {
   metric: string;
   value: number;
   epoch: number;
+}
+/**
+ * What a run needs. `device`: auto, cuda, cpu, none (it computes nothing), or part of a GPU's name (H100).
+ */
+export interface DeviceWish {
+  device: string;
+  gpus: number;
+  host: string | null;
 }
 export interface AttemptView {
   number: number;
@@ -179,11 +193,24 @@ export interface RunView {
 }
 /**
  * A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
+ *
+ * `config` is needed by a training alone. `device` and `gpus`: as in DeviceWish, by default what the config says.
  */
 export interface SubmitRequest {
-  config: {
+  kind?: RunKind1;
+  config?: {
     [k: string]: unknown;
   };
+  payload?: {
+    [k: string]: unknown;
+  };
+  /**
+   * @maxItems 100
+   */
+  after?: string[];
+  device?: string | null;
+  gpus?: number | null;
+  host?: string | null;
   name?: string | null;
   project_id?: number | null;
   dataset_id?: number | null;
@@ -260,10 +287,15 @@ export interface ProjectView {
   description: string;
   created_at: number;
   runs: number;
+  max_running: number | null;
 }
+/**
+ * `max_running`: runs on devices at once, on all hosts together; null: no limit; 0: on hold.
+ */
 export interface ProjectEdit {
   name: string;
   description?: string;
+  max_running?: number | null;
 }
 export interface ConfigView {
   id: number;
