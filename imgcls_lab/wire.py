@@ -130,7 +130,7 @@ class SubmitRequest(Wire):
     kind: RunKind = RunKind.TRAIN
     config: dict[str, Any] = {}
     payload: dict[str, Any] = {}
-    after: list[str] = Field([], max_length=100)
+    after: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field([], max_length=100)
     device: str | None = Field(None, min_length=1, max_length=100)
     gpus: int | None = Field(None, ge=1, le=64)
     host: str | None = Field(None, min_length=1, max_length=255)
