@@ -142,15 +142,15 @@ def backup(
         Path | None, typer.Argument(help="File to write; without: one by date in the home's backups.")
     ] = None,
 ) -> None:
-    """Copy a SQLite database as of this moment, while everything goes on."""
+    """Copy the database as of this moment, while everything goes on. PostgreSQL: an archive for pg_restore."""
     from imgcls_lab.api import context
+    from imgcls_lab.store.backups import default_name
 
     settings = context.settings()
+    store = context.store(settings)
     if target is None:
-        folder = settings.home_path / "backups"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = folder / time.strftime("imgcls-%Y%m%d-%H%M%S.db")
-    say(f"Written: {context.store(settings).backup(target)}")
+        target = settings.home_path / "backups" / default_name(store.database)
+    say(f"Written: {store.backup(target)}")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from imgcls_lab import __version__
-from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
+from imgcls_lab.errors import ExecutorError, ImgclsError, RevisionError, StoreError
 from imgcls_lab.executor import devices as dev
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.backend import LocalBackend
@@ -33,7 +33,7 @@ from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.layout import write_atomic
 from imgcls_lab.protocol import FailureKind, RunState
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, attempts, fleet, folders, queue
+from imgcls_lab.store import Store, attempts, fleet, folders, migrations, queue
 from imgcls_lab.store.outcome import Verdict
 from imgcls_lab.store.registry import find_project
 from imgcls_lab.store.tables import DeviceClaim, Executor, Run
@@ -109,6 +109,9 @@ class Daemon:
                 pause = self.settings.poll_interval
                 try:
                     self.round(store)
+                except RevisionError as error:  # a newer program has migrated it; its daemon takes over
+                    log.error("The executor ends, and its runs go on: %s", error)
+                    self.stopping.set()
                 except StoreError as error:
                     log.warning("%s", error)
                     pause = max(pause, 1.0)
@@ -121,8 +124,9 @@ class Daemon:
         return 0
 
     def round(self, store: Store) -> None:
-        """One look at everything. Nothing it does needs an earlier round of the same process."""
+        """One look at everything. Nothing it does needs an earlier round of the same process. Raises StoreError."""
         if self._is_due("beat", min(BEAT_EVERY, self.settings.lease / 6)):
+            migrations.check_revision(store.database)
             with store.write() as session:
                 there = fleet.beat(session, self.id)
             if not there:  # the database was made anew

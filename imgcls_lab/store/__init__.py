@@ -16,7 +16,7 @@ from sqlmodel import Session
 from imgcls_lab import __version__, layout
 from imgcls_lab.protocol import Desired, RunState
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import files, fleet, metrics, migrations, queries, registry
+from imgcls_lab.store import backups, files, fleet, metrics, migrations, queries, registry
 from imgcls_lab.store import runs as _runs
 from imgcls_lab.store.check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged
@@ -252,8 +252,8 @@ class Store:
             return fleet.devices(session, self._observer, self.settings.lease, __version__)
 
     def backup(self, path: Path) -> Path:
-        """Copy a SQLite database as of this moment. Raises StoreError on PostgreSQL, and where the file exists."""
-        return migrations.backup(self.database, path.expanduser().absolute())
+        """Copy the database as of this moment. Raises StoreError where the file exists or cannot be written."""
+        return backups.backup(self.database, path.expanduser().absolute())
 
     def check(self) -> list[str]:
         """What is wrong between database and folders, a sentence each. Raises StoreError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -107,8 +108,16 @@ def _message(executors: list[ExecutorView], version: str) -> str | None:
         return "No executor is running, so queued runs wait. Start it with `imgcls-lab executor start`."
     other = next((executor for executor in alive if executor.version != version), None)
     if other:
-        return (
-            f"The executor of {other.host} is imgcls-lab {other.version}, this program is {version}. "
-            "Restart it with `imgcls-lab executor stop` and `imgcls-lab executor start`; runs go on meanwhile."
+        sentence = f"The executor of {other.host} is imgcls-lab {other.version}, this program is {version}. "
+        if is_older(version, other.version):
+            return sentence + "Restart Jupyter, or this program, with the newer version; runs go on meanwhile."
+        return sentence + (
+            "The newer one takes over when it next queues or starts something there; to do it now: `imgcls-lab "
+            "executor stop` and `imgcls-lab executor start`. Runs go on meanwhile."
         )
     return None
+
+
+def is_older(version: str, than: str) -> bool:
+    """Whether a version of this program is older than another."""
+    return [int(n) for n in re.findall(r"\d+", version)[:3]] < [int(n) for n in re.findall(r"\d+", than)[:3]]

@@ -118,6 +118,26 @@ def test_a_database_of_another_revision_is_said_in_a_sentence(settings: Settings
     assert "newer imgcls-lab" in client.status(settings).message
 
 
+def test_a_daemon_whose_database_a_newer_version_has_migrated_ends_and_leaves_its_runs(lab: StubLab):
+    from sqlalchemy import text
+
+    daemon = lab.start_daemon()
+    run_id = lab.submit(steps=10_000)
+    pid = lab.trainer(run_id)
+    with lab.store.database.connection() as connection:
+        connection.execute(text("UPDATE imgcls_version SET version_num = '9999'"))
+    assert daemon.wait(20) == 0
+    assert "its runs go on" in lab.daemon_log()
+    assert ProcessIdentity.of(pid) is not None
+
+
+@pytest.mark.parametrize(("theirs", "remedy"), [("99.0.0", "Restart Jupyter"), ("0.0.1", "takes over")])
+def test_executor_and_program_of_different_versions_say_who_is_to_be_restarted(lab: StubLab, theirs: str, remedy: str):
+    with lab.store.write() as session:
+        fleet.register(session, "a", host_name(), ProcessIdentity.current(), theirs)
+    assert remedy in lab.store.devices().message
+
+
 def test_stop_with_runs_stops_them_first(lab: StubLab):
     lab.start_daemon()
     run_id = lab.submit(steps=10_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from sqlalchemy import text
 
 from imgcls_lab.errors import ConflictError, InputError, StoreError
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, migrate, migrations
+from imgcls_lab.store import Store, backups, migrate, migrations
 from imgcls_lab.store import database as db
 from imgcls_lab.store.tables import metadata
 
@@ -152,14 +153,39 @@ def test_a_migration_copies_the_database_first_and_keeps_the_runs(settings: Sett
     with Store.open(settings) as store:
         run = store.run("20250101-000000-aaaaaa")
         assert (run.name, run.state.value, run.wish.device, run.payload, run.after) == ("old", "queued", "cuda", {}, [])
-        assert store.database.is_sqlite is (settings.home_path / "backups").exists()
+        (copy,) = (settings.home_path / "backups").iterdir()
+        assert copy.name.startswith("imgcls-0001-")
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
         if store.database.is_sqlite:
-            (copy,) = (settings.home_path / "backups").iterdir()
-            assert copy.name.startswith("imgcls-0001-")
-            assert stat.S_IMODE(copy.stat().st_mode) == 0o600
             with sqlite3.connect(copy) as backup:
                 assert backup.execute("SELECT name FROM runs").fetchall() == [("old",)]
                 assert backup.execute("SELECT version_num FROM imgcls_version").fetchall() == [("0001",)]
+
+
+def test_a_backup_of_postgresql_is_an_archive_that_restores(postgres, home: Path, tmp_path: Path):
+    from imgcls_lab.wire import SubmitRequest
+
+    settings = Settings(home=str(home), db_url=postgres.url())
+    with Store.open(settings, migrate=True) as store:
+        run = store.submit(SubmitRequest(config={"root": "/data"}))
+        target = store.backup(tmp_path / "copy.dump")
+        assert stat.S_IMODE(target.stat().st_mode) == 0o600
+        with pytest.raises(StoreError, match="exists already"):
+            store.backup(target)
+    address = postgres.url().replace(":secret-word", "")
+    subprocess.run(["pg_restore", "--no-owner", f"--dbname={address}", str(target)], check=True, capture_output=True)
+    with Store.open(settings) as store:
+        assert store.run(run.id).name == run.name
+
+
+def test_without_pg_dump_a_backup_says_so_and_a_migration_goes_on(postgres, home: Path, monkeypatch):
+    settings = Settings(home=str(home), db_url=postgres.url())
+    old_database(settings, "0001")
+    monkeypatch.setattr(backups.shutil, "which", lambda _: None)
+    assert migrate(settings) is True
+    with Store.open(settings) as store, pytest.raises(StoreError, match="pg_dump"):
+        store.backup(home / "copy.dump")
+    assert not (home / "copy.dump").exists()
 
 
 def test_writers_wait_for_each_other(store: Store, submit):
