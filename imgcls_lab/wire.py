@@ -44,6 +44,7 @@ class RunView(Wire):
     priority: int
     resumable: bool
     external: bool  # runs in a kernel or shell, not under the executor
+    unreachable: bool = False  # its host went silent; whether it lives nobody can say from here
     message: str | None  # why it waits or failed, a sentence
     failure: FailureKind | None
     phase: str | None  # scanning, loading ... while there is one
@@ -300,6 +301,20 @@ class ModelEdit(Wire):
 
 
 # ── executor ────────────────────────────────────────────────────────────────────────────────────────────────────
+class HolderView(Wire):
+    """A process that holds memory of a GPU. What cannot be seen from its host's executor is null."""
+
+    pid: int
+    name: str | None  # the program, or the module or script that a Python runs
+    user: str | None
+    memory: int | None
+    since: float  # when it was first seen to hold it
+    idle_since: float | None  # null: it computes
+    run_id: str | None
+    run_name: str | None
+    notebook: str | None  # path, where it is a kernel of this Jupyter server
+
+
 class DeviceView(Wire):
     name: str  # cuda:0, cpu:0
     title: str  # GPU 0 · H100
@@ -310,7 +325,8 @@ class DeviceView(Wire):
     utilisation: float | None  # 0..1
     run_id: str | None
     run_name: str | None
-    held_by: str | None  # a sentence, where something else holds it
+    held_by: str | None  # part of a sentence, where something else holds it, so that no run starts
+    holders: list[HolderView]
 
 
 class ExecutorView(Wire):
@@ -327,6 +343,21 @@ class DevicesReply(Wire):
     executors: list[ExecutorView]
     devices: list[DeviceView]
     message: str | None  # a sentence, where no executor lives
+
+
+# ── alerts ──────────────────────────────────────────────────────────────────────────────────────────────────────
+AlertKind = Literal["finished", "failed", "lost", "stalled", "disk"]
+
+
+class AlertView(Wire):
+    """Something that a person should hear of once. The webhook gets this, too."""
+
+    id: str
+    kind: AlertKind
+    text: str  # a sentence
+    run_id: str | None
+    host: str | None
+    created_at: float
 
 
 # ── TensorBoard ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -411,7 +442,13 @@ class DevicesTopic(Wire):
     kind: Literal["devices"] = "devices"
 
 
-Topic = Annotated[RunsTopic | MetricsTopic | LogTopic | DevicesTopic, Field(discriminator="kind")]
+class AlertsTopic(Wire):
+    """Alerts from now on; those before are asked for by REST."""
+
+    kind: Literal["alerts"] = "alerts"
+
+
+Topic = Annotated[RunsTopic | MetricsTopic | LogTopic | DevicesTopic | AlertsTopic, Field(discriminator="kind")]
 
 
 class Subscribe(Wire):
@@ -451,7 +488,12 @@ class DevicesBatch(Wire):
     devices: DevicesReply
 
 
-Batch = Annotated[RunsBatch | MetricsBatch | LogBatch | DevicesBatch, Field(discriminator="kind")]
+class AlertsBatch(Wire):
+    kind: Literal["alerts"] = "alerts"
+    alerts: list[AlertView]
+
+
+Batch = Annotated[RunsBatch | MetricsBatch | LogBatch | DevicesBatch | AlertsBatch, Field(discriminator="kind")]
 
 
 class StreamMessage(Wire):
@@ -481,6 +523,7 @@ class WireTypes(Wire):
     model: ModelView
     model_edit: ModelEdit
     devices: DevicesReply
+    alert: AlertView
     board: BoardView
     board_request: BoardRequest
     form: SchemaReply

@@ -1,4 +1,4 @@
-"""`imgcls-lab executor start | stop | status` and `db check | backup | rebuild | migrate | path`."""
+"""`imgcls-lab executor ...`, `db check | backup | rebuild | migrate | path`, and `alerts`."""
 
 from __future__ import annotations
 
@@ -153,6 +153,24 @@ def backup(
     say(f"Written: {store.backup(target)}")
 
 
+def alerts(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20, as_json: Json = False
+) -> None:
+    """List what happened: runs that finished, failed, were lost or stand still; a disk nearly full. Newest first."""
+    from imgcls_lab.api import context
+
+    found = context.store().alerts(limit)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (time.strftime("%d %b %H:%M", time.localtime(item.created_at)), item.kind, item.host or "", item.text)
+        for item in found
+    ]
+    print_table(["when", "what", "host", ""], rows, "No alerts.")
+
+
 def add_to(app: typer.Typer) -> None:
     app.add_typer(executor, name="executor")
     app.add_typer(db, name="db")
+    app.command()(alerts)

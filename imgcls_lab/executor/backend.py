@@ -80,6 +80,7 @@ class LocalBackend:
         path = folder / layout.launch_name(attempt)
         layout.write_atomic(path, json.dumps(launch, indent=1))
         environment = {**os.environ, **settings.environment(), **tag}
+        environment.pop("IMGCLS_WEBHOOK")  # its address is a secret, and the daemon alone posts to it
         if kind not in QUEUES_RUNS:
             environment.pop("IMGCLS_DB_URL")
         child = subprocess.Popen(

@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
@@ -26,6 +25,8 @@ from imgcls_lab import __version__
 from imgcls_lab.errors import ExecutorError, ImgclsError, RevisionError, StoreError
 from imgcls_lab.executor import devices as dev
 from imgcls_lab.executor import locks
+from imgcls_lab.executor.alarms import Alarms
+from imgcls_lab.executor.arbiter import Arbiter
 from imgcls_lab.executor.backend import LocalBackend
 from imgcls_lab.executor.keeper import Keeper
 from imgcls_lab.executor.placing import Placing
@@ -33,16 +34,17 @@ from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.layout import write_atomic
 from imgcls_lab.protocol import FailureKind, RunState
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, attempts, fleet, folders, migrations, queue
+from imgcls_lab.store import Store, alerts, attempts, fleet, folders, migrations, queue
 from imgcls_lab.store.outcome import Verdict
 from imgcls_lab.store.registry import find_project
-from imgcls_lab.store.tables import DeviceClaim, Executor, Run
+from imgcls_lab.store.tables import Executor, Run
 
 log = logging.getLogger(__name__)
 
 BEAT_EVERY = 5.0
 DEVICES_EVERY = 3.0
 SCAN_EVERY = 2.0
+ALERTS_EVERY = 2.0
 OWNER_WITHIN = 30.0  # seconds a new folder may lack an owner before it counts as abandoned
 
 
@@ -68,18 +70,18 @@ class Daemon:
     ) -> None:
         self.settings = settings
         self.backend = backend or LocalBackend()
-        self.probe = probe or dev.HostProbe(settings.cpu_slots)
         self.host = host_name()
+        self.arbiter = Arbiter(settings, self.host, probe or dev.HostProbe(settings.cpu_slots))
         self.id = f"{self.host}-{secrets.token_hex(4)}"
         self.stopping = threading.Event()
         self._clock = clock
         self._keepers: dict[tuple[str, int], Keeper] = {}
         self._known: set[str] | None = None  # folders that have a row
+        self._alarms = Alarms(settings, self.host)
         self._observer = fleet.Observer(clock)
         self._complaints: dict[str, str] = {}
         self._strangers: dict[str, float] = {}  # folders without an owner, and since when
-        self._devices: list[dev.Device] = []
-        self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0}
+        self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0, "alerts": 0.0}
 
     def run(self) -> int:
         """Until SIGTERM. Exit code 0, also when another daemon lives already; 1 when the database refuses."""
@@ -132,23 +134,16 @@ class Daemon:
             if not there:  # the database was made anew
                 self._register(store)
         if self._is_due("devices", DEVICES_EVERY):
-            with store.read() as session:
-                ours = set(session.exec(select(DeviceClaim.device).where(DeviceClaim.host == self.host)).all())
-            self._devices = [self._as_others_leave_it(device, ours) for device in self.probe.look()]
-            with store.write() as session:
-                fleet.save_devices(session, self.host, [device.row() for device in self._devices])
+            self.arbiter.look(store)
         self._keep(store)
         if self._is_due("scan", SCAN_EVERY):
             self._scan(store)
         self._settle(store)
+        if self._is_due("alerts", ALERTS_EVERY):
+            self._alarms.look(store)
         while not self.stopping.is_set() and self._claim(store):
             pass
         self.backend.reap()
-
-    def _as_others_leave_it(self, device: dev.Device, ours: set[str]) -> dev.Device:
-        """The device, with a word where a run of another user or home holds it."""
-        held = device.name not in ours and locks.is_locked(device.lock(self.settings))
-        return replace(device, held_by=dev.OTHERS) if held else device
 
     # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
     def _keep(self, store: Store) -> None:
@@ -187,16 +182,15 @@ class Daemon:
                 return False
             everywhere = queue.Fleet.read(session, self._observer, self.settings.lease)
             drivers = sum(run.device_wanted == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self.host))
-        taken = {name for host, name in everywhere.claims if host == self.host}
-        taken |= {device.name for device in self._devices if locks.is_locked(device.lock(self.settings))}
-        place = Placing(everywhere, self._devices, taken, drivers)
+        devices, taken = self.arbiter.devices, self.arbiter.taken(everywhere)
+        place = Placing(everywhere, devices, taken, drivers)
         found = [(run, place(run)) for run in waiting]
         told = found[: queue.TOLD]
         if not any(isinstance(to, list) for _, to in found) and all(to in (None, run.message) for run, to in told):
             return False  # all wait, and say so already
         try:
             with store.write() as session:
-                place = Placing(everywhere, self._devices, taken, drivers)
+                place = Placing(everywhere, devices, taken, drivers)
                 claim = attempts.claim(session, self.host, self.id, place)
                 project = find_project(session, claim.run.project_id) if claim else None
         except IntegrityError:  # a device was taken since we looked
@@ -207,7 +201,7 @@ class Daemon:
         return True
 
     def _start(self, store: Store, claim: attempts.Claim, project: object) -> None:
-        run, chosen = claim.run, [device for device in self._devices if device.name in claim.devices]
+        run, chosen = claim.run, [device for device in self.arbiter.devices if device.name in claim.devices]
         try:
             owner = self.backend.start(
                 self.settings,
@@ -215,7 +209,7 @@ class Daemon:
                 project,  # type: ignore[arg-type]
                 attempt=claim.attempt,
                 locks=[device.lock(self.settings) for device in chosen],
-                values=dev.variables(self._devices, claim.devices, self.settings.cpu_slots),
+                values=dev.variables(self.arbiter.devices, claim.devices, self.settings.cpu_slots),
             )
         except (OSError, ExecutorError) as error:
             with store.write() as session:
@@ -287,6 +281,7 @@ class Daemon:
         with store.write() as session:
             fleet.register(session, self.id, self.host, ProcessIdentity.current(), __version__)
             freed = attempts.stale_claims(session, self.host)
+            alerts.prune(session)
         if freed:
             log.warning("%d devices were held by runs that had ended; they are free again.", freed)
 

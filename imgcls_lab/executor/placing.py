@@ -40,6 +40,7 @@ class Placing:
         count = run.gpus_wanted if usable and usable[0].kind == "cuda" else 1
         if len(usable) < count:
             return None
+        usable.sort(key=Device.used_by_others)  # stable: where nothing else holds memory, in their order
         free = [device.name for device in usable if device.name not in self._taken]
         if len(free) >= count:
             return free[:count]

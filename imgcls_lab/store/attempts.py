@@ -15,7 +15,7 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from imgcls_lab.protocol import ENDED, LIVE, Desired, FailureKind, RunState
-from imgcls_lab.store import queue, states
+from imgcls_lab.store import alerts, queue, states
 from imgcls_lab.store.outcome import ProcessEnd, Verdict
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 
@@ -120,16 +120,19 @@ def finish(
     if verdict.state is RunState.LOST:
         if not states.move(session, run_id, RunState.LOST, attempt=attempt, **rest):
             return None
-        return _requeue(session, run_id, attempt, verdict, now)
+        state = _requeue(session, run_id, attempt, verdict, now)
+        alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=now)
+        return state
     values = {**rest, "message": verdict.message, "failure": verdict.failure, "ended_at": now}
-    if states.move(session, run_id, verdict.state, attempt=attempt, **values):
-        return verdict.state
-    # a result from a run that never said it had begun
-    if states.move(session, run_id, RunState.RUNNING, attempt=attempt) and states.move(
-        session, run_id, verdict.state, attempt=attempt, **values
-    ):
-        return verdict.state
-    return None
+    moved = states.move(session, run_id, verdict.state, attempt=attempt, **values) or (
+        # a result from a run that never said it had begun
+        states.move(session, run_id, RunState.RUNNING, attempt=attempt)
+        and states.move(session, run_id, verdict.state, attempt=attempt, **values)
+    )
+    if not moved:
+        return None
+    alerts.ended(session, run_id, attempt, verdict.state, lost=False, at=now)
+    return verdict.state
 
 
 def _requeue(session: Session, run_id: str, attempt: int, verdict: Verdict, now: float) -> RunState:

@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.errors import InputError
 from imgcls_lab.layout import MANIFEST, read_plain
-from imgcls_lab.protocol import RESUMABLE, RunState
+from imgcls_lab.protocol import LIVE, RESUMABLE, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import find_run
@@ -118,6 +118,12 @@ def changed_runs(session: Session, since: float, known: Mapping[str, int]) -> tu
         ),
         float(now),
     )
+
+
+def live_on(session: Session, hosts: Iterable[str]) -> list[RunView]:
+    """Runs that live on some hosts."""
+    statement = select(Run, Project.name).join(Project).where(col(Run.state).in_(texts(LIVE)))
+    return [view(run, project) for run, project in session.exec(statement.where(col(Run.host).in_(list(hosts))))]
 
 
 def detail(session: Session, settings: Settings, text: str) -> RunDetail:

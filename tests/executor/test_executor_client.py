@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from stub_lab import ROOT, StubLab
+from stub_lab import StubLab
 
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError
 from imgcls_lab.executor import client, locks
@@ -22,11 +22,6 @@ from imgcls_lab.layout import RUN_INFO, new_run_id, write_atomic
 from imgcls_lab.protocol import Desired, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, fleet
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.fixture
@@ -161,6 +156,30 @@ def test_a_silent_host_is_seen_by_a_beat_that_stands_still():
     now[0] = 40
     assert observer.quiet_for("a", 1) == 40
     assert observer.quiet_for("a", 2) == 0
+
+
+def test_a_run_of_a_silent_host_shows_as_unreachable_and_keeps_its_device(lab: StubLab):
+    from imgcls_lab.server.feeds import Round, RunsFeed
+    from imgcls_lab.store import attempts
+
+    run_id = lab.submit()
+    with lab.store.write() as session:
+        fleet.register(session, "far-1", "far", ProcessIdentity("far", "boot:1", 1, "1"), "0.1.0")
+        fleet.save_devices(session, "far", [])
+        attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
+    lab.settings.lease = 0.2
+    feed = RunsFeed()
+    assert not feed.news(Round(lab.store, 1)).changed[0].unreachable
+    assert not lab.run(run_id).unreachable
+    time.sleep(0.4)
+    (told,) = feed.news(Round(lab.store, 2)).changed
+    for view in (told, lab.run(run_id), lab.store.runs().items[0]):
+        assert (view.unreachable, view.state) == (True, RunState.STARTING)
+        assert "imgcls-lab executor forget far" in view.message
+    with lab.store.write() as session:
+        fleet.beat(session, "far-1")
+    assert not lab.run(run_id).unreachable
+    assert not feed.news(Round(lab.store, 3)).changed[0].unreachable
 
 
 def test_only_a_silent_host_is_forgotten_and_its_runs_wait_again(lab: StubLab):
