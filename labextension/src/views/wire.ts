@@ -33,6 +33,7 @@ export interface WireTypes {
   model: ModelView;
   model_edit: ModelEdit;
   devices: DevicesReply;
+  alert: AlertView;
   board: BoardView;
   board_request: BoardRequest;
   form: SchemaReply;
@@ -61,6 +62,7 @@ export interface RunDetail {
   priority: number;
   resumable: boolean;
   external: boolean;
+  unreachable?: boolean;
   message: string | null;
   failure: FailureKind | null;
   phase: string | null;
@@ -165,6 +167,7 @@ export interface RunView {
   priority: number;
   resumable: boolean;
   external: boolean;
+  unreachable?: boolean;
   message: string | null;
   failure: FailureKind | null;
   phase: string | null;
@@ -384,6 +387,32 @@ export interface DeviceView {
   run_id: string | null;
   run_name: string | null;
   held_by: string | null;
+  holders: HolderView[];
+}
+/**
+ * A process that holds memory of a GPU. What cannot be seen from its host's executor is null.
+ */
+export interface HolderView {
+  pid: number;
+  name: string | null;
+  user: string | null;
+  memory: number | null;
+  since: number;
+  idle_since: number | null;
+  run_id: string | null;
+  run_name: string | null;
+  notebook: string | null;
+}
+/**
+ * Something that a person should hear of once. The webhook gets this, too.
+ */
+export interface AlertView {
+  id: string;
+  kind: 'finished' | 'failed' | 'lost' | 'stalled' | 'disk';
+  text: string;
+  run_id: string | null;
+  host: string | null;
+  created_at: number;
 }
 /**
  * A TensorBoard and its process: `asleep` frees its memory and starts again when it is opened.
@@ -449,7 +478,7 @@ export interface ServerInfo {
 export interface Subscribe {
   op: 'subscribe';
   id: number;
-  topic: RunsTopic | MetricsTopic | LogTopic | DevicesTopic;
+  topic: RunsTopic | MetricsTopic | LogTopic | DevicesTopic | AlertsTopic;
 }
 /**
  * Changed and deleted runs of all projects.
@@ -481,6 +510,12 @@ export interface LogTopic {
 export interface DevicesTopic {
   kind: 'devices';
 }
+/**
+ * Alerts from now on; those before are asked for by REST.
+ */
+export interface AlertsTopic {
+  kind: 'alerts';
+}
 export interface Unsubscribe {
   op: 'unsubscribe';
   id: number;
@@ -490,7 +525,7 @@ export interface Unsubscribe {
  */
 export interface StreamMessage {
   id: number;
-  batch?: (RunsBatch | MetricsBatch | LogBatch | DevicesBatch) | null;
+  batch?: (RunsBatch | MetricsBatch | LogBatch | DevicesBatch | AlertsBatch) | null;
   error?: string | null;
 }
 export interface RunsBatch {
@@ -519,4 +554,8 @@ export interface LogBatch {
 export interface DevicesBatch {
   kind: 'devices';
   devices: DevicesReply;
+}
+export interface AlertsBatch {
+  kind: 'alerts';
+  alerts: AlertView[];
 }
