@@ -31,9 +31,11 @@ class StubLab:
         self.settings = Settings(home=str(home), **({"db_url": db_url} if db_url else {}), **{**defaults, **traits})
         self.store = Store.open(self.settings, migrate=True)
         self.daemons: list[subprocess.Popen[bytes]] = []
+        self.python_path = [str(ROOT)]
 
     def start_daemon(self) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **self.settings.environment(), "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join(self.python_path)
+        environment = {**os.environ, **self.settings.environment(), "PYTHONPATH": path}
         log = (self.settings.executor_dir / "daemon.log").open("ab")
         with log:
             daemon = subprocess.Popen(
