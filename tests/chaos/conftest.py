@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-for _room in ("executor", "store", "chaos"):
+for _room in ("executor", "store", "server", "chaos"):
     sys.path.insert(0, str(Path(__file__).parents[1] / _room))
 
 import figures  # noqa: E402
