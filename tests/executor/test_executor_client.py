@@ -167,11 +167,12 @@ def test_a_run_of_a_silent_host_shows_as_unreachable_and_keeps_its_device(lab: S
         fleet.register(session, "far-1", "far", ProcessIdentity("far", "boot:1", 1, "1"), "0.1.0")
         fleet.save_devices(session, "far", [])
         attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
-    lab.settings.lease = 0.2
+    now = [0.0]
+    lab.store._observer = fleet.Observer(lambda: now[0])
     feed = RunsFeed()
     assert not feed.news(Round(lab.store, 1)).changed[0].unreachable
     assert not lab.run(run_id).unreachable
-    time.sleep(0.4)
+    now[0] = lab.settings.lease + 1
     (told,) = feed.news(Round(lab.store, 2)).changed
     for view in (told, lab.run(run_id), lab.store.runs().items[0]):
         assert (view.unreachable, view.state) == (True, RunState.STARTING)
