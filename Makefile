@@ -15,7 +15,7 @@ LAB_FLAGS ?=
 FRONT := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null) \
          $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)
 
-.PHONY: help setup system lab demo test lint unit browser acceptance wheel clean
+.PHONY: help setup system lab demo test lint unit browser acceptance chaos soak wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,6 +81,12 @@ browser: setup system ## a real JupyterLab in a real Chromium
 
 acceptance: setup system ## every line an issue is judged by, slow ones included
 	$(BIN)/pytest tests/acceptance -m "not cuda" -s
+
+chaos: setup system ## faults at full length: about an hour; `make test` runs a quick part of it
+	CHAOS=full $(BIN)/pytest tests/chaos tests/store/test_store_machine.py -s
+
+soak: setup ## an hour under load (SOAK_MINUTES): files, memory and database must not grow
+	$(BIN)/python tests/chaos/soak.py
 
 wheel: setup ## build the wheel; it carries the front end and needs no Node.js
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

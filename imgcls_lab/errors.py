@@ -85,6 +85,10 @@ class StoreError(ImgclsError):
     status = 503
 
 
+class RevisionError(StoreError):
+    """The tables are of another version of this program, or not there."""
+
+
 class ExecutorError(ImgclsError):
     """The executor's daemon cannot be started, reached or stopped."""
 

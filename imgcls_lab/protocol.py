@@ -101,6 +101,12 @@ class Started(Event):
     threads: int
 
 
+class Began(Event):
+    """A run that is no training (a notebook, a sweep, a task) does its work from now on."""
+
+    type: Literal["began"] = "began"
+
+
 class Metrics(Event):
     """Figures at a step, by tag: loss/train, lr, throughput/images_per_second, grad_norm ..."""
 
@@ -171,7 +177,7 @@ class Finished(Event):
 
 
 AnyEvent = Annotated[
-    Phase | Started | Metrics | EpochEnded | CheckpointSaved | Notice | Stopped | Failed | Finished,
+    Phase | Started | Began | Metrics | EpochEnded | CheckpointSaved | Notice | Stopped | Failed | Finished,
     Field(discriminator="type"),
 ]
 TERMINAL = (Stopped, Failed, Finished)

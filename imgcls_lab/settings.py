@@ -42,6 +42,16 @@ class Settings(Configurable):
         config=True
     )
     poll_interval = Float(help="Seconds between two rounds of the daemon (IMGCLS_POLL_INTERVAL).").tag(config=True)
+    gpu_others = Float(
+        help="Share (0 to 1) of a GPU's memory that other programs may hold before runs wait (IMGCLS_GPU_OTHERS)."
+    ).tag(config=True)
+    stall_minutes = Float(
+        help="Minutes without progress after which a run gives an alert; 0: never (IMGCLS_STALL_MINUTES)."
+    ).tag(config=True)
+    disk_alert = Float(
+        help="Free gigabytes on the home's disk below which there is an alert; 0: never (IMGCLS_DISK_ALERT)."
+    ).tag(config=True)
+    webhook = Unicode(help="URL to which the executor posts each alert as JSON (IMGCLS_WEBHOOK).").tag(config=True)
     tb_idle_timeout = Float(
         help="Seconds after which a TensorBoard that nobody looks at ends; 0: never (IMGCLS_TB_IDLE_TIMEOUT)."
     ).tag(config=True)
@@ -62,6 +72,10 @@ class Settings(Configurable):
         "lease": "IMGCLS_LEASE",
         "start_deadline": "IMGCLS_START_DEADLINE",
         "poll_interval": "IMGCLS_POLL_INTERVAL",
+        "gpu_others": "IMGCLS_GPU_OTHERS",
+        "stall_minutes": "IMGCLS_STALL_MINUTES",
+        "disk_alert": "IMGCLS_DISK_ALERT",
+        "webhook": "IMGCLS_WEBHOOK",
         "tb_idle_timeout": "IMGCLS_TB_IDLE_TIMEOUT",
         "allow_plugins": "IMGCLS_ALLOW_PLUGINS",
     }
@@ -105,6 +119,22 @@ class Settings(Configurable):
     @default("poll_interval")
     def _poll_interval(self) -> float:
         return _number("IMGCLS_POLL_INTERVAL", 0.3)
+
+    @default("gpu_others")
+    def _gpu_others(self) -> float:
+        return _number("IMGCLS_GPU_OTHERS", 0.5)
+
+    @default("stall_minutes")
+    def _stall_minutes(self) -> float:
+        return _number("IMGCLS_STALL_MINUTES", 30)
+
+    @default("disk_alert")
+    def _disk_alert(self) -> float:
+        return _number("IMGCLS_DISK_ALERT", 5)
+
+    @default("webhook")
+    def _webhook(self) -> str:
+        return _variable("IMGCLS_WEBHOOK")
 
     @default("tb_idle_timeout")
     def _tb_idle_timeout(self) -> float:

@@ -44,6 +44,7 @@ class RunView(Wire):
     priority: int
     resumable: bool
     external: bool  # runs in a kernel or shell, not under the executor
+    unreachable: bool = False  # its host went silent; whether it lives nobody can say from here
     message: str | None  # why it waits or failed, a sentence
     failure: FailureKind | None
     phase: str | None  # scanning, loading ... while there is one
@@ -93,10 +94,21 @@ class CheckpointView(Wire):
     created_at: float
 
 
+class DeviceWish(Wire):
+    """What a run needs. `device`: auto, cuda, cpu, none (it computes nothing), or part of a GPU's name (H100)."""
+
+    device: str
+    gpus: int  # where the device is a GPU
+    host: str | None  # None: any
+
+
 class RunDetail(RunView):
     """One run with all that its page shows."""
 
-    config: dict[str, Any]
+    config: dict[str, Any]  # empty where the run is no training and has none
+    payload: dict[str, Any]  # what a kind other than train was asked to do
+    wish: DeviceWish
+    after: list[str]  # runs that must succeed first
     attempts: list[AttemptView]
     checkpoints: list[CheckpointView]
     tags: list[str]  # names of the series it has
@@ -111,9 +123,18 @@ class RunPage(Wire):
 
 
 class SubmitRequest(Wire):
-    """A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409."""
+    """A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
 
-    config: dict[str, Any]
+    `config` is needed by a training alone. `device` and `gpus`: as in DeviceWish, by default what the config says.
+    """
+
+    kind: RunKind = RunKind.TRAIN
+    config: dict[str, Any] = {}
+    payload: dict[str, Any] = {}
+    after: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field([], max_length=100)
+    device: str | None = Field(None, min_length=1, max_length=100)
+    gpus: int | None = Field(None, ge=1, le=64)
+    host: str | None = Field(None, min_length=1, max_length=255)
     name: str | None = Field(None, max_length=200)
     project_id: int | None = None
     dataset_id: int | None = None
@@ -208,11 +229,15 @@ class ProjectView(Wire):
     description: str
     created_at: float
     runs: int
+    max_running: int | None
 
 
 class ProjectEdit(Wire):
+    """`max_running`: runs on devices at once, on all hosts together; null: no limit; 0: on hold."""
+
     name: Name
     description: Note = ""
+    max_running: int | None = Field(None, ge=0, le=10_000)
 
 
 class ConfigView(Wire):
@@ -276,6 +301,20 @@ class ModelEdit(Wire):
 
 
 # ── executor ────────────────────────────────────────────────────────────────────────────────────────────────────
+class HolderView(Wire):
+    """A process that holds memory of a GPU. What cannot be seen from its host's executor is null."""
+
+    pid: int
+    name: str | None  # the program, or the module or script that a Python runs
+    user: str | None
+    memory: int | None
+    since: float  # when it was first seen to hold it
+    idle_since: float | None  # null: it computes
+    run_id: str | None
+    run_name: str | None
+    notebook: str | None  # path, where it is a kernel of this Jupyter server
+
+
 class DeviceView(Wire):
     name: str  # cuda:0, cpu:0
     title: str  # GPU 0 · H100
@@ -286,7 +325,8 @@ class DeviceView(Wire):
     utilisation: float | None  # 0..1
     run_id: str | None
     run_name: str | None
-    held_by: str | None  # a sentence, where something else holds it
+    held_by: str | None  # part of a sentence, where something else holds it, so that no run starts
+    holders: list[HolderView]
 
 
 class ExecutorView(Wire):
@@ -303,6 +343,21 @@ class DevicesReply(Wire):
     executors: list[ExecutorView]
     devices: list[DeviceView]
     message: str | None  # a sentence, where no executor lives
+
+
+# ── alerts ──────────────────────────────────────────────────────────────────────────────────────────────────────
+AlertKind = Literal["finished", "failed", "lost", "stalled", "disk"]
+
+
+class AlertView(Wire):
+    """Something that a person should hear of once. The webhook gets this, too."""
+
+    id: str
+    kind: AlertKind
+    text: str  # a sentence
+    run_id: str | None
+    host: str | None
+    created_at: float
 
 
 # ── TensorBoard ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -387,7 +442,13 @@ class DevicesTopic(Wire):
     kind: Literal["devices"] = "devices"
 
 
-Topic = Annotated[RunsTopic | MetricsTopic | LogTopic | DevicesTopic, Field(discriminator="kind")]
+class AlertsTopic(Wire):
+    """Alerts from now on; those before are asked for by REST."""
+
+    kind: Literal["alerts"] = "alerts"
+
+
+Topic = Annotated[RunsTopic | MetricsTopic | LogTopic | DevicesTopic | AlertsTopic, Field(discriminator="kind")]
 
 
 class Subscribe(Wire):
@@ -427,7 +488,12 @@ class DevicesBatch(Wire):
     devices: DevicesReply
 
 
-Batch = Annotated[RunsBatch | MetricsBatch | LogBatch | DevicesBatch, Field(discriminator="kind")]
+class AlertsBatch(Wire):
+    kind: Literal["alerts"] = "alerts"
+    alerts: list[AlertView]
+
+
+Batch = Annotated[RunsBatch | MetricsBatch | LogBatch | DevicesBatch | AlertsBatch, Field(discriminator="kind")]
 
 
 class StreamMessage(Wire):
@@ -457,6 +523,7 @@ class WireTypes(Wire):
     model: ModelView
     model_edit: ModelEdit
     devices: DevicesReply
+    alert: AlertView
     board: BoardView
     board_request: BoardRequest
     form: SchemaReply

@@ -19,6 +19,7 @@ from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.protocol import (
     ENDED,
     AnyEvent,
+    Began,
     CheckpointSaved,
     Desired,
     EpochEnded,
@@ -40,6 +41,7 @@ from imgcls_lab.wire import (
     BestFigure,
     CheckpointView,
     Cursor,
+    DeviceWish,
     EpochReport,
     LogChunk,
     MetricsBatch,
@@ -136,6 +138,9 @@ class RunFolder:
                 self._started = event
                 self._step = event.resume_step
                 self._phase = None
+            case Began():
+                self._begin(event, RunState.RUNNING)
+                self._phase = None
             case Metrics():
                 self._step, self._epoch, self._phase = event.step, event.epoch, None
                 self._latest.update(finite(event.values))
@@ -187,11 +192,12 @@ class RunFolder:
         state, message = self._state, self._message
         if state not in ENDED and self._owner_is_dead():
             state, message = RunState.LOST, LOST_MESSAGE
+        kind = RunKind(self.info.get("kind") or RunKind.TRAIN)
         started = self._started
         ended = state in ENDED or state is RunState.LOST
         return RunDetail(
             id=self.run_id,
-            kind=RunKind.TRAIN,
+            kind=kind,
             name=str(self.info.get("name") or self.folder.name),
             project_id=0,
             project=str(self.info.get("project") or "default"),
@@ -228,6 +234,13 @@ class RunFolder:
             lr=config.get("lr"),
             notes=str(self.info.get("notes") or ""),
             config=config,
+            payload=self.info.get("payload") or {},
+            wish=DeviceWish(
+                device=str(self.info.get("device") or config.get("device", "auto")),
+                gpus=int(self.info.get("gpus") or 1),
+                host=self.info.get("host"),
+            ),
+            after=[],
             attempts=list(self._attempts.values()),
             checkpoints=self._checkpoints(),
             tags=sorted(self._curves.points),

@@ -19,11 +19,12 @@ from imgcls_lab.api import context
 from imgcls_lab.api.feed import StoreFeed
 from imgcls_lab.api.folder import RunFolder, parsed
 from imgcls_lab.api.progress import line, progress_line
+from imgcls_lab.api.requests import request
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, ImgclsError, NotFoundError
 from imgcls_lab.executor import client
 from imgcls_lab.protocol import ENDED, Desired, RunState
-from imgcls_lab.wire import EpochReport, ImagePrediction, LogChunk, RunDetail, Series
+from imgcls_lab.wire import EpochReport, ImagePrediction, LogChunk, RunDetail, RunEdit, Series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,6 +206,11 @@ class Run:
         store = self._indexed("resume")
         store.resume(self.id)
         client.ensure(store.settings)
+        return self.refresh()
+
+    def edit(self, *, name: str | None = None, notes: str | None = None, priority: int | None = None) -> Self:
+        """Change what is given. Of a higher priority, a waiting run goes before others."""
+        self._indexed("edit").edit_run(self.id, request(RunEdit, name=name, notes=notes, priority=priority))
         return self.refresh()
 
     def delete(self) -> None:

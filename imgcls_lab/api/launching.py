@@ -35,11 +35,17 @@ def launch(
     project: str | None = None,
     notes: str = "",
     priority: int = 0,
+    after: Iterable[Run | str] = (),
+    device: str | None = None,
+    gpus: int | None = None,
+    host: str | None = None,
     idempotency_key: str | None = None,
 ) -> Run:
     """Queue a run; it trains in the background, whatever becomes of this process.
 
-    A `project` that does not exist is made. Of a higher `priority`, a run goes before others. The same
+    A `project` that does not exist is made. Of a higher `priority`, a run goes before others. It waits until all
+    runs of `after` have succeeded, and is cancelled if one of them fails. `device`: auto, cuda, cpu or part of a
+    GPU's name, such as H100; `gpus`: how many of one host; `host`: the one that it must run on. The same
     `idempotency_key` gives the same run. Raises ConfigError and DataError before anything is queued.
     """
     settings, store = context.settings(), context.store()
@@ -51,6 +57,10 @@ def launch(
         project_id=project_id(store, project, make=True) if project else None,
         notes=notes,
         priority=priority,
+        after=[item.id if isinstance(item, Run) else item for item in after],
+        device=device,
+        gpus=gpus,
+        host=host,
         idempotency_key=idempotency_key,
     )
     view = store.submit(submitted)

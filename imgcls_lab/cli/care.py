@@ -1,4 +1,4 @@
-"""`imgcls-lab executor start | stop | status` and `db check | backup | rebuild | migrate | path`."""
+"""`imgcls-lab executor ...`, `db check | backup | rebuild | migrate | path`, and `alerts`."""
 
 from __future__ import annotations
 
@@ -142,17 +142,35 @@ def backup(
         Path | None, typer.Argument(help="File to write; without: one by date in the home's backups.")
     ] = None,
 ) -> None:
-    """Copy a SQLite database as of this moment, while everything goes on."""
+    """Copy the database as of this moment, while everything goes on. PostgreSQL: an archive for pg_restore."""
     from imgcls_lab.api import context
+    from imgcls_lab.store.backups import default_name
 
     settings = context.settings()
+    store = context.store(settings)
     if target is None:
-        folder = settings.home_path / "backups"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = folder / time.strftime("imgcls-%Y%m%d-%H%M%S.db")
-    say(f"Written: {context.store(settings).backup(target)}")
+        target = settings.home_path / "backups" / default_name(store.database)
+    say(f"Written: {store.backup(target)}")
+
+
+def alerts(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20, as_json: Json = False
+) -> None:
+    """List what happened: runs that finished, failed, were lost or stand still; a disk nearly full. Newest first."""
+    from imgcls_lab.api import context
+
+    found = context.store().alerts(limit)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (time.strftime("%d %b %H:%M", time.localtime(item.created_at)), item.kind, item.host or "", item.text)
+        for item in found
+    ]
+    print_table(["when", "what", "host", ""], rows, "No alerts.")
 
 
 def add_to(app: typer.Typer) -> None:
     app.add_typer(executor, name="executor")
     app.add_typer(db, name="db")
+    app.command()(alerts)

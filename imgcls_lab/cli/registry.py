@@ -30,6 +30,9 @@ NewFlavour = Annotated[str | None, typer.Option("--flavour", help="Another model
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of the hub model.")]
 Pretrained = Annotated[bool | None, typer.Option("--pretrained/--from-scratch", help="Start from its weights or not.")]
 Project = Annotated[str | None, typer.Option("--project", help="Project it belongs to.")]
+MaxRunning = Annotated[
+    int | None, typer.Option("--max-running", min=-1, help="Its runs at once, on all hosts; 0: on hold, -1: no limit.")
+]
 
 
 class Shelf(NamedTuple):
@@ -56,8 +59,10 @@ class Shelf(NamedTuple):
 
 
 PROJECTS = Shelf(
-    "project", "projects", "project", ("id", "name", "runs", "description"),
-    lambda item: (item.id, item.name, item.runs, item.description),
+    "project", "projects", "project", ("id", "name", "runs", "at once", "description"),
+    lambda item: (
+        item.id, item.name, item.runs, "–" if item.max_running is None else item.max_running, item.description,
+    ),
 )  # fmt: skip
 CONFIGS = Shelf(
     "config", "configs", "config", ("id", "name", "project", "changed", "description"),
@@ -137,21 +142,26 @@ def _kept(new: Any, old: Any) -> Any:
 def _projects() -> typer.Typer:
     app = _shelf_app(PROJECTS)
 
+    def limit(given: int | None) -> dict[str, int | None]:
+        return {} if given is None else {"max_running": None if given < 0 else given}
+
     @app.command(help="Add a project.")
-    def add(name: NewName, description: Text = None) -> None:
+    def add(name: NewName, description: Text = None, max_running: MaxRunning = None) -> None:
         from imgcls_lab.api.requests import request
         from imgcls_lab.wire import ProjectEdit
 
-        _added(PROJECTS, _store().add_project(request(ProjectEdit, name=name, description=description or "")))
+        new = request(ProjectEdit, name=name, description=description or "", **limit(max_running))
+        _added(PROJECTS, _store().add_project(new))
 
-    @app.command(help="Rename or describe a project.")
-    def edit(name: Entry, new_name: Rename = None, description: Text = None) -> None:
+    @app.command(help="Rename, describe or limit a project.")
+    def edit(name: Entry, new_name: Rename = None, description: Text = None, max_running: MaxRunning = None) -> None:
         from imgcls_lab.api.requests import request
         from imgcls_lab.wire import ProjectEdit
 
         store = _store()
         old = PROJECTS.find(store, name)
-        change = request(ProjectEdit, name=_kept(new_name, old.name), description=_kept(description, old.description))
+        texts = {"name": _kept(new_name, old.name), "description": _kept(description, old.description)}
+        change = request(ProjectEdit, **texts, **limit(max_running))
         _changed(PROJECTS, store.edit_project(old.id, change))
 
     return app

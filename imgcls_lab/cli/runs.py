@@ -1,4 +1,4 @@
-"""`imgcls-lab runs | show | logs | stop | kill | resume | delete`: runs that are there."""
+"""`imgcls-lab runs | show | logs | stop | kill | resume | edit | delete`: runs that are there."""
 
 from __future__ import annotations
 
@@ -69,6 +69,8 @@ def show(run_id: RunId, as_json: Json = False) -> None:
         "data": view.root,
         "model": view.model_flavour,
         "device": f"{devices} on {view.host}" if devices and view.host else devices or "–",
+        **({"after": ", ".join(view.after)} if view.after else {}),
+        **({"waits": view.message} if view.state.value == "queued" and view.message else {}),
         "steps": f"{view.step} of {view.total_steps}" if view.total_steps else "–",
         "time": duration(took) if took is not None else "–",
         "attempts": str(len(view.attempts)),
@@ -137,6 +139,18 @@ def resume(run_id: RunId) -> None:
     _say(api.run(run_id).resume().view)
 
 
+def edit(
+    run_id: RunId,
+    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
+    notes: Annotated[str | None, typer.Option(help="New notes.")] = None,
+    priority: Annotated[int | None, typer.Option(help="Of a higher priority, a run goes before others.")] = None,
+) -> None:
+    """Change name, notes or priority of a run."""
+    from imgcls_lab import api
+
+    _say(api.run(run_id).edit(name=name, notes=notes, priority=priority).view)
+
+
 def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Delete a run with its metrics and its folder."""
     from imgcls_lab import api
@@ -156,5 +170,5 @@ def _say(view: RunView) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (runs, show, logs, stop, kill, resume, delete):
+    for command in (runs, show, logs, stop, kill, resume, edit, delete):
         app.command()(command)

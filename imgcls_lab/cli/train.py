@@ -50,6 +50,14 @@ def launch(  # noqa: PLR0917
     project: Project = None,
     notes: Annotated[str, typer.Option(help="Notes of the run.")] = "",
     priority: Annotated[int, typer.Option(help="Of a higher priority, a run goes before others.")] = 0,
+    after: Annotated[
+        list[str] | None, typer.Option(help="Wait until this run has succeeded; cancelled if it fails. Repeatable.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cuda, cpu or part of a GPU's name. Without: as the config says.")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(help="How many GPUs of one host.")] = None,
+    host: Annotated[str | None, typer.Option(help="The host that it must run on.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -58,7 +66,10 @@ def launch(  # noqa: PLR0917
     from imgcls_lab.api import context
 
     given = read_config(config, settings, context.store())
-    run = api.launch(given, name=name, project=project, notes=notes, priority=priority)
+    run = api.launch(
+        given, name=name, project=project, notes=notes, priority=priority, after=after or (), device=device, gpus=gpus,
+        host=host,
+    )  # fmt: skip
     if not as_json:
         say(f"Queued as {run.id} ({run.name}).")
     if wait:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imgcls_lab import layout
+from imgcls_lab.errors import ExecutorError
 from imgcls_lab.executor import processes
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.protocol import Desired
+from imgcls_lab.protocol import Desired, RunKind
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.runs import write_run_info
 from imgcls_lab.store.tables import Project, Run
@@ -22,18 +23,25 @@ from imgcls_lab.store.tables import Project, Run
 log = logging.getLogger(__name__)
 
 LOG_CAP = 64 * 2**20  # bytes of output.log
-Argv = Callable[[str, Path, int], list[str]]
+Argv = Callable[[RunKind, str, Path, int], list[str]]
+
+# The module that does a run of each kind, as `python -m MODULE FOLDER --attempt N`.
+MODULES: dict[RunKind, str] = {RunKind.TRAIN: "imgcls_lab.engine"}
+# These queue runs themselves. Whatever trains never talks to the database, and need not know its password.
+QUEUES_RUNS = frozenset({RunKind.NOTEBOOK, RunKind.SWEEP})
 
 
-def engine_argv(python: str, folder: Path, attempt: int) -> list[str]:
-    """What trains: the engine, on the run's folder."""
-    return [python, "-m", "imgcls_lab.engine", str(folder), "--attempt", str(attempt)]
+def module_argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[str]:
+    """The command line of a run's kind. Raises ExecutorError for a kind that this version cannot do."""
+    if kind not in MODULES:
+        raise ExecutorError(f"This version of imgcls-lab cannot do a {kind.value} run; upgrade it on this machine.")
+    return [python, "-m", MODULES[kind], str(folder), "--attempt", str(attempt)]
 
 
 class LocalBackend:
     """Processes of this host. `argv` says what is started for an attempt."""
 
-    def __init__(self, argv: Argv = engine_argv) -> None:
+    def __init__(self, argv: Argv = module_argv) -> None:
         self._argv = argv
         self._usable: dict[str, bool] = {sys.executable: True}
         self._children: list[subprocess.Popen[bytes]] = []
@@ -48,7 +56,9 @@ class LocalBackend:
         locks: list[Path],
         values: dict[str, str],
     ) -> ProcessIdentity | None:
-        """Write the run's folder and start its supervisor. Raises OSError, with nothing started."""
+        """Write the run's folder and start its supervisor. Raises OSError and ExecutorError, with nothing started."""
+        kind = RunKind(run.kind)
+        argv = self._argv(kind, self._python(run.python), settings.run_dir(run.id), attempt)
         folder = settings.run_dir(run.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (folder / layout.CONFIG).exists():  # one config for all attempts
@@ -59,7 +69,7 @@ class LocalBackend:
         launch = {
             "run_id": run.id,
             "attempt": attempt,
-            "argv": self._argv(self._python(run.python), folder, attempt),
+            "argv": argv,
             "environment": {**values, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"},
             "locks": [str(lock) for lock in locks],
             "grace": settings.stop_grace,
@@ -70,7 +80,9 @@ class LocalBackend:
         path = folder / layout.launch_name(attempt)
         layout.write_atomic(path, json.dumps(launch, indent=1))
         environment = {**os.environ, **settings.environment(), **tag}
-        environment.pop("IMGCLS_DB_URL")  # a trainer never talks to the database, and need not know its password
+        environment.pop("IMGCLS_WEBHOOK")  # its address is a secret, and the daemon alone posts to it
+        if kind not in QUEUES_RUNS:
+            environment.pop("IMGCLS_DB_URL")
         child = subprocess.Popen(
             [sys.executable, "-m", "imgcls_lab.executor.supervisor", str(path)],
             cwd=settings.home_path,

@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -46,7 +45,7 @@ def ensure(settings: Settings) -> None:
         return
     if locks.is_locked(lock_path(settings)):
         info = _info(settings)
-        if info is None or not _is_older(str(info.get("version")), __version__):
+        if info is None or not fleet.is_older(str(info.get("version")), __version__):
             return
         log.info("The executor is imgcls-lab %s; %s takes over.", info.get("version"), __version__)
         stop(settings)
@@ -204,10 +203,6 @@ def _identity(settings: Settings) -> ProcessIdentity | None:
 def _ready(settings: Settings) -> bool:
     identity = _identity(settings)
     return identity is not None and identity.alive()
-
-
-def _is_older(version: str, than: str) -> bool:
-    return [int(n) for n in re.findall(r"\d+", version)[:3]] < [int(n) for n in re.findall(r"\d+", than)[:3]]
 
 
 def _log(settings: Settings) -> Path:

@@ -22,25 +22,29 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from imgcls_lab import __version__
-from imgcls_lab.errors import ImgclsError, StoreError
+from imgcls_lab.errors import ExecutorError, ImgclsError, RevisionError, StoreError
 from imgcls_lab.executor import devices as dev
 from imgcls_lab.executor import locks
+from imgcls_lab.executor.alarms import Alarms
+from imgcls_lab.executor.arbiter import Arbiter
 from imgcls_lab.executor.backend import LocalBackend
 from imgcls_lab.executor.keeper import Keeper
+from imgcls_lab.executor.placing import Placing
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.layout import write_atomic
 from imgcls_lab.protocol import FailureKind, RunState
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, attempts, fleet, folders
+from imgcls_lab.store import Store, alerts, attempts, fleet, folders, migrations, queue
 from imgcls_lab.store.outcome import Verdict
 from imgcls_lab.store.registry import find_project
-from imgcls_lab.store.tables import DeviceClaim, Executor, Run
+from imgcls_lab.store.tables import Executor, Run
 
 log = logging.getLogger(__name__)
 
 BEAT_EVERY = 5.0
 DEVICES_EVERY = 3.0
 SCAN_EVERY = 2.0
+ALERTS_EVERY = 2.0
 OWNER_WITHIN = 30.0  # seconds a new folder may lack an owner before it counts as abandoned
 
 
@@ -66,17 +70,18 @@ class Daemon:
     ) -> None:
         self.settings = settings
         self.backend = backend or LocalBackend()
-        self.probe = probe or dev.HostProbe(settings.cpu_slots)
         self.host = host_name()
+        self.arbiter = Arbiter(settings, self.host, probe or dev.HostProbe(settings.cpu_slots))
         self.id = f"{self.host}-{secrets.token_hex(4)}"
         self.stopping = threading.Event()
         self._clock = clock
         self._keepers: dict[tuple[str, int], Keeper] = {}
         self._known: set[str] | None = None  # folders that have a row
+        self._alarms = Alarms(settings, self.host)
+        self._observer = fleet.Observer(clock)
         self._complaints: dict[str, str] = {}
         self._strangers: dict[str, float] = {}  # folders without an owner, and since when
-        self._devices: list[dev.Device] = []
-        self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0}
+        self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0, "alerts": 0.0}
 
     def run(self) -> int:
         """Until SIGTERM. Exit code 0, also when another daemon lives already; 1 when the database refuses."""
@@ -106,6 +111,9 @@ class Daemon:
                 pause = self.settings.poll_interval
                 try:
                     self.round(store)
+                except RevisionError as error:  # a newer program has migrated it; its daemon takes over
+                    log.error("The executor ends, and its runs go on: %s", error)
+                    self.stopping.set()
                 except StoreError as error:
                     log.warning("%s", error)
                     pause = max(pause, 1.0)
@@ -118,19 +126,21 @@ class Daemon:
         return 0
 
     def round(self, store: Store) -> None:
-        """One look at everything. Nothing it does needs an earlier round of the same process."""
+        """One look at everything. Nothing it does needs an earlier round of the same process. Raises StoreError."""
         if self._is_due("beat", min(BEAT_EVERY, self.settings.lease / 6)):
+            migrations.check_revision(store.database)
             with store.write() as session:
                 there = fleet.beat(session, self.id)
             if not there:  # the database was made anew
                 self._register(store)
         if self._is_due("devices", DEVICES_EVERY):
-            self._devices = self.probe.look()
-            with store.write() as session:
-                fleet.save_devices(session, self.host, [device.row() for device in self._devices])
+            self.arbiter.look(store)
         self._keep(store)
         if self._is_due("scan", SCAN_EVERY):
             self._scan(store)
+        self._settle(store)
+        if self._is_due("alerts", ALERTS_EVERY):
+            self._alarms.look(store)
         while not self.stopping.is_set() and self._claim(store):
             pass
         self.backend.reap()
@@ -154,28 +164,33 @@ class Daemon:
                     self._complaints[run.id] = repr(error)
                     log.exception("%s could not be looked after.", run.id)
 
+    def _settle(self, store: Store) -> None:
+        """Runs that wait for others or for another host: say so, and cancel those that wait in vain."""
+        with store.read() as session:
+            hosts = fleet.alive_hosts(session, self._observer, self.settings.lease)
+            news = queue.to_settle(session, hosts)
+        if news:
+            with store.write() as session:
+                queue.settle(session, news)
+
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def _claim(self, store: Store) -> bool:
         """Start one waiting run, if a device is free for it."""
         with store.read() as session:
-            waiting = select(Run).where(Run.state == RunState.QUEUED.value)
-            waiting = waiting.order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
-            queue = session.exec(waiting.limit(attempts.LOOK_AHEAD)).all()
-            if not queue:
+            waiting = queue.waiting(session, self.host)
+            if not waiting:
                 return False
-            held = select(DeviceClaim.device, Run.name).join(Run).where(DeviceClaim.host == self.host)
-            taken = {device: f"“{name}”" for device, name in session.exec(held)}
-        for device in self._devices:
-            if device.name not in taken and locks.is_locked(device.lock(self.settings)):
-                taken[device.name] = "a run of another user or home"
-
-        def place(run: Run) -> list[str] | str:
-            return dev.choose(str(run.config.get("device", "auto")), self._devices, taken)
-
-        if all(place(run) == run.message for run in queue):
+            everywhere = queue.Fleet.read(session, self._observer, self.settings.lease)
+            drivers = sum(run.device_wanted == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self.host))
+        devices, taken = self.arbiter.devices, self.arbiter.taken(everywhere)
+        place = Placing(everywhere, devices, taken, drivers)
+        found = [(run, place(run)) for run in waiting]
+        told = found[: queue.TOLD]
+        if not any(isinstance(to, list) for _, to in found) and all(to in (None, run.message) for run, to in told):
             return False  # all wait, and say so already
         try:
             with store.write() as session:
+                place = Placing(everywhere, devices, taken, drivers)
                 claim = attempts.claim(session, self.host, self.id, place)
                 project = find_project(session, claim.run.project_id) if claim else None
         except IntegrityError:  # a device was taken since we looked
@@ -186,7 +201,7 @@ class Daemon:
         return True
 
     def _start(self, store: Store, claim: attempts.Claim, project: object) -> None:
-        run, chosen = claim.run, [device for device in self._devices if device.name in claim.devices]
+        run, chosen = claim.run, [device for device in self.arbiter.devices if device.name in claim.devices]
         try:
             owner = self.backend.start(
                 self.settings,
@@ -194,16 +209,16 @@ class Daemon:
                 project,  # type: ignore[arg-type]
                 attempt=claim.attempt,
                 locks=[device.lock(self.settings) for device in chosen],
-                values=dev.variables(self._devices, claim.devices, self.settings.cpu_slots),
+                values=dev.variables(self.arbiter.devices, claim.devices, self.settings.cpu_slots),
             )
-        except OSError as error:
+        except (OSError, ExecutorError) as error:
             with store.write() as session:
                 attempts.finish(session, run.id, claim.attempt, _no_start(self.settings, error), None)
             log.warning("%s could not be started: %s", run.id, error)
             return
         if self._known is not None:
             self._known.add(run.id)
-        log.info("%s attempt %d started on %s.", run.id, claim.attempt, ", ".join(claim.devices))
+        log.info("%s attempt %d started on %s.", run.id, claim.attempt, ", ".join(claim.devices) or "no device")
         with store.write() as session:
             noted = json.loads(owner.to_json()) if owner else None
             attempts.set_owner(session, run.id, claim.attempt, noted, None)
@@ -266,6 +281,7 @@ class Daemon:
         with store.write() as session:
             fleet.register(session, self.id, self.host, ProcessIdentity.current(), __version__)
             freed = attempts.stale_claims(session, self.host)
+            alerts.prune(session)
         if freed:
             log.warning("%d devices were held by runs that had ended; they are free again.", freed)
 
@@ -285,7 +301,9 @@ class Daemon:
         return True
 
 
-def _no_start(settings: Settings, error: OSError) -> Verdict:
+def _no_start(settings: Settings, error: OSError | ExecutorError) -> Verdict:
+    if isinstance(error, ExecutorError):
+        return Verdict(RunState.FAILED, FailureKind.APPLICATION, str(error))
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         text = f"The disk of {settings.runs_dir} is full, so the run could not start. Free some space and resume it."
         return Verdict(RunState.FAILED, FailureKind.DISK_FULL, text)

@@ -1,21 +1,21 @@
 """What a host can train on: GPUs by NVML, and CPU slots. Called by the daemon, which is given a probe.
 
-The probe is the one seam: tests hand over another one. Nothing here imports torch.
+The probe is a seam, and so is its source of GPUs: tests hand over others. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from imgcls_lab.executor import locks
+from imgcls_lab.executor.nvml import Gpu, GpuProcess, GpuSource, Nvml
 from imgcls_lab.settings import Settings
 
-log = logging.getLogger(__name__)
+OTHERS = "a run of another user or home"  # who holds a device whose lock is taken and that is not ours
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,18 @@ class Device:
     memory_used: int | None = None
     utilisation: float | None = None
     held_by: str | None = None
+    processes: tuple[GpuProcess, ...] = ()  # that hold its memory, as the driver tells
+    holders: list[dict[str, Any]] = field(default_factory=list)  # the same, as `holders.py` describes them
 
     def row(self) -> dict[str, Any]:
-        return asdict(self)
+        row = asdict(self)
+        del row["processes"]
+        return row
+
+    def used_by_others(self) -> float:
+        """Share of its memory, 0..1, that processes hold which belong to no run."""
+        held = sum(row["memory"] or 0 for row in self.holders if row["run_id"] is None)
+        return held / self.memory_total if self.memory_total else 0.0
 
     def lock(self, settings: Settings) -> Path:
         """Host-wide for a GPU, since users share it; a home's own for a CPU slot."""
@@ -51,58 +60,25 @@ class DeviceProbe(Protocol):
 class HostProbe:
     """The devices of this host: GPUs that CUDA_VISIBLE_DEVICES leaves visible, then CPU slots."""
 
-    def __init__(self, cpu_slots: int) -> None:
+    def __init__(self, cpu_slots: int, source: GpuSource | None = None) -> None:
         self.cpu_slots = max(0, cpu_slots)
-        self._nvml: Any = None
-        self._tried = False
+        self._source = source or Nvml()
 
     def look(self) -> list[Device]:
         slots = [
             Device(f"cpu:{i}", i, f"CPU slot {i}" if self.cpu_slots > 1 else "CPU", "cpu", f"cpu-{i}")
             for i in range(self.cpu_slots)
         ]
-        return self._gpus() + slots
-
-    def _gpus(self) -> list[Device]:
-        nvml = self._library()
-        if nvml is None:
-            return []
-        found = []
-        try:
-            for position in range(nvml.nvmlDeviceGetCount()):
-                handle = nvml.nvmlDeviceGetHandleByIndex(position)
-                uuid = _text(nvml.nvmlDeviceGetUUID(handle))
-                if _visible(os.environ.get("CUDA_VISIBLE_DEVICES"), position, uuid):
-                    found.append(self._gpu(nvml, handle, position, uuid))
-        except nvml.NVMLError as error:
-            log.warning("NVML does not answer: %s", error)
-            self._nvml, self._tried = None, False
-        return found
-
-    def _gpu(self, nvml: Any, handle: Any, position: int, uuid: str) -> Device:
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-        try:
-            busy: float | None = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
-        except nvml.NVMLError:  # not told by some boards and by MIG slices
-            busy = None
-        title = f"GPU {position} · {_text(nvml.nvmlDeviceGetName(handle)).removeprefix('NVIDIA ')}"
-        return Device(f"cuda:{position}", position, title, "cuda", uuid, int(memory.total), int(memory.used), busy)
-
-    def _library(self) -> Any:
-        if not self._tried:
-            self._tried = True
-            try:
-                import pynvml
-
-                pynvml.nvmlInit()
-                self._nvml = pynvml
-            except Exception as error:
-                log.info("No GPU is used: %s", error)
-        return self._nvml
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return [_device(gpu) for gpu in self._source.gpus() if _visible(visible, gpu.index, gpu.uuid)] + slots
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _device(gpu: Gpu) -> Device:
+    title = f"GPU {gpu.index} · {gpu.name}"
+    return Device(
+        f"cuda:{gpu.index}", gpu.index, title, "cuda", gpu.uuid, gpu.memory_total, gpu.memory_used, gpu.utilisation,
+        processes=gpu.processes,
+    )  # fmt: skip
 
 
 def _visible(setting: str | None, position: int, uuid: str) -> bool:
@@ -110,27 +86,6 @@ def _visible(setting: str | None, position: int, uuid: str) -> bool:
         return True
     names = [name.strip() for name in setting.split(",")]
     return str(position) in names or any(name and uuid.startswith(name) for name in names)
-
-
-def choose(wanted: str, devices: Sequence[Device], taken: Mapping[str, str]) -> list[str] | str:
-    """A free device for a run, or the sentence why it waits.
-
-    wanted: auto, cuda or cpu, as in the config; taken: device -> name of the run that holds it, or a sentence part
-    such as "another user's run".
-    """
-    has_gpu = any(device.kind == "cuda" for device in devices)
-    kind = wanted if wanted != "auto" else "cuda" if has_gpu else "cpu"
-    usable = [device for device in devices if device.kind == kind]
-    what = "a GPU" if kind == "cuda" else "a CPU slot"
-    if not usable:
-        remedy = "Set device to auto or cpu" if kind == "cuda" else "Set IMGCLS_CPU_SLOTS to 1 or more"
-        return f"Waits for {what}: this machine has none. {remedy}, or start an executor on another machine."
-    free = [device.name for device in usable if device.name not in taken]
-    if free:
-        return free[:1]
-    holders = sorted({taken[device.name] for device in usable})
-    more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
-    return f"Waits for {what}: {holders[0]}{more} {'are' if more else 'is'} running."
 
 
 def variables(devices: Sequence[Device], chosen: Sequence[str], slots: int) -> dict[str, str]:

@@ -20,8 +20,8 @@ from sqlmodel import col
 from imgcls_lab.executor.backend import LocalBackend
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.layout import DESIRED, HEARTBEAT, OWNER, events_name, read_plain, write_atomic
-from imgcls_lab.protocol import Desired, RunState
-from imgcls_lab.store import Store, attempts, states
+from imgcls_lab.protocol import Desired, RunKind, RunState
+from imgcls_lab.store import Store, alerts, attempts, states
 from imgcls_lab.store.folders import follow
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.outcome import judge, last_line, read_end
@@ -61,7 +61,9 @@ class Keeper:
         self._backend = backend
         self._heartbeat = Stillness(clock)
         self._after_last_event = Stillness(clock)
+        self._progress = Stillness(clock)
         self._size = -1
+        self._told_at = -2  # size of the events at which a standstill was told
 
     def look(self, run: Run, attempt: Attempt) -> None:
         """One look at a run and its processes. Raises StoreError, OSError."""
@@ -120,10 +122,23 @@ class Keeper:
         if silent > self._settings.lease:
             log.warning("%s attempt %d has not beaten for %.0f s: ended", run.id, attempt.number, silent)
             self._backend.clear(run.id, attempt.number)
+        self._check_progress(run, attempt)
         over = attempts.said(attempt) is not None
         if self._after_last_event.look(over) > self._settings.stop_grace and over:
             log.warning("%s attempt %d stays after its last event: ended", run.id, attempt.number)
             write_atomic(folder / DESIRED, Desired.KILL.value)
+
+    def _check_progress(self, run: Run, attempt: Attempt) -> None:
+        """Tell of a training that lives and writes nothing; whether to end it is for a person to say."""
+        limit = self._settings.stall_minutes * 60
+        still = self._progress.look(self._size)
+        if limit <= 0 or still < limit or self._told_at == self._size or run.kind != RunKind.TRAIN.value:
+            return
+        self._told_at = self._size
+        text = f"“{run.name}” has made no progress for {self._settings.stall_minutes:g} minutes; look at its log."
+        with self._store.write() as session:
+            alert_id = f"{run.id}-{attempt.number}-stalled-{attempt.seq}"
+            alerts.add(session, alert_id, "stalled", text, host=run.host, run_id=run.id)
 
     # ── its end ─────────────────────────────────────────────────────────────────────────────────────────────
     def _close(self, run: Run, attempt: Attempt, folder: Path) -> None:

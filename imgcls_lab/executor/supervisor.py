@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from imgcls_lab.identity import ProcessIdentity
 LOCK = ".supervisor.lock"
 POLL = 0.1  # seconds
 AFTER_TERM = 2.0  # seconds between the last SIGTERM and SIGKILL
+RESERVE = ".end-reserve"
+FULL = 128 * 1024  # bytes: with less room than this, whatever failed has failed for want of it
 KEEP_HEAD = 2**20  # bytes of a log's beginning that stay when it is cut
 
 
@@ -68,6 +71,7 @@ class Supervisor:
             self._write_end(started=False, message=str(error))
             return
         self._write_owner(None)
+        self._reserve_room()
         self._beat()
         try:
             child = self._start()
@@ -229,9 +233,29 @@ class Supervisor:
         with contextlib.suppress(OSError):  # the daemon knows this process without it
             layout.write_atomic(self.folder / layout.OWNER, json.dumps(owner))
 
+    def _reserve_room(self) -> None:
+        """A file's worth of the disk, for how it ended: on a full disk that must be written, too."""
+        with contextlib.suppress(OSError):
+            layout.write_atomic(self.folder / RESERVE, b" " * 4096)
+
+    def _use_reserve(self, text: str) -> None:
+        """Write the end into the reserved room, and give it its name; neither needs more of the disk."""
+        descriptor = os.open(self.folder / RESERVE, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(descriptor, text.encode().ljust(4096), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(self.folder / RESERVE, self.folder / layout.exit_name(self.attempt))
+        layout.fsync_folder(self.folder)
+
     def _write_end(self, **facts: Any) -> None:
-        """Write how it ended, again and again while the disk is full: nobody else knows."""
-        text = json.dumps({"attempt": self.attempt, "asked": self.asked, "t": time.time(), **facts})
+        """Write how it ended, again and again while it cannot be written: nobody else knows."""
+        full = shutil.disk_usage(self.folder).free < FULL
+        text = json.dumps({"attempt": self.attempt, "asked": self.asked, "t": time.time(), "full": full, **facts})
+        with contextlib.suppress(OSError):
+            self._use_reserve(text)
+            return
         for wait in (0.2, 1, 5, 15, 30, None):
             try:
                 layout.write_atomic(self.folder / layout.exit_name(self.attempt), text)

@@ -39,8 +39,9 @@ class ImgclsLab(ExtensionApp):
         self.handlers.extend(stream.routes(self.backend, self.hub))
         self.handlers.extend(tensorboards.routes(self.backend, self.boards))
 
-    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Once the event loop runs: bring the tables up to date and wake the executor, waiting for neither."""
+        self.backend.notebooks.serve(serverapp)
         self.backend.wake_executor()
 
     async def stop_extension(self) -> None:

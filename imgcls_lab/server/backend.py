@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
+from imgcls_lab.server.notebooks import Notebooks
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.wire import DevicesReply
@@ -38,6 +39,7 @@ class Backend:
 
     def __init__(self, settings: Settings, log: AnyLogger) -> None:
         self.settings = settings
+        self.notebooks = Notebooks()
         self.log = log
         self._questions = ThreadPoolExecutor(THREADS, thread_name_prefix="imgcls-store")
         self._starts = ThreadPoolExecutor(1, thread_name_prefix="imgcls-executor")
@@ -90,7 +92,7 @@ class Backend:
         from imgcls_lab.executor import client
 
         await asyncio.get_running_loop().run_in_executor(self._starts, client.start, self.settings)
-        return await self.ask(lambda store: store.devices())
+        return await self.ask(self.notebooks.devices)
 
     def _ensure(self) -> None:
         from imgcls_lab.executor import client

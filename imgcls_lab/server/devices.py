@@ -1,4 +1,4 @@
-"""Routes of the executor: which devices there are, who holds them, and the way to start a daemon."""
+"""Routes of the executor: devices and who holds them, alerts, and the way to start a daemon."""
 
 from __future__ import annotations
 
@@ -15,7 +15,18 @@ class DevicesHandler(ApiHandler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        await self.answer(lambda store: store.devices())
+        await self.backend.notebooks.look()
+        await self.answer(self.backend.notebooks.devices)
+
+
+class AlertsHandler(ApiHandler):
+    """The newest alerts."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        limit = self.whole("limit", 100, low=1, high=1000)
+        await self.answer(lambda store: store.alerts(limit))
 
 
 class ExecutorStartHandler(ApiHandler):
@@ -31,5 +42,6 @@ def routes(backend: Backend) -> list[Route]:
     arguments = {"backend": backend}
     return [
         (rf"{PREFIX}/devices", DevicesHandler, arguments),
+        (rf"{PREFIX}/alerts", AlertsHandler, arguments),
         (rf"{PREFIX}/executor/start", ExecutorStartHandler, arguments),
     ]

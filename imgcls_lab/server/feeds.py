@@ -7,12 +7,14 @@ later from where it was: nothing piles up and nothing is lost.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.layout import is_run_id
 from imgcls_lab.store import Store
 from imgcls_lab.wire import (
+    AlertsBatch,
+    AlertsTopic,
     Batch,
     Cursor,
     DevicesBatch,
@@ -38,11 +40,18 @@ DEVICES_EVERY = 4  # rounds
 class Round:
     """One look at the store, shared by all feeds: what several want is asked once."""
 
-    def __init__(self, store: Store, number: int) -> None:
+    def __init__(self, store: Store, number: int, devices: Callable[[Store], DevicesReply] = Store.devices) -> None:
         self.store = store
+        self._ask_devices = devices
         self.number = number
         self._runs: dict[float, tuple[RunsBatch, float]] = {}
         self._devices: DevicesReply | None = None
+        self._silent: frozenset[str] | None = None
+
+    def silent_hosts(self) -> frozenset[str]:
+        if self._silent is None:
+            self._silent = frozenset(self.store.silent_hosts())
+        return self._silent
 
     def runs(self, since: float) -> tuple[RunsBatch, float]:
         """Runs changed since, and the value to ask with next time."""
@@ -52,7 +61,7 @@ class Round:
 
     def devices(self) -> DevicesReply:
         if self._devices is None:
-            self._devices = self.store.devices()
+            self._devices = self._ask_devices(self.store)
         return self._devices
 
 
@@ -72,9 +81,15 @@ class RunsFeed(Feed):
 
     def __init__(self) -> None:
         self._since = 0.0
+        self._silent: frozenset[str] = frozenset()
 
     def news(self, look: Round) -> RunsBatch | None:
         batch, self._since = look.runs(self._since)
+        if look.silent_hosts() != self._silent:  # no row of these runs has changed, and yet they show otherwise
+            told = {run.id for run in batch.changed}
+            more = look.store.live_on(look.silent_hosts() ^ self._silent)
+            batch = batch.model_copy(update={"changed": batch.changed + [run for run in more if run.id not in told]})
+            self._silent = look.silent_hosts()
         return batch if batch.changed or batch.deleted else None
 
 
@@ -145,6 +160,17 @@ class DevicesFeed(Feed):
         return DevicesBatch(devices=devices)
 
 
+class AlertsFeed(Feed):
+    """Alerts from the subscription on."""
+
+    def __init__(self) -> None:
+        self._since: int | None = None
+
+    def news(self, look: Round) -> AlertsBatch | None:
+        found, self._since = look.store.alerts_since(self._since)
+        return AlertsBatch(alerts=found) if found else None
+
+
 def feed_of(topic: Topic) -> Feed:
     """The feed of a topic. Raises NotFoundError for a run id that is none."""
     match topic:
@@ -156,6 +182,8 @@ def feed_of(topic: Topic) -> Feed:
             return LogFeed(topic)
         case DevicesTopic():
             return DevicesFeed()
+        case AlertsTopic():
+            return AlertsFeed()
 
 
 def _chunks(items: list[str], size: int) -> Iterable[list[str]]:

@@ -9,7 +9,7 @@ from tornado import web
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
-from imgcls_lab.protocol import Desired, RunState
+from imgcls_lab.protocol import Desired, RunKind, RunState
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config
@@ -53,6 +53,8 @@ class RunsHandler(ApiHandler):
     async def post(self) -> None:
         request = self.body(SubmitRequest)
         settings = self.backend.settings
+        if request.kind is not RunKind.TRAIN:  # each other kind has a route of its own, which knows its payload's paths
+            raise InputError("Only trainings are queued here; notebooks, sweeps and tasks have routes of their own.")
 
         def submit(store: Store) -> RunView:
             for number, kind in (

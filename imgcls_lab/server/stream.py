@@ -26,7 +26,7 @@ from imgcls_lab.errors import ImgclsError
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.base import AUTH_RESOURCE, PREFIX, Route
 from imgcls_lab.server.body import read_as, read_json
-from imgcls_lab.server.feeds import Feed, Round, feed_of
+from imgcls_lab.server.feeds import DEVICES_EVERY, Feed, Round, feed_of
 from imgcls_lab.store import Store
 from imgcls_lab.wire import Batch, StreamMessage, Subscribe, Topic, Unsubscribe
 
@@ -123,6 +123,8 @@ class Hub:
     async def _round(self, *, recovered: bool) -> None:
         """One look at the store, and what it shows to each client that is ready for more."""
         self._number += 1
+        if self._number % DEVICES_EVERY == 0:
+            await self._backend.notebooks.look()
         everyone = [feed for client in self._clients for feed in client.feeds.values()]
         asked = [
             (client, number, feed) for client in self._clients if client.ready for number, feed in client.feeds.items()
@@ -144,7 +146,7 @@ class Hub:
 
     def _look(self, store: Store, everyone: list[Feed], asked: list[Feed]) -> list[tuple[str | None, str | None]]:
         """For each feed asked: its batch as JSON text, or why it ends. Runs in a thread."""
-        look = Round(store, self._number)
+        look = Round(store, self._number, self._backend.notebooks.devices)
         changed, self._since = look.runs(self._since)
         ids = {run.id for run in changed.changed}
         for feed in everyone:

@@ -14,15 +14,16 @@ from typing import Any, Self, TypeVar
 from sqlmodel import Session
 
 from imgcls_lab import __version__, layout
-from imgcls_lab.protocol import Desired, RunState
+from imgcls_lab.protocol import LIVE, Desired, RunState
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import files, fleet, metrics, migrations, queries, registry
+from imgcls_lab.store import alerts, backups, files, fleet, metrics, migrations, queries, registry
 from imgcls_lab.store import runs as _runs
 from imgcls_lab.store.check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged
 from imgcls_lab.store.folders import RebuildReport, rebuild_all
 from imgcls_lab.store.tables import Config, Dataset, Model, Project
 from imgcls_lab.wire import (
+    AlertView,
     ConfigEdit,
     ConfigView,
     Cursor,
@@ -48,6 +49,7 @@ from imgcls_lab.wire import (
 __all__ = ["RebuildReport", "Store", "migrate", "rebuild"]
 
 T = TypeVar("T")
+V = TypeVar("V", bound=RunView)
 
 
 class Store:
@@ -66,6 +68,7 @@ class Store:
         """
         settings.make_home()
         database = Database(settings.db_url)
+        database.hook = "pending" if settings.webhook else None
         try:
             if migrate:
                 migrations.migrate(database, settings.home_path / "backups")
@@ -120,7 +123,7 @@ class Store:
     def run(self, run_id: str) -> RunDetail:
         """One run, by its id or a prefix that only one has. Raises NotFoundError, InputError."""
         with self.read() as session:
-            return queries.detail(session, self.settings, run_id)
+            return self._judged(session, [queries.detail(session, self.settings, run_id)])[0]
 
     def runs(
         self,
@@ -135,7 +138,7 @@ class Store:
     ) -> RunPage:
         """A page of the list. `text` is looked for in name, id, model, root and notes."""
         with self.read() as session:
-            return queries.runs(
+            page = queries.runs(
                 session,
                 project_id=project_id,
                 states=states,
@@ -145,11 +148,25 @@ class Store:
                 limit=limit,
                 offset=offset,
             )
+            page.items = self._judged(session, page.items)
+            return page
 
     def changed_runs(self, since: float, known: Mapping[str, int]) -> tuple[RunsBatch, float]:
         """What changed after `since` (0 at first, then what the last call returned), less what the reader knows."""
         with self.read() as session:
-            return queries.changed_runs(session, since, known)
+            batch, now = queries.changed_runs(session, since, known)
+            batch.changed = self._judged(session, batch.changed)
+            return batch, now
+
+    def silent_hosts(self) -> set[str]:
+        """Hosts whose executor does not beat any more, as far as this store has watched."""
+        with self.read() as session:
+            return fleet.silent_hosts(session, self._observer, self.settings.lease)
+
+    def live_on(self, hosts: Iterable[str]) -> list[RunView]:
+        """Runs that live on some hosts, or lived there when they went silent."""
+        with self.read() as session:
+            return self._judged(session, queries.live_on(session, hosts))
 
     # ── what a run made ─────────────────────────────────────────────────────────────────────────────────────
     def series(
@@ -251,15 +268,39 @@ class Store:
         with self.read() as session:
             return fleet.devices(session, self._observer, self.settings.lease, __version__)
 
+    def holder_parents(self, host: str) -> dict[int, list[int]]:
+        """Pid -> its ancestors, of the processes that hold memory of a host's GPUs."""
+        return self._read(fleet.parents, host)
+
+    def alerts(self, limit: int = 100) -> list[AlertView]:
+        """The newest alerts, newest first."""
+        return self._read(alerts.recent, limit)
+
+    def alerts_since(self, change: int | None) -> tuple[list[AlertView], int]:
+        """Alerts after a value that an earlier call gave, and the next one. None: from now on."""
+        return self._read(alerts.since, change)
+
     def backup(self, path: Path) -> Path:
-        """Copy a SQLite database as of this moment. Raises StoreError on PostgreSQL, and where the file exists."""
-        return migrations.backup(self.database, path.expanduser().absolute())
+        """Copy the database as of this moment. Raises StoreError where the file exists or cannot be written."""
+        return backups.backup(self.database, path.expanduser().absolute())
 
     def check(self) -> list[str]:
         """What is wrong between database and folders, a sentence each. Raises StoreError."""
         return check_all(self.database, self.settings)
 
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _judged(self, session: Session, views: list[V]) -> list[V]:
+        """The views, with a word where a run's host is silent."""
+        if not any(view.state in LIVE for view in views):
+            return views
+        silent = fleet.silent_hosts(session, self._observer, self.settings.lease)
+        return [
+            view.model_copy(update={"unreachable": True, "message": fleet.unreachable(view.host)})
+            if view.state in LIVE and view.host in silent
+            else view
+            for view in views
+        ]
+
     def _read(self, query: Callable[..., T], *arguments: Any) -> T:
         with self.read() as session:
             return query(session, *arguments)

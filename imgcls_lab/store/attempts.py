@@ -15,12 +15,11 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from imgcls_lab.protocol import ENDED, LIVE, Desired, FailureKind, RunState
-from imgcls_lab.store import states
+from imgcls_lab.store import alerts, queue, states
 from imgcls_lab.store.outcome import ProcessEnd, Verdict
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 
 MAX_LOSSES = 3  # retries without a newer checkpoint
-LOOK_AHEAD = 100  # waiting runs looked at in one round
 
 
 @dataclass(frozen=True)
@@ -32,24 +31,23 @@ class Claim:
     devices: list[str]
 
 
-def claim(session: Session, host: str, executor_id: str, place: Callable[[Run], list[str] | str]) -> Claim | None:
+Place = Callable[[Run], list[str] | str | None]
+
+
+def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim | None:
     """Take the first waiting run that `place` finds devices for, and those devices, all or nothing.
 
-    place: gives the free devices for a run, or the sentence why it waits, which is then shown. Raises
+    place: gives the free devices for a run, or the sentence why it waits, which is then shown, or None. Raises
     IntegrityError when a device was taken meanwhile; nothing is changed then.
     """
-    waiting = (
-        select(Run)
-        .where(Run.state == RunState.QUEUED.value)
-        .order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
-        .limit(LOOK_AHEAD)
-    )
-    for run in session.exec(waiting).all():
+    for position, run in enumerate(queue.waiting(session, host)):
         found = place(run)
-        if isinstance(found, str):
-            if run.message != found:
+        if not isinstance(found, list):
+            if found is not None and run.message != found and position < queue.TOLD:
                 states.change_run(session, run.id, col(Run.state) == RunState.QUEUED.value, message=found)
             continue
+        if found and run.project_id in queue.full_projects(session, lock=run.project_id):
+            continue  # another host took the project's last place meanwhile
         # PostgreSQL: leave a run that another daemon is taking just now; on SQLite this transaction is alone anyhow
         mine = select(Run.id).where(Run.number == run.number, Run.state == RunState.QUEUED.value)
         if session.exec(mine.with_for_update(skip_locked=True)).first() is None:
@@ -76,7 +74,8 @@ def claim(session: Session, host: str, executor_id: str, place: Callable[[Run], 
             DeviceClaim(host=host, device=name, run_id=run.id, attempt=attempt, claimed_at=now) for name in found
         )
         session.flush()
-        return Claim(run, attempt, found)
+        session.expunge(run)  # it came without its config
+        return Claim(session.get_one(Run, run.number), attempt, found)
     return None
 
 
@@ -121,16 +120,19 @@ def finish(
     if verdict.state is RunState.LOST:
         if not states.move(session, run_id, RunState.LOST, attempt=attempt, **rest):
             return None
-        return _requeue(session, run_id, attempt, verdict, now)
+        state = _requeue(session, run_id, attempt, verdict, now)
+        alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=now)
+        return state
     values = {**rest, "message": verdict.message, "failure": verdict.failure, "ended_at": now}
-    if states.move(session, run_id, verdict.state, attempt=attempt, **values):
-        return verdict.state
-    # a result from a run that never said it had begun
-    if states.move(session, run_id, RunState.RUNNING, attempt=attempt) and states.move(
-        session, run_id, verdict.state, attempt=attempt, **values
-    ):
-        return verdict.state
-    return None
+    moved = states.move(session, run_id, verdict.state, attempt=attempt, **values) or (
+        # a result from a run that never said it had begun
+        states.move(session, run_id, RunState.RUNNING, attempt=attempt)
+        and states.move(session, run_id, verdict.state, attempt=attempt, **values)
+    )
+    if not moved:
+        return None
+    alerts.ended(session, run_id, attempt, verdict.state, lost=False, at=now)
+    return verdict.state
 
 
 def _requeue(session: Session, run_id: str, attempt: int, verdict: Verdict, now: float) -> RunState:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlmodel import Session, col
 
 from imgcls_lab.errors import InputError, StoreError
-from imgcls_lab.store.tables import Counter, DeletedRun, Run
+from imgcls_lab.store.tables import Alert, Counter, DeletedRun, Run
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = parse_url(url)
+        self.hook: str | None = None  # how a new alert stands with the webhook: pending, where there is one
         self.is_sqlite = self.url.drivername == "sqlite"
         if self.is_sqlite:
             _prepare_file(self.file)
@@ -136,6 +137,7 @@ class Database:
         """
         with self._translated(), Session(self.engine, expire_on_commit=False) as session:
             with session.begin():
+                session.info["hook"] = self.hook
                 yield session
                 session.flush()
                 _count_changes(session)
@@ -175,14 +177,20 @@ def touch(session: Session, run_id: str) -> None:
     session.info.setdefault("touched", set()).add(run_id)
 
 
+def tell(session: Session, alert_id: str) -> None:
+    """Note that an alert was added in this transaction."""
+    session.info.setdefault("told", set()).add(alert_id)
+
+
 def _count_changes(session: Session) -> None:
-    touched = sorted(session.info.pop("touched", ()))
-    if not touched:
+    touched, told = sorted(session.info.pop("touched", ())), sorted(session.info.pop("told", ()))
+    if not touched and not told:
         return
     counter = update(Counter).where(col(Counter.name) == "changes").values(value=col(Counter.value) + 1)
     change = session.execute(counter.returning(col(Counter.value))).scalar_one()
-    for table in (Run, DeletedRun):
-        session.execute(update(table).where(col(table.id).in_(touched)).values(change=change))
+    for table, ids in ((Run, touched), (DeletedRun, touched), (Alert, told)):
+        if ids:
+            session.execute(update(table).where(col(table.id).in_(ids)).values(change=change))
 
 
 def _prepare_file(file: Path) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.store.tables import Device, DeviceClaim, Executor, Run
-from imgcls_lab.wire import DevicesReply, DeviceView, ExecutorView
+from imgcls_lab.protocol import LIVE
+from imgcls_lab.store.tables import Attempt, Device, DeviceClaim, Executor, Run
+from imgcls_lab.wire import DevicesReply, DeviceView, ExecutorView, HolderView
 
 State = Literal["alive", "silent", "stopped"]
 
@@ -75,15 +77,65 @@ def devices(session: Session, observer: Observer, lease: float, version: str) ->
     ]  # fmt: skip
     claims = select(DeviceClaim.host, DeviceClaim.device, Run.id, Run.name).join(Run)
     held = {(host, device): (run_id, name) for host, device, run_id, name in session.exec(claims)}
+    names = _holding_runs(session)
     views = [
         DeviceView(
-            **row.model_dump(exclude={"position", "uuid"}),
+            **row.model_dump(exclude={"position", "uuid", "holders"}),
+            holders=[_holder(row.host, holder, names) for holder in row.holders],
             run_id=held.get((row.host, row.name), (None, None))[0],
             run_name=held.get((row.host, row.name), (None, None))[1],
         )
         for row in session.exec(select(Device).order_by(Device.host, col(Device.kind).desc(), col(Device.position)))
     ]
     return DevicesReply(executors=executors, devices=views, message=_message(executors, version))
+
+
+def _holding_runs(session: Session) -> dict[tuple[str, int | str], tuple[str, str]]:
+    """Runs that may hold memory: by (host, id), and by (host, pid) where they train in a kernel or shell."""
+    columns: Any = (Run.id, Run.name, Run.host, Run.external, Attempt.pid)
+    present = (col(Attempt.run_id) == col(Run.id)) & (col(Attempt.number) == col(Run.attempt))
+    live: Any = select(*columns).join(Attempt, present)
+    names: dict[tuple[str, int | str], tuple[str, str]] = {}
+    for run_id, name, host, external, pid in session.exec(
+        live.where(col(Run.state).in_([state.value for state in LIVE]))
+    ):
+        names[host or "", run_id] = run_id, name
+        if external and pid is not None:
+            names[host or "", pid] = run_id, name
+    return names
+
+
+def _holder(host: str, row: dict[str, Any], names: Mapping[tuple[str, int | str], tuple[str, str]]) -> HolderView:
+    keys = [row["run_id"], row["pid"], *row["parents"]]
+    run_id, name = next((names[host, key] for key in keys if (host, key) in names), (row["run_id"], None))
+    shown = {key: row[key] for key in ("pid", "name", "user", "memory", "since", "idle_since")}
+    return HolderView(**shown, run_id=run_id, run_name=name, notebook=None)
+
+
+def parents(session: Session, host: str) -> dict[int, list[int]]:
+    """Pid -> its ancestors, nearest first, of the processes that hold memory of a host's GPUs."""
+    rows = session.exec(select(Device.holders).where(Device.host == host)).all()
+    return {holder["pid"]: holder["parents"] for holders in rows for holder in holders}
+
+
+def alive_hosts(session: Session, observer: Observer, lease: float) -> set[str]:
+    """Hosts whose daemon lives."""
+    rows = session.exec(select(Executor)).all()
+    return {row.host for row in rows if executor_state(row, observer, lease) == "alive"}
+
+
+def silent_hosts(session: Session, observer: Observer, lease: float) -> set[str]:
+    """Hosts whose daemon does not beat any more and is not known to have ended."""
+    rows = session.exec(select(Executor)).all()
+    return {row.host for row in rows if executor_state(row, observer, lease) == "silent"}
+
+
+def unreachable(host: str) -> str:
+    """What is said of a run that lives on a silent host."""
+    return (
+        f"Unreachable: the host {host} does not answer, and keeps its devices until it is back. If it never will be: "
+        f"`imgcls-lab executor forget {host}`."
+    )
 
 
 def executor_state(row: Executor, observer: Observer, lease: float) -> State:
@@ -101,8 +153,16 @@ def _message(executors: list[ExecutorView], version: str) -> str | None:
         return "No executor is running, so queued runs wait. Start it with `imgcls-lab executor start`."
     other = next((executor for executor in alive if executor.version != version), None)
     if other:
-        return (
-            f"The executor of {other.host} is imgcls-lab {other.version}, this program is {version}. "
-            "Restart it with `imgcls-lab executor stop` and `imgcls-lab executor start`; runs go on meanwhile."
+        sentence = f"The executor of {other.host} is imgcls-lab {other.version}, this program is {version}. "
+        if is_older(version, other.version):
+            return sentence + "Restart Jupyter, or this program, with the newer version; runs go on meanwhile."
+        return sentence + (
+            "The newer one takes over when it next queues or starts something there; to do it now: `imgcls-lab "
+            "executor stop` and `imgcls-lab executor start`. Runs go on meanwhile."
         )
     return None
+
+
+def is_older(version: str, than: str) -> bool:
+    """Whether a version of this program is older than another."""
+    return [int(n) for n in re.findall(r"\d+", version)[:3]] < [int(n) for n in re.findall(r"\d+", than)[:3]]

@@ -21,15 +21,16 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name, read_plain
-from imgcls_lab.protocol import LIVE, Desired, FailureKind, RunState
+from imgcls_lab.protocol import LIVE, Desired, FailureKind, RunKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import attempts, states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.outcome import Verdict, began_at, ended_at, judge, last_line, read_end
 from imgcls_lab.store.registry import default_project
-from imgcls_lab.store.runs import config_columns, find_run
+from imgcls_lab.store.runs import config_columns, default_name, device_columns, find_run
 from imgcls_lab.store.tables import Artifact, Attempt, Dataset, DeletedRun, Metric, Model, Project, Run
+from imgcls_lab.wire import SubmitRequest
 
 _EVENTS = re.compile(r"(?:events|launch)-([0-9]{3,})\.json")
 
@@ -70,8 +71,8 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
     Raises ConfigError and OSError for a folder that holds no run (yet).
     """
     folder = settings.run_dir(run_id)
-    config = TrainConfig.parse(read_plain(folder / CONFIG))
     info = _read_info(folder)
+    config = _read_config(folder, info)
     numbers = attempts_in(folder) or [1]
     with database.write() as session:
         if session.exec(select(Run.id).where(Run.id == run_id)).first() or session.get(DeletedRun, run_id):
@@ -84,7 +85,7 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
     return True
 
 
-def _row(session: Session, folder: Path, config: TrainConfig, info: dict[str, Any], first: int) -> Run:
+def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[str, Any], first: int) -> Run:
     project = session.exec(select(Project).where(Project.name == str(info.get("project") or "default"))).first()
     if project is None and info.get("project"):
         project = Project(name=str(info["project"]), created_at=time.time())
@@ -93,14 +94,18 @@ def _row(session: Session, folder: Path, config: TrainConfig, info: dict[str, An
     project = project or default_project(session)
     now = time.time()
     created = float(info.get("created_at") or now)
-    parent = info.get("parent_id")
+    parent, kind = info.get("parent_id"), _kind(info)
+    wish = SubmitRequest.model_construct(
+        kind=kind, device=info.get("device"), gpus=info.get("gpus"), host=info.get("host")
+    )
+    columns = config_columns(config)
     return Run(
         id=folder.name,
-        kind=str(info.get("kind") or "train"),
-        name=str(info.get("name") or f"{Path(config.root).name} {Path(config.model_flavour).name}"),
+        kind=kind.value,
+        name=str(info.get("name") or default_name(kind, config)),
         project_id=project.id or 0,
-        dataset_id=session.exec(select(Dataset.id).where(Dataset.root == config.root)).first(),
-        model_id=session.exec(select(Model.id).where(Model.flavour == config.model_flavour)).first(),
+        dataset_id=session.exec(select(Dataset.id).where(Dataset.root == columns.get("root"))).first(),
+        model_id=session.exec(select(Model.id).where(Model.flavour == columns.get("model_flavour"))).first(),
         parent_id=session.exec(select(Run.id).where(Run.id == parent)).first() if parent else None,
         state=RunState.STARTING.value,
         attempt=first,
@@ -114,7 +119,9 @@ def _row(session: Session, folder: Path, config: TrainConfig, info: dict[str, An
         devices=[],
         latest={},
         notes=str(info.get("notes") or ""),
-        **config_columns(config),
+        payload=info["payload"] if isinstance(info.get("payload"), dict) else {},
+        **device_columns(wish, config),
+        **columns,
     )
 
 
@@ -207,7 +214,7 @@ def rebuild_all(database: Database, settings: Settings) -> RebuildReport:
         if owner is not None and owner.status() != "dead" and _has_row(database, run_id):
             continue
         try:
-            TrainConfig.parse(read_plain(folder / CONFIG))
+            _read_config(folder, _read_info(folder))
             _forget(database, run_id)
             adopt(database, settings, run_id)
             alive = owner is not None and owner.status() != "dead"
@@ -241,6 +248,19 @@ def _forget(database: Database, run_id: str) -> None:
         for table in (Artifact, Attempt):
             session.execute(delete(table).where(col(table.run_id) == run_id))
         session.execute(delete(Run).where(col(Run.number) == number).execution_options(synchronize_session=False))
+
+
+def _kind(info: dict[str, Any]) -> RunKind:
+    """What a folder's run is; a training where it does not say."""
+    return RunKind(info["kind"]) if info.get("kind") in set(RunKind) else RunKind.TRAIN
+
+
+def _read_config(folder: Path, info: dict[str, Any]) -> TrainConfig | None:
+    """The config of a run; None where it is no training and has none. Raises ConfigError, OSError."""
+    text = read_plain(folder / CONFIG)
+    if _kind(info) is not RunKind.TRAIN and text.strip() == b"{}":
+        return None
+    return TrainConfig.parse(text)
 
 
 def _read_info(folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.layout import events_name, open_plain
 from imgcls_lab.protocol import (
     AnyEvent,
+    Began,
     CheckpointSaved,
     EpochEnded,
     Failed,
@@ -130,13 +131,16 @@ class _Batch:
             states.change_attempt(self.session, self.run_id, self.attempt, **self.progress)
         if not states.change_live(self.session, self.run_id, self.attempt, **self.values):
             raise _StaleError
-        if any(isinstance(event, Started) for event in events):
+        if any(isinstance(event, Started | Began) for event in events):
             states.move(self.session, self.run_id, RunState.RUNNING, attempt=self.attempt)
 
     def _apply(self, event: AnyEvent) -> None:
         match event:
             case Started():
                 self._started(event)
+            case Began():
+                self.progress |= {"state": RunState.RUNNING.value, "resume_step": 0}
+                self.values |= {"phase": None, "message": None}
             case Metrics():
                 self._points(event.step, event.epoch, event.values, event)
             case EpochEnded():

@@ -26,13 +26,15 @@ class ProcessEnd:
     """How the training process ended, as the supervisor saw it.
 
     code: exit code, None if a signal ended it; started: False when the process was never started (device taken by
-    another user's run, a newer attempt found); forced: it did not stop in time and was killed; t: when that was.
+    another user's run, a newer attempt found); forced: it did not stop in time and was killed; full: its disk had no
+    room left then; t: when that was.
     """
 
     code: int | None = None
     signal: int | None = None
     started: bool = True
     forced: bool = False
+    full: bool = False
     message: str | None = None
     t: float | None = None
 
@@ -69,6 +71,12 @@ def judge(
         name = _signal_name(end.signal)
         reason = end.message or f"Its process was killed from outside ({name}), perhaps because memory ran out"
         return Verdict(RunState.LOST, FailureKind.LOST, reason)
+    if end.full:  # it could not even say so
+        where = f"step {saved_step}" if saved_step else "the beginning"
+        return Verdict(
+            RunState.FAILED, FailureKind.DISK_FULL,
+            f"The disk is full where the run writes. Free some room and resume it; it goes on from {where}.",
+        )  # fmt: skip
     tail = f" The log ends with: {last_line}" if last_line else " The log is empty."
     if end.message is not None:
         return Verdict(RunState.FAILED, FailureKind.APPLICATION, end.message)

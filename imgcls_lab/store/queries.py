@@ -14,13 +14,22 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.errors import InputError
 from imgcls_lab.layout import MANIFEST, read_plain
-from imgcls_lab.protocol import RESUMABLE, RunState
+from imgcls_lab.protocol import LIVE, RESUMABLE, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import find_run
 from imgcls_lab.store.states import texts
-from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Project, Run
-from imgcls_lab.wire import AttemptView, BestFigure, CheckpointView, RunDetail, RunPage, RunsBatch, RunView
+from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Dependency, Project, Run
+from imgcls_lab.wire import (
+    AttemptView,
+    BestFigure,
+    CheckpointView,
+    DeviceWish,
+    RunDetail,
+    RunPage,
+    RunsBatch,
+    RunView,
+)
 
 FIRST_LOOK = 500  # runs a new reader of changes gets
 _SAME = (
@@ -111,6 +120,12 @@ def changed_runs(session: Session, since: float, known: Mapping[str, int]) -> tu
     )
 
 
+def live_on(session: Session, hosts: Iterable[str]) -> list[RunView]:
+    """Runs that live on some hosts."""
+    statement = select(Run, Project.name).join(Project).where(col(Run.state).in_(texts(LIVE)))
+    return [view(run, project) for run, project in session.exec(statement.where(col(Run.host).in_(list(hosts))))]
+
+
 def detail(session: Session, settings: Settings, text: str) -> RunDetail:
     """One run with all that its page shows."""
     run = find_run(session, text)
@@ -129,6 +144,9 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
     return RunDetail(
         **view(run, project).model_dump(),
         config=run.config,
+        payload=run.payload,
+        wish=DeviceWish(device=run.device_wanted, gpus=run.gpus_wanted, host=run.host_wanted),
+        after=sorted(session.exec(select(Dependency.after_id).where(Dependency.run_id == run.id)).all()),
         attempts=[_attempt_view(attempt) for attempt in attempts],
         checkpoints=checkpoints,
         tags=[name for _, name in tags_of(session, run)],

@@ -67,6 +67,8 @@ def save_project(session: Session, edit: ProjectEdit, project_id: int | None = N
     if row.name == DEFAULT_PROJECT != edit.name:
         raise ConflictError(f"The project “{DEFAULT_PROJECT}” keeps its name: runs that name no project go there.")
     row.name, row.description = edit.name, edit.description
+    if "max_running" in edit.model_fields_set:  # who does not know of the limit keeps it
+        row.max_running = edit.max_running
     return _save(session, row)
 
 
@@ -79,7 +81,7 @@ def delete_project(session: Session, project_id: int) -> None:
 
 
 def _project_view(row: Project, runs: int) -> ProjectView:
-    return ProjectView(id=row.id or 0, name=row.name, description=row.description, created_at=row.created_at, runs=runs)
+    return ProjectView(runs=runs, **row.model_dump())
 
 
 # ── configs ─────────────────────────────────────────────────────────────────────────────────────────────────────

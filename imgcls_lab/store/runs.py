@@ -26,7 +26,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.registry import default_project, find_project
-from imgcls_lab.store.tables import Dataset, DeletedRun, Metric, Model, Project, Run
+from imgcls_lab.store.tables import Dataset, DeletedRun, Dependency, Metric, Model, Project, Run
 from imgcls_lab.wire import RunEdit, SubmitRequest
 
 
@@ -48,14 +48,16 @@ def find_run(session: Session, text: str) -> Run:
 def submit(database: Database, request: SubmitRequest, run_id: str | None = None) -> str:
     """Queue a run; its id. The same key and body give the same run, however many ask at once.
 
-    Raises ConfigError, NotFoundError for a project, data set or model that is not there, and ConflictError when
-    the key was used with another body.
+    Raises ConfigError, NotFoundError for a project, data set, model or run that is not there, and ConflictError
+    when the key was used with another body.
     """
-    config = TrainConfig.parse(request.config)
+    training = request.kind is RunKind.TRAIN
+    config = TrainConfig.parse(request.config) if training or request.config else None
     if run_id is not None and not is_run_id(run_id):
         raise InputError(f"“{run_id}” is not a run id.")
-    body = json.dumps(request.model_dump(mode="json", exclude={"idempotency_key"}), sort_keys=True)
-    digest = hashlib.sha256(body.encode()).hexdigest()
+    # without defaults: a field that a later version adds must not make the same body another
+    body = request.model_dump(mode="json", exclude={"idempotency_key"}, exclude_defaults=True)
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     if request.idempotency_key is not None:
         earlier = _submitted(database, request.idempotency_key, digest)
         if earlier is not None:
@@ -65,6 +67,8 @@ def submit(database: Database, request: SubmitRequest, run_id: str | None = None
             run = new_run(session, run_id or new_run_id(), config, request, digest)
             session.add(run)
             session.flush()
+            for after in dict.fromkeys(find_run(session, text).id for text in request.after):
+                session.add(Dependency(run_id=run.id, after_id=after))
             if not request.name:
                 run.name = f"{run.name} #{run.number}"
             touch(session, run.id)
@@ -87,7 +91,9 @@ def _submitted(database: Database, key: str, digest: str) -> str | None:
     return row[0]
 
 
-def new_run(session: Session, run_id: str, config: TrainConfig, request: SubmitRequest, digest: str | None) -> Run:
+def new_run(
+    session: Session, run_id: str, config: TrainConfig | None, request: SubmitRequest, digest: str | None
+) -> Run:
     """A row for a run that waits, linked to what it refers to. Not added yet."""
     project = find_project(session, request.project_id) if request.project_id else default_project(session)
     dataset_id, model_id = request.dataset_id, request.model_id
@@ -97,16 +103,16 @@ def new_run(session: Session, run_id: str, config: TrainConfig, request: SubmitR
         raise NotFoundError(f"There is no model {model_id}.")
     if request.parent_id is not None:
         find_run(session, request.parent_id)
-    if dataset_id is None:
+    if dataset_id is None and config is not None:
         dataset_id = session.exec(select(Dataset.id).where(Dataset.root == config.root)).first()
-    if model_id is None:
+    if model_id is None and config is not None:
         same = select(Model.id).where(Model.flavour == config.model_flavour, Model.revision == config.revision)
         model_id = session.exec(same).first()
     now = time.time()
     return Run(
         id=run_id,
-        kind=RunKind.TRAIN.value,
-        name=request.name or f"{Path(config.root).name} {Path(config.model_flavour).name}",
+        kind=request.kind.value,
+        name=request.name or default_name(request.kind, config),
         project_id=project.id or 0,
         dataset_id=dataset_id,
         model_id=model_id,
@@ -120,14 +126,33 @@ def new_run(session: Session, run_id: str, config: TrainConfig, request: SubmitR
         devices=[],
         latest={},
         notes=request.notes,
+        payload=request.payload,
         idempotency_key=request.idempotency_key,
         body_digest=digest,
+        **device_columns(request, config),
         **config_columns(config),
     )
 
 
-def config_columns(config: TrainConfig) -> dict[str, Any]:
+def default_name(kind: RunKind, config: TrainConfig | None) -> str:
+    """The name of a run that was given none."""
+    if config is None:
+        return kind.value.capitalize()
+    return f"{Path(config.root).name} {Path(config.model_flavour).name}"
+
+
+def device_columns(request: SubmitRequest, config: TrainConfig | None) -> dict[str, Any]:
+    """What a run needs of a host: as the request says, else its config, else what its kind needs."""
+    drives = request.kind is RunKind.SWEEP  # it starts other runs and computes nothing
+    device = request.device or ("none" if drives else config.device if config else "auto")
+    gpus = request.gpus or getattr(config, "processes", None) or 1
+    return {"device_wanted": device, "gpus_wanted": gpus, "host_wanted": request.host}
+
+
+def config_columns(config: TrainConfig | None) -> dict[str, Any]:
     """The columns of a run that its config gives."""
+    if config is None:
+        return {"config": {}}
     return {
         "config": config.model_dump(mode="json"),
         "model_flavour": config.model_flavour,
@@ -238,6 +263,7 @@ def write_run_info(settings: Settings, run: Run, project: Project) -> None:
     info = {
         "id": run.id, "kind": run.kind, "name": run.name, "project": project.name, "parent_id": run.parent_id,
         "notes": run.notes, "created_at": run.created_at, "dataset_id": run.dataset_id, "model_id": run.model_id,
-        "python": run.python,
+        "python": run.python, "payload": run.payload, "device": run.device_wanted, "gpus": run.gpus_wanted,
+        "host": run.host_wanted,
     }  # fmt: skip
     write_atomic(settings.run_dir(run.id) / RUN_INFO, json.dumps(info, ensure_ascii=False, indent=1))

@@ -36,6 +36,7 @@ class Project(Table, table=True):
     name: str = Field(unique=True)
     description: str = ""
     created_at: float
+    max_running: int | None = None  # runs on devices at once, on all hosts together; None: no limit
 
 
 class Config(Table, table=True):
@@ -133,11 +134,24 @@ class Run(Table, table=True):
     batch_size: int | None = None
     lr: float | None = None
     notes: str = ""
+    payload: dict[str, Any] = _json()
+    device_wanted: str = "auto"  # auto, cuda, cpu, none or part of a GPU's name
+    gpus_wanted: int = 1
+    host_wanted: str | None = None
     losses: int = 0  # attempts lost in a row without a newer checkpoint
     saved_step: int = 0  # of the newest checkpoint
     lost_at_step: int = -1  # saved_step when the last attempt was lost
     idempotency_key: str | None = Field(default=None, unique=True)
     body_digest: str | None = None
+
+
+class Dependency(Table, table=True):
+    """A run that waits until another has succeeded. `after_id` is no foreign key: that a run was deleted is news."""
+
+    __tablename__ = "dependencies"
+
+    run_id: str = Field(sa_column=Column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True))
+    after_id: str = Field(primary_key=True, index=True)
 
 
 class Attempt(Table, table=True):
@@ -251,6 +265,24 @@ class Device(Table, table=True):
     memory_used: int | None = Field(default=None, sa_type=BigInteger)
     utilisation: float | None = None
     held_by: str | None = None
+    holders: list[dict[str, Any]] = _json()  # processes that hold its memory, as `executor/holders.py` saw them
+
+
+class Alert(Table, table=True):
+    """Something that a person should hear of, once. `id` says of what, so that it is told only once."""
+
+    __tablename__ = "alerts"
+
+    id: str = Field(primary_key=True)
+    kind: str
+    run_id: str | None = Field(
+        default=None, sa_column=Column(ForeignKey("runs.id", ondelete="CASCADE"), nullable=True, index=True)
+    )
+    host: str | None = None
+    text: str
+    created_at: float
+    hook: str | None = Field(default=None, index=True)  # of the webhook: pending, sent, failed; None: there was none
+    change: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, index=True))  # see `database.write`
 
 
 class Counter(Table, table=True):

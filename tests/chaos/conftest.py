@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-for _room in ("executor", "store"):
+for _room in ("executor", "store", "server", "chaos"):
     sys.path.insert(0, str(Path(__file__).parents[1] / _room))
 
+import figures  # noqa: E402
 import postgres_server  # noqa: E402
-from stub_lab import StubLab  # noqa: E402
+from stub_lab import ROOT, StubLab  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +33,16 @@ def lab(request: pytest.FixtureRequest, home: Path) -> Iterator[StubLab]:
     lab = StubLab(home, url, cpu_slots=3, stop_grace=1.0)
     yield lab
     lab.close()
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that a daemon of this process starts find the package of this checkout."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What docs/reliability.md shows."""
+    if figures.ROWS:
+        terminalreporter.write_sep("=", "figures of the fault tests")
+        terminalreporter.write_line(figures.table())

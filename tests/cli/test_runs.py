@@ -75,6 +75,22 @@ def test_a_launched_run_is_waited_for_listed_shown_and_deleted(imgcls: Command, 
     assert not Path(view.folder).exists()
 
 
+def test_a_launch_names_devices_and_runs_to_wait_for(imgcls: Command, config: str, idle: Settings) -> None:
+    first = json.loads(imgcls("launch", "--config", config, "--json").out)
+    options = ["--after", first["id"], "--device", "H100", "--gpus", "2", "--host", "big", "--priority", "3"]
+    second = json.loads(imgcls("launch", "--config", config, *options, "--json").out)
+    assert second["after"] == [first["id"]]
+    assert second["wish"] == {"device": "H100", "gpus": 2, "host": "big"}
+    assert first["id"] in imgcls("show", second["id"]).out
+    imgcls("edit", first["id"], "--priority", "9", "--notes", "soon")
+    changed = json.loads(imgcls("show", first["id"], "--json").out)
+    assert (changed["priority"], changed["notes"], changed["name"]) == (9, "soon", first["name"])
+    assert imgcls("projects", "add", "small", "--max-running", "1").code == 0
+    assert json.loads(imgcls("projects", "show", "small", "--json").out)["max_running"] == 1
+    imgcls("projects", "edit", "small", "--max-running", "-1")
+    assert json.loads(imgcls("projects", "show", "small", "--json").out)["max_running"] is None
+
+
 def test_a_waiting_run_is_stopped_and_a_saved_config_launched(imgcls: Command, config: str, idle: Settings) -> None:
     assert imgcls("configs", "add", "mine", "--config", config).code == 0
     done = imgcls("launch", "--config", "mine", "--set", "lr=0.002")

@@ -8,7 +8,7 @@ from imgcls_lab.executor.daemon import Daemon, main
 from imgcls_lab.settings import Settings
 
 
-def argv(python: str, folder: Path, attempt: int) -> list[str]:
+def argv(kind: str, python: str, folder: Path, attempt: int) -> list[str]:
     stub = Path(__file__).with_name("stub_trainer.py")
     return [sys.executable, str(stub), str(folder), "--attempt", str(attempt)]
 

@@ -31,13 +31,17 @@ class StubLab:
         self.settings = Settings(home=str(home), **({"db_url": db_url} if db_url else {}), **{**defaults, **traits})
         self.store = Store.open(self.settings, migrate=True)
         self.daemons: list[subprocess.Popen[bytes]] = []
+        self.python_path = [str(ROOT)]
 
-    def start_daemon(self) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **self.settings.environment(), "PYTHONPATH": str(ROOT)}
+    def start_daemon(self, *, real: bool = False) -> subprocess.Popen[bytes]:
+        """A daemon, and wait until it has its place. real: its trainer is the engine."""
+        stub = [str(Path(__file__).with_name("stub_daemon.py"))]
+        path = os.pathsep.join(self.python_path)
+        environment = {**os.environ, **self.settings.environment(), "PYTHONPATH": path}
         log = (self.settings.executor_dir / "daemon.log").open("ab")
         with log:
             daemon = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("stub_daemon.py"))],
+                [sys.executable, *(["-m", "imgcls_lab.executor.daemon"] if real else stub)],
                 env=environment,
                 cwd=self.settings.home_path,
                 stdin=subprocess.DEVNULL,

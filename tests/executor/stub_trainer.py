@@ -7,6 +7,7 @@ stay (seconds after the last event), silent (never write an event), first_attemp
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -43,7 +44,18 @@ def value_at(step: int) -> float:
     return 1.0 / step
 
 
+def keep_alone(folder: Path) -> int:
+    """A lock for as long as this trainer lives; where another one lives, the fact is written down for the test."""
+    lock = os.open(folder / "trainer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        (folder / "doubled").write_text("two trainers of this run lived at once")
+    return lock
+
+
 def main(folder: Path, attempt: int) -> int:
+    keep_alone(folder)
     wish = json.loads(json.loads((folder / "run.json").read_text())["notes"] or "{}")
     if wish.get("first_attempt_only") and attempt > 1:
         wish = {key: wish[key] for key in ("steps", "step_seconds", "save_every") if key in wish}

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from stub_lab import ROOT, StubLab
+from stub_lab import StubLab
 
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError
 from imgcls_lab.executor import client, locks
@@ -22,11 +22,6 @@ from imgcls_lab.layout import RUN_INFO, new_run_id, write_atomic
 from imgcls_lab.protocol import Desired, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, fleet
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.fixture
@@ -118,6 +113,26 @@ def test_a_database_of_another_revision_is_said_in_a_sentence(settings: Settings
     assert "newer imgcls-lab" in client.status(settings).message
 
 
+def test_a_daemon_whose_database_a_newer_version_has_migrated_ends_and_leaves_its_runs(lab: StubLab):
+    from sqlalchemy import text
+
+    daemon = lab.start_daemon()
+    run_id = lab.submit(steps=10_000)
+    pid = lab.trainer(run_id)
+    with lab.store.database.connection() as connection:
+        connection.execute(text("UPDATE imgcls_version SET version_num = '9999'"))
+    assert daemon.wait(20) == 0
+    assert "its runs go on" in lab.daemon_log()
+    assert ProcessIdentity.of(pid) is not None
+
+
+@pytest.mark.parametrize(("theirs", "remedy"), [("99.0.0", "Restart Jupyter"), ("0.0.1", "takes over")])
+def test_executor_and_program_of_different_versions_say_who_is_to_be_restarted(lab: StubLab, theirs: str, remedy: str):
+    with lab.store.write() as session:
+        fleet.register(session, "a", host_name(), ProcessIdentity.current(), theirs)
+    assert remedy in lab.store.devices().message
+
+
 def test_stop_with_runs_stops_them_first(lab: StubLab):
     lab.start_daemon()
     run_id = lab.submit(steps=10_000)
@@ -141,6 +156,31 @@ def test_a_silent_host_is_seen_by_a_beat_that_stands_still():
     now[0] = 40
     assert observer.quiet_for("a", 1) == 40
     assert observer.quiet_for("a", 2) == 0
+
+
+def test_a_run_of_a_silent_host_shows_as_unreachable_and_keeps_its_device(lab: StubLab):
+    from imgcls_lab.server.feeds import Round, RunsFeed
+    from imgcls_lab.store import attempts
+
+    run_id = lab.submit()
+    with lab.store.write() as session:
+        fleet.register(session, "far-1", "far", ProcessIdentity("far", "boot:1", 1, "1"), "0.1.0")
+        fleet.save_devices(session, "far", [])
+        attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
+    now = [0.0]
+    lab.store._observer = fleet.Observer(lambda: now[0])
+    feed = RunsFeed()
+    assert not feed.news(Round(lab.store, 1)).changed[0].unreachable
+    assert not lab.run(run_id).unreachable
+    now[0] = lab.settings.lease + 1
+    (told,) = feed.news(Round(lab.store, 2)).changed
+    for view in (told, lab.run(run_id), lab.store.runs().items[0]):
+        assert (view.unreachable, view.state) == (True, RunState.STARTING)
+        assert "imgcls-lab executor forget far" in view.message
+    with lab.store.write() as session:
+        fleet.beat(session, "far-1")
+    assert not lab.run(run_id).unreachable
+    assert not feed.news(Round(lab.store, 3)).changed[0].unreachable
 
 
 def test_only_a_silent_host_is_forgotten_and_its_runs_wait_again(lab: StubLab):
@@ -267,6 +307,7 @@ def test_run_info_is_written_where_a_rebuild_finds_it(lab: StubLab):
     info = json.loads((lab.settings.run_dir(run_id) / RUN_INFO).read_text())
     assert set(info) == {
         "id", "kind", "name", "project", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python",
+        "payload", "device", "gpus", "host",
     }  # fmt: skip
     assert info["python"] == sys.executable
 

@@ -13,31 +13,13 @@ from stub_lab import ROOT, StubLab
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.backend import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
-from imgcls_lab.executor.devices import Device, HostProbe, choose, variables
+from imgcls_lab.executor.devices import Device, HostProbe, variables
+from imgcls_lab.executor.nvml import GpuProcess, Nvml
 from imgcls_lab.protocol import RunState
 from imgcls_lab.wire import SubmitRequest
 
 GPUS = [Device(f"cuda:{n}", n, f"GPU {n}", "cuda", f"GPU-{n}-imgcls-test") for n in range(2)]
 CPU = Device("cpu:0", 0, "CPU", "cpu", "cpu-0")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "taken", "gets"),
-    [
-        ("auto", {}, ["cuda:0"]),
-        ("cuda", {"cuda:0": "“a”"}, ["cuda:1"]),
-        ("cpu", {"cuda:0": "“a”"}, ["cpu:0"]),
-        ("auto", {"cuda:0": "“a”", "cuda:1": "“b”"}, "Waits for a GPU: “a” and 1 more are running."),
-        ("cpu", {"cpu:0": "“a”"}, "Waits for a CPU slot: “a” is running."),
-    ],
-)
-def test_a_run_gets_a_free_device_or_a_reason(wanted: str, taken: dict[str, str], gets: object):
-    assert choose(wanted, [*GPUS, CPU], taken) == gets
-
-
-def test_without_a_gpu_auto_means_a_cpu_slot():
-    assert choose("auto", [CPU], {}) == ["cpu:0"]
-    assert "this machine has none" in choose("cuda", [CPU], {})
 
 
 def test_a_run_sees_its_own_gpu_by_uuid_and_a_cpu_run_sees_none():
@@ -73,14 +55,27 @@ class FakeNvml:
             raise self.NVMLError
         return SimpleNamespace(gpu=50)
 
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
+        return [SimpleNamespace(pid=7, usedGpuMemory=5), SimpleNamespace(pid=8, usedGpuMemory=None)]
+
+    def nvmlDeviceGetGraphicsRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
+        raise self.NVMLError
+
+    def nvmlDeviceGetProcessUtilization(self, handle: int, since: int) -> list[SimpleNamespace]:
+        samples = [SimpleNamespace(pid=7, smUtil=use, timeStamp=stamp) for stamp, use in ((1, 10), (2, 40))]
+        return [row for row in samples if row.timeStamp > since]
+
 
 def test_the_probe_tells_what_nvml_tells(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    probe = HostProbe(2)
-    probe._tried, probe._nvml = True, FakeNvml()
+    source = Nvml()
+    source._tried, source._library = True, FakeNvml()
+    probe = HostProbe(2, source)
     first, second, *slots = probe.look()
     assert (first.name, first.title, first.memory_used, first.utilisation) == ("cuda:0", "GPU 0 · H100", 8, 0.5)
     assert second.utilisation is None
+    assert first.processes == (GpuProcess(7, 5, 0.4), GpuProcess(8, None, None))
+    assert probe.look()[0].processes[0].busy is None, "no new sample is no idleness"
     assert [slot.name for slot in slots] == ["cpu:0", "cpu:1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1abc")
     assert [device.name for device in probe.look() if device.kind == "cuda"] == ["cuda:1"]

@@ -45,6 +45,31 @@ async def test_what_a_run_refers_to_must_be_there(api: Api, config: dict[str, An
     assert (await api("POST", "runs", {"config": config, "parent_id": UNKNOWN})).status == 404
 
 
+async def test_a_run_asks_for_devices_and_waits_for_others_over_rest(api: Api, config: dict[str, Any]) -> None:
+    first = (await api("POST", "runs", {"config": config})).json["id"]
+    body = {"config": config, "after": [first], "device": "H100", "gpus": 2, "host": "big", "priority": 3}
+    reply = await api("POST", "runs", body)
+    assert (reply.status, reply.json["priority"]) == (201, 3)
+    detail = (await api("GET", f"runs/{reply.json['id']}")).json
+    assert (detail["after"], detail["wish"]) == ([first], {"device": "H100", "gpus": 2, "host": "big"})
+    changed = await api("PATCH", f"runs/{first}", {"priority": 7})
+    assert (changed.status, changed.json["priority"]) == (200, 7)
+    assert (await api("POST", "runs", {"config": config, "after": [UNKNOWN]})).status == 404
+    assert (await api("POST", "runs", {"config": config, "gpus": 0})).status == 400
+
+
+async def test_only_trainings_are_queued_by_this_route(api: Api, config: dict[str, Any]) -> None:
+    reply = await api("POST", "runs", {"kind": "task", "payload": {"path": "/etc/passwd"}})
+    assert reply.status == 400
+    assert "routes of their own" in reply.json["message"]
+
+
+async def test_a_projects_limit_is_set_over_rest_and_kept_by_who_does_not_know_of_it(api: Api) -> None:
+    number = (await api("POST", "projects", {"name": "p", "max_running": 2})).json["id"]
+    assert (await api("PATCH", f"projects/{number}", {"name": "q"})).json["max_running"] == 2
+    assert (await api("PATCH", f"projects/{number}", {"name": "q", "max_running": None})).json["max_running"] is None
+
+
 async def test_the_list_is_filtered_sorted_and_paged(api: Api, config: dict[str, Any]) -> None:
     for index, lr in enumerate((0.1, 0.3, 0.2)):
         await api("POST", "runs", {"config": {**config, "lr": lr}, "name": f"run {index}"})

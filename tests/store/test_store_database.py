@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from sqlalchemy import text
 
 from imgcls_lab.errors import ConflictError, InputError, StoreError
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, migrate, migrations
+from imgcls_lab.store import Store, backups, migrate, migrations
 from imgcls_lab.store import database as db
 from imgcls_lab.store.tables import metadata
 
@@ -126,12 +127,65 @@ def test_a_backup_holds_the_runs_and_is_private(sqlite: Store, tmp_path: Path):
         sqlite.backup(target)
 
 
-def test_a_migration_copies_the_database_first(sqlite: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(migrations, "head", lambda: "0002")
-    monkeypatch.setattr(migrations, "_upgrade", lambda _: None)
-    migrations.migrate(sqlite.database, sqlite.settings.home_path / "backups")
-    (copy,) = (sqlite.settings.home_path / "backups").iterdir()
-    assert sqlite3.connect(copy).execute("SELECT name FROM projects").fetchall() == [("default",)]
+def old_database(settings: Settings, revision: str) -> None:
+    """A database as an earlier version left it, with a run that waits for a GPU."""
+    settings.make_home()
+    old = db.Database(settings.db_url)
+    migrations._upgrade(old, revision)
+    with old.connection() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO runs (id, kind, name, project_id, state, desired, attempt, priority, external, python, "
+                "created_at, queued_at, updated_at, revision, change, devices, step, epoch, latest, config, "
+                "model_flavour, root, notes, losses, saved_step, lost_at_step) VALUES ('20250101-000000-aaaaaa', "
+                "'train', 'old', 1, 'queued', 'run', 0, 0, false, '', 1, 1, 1, 1, 0, '[]', 0, 0, '{}', "
+                """'{"device": "cuda"}', 'm', '/d', '', 0, 0, -1)"""
+            )
+        )
+    old.close()
+
+
+def test_a_migration_copies_the_database_first_and_keeps_the_runs(settings: Settings):
+    old_database(settings, "0001")
+    with pytest.raises(StoreError, match="of revision 0001 and this imgcls-lab needs"):
+        Store.open(settings)
+    assert migrate(settings) is True
+    with Store.open(settings) as store:
+        run = store.run("20250101-000000-aaaaaa")
+        assert (run.name, run.state.value, run.wish.device, run.payload, run.after) == ("old", "queued", "cuda", {}, [])
+        (copy,) = (settings.home_path / "backups").iterdir()
+        assert copy.name.startswith("imgcls-0001-")
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        if store.database.is_sqlite:
+            with sqlite3.connect(copy) as backup:
+                assert backup.execute("SELECT name FROM runs").fetchall() == [("old",)]
+                assert backup.execute("SELECT version_num FROM imgcls_version").fetchall() == [("0001",)]
+
+
+def test_a_backup_of_postgresql_is_an_archive_that_restores(postgres, home: Path, tmp_path: Path):
+    from imgcls_lab.wire import SubmitRequest
+
+    settings = Settings(home=str(home), db_url=postgres.url())
+    with Store.open(settings, migrate=True) as store:
+        run = store.submit(SubmitRequest(config={"root": "/data"}))
+        target = store.backup(tmp_path / "copy.dump")
+        assert stat.S_IMODE(target.stat().st_mode) == 0o600
+        with pytest.raises(StoreError, match="exists already"):
+            store.backup(target)
+    address = postgres.url().replace(":secret-word", "")
+    subprocess.run(["pg_restore", "--no-owner", f"--dbname={address}", str(target)], check=True, capture_output=True)
+    with Store.open(settings) as store:
+        assert store.run(run.id).name == run.name
+
+
+def test_without_pg_dump_a_backup_says_so_and_a_migration_goes_on(postgres, home: Path, monkeypatch):
+    settings = Settings(home=str(home), db_url=postgres.url())
+    old_database(settings, "0001")
+    monkeypatch.setattr(backups.shutil, "which", lambda _: None)
+    assert migrate(settings) is True
+    with Store.open(settings) as store, pytest.raises(StoreError, match="pg_dump"):
+        store.backup(home / "copy.dump")
+    assert not (home / "copy.dump").exists()
 
 
 def test_writers_wait_for_each_other(store: Store, submit):

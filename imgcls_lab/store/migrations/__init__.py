@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from alembic import command
@@ -15,8 +16,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from imgcls_lab.errors import StoreError
+from imgcls_lab.errors import RevisionError, StoreError
+from imgcls_lab.store.backups import backup, default_name
 from imgcls_lab.store.database import Database
+
+log = logging.getLogger(__name__)
 
 VERSION_TABLE = "imgcls_version"
 _LOCK_KEY = 0x696D67636C73  # "imgcls", for PostgreSQL's advisory lock
@@ -38,18 +42,18 @@ def current(database: Database) -> str | None:
 
 
 def check_revision(database: Database) -> None:
-    """Raises StoreError, with the remedy, unless the database is of this program's revision."""
+    """Raises RevisionError, with the remedy, unless the database is of this program's revision."""
     found = current(database)
     if found == head():
         return
     if found is None:
-        raise StoreError(f"The run database {database.shown} has no tables yet; run `imgcls-lab db migrate`.")
+        raise RevisionError(f"The run database {database.shown} has no tables yet; run `imgcls-lab db migrate`.")
     if not _known(found):
-        raise StoreError(
+        raise RevisionError(
             f"The run database {database.shown} was written by a newer imgcls-lab (revision {found}, this one knows "
             f"{head()}); upgrade imgcls-lab here."
         )
-    raise StoreError(
+    raise RevisionError(
         f"The run database {database.shown} is of revision {found} and this imgcls-lab needs {head()}; "
         "run `imgcls-lab db migrate`."
     )
@@ -58,8 +62,9 @@ def check_revision(database: Database) -> None:
 def migrate(database: Database, backups: Path) -> bool:
     """Bring the database to this program's revision; False when it is there already.
 
-    Under a lock, so that a server and a command started together do it once. A SQLite file that holds data is
-    copied into `backups` first. Raises StoreError for a database of a newer program.
+    Under a lock, so that a server and a command started together do it once. What holds data is copied into
+    `backups` first; on PostgreSQL, where a migration happens as a whole or not at all, only if `pg_dump` can.
+    Raises StoreError for a database of a newer program.
     """
     if current(database) == head():
         return False
@@ -69,34 +74,22 @@ def migrate(database: Database, backups: Path) -> bool:
             return False
         if found is not None and not _known(found):
             check_revision(database)
-        if found is not None and database.is_sqlite:
-            backup(database, backups / f"imgcls-{found}-{time.strftime('%Y%m%d-%H%M%S')}.db")
+        if found is not None:
+            _copy(database, backups, found)
         _upgrade(database)
     return True
 
 
-def backup(database: Database, target: Path) -> Path:
-    """Copy a SQLite database, as of one moment, while it is in use. Raises StoreError on PostgreSQL."""
-    import sqlite3
-
-    source_file = database.file
-    if target.exists():
-        raise StoreError(f"{target} exists already; name another file for the backup.")
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    source, copy = sqlite3.connect(source_file, timeout=30), sqlite3.connect(target)
+def _copy(database: Database, backups: Path, revision: str) -> None:
     try:
-        source.backup(copy)
-    except sqlite3.Error as error:
-        target.unlink(missing_ok=True)
-        raise StoreError(f"The backup to {target} failed: {error}. Check the disk and try again.") from error
-    finally:
-        copy.close()
-        source.close()
-    return target
+        backup(database, backups / f"{default_name(database, revision)}")
+    except StoreError as error:
+        if database.is_sqlite:
+            raise
+        log.warning("No backup was made before the migration: %s", error)
 
 
-def _upgrade(database: Database) -> None:
+def _upgrade(database: Database, to: str = "head") -> None:
     config = _config()
     with database.engine.connect() as connection:
         if database.is_sqlite:
@@ -105,7 +98,7 @@ def _upgrade(database: Database) -> None:
         try:
             with connection.begin():
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                command.upgrade(config, to)
         finally:
             if database.is_sqlite:
                 _driver(connection).execute("PRAGMA foreign_keys=ON")
@@ -122,6 +115,7 @@ def _config() -> Config:
     return config
 
 
+@lru_cache(maxsize=1)
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 

@@ -13,7 +13,6 @@ import type { ServerConnection } from '@jupyterlab/services';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
-import { feedOf } from '../views/feed';
 import type { Place } from '../views/place';
 import type { Source } from '../views/source';
 import { Commands, addCommands, commandOf } from './commands';
@@ -164,7 +163,7 @@ const status: JupyterFrontEndPlugin<void> = {
 
 const notices: JupyterFrontEndPlugin<void> = {
   id: 'imgcls-lab:notices',
-  description: 'A notification when a run has ended.',
+  description: 'A notification when a run has ended or stands still, or a disk is nearly full.',
   autoStart: true,
   optional: [ISettingRegistry, ITranslator],
   activate: (app: JupyterFrontEnd, registry: ISettingRegistry | null, translator: ITranslator | null) => {
@@ -180,14 +179,13 @@ const notices: JupyterFrontEndPlugin<void> = {
         settings.changed.connect(read);
       })
       .catch(error => console.warn('The settings of Image Lab could not be read; its defaults hold.', error));
-    feedOf(sourceOf(app)).listen(
-      () => undefined,
-      notify(
-        trans,
-        () => wanted,
-        run => void app.commands.execute(Commands.run, { id: run.id }),
-        Notification.emit,
-      ),
+    notify(
+      sourceOf(app),
+      trans,
+      () => wanted,
+      id => void app.commands.execute(Commands.run, { id }),
+      Notification.emit,
+      new AbortController().signal, // as long as the page
     );
   },
 };

@@ -1,28 +1,52 @@
-// What to say when a run has ended: once a run and attempt, and never of what had ended before the page was opened.
+// Alerts as notifications: each once, and none of what happened before the page was opened.
 import type { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { metric, metricTitle } from '../views/format';
-import { isActive, type RunView } from '../views/types';
+import type { Source } from '../views/source';
+import type { AlertView } from '../views/types';
 
 type Emit = typeof Notification.emit;
 
-/** A listener for the feed that tells of ended runs. */
+const TYPES = {
+  finished: 'success',
+  failed: 'error',
+  lost: 'warning',
+  stalled: 'warning',
+  disk: 'warning',
+} as const;
+const MISSED = 50; // alerts at most that are told after a broken link
+
+/** Tell of each alert until `signal` aborts. `open` shows its run. */
 export function notify(
+  source: Source,
   trans: TranslationBundle,
   wanted: () => boolean,
-  open: (run: RunView) => void,
+  open: (runId: string) => void,
   emit: Emit,
-): (before: RunView | undefined, now: RunView) => void {
-  return (before, now) => {
-    if (!before || !isActive(before.state) || isActive(now.state) || !wanted()) return;
-    const best = now.best
-      ? ` · ${metricTitle(now.best.metric)} ${metric(now.best.metric, now.best.value)}`
-      : '';
-    const actions = [{ label: trans.__('Open'), callback: () => open(now) }];
-    if (now.state === 'succeeded') {
-      emit(trans.__('“%1” has finished%2', now.name, best), 'success', { autoClose: 8000, actions });
-    } else if (now.state === 'failed') {
-      emit(trans.__('“%1” failed: %2', now.name, now.message ?? ''), 'error', { autoClose: false, actions });
-    }
+  signal: AbortSignal,
+): void {
+  const known = new Set<string>();
+  let begun = false;
+  const tell = (alert: AlertView, aloud: boolean) => {
+    const news = !known.has(alert.id);
+    known.add(alert.id);
+    if (!news || !aloud || !wanted()) return;
+    const { run_id } = alert;
+    const actions = run_id ? [{ label: trans.__('Open'), callback: () => open(run_id) }] : [];
+    // what went wrong stays until somebody has read it
+    emit(alert.text, TYPES[alert.kind], { autoClose: alert.kind === 'finished' ? 8000 : false, actions });
   };
+  /** The first look learns what is old; each later one finds what a broken link has missed. */
+  const look = async () => {
+    const alerts = await source.query('alerts', { limit: MISSED }, signal);
+    for (const alert of [...alerts].reverse()) tell(alert, begun);
+    begun = true;
+  };
+  source.subscribe(
+    { kind: 'alerts' },
+    batch => batch.alerts.forEach(alert => tell(alert, true)),
+    link => {
+      if (link === 'live' || link === 'gap') look().catch(() => undefined); // the next live link looks again
+    },
+    signal,
+  );
 }

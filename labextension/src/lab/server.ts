@@ -54,6 +54,8 @@ function queryCall(kind: Query, params: unknown): Call {
       const { id, ...rest } = params as Params['report'];
       return get(`runs/${part(id)}/report`, rest);
     }
+    case 'alerts':
+      return get('alerts', params as Params['alerts']);
     case 'boards':
       return get('tensorboards');
     default:

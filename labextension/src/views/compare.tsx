@@ -128,7 +128,7 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
                   <th scope="row">state</th>
                   {runs.map(run => (
                     <td key={run.id}>
-                      <State state={run.state} />
+                      <State state={run.state} unreachable={run.unreachable} />
                     </td>
                   ))}
                 </tr>

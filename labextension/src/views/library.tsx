@@ -15,7 +15,7 @@ interface Input {
   name: string;
   title: string;
   note?: string;
-  kind?: 'text' | 'area' | 'json' | 'switch';
+  kind?: 'text' | 'area' | 'json' | 'switch' | 'number';
   optional?: boolean;
 }
 
@@ -108,8 +108,13 @@ const projects: ShelfPlan<'projects'> = {
   title: 'Projects',
   one: 'project',
   add: 'Add a project…',
-  inputs: [{ name: 'name', title: 'Name' }, ABOUT],
+  inputs: [
+    { name: 'name', title: 'Name' },
+    { name: 'max_running', title: 'Runs at once', note: 'empty: no limit', kind: 'number', optional: true },
+    ABOUT,
+  ],
   columns: [
+    ['at once', (item: ProjectView) => (item.max_running == null ? '–' : count(item.max_running))],
     ['runs', (item: ProjectView) => count(item.runs)],
     ['added', (item: ProjectView) => ago(item.created_at)],
   ],
@@ -135,6 +140,7 @@ function editOf(inputs: Input[], values: Values): Record<string, unknown> {
   for (const { name, title, kind } of inputs) {
     const value = values[name];
     if (kind === 'switch') edit[name] = value;
+    else if (kind === 'number') edit[name] = value === '' ? null : Number(value);
     else if (kind === 'json') {
       try {
         edit[name] = JSON.parse(String(value));
@@ -221,7 +227,10 @@ function ItemForm({
                   {...shared}
                 />
               ) : (
-                <input {...shared} />
+                <input
+                  {...shared}
+                  {...(input.kind === 'number' ? { type: 'number', min: 0, step: 1 } : {})}
+                />
               );
             }}
           </Labelled>

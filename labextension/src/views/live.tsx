@@ -129,7 +129,7 @@ function Live({ runId, compact }: { runId: string; compact: boolean }) {
     <>
       <div className="imgcls-live-head">
         <b className="imgcls-clip">{run.name}</b>
-        <State state={run.state} />
+        <State state={run.state} unreachable={run.unreachable} />
         <span className="imgcls-muted imgcls-clip">{leaf(run.model_flavour)}</span>
         <span className="imgcls-spacer" />
         <LinkState link={link} />

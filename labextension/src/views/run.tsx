@@ -143,7 +143,7 @@ function Head({
         <Title run={run} />
         <div className="imgcls-chips">
           <Chip>
-            <State state={run.state} />
+            <State state={run.state} unreachable={run.unreachable} />
           </Chip>
           <Chip title={run.model_flavour}>{leaf(run.model_flavour)}</Chip>
           <Chip title={run.root}>{dataset?.name ?? leaf(run.root)}</Chip>

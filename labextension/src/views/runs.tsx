@@ -159,7 +159,7 @@ export function RunsTable({ chosen, onChoose, children }: Chooser & { children?:
                   </button>
                 </td>
                 <td className="imgcls-left">
-                  <State state={run.state} />
+                  <State state={run.state} unreachable={run.unreachable} />
                   {isActive(run.state) && run.total_steps ? (
                     <span className="imgcls-muted imgcls-num"> {Math.round(progressOf(run) * 100)} %</span>
                   ) : (

@@ -1,108 +1,14 @@
 // The panel at the left: what the devices do, what runs, waits and ended, and the way to everything else.
-import { useEffect, useState, type ReactNode } from 'react';
+import { useEffect, useState } from 'react';
+import { Alerts } from './alerts';
 import { useBoardAction, useBoards } from './boards';
-import { ago, bytes, metric, percent, usage } from './format';
-import { sentence, useAction, useFeed, useNow, useQuery } from './hooks';
+import { Devices } from './devices';
+import { ago, bytes, metric } from './format';
+import { useAction, useFeed, useNow, useQuery } from './hooks';
 import { useGo } from './place';
 import { useSource } from './source';
-import { Button, Dot, LinkState, Problem, Progress, Sparkline, Standing, left } from './states';
-import { LIVE, isActive, type DevicesReply, type DeviceView, type RunView } from './types';
-
-/** Devices and executors, live. */
-function useDevices(): { devices: DevicesReply | undefined; error: string | null } {
-  const source = useSource();
-  const [devices, setDevices] = useState<DevicesReply>();
-  const [error, setError] = useState<string | null>(null);
-  useEffect(() => {
-    const stop = new AbortController();
-    const take = (reply: DevicesReply) => {
-      setDevices(reply);
-      setError(null);
-    };
-    source
-      .query('devices', {}, stop.signal)
-      .then(take, problem => stop.signal.aborted || setError(sentence(problem)));
-    source.subscribe(
-      { kind: 'devices' },
-      batch => take(batch.devices),
-      () => undefined,
-      stop.signal,
-    );
-    return () => stop.abort();
-  }, [source]);
-  return { devices, error };
-}
-
-function Section({ title, aside, children }: { title: string; aside?: ReactNode; children: ReactNode }) {
-  return (
-    <section aria-label={title}>
-      <h2 className="imgcls-side-title">
-        {title}
-        <span className="imgcls-num">{aside}</span>
-      </h2>
-      {children}
-    </section>
-  );
-}
-
-function Device({ device }: { device: DeviceView }) {
-  const memory = device.memory_total != null ? usage(device.memory_used ?? 0, device.memory_total) : null;
-  const use = device.utilisation == null ? null : percent(device.utilisation, 0);
-  const share =
-    device.utilisation ?? (device.memory_total ? (device.memory_used ?? 0) / device.memory_total : 0);
-  return (
-    <div className="imgcls-row">
-      <div className="imgcls-line">
-        <b className="imgcls-clip" title={`${device.name} on ${device.host}`}>
-          {device.title}
-        </b>
-        <span className="imgcls-muted imgcls-num">{[use, memory].filter(Boolean).join(' · ')}</span>
-      </div>
-      {(use || memory) && (
-        <div className="imgcls-bar" aria-hidden="true">
-          <i
-            className={device.held_by && !device.run_id ? 'imgcls-fill-warn' : ''}
-            style={{ width: `${Math.min(100, share * 100)}%` }}
-          />
-        </div>
-      )}
-      <div className="imgcls-note imgcls-clip">{device.run_name ?? device.held_by ?? 'free'}</div>
-    </div>
-  );
-}
-
-function Devices() {
-  const source = useSource();
-  const { devices, error } = useDevices();
-  const { busy, error: failed, act } = useAction();
-  const busyOnes = devices?.devices.filter(device => device.run_id || device.held_by).length ?? 0;
-  return (
-    <Section
-      title="Devices"
-      aside={devices?.devices.length ? `${busyOnes} of ${devices.devices.length} busy` : ''}
-    >
-      {devices?.devices.map(device => (
-        <Device key={`${device.host} ${device.name}`} device={device} />
-      ))}
-      {(devices?.message || error) && (
-        <div className="imgcls-row">
-          <p className="imgcls-note">{devices?.message ?? error}</p>
-          {devices?.message && (
-            <div>
-              <Button
-                busy={busy !== null}
-                onClick={() => void act('start', () => source.command('executor.start', {}))}
-              >
-                Start the executor
-              </Button>
-            </div>
-          )}
-          <Problem>{failed}</Problem>
-        </div>
-      )}
-    </Section>
-  );
-}
+import { Button, Dot, LinkState, Problem, Progress, Section, Sparkline, Standing, left } from './states';
+import { LIVE, isActive, type RunView } from './types';
 
 /** The TensorBoards, where there are any: each with its memory and age, and the buttons of its process. */
 function Boards({ now }: { now: number }) {
@@ -178,6 +84,7 @@ function Boards({ now }: { now: number }) {
 /** What stands at the right of a run's name. */
 function aside(run: RunView, now: number): string {
   if (run.state === 'queued') return run.priority > 0 ? 'next' : 'waiting';
+  if (run.unreachable) return 'unreachable';
   if (isActive(run.state)) return run.state === 'running' ? left(run) : run.state;
   const age = ago(run.ended_at ?? run.updated_at, now);
   if (run.state === 'failed') return `${(run.failure ?? 'failed').replaceAll('_', ' ')} · ${age}`;
@@ -284,7 +191,7 @@ export function Sidebar({ current }: { current?: string }) {
     .filter(run => !isActive(run.state))
     .sort(byEnd)
     .slice(0, 12);
-  const now = useNow(recent.length > 0, 30);
+  const now = useNow(true, 30);
   const { data: info } = useQuery('info', {});
   const trends = useTrends(all);
   const total = Object.values(feed.counts).reduce((sum, n) => sum + (n ?? 0), 0);
@@ -302,6 +209,7 @@ export function Sidebar({ current }: { current?: string }) {
       </header>
       <div className="imgcls-side-body">
         <Devices />
+        <Alerts now={now} />
         <Section title="Running" aside={running.length}>
           {running.map(row)}
           {running.length === 0 && <p className="imgcls-row imgcls-muted">Nothing runs</p>}

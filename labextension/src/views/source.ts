@@ -2,6 +2,8 @@
 // notebook's `CommSource` implement it; a view cannot tell which one it has.
 import { createContext, useContext } from 'react';
 import type {
+  AlertsBatch,
+  AlertView,
   Batch,
   BoardRequest,
   BoardView,
@@ -80,6 +82,7 @@ export type Params = {
   log: { id: string; offset?: number; limit?: number };
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
   devices: Record<string, never>;
+  alerts: { limit?: number };
   boards: Record<string, never>;
 } & { [S in Shelf]: Record<string, never> };
 
@@ -93,6 +96,7 @@ export type Result = {
   log: LogChunk;
   report: EpochReport;
   devices: DevicesReply;
+  alerts: AlertView[];
   boards: BoardView[];
 } & { [S in Shelf]: Registry[S]['view'][] };
 
@@ -144,6 +148,7 @@ export interface BatchOf {
   metrics: MetricsBatch;
   log: LogBatch;
   devices: DevicesBatch;
+  alerts: AlertsBatch;
 }
 
 export interface Source {

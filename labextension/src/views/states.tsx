@@ -20,12 +20,34 @@ export const Dot = ({ state }: { state: RunState }) => (
   <i className={`imgcls-dot imgcls-dot-${TONES[state]}`} aria-hidden="true" />
 );
 
-export const State = ({ state }: { state: RunState }) => (
-  <span className={`imgcls-state imgcls-tone-${TONES[state]}`} data-state={state}>
-    <Dot state={state} />
-    {state}
+/** `unreachable`: the run's host went silent; what it does there nobody can say. */
+export const State = ({ state, unreachable }: { state: RunState; unreachable?: boolean }) => (
+  <span className={`imgcls-state imgcls-tone-${unreachable ? 'warn' : TONES[state]}`} data-state={state}>
+    <Dot state={unreachable ? 'lost' : state} />
+    {unreachable ? 'unreachable' : state}
   </span>
 );
+
+/** A part of the panel at the left. */
+export function Section({
+  title,
+  aside,
+  children,
+}: {
+  title: string;
+  aside?: ReactNode;
+  children: ReactNode;
+}) {
+  return (
+    <section aria-label={title}>
+      <h2 className="imgcls-side-title">
+        {title}
+        <span className="imgcls-num">{aside}</span>
+      </h2>
+      {children}
+    </section>
+  );
+}
 
 /** Share of the run's steps that are done. */
 export const progressOf = (run: RunView): number =>

@@ -1,5 +1,7 @@
 // The wire's types, with the names for unions that the generator does not give.
 import type {
+  AlertsBatch,
+  AlertsTopic,
   DevicesBatch,
   DevicesTopic,
   LogBatch,
@@ -12,8 +14,8 @@ import type {
 } from './wire';
 
 export * from './wire';
-export type Topic = RunsTopic | MetricsTopic | LogTopic | DevicesTopic;
-export type Batch = RunsBatch | MetricsBatch | LogBatch | DevicesBatch;
+export type Topic = RunsTopic | MetricsTopic | LogTopic | DevicesTopic | AlertsTopic;
+export type Batch = RunsBatch | MetricsBatch | LogBatch | DevicesBatch | AlertsBatch;
 
 export const LIVE: readonly RunState[] = ['starting', 'running', 'stopping', 'lost'];
 export const WAITING: readonly RunState[] = ['queued'];

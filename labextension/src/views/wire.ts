@@ -11,6 +11,7 @@ export type RunState =
  */
 export type Desired = 'run' | 'stop' | 'kill';
 export type FailureKind = 'application' | 'out_of_memory' | 'disk_full' | 'diverged' | 'lost';
+export type RunKind1 = 'train' | 'notebook' | 'sweep' | 'task';
 
 /**
  * All of the above, so that one schema names each.
@@ -32,6 +33,7 @@ export interface WireTypes {
   model: ModelView;
   model_edit: ModelEdit;
   devices: DevicesReply;
+  alert: AlertView;
   board: BoardView;
   board_request: BoardRequest;
   form: SchemaReply;
@@ -60,6 +62,7 @@ export interface RunDetail {
   priority: number;
   resumable: boolean;
   external: boolean;
+  unreachable?: boolean;
   message: string | null;
   failure: FailureKind | null;
   phase: string | null;
@@ -88,6 +91,11 @@ export interface RunDetail {
   config: {
     [k: string]: unknown;
   };
+  payload: {
+    [k: string]: unknown;
+  };
+  wish: DeviceWish;
+  after: string[];
   attempts: AttemptView[];
   checkpoints: CheckpointView[];
   tags: string[];
@@ -103,6 +111,14 @@ export interface BestFigure {
   metric: string;
   value: number;
   epoch: number;
+}
+/**
+ * What a run needs. `device`: auto, cuda, cpu, none (it computes nothing), or part of a GPU's name (H100).
+ */
+export interface DeviceWish {
+  device: string;
+  gpus: number;
+  host: string | null;
 }
 export interface AttemptView {
   number: number;
@@ -151,6 +167,7 @@ export interface RunView {
   priority: number;
   resumable: boolean;
   external: boolean;
+  unreachable?: boolean;
   message: string | null;
   failure: FailureKind | null;
   phase: string | null;
@@ -179,11 +196,24 @@ export interface RunView {
 }
 /**
  * A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
+ *
+ * `config` is needed by a training alone. `device` and `gpus`: as in DeviceWish, by default what the config says.
  */
 export interface SubmitRequest {
-  config: {
+  kind?: RunKind1;
+  config?: {
     [k: string]: unknown;
   };
+  payload?: {
+    [k: string]: unknown;
+  };
+  /**
+   * @maxItems 100
+   */
+  after?: string[];
+  device?: string | null;
+  gpus?: number | null;
+  host?: string | null;
   name?: string | null;
   project_id?: number | null;
   dataset_id?: number | null;
@@ -260,10 +290,15 @@ export interface ProjectView {
   description: string;
   created_at: number;
   runs: number;
+  max_running: number | null;
 }
+/**
+ * `max_running`: runs on devices at once, on all hosts together; null: no limit; 0: on hold.
+ */
 export interface ProjectEdit {
   name: string;
   description?: string;
+  max_running?: number | null;
 }
 export interface ConfigView {
   id: number;
@@ -352,6 +387,32 @@ export interface DeviceView {
   run_id: string | null;
   run_name: string | null;
   held_by: string | null;
+  holders: HolderView[];
+}
+/**
+ * A process that holds memory of a GPU. What cannot be seen from its host's executor is null.
+ */
+export interface HolderView {
+  pid: number;
+  name: string | null;
+  user: string | null;
+  memory: number | null;
+  since: number;
+  idle_since: number | null;
+  run_id: string | null;
+  run_name: string | null;
+  notebook: string | null;
+}
+/**
+ * Something that a person should hear of once. The webhook gets this, too.
+ */
+export interface AlertView {
+  id: string;
+  kind: 'finished' | 'failed' | 'lost' | 'stalled' | 'disk';
+  text: string;
+  run_id: string | null;
+  host: string | null;
+  created_at: number;
 }
 /**
  * A TensorBoard and its process: `asleep` frees its memory and starts again when it is opened.
@@ -417,7 +478,7 @@ export interface ServerInfo {
 export interface Subscribe {
   op: 'subscribe';
   id: number;
-  topic: RunsTopic | MetricsTopic | LogTopic | DevicesTopic;
+  topic: RunsTopic | MetricsTopic | LogTopic | DevicesTopic | AlertsTopic;
 }
 /**
  * Changed and deleted runs of all projects.
@@ -449,6 +510,12 @@ export interface LogTopic {
 export interface DevicesTopic {
   kind: 'devices';
 }
+/**
+ * Alerts from now on; those before are asked for by REST.
+ */
+export interface AlertsTopic {
+  kind: 'alerts';
+}
 export interface Unsubscribe {
   op: 'unsubscribe';
   id: number;
@@ -458,7 +525,7 @@ export interface Unsubscribe {
  */
 export interface StreamMessage {
   id: number;
-  batch?: (RunsBatch | MetricsBatch | LogBatch | DevicesBatch) | null;
+  batch?: (RunsBatch | MetricsBatch | LogBatch | DevicesBatch | AlertsBatch) | null;
   error?: string | null;
 }
 export interface RunsBatch {
@@ -487,4 +554,8 @@ export interface LogBatch {
 export interface DevicesBatch {
   kind: 'devices';
   devices: DevicesReply;
+}
+export interface AlertsBatch {
+  kind: 'alerts';
+  alerts: AlertView[];
 }

@@ -1,0 +1,96 @@
+"""Alerts: what a person should hear of once. Written by daemons, shown by panel and command line, sent by the webhook.
+
+The id of an alert says of what it is, so that the same thing is told once, whoever notices it and however often.
+"""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import delete, update
+from sqlmodel import Session, col, select
+
+from imgcls_lab.protocol import FailureKind, RunState
+from imgcls_lab.store.database import tell
+from imgcls_lab.store.tables import Alert, Counter, Run
+from imgcls_lab.wire import AlertKind, AlertView
+
+KEPT = 1000
+FRESH = 3600.0  # seconds: a run that ended earlier was found, not watched, and is no news
+
+
+def add(
+    session: Session, alert_id: str, kind: AlertKind, text: str, *, host: str | None, run_id: str | None = None
+) -> None:
+    """Tell of something, unless it was told already."""
+    if session.get(Alert, alert_id) is not None:
+        return
+    hook = session.info.get("hook")
+    session.add(Alert(id=alert_id, kind=kind, run_id=run_id, host=host, text=text, created_at=time.time(), hook=hook))
+    session.flush()
+    tell(session, alert_id)
+
+
+def ended(session: Session, run_id: str, attempt: int, state: RunState, *, lost: bool, at: float) -> None:
+    """Tell that a run has finished, failed, or was lost and tried again. Whoever stopped one knows it."""
+    if abs(time.time() - at) > FRESH:
+        return
+    run = session.exec(select(Run).where(Run.id == run_id)).one()
+    session.expunge(run)  # read only
+    if state is RunState.SUCCEEDED:
+        figure = f", best {run.best_metric} {run.best_value:.4g}" if run.best_value is not None else ""
+        add(
+            session,
+            f"{run_id}-{attempt}-end",
+            "finished",
+            f"“{run.name}” has finished{figure}.",
+            host=run.host,
+            run_id=run_id,
+        )
+    elif state is RunState.FAILED:
+        kind: AlertKind = "lost" if run.failure == FailureKind.LOST.value else "failed"
+        text = f"“{run.name}” failed: {run.message or 'the log says why'}"
+        add(session, f"{run_id}-{attempt}-end", kind, text, host=run.host, run_id=run_id)
+    elif lost:
+        add(session, f"{run_id}-{attempt}-end", "lost", f"“{run.name}”: {run.message}", host=run.host, run_id=run_id)
+
+
+def recent(session: Session, limit: int) -> list[AlertView]:
+    """The newest alerts, newest first."""
+    rows = session.exec(select(Alert).order_by(col(Alert.change).desc()).limit(limit))
+    return [view(row) for row in rows]
+
+
+def since(session: Session, change: int | None) -> tuple[list[AlertView], int]:
+    """Alerts after a value of the counter of changes, oldest first, and the value to ask with next time.
+
+    change: None for a reader that begins now and wants none of the past.
+    """
+    now = session.exec(select(Counter.value).where(Counter.name == "changes")).one()
+    if change is None or change >= now:
+        return [], now
+    rows = session.exec(select(Alert).where(col(Alert.change) > change).order_by(col(Alert.change)))
+    return [view(row) for row in rows], now
+
+
+def view(row: Alert) -> AlertView:
+    return AlertView.model_validate(row.model_dump(exclude={"hook", "change"}))
+
+
+def pending(session: Session, host: str, limit: int = 50) -> list[AlertView]:
+    """Alerts of a host that its webhook has not sent yet, oldest first."""
+    rows = session.exec(
+        select(Alert).where(Alert.hook == "pending", Alert.host == host).order_by(col(Alert.change)).limit(limit)
+    )
+    return [view(row) for row in rows]
+
+
+def mark(session: Session, alert_id: str, hook: str) -> None:
+    """Note what became of an alert's webhook: sent or failed."""
+    session.execute(update(Alert).where(col(Alert.id) == alert_id).values(hook=hook))
+
+
+def prune(session: Session) -> None:
+    """Drop all but the newest."""
+    oldest = select(Alert.change).order_by(col(Alert.change).desc()).offset(KEPT).limit(1)
+    session.execute(delete(Alert).where(col(Alert.change) <= oldest.scalar_subquery()))

@@ -1,0 +1,217 @@
+"""The queue: which waiting runs a host may look at, and why the others wait. Called by daemons.
+
+Every host reads the same rows and so finds the same sentence, whichever writes it. Moves no run but those that can
+never start, because one that they were to follow did not succeed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Set
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy.orm import aliased, defer
+from sqlmodel import Session, col, exists, select
+
+from imgcls_lab.protocol import LIVE, Desired, RunState
+from imgcls_lab.store import fleet, states
+from imgcls_lab.store.tables import Dependency, Device, DeviceClaim, Project, Run
+
+LOOK_AHEAD = 1000  # waiting runs that are tried in one round
+TOLD = 100  # of them, those that are told why they wait
+NO_DEVICE = "none"
+_BROKEN = {RunState.FAILED.value: "failed", RunState.CANCELLED.value: "was cancelled", None: "was deleted"}
+
+
+def waiting(session: Session, host: str) -> list[Run]:
+    """The queue in its order, less what waits for another run or another host. Without configs and other long texts."""
+    query = select(Run).where(Run.state == RunState.QUEUED.value, ~_after_unfinished())
+    query = query.where(or_(col(Run.host_wanted).is_(None), col(Run.host_wanted) == host))
+    order = col(Run.priority).desc(), col(Run.queued_at), col(Run.number)
+    light = [defer(column) for column in (Run.config, Run.payload, Run.notes, Run.latest)]  # type: ignore[arg-type]
+    return list(session.exec(query.order_by(*order).limit(LOOK_AHEAD).options(*light)).all())
+
+
+def _after_unfinished() -> ColumnElement[bool]:
+    before = aliased(Run)
+    return (
+        exists(Dependency)
+        .where(col(Dependency.run_id) == col(Run.id))
+        .where(
+            ~exists(before).where(col(before.id) == Dependency.after_id, col(before.state) == RunState.SUCCEEDED.value)
+        )
+    )
+
+
+class AnyDevice(Protocol):
+    """As much of a device as says whether a run can use it."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+
+
+def fits(wanted: str, device: AnyDevice, *, gpus: bool) -> bool:
+    """Whether a run that wants auto, cuda, cpu or a GPU of some name can use a device. gpus: some host has one."""
+    if wanted == "auto":
+        return device.kind == ("cuda" if gpus else "cpu")
+    if wanted in ("cuda", "cpu"):
+        return device.kind == wanted
+    return device.kind == "cuda" and wanted.lower() in device.title.lower()
+
+
+@dataclass
+class Fleet:
+    """All hosts as the database shows them: what is there, what is held, which projects are at their limit."""
+
+    hosts: set[str]  # whose executor lives
+    devices: list[Device]
+    claims: dict[tuple[str, str], str]  # (host, device) -> name of the run that holds it, in quotes
+    full: dict[int, str] = field(default_factory=dict)  # project -> why its runs wait
+
+    @classmethod
+    def read(cls, session: Session, observer: fleet.Observer, lease: float) -> Fleet:
+        hosts = fleet.alive_hosts(session, observer, lease)
+        devices = list(session.exec(select(Device).order_by(Device.host, col(Device.position))))
+        claims = select(DeviceClaim.host, DeviceClaim.device, Run.name).join(Run)
+        held = {(host, device): f"“{name}”" for host, device, name in session.exec(claims)}
+        return cls(hosts, [row for row in devices if row.host in hosts], held, full_projects(session))
+
+    @property
+    def has_gpu(self) -> bool:
+        return any(device.kind == "cuda" for device in self.devices)
+
+    @property
+    def held(self) -> dict[tuple[str, str], str]:
+        """(host, device) -> who holds it, our runs and others, a part of a sentence."""
+        return {(row.host, row.name): row.held_by for row in self.devices if row.held_by} | self.claims
+
+    def reason(self, run: Run) -> str | None:
+        """Why a run waits, a sentence; None where it need not wait any longer."""
+        if run.device_wanted == NO_DEVICE:
+            return None
+        if run.project_id in self.full:
+            return self.full[run.project_id]
+        hosts = self.hosts if run.host_wanted is None else {run.host_wanted}
+        usable = [d for d in self.devices if d.host in hosts and fits(run.device_wanted, d, gpus=self.has_gpu)]
+        gpu = run.device_wanted not in ("auto", "cpu") or (run.device_wanted == "auto" and self.has_gpu)
+        count = run.gpus_wanted if gpu else 1
+        what = _what(run.device_wanted, count) if gpu else "a CPU slot"
+        most = max((sum(d.host == host for d in usable) for host in hosts), default=0)
+        if most < count:
+            return self._never(what, run, most, gpu=gpu)
+        held = self.held
+        free = [d for d in usable if (d.host, d.name) not in held]
+        if max(sum(d.host == host for d in free) for host in hosts) >= count:
+            return None
+        holders = sorted({held[d.host, d.name] for d in usable if (d.host, d.name) in held})
+        more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+        also = f"{len(free)} free, but " if free else ""
+        return f"Waits for {what}: {also}{holders[0]}{more} {'are' if more else 'is'} running."
+
+    def _never(self, what: str, run: Run, most: int, *, gpu: bool) -> str:
+        where = f"the host {run.host_wanted}" if run.host_wanted else "this machine" if len(self.hosts) < 2 else None
+        if most:
+            return f"Waits for {what}: {where or 'no machine'} has {'only' if where else 'more than'} {most}."
+        has = f"{where} has none" if where else "no machine has one"
+        remedy = "Set device to auto or cpu" if gpu else "Set IMGCLS_CPU_SLOTS to 1 or more"
+        return f"Waits for {what}: {has}. {remedy}, or start an executor on another machine."
+
+
+def _what(wanted: str, count: int) -> str:
+    name = "GPU" if wanted in ("auto", "cuda") else f"GPU named “{wanted}”"
+    return f"a {name}" if count == 1 else f"{count} {name.replace('GPU', 'GPUs', 1)} of one host"
+
+
+def full_projects(session: Session, *, lock: int | None = None) -> dict[int, str]:
+    """Projects that run as many runs as they may, and the sentence for their waiting ones.
+
+    lock: a project whose row stays locked until the commit, so that two hosts do not both take its last place.
+    """
+    limited = select(Project).where(col(Project.max_running).is_not(None))
+    if lock is not None:
+        limited = limited.where(Project.id == lock).with_for_update()
+    full = {}
+    for project in session.exec(limited):
+        running = select(func.count()).select_from(Run).where(
+            Run.project_id == project.id, col(Run.state).in_(states.texts(LIVE)), Run.device_wanted != NO_DEVICE,
+            col(Run.external).is_(False),
+        )  # fmt: skip
+        limit = project.max_running or 0
+        if project.id is not None and session.exec(running).one() >= limit:
+            full[project.id] = (
+                f"Waits: the project “{project.name}” runs {limit} {'run' if limit == 1 else 'runs'} at once."
+                if limit
+                else f"Waits: the project “{project.name}” is on hold (its limit is 0)."
+            )
+    return full
+
+
+News = list[tuple[str, RunState | None, str]]  # run, the state it must take (None: it goes on waiting), a sentence
+
+
+def to_settle(session: Session, hosts: Set[str]) -> News:
+    """What is to be written about runs that no host may look at: those after other runs, those for an absent host.
+
+    hosts: whose executor lives.
+    """
+    return _after_others(session) + _for_absent(session, hosts)
+
+
+def _for_absent(session: Session, hosts: Set[str]) -> News:
+    columns: Any = (Run.id, Run.message, Run.host_wanted)
+    absent = col(Run.host_wanted).not_in(hosts)
+    query: Any = select(*columns).where(Run.state == RunState.QUEUED.value, absent, ~_after_unfinished())
+    news: News = []
+    for run_id, message, host in session.exec(query.order_by(col(Run.number)).limit(TOLD)):
+        sentence = (
+            f"Waits for the host {host}, where no executor runs. Start one there, or submit the run without a host."
+        )
+        if message != sentence:
+            news.append((run_id, None, sentence))
+    return news
+
+
+def _after_others(session: Session) -> News:
+    before = aliased(Run)
+    columns: Any = (Run.id, Run.message, Dependency.after_id, before.name, before.state)
+    query: Any = (
+        select(*columns)
+        .join(Dependency, col(Dependency.run_id) == col(Run.id))
+        .join(before, before.id == Dependency.after_id, isouter=True)
+        .where(Run.state == RunState.QUEUED.value)
+        .order_by(col(Run.number), before.number)
+    )
+    waits: dict[tuple[str, str | None], list[tuple[str | None, str]]] = {}
+    for run_id, message, after_id, name, state in session.exec(query):
+        if state != RunState.SUCCEEDED.value:
+            waits.setdefault((run_id, message), []).append((state, name or after_id))
+    news: News = []
+    for (run_id, message), unmet in waits.items():
+        broken = next(((state, name) for state, name in unmet if state in _BROKEN), None)
+        if broken:
+            sentence = f"Cancelled: it was to run after “{broken[1]}”, which {_BROKEN[broken[0]]}."
+            news.append((run_id, RunState.CANCELLED, sentence))
+            continue
+        state, name = unmet[0]
+        more = f" and {len(unmet) - 1} more" if len(unmet) > 1 else ""
+        hint = ", which was stopped; resume or delete that" if state == RunState.STOPPED.value else ""
+        sentence = f"Waits until “{name}”{more} {'have' if more else 'has'} succeeded{hint}."
+        if message != sentence:
+            news.append((run_id, None, sentence))
+    return news
+
+
+def settle(session: Session, news: News) -> None:
+    """Write what `to_settle` found."""
+    for run_id, state, sentence in news:
+        if state is None:
+            states.change_run(session, run_id, col(Run.state) == RunState.QUEUED.value, message=sentence)
+        else:
+            queued = col(Run.state) == RunState.QUEUED.value
+            states.move(
+                session, run_id, state, queued, message=sentence, desired=Desired.RUN.value, ended_at=time.time()
+            )

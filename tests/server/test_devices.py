@@ -1,0 +1,63 @@
+"""The device page: which run, or which notebook, holds a GPU's memory, since when, and whether it idles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psutil
+from serving import Api
+
+from imgcls_lab.executor.holders import Holders
+from imgcls_lab.executor.nvml import GpuProcess
+from imgcls_lab.identity import host_name
+from imgcls_lab.server.app import ImgclsLab
+from imgcls_lab.store import Store, fleet
+
+GPU = {
+    "name": "cuda:0", "position": 0, "title": "GPU 0 · H100", "kind": "cuda", "uuid": "GPU-0", "memory_total": 80,
+    "memory_used": 60, "utilisation": 0.0, "held_by": None,
+}  # fmt: skip
+
+
+def show(store: Store, *pids: int, host: str | None = None) -> None:
+    """What a daemon writes when it sees these processes on the GPU."""
+    rows = Holders(clock=lambda: 1000.0).look("cuda:0", [GpuProcess(pid, 30) for pid in pids], 0.0)
+    with store.write() as session:
+        fleet.save_devices(session, host or host_name(), [{**GPU, "holders": rows}])
+
+
+async def test_a_kernels_process_and_its_child_show_as_their_notebook(
+    api: Api, extension: ImgclsLab, store: Store, jp_serverapp: Any
+) -> None:
+    extension.backend.notebooks.serve(jp_serverapp)
+    session = await jp_serverapp.session_manager.create_session(
+        path="work/train.ipynb", name="train.ipynb", type="notebook", kernel_name="python3"
+    )
+    kernel = jp_serverapp.kernel_manager.get_kernel(session["kernel"]["id"])
+    child = psutil.Popen(["sleep", "60"])  # a child of this process, which is no kernel
+    try:
+        show(store, kernel.provisioner.pid, child.pid)
+        (device,) = (await api("GET", "devices")).json["devices"]
+        by_pid = {holder["pid"]: holder for holder in device["holders"]}
+        shown = by_pid[kernel.provisioner.pid]
+        assert (shown["notebook"], shown["name"]) == ("work/train.ipynb", "ipykernel_launcher")
+        assert (shown["memory"], shown["since"], shown["idle_since"]) == (30, 1000.0, 1000.0)
+        assert by_pid[child.pid]["notebook"] is None
+
+        with store.write() as session_:
+            rows = [{**holder, "parents": [kernel.provisioner.pid]} for holder in _rows(child.pid)]
+            fleet.save_devices(session_, host_name(), [{**GPU, "holders": rows}])
+        (device,) = (await api("GET", "devices")).json["devices"]
+        assert device["holders"][0]["notebook"] == "work/train.ipynb"
+
+        show(store, kernel.provisioner.pid, host="elsewhere")  # the same number there is another process
+        devices = {device["host"]: device for device in (await api("GET", "devices")).json["devices"]}
+        assert devices["elsewhere"]["holders"][0]["notebook"] is None
+    finally:
+        child.kill()
+        child.wait()
+        await jp_serverapp.session_manager.delete_session(session["id"])
+
+
+def _rows(pid: int) -> list[dict[str, Any]]:
+    return Holders().look("cuda:0", [GpuProcess(pid, 30)], None)

@@ -1,0 +1,140 @@
+"""Who is next: priorities, runs after runs, limits of projects, named hosts; on both databases."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from store_steps import HOST, claim, finish
+
+from imgcls_lab.errors import NotFoundError
+from imgcls_lab.protocol import Began, Desired, Finished, RunKind, RunState
+from imgcls_lab.store import Store, attempts, queue
+from imgcls_lab.wire import ProjectEdit, RunEdit, SubmitRequest
+
+
+def settle(store: Store) -> None:
+    with store.write() as session:
+        queue.settle(session, queue.to_settle(session, {HOST}))
+
+
+def test_of_a_higher_priority_a_run_goes_first_also_when_it_is_raised_later(store: Store, submit):
+    submit("first")
+    urgent, last = submit("urgent", priority=5), submit("last")
+    assert claim(store, "cpu:0").run.id == urgent
+    store.edit_run(last, RunEdit(priority=1))
+    assert claim(store, "cpu:1").run.id == last
+
+
+def test_a_run_waits_for_others_and_starts_when_all_have_succeeded(store: Store, submit):
+    first, second = submit("first"), submit("second")
+    then = submit("then", after=[first, second, first])
+    assert store.run(then).after == sorted([first, second])
+    settle(store)
+    assert store.run(then).message == "Waits until “first” and 1 more have succeeded."
+    assert [claim(store, f"cpu:{n}").run.id for n in range(2)] == [first, second]
+    assert claim(store, "cpu:2") is None
+    finish(store, first, 1, RunState.SUCCEEDED)
+    settle(store)
+    assert store.run(then).message == "Waits until “second” has succeeded."
+    finish(store, second, 1, RunState.SUCCEEDED)
+    settle(store)
+    assert claim(store, "cpu:0").run.id == then
+
+
+@pytest.mark.parametrize(("end", "how"), [("fail", "failed"), ("cancel", "was cancelled"), ("delete", "was deleted")])
+def test_what_follows_a_run_that_did_not_succeed_is_cancelled_and_says_so(store: Store, submit, end: str, how: str):
+    first = submit("first")
+    second = submit("second", after=[first])
+    third = submit("third", after=[second])
+    if end == "fail":
+        claim(store)
+        finish(store, first, 1, RunState.FAILED, message="x")
+    else:
+        store.request(first, Desired.STOP)
+        if end == "delete":
+            store.delete_run(first)
+    settle(store)
+    settle(store)
+    run = store.run(second)
+    name = first if end == "delete" else "first"
+    assert (run.state, run.message) == (RunState.CANCELLED, f"Cancelled: it was to run after “{name}”, which {how}.")
+    assert store.run(third).state is RunState.CANCELLED
+    with store.read() as session:
+        assert queue.to_settle(session, {HOST}) == []
+
+
+def test_a_stopped_run_is_waited_for(store: Store, submit):
+    first = submit("first")
+    then = submit("then", after=[first])
+    claim(store)
+    finish(store, first, 1, RunState.STOPPED)
+    settle(store)
+    assert store.run(then).state is RunState.QUEUED
+    assert "was stopped; resume or delete that" in store.run(then).message
+
+
+def test_a_run_after_one_that_is_not_there_is_refused(store: Store, submit):
+    with pytest.raises(NotFoundError, match="20990101"):
+        submit(after=["20990101-000000-aaaaaa"])
+
+
+def test_a_project_runs_no_more_than_its_limit_also_when_two_hosts_claim_at_once(store: Store, submit):
+    project = store.add_project(ProjectEdit(name="small", max_running=2)).id
+    for _ in range(8):
+        submit(project_id=project)
+    other = submit("other")
+    threads = [
+        threading.Thread(target=lambda n=n: [claim(store, f"cpu:{m}", f"host-{n}") for m in range(4)]) for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    live = store.runs(states=[RunState.STARTING]).items
+    assert sum(run.project_id == project for run in live) == 2
+    assert any(run.id == other for run in live)
+    with store.read() as session:
+        assert queue.full_projects(session) == {project: "Waits: the project “small” runs 2 runs at once."}
+    store.edit_project(project, ProjectEdit(name="small", max_running=None))
+    assert claim(store, "cpu:9").run.project_id == project
+
+
+def test_a_run_for_a_named_host_is_left_to_it(store: Store, submit):
+    run_id = submit(host="host-b")
+    assert claim(store) is None
+    settle(store)
+    assert "host-b, where no executor runs" in store.run(run_id).message
+    assert claim(store, host="host-b").run.id == run_id
+
+
+def test_runs_that_cannot_be_placed_do_not_hide_those_behind_them(store: Store, submit):
+    for _ in range(queue.TOLD + 20):
+        submit(device="cuda")
+    small = submit(device="cpu")
+    with store.write() as session:
+        found = attempts.claim(session, HOST, "e", lambda run: ["cpu:0"] if run.device_wanted == "cpu" else "busy")
+    assert found.run.id == small
+    told = [run for run in store.runs(limit=500).items if run.message == "busy"]
+    assert len(told) == queue.TOLD, "rows are not rewritten by the thousand each time that a run begins"
+
+
+def test_a_sweep_needs_no_config_and_no_device_and_carries_its_payload(store: Store):
+    from store_steps import feed
+
+    view = store.submit(SubmitRequest(kind=RunKind.SWEEP, payload={"trials": 5}, idempotency_key="sweep-0001"))
+    run = store.run(view.id)
+    assert (run.kind, run.payload, run.wish.device, run.config) == (RunKind.SWEEP, {"trials": 5}, "none", {})
+    assert run.name == f"Sweep #{1}"
+    with store.write() as session:
+        assert attempts.claim(session, HOST, "e", lambda _: []).devices == []
+    assert feed(store, run.id, 1, Began())
+    assert store.run(run.id).state is RunState.RUNNING
+    assert feed(store, run.id, 1, Finished(step=0, best_epoch=0, values={}))
+    assert finish(store, run.id, 1, RunState.SUCCEEDED) is RunState.SUCCEEDED
+
+
+def test_what_a_run_asks_for_is_its_configs_device_unless_the_request_says_otherwise(store: Store, submit):
+    assert store.run(submit(config={"device": "cpu"})).wish.device == "cpu"
+    wish = store.run(submit(config={"device": "cpu"}, device="H100", gpus=4, host="b")).wish
+    assert (wish.device, wish.gpus, wish.host) == ("H100", 4, "b")
