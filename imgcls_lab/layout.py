@@ -16,6 +16,11 @@
   predictions/       predictions of an epoch, and test.npz of the best model
   checkpoints/       a001-s00001234/ and the links last, best, epoch-0003
   tensorboard/       event files
+  source.ipynb       a notebook run: the notebook as it was queued
+  notebook.ipynb     a notebook run: the executed notebook, saved as it goes
+  study.db           a sweep: Optuna's storage
+  trials.json        a sweep: its trials, as the driver last saw them
+  trainings/         a notebook run: the trainings inside, 01-1f2e3d4c/, each as a run's folder
 """
 
 from __future__ import annotations
@@ -42,6 +47,11 @@ TEST_REPORT = "reports/test.json"
 PREDICTIONS = "predictions"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
+SOURCE = "source.ipynb"
+NOTEBOOK = "notebook.ipynb"
+STUDY = "study.db"
+TRIALS = "trials.json"
+TRAININGS = "trainings"
 BEST = "best"
 LAST = "last"
 

@@ -162,6 +162,11 @@ class Settings(Configurable):
         return self.home_path / "scans"
 
     @property
+    def notebooks_dir(self) -> Path:
+        """Texts of notebooks that were queued, by their hash."""
+        return self.home_path / "notebooks"
+
+    @property
     def executor_dir(self) -> Path:
         """Locks, log and process identity of this home's daemon."""
         return self.home_path / "executor"

@@ -26,7 +26,11 @@ LOG_CAP = 64 * 2**20  # bytes of output.log
 Argv = Callable[[RunKind, str, Path, int], list[str]]
 
 # The module that does a run of each kind, as `python -m MODULE FOLDER --attempt N`.
-MODULES: dict[RunKind, str] = {RunKind.TRAIN: "imgcls_lab.engine"}
+MODULES: dict[RunKind, str] = {
+    RunKind.TRAIN: "imgcls_lab.engine",
+    RunKind.NOTEBOOK: "imgcls_lab.batch.notebook",
+    RunKind.SWEEP: "imgcls_lab.batch.drive",
+}
 # These queue runs themselves. Whatever trains never talks to the database, and need not know its password.
 QUEUES_RUNS = frozenset({RunKind.NOTEBOOK, RunKind.SWEEP})
 
