@@ -339,7 +339,7 @@ class NotebookRequest(Wire):
 class Choices(Wire):
     """Values that a parameter of a sweep takes."""
 
-    values: list[Scalar] = Field(min_length=1, max_length=1000)
+    values: list[Scalar]
 
 
 class Range(Wire):
@@ -379,6 +379,14 @@ class SweepRequest(Wire):
     project_id: int | None = None
     notes: str = Field("", max_length=20_000)
     priority: int = Field(0, ge=-1000, le=1000)
+    idempotency_key: str | None = Field(None, min_length=8, max_length=200)
+
+
+class CurvePoint(Wire):
+    """The metric of a sweep at the end of an epoch."""
+
+    epoch: int
+    value: float
 
 
 class TrialView(Wire):
@@ -392,7 +400,7 @@ class TrialView(Wire):
     state: Literal["waiting", "queued", "running", "succeeded", "pruned", "failed", "stopped", "missing"]
     hole: bool
     value: float | None  # of the metric, at its best epoch
-    curve: list[tuple[int, float]]  # epoch, value
+    curve: list[CurvePoint]
     message: str | None
     device: str | None
     started_at: float | None

@@ -74,19 +74,20 @@ def sweep(
         priority=priority,
         notebook=str(Path(notebook).expanduser().absolute()) if notebook is not None else None,
         project_id=project_id(context.store(), project, make=True) if project else None,
+        idempotency_key=idempotency_key,
         **budgets,
     )
-    return launch_sweep(request, idempotency_key=idempotency_key)
+    return launch_sweep(request)
 
 
-def launch_sweep(request: SweepRequest, *, idempotency_key: str | None = None) -> Sweep:
+def launch_sweep(request: SweepRequest) -> Sweep:
     """Queue a sweep as it was read from a file or a form. Raises as `sweep` does."""
     settings, store = context.settings(), context.store()
     check_space(request)
     source = notebooks.read(request.notebook) if request.notebook is not None else None
     if source is None:
         request = _resolved(request, settings, store)
-    view = submit_sweep(store, request, source, idempotency_key=idempotency_key)
+    view = submit_sweep(store, request, source)
     client.ensure(settings)
     return Sweep(view.id, store=store)
 
@@ -144,7 +145,7 @@ class Sweep:
                 **trial.params,
                 "state": trial.state,
                 view.metric: trial.value,
-                "epochs": trial.curve[-1][0] if trial.curve else 0,
+                "epochs": trial.curve[-1].epoch if trial.curve else 0,
                 "seconds": trial.ended_at - trial.started_at if trial.ended_at and trial.started_at else None,
                 "run": trial.run_id,
             }

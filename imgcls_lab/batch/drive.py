@@ -37,7 +37,7 @@ from imgcls_lab.protocol import (
 )
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.wire import RunView
+from imgcls_lab.wire import CurvePoint, RunView
 
 PACE = 0.3  # seconds between two looks
 RETRY = 2.0  # seconds after the database did not answer
@@ -199,7 +199,7 @@ class Driver:
                     run_id=trial.user_attrs.get("run_id"),
                     pruned=bool(trial.user_attrs.get("pruned")),
                     value=trial.value if trial.state is TrialState.COMPLETE else None,
-                    curve=sorted(trial.intermediate_values.items()),
+                    curve=[CurvePoint(epoch=e, value=v) for e, v in sorted(trial.intermediate_values.items())],
                     message=trial.user_attrs.get("message"),
                 )
                 for trial in trials

@@ -17,7 +17,7 @@ from imgcls_lab.batch.spec import grid, higher_is_better, pruner_of, trials_budg
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.protocol import LIVE, RunKind, RunState
 from imgcls_lab.store import Store
-from imgcls_lab.wire import RunDetail, RunView, Scalar, SweepRequest, SweepView, TrialView
+from imgcls_lab.wire import CurvePoint, RunDetail, RunView, Scalar, SweepRequest, SweepView, TrialView
 
 
 class Noted(BaseModel):
@@ -29,7 +29,7 @@ class Noted(BaseModel):
     run_id: str | None = None
     pruned: bool = False
     value: float | None = None
-    curve: list[tuple[int, float]] = []
+    curve: list[CurvePoint] = []
     message: str | None = None  # why it could not be run
 
 

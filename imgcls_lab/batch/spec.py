@@ -58,7 +58,9 @@ def check_space(request: SweepRequest) -> None:
     problems: list[Problem] = []
     for name, item in request.space.items():
         if isinstance(item, Choices):
-            if len({json.dumps(value) for value in item.values}) < len(item.values):
+            if not item.values:
+                problems.append(Problem(name, "There are no values to try."))
+            elif len({json.dumps(value) for value in item.values}) < len(item.values):
                 problems.append(Problem(name, "The same value stands there twice."))
         elif request.strategy == "grid" and not item.whole and item.step is None:
             problems.append(Problem(name, "A grid needs values, or a range with a step."))

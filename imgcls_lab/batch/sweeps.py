@@ -12,16 +12,16 @@ from imgcls_lab.protocol import RunKind
 from imgcls_lab.store import Store
 from imgcls_lab.wire import RunView, SubmitRequest, SweepRequest
 
+_OF_THE_RUN = {"name", "project_id", "notes", "priority", "idempotency_key"}
 
-def submit_sweep(
-    store: Store, request: SweepRequest, source: Source | None, *, idempotency_key: str | None = None
-) -> RunView:
+
+def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> RunView:
     """Queue its driver. `request.base` is resolved: absolute folders. Raises InputError, ConfigError, ConflictError."""
     check_space(request)
     if source is None:
         request = request.model_copy(update={"base": {**request.base, "threads": _threads(store, request)}})
     check_trials(request, source)
-    payload = {"request": request.model_dump(mode="json", exclude={"name", "project_id", "notes", "priority"})}
+    payload = {"request": request.model_dump(mode="json", exclude=_OF_THE_RUN)}
     if source is not None:
         payload["notebook"] = keep(source, store.settings)
     return store.submit(
@@ -32,7 +32,7 @@ def submit_sweep(
             project_id=request.project_id,
             notes=request.notes,
             priority=request.priority,
-            idempotency_key=idempotency_key,
+            idempotency_key=request.idempotency_key,
         )
     )
 

@@ -141,18 +141,19 @@ def _print_trials(view: SweepView) -> None:
             return float("inf")
         return -trial.value if view.higher_is_better else trial.value
 
+    title = view.metric.replace("_", " ").replace("macro f1", "macro F1")
     rows = [
         (
             trial.number,
             *("–" if value is None else str(value) for value in (trial.params.get(name) for name in view.space)),
             trial.state,
-            figure(view.metric, trial.value),
-            trial.curve[-1][0] if trial.curve else 0,
+            "–" if trial.value is None else figure(view.metric, trial.value).removeprefix(f"{title} "),
+            trial.curve[-1].epoch if trial.curve else 0,
             trial.run_id or "–",
         )
         for trial in sorted(view.trials, key=order)
     ]
-    print_table(["trial", *view.space, "state", view.metric, "epochs", "run"], rows, "No trials yet.")
+    print_table(["trial", *view.space, "state", title, "epochs", "run"], rows, "No trials yet.")
     if view.holes:
         typer.echo(f"{view.holes} of them are holes: imgcls-lab fill {view.run_id}")
 

@@ -107,7 +107,8 @@ def notebook_file(root: Path, path: str) -> Path:
     """A notebook under the server's root, links resolved. Raises ForbiddenPathError, whether it exists or not."""
     top = root.expanduser().resolve()
     try:
-        file = (top / path.lstrip("/")).resolve()
+        inside = Path(path).is_relative_to(top)  # as a run of the same notebook names it
+        file = (Path(path) if inside else top / path.lstrip("/")).resolve()
     except (OSError, RuntimeError, ValueError):
         file = Path("/")
     if not file.is_relative_to(top) or file == top:

@@ -187,7 +187,7 @@ def test_a_stopped_sweep_stops_its_trials_and_fill_goes_on_with_them(
     sweep.fill().wait(60)
     assert set(cells(sweep).values()) == {"succeeded"}
     assert max(run.view.attempt for run in stubs.runs()) == 2
-    assert all(trial.curve[-1][0] == 15 for trial in sweep.view.trials)
+    assert all(trial.curve[-1].epoch == 15 for trial in sweep.view.trials)
 
 
 def test_a_point_that_makes_no_run_is_a_hole_with_its_reason(stubs: Stubs) -> None:

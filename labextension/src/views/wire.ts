@@ -426,16 +426,13 @@ export interface SweepRequest {
   project_id?: number | null;
   notes?: string;
   priority?: number;
+  idempotency_key?: string | null;
 }
 /**
  * Values that a parameter of a sweep takes.
  */
 export interface Choices {
-  /**
-   * @minItems 1
-   * @maxItems 1000
-   */
-  values: [boolean | number | number | string | null, ...(boolean | number | number | string | null)[]];
+  values: (boolean | number | string | null)[];
 }
 /**
  * Numbers from `low` to `high`, both included. `log`: evenly over the orders of magnitude; `whole`: integers.
@@ -485,11 +482,18 @@ export interface TrialView {
   state: 'waiting' | 'queued' | 'running' | 'succeeded' | 'pruned' | 'failed' | 'stopped' | 'missing';
   hole: boolean;
   value: number | null;
-  curve: [unknown, unknown][];
+  curve: CurvePoint[];
   message: string | null;
   device: string | null;
   started_at: number | null;
   ended_at: number | null;
+}
+/**
+ * The metric of a sweep at the end of an epoch.
+ */
+export interface CurvePoint {
+  epoch: number;
+  value: number;
 }
 export interface DevicesReply {
   executors: ExecutorView[];
