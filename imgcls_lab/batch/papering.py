@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from papermill.execute import execute_notebook
 from papermill.log import logger
 
 from imgcls_lab import layout
+from imgcls_lab.executor.warm import SOCKET, forked_argv
 
 if TYPE_CHECKING:
     from imgcls_lab.batch.notebook import NotebookRun
@@ -67,6 +69,19 @@ class _Manager(NotebookExecutionManager):  # type: ignore[misc]
             super().cell_complete(cell, cell_index, **kwargs)
 
 
+class _Client(PapermillNotebookClient):  # type: ignore[misc]
+    """papermill's client, whose kernel is forked from the process that has the imports done, where there is one."""
+
+    def create_kernel_manager(self) -> Any:
+        manager = super().create_kernel_manager()
+        argv = manager.kernel_spec.argv
+        warm = os.environ.get(SOCKET)
+        # "python" is what jupyter_client takes for this very Python; a kernel of another one starts cold
+        if warm and argv[0] in {"python", "python3", sys.executable} and argv[1:3] == ["-m", "ipykernel_launcher"]:
+            manager.kernel_spec.argv = forked_argv(warm, [sys.executable, *argv[1:]])
+        return manager
+
+
 class _Engine(NBClientEngine):  # type: ignore[misc]
     """papermill's own engine with that manager."""
 
@@ -75,7 +90,7 @@ class _Engine(NBClientEngine):  # type: ignore[misc]
         run.manager = manager = _Manager(nb, run, secrets)
         manager.notebook_start()
         try:
-            run.client = PapermillNotebookClient(
+            run.client = _Client(
                 manager,
                 timeout=None,
                 startup_timeout=KERNEL_WITHIN,

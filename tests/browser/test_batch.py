@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Desk, Lab
+from tests.browser.conftest import TOKEN, Desk, Lab
 from tests.browser.test_panel import launch, start_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -58,10 +58,10 @@ def test_a_sweep_is_made_from_a_run_shows_its_hole_and_fills_it(desk: Desk, lab:
     expect(desk.main.get_by_text("4 of 4 trials")).to_be_visible()
 
     cells.nth(2).click()
-    desk.main.get_by_role("button", name="Delete…").click()
-    desk.main.locator(".imgcls-danger").click()
-    expect(desk.main.get_by_text("This run was deleted.")).to_be_visible()
-    desk.page.locator(".lm-TabBar-tab", has_text="sweep of").click()
+    trial = desk.run_page("succeeded").get_attribute("data-run")
+    desk.page.get_by_role("tab", name="sweep of lr, seed", exact=True).click()
+    url = f"{lab.root}imgcls/api/runs/{trial}"
+    assert desk.page.request.delete(url, headers={"Authorization": f"token {TOKEN}"}).status == 204
     expect(desk.main.locator(".imgcls-hole")).to_have_count(1)
     desk.main.get_by_role("button", name="Fill 1 hole").click()
     expect(desk.main.locator(".imgcls-cell[data-state=succeeded]")).to_have_count(4, timeout=120_000)

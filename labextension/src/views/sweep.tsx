@@ -12,7 +12,7 @@ import { isActive, type RunDetail, type SweepView, type TrialView } from './type
 const PACE = 1500; // ms between two looks while it runs
 
 export const valueText = (value: unknown): string =>
-  typeof value === 'number' ? figure(value) : value === null ? 'None' : String(value);
+  typeof value === 'number' ? String(Number(value.toPrecision(4))) : value === null ? 'None' : String(value);
 
 /** The sweep of a run, asked for again while it runs and when one of its trials changes. */
 function useSweep(run: RunDetail) {
