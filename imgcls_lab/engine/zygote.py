@@ -62,7 +62,7 @@ class Zygote:
         self._tag_place = _tag_place()
         self._closing = False
 
-    def serve(self) -> Callable[[], None] | None:
+    def serve(self) -> Callable[[], object] | None:
         wake, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(told)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -85,7 +85,7 @@ class Zygote:
         return None
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────────────────
-    def _accept(self) -> Callable[[], None] | None:
+    def _accept(self) -> Callable[[], object] | None:
         connection, _ = self._listener.accept()
         try:
             connection.settimeout(5)
@@ -152,7 +152,7 @@ class Zygote:
             Path(self._path).unlink(missing_ok=True)
 
     # ── in the child ────────────────────────────────────────────────────────────────────────────────────────
-    def _become(self, request: dict[str, Any], files: list[int], connection: socket.socket) -> Callable[[], None]:
+    def _become(self, request: dict[str, Any], files: list[int], connection: socket.socket) -> Callable[[], object]:
         """Leave everything of the zygote behind, and take the place of the process that was asked for."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
@@ -174,7 +174,7 @@ class Zygote:
         os.chdir(request["cwd"])
         _reseed()
         sys.argv = [request["module"], *request["arguments"]]
-        return lambda: runpy.run_module(request["module"], run_name="__main__", alter_sys=True) and None
+        return lambda: runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
     def _wear(self, tag: str) -> None:
         """Write the run's tag where the system shows a process's environment, so that the run's processes are found."""
@@ -215,7 +215,7 @@ def _send(connection: socket.socket, message: dict[str, Any]) -> None:
         connection.send(json.dumps(message).encode())
 
 
-def _run(work: Callable[[], None]) -> NoReturn:
+def _run(work: Callable[[], object]) -> NoReturn:
     """Do it and end as Python would, but for taking every module apart first: that takes a second, for nothing."""
     code: object = 0
     try:
