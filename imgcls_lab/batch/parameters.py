@@ -198,12 +198,22 @@ def _shown(value: Any) -> str:
 
 # ── secrets ─────────────────────────────────────────────────────────────────────────────────────────────────────
 def secrets_of_environment() -> dict[str, str]:
-    """Environment variables that are secrets by their name, and long enough to be told from ordinary words."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if _SECRET_NAME.search(name.lower()) and len(value) >= SHORTEST_SECRET
-    }
+    """What must not stand in a notebook: variables that are secrets by their name, and passwords in addresses.
+
+    Only those that are long enough to be told from ordinary words.
+    """
+    found: dict[str, str] = {}
+    for name, value in os.environ.items():
+        secret = value if _SECRET_NAME.search(name.lower()) else _password(value)
+        if len(secret) >= SHORTEST_SECRET:
+            found[name] = secret
+    return found
+
+
+def _password(address: str) -> str:
+    """The password in an address such as postgresql://user:password@host/name, as it stands there."""
+    match = re.search(r"://[^/@:\s]*:([^/@\s]+)@", address)
+    return match[1] if match else ""
 
 
 def _refuse_secrets(value: Any) -> None:

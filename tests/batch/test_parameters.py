@@ -69,6 +69,9 @@ def test_what_the_notebook_cannot_take_is_refused_with_the_list(given: dict[str,
 
 def test_the_value_of_a_secret_variable_is_refused_wherever_it_hides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_0123456789")
+    monkeypatch.setenv("IMGCLS_DB_URL", "postgresql://me:open-sesame@host/runs")
+    with pytest.raises(InputError, match="value of the environment variable IMGCLS_DB_URL"):
+        checked(PARAMETERS, {"root": "open-sesame"}, "it.ipynb")
     with pytest.raises(InputError, match="value of the environment variable HF_TOKEN"):
         checked(PARAMETERS, {"settings": {"hub": "x hf_0123456789"}}, "it.ipynb")
 
