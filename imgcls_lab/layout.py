@@ -58,6 +58,9 @@ LAST = "last"
 # Set in the environment of every process that belongs to a run: RUN_TAG=<run-id>/<attempt>. Escapees are found by it.
 RUN_TAG = "IMGCLS_RUN"
 
+# In the same environment: as JSON, what stood there before the run's own variables; null: nothing.
+BEFORE = "IMGCLS_BEFORE"
+
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-hjkmnp-tv-z]{6}")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 

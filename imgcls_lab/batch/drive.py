@@ -22,7 +22,8 @@ from imgcls_lab.batch.matrix import Noted, Notes, request_of, sweep_view
 from imgcls_lab.batch.runs import TrialRuns
 from imgcls_lab.batch.spec import describe, higher_is_better, trials_budget
 from imgcls_lab.batch.study import DONE, Study
-from imgcls_lab.errors import ConflictError, ImgclsError, InputError, NotFoundError, StoreError
+from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, InputError, NotFoundError, StoreError
+from imgcls_lab.executor import client
 from imgcls_lab.protocol import (
     LIVE,
     Began,
@@ -40,6 +41,7 @@ from imgcls_lab.store import Store
 from imgcls_lab.wire import CurvePoint, RunView
 
 PACE = 0.3  # seconds between two looks
+ENSURE_EVERY = 5.0  # seconds between two looks whether an executor lives
 RETRY = 2.0  # seconds after the database did not answer
 WAITING = frozenset({RunState.QUEUED, RunState.LOST}) | LIVE
 
@@ -58,6 +60,7 @@ class Driver:
         self._runs = TrialRuns(store, self._sweep, self._request)
         self._epochs: dict[str, float] = {}  # done, by run
         self._said = ""
+        self._next_ensure = 0.0
         self._results = -1  # results that the importance was computed from
         self._importance: dict[str, float] = {}
 
@@ -72,6 +75,7 @@ class Driver:
             try:
                 if self._round():
                     return True
+                self._see_to_executor()
             except StoreError as error:
                 logging.warning("%s", error)
                 pause = RETRY
@@ -89,6 +93,16 @@ class Driver:
             )
         results = len(self._study.trials(TrialState.COMPLETE, TrialState.PRUNED))
         self._events.write(Finished(step=results, best_epoch=0, values={}))
+
+    def _see_to_executor(self) -> None:
+        """Start the executor if it has died and nobody else is there to do it: without it no trial goes on."""
+        if time.monotonic() < self._next_ensure:
+            return
+        self._next_ensure = time.monotonic() + ENSURE_EVERY
+        try:
+            client.ensure(self.store.settings)
+        except ExecutorError as error:
+            logging.warning("%s", error)
 
     # ── one look ────────────────────────────────────────────────────────────────────────────────────────────
     def _round(self) -> bool:

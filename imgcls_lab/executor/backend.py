@@ -78,11 +78,12 @@ class LocalBackend:
         write_run_info(settings, run, project)
         layout.write_atomic(folder / layout.DESIRED, Desired.RUN.value)
         tag = {layout.RUN_TAG: processes.tag_of(run.id, attempt)}
+        own = {**values, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
         launch = {
             "run_id": run.id,
             "attempt": attempt,
             "argv": argv,
-            "environment": {**values, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"},
+            "environment": {**own, layout.BEFORE: json.dumps({name: os.environ.get(name) for name in own})},
             "locks": [str(lock) for lock in locks],
             "grace": settings.stop_grace,
             "deadline": settings.start_deadline,

@@ -17,12 +17,15 @@ import pytest
 import imgcls_lab as lab
 from imgcls_lab import Sweep, TrainConfig
 from imgcls_lab.api import context
+from imgcls_lab.batch.spec import make_request
 from imgcls_lab.errors import ConfigError
-from imgcls_lab.executor import locks
+from imgcls_lab.executor import client, locks
 from imgcls_lab.executor.backend import LocalBackend
-from imgcls_lab.executor.daemon import lock_path
+from imgcls_lab.executor.daemon import info_path, lock_path
+from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.protocol import RunKind, RunState
 from imgcls_lab.settings import Settings
+from imgcls_lab.wire import SubmitRequest
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,6 +84,12 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+def _request(stubs: Stubs) -> SubmitRequest:
+    """A sweep as `lab.sweep` queues it, which here would start an executor of its own."""
+    request = make_request(base=stubs.base.model_dump(mode="json"), space={"lr": [1e-3, 1e-2]})
+    return SubmitRequest(kind=RunKind.SWEEP, payload={"request": request.model_dump(mode="json")})
+
+
 def cells(sweep: Sweep) -> dict[Any, str]:
     return {trial.params["lr"]: trial.state for trial in sweep.view.trials}
 
@@ -113,6 +122,24 @@ def test_a_grid_survives_kills_of_daemon_and_driver_and_runs_each_trial_once(
     shown = [o for c in report.cells if c.cell_type == "code" for o in c.outputs]
     assert sum("image/svg+xml" in output.get("data", {}) for output in shown) == 2
     assert not any(output.output_type == "error" for output in shown)
+
+
+def test_the_driver_starts_an_executor_that_nobody_else_would(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUB_EPOCH", "1")
+    monkeypatch.setenv("IMGCLS_AUTOSTART", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    stubs.start()
+    sweep = Sweep(context.store().submit(_request(stubs)).id)
+    until(stubs.runs)
+    stubs.kill()
+    before = info_path(stubs.settings).read_text()
+    until(lambda: info_path(stubs.settings).read_text() != before, 30)
+    daemon = ProcessIdentity.from_json(info_path(stubs.settings).read_text())
+    environment = Path(f"/proc/{daemon.pid}/environ").read_bytes().split(b"\0")
+    assert b"CUDA_VISIBLE_DEVICES=3" in environment  # not the driver's, which has none
+    assert not any(line.startswith(b"IMGCLS_RUN=") for line in environment)
+    client.stop(stubs.settings)
+    assert sweep.run.refresh().view.attempt == 1
 
 
 def test_fill_runs_exactly_what_failed_or_was_deleted(stubs: Stubs) -> None:
