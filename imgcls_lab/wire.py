@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imgcls_lab.config.evaluation import MonitorMetric
 from imgcls_lab.protocol import Desired, FailureKind, RunKind, RunState
 
 
@@ -368,7 +369,7 @@ class SweepRequest(Wire):
     notebook: str | None = Field(None, max_length=4096)
     strategy: Strategy = "grid"
     pruner: Pruner | None = None  # None: asha for the strategy of that name, else none
-    metric: Literal["accuracy", "top5", "macro_f1", "loss"] = "accuracy"
+    metric: MonitorMetric = "accuracy"
     direction: Literal["auto", "max", "min"] = "auto"
     trials: int | None = Field(None, ge=1, le=10_000)
     epochs: int | None = Field(None, ge=1)

@@ -7,6 +7,7 @@ started again: what was asked stands in the study, what was queued in the databa
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import signal
 import sys
@@ -225,7 +226,9 @@ class Driver:
             return
         self._said = text
         layout.write_atomic(self.folder / layout.TRIALS, text)
-        done, total = sum(trial.state in DONE for trial in trials), trials_budget(self._request)
+        # by their values: one that fills a hole stands for the one before it
+        done = len({json.dumps(trial.params, sort_keys=True) for trial in trials if trial.state in DONE})
+        total = trials_budget(self._request)
         name = f"{done} of {total} trials" if total else f"{done} trials"
         self._events.write(Phase(name=name, done=done, total=total))
 

@@ -232,8 +232,7 @@ class Relay:
             config = TrainConfig.parse(layout.read_plain(training.folder / layout.CONFIG))
         except (OSError, ConfigError):
             return event.best
-        tag = "loss/val" if config.monitor_metric == "loss" else f"metric/{config.monitor_metric}"
-        value = event.values.get(tag)
+        value = event.values.get(config.monitor_tag)
         if value is None or not event.best:
             return False
         better = self._best is None or (value > self._best if config.higher_is_better else value < self._best)

@@ -114,14 +114,19 @@ def trial_config(request: SweepRequest, params: Mapping[str, Scalar]) -> TrainCo
 
 
 def higher_is_better(request: SweepRequest) -> bool:
-    if request.direction == "auto":
-        return request.metric != "loss"
-    return request.direction == "max"
+    return _judge(request).higher_is_better
 
 
 def metric_tag(request: SweepRequest) -> str:
     """The series that holds the metric."""
-    return "loss/val" if request.metric == "loss" else f"metric/{request.metric}"
+    return _judge(request).monitor_tag
+
+
+def _judge(request: SweepRequest) -> TrainConfig:
+    """A config that watches the sweep's metric; with a notebook there is no other."""
+    top_k = request.base.get("top_k", TrainConfig.model_fields["top_k"].default)
+    watched = {"monitor_metric": request.metric, "monitor_mode": request.direction, "top_k": top_k}
+    return TrainConfig.model_construct(**watched)
 
 
 def pruner_of(request: SweepRequest) -> Pruner:

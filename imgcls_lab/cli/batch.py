@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from imgcls_lab.cli.frame import Json, print_json, print_table
+from imgcls_lab.cli.frame import Json, print_json, print_table, say
 from imgcls_lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,15 +74,15 @@ def run_notebook(  # noqa: PLR0917
         priority=priority,
     )
     if not as_json:
-        typer.echo(f"Queued as {run.id} ({run.name}).")
+        say(f"Queued as {run.id} ({run.name}).")
     if wait:
         run.wait()
     if as_json:
         print_json(run.view)
     elif wait:
-        typer.echo(f"Executed notebook: {run.notebook}")
+        say(f"Executed notebook: {run.notebook}")
     else:
-        typer.echo(f"Follow it: imgcls-lab logs -f {run.id}")
+        say(f"Follow it: imgcls-lab logs -f {run.id}")
 
 
 def sweep(
@@ -96,7 +96,7 @@ def sweep(
 
     started = launch_sweep(read_file(file))
     if not as_json:
-        typer.echo(f"Queued as {started.id} ({started.run.name}).")
+        say(f"Queued as {started.id} ({started.run.name}).")
     if wait:
         started.wait()
     if as_json:
@@ -104,7 +104,7 @@ def sweep(
     elif wait:
         _print_trials(started.view)
     else:
-        typer.echo(f"Follow it: imgcls-lab trials {started.id}")
+        say(f"Follow it: imgcls-lab trials {started.id}")
 
 
 def trials(sweep_id: SweepId, as_json: Json = False) -> None:
@@ -128,7 +128,7 @@ def fill(
     there = Sweep(sweep_id)
     count = there.view.holes
     there.fill()
-    typer.echo(f"{count} trials are queued again." if count else "There is nothing to fill.")
+    say(f"{count} trials are queued again." if count else "There is nothing to fill.")
     if wait:
         there.wait()
 
@@ -155,7 +155,7 @@ def _print_trials(view: SweepView) -> None:
     ]
     print_table(["trial", *view.space, "state", title, "epochs", "run"], rows, "No trials yet.")
     if view.holes:
-        typer.echo(f"{view.holes} of them are holes: imgcls-lab fill {view.run_id}")
+        say(f"{view.holes} of them are holes: imgcls-lab fill {view.run_id}")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -69,7 +69,7 @@ def status(as_json: Json = False) -> None:
             ]
             print_table(["host", "device", "what", "held by"], devices, "")
         if alive and (sentence := warm.sentence(settings)):
-            typer.echo(f"\n{sentence}")
+            say(f"\n{sentence}")
         if reply.message:
             say(reply.message)
     if not alive:

@@ -17,6 +17,16 @@ interface Row {
   text: string;
 }
 
+const METRICS: (SweepRequest['metric'] & string)[] = [
+  'accuracy',
+  'macro_f1',
+  'weighted_f1',
+  'balanced_accuracy',
+  'auroc',
+  'top_k',
+  'calibration_error',
+  'loss',
+];
 const STRATEGIES: [SweepRequest['strategy'] & string, string][] = [
   ['grid', 'every combination'],
   ['random', 'random search'],
@@ -226,7 +236,7 @@ function Form({ run }: { run: RunDetail }) {
               value={metric}
               onChange={e => setMetric(e.target.value as typeof metric)}
             >
-              {(['accuracy', 'macro_f1', 'top5', 'loss'] as const).map(value => (
+              {METRICS.map(value => (
                 <option key={value} value={value}>
                   validation {metricTitle(value)}
                 </option>

@@ -285,8 +285,8 @@ export function Contour({ view }: { view: SweepView }) {
               className="imgcls-tile"
               x={x(tx - step / 2)}
               y={y(ty + step / 2)}
-              width={x(step) - x(0) + 0.5}
-              height={y(0) - y(step) + 0.5}
+              width={x(step) - x(0)}
+              height={y(0) - y(step)}
               style={{ opacity: Math.round(good * 10) / 12 }}
             />
           ))}

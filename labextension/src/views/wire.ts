@@ -415,7 +415,15 @@ export interface SweepRequest {
   notebook?: string | null;
   strategy?: 'grid' | 'random' | 'tpe' | 'asha';
   pruner?: ('none' | 'median' | 'asha') | null;
-  metric?: 'accuracy' | 'top5' | 'macro_f1' | 'loss';
+  metric?:
+    | 'accuracy'
+    | 'top_k'
+    | 'macro_f1'
+    | 'weighted_f1'
+    | 'balanced_accuracy'
+    | 'auroc'
+    | 'calibration_error'
+    | 'loss';
   direction?: 'auto' | 'max' | 'min';
   trials?: number | null;
   epochs?: number | null;
