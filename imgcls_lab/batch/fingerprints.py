@@ -78,8 +78,10 @@ def _of_files(root: Path, paths: Iterable[str], memory: Path, stop: Callable[[],
         seen[path] = [*stamp, _digest(root / path)] if fresh or before is None else before
     if seen != known:
         layout.write_atomic(index, json.dumps(seen))
-    lines = sorted(f"{path}\0{entry[2]}" for path, entry in seen.items())
-    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+    content = hashlib.sha256()
+    for path in sorted(seen, key=os.fsencode):  # as the engine's scan does
+        content.update(os.fsencode(path) + b"\0" + bytes.fromhex(seen[path][2]))
+    return content.hexdigest()
 
 
 def _read(index: Path) -> dict[str, list[Any]]:
@@ -91,10 +93,14 @@ def _read(index: Path) -> dict[str, list[Any]]:
 
 
 def _digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's content; zeros where it cannot be opened."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                digest.update(piece)
+    except OSError:
+        return "0" * 64
     return digest.hexdigest()
 
 
