@@ -15,35 +15,41 @@ __version__ = "0.1.0"
 _HOMES = {
     "TrainConfig": "imgcls_lab.config",
     "Run": "imgcls_lab.api",
+    "Sweep": "imgcls_lab.api",
     "launch": "imgcls_lab.api",
+    "launch_notebook": "imgcls_lab.api",
     "train": "imgcls_lab.api",
     "run": "imgcls_lab.api",
     "runs": "imgcls_lab.api",
     "find_lr": "imgcls_lab.api",
     "find_batch_size": "imgcls_lab.api",
     "form": "imgcls_lab.api",
+    "sweep": "imgcls_lab.api",
     "tensorboard": "imgcls_lab.api",
     "demo": "imgcls_lab.demo",
 }
 
 __all__ = [
-    "Run",
-    "TrainConfig",
-    "__version__",
-    "demo",
-    "find_batch_size",
-    "find_lr",
-    "form",
-    "launch",
-    "run",
-    "runs",
-    "tensorboard",
-    "train",
-]
+    "Run", "Sweep", "TrainConfig", "__version__", "demo", "find_batch_size", "find_lr", "form", "launch",
+    "launch_notebook", "run", "runs", "sweep", "tensorboard", "train",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from imgcls_lab import demo
-    from imgcls_lab.api import Run, find_batch_size, find_lr, form, launch, run, runs, tensorboard, train
+    from imgcls_lab.api import (
+        Run,
+        Sweep,
+        find_batch_size,
+        find_lr,
+        form,
+        launch,
+        launch_notebook,
+        run,
+        runs,
+        sweep,
+        tensorboard,
+        train,
+    )
     from imgcls_lab.config import TrainConfig
 
 

@@ -95,6 +95,10 @@ class ExecutorError(ImgclsError):
     status = 503
 
 
+class StoppedError(ImgclsError):
+    """A training inside a notebook run was stopped after a checkpoint, so the cells after it must not run."""
+
+
 class OutOfMemoryError(ImgclsError):
     """The device had too little memory for the batch; never retried blindly."""
 

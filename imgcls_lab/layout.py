@@ -17,6 +17,11 @@
   predictions/       predictions of an epoch, and test.npz of the best model
   checkpoints/       a001-s00001234/ and the links last, best, epoch-0003
   tensorboard/       event files
+  source.ipynb       a notebook run: the notebook as it was queued
+  notebook.ipynb     a notebook run: the executed notebook, saved as it goes
+  study.db           a sweep: Optuna's storage
+  trials.json        a sweep: its trials, as the driver last saw them
+  trainings/         a notebook run: the trainings inside, 01-1f2e3d4c/, each as a run's folder
 """
 
 from __future__ import annotations
@@ -44,11 +49,19 @@ TEST_REPORT = "reports/test.json"
 PREDICTIONS = "predictions"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
+SOURCE = "source.ipynb"
+NOTEBOOK = "notebook.ipynb"
+STUDY = "study.db"
+TRIALS = "trials.json"
+TRAININGS = "trainings"
 BEST = "best"
 LAST = "last"
 
 # Set in the environment of every process that belongs to a run: RUN_TAG=<run-id>/<attempt>. Escapees are found by it.
 RUN_TAG = "IMGCLS_RUN"
+
+# In the same environment: as JSON, what stood there before the run's own variables; null: nothing.
+BEFORE = "IMGCLS_BEFORE"
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-hjkmnp-tv-z]{6}")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

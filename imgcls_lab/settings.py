@@ -52,6 +52,9 @@ class Settings(Configurable):
         help="Free gigabytes on the home's disk below which there is an alert; 0: never (IMGCLS_DISK_ALERT)."
     ).tag(config=True)
     webhook = Unicode(help="URL to which the executor posts each alert as JSON (IMGCLS_WEBHOOK).").tag(config=True)
+    warm_start = Bool(
+        help="Fork runs from a process that has the imports done, about 0.8 GB that they share (IMGCLS_WARM_START)."
+    ).tag(config=True)
     tb_idle_timeout = Float(
         help="Seconds after which a TensorBoard that nobody looks at ends; 0: never (IMGCLS_TB_IDLE_TIMEOUT)."
     ).tag(config=True)
@@ -76,6 +79,7 @@ class Settings(Configurable):
         "stall_minutes": "IMGCLS_STALL_MINUTES",
         "disk_alert": "IMGCLS_DISK_ALERT",
         "webhook": "IMGCLS_WEBHOOK",
+        "warm_start": "IMGCLS_WARM_START",
         "tb_idle_timeout": "IMGCLS_TB_IDLE_TIMEOUT",
         "allow_plugins": "IMGCLS_ALLOW_PLUGINS",
     }
@@ -136,6 +140,10 @@ class Settings(Configurable):
     def _webhook(self) -> str:
         return _variable("IMGCLS_WEBHOOK")
 
+    @default("warm_start")
+    def _warm_start(self) -> bool:
+        return _variable("IMGCLS_WARM_START", "1").lower() not in _FALSE
+
     @default("tb_idle_timeout")
     def _tb_idle_timeout(self) -> float:
         return _number("IMGCLS_TB_IDLE_TIMEOUT", 1800)
@@ -160,6 +168,11 @@ class Settings(Configurable):
     def scans_dir(self) -> Path:
         """What scans learned of data sets; may be deleted."""
         return self.home_path / "scans"
+
+    @property
+    def notebooks_dir(self) -> Path:
+        """Texts of notebooks that were queued, by their hash."""
+        return self.home_path / "notebooks"
 
     @property
     def executor_dir(self) -> Path:

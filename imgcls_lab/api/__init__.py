@@ -7,6 +7,11 @@ from imgcls_lab.api.finders import find_batch_size, find_lr
 from imgcls_lab.api.forms import form
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.launching import Runs, launch, run, runs
+from imgcls_lab.api.notebooks import launch_notebook
+from imgcls_lab.api.sweeps import Sweep, sweep
 from imgcls_lab.api.training import train
 
-__all__ = ["Run", "Runs", "find_batch_size", "find_lr", "form", "launch", "run", "runs", "tensorboard", "train"]
+__all__ = [
+    "Run", "Runs", "Sweep", "find_batch_size", "find_lr", "form", "launch", "launch_notebook", "run", "runs", "sweep",
+    "tensorboard", "train",
+]  # fmt: skip

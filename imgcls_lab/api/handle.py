@@ -88,6 +88,14 @@ class Run:
             )
         return best
 
+    @property
+    def notebook(self) -> Path:
+        """The executed notebook of a notebook run, saved as it goes. Raises NotFoundError before its first cell."""
+        file = self.folder / layout.NOTEBOOK
+        if not file.exists():
+            raise NotFoundError(f"The run “{self.name}” has executed no notebook (yet).")
+        return file
+
     def refresh(self) -> Self:
         """Look again. Raises NotFoundError if it was deleted."""
         self._view = self._look()

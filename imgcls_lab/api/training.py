@@ -1,7 +1,8 @@
 """Training in this process: in a kernel by `lab.train`, in a shell by `imgcls-lab train`.
 
 The run is *external*: this process writes its folder under the home, and a daemon that scans there indexes it. With
-`out` the folder is the user's own and nobody indexes it. Neither needs a database or a server.
+`out` the folder is the user's own and nobody indexes it. Neither needs a database or a server. In a notebook that runs
+as a batch, the training belongs to that run (`inside.py`).
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from imgcls_lab import layout
-from imgcls_lab.api import context
+from imgcls_lab.api import context, inside
 from imgcls_lab.api.configs import resolve
 from imgcls_lab.api.folder import RunFolder
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
+from imgcls_lab.errors import ExecutorError, ImgclsError, StoppedError, StoreError
 from imgcls_lab.executor import client
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.protocol import Desired, Event, RunKind, RunState
@@ -55,21 +56,28 @@ def train(
     """Train here and now, with progress and a live plot; returns the run when it has ended or was stopped.
 
     Interrupting (Ctrl-C, or the kernel's stop button) checkpoints first; the run can then be resumed. With `out` the
-    same call again resumes exactly. Raises ConfigError and DataError before anything is written, ConflictError if
-    `out` holds something else, and ImgclsError with a sentence if training fails.
+    same call again resumes exactly. In a notebook run, so does the same call of its next attempt; `name` and `project`
+    are then the run's. Raises ConfigError and DataError before anything is written, ConflictError if `out` holds
+    something else, StoppedError when a notebook run was stopped, and ImgclsError with a sentence if training fails.
     """
     settings = context.settings()
-    resolved = resolve(config, settings, _store_if_there() if out is None else None)
+    outer = inside.enclosing(settings)
+    resolved = resolve(config, settings, _store_if_needed(config) if out is None else None)
     if out is not None:
         folder, indexed = Path(out).expanduser().absolute(), False
+    elif outer is not None:
+        folder, indexed = inside.training_folder(outer, resolved), True
     else:
         folder = make_folder(resolved, settings, name=name, project=project)
         indexed = _ensure_indexed(settings)
     shown = screen or LineScreen()
-    outcome = _train(resolved, folder, shown, indexed=indexed, standalone=out is not None)
+    standalone = out is not None or outer is not None
+    outcome = _train(resolved, folder, shown, indexed=indexed, standalone=standalone, outer=outer)
     if outcome.message and outcome.state is RunState.SUCCEEDED:
         print(outcome.message)
-    run = Run(folder.name, store=_store_if_there() if indexed else None, folder=folder)
+    if outer is not None and outcome.state is RunState.STOPPED:
+        raise StoppedError(f"Stopped at step {outcome.step} after a checkpoint; resume the run to go on from there.")
+    run = Run(folder.name, store=_store_if_there() if indexed and outer is None else None, folder=folder)
     if outcome.state is RunState.STOPPED:
         print(how_to_resume(run, out, outcome.step), file=sys.stderr)
     return run
@@ -114,18 +122,21 @@ def make_folder(config: TrainConfig, settings: Settings, *, name: str | None, pr
     return folder
 
 
-def _train(config: TrainConfig, folder: Path, screen: Screen, *, indexed: bool, standalone: bool) -> Any:
+def _train(
+    config: TrainConfig, folder: Path, screen: Screen, *, indexed: bool, standalone: bool, outer: Path | None
+) -> Any:
     from imgcls_lab import engine  # torch: takes seconds
 
-    run = RunFolder(folder)
     if not standalone:
-        screen.begin(run, indexed=indexed)
+        screen.begin(RunFolder(folder), indexed=indexed)
     begun = not standalone
 
     def on_event(event: Event) -> None:
         nonlocal begun
         if not begun:  # a finished or refused folder shows nothing
-            screen.begin(run, indexed=indexed)
+            if outer is not None and indexed:
+                inside.introduce(outer, folder)
+            screen.begin(RunFolder(folder), indexed=indexed)
             begun = True
         screen.on_event(event)
 
@@ -133,7 +144,7 @@ def _train(config: TrainConfig, folder: Path, screen: Screen, *, indexed: bool, 
     work = engine.standalone if standalone else partial(engine.train, scans=context.settings().scans_dir)
     stop = threading.Event()
     try:
-        with _obeying(folder, stop):
+        with _obeying(outer or folder, stop, keep=outer is not None):
             return work(config, folder, on_event=on_event, stop=stop)
     except ImgclsError:
         if folder.is_dir():
@@ -149,13 +160,15 @@ def _train(config: TrainConfig, folder: Path, screen: Screen, *, indexed: bool, 
 
 
 @contextlib.contextmanager
-def _obeying(folder: Path, stop: threading.Event) -> Iterator[None]:
+def _obeying(folder: Path, stop: threading.Event, *, keep: bool) -> Iterator[None]:
     """Set `stop` when the panel or the command line asks this run to end; the daemon writes that wish into the folder.
 
-    A kill is obeyed like a stop: this process is the user's kernel or shell and must live on.
+    A kill is obeyed like a stop: this process is the user's kernel or shell and must live on. `keep`: the wish there
+    is of this attempt, else of an earlier one.
     """
     wish, done = folder / layout.DESIRED, threading.Event()
-    wish.unlink(missing_ok=True)  # what an earlier attempt was asked
+    if not keep:
+        wish.unlink(missing_ok=True)
 
     def watch() -> None:
         while not done.wait(PACE):
@@ -213,6 +226,13 @@ def _ensure_indexed(settings: Settings) -> bool:
     except (StoreError, ExecutorError) as error:
         print(f"The run is trained, but not listed: {error}", file=sys.stderr)
         return False
+
+
+def _store_if_needed(config: TrainConfig | Mapping[str, Any]) -> Any:
+    """The store, where a name of the config may have to be looked up; folders need none."""
+    given = config.model_dump(include={"root", "model_flavour"}) if isinstance(config, TrainConfig) else config
+    paths = (str(given.get("root", "")), str(given.get("model_flavour", "")))
+    return None if all(Path(path).expanduser().is_dir() for path in paths) else _store_if_there()
 
 
 def _store_if_there() -> Any:

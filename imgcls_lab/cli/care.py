@@ -42,7 +42,7 @@ def stop(
 def status(as_json: Json = False) -> None:
     """Say which executors live, their devices, and who holds them. Exit 1 if none lives."""
     from imgcls_lab.api import context
-    from imgcls_lab.executor import client
+    from imgcls_lab.executor import client, warm
 
     settings = context.settings()
     context.store(settings)
@@ -68,6 +68,8 @@ def status(as_json: Json = False) -> None:
                 (item.host, item.name, item.title, item.run_name or item.held_by or "free") for item in reply.devices
             ]
             print_table(["host", "device", "what", "held by"], devices, "")
+        if alive and (sentence := warm.sentence(settings)):
+            say(f"\n{sentence}")
         if reply.message:
             say(reply.message)
     if not alive:

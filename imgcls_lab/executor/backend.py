@@ -14,6 +14,7 @@ from pathlib import Path
 from imgcls_lab import layout
 from imgcls_lab.errors import ExecutorError
 from imgcls_lab.executor import processes
+from imgcls_lab.executor.warm import SOCKET, WarmStart, forked_argv
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.protocol import Desired, RunKind
 from imgcls_lab.settings import Settings
@@ -26,9 +27,15 @@ LOG_CAP = 64 * 2**20  # bytes of output.log
 Argv = Callable[[RunKind, str, Path, int], list[str]]
 
 # The module that does a run of each kind, as `python -m MODULE FOLDER --attempt N`.
-MODULES: dict[RunKind, str] = {RunKind.TRAIN: "imgcls_lab.engine"}
+MODULES: dict[RunKind, str] = {
+    RunKind.TRAIN: "imgcls_lab.engine",
+    RunKind.NOTEBOOK: "imgcls_lab.batch.notebook",
+    RunKind.SWEEP: "imgcls_lab.batch.drive",
+}
 # These queue runs themselves. Whatever trains never talks to the database, and need not know its password.
 QUEUES_RUNS = frozenset({RunKind.NOTEBOOK, RunKind.SWEEP})
+# These import what takes seconds, so they are forked from a process that has it.
+FORKED_KINDS = frozenset({RunKind.TRAIN, RunKind.NOTEBOOK})
 
 
 def module_argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[str]:
@@ -45,6 +52,7 @@ class LocalBackend:
         self._argv = argv
         self._usable: dict[str, bool] = {sys.executable: True}
         self._children: list[subprocess.Popen[bytes]] = []
+        self._warm: WarmStart | None = None
 
     def start(
         self,
@@ -58,7 +66,11 @@ class LocalBackend:
     ) -> ProcessIdentity | None:
         """Write the run's folder and start its supervisor. Raises OSError and ExecutorError, with nothing started."""
         kind = RunKind(run.kind)
-        argv = self._argv(kind, self._python(run.python), settings.run_dir(run.id), attempt)
+        python = self._python(run.python)
+        argv = self._argv(kind, python, settings.run_dir(run.id), attempt)
+        warm = self._warm_path(settings, kind, python)
+        if warm is not None:
+            argv, values = forked_argv(warm, argv), {**values, SOCKET: warm}
         folder = settings.run_dir(run.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (folder / layout.CONFIG).exists():  # one config for all attempts
@@ -66,11 +78,12 @@ class LocalBackend:
         write_run_info(settings, run, project)
         layout.write_atomic(folder / layout.DESIRED, Desired.RUN.value)
         tag = {layout.RUN_TAG: processes.tag_of(run.id, attempt)}
+        own = {**values, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
         launch = {
             "run_id": run.id,
             "attempt": attempt,
             "argv": argv,
-            "environment": {**values, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"},
+            "environment": {**own, layout.BEFORE: json.dumps({name: os.environ.get(name) for name in own})},
             "locks": [str(lock) for lock in locks],
             "grace": settings.stop_grace,
             "deadline": settings.start_deadline,
@@ -93,6 +106,22 @@ class LocalBackend:
         )
         self._children.append(child)
         return ProcessIdentity.of(child.pid)
+
+    def _warm_path(self, settings: Settings, kind: RunKind, python: str) -> str | None:
+        """The socket of the process that forks a run of this kind; None where it starts cold."""
+        if kind not in FORKED_KINDS or self._argv is not module_argv:
+            return None
+        self._warm = self._warm or WarmStart(settings)
+        try:
+            return self._warm.path(python)
+        except OSError as error:
+            log.warning("No warm start: %s", error)
+            return None
+
+    def close(self) -> None:
+        """The daemon ends; runs go on."""
+        if self._warm is not None:
+            self._warm.close()
 
     def find(self, folder: Path, run_id: str, attempt: int) -> ProcessIdentity | None:
         """The supervisor of an attempt whose start was not noted: a daemon died in between."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from imgcls_lab import __version__
+from imgcls_lab import __version__, layout
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.daemon import info_path, lock_path
@@ -142,7 +142,7 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
         child = subprocess.Popen(
             [sys.executable, "-m", "imgcls_lab.executor.daemon"],
             cwd=settings.home_path,
-            env={**os.environ, **settings.environment(), "PYTHONSAFEPATH": "1"},
+            env={**_environment(), **settings.environment(), "PYTHONSAFEPATH": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -154,6 +154,21 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
         os.close(output)
     _children[settings.home] = child
     return child
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment; inside a run that starts the executor, what it was before the run.
+
+    With the run's tag it would be ended with the run, and with the run's devices it would see no others.
+    """
+    environment = dict(os.environ)
+    environment.pop(layout.RUN_TAG, None)
+    for name, value in json.loads(environment.pop(layout.BEFORE, "{}")).items():
+        if value is None:
+            environment.pop(name, None)
+        else:
+            environment[name] = value
+    return environment
 
 
 def _on_its_way(settings: Settings) -> subprocess.Popen[bytes] | None:

@@ -121,6 +121,7 @@ class Daemon:
                     log.exception("A round failed; the next one tries again.")
                     pause = max(pause, 1.0)
                 self.stopping.wait(pause)
+            self.backend.close()
             self._sign_off(store)
         os.close(lock)
         return 0

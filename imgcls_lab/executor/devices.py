@@ -93,8 +93,15 @@ def variables(devices: Sequence[Device], chosen: Sequence[str], slots: int) -> d
     uuids = [device.uuid for device in devices if device.name in chosen and device.kind == "cuda"]
     values = {"CUDA_VISIBLE_DEVICES": ",".join(uuids), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     if not uuids:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        # one core is left to the rest of the machine: threads that wait for each other after every operation crawl
-        # as soon as another program takes the core of one of them
-        values["IMGCLS_THREADS"] = str(max(1, (cores - 1) // max(1, slots)))
+        values["IMGCLS_THREADS"] = str(share_of_cores(slots))
     return values
+
+
+def share_of_cores(slots: int) -> int:
+    """Threads of a run on a CPU slot.
+
+    One core is left to the rest of the machine: threads that wait for each other after every operation crawl as soon
+    as another program takes the core of one of them.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, (cores - 1) // max(1, slots))

@@ -116,6 +116,11 @@ class Store:
                 _runs.write_run_info(self.settings, run, registry.find_project(session, run.project_id))
         return changed
 
+    def explain(self, run_id: str, message: str) -> None:
+        """Say why a run was stopped; does nothing where it was not."""
+        with self.write() as session:
+            _runs.explain(session, run_id, message)
+
     def delete_run(self, run_id: str) -> None:
         """Delete row, metrics and folder. Raises ConflictError while the run waits or lives."""
         _runs.delete_run(self.database, self.settings, run_id)
@@ -150,6 +155,19 @@ class Store:
             )
             page.items = self._judged(session, page.items)
             return page
+
+    def run_views(self, run_ids: Iterable[str]) -> dict[str, RunView]:
+        """Runs by id; those that are not there (any more) are left out."""
+        return self._read(queries.run_views, list(run_ids))
+
+    def keyed_runs(self, key: str) -> list[RunView]:
+        """Runs submitted under an idempotency key, or under one that goes on with a colon, oldest first."""
+        return self._read(queries.keyed_runs, key)
+
+    def losses(self, run_id: str) -> int:
+        """How often a run was lost in a row: 0 where a user asked for its present attempt."""
+        with self.read() as session:
+            return _runs.find_run(session, run_id).losses
 
     def changed_runs(self, since: float, known: Mapping[str, int]) -> tuple[RunsBatch, float]:
         """What changed after `since` (0 at first, then what the last call returned), less what the reader knows."""

@@ -17,7 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.layout import events_name, open_plain
+from imgcls_lab.errors import ConfigError
+from imgcls_lab.layout import CONFIG, events_name, open_plain, read_plain
 from imgcls_lab.protocol import (
     AnyEvent,
     Began,
@@ -28,6 +29,7 @@ from imgcls_lab.protocol import (
     Metrics,
     Notice,
     Phase,
+    RunKind,
     RunState,
     Started,
     Stopped,
@@ -37,6 +39,7 @@ from imgcls_lab.protocol import (
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import states
 from imgcls_lab.store.database import Database
+from imgcls_lab.store.runs import config_columns
 from imgcls_lab.store.tables import Artifact, Attempt, Metric, Run, Tag
 
 log = logging.getLogger(__name__)
@@ -170,6 +173,8 @@ class _Batch:
             "epoch": event.resume_step / max(1, event.steps_per_epoch), "message": None,
             "resumed_at_step": event.resume_step if self.attempt > 1 else None,
         }  # fmt: skip
+        if self.run.kind == RunKind.NOTEBOOK.value:
+            self._look_inside()
         gone = self.session.execute(
             delete(Metric).where(
                 col(Metric.run_number) == self.run.number,
@@ -179,6 +184,18 @@ class _Batch:
         )
         if gone.rowcount:  # type: ignore[attr-defined]
             self._look_back(event.resume_step)
+
+    def _look_inside(self) -> None:
+        """Only now is known what a notebook trains: its folder has the config."""
+        try:
+            config = TrainConfig.parse(read_plain(self.folder / CONFIG))
+        except (OSError, ConfigError):
+            return
+        for name, value in config_columns(config).items():
+            if name != "epochs":  # the event counts those of all trainings inside
+                self.values[name] = value
+                setattr(self.run, name, value)
+        self.monitor = _monitor(self.run)
 
     def _look_back(self, step: int) -> None:
         """Latest and best values as they were at the step that training goes on from."""

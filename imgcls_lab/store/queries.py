@@ -57,6 +57,23 @@ def run_view(session: Session, text: str) -> RunView:
     return view(run, session.exec(select(Project.name).where(Project.id == run.project_id)).one())
 
 
+def run_views(session: Session, run_ids: list[str]) -> dict[str, RunView]:
+    """Runs by id; a statement for each few hundred."""
+    found: dict[str, RunView] = {}
+    for start in range(0, len(run_ids), 500):
+        wanted = col(Run.id).in_(run_ids[start : start + 500])
+        for run, project in session.exec(select(Run, Project.name).join(Project).where(wanted)):
+            found[run.id] = view(run, project)
+    return found
+
+
+def keyed_runs(session: Session, key: str) -> list[RunView]:
+    """Runs of an idempotency key, and of those that go on with a colon, oldest first."""
+    same = or_(col(Run.idempotency_key) == key, col(Run.idempotency_key).startswith(f"{key}:", autoescape=True))
+    rows = session.exec(select(Run, Project.name).join(Project).where(same).order_by(col(Run.number)))
+    return [view(run, project) for run, project in rows]
+
+
 def runs(
     session: Session,
     *,

@@ -192,14 +192,24 @@ def request_change(session: Session, text: str, desired: Desired) -> str:
     return run.id
 
 
+def explain(session: Session, run_id: str, message: str) -> None:
+    """Say why a run was stopped."""
+    over = [RunState.STOPPED.value, RunState.CANCELLED.value]
+    states.change_run(session, run_id, col(Run.state).in_(over), message=message)
+
+
 def resume(session: Session, text: str) -> str:
-    """Queue a stopped or failed run again; it goes on from its last checkpoint. Raises ConflictError."""
+    """Queue a stopped or failed run again; it goes on from its last checkpoint. Raises ConflictError.
+
+    A sweep that has finished can be queued again, too: it then runs what is missing.
+    """
     run = find_run(session, text)
     values: dict[str, Any] = {
         "desired": Desired.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None, "failure": None,
         "phase": None, "losses": 0, "lost_at_step": -1, "external": False,
     }  # fmt: skip
-    resumable = col(Run.state).in_(states.texts(RESUMABLE))
+    filled = {RunState.SUCCEEDED} if run.kind == RunKind.SWEEP.value else set()
+    resumable = col(Run.state).in_(states.texts(RESUMABLE | filled))
     if states.move(session, run.id, RunState.QUEUED, resumable, **values):
         return run.id
     state = RunState(run.state)

@@ -29,7 +29,7 @@ MOVES: dict[RunState, frozenset[RunState]] = {
     S.LOST: frozenset({S.QUEUED, S.FAILED}),
     S.STOPPED: frozenset({S.QUEUED}),
     S.FAILED: frozenset({S.QUEUED}),
-    S.SUCCEEDED: frozenset(),
+    S.SUCCEEDED: frozenset({S.QUEUED}),  # a sweep, whose holes are to be filled
     S.CANCELLED: frozenset(),
 }
 

@@ -16,7 +16,7 @@ from imgcls_lab.server.base import PREFIX, ApiHandler
 from imgcls_lab.store import Store
 
 VERBS = ("get", "head", "post", "put", "patch", "delete")
-FILLED = {"runs": "20260101-000000-abcdef"}
+FILLED = {"runs": "20260101-000000-abcdef", "sweeps": "20260101-000000-abcdef"}
 
 
 def routes(extension: ImgclsLab) -> list[tuple[str, str]]:
@@ -44,7 +44,8 @@ def test_the_list_of_routes_is_the_promised_one(extension: ImgclsLab) -> None:
         ("POST", "executor/start"), ("GET", "series"), ("GET", "runs"), ("POST", "runs"),
         *((verb, f"runs/{FILLED['runs']}") for verb in ("GET", "PATCH", "DELETE")),
         ("POST", f"runs/{FILLED['runs']}/stop"), ("GET", f"runs/{FILLED['runs']}/log"),
-        ("GET", f"runs/{FILLED['runs']}/report"),
+        ("GET", f"runs/{FILLED['runs']}/report"), ("GET", f"runs/{FILLED['runs']}/notebook"),
+        ("GET", "notebooks"), ("POST", "notebooks"), ("POST", "sweeps"), ("GET", f"sweeps/{FILLED['sweeps']}"),
         *((verb, kind) for kind in kinds for verb in ("GET", "POST")),
         *((verb, f"{kind}/1") for kind in kinds for verb in ("GET", "PATCH", "DELETE")),
     }  # fmt: skip

@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { Place } from '../views/place';
 import type { Shelf } from '../views/source';
+import { executedPath } from './executed';
 import { boardIcon, labIcon } from './icons';
 
 export const Commands = {
@@ -15,6 +16,9 @@ export const Commands = {
   compare: 'imgcls-lab:compare-runs',
   library: 'imgcls-lab:open-library',
   tensorboard: 'imgcls-lab:tensorboard',
+  batch: 'imgcls-lab:run-notebook',
+  executed: 'imgcls-lab:open-executed-notebook',
+  sweep: 'imgcls-lab:new-sweep',
 } as const;
 
 const SHELVES: Shelf[] = ['datasets', 'models', 'configs', 'projects'];
@@ -37,6 +41,12 @@ export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
         { ...(id && { id }), ...(run_ids && { run_ids }), ...(project_id != null && { project_id }) },
       ];
     }
+    case 'notebook':
+      return [Commands.batch, { path: place.path }];
+    case 'executed':
+      return [Commands.executed, { id: place.id }];
+    case 'newsweep':
+      return [Commands.sweep, { from: place.from }];
     case 'runs':
       return [Commands.runs, {}];
   }
@@ -47,13 +57,15 @@ const args = (properties: Record<string, object> = {}, required: string[] = []) 
   args: { type: 'object', properties, ...(required.length > 0 ? { required } : {}) } as Schema as never,
 });
 
-/** Register the commands. `open` shows a place, `reveal` the panel; `current` is the run that is looked at. */
+/** Register the commands. `open` shows a place, `reveal` the panel; `current` is the run that is looked at,
+ * `notebook` the one that is chosen in the file browser or in front. */
 export function addCommands(
   app: JupyterFrontEnd,
   trans: TranslationBundle,
   open: (place: Place) => void,
   reveal: () => void,
   current: () => string | undefined,
+  notebook: () => string | undefined,
 ): void {
   const { commands } = app;
   const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
@@ -69,7 +81,12 @@ export function addCommands(
     isVisible: () => false,
     execute: place => open(place as unknown as Place),
     describedBy: args(
-      { view: { type: 'string', enum: ['new', 'run', 'runs', 'compare', 'library', 'board'] } },
+      {
+        view: {
+          type: 'string',
+          enum: ['new', 'run', 'runs', 'compare', 'library', 'board', 'notebook', 'newsweep'],
+        },
+      },
       ['view'],
     ),
   });
@@ -129,5 +146,30 @@ export function addCommands(
       id: { type: 'string', description: 'Id of a TensorBoard that was opened before.' },
       isLauncher: { type: 'boolean', description: 'Whether the launcher asks.' },
     }),
+  });
+  commands.addCommand(Commands.batch, {
+    label: trans.__('Run as batch…'),
+    caption: trans.__('Execute this notebook in the background, on a device of its own'),
+    icon: labIcon,
+    isEnabled: options => typeof options.path === 'string' || notebook() !== undefined,
+    execute: options => {
+      const path = typeof options.path === 'string' ? options.path : notebook();
+      if (path) open({ view: 'notebook', path });
+    },
+    describedBy: args({ path: { type: 'string', description: 'Path of the notebook in the file browser.' } }),
+  });
+  commands.addCommand(Commands.executed, {
+    label: trans.__('Open Executed Notebook'),
+    isVisible: () => false,
+    execute: options =>
+      commands.execute('docmanager:open', { path: executedPath(String(options.id)), factory: 'Notebook' }),
+    describedBy: args({ id: { type: 'string', description: 'Id of the run.' } }, ['id']),
+  });
+  commands.addCommand(Commands.sweep, {
+    label: trans.__('New Sweep…'),
+    isVisible: () => false,
+    icon: labIcon,
+    execute: options => open({ view: 'newsweep', from: String(options.from) }),
+    describedBy: args({ from: { type: 'string', description: 'Id of the run to start from.' } }, ['from']),
   });
 }

@@ -7,6 +7,7 @@ import {
   type JupyterFrontEndPlugin,
 } from '@jupyterlab/application';
 import { ICommandPalette, MainAreaWidget, Notification, WidgetTracker } from '@jupyterlab/apputils';
+import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { ServerConnection } from '@jupyterlab/services';
@@ -16,6 +17,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import type { Place } from '../views/place';
 import type { Source } from '../views/source';
 import { Commands, addCommands, commandOf } from './commands';
+import { ExecutedDrive } from './executed';
 import { notify } from './notices';
 import { ServerSource } from './server';
 import { statusItem } from './status';
@@ -46,7 +48,7 @@ const panel: JupyterFrontEndPlugin<void> = {
   id: 'imgcls-lab:panel',
   description: 'The Image Lab panel: devices and runs at the left, forms and run pages in the main area.',
   autoStart: true,
-  optional: [ILabShell, ILayoutRestorer, ICommandPalette, ILauncher, ITranslator],
+  optional: [ILabShell, ILayoutRestorer, ICommandPalette, ILauncher, ITranslator, IDefaultFileBrowser],
   activate: (
     app: JupyterFrontEnd,
     labShell: ILabShell | null,
@@ -54,6 +56,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     launcher: ILauncher | null,
     translator: ITranslator | null,
+    files: IDefaultFileBrowser | null,
   ) => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     const source = sourceOf(app);
@@ -65,6 +68,9 @@ const panel: JupyterFrontEndPlugin<void> = {
       compare: trans.__('Compare'),
       library: trans.__('Library'),
       board: trans.__('TensorBoard'),
+      notebook: trans.__('Batch'),
+      newsweep: trans.__('New sweep'),
+      executed: trans.__('Run'),
     };
     const go = (place: Place) => void app.commands.execute(...commandOf(place));
     const changed = (tab: Tab) => {
@@ -78,6 +84,7 @@ const panel: JupyterFrontEndPlugin<void> = {
       (a.view === 'runs' ||
         a.view === 'library' ||
         (a.view === 'run' && b.view === 'run' && a.id === b.id) ||
+        (a.view === 'notebook' && b.view === 'notebook' && a.path === b.path) ||
         (a.view === 'board' && b.view === 'board' && sameBoard(a, b)));
     const open = (place: Place) => {
       const known = tracker.find(item => !item.isDisposed && same(item.content.place, place));
@@ -126,7 +133,19 @@ const panel: JupyterFrontEndPlugin<void> = {
       app.shell.add(side, 'left', { rank: 450 });
       restorer?.add(side, side.id);
     }
-    addCommands(app, trans, open, () => app.shell.activateById(side.id), current.read);
+    const { contents } = app.serviceManager;
+    contents.addDrive(new ExecutedDrive(app.serviceManager.serverSettings));
+    /** The notebook that is chosen in the file browser. */
+    const chosen = () => {
+      const item = files?.selectedItems().next().value;
+      return item?.type === 'notebook' ? contents.localPath(item.path) : undefined;
+    };
+    addCommands(app, trans, open, () => app.shell.activateById(side.id), current.read, chosen);
+    app.contextMenu.addItem({
+      command: Commands.batch,
+      selector: '.jp-DirListing-item[data-file-type="notebook"]',
+      rank: 3.5,
+    });
     void restorer?.restore(tracker, {
       command: Commands.open,
       args: widget => widget.content.place as never,

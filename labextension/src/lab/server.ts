@@ -58,6 +58,10 @@ function queryCall(kind: Query, params: unknown): Call {
       return get('alerts', params as Params['alerts']);
     case 'boards':
       return get('tensorboards');
+    case 'notebook':
+      return get('notebooks', params as Params['notebook']);
+    case 'sweep':
+      return get(`sweeps/${part((params as Params['sweep']).id)}`);
     default:
       return get(kind);
   }
@@ -68,6 +72,10 @@ function commandCall(name: Command, args: unknown): Call {
   switch (name) {
     case 'submit':
       return { verb: 'POST', path: 'runs', body: args };
+    case 'runNotebook':
+      return { verb: 'POST', path: 'notebooks', body: args };
+    case 'sweep':
+      return { verb: 'POST', path: 'sweeps', body: args };
     case 'stop':
     case 'kill':
     case 'resume':

@@ -12,6 +12,8 @@ import { ComparePage } from '../views/compare';
 import { LibraryPage } from '../views/library';
 import { LiveRun } from '../views/live';
 import { NewRun } from '../views/newrun';
+import { NewSweep } from '../views/newsweep';
+import { NotebookPage } from '../views/notebook';
 import { GoProvider, type Place } from '../views/place';
 import { RunPage } from '../views/run';
 import { RunsPage } from '../views/runs';
@@ -116,6 +118,12 @@ export class Tab extends View {
           return <RunPage id={place.id} onTitle={named} />;
         case 'runs':
           return <RunsPage />;
+        case 'notebook':
+          return <NotebookPage path={place.path} />;
+        case 'newsweep':
+          return <NewSweep from={place.from} />;
+        case 'executed': // the host opens it as a notebook
+          return <RunPage id={place.id} onTitle={named} />;
         case 'board':
           return (
             <BoardPage

@@ -225,3 +225,7 @@ export function learningRates(config: Config, points = 160): { x: number[]; y: n
   });
   return { x, y };
 }
+
+/** A key for one launch: pressed twice it is one run. `crypto.randomUUID` is missing on plain http. */
+export const newKey = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('');

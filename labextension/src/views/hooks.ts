@@ -64,7 +64,7 @@ export function useRun(id: string): {
   useEffect(() => {
     if (mark === last.current) return;
     last.current = mark;
-    reload();
+    if (mark !== undefined) reload(); // gone from the feed: deleted, so there is nothing to ask for
   }, [mark, reload]);
   const run = useMemo(() => (data && newer ? { ...data, ...newer } : data), [data, newer]);
   return { run: run?.id === id ? run : undefined, error: answer.error, link, reload };

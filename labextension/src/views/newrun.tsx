@@ -8,6 +8,7 @@ import {
   draftOf,
   layoutOf,
   learningRates,
+  newKey,
   textOf,
   type Draft,
   type Field,
@@ -37,10 +38,6 @@ function useCheck(config: Config, ready: boolean): { check: CheckReply | undefin
   const { data, error } = useQuery('check', params);
   return { check: data, error };
 }
-
-/** A key for one launch: pressed twice it is one run. `crypto.randomUUID` is missing on plain http. */
-const newKey = (): string =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('');
 
 const oneOf = (fields: Field[], name: string) => fields.find(field => field.name === name);
 

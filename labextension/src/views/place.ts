@@ -6,6 +6,12 @@ export type Place =
   | { view: 'new'; from?: string }
   | { view: 'run'; id: string }
   | { view: 'runs' }
+  /** The form of a batch, by the notebook's path in the file browser. */
+  | { view: 'notebook'; path: string }
+  /** The executed notebook of a run, as the host shows notebooks. */
+  | { view: 'executed'; id: string }
+  /** The form of a sweep, from a run's settings. */
+  | { view: 'newsweep'; from: string }
   | { view: 'compare'; ids: string[] }
   /** TensorBoard of some runs or of a project; of neither: of the project that was used last. */
   | { view: 'board'; id?: string; run_ids?: string[]; project_id?: number }

@@ -11,10 +11,16 @@ import { Figures, Message } from './live';
 import { useGo } from './place';
 import { useSource, type Command } from './source';
 import { Button, Chip, LinkState, Problem, Progress, State } from './states';
+import { SweepTab } from './sweep';
 import { LIVE, isActive, type RunDetail } from './types';
 
-const TABS = ['Curves', 'Evaluation', 'Config', 'Checkpoints', 'Log'] as const;
+const TABS = ['Trials', 'Plots', 'Curves', 'Evaluation', 'Config', 'Checkpoints', 'Log'] as const;
 type Tab = (typeof TABS)[number];
+const OF_SWEEPS: Tab[] = ['Trials', 'Plots'];
+
+/** What there is to see of a run of this kind. */
+const tabsOf = (kind: RunDetail['kind']): Tab[] =>
+  kind === 'sweep' ? [...OF_SWEEPS, 'Log'] : TABS.filter(tab => !OF_SWEEPS.includes(tab));
 
 function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) {
   const source = useSource();
@@ -67,9 +73,19 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
             Resume
           </Button>
         )}
-        <Button onClick={() => go({ view: 'new', from: run.id })}>Clone…</Button>
-        <Button onClick={() => go({ view: 'compare', ids: [run.id] })}>Compare…</Button>
-        <Button onClick={() => go({ view: 'board', run_ids: [run.id] })}>TensorBoard</Button>
+        {run.kind === 'notebook' && (
+          <Button disabled={run.attempt === 0} onClick={() => go({ view: 'executed', id: run.id })}>
+            Open notebook
+          </Button>
+        )}
+        {run.kind === 'train' && <Button onClick={() => go({ view: 'new', from: run.id })}>Clone…</Button>}
+        {run.kind !== 'sweep' && (
+          <>
+            <Button onClick={() => go({ view: 'newsweep', from: run.id })}>Sweep…</Button>
+            <Button onClick={() => go({ view: 'compare', ids: [run.id] })}>Compare…</Button>
+            <Button onClick={() => go({ view: 'board', run_ids: [run.id] })}>TensorBoard</Button>
+          </>
+        )}
         {!isActive(run.state) && (
           <ConfirmButton
             label="Delete…"
@@ -145,8 +161,9 @@ function Head({
           <Chip>
             <State state={run.state} unreachable={run.unreachable} />
           </Chip>
-          <Chip title={run.model_flavour}>{leaf(run.model_flavour)}</Chip>
-          <Chip title={run.root}>{dataset?.name ?? leaf(run.root)}</Chip>
+          {run.kind !== 'train' && <Chip>{run.kind}</Chip>}
+          {run.model_flavour && <Chip title={run.model_flavour}>{leaf(run.model_flavour)}</Chip>}
+          {run.root && <Chip title={run.root}>{dataset?.name ?? leaf(run.root)}</Chip>}
           {run.devices.length > 0 && <Chip title={run.host ?? undefined}>{run.devices.join(', ')}</Chip>}
           {attempt && <Chip>{attempt}</Chip>}
           {run.external && (
@@ -350,7 +367,7 @@ export function RunPage({
   onGone?: () => void;
 }) {
   const { run, error, link, reload } = useRun(id);
-  const [tab, setTab] = useState<Tab>('Curves');
+  const [chosen, setTab] = useState<Tab>();
   const [gone, setGone] = useState(false);
   const name = run?.name;
   useEffect(() => {
@@ -367,6 +384,8 @@ export function RunPage({
       <p className="imgcls-empty imgcls-muted">Reading the run…</p>
     );
   }
+  const tabs = tabsOf(run.kind);
+  const tab = chosen && tabs.includes(chosen) ? chosen : tabs[0]!;
   return (
     <article
       className="imgcls-run"
@@ -388,7 +407,7 @@ export function RunPage({
         <Message run={run} />
       </div>
       <div className="imgcls-tabs" role="tablist">
-        {TABS.map(name => (
+        {tabs.map(name => (
           <button
             key={name}
             type="button"
@@ -401,6 +420,7 @@ export function RunPage({
         ))}
       </div>
       <div className="imgcls-tab" role="tabpanel" aria-label={tab}>
+        {(tab === 'Trials' || tab === 'Plots') && <SweepTab run={run} plots={tab === 'Plots'} />}
         {tab === 'Curves' && <CurvesTab run={run} />}
         {tab === 'Evaluation' && <Evaluation run={run} />}
         {tab === 'Config' && <ConfigTab run={run} />}

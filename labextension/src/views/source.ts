@@ -24,6 +24,8 @@ import type {
   MetricsTopic,
   ModelEdit,
   ModelView,
+  NotebookRequest,
+  NotebookView,
   ProjectEdit,
   ProjectView,
   RunDetail,
@@ -37,6 +39,8 @@ import type {
   SeriesReply,
   ServerInfo,
   SubmitRequest,
+  SweepRequest,
+  SweepView,
   Topic,
 } from './types';
 
@@ -84,6 +88,8 @@ export type Params = {
   devices: Record<string, never>;
   alerts: { limit?: number };
   boards: Record<string, never>;
+  notebook: { path: string };
+  sweep: { id: string };
 } & { [S in Shelf]: Record<string, never> };
 
 export type Result = {
@@ -98,10 +104,14 @@ export type Result = {
   devices: DevicesReply;
   alerts: AlertView[];
   boards: BoardView[];
+  notebook: NotebookView;
+  sweep: SweepView;
 } & { [S in Shelf]: Registry[S]['view'][] };
 
 export type Args = {
   submit: SubmitRequest;
+  runNotebook: NotebookRequest;
+  sweep: SweepRequest;
   stop: { id: string };
   kill: { id: string };
   resume: { id: string };
@@ -120,6 +130,8 @@ export type Args = {
 
 export type Reply = {
   submit: RunView;
+  runNotebook: RunView;
+  sweep: RunView;
   stop: RunView;
   kill: RunView;
   resume: RunView;

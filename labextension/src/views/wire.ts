@@ -32,6 +32,10 @@ export interface WireTypes {
   dataset_edit: DatasetEdit;
   model: ModelView;
   model_edit: ModelEdit;
+  notebook: NotebookView;
+  notebook_request: NotebookRequest;
+  sweep_request: SweepRequest;
+  sweep: SweepView;
   devices: DevicesReply;
   alert: AlertView;
   board: BoardView;
@@ -361,6 +365,143 @@ export interface ModelEdit {
   revision?: string | null;
   load_pretrained?: boolean;
   description?: string;
+}
+/**
+ * A notebook as the form of a batch needs it.
+ */
+export interface NotebookView {
+  path: string;
+  parameters: ParameterView[];
+}
+/**
+ * A parameter that a notebook declares.
+ */
+export interface ParameterView {
+  name: string;
+  kind: 'int' | 'float' | 'str' | 'bool' | 'list' | 'dict' | 'any';
+  optional: boolean;
+  default: unknown;
+  source: string;
+  help: string;
+}
+/**
+ * A notebook to queue. `path`: as Jupyter's file browser has it, relative to the server's root.
+ */
+export interface NotebookRequest {
+  path: string;
+  parameters?: {
+    [k: string]: unknown;
+  };
+  name?: string | null;
+  project_id?: number | null;
+  device?: string | null;
+  notes?: string;
+  priority?: number;
+  idempotency_key?: string | null;
+}
+/**
+ * A sweep to queue.
+ *
+ * `base` holds the values that all trials share: of TrainConfig, or with `notebook` of the notebook's parameters.
+ * The budget is `trials`, `epochs` (of all trials together), or both; a grid needs none.
+ */
+export interface SweepRequest {
+  base: {
+    [k: string]: unknown;
+  };
+  space: {
+    [k: string]: Choices | Range;
+  };
+  notebook?: string | null;
+  strategy?: 'grid' | 'random' | 'tpe' | 'asha';
+  pruner?: ('none' | 'median' | 'asha') | null;
+  metric?:
+    | 'accuracy'
+    | 'top_k'
+    | 'macro_f1'
+    | 'weighted_f1'
+    | 'balanced_accuracy'
+    | 'auroc'
+    | 'calibration_error'
+    | 'loss';
+  direction?: 'auto' | 'max' | 'min';
+  trials?: number | null;
+  epochs?: number | null;
+  parallel?: number | null;
+  seed?: number;
+  device?: string | null;
+  name?: string | null;
+  project_id?: number | null;
+  notes?: string;
+  priority?: number;
+  idempotency_key?: string | null;
+}
+/**
+ * Values that a parameter of a sweep takes.
+ */
+export interface Choices {
+  values: (boolean | number | string | null)[];
+}
+/**
+ * Numbers from `low` to `high`, both included. `log`: evenly over the orders of magnitude; `whole`: integers.
+ */
+export interface Range {
+  low: number;
+  high: number;
+  log?: boolean;
+  whole?: boolean;
+  step?: number | null;
+}
+/**
+ * A sweep as its page shows it.
+ */
+export interface SweepView {
+  run_id: string;
+  name: string;
+  strategy: 'grid' | 'random' | 'tpe' | 'asha';
+  pruner: 'none' | 'median' | 'asha';
+  metric: string;
+  higher_is_better: boolean;
+  notebook: string | null;
+  space: {
+    [k: string]: Choices | Range;
+  };
+  planned: number | null;
+  epochs_budget: number | null;
+  epochs_done: number;
+  trials: TrialView[];
+  best: number | null;
+  importance: {
+    [k: string]: number;
+  };
+  holes: number;
+}
+/**
+ * A cell of the matrix. A trial whose run failed, was stopped, was deleted or never began is a hole.
+ */
+export interface TrialView {
+  number: number;
+  params: {
+    [k: string]: boolean | number | string | null;
+  };
+  identity: string | null;
+  run_id: string | null;
+  run_name: string | null;
+  state: 'waiting' | 'queued' | 'running' | 'succeeded' | 'pruned' | 'failed' | 'stopped' | 'missing';
+  hole: boolean;
+  value: number | null;
+  curve: CurvePoint[];
+  message: string | null;
+  device: string | null;
+  started_at: number | null;
+  ended_at: number | null;
+}
+/**
+ * The metric of a sweep at the end of an epoch.
+ */
+export interface CurvePoint {
+  epoch: number;
+  value: number;
 }
 export interface DevicesReply {
   executors: ExecutorView[];

@@ -1,0 +1,205 @@
+"""Sweeps: `lab.sweep` queues one, `lab.Sweep(run_id)` is one that is there. Its driver is a run of the executor."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from imgcls_lab.api import context
+from imgcls_lab.api.configs import resolve
+from imgcls_lab.api.handle import Run
+from imgcls_lab.api.launching import project_id
+from imgcls_lab.api.progress import figure
+from imgcls_lab.batch import source as notebooks
+from imgcls_lab.batch.matrix import request_of, sweep_view
+from imgcls_lab.batch.spec import check_space, corners, make_request, trial_config
+from imgcls_lab.batch.sweeps import submit_sweep
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import NotFoundError
+from imgcls_lab.executor import client
+from imgcls_lab.protocol import RunState
+from imgcls_lab.settings import Settings
+from imgcls_lab.wire import Choices, Range, SweepRequest, SweepView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imgcls_lab.store import Store
+
+Space = Mapping[str, Any]
+
+
+def sweep(
+    base: TrainConfig | Mapping[str, Any],
+    space: Space,
+    *,
+    strategy: str = "grid",
+    metric: str = "accuracy",
+    budget: int | Mapping[str, int] | None = None,
+    notebook: str | Path | None = None,
+    pruner: str | None = None,
+    direction: str = "auto",
+    parallel: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    name: str | None = None,
+    project: str | None = None,
+    notes: str = "",
+    priority: int = 0,
+    idempotency_key: str | None = None,
+) -> Sweep:
+    """Queue a sweep of trainings, or with `notebook` of a notebook; it goes on whatever becomes of this process.
+
+    base: what all trials share, a config or the notebook's parameters. space: by name `[1e-4, 1e-3]` for these
+    values, `(1e-5, 1e-2)` or `{"low": 1e-5, "high": 1e-2, "log": True}` for a range. strategy: grid, random, tpe or
+    asha (random with early ends). budget: trials, or `{"trials": n, "epochs": n}`. pruner: none, median or asha.
+    Trials are ordinary runs; one that some sweep has run already is taken as it is. Raises InputError, ConfigError
+    and DataError before anything is queued.
+    """
+    budgets = {"trials": budget} if isinstance(budget, int) else dict(budget or {})
+    request = make_request(
+        base=base.model_dump(mode="json") if isinstance(base, TrainConfig) else dict(base),
+        space=space,
+        strategy=strategy,
+        metric=metric,
+        pruner=pruner,
+        direction=direction,
+        parallel=parallel,
+        seed=seed,
+        device=device,
+        name=name,
+        notes=notes,
+        priority=priority,
+        notebook=str(Path(notebook).expanduser().absolute()) if notebook is not None else None,
+        project_id=project_id(context.store(), project, make=True) if project else None,
+        idempotency_key=idempotency_key,
+        **budgets,
+    )
+    return launch_sweep(request)
+
+
+def launch_sweep(request: SweepRequest) -> Sweep:
+    """Queue a sweep as it was read from a file or a form. Raises as `sweep` does."""
+    settings, store = context.settings(), context.store()
+    check_space(request)
+    source = notebooks.read(request.notebook) if request.notebook is not None else None
+    if source is None:
+        request = _resolved(request, settings, store)
+    view = submit_sweep(store, request, source)
+    client.ensure(settings)
+    return Sweep(view.id, store=store)
+
+
+def _resolved(request: SweepRequest, settings: Settings, store: Store) -> SweepRequest:
+    """With absolute folders: names are looked up once, not by each trial."""
+    first = trial_config(request, next(corners(request.space)))
+    resolved = resolve(first, settings, store)
+    fixed = {
+        name: getattr(resolved, name)
+        for name in ("root", "model_flavour", "ckpt_dir", "tb_root")
+        if name not in request.space and getattr(resolved, name) is not None
+    }
+    return request.model_copy(update={"base": {**request.base, **fixed}})
+
+
+class Sweep:
+    """One sweep: its run, which drives it, and its trials, which are runs too."""
+
+    def __init__(self, run_id: str, *, store: Store | None = None) -> None:
+        """The sweep of a run's id or the beginning of one. Raises NotFoundError."""
+        self._store = store or context.store()
+        self.run = Run(run_id, store=self._store)
+        self.request = request_of(self.run.view)
+
+    @property
+    def id(self) -> str:
+        return self.run.id
+
+    @property
+    def state(self) -> RunState:
+        return self.run.state
+
+    @property
+    def view(self) -> SweepView:
+        """The matrix of its trials as of now."""
+        return sweep_view(self._store, self.id)
+
+    @property
+    def best(self) -> Run:
+        """The run of the best trial so far. Raises NotFoundError before the first result."""
+        view = self.view
+        for trial in view.trials:
+            if trial.number == view.best and trial.run_id is not None:
+                return Run(trial.run_id, store=self._store)
+        raise NotFoundError(f"The sweep “{self.run.name}” has no result yet.")
+
+    def results(self) -> pd.DataFrame:
+        """A row a trial, index `trial`: its parameters, state, value of the metric, epochs, seconds, and run."""
+        import pandas as pd
+
+        view = self.view
+        rows = [
+            {
+                **trial.params,
+                "state": trial.state,
+                view.metric: trial.value,
+                "epochs": trial.curve[-1].epoch if trial.curve else 0,
+                "seconds": trial.ended_at - trial.started_at if trial.ended_at and trial.started_at else None,
+                "run": trial.run_id,
+            }
+            for trial in view.trials
+        ]
+        index = pd.Index([trial.number for trial in view.trials], name="trial")
+        columns = [*view.space, "state", view.metric, "epochs", "seconds", "run"]
+        return pd.DataFrame(rows, index=index, columns=columns)
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until it has ended, with a line of progress. Raises ImgclsError if it failed, TimeoutError."""
+        self.run.wait(timeout)
+        return self
+
+    def stop(self) -> Self:
+        """End it and its trials after a checkpoint each; `fill` goes on from there."""
+        self.run.stop()
+        return self
+
+    def fill(self) -> Self:
+        """Run what is missing, has failed or was stopped, and nothing else. Raises ConflictError while it runs."""
+        self.run.resume()
+        return self
+
+    def extend(self, space: Space, name: str | None = None) -> Sweep:
+        """A sweep over more values of the same parameters: the trials of this one are taken as they are."""
+        added = make_request(base={}, space=space).space
+        merged: dict[str, Choices | Range] = dict(self.request.space)
+        for key, item in added.items():
+            before = merged.get(key)
+            if isinstance(before, Choices) and isinstance(item, Choices):
+                merged[key] = Choices(values=list(dict.fromkeys([*before.values, *item.values])))
+            else:
+                merged[key] = item
+        view = self.run.view
+        update = {
+            "space": merged, "name": name or view.name, "project_id": view.project_id, "notes": view.notes,
+            "priority": view.priority,
+        }  # fmt: skip
+        return launch_sweep(self.request.model_copy(update=update))
+
+    def report(self, path: str | Path) -> Path:
+        """Write a notebook with its tables and plots, executed, that needs nothing but pandas to run again."""
+        from imgcls_lab.batch.report import write_report
+
+        return write_report(self.view, self.results(), Path(path).expanduser().absolute())
+
+    def __repr__(self) -> str:
+        view = self.view
+        done = sum(trial.state in {"succeeded", "pruned"} for trial in view.trials)
+        holes = f", {view.holes} to fill" if view.holes else ""
+        best = next((trial.value for trial in view.trials if trial.number == view.best), None)
+        shown = f", best {figure(view.metric, best)}" if best is not None else ""
+        return f"<Sweep {self.id}: {view.name}, {done} of {len(view.trials)} trials{shown}{holes}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.results().to_html(escape=True)}"

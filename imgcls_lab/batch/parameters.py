@@ -1,0 +1,226 @@
+"""The parameters a notebook declares, and what is given for them. Called before a run is queued; executes nothing.
+
+papermill itself passes on any name it is given, unescaped, into the notebook's code. Here a name must be one that the
+parameters cell declares, and a value one of its kind that JSON can hold.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import io
+import json
+import keyword
+import math
+import os
+import re
+import tokenize
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from imgcls_lab.errors import InputError, Problem
+from imgcls_lab.wire import ParameterKind, ParameterView
+
+_KINDS: dict[str, ParameterKind] = {
+    "int": "int", "float": "float", "str": "str", "bool": "bool", "list": "list", "dict": "dict", "tuple": "list",
+}  # fmt: skip
+_WORDS = {
+    "int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "list": "a list",
+    "dict": "a mapping", "any": "a value",
+}  # fmt: skip
+_TYPE_COMMENT = re.compile(r"type:\s*(?P<type>[^\s]+)\s*(?P<help>.*)")
+_SECRET_NAME = re.compile(
+    r"(^|_)(password|passwd|passphrase|secret|credentials?|api_?key|access_?key|private_?key|[a-z]*token)(_|$)", re.I
+)
+_TYPES: dict[str, type] = {"str": str, "bool": bool, "list": list, "dict": dict}
+SHORTEST_SECRET = 8  # characters: a shorter value would be found in words that are no secret
+
+
+# ── what a notebook declares ────────────────────────────────────────────────────────────────────────────────────
+def declared(source: str, name: str) -> list[ParameterView]:
+    """The parameters of a cell's source, in order. Raises InputError if it is not plain Python."""
+    try:
+        tree = ast.parse(source)
+        comments = _comments(source)
+    except (SyntaxError, ValueError, tokenize.TokenError) as error:
+        raise InputError(
+            f"The parameters cell of {name} is not plain Python ({error}). Leave nothing but NAME = VALUE in it."
+        ) from None
+    found: dict[str, ParameterView] = {}
+    for statement in tree.body:
+        target, annotation, value = _assignment(statement)
+        if target is None:
+            continue
+        comment = comments.get(statement.end_lineno or 0, "")
+        typed = _TYPE_COMMENT.fullmatch(comment)
+        kind, optional = _annotated(annotation or (typed["type"] if typed else ""))
+        default, known = _literal(value)
+        if kind == "any" and known and default is not None:
+            kind = _KINDS.get(type(default).__name__, "any")
+        found[target] = ParameterView(
+            name=target,
+            kind=kind,
+            optional=optional or kind == "any" or (known and default is None),
+            default=default,
+            source=ast.unparse(value) if value is not None else "None",
+            help=typed["help"] if typed else comment,
+        )
+    return list(found.values())
+
+
+def _assignment(statement: ast.stmt) -> tuple[str | None, str | None, ast.expr | None]:
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+        if isinstance(target, ast.Name):
+            return target.id, None, statement.value
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value is not None:
+        note = statement.annotation
+        text = note.value if isinstance(note, ast.Constant) and isinstance(note.value, str) else ast.unparse(note)
+        return statement.target.id, text, statement.value
+    return None, None, None
+
+
+def _annotated(text: str) -> tuple[ParameterKind, bool]:
+    """Kind and whether None is allowed, of `float`, `float | None`, `Optional[float]`, `list[int]` ..."""
+    parts = [part.strip() for part in text.split("|")]
+    optional = "None" in parts
+    kinds = [part for part in parts if part and part != "None"]
+    if len(kinds) != 1:
+        return "any", optional
+    inner = re.fullmatch(r"(?:typing\.)?Optional\[(.*)\]", kinds[0])
+    if inner:
+        return _annotated(inner[1])[0], True
+    return _KINDS.get(kinds[0].partition("[")[0].lower(), "any"), optional
+
+
+def _literal(value: ast.expr | None) -> tuple[Any, bool]:
+    """A default as plain data, and whether it is one; an expression has none."""
+    try:
+        found = ast.literal_eval(value) if value is not None else None
+        return json.loads(json.dumps(found, allow_nan=False)), True
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None, False
+
+
+def _comments(source: str) -> dict[int, str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
+
+
+# ── what is given for them ──────────────────────────────────────────────────────────────────────────────────────
+def checked(parameters: Sequence[ParameterView], given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The given values as the notebook takes them. Raises InputError: a sentence for each that it cannot take."""
+    known = {parameter.name: parameter for parameter in parameters}
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, value in given.items():
+        try:
+            if key not in known or not key.isidentifier() or keyword.iskeyword(key):
+                raise InputError(_unknown(key, known))
+            values[key] = _value(known[key], value)
+        except InputError as error:
+            problems.append(Problem(key, str(error)))
+    if problems:
+        text = " ".join(f"{problem.field[:60]}: {problem.message}" for problem in problems)
+        raise InputError(f"{name} cannot run with these parameters. {text} {listed(parameters)}", problems)
+    return values
+
+
+def listed(parameters: Sequence[ParameterView]) -> str:
+    """The sentence that names them all."""
+    if not parameters:
+        return "It declares no parameters: tag one of its cells “parameters” and assign them there."
+    return f"It declares {', '.join(parameter.name for parameter in parameters)}."
+
+
+def read_texts(parameters: Sequence[ParameterView], pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
+    """What a shell gave, as values of the declared kinds; what cannot be read stays a text, for `checked` to refuse."""
+    kinds = {parameter.name: parameter for parameter in parameters}
+    return {key: _read_text(kinds.get(key), text) for key, text in pairs}
+
+
+def _read_text(parameter: ParameterView | None, text: str) -> Any:
+    if parameter is None or parameter.kind == "str":
+        return None if parameter is not None and parameter.optional and text == "None" else text
+    if text in {"None", "True", "False"}:
+        return {"None": None, "True": True, "False": False}[text]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _unknown(key: str, known: Mapping[str, ParameterView]) -> str:
+    if not key.isidentifier() or keyword.iskeyword(key):
+        return "This is no name of a parameter."
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"There is no such parameter; did you mean {close[0]}?" if close else "There is no such parameter."
+
+
+def _value(parameter: ParameterView, value: Any) -> Any:
+    """Raises InputError."""
+    if value is None:
+        if not parameter.optional:
+            raise InputError(f"It must be {_WORDS[parameter.kind]}, not None.")
+        return None
+    if isinstance(value, tuple):
+        value = list(value)
+    if isinstance(value, str) and _SECRET_NAME.search(parameter.name):
+        raise InputError(
+            "It looks like a secret, and parameters are written into the notebook. Set an environment variable before "
+            "the executor starts, and read os.environ in the notebook."
+        )
+    _refuse_secrets(value)
+    if not _fits(parameter.kind, value):
+        raise InputError(f"It must be {_WORDS[parameter.kind]}, not {_shown(value)}.")
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"It must be made of finite numbers, texts, lists and mappings, not {_shown(value)}."
+        ) from None
+
+
+def _fits(kind: str, value: Any) -> bool:
+    if kind == "any":
+        return True
+    if kind == "int":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "float":
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, _TYPES[kind])
+
+
+def _shown(value: Any) -> str:
+    text = f"“{value}”" if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+# ── secrets ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def secrets_of_environment() -> dict[str, str]:
+    """What must not stand in a notebook: variables that are secrets by their name, and passwords in addresses.
+
+    Only those that are long enough to be told from ordinary words.
+    """
+    found: dict[str, str] = {}
+    for name, value in os.environ.items():
+        secret = value if _SECRET_NAME.search(name.lower()) else _password(value)
+        if len(secret) >= SHORTEST_SECRET:
+            found[name] = secret
+    return found
+
+
+def _password(address: str) -> str:
+    """The password in an address such as postgresql://user:password@host/name, as it stands there."""
+    match = re.search(r"://[^/@:\s]*:([^/@\s]+)@", address)
+    return match[1] if match else ""
+
+
+def _refuse_secrets(value: Any) -> None:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    for name, secret in secrets_of_environment().items():
+        if secret in text:
+            raise InputError(
+                f"It holds the value of the environment variable {name}, and parameters are written into the notebook. "
+                "Read os.environ there instead."
+            )

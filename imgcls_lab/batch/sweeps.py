@@ -1,0 +1,43 @@
+"""Puts a sweep into the queue: looked at as a whole first, so that no trial fails for what could be known before.
+
+Called by `lab.sweep`, the command line and the server. The sweep's driver (`drive.py`) is a run of its own.
+"""
+
+from __future__ import annotations
+
+from imgcls_lab.batch.source import Source, keep
+from imgcls_lab.batch.spec import check_space, check_trials
+from imgcls_lab.executor.devices import share_of_cores
+from imgcls_lab.protocol import RunKind
+from imgcls_lab.store import Store
+from imgcls_lab.wire import RunView, SubmitRequest, SweepRequest
+
+_OF_THE_RUN = {"name", "project_id", "notes", "priority", "idempotency_key"}
+
+
+def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> RunView:
+    """Queue its driver. `request.base` is resolved: absolute folders. Raises InputError, ConfigError, ConflictError."""
+    check_space(request)
+    if source is None:
+        request = request.model_copy(update={"base": {**request.base, "threads": _threads(store, request)}})
+    check_trials(request, source)
+    payload = {"request": request.model_dump(mode="json", exclude=_OF_THE_RUN)}
+    if source is not None:
+        payload["notebook"] = keep(source, store.settings)
+    return store.submit(
+        SubmitRequest(
+            kind=RunKind.SWEEP,
+            payload=payload,
+            name=request.name or f"sweep of {', '.join(request.space)}"[:200],
+            project_id=request.project_id,
+            notes=request.notes,
+            priority=request.priority,
+            idempotency_key=request.idempotency_key,
+        )
+    )
+
+
+def _threads(store: Store, request: SweepRequest) -> int | None:
+    """Fixed for all trials: on a CPU one and two threads give different bits, and are not the same trial."""
+    threads = request.base.get("threads")
+    return threads if isinstance(threads, int) else share_of_cores(store.settings.cpu_slots)

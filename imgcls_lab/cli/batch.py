@@ -1,0 +1,164 @@
+"""`imgcls-lab run-notebook` and `sweep`: batches in the queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from imgcls_lab.cli.frame import Json, print_json, print_table, say
+from imgcls_lab.errors import InputError
+
+if TYPE_CHECKING:
+    from imgcls_lab.wire import SweepView, TrialView
+
+SweepId = Annotated[str, typer.Argument(metavar="SWEEP", help="Id of the sweep's run, or the beginning of one.")]
+PARAMETER = ("-p", "--parameter")
+Name = Annotated[str | None, typer.Option(help="Name of the run.")]
+Project = Annotated[str | None, typer.Option(help="Project it belongs to; made if there is none of this name.")]
+
+
+class _Pairs(TyperCommand):
+    """Takes `-p NAME VALUE`, as papermill does; Typer's options have one value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        joined, rest = [], iter(args)
+        for word in rest:
+            joined.append(word)
+            if word in PARAMETER:
+                name = next(rest, "")
+                value = next(rest, None)
+                if value is None:
+                    raise InputError(f"“{word} {name}” is no parameter; write {word} NAME VALUE, such as -p lr 1e-4.")
+                joined.append(f"{name}={value}")
+        return super().parse_args(ctx, joined)
+
+
+def run_notebook(  # noqa: PLR0917
+    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="A notebook of this machine.")],
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(*PARAMETER, metavar="NAME VALUE", help="A parameter it declares. Repeatable."),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--parameters", help="List the parameters it declares, and stop.")] = False,
+    name: Name = None,
+    project: Project = None,
+    device: Annotated[str | None, typer.Option(help="auto, cuda, cpu or part of a GPU's name.")] = None,
+    notes: Annotated[str, typer.Option(help="Notes of the run.")] = "",
+    priority: Annotated[int, typer.Option(help="Of a higher priority, a run goes before others.")] = 0,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a notebook into the queue; papermill executes it in the background, on a device of its own."""
+    from imgcls_lab import api
+    from imgcls_lab.batch import source
+    from imgcls_lab.batch.parameters import read_texts
+
+    read = source.read(notebook)
+    if listed:
+        if as_json:
+            print_json(read.parameters)
+        else:
+            rows = [(item.name, item.kind, item.source, item.help) for item in read.parameters]
+            print_table(["parameter", "kind", "default", "meaning"], rows, "It declares no parameters.")
+        return
+    run = api.launch_notebook(
+        notebook,
+        read_texts(read.parameters, (pair.split("=", 1) for pair in parameters or ())),
+        name=name,
+        project=project,
+        device=device,
+        notes=notes,
+        priority=priority,
+    )
+    if not as_json:
+        say(f"Queued as {run.id} ({run.name}).")
+    if wait:
+        run.wait()
+    if as_json:
+        print_json(run.view)
+    elif wait:
+        say(f"Executed notebook: {run.notebook}")
+    else:
+        say(f"Follow it: imgcls-lab logs -f {run.id}")
+
+
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The sweep as YAML: base, space, strategy, metric ...")],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a sweep into the queue. Its trials are ordinary runs, as many at once as devices allow."""
+    from imgcls_lab.api.sweeps import launch_sweep
+    from imgcls_lab.batch.file import read_file
+
+    started = launch_sweep(read_file(file))
+    if not as_json:
+        say(f"Queued as {started.id} ({started.run.name}).")
+    if wait:
+        started.wait()
+    if as_json:
+        print_json(started.view)
+    elif wait:
+        _print_trials(started.view)
+    else:
+        say(f"Follow it: imgcls-lab trials {started.id}")
+
+
+def trials(sweep_id: SweepId, as_json: Json = False) -> None:
+    """List the trials of a sweep, the best first."""
+    from imgcls_lab.api.sweeps import Sweep
+
+    view = Sweep(sweep_id).view
+    if as_json:
+        print_json(view)
+    else:
+        _print_trials(view)
+
+
+def fill(
+    sweep_id: SweepId,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
+) -> None:
+    """Run what is missing of a sweep: trials that failed, were stopped, were deleted or never ran."""
+    from imgcls_lab.api.sweeps import Sweep
+
+    there = Sweep(sweep_id)
+    count = there.view.holes
+    there.fill()
+    say(f"{count} trials are queued again." if count else "There is nothing to fill.")
+    if wait:
+        there.wait()
+
+
+def _print_trials(view: SweepView) -> None:
+    from imgcls_lab.api.progress import figure
+
+    def order(trial: TrialView) -> float:
+        if trial.value is None:
+            return float("inf")
+        return -trial.value if view.higher_is_better else trial.value
+
+    title = view.metric.replace("_", " ").replace("macro f1", "macro F1")
+    rows = [
+        (
+            trial.number,
+            *("–" if value is None else str(value) for value in (trial.params.get(name) for name in view.space)),
+            trial.state,
+            "–" if trial.value is None else figure(view.metric, trial.value).removeprefix(f"{title} "),
+            trial.curve[-1].epoch if trial.curve else 0,
+            trial.run_id or "–",
+        )
+        for trial in sorted(view.trials, key=order)
+    ]
+    print_table(["trial", *view.space, "state", title, "epochs", "run"], rows, "No trials yet.")
+    if view.holes:
+        say(f"{view.holes} of them are holes: imgcls-lab fill {view.run_id}")
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (sweep, trials, fill):
+        app.command()(command)
+    app.command("run-notebook", cls=_Pairs)(run_notebook)

@@ -1,0 +1,139 @@
+"""Routes of batches: a notebook's parameters, queueing it, what it became, and sweeps.
+
+A notebook is named as the file browser names it and must lie under the server's own root, where whoever may ask can
+run it anyway.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from imgcls_lab import layout
+from imgcls_lab.batch import source
+from imgcls_lab.batch.launch import submit_notebook
+from imgcls_lab.batch.matrix import sweep_view
+from imgcls_lab.batch.spec import check_space
+from imgcls_lab.batch.sweeps import submit_sweep
+from imgcls_lab.errors import ForbiddenPathError, NotFoundError
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, run_id_of
+from imgcls_lab.server.paths import allowed_config
+from imgcls_lab.store import Store
+from imgcls_lab.wire import NotebookRequest, NotebookView, RunView, SweepRequest, SweepView
+
+LARGEST = 256 * 2**20  # bytes of an executed notebook
+
+
+class NotebooksHandler(ApiHandler):
+    """What a notebook declares, and the way to queue it."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        path = self.get_query_argument("path", "")
+        file = self._file(path)
+        await self.answer(lambda _: NotebookView(path=path, parameters=source.read(file).parameters))
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        request = self.body(NotebookRequest)
+        check_reference(request.project_id, "project")
+        file = self._file(request.path)
+
+        def submit(store: Store) -> RunView:
+            given = request.model_dump(exclude={"path", "parameters"})
+            return submit_notebook(store, source.read(file), request.parameters, **given)
+
+        await self.answer(submit, 201)
+        self.backend.wake_executor()
+
+    def _file(self, path: str) -> Path:
+        return notebook_file(Path(self.settings["server_root_dir"]), path)
+
+
+class ExecutedHandler(ApiHandler):
+    """The executed notebook of a run, as far as it has come."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, text: str) -> None:
+        run_id = run_id_of(text)
+        self.reply(await self.backend.ask(lambda store: executed(store, run_id)))
+
+
+class SweepsHandler(ApiHandler):
+    """The way to queue a sweep."""
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        request = self.body(SweepRequest)
+        check_reference(request.project_id, "project")
+        root, settings = Path(self.settings["server_root_dir"]), self.backend.settings
+
+        def submit(store: Store) -> RunView:
+            check_space(request)
+            if request.notebook is not None:
+                file = notebook_file(root, request.notebook)
+                named = request.model_copy(update={"notebook": str(file)})
+                return submit_sweep(store, named, source.read(file))
+            return submit_sweep(
+                store, request.model_copy(update={"base": allowed_config(settings, request.base)}), None
+            )
+
+        await self.answer(submit, 201)
+        self.backend.wake_executor()
+
+
+class SweepHandler(ApiHandler):
+    """One sweep, as a matrix of its trials. It is stopped and filled as the run that it is."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, text: str) -> None:
+        run_id = run_id_of(text)
+
+        def look(store: Store) -> SweepView:
+            return sweep_view(store, run_id)
+
+        await self.answer(look)
+
+
+def notebook_file(root: Path, path: str) -> Path:
+    """A notebook under the server's root, links resolved. Raises ForbiddenPathError, whether it exists or not."""
+    top = root.expanduser().resolve()
+    try:
+        inside = Path(path).is_relative_to(top)  # as a run of the same notebook names it
+        file = (Path(path) if inside else top / path.lstrip("/")).resolve()
+    except (OSError, RuntimeError, ValueError):
+        file = Path("/")
+    if not file.is_relative_to(top) or file == top:
+        raise ForbiddenPathError(f"“{path[:200]}” is no notebook under this server's root.")
+    return file
+
+
+def executed(store: Store, run_id: str) -> bytes:
+    """The notebook's text. Raises NotFoundError while there is none."""
+    run = store.run(run_id)
+    try:
+        with layout.open_plain(store.settings.run_dir(run.id) / layout.NOTEBOOK) as file:
+            data = file.read(LARGEST + 1)
+    except OSError:
+        raise NotFoundError(f"The run “{run.name}” has executed no notebook (yet).") from None
+    if len(data) > LARGEST:
+        raise NotFoundError(f"The executed notebook is larger than {LARGEST // 2**20} MB; open it from {run.folder}.")
+    return data
+
+
+def routes(backend: Backend) -> list[Route]:
+    arguments = {"backend": backend}
+    return [
+        (rf"{PREFIX}/notebooks", NotebooksHandler, arguments),
+        (rf"{PREFIX}/runs/([^/]+)/notebook", ExecutedHandler, arguments),
+        (rf"{PREFIX}/sweeps", SweepsHandler, arguments),
+        (rf"{PREFIX}/sweeps/([^/]+)", SweepHandler, arguments),
+    ]

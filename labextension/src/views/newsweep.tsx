@@ -1,0 +1,337 @@
+// The form of a sweep: the settings of a run, and which of them take several values. Launch queues its driver.
+import { useMemo, useRef, useState } from 'react';
+import { Labelled } from './fields';
+import { newKey } from './form';
+import { count, metricTitle, plural } from './format';
+import { useAction, useQuery } from './hooks';
+import { useGo } from './place';
+import { useSource } from './source';
+import { Button, Problem } from './states';
+import { valueText } from './sweep';
+import type { Choices, Range, RunDetail, SweepRequest } from './types';
+
+type Item = Choices | Range;
+interface Row {
+  id: number;
+  name: string;
+  text: string;
+}
+
+const METRICS: (SweepRequest['metric'] & string)[] = [
+  'accuracy',
+  'macro_f1',
+  'weighted_f1',
+  'balanced_accuracy',
+  'auroc',
+  'top_k',
+  'calibration_error',
+  'loss',
+];
+const STRATEGIES: [SweepRequest['strategy'] & string, string][] = [
+  ['grid', 'every combination'],
+  ['random', 'random search'],
+  ['tpe', 'TPE, learns from the results'],
+  ['asha', 'ASHA, random with early ends'],
+];
+
+/** `1e-4, 1e-3` as values; `1e-5 .. 1e-2 log` or `1 .. 8` as a range. */
+export function itemOf(text: string): { item?: Item; problem?: string } {
+  const range = /^\s*(\S+)\s*(?:\.\.|…)\s*(\S+)(\s+log)?(?:\s+step\s+(\S+))?\s*$/.exec(text);
+  if (range) {
+    const [low, high, step] = [range[1], range[2], range[4]].map(part =>
+      part === undefined ? null : Number(part),
+    ) as [number, number, number | null];
+    if (!Number.isFinite(low) || !Number.isFinite(high) || (step !== null && !(step > 0)))
+      return { problem: 'Write a range as 1e-5 .. 1e-2 log, or 1 .. 8.' };
+    if (low >= high) return { problem: 'The range must rise.' };
+    const whole = [range[1]!, range[2]!].every(part => /^[+-]?\d+$/.test(part));
+    return { item: { low, high, log: Boolean(range[3]), whole, step } };
+  }
+  const parts = text
+    .split(',')
+    .map(part => part.trim())
+    .filter(Boolean);
+  if (parts.length === 0)
+    return { problem: 'Write values, such as 1e-4, 1e-3, or a range, such as 1e-5 .. 1e-2 log.' };
+  const values = parts.map(part => {
+    if (part === 'true' || part === 'True') return true;
+    if (part === 'false' || part === 'False') return false;
+    if (part === 'None' || part === 'null') return null;
+    const number = Number(part);
+    return Number.isFinite(number) ? number : part;
+  });
+  if (new Set(values).size < values.length) return { problem: 'The same value stands there twice.' };
+  return { item: { values } };
+}
+
+/** Cells of a grid; null where a range has no step. */
+export function cellsOf(items: Item[]): number | null {
+  let product = 1;
+  for (const item of items) {
+    if ('values' in item) product *= item.values.length;
+    else if (item.step || item.whole) product *= Math.floor((item.high - item.low) / (item.step ?? 1)) + 1;
+    else return null;
+  }
+  return product;
+}
+
+function Form({ run }: { run: RunDetail }) {
+  const source = useSource();
+  const go = useGo();
+  const { busy, error, act } = useAction();
+  const notebook = run.kind === 'notebook';
+  const base = useMemo(
+    () =>
+      (notebook ? ((run.payload.parameters ?? {}) as Record<string, unknown>) : run.config) as Record<
+        string,
+        unknown
+      >,
+    [notebook, run],
+  );
+  const { data: schema } = useQuery('schema', {});
+  const names = notebook
+    ? Object.keys(base)
+    : Object.keys((schema?.json_schema.properties ?? {}) as object).sort();
+  const serial = useRef(1);
+  const [rows, setRows] = useState<Row[]>([{ id: 0, name: 'lr', text: '' }]);
+  const [strategy, setStrategy] = useState<SweepRequest['strategy'] & string>('grid');
+  const [pruner, setPruner] = useState('none');
+  const [metric, setMetric] = useState<SweepRequest['metric'] & string>('accuracy');
+  const [trials, setTrials] = useState('20');
+  const [epochs, setEpochs] = useState('');
+  const [name, setName] = useState('');
+  const key = useRef({ text: '', key: '' });
+  const read = rows.map(row => ({ row, ...itemOf(row.text) }));
+  const space = Object.fromEntries(
+    read.flatMap(({ row, item }) => (row.name && item ? [[row.name, item]] : [])),
+  );
+  const complete =
+    read.every(({ row, item }) => row.name && item) &&
+    new Set(rows.map(row => row.name)).size === rows.length;
+  const cells = cellsOf(Object.values(space));
+  const put = (id: number, part: Partial<Row>) =>
+    setRows(was => was.map(row => (row.id === id ? { ...row, ...part } : row)));
+  const launch = () =>
+    act('launch', async () => {
+      const grid = strategy === 'grid';
+      const request: SweepRequest = {
+        base,
+        space,
+        notebook: notebook ? String(run.payload.notebook ?? '') : null,
+        strategy,
+        pruner: grid || strategy === 'asha' ? null : (pruner as SweepRequest['pruner']),
+        metric,
+        trials: grid || !trials ? null : Number(trials),
+        epochs: grid || !epochs ? null : Number(epochs),
+        name: name.trim() || null,
+        project_id: run.project_id,
+      };
+      const text = JSON.stringify(request);
+      if (key.current.text !== text) key.current = { text, key: newKey() };
+      const made = await source.command('sweep', { ...request, idempotency_key: key.current.key });
+      key.current = { text: '', key: '' };
+      go({ view: 'run', id: made.id });
+    });
+  return (
+    <form
+      className="imgcls-form"
+      onSubmit={event => {
+        event.preventDefault();
+        if (complete && !busy) void launch();
+      }}
+    >
+      <header className="imgcls-form-head">
+        <h1>Sweep from {run.name}</h1>
+      </header>
+      <p className="imgcls-note">
+        Each trial is a run with the {notebook ? 'parameters' : 'settings'} of this one, but for those below.
+        One that some sweep has run already is taken as it is.
+      </p>
+      <fieldset>
+        <legend>Over what</legend>
+        {read.map(({ row, problem }) => (
+          <div key={row.id} className="imgcls-space-row">
+            <Labelled
+              title="Setting"
+              note={row.name in base ? `here ${valueText(base[row.name])}` : undefined}
+            >
+              {id => (
+                <select
+                  id={id}
+                  name="sweep-name"
+                  value={row.name}
+                  onChange={e => put(row.id, { name: e.target.value })}
+                >
+                  {!names.includes(row.name) && <option value={row.name}>{row.name}</option>}
+                  {names.map(item => (
+                    <option key={item}>{item}</option>
+                  ))}
+                </select>
+              )}
+            </Labelled>
+            <Labelled
+              title="Values"
+              problem={row.text ? problem : undefined}
+              note="1e-4, 1e-3 or 1e-5 .. 1e-2 log"
+            >
+              {(id, described) => (
+                <input
+                  id={id}
+                  name="sweep-values"
+                  aria-describedby={described}
+                  value={row.text}
+                  spellCheck={false}
+                  onChange={e => put(row.id, { text: e.target.value })}
+                />
+              )}
+            </Labelled>
+            {rows.length > 1 && (
+              <Button
+                aria-label={`Take ${row.name} out`}
+                onClick={() => setRows(was => was.filter(other => other.id !== row.id))}
+              >
+                ✕
+              </Button>
+            )}
+          </div>
+        ))}
+        <Button
+          onClick={() =>
+            setRows(was => [
+              ...was,
+              {
+                id: serial.current++,
+                name: names.find(item => !was.some(row => row.name === item)) ?? '',
+                text: '',
+              },
+            ])
+          }
+        >
+          One more setting
+        </Button>
+      </fieldset>
+      <fieldset>
+        <legend>How</legend>
+        <Labelled title="Strategy">
+          {id => (
+            <select
+              id={id}
+              name="strategy"
+              value={strategy}
+              onChange={e => setStrategy(e.target.value as typeof strategy)}
+            >
+              {STRATEGIES.map(([value, text]) => (
+                <option key={value} value={value}>
+                  {text}
+                </option>
+              ))}
+            </select>
+          )}
+        </Labelled>
+        <Labelled title="Judge by">
+          {id => (
+            <select
+              id={id}
+              name="metric"
+              value={metric}
+              onChange={e => setMetric(e.target.value as typeof metric)}
+            >
+              {METRICS.map(value => (
+                <option key={value} value={value}>
+                  validation {metricTitle(value)}
+                </option>
+              ))}
+            </select>
+          )}
+        </Labelled>
+        {strategy !== 'grid' && (
+          <>
+            <Labelled title="Trials">
+              {id => (
+                <input
+                  id={id}
+                  name="trials"
+                  type="number"
+                  min={1}
+                  value={trials}
+                  onChange={e => setTrials(e.target.value)}
+                />
+              )}
+            </Labelled>
+            <Labelled title="Epochs of all trials" note="empty: no limit">
+              {id => (
+                <input
+                  id={id}
+                  name="epochs"
+                  type="number"
+                  min={1}
+                  value={epochs}
+                  onChange={e => setEpochs(e.target.value)}
+                />
+              )}
+            </Labelled>
+          </>
+        )}
+        {(strategy === 'random' || strategy === 'tpe') && (
+          <Labelled title="End bad trials early">
+            {id => (
+              <select id={id} name="pruner" value={pruner} onChange={e => setPruner(e.target.value)}>
+                <option value="none">no</option>
+                <option value="median">worse than the median</option>
+                <option value="asha">successive halving</option>
+              </select>
+            )}
+          </Labelled>
+        )}
+        <Labelled title="Name of the sweep">
+          {id => (
+            <input
+              id={id}
+              name="run-name"
+              value={name}
+              maxLength={200}
+              onChange={e => setName(e.target.value)}
+            />
+          )}
+        </Labelled>
+      </fieldset>
+      <Problem>{error}</Problem>
+      <div className="imgcls-buttons imgcls-form-foot">
+        <Button
+          primary
+          type="submit"
+          busy={busy !== null}
+          disabled={!complete || (strategy === 'grid' && cells === null)}
+        >
+          {busy ? 'Launching…' : 'Launch'}
+        </Button>
+        {complete && strategy === 'grid' && (
+          <span className="imgcls-note">
+            {cells === null
+              ? 'A grid needs values, or ranges with a step.'
+              : `${count(cells)} cells: ${plural(cells, 'trial')}`}
+          </span>
+        )}
+      </div>
+    </form>
+  );
+}
+
+/** A new sweep, from a run's settings or a notebook run's parameters. */
+export function NewSweep({ from }: { from: string }) {
+  const { data, error, reload } = useQuery('run', { id: from });
+  if (error) {
+    return (
+      <div className="imgcls-empty">
+        <Problem>{error}</Problem>
+        <Button onClick={reload}>Try again</Button>
+      </div>
+    );
+  }
+  if (!data) return <p className="imgcls-empty imgcls-muted">Reading the run…</p>;
+  return (
+    <div className="imgcls-form-page">
+      <Form run={data} />
+    </div>
+  );
+}

@@ -1,0 +1,19 @@
+"""A daemon whose trainings are the stub; sweeps and notebooks are driven and executed by the product's modules."""
+
+import sys
+from pathlib import Path
+
+from imgcls_lab.executor.backend import LocalBackend, module_argv
+from imgcls_lab.executor.daemon import Daemon, main
+from imgcls_lab.protocol import RunKind
+from imgcls_lab.settings import Settings
+
+
+def argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[str]:
+    if kind is not RunKind.TRAIN:
+        return module_argv(kind, sys.executable, folder, attempt)
+    return [sys.executable, str(Path(__file__).with_name("stub_trial.py")), str(folder), str(attempt)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(Daemon(Settings(), backend=LocalBackend(argv))))

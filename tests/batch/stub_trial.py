@@ -1,0 +1,64 @@
+"""A trainer without torch whose accuracy is best at lr=1e-3 and rises over the epochs: `stub_trial.py FOLDER ATTEMPT`.
+
+It sleeps STUB_EPOCH seconds an epoch, fails where its lr stands in the file STUB_FAILS, resumes after a stop.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from imgcls_lab.layout import checkpoint_name
+from imgcls_lab.protocol import (
+    CheckpointSaved,
+    EpochEnded,
+    EventWriter,
+    Failed,
+    FailureKind,
+    Finished,
+    Started,
+    Stopped,
+)
+
+
+def accuracy(lr: float, epoch: int) -> float:
+    return max(0.0, 1 - (math.log10(lr) + 3) ** 2 / 8) * (1 - 0.5**epoch)
+
+
+def main(folder: Path, attempt: int) -> int:
+    config = json.loads((folder / "config.json").read_text())
+    lr, epochs, stopping = config["lr"], config["epochs"], []
+    signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
+    done = max((int(path.name.split("-s")[1]) for path in (folder / "checkpoints").glob("a*")), default=0)
+    fails = Path(os.environ["STUB_FAILS"])
+    with EventWriter(folder, attempt) as out:
+        out.write(
+            Started(
+                resume_step=done, total_steps=epochs, steps_per_epoch=1, epochs=epochs, train_images=1, val_images=1,
+                classes=2, device="cpu", precision="fp32", threads=1,
+            )
+        )  # fmt: skip
+        for epoch in range(done + 1, epochs + 1):
+            if stopping:
+                out.write(Stopped(step=epoch - 1))
+                return 0
+            time.sleep(float(os.environ["STUB_EPOCH"]))
+            if fails.exists() and str(lr) in fails.read_text().split():
+                out.write(Failed(step=epoch, kind=FailureKind.APPLICATION, message="The stub failed as it was told."))
+                return 1
+            value = accuracy(lr, epoch)
+            out.write(EpochEnded(step=epoch, epoch=epoch, seconds=0.1, values={"metric/accuracy": value}, best=True))
+            name = checkpoint_name(attempt, epoch)
+            (folder / "checkpoints" / name).mkdir(parents=True)
+            out.write(CheckpointSaved(step=epoch, epoch=epoch, folder=f"checkpoints/{name}", links=("last",)))
+        out.write(Finished(step=epochs, best_epoch=epochs, values={}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,229 @@
+"""Sweeps whose trainings are a stub: real daemon, real driver, real study. Kills, holes, sharing, pruning."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+import imgcls_lab as lab
+from imgcls_lab import Sweep, TrainConfig
+from imgcls_lab.api import context
+from imgcls_lab.batch.spec import make_request
+from imgcls_lab.errors import ConfigError
+from imgcls_lab.executor import client, locks
+from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.executor.daemon import info_path, lock_path
+from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.protocol import RunKind, RunState
+from imgcls_lab.settings import Settings
+from imgcls_lab.wire import SubmitRequest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Stubs:
+    """A home whose daemon trains with the stub."""
+
+    def __init__(self, base: TrainConfig, folder: Path) -> None:
+        self.base = base
+        self.settings = Settings()
+        self.fails = folder / "fails"
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        context.store()
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "STUB_FAILS": str(self.fails)}
+        command = [sys.executable, str(Path(__file__).with_name("stub_daemon.py"))]
+        log = self.settings.executor_dir / "daemon.log"
+        with log.open("ab") as file:
+            self._daemon = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
+        until(lambda: locks.is_locked(lock_path(self.settings)))
+
+    def kill(self) -> None:
+        if self._daemon is not None:
+            self._daemon.kill()
+            self._daemon.wait(10)
+
+    def sweep(self, lrs: list[float] | Any, **more: Any) -> Sweep:
+        return lab.sweep(self.base, {"lr": lrs}, **{"name": "it", **more})
+
+    def runs(self) -> list[lab.Run]:
+        return [run for run in lab.runs(limit=500) if run.view.kind is RunKind.TRAIN]
+
+    def close(self) -> None:
+        self.kill()
+        for view in context.store().runs(limit=1000).items:
+            for attempt in range(1, view.attempt + 1):
+                LocalBackend().clear(view.id, attempt)
+        context.close()
+
+
+@pytest.fixture
+def stubs(few: TrainConfig, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stubs]:
+    for name, value in {"CPU_SLOTS": "3", "AUTOSTART": "0", "POLL_INTERVAL": "0.05", "STOP_GRACE": "10"}.items():
+        monkeypatch.setenv(f"IMGCLS_{name}", value)
+    monkeypatch.setenv("STUB_EPOCH", "0.05")
+    stubs = Stubs(few, tmp_path)
+    yield stubs
+    stubs.close()
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "too late"
+        time.sleep(0.05)
+
+
+def _request(stubs: Stubs) -> SubmitRequest:
+    """A sweep as `lab.sweep` queues it, which here would start an executor of its own."""
+    request = make_request(base=stubs.base.model_dump(mode="json"), space={"lr": [1e-3, 1e-2]})
+    return SubmitRequest(kind=RunKind.SWEEP, payload={"request": request.model_dump(mode="json")})
+
+
+def cells(sweep: Sweep) -> dict[Any, str]:
+    return {trial.params["lr"]: trial.state for trial in sweep.view.trials}
+
+
+def test_a_grid_survives_kills_of_daemon_and_driver_and_runs_each_trial_once(
+    stubs: Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUB_EPOCH", "0.5")
+    sweep = stubs.sweep([1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2])
+    assert set(cells(sweep).values()) == {"waiting"}
+    stubs.start()
+    until(lambda: any(state == "succeeded" for state in cells(sweep).values()))
+    stubs.kill()
+    driver = sweep.run.refresh().view.attempts[-1].pid
+    assert driver is not None
+    os.kill(driver, signal.SIGKILL)
+    stubs.start()
+    sweep.wait(60)
+    assert set(cells(sweep).values()) == {"succeeded"}
+    assert sweep.run.view.attempt == 2
+    assert len(stubs.runs()) == 6
+    assert all(run.view.attempt == 1 for run in stubs.runs())
+    assert sweep.best.config.lr == 1e-3
+    frame = sweep.results()
+    assert frame["accuracy"].idxmax() == 2
+    assert frame["epochs"].tolist() == [2] * 6
+    assert frame["run"].nunique() == 6
+
+    report = nbformat.read(sweep.report(stubs.settings.home_path / "report.ipynb"), as_version=4)
+    shown = [o for c in report.cells if c.cell_type == "code" for o in c.outputs]
+    assert sum("image/svg+xml" in output.get("data", {}) for output in shown) == 2
+    assert not any(output.output_type == "error" for output in shown)
+
+
+def test_the_driver_starts_an_executor_that_nobody_else_would(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUB_EPOCH", "1")
+    monkeypatch.setenv("IMGCLS_AUTOSTART", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    stubs.start()
+    sweep = Sweep(context.store().submit(_request(stubs)).id)
+    until(stubs.runs)
+    stubs.kill()
+    before = info_path(stubs.settings).read_text()
+    until(lambda: info_path(stubs.settings).read_text() != before, 30)
+    daemon = ProcessIdentity.from_json(info_path(stubs.settings).read_text())
+    environment = Path(f"/proc/{daemon.pid}/environ").read_bytes().split(b"\0")
+    assert b"CUDA_VISIBLE_DEVICES=3" in environment  # not the driver's, which has none
+    assert not any(line.startswith(b"IMGCLS_RUN=") for line in environment)
+    client.stop(stubs.settings)
+    assert sweep.run.refresh().view.attempt == 1
+
+
+def test_fill_runs_exactly_what_failed_or_was_deleted(stubs: Stubs) -> None:
+    stubs.fails.write_text("0.003")
+    sweep = stubs.sweep([1e-4, 1e-3, 3e-3, 1e-2])
+    stubs.start()
+    sweep.wait(60)
+    assert cells(sweep) == {1e-4: "succeeded", 1e-3: "succeeded", 3e-3: "failed", 1e-2: "succeeded"}
+    assert sweep.view.holes == 1
+    assert "1 of 4 trials has no result" in sweep.run.log()
+    deleted = next(run for run in stubs.runs() if run.config.lr == 1e-4)
+    deleted.delete()
+    assert cells(sweep)[1e-4] == "missing"
+    assert sweep.view.holes == 2
+
+    stubs.fails.unlink()
+    before = {run.id: run.view.attempt for run in stubs.runs()}
+    sweep.fill().wait(60)
+    assert set(cells(sweep).values()) == {"succeeded"}
+    assert sweep.view.holes == 0
+    after = {run.id: run.view.attempt for run in stubs.runs()}
+    assert len(after) == 4
+    assert deleted.id not in after
+    changed = [run for run, attempt in after.items() if before.get(run) != attempt]
+    assert sorted(lab.run(run).config.lr for run in changed) == [1e-4, 3e-3]
+
+    sweep.fill().wait(60)  # nothing is missing: nothing runs
+    assert {run.id: run.view.attempt for run in stubs.runs()} == after
+
+
+def test_an_added_value_and_a_second_sweep_run_only_what_is_new(stubs: Stubs) -> None:
+    stubs.start()
+    first = stubs.sweep([1e-4, 1e-3]).wait(60)
+    ids = {run.id for run in stubs.runs()}
+    wider = first.extend({"lr": [1e-2]}).wait(60)
+    assert list(cells(wider)) == [1e-4, 1e-3, 1e-2]
+    assert len(stubs.runs()) == 3
+    assert ids <= {trial.run_id for trial in wider.view.trials}
+    searched = stubs.sweep([1e-4, 1e-3, 1e-2], strategy="random", budget=6).wait(60)
+    assert set(cells(searched).values()) == {"succeeded"}
+    assert len(stubs.runs()) == 3
+
+
+def test_pruning_ends_bad_trials_early_and_says_so(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUB_EPOCH", "0.4")
+    stubs.base = stubs.base.with_changes(epochs=6)
+    stubs.start()
+    space = {"low": 1e-6, "high": 1.0, "log": True}
+    sweep = stubs.sweep(space, strategy="asha", budget=9).wait(90)
+    states = [trial.state for trial in sweep.view.trials]
+    assert states.count("pruned") >= 3
+    assert set(states) == {"pruned", "succeeded"}
+    pruned = [lab.run(str(trial.run_id)) for trial in sweep.view.trials if trial.state == "pruned"]
+    assert all(run.state is RunState.STOPPED and run.view.message == "Pruned by the sweep “it”." for run in pruned)
+    assert all(run.view.epoch < 6 for run in pruned)
+    assert sweep.view.holes == 0
+    assert sweep.view.epochs_done < 9 * 6
+
+
+def test_a_stopped_sweep_stops_its_trials_and_fill_goes_on_with_them(
+    stubs: Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUB_EPOCH", "0.4")
+    stubs.base = stubs.base.with_changes(epochs=15)
+    stubs.start()
+    sweep = stubs.sweep([1e-4, 1e-3, 1e-2, 1e-1])
+    until(lambda: any(run.view.step > 1 for run in stubs.runs()))
+    sweep.stop()
+    until(lambda: sweep.state is RunState.STOPPED)
+    until(lambda: all(run.state in {RunState.STOPPED, RunState.CANCELLED} for run in stubs.runs()))
+    assert sweep.view.holes == 4
+    sweep.fill().wait(60)
+    assert set(cells(sweep).values()) == {"succeeded"}
+    assert max(run.view.attempt for run in stubs.runs()) == 2
+    assert all(trial.curve[-1].epoch == 15 for trial in sweep.view.trials)
+
+
+def test_a_point_that_makes_no_run_is_a_hole_with_its_reason(stubs: Stubs) -> None:
+    stubs.start()
+    space = {"epochs": [1, 2, 3], "warmup_epochs": [0.5, 1.0, 2.5]}
+    with pytest.raises(ConfigError, match="longer than the run"):
+        lab.sweep(stubs.base, {"epochs": [1], "warmup_epochs": [2.5]})
+    sweep = lab.sweep(stubs.base, space).wait(90)
+    failed = [trial for trial in sweep.view.trials if trial.state == "failed"]
+    assert [trial.params["epochs"] for trial in failed] == [1, 2]
+    assert all("longer than the run" in str(trial.message) for trial in failed)
+    assert all(trial.hole and trial.run_id is None for trial in failed)

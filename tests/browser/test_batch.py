@@ -1,0 +1,69 @@
+"""Batches from the panel alone: a notebook by its context menu, and a sweep whose hole is filled."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import TOKEN, Desk, Lab
+from tests.browser.test_panel import launch, start_demo
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+
+def write_notebook(lab: Lab) -> None:
+    notebook = nbformat.v4.new_notebook()
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cell = nbformat.v4.new_code_cell("times = 2  # type: int how often\nword = 'hello'")
+    cell.metadata["tags"] = ["parameters"]
+    notebook.cells = [cell, nbformat.v4.new_code_cell("print(' '.join([word] * times))")]
+    nbformat.write(notebook, lab.folder / "work" / "greeting.ipynb")
+
+
+def test_a_notebook_is_run_as_a_batch_by_its_context_menu_and_opens_executed(desk: Desk, lab: Lab) -> None:
+    write_notebook(lab)
+    desk.open()
+    desk.page.locator(".jp-DirListing-item", has_text="greeting.ipynb").click(button="right")
+    desk.page.get_by_role("menuitem", name="Run as batch…").click()
+    expect(desk.main.get_by_role("heading", name="Run greeting.ipynb as a batch")).to_be_visible()
+    times = desk.main.locator("[name=times]")
+    times.fill("three")
+    expect(desk.main.get_by_role("alert")).to_contain_text("a whole number")
+    expect(desk.main.get_by_role("button", name="Launch", exact=True)).to_be_disabled()
+    times.fill("3")
+    desk.main.get_by_role("button", name="Launch", exact=True).click()
+    page = desk.run_page("succeeded")
+    expect(page.locator(".imgcls-chip", has_text="notebook")).to_be_visible()
+    desk.main.get_by_role("button", name="Open notebook").click()
+    expect(desk.page.locator(".jp-Notebook .jp-OutputArea-output", has_text="hello hello hello")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_a_sweep_is_made_from_a_run_shows_its_hole_and_fills_it(desk: Desk, lab: Lab) -> None:
+    start_demo(desk)
+    launch(desk, epochs="1")
+    desk.run_page("succeeded", timeout=120)
+    desk.main.get_by_role("button", name="Sweep…").click()
+    desk.main.locator("[name=sweep-values]").fill("1e-3, 3e-3")
+    desk.main.get_by_role("button", name="One more setting").click()
+    desk.main.locator("[name=sweep-name]").nth(1).select_option("seed")
+    desk.main.locator("[name=sweep-values]").nth(1).fill("0, 1")
+    expect(desk.main.get_by_text("4 cells: 4 trials")).to_be_visible()
+    desk.main.get_by_role("button", name="Launch", exact=True).click()
+    desk.run_page("succeeded", timeout=300)
+    cells = desk.main.locator(".imgcls-matrix .imgcls-cell")
+    expect(cells).to_have_count(4)
+    expect(desk.main.locator(".imgcls-cell[data-state=succeeded]")).to_have_count(4)
+    expect(desk.main.get_by_text("4 of 4 trials")).to_be_visible()
+
+    cells.nth(2).click()
+    trial = desk.run_page("succeeded").get_attribute("data-run")
+    desk.page.get_by_role("tab", name="sweep of lr, seed", exact=True).click()
+    url = f"{lab.root}imgcls/api/runs/{trial}"
+    assert desk.page.request.delete(url, headers={"Authorization": f"token {TOKEN}"}).status == 204
+    expect(desk.main.locator(".imgcls-hole")).to_have_count(1)
+    desk.main.get_by_role("button", name="Fill 1 hole").click()
+    expect(desk.main.locator(".imgcls-cell[data-state=succeeded]")).to_have_count(4, timeout=120_000)
+    desk.main.get_by_role("tab", name="Plots").click()
+    expect(desk.main.get_by_role("img", name="Timeline of the trials")).to_be_visible()

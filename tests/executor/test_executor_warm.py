@@ -1,0 +1,141 @@
+"""The warm start: forked runs are the same as cold ones, are found, stopped and killed as these, and fall back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from api.conftest import few, own
+from safetensors.numpy import load_file
+
+import imgcls_lab as lab
+from imgcls_lab import TrainConfig, layout
+from imgcls_lab.executor import client, processes
+from imgcls_lab.executor.warm import WarmStart, forked_argv, memory, sentence
+from imgcls_lab.protocol import Phase, RunState, Started, read_events
+from imgcls_lab.settings import Settings
+
+__all__ = ["few", "own"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def warm(home: Path) -> Iterator[WarmStart]:
+    settings = Settings()
+    settings.make_home()
+    made = WarmStart(settings)
+    yield made
+    made.close()
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "too late"
+        time.sleep(0.02)
+
+
+def command(path: str, *words: str) -> list[str]:
+    return forked_argv(path, [sys.executable, "-m", *words])
+
+
+def test_what_cannot_be_forked_starts_cold_and_says_why(warm: WarmStart, tmp_path: Path) -> None:
+    file = tmp_path / "it.json"
+    file.write_text('{"a":1}')
+    path = warm.path(sys.executable)
+    assert path is not None
+    for socket, reason in ((path, "json.tool is none of what is started warm"), (str(tmp_path / "none"), None)):
+        done = subprocess.run(command(socket, "json.tool", str(file)), capture_output=True, text=True, check=True)
+        assert '"a": 1' in done.stdout
+        assert (f"No warm start: {reason}." in done.stdout) is (reason is not None)
+    assert (memory(Settings()) or 0) > 10e6
+    assert "0.0 GB that they share" in sentence(Settings())
+
+
+def test_another_python_and_a_setting_turn_it_off(warm: WarmStart, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert warm.path("/usr/bin/other-python") is None
+    monkeypatch.setenv("IMGCLS_WARM_START", "0")
+    assert WarmStart(Settings()).path(sys.executable) is None
+    assert "is off" in sentence(Settings())
+
+
+def test_a_forked_process_is_found_by_its_tag_and_dies_with_the_one_in_its_place(
+    warm: WarmStart, tmp_path: Path
+) -> None:
+    path = warm.path(sys.executable)
+    assert path is not None
+    tag = processes.tag_of(layout.new_run_id(), 1)
+    environment = {**os.environ, layout.RUN_TAG: tag, "PYTHONPATH": str(ROOT)}
+    (tmp_path / "run.json").write_text("{")  # the notebook's process comes so far, without a kernel
+    words = ["imgcls_lab.batch.notebook", str(tmp_path)]
+
+    failed = subprocess.run(command(path, *words), env=environment, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1, failed.stderr  # its own exit code
+    assert not processes.tagged(tag)
+
+    (tmp_path / layout.DESIRED).write_text("run")
+    (tmp_path / "run.json").write_text('{"payload": {"kernel": "python3", "parameters": {}}}')
+    (tmp_path / layout.SOURCE).write_text(_sleeping())
+    proxy = subprocess.Popen(command(path, *words, "--attempt", "2"), env=environment, cwd=tmp_path)
+    try:
+        until(lambda: len(processes.tagged(tag)) >= 2)
+        forked = [pid for pid in processes.tagged(tag) if pid != proxy.pid]
+        proxy.send_signal(signal.SIGKILL)
+        proxy.wait(10)
+        until(lambda: not any(processes.has_tag(pid, tag) for pid in forked), 20)
+    finally:
+        proxy.kill()
+        processes.end_all(lambda: processes.tagged(tag), lambda pid: processes.has_tag(pid, tag))
+
+
+def _sleeping() -> str:
+    import nbformat
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import time; time.sleep(600)")])
+    return str(nbformat.writes(notebook))
+
+
+def test_forked_trainings_equal_cold_ones_to_the_bit_and_begin_at_once(
+    few: TrainConfig, own: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.launch(few.with_changes(epochs=1)).wait(120)  # the imports are done with it
+    forked = lab.launch(few.with_changes(device="cpu")).wait(120)
+    assert "No warm start" not in forked.log(200)
+    assert (memory(own) or 0) > 100e6
+    claimed = forked.view.attempts[-1].started_at
+    events, _ = read_events(forked.folder / "events-001.jsonl")
+    first = next(event.t for event in events if isinstance(event, Phase))
+    begins = next(event.t for event in events if isinstance(event, Started))
+    print(f"\nclaimed to first word {first - claimed:.2f} s, to training {begins - claimed:.2f} s")
+
+    running = lab.launch(few.with_changes(epochs=400))
+    until(lambda: running.refresh().view.step > 3)
+    trainer = [p for p in processes.tagged(processes.tag_of(running.id, 1)) if "zygote" in _command(p)]
+    assert len(trainer) == 1  # the forked one; the system shows the command it was forked from
+    os.kill(trainer[0], signal.SIGKILL)
+    until(lambda: running.refresh().view.attempt == 2 and running.view.state is RunState.RUNNING)
+    running.stop()
+    until(lambda: running.state is RunState.STOPPED)
+    assert running.view.checkpoints
+    assert not processes.tagged(processes.tag_of(running.id, 2))
+
+    client.stop(own)
+    monkeypatch.setenv("IMGCLS_WARM_START", "0")
+    cold = lab.launch(few.with_changes(device="cpu"), name="cold").wait(120)
+    ours, theirs = (load_file(run.best_checkpoint / "model.safetensors") for run in (forked, cold))
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
+    assert forked.metrics(["loss/train"]).equals(cold.metrics(["loss/train"]))
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+    except OSError:
+        return ""

@@ -1,0 +1,99 @@
+"""Notebooks and sweeps over REST: what is taken, and what is refused before anything is queued."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from serving import Api
+
+from imgcls_lab import TrainConfig, demo, layout
+from imgcls_lab.protocol import RunState
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+
+
+@pytest.fixture
+def notebook(jp_root_dir: Path) -> Path:
+    made = nbformat.v4.new_notebook()
+    cell = nbformat.v4.new_code_cell("epochs = 1  # type: int passes\nlr = None  # type: float")
+    cell.metadata["tags"] = ["parameters"]
+    made.cells = [cell]
+    (jp_root_dir / "deep").mkdir()
+    nbformat.write(made, jp_root_dir / "deep" / "a b.ipynb")
+    return jp_root_dir / "deep" / "a b.ipynb"
+
+
+async def test_a_form_is_made_from_the_parameters_and_queues_the_notebook(
+    api: Api, store: Store, notebook: Path
+) -> None:
+    found = await api("GET", "notebooks?path=deep/a%20b.ipynb")
+    assert [(p["name"], p["kind"], p["default"], p["help"]) for p in found.json["parameters"]] == [
+        ("epochs", "int", 1, "passes"),
+        ("lr", "float", None, ""),
+    ]
+    made = await api("POST", "notebooks", {"path": "deep/a b.ipynb", "parameters": {"lr": 1e-3}, "name": "mine"})
+    assert made.status == 201
+    run = store.run(made.json["id"])
+    assert (run.state, run.name, run.payload["parameters"]) == (RunState.QUEUED, "mine", {"lr": 1e-3})
+    assert run.payload["notebook"] == str(notebook)
+
+    assert (await api("GET", f"runs/{run.id}/notebook")).status == 404
+    folder = store.settings.run_dir(run.id)
+    folder.mkdir(parents=True)
+    (folder / layout.NOTEBOOK).symlink_to(notebook)
+    assert (await api("GET", f"runs/{run.id}/notebook")).status == 404  # a link may lead anywhere
+    (folder / layout.NOTEBOOK).unlink()
+    (folder / layout.NOTEBOOK).write_text(notebook.read_text())
+    assert (await api("GET", f"runs/{run.id}/notebook")).json["nbformat"] == 4
+
+
+@pytest.mark.parametrize("path", ["../secret.ipynb", "/etc/passwd", "deep/../../x.ipynb", "", "link.ipynb", "a\x00b"])
+async def test_a_notebook_outside_the_root_is_refused(api: Api, notebook: Path, path: str, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.ipynb"
+    outside.write_text(notebook.read_text())
+    (notebook.parents[1] / "link.ipynb").symlink_to(outside)
+    reply = await api("POST", "notebooks", {"path": path})
+    assert reply.status in {400, 403, 404}
+    assert reply.status != 404 or path == "/etc/passwd"  # which is a name under the root, like any other
+
+
+async def test_wrong_parameters_are_named_field_by_field(api: Api, store: Store, notebook: Path) -> None:
+    wrong = {"path": "deep/a b.ipynb", "parameters": {"epoch": 1, "lr": "fast"}}
+    reply = await api("POST", "notebooks", wrong)
+    assert reply.status == 400
+    assert [problem["field"] for problem in reply.json["problems"]] == ["epoch", "lr"]
+    assert "It declares epochs, lr." in reply.json["message"]
+    assert store.runs().total == 0
+
+
+async def test_a_sweep_is_queued_shown_as_a_matrix_and_refused_as_a_whole(
+    api: Api, store: Store, settings: Settings
+) -> None:
+    files = demo.prepare(settings)
+    base = files.config.model_dump(mode="json")
+    body: dict[str, Any] = {"base": base, "space": {"lr": {"values": [1e-3, 1e-2]}, "seed": {"values": [0, 1]}}}
+    made = await api("POST", "sweeps", body)
+    assert made.status == 201, made.json
+    assert (made.json["kind"], made.json["state"]) == ("sweep", "queued")
+    shown = await api("GET", f"sweeps/{made.json['id']}")
+    assert [trial["params"] for trial in shown.json["trials"]][:2] == [{"lr": 1e-3, "seed": 0}, {"lr": 1e-3, "seed": 1}]
+    assert {trial["state"] for trial in shown.json["trials"]} == {"waiting"}
+    assert shown.json["planned"] == 4
+    threads = TrainConfig.parse(store.run(made.json["id"]).payload["request"]["base"]).threads
+    assert threads is not None  # or the trials of two slots would differ in their bits
+
+    for wrong, status in (
+        ({**body, "base": {**base, "root": "/etc"}}, 403),
+        ({**body, "space": {"lr": {"values": [1e3]}}}, 400),
+        ({**body, "space": {"lr": {"low": 1, "high": 0}}, "strategy": "tpe"}, 400),
+        ({**body, "notebook": "../x.ipynb"}, 403),
+    ):
+        assert (await api("POST", "sweeps", wrong)).status == status
+    assert store.runs().total == 1
+    run = store.runs().items[0]
+    other = await api("GET", "sweeps/20260101-000000-abcdef")
+    assert other.status == 404
+    assert run.kind == "sweep"
