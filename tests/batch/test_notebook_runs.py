@@ -97,7 +97,7 @@ def test_a_stopped_notebook_leaves_no_process_and_a_killed_one_is_tried_again(wr
 def test_training_inside_is_the_runs_own_and_resumes_to_the_same_bits(
     few: TrainConfig, own: Settings, tmp_path: Path
 ) -> None:
-    config = few.with_changes(epochs=3)
+    config = few.with_changes(epochs=20)  # long enough to be stopped in the middle
     settings = config.model_dump(mode="json", exclude={"root", "epochs", "load_pretrained"}, exclude_defaults=True)
     given = {"root": config.root, "epochs": config.epochs, "load_pretrained": False}
     settings = {name: value for name, value in settings.items() if name not in given}
@@ -117,12 +117,12 @@ def test_training_inside_is_the_runs_own_and_resumes_to_the_same_bits(
     assert curve["loss/train"].tolist() == expected["loss/train"].tolist()
     view = run.refresh().view
     assert (view.attempt, view.resumed_at_step) == (2, stopped_at)
-    assert (view.root, view.lr, view.epochs) == (config.root, config.lr, 3)
+    assert (view.root, view.lr, view.epochs) == (config.root, config.lr, 20)
     assert view.best is not None
     assert view.best.epoch == direct.view.best.epoch  # type: ignore[union-attr]
     assert view.manifest is not None
     assert {"last", "best"} <= {link for item in view.checkpoints for link in item.links}
-    assert run.report().epoch == 3
+    assert run.report().epoch == 20
     shown = nbformat.read(run.notebook, as_version=4)
     live = [o for c in shown.cells if c.cell_type == "code" for o in c.outputs if "data" in o]
     assert any(o.data.get("application/vnd.imgcls.run+json", {}).get("run_id") == run.id for o in live)
@@ -133,5 +133,5 @@ def test_training_inside_is_the_runs_own_and_resumes_to_the_same_bits(
     assert rebuild(own).problems == []
     again = lab.run(run.id).view
     assert (again.kind, again.state, again.best, again.step) == (RunKind.NOTEBOOK, view.state, view.best, view.step)
-    assert again.payload["parameters"]["epochs"] == 3
+    assert again.payload["parameters"]["epochs"] == 20
     assert json.loads((run.folder / layout.CONFIG).read_text())["lr"] == config.lr
