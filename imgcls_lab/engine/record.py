@@ -9,10 +9,10 @@ from typing import Literal, Self
 
 from imgcls_lab import layout
 from imgcls_lab.engine import predictions
-from imgcls_lab.engine.board import BoardWriter
 from imgcls_lab.engine.data import ImageSet
 from imgcls_lab.engine.metrics import Counts
-from imgcls_lab.protocol import EpochEnded, Event, EventWriter, Metrics, Notice, Phase
+from imgcls_lab.engine.summaries import Summaries
+from imgcls_lab.protocol import Event, EventWriter, Notice, Phase
 
 
 class Recorder:
@@ -23,20 +23,13 @@ class Recorder:
         self.attempt = attempt
         self._events = EventWriter(folder, attempt)
         self._on_event = on_event
-        self._board: BoardWriter | None = None
-        self._board_flushed = 0.0
+        self.board: Summaries | None = None  # TensorBoard's files; set when the run has a model
         self._phase_told = 0.0
-
-    def open_board(self, folder: Path, resume_step: int) -> None:
-        self._board = BoardWriter(folder, self.attempt, resume_step)
 
     def emit(self, event: Event) -> None:
         stamped = self._events.write(event)
-        if self._board and isinstance(event, Metrics | EpochEnded):
-            now = time.monotonic()
-            flush = isinstance(event, EpochEnded) or now - self._board_flushed > 2
-            self._board.add(event.step, event.values, flush=flush)
-            self._board_flushed = now if flush else self._board_flushed
+        if self.board:
+            self.board.hear(event)
         if self._on_event:
             self._on_event(stamped)
 
@@ -70,11 +63,13 @@ class Recorder:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         layout.write_atomic(path, report.model_dump_json())
         predictions.write(self.folder, path.stem, images, classes, counts)
+        if self.board and images.split == "val":
+            self.board.evaluated(counts, epoch=epoch, step=step)
         return name
 
     def close(self) -> None:
-        if self._board:
-            self._board.close()
+        if self.board:
+            self.board.close()
         self._events.close()
 
     def __enter__(self) -> Self:
