@@ -38,7 +38,9 @@ type BoardPlace = Extract<Place, { view: 'board' }>;
 
 /** Whether two places show one TensorBoard: the same one, or the same choice. */
 function sameBoard(a: BoardPlace, b: BoardPlace): boolean {
+  if (a.tag !== b.tag) return false;
   if (a.id && b.id) return a.id === b.id;
+  if (a.sweep_id || b.sweep_id) return a.sweep_id === b.sweep_id;
   if (a.project_id != null || b.project_id != null) return a.project_id === b.project_id;
   const choice = (place: BoardPlace) => [...(place.run_ids ?? [])].sort().join();
   return choice(a) !== '' && choice(a) === choice(b);

@@ -129,13 +129,11 @@ export class Tab extends View {
             <BoardPage
               wanted={place}
               address={address}
-              onOpen={({ id, title, run_ids, project_id }) => {
+              onOpen={({ id, title, run_ids, sweep_id, project_id }) => {
                 if (!self.tab) return;
-                self.tab.place = {
-                  view: 'board',
-                  id,
-                  ...(project_id == null ? { run_ids } : { project_id }),
-                };
+                const runs = sweep_id ? { sweep_id } : project_id == null ? { run_ids } : { project_id };
+                const { tag } = place;
+                self.tab.place = { view: 'board', id, ...runs, ...(tag && { tag }) };
                 named(title);
                 onChange(self.tab);
               }}
@@ -214,8 +212,10 @@ export class BoardOutput extends Widget implements IRenderMime.IRenderer {
   }
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const { run_ids } = (model.data[BOARD_MIME] ?? {}) as { run_ids?: unknown };
-    if (Array.isArray(run_ids)) this.#wanted = { run_ids: run_ids.map(String) };
+    const { run_ids, sweep_id, tag } = (model.data[BOARD_MIME] ?? {}) as Record<string, unknown>;
+    const curve = typeof tag === 'string' ? { tag } : {};
+    if (typeof sweep_id === 'string') this.#wanted = { sweep_id, ...curve };
+    else if (Array.isArray(run_ids)) this.#wanted = { run_ids: run_ids.map(String), ...curve };
     this.#show();
   }
 
