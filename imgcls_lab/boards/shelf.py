@@ -24,7 +24,7 @@ from imgcls_lab.wire import MOST_BOARD_RUNS, BoardRequest, RunView
 
 MOST_FOLLOWED = 1_000  # runs of a project or sweep, the newest
 _ID = re.compile(r"[a-z]+-[0-9a-z-]{1,40}")
-_UNSAFE = re.compile(r"[^\w .,+=()-]+")
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*]+')  # what no file name holds, on any system
 
 
 class Choice(BaseModel):

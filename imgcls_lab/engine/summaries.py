@@ -28,7 +28,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import pictures
 from imgcls_lab.engine.board import BoardWriter
 from imgcls_lab.engine.data import ImageSet
-from imgcls_lab.engine.metrics import LARGEST_CONFUSION, Counts
+from imgcls_lab.engine.metrics import Counts
 from imgcls_lab.protocol import EpochEnded, Event, Finished, Metrics, Started
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Summaries:
             return
         if self._config.board_evaluation:
             found = counts.predictions()
-            if len(self._classes) <= LARGEST_CONFUSION:
+            if counts.confusion is not None:
                 self._picture("evaluation/confusion", step, pictures.confusion_picture(counts.confusion, self._classes))
             for tag, chosen in choose_examples(found["labels"], found["classes"][:, 0], found["shares"][:, 0]).items():
                 if len(chosen):

@@ -21,9 +21,13 @@ def _two_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
 
 
-def tcp_listeners() -> set[str]:
-    said = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
-    return {line.split()[3] for line in said.splitlines()}
+def tcp_listeners(lab: Lab) -> set[str]:
+    """Where the server and all that it started listen."""
+    assert lab.process
+    server = psutil.Process(lab.process.pid)
+    pids = {f"pid={process.pid}," for process in [server, *server.children(recursive=True)]}
+    said = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    return {line.split()[3] for line in said.splitlines() if any(pid in line for pid in pids)}
 
 
 def board_processes(lab: Lab) -> list[psutil.Process]:
@@ -75,11 +79,13 @@ def test_a_live_run_is_drawn_grows_sleeps_and_comes_back(desk: Desk, lab: Lab) -
     run = launch(desk, epochs="300")
     desk.run_page("running")
     desk.wait_for_points(0)
-    before = tcp_listeners()
+    before = tcp_listeners(lab)
+    assert before == {f"127.0.0.1:{lab.port}"}
     desk.main.get_by_role("button", name="TensorBoard", exact=True).click()
     expect(board(desk)).to_have_attribute("data-board", f"run-{run}")
     expect_chart(desk)
-    assert not (tcp_listeners() - before), "a TCP port was opened"
+    assert len(board_processes(lab)) == 1
+    assert tcp_listeners(lab) == before
     address = desk.page.frames[-1].url
     assert "/user/a%20b/imgcls/tensorboard/" in address
     assert "darkMode=false" in address

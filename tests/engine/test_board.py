@@ -113,7 +113,7 @@ def test_scalars_are_grouped_and_the_best_epoch_stands_by_itself(plain: Outcome)
     assert {"loss/train", "loss/val"} <= set(board.Tags()["scalars"])
     assert board.Scalars("best/accuracy")[0].value == pytest.approx(plain.values["metric/accuracy"])
     assert board.Scalars("best/loss")[0].value == pytest.approx(plain.values["loss/val"])
-    assert 0.01 < board.Scalars("device/memory_gib")[-1].value < 100
+    assert 0.01 < board.Scalars("device/memory_gb")[-1].value < 100
 
 
 def test_hyper_parameters_are_those_that_affect_the_result(

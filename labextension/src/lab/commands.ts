@@ -69,7 +69,7 @@ const args = (properties: Record<string, object> = {}, required: string[] = []) 
 export function addCommands(
   app: JupyterFrontEnd,
   trans: TranslationBundle,
-  open: (place: Place) => void,
+  open: (place: Place & { key?: string }) => void,
   reveal: () => void,
   current: () => string | undefined,
   notebook: () => string | undefined,
@@ -92,7 +92,7 @@ export function addCommands(
   commands.addCommand(Commands.open, {
     label: trans.__('Open a Place in Image Lab'),
     isVisible: () => false,
-    execute: place => open(place as unknown as Place),
+    execute: place => open(place as unknown as Place & { key?: string }),
     describedBy: args(
       {
         view: {

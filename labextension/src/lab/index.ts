@@ -88,7 +88,7 @@ const panel: JupyterFrontEndPlugin<void> = {
         (a.view === 'run' && b.view === 'run' && a.id === b.id) ||
         (a.view === 'notebook' && b.view === 'notebook' && a.path === b.path) ||
         (a.view === 'board' && b.view === 'board' && sameBoard(a, b)));
-    const open = (place: Place) => {
+    const open = ({ key, ...place }: Place & { key?: string }) => {
       const known = tracker.find(item => !item.isDisposed && same(item.content.place, place));
       if (known) {
         app.shell.activateById(known.id);
@@ -101,6 +101,7 @@ const panel: JupyterFrontEndPlugin<void> = {
         titles,
         changed,
         boardAddress(app.serviceManager.serverSettings),
+        key,
       );
       const widget = new MainAreaWidget({ content: tab });
       widget.id = tab.id;
@@ -150,8 +151,8 @@ const panel: JupyterFrontEndPlugin<void> = {
     });
     void restorer?.restore(tracker, {
       command: Commands.open,
-      args: widget => widget.content.place as never,
-      name: widget => JSON.stringify(widget.content.place),
+      args: widget => ({ ...widget.content.place, key: widget.content.key }) as never,
+      name: widget => widget.content.key,
     });
     const category = trans.__('Image Lab');
     for (const command of [

@@ -3,6 +3,7 @@ import { ReactWidget } from '@jupyterlab/apputils';
 import { URLExt } from '@jupyterlab/coreutils';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { ServerConnection } from '@jupyterlab/services';
+import { UUID } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 import { useState, useSyncExternalStore, type ReactElement } from 'react';
@@ -86,6 +87,8 @@ let serial = 0;
 /** A tab of the main area. `place` says what to open when it is restored. */
 export class Tab extends View {
   place: Place;
+  /** By which the saved layout knows it, whatever place it shows by then. */
+  readonly key: string;
 
   constructor(
     place: Place,
@@ -94,6 +97,7 @@ export class Tab extends View {
     titles: Record<Place['view'], string>,
     onChange: (tab: Tab) => void,
     address: (id: string) => string,
+    key: string = UUID.uuid4(),
   ) {
     const self: { tab?: Tab } = {};
     const named = (title: string) => {
@@ -104,6 +108,7 @@ export class Tab extends View {
     super(element(), source, go);
     self.tab = this;
     this.place = place;
+    this.key = key;
     this.id = `imgcls-lab-${place.view}-${place.view === 'run' ? place.id : ++serial}`;
     this.addClass('imgcls-main');
     this.title.icon = place.view === 'board' ? boardIcon : labIcon;
