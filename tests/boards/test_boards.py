@@ -317,7 +317,7 @@ def test_without_unix_sockets_only_a_secret_path_of_the_loopback_answers(store: 
         assert len(target.prefix) > 40
         assert target.prefix[1:] not in " ".join(psutil.Process(pid_of(boards, board.id)).cmdline())
         assert process.address.path.stat().st_mode & 0o777 == 0o600
-        (listener,) = psutil.Process(pid_of(boards, board.id)).net_connections("inet")
+        (listener,) = tcp_listeners(pid_of(boards, board.id))
         assert (listener.laddr.ip, listener.laddr.port) == ("127.0.0.1", target.port)
 
         def status(path: str) -> int:
