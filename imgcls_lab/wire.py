@@ -489,10 +489,14 @@ class AlertView(Wire):
 
 
 # ── TensorBoard ─────────────────────────────────────────────────────────────────────────────────────────────────
-class BoardRequest(Wire):
-    """A TensorBoard of some runs or of a project."""
+MOST_BOARD_RUNS = 200  # that are chosen one by one
 
-    run_ids: list[str] = Field([], max_length=200)
+
+class BoardRequest(Wire):
+    """A TensorBoard of some runs, of a sweep (its run's id) or of a project."""
+
+    run_ids: list[str] = Field([], max_length=MOST_BOARD_RUNS)
+    sweep_id: str | None = None
     project_id: int | None = None
 
 
@@ -502,6 +506,7 @@ class BoardView(Wire):
     id: str
     title: str
     project_id: int | None
+    sweep_id: str | None
     run_ids: list[str]
     state: Literal["running", "asleep", "failed"]
     message: str | None

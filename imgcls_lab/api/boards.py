@@ -15,15 +15,19 @@ from imgcls_lab.api.launching import run
 from imgcls_lab.api.progress import in_notebook
 from imgcls_lab.errors import InputError
 from imgcls_lab.layout import TENSORBOARD
+from imgcls_lab.protocol import RunKind
+from imgcls_lab.wire import MOST_BOARD_RUNS
 
 BOARD_TYPE = "application/vnd.imgcls.tensorboard+json"
 VERSION = 1
-MOST = 200  # runs of a board
 
 
-def tensorboard(runs: Run | str | Iterable[Run | str]) -> None:
-    """Show TensorBoard of a run, or of several, by handles or ids. Raises NotFoundError, InputError."""
-    bundle = bundle_of(runs)
+def tensorboard(runs: Run | str | Iterable[Run | str], *, tag: str | None = None) -> None:
+    """Show TensorBoard of a run, a sweep or several runs, by handles or ids. Raises NotFoundError, InputError.
+
+    tag: the curve to show at first, such as "loss/train"; by default all.
+    """
+    bundle = bundle_of(runs, tag)
     if not in_notebook():
         print(bundle["text/plain"])
         return
@@ -32,17 +36,22 @@ def tensorboard(runs: Run | str | Iterable[Run | str]) -> None:
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
-def bundle_of(runs: Run | str | Iterable[Run | str]) -> dict[str, Any]:
+def bundle_of(runs: Run | str | Iterable[Run | str], tag: str | None = None) -> dict[str, Any]:
     """The output by MIME type."""
     given = [runs] if isinstance(runs, Run | str) else list(runs)
     found = [run(item) if isinstance(item, str) else item for item in given]
     if not found:
         raise InputError("Name the runs that TensorBoard should show, such as lab.tensorboard(lab.runs()[:5]).")
-    if len(found) > MOST:
-        raise InputError(f"TensorBoard shows {MOST} runs at most, not {len(found)}; choose some of them.")
+    if len(found) > MOST_BOARD_RUNS:
+        raise InputError(f"TensorBoard shows {MOST_BOARD_RUNS} runs at most, not {len(found)}; choose some of them.")
     what = found[0].name if len(found) == 1 else f"{len(found)} runs"
     text = f"TensorBoard of {what} shows in JupyterLab; elsewhere open it with\n  {_command(found)}"
-    return {"text/plain": text, BOARD_TYPE: {"run_ids": [item.id for item in found], "version": VERSION}}
+    data: dict[str, Any] = {"run_ids": [item.id for item in found], "version": VERSION}
+    if len(found) == 1 and found[0].view.kind is RunKind.SWEEP:
+        data["sweep_id"] = found[0].id
+    if tag:
+        data["tag"] = tag
+    return {"text/plain": text, BOARD_TYPE: data}
 
 
 def _command(runs: list[Run]) -> str:

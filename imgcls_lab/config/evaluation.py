@@ -59,6 +59,27 @@ class EvaluationFields(FieldGroup):
         affects_result=False,
         gt=0,
     )
+    board_evaluation: bool = field(
+        True,
+        "evaluation",
+        "Pictures in TensorBoard",
+        "Confusion matrix, example predictions and PR curves in TensorBoard, once an epoch.",
+        affects_result=False,
+    )
+    board_histograms: bool = field(
+        False,
+        "evaluation",
+        "Histograms in TensorBoard",
+        "Histograms of weights and gradients in TensorBoard, once an epoch.",
+        affects_result=False,
+    )
+    board_graph: bool = field(
+        False,
+        "evaluation",
+        "Graph in TensorBoard",
+        "The model's graph in TensorBoard, drawn when the run begins.",
+        affects_result=False,
+    )
 
     @property
     def monitor_tag(self) -> str:

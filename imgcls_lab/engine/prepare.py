@@ -41,6 +41,7 @@ from imgcls_lab.engine.record import Recorder
 from imgcls_lab.engine.scan import scan
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.engine.split import list_splits
+from imgcls_lab.engine.summaries import open_board
 from imgcls_lab.engine.training import Progress, Training
 from imgcls_lab.errors import ConfigError, DataError
 from imgcls_lab.protocol import Started
@@ -141,7 +142,7 @@ def prepare(
     snapshot.repair_links(run)
     if device.type == "cuda":
         _cache_on_device([train_set, val_set], device)
-    recorder.open_board(board, run.progress.step)
+    recorder.board = open_board(run, board)
     recorder.emit(
         Started(
             resume_step=run.progress.step,

@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
 
-from tensorboard.compat.proto.event_pb2 import Event as BoardEvent
-from tensorboard.compat.proto.event_pb2 import SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.record_writer import RecordWriter
-
 from imgcls_lab import layout
 from imgcls_lab.engine import predictions
 from imgcls_lab.engine.data import ImageSet
 from imgcls_lab.engine.metrics import Counts
-from imgcls_lab.protocol import EpochEnded, Event, EventWriter, Metrics, Notice, Phase
-
-
-class BoardWriter:
-    """TensorBoard's event file of one attempt, written in this thread, so that a full disk is heard of."""
-
-    def __init__(self, folder: Path, attempt: int, resume_step: int) -> None:
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.a{attempt:03d}.{os.getpid()}"
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600)
-        self._writer = RecordWriter(os.fdopen(descriptor, "wb"))
-        self._write(BoardEvent(wall_time=time.time(), file_version="brain.Event:2"))
-        if attempt > 1:  # what earlier attempts wrote beyond the resumed step is taken back
-            start = SessionLog(status=SessionLog.START)
-            self._write(BoardEvent(wall_time=time.time(), step=resume_step + 1, session_log=start))
-        self._writer.flush()
-
-    def add(self, step: int, values: dict[str, float], *, flush: bool) -> None:
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-        self._write(BoardEvent(wall_time=time.time(), step=step, summary=summary))
-        if flush:
-            self._writer.flush()
-
-    def close(self) -> None:
-        self._writer.close()
-
-    def _write(self, event: BoardEvent) -> None:
-        self._writer.write(event.SerializeToString())
+from imgcls_lab.engine.summaries import Summaries
+from imgcls_lab.protocol import Event, EventWriter, Notice, Phase
 
 
 class Recorder:
@@ -55,20 +23,13 @@ class Recorder:
         self.attempt = attempt
         self._events = EventWriter(folder, attempt)
         self._on_event = on_event
-        self._board: BoardWriter | None = None
-        self._board_flushed = 0.0
+        self.board: Summaries | None = None  # TensorBoard's files; set when the run has a model
         self._phase_told = 0.0
-
-    def open_board(self, folder: Path, resume_step: int) -> None:
-        self._board = BoardWriter(folder, self.attempt, resume_step)
 
     def emit(self, event: Event) -> None:
         stamped = self._events.write(event)
-        if self._board and isinstance(event, Metrics | EpochEnded):
-            now = time.monotonic()
-            flush = isinstance(event, EpochEnded) or now - self._board_flushed > 2
-            self._board.add(event.step, event.values, flush=flush)
-            self._board_flushed = now if flush else self._board_flushed
+        if self.board:
+            self.board.hear(event)
         if self._on_event:
             self._on_event(stamped)
 
@@ -102,11 +63,13 @@ class Recorder:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         layout.write_atomic(path, report.model_dump_json())
         predictions.write(self.folder, path.stem, images, classes, counts)
+        if self.board and images.split == "val":
+            self.board.evaluated(counts, epoch=epoch, step=step)
         return name
 
     def close(self) -> None:
-        if self._board:
-            self._board.close()
+        if self.board:
+            self.board.close()
         self._events.close()
 
     def __enter__(self) -> Self:

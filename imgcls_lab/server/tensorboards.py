@@ -11,22 +11,23 @@ import json
 import threading
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.utils import url_path_join
 from jupyter_server_proxy.handlers import ProxyHandler
+from pydantic import Field
 from tornado import web
 from tornado.escape import xhtml_escape
 from tornado.httpclient import HTTPClientError
 from tornado.httputil import HTTPHeaders
 
+from imgcls_lab.boards.address import LOOPBACK
 from imgcls_lab.boards.keeper import Boards
 from imgcls_lab.errors import ImgclsError, NotFoundError
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.base import AUTH_RESOURCE, PREFIX, ApiHandler, Route, to_json
-from imgcls_lab.wire import BoardRequest, Wire
+from imgcls_lab.wire import MOST_BOARD_RUNS, BoardRequest, Wire
 
 T = TypeVar("T")
 REFRESH_SECONDS = 3.0
@@ -37,7 +38,7 @@ _PRIVATE = ("Cookie", "Authorization", "X-XSRFToken")
 
 
 class RunIds(Wire):
-    run_ids: list[str]
+    run_ids: list[str] = Field(max_length=MOST_BOARD_RUNS)
 
 
 class BoardKeeper:
@@ -181,9 +182,9 @@ class BoardProxyHandler(ProxyHandler):  # type: ignore[misc]
             self._say(str(error), board_id, 404 if isinstance(error, NotFoundError) else 503)
 
     async def _ask(self, board_id: str, path: str) -> None:
-        socket: Path = await self.boards.ask(partial(Boards.ensure, board_id=board_id))
-        self.unix_socket = str(socket)
-        await self.proxy("localhost", 0, path)
+        target = await self.boards.ask(partial(Boards.ensure, board_id=board_id))
+        self.unix_socket = str(target.socket) if target.socket else None
+        await self.proxy("localhost" if target.socket else LOOPBACK, target.port, f"{target.prefix}/{path}")
 
     def proxy_request_headers(self) -> HTTPHeaders:
         headers: HTTPHeaders = super().proxy_request_headers()

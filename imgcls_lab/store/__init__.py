@@ -134,6 +134,7 @@ class Store:
         self,
         *,
         project_id: int | None = None,
+        parent_id: str | None = None,
         states: Iterable[RunState] | None = None,
         text: str | None = None,
         sort: str = "created_at",
@@ -141,11 +142,12 @@ class Store:
         limit: int = 200,
         offset: int = 0,
     ) -> RunPage:
-        """A page of the list. `text` is looked for in name, id, model, root and notes."""
+        """A page of the list. `text` is looked for in name, id, model, root and notes; `parent_id`: a sweep's runs."""
         with self.read() as session:
             page = queries.runs(
                 session,
                 project_id=project_id,
+                parent_id=parent_id,
                 states=states,
                 text=text,
                 sort=sort,

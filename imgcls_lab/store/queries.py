@@ -78,6 +78,7 @@ def runs(
     session: Session,
     *,
     project_id: int | None = None,
+    parent_id: str | None = None,
     states: Iterable[RunState] | None = None,
     text: str | None = None,
     sort: str = "created_at",
@@ -91,6 +92,8 @@ def runs(
     common: list[ColumnElement[bool]] = []
     if project_id is not None:
         common.append(col(Run.project_id) == project_id)
+    if parent_id is not None:
+        common.append(col(Run.parent_id) == parent_id)
     counted = select(Run.state, func.count()).where(*common).group_by(col(Run.state))
     counts = {RunState(state): count for state, count in session.exec(counted)}
     filters = list(common)

@@ -21,6 +21,7 @@ def test_runs_are_named_by_handle_or_id(few: TrainConfig, idle: Settings) -> Non
     assert bundle_of(one.id)[BOARD_TYPE]["run_ids"] == [one.id]
     assert bundle_of([one, two.id])[BOARD_TYPE]["run_ids"] == [one.id, two.id]
     assert set(bundle_of(lab.runs())[BOARD_TYPE]["run_ids"]) == {one.id, two.id}
+    assert bundle_of(one, "loss/train")[BOARD_TYPE]["tag"] == "loss/train"
     with pytest.raises(NotFoundError):
         lab.tensorboard("20200101-000000-abcdef")
     with pytest.raises(InputError, match="Name the runs"):

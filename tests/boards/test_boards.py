@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,7 +22,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from imgcls_lab.boards.keeper import Boards
+from imgcls_lab.boards.address import LoopbackAddress, Target, UnixAddress
+from imgcls_lab.boards.keeper import MOST_ASLEEP, Boards
 from imgcls_lab.errors import ImgclsError, InputError, NotFoundError
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
@@ -45,9 +48,9 @@ def boards(settings: Settings, store: Store) -> Iterator[Boards]:
     boards.close()
 
 
-def make_run(store: Store, settings: Settings, name: str) -> str:
+def make_run(store: Store, settings: Settings, name: str, **fields: Any) -> str:
     """A queued run with one scalar in its TensorBoard folder."""
-    run_id = store.submit(SubmitRequest(config={"root": "/data"}, name=name)).id
+    run_id = store.submit(SubmitRequest(config={"root": "/data"}, name=name, **fields)).id
     folder = settings.run_dir(run_id) / "tensorboard"
     writer = EventFileWriter(str(folder))
     value = Summary.Value(tag="loss/train", simple_value=0.5)
@@ -56,11 +59,11 @@ def make_run(store: Store, settings: Settings, name: str) -> str:
     return run_id
 
 
-def get(path: Path, url: str) -> tuple[int, bytes]:
+def get(target: Target, url: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(20)
-    connection.sock.connect(str(path))
+    connection.sock.connect(str(target.socket))
     connection.request("GET", url)
     reply = connection.getresponse()
     body = reply.read()
@@ -68,8 +71,8 @@ def get(path: Path, url: str) -> tuple[int, bytes]:
     return reply.status, body
 
 
-def runs_shown(path: Path) -> set[str]:
-    return set(json.loads(get(path, "/data/runs")[1]))
+def runs_shown(target: Target) -> set[str]:
+    return set(json.loads(get(target, "/data/runs")[1]))
 
 
 def wait_for(condition: object, seconds: float = 15) -> None:
@@ -94,9 +97,9 @@ def test_a_board_serves_its_runs_by_the_names_of_the_panel(boards: Boards, store
     run_id = make_run(store, settings, "vit-base lr 3e-4")
     board = boards.open(BoardRequest(run_ids=[run_id]))
     assert board.state == "asleep"
-    path = boards.ensure(board.id)
-    assert get(path, "/")[0] == 200
-    wait_for(lambda: runs_shown(path) == {"vit-base lr 3e-4"})
+    target = boards.ensure(board.id)
+    assert get(target, "/")[0] == 200
+    wait_for(lambda: runs_shown(target) == {"vit-base lr 3e-4"})
     (view,) = boards.all()
     assert view.state == "running"
     assert view.memory is not None
@@ -105,8 +108,10 @@ def test_a_board_serves_its_runs_by_the_names_of_the_panel(boards: Boards, store
 
 def test_the_socket_is_private_and_no_tcp_port_is_opened(boards: Boards, store: Store, settings: Settings) -> None:
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
-    path = boards.ensure(board.id)
-    get(path, "/data/plugins_listing")
+    target = boards.ensure(board.id)
+    get(target, "/data/plugins_listing")
+    path = target.socket
+    assert path is not None
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert tcp_listeners(pid_of(boards, board.id)) == []
@@ -115,8 +120,8 @@ def test_the_socket_is_private_and_no_tcp_port_is_opened(boards: Boards, store: 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_another_user_of_the_host_cannot_connect(boards: Boards, store: Store, settings: Settings) -> None:
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
-    path = boards.ensure(board.id)
-    code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(path)!r})"
+    target = boards.ensure(board.id)
+    code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(target.socket)!r})"
     own = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert own.returncode == 0, own.stderr
     other = subprocess.run(["/usr/bin/python3", "-c", code], user=65534, capture_output=True, text=True, check=False)
@@ -128,21 +133,21 @@ def test_a_run_added_to_a_live_board_shows_up_without_a_restart(
 ) -> None:
     one, two = make_run(store, settings, "one"), make_run(store, settings, "two")
     board = boards.open(BoardRequest(run_ids=[one]))
-    path = boards.ensure(board.id)
+    target = boards.ensure(board.id)
     pid = pid_of(boards, board.id)
     boards.add(board.id, [two])
-    wait_for(lambda: runs_shown(path) == {"one", "two"})
+    wait_for(lambda: runs_shown(target) == {"one", "two"})
     assert pid_of(boards, board.id) == pid
 
 
 def test_a_project_board_follows_new_runs_and_new_names(boards: Boards, store: Store, settings: Settings) -> None:
     one = make_run(store, settings, "one")
     board = boards.open(BoardRequest(project_id=store.run(one).project_id))
-    path = boards.ensure(board.id)
+    target = boards.ensure(board.id)
     make_run(store, settings, "two")
     store.edit_run(one, RunEdit(name="first"))
     boards.refresh()
-    wait_for(lambda: runs_shown(path) == {"first", "two"})
+    wait_for(lambda: runs_shown(target) == {"first", "two"})
 
 
 def test_names_that_are_no_file_names_and_equal_names_are_told_apart(
@@ -162,12 +167,13 @@ def test_an_idle_board_ends_by_itself_and_comes_back(store: Store) -> None:
     try:
         board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
         for _ in range(3):
-            path = boards.ensure(board.id)
-            assert get(path, "/")[0] == 200
+            target = boards.ensure(board.id)
+            assert get(target, "/")[0] == 200
             process = boards._processes[board.id]
             wait_for(lambda p=process: not p.alive)
             assert boards.all()[0].state == "asleep"
-            assert not path.exists()
+            assert target.socket is not None
+            assert not target.socket.exists()
     finally:
         boards.close()
 
@@ -175,15 +181,15 @@ def test_an_idle_board_ends_by_itself_and_comes_back(store: Store) -> None:
 def test_a_board_that_was_killed_comes_back_each_time(boards: Boards, store: Store, settings: Settings) -> None:
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
     for _ in range(5):
-        path = boards.ensure(board.id)
-        assert get(path, "/")[0] == 200
+        target = boards.ensure(board.id)
+        assert get(target, "/")[0] == 200
         os.kill(pid_of(boards, board.id), signal.SIGKILL)
         boards._processes[board.id].popen.wait()  # type: ignore[union-attr]
 
 
-def test_a_board_that_cannot_start_says_why(boards: Boards, store: Store, settings: Settings, tmp_path: Path) -> None:
+def test_a_board_that_cannot_start_says_why(boards: Boards, store: Store, settings: Settings) -> None:
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
-    boards._process(board.id).socket = tmp_path / "no such folder" / "socket"
+    boards._process(board.id).address = UnixAddress(Path("/proc/no-socket"))
     with pytest.raises(ImgclsError, match=r"TensorBoard did not start: No such file"):
         boards.ensure(board.id)
     assert boards.all()[0].state == "failed"
@@ -200,8 +206,8 @@ def test_nothing_is_left_when_the_server_is_killed(store: Store, settings: Setti
         settings = Settings()
         boards = Boards(settings, Store.open(settings))
         board = boards.open(BoardRequest(run_ids=[{run_id!r}]))
-        path = boards.ensure(board.id)
-        print(boards._processes[board.id].popen.pid, path, flush=True)
+        target = boards.ensure(board.id)
+        print(boards._processes[board.id].popen.pid, target.socket, flush=True)
         time.sleep(600)
     """
     server = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
@@ -217,11 +223,12 @@ def test_nothing_is_left_when_the_server_is_killed(store: Store, settings: Setti
 def test_closing_ends_every_process_and_removes_the_sockets(store: Store, settings: Settings) -> None:
     boards = Boards(settings, store)
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
-    path = boards.ensure(board.id)
+    target = boards.ensure(board.id)
     pid = pid_of(boards, board.id)
     boards.close()
     assert not psutil.pid_exists(pid)
-    assert not path.parent.exists()
+    assert target.socket is not None
+    assert not target.socket.parent.exists()
 
 
 def test_what_is_asked_for_wrongly_is_a_sentence(boards: Boards) -> None:
@@ -235,12 +242,12 @@ def test_what_is_asked_for_wrongly_is_a_sentence(boards: Boards) -> None:
 def test_a_board_shows_the_runs_that_were_chosen_anew(boards: Boards, store: Store, settings: Settings) -> None:
     one, two = make_run(store, settings, "one"), make_run(store, settings, "two")
     board = boards.open(BoardRequest(run_ids=[one]))
-    path = boards.ensure(board.id)
+    target = boards.ensure(board.id)
     pid = pid_of(boards, board.id)
     assert boards.choose(board.id, [one, two]).title == "2 runs"
-    wait_for(lambda: runs_shown(path) == {"one", "two"})
+    wait_for(lambda: runs_shown(target) == {"one", "two"})
     assert boards.choose(board.id, [two]).title == "two"
-    wait_for(lambda: runs_shown(path) == {"two"})
+    wait_for(lambda: runs_shown(target) == {"two"})
     assert pid_of(boards, board.id) == pid
     with pytest.raises(InputError, match="one run at least"):
         boards.choose(board.id, [])
@@ -258,3 +265,83 @@ def test_a_process_that_was_killed_is_told_from_one_that_sleeps(
     assert boards.all()[0].state == "running"
     boards.stop(board.id)
     assert boards.all()[0].state == "asleep"
+
+
+def test_a_board_of_a_sweep_shows_its_runs_and_those_that_come(
+    boards: Boards, store: Store, settings: Settings
+) -> None:
+    sweep = make_run(store, settings, "lr sweep")
+    make_run(store, settings, "alone")
+    make_run(store, settings, "lr=1", parent_id=sweep)
+    board = boards.open(BoardRequest(sweep_id=sweep))
+    assert (board.id, board.title, board.sweep_id) == (f"sweep-{sweep}", "lr sweep", sweep)
+    target = boards.ensure(board.id)
+    make_run(store, settings, "lr=2", parent_id=sweep)
+    boards.refresh()
+    wait_for(lambda: runs_shown(target) == {"lr=1", "lr=2"})
+    with pytest.raises(InputError, match="shows the sweep “lr sweep”"):
+        boards.add(board.id, [sweep])
+
+
+def test_opening_a_run_shows_it_even_where_its_board_shows_others_by_now(
+    boards: Boards, store: Store, settings: Settings
+) -> None:
+    one, two = make_run(store, settings, "one"), make_run(store, settings, "two")
+    board = boards.open(BoardRequest(run_ids=[one]))
+    boards.choose(board.id, [two])
+    assert boards.open(BoardRequest(run_ids=[one])).run_ids == [two, one]
+
+
+def test_boards_that_sleep_for_long_are_forgotten(boards: Boards, store: Store, settings: Settings) -> None:
+    ids = [make_run(store, settings, f"run {i}") for i in range(MOST_ASLEEP + 3)]
+    for run_id in ids:
+        boards.open(BoardRequest(run_ids=[run_id]))
+    kept = boards.all()
+    assert len(kept) == MOST_ASLEEP + 1
+    assert kept[0].run_ids == [ids[-1]]
+
+
+def test_a_board_holds_200_runs_at_most(boards: Boards, store: Store) -> None:
+    ids = [store.submit(SubmitRequest(config={"root": "/data"})).id for _ in range(201)]
+    board = boards.open(BoardRequest(run_ids=ids[:200]))
+    with pytest.raises(InputError, match="200 runs at most, not 201"):
+        boards.add(board.id, [ids[200]])
+
+
+def test_without_unix_sockets_only_a_secret_path_of_the_loopback_answers(store: Store, settings: Settings) -> None:
+    boards = Boards(settings, store, make_address=LoopbackAddress)
+    try:
+        board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
+        target = boards.ensure(board.id)
+        process = boards._processes[board.id]
+        assert len(target.prefix) > 40
+        assert target.prefix[1:] not in " ".join(psutil.Process(pid_of(boards, board.id)).cmdline())
+        assert process.address.path.stat().st_mode & 0o777 == 0o600
+        (listener,) = tcp_listeners(pid_of(boards, board.id))
+        assert (listener.laddr.ip, listener.laddr.port) == ("127.0.0.1", target.port)
+
+        def status(path: str) -> int:
+            connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=20)
+            connection.request("GET", path)
+            reply = connection.getresponse()
+            reply.read()
+            connection.close()
+            return reply.status
+
+        assert status(f"{target.prefix}/data/environment") == 200
+        assert [status(path) for path in ("/", "/data/environment", f"{target.prefix[:-1]}/", "//x")] == [404] * 4
+        assert boards.restart(board.id).state == "running"
+        assert boards.ensure(board.id).port
+    finally:
+        boards.close()
+    assert not process.address.path.exists()
+
+
+def test_the_sockets_of_a_server_that_is_dead_are_swept_away(store: Store, settings: Settings) -> None:
+    dead = Path(tempfile.mkdtemp(prefix=f"imgcls-tb-{os.getpid()}-1-"))  # the same number, born at another time
+    boards = Boards(settings, store)
+    assert not dead.exists()
+    assert boards._sockets.exists()
+    Boards(settings, store).close()
+    assert boards._sockets.exists()
+    boards.close()

@@ -39,6 +39,8 @@ def test_events_come_in_order_and_hold_every_tag(run: Run) -> None:
         "lr",
         "grad_norm",
         "throughput/images_per_second",
+        "throughput/data_wait",
+        "device/memory_gb",
     }
     assert set(of_type(folder, "epoch")[0].values) == {
         "loss/val",

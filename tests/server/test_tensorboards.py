@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from serving import Api, Reply
 
+from imgcls_lab.boards.address import LoopbackAddress, UnixAddress
 from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
@@ -72,12 +73,13 @@ async def test_what_cannot_start_is_a_sentence_and_a_button_not_a_500(
     board = (await api("POST", "tensorboards", {"run_ids": [run_id]})).json["id"]
     boards = extension.boards._boards
     assert boards is not None
-    good, boards._process(board).socket = boards._process(board).socket, Path("/no such folder/socket")
+    process = boards._process(board)
+    good, process.address = process.address, UnixAddress(Path("/proc/no-socket"))
     page = await tab(api, board)
     assert page.status == 503
     assert b"TensorBoard did not start: No such file" in page.body
     assert b"Restart TensorBoard" in page.body
-    boards._process(board).socket = good
+    process.address = good
     assert (await api("POST", f"tensorboards/{board}/restart")).status == 200
 
 
@@ -117,3 +119,21 @@ async def test_wrong_questions_are_sentences(api: Api, settings: Settings) -> No
     assert (await api("POST", "tensorboards", {"run_ids": ["nope"]})).status == 404
     assert (await api("POST", "tensorboards/run-1/stop")).status == 404
     assert (await api("DELETE", "tensorboards/..%2F..%2Fruns")).status == 404
+
+
+async def test_the_tab_works_without_unix_sockets_too(api: Api, run_id: str, extension: ImgclsLab) -> None:
+    board = (await api("POST", "tensorboards", {"run_ids": [run_id]})).json["id"]
+    boards = extension.boards._boards
+    assert boards is not None
+    boards._make_address = LoopbackAddress
+    page = await tab(api, board)
+    assert page.status == 200
+    assert b"<title>TensorBoard</title>" in page.body
+    assert json.loads((await tab(api, board, "data/environment")).body)["data_location"].endswith("logdir")
+
+
+async def test_more_runs_than_a_board_holds_are_refused(api: Api, run_id: str) -> None:
+    board = (await api("POST", "tensorboards", {"run_ids": [run_id]})).json["id"]
+    for method, path in (("POST", "tensorboards"), ("POST", f"tensorboards/{board}/runs")):
+        reply = await api(method, path, {"run_ids": [run_id] * 201})
+        assert (reply.status, reply.json["problems"][0]["field"]) == (400, "run_ids")

@@ -21,6 +21,7 @@ export const Commands = {
   sweep: 'imgcls-lab:new-sweep',
 } as const;
 
+const RUNS = ['.imgcls [data-run]', '.imgcls-live[data-run]']; // where a run has a context menu
 const SHELVES: Shelf[] = ['datasets', 'models', 'configs', 'projects'];
 
 /** A place as a command and its arguments. */
@@ -35,10 +36,16 @@ export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
     case 'library':
       return [Commands.library, place.shelf ? { shelf: place.shelf } : {}];
     case 'board': {
-      const { id, run_ids, project_id } = place;
+      const { id, run_ids, sweep_id, project_id, tag } = place;
       return [
         Commands.tensorboard,
-        { ...(id && { id }), ...(run_ids && { run_ids }), ...(project_id != null && { project_id }) },
+        {
+          ...(id && { id }),
+          ...(run_ids && { run_ids }),
+          ...(sweep_id && { sweep_id }),
+          ...(project_id != null && { project_id }),
+          ...(tag && { tag }),
+        },
       ];
     }
     case 'notebook':
@@ -62,12 +69,18 @@ const args = (properties: Record<string, object> = {}, required: string[] = []) 
 export function addCommands(
   app: JupyterFrontEnd,
   trans: TranslationBundle,
-  open: (place: Place) => void,
+  open: (place: Place & { key?: string }) => void,
   reveal: () => void,
   current: () => string | undefined,
   notebook: () => string | undefined,
 ): void {
   const { commands } = app;
+  /** The run under the pointer when the context menu was opened, while that menu is. */
+  const pointed = () =>
+    app.contextMenu.menu.isAttached
+      ? app.contextMenuHitTest(node => node.dataset.run !== undefined)?.dataset.run
+      : undefined;
+  for (const selector of RUNS) app.contextMenu.addItem({ command: Commands.tensorboard, selector, rank: 0 });
   const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
   commands.addCommand(Commands.panel, {
     label: trans.__('Show Image Lab'),
@@ -79,7 +92,7 @@ export function addCommands(
   commands.addCommand(Commands.open, {
     label: trans.__('Open a Place in Image Lab'),
     isVisible: () => false,
-    execute: place => open(place as unknown as Place),
+    execute: place => open(place as unknown as Place & { key?: string }),
     describedBy: args(
       {
         view: {
@@ -135,14 +148,18 @@ export function addCommands(
     execute: options => {
       const id = typeof options.id === 'string' ? options.id : undefined;
       const project_id = typeof options.project_id === 'number' ? options.project_id : undefined;
+      const sweep_id = typeof options.sweep_id === 'string' ? options.sweep_id : undefined;
+      const tag = typeof options.tag === 'string' ? options.tag : undefined;
       const named = texts(options.run_ids);
-      const front = id || project_id != null ? undefined : current();
+      const front = id || sweep_id || project_id != null ? undefined : (pointed() ?? current());
       const run_ids = named.length > 0 ? named : front ? [front] : undefined;
-      open({ view: 'board', id, run_ids, project_id });
+      open({ view: 'board', id, run_ids, sweep_id, project_id, tag });
     },
     describedBy: args({
       run_ids: { type: 'array', items: { type: 'string' }, description: 'Ids of the runs to show.' },
+      sweep_id: { type: 'string', description: 'Id of a sweep whose runs to show.' },
       project_id: { type: 'integer', description: 'Id of a project whose runs to show.' },
+      tag: { type: 'string', description: 'The curve to show at first, such as loss/train.' },
       id: { type: 'string', description: 'Id of a TensorBoard that was opened before.' },
       isLauncher: { type: 'boolean', description: 'Whether the launcher asks.' },
     }),

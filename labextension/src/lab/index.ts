@@ -38,7 +38,9 @@ type BoardPlace = Extract<Place, { view: 'board' }>;
 
 /** Whether two places show one TensorBoard: the same one, or the same choice. */
 function sameBoard(a: BoardPlace, b: BoardPlace): boolean {
+  if (a.tag !== b.tag) return false;
   if (a.id && b.id) return a.id === b.id;
+  if (a.sweep_id || b.sweep_id) return a.sweep_id === b.sweep_id;
   if (a.project_id != null || b.project_id != null) return a.project_id === b.project_id;
   const choice = (place: BoardPlace) => [...(place.run_ids ?? [])].sort().join();
   return choice(a) !== '' && choice(a) === choice(b);
@@ -86,7 +88,7 @@ const panel: JupyterFrontEndPlugin<void> = {
         (a.view === 'run' && b.view === 'run' && a.id === b.id) ||
         (a.view === 'notebook' && b.view === 'notebook' && a.path === b.path) ||
         (a.view === 'board' && b.view === 'board' && sameBoard(a, b)));
-    const open = (place: Place) => {
+    const open = ({ key, ...place }: Place & { key?: string }) => {
       const known = tracker.find(item => !item.isDisposed && same(item.content.place, place));
       if (known) {
         app.shell.activateById(known.id);
@@ -99,6 +101,7 @@ const panel: JupyterFrontEndPlugin<void> = {
         titles,
         changed,
         boardAddress(app.serviceManager.serverSettings),
+        key,
       );
       const widget = new MainAreaWidget({ content: tab });
       widget.id = tab.id;
@@ -148,8 +151,8 @@ const panel: JupyterFrontEndPlugin<void> = {
     });
     void restorer?.restore(tracker, {
       command: Commands.open,
-      args: widget => widget.content.place as never,
-      name: widget => JSON.stringify(widget.content.place),
+      args: widget => ({ ...widget.content.place, key: widget.content.key }) as never,
+      name: widget => widget.content.key,
     });
     const category = trans.__('Image Lab');
     for (const command of [

@@ -3,6 +3,7 @@ import { ReactWidget } from '@jupyterlab/apputils';
 import { URLExt } from '@jupyterlab/coreutils';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { ServerConnection } from '@jupyterlab/services';
+import { UUID } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 import { useState, useSyncExternalStore, type ReactElement } from 'react';
@@ -86,6 +87,8 @@ let serial = 0;
 /** A tab of the main area. `place` says what to open when it is restored. */
 export class Tab extends View {
   place: Place;
+  /** By which the saved layout knows it, whatever place it shows by then. */
+  readonly key: string;
 
   constructor(
     place: Place,
@@ -94,6 +97,7 @@ export class Tab extends View {
     titles: Record<Place['view'], string>,
     onChange: (tab: Tab) => void,
     address: (id: string) => string,
+    key: string = UUID.uuid4(),
   ) {
     const self: { tab?: Tab } = {};
     const named = (title: string) => {
@@ -104,6 +108,7 @@ export class Tab extends View {
     super(element(), source, go);
     self.tab = this;
     this.place = place;
+    this.key = key;
     this.id = `imgcls-lab-${place.view}-${place.view === 'run' ? place.id : ++serial}`;
     this.addClass('imgcls-main');
     this.title.icon = place.view === 'board' ? boardIcon : labIcon;
@@ -129,13 +134,11 @@ export class Tab extends View {
             <BoardPage
               wanted={place}
               address={address}
-              onOpen={({ id, title, run_ids, project_id }) => {
+              onOpen={({ id, title, run_ids, sweep_id, project_id }) => {
                 if (!self.tab) return;
-                self.tab.place = {
-                  view: 'board',
-                  id,
-                  ...(project_id == null ? { run_ids } : { project_id }),
-                };
+                const runs = sweep_id ? { sweep_id } : project_id == null ? { run_ids } : { project_id };
+                const { tag } = place;
+                self.tab.place = { view: 'board', id, ...runs, ...(tag && { tag }) };
                 named(title);
                 onChange(self.tab);
               }}
@@ -214,8 +217,10 @@ export class BoardOutput extends Widget implements IRenderMime.IRenderer {
   }
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const { run_ids } = (model.data[BOARD_MIME] ?? {}) as { run_ids?: unknown };
-    if (Array.isArray(run_ids)) this.#wanted = { run_ids: run_ids.map(String) };
+    const { run_ids, sweep_id, tag } = (model.data[BOARD_MIME] ?? {}) as Record<string, unknown>;
+    const curve = typeof tag === 'string' ? { tag } : {};
+    if (typeof sweep_id === 'string') this.#wanted = { sweep_id, ...curve };
+    else if (Array.isArray(run_ids)) this.#wanted = { run_ids: run_ids.map(String), ...curve };
     this.#show();
   }
 

@@ -1,5 +1,5 @@
 // A TensorBoard in its frame: which runs it shows, how its process stands, and what to do when it sleeps.
-import { useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { boardsChanged, useBoardAction, useBoards } from './boards';
 import { ago, bytes } from './format';
 import { sentence, useFeed } from './hooks';
@@ -15,7 +15,10 @@ const RELOAD = 10_000; // ms between two looks at the event files of a live run
 export interface Wanted {
   id?: string;
   run_ids?: string[];
+  sweep_id?: string;
   project_id?: number;
+  /** The curve to show at first. */
+  tag?: string;
 }
 
 interface Props {
@@ -39,6 +42,21 @@ export function themed(url: string, dark: boolean): string {
   return next.href;
 }
 
+// What a tab begins with, at the top; TensorBoard's own order is that of the alphabet.
+const PINNED = ['loss/train', 'loss/val', 'metric/accuracy'];
+
+/** A board's address: with the curve of this tag alone if one is named, else with the main curves at the top. */
+export function linked(url: string, tag?: string): string {
+  const next = new URL(url, location.href);
+  if (!tag) {
+    next.searchParams.set('pinnedCards', JSON.stringify(PINNED.map(tag => ({ plugin: 'scalars', tag }))));
+    return next.href;
+  }
+  // TensorBoard takes a regular expression
+  next.searchParams.set('tagFilter', `^${tag.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}$`);
+  return next.href;
+}
+
 /** Opens the board, once. */
 function useBoard(wanted: Wanted, round: number): { board: BoardView | undefined; error: string | null } {
   const source = useSource();
@@ -46,11 +64,12 @@ function useBoard(wanted: Wanted, round: number): { board: BoardView | undefined
   const key = JSON.stringify(wanted);
   useEffect(() => {
     const stop = new AbortController();
-    const { id, run_ids, project_id } = JSON.parse(key) as Wanted;
+    const { id, run_ids, sweep_id, project_id } = JSON.parse(key) as Wanted;
     const open = async (): Promise<BoardView> => {
       const known = id && (await source.query('boards', {}, stop.signal)).find(board => board.id === id);
       if (known) return known;
-      if (run_ids?.length || project_id != null) return source.command('openBoard', { run_ids, project_id });
+      if (run_ids?.length || sweep_id || project_id != null)
+        return source.command('openBoard', { run_ids, sweep_id, project_id });
       const newest = await source.query('runs', { sort: 'created_at', order: 'desc', limit: 1 }, stop.signal);
       if (!newest.items[0])
         throw new SourceError('There are no runs yet. Start one; then TensorBoard shows it.');
@@ -81,12 +100,27 @@ function useVisible(element: React.RefObject<Element | null>): boolean {
   return visible;
 }
 
+interface FrameProps {
+  /** The address to begin with. */
+  start: () => string;
+  title: string;
+  live: boolean;
+  /** Hears where in TensorBoard its page stood when it was taken away. */
+  onLeave: (url: string) => void;
+}
+
 /** TensorBoard's own page. While a run is live its reload button is pressed, as long as somebody can see it. */
-function Frame({ url, title, live }: { url: string; title: string; live: boolean }) {
+function Frame({ start, title, live, onLeave }: FrameProps) {
   const frame = useRef<HTMLIFrameElement>(null);
-  useEffect(() => {
-    if (frame.current) frame.current.src = themed(url, isDark(frame.current));
-  }, [url]);
+  useLayoutEffect(() => {
+    const element = frame.current;
+    if (!element) return;
+    element.src = themed(start(), isDark(element));
+    return () => {
+      const last = element.contentWindow?.location.href;
+      if (last && last !== 'about:blank') onLeave(last);
+    };
+  }, [start, onLeave]);
   useEffect(() => {
     const stop = new AbortController();
     const follow = () => {
@@ -135,6 +169,12 @@ export function BoardPage({ wanted, address, onOpen }: Props) {
   const root = useRef<HTMLDivElement>(null);
   const visible = useVisible(root);
   const [shown, setShown] = useState(false); // the frame is there
+  const left = useRef<string>(undefined); // where its page stood, so that it comes back there
+  const leave = useCallback((url: string) => void (left.current = url), []);
+  const start = useCallback(
+    () => left.current ?? linked(address(opened?.id ?? ''), wanted.tag),
+    [address, opened?.id, wanted.tag],
+  );
   const boards = useBoards(opened !== undefined);
   const { runs } = useFeed();
   const board = boards.find(item => item.id === opened?.id) ?? opened;
@@ -143,7 +183,11 @@ export function BoardPage({ wanted, address, onOpen }: Props) {
   const live = [...runs.values()].some(
     run =>
       isActive(run.state) &&
-      (board?.project_id != null ? run.project_id === board.project_id : ids.includes(run.id)),
+      (board?.project_id != null
+        ? run.project_id === board.project_id
+        : board?.sweep_id
+          ? run.parent_id === board.sweep_id
+          : ids.includes(run.id)),
   );
   useEffect(() => {
     if (opened) onOpen?.(opened);
@@ -184,7 +228,7 @@ export function BoardPage({ wanted, address, onOpen }: Props) {
         <b className="imgcls-clip">{board?.title ?? 'TensorBoard'}</b>
         <Standing board={board} />
         <span className="imgcls-spacer" />
-        {board && board.project_id == null && (
+        {board && board.project_id == null && !board.sweep_id && (
           <Button aria-expanded={choosing} onClick={() => setChoosing(!choosing)}>
             {choosing ? 'Done choosing' : 'Choose runs…'}
           </Button>
@@ -232,9 +276,10 @@ export function BoardPage({ wanted, address, onOpen }: Props) {
       {opened && shown && !down && (
         <Frame
           key={round}
-          url={address(opened.id)}
+          start={start}
           title={`TensorBoard of ${opened.title}`}
           live={live && visible}
+          onLeave={leave}
         />
       )}
     </div>

@@ -13,8 +13,8 @@ export type Place =
   /** The form of a sweep, from a run's settings. */
   | { view: 'newsweep'; from: string }
   | { view: 'compare'; ids: string[] }
-  /** TensorBoard of some runs or of a project; of neither: of the project that was used last. */
-  | { view: 'board'; id?: string; run_ids?: string[]; project_id?: number }
+  /** TensorBoard of some runs, a sweep or a project; of none: of the project that was used last. `tag`: of this curve. */
+  | { view: 'board'; id?: string; run_ids?: string[]; sweep_id?: string; project_id?: number; tag?: string }
   | { view: 'library'; shelf?: Shelf };
 
 const Context = createContext<(place: Place) => void>(() => undefined);

@@ -83,9 +83,15 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
           <>
             <Button onClick={() => go({ view: 'newsweep', from: run.id })}>Sweep…</Button>
             <Button onClick={() => go({ view: 'compare', ids: [run.id] })}>Compare…</Button>
-            <Button onClick={() => go({ view: 'board', run_ids: [run.id] })}>TensorBoard</Button>
           </>
         )}
+        <Button
+          onClick={() =>
+            go({ view: 'board', ...(run.kind === 'sweep' ? { sweep_id: run.id } : { run_ids: [run.id] }) })
+          }
+        >
+          TensorBoard
+        </Button>
         {!isActive(run.state) && (
           <ConfirmButton
             label="Delete…"

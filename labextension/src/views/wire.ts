@@ -562,6 +562,7 @@ export interface BoardView {
   id: string;
   title: string;
   project_id: number | null;
+  sweep_id: string | null;
   run_ids: string[];
   state: 'running' | 'asleep' | 'failed';
   message: string | null;
@@ -569,13 +570,14 @@ export interface BoardView {
   started_at: number | null;
 }
 /**
- * A TensorBoard of some runs or of a project.
+ * A TensorBoard of some runs, of a sweep (its run's id) or of a project.
  */
 export interface BoardRequest {
   /**
    * @maxItems 200
    */
   run_ids?: string[];
+  sweep_id?: string | null;
   project_id?: number | null;
 }
 /**

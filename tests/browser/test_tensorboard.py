@@ -1,0 +1,134 @@
+"""TensorBoard in a tab: drawn and growing, asleep and back, killed and back, in Lab's own theme."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+from playwright.sync_api import FrameLocator, Locator, Response, expect
+
+from tests.browser.conftest import PICTURES, Desk, Lab
+from tests.browser.test_panel import launch, start_demo
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(autouse=True)
+def _two_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
+
+
+def tcp_listeners(lab: Lab) -> set[str]:
+    """Where the server and all that it started listen."""
+    assert lab.process
+    server = psutil.Process(lab.process.pid)
+    pids = {f"pid={process.pid}," for process in [server, *server.children(recursive=True)]}
+    said = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    return {line.split()[3] for line in said.splitlines() if any(pid in line for pid in pids)}
+
+
+def board_processes(lab: Lab) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "imgcls_lab.boards.serve" in command and any(str(lab.home) in part for part in command):
+            found.append(process)
+    return found
+
+
+def board(desk: Desk) -> Locator:
+    return desk.main.locator(".imgcls-board")
+
+
+def frame(desk: Desk) -> FrameLocator:
+    return board(desk).frame_locator("iframe")
+
+
+def expect_chart(desk: Desk) -> None:
+    """The training loss is drawn by TensorBoard itself."""
+    card = frame(desk).locator("card-view", has_text="loss/train").first  # pinned, so it stands at the top
+    expect(card.locator("line-chart").first).to_be_visible(timeout=60_000)
+
+
+def expect_growth(desk: Desk) -> None:
+    """The drawn curve of the training loss has more points than it had a while ago."""
+    replies: list[Response] = []
+    desk.page.on("response", lambda reply: replies.append(reply) if "/timeSeries" in reply.url else None)
+    seen: list[int] = []
+    end = time.monotonic() + 90
+    while len(set(seen)) < 2:
+        assert time.monotonic() < end, f"the curve stands still at {seen} points"
+        desk.page.wait_for_timeout(1000)
+        while replies:
+            for series in replies.pop(0).json():
+                if series["tag"] == "loss/train":
+                    seen.extend(map(len, series["runToSeries"].values()))
+    assert seen == sorted(seen)
+
+
+def is_dark(desk: Desk) -> bool:
+    return bool(frame(desk).locator("body").evaluate("body => body.classList.contains('dark-mode')"))
+
+
+@pytest.mark.parametrize("lab", [{"base_url": "/user/a%20b/"}], indirect=True)
+def test_a_live_run_is_drawn_grows_sleeps_and_comes_back(desk: Desk, lab: Lab) -> None:
+    start_demo(desk)
+    run = launch(desk, epochs="300")
+    desk.run_page("running")
+    desk.wait_for_points(0)
+    before = tcp_listeners(lab)
+    assert before == {f"127.0.0.1:{lab.port}"}
+    desk.main.get_by_role("button", name="TensorBoard", exact=True).click()
+    expect(board(desk)).to_have_attribute("data-board", f"run-{run}")
+    expect_chart(desk)
+    assert len(board_processes(lab)) == 1
+    assert tcp_listeners(lab) == before
+    address = desk.page.frames[-1].url
+    assert "/user/a%20b/imgcls/tensorboard/" in address
+    assert "darkMode=false" in address
+    PICTURES.mkdir(exist_ok=True)
+    desk.page.screenshot(path=PICTURES / "tensorboard-light.png")
+
+    expect_growth(desk)
+
+    expect(board(desk)).to_have_attribute("data-board-state", "running")
+    board(desk).get_by_role("button", name="Stop").click()
+    expect(board(desk).get_by_text("TensorBoard sleeps")).to_be_visible()
+    assert board_processes(lab) == []
+    board(desk).get_by_role("button", name="Open it again").click()
+    expect_chart(desk)
+
+    expect(board(desk)).to_have_attribute("data-board-state", "running")
+    (process,) = board_processes(lab)
+    process.send_signal(signal.SIGKILL)
+    expect(board(desk).get_by_text("ended unexpectedly")).to_be_visible()
+    board(desk).get_by_role("button", name="Start", exact=True).click()
+    expect_chart(desk)
+
+    desk.page.reload()
+    expect(desk.page.locator(".imgcls-board")).to_be_visible(timeout=30_000)
+    expect_chart(desk)
+
+    panel = desk.page.locator("#imgcls-lab-sidebar")
+    if not panel.is_visible():
+        desk.open_panel()
+    row = panel.locator(f"[data-board='run-{run}']")
+    expect(row).to_contain_text("MB")
+    row.get_by_role("button", name="forget").click()
+    expect(row).to_be_hidden()
+    assert board_processes(lab) == []
+
+
+@pytest.mark.parametrize("lab", [{"theme": "JupyterLab Dark"}], indirect=True)
+def test_lab_s_dark_theme_is_tensorboard_s(desk: Desk, lab: Lab) -> None:
+    start_demo(desk)
+    launch(desk, epochs="2")
+    desk.run_page("succeeded")
+    desk.main.get_by_role("button", name="TensorBoard", exact=True).click()
+    expect_chart(desk)
+    assert is_dark(desk)
+    PICTURES.mkdir(exist_ok=True)
+    desk.page.screenshot(path=PICTURES / "tensorboard-dark.png")
