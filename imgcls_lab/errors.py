@@ -111,7 +111,19 @@ class DiskFullError(ImgclsError):
     kind = "disk_full"
 
 
+class ProcessLostError(ImgclsError):
+    """One of a run's processes died without a word; the run can go on from its last checkpoint."""
+
+    kind = "lost"
+
+
 class DivergedError(ImgclsError):
     """The loss is not finite any more."""
 
     kind = "diverged"
+
+
+def of_kind(kind: str, message: str) -> ImgclsError:
+    """The error that a run's `failed` event of that kind came from."""
+    kinds = (OutOfMemoryError, DiskFullError, ProcessLostError, DivergedError)
+    return next((error for error in kinds if error.kind == kind), ImgclsError)(message)

@@ -20,9 +20,23 @@ class HardwareFields(FieldGroup):
         None,
         "hardware",
         "CPU threads",
-        "Threads of a CPU run; empty: its share of the cores. On a CPU it changes the last bits.",
+        "Threads of a CPU run, of all its processes; empty: its share of the cores. They change the last bits.",
         gt=0,
         le=1024,
+    )
+    processes: int = field(
+        1,
+        "hardware",
+        "Processes",
+        "Processes that train one model together, a GPU each. The batch size stays that of all of them.",
+        gt=0,
+        le=64,
+    )
+    sync_batchnorm: bool = field(
+        False,
+        "hardware",
+        "Synchronous batch norm",
+        "Batch norms see the batches of all processes, on GPUs; off: each its own.",
     )
     workers: int | None = field(
         None,

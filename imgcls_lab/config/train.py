@@ -67,6 +67,15 @@ class TrainConfig(
             raise ValueError("lora_alpha and lora_targets belong to LoRA; set lora_rank.")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> Self:
+        if self.processes > 1 and self.batch_size < 2 * self.processes:
+            least = 2 * self.processes
+            raise ValueError(f"{self.processes} processes need a batch_size of {least} or more: two images each.")
+        if self.processes > 1 and self.unfreeze_epoch:
+            raise ValueError("unfreeze_epoch works in one process only; set processes to 1.")
+        return self
+
     # ── what callers ask ────────────────────────────────────────────────────────────────────────────────────
     @classmethod
     def parse(cls, data: Mapping[str, Any] | str | bytes) -> Self:

@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m imgcls_lab.engine", description="Train in a run's folder.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--attempt", type=int, default=None)
+    parser.add_argument("--scans", type=Path, default=None, help="folder of what is known of data sets")
     given = parser.parse_args(arguments)
     try:
         config = TrainConfig.parse((given.folder / layout.CONFIG).read_bytes())
@@ -33,15 +34,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
     from imgcls_lab.engine.journal import Journal
+    from imgcls_lab.engine.ranks import launched
     from imgcls_lab.engine.run import train  # torch: takes seconds
 
+    journal = None if launched() else Journal()  # of several processes the one that started them tells
+    scans = given.scans or Settings().scans_dir
     try:
-        outcome = train(config, given.folder, attempt=given.attempt, on_event=Journal(), scans=Settings().scans_dir)
+        outcome = train(config, given.folder, attempt=given.attempt, on_event=journal, scans=scans)
     except ImgclsError as error:
         traceback.print_exc()
         print(error, file=sys.stderr, flush=True)
         return 1
-    if outcome.message:
+    if outcome.message and journal:
         print(outcome.message, flush=True)
     return 0
 

@@ -56,15 +56,18 @@ def epoch_order(
     return random.choice(images, size=images, p=weights / weights.sum()).astype(np.int64)
 
 
-def epoch_batches(order: npt.NDArray[np.int64], batch_size: int) -> list[npt.NDArray[np.int64]]:
-    """The order cut into batches. A last batch of one image is left out: batch norm cannot train on it."""
+def epoch_batches(order: npt.NDArray[np.int64], batch_size: int, processes: int = 1) -> list[npt.NDArray[np.int64]]:
+    """The order cut into batches.
+
+    A last batch without two images for each process is left out: batch norm cannot train on one.
+    """
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
+    if len(batches) > 1 and len(batches[-1]) < min(2 * processes, batch_size):
         batches.pop()
     return batches
 
 
-def batches_per_epoch(images: int, batch_size: int) -> int:
+def batches_per_epoch(images: int, batch_size: int, processes: int = 1) -> int:
     """Length of `epoch_batches`."""
     full, rest = divmod(images, batch_size)
-    return full + (1 if rest > 1 or (rest and (full == 0 or batch_size == 1)) else 0)
+    return full + (1 if rest and (full == 0 or rest >= min(2 * processes, batch_size)) else 0)

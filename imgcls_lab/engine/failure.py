@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,8 +49,10 @@ def diverged(run: Training, fed: list[Fed], random: torch.Tensor, loss: float, n
     step = run.progress.step + 1
     what = "loss" if loss - loss != 0 else "gradient"
     advice = "Lower lr, lengthen warmup_epochs, or set clip_grad_norm; the last checkpoint is intact."
+    fed = [replace(batch, values=run.ranks.joined(batch.values, len(batch.images))) for batch in fed]
     try:
-        _write(run, fed, random, {"step": step, "loss": str(loss), "grad_norm": str(norm)})
+        if run.ranks.writes:
+            _write(run, fed, random, {"step": step, "loss": str(loss), "grad_norm": str(norm)})
     except OSError as error:  # the run fails all the same; the disk is the smaller trouble
         kept = f"Its batch could not be kept for replay ({error.strerror})."
     else:

@@ -24,7 +24,7 @@ def test_best(run: Training) -> dict[str, float] | None:
 
     Writes reports/test.json and predictions/test.npz; done again after a kill, it writes the same again.
     """
-    if not len(run.test):
+    if not len(run.test) or not run.ranks.writes:
         return {}
     try:
         return _test(run)

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from imgcls_lab.engine.record import Recorder
-from imgcls_lab.errors import ConfigError, ConflictError, DiskFullError, ImgclsError, OutOfMemoryError
+from imgcls_lab.errors import ConfigError, ConflictError, DiskFullError, ImgclsError, OutOfMemoryError, ProcessLostError
 from imgcls_lab.protocol import Failed, FailureKind
 
 LOCK = ".engine.lock"
@@ -38,6 +38,8 @@ def as_known(error: BaseException) -> ImgclsError | None:
         return DiskFullError(
             "The disk is full where the run writes. The last checkpoint is intact; free some room and resume the run."
         )
+    if isinstance(error, torch.distributed.DistError) or "gloo" in text:
+        return ProcessLostError("Another process of this run ended; the log may tell why. Resume the run.")
     if not isinstance(error, Exception):
         return None
     line = text.strip().splitlines()[0] if text.strip() else "no message"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from imgcls_lab import layout
@@ -39,15 +40,22 @@ def fit(run: Training) -> bool:
 def _train_epoch(run: Training) -> bool:
     config, now = run.config, run.progress
     order = draws.epoch_order(config.seed, now.epoch, len(run.train), run.draw_weights)
-    batches = draws.epoch_batches(order, config.batch_size)
-    pixels = Timed(run.train.batches(batches[now.batch :], run.workers))
+    batches = draws.epoch_batches(order, config.batch_size, run.ranks.count)
+    pixels = Timed(run.train.batches([run.ranks.share(batch) for batch in batches[now.batch :]], run.workers))
     begin_epoch(run.model, config, now.epoch)
     loss_sum = torch.tensor(now.window_loss, device=run.device)
     images, clock, saved_at = 0, time.monotonic(), time.monotonic()
     for start in range(now.batch, len(batches), config.accumulate):
-        if run.stop.is_set():
-            now.window_loss = float(loss_sum)
+        late = time.monotonic() - saved_at > 60 * config.checkpoint_every_minutes
+        stop, save = run.ranks.any(run.stop.is_set(), late)
+        if stop or save:
+            now.window_loss = _finite(run, float(loss_sum))
+        if stop:
             return False
+        if save:
+            run.note_time()
+            snapshot.save(run, [layout.LAST])
+            saved_at = clock = time.monotonic()
         group = batches[start : start + config.accumulate]
         rate = learning_rate(config, now.step, run.total_steps, run.steps_per_epoch, now.drops)
         telling = (now.step + 1) % config.log_every == 0 or start + len(group) == len(batches)
@@ -74,11 +82,6 @@ def _train_epoch(run: Training) -> bool:
             )
             loss_sum.zero_()
             now.window_loss, now.window_steps, images = 0.0, 0, 0
-        if time.monotonic() - saved_at > 60 * config.checkpoint_every_minutes and now.batch < len(batches):
-            now.window_loss = _finite(run, float(loss_sum))
-            run.note_time()
-            snapshot.save(run, [layout.LAST])
-            saved_at = clock = time.monotonic()
     return True
 
 
@@ -93,17 +96,21 @@ def _step(
     set_learning_rate(run.optimizer, rate)
     total, fed, random = torch.zeros((), device=run.device), [], failure.generator_state()
     for number, batch in enumerate(group, start):
-        values = run.augment(next(pixels).to(run.device), epoch, batch, run.train.aspects[batch])
+        own = run.ranks.share(batch)
+        values = run.augment(next(pixels).to(run.device), epoch, own, run.train.aspects[own])
         if not config.channels_last:
             values = values.contiguous()
         target = Target(torch.from_numpy(run.train.labels[batch]).to(run.device))
         if config.mixup or config.cutmix:
+            values = run.ranks.joined(values, len(batch))
             target = mix(values, target.labels, config, draws.generator(config.seed, draws.Stream.MIX, epoch, number))
+            values = run.ranks.cut(values)
         fed.append(failure.Fed(values, target, batch))
-        with run.autocast():
-            logits = run.net(pixel_values=values).logits
-        loss = run.loss(logits, target) * (len(batch) / sum(map(len, group)))
-        run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        with run.ranks.exchanging(run.net, now=number == start + len(group) - 1):
+            with run.autocast():
+                logits = run.net(pixel_values=values).logits
+            loss = run.loss(run.ranks.joined(logits, len(batch)), target) * (len(batch) / sum(map(len, group)))
+            run.scaler.scale(loss * run.ranks.count).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     run.scaler.unscale_(run.optimizer)
     norm = clip_gradients(run.model, config)
@@ -120,6 +127,7 @@ def _step(
 def _validate_epoch(run: Training) -> bool:
     """Evaluate, report, and save what an epoch came to. False if stopped; then nothing is written."""
     config, now = run.config, run.progress
+    run.ranks.spread(run.exported.buffers())
     with merged(run.exported):
         counts = evaluate_set(
             run.exported,
@@ -129,9 +137,11 @@ def _validate_epoch(run: Training) -> bool:
             workers=run.workers,
             device=run.device,
             top_k=config.top_k,
+            part=run.ranks.share(np.arange(len(run.val))),
             stop=run.stop.is_set,
             progress=lambda done, total: run.recorder.phase("validating", done, total),
         )
+    counts = run.ranks.merged(counts)
     if counts is None:
         return False
     values = {tag: _finite(run, value) for tag, value in counts.values().items()}

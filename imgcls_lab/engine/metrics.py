@@ -23,6 +23,9 @@ AUROC_LEVELS = 2_049  # of the log-odds' arsinh, -7.5 to 7.5: 0.007 wide at even
 AUROC_STEP = 15 / (AUROC_LEVELS - 1)
 
 Counted = npt.NDArray[np.int64]
+_NUMBERS = ("classes", "top_k", "images", "top_hits", "loss")
+_ARRAYS = ("support", "predicted", "hits", "confusion", "bins", "levels")
+_LISTS = ("numbers", "labels", "top_classes", "top_shares")
 
 
 @dataclass
@@ -110,12 +113,29 @@ class Counts:
         self.images += other.images
         self.top_hits += other.top_hits
         self.loss += other.loss
-        for name in ("support", "predicted", "hits", "confusion", "bins", "levels"):
+        for name in _ARRAYS:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None:
                 mine += theirs
-        for name in ("numbers", "labels", "top_classes", "top_shares"):
+        for name in _LISTS:
             getattr(self, name).extend(getattr(other, name))
+
+    def to_tree(self) -> dict[str, Any]:
+        """All of it as numbers and tensors, for another process."""
+        return {
+            name: _as_tensors(getattr(self, name)) if name not in _NUMBERS else getattr(self, name)
+            for name in (*_NUMBERS, *_ARRAYS, *_LISTS)
+        }
+
+    @classmethod
+    def from_tree(cls, tree: dict[str, Any]) -> Self:
+        """The inverse of `to_tree`."""
+        counts = cls(**{name: tree[name] for name in _NUMBERS})
+        for name in _ARRAYS:
+            setattr(counts, name, None if tree[name] is None else tree[name].numpy())
+        for name in _LISTS:
+            setattr(counts, name, [tensor.numpy() for tensor in tree[name]])
+        return counts
 
     # ── figures ─────────────────────────────────────────────────────────────────────────────────────────────
     def values(self) -> dict[str, float]:
@@ -182,6 +202,12 @@ class Counts:
             "classes": np.concatenate(self.top_classes)[order],
             "shares": np.concatenate(self.top_shares)[order],
         }
+
+
+def _as_tensors(value: npt.NDArray[Any] | list[npt.NDArray[Any]] | None) -> Any:
+    if isinstance(value, list):
+        return [torch.from_numpy(np.ascontiguousarray(item)) for item in value]
+    return None if value is None else torch.from_numpy(np.ascontiguousarray(value))
 
 
 def has_auroc(support: Counted) -> bool:

@@ -36,14 +36,15 @@ from imgcls_lab.engine.index import index_path
 from imgcls_lab.engine.model import Flavour, build, from_config, read_flavour, with_rates
 from imgcls_lab.engine.optim import OPTIMIZERS, WeightAverage, make_optimizer
 from imgcls_lab.engine.precision import pick_precision
+from imgcls_lab.engine.ranks import Ranks
 from imgcls_lab.engine.recipes import Recipe, recipe_of
 from imgcls_lab.engine.record import Recorder
-from imgcls_lab.engine.scan import scan
+from imgcls_lab.engine.scan import ScanResult, scan
 from imgcls_lab.engine.spec import EvalSpec
-from imgcls_lab.engine.split import list_splits
+from imgcls_lab.engine.split import Splits, list_splits
 from imgcls_lab.engine.summaries import open_board
 from imgcls_lab.engine.training import Progress, Training
-from imgcls_lab.errors import ConfigError, DataError
+from imgcls_lab.errors import ConfigError, DataError, Problem
 from imgcls_lab.protocol import Started
 
 SCANS = ".scans"  # in the run's folder, where there is no home to share them in
@@ -58,21 +59,25 @@ def prepare(
     *,
     scans: Path | None = None,
     kept: plugins.Record,
+    ranks: Ranks,
 ) -> Training | None:
     """A run that is ready for its next step, `started` said; None if stopped before. Raises ImgclsError.
 
     progress: a new one; becomes the run's, so that the caller knows the step when something goes wrong; scans: as in
-    `run.train`; kept: the plugins in the run's folder, which are active.
+    `run.train`; kept: the plugins in the run's folder, which are active; ranks: this process among those of the run.
     """
     _check_names(config)
     began = manifest.read(folder)
+    _check_processes(config, began, ranks)
     recipe = recipe_of(config)
-    device = hardware.pick_device(config)
+    device = ranks.device(hardware.pick_device(config))
     threads = began["threads"] if began else hardware.pick_threads(config)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(max(1, threads // ranks.count))
     checkpoints = _real_folder(folder, layout.CHECKPOINTS, config.ckpt_dir, "ckpt_dir")
     board = _real_folder(folder, layout.TENSORBOARD, config.tb_root, "tb_root")
-    checkpoint.sweep(checkpoints)
+    if ranks.writes:
+        checkpoint.sweep(checkpoints)
+    ranks.any()  # nobody looks before it is swept
 
     recorder.phase("loading the model")
     good = checkpoint.newest_good(checkpoints, lambda text: recorder.notice(text, "warning"))
@@ -81,8 +86,7 @@ def prepare(
         None if began and good else read_flavour(config.model_flavour, commit or config.revision, config.image_size)
     )
     spec = flavour.spec if flavour else EvalSpec.from_json(began["spec"])  # type: ignore[index]
-    crop = crop_edge(recipe, spec.size)
-    splits = list_splits(config, data.Reader(spec, crop, exact=False), data.Reader(spec))
+    splits = list_splits(config, data.Reader(spec, crop_edge(recipe, spec.size), exact=False), data.Reader(spec))
     summary, train_set, val_set = splits.summary, splits.train, splits.val
     if good:
         _same_classes(good, summary.classes)
@@ -90,18 +94,10 @@ def prepare(
     chosen = None if began else pick_precision(config, device, model, spec.size)
     if chosen and chosen.note:
         recorder.notice(chosen.note)
-    precision = chosen.name if chosen else began["precision"]  # type: ignore[index]
+    precision = ranks.exchange({"is": chosen.name if chosen else began["precision"]})[0]["is"]  # type: ignore[index]
 
     recorder.phase("scanning images")
-    scanned = scan(
-        [train_set, val_set, splits.test],
-        summary.classes,
-        cache=config.cache,
-        on_duplicates=config.on_duplicates,
-        index=index_path(scans or folder / SCANS, summary.root),
-        progress=lambda done, total: recorder.phase("scanning images", done, total),
-        stop=stop.is_set,
-    )
+    scanned = _scan(config, splits, index_path(scans or folder / SCANS, summary.root), recorder, stop=stop, ranks=ranks)
     if scanned is None:
         return None
     check_monitor(config, val_set.labels, len(summary.classes))
@@ -109,6 +105,7 @@ def prepare(
         "precision": precision,
         "bf16_gain": chosen.bf16_gain if chosen else None,
         "threads": threads,
+        "processes": ranks.count,
         "model": {"name": config.model_flavour, "commit": flavour.revision if flavour else None},
         "plugins": kept,
         "classes": summary.classes,
@@ -117,7 +114,7 @@ def prepare(
     }
     if began:
         _same_data(began, facts, summary.root)
-    else:
+    elif ranks.writes:
         manifest.write(folder, config, device, facts)
         datareport.write_duplicates(folder, splits, scanned)
         datareport.tell(recorder.notice, splits, scanned)
@@ -136,13 +133,13 @@ def prepare(
         checkpoints=checkpoints,
         stop=stop,
         progress=progress,
+        ranks=ranks,
     )
-    if good:
-        snapshot.restore(run, good)
-    snapshot.repair_links(run)
+    _bring_to(run, good)
     if device.type == "cuda":
         _cache_on_device([train_set, val_set], device)
-    recorder.board = open_board(run, board)
+    if ranks.writes:
+        recorder.board = open_board(run, board)
     recorder.emit(
         Started(
             resume_step=run.progress.step,
@@ -193,10 +190,13 @@ def _assemble(
     checkpoints: Path,
     stop: threading.Event,
     progress: Progress,
+    ranks: Ranks,
 ) -> Training:
     """Everything the loop needs, at step 0."""
     torch.manual_seed(config.seed)
     model = model.to(device)
+    if config.sync_batchnorm:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)
     layers.prepare(model, config)
@@ -223,7 +223,48 @@ def _assemble(
         checkpoints=checkpoints,
         stop=stop,
         progress=progress,
+        ranks=ranks,
     )
+
+
+def _scan(
+    config: TrainConfig, splits: Splits, index: Path, recorder: Recorder, *, stop: threading.Event, ranks: Ranks
+) -> ScanResult | None:
+    """Look at every image once; None if stopped. Of several processes the others find the first one's index."""
+    scanned = None
+    for _turn in ranks.turns():
+        scanned = scan(
+            [splits.train, splits.val, splits.test],
+            splits.summary.classes,
+            cache=config.cache,
+            on_duplicates=config.on_duplicates,
+            index=index,
+            progress=lambda done, total: recorder.phase("scanning images", done, total),
+            stop=stop.is_set,
+        )
+    return None if ranks.any(scanned is None)[0] else scanned
+
+
+def _bring_to(run: Training, good: Path | None) -> None:
+    """Put a run where its checkpoint stands, if it has one, and let its processes meet."""
+    if good:
+        snapshot.restore(run, good)
+    elif run.ranks.rank:
+        torch.manual_seed(run.config.seed + run.ranks.rank)  # each process has a dropout of its own
+    run.net = run.ranks.wrap(run.net, run.model, run.val.reader.spec.size, run.device)
+    if run.ranks.writes:
+        snapshot.repair_links(run)
+
+
+def _check_processes(config: TrainConfig, began: dict[str, Any] | None, ranks: Ranks) -> None:
+    """Raises ConfigError for another number of processes than the run began with: its steps would not be the same."""
+    before = (began or {}).get("processes", 1)
+    if began and before != ranks.count:
+        text = f"This run began with {before} processes and cannot go on with {ranks.count}. Start as many again."
+        raise ConfigError(text, [Problem("processes", text)])
+    if config.sync_batchnorm and hardware.pick_device(config).type != "cuda":
+        text = "Batch norms are synchronous on GPUs only. Turn sync_batchnorm off."
+        raise ConfigError(text, [Problem("sync_batchnorm", text)])
 
 
 def _same_classes(good: Path, classes: list[str]) -> None:

@@ -77,3 +77,27 @@ class Recorder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class SilentRecorder(Recorder):
+    """Of a process whose run another process records: it writes nothing."""
+
+    def __init__(self, folder: Path, attempt: int) -> None:
+        self.folder = folder
+        self.attempt = attempt
+        self.board = None
+
+    def emit(self, event: Event) -> None:
+        pass
+
+    def notice(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
+        pass
+
+    def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
+        pass
+
+    def report(self, *_: object, **__: object) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass

@@ -9,16 +9,17 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import guard, manifest, plugins
+from imgcls_lab.engine import guard, launch, manifest, plugins, ranks
 from imgcls_lab.engine.final import test_best
 from imgcls_lab.engine.loop import fit
 from imgcls_lab.engine.outcome import Outcome
 from imgcls_lab.engine.prepare import prepare
-from imgcls_lab.engine.record import Recorder
+from imgcls_lab.engine.record import Recorder, SilentRecorder
 from imgcls_lab.engine.training import Progress
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.protocol import Event, Finished, RunState, Stopped
@@ -45,14 +46,21 @@ def train(
     folder = Path(folder).absolute()
     stop = stop or threading.Event()
     guard.make_folder(folder)
-    with guard.lock(folder), guard.signals(stop), guard.torch_state():
-        if not (folder / layout.CONFIG).exists():
+    if config.processes > 1 and not ranks.started_as_one():
+        return _train_group(config, folder, attempt, on_event, stop=stop, scans=scans)
+    with ExitStack() as around:
+        here = around.enter_context(ranks.joining(config.processes))
+        if here.writes and not ranks.launched():
+            around.enter_context(guard.lock(folder))
+        around.enter_context(guard.signals(stop))
+        around.enter_context(guard.torch_state())
+        if here.writes and not (folder / layout.CONFIG).exists():
             layout.write_atomic(folder / layout.CONFIG, config.model_dump_json(indent=1))
-        number = attempt or next_attempt(folder)
-        with _open_recorder(folder, number, on_event) as recorder:
+        number = here.exchange({"is": attempt or next_attempt(folder)})[0]["is"]
+        with _open_recorder(folder, number, on_event, here) as recorder:
             progress = Progress()
             try:
-                return _attempt(config, folder, recorder, stop, progress, scans=scans)
+                return _attempt(config, folder, recorder, stop, progress, scans=scans, here=here)
             except KeyboardInterrupt:
                 guard.say_failed(
                     recorder, progress.step, ImgclsError("Interrupted twice; the last checkpoint is intact.")
@@ -66,6 +74,30 @@ def train(
                 if known is error:
                     raise
                 raise known from error
+
+
+def _train_group(
+    config: TrainConfig,
+    folder: Path,
+    attempt: int | None,
+    on_event: Callable[[Event], None] | None,
+    *,
+    stop: threading.Event,
+    scans: Path | None,
+) -> Outcome:
+    """Start the processes of a run, and say how it ended where none of them could."""
+    with guard.lock(folder), guard.signals(stop):
+        if not (folder / layout.CONFIG).exists():
+            layout.write_atomic(folder / layout.CONFIG, config.model_dump_json(indent=1))
+        number = attempt or next_attempt(folder)
+        group = launch.Group(config.processes, folder, number, scans)
+        try:
+            return group.train(stop, on_event)
+        except ImgclsError as error:
+            if not group.said_failed:
+                with _open_recorder(folder, number, on_event, ranks.Ranks()) as recorder:
+                    guard.say_failed(recorder, 0, error)
+            raise
 
 
 def next_attempt(folder: Path) -> int:
@@ -82,11 +114,16 @@ def _attempt(
     progress: Progress,
     *,
     scans: Path | None,
+    here: ranks.Ranks,
 ) -> Outcome:
     began = manifest.read(folder)
-    kept = began.get("plugins", []) if began else plugins.keep(config.plugins, folder)
+    here.any()  # nobody writes it before all have looked
+    kept: plugins.Record = began.get("plugins", []) if began else []
+    if began is None:
+        for _turn in here.turns():
+            kept = plugins.keep(config.plugins, folder)
     with plugins.active(folder, kept):
-        run = prepare(config, folder, recorder, stop, progress, scans=scans, kept=kept)
+        run = prepare(config, folder, recorder, stop, progress, scans=scans, kept=kept, ranks=here)
         tested = test_best(run) if run is not None and fit(run) else None
     if tested is None:
         recorder.emit(Stopped(step=progress.step))
@@ -97,7 +134,9 @@ def _attempt(
     return Outcome(RunState.SUCCEEDED, progress.step, folder, values)
 
 
-def _open_recorder(folder: Path, attempt: int, on_event: Callable[[Event], None] | None) -> Recorder:
+def _open_recorder(folder: Path, attempt: int, on_event: Callable[[Event], None] | None, here: ranks.Ranks) -> Recorder:
+    if not here.writes:
+        return SilentRecorder(folder, attempt)
     try:
         return Recorder(folder, attempt, on_event)
     except OSError as error:

@@ -23,14 +23,17 @@ def save(run: Training, links: list[str]) -> None:
     """Write a checkpoint of this very moment and let `links` point to it."""
     now = run.progress
     name = layout.checkpoint_name(run.recorder.attempt, now.step)
-    if (run.checkpoints / name).exists():
+    if run.ranks.any(run.ranks.writes and (run.checkpoints / name).exists())[0]:
         return  # stopped right after a checkpoint
+    random = run.ranks.exchange(random_state(run.device))
+    if not run.ranks.writes:
+        return
     state: dict[str, Any] = {
         "model": run.model.state_dict(),
         "updates": run.average.updates if run.average else 0,
         "optimizer": run.optimizer.state_dict(),
         "scaler": run.scaler.state_dict(),
-        "random": random_state(run.device),
+        "random": random,  # of each process
         "progress": asdict(now),
     }
 
@@ -69,9 +72,10 @@ def restore(run: Training, good: Path) -> None:
         run.average.updates = state["updates"]
     run.optimizer.load_state_dict(state["optimizer"])
     run.scaler.load_state_dict(state["scaler"])
-    torch.set_rng_state(state["random"]["cpu"])
-    if run.device.type == "cuda" and "cuda" in state["random"]:
-        torch.cuda.set_rng_state(state["random"]["cuda"], run.device)
+    random = state["random"][run.ranks.rank]
+    torch.set_rng_state(random["cpu"])
+    if run.device.type == "cuda" and "cuda" in random:
+        torch.cuda.set_rng_state(random["cuda"], run.device)
     for name, value in state["progress"].items():
         setattr(run.progress, name, value)
 

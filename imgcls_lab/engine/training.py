@@ -20,6 +20,7 @@ from imgcls_lab.engine.augment import Augmentation
 from imgcls_lab.engine.data import ImageSet
 from imgcls_lab.engine.losses import Target
 from imgcls_lab.engine.optim import WeightAverage
+from imgcls_lab.engine.ranks import Ranks
 from imgcls_lab.engine.record import Recorder
 
 
@@ -77,6 +78,7 @@ class Training:
     checkpoints: Path
     stop: threading.Event
     progress: Progress
+    ranks: Ranks = field(default_factory=Ranks)  # this process among those of the run
     clock: float = 0.0  # monotonic time up to which the epoch's seconds are noted
 
     def note_time(self) -> None:
@@ -87,7 +89,7 @@ class Training:
 
     @property
     def batches_per_epoch(self) -> int:
-        return draws.batches_per_epoch(len(self.train), self.config.batch_size)
+        return draws.batches_per_epoch(len(self.train), self.config.batch_size, self.ranks.count)
 
     @property
     def steps_per_epoch(self) -> int:

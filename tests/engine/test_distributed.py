@@ -1,0 +1,158 @@
+"""Several processes train one model: the same as one process, each image once, and none left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import train
+from imgcls_lab.engine.draws import batches_per_epoch, epoch_batches
+from imgcls_lab.engine.predictions import load_predictions
+from imgcls_lab.errors import ConfigError, ProcessLostError
+from imgcls_lab.protocol import Event, Metrics, RunState
+
+from .conftest import curve, of_type, same_files
+
+Make = Callable[..., TrainConfig]
+
+
+@pytest.fixture(scope="module")
+def still_vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ViT without dropout and, as any ViT, without batch norm: what two processes compute as one does."""
+    folder = tmp_path_factory.mktemp("models") / "still-vit"
+    folder.mkdir()
+    config = {
+        "model_type": "vit", "architectures": ["ViTForImageClassification"], "hidden_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "intermediate_size": 64, "image_size": 16, "patch_size": 4,
+        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(make_config: Make, still_vit: Path) -> Make:
+    """Batches of 17 of 120 images: the shares are uneven, and the last batch is small."""
+
+    def make(**changes: Any) -> TrainConfig:
+        given = {"model_flavour": str(still_vit), "batch_size": 17, "lr": 1e-3, "processes": 2, "accumulate": 2}
+        return make_config(**{**given, **changes})
+
+    return make
+
+
+def test_two_processes_train_as_one(shared: Make, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    config = shared(mixup=0.2, cutmix=0.5, ema_decay=0.9, balance="class_weights")
+    alone = train(config.with_changes(processes=1), tmp_path / "alone")
+    both = train(config, tmp_path / "both", on_event=heard.append)
+    assert both.state is RunState.SUCCEEDED
+    assert [event.seq for event in heard] == list(range(1, len(heard) + 1))
+
+    weights = [load_file(tmp_path / name / "checkpoints/last/model.safetensors") for name in ("alone", "both")]
+    furthest = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
+    losses = [curve(tmp_path / name) for name in ("alone", "both")]
+    apart = max(abs(a - b) for a, b in zip(*losses, strict=True))
+    print(f"\nweights differ by at most {furthest:.1e}, losses by {apart:.1e} (target: float tolerance, 1e-3 and 1e-4)")
+    assert furthest < 1e-3
+    assert apart < 1e-4
+    first, second = of_type(tmp_path / "alone", "epoch"), of_type(tmp_path / "both", "epoch")
+    for a, b in zip(first, second, strict=True):
+        for tag in a.values.keys() - {"time/epoch"}:
+            assert b.values[tag] == pytest.approx(a.values[tag], abs=0.026), tag  # one image of forty
+        assert b.values["loss/val"] == pytest.approx(a.values["loss/val"], abs=1e-4)
+    assert alone.values.keys() == both.values.keys()
+
+
+def test_validation_counts_each_image_once(shared: Make, tmp_path: Path) -> None:
+    folder = train(shared(epochs=1, eval_batch_size=7), tmp_path / "run").folder
+    found = load_predictions(folder, 1)
+    assert len(found) == 40
+    assert found["path"].is_unique
+    report = json.loads((folder / "reports" / "epoch-0001.json").read_text())
+    assert report["images"] == 40
+    assert sum(row["images"] for row in report["classes"]) == 40
+
+
+def test_a_stopped_run_of_two_goes_on_bit_equal(shared: Make, tiny_vit: Path, tmp_path: Path) -> None:
+    config = shared(model_flavour=str(tiny_vit), load_pretrained=True, ema_decay=0.9)  # with dropout
+    train(config, tmp_path / "whole")
+    stop = threading.Event()
+
+    def after_three(event: Event) -> None:
+        if isinstance(event, Metrics) and event.step >= 3:
+            stop.set()
+
+    assert train(config, tmp_path / "parts", stop=stop, on_event=after_three).state is RunState.STOPPED
+    assert train(config, tmp_path / "parts").state is RunState.SUCCEEDED
+    assert same_files(tmp_path / "whole/checkpoints/last", tmp_path / "parts/checkpoints/last", "model.safetensors")
+    with pytest.raises(ConfigError, match="began with 2 processes"):
+        train(config.with_changes(processes=1, epochs=3), tmp_path / "parts")
+
+
+def test_a_killed_process_ends_the_run_and_leaves_none(shared: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    killed: list[float] = []
+
+    def kill_the_second(event: Event) -> None:
+        if isinstance(event, Metrics) and not killed:
+            for child in psutil.Process().children(recursive=True):
+                if child.pid not in before and child.environ().get("RANK") == "1":
+                    killed.append(time.monotonic())
+                    child.send_signal(signal.SIGKILL)
+
+    with pytest.raises(ProcessLostError):
+        train(shared(epochs=500), folder, on_event=kill_the_second)
+    assert time.monotonic() - killed[0] < 20
+    assert of_type(folder, "failed")[-1].kind == "lost"
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+
+
+def test_torchrun_starts_it_too(shared: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text(shared(epochs=1).model_dump_json())
+    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "imgcls_lab.engine", str(folder)]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, text=True, timeout=120, env={**os.environ}, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert of_type(folder, "finished")
+
+
+def test_shares_are_never_empty_and_cover_every_image() -> None:
+    from imgcls_lab.engine.ranks import Ranks
+
+    for images, size, count in ((120, 17, 4), (33, 16, 8), (9, 8, 3)):
+        batches = epoch_batches(np.arange(images), size, count)
+        assert len(batches) == batches_per_epoch(images, size, count)
+        for batch in batches:
+            shares = [Ranks(rank, count).share(batch) for rank in range(count)]
+            assert min(map(len, shares)) >= 1
+            assert np.concatenate(shares).tolist() == batch.tolist()
+
+
+def test_what_cannot_be_shared_is_refused(shared: Make, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="batch_size of 8 or more"):
+        shared(processes=4, batch_size=7)
+    with pytest.raises(ConfigError, match="unfreeze_epoch works in one process"):
+        shared(freeze_backbone=True, unfreeze_epoch=1)
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="on GPUs only"):
+            train(shared(processes=1, sync_batchnorm=True), tmp_path / "run")
