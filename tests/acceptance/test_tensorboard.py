@@ -62,7 +62,7 @@ def ask(target: Target, url: str, body: str | None = None) -> Any:
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(60)
     connection.sock.connect(str(target.socket))
-    headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+    headers = {"Content-Type": "application/json"} if body else {}
     connection.request("POST" if body else "GET", url, body, headers)
     reply = connection.getresponse()
     content = reply.read()

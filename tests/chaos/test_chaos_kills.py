@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
@@ -85,7 +87,7 @@ def test_a_daemon_that_slept_through_its_hosts_end_changes_nothing(home: Path):
         run_id = lab.submit(steps=100, step_seconds=0.05)
         lab.trainer(run_id)
         lab.until(lambda: lab.run(run_id).checkpoints)
-        os.kill(sleeper.pid, signal.SIGSTOP)
+        put_to_sleep(sleeper.pid, home / "imgcls.db")
         for pid in lab.processes_of(run_id):
             os.kill(pid, signal.SIGKILL)
         forget_here(lab)
@@ -101,6 +103,21 @@ def test_a_daemon_that_slept_through_its_hosts_end_changes_nothing(home: Path):
         assert [device.device for device in claims(lab)] == ["cpu:7"]
     finally:
         lab.close()
+
+
+def put_to_sleep(pid: int, database: Path) -> None:
+    """SIGSTOP between two writes: asleep inside one, it would keep everybody from the database."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        with contextlib.closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(0.01)
+            else:
+                connection.execute("ROLLBACK")
+                return
 
 
 def claims(lab: StubLab) -> list[DeviceClaim]:

@@ -165,7 +165,7 @@ def test_diverged_loss_is_said_with_its_step(make_config: Make, tmp_path: Path) 
 
 
 def test_out_of_memory_is_no_traceback(make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hungry(*_: Any) -> None:
+    def hungry(*_: Any, **__: Any) -> None:
         torch.empty(2**50, dtype=torch.uint8)
 
     monkeypatch.setattr(loop, "_step", hungry)
