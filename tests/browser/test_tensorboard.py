@@ -17,8 +17,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(autouse=True)
-def _two_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
+    monkeypatch.setenv("IMGCLS_TB_IDLE_TIMEOUT", "25")  # more than a live page's pause between two looks
 
 
 def tcp_listeners(lab: Lab) -> set[str]:
@@ -89,7 +90,6 @@ def test_a_live_run_is_drawn_grows_sleeps_and_comes_back(desk: Desk, lab: Lab) -
     address = desk.page.frames[-1].url
     assert "/user/a%20b/imgcls/tensorboard/" in address
     assert "darkMode=false" in address
-    PICTURES.mkdir(exist_ok=True)
     desk.page.screenshot(path=PICTURES / "tensorboard-light.png")
 
     expect_growth(desk)
@@ -123,12 +123,35 @@ def test_a_live_run_is_drawn_grows_sleeps_and_comes_back(desk: Desk, lab: Lab) -
 
 
 @pytest.mark.parametrize("lab", [{"theme": "JupyterLab Dark"}], indirect=True)
-def test_lab_s_dark_theme_is_tensorboard_s(desk: Desk, lab: Lab) -> None:
+def test_lab_s_dark_theme_is_tensorboard_s_and_an_idle_one_sleeps(desk: Desk, lab: Lab) -> None:
     start_demo(desk)
-    launch(desk, epochs="2")
+    run = launch(desk, epochs="2")
     desk.run_page("succeeded")
-    desk.main.get_by_role("button", name="TensorBoard", exact=True).click()
+    row = desk.page.locator(f"#imgcls-lab-sidebar [data-run='{run}']").first
+    row.click(button="right")
+    desk.page.get_by_role("menuitem", name="TensorBoard").click()
+    expect(board(desk)).to_have_attribute("data-board", f"run-{run}")
     expect_chart(desk)
     assert is_dark(desk)
-    PICTURES.mkdir(exist_ok=True)
     desk.page.screenshot(path=PICTURES / "tensorboard-dark.png")
+    frame(desk).locator(".plugins [role=tab]", has_text="Images").click()
+    desk.page.wait_for_timeout(4000)
+    desk.page.screenshot(path=PICTURES / "tensorboard-images.png")
+
+    # nobody asks for anything: it falls asleep, and comes back where it stood
+    expect(board(desk).get_by_text("TensorBoard sleeps")).to_be_visible(timeout=60_000)
+    assert board_processes(lab) == []
+    board(desk).get_by_role("button", name="Open it again").click()
+    expect(frame(desk).locator("body")).to_be_visible(timeout=60_000)
+    desk.page.wait_for_function(
+        "() => document.querySelector('.imgcls-frame').contentWindow.location.hash === '#images'"
+    )
+
+    # a link to one curve
+    address = f"{lab.root}imgcls/tensorboard/run-{run}/?tagFilter=%5Eloss%2Fval%24"
+    page = desk.page.context.new_page()
+    page.goto(address)
+    card = page.locator("card-view")
+    expect(card.first).to_contain_text("loss/val", timeout=60_000)
+    expect(page.locator("card-view", has_text="loss/train")).to_have_count(0)
+    page.close()
