@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import psutil
+import pynvml
 import torch
 from PIL.Image import Image
 from tensorboard.compat.proto.event_pb2 import Event as BoardEvent
@@ -161,10 +162,7 @@ class Summaries:
         self._flushed = time.monotonic()
 
     def _device_figures(self) -> dict[str, float]:
-        figures = {"device/cpu_percent": self._process.cpu_percent()}
-        if self._device.type == "cuda":
-            figures["device/gpu_percent"] = float(torch.cuda.utilization(self._device))
-        return figures
+        return {"device/cpu_percent": self._process.cpu_percent()} | gpu_figures(self._device)
 
     def _before_step(self, *_: object) -> None:
         """Hook of the optimizer: the gradients of the first step of an epoch, clipped as the step takes them."""
@@ -212,6 +210,16 @@ class _Logits(nn.Module):
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(pixel_values=pixel_values).logits
         return logits
+
+
+def gpu_figures(device: torch.device) -> dict[str, float]:
+    """How busy a GPU is; nothing where the driver does not say, as for a part of one (MIG) or in a closed container."""
+    if device.type != "cuda":
+        return {}
+    try:
+        return {"device/gpu_percent": float(torch.cuda.utilization(device))}
+    except (pynvml.NVMLError, RuntimeError, ImportError):
+        return {}
 
 
 def hyper_parameters(config: TrainConfig) -> dict[str, bool | int | float | str]:

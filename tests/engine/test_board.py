@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pynvml
 import pytest
 import torch
 from PIL import Image
@@ -21,7 +22,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.board import BoardWriter, Thinner, bucket_width
 from imgcls_lab.engine.pictures import confusion_picture, examples_picture
-from imgcls_lab.engine.summaries import choose_examples, hyper_parameters, is_drawn, pr_curves
+from imgcls_lab.engine.summaries import choose_examples, gpu_figures, hyper_parameters, is_drawn, pr_curves
 
 from .conftest import of_type, same_files
 from .test_resume import stop_after
@@ -114,6 +115,18 @@ def test_scalars_are_grouped_and_the_best_epoch_stands_by_itself(plain: Outcome)
     assert board.Scalars("best/accuracy")[0].value == pytest.approx(plain.values["metric/accuracy"])
     assert board.Scalars("best/loss")[0].value == pytest.approx(plain.values["loss/val"])
     assert 0.01 < board.Scalars("device/memory_gb")[-1].value < 100
+
+
+def test_a_gpu_that_does_not_say_how_busy_it_is_stops_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: torch.device) -> int:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    gpu = torch.device("cuda:0")
+    monkeypatch.setattr(torch.cuda, "utilization", refuse)
+    assert gpu_figures(gpu) == {}
+    monkeypatch.setattr(torch.cuda, "utilization", lambda _: 37)
+    assert gpu_figures(gpu) == {"device/gpu_percent": 37.0}
+    assert gpu_figures(torch.device("cpu")) == {}
 
 
 def test_hyper_parameters_are_those_that_affect_the_result(
