@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from stub_daemon import argv
@@ -52,7 +53,9 @@ def test_a_process_is_described_by_its_module_its_user_and_its_run():
     code = "import time; time.sleep(60)"
     child = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, RUN_TAG: "20260101-000000-abcdef/2"})
     try:
-        row = describe(child.pid)
+        until = time.monotonic() + 10  # a process that has just begun may not show its environment yet
+        while (row := describe(child.pid))["run_id"] is None and time.monotonic() < until:
+            time.sleep(0.01)
         assert row["run_id"] == "20260101-000000-abcdef"
         assert row["parents"][0] == os.getpid()
         assert row["name"].startswith("python")
