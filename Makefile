@@ -88,6 +88,9 @@ chaos: setup system ## faults at full length: about an hour; `make test` runs a 
 soak: setup ## an hour under load (SOAK_MINUTES): files, memory and database must not grow
 	$(BIN)/python tests/chaos/soak.py
 
+pictures: setup system ## take the pictures of the docs in a real JupyterLab
+	$(BIN)/python tools/pictures.py docs/pictures
+
 wheel: setup ## build the wheel; it carries the front end and needs no Node.js
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 

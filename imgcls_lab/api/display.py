@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from imgcls_lab.api.progress import figure, in_notebook, line
+from imgcls_lab.api.progress import in_notebook, line
+from imgcls_lab.config.evaluation import figure
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.widgets.comm import Feed
 from imgcls_lab.widgets.picture import svg

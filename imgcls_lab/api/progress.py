@@ -9,6 +9,7 @@ import html
 import sys
 from typing import Any, Protocol
 
+from imgcls_lab.config.evaluation import figure
 from imgcls_lab.protocol import RunState
 from imgcls_lab.terminal import inert
 from imgcls_lab.wire import RunView
@@ -41,14 +42,6 @@ def line(run: RunView) -> str:
         parts.append(run.message)
     text = f"{run.name} {_WORDS[run.state]}"
     return inert(f"{text}: {', '.join(parts)}" if parts else text)
-
-
-def figure(metric: str, value: float | None) -> str:
-    """A named figure with its unit."""
-    if value is None:
-        return f"{metric} –"
-    name = metric.replace("_", " ").replace(" f1", " F1").replace("top k", "top-k").replace("auroc", "AUROC")
-    return f"loss {value:.4f}" if metric == "loss" else f"{name} {value * 100:.1f} %"
 
 
 def duration(seconds: float) -> str:

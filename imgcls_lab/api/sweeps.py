@@ -11,12 +11,12 @@ from imgcls_lab.api import context
 from imgcls_lab.api.configs import resolve
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.launching import project_id
-from imgcls_lab.api.progress import figure
 from imgcls_lab.batch import source as notebooks
 from imgcls_lab.batch.matrix import request_of, sweep_view
 from imgcls_lab.batch.spec import check_space, corners, make_request, trial_config
 from imgcls_lab.batch.sweeps import submit_sweep
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.evaluation import figure
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.executor import client
 from imgcls_lab.protocol import RunState

@@ -134,7 +134,7 @@ def fill(
 
 
 def _print_trials(view: SweepView) -> None:
-    from imgcls_lab.api.progress import figure
+    from imgcls_lab.config.evaluation import figure
 
     def order(trial: TrialView) -> float:
         if trial.value is None:

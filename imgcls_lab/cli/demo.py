@@ -63,7 +63,8 @@ def demo(
 
 
 def _summary(run: Run, root: Path) -> None:
-    from imgcls_lab.api.progress import duration, figure
+    from imgcls_lab.api.progress import duration
+    from imgcls_lab.config.evaluation import figure
 
     view = run.view
     right, total = recognised(run.best_checkpoint, root / "test")

@@ -26,7 +26,7 @@ def runs(  # noqa: PLR0917
 ) -> None:
     """List runs, newest first."""
     from imgcls_lab import api
-    from imgcls_lab.api.progress import figure
+    from imgcls_lab.config.evaluation import figure
 
     found = api.runs(project, state or None, limit, text=text, sort=sort, descending=not ascending)
     if as_json:

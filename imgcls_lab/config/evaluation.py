@@ -94,3 +94,11 @@ class EvaluationFields(FieldGroup):
         if self.monitor_mode == "auto":
             return self.monitor_metric not in LOWER_IS_BETTER
         return self.monitor_mode == "max"
+
+
+def figure(metric: str, value: float | None) -> str:
+    """A named figure with its unit."""
+    if value is None:
+        return f"{metric} –"
+    name = metric.replace("_", " ").replace(" f1", " F1").replace("top k", "top-k").replace("auroc", "AUROC")
+    return f"loss {value:.4f}" if metric == "loss" else f"{name} {value * 100:.1f} %"

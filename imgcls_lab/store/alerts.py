@@ -10,6 +10,7 @@ import time
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
+from imgcls_lab.config.evaluation import figure
 from imgcls_lab.protocol import FailureKind, RunState
 from imgcls_lab.store.database import tell
 from imgcls_lab.store.tables import Alert, Counter, Run
@@ -38,12 +39,12 @@ def ended(session: Session, run_id: str, attempt: int, state: RunState, *, lost:
     run = session.exec(select(Run).where(Run.id == run_id)).one()
     session.expunge(run)  # read only
     if state is RunState.SUCCEEDED:
-        figure = f", best {run.best_metric} {run.best_value:.4g}" if run.best_value is not None else ""
+        best = f", best {figure(run.best_metric, run.best_value)}" if run.best_metric and run.best_value else ""
         add(
             session,
             f"{run_id}-{attempt}-end",
             "finished",
-            f"“{run.name}” has finished{figure}.",
+            f"“{run.name}” has finished{best}.",
             host=run.host,
             run_id=run_id,
         )

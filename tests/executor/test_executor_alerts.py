@@ -72,7 +72,7 @@ def test_ends_are_told_once_a_run_and_attempt_and_a_stop_is_not(lab: StubLab):
     assert kinds(lab, lost) == ["lost", "finished"]
     assert kinds(lab, stopped) == []
     texts = {alert.id: alert.text for alert in lab.store.alerts()}
-    assert texts[f"{good}-1-end"] == "“good” has finished, best accuracy 1."
+    assert texts[f"{good}-1-end"] == "“good” has finished, best accuracy 100.0 %."
     assert texts[f"{bad}-1-end"] == "“bad” failed: The stub failed as it was told."
     assert texts[f"{lost}-1-end"].endswith("it goes on from step 5.")
     lab.kill_daemon()
