@@ -15,7 +15,7 @@ LAB_FLAGS ?=
 FRONT := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null) \
          $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)
 
-.PHONY: help setup system lab demo test lint unit browser acceptance chaos soak wheel clean
+.PHONY: help setup system lab demo test lint unit browser acceptance chaos soak pictures wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ lab: setup ## open JupyterLab on the quickstart notebook, with the demo data
 demo: setup ## the same main job without a browser
 	$(BIN)/imgcls-lab demo
 
+# Real processes on a shared machine: what fails is run once more, by itself, and must pass then. Both runs are shown.
+TWICE = twice() { $(BIN)/pytest -m "$$1" || { echo "Once more, what failed:"; $(BIN)/pytest -m "$$1" --last-failed --last-failed-no-failures none; }; }; twice
+
 # ── checks ──────────────────────────────────────────────────────────────────────────────────────────────────────
 system: ## the browser and the database server that the tests use (Debian packages)
 	@bash tools/system.sh
@@ -74,10 +77,10 @@ lint: setup ## style, types and room contracts, Python and TypeScript
 
 unit: setup ## all tests but the browser's
 	(cd labextension && npm test --silent)
-	$(BIN)/pytest -m "not browser and not slow and not cuda"
+	$(TWICE) "not browser and not slow and not cuda"
 
 browser: setup system ## a real JupyterLab in a real Chromium
-	$(BIN)/pytest -m "browser and not slow" tests
+	$(TWICE) "browser and not slow"
 
 acceptance: setup system ## every line an issue is judged by, slow ones included
 	$(BIN)/pytest tests/acceptance -m "not cuda" -s
