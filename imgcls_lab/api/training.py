@@ -31,10 +31,11 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoppedError, StoreError
 from imgcls_lab.executor import client
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.protocol import Desired, Event, RunKind, RunState
+from imgcls_lab.protocol import ENDED, Desired, Event, RunKind, RunState
 from imgcls_lab.settings import Settings
 
 PACE = 0.4  # seconds between two looks of the progress line
+INDEXED_WITHIN = 5.0  # seconds that the end of a run waits for the index
 
 
 class Screen(Protocol):
@@ -77,10 +78,23 @@ def train(
         print(outcome.message)
     if outer is not None and outcome.state is RunState.STOPPED:
         raise StoppedError(f"Stopped at step {outcome.step} after a checkpoint; resume the run to go on from there.")
-    run = Run(folder.name, store=_store_if_there() if indexed and outer is None else None, folder=folder)
+    store = _store_if_there() if indexed and outer is None else None
+    run = Run(folder.name, store=store, folder=folder)
+    if store is not None:
+        _await_index(store, run.id)
     if outcome.state is RunState.STOPPED:
         print(how_to_resume(run, out, outcome.step), file=sys.stderr)
     return run
+
+
+def _await_index(store: Any, run_id: str) -> None:
+    """Give the daemon a moment to see the end, so that `lab.runs()` in the next line knows it too."""
+    until = time.monotonic() + INDEXED_WITHIN
+    while time.monotonic() < until:
+        with contextlib.suppress(ImgclsError):
+            if store.run(run_id).state in ENDED:
+                return
+        time.sleep(0.1)
 
 
 def how_to_resume(run: Run, out: Path | str | None, step: int) -> str:

@@ -117,3 +117,10 @@ def test_a_stop_from_the_panel_reaches_a_training_in_a_kernel(few: TrainConfig, 
     run = lab.train(few.with_changes(epochs=200), screen=AskedToStop(at_step=0))
     assert run.state is RunState.STOPPED
     assert run.view.step < 100
+
+
+def test_the_list_of_runs_knows_at_once_that_a_training_has_ended(few: TrainConfig, own: Settings) -> None:
+    context.store()  # which makes the database that a daemon asks for
+    client.start(own)
+    run = lab.train(few)
+    assert context.store().run(run.id).state is RunState.SUCCEEDED
