@@ -42,7 +42,7 @@ class HardwareFields(FieldGroup):
         None,
         "hardware",
         "Loader processes",
-        "Processes that decode images; empty: chosen for this machine.",
+        "Processes that decode images, for each that trains; empty: chosen for this machine.",
         affects_result=False,
         ge=0,
         le=256,

@@ -21,10 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m imgcls_lab.engine", description="Train in a run's folder.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--attempt", type=int, default=None)
+    parser.add_argument("--config", type=Path, default=None, help="another config than the folder's")
     parser.add_argument("--scans", type=Path, default=None, help="folder of what is known of data sets")
     given = parser.parse_args(arguments)
     try:
-        config = TrainConfig.parse((given.folder / layout.CONFIG).read_bytes())
+        config = TrainConfig.parse((given.config or given.folder / layout.CONFIG).read_bytes())
     except (OSError, ImgclsError) as error:
         message = f"The run's config cannot be read. {error}"
         print(message, file=sys.stderr)

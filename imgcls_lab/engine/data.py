@@ -101,7 +101,7 @@ class ImageSet:
         if self.pixels is not None:
             for batch in batches:
                 yield self.pixels.index_select(0, torch.from_numpy(batch).to(self.pixels.device))
-        elif workers == 0:
+        elif workers == 0 or not batches:
             files = _Files(self)
             for batch in batches:
                 yield torch.from_numpy(_stack([files[int(i)] for i in batch]))
@@ -177,13 +177,17 @@ def class_counts(labels: Indices, classes: int) -> Indices:
     return np.bincount(labels, minlength=classes).astype(np.int64)
 
 
-def pick_workers(wanted: int | None, cached: bool, device: torch.device) -> int:
-    """Loader processes: none where all is cached; else the config's, or as many as this machine can spare."""
+def pick_workers(wanted: int | None, cached: bool, device: torch.device, processes: int = 1) -> int:
+    """Loader processes: none where all is cached; else the config's, or as many as this machine can spare.
+
+    processes: so many train together, and share what it can spare.
+    """
     if cached:
         return 0
     if wanted is not None:
         return wanted
-    return max(1, min(8, hardware.cores() - 1)) if device.type == "cuda" else min(1, hardware.cores() - 1)
+    spare = hardware.cores() - 1
+    return max(1, min(8, spare // processes)) if device.type == "cuda" else min(1, spare)
 
 
 class Timed(Iterator[torch.Tensor]):

@@ -28,6 +28,8 @@ def as_known(error: BaseException) -> ImgclsError | None:
     text = str(error)
     if isinstance(error, ImgclsError):
         return error
+    if isinstance(error, KeyboardInterrupt):
+        return ImgclsError("Interrupted twice; the last checkpoint is intact.")
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
         return OutOfMemoryError(
             "There was not enough memory for a batch. Lower batch_size (and raise accumulate instead), "
@@ -38,7 +40,8 @@ def as_known(error: BaseException) -> ImgclsError | None:
         return DiskFullError(
             "The disk is full where the run writes. The last checkpoint is intact; free some room and resume the run."
         )
-    if isinstance(error, torch.distributed.DistError) or "gloo" in text:
+    met = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if met and isinstance(error, RuntimeError) and (isinstance(error, torch.distributed.DistError) or "gloo" in text):
         return ProcessLostError("Another process of this run ended; the log may tell why. Resume the run.")
     if not isinstance(error, Exception):
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -17,83 +18,64 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imgcls_lab import layout
+from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import ranks
 from imgcls_lab.engine.outcome import Outcome
-from imgcls_lab.errors import ProcessLostError, of_kind
+from imgcls_lab.errors import ImgclsError, ProcessLostError, of_kind
 from imgcls_lab.protocol import TERMINAL, Event, Failed, FailureKind, Finished, RunState, Stopped, read_events
 
-FOLDER = ".ranks"  # in the run's: where the processes meet
+FOLDER = ".ranks"  # in the run's, while they live: where they meet, their config, last words of those that do not write
 _POLL = 0.05  # seconds
 _GRACE = 5.0  # seconds that the others have after one ended badly: they notice it and write what they can
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # by others a process crashes by itself
 
 
 class Group:
-    """The processes of one attempt. scans: as in `run.train`."""
+    """The processes of one attempt. scans: as in `run.train`; step: the last one that was heard of."""
 
-    def __init__(self, processes: int, folder: Path, attempt: int, scans: Path | None) -> None:
+    def __init__(self, config: TrainConfig, folder: Path, attempt: int, scans: Path | None) -> None:
         self.folder = folder
         self.attempt = attempt
-        self.last: Event | None = None
+        self.step = 0
+        self._last: Event | None = None
         self._scans = scans
-        self._count = processes
-        self._on_event: Callable[[Event], None] | None = None
+        self._count = config.processes
         self._events = folder / layout.events_name(attempt)
         self._offset = self._events.stat().st_size if self._events.exists() else 0
-        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+        self._clear()
         (folder / FOLDER).mkdir(mode=0o700)
+        layout.write_atomic(folder / FOLDER / layout.CONFIG, config.model_dump_json())
 
     def train(self, stop: threading.Event, on_event: Callable[[Event], None] | None) -> Outcome:
-        """Until all have ended. Raises what the first process said when it failed, or ProcessLostError."""
-        self._on_event = on_event
-        with self._started() as processes:
-            told, ended_badly = False, None
-            while any(process.poll() is None for process in processes):
-                self._pass_on()
-                if stop.is_set() and not told:
-                    told = True
-                    for process in processes:
-                        process.terminate()
-                if ended_badly is None and any(process.returncode for process in processes):
-                    ended_badly = time.monotonic()
-                if ended_badly is not None and time.monotonic() - ended_badly > _GRACE:
-                    break
-                time.sleep(_POLL)
-            killed = [process.returncode for process in processes if (process.returncode or 0) < 0]
-        self._pass_on()
-        if isinstance(self.last, Finished | Stopped):
-            state = RunState.SUCCEEDED if isinstance(self.last, Finished) else RunState.STOPPED
-            values = self.last.values if isinstance(self.last, Finished) else {}
-            text = f"Stopped at step {self.last.step}; it can be resumed." if state is RunState.STOPPED else ""
-            return Outcome(state, self.last.step, self.folder, values, text)
-        if isinstance(self.last, Failed) and self.last.kind is not FailureKind.LOST:
-            raise of_kind(self.last.kind, self.last.message)
-        raise ProcessLostError(
-            f"A process of the run was ended by signal {-killed[0]}, perhaps because memory ran out."
-            if killed
-            else "A process of the run ended before it could report why; the log may tell."
-        )
+        """Until all have ended. Raises what a process said when it failed, or what can be said of one that died."""
+        try:
+            with self._started() as processes:
+                self._watch(processes, stop, on_event)
+                codes = [process.poll() for process in processes]
+            self._pass_on(on_event)
+            return self._outcome([-code for code in codes if code is not None and code < 0])
+        finally:
+            self._clear()
 
-    @property
-    def said_failed(self) -> bool:
+    def told_end(self) -> bool:
         """Whether the first process wrote its last event."""
-        return isinstance(self.last, Failed)
+        self._read()
+        return isinstance(self._last, TERMINAL)
 
     @contextlib.contextmanager
     def _started(self) -> Iterator[list[subprocess.Popen[bytes]]]:
         """The processes; none of them lives afterwards."""
+        place = self.folder / FOLDER
         command = [sys.executable, "-m", "imgcls_lab.engine", os.fspath(self.folder), "--attempt", str(self.attempt)]
+        command += ["--config", os.fspath(place / layout.CONFIG)]
         if self._scans:
             command += ["--scans", os.fspath(self._scans)]
-        common = {
-            **os.environ,
-            "WORLD_SIZE": str(self._count),
-            ranks.STORE: os.fspath(self.folder / FOLDER / "store"),
-        }
+        common = {**os.environ, "WORLD_SIZE": str(self._count), ranks.STORE: os.fspath(place / "store")}
         processes: list[subprocess.Popen[bytes]] = []
         try:
             for rank in range(self._count):
                 own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-                processes.append(subprocess.Popen(command, env=common | own, stdin=subprocess.PIPE))
+                processes.append(subprocess.Popen(command, env=common | own, stdin=subprocess.PIPE, bufsize=0))
             yield processes
         finally:
             for process in processes:
@@ -103,9 +85,70 @@ class Group:
                 if process.stdin:
                     process.stdin.close()
 
-    def _pass_on(self) -> None:
+    def _watch(
+        self,
+        processes: list[subprocess.Popen[bytes]],
+        stop: threading.Event,
+        on_event: Callable[[Event], None] | None,
+    ) -> None:
+        """Until all have ended, or one ended badly and the others had their time."""
+        told, bad_since = False, None
+        while any(process.poll() is None for process in processes):
+            self._pass_on(on_event)
+            if stop.is_set() and not told:
+                told = True
+                for process in processes:
+                    _tell_to_stop(process)
+            if bad_since is None and any(process.returncode for process in processes):
+                bad_since = time.monotonic()
+            if bad_since is not None and time.monotonic() - bad_since > _GRACE:
+                return
+            time.sleep(_POLL)
+
+    def _outcome(self, killed: list[int]) -> Outcome:
+        """killed: signals that processes died of by themselves."""
+        match self._last:
+            case Finished(step=step, values=values):
+                return Outcome(RunState.SUCCEEDED, step, self.folder, values)
+            case Stopped(step=step):
+                return Outcome(RunState.STOPPED, step, self.folder, {}, f"Stopped at step {step}; it can be resumed.")
+            case Failed(kind=kind, message=message):
+                raise of_kind(kind, message)
+        for failed in self._last_words():
+            raise of_kind(failed.kind, failed.message)
+        if not killed:
+            raise ProcessLostError("A process of the run ended before it could report why; the log may tell.")
+        name = signal.Signals(killed[0]).name
+        if killed[0] not in _FROM_OUTSIDE:
+            raise ImgclsError(f"A process of the run crashed ({name}); the log may tell why.")
+        raise ProcessLostError(
+            f"A process of the run was killed from outside ({name}), perhaps because memory ran out."
+        )
+
+    def _last_words(self) -> list[Failed]:
+        """Of the processes that do not write events: why they failed, the cause before what it caused."""
+        paths = sorted(self.folder.glob(f"{FOLDER}/{ranks.LAST_WORDS}*"), key=lambda path: path.stat().st_mtime_ns)
+        failed = [Failed.model_validate_json(path.read_bytes()) for path in paths]
+        return [event for event in failed if event.kind is not FailureKind.LOST]
+
+    def _read(self) -> list[Event]:
         events, self._offset = read_events(self._events, self._offset)
         for event in events:
-            self.last = event if isinstance(event, TERMINAL) else self.last
-            if self._on_event:
-                self._on_event(event)
+            self._last = event if isinstance(event, TERMINAL) else self._last
+            self.step = getattr(event, "resume_step", getattr(event, "step", self.step))
+        return list(events)
+
+    def _pass_on(self, on_event: Callable[[Event], None] | None) -> None:
+        for event in self._read():
+            if on_event:
+                on_event(event)
+
+    def _clear(self) -> None:
+        shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
+
+
+def _tell_to_stop(process: subprocess.Popen[bytes]) -> None:
+    """By its standard input: there the word waits while a process loads its libraries; a signal would kill it."""
+    with contextlib.suppress(BrokenPipeError):
+        if process.stdin:
+            process.stdin.write(b"s")

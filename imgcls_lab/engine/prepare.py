@@ -215,7 +215,7 @@ def _assemble(
         train=train_set,
         val=val_set,
         test=test_set,
-        workers=data.pick_workers(config.workers, train_set.pixels is not None, device),
+        workers=data.pick_workers(config.workers, train_set.pixels is not None, device, ranks.count),
         augment=Augmentation(recipe, config.seed, train_set.reader.spec),
         loss=losses.make_loss(config, len(classes), weights),
         draw_weights=1.0 / counts[train_set.labels] if config.balance == "sampler" else None,
@@ -238,11 +238,17 @@ def _scan(
             splits.summary.classes,
             cache=config.cache,
             on_duplicates=config.on_duplicates,
+            copies=ranks.count if ranks.writes else ranks.count - 1,
             index=index,
             progress=lambda done, total: recorder.phase("scanning images", done, total),
             stop=stop.is_set,
         )
-    return None if ranks.any(scanned is None)[0] else scanned
+    if ranks.any(scanned is None)[0]:
+        return None
+    if ranks.count > 1 and len(splits.train) < 2 * ranks.count:
+        text = f"{ranks.count} processes need {2 * ranks.count} training images or more, two each. Lower processes."
+        raise ConfigError(text, [Problem("processes", text)])
+    return scanned
 
 
 def _bring_to(run: Training, good: Path | None) -> None:

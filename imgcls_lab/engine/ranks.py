@@ -29,6 +29,7 @@ from imgcls_lab.engine.state_tree import flatten, unflatten
 from imgcls_lab.errors import ConfigError, Problem
 
 STORE = "IMGCLS_RANKS_STORE"  # the file by which processes started by `launch` find each other
+LAST_WORDS = "failed-"  # beside it, with its rank: the `failed` event of one that writes none into the run
 _PATIENCE = timedelta(days=1)  # one process may scan a large data set while the others wait; a dead one is noticed
 
 Indices = npt.NDArray[np.int64]
@@ -169,9 +170,17 @@ def launched() -> bool:
     return started_as_one() and STORE in os.environ
 
 
+def last_words(rank: int) -> Path | None:
+    """Where a process that writes no events leaves the one by which it failed; None if `launch` did not start it."""
+    return Path(os.environ[STORE]).with_name(f"{LAST_WORDS}{rank}") if launched() else None
+
+
 @contextlib.contextmanager
-def joining(processes: int) -> Iterator[Ranks]:
-    """Meet the other processes. Raises ConfigError if `torchrun` started another number than the config's."""
+def joining(processes: int, stop: threading.Event) -> Iterator[Ranks]:
+    """Meet the other processes. stop: set when `launch` says so.
+
+    Raises ConfigError if `torchrun` started another number than the config's.
+    """
     if not started_as_one():
         yield Ranks()
         return
@@ -181,7 +190,7 @@ def joining(processes: int) -> Iterator[Ranks]:
         raise ConfigError(text, [Problem("processes", text)])
     store = os.environ.get(STORE)
     if store:
-        threading.Thread(target=_end_with_launcher, daemon=True).start()
+        threading.Thread(target=_hear_launcher, args=(stop,), daemon=True).start()
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if Path("/sys/class/net/lo").exists() else "lo0")
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
@@ -196,8 +205,8 @@ def joining(processes: int) -> Iterator[Ranks]:
         distributed.destroy_process_group()
 
 
-def _end_with_launcher() -> None:
-    """Standard input is a pipe from the launcher, which ends when that dies, however it dies."""
+def _hear_launcher(stop: threading.Event) -> None:
+    """Standard input is a pipe from the launcher: a byte means stop, its end that the launcher died, however it did."""
     while os.read(0, 1):
-        pass
+        stop.set()
     os._exit(1)

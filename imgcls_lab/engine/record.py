@@ -12,7 +12,7 @@ from imgcls_lab.engine import predictions
 from imgcls_lab.engine.data import ImageSet
 from imgcls_lab.engine.metrics import Counts
 from imgcls_lab.engine.summaries import Summaries
-from imgcls_lab.protocol import Event, EventWriter, Notice, Phase
+from imgcls_lab.protocol import Event, EventWriter, Failed, Notice, Phase
 
 
 class Recorder:
@@ -80,15 +80,17 @@ class Recorder:
 
 
 class SilentRecorder(Recorder):
-    """Of a process whose run another process records: it writes nothing."""
+    """Of a process whose run another process records. last_words: a file for the event by which it failed."""
 
-    def __init__(self, folder: Path, attempt: int) -> None:
+    def __init__(self, folder: Path, attempt: int, last_words: Path | None) -> None:
         self.folder = folder
         self.attempt = attempt
         self.board = None
+        self._last_words = last_words
 
     def emit(self, event: Event) -> None:
-        pass
+        if self._last_words and isinstance(event, Failed):
+            layout.write_atomic(self._last_words, event.model_dump_json())
 
     def notice(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
         pass

@@ -21,7 +21,7 @@ from imgcls_lab.engine.outcome import Outcome
 from imgcls_lab.engine.prepare import prepare
 from imgcls_lab.engine.record import Recorder, SilentRecorder
 from imgcls_lab.engine.training import Progress
-from imgcls_lab.errors import ImgclsError
+from imgcls_lab.errors import ProcessLostError
 from imgcls_lab.protocol import Event, Finished, RunState, Stopped
 
 _EVENTS = re.compile(r"events-(\d+)\.jsonl")
@@ -49,7 +49,7 @@ def train(
     if config.processes > 1 and not ranks.started_as_one():
         return _train_group(config, folder, attempt, on_event, stop=stop, scans=scans)
     with ExitStack() as around:
-        here = around.enter_context(ranks.joining(config.processes))
+        here = around.enter_context(ranks.joining(config.processes, stop))
         if here.writes and not ranks.launched():
             around.enter_context(guard.lock(folder))
         around.enter_context(guard.signals(stop))
@@ -61,17 +61,13 @@ def train(
             progress = Progress()
             try:
                 return _attempt(config, folder, recorder, stop, progress, scans=scans, here=here)
-            except KeyboardInterrupt:
-                guard.say_failed(
-                    recorder, progress.step, ImgclsError("Interrupted twice; the last checkpoint is intact.")
-                )
-                raise
             except BaseException as error:
                 known = guard.as_known(error)
                 if known is None:
                     raise
-                guard.say_failed(recorder, progress.step, known)
-                if known is error:
+                if not (ranks.launched() and isinstance(known, ProcessLostError)):  # the launcher knows the cause
+                    guard.say_failed(recorder, progress.step, known)
+                if known is error or isinstance(error, KeyboardInterrupt):
                     raise
                 raise known from error
 
@@ -90,14 +86,17 @@ def _train_group(
         if not (folder / layout.CONFIG).exists():
             layout.write_atomic(folder / layout.CONFIG, config.model_dump_json(indent=1))
         number = attempt or next_attempt(folder)
-        group = launch.Group(config.processes, folder, number, scans)
+        group = launch.Group(config, folder, number, scans)
         try:
             return group.train(stop, on_event)
-        except ImgclsError as error:
-            if not group.said_failed:
+        except BaseException as error:
+            known = guard.as_known(error)
+            if known is not None and not group.told_end():
                 with _open_recorder(folder, number, on_event, ranks.Ranks()) as recorder:
-                    guard.say_failed(recorder, 0, error)
-            raise
+                    guard.say_failed(recorder, group.step, known)
+            if known is None or known is error or isinstance(error, KeyboardInterrupt):
+                raise
+            raise known from error
 
 
 def next_attempt(folder: Path) -> int:
@@ -136,7 +135,7 @@ def _attempt(
 
 def _open_recorder(folder: Path, attempt: int, on_event: Callable[[Event], None] | None, here: ranks.Ranks) -> Recorder:
     if not here.writes:
-        return SilentRecorder(folder, attempt)
+        return SilentRecorder(folder, attempt, ranks.last_words(here.rank))
     try:
         return Recorder(folder, attempt, on_event)
     except OSError as error:

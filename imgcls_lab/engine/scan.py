@@ -61,14 +61,15 @@ def scan(
     progress: Progress,
     stop: Callable[[], bool],
     on_duplicates: OnDuplicates = "report",
+    copies: int = 1,
 ) -> ScanResult | None:
     """Check all files of the sets, drop what cannot be used and fill the caches. None if stopped.
 
     sets: train, val and test, which is only looked at and may come to nothing; or any one split alone. cache: auto,
-    ram or off. Raises DataError if nothing is left of a class, OutOfMemoryError if the cache was asked for and cannot
-    fit.
+    ram or off; copies: how many of the cache must fit, one for each process that is about to make its own. Raises
+    DataError if nothing is left of a class, OutOfMemoryError if the cache was asked for and cannot fit.
     """
-    cached = _fits(sets[:USED], cache)
+    cached = _fits(sets[:USED], cache, copies)
     for images in sets[:USED]:
         images.pixels = _room(images) if cached else None
     entries = np.zeros(sum(map(len, sets)), ENTRY)
@@ -189,10 +190,10 @@ def _drop_copies(train: ImageSet, classes: list[str], found: Duplicates, on_dupl
     return len(unwanted)
 
 
-def _fits(sets: list[ImageSet], cache: str) -> bool:
+def _fits(sets: list[ImageSet], cache: str, copies: int) -> bool:
     if cache == "off":
         return False
-    needed, free = sum(images.bytes_if_cached for images in sets), hardware.free_memory()
+    needed, free = copies * sum(images.bytes_if_cached for images in sets), hardware.free_memory()
     if cache == "ram" and needed > 0.9 * free:
         raise OutOfMemoryError(
             f"The image cache needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free. Set cache to auto or off, "

@@ -20,13 +20,17 @@ import torch
 from safetensors.torch import load_file
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import train
+from imgcls_lab.engine import Outcome, hardware, train
+from imgcls_lab.engine.data import Reader, pick_workers
 from imgcls_lab.engine.draws import batches_per_epoch, epoch_batches
 from imgcls_lab.engine.predictions import load_predictions
-from imgcls_lab.errors import ConfigError, ProcessLostError
+from imgcls_lab.engine.scan import scan
+from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.split import list_splits
+from imgcls_lab.errors import ConfigError, ImgclsError, ProcessLostError
 from imgcls_lab.protocol import Event, Metrics, RunState
 
-from .conftest import curve, of_type, same_files
+from .conftest import SIZE, curve, of_type, same_files
 
 Make = Callable[..., TrainConfig]
 
@@ -56,31 +60,41 @@ def shared(make_config: Make, still_vit: Path) -> Make:
     return make
 
 
-def test_two_processes_train_as_one(shared: Make, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def both(shared: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Outcome, list[Event]]:
+    """A run of two processes, in a folder whose config.json says otherwise: the given one counts."""
     heard: list[Event] = []
-    config = shared(mixup=0.2, cutmix=0.5, ema_decay=0.9, balance="class_weights")
-    alone = train(config.with_changes(processes=1), tmp_path / "alone")
-    both = train(config, tmp_path / "both", on_event=heard.append)
-    assert both.state is RunState.SUCCEEDED
-    assert [event.seq for event in heard] == list(range(1, len(heard) + 1))
+    config = shared(mixup=0.2, cutmix=0.5, ema_decay=0.9, balance="class_weights", eval_batch_size=7)
+    folder = tmp_path_factory.mktemp("both")
+    (folder / "config.json").write_text(config.with_changes(epochs=1).model_dump_json())
+    return config, train(config, folder, on_event=heard.append), heard
 
-    weights = [load_file(tmp_path / name / "checkpoints/last/model.safetensors") for name in ("alone", "both")]
+
+def test_two_processes_train_as_one(both: tuple[TrainConfig, Outcome, list[Event]], tmp_path: Path) -> None:
+    config, two, heard = both
+    alone = train(config.with_changes(processes=1), tmp_path / "alone")
+    assert two.state is RunState.SUCCEEDED
+    assert two.step == alone.step
+    assert [event.seq for event in heard] == list(range(1, len(heard) + 1))
+    assert not (two.folder / ".ranks").exists()
+
+    weights = [load_file(run.folder / "checkpoints/last/model.safetensors") for run in (alone, two)]
     furthest = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
-    losses = [curve(tmp_path / name) for name in ("alone", "both")]
+    losses = [curve(run.folder) for run in (alone, two)]
     apart = max(abs(a - b) for a, b in zip(*losses, strict=True))
     print(f"\nweights differ by at most {furthest:.1e}, losses by {apart:.1e} (target: float tolerance, 1e-3 and 1e-4)")
     assert furthest < 1e-3
     assert apart < 1e-4
-    first, second = of_type(tmp_path / "alone", "epoch"), of_type(tmp_path / "both", "epoch")
+    first, second = of_type(alone.folder, "epoch"), of_type(two.folder, "epoch")
     for a, b in zip(first, second, strict=True):
         for tag in a.values.keys() - {"time/epoch"}:
             assert b.values[tag] == pytest.approx(a.values[tag], abs=0.026), tag  # one image of forty
         assert b.values["loss/val"] == pytest.approx(a.values["loss/val"], abs=1e-4)
-    assert alone.values.keys() == both.values.keys()
+    assert alone.values.keys() == two.values.keys()
 
 
-def test_validation_counts_each_image_once(shared: Make, tmp_path: Path) -> None:
-    folder = train(shared(epochs=1, eval_batch_size=7), tmp_path / "run").folder
+def test_validation_counts_each_image_once(both: tuple[TrainConfig, Outcome, list[Event]]) -> None:
+    folder = both[1].folder
     found = load_predictions(folder, 1)
     assert len(found) == 40
     assert found["path"].is_unique
@@ -117,13 +131,33 @@ def test_a_killed_process_ends_the_run_and_leaves_none(shared: Make, tmp_path: P
                     killed.append(time.monotonic())
                     child.send_signal(signal.SIGKILL)
 
-    with pytest.raises(ProcessLostError):
+    with pytest.raises(ProcessLostError, match="SIGKILL"):
         train(shared(epochs=500), folder, on_event=kill_the_second)
     assert time.monotonic() - killed[0] < 20
-    assert of_type(folder, "failed")[-1].kind == "lost"
+    assert [(event.kind, event.step > 0) for event in of_type(folder, "failed")] == [("lost", True)]
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
 
 
+@pytest.mark.slow
+def test_what_failed_in_another_process_is_told_in_its_words(shared: Make, digits: Path, tmp_path: Path) -> None:
+    def ruin(event: Event) -> None:
+        if isinstance(event, Metrics):
+            for path in (digits / "val" / "digit-3").iterdir():  # the second process's part
+                path.write_bytes(b"no image")
+
+    with pytest.raises(ImgclsError, match="It could be read when the run began"):
+        train(shared(root=str(digits), cache="off", workers=0), tmp_path / "run", on_event=ruin)
+    assert [event.kind for event in of_type(tmp_path / "run", "failed")] == ["application"]
+
+
+@pytest.mark.slow
+def test_a_stop_before_the_processes_have_begun_is_heard(shared: Make, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    assert train(shared(), tmp_path / "run", stop=stop).state is RunState.STOPPED
+
+
+@pytest.mark.slow
 def test_torchrun_starts_it_too(shared: Make, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
@@ -146,6 +180,28 @@ def test_shares_are_never_empty_and_cover_every_image() -> None:
             shares = [Ranks(rank, count).share(batch) for rank in range(count)]
             assert min(map(len, shares)) >= 1
             assert np.concatenate(shares).tolist() == batch.tolist()
+
+
+def test_processes_share_cores_and_memory(
+    shared: Make, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "cores", lambda: 17)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 4 * 160 * SIZE**2 * 3)  # a quarter holds the images once
+    assert [pick_workers(None, False, torch.device("cuda"), processes) for processes in (1, 4)] == [8, 4]
+    reader = Reader(EvalSpec.plain(SIZE))
+    for copies, cached in ((1, True), (2, False)):
+        splits = list_splits(shared(root=str(digits)), reader, reader)
+        scanned = scan(
+            [splits.train, splits.val], splits.summary.classes, cache="auto", index=tmp_path / "index", copies=copies,
+            progress=lambda *_: None, stop=lambda: False,
+        )  # fmt: skip
+        assert scanned is not None
+        assert scanned.cached is cached
+
+
+def test_a_process_without_validation_images_reads_none(shared: Make, digits: Path) -> None:
+    reader = Reader(EvalSpec.plain(SIZE))
+    assert list(list_splits(shared(root=str(digits)), reader, reader).val.batches([], workers=2)) == []
 
 
 def test_what_cannot_be_shared_is_refused(shared: Make, tmp_path: Path) -> None:
