@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +24,7 @@ from imgcls_lab.engine.predictions import load_predictions
 from imgcls_lab.engine.scan import scan
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.engine.split import list_splits
-from imgcls_lab.errors import ConfigError, ImgclsError, ProcessLostError
+from imgcls_lab.errors import ConfigError, ProcessLostError
 from imgcls_lab.protocol import Event, Metrics, RunState
 
 from .conftest import SIZE, curve, of_type, same_files
@@ -136,38 +133,6 @@ def test_a_killed_process_ends_the_run_and_leaves_none(shared: Make, tmp_path: P
     assert time.monotonic() - killed[0] < 20
     assert [(event.kind, event.step > 0) for event in of_type(folder, "failed")] == [("lost", True)]
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
-
-
-@pytest.mark.slow
-def test_what_failed_in_another_process_is_told_in_its_words(shared: Make, digits: Path, tmp_path: Path) -> None:
-    def ruin(event: Event) -> None:
-        if isinstance(event, Metrics):
-            for path in (digits / "val" / "digit-3").iterdir():  # the second process's part
-                path.write_bytes(b"no image")
-
-    with pytest.raises(ImgclsError, match="It could be read when the run began"):
-        train(shared(root=str(digits), cache="off", workers=0), tmp_path / "run", on_event=ruin)
-    assert [event.kind for event in of_type(tmp_path / "run", "failed")] == ["application"]
-
-
-@pytest.mark.slow
-def test_a_stop_before_the_processes_have_begun_is_heard(shared: Make, tmp_path: Path) -> None:
-    stop = threading.Event()
-    stop.set()
-    assert train(shared(), tmp_path / "run", stop=stop).state is RunState.STOPPED
-
-
-@pytest.mark.slow
-def test_torchrun_starts_it_too(shared: Make, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "config.json").write_text(shared(epochs=1).model_dump_json())
-    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "imgcls_lab.engine", str(folder)]
-    done = subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, text=True, timeout=120, env={**os.environ}, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert of_type(folder, "finished")
 
 
 def test_shares_are_never_empty_and_cover_every_image() -> None:
