@@ -59,9 +59,6 @@ lab: setup ## open JupyterLab on the quickstart notebook, with the demo data
 demo: setup ## the same main job without a browser
 	$(BIN)/imgcls-lab demo
 
-# Real processes on a shared machine: what fails is run once more, by itself, and must pass then. Both runs are shown.
-TWICE = twice() { $(BIN)/pytest -m "$$1" || { echo "Once more, what failed:"; $(BIN)/pytest -m "$$1" --last-failed --last-failed-no-failures none; }; }; twice
-
 # ── checks ──────────────────────────────────────────────────────────────────────────────────────────────────────
 system: ## the browser and the database server that the tests use (Debian packages)
 	@bash tools/system.sh
@@ -77,10 +74,10 @@ lint: setup ## style, types and room contracts, Python and TypeScript
 
 unit: setup ## all tests but the browser's
 	(cd labextension && npm test --silent)
-	$(TWICE) "not browser and not slow and not cuda"
+	$(BIN)/pytest -m "not browser and not slow and not cuda"
 
 browser: setup system ## a real JupyterLab in a real Chromium
-	$(TWICE) "browser and not slow"
+	$(BIN)/pytest -m "browser and not slow" tests
 
 acceptance: setup system ## every line an issue is judged by, slow ones included
 	$(BIN)/pytest tests/acceptance -m "not cuda" -s
