@@ -26,13 +26,9 @@ def pick_device(config: TrainConfig) -> torch.device:
 
 
 def pick_threads(config: TrainConfig) -> int:
-    """Threads of a CPU run: the config's, or IMGCLS_THREADS, or all cores but one.
-
-    One core is left to the rest of the machine: threads that wait for each other after every operation crawl (a
-    twelfth of the speed, measured on two cores) as soon as another program takes the core of one of them.
-    """
+    """Threads of a CPU run: the config's, or IMGCLS_THREADS (what its slot has), or all cores."""
     given = os.environ.get("IMGCLS_THREADS", "")
-    return config.threads or (int(given) if given.isdigit() and int(given) > 0 else max(1, cores() - 1))
+    return config.threads or (int(given) if given.isdigit() and int(given) > 0 else cores())
 
 
 def cores() -> int:

@@ -98,10 +98,6 @@ def variables(devices: Sequence[Device], chosen: Sequence[str], slots: int) -> d
 
 
 def share_of_cores(slots: int) -> int:
-    """Threads of a run on a CPU slot.
-
-    One core is left to the rest of the machine: threads that wait for each other after every operation crawl as soon
-    as another program takes the core of one of them.
-    """
+    """Threads of a run on a CPU slot: an equal share of the cores for each slot, at least one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, (cores - 1) // max(1, slots))
+    return max(1, cores // max(1, slots))

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from figures import note, size
 from killer import Killer
@@ -106,12 +107,17 @@ def test_a_daemon_that_slept_through_its_hosts_end_changes_nothing(home: Path):
 
 
 def put_to_sleep(pid: int, database: Path) -> None:
-    """SIGSTOP between two writes: asleep inside one, it would keep everybody from the database."""
+    """SIGSTOP between two uses of the database: asleep inside one, it would keep everybody from writing.
+
+    A reader counts too: without a write-ahead log a writer waits for it, so only EXCLUSIVE tells.
+    """
     while True:
         os.kill(pid, signal.SIGSTOP)
+        while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
         with contextlib.closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError:
                 os.kill(pid, signal.SIGCONT)
                 time.sleep(0.01)

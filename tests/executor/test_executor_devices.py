@@ -26,7 +26,7 @@ def test_a_run_sees_its_own_gpu_by_uuid_and_a_cpu_run_sees_none():
     assert variables([*GPUS, CPU], ["cuda:1"], 1)["CUDA_VISIBLE_DEVICES"] == GPUS[1].uuid
     cpu = variables([*GPUS, CPU], ["cpu:0"], 2)
     assert cpu["CUDA_VISIBLE_DEVICES"] == ""
-    assert int(cpu["IMGCLS_THREADS"]) == max(1, (len(os.sched_getaffinity(0)) - 1) // 2)
+    assert int(cpu["IMGCLS_THREADS"]) == max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 class FakeNvml:
