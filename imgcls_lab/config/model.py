@@ -24,6 +24,15 @@ class ModelFields(FieldGroup):
     freeze_backbone: bool = field(
         False, "model", "Freeze the backbone", "Train the classification head alone.", first=True
     )
+    feature_views: int = field(
+        4,
+        "model",
+        "Views of features",
+        "Under a frozen backbone: so many augmented views of each image pass it, once, and the head trains on them in "
+        "turn. 0: each epoch passes the backbone anew.",
+        ge=0,
+        le=1000,
+    )
     revision: str | None = field(
         None, "model", "Revision", "Branch, tag or commit of the hub model; pin a commit to reproduce."
     )

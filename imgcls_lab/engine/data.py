@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 
 from imgcls_lab.engine import hardware
+from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import DataError
 from imgcls_lab.images import Pixels, decode_sized
@@ -92,6 +93,10 @@ class ImageSet:
             self.pixels = keep_rows(self.pixels, chosen)
         self.paths, self.labels = self.paths[chosen], self.labels[chosen]
         self.aspects = self.aspects[chosen] if len(self.aspects) else self.aspects
+
+    def values(self, kept: torch.Tensor, spec: EvalSpec, /) -> torch.Tensor:
+        """The model's input made of what `batches` gives: float32 (n, 3, edge, edge)."""
+        return normalise(kept, spec)
 
     def batches(self, batches: Sequence[Indices], workers: int) -> Iterator[torch.Tensor]:
         """The pixels of each batch of indices in turn, uint8 (n, edge, edge, 3).

@@ -10,7 +10,6 @@ from torch import nn
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
-from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import ImageSet, Indices, class_counts
 from imgcls_lab.engine.metrics import LARGEST_AUROC, STORED, Counts, has_auroc
 from imgcls_lab.engine.spec import EvalSpec
@@ -58,7 +57,7 @@ def evaluate_set(
     for batch, pixels in zip(batches, images.batches(batches, workers), strict=True):
         if stop and stop():
             return None
-        values = normalise(pixels.to(device), spec)
+        values = images.values(pixels.to(device), spec)
         truth = labels[torch.from_numpy(batch).to(device)]
         counts.add(log_shares(model, values, spec.size, tta), truth, batch)
         if progress:

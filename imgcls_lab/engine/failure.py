@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from imgcls_lab import layout
 from imgcls_lab.engine import data, snapshot
+from imgcls_lab.engine.feeds import PixelFeed
 from imgcls_lab.engine.layers import merged
 from imgcls_lab.engine.losses import Target
 from imgcls_lab.engine.model import export
@@ -29,7 +30,7 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class Fed:
-    """One batch as the model saw it. values: float32 (n, 3, height, width); images: their indices."""
+    """One batch as the model saw it. values: float32 (n, 3, height, width), or features; images: their indices."""
 
     values: torch.Tensor
     target: Target
@@ -80,6 +81,7 @@ def _write(run: Training, fed: list[Fed], random: torch.Tensor, facts: dict[str,
     facts |= {
         "epoch": run.progress.epoch,
         "batches": batches,
+        "fed": "pixels" if isinstance(run.feed, PixelFeed) else "features",
         "precision": run.precision,
         "threads": torch.get_num_threads(),
         "training": [name for name, module in run.model.named_modules() if module.training],

@@ -41,7 +41,9 @@ def _train_epoch(run: Training) -> bool:
     config, now = run.config, run.progress
     order = draws.epoch_order(config.seed, now.epoch, len(run.train), run.draw_weights)
     batches = draws.epoch_batches(order, config.batch_size, run.ranks.count)
-    pixels = Timed(run.train.batches([run.ranks.share(batch) for batch in batches[now.batch :]], run.workers))
+    if not run.feed.begin(now.epoch):
+        return False
+    kept = Timed(run.feed.batches([run.ranks.share(batch) for batch in batches[now.batch :]]))
     begin_epoch(run.model, config, now.epoch)
     loss_sum = torch.tensor(now.window_loss, device=run.device)
     images, clock, saved_at = 0, time.monotonic(), time.monotonic()
@@ -59,7 +61,7 @@ def _train_epoch(run: Training) -> bool:
         group = batches[start : start + config.accumulate]
         rate = learning_rate(config, now.step, run.total_steps, run.steps_per_epoch, now.drops)
         telling = (now.step + 1) % config.log_every == 0 or start + len(group) == len(batches)
-        loss, norm = _step(run, group, start, pixels, rate, check=telling or run.device.type == "cpu")
+        loss, norm = _step(run, group, start, kept, rate, check=telling or run.device.type == "cpu")
         loss_sum += loss
         images += sum(map(len, group))
         now.step, now.batch, now.window_steps = now.step + 1, start + len(group), now.window_steps + 1
@@ -75,7 +77,7 @@ def _train_epoch(run: Training) -> bool:
                         "lr": rate,
                         "grad_norm": float(norm),
                         "throughput/images_per_second": images / max(elapsed, 1e-9),
-                        "throughput/data_wait": pixels.taken() / max(elapsed, 1e-9),
+                        "throughput/data_wait": kept.taken() / max(elapsed, 1e-9),
                         "device/memory_gb": memory_used(run.device) / 1e9,
                     },
                 )
@@ -86,7 +88,7 @@ def _train_epoch(run: Training) -> bool:
 
 
 def _step(
-    run: Training, group: list[Indices], start: int, pixels: Iterator[torch.Tensor], rate: float, *, check: bool
+    run: Training, group: list[Indices], start: int, kept: Iterator[torch.Tensor], rate: float, *, check: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One optimizer step over a group of batches. Returns loss and gradient norm, on the device.
 
@@ -97,9 +99,7 @@ def _step(
     total, fed, random = torch.zeros((), device=run.device), [], failure.generator_state()
     for number, batch in enumerate(group, start):
         own = run.ranks.share(batch)
-        values = run.augment(next(pixels).to(run.device), epoch, own, run.train.aspects[own])
-        if not config.channels_last:
-            values = values.contiguous()
+        values = run.feed.values(next(kept), epoch, own)
         target = Target(torch.from_numpy(run.train.labels[batch]).to(run.device))
         if config.mixup or config.cutmix:
             values = run.ranks.joined(values, len(batch))
@@ -108,7 +108,7 @@ def _step(
         fed.append(failure.Fed(values, target, batch))
         with run.ranks.exchanging(run.net, now=number == start + len(group) - 1):
             with run.autocast():
-                logits = run.net(pixel_values=values).logits
+                logits = run.feed.net(values)
             loss = run.loss(run.ranks.joined(logits, len(batch)), target) * (len(batch) / sum(map(len, group)))
             run.scaler.scale(loss * run.ranks.count).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
@@ -130,8 +130,8 @@ def _validate_epoch(run: Training) -> bool:
     run.ranks.spread(run.exported.buffers())
     with merged(run.exported):
         counts = evaluate_set(
-            run.exported,
-            run.val,
+            run.feed.model(run.exported),
+            run.feed.val,
             len(run.classes),
             batch_size=config.eval_batch_size or 2 * config.batch_size,
             workers=run.workers,

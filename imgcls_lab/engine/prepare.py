@@ -22,6 +22,7 @@ from imgcls_lab.engine import (
     checkpoint,
     data,
     datareport,
+    feeds,
     hardware,
     layers,
     losses,
@@ -100,11 +101,17 @@ def prepare(
     scanned = _scan(config, splits, index_path(scans or folder / SCANS, summary.root), recorder, stop=stop, ranks=ranks)
     if scanned is None:
         return None
+    views = (
+        began.get("feature_views", 0)
+        if began
+        else feeds.views_for(config, recipe, model, (train_set, val_set), recorder.notice)
+    )
     check_monitor(config, val_set.labels, len(summary.classes))
     facts = {
         "precision": precision,
         "bf16_gain": chosen.bf16_gain if chosen else None,
         "threads": threads,
+        "feature_views": views,
         "processes": ranks.count,
         "model": {"name": config.model_flavour, "commit": flavour.revision if flavour else None},
         "plugins": kept,
@@ -136,6 +143,7 @@ def prepare(
         ranks=ranks,
     )
     _bring_to(run, good)
+    run.feed = feeds.feed_of(run, views)
     if device.type == "cuda":
         _cache_on_device([train_set, val_set], device)
     if ranks.writes:

@@ -18,6 +18,7 @@ from torch import nn
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import failure, losses
+from imgcls_lab.engine.feeds import HeadOnly
 from imgcls_lab.engine.losses import Target
 from imgcls_lab.engine.model import class_names, load_exported
 from imgcls_lab.errors import NotFoundError
@@ -70,6 +71,7 @@ def replay(folder: Path) -> Replay:
     weights = None
     if config.balance == "class_weights":
         weights = losses.class_weights(torch.tensor(facts["class_counts"]).numpy())
+    net = HeadOnly(model) if facts["fed"] == "features" else model
     loss = losses.make_loss(config, len(class_names(model)), weights)
     with torch.random.fork_rng(devices=[]), ExitStack() as hooks:
         torch.set_rng_state(tensors["random"])
@@ -77,9 +79,10 @@ def replay(folder: Path) -> Replay:
         total = sum(len(tensors[f"labels-{number}"]) for number in range(len(facts["batches"])))
         for number, batch in enumerate(facts["batches"]):
             target = Target(tensors[f"labels-{number}"], tensors.get(f"partners-{number}"), batch["share"])
-            values = tensors[f"values-{number}"].contiguous(memory_format=_layout(config))
+            values = tensors[f"values-{number}"]
+            values = values.contiguous(memory_format=_layout(config)) if values.dim() == 4 else values
             with torch.autocast("cpu", torch.bfloat16, enabled=facts["precision"] == "bf16"):
-                logits = model(pixel_values=values).logits
+                logits = net(pixel_values=values).logits
             part = loss(logits, target) * (len(target.labels) / total)
             part.backward()  # type: ignore[no-untyped-call]
             result.loss += float(part.detach())

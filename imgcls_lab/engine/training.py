@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from imgcls_lab.engine.losses import Target
 from imgcls_lab.engine.optim import WeightAverage
 from imgcls_lab.engine.ranks import Ranks
 from imgcls_lab.engine.record import Recorder
+
+if TYPE_CHECKING:
+    from imgcls_lab.engine.feeds import Feed
 
 
 @dataclass
@@ -79,6 +82,7 @@ class Training:
     stop: threading.Event
     progress: Progress
     ranks: Ranks = field(default_factory=Ranks)  # this process among those of the run
+    feed: Feed = field(init=False)  # set when the run stands where it goes on
     clock: float = 0.0  # monotonic time up to which the epoch's seconds are noted
 
     def note_time(self) -> None:
