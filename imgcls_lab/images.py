@@ -12,10 +12,12 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 import simplejpeg
 from PIL import Image, ImageCms, UnidentifiedImageError
 
@@ -28,6 +30,7 @@ IMAGE_SUFFIXES = frozenset(
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
 
 # Pillow warns above this number and refuses above twice of it; a decoded image of this size holds 270 MB.
+DECODER = f"Pillow {PIL.__version__} simplejpeg {metadata.version('simplejpeg')}"  # whose pixels these are
 MAX_PIXELS = 89_478_485
 MAX_BYTES = 512 * 1024 * 1024
 LARGE = 16_000_000  # pixels; above, one is decoded at a time, so that memory does not grow with the threads

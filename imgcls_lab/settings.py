@@ -52,6 +52,10 @@ class Settings(Configurable):
         help="Free gigabytes on the home's disk below which there is an alert; 0: never (IMGCLS_DISK_ALERT)."
     ).tag(config=True)
     webhook = Unicode(help="URL to which the executor posts each alert as JSON (IMGCLS_WEBHOOK).").tag(config=True)
+    cache_dir = Unicode(
+        help="Folder of decoded images, which runs share; a local disk, by default in `home` (IMGCLS_CACHE_DIR)."
+    ).tag(config=True)
+    cache_gb = Float(help="Gigabytes that decoded images may take on disk (IMGCLS_CACHE_GB).").tag(config=True)
     warm_start = Bool(
         help="Fork runs from a process that has the imports done, about 0.8 GB that they share (IMGCLS_WARM_START)."
     ).tag(config=True)
@@ -79,6 +83,8 @@ class Settings(Configurable):
         "stall_minutes": "IMGCLS_STALL_MINUTES",
         "disk_alert": "IMGCLS_DISK_ALERT",
         "webhook": "IMGCLS_WEBHOOK",
+        "cache_dir": "IMGCLS_CACHE_DIR",
+        "cache_gb": "IMGCLS_CACHE_GB",
         "warm_start": "IMGCLS_WARM_START",
         "tb_idle_timeout": "IMGCLS_TB_IDLE_TIMEOUT",
         "allow_plugins": "IMGCLS_ALLOW_PLUGINS",
@@ -140,6 +146,14 @@ class Settings(Configurable):
     def _webhook(self) -> str:
         return _variable("IMGCLS_WEBHOOK")
 
+    @default("cache_dir")
+    def _cache_dir(self) -> str:
+        return _variable("IMGCLS_CACHE_DIR") or str(self.home_path / "cache")
+
+    @default("cache_gb")
+    def _cache_gb(self) -> float:
+        return _number("IMGCLS_CACHE_GB", 20)
+
     @default("warm_start")
     def _warm_start(self) -> bool:
         return _variable("IMGCLS_WARM_START", "1").lower() not in _FALSE
@@ -168,6 +182,11 @@ class Settings(Configurable):
     def scans_dir(self) -> Path:
         """What scans learned of data sets; may be deleted."""
         return self.home_path / "scans"
+
+    @property
+    def cache_path(self) -> Path:
+        """Decoded images; may be deleted."""
+        return Path(self.cache_dir).expanduser().absolute()
 
     @property
     def notebooks_dir(self) -> Path:

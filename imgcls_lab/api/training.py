@@ -155,7 +155,7 @@ def _train(
         screen.on_event(event)
 
     # a folder of one's own is all that a stand-alone run writes to
-    work = engine.standalone if standalone else partial(engine.train, scans=context.settings().scans_dir)
+    work = engine.standalone if standalone else partial(engine.train, shared=engine.Shared.of(context.settings()))
     stop = threading.Event()
     try:
         with _obeying(outer or folder, stop, keep=outer is not None):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from imgcls_lab.cli import batch, care, demo, doctor, finders, registry, replay, runs, train, use
+from imgcls_lab.cli import batch, cache, care, demo, doctor, finders, registry, replay, runs, train, use
 from imgcls_lab.cli.frame import say
 from imgcls_lab.errors import ImgclsError
 
@@ -30,6 +30,7 @@ use.add_to(app)
 replay.add_to(app)
 batch.add_to(app)
 registry.add_to(app)
+cache.add_to(app)
 care.add_to(app)
 doctor.add_to(app)
 

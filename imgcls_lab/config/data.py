@@ -135,11 +135,11 @@ class DataFields(FieldGroup):
         "Class balance",
         "sampler: draw rare classes more often; class_weights: weigh their loss more.",
     )
-    cache: Literal["auto", "ram", "off"] = field(
+    cache: Literal["auto", "ram", "disk", "off"] = field(
         "auto",
         "data",
         "Image cache",
-        "Keep decoded images in memory; auto: if they fit into a quarter of what is free.",
+        "Where decoded images are kept; auto: on the disk that runs share, if there is room, or in memory.",
         affects_result=False,
     )
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from imgcls_lab.engine.outcome import Outcome
     from imgcls_lab.engine.outdir import standalone
     from imgcls_lab.engine.run import train
+    from imgcls_lab.engine.shared import Shared
 
 # Read once, when torch loads its OpenMP library. By default its threads spin for milliseconds while they wait for each
 # other, and where another program takes a core, they spin on the one that the awaited thread needs. A short spin is
@@ -23,10 +24,11 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 _HOMES = {
     "Outcome": "imgcls_lab.engine.outcome",
     "train": "imgcls_lab.engine.run",
+    "Shared": "imgcls_lab.engine.shared",
     "standalone": "imgcls_lab.engine.outdir",
 }
 
-__all__ = ["Outcome", "standalone", "train"]
+__all__ = ["Outcome", "Shared", "standalone", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine.shared import Shared
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.protocol import EventWriter, Failed, FailureKind
 from imgcls_lab.settings import Settings
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--attempt", type=int, default=None)
     parser.add_argument("--config", type=Path, default=None, help="another config than the folder's")
-    parser.add_argument("--scans", type=Path, default=None, help="folder of what is known of data sets")
+    parser.add_argument("--shared", default=None, help="what it shares with other runs, as JSON; by default the home's")
     given = parser.parse_args(arguments)
     try:
         config = TrainConfig.parse((given.config or given.folder / layout.CONFIG).read_bytes())
@@ -39,9 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     from imgcls_lab.engine.run import train  # torch: takes seconds
 
     journal = None if launched() else Journal()  # of several processes the one that started them tells
-    scans = given.scans or Settings().scans_dir
+    shared = Shared.from_json(given.shared) if given.shared else Shared.of(Settings())
     try:
-        outcome = train(config, given.folder, attempt=given.attempt, on_event=journal, scans=scans)
+        outcome = train(config, given.folder, attempt=given.attempt, on_event=journal, shared=shared)
     except ImgclsError as error:
         traceback.print_exc()
         print(error, file=sys.stderr, flush=True)

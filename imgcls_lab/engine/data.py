@@ -18,12 +18,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
+import torchvision
 
 from imgcls_lab.engine import hardware
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import DataError
-from imgcls_lab.images import Pixels, decode_sized
+from imgcls_lab.images import DECODER, Pixels, decode_sized
 
 Indices = npt.NDArray[np.int64]
 Rows = TypeVar("Rows", npt.NDArray[np.void], torch.Tensor)
@@ -50,6 +51,11 @@ class Reader:
         """Down to which edge the decoder may shrink; None: not at all."""
         return None if self.exact else self.crop_edge or self.spec.resize_to
 
+    @property
+    def says(self) -> str:
+        """Everything on which the pixels depend beside the file."""
+        return f"{self.spec.reading} {self.crop_edge} {self.exact} {DECODER} torchvision {torchvision.__version__}"
+
     def read(self, source: str | bytes, name: str | None = None) -> tuple[torch.Tensor, float]:
         """Pixels and the image's width over height. Raises DataError."""
         image, (width, height) = decode_sized(source, size_hint=self.hint, name=name)
@@ -65,7 +71,7 @@ class ImageSet:
     """One split. Paths are bytes in one array: a Python list would grow in every loader process.
 
     paths: relative to root, shape (n,); labels: int64 (n,); aspects: width over height, float32 (n,);
-    pixels: uint8 (n, edge, edge, 3) where the images are cached, else None.
+    pixels: uint8 (rows, edge, edge, 3) where the images are cached, else None; rows: the row of each image, int64 (n,).
     """
 
     root: Path
@@ -75,6 +81,7 @@ class ImageSet:
     labels: Indices
     aspects: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     pixels: torch.Tensor | None = None
+    rows: Indices = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -87,10 +94,17 @@ class ImageSet:
     def bytes_if_cached(self) -> int:
         return len(self) * self.reader.edge**2 * 3
 
+    def move_pixels(self, device: torch.device) -> None:
+        """Move the cached pixels of these images to a device."""
+        assert self.pixels is not None  # noqa: S101
+        everything = len(self.pixels) == len(self)
+        rows = self.pixels if everything else self.pixels.index_select(0, torch.from_numpy(self.rows))
+        self.rows = self.rows if everything else np.arange(len(self))
+        self.pixels = rows.to(device)
+
     def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
-        """Forget all images but the chosen ones; cached pixels move together in place."""
-        if self.pixels is not None:
-            self.pixels = keep_rows(self.pixels, chosen)
+        """Forget all images but the chosen ones."""
+        self.rows = self.rows[chosen] if len(self.rows) else self.rows
         self.paths, self.labels = self.paths[chosen], self.labels[chosen]
         self.aspects = self.aspects[chosen] if len(self.aspects) else self.aspects
 
@@ -105,7 +119,7 @@ class ImageSet:
         """
         if self.pixels is not None:
             for batch in batches:
-                yield self.pixels.index_select(0, torch.from_numpy(batch).to(self.pixels.device))
+                yield self.pixels.index_select(0, torch.from_numpy(self.rows[batch]).to(self.pixels.device))
         elif workers == 0 or not batches:
             files = _Files(self)
             for batch in batches:

@@ -71,7 +71,7 @@ def write_duplicates(folder: Path, splits: Splits, scanned: ScanResult) -> None:
 
 def tell(notice: Notice, splits: Splits, scanned: ScanResult) -> None:
     """Say it in sentences, each with one example."""
-    for note in (*splits.summary.notes, *filter(None, [scanned.note])):
+    for note in (*splits.summary.notes, *scanned.notes):
         notice(note, "info")
     bad = list(scanned.quarantined.values())
     if bad:

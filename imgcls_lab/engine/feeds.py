@@ -103,7 +103,8 @@ class FeatureFeed:
             found = self._features(run.val, None, "validation images")
             if found is None:
                 return False
-            self._val = FeatureSet(**{f.name: getattr(run.val, f.name) for f in fields(ImageSet)} | {"pixels": found})
+            known = {field.name: getattr(run.val, field.name) for field in fields(ImageSet)}
+            self._val = FeatureSet(**known | {"pixels": found, "rows": np.arange(len(found))})
         if self._views[self._view] is None:
             what = f"view {self._view + 1} of {len(self._views)}" if len(self._views) > 1 else "training images"
             self._views[self._view] = self._features(run.train, self._view, what)

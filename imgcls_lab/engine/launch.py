@@ -21,6 +21,7 @@ from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import ranks
 from imgcls_lab.engine.outcome import Outcome
+from imgcls_lab.engine.shared import Shared
 from imgcls_lab.errors import ImgclsError, ProcessLostError, of_kind
 from imgcls_lab.protocol import TERMINAL, Event, Failed, FailureKind, Finished, RunState, Stopped, read_events
 
@@ -31,14 +32,14 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  
 
 
 class Group:
-    """The processes of one attempt. scans: as in `run.train`; step: the last one that was heard of."""
+    """The processes of one attempt. shared: as in `run.train`; step: the last one that was heard of."""
 
-    def __init__(self, config: TrainConfig, folder: Path, attempt: int, scans: Path | None) -> None:
+    def __init__(self, config: TrainConfig, folder: Path, attempt: int, shared: Shared | None) -> None:
         self.folder = folder
         self.attempt = attempt
         self.step = 0
         self._last: Event | None = None
-        self._scans = scans
+        self._shared = shared or Shared.nothing(folder)
         self._count = config.processes
         self._events = folder / layout.events_name(attempt)
         self._offset = self._events.stat().st_size if self._events.exists() else 0
@@ -68,8 +69,7 @@ class Group:
         place = self.folder / FOLDER
         command = [sys.executable, "-m", "imgcls_lab.engine", os.fspath(self.folder), "--attempt", str(self.attempt)]
         command += ["--config", os.fspath(place / layout.CONFIG)]
-        if self._scans:
-            command += ["--scans", os.fspath(self._scans)]
+        command += ["--shared", self._shared.to_json()]
         common = {**os.environ, "WORLD_SIZE": str(self._count), ranks.STORE: os.fspath(place / "store")}
         processes: list[subprocess.Popen[bytes]] = []
         try:

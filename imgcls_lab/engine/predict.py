@@ -22,9 +22,11 @@ from imgcls_lab.engine import hardware
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import ImageSet, Reader
 from imgcls_lab.engine.evaluate import evaluate_set
+from imgcls_lab.engine.index import index_path
 from imgcls_lab.engine.metrics import STORED
 from imgcls_lab.engine.model import class_names, load_exported
-from imgcls_lab.engine.scan import scan
+from imgcls_lab.engine.scan import caches_for, scan
+from imgcls_lab.engine.shared import Shared
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.engine.split import list_split, list_splits
 from imgcls_lab.engine.tta import log_shares, reading_spec
@@ -126,11 +128,12 @@ def evaluate(
     loaded = model if isinstance(model, Classifier) else load(model)
     images = _split(loaded, root, split, config, Reader(reading_spec(loaded.spec, tta)))
     with tempfile.TemporaryDirectory(prefix="imgcls-") as folder:
+        nobody = Shared.nothing(Path(folder))
         scanned = scan(
             [images],
             loaded.classes,
-            cache="auto",
-            index=Path(folder) / "scan.npz",
+            caches=caches_for([images], "auto", nobody),
+            index=index_path(nobody.scans, images.root),
             progress=lambda _done, _total: None,
             stop=lambda: False,
         )

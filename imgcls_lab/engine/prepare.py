@@ -40,15 +40,14 @@ from imgcls_lab.engine.precision import pick_precision
 from imgcls_lab.engine.ranks import Ranks
 from imgcls_lab.engine.recipes import Recipe, recipe_of
 from imgcls_lab.engine.record import Recorder
-from imgcls_lab.engine.scan import ScanResult, scan
+from imgcls_lab.engine.scan import ScanResult, caches_for, scan
+from imgcls_lab.engine.shared import Shared
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.engine.split import Splits, list_splits
 from imgcls_lab.engine.summaries import open_board
 from imgcls_lab.engine.training import Progress, Training
 from imgcls_lab.errors import ConfigError, DataError, Problem
 from imgcls_lab.protocol import Started
-
-SCANS = ".scans"  # in the run's folder, where there is no home to share them in
 
 
 def prepare(
@@ -58,13 +57,13 @@ def prepare(
     stop: threading.Event,
     progress: Progress,
     *,
-    scans: Path | None = None,
+    shared: Shared | None = None,
     kept: plugins.Record,
     ranks: Ranks,
 ) -> Training | None:
     """A run that is ready for its next step, `started` said; None if stopped before. Raises ImgclsError.
 
-    progress: a new one; becomes the run's, so that the caller knows the step when something goes wrong; scans: as in
+    progress: a new one; becomes the run's, so that the caller knows the step when something goes wrong; shared: as in
     `run.train`; kept: the plugins in the run's folder, which are active; ranks: this process among those of the run.
     """
     _check_names(config)
@@ -98,7 +97,7 @@ def prepare(
     precision = ranks.exchange({"is": chosen.name if chosen else began["precision"]})[0]["is"]  # type: ignore[index]
 
     recorder.phase("scanning images")
-    scanned = _scan(config, splits, index_path(scans or folder / SCANS, summary.root), recorder, stop=stop, ranks=ranks)
+    scanned = _scan(config, splits, shared or Shared.nothing(folder), recorder, stop=stop, ranks=ranks)
     if scanned is None:
         return None
     views = (
@@ -236,18 +235,18 @@ def _assemble(
 
 
 def _scan(
-    config: TrainConfig, splits: Splits, index: Path, recorder: Recorder, *, stop: threading.Event, ranks: Ranks
+    config: TrainConfig, splits: Splits, shared: Shared, recorder: Recorder, *, stop: threading.Event, ranks: Ranks
 ) -> ScanResult | None:
     """Look at every image once; None if stopped. Of several processes the others find the first one's index."""
+    used, copies = [splits.train, splits.val], ranks.count if ranks.writes else ranks.count - 1
     scanned = None
     for _turn in ranks.turns():
         scanned = scan(
             [splits.train, splits.val, splits.test],
             splits.summary.classes,
-            cache=config.cache,
+            caches=caches_for(used, config.cache, shared, copies),
             on_duplicates=config.on_duplicates,
-            copies=ranks.count if ranks.writes else ranks.count - 1,
-            index=index,
+            index=index_path(shared.scans, splits.summary.root),
             progress=lambda done, total: recorder.phase("scanning images", done, total),
             stop=stop.is_set,
         )
@@ -307,7 +306,7 @@ def _cache_on_device(sets: list[data.ImageSet], device: torch.device) -> None:
     needed = sum(images.bytes_if_cached for images in sets)
     if all(images.pixels is not None for images in sets) and needed < torch.cuda.mem_get_info(device)[0] / 5:
         for images in sets:
-            images.pixels = images.pixels.to(device)  # type: ignore[union-attr]
+            images.move_pixels(device)
 
 
 def _real_folder(folder: Path, name: str, elsewhere: str | None, setting: str) -> Path:

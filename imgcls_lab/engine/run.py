@@ -20,6 +20,7 @@ from imgcls_lab.engine.loop import fit
 from imgcls_lab.engine.outcome import Outcome
 from imgcls_lab.engine.prepare import prepare
 from imgcls_lab.engine.record import Recorder, SilentRecorder
+from imgcls_lab.engine.shared import Shared
 from imgcls_lab.engine.training import Progress
 from imgcls_lab.errors import ProcessLostError
 from imgcls_lab.protocol import Event, Finished, RunState, Stopped
@@ -34,12 +35,12 @@ def train(
     attempt: int | None = None,
     on_event: Callable[[Event], None] | None = None,
     stop: threading.Event | None = None,
-    scans: Path | None = None,
+    shared: Shared | None = None,
 ) -> Outcome:
     """Train in this process, in that folder; goes on where the folder's newest good checkpoint stands.
 
-    attempt: by default the one after those found in the folder. scans: a folder that keeps what is known of data sets
-    from run to run; by default in the run's own. on_event hears every event. A set `stop`, SIGTERM or SIGINT (the last
+    attempt: by default the one after those found in the folder. shared: what this run shares with others; by default
+    nothing. on_event hears every event. A set `stop`, SIGTERM or SIGINT (the last
     two only when called in the main thread) checkpoints at the next step and ends with the state `stopped`. Raises
     ImgclsError, after a `failed` event that says the same.
     """
@@ -47,7 +48,7 @@ def train(
     stop = stop or threading.Event()
     guard.make_folder(folder)
     if config.processes > 1 and not ranks.started_as_one():
-        return _train_group(config, folder, attempt, on_event, stop=stop, scans=scans)
+        return _train_group(config, folder, attempt, on_event, stop=stop, shared=shared)
     with ExitStack() as around:
         here = around.enter_context(ranks.joining(config.processes, stop))
         if here.writes and not ranks.launched():
@@ -60,7 +61,7 @@ def train(
         with _open_recorder(folder, number, on_event, here) as recorder:
             progress = Progress()
             try:
-                return _attempt(config, folder, recorder, stop, progress, scans=scans, here=here)
+                return _attempt(config, folder, recorder, stop, progress, shared=shared, here=here)
             except BaseException as error:
                 known = guard.as_known(error)
                 if known is None:
@@ -79,14 +80,14 @@ def _train_group(
     on_event: Callable[[Event], None] | None,
     *,
     stop: threading.Event,
-    scans: Path | None,
+    shared: Shared | None,
 ) -> Outcome:
     """Start the processes of a run, and say how it ended where none of them could."""
     with guard.lock(folder), guard.signals(stop):
         if not (folder / layout.CONFIG).exists():
             layout.write_atomic(folder / layout.CONFIG, config.model_dump_json(indent=1))
         number = attempt or next_attempt(folder)
-        group = launch.Group(config, folder, number, scans)
+        group = launch.Group(config, folder, number, shared)
         try:
             return group.train(stop, on_event)
         except BaseException as error:
@@ -112,7 +113,7 @@ def _attempt(
     stop: threading.Event,
     progress: Progress,
     *,
-    scans: Path | None,
+    shared: Shared | None,
     here: ranks.Ranks,
 ) -> Outcome:
     began = manifest.read(folder)
@@ -122,7 +123,7 @@ def _attempt(
         for _turn in here.turns():
             kept = plugins.keep(config.plugins, folder)
     with plugins.active(folder, kept):
-        run = prepare(config, folder, recorder, stop, progress, scans=scans, kept=kept, ranks=here)
+        run = prepare(config, folder, recorder, stop, progress, shared=shared, kept=kept, ranks=here)
         tested = test_best(run) if run is not None and fit(run) else None
     if tested is None:
         recorder.emit(Stopped(step=progress.step))

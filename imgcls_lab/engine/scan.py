@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -21,11 +22,14 @@ import torch
 
 from imgcls_lab.engine import hardware
 from imgcls_lab.engine import index as indexes
+from imgcls_lab.engine.cache import Cache, DiskCache, Facts, RamCache
+from imgcls_lab.engine.cacheroom import make_room
 from imgcls_lab.engine.data import ImageSet, Indices, class_counts, keep_rows
 from imgcls_lab.engine.duplicates import Duplicates, find_duplicates
 from imgcls_lab.engine.index import ENTRY, Entries
 from imgcls_lab.engine.prints import print_of
-from imgcls_lab.errors import DataError, OutOfMemoryError
+from imgcls_lab.engine.shared import Shared
+from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError
 from imgcls_lab.images import decode_sized, read_bytes
 
 PRINT_EDGE = 64  # px; a file that is only looked at is decoded no larger than this where its format allows
@@ -39,47 +43,42 @@ OnDuplicates = Literal["report", "drop_exact", "drop_near"]
 class ScanResult:
     """fingerprint: SHA-256 over the relative paths and contents of the files of train and val; quarantined: path ->
     reason; dropped: training images left out as they are in val/ or test/; widths, heights: pixels of all readable
-    images; note: a sentence where the index could not be kept.
+    images; notes: sentences on what could not be kept.
     """
 
     fingerprint: str
     quarantined: dict[str, str]
-    cached: bool
     duplicates: Duplicates
     dropped: int
     widths: npt.NDArray[np.uint32]
     heights: npt.NDArray[np.uint32]
-    note: str | None
+    notes: list[str]
 
 
 def scan(
     sets: list[ImageSet],
     classes: list[str],
     *,
-    cache: str,
+    caches: list[Cache] | None,
     index: Path,
     progress: Progress,
     stop: Callable[[], bool],
     on_duplicates: OnDuplicates = "report",
-    copies: int = 1,
 ) -> ScanResult | None:
     """Check all files of the sets, drop what cannot be used and fill the caches. None if stopped.
 
-    sets: train, val and test, which is only looked at and may come to nothing; or any one split alone. cache: auto,
-    ram or off; copies: how many of the cache must fit, one for each process that is about to make its own. Raises
-    DataError if nothing is left of a class, OutOfMemoryError if the cache was asked for and cannot fit.
+    sets: train, val and test, which is only looked at and may come to nothing; or any one split alone. caches: for
+    train and val, as `caches_for` gives them. Raises DataError if nothing is left of a class.
     """
-    cached = _fits(sets[:USED], cache, copies)
-    for images in sets[:USED]:
-        images.pixels = _room(images) if cached else None
     entries = np.zeros(sum(map(len, sets)), ENTRY)
-    reasons = _look_at_all(sets, entries, indexes.read(index), progress, stop)
-    if reasons is None:
+    found_out = _look_at_all(sets, caches, entries, indexes.read(index), progress=progress, stop=stop)
+    if found_out is None:
         return None
+    reasons, notes = found_out
     fingerprint = _fingerprint(sets[:USED], entries)
     quarantined = {_name(sets, number): reason for number, reason in sorted(reasons.items())}
     entries = _leave_out(sets, classes, entries, reasons)
-    note = _keep_index(index, entries)
+    notes += _keep_index(index, entries)
     splits = np.repeat(np.arange(len(sets)), list(map(len, sets)))
     labels = np.concatenate([images.labels for images in sets])
     found = find_duplicates(entries, splits, labels, partial(_name, sets))
@@ -87,63 +86,99 @@ def scan(
         images.aspects = (entries[part]["width"] / entries[part]["height"]).astype(np.float32)
     dropped = _drop_copies(sets[0], classes, found, on_duplicates)
     return ScanResult(
-        fingerprint, quarantined, cached, found, dropped, entries["width"].copy(), entries["height"].copy(), note
+        fingerprint, quarantined, found, dropped, entries["width"].copy(), entries["height"].copy(), notes
     )
 
 
+@dataclass
+class _Look:
+    """A set under inspection: its part of the entries, what is known of its files and where, room for its pixels."""
+
+    images: ImageSet
+    entries: Entries
+    known: Entries
+    places: Indices
+    cache: Cache | None
+
+    def __call__(self, number: int) -> str | None:
+        """Note what a file is, from the index where it did not change, and cache its pixels. Returns what is wrong."""
+        full = os.path.join(self.images.root, self.images.path(number))
+        entry, place = self.entries[number], self.places[number]
+        try:
+            status = os.stat(full)
+            before = self.known[place] if place >= 0 else None
+            unchanged = before is not None and (before["size"], before["changed"]) == (
+                status.st_size,
+                status.st_mtime_ns,
+            )
+            if unchanged:
+                self.entries[number] = before
+                if self.cache is None or self.cache.has(number, entry["digest"]):
+                    return None
+            data = read_bytes(full)
+            if not unchanged:
+                entry["digest"] = np.frombuffer(hashlib.sha256(data).digest(), np.uint64)
+            hint = self.images.reader.hint if self.cache else PRINT_EDGE
+            image, size = decode_sized(data, size_hint=hint, name=full)
+        except DataError as error:
+            return str(error)
+        except OSError as error:
+            return f"“{full}” cannot be opened: {error.strerror}."
+        if self.cache:
+            self.cache.put(number, entry["digest"], self.images.reader.fit(image).numpy())
+        if not unchanged:
+            entry["size"], entry["changed"] = status.st_size, status.st_mtime_ns
+            entry["print"], entry["tiny"] = print_of(image)
+            entry["width"], entry["height"] = size
+        return None
+
+    def flush(self) -> str | None:
+        """Make what is cached lasting. A cache that cannot be written is given up; returns a sentence that says so."""
+        try:
+            if self.cache:
+                self.cache.flush()
+        except OSError as error:
+            self.cache = None
+            return _no_cache(error)
+        return None
+
+    def finish(self) -> None:
+        """Hand the cached pixels to the set."""
+        self.images.pixels = torch.from_numpy(self.cache.pixels()) if self.cache else None
+        self.images.rows = self.cache.rows if self.cache else self.images.rows
+
+
 def _look_at_all(
-    sets: list[ImageSet], entries: Entries, known: Entries, progress: Progress, stop: Callable[[], bool]
-) -> dict[int, str] | None:
-    """Fill in the entries; returns what is wrong with which. None if stopped."""
+    sets: list[ImageSet],
+    caches: list[Cache] | None,
+    entries: Entries,
+    known: Entries,
+    *,
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> tuple[dict[int, str], list[str]] | None:
+    """Fill in the entries and caches; returns what is wrong with which image, and notes. None if stopped."""
     reasons: dict[int, str] = {}
+    notes: list[str] = []
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(hardware.cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for images, part in _parts(sets):
+            for (images, part), cache in zip_longest(_parts(sets), caches or []):
                 entries[part]["key"] = indexes.keys_of(images.paths)
-                look = partial(_look, images, entries[part], known, indexes.find(known, entries[part]["key"]))
+                look = _Look(images, entries[part], known, indexes.find(known, entries[part]["key"]), cache)
                 for start in range(0, len(images), CHUNK):
                     numbers = range(start, min(start + CHUNK, len(images)))
                     for number, reason in zip(numbers, pool.map(look, numbers), strict=True):
                         if reason:
                             reasons[part.start + number] = reason
+                    notes += filter(None, [look.flush()])
                     progress(part.start + numbers.stop, len(entries))
                     if stop():
                         return None
+                look.finish()
     finally:
         torch.set_num_threads(threads)
-    return reasons
-
-
-def _look(images: ImageSet, entries: Entries, known: Entries, places: Indices, number: int) -> str | None:
-    """Note what a file is, from the index where it did not change, and cache its pixels. Returns what is wrong."""
-    path = images.path(number)
-    full = os.path.join(images.root, path)
-    entry = entries[number]
-    try:
-        status = os.stat(full)
-        place = places[number]
-        if place >= 0 and (known[place]["size"], known[place]["changed"]) == (status.st_size, status.st_mtime_ns):
-            entries[number] = known[place]
-            if images.pixels is None:
-                return None
-            entry = None
-        data = read_bytes(full)
-        if entry is not None:
-            entry["digest"] = np.frombuffer(hashlib.sha256(data).digest(), np.uint64)
-        hint = images.reader.hint if images.pixels is not None else PRINT_EDGE
-        image, size = decode_sized(data, size_hint=hint, name=full)
-    except DataError as error:
-        return str(error)
-    except OSError as error:
-        return f"“{full}” cannot be opened: {error.strerror}."
-    if images.pixels is not None:
-        images.pixels[number] = images.reader.fit(image)
-    if entry is not None:
-        entry["size"], entry["changed"] = status.st_size, status.st_mtime_ns
-        entry["print"], entry["tiny"] = print_of(image)
-        entry["width"], entry["height"] = size
-    return None
+    return reasons, notes
 
 
 def _leave_out(sets: list[ImageSet], classes: list[str], entries: Entries, reasons: dict[int, str]) -> Entries:
@@ -159,13 +194,13 @@ def _leave_out(sets: list[ImageSet], classes: list[str], entries: Entries, reaso
     return keep_rows(entries, readable)
 
 
-def _keep_index(path: Path, entries: Entries) -> str | None:
+def _keep_index(path: Path, entries: Entries) -> list[str]:
     """Returns a sentence if there is no place for it; training needs none."""
     try:
         indexes.write(path, entries)
     except OSError as error:
-        return f"What is known of the images cannot be kept in “{path.parent}”: {error.strerror or error}."
-    return None
+        return [f"What is known of the images cannot be kept in “{path.parent}”: {error.strerror or error}."]
+    return []
 
 
 def _parts(sets: list[ImageSet]) -> list[tuple[ImageSet, slice]]:
@@ -190,21 +225,39 @@ def _drop_copies(train: ImageSet, classes: list[str], found: Duplicates, on_dupl
     return len(unwanted)
 
 
-def _fits(sets: list[ImageSet], cache: str, copies: int) -> bool:
-    if cache == "off":
-        return False
+def caches_for(sets: list[ImageSet], choice: str, shared: Shared, copies: int = 1) -> list[Cache] | None:
+    """Room for the decoded images of train and val; None: they are decoded whenever they are needed.
+
+    choice: auto, ram, disk or off; auto is the disk that runs share, else memory if a quarter of what is free will do;
+    copies: how many of a cache in memory must fit, one for each process that makes its own. Raises OutOfMemoryError or
+    DiskFullError if what was asked for cannot be.
+    """
+    sets = sets[:USED]
+    if choice == "disk" or (choice == "auto" and not shared.alone):
+        try:
+            return _on_disk(sets, shared)
+        except (DiskFullError, OSError) as error:
+            if choice == "disk":
+                raise error if isinstance(error, DiskFullError) else DiskFullError(_no_cache(error)) from error
     needed, free = copies * sum(images.bytes_if_cached for images in sets), hardware.free_memory()
-    if cache == "ram" and needed > 0.9 * free:
+    if choice == "ram" and needed > 0.9 * free:
         raise OutOfMemoryError(
-            f"The image cache needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free. Set cache to auto or off, "
-            "or lower image_size."
+            f"The image cache needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free. Set cache to auto, disk or "
+            "off, or lower image_size."
         )
-    return cache == "ram" or needed <= free / 4
+    if choice == "ram" or (choice == "auto" and needed <= free / 4):
+        return [RamCache(len(images), images.reader.edge) for images in sets]
+    return None
 
 
-def _room(images: ImageSet) -> torch.Tensor:
-    edge = images.reader.edge
-    return torch.empty((len(images), edge, edge, 3), dtype=torch.uint8)
+def _on_disk(sets: list[ImageSet], shared: Shared) -> list[Cache]:
+    facts = [Facts(os.path.realpath(images.root), images.reader.edge, images.reader.says) for images in sets]
+    make_room(shared.cache, list(zip(facts, map(len, sets), strict=True)), shared.cache_bytes)
+    return [DiskCache(shared.cache, fact, len(images)) for fact, images in zip(facts, sets, strict=True)]
+
+
+def _no_cache(error: OSError) -> str:
+    return f"Decoded images cannot be kept on disk ({error.strerror or error}), so each epoch decodes them anew."
 
 
 def _fingerprint(sets: list[ImageSet], entries: Entries) -> str:

@@ -56,6 +56,11 @@ class EvalSpec:
         resize_to = max(size, round(self.resize_to * size / self.size))
         return type(self)(size, resize_to, self.squash, self.interpolation, self.mean, self.std)
 
+    @property
+    def reading(self) -> str:
+        """What of it says which pixels come of an image."""
+        return f"{self.size} {self.resize_to} {self.squash} {self.interpolation}"
+
     def pixels(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
         """uint8 (height, width, 3) -> uint8 (size, size, 3): what is normalised and given to the model."""
         if not self.squash:

@@ -22,14 +22,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalEr
 from sqlmodel import Session, col
 
 from imgcls_lab.errors import InputError, StoreError
+from imgcls_lab.filesystems import network_filesystem
 from imgcls_lab.store.tables import Alert, Counter, DeletedRun, Run
 
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30
 _POSTGRES = {"postgres", "postgresql", "postgresql+psycopg2", "postgresql+psycopg"}
-_NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs", "ncpfs", "pvfs", "ocfs")
-_NETWORK_FUSE = ("sshfs", "gluster", "ceph", "smb", "cifs", "nfs", "s3fs", "gcsfuse", "rclone", "davfs", "blobfuse")
 
 
 def parse_url(text: str) -> URL:
@@ -52,28 +51,6 @@ def parse_url(text: str) -> URL:
 def wal_is_safe(version: tuple[int, int, int]) -> bool:
     """Whether this SQLite is free of the WAL-reset bug, which loses commits when several processes write."""
     return version > (3, 51, 2) or version in {(3, 44, 6), (3, 50, 7)}
-
-
-def network_filesystem(path: Path, mounts: str | None = None) -> str | None:
-    """The type of the network file system that a path lies on, None on a local one. `mounts`: as /proc/mounts."""
-    if mounts is None:
-        try:
-            mounts = Path("/proc/mounts").read_text()
-        except OSError:
-            return None
-    best, kind = "", ""
-    resolved = str(path.resolve())
-    for line in mounts.splitlines():
-        parts = line.split()
-        if len(parts) < 3:
-            continue
-        point = parts[1].encode().decode("unicode_escape")
-        inside = point in ("/", resolved) or resolved.startswith(point + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, parts[2]
-    if kind.startswith(_NETWORK) or (kind.startswith("fuse.") and kind[5:].startswith(_NETWORK_FUSE)):
-        return kind
-    return None
 
 
 class Database:

@@ -21,7 +21,8 @@ from imgcls_lab.engine import Outcome, hardware, train
 from imgcls_lab.engine.data import Reader, pick_workers
 from imgcls_lab.engine.draws import batches_per_epoch, epoch_batches
 from imgcls_lab.engine.predictions import load_predictions
-from imgcls_lab.engine.scan import scan
+from imgcls_lab.engine.scan import caches_for
+from imgcls_lab.engine.shared import Shared
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.engine.split import list_splits
 from imgcls_lab.errors import ConfigError, ProcessLostError
@@ -156,12 +157,8 @@ def test_processes_share_cores_and_memory(
     reader = Reader(EvalSpec.plain(SIZE))
     for copies, cached in ((1, True), (2, False)):
         splits = list_splits(shared(root=str(digits)), reader, reader)
-        scanned = scan(
-            [splits.train, splits.val], splits.summary.classes, cache="auto", index=tmp_path / "index", copies=copies,
-            progress=lambda *_: None, stop=lambda: False,
-        )  # fmt: skip
-        assert scanned is not None
-        assert scanned.cached is cached
+        found = caches_for([splits.train, splits.val], "auto", Shared.nothing(tmp_path), copies)
+        assert (found is not None) is cached
 
 
 def test_a_process_without_validation_images_reads_none(shared: Make, digits: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageEnhance
 
 from imgcls_lab.config import TrainConfig
@@ -21,6 +22,7 @@ from imgcls_lab.engine import Outcome, index, scan, train
 from imgcls_lab.engine.data import ImageSet, Reader
 from imgcls_lab.engine.prints import near_pairs, print_of
 from imgcls_lab.engine.scan import OnDuplicates, ScanResult
+from imgcls_lab.engine.shared import Shared
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import DataError
 from imgcls_lab.protocol import RunState
@@ -92,7 +94,7 @@ def look(
     found = scan.scan(
         sets,
         ["cat", "dog"],
-        cache=cache,
+        caches=scan.caches_for(sets, cache, Shared.nothing(index_at)),
         index=index.index_path(index_at, root),
         progress=progress,
         stop=lambda: False,
@@ -100,6 +102,10 @@ def look(
     )
     assert found is not None
     return sets, found
+
+
+def shared_in(folder: Path) -> Shared:
+    return Shared(folder / "scans", folder / "cache", 10**9)
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -156,17 +162,25 @@ def test_index_is_for_the_user_alone_and_shared_between_runs(
     make_config: Make, photos: Path, tmp_path: Path, opened: list[str]
 ) -> None:
     config = make_config(root=str(photos), epochs=1, cache="off")
-    train(config, tmp_path / "one", scans=tmp_path / "scans")
+    train(config, tmp_path / "one", shared=shared_in(tmp_path))
     (place,) = (tmp_path / "scans").iterdir()
     assert place.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "scans").stat().st_mode & 0o777 == 0o700
-    train(config.with_changes(image_size=24), tmp_path / "two", scans=tmp_path / "scans")
+    train(
+        config.with_changes(image_size=24),
+        tmp_path / "two",
+        shared=shared_in(tmp_path),
+    )
     assert len(opened) == 40
 
 
 def test_run_goes_on_where_no_index_can_be_kept(make_config: Make, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "scans").write_text("in the way")
-    outcome = train(make_config(root=str(photos), epochs=1), tmp_path / "run", scans=tmp_path / "scans")
+    outcome = train(
+        make_config(root=str(photos), epochs=1),
+        tmp_path / "run",
+        shared=shared_in(tmp_path),
+    )
     assert outcome.state is RunState.SUCCEEDED
     assert any("cannot be kept" in notice.text for notice in of_type(outcome.folder, "notice"))
 
@@ -179,13 +193,15 @@ def test_index_takes_less_than_two_hundred_bytes_an_image(tmp_path: Path) -> Non
     photo(0).save(tmp_path / "one.png")
     for number in range(count):
         os.link(tmp_path / "one.png", root / "train" / ("cat", "dog")[number % 2] / f"{number:05d}.png")
-    look(root, tmp_path / "scans")
+    look(root, tmp_path / "scans", cache="disk")
     sets = sets_of(root)
     tracemalloc.start()
     try:
         entries = np.zeros(count, index.ENTRY)
         known = index.read(index.index_path(tmp_path / "scans", root))
-        assert scan._look_at_all(sets, entries, known, lambda done, total: None, lambda: False) == {}
+        caches = scan.caches_for(sets, "disk", Shared.nothing(tmp_path / "scans"))
+        told = {"progress": lambda done, total: None, "stop": lambda: False}
+        assert scan._look_at_all(sets, caches, entries, known, **told) == ({}, [])
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -209,7 +225,7 @@ def test_one_split_alone_can_be_scanned(photos: Path, tmp_path: Path, split: int
     found = scan.scan(
         [images],
         ["cat", "dog"],
-        cache="ram",
+        caches=scan.caches_for([images], "ram", Shared.nothing(tmp_path)),
         index=tmp_path / "one.npy",
         progress=lambda done, total: None,
         stop=lambda: False,
@@ -217,7 +233,9 @@ def test_one_split_alone_can_be_scanned(photos: Path, tmp_path: Path, split: int
     assert found is not None
     assert found.quarantined.keys() == {os.path.relpath(bad, photos)}
     assert images.pixels is not None
-    assert len(images) == len(images.pixels) == count - 1
+    assert len(images) == len(images.rows) == count - 1
+    expected = [images.reader.read(str(photos / images.path(n)))[0] for n in range(len(images))]
+    assert torch.equal(next(images.batches([np.arange(len(images))], 0)), torch.stack(expected))
 
 
 # ── progress and stop ───────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,56 @@
+"""`imgcls-lab cache`: what decoded images take on disk, and how to be rid of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+import typer
+
+from imgcls_lab.cli.frame import Json, print_json, print_table, say
+
+cache = typer.Typer(no_args_is_help=True, help="Decoded images on disk, which runs share. They may go at any time.")
+
+
+@cache.command("list")
+def list_entries(as_json: Json = False) -> None:
+    """List what is cached, the longest unused first: that is what goes when IMGCLS_CACHE_GB is reached."""
+    from imgcls_lab.api import context
+    from imgcls_lab.engine import cacheroom
+
+    found = cacheroom.entries(context.settings().cache_path)
+    if as_json:
+        print_json([asdict(entry) for entry in found])
+        return
+    rows = [
+        (
+            entry.root,
+            f"{entry.edge} px",
+            entry.images,
+            _size(entry.size),
+            time.strftime("%d %b %H:%M", time.localtime(entry.used)),
+        )
+        for entry in found
+    ]
+    print_table(["data set", "size", "images", "on disk", "used"], rows, "Nothing is cached.")
+
+
+@cache.command()
+def clear(as_json: Json = False) -> None:
+    """Remove it all. Runs that read it go on; the next ones decode their images anew."""
+    from imgcls_lab.api import context
+    from imgcls_lab.engine import cacheroom
+
+    freed = cacheroom.clear(context.settings().cache_path)
+    if as_json:
+        print_json({"freed_bytes": freed})
+        return
+    say(f"Cleared: {_size(freed)}." if freed else "Nothing is cached.")
+
+
+def _size(number: float) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(cache, name="cache")
