@@ -15,7 +15,7 @@ LAB_FLAGS ?=
 FRONT := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null) \
          $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)
 
-.PHONY: help setup system lab demo test lint unit browser acceptance chaos soak pictures wheel clean
+.PHONY: help setup system lab demo test lint unit browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -87,6 +87,15 @@ chaos: setup system ## faults at full length: about an hour; `make test` runs a 
 
 soak: setup ## an hour under load (SOAK_MINUTES): files, memory and database must not grow
 	$(BIN)/python tests/chaos/soak.py
+
+bench: setup system ## every figure of docs/performance.md that needs no GPU: an hour or so
+	$(BIN)/python -m benchmarks
+
+bench-quick: setup system ## a small part of it, in less than five minutes
+	$(BIN)/python -m benchmarks --quick
+
+bench-gpu: setup ## the figures that need an NVIDIA GPU
+	$(BIN)/python -m benchmarks --gpu
 
 pictures: setup system ## take the pictures of the docs in a real JupyterLab
 	$(BIN)/python tools/pictures.py docs/pictures

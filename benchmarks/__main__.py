@@ -1,0 +1,82 @@
+"""`python -m benchmarks [--quick] [--gpu] [NAME ...]`: run benchmarks and say which figures fall short.
+
+Each one runs in a process of its own with a home of its own, so that none feels what another left behind. Exit code
+1 when a figure is short of its target or a benchmark failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import frame
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A module of this folder. quick: it has a short form, for `make bench-quick`; gpu: it needs an NVIDIA GPU."""
+
+    name: str
+    title: str
+    quick: bool = False
+    gpu: bool = False
+
+
+BENCHMARKS = (
+    Benchmark("ingest", "Events into the database", quick=True),
+)  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    known = {benchmark.name: benchmark for benchmark in BENCHMARKS}
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what imgcls-lab costs.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(known)}; by default all")
+    parser.add_argument("--quick", action="store_true", help="the short forms, together less than five minutes")
+    parser.add_argument("--gpu", action="store_true", help="those that need a GPU, and only those")
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # in this process: how the others are run
+    given = parser.parse_args(arguments)
+    if given.one:
+        return _run(known[given.one], quick=given.quick)
+    wrong = [name for name in given.names if name not in known]
+    if wrong:
+        parser.error(f"there is no benchmark {wrong[0]!r}; there are {', '.join(known)}")
+    chosen = [known[name] for name in given.names] or [
+        benchmark for benchmark in BENCHMARKS if benchmark.gpu == given.gpu and (benchmark.quick or not given.quick)
+    ]
+    failed = [benchmark.name for benchmark in chosen if not _spawn(benchmark, quick=given.quick)]
+    if failed:
+        print(f"\nShort of a target, or failed: {', '.join(failed)}.")
+    return 1 if failed else 0
+
+
+def _spawn(benchmark: Benchmark, *, quick: bool) -> bool:
+    command = [sys.executable, "-m", "benchmarks", "--one", benchmark.name, *(["--quick"] if quick else [])]
+    root = str(Path(__file__).parents[1])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("IMGCLS_")}
+    environment.pop("DATASETS_DIR", None)
+    # the checkout that is measured is the one that this file lies in
+    environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    with tempfile.TemporaryDirectory(prefix="imgcls-bench-", ignore_cleanup_errors=True) as folder:
+        environment |= {"IMGCLS_HOME": f"{folder}/home", "BENCHMARK_FOLDER": folder}
+        return subprocess.run(command, cwd=root, env=environment, check=False).returncode == 0
+
+
+def _run(benchmark: Benchmark, *, quick: bool) -> int:
+    module = importlib.import_module(f"benchmarks.{benchmark.name}")
+    begin = time.perf_counter()
+    lines: list[frame.Line] = module.measure(Path(os.environ["BENCHMARK_FOLDER"]), quick)
+    took = time.perf_counter() - begin
+    frame.show(f"{benchmark.title} ({benchmark.name}, {took:.0f} s{', quick' if quick else ''})", lines)
+    frame.save(benchmark.name, benchmark.title, lines, quick=quick, seconds=took)
+    return 1 if any(line.verdict == "short" for line in lines) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

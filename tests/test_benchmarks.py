@@ -1,0 +1,53 @@
+"""The frame of the benchmarks. None of their times is asserted here."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import pytest
+
+from benchmarks import frame, table, timing
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.frame import Line
+
+
+def test_the_page_tells_the_figures_of_the_results() -> None:
+    assert table.main(["--check"]) == 0, "run `python -m benchmarks.table`"
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda benchmark: benchmark.name)
+def test_every_benchmark_is_a_module_of_the_folder(benchmark: object) -> None:
+    assert importlib.util.find_spec(f"benchmarks.{benchmark.name}") is not None  # type: ignore[attr-defined]
+
+
+def test_a_figure_is_judged_by_its_direction() -> None:
+    assert Line("time", 50, 50, "ms").verdict == "pass"
+    assert Line("time", 50, 50.1, "ms").verdict == "short"
+    assert Line("rows", 50, 50.1, "rows/s", "at least").verdict == "pass"
+    assert Line("rows", 50, 49.9, "rows/s", "at least").verdict == "short"
+    assert Line("rows", 50, None, "rows/s").verdict == "not measured"
+    assert frame.told("size", 3, "bytes").verdict == "told"
+
+
+def test_results_name_hardware_and_versions_but_no_place(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(frame, "RESULTS", tmp_path)
+    text = frame.save("x", "X", [Line("time", 5, 4, "ms")], quick=False, seconds=1).read_text()
+    saved = json.loads(text)
+    assert saved["lines"][0]["verdict"] == "pass"
+    assert {"processor", "cores", "memory_gb"} <= saved["hardware"].keys()
+    assert {"torch", "python", "sqlite"} <= saved["versions"].keys()
+    assert str(tmp_path) not in text
+    assert frame.platform.node() not in text
+
+
+def test_contestants_take_turns() -> None:
+    order: list[str] = []
+    timing.in_turn({name: lambda name=name: order.append(name) or 0.0 for name in "ab"}, rounds=2)
+    assert order == ["a", "b", "b", "a"]
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    assert timing.percentile([4, 1, 3, 2], 0.5) == 2
+    assert timing.percentile(range(1, 101), 0.95) == 95
+    assert timing.percentile([7], 0.95) == 7
