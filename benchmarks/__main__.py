@@ -30,6 +30,11 @@ class Benchmark:
 
 
 BENCHMARKS = (
+    Benchmark("small", "Training on small images", quick=True),
+    Benchmark("photos", "Training on photographs", quick=True),
+    Benchmark("frozen", "Training under a frozen backbone", quick=True),
+    Benchmark("loader", "Decoding, and batches out of the cache", quick=True),
+    Benchmark("footprint", "Memory of a training", quick=True),
     Benchmark("ingest", "Events into the database", quick=True),
 )  # fmt: skip
 

@@ -112,7 +112,7 @@ def versions() -> dict[str, str]:
 def save(name: str, title: str, lines: list[Line], *, quick: bool, seconds: float) -> Path:
     """Write `results/NAME.json`; a quick run's goes to `results/quick/`, which git ignores."""
     path = (RESULTS / "quick" if quick else RESULTS) / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "name": name,
         "title": title,

@@ -1,0 +1,84 @@
+"""The engine as a benchmark drives it: a prepared run whose epochs, steps and loader can be timed one by one."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.timing import seconds
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import draws, guard, loop, ranks
+from imgcls_lab.engine.prepare import prepare
+from imgcls_lab.engine.record import Recorder
+from imgcls_lab.engine.shared import Shared
+from imgcls_lab.engine.training import Progress, Training
+
+
+class Ours:
+    """A run of the engine, prepared in `folder/NAME`; decoded images are kept in `folder/cache`."""
+
+    def __init__(self, config: TrainConfig, folder: Path, name: str) -> None:
+        self.folder = folder / name
+        guard.make_folder(self.folder)
+        self.recorder = Recorder(self.folder, 1, None)
+        shared = Shared(folder / "scans", folder / "cache", 10**11)
+        self.prepared = seconds(lambda: self._prepare(config, shared))
+
+    def _prepare(self, config: TrainConfig, shared: Shared) -> None:
+        run = prepare(
+            config, self.folder, self.recorder, threading.Event(), Progress(),
+            shared=shared, kept=[], ranks=ranks.Ranks(),
+        )  # fmt: skip
+        assert run is not None
+        self.run: Training = run
+
+    def epoch(self) -> float:
+        """Seconds of one training epoch, as the loop runs it: events and all, without validation and checkpoint."""
+        took = seconds(lambda: loop._train_epoch(self.run))
+        self.run.progress.epoch, self.run.progress.batch = self.run.progress.epoch + 1, 0
+        return took
+
+    def loading(self) -> float:
+        """Seconds of an epoch's batches alone: pixels, augmentation and normalisation, no model."""
+        run = self.run
+        batches = self.batches()
+
+        def load() -> None:
+            run.feed.begin(run.progress.epoch)
+            for batch, kept in zip(batches, run.feed.batches(batches), strict=True):
+                run.feed.values(kept, run.progress.epoch, batch)
+
+        return seconds(load)
+
+    def batches(self) -> list[Any]:
+        run = self.run
+        order = draws.epoch_order(run.config.seed, run.progress.epoch, len(run.train), None)
+        return draws.epoch_batches(order, run.config.batch_size, 1)
+
+    def bare(self, steps: int) -> float:
+        """Seconds of so many bare steps on one batch in memory, in the run's precision and memory layout."""
+        run = self.run
+        batch = np.arange(run.config.batch_size)
+        values = run.feed.values(next(run.feed.batches([batch])), 0, batch)
+        labels = torch.from_numpy(run.train.labels[batch]).to(run.device)
+        run.model.train()
+
+        def work() -> None:
+            for _ in range(steps):
+                with run.autocast():
+                    loss = nn.functional.cross_entropy(run.feed.net(values).float(), labels)
+                loss.backward()  # type: ignore[no-untyped-call]
+                run.optimizer.step()
+                run.optimizer.zero_grad(set_to_none=True)
+            if run.device.type == "cuda":
+                torch.cuda.synchronize()
+
+        return seconds(work)
+
+    def close(self) -> None:
+        self.recorder.close()

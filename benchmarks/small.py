@@ -1,0 +1,94 @@
+"""Small images: a tiny ResNet on Fashion-MNIST as PNG files, 28 px, batch 128, crop and flip.
+
+Steady epochs against the bare step on a batch in memory, transformers' Trainer and timm; the first epoch, decoding
+and building the cache, against the Trainer's. The page cache is warm for all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.frame import Line, told
+from benchmarks.ours import Ours
+from benchmarks.timing import best, in_turn
+from imgcls_lab import fashion
+from imgcls_lab.config import TrainConfig
+
+BATCH, SIZE = 128, 28
+TINY = {**fashion.SMALL_RESNET, "hidden_sizes": [32, 64, 128, 256], "depths": [1, 1, 1, 1]}
+
+
+def measure(folder: Path, quick: bool) -> list[Line]:
+    images, rounds = (5_120, 2) if quick else (20_480, 4)
+    root = fashion.write(folder / "fashion", train=images, test=1000)
+    (root / "test").rename(root / "val")
+    model = folder / "tiny"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(TINY))
+    for file in root.rglob("*.png"):
+        file.read_bytes()
+
+    config = TrainConfig(
+        root=str(root), model_flavour=str(model), load_pretrained=False, image_size=SIZE, augmentation="light",
+        batch_size=BATCH, lr=1e-3, epochs=1000, log_every=50,
+    )  # fmt: skip
+    first = []
+    for number in range(2):  # decode, cache and first epoch, all anew
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+        shutil.rmtree(folder / "scans", ignore_errors=True)
+        ours = Ours(config, folder, f"first-{number}")
+        first.append(ours.prepared + ours.epoch())
+        ours.close()
+    run = ours.run
+    bf16 = run.precision == "bf16"
+    count = len(run.train)
+    data = peers.Dicts(root / "train", peers.training_transform(SIZE))
+
+    def trainer(workers: int) -> list[float]:
+        network = peers.model_of(model, 10)
+        return peers.trainer_epochs(network, data, folder / "peer", batch=BATCH, epochs=2, workers=workers, bf16=bf16)[
+            0
+        ]
+
+    def timm(workers: int) -> float:
+        network = peers.model_of(model, 10)
+        return peers.timm_epochs(network, root / "train", size=SIZE, batch=BATCH, epochs=2, workers=workers, bf16=bf16)[
+            1
+        ]
+
+    tried = {workers: (trainer(workers), timm(workers)) for workers in peers.WORKERS}
+    of_trainer = min(tried, key=lambda workers: tried[workers][0][1])
+    of_timm = min(tried, key=lambda workers: tried[workers][1])
+    steps = count // BATCH
+    firsts = [tried[of_trainer][0][0]]
+
+    def steady_trainer() -> float:
+        one, two = trainer(of_trainer)
+        firsts.append(one)
+        return two
+
+    found = in_turn(
+        {
+            "bare": lambda: ours.bare(steps) * count / (steps * BATCH),
+            "ours": ours.epoch,
+            "trainer": steady_trainer,
+            "timm": lambda: timm(of_timm),
+            "loading": ours.loading,
+        },
+        rounds,
+    )
+    speed = {name: count / best(times) for name, times in found.items()}
+    return [
+        Line("small images, loop / bare step", 0.93, speed["ours"] / speed["bare"], "", "at least"),
+        Line("small images, loop / Trainer", 3, speed["ours"] / speed["trainer"], "", "at least"),
+        Line("small images, loop / timm", 2, speed["ours"] / speed["timm"], "", "at least"),
+        Line("small images, first epoch, Trainer's time / ours", 2, best(firsts) / best(first), "", "at least"),
+        told("loop", speed["ours"], "images/s", f"{run.precision}, {run.workers} loader processes"),
+        told("bare step", speed["bare"], "images/s"),
+        told("batches alone", speed["loading"], "images/s"),
+        told("Trainer", speed["trainer"], "images/s", f"{of_trainer} workers"),
+        told("timm", speed["timm"], "images/s", f"{of_timm} workers"),
+    ]
