@@ -81,9 +81,9 @@ class Augmentation:
         columns = _reflect(np.arange(edge)[None, :] + right[:, None], edge)
         columns = np.where(draws[:, [_HFLIP]] < self.recipe.hflip, columns[:, ::-1], columns)
         rows = np.where(draws[:, [_VFLIP]] < self.recipe.vflip, rows[:, ::-1], rows)
-        where = torch.from_numpy(rows[:, :, None] * edge + columns[:, None, :]).to(pixels.device)  # (n, edge, edge)
-        offset = torch.arange(count, device=pixels.device)[:, None, None] * (edge * edge)
-        return pixels.reshape(-1, 3)[(where + offset).reshape(-1)].reshape(pixels.shape)
+        lines = torch.from_numpy(rows + edge * np.arange(count)[:, None]).to(pixels.device)  # of all images
+        where = lines[:, :, None] * edge + torch.from_numpy(columns).to(pixels.device)[:, None, :]  # (n, edge, edge)
+        return pixels.reshape(-1, 3)[where.reshape(-1)].reshape(pixels.shape)
 
     def _shifts(self, draws: Draws) -> tuple[Choices, Choices]:
         """Rows and columns, in pixels of the output, by which each image is shifted."""
@@ -247,8 +247,12 @@ def _erase(values: torch.Tensor, share: float, draws: Draws) -> torch.Tensor:
     left = (draws[:, _ERASE_LEFT] * (size - edges)).astype(np.int64)
     bottom, right = top + edges.astype(np.int64), left + edges.astype(np.int64)
     bottom = np.where(draws[:, _ERASE] < share, bottom, top)
-    line = np.arange(size)
-    rows = (line >= top[:, None]) & (line < bottom[:, None])
-    columns = (line >= left[:, None]) & (line < right[:, None])
-    inside = torch.from_numpy(rows[:, :, None] & columns[:, None, :]).to(values.device)
-    return values.masked_fill(inside[:, None], 0.0)
+    return values.mul_(1 - inside(np.stack([top, bottom, left, right], 1), size, size, values.device))
+
+
+def inside(boxes: Choices, height: int, width: int, device: torch.device) -> torch.Tensor:
+    """float32 (n, 1, height, width): 1 within each image's box, else 0. boxes: (n, 4), top, bottom, left, right."""
+    top, bottom, left, right = torch.from_numpy(boxes).to(device)[:, :, None].unbind(1)  # (n, 1) each
+    line, column = torch.arange(height, device=device), torch.arange(width, device=device)
+    rows, columns = (line >= top) & (line < bottom), (column >= left) & (column < right)
+    return (rows.float()[:, :, None] * columns.float()[:, None, :])[:, None]

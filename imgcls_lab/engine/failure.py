@@ -74,8 +74,9 @@ def _write(run: Training, fed: list[Fed], random: torch.Tensor, facts: dict[str,
         tensors[f"values-{number}"] = batch.values.detach().cpu().contiguous()
         tensors[f"labels-{number}"] = batch.target.labels.cpu()
         if batch.target.partners is not None:
-            tensors[f"partners-{number}"] = batch.target.partners.cpu()
-        batches.append({"images": [run.train.path(int(i)) for i in batch.images], "share": batch.target.share})
+            tensors[f"partners-{number}"] = batch.target.partners.labels.cpu()
+            tensors[f"shares-{number}"] = batch.target.partners.shares.cpu()
+        batches.append({"images": [run.train.path(int(i)) for i in batch.images]})
     save_file(tensors, folder / TENSORS)
     (folder / TENSORS).chmod(0o600)
     facts |= {

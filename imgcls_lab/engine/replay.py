@@ -19,7 +19,7 @@ from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import failure, losses
 from imgcls_lab.engine.feeds import HeadOnly
-from imgcls_lab.engine.losses import Target
+from imgcls_lab.engine.losses import Partners, Target
 from imgcls_lab.engine.model import class_names, load_exported
 from imgcls_lab.errors import NotFoundError
 
@@ -78,7 +78,7 @@ def replay(folder: Path) -> Replay:
         _watch(model, result, hooks)
         total = sum(len(tensors[f"labels-{number}"]) for number in range(len(facts["batches"])))
         for number, batch in enumerate(facts["batches"]):
-            target = Target(tensors[f"labels-{number}"], tensors.get(f"partners-{number}"), batch["share"])
+            target = Target(tensors[f"labels-{number}"], _partners(tensors, number))
             values = tensors[f"values-{number}"]
             values = values.contiguous(memory_format=_layout(config)) if values.dim() == 4 else values
             with torch.autocast("cpu", torch.bfloat16, enabled=facts["precision"] == "bf16"):
@@ -92,6 +92,11 @@ def replay(folder: Path) -> Replay:
                 break
     result.cause = _cause(result)
     return result
+
+
+def _partners(tensors: dict[str, torch.Tensor], number: int) -> Partners | None:
+    labels = tensors.get(f"partners-{number}")
+    return None if labels is None else Partners(labels, tensors[f"shares-{number}"])
 
 
 def _layout(config: TrainConfig) -> torch.memory_format:

@@ -219,19 +219,6 @@ def test_held_out_share_is_stratified_and_of_the_seed(run: Run, digits: Path) ->
     assert [figures.images for figures in report.classes] == [9, 9, 9, 9]
 
 
-def test_mix_keeps_labels_and_shares_in_step(make_config: Make) -> None:
-    images = torch.arange(4.0)[:, None, None, None].repeat(1, 3, 8, 8)
-    target = losses.mix(images, torch.arange(4), make_config(mixup=1.0), np.random.default_rng(0))
-    assert target.partners is not None
-    expected = target.share * torch.arange(4) + (1 - target.share) * target.partners
-    assert torch.allclose(images[:, 0, 0, 0], expected.float())
-    images = torch.arange(4.0)[:, None, None, None].repeat(1, 3, 8, 8)
-    target = losses.mix(images, torch.arange(4), make_config(cutmix=1.0), np.random.default_rng(1))
-    moved = target.partners != torch.arange(4)
-    kept = (images == torch.arange(4.0)[:, None, None, None]).float().mean((1, 2, 3))
-    assert torch.allclose(kept[moved], torch.full_like(kept[moved], target.share))
-
-
 def test_manifest_says_what_reproduces_the_run(run: Run) -> None:
     manifest = json.loads((run(epochs=1, seed=5).folder / "manifest.json").read_text())
     assert (manifest["seed"], manifest["precision"], manifest["threads"]) == (5, "fp32", 1)
