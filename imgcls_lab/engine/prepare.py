@@ -35,7 +35,7 @@ from imgcls_lab.engine.augment import Augmentation, crop_edge
 from imgcls_lab.engine.evaluate import check_monitor
 from imgcls_lab.engine.index import index_path
 from imgcls_lab.engine.model import Flavour, build, from_config, read_flavour, with_rates
-from imgcls_lab.engine.optim import OPTIMIZERS, WeightAverage, make_optimizer
+from imgcls_lab.engine.optim import WeightAverage, check_optimizer, make_optimizer
 from imgcls_lab.engine.precision import pick_precision
 from imgcls_lab.engine.ranks import Ranks
 from imgcls_lab.engine.recipes import Recipe, recipe_of
@@ -176,10 +176,10 @@ def _make_model(
 
 
 def _check_names(config: TrainConfig) -> None:
-    """Raises ConfigError for a name that nobody registered, before anything slow begins."""
+    """Raises ConfigError for a name that nobody registered and what does not go with it, before anything slow."""
     losses.LOSSES.get(config.loss)
     schedules.SCHEDULES.get(config.schedule)
-    OPTIMIZERS.get(config.optimizer.lower())
+    check_optimizer(config)
 
 
 def _assemble(

@@ -55,6 +55,8 @@ def test_same_config_gives_the_same_bits(run: Run, plain: Outcome) -> None:
         {"optimizer": "lion"},
         {"optimizer": "muon"},
         {"optimizer": "sgd", "momentum": 0.0},
+        {"betas": (0.5, 0.9)},
+        {"eps": 1e-3},
         {"weight_decay": 1.0},
         {"clip_grad_norm": 0.01, "optimizer": "sgd"},
         {"accumulate": 2},
