@@ -44,11 +44,12 @@ def crop_edge(recipe: Recipe, size: int) -> int | None:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One recipe for one run. Calling it gives float32 (n, 3, size, size), normalised, in channels-last memory."""
+    """One recipe for one run. Calling it gives float32 (n, 3, size, size), normalised."""
 
     recipe: Recipe
     seed: int
     spec: EvalSpec
+    memory_format: torch.memory_format = torch.channels_last
 
     def __call__(
         self, pixels: torch.Tensor, epoch: int, images: npt.NDArray[np.int64], aspects: npt.NDArray[np.float32]
@@ -69,7 +70,7 @@ class Augmentation:
         values = values.sub_(mean[:, None, None]).div_(std[:, None, None])
         if recipe.erase:
             values = _erase(values, recipe.erase, draws)
-        return values.contiguous(memory_format=torch.channels_last)
+        return values.contiguous(memory_format=self.memory_format)
 
     def _moved(self, pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Shift by whole pixels, the border reflected, and mirror: one gather."""
