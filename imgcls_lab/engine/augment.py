@@ -248,12 +248,17 @@ def _erase(values: torch.Tensor, share: float, draws: Draws) -> torch.Tensor:
     left = (draws[:, _ERASE_LEFT] * (size - edges)).astype(np.int64)
     bottom, right = top + edges.astype(np.int64), left + edges.astype(np.int64)
     bottom = np.where(draws[:, _ERASE] < share, bottom, top)
-    return values.mul_(1 - inside(np.stack([top, bottom, left, right], 1), size, size, values.device))
+    return values.mul_(1 - inside(np.stack([top, bottom, left, right], 1), values))
 
 
-def inside(boxes: Choices, height: int, width: int, device: torch.device) -> torch.Tensor:
-    """float32 (n, 1, height, width): 1 within each image's box, else 0. boxes: (n, 4), top, bottom, left, right."""
-    top, bottom, left, right = torch.from_numpy(boxes).to(device)[:, :, None].unbind(1)  # (n, 1) each
-    line, column = torch.arange(height, device=device), torch.arange(width, device=device)
-    rows, columns = (line >= top) & (line < bottom), (column >= left) & (column < right)
-    return (rows.float()[:, :, None] * columns.float()[:, None, :])[:, None]
+def inside(boxes: Choices, values: torch.Tensor) -> torch.Tensor:
+    """1 within each image's box, else 0, in the shape and memory layout of values (n, 3, height, width).
+
+    boxes: (n, 4), top, bottom, left, right.
+    """
+    sides = torch.from_numpy(boxes).to(values.device)[:, :, None, None, None].unbind(1)  # (n, 1, 1, 1) each
+    row, column = (torch.arange(extent, device=values.device) for extent in values.shape[-2:])
+    rows = (row[:, None] >= sides[0]) & (row[:, None] < sides[1])
+    columns = (column >= sides[2]) & (column < sides[3])
+    laid_out = torch.empty_like(values[:, :, :1]).copy_(columns)  # like the images: the product runs along the memory
+    return torch.mul(rows.float(), laid_out, out=torch.empty_like(values))

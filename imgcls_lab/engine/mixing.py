@@ -39,7 +39,7 @@ def mix(
         boxes = np.where(cut[:, None], boxes, [0, height, 0, width])
         areas = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
         shares = np.where(cut, 1 - areas / (height * width), shares)
-        taken = taken * inside(boxes, height, width, values.device)
+        taken = taken * inside(boxes, values)
     order = torch.from_numpy(partners(draws[:, _PLACE])).to(values.device)
     values.lerp_(values[order], taken)
     return Target(labels, Partners(labels[order], torch.from_numpy(shares.astype(np.float32)).to(values.device)))
