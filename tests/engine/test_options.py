@@ -143,11 +143,8 @@ def test_validation_takes_as_many_images_at_a_time_as_asked_for(
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_are_those_of_the_config(make_config: Make, tmp_path: Path, threads: int) -> None:
     seen: list[int] = []
-    train(
-        make_config(threads=threads, epochs=1),
-        tmp_path / "run",
-        on_event=lambda _: seen.append(torch.get_num_threads()),
-    )
+    config = make_config(threads=threads, epochs=1)
+    train(config, tmp_path / "run", on_event=lambda _: seen.append(torch.get_num_threads()))
     assert seen[-1] == threads
 
 
