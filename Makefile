@@ -79,8 +79,9 @@ unit: setup ## all tests but the browser's
 browser: setup system ## a real JupyterLab in a real Chromium
 	$(BIN)/pytest -m "browser and not slow" tests
 
-acceptance: setup system ## every line an issue is judged by, slow ones included
+acceptance: setup system ## every line an issue is judged by, and every slow test
 	$(BIN)/pytest tests/acceptance -m "not cuda" -s
+	$(BIN)/pytest tests --ignore=tests/acceptance -m "slow and not cuda" -s
 
 chaos: setup system ## faults at full length: about an hour; `make test` runs a quick part of it
 	CHAOS=full $(BIN)/pytest tests/chaos tests/store/test_store_machine.py -s

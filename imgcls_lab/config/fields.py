@@ -46,8 +46,11 @@ Positive = Annotated[int, Field(gt=0)]
 Names = tuple[str, ...]
 
 
+Numbers = tuple[float, ...]
+
+
 def split_names(value: Any) -> Any:
-    """A list of names as forms and `--set` give it: one text with commas. Other values stay."""
+    """A list as forms and `--set` give it: one text with commas. Other values stay."""
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 

@@ -47,7 +47,10 @@ class HardwareFields(FieldGroup):
         ge=0,
         le=256,
     )
-    channels_last: bool = field(
-        True, "hardware", "Channels last", "Memory layout that convolutional nets are faster in."
+    channels_last: Literal["auto", "on", "off"] = field(
+        "auto",
+        "hardware",
+        "Channels last",
+        "Memory layout that convolutional nets are faster in; auto: on for these, off for others.",
     )
     compile: bool = field(False, "hardware", "Compile", "Compile the model first: slow start, faster steps on a GPU.")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from imgcls_lab.config.fields import FieldGroup, Names, field, split_names
+from imgcls_lab.config.fields import FieldGroup, Names, Numbers, field, split_names
 
 
 class OptimisationFields(FieldGroup):
@@ -35,7 +35,24 @@ class OptimisationFields(FieldGroup):
     weight_decay: float = field(
         0.05, "optimisation", "Weight decay", "Decay of the weights; never of biases and norms.", ge=0, le=10
     )
-    momentum: float = field(0.9, "optimisation", "Momentum", "Momentum of SGD and its kin.", ge=0, lt=1)
+    momentum: float | None = field(
+        None, "optimisation", "Momentum", "Momentum of SGD and its kin; empty: 0.9.", ge=0, lt=1
+    )
+    betas: Numbers = field(
+        (),
+        "optimisation",
+        "Betas",
+        "Decay rates of the averages that Adam and its kin keep, such as 0.9, 0.95; empty: the optimizer's own.",
+        max_length=3,
+    )
+    eps: float | None = field(
+        None,
+        "optimisation",
+        "Epsilon",
+        "What keeps Adam and its kin from dividing by zero; empty: the optimizer's own.",
+        gt=0,
+        le=1,
+    )
     accumulate: int = field(
         1, "optimisation", "Accumulate", "Batches whose gradients are added up to one step.", gt=0, le=4096
     )
@@ -65,4 +82,11 @@ class OptimisationFields(FieldGroup):
         "Python files that register losses, optimizers, schedules or recipes. They are code: name your own alone.",
     )
 
-    _split_plugins = field_validator("plugins", mode="before")(split_names)
+    _split_lists = field_validator("betas", "plugins", mode="before")(split_names)
+
+    @field_validator("betas", mode="after")
+    @classmethod
+    def _decay(cls, value: Numbers) -> Numbers:
+        if not all(0 <= beta < 1 for beta in value):
+            raise ValueError("must each be at least 0 and less than 1")
+        return value

@@ -26,13 +26,14 @@ _SENTENCES = {
     "bool_type": "must be true or false, not “{input}”.",
     "string_type": "must be a text, not “{input}”.",
     "string_too_short": "must not be empty.",
+    "too_long": "must have at most {max_length} parts.",
     "json_invalid": "This is not valid JSON: {error}.",
 }
 
 
 def problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
     """One pydantic error as a sentence."""
-    field = ".".join(str(part) for part in detail["loc"])
+    field = str(detail["loc"][0]) if detail["loc"] else ""  # of a list the whole, which is what a form shows
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(field, model.model_fields, n=1)
         return Problem(

@@ -44,11 +44,12 @@ def crop_edge(recipe: Recipe, size: int) -> int | None:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One recipe for one run. Calling it gives float32 (n, 3, size, size), normalised, in channels-last memory."""
+    """One recipe for one run. Calling it gives float32 (n, 3, size, size), normalised."""
 
     recipe: Recipe
     seed: int
     spec: EvalSpec
+    memory_format: torch.memory_format = torch.channels_last
 
     def __call__(
         self, pixels: torch.Tensor, epoch: int, images: npt.NDArray[np.int64], aspects: npt.NDArray[np.float32]
@@ -69,7 +70,7 @@ class Augmentation:
         values = values.sub_(mean[:, None, None]).div_(std[:, None, None])
         if recipe.erase:
             values = _erase(values, recipe.erase, draws)
-        return values.contiguous(memory_format=torch.channels_last)
+        return values.contiguous(memory_format=self.memory_format)
 
     def _moved(self, pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Shift by whole pixels, the border reflected, and mirror: one gather."""
@@ -81,9 +82,9 @@ class Augmentation:
         columns = _reflect(np.arange(edge)[None, :] + right[:, None], edge)
         columns = np.where(draws[:, [_HFLIP]] < self.recipe.hflip, columns[:, ::-1], columns)
         rows = np.where(draws[:, [_VFLIP]] < self.recipe.vflip, rows[:, ::-1], rows)
-        where = torch.from_numpy(rows[:, :, None] * edge + columns[:, None, :]).to(pixels.device)  # (n, edge, edge)
-        offset = torch.arange(count, device=pixels.device)[:, None, None] * (edge * edge)
-        return pixels.reshape(-1, 3)[(where + offset).reshape(-1)].reshape(pixels.shape)
+        lines = torch.from_numpy(rows + edge * np.arange(count)[:, None]).to(pixels.device)  # of all images
+        where = lines[:, :, None] * edge + torch.from_numpy(columns).to(pixels.device)[:, None, :]  # (n, edge, edge)
+        return pixels.reshape(-1, 3)[where.reshape(-1)].reshape(pixels.shape)
 
     def _shifts(self, draws: Draws) -> tuple[Choices, Choices]:
         """Rows and columns, in pixels of the output, by which each image is shifted."""
@@ -247,8 +248,17 @@ def _erase(values: torch.Tensor, share: float, draws: Draws) -> torch.Tensor:
     left = (draws[:, _ERASE_LEFT] * (size - edges)).astype(np.int64)
     bottom, right = top + edges.astype(np.int64), left + edges.astype(np.int64)
     bottom = np.where(draws[:, _ERASE] < share, bottom, top)
-    line = np.arange(size)
-    rows = (line >= top[:, None]) & (line < bottom[:, None])
-    columns = (line >= left[:, None]) & (line < right[:, None])
-    inside = torch.from_numpy(rows[:, :, None] & columns[:, None, :]).to(values.device)
-    return values.masked_fill(inside[:, None], 0.0)
+    return values.mul_(1 - inside(np.stack([top, bottom, left, right], 1), values))
+
+
+def inside(boxes: Choices, values: torch.Tensor) -> torch.Tensor:
+    """1 within each image's box, else 0, in the shape and memory layout of values (n, 3, height, width).
+
+    boxes: (n, 4), top, bottom, left, right.
+    """
+    sides = torch.from_numpy(boxes).to(values.device)[:, :, None, None, None].unbind(1)  # (n, 1, 1, 1) each
+    row, column = (torch.arange(extent, device=values.device) for extent in values.shape[-2:])
+    rows = (row[:, None] >= sides[0]) & (row[:, None] < sides[1])
+    columns = (column >= sides[2]) & (column < sides[3])
+    laid_out = torch.empty_like(values[:, :, :1]).copy_(columns)  # like the images: the product runs along the memory
+    return torch.mul(rows.float(), laid_out, out=torch.empty_like(values))

@@ -1,7 +1,7 @@
 """Every random number of training that is not torch's own, as a pure function of where it is used.
 
-The order of an epoch is a function of (seed, epoch), an image's augmentation of (seed, epoch, image), a mix of
-(seed, epoch, batch). So a resume needs no state, and neither batch composition nor loader processes matter.
+The order of an epoch is a function of (seed, epoch), an image's augmentation and its mix of (seed, epoch, image). So a
+resume needs no state, and neither batch composition nor loader processes matter.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ def generator(seed: int, stream: Stream, *position: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, stream, *position])))
 
 
-def uniforms(seed: int, epoch: int, images: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.float32]:
-    """Numbers in [0, 1), shape (images, count): row i depends on (seed, epoch, images[i]) alone.
+def uniforms(
+    seed: int, epoch: int, images: npt.NDArray[np.int64], count: int, stream: Stream = Stream.AUGMENT
+) -> npt.NDArray[np.float32]:
+    """Numbers in [0, 1), shape (images, count): row i depends on (seed, stream, epoch, images[i]) alone.
 
-    SplitMix64 (Steele, Lea, Flood 2014) over a counter, started from a hash of seed and epoch.
+    SplitMix64 (Steele, Lea, Flood 2014) over a counter, started from a hash of seed, stream and epoch.
     """
-    start = np.random.SeedSequence([seed, Stream.AUGMENT, epoch]).generate_state(1, np.uint64)[0]
+    start = np.random.SeedSequence([seed, stream, epoch]).generate_state(1, np.uint64)[0]
     with np.errstate(over="ignore"):
         row = _mix(np.asarray(images, np.uint64) + start)
         counter = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)

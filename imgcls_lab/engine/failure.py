@@ -74,8 +74,9 @@ def _write(run: Training, fed: list[Fed], random: torch.Tensor, facts: dict[str,
         tensors[f"values-{number}"] = batch.values.detach().cpu().contiguous()
         tensors[f"labels-{number}"] = batch.target.labels.cpu()
         if batch.target.partners is not None:
-            tensors[f"partners-{number}"] = batch.target.partners.cpu()
-        batches.append({"images": [run.train.path(int(i)) for i in batch.images], "share": batch.target.share})
+            tensors[f"partners-{number}"] = batch.target.partners.labels.cpu()
+            tensors[f"shares-{number}"] = batch.target.partners.shares.cpu()
+        batches.append({"images": [run.train.path(int(i)) for i in batch.images]})
     save_file(tensors, folder / TENSORS)
     (folder / TENSORS).chmod(0o600)
     facts |= {
@@ -83,6 +84,7 @@ def _write(run: Training, fed: list[Fed], random: torch.Tensor, facts: dict[str,
         "batches": batches,
         "fed": "pixels" if isinstance(run.feed, PixelFeed) else "features",
         "precision": run.precision,
+        "channels_last": run.augment.memory_format is torch.channels_last,
         "threads": torch.get_num_threads(),
         "training": [name for name, module in run.model.named_modules() if module.training],
         "class_counts": data.class_counts(run.train.labels, len(run.classes)).tolist(),

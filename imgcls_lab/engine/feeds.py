@@ -67,8 +67,7 @@ class PixelFeed:
 
     def values(self, kept: torch.Tensor, epoch: int, images: Indices) -> torch.Tensor:
         run = self._run
-        values = run.augment(kept.to(run.device), epoch, images, run.train.aspects[images])
-        return values if run.config.channels_last else values.contiguous()
+        return run.augment(kept.to(run.device), epoch, images, run.train.aspects[images])
 
     def net(self, values: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self._run.net(pixel_values=values).logits

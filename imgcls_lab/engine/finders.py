@@ -25,6 +25,7 @@ from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import Reader
 from imgcls_lab.engine.draws import epoch_order
 from imgcls_lab.engine.losses import Target, make_loss
+from imgcls_lab.engine.memoryformat import pick_memory_format
 from imgcls_lab.engine.model import build, read_flavour, with_rates
 from imgcls_lab.engine.optim import clip_gradients, make_optimizer, set_learning_rate
 from imgcls_lab.engine.precision import pick_precision
@@ -83,9 +84,8 @@ class Trial:
         model = build(with_rates(flavour, config), classes, config.load_pretrained, config.seed, lambda _: None)
         self.precision = pick_precision(config, self.device, model, self.spec.size).name
         torch.manual_seed(config.seed)
-        self.model: nn.Module = model.to(self.device)
-        if config.channels_last:
-            self.model.to(memory_format=torch.channels_last)
+        self.memory_format = pick_memory_format(config, model)
+        self.model: nn.Module = model.to(self.device).to(memory_format=self.memory_format)
         layers.prepare(self.model, config)
         layers.begin_epoch(self.model, config, config.unfreeze_epoch or 0)
         self.optimizer = make_optimizer(self.model, config)
@@ -98,7 +98,7 @@ class Trial:
         total = 0.0
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
         for images, labels in batches:
-            values = images if self.config.channels_last else images.contiguous()
+            values = images.contiguous(memory_format=self.memory_format)
             with torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32"):
                 logits = self.model(pixel_values=values).logits
             loss = self.loss(logits, Target(labels)) / len(batches)
@@ -190,7 +190,6 @@ def find_batch_size(config: TrainConfig, *, largest: int | None = None, on_step:
 def _measure(trial: Trial, size: int, classes: int) -> BatchTrial:
     """Speed of a step on made-up images, the better of two after one to warm up."""
     images = torch.rand(size, 3, trial.spec.size, trial.spec.size, device=trial.device)
-    images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(size, device=trial.device) % classes
     best = math.inf
     for number in range(3):

@@ -17,7 +17,8 @@ from imgcls_lab.engine.data import Indices, Timed
 from imgcls_lab.engine.evaluate import evaluate_set
 from imgcls_lab.engine.hardware import memory_used
 from imgcls_lab.engine.layers import begin_epoch, merged
-from imgcls_lab.engine.losses import Target, mix
+from imgcls_lab.engine.losses import Target
+from imgcls_lab.engine.mixing import mix
 from imgcls_lab.engine.optim import clip_gradients, set_learning_rate
 from imgcls_lab.engine.schedules import is_better, learning_rate, note_result
 from imgcls_lab.engine.training import Training
@@ -103,7 +104,7 @@ def _step(
         target = Target(torch.from_numpy(run.train.labels[batch]).to(run.device))
         if config.mixup or config.cutmix:
             values = run.ranks.joined(values, len(batch))
-            target = mix(values, target.labels, config, draws.generator(config.seed, draws.Stream.MIX, epoch, number))
+            target = mix(values, target.labels, config, epoch, batch)
             values = run.ranks.cut(values)
         fed.append(failure.Fed(values, target, batch))
         with run.ranks.exchanging(run.net, now=number == start + len(group) - 1):

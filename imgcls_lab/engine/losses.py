@@ -1,4 +1,4 @@
-"""The losses by name, and the mixing of images that they have to know of.
+"""The losses by name, and the targets they are measured against.
 
 A plugin adds one by `LOSSES.register`: a function of logits, `Target` and `Terms` that gives the mean over the batch.
 """
@@ -23,18 +23,26 @@ _timm: Any = timm.loss
 
 
 @dataclass(frozen=True)
-class Target:
-    """Class indices (n,), and where images were mixed the partners' and the share of the first."""
+class Partners:
+    """What each image was mixed with. labels: int64 (n,); shares: float32 (n,), what is left of the image itself."""
 
     labels: torch.Tensor
-    partners: torch.Tensor | None = None
-    share: float = 1.0
+    shares: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Target:
+    """Class indices, int64 (n,), and where images were mixed their partners'."""
+
+    labels: torch.Tensor
+    partners: Partners | None = None
 
     def soft(self, classes: int, smoothing: float = 0.0) -> torch.Tensor:
         """float32 (n, classes), rows sum to 1: the share of each class, smoothed."""
         soft = functional.one_hot(self.labels, classes).float()
         if self.partners is not None:
-            soft = torch.lerp(functional.one_hot(self.partners, classes).float(), soft, self.share)
+            theirs = functional.one_hot(self.partners.labels, classes).float()
+            soft = torch.lerp(theirs, soft, self.partners.shares[:, None])
         return soft * (1 - smoothing) + smoothing / classes
 
     @property
@@ -68,12 +76,17 @@ LOSSES: Registry[Loss] = Registry("loss")
 
 @LOSSES.register("cross_entropy")
 def cross_entropy(logits: torch.Tensor, target: Target, terms: Terms) -> torch.Tensor:
-    def of(labels: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(logits, labels, terms.class_weights, label_smoothing=terms.smoothing)
+    """Of mixed images the mean over both labels, each by its share and its class's weight."""
+    weights = terms.class_weights
+
+    def of(labels: torch.Tensor, reduction: str) -> torch.Tensor:
+        return functional.cross_entropy(logits, labels, weights, label_smoothing=terms.smoothing, reduction=reduction)
 
     if target.partners is None:
-        return of(target.labels)
-    return target.share * of(target.labels) + (1 - target.share) * of(target.partners)
+        return of(target.labels, "mean")
+    own, theirs, shares = target.labels, target.partners.labels, target.partners.shares
+    values = torch.lerp(of(theirs, "none"), of(own, "none"), shares)
+    return values.mean() if weights is None else values.sum() / torch.lerp(weights[theirs], weights[own], shares).sum()
 
 
 @LOSSES.register("focal")
@@ -114,9 +127,10 @@ def make_loss(
     device = None if class_weights is None else class_weights.device
     logits = torch.linspace(-1, 1, 2 * classes, device=device).reshape(2, classes).requires_grad_()
     labels = torch.tensor([0, classes - 1], device=device)
-    mixed = Target(labels, labels.flip(0), 0.5) if config.mixup or config.cutmix else Target(labels)
+    partners = Partners(labels.flip(0), torch.full((2,), 0.5, device=device))
+    tried = Target(labels, partners) if config.mixup or config.cutmix else Target(labels)
     try:
-        value = loss(logits, mixed, terms)
+        value = loss(logits, tried, terms)
     except ConfigError as error:
         text = f"The loss “{config.loss}” {error}"
         raise ConfigError(text, [Problem(problem.field, text) for problem in error.problems]) from None
@@ -137,34 +151,6 @@ def _shape(value: object) -> str:
     if not isinstance(value, torch.Tensor):
         return f"a {type(value).__name__}"
     return f"a tensor of shape {tuple(value.shape)}" if value.ndim else "a number without a gradient"
-
-
-def mix(images: torch.Tensor, labels: torch.Tensor, config: TrainConfig, random: np.random.Generator) -> Target:
-    """MixUp (Zhang et al. 2018) or CutMix (Yun et al. 2019) in place; with both on, one of them by a coin's toss.
-
-    images: float (n, 3, height, width); labels: int64 (n,).
-    """
-    if config.cutmix and (not config.mixup or random.random() < 0.5):
-        return _cut(images, labels, random, float(random.beta(config.cutmix, config.cutmix)))
-    share = float(random.beta(config.mixup, config.mixup))
-    order = _order(len(labels), random, labels.device)
-    images.copy_(torch.lerp(images[order], images, share))
-    return Target(labels, labels[order], share)
-
-
-def _cut(images: torch.Tensor, labels: torch.Tensor, random: np.random.Generator, share: float) -> Target:
-    height, width = images.shape[-2:]
-    edge = (1 - share) ** 0.5
-    y, x = random.integers(height), random.integers(width)
-    top, bottom = max(0, int(y - edge * height / 2)), min(height, int(y + edge * height / 2))
-    left, right = max(0, int(x - edge * width / 2)), min(width, int(x + edge * width / 2))
-    order = _order(len(labels), random, labels.device)
-    images[:, :, top:bottom, left:right] = images[order, :, top:bottom, left:right]
-    return Target(labels, labels[order], 1 - (bottom - top) * (right - left) / (height * width))
-
-
-def _order(count: int, random: np.random.Generator, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(random.permutation(count)).to(device)
 
 
 def class_weights(counts: npt.NDArray[np.int64]) -> torch.Tensor:

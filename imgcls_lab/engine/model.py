@@ -83,7 +83,9 @@ def read_flavour(name: str, revision: str | None, image_size: int | None) -> Fla
     try:
         processor = AutoImageProcessor.from_pretrained(name, **where)  # type: ignore[no-untyped-call]
         spec = EvalSpec.from_processor(processor)
-    except Exception:  # many models come without a processor, which is no error
+    except Exception as error:  # many models come without a processor, which is no error
+        if _needs_code(str(error)):
+            raise _unloadable(name, error) from error
         spec = None
     native = spec.size if spec else _size_of(config)
     spec = spec or EvalSpec.plain(native)
@@ -295,7 +297,7 @@ def _unloadable(name: str, error: Exception) -> ModelError:
     text = str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         raise error
-    if "trust_remote_code" in text or "custom code" in text:
+    if _needs_code(text):
         return ModelError(f"The model “{name}” needs code of its own, which is not run here. Take another model.")
     if "not a valid JSON" in text or "JSONDecode" in type(error).__name__:
         return ModelError(f"The config.json of the model “{name}” is not valid JSON.")
@@ -317,6 +319,10 @@ def _unloadable(name: str, error: Exception) -> ModelError:
         if _no_network(text)
         else f"The model “{name}” cannot be loaded: {_first_sentence(text)}"
     )
+
+
+def _needs_code(text: str) -> bool:
+    return "trust_remote_code" in text or "custom code" in text
 
 
 def _no_network(text: str) -> bool:

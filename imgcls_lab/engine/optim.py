@@ -37,19 +37,45 @@ def _of_timm(name: str, groups: Groups, config: TrainConfig) -> torch.optim.Opti
         raise ValueError("its step is compiled, which needs a C++ compiler on a CPU")
     extra = {"fused": True} if name in _FUSED else {}
     made: torch.optim.Optimizer = _timm.create_optimizer_v2(
-        groups, name, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, **extra
+        groups, name, lr=config.lr, weight_decay=config.weight_decay, **_details(config), **extra
     )
     if getattr(made, "is_second_order", False):
         raise ValueError("it needs second derivatives, which a training step here does not compute")
     return made
 
 
+_TIMM = frozenset(_timm.list_optimizers())
 for _name in _timm.list_optimizers():
     OPTIMIZERS.register(_name)(partial(_of_timm, _name))
 
 
+def _details(config: TrainConfig) -> dict[str, Any]:
+    """What the config says of an optimizer's own settings; the others are as timm has them."""
+    said = {"momentum": config.momentum, "betas": config.betas or None, "eps": config.eps}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def check_optimizer(config: TrainConfig) -> None:
+    """Raises ConfigError if nobody registered the optimizer, or one of timm's does not take what the config sets."""
+    name = config.optimizer.lower()
+    OPTIMIZERS.get(name)
+    if name not in _TIMM:
+        return
+    info = _timm.get_optimizer_info(name)
+    taken = {"momentum": info.has_momentum, "betas": info.has_betas, "eps": info.has_eps}
+    for detail in _details(config):
+        if not taken[detail]:
+            others = " and ".join(other for other in taken if taken[other]) or "none of momentum, betas and eps"
+            text = f"The optimizer “{name}” takes no {detail}, but {others}. Leave {detail} empty."
+            raise ConfigError(text, [Problem(detail, text)])
+    if config.betas and len(config.betas) != info.num_betas:
+        text = f"The optimizer “{name}” takes {info.num_betas} betas, not {len(config.betas)}."
+        raise ConfigError(text, [Problem("betas", text)])
+
+
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The config's optimizer over all that learns. Raises ConfigError if it is unknown or cannot work here."""
+    check_optimizer(config)
     make = OPTIMIZERS.get(config.optimizer.lower())
     try:
         optimizer = make(param_groups(model, config), config)

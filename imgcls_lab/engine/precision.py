@@ -15,6 +15,7 @@ from torch import nn
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import layers
+from imgcls_lab.engine.memoryformat import pick_memory_format
 from imgcls_lab.errors import ConfigError, Problem
 
 SECONDS = 2.0  # that timing may take, about
@@ -65,7 +66,7 @@ def bf16_gain(model: nn.Module, size: int, config: TrainConfig) -> float:
     Times a copy of the model on made-up images, with as much of it learning as in most epochs of the run; model and
     random state stay as they are.
     """
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    layout = pick_memory_format(config, model)
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(model).to(memory_format=layout)
         layers.prepare(trial, config)

@@ -34,8 +34,9 @@ from imgcls_lab.engine import (
 from imgcls_lab.engine.augment import Augmentation, crop_edge
 from imgcls_lab.engine.evaluate import check_monitor
 from imgcls_lab.engine.index import index_path
+from imgcls_lab.engine.memoryformat import format_of, pick_memory_format
 from imgcls_lab.engine.model import Flavour, build, from_config, read_flavour, with_rates
-from imgcls_lab.engine.optim import OPTIMIZERS, WeightAverage, make_optimizer
+from imgcls_lab.engine.optim import WeightAverage, check_optimizer, make_optimizer
 from imgcls_lab.engine.precision import pick_precision
 from imgcls_lab.engine.ranks import Ranks
 from imgcls_lab.engine.recipes import Recipe, recipe_of
@@ -91,6 +92,7 @@ def prepare(
     if good:
         _same_classes(good, summary.classes)
     model = _make_model(config, flavour, good, summary.classes, recorder)
+    memory_format = format_of(began["channels_last"]) if began else pick_memory_format(config, model)
     chosen = None if began else pick_precision(config, device, model, spec.size)
     if chosen and chosen.note:
         recorder.notice(chosen.note)
@@ -109,6 +111,7 @@ def prepare(
     facts = {
         "precision": precision,
         "bf16_gain": chosen.bf16_gain if chosen else None,
+        "channels_last": memory_format is torch.channels_last,
         "threads": threads,
         "feature_views": views,
         "processes": ranks.count,
@@ -131,6 +134,7 @@ def prepare(
         classes=summary.classes,
         device=device,
         precision=precision,
+        memory_format=memory_format,
         recipe=recipe,
         train_set=train_set,
         val_set=val_set,
@@ -176,10 +180,10 @@ def _make_model(
 
 
 def _check_names(config: TrainConfig) -> None:
-    """Raises ConfigError for a name that nobody registered, before anything slow begins."""
+    """Raises ConfigError for a name that nobody registered and what does not go with it, before anything slow."""
     losses.LOSSES.get(config.loss)
     schedules.SCHEDULES.get(config.schedule)
-    OPTIMIZERS.get(config.optimizer.lower())
+    check_optimizer(config)
 
 
 def _assemble(
@@ -189,6 +193,7 @@ def _assemble(
     classes: list[str],
     device: torch.device,
     precision: str,
+    memory_format: torch.memory_format,
     recipe: Recipe,
     train_set: data.ImageSet,
     val_set: data.ImageSet,
@@ -201,11 +206,9 @@ def _assemble(
 ) -> Training:
     """Everything the loop needs, at step 0."""
     torch.manual_seed(config.seed)
-    model = model.to(device)
+    model = model.to(device).to(memory_format=memory_format)
     if config.sync_batchnorm:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    if config.channels_last:
-        model = model.to(memory_format=torch.channels_last)
     layers.prepare(model, config)
     counts = data.class_counts(train_set.labels, len(classes))
     weights = losses.class_weights(counts).to(device) if config.balance == "class_weights" else None
@@ -223,7 +226,7 @@ def _assemble(
         val=val_set,
         test=test_set,
         workers=data.pick_workers(config.workers, train_set.pixels is not None, device, ranks.count),
-        augment=Augmentation(recipe, config.seed, train_set.reader.spec),
+        augment=Augmentation(recipe, config.seed, train_set.reader.spec, memory_format),
         loss=losses.make_loss(config, len(classes), weights),
         draw_weights=1.0 / counts[train_set.labels] if config.balance == "sampler" else None,
         recorder=recorder,

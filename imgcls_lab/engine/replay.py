@@ -19,7 +19,8 @@ from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import failure, losses
 from imgcls_lab.engine.feeds import HeadOnly
-from imgcls_lab.engine.losses import Target
+from imgcls_lab.engine.losses import Partners, Target
+from imgcls_lab.engine.memoryformat import format_of
 from imgcls_lab.engine.model import class_names, load_exported
 from imgcls_lab.errors import NotFoundError
 
@@ -78,9 +79,9 @@ def replay(folder: Path) -> Replay:
         _watch(model, result, hooks)
         total = sum(len(tensors[f"labels-{number}"]) for number in range(len(facts["batches"])))
         for number, batch in enumerate(facts["batches"]):
-            target = Target(tensors[f"labels-{number}"], tensors.get(f"partners-{number}"), batch["share"])
+            target = Target(tensors[f"labels-{number}"], _partners(tensors, number))
             values = tensors[f"values-{number}"]
-            values = values.contiguous(memory_format=_layout(config)) if values.dim() == 4 else values
+            values = values.contiguous(memory_format=format_of(facts["channels_last"])) if values.dim() == 4 else values
             with torch.autocast("cpu", torch.bfloat16, enabled=facts["precision"] == "bf16"):
                 logits = net(pixel_values=values).logits
             part = loss(logits, target) * (len(target.labels) / total)
@@ -94,8 +95,9 @@ def replay(folder: Path) -> Replay:
     return result
 
 
-def _layout(config: TrainConfig) -> torch.memory_format:
-    return torch.channels_last if config.channels_last else torch.contiguous_format
+def _partners(tensors: dict[str, torch.Tensor], number: int) -> Partners | None:
+    labels = tensors.get(f"partners-{number}")
+    return None if labels is None else Partners(labels, tensors[f"shares-{number}"])
 
 
 def _watch(model: nn.Module, result: Replay, hooks: ExitStack) -> None:

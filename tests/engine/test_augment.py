@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +66,49 @@ def test_draw_depends_on_the_image_alone(pixels: torch.Tensor, recipe: str) -> N
     chosen = np.array([40, 7, 19])
     part = make(recipe)(pixels[:3], 3, chosen, ASPECTS[:3])
     assert torch.equal(part, whole[torch.from_numpy(chosen)])
+
+
+def test_a_batch_at_once_is_a_loop_over_its_images(pixels: torch.Tensor) -> None:
+    everything = {"vflip": 0.5, "rotate": 20, "color_jitter": 0.3, "randaugment_ops": 3}
+    for recipe, details in (("light", {}), ("light", {"vflip": 0.5}), ("timm", everything)):
+        whole = apply(recipe, pixels, hflip=True, **details)
+        one = make(recipe, hflip=True, **details)
+        alone = [one(pixels[[i]], 0, IMAGES[[i]], ASPECTS[[i]]) for i in range(COUNT)]
+        assert torch.allclose(torch.cat(alone), whole, atol=1e-3)
+
+
+def test_crops_flips_and_boxes_are_what_a_slow_loop_makes_of_the_draws() -> None:
+    noise = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    aspects = np.linspace(0.5, 2, 8).astype(np.float32)
+    draws = uniforms(0, 0, IMAGES[:8], augment._SLOTS).astype(np.float64)
+    details = {"crop_scale": 0.3, "crop_ratio": 1.5, "erase": 0.6, "vflip": 0.4}
+    spec = replace(SPEC, squash=False)
+    found = Augmentation(replace(make("none").recipe, **details, hflip=0.5), 0, spec)(noise, 0, IMAGES[:8], aspects)
+    for image, draw, aspect, result in zip(noise.numpy(), draws, aspects, found.numpy(), strict=True):
+        area, ratio = 0.3 + 0.7 * draw[augment._AREA], 1.5 ** (2 * draw[augment._RATIO] - 1)
+        width, height = min(1, np.sqrt(area * ratio / aspect)) * 32, min(1, np.sqrt(area * aspect / ratio)) * 32
+        left, top = draw[augment._X] * (32 - width), draw[augment._Y] * (32 - height)
+        columns = [left + (place + 0.5) * width / 32 - 0.5 for place in range(32)]
+        rows = [top + (place + 0.5) * height / 32 - 0.5 for place in range(32)]
+        columns = columns[::-1] if draw[augment._HFLIP] < 0.5 else columns
+        rows = rows[::-1] if draw[augment._VFLIP] < 0.4 else rows
+        expected = np.array([[between(image, row, column) for column in columns] for row in rows])
+        if draw[augment._ERASE] < 0.6:
+            low, high = augment.ERASE_AREA
+            edge = np.sqrt(low + (high - low) * draw[augment._ERASE_AREA]) * 32
+            down, right = (int(draw[place] * (32 - edge)) for place in (augment._ERASE_TOP, augment._ERASE_LEFT))
+            expected[down : down + int(edge), right : right + int(edge)] = 0
+        assert np.allclose(result, expected.transpose(2, 0, 1), atol=0.05)
+
+
+def between(image: np.ndarray, row: float, column: float) -> np.ndarray:
+    """The bilinear value at a place of an image, whose border is reflected."""
+    value = np.zeros(3)
+    for y in (int(np.floor(row)), int(np.floor(row)) + 1):
+        for x in (int(np.floor(column)), int(np.floor(column)) + 1):
+            share = (1 - abs(row - y)) * (1 - abs(column - x))
+            value += share * image[min(max(y, 0), 31), min(max(x, 0), 31)]
+    return value
 
 
 @pytest.mark.parametrize("recipe", VARYING)

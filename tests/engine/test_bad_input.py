@@ -105,19 +105,28 @@ def test_pickled_weights_are_not_loaded(make_config: Make, tiny_model: Path, tmp
     assert "no model.safetensors" in failure(config, tmp_path / "run", ModelError)
 
 
-def test_model_with_code_of_its_own_is_refused(make_config: Make, tmp_path: Path) -> None:
-    model = tmp_path / "model"
+@pytest.mark.parametrize(
+    ("kind", "needed"),
+    [
+        ("evil", {"AutoConfig": "evil.Config", "AutoModelForImageClassification": "evil.Model"}),
+        ("bert", {"AutoModelForImageClassification": "evil.Model"}),
+        ("resnet", {"AutoImageProcessor": "evil.Processor"}),
+    ],
+    ids=["config and model", "model", "processor"],
+)
+def test_model_with_code_of_its_own_is_refused_and_none_is_run(
+    make_config: Make, tiny_model: Path, tmp_path: Path, kind: str, needed: dict[str, str]
+) -> None:
+    model, marker = tmp_path / "model", tmp_path / "marker"
     model.mkdir()
-    marker = tmp_path / "marker"
-    (model / "modeling_evil.py").write_text(f"open({str(marker)!r}, 'w')\n")
-    (model / "configuration_evil.py").write_text(f"open({str(marker)!r}, 'w')\n")
-    auto = {
-        "AutoConfig": "configuration_evil.EvilConfig",
-        "AutoModelForImageClassification": "modeling_evil.EvilModel",
-    }
-    (model / "config.json").write_text(json.dumps({"model_type": "evil", "auto_map": auto}))
+    (model / "evil.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    known = json.loads((tiny_model / "config.json").read_text()) if kind == "resnet" else {}
+    (model / "config.json").write_text(json.dumps({**known, "model_type": kind, "auto_map": needed}))
+    (model / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": "Processor", "auto_map": needed})
+    )
     text = failure(make_config(model_flavour=str(model)), tmp_path / "run", ModelError)
-    assert "code of its own" in text
+    assert "needs code of its own, which is not run here. Take another model." in text
     assert not marker.exists()
 
 

@@ -41,6 +41,11 @@ def test_every_setting_that_the_docs_name_exists() -> None:
     assert {"lora_rank", "unfreeze_epoch", "plateau_epochs", "focal_gamma"} <= named
 
 
+def test_every_setting_is_in_the_docs() -> None:
+    text = "".join(path.read_text() for path in (Path(__file__).parents[2] / "docs").glob("*.md"))
+    assert [name for name in TrainConfig.model_fields if not re.search(rf"`{name}\b", text)] == []
+
+
 def test_every_loss_and_schedule_is_in_the_docs() -> None:
     for name in (*LOSSES.names(), *SCHEDULES.names()):
         assert f"`{name}`" in TEXT, name

@@ -48,6 +48,16 @@ def test_a_diverged_step_is_played_again_from_its_folder_alone(broken: Path) -> 
     assert {path.stat().st_mode & 0o077 for path in (broken / "failure").rglob("*")} == {0}
 
 
+def test_mixed_images_are_played_again_with_their_shares(make_config: Make, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    with pytest.raises(DivergedError) as error:
+        train(make_config(**WILD, mixup=0.4, cutmix=1.0), tmp_path / "run")
+    kept = load_file(tmp_path / "run/failure" / failure.TENSORS)
+    assert len(set(kept["shares-0"].tolist())) > 1
+    assert f"at step {replay(tmp_path / 'run').step}" in str(error.value)
+
+
 def test_the_weights_are_those_from_before_the_step(broken: Path) -> None:
     from imgcls_lab.engine.model import load_exported
 

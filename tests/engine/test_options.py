@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, losses, train
+from imgcls_lab.engine import Outcome, checkpoint, data, losses, train
 from imgcls_lab.engine.layers import head_of, prepare
+from imgcls_lab.engine.metrics import Counts
 from imgcls_lab.engine.model import build, read_flavour
 from imgcls_lab.engine.optim import make_optimizer
 from imgcls_lab.engine.schedules import learning_rate
@@ -55,6 +56,8 @@ def test_same_config_gives_the_same_bits(run: Run, plain: Outcome) -> None:
         {"optimizer": "lion"},
         {"optimizer": "muon"},
         {"optimizer": "sgd", "momentum": 0.0},
+        {"betas": (0.5, 0.9)},
+        {"eps": 1e-3},
         {"weight_decay": 1.0},
         {"clip_grad_norm": 0.01, "optimizer": "sgd"},
         {"accumulate": 2},
@@ -100,6 +103,75 @@ def test_option_that_affects_no_result_affects_none(run: Run, plain: Outcome, ch
         for name in changes
     )
     other = weights(run("other", **changes))
+    assert all(torch.equal(value, other[name]) for name, value in weights(plain).items())
+
+
+def test_loader_processes_are_as_many_as_asked_for_where_nothing_is_cached(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    load = data._worker_batches
+
+    def loading(images: data.ImageSet, batches: Any, workers: int) -> Any:
+        asked.append(workers)
+        return load(images, batches, workers)
+
+    monkeypatch.setattr(data, "_worker_batches", loading)
+    run("cached", cache="ram", workers=2, epochs=1)
+    run("none", cache="off", workers=0, epochs=1)
+    assert asked == []
+    run("two", cache="off", workers=2, epochs=1)
+    assert asked == [2, 2]  # training and validation
+
+
+@pytest.mark.parametrize(("size", "seen"), [(None, [32, 8]), (25, [25, 15])])
+def test_validation_takes_as_many_images_at_a_time_as_asked_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch, size: int | None, seen: list[int]
+) -> None:
+    sizes: list[int] = []
+    add = Counts.add
+
+    def adding(counts: Counts, logits: torch.Tensor, *rest: Any) -> None:
+        sizes.append(len(logits))
+        add(counts, logits, *rest)
+
+    monkeypatch.setattr(Counts, "add", adding)
+    run(epochs=1, eval_batch_size=size)
+    assert sizes == seen
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_those_of_the_config(make_config: Make, tmp_path: Path, threads: int) -> None:
+    seen: list[int] = []
+    config = make_config(threads=threads, epochs=1)
+    train(config, tmp_path / "run", on_event=lambda _: seen.append(torch.get_num_threads()))
+    assert seen[-1] == threads
+
+
+@pytest.mark.parametrize("keep", [2, 4])
+def test_as_many_of_the_last_checkpoints_stay_as_asked_for(run: Run, keep: int) -> None:
+    folder = run(epochs=6, keep_last=keep, monitor_metric="loss", monitor_mode="max").folder
+    kept = [int(path.name.split("-s")[1]) for path in checkpoint.saved(folder / "checkpoints")]
+    steps = [event.step for event in of_type(folder, "epoch")]
+    assert kept[-keep:] == steps[-keep:]
+    assert len(kept) <= keep + 1  # the best
+
+
+def test_every_step_goes_through_the_compiled_model(run: Run, plain: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+
+    class Compiled(torch.nn.Module):
+        def __init__(self, model: torch.nn.Module) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, pixel_values: torch.Tensor) -> Any:
+            passes.append(len(pixel_values))
+            return self.model(pixel_values=pixel_values)
+
+    monkeypatch.setattr(torch, "compile", Compiled)
+    other = weights(run("compiled", compile=True))
+    assert sum(passes) == 2 * 120
     assert all(torch.equal(value, other[name]) for name, value in weights(plain).items())
 
 
@@ -219,19 +291,6 @@ def test_held_out_share_is_stratified_and_of_the_seed(run: Run, digits: Path) ->
     assert [figures.images for figures in report.classes] == [9, 9, 9, 9]
 
 
-def test_mix_keeps_labels_and_shares_in_step(make_config: Make) -> None:
-    images = torch.arange(4.0)[:, None, None, None].repeat(1, 3, 8, 8)
-    target = losses.mix(images, torch.arange(4), make_config(mixup=1.0), np.random.default_rng(0))
-    assert target.partners is not None
-    expected = target.share * torch.arange(4) + (1 - target.share) * target.partners
-    assert torch.allclose(images[:, 0, 0, 0], expected.float())
-    images = torch.arange(4.0)[:, None, None, None].repeat(1, 3, 8, 8)
-    target = losses.mix(images, torch.arange(4), make_config(cutmix=1.0), np.random.default_rng(1))
-    moved = target.partners != torch.arange(4)
-    kept = (images == torch.arange(4.0)[:, None, None, None]).float().mean((1, 2, 3))
-    assert torch.allclose(kept[moved], torch.full_like(kept[moved], target.share))
-
-
 def test_manifest_says_what_reproduces_the_run(run: Run) -> None:
     manifest = json.loads((run(epochs=1, seed=5).folder / "manifest.json").read_text())
     assert (manifest["seed"], manifest["precision"], manifest["threads"]) == (5, "fp32", 1)
@@ -257,6 +316,8 @@ def test_compiled_model_trains(run: Run) -> None:
 
     if not (shutil.which("g++") or shutil.which("clang++")):
         pytest.skip("torch.compile on a CPU needs a C++ compiler")
+    torch._dynamo.reset()
     outcome = run(compile=True, epochs=1)
     assert outcome.state is RunState.SUCCEEDED
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     assert "model.safetensors" in {path.name for path in (outcome.folder / "checkpoints/best/").iterdir()}

@@ -96,29 +96,32 @@ from pathlib import Path
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 hub, folder, root, model = map(Path, sys.argv[1:5])
-sha = "0123456789abcdef0123456789abcdef01234567"
 kept = hub / "models--acme--tiny"
 (kept / "refs").mkdir(parents=True)
-(kept / "refs" / "main").write_text(sha)
 (kept / "snapshots").mkdir()
-os.symlink(model, kept / "snapshots" / sha)
+for branch, sha in (("main", 40 * "a"), ("v1", 40 * "b")):
+    (kept / "refs" / branch).write_text(sha)
+    os.symlink(model, kept / "snapshots" / sha)
 config = TrainConfig(
-    root=str(root), model_flavour="acme/tiny", epochs=1, device="cpu", threads=1, precision="fp32", warmup_epochs=0
+    root=str(root), model_flavour="acme/tiny", revision=sys.argv[5] or None, epochs=1, device="cpu", threads=1,
+    precision="fp32", warmup_epochs=0,
 )
 train(config, folder)
 print(json.dumps(json.loads((folder / "manifest.json").read_text())["model"]))
 """
 
 
-def test_the_commit_of_a_hub_model_is_recorded(tmp_path: Path, digits_source: Path, tiny_vit: Path) -> None:
+@pytest.mark.parametrize(("revision", "commit"), [("", 40 * "a"), ("v1", 40 * "b"), (40 * "b", 40 * "b")])
+def test_the_revision_of_a_hub_model_is_taken_and_its_commit_recorded(
+    tmp_path: Path, digits_source: Path, tiny_vit: Path, revision: str, commit: str
+) -> None:
     hub = tmp_path / "hub"
     done = subprocess.run(
-        [sys.executable, "-c", HUB, hub, tmp_path / "run", digits_source, tiny_vit],
+        [sys.executable, "-c", HUB, hub, tmp_path / "run", digits_source, tiny_vit, revision],
         env={**os.environ, "HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    expected = {"name": "acme/tiny", "commit": "0123456789abcdef0123456789abcdef01234567"}
-    assert json.loads(done.stdout.splitlines()[-1]) == expected
+    assert json.loads(done.stdout.splitlines()[-1]) == {"name": "acme/tiny", "commit": commit}

@@ -1,0 +1,28 @@
+"""The memory layout of a run's images and weights: channels last where that is faster, else channel by channel.
+
+Called by the run's preparation, on the first attempt alone, and by what measures a model before training. What is
+faster is told by the model's layers and not by a clock: two runs of one config have to round alike.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from imgcls_lab.config import TrainConfig
+
+
+def pick_memory_format(config: TrainConfig, model: nn.Module) -> torch.memory_format:
+    """The layout to train in. auto: channels last if the model is a convolutional net."""
+    if config.channels_last == "auto":
+        return format_of(any(_overlaps(module) for module in model.modules() if isinstance(module, nn.Conv2d)))
+    return format_of(config.channels_last == "on")
+
+
+def format_of(channels_last: bool) -> torch.memory_format:
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def _overlaps(convolution: nn.Conv2d) -> bool:
+    """Whether its windows do. Where a transformer cuts patches they do not: that is a linear layer."""
+    return any(size > step for size, step in zip(convolution.kernel_size, convolution.stride, strict=True))
