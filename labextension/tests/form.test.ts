@@ -58,7 +58,7 @@ describe('the layout', () => {
     });
     expect(layout.fields.get('cache')).toMatchObject({
       control: 'choice',
-      choices: ['auto', 'ram', 'off'],
+      choices: ['auto', 'ram', 'disk', 'off'],
     });
     expect(layout.fields.get('compile')).toMatchObject({ control: 'switch', fallback: false });
     expect(layout.fields.get('optimizer')!.suggestions).toContain('sgd');
