@@ -26,6 +26,7 @@ _SENTENCES = {
     "bool_type": "must be true or false, not “{input}”.",
     "string_type": "must be a text, not “{input}”.",
     "string_too_short": "must not be empty.",
+    "tuple_type": "must be a list, not “{input}”.",
     "too_long": "must have at most {max_length} parts.",
     "json_invalid": "This is not valid JSON: {error}.",
 }

@@ -71,7 +71,13 @@ def test_an_optimizer_of_a_plugin_reads_the_config_itself(make_config: Make) -> 
 def test_lists_of_numbers_may_come_as_one_text(make_config: Make) -> None:
     assert make_config(betas="0.9, 0.95").betas == (0.9, 0.95)
     assert make_config(betas="").betas == ()
-    for wrong, sentence in (("0.9, much", "must be a number, not “much”"), ("0.9, 1", "less than 1"), ([0] * 4, "3")):
+    wrongs: list[tuple[Any, str]] = [
+        (0.9, "must be a list, not “0.9”"),
+        ("0.9, much", "must be a number, not “much”"),
+        ("0.9, 1", "less than 1"),
+        ([0] * 4, "must have at most 3 parts"),
+    ]
+    for wrong, sentence in wrongs:
         with pytest.raises(ConfigError, match=sentence) as caught:
             make_config(betas=wrong)
         assert caught.value.problems[0].field == "betas"
