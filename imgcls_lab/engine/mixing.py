@@ -30,7 +30,7 @@ def mix(
     is left of each image, for CutMix by what its box really covers.
     """
     draws = uniforms(config.seed, epoch, images, 6, Stream.MIX).astype(np.float64)
-    cut = draws[:, _TOSS] < (0.5 if config.mixup else 1.0) * bool(config.cutmix)
+    cut = draws[:, _TOSS] < (0.5 if config.mixup and config.cutmix else float(config.cutmix > 0))
     shares = symmetric_beta(np.where(cut, config.cutmix, config.mixup), draws[:, _RADIUS], draws[:, _ANGLE])
     taken = torch.from_numpy(np.where(cut, 1, 1 - shares).astype(np.float32)).to(values.device)[:, None, None, None]
     if config.cutmix:
