@@ -31,6 +31,8 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("ingest", "Events into the database", quick=True),
+    Benchmark("series", "A long curve from the server", quick=True),
+    Benchmark("lists", "Long lists of runs", quick=True),
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ kept by their supervisors meanwhile. SIGTERM ends it and leaves the runs alone.
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
@@ -179,16 +180,15 @@ class Daemon:
         """Start one waiting run, if a device is free for it."""
         with store.read() as session:
             waiting = queue.waiting(session, self.host)
-            if not waiting:
+            first = next(waiting, None)
+            if first is None:
                 return False
             everywhere = queue.Fleet.read(session, self._observer, self.settings.lease)
             drivers = sum(run.device_wanted == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self.host))
-        devices, taken = self.arbiter.devices, self.arbiter.taken(everywhere)
-        place = Placing(everywhere, devices, taken, drivers)
-        found = [(run, place(run)) for run in waiting]
-        told = found[: queue.TOLD]
-        if not any(isinstance(to, list) for _, to in found) and all(to in (None, run.message) for run, to in told):
-            return False  # all wait, and say so already
+            devices, taken = self.arbiter.devices, self.arbiter.taken(everywhere)
+            place = Placing(everywhere, devices, taken, drivers)
+            if not _has_news(itertools.chain([first], waiting), place):
+                return False
         try:
             with store.write() as session:
                 place = Placing(everywhere, devices, taken, drivers)
@@ -300,6 +300,15 @@ class Daemon:
             return False
         self._due[what] = now + every
         return True
+
+
+def _has_news(waiting: Iterable[queue.Waiting], place: attempts.Place) -> bool:
+    """Whether a waiting run can start, or one of the first does not say yet why it waits."""
+    for position, run in enumerate(waiting):
+        found = place(run)
+        if isinstance(found, list) or (position < queue.TOLD and found not in (None, run.message)):
+            return True
+    return False
 
 
 def _no_start(settings: Settings, error: OSError | ExecutorError) -> Verdict:

@@ -93,7 +93,10 @@ def test_tables_are_as_the_classes_say_and_foreign_ones_are_left_alone(store: St
         connection.execute(text("CREATE TABLE optuna_trials (id INTEGER)"))
         options = {
             "version_table": migrations.VERSION_TABLE,
-            "include_object": lambda _o, name, kind, *_: kind != "table" or name in metadata.tables,
+            # an index with a direction is not read back by SQLAlchemy
+            "include_object": lambda _o, name, kind, *_: (
+                name in metadata.tables if kind == "table" else name != "ix_runs_queue"
+            ),
         }
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
 
