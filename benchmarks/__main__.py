@@ -33,6 +33,10 @@ BENCHMARKS = (
     Benchmark("ingest", "Events into the database", quick=True),
     Benchmark("series", "A long curve from the server", quick=True),
     Benchmark("lists", "Long lists of runs", quick=True),
+    Benchmark("live", "From a step to the screen", quick=True),
+    Benchmark("launch", "From the submit to the first step", quick=True),
+    Benchmark("events", "What a run's records cost it", quick=True),
+    Benchmark("memory", "Memory of daemon and server", quick=True),
 )  # fmt: skip
 
 

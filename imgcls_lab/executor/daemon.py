@@ -43,6 +43,8 @@ from imgcls_lab.store.tables import Executor, Run
 log = logging.getLogger(__name__)
 
 BEAT_EVERY = 5.0
+GLANCE_EVERY = 0.1
+GLANCE_SHARE = 5.0  # times the work of a glance that it waits at least: many live runs are looked at less often
 DEVICES_EVERY = 3.0
 SCAN_EVERY = 2.0
 ALERTS_EVERY = 2.0
@@ -109,18 +111,19 @@ class Daemon:
             write_atomic(info_path(self.settings), text)
             log.info("Executor %s, version %s, pid %d.", self.id, __version__, os.getpid())
             while not self.stopping.is_set():
-                pause = self.settings.poll_interval
+                pause = 0.0
                 try:
                     self.round(store)
+                    self._glance(until=self._clock() + self.settings.poll_interval)
                 except RevisionError as error:  # a newer program has migrated it; its daemon takes over
                     log.error("The executor ends, and its runs go on: %s", error)
                     self.stopping.set()
                 except StoreError as error:
                     log.warning("%s", error)
-                    pause = max(pause, 1.0)
+                    pause = max(self.settings.poll_interval, 1.0)
                 except Exception:
                     log.exception("A round failed; the next one tries again.")
-                    pause = max(pause, 1.0)
+                    pause = max(self.settings.poll_interval, 1.0)
                 self.stopping.wait(pause)
             self.backend.close()
             self._sign_off(store)
@@ -146,6 +149,16 @@ class Daemon:
         while not self.stopping.is_set() and self._claim(store):
             pass
         self.backend.reap()
+
+    def _glance(self, until: float) -> None:
+        """Between two rounds: take in what live runs write, so that a page shows a step at once. Raises StoreError."""
+        pause = GLANCE_EVERY
+        while (left := until - self._clock()) > 0 and not self.stopping.wait(min(pause, left)):
+            if left > pause:
+                began = time.thread_time()
+                for keeper in self._keepers.values():
+                    keeper.glance()
+                pause = max(GLANCE_EVERY, GLANCE_SHARE * (time.thread_time() - began))
 
     # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
     def _keep(self, store: Store) -> None:

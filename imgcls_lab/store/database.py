@@ -176,9 +176,18 @@ def _count_changes(session: Session) -> None:
         return
     counter = update(Counter).where(col(Counter.name) == "changes").values(value=col(Counter.value) + 1)
     change = session.execute(counter.returning(col(Counter.value))).scalar_one()
-    for table, ids in ((Run, touched), (DeletedRun, touched), (Alert, told)):
-        if ids:
-            session.execute(update(table).where(col(table.id).in_(ids)).values(change=change))
+    found = _stamp(session, Run, touched, change)
+    if found < len(touched):
+        _stamp(session, DeletedRun, touched, change)
+    _stamp(session, Alert, told, change)
+
+
+def _stamp(session: Session, table: Any, ids: list[str], change: int) -> int:
+    """Note when rows changed; how many there are."""
+    if not ids:
+        return 0
+    stamped = update(table).where(col(table.id).in_(ids)).values(change=change)
+    return int(session.execute(stamped.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
 
 
 def _prepare_file(file: Path) -> None:
