@@ -39,11 +39,11 @@ class Watched:
             if isinstance(event, Metrics):
                 self.seconds.append(time.perf_counter() - begin)
 
-        Recorder.emit = timed  # type: ignore[method-assign, assignment]
+        Recorder.emit = timed  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *_: object) -> None:
-        Recorder.emit = self._emit  # type: ignore[method-assign, assignment]
+        Recorder.emit = self._emit  # type: ignore[method-assign]
 
 
 def measure(folder: Path, quick: bool) -> list[Line]:

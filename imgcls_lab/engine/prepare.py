@@ -91,7 +91,7 @@ def prepare(
     if good:
         _same_classes(good, summary.classes)
     model = _make_model(config, flavour, good, summary.classes, recorder)
-    chosen = None if began else pick_precision(config, device, model, spec.size)
+    chosen = None if began else pick_precision(config, device, model, spec.size, shared.scans if shared else None)
     if chosen and chosen.note:
         recorder.notice(chosen.note)
     precision = ranks.exchange({"is": chosen.name if chosen else began["precision"]})[0]["is"]  # type: ignore[index]
