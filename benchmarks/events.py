@@ -10,7 +10,9 @@ import contextlib
 import io
 import itertools
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 from benchmarks.frame import Line, told
 from benchmarks.timing import best
@@ -24,26 +26,19 @@ from imgcls_lab.protocol import EpochEnded, Event, Metrics, read_events
 from imgcls_lab.settings import Settings
 
 
-class Watched:
-    """`Recorder.emit` with a clock, while the block lasts."""
+@contextlib.contextmanager
+def watched(taken: list[float]) -> Iterator[None]:
+    """`Recorder.emit` with a clock while the block lasts: seconds for each event of a step."""
+    emit = Recorder.emit
 
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
+    def timed(recorder: Recorder, event: Event) -> None:
+        begin = time.perf_counter()
+        emit(recorder, event)
+        if isinstance(event, Metrics):
+            taken.append(time.perf_counter() - begin)
 
-    def __enter__(self) -> Watched:
-        self._emit = emit = Recorder.emit
-
-        def timed(recorder: Recorder, event: Event) -> None:
-            begin = time.perf_counter()
-            emit(recorder, event)
-            if isinstance(event, Metrics):
-                self.seconds.append(time.perf_counter() - begin)
-
-        Recorder.emit = timed  # type: ignore[method-assign]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        Recorder.emit = self._emit  # type: ignore[method-assign]
+    with mock.patch.object(Recorder, "emit", timed):
+        yield
 
 
 def measure(folder: Path, quick: bool) -> list[Line]:
@@ -52,17 +47,16 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     (folder / "data").mkdir()
     config = demo.prepare(settings, None).config.model_copy(update={"log_every": 1, "epochs": 6})
     silent = config.model_copy(update={"log_every": 10**9})
-    watched = Watched()
+    taken: list[float] = []
     epochs: dict[str, list[float]] = {"every step": [], "at the end of an epoch": []}
     steps: list[float] = []
     for number in range(rounds):
-        with watched:
+        with watched(taken):
             target = folder / f"told-{number}"
             epochs["every step"].append(_train(config, target))
             steps += _steps(target)
         epochs["at the end of an epoch"].append(_train(silent, folder / f"silent-{number}"))
-    written = sorted(watched.seconds)
-    step, event = sorted(steps)[len(steps) // 2], sum(written) / len(written)
+    step, event = sorted(steps)[len(steps) // 2], sum(taken) / len(taken)
     return [
         Line("an event at every step, share of a step", 2, 100 * event / step, "%"),
         told("an event, on average", event * 1e6, "µs"),
