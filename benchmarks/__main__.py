@@ -37,6 +37,7 @@ BENCHMARKS = (
     Benchmark("launch", "From the submit to the first step", quick=True),
     Benchmark("events", "What a run's records cost it", quick=True),
     Benchmark("memory", "Memory of daemon and server", quick=True),
+    Benchmark("scale", "100,000 images in 1,000 classes"),
 )  # fmt: skip
 
 
