@@ -32,6 +32,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("ingest", "Events into the database", quick=True),
     Benchmark("series", "A long curve from the server", quick=True),
+    Benchmark("paint", "A long curve in the browser", quick=True),
     Benchmark("lists", "Long lists of runs", quick=True),
     Benchmark("live", "From a step to the screen", quick=True),
     Benchmark("launch", "From the submit to the first step", quick=True),
