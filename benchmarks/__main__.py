@@ -36,6 +36,14 @@ BENCHMARKS = (
     Benchmark("loader", "Decoding, and batches out of the cache", quick=True),
     Benchmark("footprint", "Memory of a training", quick=True),
     Benchmark("ingest", "Events into the database", quick=True),
+    Benchmark("series", "A long curve from the server", quick=True),
+    Benchmark("paint", "A long curve in the browser", quick=True),
+    Benchmark("lists", "Long lists of runs", quick=True),
+    Benchmark("live", "From a step to the screen", quick=True),
+    Benchmark("launch", "From the submit to the first step", quick=True),
+    Benchmark("events", "What a run's records cost it", quick=True),
+    Benchmark("memory", "Memory of daemon and server", quick=True),
+    Benchmark("scale", "100,000 images in 1,000 classes"),
 )  # fmt: skip
 
 

@@ -49,6 +49,14 @@ def test_importing_does_not_bring_torch_along(module: str) -> None:
     assert done.stdout.split() == []
 
 
+@pytest.mark.parametrize("module", ["imgcls_lab.server.app", "imgcls_lab.executor.daemon"])
+def test_who_lives_long_does_not_carry_what_migrates(module: str) -> None:
+    unwanted = {"alembic", "mako", "optuna", "pandas"}
+    code = f"import {module}, imgcls_lab.store, sys; print(*({unwanted} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_the_supervisor_is_standard_library_only() -> None:
     code = (
         "import sys; before = set(sys.modules); import imgcls_lab.executor.supervisor; "

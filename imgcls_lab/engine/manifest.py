@@ -48,7 +48,14 @@ def write(folder: Path, config: TrainConfig, device: torch.device, resolved: dic
 
 
 def _packages() -> dict[str, str]:
-    found = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"]}
+    """Name -> version of what is installed. Reads the two lines it needs: to parse all takes a third of a second."""
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions():
+        text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+        head = text.partition("\n\n")[0].splitlines()
+        facts = dict(line.split(": ", 1) for line in head if line.startswith(("Name: ", "Version: ")))
+        if "Name" in facts and "Version" in facts:
+            found[facts["Name"]] = facts["Version"]
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 

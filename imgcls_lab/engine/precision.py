@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import layers
+from imgcls_lab.engine import gains, layers
 from imgcls_lab.engine.memoryformat import pick_memory_format
 from imgcls_lab.errors import ConfigError, Problem
 
@@ -33,11 +34,13 @@ class Precision:
     note: str | None = None
 
 
-def pick_precision(config: TrainConfig, device: torch.device, model: nn.Module, size: int) -> Precision:
+def pick_precision(
+    config: TrainConfig, device: torch.device, model: nn.Module, size: int, known: Path | None = None
+) -> Precision:
     """What to train in; never a precision in which this hardware computes wrong numbers.
 
-    auto: bf16 on GPUs that have it, else fp16; on a CPU bf16 if it has it and it is faster, else fp32. Raises
-    ConfigError for one that cannot be.
+    auto: bf16 on GPUs that have it, else fp16; on a CPU bf16 if it has it and it is faster, else fp32. known: a folder
+    that remembers what was measured. Raises ConfigError for one that cannot be.
     """
     if device.type == "cuda":
         if config.precision != "auto":
@@ -56,21 +59,24 @@ def pick_precision(config: TrainConfig, device: torch.device, model: nn.Module, 
         return Precision("fp32", note=f"{reason}, so it trains in fp32.")
     if config.precision == "bf16":
         return Precision("bf16")
-    gain = bf16_gain(model, size, config)
+    gain = bf16_gain(model, size, config, known)
     return Precision("bf16" if gain >= GAIN else "fp32", bf16_gain=gain)
 
 
-def bf16_gain(model: nn.Module, size: int, config: TrainConfig) -> float:
+def bf16_gain(model: nn.Module, size: int, config: TrainConfig, known: Path | None = None) -> float:
     """How many times faster a training step is in bf16 than in fp32 on this CPU, with the threads set now.
 
     Times a copy of the model on made-up images, with as much of it learning as in most epochs of the run; model and
-    random state stay as they are.
+    random state stay as they are. known: a folder that remembers it; what is found there is not timed again.
     """
     layout = pick_memory_format(config, model)
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(model).to(memory_format=layout)
         layers.prepare(trial, config)
         layers.begin_epoch(trial, config, config.epochs)
+        key = gains.key_of(trial, (config.batch_size, size), layout)
+        if known is not None and (before := gains.read(known, key)) is not None:
+            return before
 
         def seconds(images: torch.Tensor, bf16: bool) -> float:
             began = time.perf_counter()
@@ -94,7 +100,10 @@ def bf16_gain(model: nn.Module, size: int, config: TrainConfig) -> float:
                 best[bf16] = min(best[bf16], seconds(images, bf16))
             if time.perf_counter() - start > SECONDS:
                 break
-    return best[False] / best[True]
+    gain = best[False] / best[True]
+    if known is not None:
+        gains.keep(known, key, gain)
+    return gain
 
 
 def cpu_has_bf16() -> bool:

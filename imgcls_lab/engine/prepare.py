@@ -93,7 +93,7 @@ def prepare(
         _same_classes(good, summary.classes)
     model = _make_model(config, flavour, good, summary.classes, recorder)
     memory_format = format_of(began["channels_last"]) if began else pick_memory_format(config, model)
-    chosen = None if began else pick_precision(config, device, model, spec.size)
+    chosen = None if began else pick_precision(config, device, model, spec.size, shared.scans if shared else None)
     if chosen and chosen.note:
         recorder.notice(chosen.note)
     precision = ranks.exchange({"is": chosen.name if chosen else began["precision"]})[0]["is"]  # type: ignore[index]

@@ -7,6 +7,7 @@ kept by their supervisors meanwhile. SIGTERM ends it and leaves the runs alone.
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
@@ -42,6 +43,8 @@ from imgcls_lab.store.tables import Executor, Run
 log = logging.getLogger(__name__)
 
 BEAT_EVERY = 5.0
+GLANCE_EVERY = 0.1
+GLANCE_SHARE = 5.0  # times the work of a glance that it waits at least: many live runs are looked at less often
 DEVICES_EVERY = 3.0
 SCAN_EVERY = 2.0
 ALERTS_EVERY = 2.0
@@ -108,18 +111,19 @@ class Daemon:
             write_atomic(info_path(self.settings), text)
             log.info("Executor %s, version %s, pid %d.", self.id, __version__, os.getpid())
             while not self.stopping.is_set():
-                pause = self.settings.poll_interval
+                pause = 0.0
                 try:
                     self.round(store)
+                    self._glance(until=self._clock() + self.settings.poll_interval)
                 except RevisionError as error:  # a newer program has migrated it; its daemon takes over
                     log.error("The executor ends, and its runs go on: %s", error)
                     self.stopping.set()
                 except StoreError as error:
                     log.warning("%s", error)
-                    pause = max(pause, 1.0)
+                    pause = max(self.settings.poll_interval, 1.0)
                 except Exception:
                     log.exception("A round failed; the next one tries again.")
-                    pause = max(pause, 1.0)
+                    pause = max(self.settings.poll_interval, 1.0)
                 self.stopping.wait(pause)
             self.backend.close()
             self._sign_off(store)
@@ -145,6 +149,16 @@ class Daemon:
         while not self.stopping.is_set() and self._claim(store):
             pass
         self.backend.reap()
+
+    def _glance(self, until: float) -> None:
+        """Between two rounds: take in what live runs write, so that a page shows a step at once. Raises StoreError."""
+        pause = GLANCE_EVERY
+        while (left := until - self._clock()) > 0 and not self.stopping.wait(min(pause, left)):
+            if left > pause:
+                began = time.thread_time()
+                for keeper in self._keepers.values():
+                    keeper.glance()
+                pause = max(GLANCE_EVERY, GLANCE_SHARE * (time.thread_time() - began))
 
     # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
     def _keep(self, store: Store) -> None:
@@ -179,16 +193,15 @@ class Daemon:
         """Start one waiting run, if a device is free for it."""
         with store.read() as session:
             waiting = queue.waiting(session, self.host)
-            if not waiting:
+            first = next(waiting, None)
+            if first is None:
                 return False
             everywhere = queue.Fleet.read(session, self._observer, self.settings.lease)
             drivers = sum(run.device_wanted == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self.host))
-        devices, taken = self.arbiter.devices, self.arbiter.taken(everywhere)
-        place = Placing(everywhere, devices, taken, drivers)
-        found = [(run, place(run)) for run in waiting]
-        told = found[: queue.TOLD]
-        if not any(isinstance(to, list) for _, to in found) and all(to in (None, run.message) for run, to in told):
-            return False  # all wait, and say so already
+            devices, taken = self.arbiter.devices, self.arbiter.taken(everywhere)
+            place = Placing(everywhere, devices, taken, drivers)
+            if not _has_news(itertools.chain([first], waiting), place):
+                return False
         try:
             with store.write() as session:
                 place = Placing(everywhere, devices, taken, drivers)
@@ -300,6 +313,15 @@ class Daemon:
             return False
         self._due[what] = now + every
         return True
+
+
+def _has_news(waiting: Iterable[queue.Waiting], place: attempts.Place) -> bool:
+    """Whether a waiting run can start, or one of the first does not say yet why it waits."""
+    for position, run in enumerate(waiting):
+        found = place(run)
+        if isinstance(found, list) or (position < queue.TOLD and found not in (None, run.message)):
+            return True
+    return False
 
 
 def _no_start(settings: Settings, error: OSError | ExecutorError) -> Verdict:

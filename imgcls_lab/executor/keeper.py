@@ -63,12 +63,15 @@ class Keeper:
         self._after_last_event = Stillness(clock)
         self._progress = Stillness(clock)
         self._size = -1
+        self._watched: tuple[str, int] | None = None  # run and attempt, while it lives
         self._told_at = -2  # size of the events at which a standstill was told
 
     def look(self, run: Run, attempt: Attempt) -> None:
         """One look at a run and its processes. Raises StoreError, OSError."""
         folder = self._settings.run_dir(run.id)
+        self._watched = None
         if run.external:
+            self._watched = (run.id, attempt.number)
             self._write_wish(run, folder)
             follow(self._store.database, self._settings, run.id)
             return
@@ -76,7 +79,8 @@ class Keeper:
         alive = owner is not None and owner.alive()
         end = read_end(folder, attempt.number)
         if owner is not None and alive and end is None:
-            self._ingest_news(run, attempt, folder)
+            self._watched = (run.id, attempt.number)
+            self.glance()
             self._pass_on(run, folder, owner)
             self._check_pulse(run, attempt, folder)
             return
@@ -93,10 +97,14 @@ class Keeper:
                 attempts.set_owner(session, run.id, attempt.number, json.loads(owner.to_json()), trainer)
         return owner
 
-    def _ingest_news(self, run: Run, attempt: Attempt, folder: Path) -> None:
-        size = _size(folder, attempt.number)
+    def glance(self) -> None:
+        """Take in what the run has written since, if it lived at the last look. Raises StoreError."""
+        if self._watched is None:
+            return
+        run_id, attempt = self._watched
+        size = _size(self._settings.run_dir(run_id), attempt)
         if size != self._size:
-            ingest(self._store.database, self._settings, run.id, attempt.number)
+            ingest(self._store.database, self._settings, run_id, attempt)
             self._size = size
 
     def _pass_on(self, run: Run, folder: Path, owner: ProcessIdentity) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from imgcls_lab.executor.devices import Device
-from imgcls_lab.store.queue import NO_DEVICE, Fleet, fits
-from imgcls_lab.store.tables import Run
+from imgcls_lab.store.queue import NO_DEVICE, Fleet, Waiting, fits
 
 MAX_DRIVERS = 8  # runs without a device at once on a host: each is a process of about 100 MB
 
@@ -23,7 +22,7 @@ class Placing:
         self._taken = set(taken)
         self._drivers = drivers
 
-    def __call__(self, run: Run) -> list[str] | str | None:
+    def __call__(self, run: Waiting) -> list[str] | str | None:
         """Device names for the run; or the sentence why it waits; or None where only another host can take it."""
         if run.device_wanted == NO_DEVICE:
             if self._drivers < MAX_DRIVERS:
@@ -35,7 +34,7 @@ class Placing:
                 return found
         return self._fleet.reason(run)
 
-    def _find(self, run: Run) -> list[str] | None:
+    def _find(self, run: Waiting) -> list[str] | None:
         usable = [d for d in self._devices if fits(run.device_wanted, d, gpus=self._fleet.has_gpu)]
         count = run.gpus_wanted if usable and usable[0].kind == "cuda" else 1
         if len(usable) < count:

@@ -34,7 +34,7 @@ POINTS_A_BATCH = 50_000  # about; the rest comes in the next round
 LOG_CHUNK = 262_144  # bytes
 LOG_BEHIND = 2**20  # bytes that a log's reader may be behind before it is taken to the end
 LOG_TAIL = 65_536  # bytes that it then gets
-DEVICES_EVERY = 4  # rounds
+DEVICES_EVERY = 10  # rounds
 
 
 class Round:

@@ -1,6 +1,6 @@
 """The one WebSocket, and the poller behind it that all sockets of this server share.
 
-The poller looks at the store every quarter of a second, in a thread, and only while somebody subscribes. Each client
+The poller looks at the store ten times a second, in a thread, and only while somebody subscribes. Each client
 has at most one round of messages on its way: while they are not sent, its feeds are not asked, so a slow or dead
 client costs no memory and hears the rest later, from its own cursors.
 """
@@ -30,7 +30,7 @@ from imgcls_lab.server.feeds import DEVICES_EVERY, Feed, Round, feed_of
 from imgcls_lab.store import Store
 from imgcls_lab.wire import Batch, StreamMessage, Subscribe, Topic, Unsubscribe
 
-PERIOD = 0.25  # seconds between two looks
+PERIOD = 0.1  # seconds between two looks
 PAUSE = 2.0  # seconds after one that failed
 MAX_SUBSCRIPTIONS = 100  # of one socket
 MAX_MESSAGE = 64 * 1024  # bytes from a client

@@ -21,6 +21,7 @@ from imgcls_lab.store import runs as _runs
 from imgcls_lab.store.check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged
 from imgcls_lab.store.folders import RebuildReport, rebuild_all
+from imgcls_lab.store.pyramid import Axis
 from imgcls_lab.store.tables import Config, Dataset, Model, Project
 from imgcls_lab.wire import (
     AlertView,
@@ -194,7 +195,7 @@ class Store:
         run_ids: Iterable[str],
         tags: Iterable[str] | None = None,
         *,
-        axis: metrics.Axis = "step",
+        axis: Axis = "step",
         low: float | None = None,
         high: float | None = None,
         max_points: int = 2000,

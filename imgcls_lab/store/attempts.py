@@ -31,7 +31,7 @@ class Claim:
     devices: list[str]
 
 
-Place = Callable[[Run], list[str] | str | None]
+Place = Callable[[queue.Waiting], list[str] | str | None]
 
 
 def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim | None:
@@ -74,7 +74,6 @@ def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim 
             DeviceClaim(host=host, device=name, run_id=run.id, attempt=attempt, claimed_at=now) for name in found
         )
         session.flush()
-        session.expunge(run)  # it came without its config
         return Claim(session.get_one(Run, run.number), attempt, found)
     return None
 

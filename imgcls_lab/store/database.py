@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, update
+from sqlalchemy import ColumnElement, Connection, Engine, UnaryExpression, create_engine, event, make_url, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.sql.operators import custom_op
 from sqlmodel import Session, col
 
 from imgcls_lab.errors import InputError, StoreError
@@ -159,15 +160,34 @@ def tell(session: Session, alert_id: str) -> None:
     session.info.setdefault("told", set()).add(alert_id)
 
 
+def walked(session: Session, column: Any) -> ColumnElement[Any]:
+    """A column whose condition is looked at row by row while another index is walked, on SQLite.
+
+    It keeps no statistics, so it would look up a state that half of all runs have; PostgreSQL chooses by itself.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        return column  # type: ignore[no-any-return]
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+
+
 def _count_changes(session: Session) -> None:
     touched, told = sorted(session.info.pop("touched", ())), sorted(session.info.pop("told", ()))
     if not touched and not told:
         return
     counter = update(Counter).where(col(Counter.name) == "changes").values(value=col(Counter.value) + 1)
     change = session.execute(counter.returning(col(Counter.value))).scalar_one()
-    for table, ids in ((Run, touched), (DeletedRun, touched), (Alert, told)):
-        if ids:
-            session.execute(update(table).where(col(table.id).in_(ids)).values(change=change))
+    found = _stamp(session, Run, touched, change)
+    if found < len(touched):
+        _stamp(session, DeletedRun, touched, change)
+    _stamp(session, Alert, told, change)
+
+
+def _stamp(session: Session, table: Any, ids: list[str], change: int) -> int:
+    """Note when rows changed; how many there are."""
+    if not ids:
+        return 0
+    stamped = update(table).where(col(table.id).in_(ids)).values(change=change)
+    return int(session.execute(stamped.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
 
 
 def _prepare_file(file: Path) -> None:

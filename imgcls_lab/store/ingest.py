@@ -37,8 +37,9 @@ from imgcls_lab.protocol import (
     read_events,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import states
+from imgcls_lab.store import pyramid, states
 from imgcls_lab.store.database import Database
+from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import config_columns
 from imgcls_lab.store.tables import Artifact, Attempt, Metric, Run, Tag
 
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 CHUNK = 2**20  # bytes of events in one transaction
 BATCH = 1000  # rows in one statement
+SEAL_EVERY = 2**18  # bytes of events after which long curves are thinned: what is left is read point by point
 _ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 
@@ -108,6 +110,8 @@ class _Batch:
     rows: list[dict[str, Any]] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)  # of the run
     progress: dict[str, Any] = field(default_factory=dict)  # of the attempt
+    highest: int = 0  # step until now
+    back: int | None = None  # the earliest step that came after a later one
 
     def apply(self, events: list[AnyEvent]) -> None:
         here = col(Attempt.events_offset) == self.offset
@@ -124,10 +128,12 @@ class _Batch:
         self.session.expunge(attempt)
         self.monitor = _monitor(run)
         self.latest = dict(run.latest)
+        self.highest = run.step
         for event in events:
             self._apply(event)
         if self.rows:
             self._write_rows()
+            self._thin()
             self.values["latest"] = self.latest
             self._estimate()
         if self.progress:
@@ -182,7 +188,9 @@ class _Batch:
                 col(Metric.attempt) < self.attempt,
             )
         )
+        self.highest = event.resume_step
         if gone.rowcount:  # type: ignore[attr-defined]
+            pyramid.reopen(self.session, self.run.number or 0, event.resume_step + 1)
             self._look_back(event.resume_step)
 
     def _look_inside(self) -> None:
@@ -220,6 +228,9 @@ class _Batch:
         known = finite(values)
         place = {"step": step, "epoch": epoch, "time": event.t, "seq": event.seq}
         self.rows += [{"tag": tag, "value": value, **place} for tag, value in known.items()]
+        if step < self.highest:  # a point that comes late
+            self.back = step if self.back is None else min(self.back, step)
+        self.highest = max(self.highest, step)
         self.latest |= known
         self.values |= {"step": step, "epoch": epoch, "phase": None}
 
@@ -262,6 +273,14 @@ class _Batch:
         table: Any = Metric
         for start in range(0, len(rows), BATCH):
             self.session.execute(insert(table.__table__), rows[start : start + BATCH])
+
+    def _thin(self) -> None:
+        """Keep the thinned form of long curves in step with their points."""
+        number = self.run.number or 0
+        if self.back is not None:
+            pyramid.reopen(self.session, number, self.back)
+        if self.offset // SEAL_EVERY != self.end // SEAL_EVERY:
+            pyramid.seal(self.session, number, [tag_id for tag_id, _ in tags_of(self.session, self.run)])
 
     def _estimate(self) -> None:
         """Seconds left, from the pace of this attempt by its own stamps."""

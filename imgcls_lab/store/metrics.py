@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import and_, func, or_
+from sqlalchemy import and_, exists, func, or_
 from sqlmodel import Session, col, select
 
+from imgcls_lab.store.pyramid import Axis, Curve
 from imgcls_lab.store.runs import find_run
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
 from imgcls_lab.wire import Cursor, MetricsBatch, Series, SeriesReply
 
-Axis = Literal["step", "epoch", "time"]
 MAX_NEW_ROWS = 20_000  # of one run in one batch; the next call goes on
 _NEW: Any = (
     col(Metric.tag_id), col(Metric.step), col(Metric.epoch), col(Metric.time), col(Metric.value), col(Metric.attempt),
     col(Metric.seq),
 )  # fmt: skip
-_AXES = {"step": Metric.step, "epoch": Metric.epoch, "time": Metric.time}
 
 
 def series(
@@ -42,18 +41,9 @@ def series(
     for text in run_ids:
         run = find_run(session, text)
         reply.cursors[run.id] = _cursor(session, run.id)
-        for tag_id, name in tags_of(session, run):
-            if wanted is not None and name not in wanted:
-                continue
-            query = select(Metric.step, Metric.epoch, Metric.time, Metric.value).where(
-                Metric.run_number == run.number, Metric.tag_id == tag_id
-            )
-            if low is not None:
-                query = query.where(col(_AXES[axis]) >= low)
-            if high is not None:
-                query = query.where(col(_AXES[axis]) <= high)
-            rows = session.exec(query.order_by(col(Metric.step), col(Metric.attempt), col(Metric.seq))).all()
-            reply.series.append(_series(run.id, name, rows, axis, max_points))
+        for tag_id, name in tags_of(session, run, wanted):
+            rows, thinned = Curve(session, run.number or 0, tag_id).points(axis, low, high, max_points)
+            reply.series.append(_series(run.id, name, rows, axis, max_points, thinned=thinned))
     return reply
 
 
@@ -108,18 +98,16 @@ def _cursor(session: Session, run_id: str) -> Cursor:
     return Cursor(attempt=row[0], seq=row[1]) if row else Cursor()
 
 
-def tags_of(session: Session, run: Run) -> list[tuple[int, str]]:
-    """Tags of a run: one look into the index a tag, not a walk over its points."""
-    names = session.exec(select(Tag.id, Tag.name).order_by(Tag.name)).all()
-    found = []
-    for tag_id, name in names:
-        first = select(Metric.step).where(Metric.run_number == run.number, Metric.tag_id == tag_id).limit(1)
-        if tag_id is not None and session.exec(first).first() is not None:
-            found.append((tag_id, name))
-    return found
+def tags_of(session: Session, run: Run, wanted: set[str] | None = None) -> list[tuple[int, str]]:
+    """Tags of a run, of those that are wanted: one look into the index a tag, not a walk over its points."""
+    points = exists().where(col(Metric.run_number) == run.number, col(Metric.tag_id) == col(Tag.id))
+    query = select(Tag.id, Tag.name).where(points)
+    if wanted is not None:
+        query = query.where(col(Tag.name).in_(wanted))
+    return [(tag_id, name) for tag_id, name in session.exec(query.order_by(Tag.name)) if tag_id is not None]
 
 
-def _series(run_id: str, tag: str, rows: Any, axis: Axis, max_points: int) -> Series:
+def _series(run_id: str, tag: str, rows: Any, axis: Axis, max_points: int, *, thinned: bool = False) -> Series:
     keep: list[int] | range = range(len(rows))
     if max_points and len(rows) > max_points:
         place = {"step": 0, "epoch": 1, "time": 2}[axis]
@@ -133,7 +121,7 @@ def _series(run_id: str, tag: str, rows: Any, axis: Axis, max_points: int) -> Se
         epoch=[rows[i][1] for i in keep],
         time=[rows[i][2] for i in keep],
         value=[rows[i][3] for i in keep],
-        thinned=len(keep) < len(rows),
+        thinned=thinned or len(keep) < len(rows),
     )
 
 

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
 from imgcls_lab.errors import InputError
 from imgcls_lab.layout import MANIFEST, read_plain
 from imgcls_lab.protocol import LIVE, RESUMABLE, RunState
 from imgcls_lab.settings import Settings
+from imgcls_lab.store.database import walked
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import find_run
 from imgcls_lab.store.states import texts
@@ -32,6 +34,8 @@ from imgcls_lab.wire import (
 )
 
 FIRST_LOOK = 500  # runs a new reader of changes gets
+MANY = 2000  # runs from which on a page is read along the index of its order
+LIGHT: Any = (defer(Run.config), defer(Run.payload))  # type: ignore[arg-type]
 _SAME = (
     "id", "kind", "name", "project_id", "dataset_id", "model_id", "parent_id", "state", "desired", "attempt",
     "priority", "external", "message", "failure", "phase", "created_at", "started_at", "ended_at", "updated_at",
@@ -107,14 +111,45 @@ def runs(
     else:
         wanted = None if states is None else set(states)
         total = sum(count for state, count in counts.items() if wanted is None or state in wanted)
-    column = _SORTABLE[sort]
-    order = column.desc() if descending else column.asc()
-    if sort not in {"created_at", "updated_at", "id", "name"}:
-        order = order.nulls_last()  # a plain order can use the index
-    number = col(Run.number).desc() if descending else col(Run.number).asc()
-    statement = select(Run, Project.name).join(Project).where(*filters).order_by(order, number)
-    rows = session.exec(statement.limit(limit).offset(offset))
-    return RunPage(items=[view(run, project) for run, project in rows], total=total, counts=counts)
+        if total > MANY and parent_id is None:  # few runs are sorted faster than they are met on a walk
+            filters = _on_a_walk(session, project_id if sort != "created_at" else None, states) + (
+                [col(Run.project_id) == project_id] if sort == "created_at" and project_id is not None else []
+            )
+    numbers = _numbers(session, filters, _SORTABLE[sort], descending=descending, limit=limit, offset=offset)
+    return RunPage(items=_views(session, numbers), total=total, counts=counts)
+
+
+def _on_a_walk(
+    session: Session, project_id: int | None, states: Iterable[RunState] | None
+) -> list[ColumnElement[bool]]:
+    """The filters of a list that is read along an index of its order, until a page is full."""
+    filters = [] if project_id is None else [walked(session, Run.project_id) == project_id]
+    return filters + ([] if states is None else [walked(session, Run.state).in_(texts(states))])
+
+
+def _numbers(
+    session: Session, filters: list[ColumnElement[bool]], column: Any, *, descending: bool, limit: int, offset: int
+) -> list[int]:
+    """Numbers of the runs of a page, in its order; those without a value are last, whichever the direction."""
+
+    def page(part: ColumnElement[bool], keys: list[Any], limit: int, offset: int) -> list[int]:
+        order = [key.desc() if descending else key.asc() for key in keys]
+        found = select(Run.number).join(Project).where(*filters, part).order_by(*order).limit(limit).offset(offset)
+        return [number for number in session.exec(found) if number is not None]
+
+    numbers = page(col(column).is_not(None), [col(column), col(Run.number)], limit, offset)
+    if len(numbers) < limit:
+        valued = select(func.count()).select_from(Run).join(Project).where(*filters, col(column).is_not(None))
+        before = len(numbers) + offset if numbers or not offset else session.exec(valued).one()
+        numbers += page(col(column).is_(None), [col(Run.number)], limit - len(numbers), max(0, offset - before))
+    return numbers
+
+
+def _views(session: Session, numbers: list[int]) -> list[RunView]:
+    """Views of runs in a given order."""
+    rows = session.exec(select(Run, Project.name).join(Project).where(col(Run.number).in_(numbers)).options(*LIGHT))
+    found = {run.number: view(run, project) for run, project in rows}
+    return [found[number] for number in numbers]
 
 
 def changed_runs(session: Session, since: float, known: Mapping[str, int]) -> tuple[RunsBatch, float]:

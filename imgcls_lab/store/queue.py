@@ -7,16 +7,17 @@ never start, because one that they were to follow did not succeed.
 from __future__ import annotations
 
 import time
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, func, or_
-from sqlalchemy.orm import aliased, defer
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, exists, select
 
 from imgcls_lab.protocol import LIVE, Desired, RunState
 from imgcls_lab.store import fleet, states
+from imgcls_lab.store.database import walked
 from imgcls_lab.store.tables import Dependency, Device, DeviceClaim, Project, Run
 
 LOOK_AHEAD = 1000  # waiting runs that are tried in one round
@@ -25,13 +26,34 @@ NO_DEVICE = "none"
 _BROKEN = {RunState.FAILED.value: "failed", RunState.CANCELLED.value: "was cancelled", None: "was deleted"}
 
 
-def waiting(session: Session, host: str) -> list[Run]:
-    """The queue in its order, less what waits for another run or another host. Without configs and other long texts."""
-    query = select(Run).where(Run.state == RunState.QUEUED.value, ~_after_unfinished())
+class Waiting(NamedTuple):
+    """A waiting run: the columns that say which it is and what it wants."""
+
+    number: int
+    id: str
+    project_id: int
+    attempt: int
+    message: str | None
+    started_at: float | None
+    device_wanted: str
+    gpus_wanted: int
+    host_wanted: str | None
+
+
+def waiting(session: Session, host: str) -> Iterator[Waiting]:
+    """The queue in its order, less what waits for another run or another host; the first LOOK_AHEAD of it.
+
+    Runs are read as they are asked for: who takes the first one has not read a thousand.
+    """
+    query: Any = select(*(getattr(Run, name) for name in Waiting._fields))
+    query = query.where(Run.state == RunState.QUEUED.value, ~_after_unfinished())
     query = query.where(or_(col(Run.host_wanted).is_(None), col(Run.host_wanted) == host))
-    order = col(Run.priority).desc(), col(Run.queued_at), col(Run.number)
-    light = [defer(column) for column in (Run.config, Run.payload, Run.notes, Run.latest)]  # type: ignore[arg-type]
-    return list(session.exec(query.order_by(*order).limit(LOOK_AHEAD).options(*light)).all())
+    query = query.order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
+    for start in range(0, LOOK_AHEAD, TOLD):
+        page = session.exec(query.limit(TOLD).offset(start)).all()
+        yield from (Waiting(*row) for row in page)
+        if len(page) < TOLD:
+            return
 
 
 def _after_unfinished() -> ColumnElement[bool]:
@@ -89,7 +111,7 @@ class Fleet:
         """(host, device) -> who holds it, our runs and others, a part of a sentence."""
         return {(row.host, row.name): row.held_by for row in self.devices if row.held_by} | self.claims
 
-    def reason(self, run: Run) -> str | None:
+    def reason(self, run: Waiting) -> str | None:
         """Why a run waits, a sentence; None where it need not wait any longer."""
         if run.device_wanted == NO_DEVICE:
             return None
@@ -112,7 +134,7 @@ class Fleet:
         also = f"{len(free)} free, but " if free else ""
         return f"Waits for {what}: {also}{holders[0]}{more} {'are' if more else 'is'} running."
 
-    def _never(self, what: str, run: Run, most: int, *, gpu: bool) -> str:
+    def _never(self, what: str, run: Waiting, most: int, *, gpu: bool) -> str:
         where = f"the host {run.host_wanted}" if run.host_wanted else "this machine" if len(self.hosts) < 2 else None
         if most:
             return f"Waits for {what}: {where or 'no machine'} has {'only' if where else 'more than'} {most}."
@@ -163,8 +185,8 @@ def to_settle(session: Session, hosts: Set[str]) -> News:
 
 def _for_absent(session: Session, hosts: Set[str]) -> News:
     columns: Any = (Run.id, Run.message, Run.host_wanted)
-    absent = col(Run.host_wanted).not_in(hosts)
-    query: Any = select(*columns).where(Run.state == RunState.QUEUED.value, absent, ~_after_unfinished())
+    absent = col(Run.host_wanted).not_in(hosts), col(Run.host_wanted) > ""  # the second lets an index leave out NULL
+    query: Any = select(*columns).where(Run.state == RunState.QUEUED.value, *absent, ~_after_unfinished())
     news: News = []
     for run_id, message, host in session.exec(query.order_by(col(Run.number)).limit(TOLD)):
         sentence = (
@@ -182,7 +204,7 @@ def _after_others(session: Session) -> News:
         select(*columns)
         .join(Dependency, col(Dependency.run_id) == col(Run.id))
         .join(before, before.id == Dependency.after_id, isouter=True)
-        .where(Run.state == RunState.QUEUED.value)
+        .where(walked(session, Run.state) == RunState.QUEUED.value, col(Run.id).in_(select(Dependency.run_id)))
         .order_by(col(Run.number), before.number)
     )
     waits: dict[tuple[str, str | None], list[tuple[str | None, str]]] = {}

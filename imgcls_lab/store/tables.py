@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, MetaData, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, MetaData, UniqueConstraint, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -86,8 +86,12 @@ class Run(Table, table=True):
     __tablename__ = "runs"
     __table_args__ = (
         Index("ix_runs_state_host", "state", "host"),
-        Index("ix_runs_queue", "state", "priority", "queued_at", "number"),
+        Index("ix_runs_queue", "state", text("priority DESC"), "queued_at", "number"),
+        Index("ix_runs_state_host_wanted", "state", "host_wanted"),
+        Index("ix_runs_external_state", "external", "state"),
         Index("ix_runs_project_id_created_at", "project_id", "created_at"),
+        Index("ix_runs_project_id_state", "project_id", "state"),
+        Index("ix_runs_best", "best_value", "number", "state", "project_id"),  # a list by it, filtered on the way
         {"sqlite_autoincrement": True},
     )
 
@@ -213,6 +217,22 @@ class Metric(Table, table=True):
     step: int = Field(primary_key=True, sa_type=BigInteger)
     attempt: int = Field(primary_key=True)
     seq: int = Field(primary_key=True)
+    epoch: float
+    time: float
+    value: float | None = None
+
+
+class ThinnedMetric(Table, table=True):
+    """A point that is the smallest or largest of `factor` points in a row, up to the step `until`: see `pyramid.py`."""
+
+    __tablename__ = "thinned_metrics"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    run_number: int = Field(sa_column=Column(ForeignKey("runs.number", ondelete="CASCADE"), primary_key=True))
+    tag_id: int = Field(sa_column=Column(ForeignKey("tags.id"), primary_key=True))
+    factor: int = Field(primary_key=True)
+    step: int = Field(primary_key=True, sa_type=BigInteger)
+    until: int = Field(sa_type=BigInteger)
     epoch: float
     time: float
     value: float | None = None

@@ -194,7 +194,7 @@ def select_then_update(patch: Patch) -> None:
 
     def naive(lab: StubLab, host: str) -> str:
         with lab.store.read() as session:
-            run = queue.waiting(session, host)[0]
+            run = next(queue.waiting(session, host))
         together.wait(10)
         with lab.store.write() as session:
             states.change_run(session, run.id, state=RunState.STARTING.value, attempt=run.attempt + 1, host=host)

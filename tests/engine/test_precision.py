@@ -60,6 +60,16 @@ def test_the_gain_is_measured_and_leaves_model_and_random_state_alone(make_confi
     assert model.layer.weight.grad is None
 
 
+def test_what_was_measured_on_this_machine_is_not_measured_again(make_config: Make, tmp_path: Path) -> None:
+    config = make_config(batch_size=8)
+    first = bf16_gain(Net(fp32=40, bf16=5), 32, config, tmp_path / "shared")
+    assert bf16_gain(Net(fp32=5, bf16=40), 32, config, tmp_path / "shared") == first
+    assert bf16_gain(Net(fp32=5, bf16=40), 32, config, tmp_path / "other") < 1
+    assert bf16_gain(Net(fp32=5, bf16=40), 32, make_config(batch_size=4), tmp_path / "shared") < 1
+    (tmp_path / "shared" / "bf16.json").write_text("{")
+    assert bf16_gain(Net(fp32=5, bf16=40), 32, config, tmp_path / "shared") < 1
+
+
 @pytest.mark.parametrize(("fp32", "bf16", "expected"), [(60, 5, "bf16"), (5, 60, "fp32")])
 def test_auto_takes_the_faster(
     make_config: Make, monkeypatch: pytest.MonkeyPatch, fp32: int, bf16: int, expected: str

@@ -29,16 +29,17 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 class Server:
-    """A Jupyter server of its own process."""
+    """A Jupyter server of its own process; one without the extension is there to be compared with."""
 
-    def __init__(self, folder: Path, home: Path, variables: dict[str, str]) -> None:
+    def __init__(self, folder: Path, home: Path, variables: dict[str, str], *, extension: bool = True) -> None:
         self.log = folder / "server.log"
         self.token = secrets.token_hex(16)
         own = {"JUPYTER_TOKEN": self.token, "IMGCLS_HOME": str(home)}
         self.runtime = folder / "runtime"
+        options = [] if extension else ["--ServerApp.jpserver_extensions={'imgcls_lab': False}"]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--port=0"],
+                [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--port=0", *options],
                 cwd=folder,
                 env={**environment(folder), **own, **variables},
                 stdout=output,

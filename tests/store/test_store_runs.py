@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import update
 from store_steps import HOST, claim, epoch, feed, finish, points, started
 
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
 from imgcls_lab.protocol import Desired, RunState
-from imgcls_lab.store import Store
+from imgcls_lab.store import Store, queries
+from imgcls_lab.store.tables import Run
 from imgcls_lab.wire import ProjectEdit, RunEdit, SubmitRequest
 
 
@@ -199,3 +202,41 @@ def test_a_waiting_run_says_why(store: Store, submit):
 def test_the_database_file_is_for_its_owner_alone(sqlite: Store):
     assert stat.S_IMODE(sqlite.database.file.stat().st_mode) == 0o600
     assert stat.S_IMODE(sqlite.settings.home_path.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("sort", ["best", "created_at", "lr", "project", "started_at"])
+@pytest.mark.parametrize("descending", [True, False])
+def test_a_long_list_is_read_in_another_way_and_is_the_same(
+    store: Store, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch, sort: str, descending: bool
+):
+    other = store.add_project(ProjectEdit(name="other")).id
+    for number in range(12):
+        run_id = submit(f"run {number}", project_id=other if number % 3 else None, config={"lr": 10.0**-number})
+        if number % 2:
+            write = update(Run).where(Run.id == run_id)
+            with store.write() as session:
+                session.execute(
+                    write.values(
+                        state="failed", best_value=(number * 7) % 5, best_epoch=1, best_metric="metric/accuracy",
+                        started_at=number,
+                    )
+                )  # fmt: skip
+
+    def pages(**filters: object) -> list[str]:
+        asked = {"sort": sort, "descending": descending, "limit": 5, **filters}
+        return [run.id for offset in (0, 5, 10, 15) for run in store.runs(offset=offset, **asked).items]
+
+    asks = [
+        {},
+        {"project_id": other},
+        {"states": [RunState.FAILED]},
+        {"project_id": other, "states": [RunState.QUEUED]},
+    ]
+    short = [pages(**ask) for ask in asks]
+    assert [len(set(found)) for found in short] == [12, 8, 6, 4]
+    values = [getattr(run, sort) for run in store.runs(sort=sort, descending=descending).items]
+    known = [value.value if sort == "best" else value for value in values if value is not None]
+    assert known == sorted(known, reverse=descending)
+    assert values[len(known) :] == [None] * (12 - len(known))  # without a value: last
+    monkeypatch.setattr(queries, "MANY", 0)
+    assert [pages(**ask) for ask in asks] == short

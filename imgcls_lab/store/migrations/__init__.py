@@ -1,4 +1,7 @@
-"""Revisions of the run database, and the functions that apply them. Called by `Store.open` and `imgcls-lab db`."""
+"""Revisions of the run database, and the functions that apply them. Called by `Store.open` and `imgcls-lab db`.
+
+Alembic is imported by who migrates alone: server and daemon, which look at the revision, do without its 10 MB.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from imgcls_lab.errors import RevisionError, StoreError
 from imgcls_lab.store.backups import backup, default_name
@@ -28,17 +27,16 @@ _LOCK_KEY = 0x696D67636C73  # "imgcls", for PostgreSQL's advisory lock
 
 def head() -> str:
     """The revision this program works with."""
-    revision = _scripts().get_current_head()
-    if revision is None:
-        raise RuntimeError("The package holds no revision.")
-    return revision
+    return _revisions()[-1]
 
 
 def current(database: Database) -> str | None:
     """The revision the database is of; None when it is empty."""
     with database.read() as session:
-        context = MigrationContext.configure(session.connection(), opts={"version_table": VERSION_TABLE})
-        return context.get_current_revision()
+        if not inspect(session.connection()).has_table(VERSION_TABLE):
+            return None
+        found: str | None = session.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()  # noqa: S608
+        return found
 
 
 def check_revision(database: Database) -> None:
@@ -90,7 +88,12 @@ def _copy(database: Database, backups: Path, revision: str) -> None:
 
 
 def _upgrade(database: Database, to: str = "head") -> None:
-    config = _config()
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
     with database.engine.connect() as connection:
         if database.is_sqlite:
             # batch mode recreates tables that others refer to; the pragma works outside a transaction only
@@ -108,20 +111,15 @@ def _driver(connection: Connection):  # type: ignore[no-untyped-def]
     return connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
 @lru_cache(maxsize=1)
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+def _revisions() -> tuple[str, ...]:
+    """All revisions, oldest first: each names its file, as `0001_the_first_tables.py`."""
+    files = (Path(__file__).parent / "versions").glob("[0-9]*_*.py")
+    return tuple(sorted(path.name.partition("_")[0] for path in files))
 
 
 def _known(revision: str) -> bool:
-    return any(script.revision == revision for script in _scripts().walk_revisions())
+    return revision in _revisions()
 
 
 @contextmanager

@@ -1,0 +1,89 @@
+"""What the benchmarks of server and store stand on: a home, a claimed run in it, and real servers over HTTP.
+
+The servers and the stub trainers are those of the tests; nothing is simulated but the training.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from imgcls_lab.protocol import Started
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store, attempts
+from imgcls_lab.wire import RunView, SubmitRequest
+from tests.server.server_process import Server
+
+CONFIG = {"root": "/data/digits", "model_flavour": "stub", "device": "cpu"}
+
+
+def settings(folder: Path, **traits: Any) -> Settings:
+    return Settings(home=str(folder / "home"), autostart=False, **traits)
+
+
+def claimed(store: Store, name: str | None = None) -> tuple[RunView, int, Path]:
+    """A run as if a daemon had just started it: its view, its attempt and its folder."""
+    run = store.submit(SubmitRequest(config=CONFIG, name=name))
+    with store.write() as session:
+        claim = attempts.claim(session, "bench-host", "bench", lambda run: [f"cpu:{run.number}"])
+    assert claim is not None
+    assert claim.run.id == run.id
+    folder = store.settings.run_dir(run.id)
+    folder.mkdir(mode=0o700)
+    return run, claim.attempt, folder
+
+
+def started(steps: int, per_epoch: int = 1000) -> Started:
+    return Started(
+        total_steps=steps, steps_per_epoch=per_epoch, epochs=max(1, steps // per_epoch), train_images=1000,
+        val_images=100, classes=10, device="cpu", precision="fp32", threads=1,
+    )  # fmt: skip
+
+
+class Asker:
+    """Questions to a Jupyter server over one connection that is kept, as a browser's."""
+
+    def __init__(self, server: Server) -> None:
+        parts = urlsplit(server.url)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
+        self._headers = {"Authorization": f"token {server.token}"}
+
+    def get(self, path: str, **query: Any) -> tuple[float, bytes]:
+        """Seconds until the whole answer is here, and the answer. Raises RuntimeError for one that is no 200."""
+        place = f"/imgcls/api/{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+        begin = time.perf_counter()
+        self._connection.request("GET", place, headers=self._headers)
+        reply = self._connection.getresponse()
+        body = reply.read()
+        took = time.perf_counter() - begin
+        if reply.status != 200:
+            raise RuntimeError(f"{place}: {reply.status} {body[:300]!r}")
+        return took, body
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def serving(folder: Path, home: Path, variables: dict[str, str] | None = None) -> Iterator[tuple[Server, Asker]]:
+    """A Jupyter server with the extension on a home, and a connection to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    server = Server(folder, home, {"IMGCLS_AUTOSTART": "0", **(variables or {})})
+    asker = Asker(server)
+    try:
+        asker.get("info")
+        yield server, asker
+    finally:
+        asker.close()
+        server.close()
+
+
+def quiet_environment() -> dict[str, str]:
+    """This process's environment for children that are to find the package of this checkout."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}

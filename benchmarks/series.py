@@ -1,0 +1,78 @@
+"""A long curve asked of the server: a million points as 2,000, whole and zoomed, over one HTTP connection."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import labs
+from benchmarks.frame import Line, told
+from benchmarks.timing import best
+from imgcls_lab.layout import events_name
+from imgcls_lab.store import Store
+from imgcls_lab.store.ingest import ingest
+
+POINTS = 1_000_000
+SPIKE = 654_321  # a step whose value no thinning may lose
+
+
+def measure(folder: Path, quick: bool) -> list[Line]:
+    rounds = 5 if quick else 15
+    settings = labs.settings(folder)
+    with Store.open(settings, migrate=True) as store:
+        run_id = long_run(store)
+        values = store.series([run_id], ["loss/train"], low=SPIKE - 500, high=SPIKE + 500).series[0].value
+        assert max(value for value in values if value is not None) == 9.0
+    with labs.serving(folder / "server", settings.home_path) as (_, asker):
+        common = {"run": run_id, "tag": "loss/train", "max_points": 2000}
+        first, body = asker.get("series", **common)
+        _check(body, POINTS)
+        whole = [asker.get("series", **common)[0] for _ in range(rounds)]
+        windows = {}
+        for share in (0.5, 0.1, 0.02):
+            width = int(POINTS * share)
+            low = SPIKE - width // 2
+            query = {**common, "low": low, "high": low + width}
+            _check(asker.get("series", **query)[1], width)
+            windows[share] = best([asker.get("series", **query)[0] for _ in range(rounds)])
+        clock = [
+            asker.get("series", **common, axis="time", low=START + 600_000, high=START + 700_000)[0] for _ in whole
+        ]
+    zoomed = [
+        Line(f"a window of {share:.0%} of it", 50, took * 1e3, "ms") for share, took in windows.items()
+    ]  # fmt: skip
+    return [
+        Line("1,000,000 points as 2,000", 100, best(whole) * 1e3, "ms"),
+        told("the same, the first time in a new server", first * 1e3, "ms"),
+        *zoomed,
+        Line("a window of 10% by time of day", 50, best(clock) * 1e3, "ms"),
+    ]
+
+
+START = 1_700_000_000  # Unix seconds of the first point; one a second
+
+
+def long_run(store: Store, points: int = POINTS, name: str | None = None) -> str:
+    """A run that lives, with a noisy curve of so many points and a spike at SPIKE."""
+    run, attempt, folder = labs.claimed(store, name)
+    values = 1 + np.random.default_rng(0).normal(0, 0.1, points) + 2 / np.sqrt(np.arange(1, points + 1))
+    values[min(SPIKE, points) - 1] = 9.0
+    head = labs.started(points).model_copy(update={"attempt": attempt, "seq": 1, "t": float(START)})
+    with (folder / events_name(attempt)).open("w") as file:
+        file.write(head.model_dump_json() + "\n")
+        file.writelines(
+            f'{{"v":1,"attempt":{attempt},"seq":{step + 1},"t":{START + step},"type":"metrics","step":{step},'
+            f'"epoch":{step / 1000},"values":{{"loss/train":{value!r}}}}}\n'
+            for step, value in enumerate(values.tolist(), 1)
+        )
+    assert ingest(store.database, store.settings, run.id, attempt)
+    return run.id
+
+
+def _check(body: bytes, points: int) -> None:
+    """About as many points as asked for, and the largest among them."""
+    series = json.loads(body)["series"][0]
+    assert 1000 <= len(series["step"]) <= 2000, f"{len(series['step'])} points of {points}"
+    assert max(value for value in series["value"] if value is not None) == 9.0
