@@ -206,11 +206,11 @@ class Run:
         return self._request(Desired.STOP)
 
     def kill(self) -> Self:
-        """End it now, without a checkpoint."""
+        """End it now, without a checkpoint; `resume` goes on from the last one."""
         return self._request(Desired.KILL)
 
     def resume(self) -> Self:
-        """Queue it again after a stop or a failure; it goes on exactly where its last checkpoint is."""
+        """Queue it again after a stop, a kill or a failure; it goes on exactly where its last checkpoint is."""
         store = self._indexed("resume")
         store.resume(self.id)
         client.ensure(store.settings)
