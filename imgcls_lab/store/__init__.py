@@ -253,8 +253,12 @@ class Store:
         return self._read(registry.datasets)
 
     def dataset(self, dataset_id: int) -> DatasetView:
-        with self.write() as session:  # a new look at the folder is kept
-            return registry.dataset(session, dataset_id)
+        return self._read(registry.dataset, dataset_id)
+
+    def rescan_dataset(self, dataset_id: int) -> DatasetView:
+        """A data set after a new look at its folder."""
+        with self.write() as session:
+            return registry.rescan_dataset(session, dataset_id)
 
     def add_dataset(self, edit: DatasetEdit) -> DatasetView:
         return self.dataset(self._save(Dataset, registry.save_dataset, edit))

@@ -6,7 +6,11 @@ import json
 import sqlite3
 from pathlib import Path
 
+import pytest
+
+import imgcls_lab as lab
 from cli.conftest import Command
+from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
 from imgcls_lab.settings import Settings
 from imgcls_lab.wire import DevicesReply
@@ -48,6 +52,43 @@ def test_doctor_says_what_is_there_and_what_is_wrong(imgcls: Command, idle: Sett
     assert "✗ database" in done.out
     assert "wrong: " in done.out.splitlines()[-1]
     (idle.home_path / "imgcls.db").unlink()
+
+
+def test_doctor_warns_of_runs_that_nobody_sees_to(imgcls: Command, few: TrainConfig, idle: Settings) -> None:
+    lab.launch(few)
+    done = imgcls("doctor")
+    assert (done.code, "All is well" in done.out) == (1, False)
+    (line,) = [line for line in done.out.splitlines() if line.startswith("✗")]
+    assert "1 run is unfinished" in line
+    assert "`imgcls-lab executor start`" in line
+    lab.runs()[0].stop()
+    found = {item["name"]: item["state"] for item in json.loads(imgcls("doctor", "--json").out)}
+    assert found["executor"] == "note"
+
+
+def test_the_version_is_printed(imgcls: Command) -> None:
+    assert imgcls("--version") == (0, f"imgcls-lab {lab.__version__}\n", "")
+
+
+def test_settings_are_listed_with_their_sources_and_without_secrets(
+    imgcls: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGCLS_DB_URL", "postgresql://someone:topsecret@db:5433/runs?password=topsecret")
+    monkeypatch.setenv("IMGCLS_WEBHOOK", "https://hooks.example.org/services/topsecret")
+    monkeypatch.setenv("IMGCLS_LEASE", "12")
+    done = imgcls("settings", "--json")
+    found = {item["name"]: item for item in json.loads(done.out)}
+    assert list(found) == list(Settings.VARIABLES)
+    shown = {name: (item["value"], item["source"]) for name, item in found.items()}
+    assert shown["home"] == (str(home), "environment")
+    assert shown["lease"] == ("12.0", "environment")
+    assert shown["stop_grace"] == ("60.0", "default")
+    assert shown["db_url"] == ("postgresql://someone:***@db:5433/runs", "environment")
+    assert shown["webhook"] == ("https://hooks.example.org/…", "environment")
+    text = imgcls("settings").out
+    assert all(variable in text for variable in Settings.VARIABLES.values())
+    assert "topsecret" not in done.out + text
+    assert not home.exists(), "to look changes nothing"
 
 
 def test_demo_data_are_prepared_once(imgcls: Command, idle: Settings) -> None:
