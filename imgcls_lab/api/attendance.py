@@ -44,7 +44,7 @@ def unattended(store: Store, views: Iterable[RunView]) -> str | None:
     here = hosts == [host_name()]
     where = "this machine" if here else f"the host {hosts[0]}" if len(hosts) == 1 else f"the hosts {', '.join(hosts)}"
     what = "what its runs do meanwhile is not seen" if alone else ""
-    if not alive:
+    if waits and not alive:
         what += " and what is queued waits" if what else "what is queued waits"
     return f"{since} executor runs on {where}, so {what}. Start it{'' if here else ' there'}: imgcls-lab executor start"
 

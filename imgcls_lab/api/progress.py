@@ -39,10 +39,11 @@ def line(run: RunView) -> str:
         parts.append(f"best {figure(run.best.metric, run.best.value)}")
     if run.seconds_left is not None and run.state is RunState.RUNNING:
         parts.append(f"{duration(run.seconds_left)} left")
+    told = [", ".join(parts)] if parts else []
     if run.message:
-        parts.append(run.message.removesuffix("."))
+        told.append(run.message.removesuffix("."))
     text = f"{run.name} {_WORDS[run.state]}"
-    return inert(f"{text}: {', '.join(parts)}" if parts else text)
+    return inert(f"{text}: {'. '.join(told)}" if told else text)
 
 
 def duration(seconds: float) -> str:

@@ -202,9 +202,9 @@ def executor() -> Finding:
     alive = [item for item in reply.executors if item.state == "alive"]
     if not alive:
         if count := _unfinished(settings):
-            runs = "1 run is" if count == 1 else f"{count} runs are"
-            text = f"none runs, and {runs} unfinished: nobody starts them or sees how they end."
-            return Finding("executor", "wrong", f"{text} Start it by `imgcls-lab executor start`.")
+            runs = "1 run that has" if count == 1 else f"{count} runs that have"
+            text = f"none runs to start or follow {runs} not ended. Start it by `imgcls-lab executor start`."
+            return Finding("executor", "wrong", text)
         start = "starts with the next run" if settings.autostart else "start it by `imgcls-lab executor start`"
         return Finding("executor", "ok" if settings.autostart else "note", f"none runs; {start}")
     free = sum(item.run_id is None and item.held_by is None for item in reply.devices)

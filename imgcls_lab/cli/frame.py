@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from imgcls_lab.store import Store
     from imgcls_lab.wire import RunView
 
-WRAPS = 16  # characters that a longer text keeps on a narrow terminal
+WRAPS, SPARE_WRAPS = 16, 40  # characters that a longer text keeps on a narrow terminal; else a spare one goes
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Set = Annotated[
     list[str] | None,
@@ -78,7 +78,10 @@ def print_table(
     if not console.is_terminal:
         console = Console(width=400)
     lengths = [max(len(name), *(len(row[at]) for row in cells)) for at, name in enumerate(columns)]
-    least = [length if at == 0 else min(length, WRAPS) for at, length in enumerate(lengths)]
+    least = [
+        length if at == 0 else min(length, SPARE_WRAPS if columns[at] in spare else WRAPS)
+        for at, length in enumerate(lengths)
+    ]
     shown = list(range(len(columns)))
     for name in spare:
         if sum(least[at] for at in shown) + 2 * (len(shown) - 1) > console.width:

@@ -51,7 +51,7 @@ export interface RunsQuery {
   project?: number;
   states?: RunState[];
   q?: string;
-  /** A column of RunView, or `best`. */
+  /** What the list can be sorted by: created_at, ended_at, name, best ... */
   sort?: string;
   order?: 'asc' | 'desc';
   limit?: number;
