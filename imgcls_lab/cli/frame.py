@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from imgcls_lab.store import Store
     from imgcls_lab.wire import RunView
 
-WRAPS, SPARE_WRAPS = 16, 40  # characters that a longer text keeps on a narrow terminal; else a spare one goes
+WRAPS, LATE_WRAPS = 16, 40  # characters that a longer text keeps on a narrow terminal; a spare one goes instead
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Set = Annotated[
     list[str] | None,
@@ -62,8 +62,8 @@ def print_table(
 ) -> None:
     """Print rows under their columns; figures are aligned right.
 
-    On a terminal that is too narrow the spare columns go, the first of them first, and then long texts are wrapped;
-    the first column never is, since it is what other commands are given. In a pipe all is there.
+    On a terminal that is too narrow the spare columns go, the first of them first, and then long texts are wrapped,
+    those of the first column last, since that is what other commands are given. In a pipe all is there.
     """
     from rich.console import Console
     from rich.table import Table
@@ -78,10 +78,7 @@ def print_table(
     if not console.is_terminal:
         console = Console(width=400)
     lengths = [max(len(name), *(len(row[at]) for row in cells)) for at, name in enumerate(columns)]
-    least = [
-        length if at == 0 else min(length, SPARE_WRAPS if columns[at] in spare else WRAPS)
-        for at, length in enumerate(lengths)
-    ]
+    least = [min(length, LATE_WRAPS if at == 0 or columns[at] in spare else WRAPS) for at, length in enumerate(lengths)]
     shown = list(range(len(columns)))
     for name in spare:
         if sum(least[at] for at in shown) + 2 * (len(shown) - 1) > console.width:

@@ -12,7 +12,11 @@ import imgcls_lab as lab
 from cli.conftest import Command
 from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
+from imgcls_lab.api.training import make_folder
+from imgcls_lab.identity import host_name
+from imgcls_lab.protocol import EventWriter, Started
 from imgcls_lab.settings import Settings
+from imgcls_lab.store import folders
 from imgcls_lab.wire import DevicesReply
 
 
@@ -107,3 +111,20 @@ def test_a_folder_of_the_demos_name_is_left_alone(imgcls: Command, idle: Setting
     done = imgcls("demo", "--prepare-only")
     assert done.code == 3
     assert "Move it away" in done.err
+
+
+def test_a_training_in_a_kernel_is_named_beside_the_devices(imgcls: Command, few: TrainConfig, idle: Settings) -> None:
+    folder = make_folder(few, idle, name="by hand", project=None)
+    with EventWriter(folder, 1) as out:
+        out.write(
+            Started(
+                total_steps=9, steps_per_epoch=3, epochs=3, train_images=8, val_images=2, classes=2, device="cpu",
+                precision="fp32", threads=1,
+            )
+        )  # fmt: skip
+    store = context.store()
+    folders.adopt(store.database, idle, folder.name)
+    folders.follow(store.database, idle, folder.name)
+    sentence = f"Outside the queue: by hand trains on cpu of {host_name()} in a kernel or shell, and holds no slot."
+    assert sentence in imgcls("executor", "status").out
+    assert "cpu, outside the queue" in imgcls("show", folder.name).out
