@@ -14,6 +14,7 @@ LAB_FLAGS ?=
 
 FRONT := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null) \
          $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)
+WORK := $(patsubst notebooks/%,work/%,$(wildcard notebooks/*.ipynb notebooks/*.yaml))
 
 .PHONY: help setup system lab demo test lint unit browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
 
@@ -52,9 +53,15 @@ $(STAMPS)/setup: $(STAMPS)/packages $(STAMPS)/front
 setup: $(STAMPS)/setup ## install everything into .venv and build the front end
 
 # ── the main job ────────────────────────────────────────────────────────────────────────────────────────────────
-lab: setup ## open JupyterLab on the quickstart notebook, with the demo data
+lab: setup $(WORK) ## open JupyterLab on your copy of the quickstart notebook (in work/), with the demo data
 	$(BIN)/imgcls-lab demo --prepare-only
-	$(BIN)/jupyter lab --port=$(PORT) $(LAB_FLAGS) notebooks/quickstart.ipynb
+	$(BIN)/jupyter lab --port=$(PORT) --ServerApp.root_dir="$(CURDIR)" \
+		--LabApp.default_url=/lab/tree/work/quickstart.ipynb $(LAB_FLAGS)
+
+# Order-only: a copy is its user's, and is never written over. Delete it to get the shipped one again.
+work/%: | notebooks/%
+	@mkdir -p work
+	cp notebooks/$* $@
 
 demo: setup ## the same main job without a browser
 	$(BIN)/imgcls-lab demo

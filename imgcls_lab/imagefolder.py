@@ -139,10 +139,10 @@ def _problem(root: Path, splits: dict[str, dict[str, int]]) -> str | None:
     if not root.is_dir():
         return f"“{root}” is a file, not a folder. Give the folder that holds train/CLASS/*.jpg."
     if "train" not in splits:
-        return f"“{root}” has no folder train/. Put the images under train/CLASS, one folder a class." + _hint(root)
+        return f"“{root}” has no folder train/. {_hint(root)}"
     train = splits["train"]
     if not train:
-        return f"“{root / 'train'}” has no class folders. Put the images under train/CLASS, one folder a class."
+        return f"“{root / 'train'}” has no class folders. {_hint(root / 'train')}"
     empty = [name for name, count in train.items() if not count]
     if len(empty) == len(train):
         return f"There is no image under “{root / 'train'}”. Put the images under train/CLASS, one folder a class."
@@ -151,7 +151,10 @@ def _problem(root: Path, splits: dict[str, dict[str, int]]) -> str | None:
             f"The class {_names(empty)} has no image under “{root / 'train'}”. Add images or remove the empty folder."
         )
     if len(train) == 1:
-        return f"There is only one class, {_names(list(train))}, under “{root / 'train'}”. A classifier needs two."
+        return (
+            f"There is only one class, {_names(list(train))}, under “{root / 'train'}”. A classifier needs two: put "
+            "images of another class beside it."
+        )
     for split in ("val", "test"):
         unknown = [name for name, count in splits.get(split, {}).items() if count and name not in train]
         if unknown:
@@ -188,11 +191,38 @@ def _notes(root: Path, splits: dict[str, dict[str, int]]) -> list[str]:
     return notes
 
 
-def _hint(root: Path) -> str:
+def _hint(folder: Path) -> str:
+    """How to lay out what lies in a folder that should hold train/, or is train/ and should hold classes."""
+    layout = "train/CLASS, one folder a class"
     for other, wanted in _OTHER_NAMES.items():
-        if wanted == "train" and (root / other).is_dir():
-            return f" There is {other}/: rename it to train/."
-    return ""
+        if wanted == "train" and (folder / other).is_dir():
+            return f"There is {other}/: rename it to train/."
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    classes = [e.name for e in entries if _is_class(e)]
+    if classes and (folder.name in SPLITS or folder.name in _OTHER_NAMES):
+        return f"Its folders look like classes, so give the folder above it, “{folder.parent}”."
+    if classes:
+        holds = f"Its folder {_names(classes)} holds" if len(classes) == 1 else f"Its folders {_names(classes)} hold"
+        return (
+            f"{holds} images: make a folder train/ and move {'it' if len(classes) == 1 else 'them'} there. Without "
+            "val/ a share of train/ is held out for validation (val_fraction, 20 %)."
+        )
+    flat = sum(1 for entry in entries if entry.is_file() and is_image_name(entry.name))
+    if flat:
+        lie = "1 image lies" if flat == 1 else f"{flat:,} images lie"
+        return (
+            f"{lie} in it without a class: the folder of an image is its class. Sort them into {layout}, such as "
+            f"train/cat and train/dog. Without val/ a share of train/ is held out for validation (val_fraction, 20 %)."
+        )
+    return f"Put the images under {layout}."
+
+
+def _is_class(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder of images, no link, no hidden one."""
+    if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
+        return False
+    with os.scandir(entry.path) as inside:
+        return any(is_image_name(item.name) for item in inside)
 
 
 def _names(names: list[str]) -> str:

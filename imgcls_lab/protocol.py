@@ -30,16 +30,16 @@ class RunState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
-    STOPPED = "stopped"  # resumable
+    STOPPED = "stopped"  # after a checkpoint
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    CANCELLED = "cancelled"
+    CANCELLED = "cancelled"  # killed, or called back before it began
     LOST = "lost"  # its process died without a word; requeued or failed by the daemon
 
 
 LIVE = frozenset({RunState.STARTING, RunState.RUNNING, RunState.STOPPING})
 ENDED = frozenset({RunState.STOPPED, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
-RESUMABLE = frozenset({RunState.STOPPED, RunState.FAILED})
+RESUMABLE = frozenset({RunState.STOPPED, RunState.FAILED, RunState.CANCELLED})
 
 
 class Desired(StrEnum):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
+from urllib.parse import urlsplit
 
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, Int, List, Unicode, default
@@ -18,6 +19,16 @@ from traitlets.config import Configurable
 from imgcls_lab.errors import ForbiddenPathError, InputError
 
 _FALSE = {"", "0", "false", "no", "off"}
+
+
+class Listed(NamedTuple):
+    """One setting as it is shown. source: environment or default."""
+
+    name: str
+    variable: str
+    value: str
+    source: str
+    meaning: str
 
 
 class Settings(Configurable):
@@ -64,7 +75,7 @@ class Settings(Configurable):
     ).tag(config=True)
 
     allow_plugins = Bool(
-        help="Whether configs that come over REST may name plugins, which are code (IMGCLS_ALLOW_PLUGINS)."
+        help="Whether configs over REST may name plugins, which are code; off by default (IMGCLS_ALLOW_PLUGINS)."
     ).tag(config=True)
 
     # trait name -> environment variable. The one place where they are paired.
@@ -89,6 +100,9 @@ class Settings(Configurable):
         "tb_idle_timeout": "IMGCLS_TB_IDLE_TIMEOUT",
         "allow_plugins": "IMGCLS_ALLOW_PLUGINS",
     }
+
+    # what may hold a password or a token is shown without it
+    SECRETS: ClassVar[frozenset[str]] = frozenset({"db_url", "webhook"})
 
     @default("home")
     def _home(self) -> str:
@@ -228,6 +242,19 @@ class Settings(Configurable):
         for folder in (self.home_path, self.runs_dir, self.models_dir, self.executor_dir, Path(self.datasets_dir)):
             folder.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def listed(self) -> list[Listed]:
+        """All settings as a person may read them, without secrets."""
+        return [
+            Listed(
+                name=trait,
+                variable=variable,
+                value=_without_secret(value) if trait in self.SECRETS else value,
+                source="environment" if os.environ.get(variable, "").strip() else "default",
+                meaning=str(self.traits()[trait].help).replace(f" ({variable})", "").replace(f"{variable}, ", ""),
+            )
+            for (trait, variable), value in zip(self.VARIABLES.items(), self.environment().values(), strict=True)
+        ]
+
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a child process. May hold the database's password."""
         return {variable: self._as_text(getattr(self, trait)) for trait, variable in self.VARIABLES.items()}
@@ -237,6 +264,20 @@ class Settings(Configurable):
         if isinstance(value, list):
             return os.pathsep.join(value)
         return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _without_secret(url: str) -> str:
+    """A URL without password and query; of a web address also without its path, which is often a token."""
+    if not url or url.startswith("sqlite:"):
+        return url
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "***"
+    place = f"{parts.username}:***@" if parts.password else f"{parts.username}@" if parts.username else ""
+    path = "/…" if parts.scheme in ("http", "https") and len(parts.path) > 1 else parts.path
+    return f"{parts.scheme}://{place}{parts.hostname or ''}{port}{path}"
 
 
 def _variable(name: str, fallback: str = "") -> str:

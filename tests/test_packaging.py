@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -82,3 +83,22 @@ def test_the_types_of_the_views_are_those_of_the_wire(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "wire.ts").read_text() == (ROOT / "labextension" / "src" / "views" / "wire.ts").read_text()
+
+
+def test_the_lab_opens_a_copy_of_the_quickstart_that_is_never_written_over(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    make = ["make", "--no-print-directory", "-C", str(tmp_path)]
+    words = ["make", "-C", str(ROOT), "--dry-run", "--always-make", "lab"]
+    asked = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    for path in (tmp_path / "notebooks").iterdir():
+        assert f"cp notebooks/{path.name} work/{path.name}" in asked
+    assert "default_url=/lab/tree/work/quickstart.ipynb" in asked
+    subprocess.run([*make, "work/quickstart.ipynb"], check=True, capture_output=True)
+    copy = tmp_path / "work" / "quickstart.ipynb"
+    assert copy.read_bytes() == (ROOT / "notebooks" / "quickstart.ipynb").read_bytes()
+    copy.write_text("mine")
+    (tmp_path / "notebooks" / "quickstart.ipynb").touch()
+    subprocess.run([*make, "work/quickstart.ipynb"], check=True, capture_output=True)
+    assert copy.read_text() == "mine"
+    assert "work/" in (ROOT / ".gitignore").read_text().splitlines()

@@ -65,3 +65,9 @@ def test_the_documented_table_names_every_setting() -> None:
     table = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
     for trait, variable in Settings.VARIABLES.items():
         assert f"| `{trait}` | `{variable}` |" in table
+
+
+def test_the_documented_meanings_are_those_of_the_code() -> None:
+    table = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
+    for item in Settings().listed():
+        assert f"| `{item.name}` | `{item.variable}` | {item.meaning}" in table

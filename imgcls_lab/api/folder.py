@@ -18,6 +18,7 @@ from imgcls_lab.errors import ConfigError, ConflictError, NotFoundError
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.protocol import (
     ENDED,
+    RESUMABLE,
     AnyEvent,
     Began,
     CheckpointSaved,
@@ -208,7 +209,7 @@ class RunFolder:
             desired=Desired.RUN,
             attempt=max(self._attempts, default=0),
             priority=0,
-            resumable=state in (RunState.STOPPED, RunState.FAILED, RunState.LOST),
+            resumable=state in RESUMABLE or state is RunState.LOST,
             external=not (self.folder / layout.HEARTBEAT).exists(),
             message=message,
             failure=self._failure,

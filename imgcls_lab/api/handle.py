@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Self
 
 from imgcls_lab import layout
 from imgcls_lab.api import context
+from imgcls_lab.api.attendance import Attendance
 from imgcls_lab.api.feed import StoreFeed
 from imgcls_lab.api.folder import RunFolder, parsed
 from imgcls_lab.api.progress import line, progress_line
-from imgcls_lab.api.requests import request
+from imgcls_lab.api.requests import project_id, request
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, ImgclsError, NotFoundError
 from imgcls_lab.executor import client
-from imgcls_lab.protocol import ENDED, Desired, RunState
-from imgcls_lab.wire import EpochReport, ImagePrediction, LogChunk, RunDetail, RunEdit, Series
+from imgcls_lab.protocol import ENDED, LIVE, Desired, RunState
+from imgcls_lab.wire import EpochReport, ImagePrediction, LogChunk, RunDetail, RunEdit, Series, SeriesReply
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,7 @@ class Run:
         self._view = self._look()
         self._id = self._view.id
         self._cells: list[LiveCell] = []
+        self._watched: StoreFeed | RunFolder | None = None
 
     # ── what it is ──────────────────────────────────────────────────────────────────────────────────────────
     @property
@@ -174,15 +176,18 @@ class Run:
     def wait(self, timeout: float | None = None, poll: float = 0.5) -> Self:
         """Wait until it has ended, with a line of progress; looks every `poll` seconds.
 
-        Raises ImgclsError with the run's own sentence if it failed, and TimeoutError after `timeout` seconds; the
-        run goes on. Interrupting the wait leaves the run alone, too.
+        Starts the executor where none lives, unless that is turned off; then it says that it waits in vain. Raises
+        ImgclsError with the run's own sentence if it failed, and TimeoutError after `timeout` seconds; the run goes
+        on. Interrupting the wait leaves the run alone, too.
         """
-        progress = progress_line()
+        progress, attendance = progress_line(), Attendance(self._store)
         start = time.monotonic()
         try:
             while True:
                 view = self.refresh()._view
-                progress.show(view)
+                progress.show(view, self._watched_series)
+                if view.state not in OVER or self._comes_back(view):
+                    progress.note(attendance.look(view))
                 if view.state in OVER and not self._comes_back(view):
                     break
                 if timeout is not None and time.monotonic() - start > timeout:
@@ -196,6 +201,12 @@ class Run:
             raise ImgclsError(f"The run “{view.name}” failed: {view.message or 'see run.log()'}")
         return self
 
+    def _watched_series(self, tags: list[str]) -> SeriesReply:
+        """Points of some series; a folder is read on from the last call."""
+        if not isinstance(self._watched, RunFolder):
+            self._watched = self._files() or self._feed()
+        return self._watched.series(tags)
+
     def _comes_back(self, view: RunDetail) -> bool:
         """A lost run of the executor is queued again by the daemon."""
         return view.state is RunState.LOST and self._folder is None
@@ -206,19 +217,28 @@ class Run:
         return self._request(Desired.STOP)
 
     def kill(self) -> Self:
-        """End it now, without a checkpoint."""
+        """End it now, without a checkpoint; `resume` goes on from the last one."""
         return self._request(Desired.KILL)
 
     def resume(self) -> Self:
-        """Queue it again after a stop or a failure; it goes on exactly where its last checkpoint is."""
+        """Queue it again after a stop, a kill or a failure; it goes on exactly where its last checkpoint is."""
         store = self._indexed("resume")
         store.resume(self.id)
         client.ensure(store.settings)
         return self.refresh()
 
-    def edit(self, *, name: str | None = None, notes: str | None = None, priority: int | None = None) -> Self:
-        """Change what is given. Of a higher priority, a waiting run goes before others."""
-        self._indexed("edit").edit_run(self.id, request(RunEdit, name=name, notes=notes, priority=priority))
+    def edit(
+        self,
+        *,
+        name: str | None = None,
+        notes: str | None = None,
+        priority: int | None = None,
+        project: str | None = None,
+    ) -> Self:
+        """Change what is given. Of a higher priority, a waiting run goes before others; a new `project` is made."""
+        store = self._indexed("edit")
+        moved = project_id(store, project, make=True) if project else None
+        store.edit_run(self.id, request(RunEdit, name=name, notes=notes, priority=priority, project_id=moved))
         return self.refresh()
 
     def delete(self) -> None:
@@ -226,7 +246,9 @@ class Run:
         self._indexed("delete").delete_run(self.id)
 
     def _request(self, desired: Desired) -> Self:
-        self._indexed(desired.value).request(self.id, desired)
+        store = self._indexed(desired.value)
+        if store.request(self.id, desired).state in LIVE:
+            client.ensure(store.settings)  # which passes the wish on
         return self.refresh()
 
     # ── where it is read ────────────────────────────────────────────────────────────────────────────────────

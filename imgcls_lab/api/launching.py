@@ -12,13 +12,13 @@ from imgcls_lab.api import context
 from imgcls_lab.api.configs import resolve
 from imgcls_lab.api.folder import RunFolder
 from imgcls_lab.api.handle import Run
-from imgcls_lab.api.requests import request
+from imgcls_lab.api.requests import project_id, request
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.executor import client
 from imgcls_lab.layout import is_run_id
 from imgcls_lab.protocol import RunState
-from imgcls_lab.wire import ProjectEdit, RunView, SubmitRequest
+from imgcls_lab.wire import RunView, SubmitRequest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,16 +114,6 @@ def states_of(state: str | Iterable[str] | None) -> list[RunState] | None:
     if unknown:
         raise InputError(f"There is no state “{unknown[0]}”; the states are {', '.join(sorted(known))}.")
     return [RunState(name) for name in names] or None
-
-
-def project_id(store: Store, name: str, *, make: bool = False) -> int:
-    """The id of a project by its name. Raises NotFoundError unless it may be made."""
-    for item in store.projects():
-        if item.name == name:
-            return item.id
-    if not make:
-        raise NotFoundError(f"There is no project “{name}”. `imgcls-lab projects list` lists them.")
-    return store.add_project(request(ProjectEdit, name=name)).id
 
 
 class Runs(Sequence[Run]):

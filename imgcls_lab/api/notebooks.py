@@ -8,7 +8,7 @@ from typing import Any
 
 from imgcls_lab.api import context
 from imgcls_lab.api.handle import Run
-from imgcls_lab.api.launching import project_id
+from imgcls_lab.api.requests import project_id
 from imgcls_lab.batch import source
 from imgcls_lab.batch.launch import submit_notebook
 from imgcls_lab.executor import client

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import html
 import sys
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from imgcls_lab.config.evaluation import figure
-from imgcls_lab.protocol import RunState
+from imgcls_lab.protocol import ENDED, RunState
 from imgcls_lab.terminal import inert
-from imgcls_lab.wire import RunView
+from imgcls_lab.wire import RunView, SeriesReply
 
 _WORDS = {
     RunState.QUEUED: "waits in the queue",
@@ -38,10 +39,11 @@ def line(run: RunView) -> str:
         parts.append(f"best {figure(run.best.metric, run.best.value)}")
     if run.seconds_left is not None and run.state is RunState.RUNNING:
         parts.append(f"{duration(run.seconds_left)} left")
+    told = [", ".join(parts)] if parts else []
     if run.message:
-        parts.append(run.message)
+        told.append(run.message.removesuffix("."))
     text = f"{run.name} {_WORDS[run.state]}"
-    return inert(f"{text}: {', '.join(parts)}" if parts else text)
+    return inert(f"{text}: {'. '.join(told)}" if told else text)
 
 
 def duration(seconds: float) -> str:
@@ -59,35 +61,53 @@ def share(run: RunView) -> float:
     return min(1.0, run.step / run.total_steps) if run.total_steps else 0.0
 
 
-class ProgressLine(Protocol):
-    """A line that is overwritten."""
+ReadSeries = Callable[[list[str]], SeriesReply]  # all points of some tags of the run that is shown
 
-    def show(self, run: RunView) -> None: ...
+
+class ProgressLine(Protocol):
+    """A line that is overwritten. `note`: a sentence beside it, as long as it holds; None: there is none."""
+
+    def show(self, run: RunView, series: ReadSeries) -> None: ...
+    def note(self, sentence: str | None) -> None: ...
     def close(self) -> None: ...
 
 
 class TerminalLine:
-    """A bar at the bottom of a terminal, a row an epoch above it; in a pipe the rows alone, and changes of state."""
+    """A bar at the bottom of a terminal, a row an epoch above it; in a pipe the rows alone, and changes of state.
+
+    Of the epochs before the first look the last has a row; of those after it each one, however quick they are.
+    """
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._task: Any = None
         self._state = ""
-        self._row: tuple[float | None, ...] = ()
+        self._note: str | None = None
+        self._figures: tuple[float | None, ...] | None = None  # at the last look
+        self._told = -1  # the last epoch that has a row
 
-    def show(self, run: RunView) -> None:
-        row = tuple(run.latest.get(tag) for tag in ("loss/val", "metric/accuracy", "metric/macro_f1"))
-        if row != self._row and row[0] is not None:
-            self._print(
-                f"epoch {int(run.epoch):>3}   {figure('loss', row[0])}   {figure('accuracy', row[1])}   "
-                f"{figure('macro_f1', row[2])}"
-            )
-        self._row = row
+    def show(self, run: RunView, series: ReadSeries) -> None:
+        self.tell_epochs(run, series)
         if sys.stderr.isatty():
             self._draw(run)
         elif run.state != self._state:
             self._print(line(run))
         self._state = run.state
+
+    def tell_epochs(self, run: RunView, series: ReadSeries) -> None:
+        """The rows that are due, and nothing else."""
+        figures = tuple(run.latest.get(tag) for tag in _FIGURES.values())
+        if _FIGURES["loss"] in run.latest and (figures != self._figures or run.state in ENDED):
+            rows = _epochs(series(list(_FIGURES.values())))
+            for epoch in [epoch for epoch in rows if epoch > self._told][-1 if self._figures is None else 0 :]:
+                self._told = epoch
+                self._print(f"epoch {epoch:>3}   {'   '.join(rows[epoch])}")
+        self._figures = figures
+
+    def note(self, sentence: str | None) -> None:
+        if sentence != self._note and sentence is not None:
+            self._print(inert(sentence))
+        self._note = sentence
 
     def _draw(self, run: RunView) -> None:
         if self._bar is None:
@@ -114,15 +134,28 @@ class TerminalLine:
             self._bar.stop()
 
 
+_FIGURES = {"loss": "loss/val", "accuracy": "metric/accuracy", "macro_f1": "metric/macro_f1"}
+
+
+def _epochs(reply: SeriesReply) -> dict[int, list[str]]:
+    """Epoch -> its figures, in words."""
+    values: dict[int, dict[str, float | None]] = {}
+    for item in reply.series:
+        for epoch, value in zip(item.epoch, item.value, strict=True):
+            values.setdefault(round(epoch), {})[item.tag] = value
+    return {epoch: [figure(name, values[epoch].get(tag)) for name, tag in _FIGURES.items()] for epoch in sorted(values)}
+
+
 class NotebookLine:
     """One output of a cell, updated in place; needs no widgets, so it stays in a saved notebook."""
 
     def __init__(self) -> None:
         self._handle: Any = None
         self._last = ""
+        self._note: str | None = None
 
-    def show(self, run: RunView) -> None:
-        text = line(run)
+    def show(self, run: RunView, _series: ReadSeries) -> None:
+        text = f"{line(run)}. {inert(self._note)}" if self._note else line(run)
         if text == self._last:
             return
         self._last = text
@@ -134,6 +167,9 @@ class NotebookLine:
             self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._handle.update(bundle, raw=True)
+
+    def note(self, sentence: str | None) -> None:
+        self._note = sentence
 
     def close(self) -> None:
         """The last line stays as it is."""

@@ -5,12 +5,15 @@ Called by `launch` and by the command line's registries.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from imgcls_lab.errors import InputError, Problem
-from imgcls_lab.wire import Wire
+from imgcls_lab.errors import InputError, NotFoundError, Problem
+from imgcls_lab.wire import ProjectEdit, Wire
+
+if TYPE_CHECKING:
+    from imgcls_lab.store import Store
 
 W = TypeVar("W", bound=Wire)
 _SENTENCES = {
@@ -32,3 +35,13 @@ def request(kind: type[W], **values: Any) -> W:
             field = ".".join(str(part) for part in detail["loc"])
             problems.append(Problem(field, template.format(**detail.get("ctx", {})) + "."))
         raise InputError(" ".join(f"{p.field} {p.message}" for p in problems).capitalize(), problems) from None
+
+
+def project_id(store: Store, name: str, *, make: bool = False) -> int:
+    """The id of a project by its name. Raises NotFoundError unless it may be made."""
+    for item in store.projects():
+        if item.name == name:
+            return item.id
+    if not make:
+        raise NotFoundError(f"There is no project “{name}”. `imgcls-lab projects list` lists them.")
+    return store.add_project(request(ProjectEdit, name=name)).id

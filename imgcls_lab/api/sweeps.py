@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import resolve
 from imgcls_lab.api.handle import Run
-from imgcls_lab.api.launching import project_id
+from imgcls_lab.api.requests import project_id
 from imgcls_lab.batch import source as notebooks
 from imgcls_lab.batch.matrix import request_of, sweep_view
 from imgcls_lab.batch.spec import check_space, corners, make_request, trial_config

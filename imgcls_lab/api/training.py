@@ -210,7 +210,7 @@ class LineScreen:
 
     def begin(self, run: RunFolder, *, indexed: bool) -> None:
         self._run = run
-        self._line.show(run.run())
+        self._line.show(run.run(), run.series)
         if in_notebook():
             from imgcls_lab.api.display import LiveCell
 
@@ -220,12 +220,15 @@ class LineScreen:
     def on_event(self, _event: Event) -> None:
         if self._run is not None and time.monotonic() - self._shown > PACE:
             self._shown = time.monotonic()
-            self._line.show(self._run.run())
+            self._line.show(self._run.run(), self._run.series)
 
     def end(self) -> None:
         view = self._run.run() if self._run is not None else None
-        if view is not None and (in_notebook() or view.state is not RunState.FAILED):  # a shell gets the error itself
-            self._line.show(view)
+        if self._run is not None and view is not None:
+            if isinstance(self._line, TerminalLine) and view.state is RunState.FAILED:  # a shell gets the error itself
+                self._line.tell_epochs(view, self._run.series)
+            else:
+                self._line.show(view, self._run.series)
         self._line.close()
         if self._cell is not None:
             self._cell.update()

@@ -92,12 +92,10 @@ class TrialRuns:
                 return self._store.resume(found.id)
             except ConflictError:  # another was first
                 return self._store.run_views([found.id]).get(found.id, found)
-        if found is not None and found.state is not RunState.CANCELLED:
+        if found is not None:
             return found
-        count = len(self._store.keyed_runs(_key(identity)))
-        key = _key(identity) if not count else f"{_key(identity)}:{count + 1}"
         try:
-            return self._store.submit(self._submission(params, key))
+            return self._store.submit(self._submission(params, _key(identity)))
         except ConflictError:  # another sweep has queued the same trial just now
             again = self.find(identity)
             if again is None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
-from imgcls_lab.cli import batch, cache, care, demo, doctor, finders, registry, replay, runs, train, use
+from imgcls_lab import __version__
+from imgcls_lab.cli import batch, cache, care, demo, doctor, finders, registry, replay, runs, settings, train, use
 from imgcls_lab.cli.frame import say
 from imgcls_lab.errors import ImgclsError
 
@@ -20,8 +22,24 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Fine-tune, watch, compare and reproduce image classifiers. `--debug` shows the traceback of an error.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"imgcls-lab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Fine-tune, watch, compare and reproduce image classifiers. `--debug` shows the traceback of an error."""
+
+
 demo.add_to(app)
 train.add_to(app)
 finders.add_to(app)
@@ -33,6 +51,7 @@ registry.add_to(app)
 cache.add_to(app)
 care.add_to(app)
 doctor.add_to(app)
+settings.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from imgcls_lab.cli.frame import Json, print_json, print_table, say
+from imgcls_lab.cli.frame import Json, print_json, print_table, program, say
 from imgcls_lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run_notebook(  # noqa: PLR0917
     elif wait:
         say(f"Executed notebook: {run.notebook}")
     else:
-        say(f"Follow it: imgcls-lab logs -f {run.id}")
+        say(f"Follow it: {program()} logs -f {run.id}")
 
 
 def sweep(
@@ -104,7 +104,7 @@ def sweep(
     elif wait:
         _print_trials(started.view)
     else:
-        say(f"Follow it: imgcls-lab trials {started.id}")
+        say(f"Follow it: {program()} trials {started.id}")
 
 
 def trials(sweep_id: SweepId, as_json: Json = False) -> None:
@@ -155,7 +155,7 @@ def _print_trials(view: SweepView) -> None:
     ]
     print_table(["trial", *view.space, "state", title, "epochs", "run"], rows, "No trials yet.")
     if view.holes:
-        say(f"{view.holes} of them are holes: imgcls-lab fill {view.run_id}")
+        say(f"{view.holes} of them are holes: {program()} fill {view.run_id}")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -43,9 +43,10 @@ def status(as_json: Json = False) -> None:
     """Say which executors live, their devices, and who holds them. Exit 1 if none lives."""
     from imgcls_lab.api import context
     from imgcls_lab.executor import client, warm
+    from imgcls_lab.protocol import LIVE
 
     settings = context.settings()
-    context.store(settings)
+    store = context.store(settings)
     reply = client.status(settings)
     alive = any(item.state == "alive" for item in reply.executors)
     if as_json:
@@ -68,6 +69,10 @@ def status(as_json: Json = False) -> None:
                 (item.host, item.name, item.title, item.run_name or item.held_by or "free") for item in reply.devices
             ]
             print_table(["host", "device", "what", "held by"], devices, "")
+        for run in store.runs(states=LIVE, limit=1000).items:
+            if run.external:
+                on = f" on {', '.join(run.devices)}" if run.devices else ""
+                say(f"Outside the queue: {run.name} trains{on} of {run.host} in a kernel or shell, and holds no slot.")
         if alive and (sentence := warm.sentence(settings)):
             say(f"\n{sentence}")
         if reply.message:

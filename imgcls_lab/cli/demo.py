@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import say
+from imgcls_lab.cli.frame import program, say
 
 if TYPE_CHECKING:
     from imgcls_lab.api import Run
@@ -45,7 +45,7 @@ def demo(
         written = fashion.prepare(settings, store)
         say(f"Images: {written.root} (55,000 to train, 5,000 to validate, 10,000 to test), model: {written.model}")
         say(f"The recipe is saved as the config “{fashion.NAME}”. Train it:")
-        say(f"  imgcls-lab train --config {fashion.NAME}")
+        say(f"  {program()} train --config {fashion.NAME}")
         return
     files = digits.prepare(settings, store)
     say(f"Demo data: {files.root} (1,797 handwritten digits), model: {files.model}")
@@ -76,12 +76,13 @@ def _summary(run: Run, root: Path) -> None:
     say(f"Folder: {run.folder}")
     say("")
     say("Try next:")
-    say(f"  imgcls-lab show {run.id}")
-    say("  imgcls-lab runs")
-    say("  imgcls-lab launch --set root=YOUR/FOLDER --set epochs=5 --wait")
-    say("  jupyter lab            # the panel with the layered pictures on the left")
+    command = program()
+    say(f"  {command} show {run.id}")
+    say(f"  {command} runs")
+    say(f"  {command} launch --set root=YOUR/FOLDER --set epochs=5 --wait")
+    say(f"  {program('jupyter')} lab            # the panel with the layered pictures on the left")
     say(
-        f"  python -c \"from transformers import pipeline; print(pipeline('image-classification', "
+        f"  {program('python')} -c \"from transformers import pipeline; print(pipeline('image-classification', "
         f"model='{run.best_checkpoint}')('{next(iter(sorted(root.glob('test/7/*.png'))))}')[0])\""
     )
 

@@ -16,11 +16,14 @@ from collections.abc import Callable
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import typer
 
 from imgcls_lab.cli.frame import Json, print_json, say
+
+if TYPE_CHECKING:
+    from imgcls_lab.settings import Settings
 
 GB = 1e9
 # What the running of it needs; what only tests need is not looked for.
@@ -198,10 +201,22 @@ def executor() -> Finding:
         return Finding("executor", "note", "cannot be told without the database")
     alive = [item for item in reply.executors if item.state == "alive"]
     if not alive:
+        if count := _unfinished(settings):
+            runs = "1 run that has" if count == 1 else f"{count} runs that have"
+            text = f"none runs to start or follow {runs} not ended. Start it by `imgcls-lab executor start`."
+            return Finding("executor", "wrong", text)
         start = "starts with the next run" if settings.autostart else "start it by `imgcls-lab executor start`"
         return Finding("executor", "ok" if settings.autostart else "note", f"none runs; {start}")
     free = sum(item.run_id is None and item.held_by is None for item in reply.devices)
     return Finding("executor", "ok", f"runs as process {alive[0].pid}; {free} of {len(reply.devices)} devices free")
+
+
+def _unfinished(settings: Settings) -> int:
+    from imgcls_lab.protocol import ENDED, RunState
+    from imgcls_lab.store import Store
+
+    with Store.open(settings) as store:
+        return store.runs(states=set(RunState) - ENDED, limit=1).total
 
 
 def panel() -> Finding:

@@ -7,6 +7,9 @@ of a file, class or run that holds terminal escapes is shown and not obeyed.
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 
     from imgcls_lab.config import TrainConfig
     from imgcls_lab.store import Store
+    from imgcls_lab.wire import RunView
 
+WRAPS, LATE_WRAPS = 16, 40  # characters that a longer text keeps on a narrow terminal; a spare one goes instead
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Set = Annotated[
     list[str] | None,
@@ -52,26 +57,61 @@ def _escape_controls(text: str) -> str:
     return "".join(c if inert(c) == c else f"\\u{ord(c):04x}" for c in text)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """Print rows under their columns; figures are aligned right. In a pipe no column is cut."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str, *, spare: Sequence[str] = ()
+) -> None:
+    """Print rows under their columns; figures are aligned right.
+
+    On a terminal that is too narrow the spare columns go, the first of them first, and then long texts are wrapped,
+    those of the first column last, since that is what other commands are given. In a pipe all is there.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
     listed = [list(row) for row in rows]
     if not listed:
         say(empty)
         return
-    for number, name in enumerate(columns):
-        figures = all(isinstance(row[number], int | float | None) for row in listed)
-        table.add_column(Text(inert(name)), justify="right" if figures else "left", overflow="fold")
-    for row in listed:
-        table.add_row(*(Text("–" if value is None else inert(str(value))) for value in row))
+    cells = [["–" if value is None else inert(str(value)) for value in row] for row in listed]
     console = Console()
     if not console.is_terminal:
         console = Console(width=400)
+    lengths = [max(len(name), *(len(row[at]) for row in cells)) for at, name in enumerate(columns)]
+    least = [min(length, LATE_WRAPS if at == 0 or columns[at] in spare else WRAPS) for at, length in enumerate(lengths)]
+    shown = list(range(len(columns)))
+    for name in spare:
+        if sum(least[at] for at in shown) + 2 * (len(shown) - 1) > console.width:
+            shown.remove(list(columns).index(name))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for at in shown:
+        figures = all(isinstance(row[at], int | float | None) for row in listed)
+        table.add_column(
+            Text(inert(columns[at])), justify="right" if figures else "left", overflow="fold", min_width=least[at],
+            no_wrap=lengths[at] == least[at],
+        )  # fmt: skip
+    for row in cells:
+        table.add_row(*(Text(row[at]) for at in shown))
     console.print(table)
+
+
+def warn_unattended(views: Iterable[RunView]) -> None:
+    """Say on stderr where unfinished runs are shown that no executor sees to."""
+    from imgcls_lab.api import context
+    from imgcls_lab.api.attendance import unattended
+
+    if sentence := unattended(context.store(), list(views)):
+        say(sentence, err=True)
+
+
+def program(name: str = "imgcls-lab") -> str:
+    """How a program beside this Python is called from here: by its name where the shell finds it, else by its path."""
+    here = Path(sys.executable).parent
+    found = shutil.which(name)
+    if not (here / name).exists() or (found and os.path.samefile(Path(found).parent, here)):
+        return name
+    path = os.path.relpath(here / name)
+    return str(here / name) if path.startswith(os.pardir) else path
 
 
 def read_config(source: str | None, settings: Sequence[str] | None, store: Store | None = None) -> TrainConfig:

@@ -1,4 +1,4 @@
-"""`imgcls-lab projects | configs | datasets | models`, each with list, show, add, edit and rm.
+"""`imgcls-lab projects | configs | datasets | models`, each with list, show, add, edit and rm; `datasets rescan`.
 
 An entry is named by its name or its number. One `Shelf` a kind says how the store calls it; the commands differ only
 in what an entry is made of.
@@ -36,13 +36,14 @@ MaxRunning = Annotated[
 
 
 class Shelf(NamedTuple):
-    """A kind of entry: how it is called, its columns in a list, and the row of an entry."""
+    """A kind of entry: how it is called, its columns in a list, the row of an entry, and what `rm` does."""
 
     one: str
     many: str
     title: str
     columns: tuple[str, ...]
     row: Callable[[Any], tuple[object, ...]]
+    rm: str
 
     def all(self, store: Store) -> list[Any]:
         return list(getattr(store, self.many)())
@@ -58,18 +59,21 @@ class Shelf(NamedTuple):
         raise NotFoundError(f"There is no {self.title} “{name}”. `imgcls-lab {self.many} list` lists them.")
 
 
+def _time(t: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(t))
+
+
 PROJECTS = Shelf(
     "project", "projects", "project", ("id", "name", "runs", "at once", "description"),
     lambda item: (
         item.id, item.name, item.runs, "–" if item.max_running is None else item.max_running, item.description,
     ),
+    "Remove a project in which nothing is left. `imgcls-lab edit RUN --project NAME` moves a run to another.",
 )  # fmt: skip
 CONFIGS = Shelf(
     "config", "configs", "config", ("id", "name", "project", "changed", "description"),
-    lambda item: (
-        item.id, item.name, item.project, time.strftime("%Y-%m-%d %H:%M", time.localtime(item.updated_at)),
-        item.description,
-    ),
+    lambda item: (item.id, item.name, item.project, _time(item.updated_at), item.description),
+    "Remove a config; runs made from it keep their own copy.",
 )  # fmt: skip
 DATASETS = Shelf(
     "dataset", "datasets", "data set", ("id", "name", "classes", "images", "folder", "problem"),
@@ -77,6 +81,7 @@ DATASETS = Shelf(
         item.id, item.name, len(item.classes),
         ", ".join(f"{split} {count}" for split, count in item.images.items()), item.root, item.problem or "",
     ),
+    "Forget a data set; its folder stays.",
 )  # fmt: skip
 MODELS = Shelf(
     "model", "models", "model", ("id", "name", "model", "revision", "weights", "problem"),
@@ -84,6 +89,7 @@ MODELS = Shelf(
         item.id, item.name, item.flavour, item.revision,
         "pretrained" if item.load_pretrained else "from scratch", item.problem or "",
     ),
+    "Forget a model; its files stay.",
 )  # fmt: skip
 
 
@@ -111,10 +117,9 @@ def _shelf_app(shelf: Shelf) -> typer.Typer:
         if as_json:
             print_json(entry)
             return
-        for key, value in entry.model_dump(mode="json").items():
-            say(f"{key:<16} {json.dumps(value) if isinstance(value, dict | list) else value}")
+        _say_values(entry.model_dump(mode="json"))
 
-    @app.command(help=f"Remove a {shelf.title}; its files stay.")
+    @app.command(help=shelf.rm)
     def rm(name: Entry) -> None:
         store = _store()
         entry = shelf.find(store, name)
@@ -122,6 +127,23 @@ def _shelf_app(shelf: Shelf) -> typer.Typer:
         say(f"Removed the {shelf.title} {entry.name}.")
 
     return app
+
+
+def _say_values(values: dict[str, Any], indent: str = "") -> None:
+    """A line a value; what a value holds in turn is indented below it."""
+    width = max(map(len, values), default=0)
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            say(f"{indent}{key}")
+            _say_values(value, f"{indent}  ")
+            continue
+        if key.endswith("_at") and isinstance(value, int | float):
+            shown = _time(value)
+        elif isinstance(value, list):
+            shown = ", ".join(map(str, value)) or "–"
+        else:
+            shown = "–" if value in (None, "", {}) else str(value).lower() if isinstance(value, bool) else str(value)
+        say(f"{indent}{key:<{width}}  {shown}")
 
 
 def _added(shelf: Shelf, entry: Any) -> None:
@@ -169,6 +191,20 @@ def _projects() -> typer.Typer:
 
 def _configs() -> typer.Typer:
     app = _shelf_app(CONFIGS)
+
+    @app.command(help="List what a config can set, with defaults: the names that --set takes.")
+    def fields(as_json: Json = False) -> None:
+        from imgcls_lab.config import TrainConfig
+
+        found = [
+            {"name": name, "default": None if item.is_required() else item.default, "meaning": item.description or ""}
+            for name, item in TrainConfig.model_fields.items()
+        ]
+        if as_json:
+            print_json(found)
+        else:
+            rows = [(item["name"], json.dumps(item["default"]), item["meaning"]) for item in found]
+            print_table(["name", "default", "meaning"], rows, "")
 
     @app.command(help="Save a config under a name.")
     def add(
@@ -239,6 +275,20 @@ def _datasets() -> typer.Typer:
             description=_kept(description, old.description),
         )
         _changed(DATASETS, store.edit_dataset(old.id, change))
+
+    @app.command(help="Look at a data set's folder again: its classes and images. Exit 1 if it cannot be trained on.")
+    def rescan(name: Entry, as_json: Json = False) -> None:
+        store = _store()
+        found = store.rescan_dataset(DATASETS.find(store, name).id)
+        if as_json:
+            print_json(found)
+        else:
+            images = ", ".join(f"{split} {count:,}" for split, count in found.images.items()) or "no images"
+            say(f"{found.name}: {len(found.classes)} classes; {images}.")
+            if found.problem:
+                say(found.problem, err=True)
+        if found.problem:
+            raise typer.Exit(1)
 
     return app
 

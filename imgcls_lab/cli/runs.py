@@ -1,4 +1,4 @@
-"""`imgcls-lab runs | show | logs | stop | kill | resume | edit | delete`: runs that are there."""
+"""`imgcls-lab runs | show | wait | logs | stop | kill | resume | edit | delete`: runs that are there."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, print_table, say
+from imgcls_lab.cli.frame import Json, print_json, print_table, say, warn_unattended
 
 if TYPE_CHECKING:
-    from imgcls_lab.wire import RunView
+    from imgcls_lab.wire import RunDetail, RunView
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the beginning of one.")]
 
@@ -19,7 +19,9 @@ def runs(  # noqa: PLR0917
     project: Annotated[str | None, typer.Option(help="Only those of this project.")] = None,
     state: Annotated[list[str] | None, typer.Option(help="Only those in this state. Repeatable.")] = None,
     text: Annotated[str | None, typer.Option("--search", help="Looked for in name, id, model, data and notes.")] = None,
-    sort: Annotated[str, typer.Option(help="Column to sort by, or best.")] = "created_at",
+    sort: Annotated[
+        str, typer.Option(help="created_at, started_at, ended_at, name, project, state, best, epoch, lr ...")
+    ] = "created_at",
     ascending: Annotated[bool, typer.Option("--ascending", help="Smallest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
     as_json: Json = False,
@@ -29,6 +31,7 @@ def runs(  # noqa: PLR0917
     from imgcls_lab.config.evaluation import figure
 
     found = api.runs(project, state or None, limit, text=text, sort=sort, descending=not ascending)
+    warn_unattended(found.views)
     if as_json:
         print_json(found.views)
         return
@@ -45,7 +48,7 @@ def runs(  # noqa: PLR0917
         for view in found.views
     ]
     columns = ["run", "name", "project", "state", "epochs", "best", "created"]
-    print_table(columns, rows, "No runs. `imgcls-lab demo` makes one.")
+    print_table(columns, rows, "No runs. `imgcls-lab demo` makes one.", spare=["project", "created", "epochs"])
     if found.total > len(found):
         say(f"{len(found)} of {found.total} runs; --limit shows more.")
 
@@ -56,19 +59,22 @@ def show(run_id: RunId, as_json: Json = False) -> None:
     from imgcls_lab.api.progress import duration, line
 
     view = api.run(run_id).view
+    warn_unattended([view])
     if as_json:
         print_json(view)
         return
     say(line(view))
     took = (view.ended_at or time.time()) - view.started_at if view.started_at else None
     devices = ", ".join(view.devices)
+    if view.external:
+        devices = f"{devices or 'none any more'}, outside the queue"
     facts = {
         "run": view.id,
         "project": view.project,
         "state": view.state.value,
         "data": view.root,
         "model": view.model_flavour,
-        "device": f"{devices} on {view.host}" if devices and view.host else devices or "–",
+        "device": f"{devices}, on {view.host}" if devices and view.host else devices or "–",
         **({"after": ", ".join(view.after)} if view.after else {}),
         **({"waits": view.message} if view.state.value == "queued" and view.message else {}),
         "steps": f"{view.step} of {view.total_steps}" if view.total_steps else "–",
@@ -86,18 +92,49 @@ def show(run_id: RunId, as_json: Json = False) -> None:
         say(f"  {'checkpoint':<{width}}  {item.name}{links}")
 
 
+def wait(
+    run_id: RunId,
+    timeout: Annotated[float | None, typer.Option(help="Give up after this many seconds; the run goes on.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Wait until a run has ended, with a line of progress. Exit 1 if it failed."""
+    from imgcls_lab import api
+    from imgcls_lab.errors import ImgclsError
+
+    run = api.run(run_id)
+    try:
+        run.wait(timeout)
+    except TimeoutError as error:
+        raise ImgclsError(str(error)) from None
+    finally:
+        if as_json:
+            print_json(run.view)
+    if not as_json:
+        _say(run.view)
+
+
 def logs(
     run_id: RunId,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the run has ended.")] = False,
     tail: Annotated[int, typer.Option(min=0, help="How many of the last lines.")] = 50,
+    as_json: Json = False,
 ) -> None:
     """Print what a run printed."""
     from imgcls_lab import api
     from imgcls_lab.api.handle import OVER
+    from imgcls_lab.errors import InputError
 
+    if as_json and follow:
+        raise InputError("Ask for --json, which gives the lines that there are, or for --follow.")
     run = api.run(run_id)
     chunk = run.output()
     text = "".join(chunk.text.splitlines(keepends=True)[-tail:]) if tail else ""
+    if as_json:
+        cut = len(chunk.text.encode()) - len(text.encode())
+        print_json(chunk.model_copy(update={"text": text, "offset": chunk.offset + cut}))
+        return
+    if follow:
+        warn_unattended([run.view])
     _say_log(text)
     if text and not text.endswith("\n") and not follow:
         say()
@@ -115,40 +152,52 @@ def _say_log(text: str) -> None:
     say(text.replace("\r\n", "\n").replace("\r", "\n"), newline=False)
 
 
-def stop(run_id: RunId, wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False) -> None:
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")]
+
+
+def stop(run_id: RunId, wait: Wait = False, as_json: Json = False) -> None:
     """Ask a run to end after a checkpoint; it can be resumed."""
     from imgcls_lab import api
 
     run = api.run(run_id).stop()
     if wait:
         run.wait()
-    _say(run.view)
+    _answer(run.view, as_json)
 
 
-def kill(run_id: RunId) -> None:
-    """End a run now, without a checkpoint."""
+def kill(run_id: RunId, wait: Wait = False, as_json: Json = False) -> None:
+    """End a run now, without a checkpoint; it can be resumed from its last one."""
     from imgcls_lab import api
 
-    _say(api.run(run_id).kill().view)
+    run = api.run(run_id).kill()
+    if wait:
+        run.wait()
+    _answer(run.view, as_json)
 
 
-def resume(run_id: RunId) -> None:
-    """Queue a stopped or failed run again; it goes on exactly where its last checkpoint is."""
+def resume(run_id: RunId, as_json: Json = False) -> None:
+    """Queue a stopped, failed or cancelled run again; it goes on exactly where its last checkpoint is."""
     from imgcls_lab import api
 
-    _say(api.run(run_id).resume().view)
+    _answer(api.run(run_id).resume().view, as_json)
 
 
-def edit(
+def edit(  # noqa: PLR0917
     run_id: RunId,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
     notes: Annotated[str | None, typer.Option(help="New notes.")] = None,
     priority: Annotated[int | None, typer.Option(help="Of a higher priority, a run goes before others.")] = None,
+    project: Annotated[str | None, typer.Option(help="Move it to this project; made if there is none.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Change name, notes or priority of a run."""
+    """Change name, notes, priority or project of a run."""
     from imgcls_lab import api
 
-    _say(api.run(run_id).edit(name=name, notes=notes, priority=priority).view)
+    view = api.run(run_id).edit(name=name, notes=notes, priority=priority, project=project).view
+    if as_json:
+        print_json(view)
+    else:
+        _say(view)
 
 
 def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
@@ -162,6 +211,14 @@ def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", "-y", help=
     say(f"Deleted {run.id}.")
 
 
+def _answer(view: RunDetail, as_json: bool) -> None:
+    warn_unattended([view])
+    if as_json:
+        print_json(view)
+    else:
+        _say(view)
+
+
 def _say(view: RunView) -> None:
     from imgcls_lab.api.progress import line
 
@@ -170,5 +227,5 @@ def _say(view: RunView) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (runs, show, logs, stop, kill, resume, edit, delete):
+    for command in (runs, show, wait, logs, stop, kill, resume, edit, delete):
         app.command()(command)

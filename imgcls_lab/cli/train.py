@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, read_config, say
+from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, program, read_config, say, warn_unattended
 
 Name = Annotated[str | None, typer.Option(help="Name of the run.")]
 Project = Annotated[str | None, typer.Option(help="Project it belongs to; made if there is none of this name.")]
@@ -77,7 +77,8 @@ def launch(  # noqa: PLR0917
     if as_json:
         print_json(run.view)
     elif not wait:
-        say(f"Follow it: imgcls-lab logs -f {run.id}")
+        warn_unattended([run.view])
+        say(f"Follow it: {program()} logs -f {run.id}")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -32,14 +32,21 @@ _SENTENCES = {
 }
 
 
+def closest(name: str, model: type[BaseModel]) -> str | None:
+    """The field whose name, or whose title as a name, is nearest to one that there is not."""
+    titles = {(item.title or key).lower().replace(" ", "_"): key for key, item in model.model_fields.items()}
+    known = titles | {key: key for key in model.model_fields}
+    found = difflib.get_close_matches(name.lower(), known, n=1)
+    return known[found[0]] if found else None
+
+
 def problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
     """One pydantic error as a sentence."""
     field = str(detail["loc"][0]) if detail["loc"] else ""  # of a list the whole, which is what a form shows
     if detail["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(field, model.model_fields, n=1)
-        return Problem(
-            field, f"There is no such setting; did you mean {close[0]}?" if close else "There is no such setting."
-        )
+        close = closest(field, model)
+        hint = f"did you mean {close}?" if close else "`imgcls-lab configs fields` lists them."
+        return Problem(field, f"There is no such setting; {hint}")
     shown = str(detail["input"])
     values = {**detail.get("ctx", {}), "input": shown if len(shown) <= 60 else shown[:57] + "…"}
     if detail["type"] == "value_error":

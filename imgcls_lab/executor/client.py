@@ -78,7 +78,7 @@ def stop(settings: Settings, *, stop_runs: bool = False) -> None:
         _stop_runs(settings)
     told: ProcessIdentity | None = None
     until = time.monotonic() + STOP_WITHIN
-    while _lives(settings):
+    while lives(settings):
         identity = _identity(settings)  # read again: one that was on its way may have taken the place of another
         if identity is not None and identity != told and identity.alive():
             told = identity
@@ -89,6 +89,11 @@ def stop(settings: Settings, *, stop_runs: bool = False) -> None:
             raise ExecutorError(f"The executor{pid} did not end within {STOP_WITHIN:g} s; try again.")
         time.sleep(0.05)
     _children.pop(settings.home, None)
+
+
+def lives(settings: Settings) -> bool:
+    """Whether an executor of this home lives on this machine, or is on its way."""
+    return locks.is_locked(lock_path(settings)) or _ready(settings) or _on_its_way(settings) is not None
 
 
 def status(settings: Settings) -> DevicesReply:
@@ -175,11 +180,6 @@ def _on_its_way(settings: Settings) -> subprocess.Popen[bytes] | None:
     """The daemon that this process started, if it has not ended: perhaps it holds no lock yet."""
     child = _children.get(settings.home)
     return child if child is not None and child.poll() is None else None
-
-
-def _lives(settings: Settings) -> bool:
-    """Whether a daemon of this home lives here, or is on its way."""
-    return locks.is_locked(lock_path(settings)) or _ready(settings) or _on_its_way(settings) is not None
 
 
 def _stop_runs(settings: Settings) -> None:

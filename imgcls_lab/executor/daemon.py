@@ -33,11 +33,12 @@ from imgcls_lab.executor.keeper import Keeper
 from imgcls_lab.executor.placing import Placing
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.layout import write_atomic
-from imgcls_lab.protocol import FailureKind, RunState
+from imgcls_lab.protocol import RESUMABLE, FailureKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, alerts, attempts, fleet, folders, migrations, queue
 from imgcls_lab.store.outcome import Verdict
 from imgcls_lab.store.registry import find_project
+from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Executor, Run
 
 log = logging.getLogger(__name__)
@@ -252,9 +253,7 @@ class Daemon:
                     raise
                 log.debug("%s is no run yet: %s", run_id, error)
         with store.read() as session:
-            ended = select(Run.id, Run.attempt).where(
-                col(Run.external).is_(True), col(Run.state).in_([RunState.STOPPED.value, RunState.FAILED.value])
-            )
+            ended = select(Run.id, Run.attempt).where(col(Run.external).is_(True), col(Run.state).in_(texts(RESUMABLE)))
             candidates = session.exec(ended).all()
         for run_id, attempt in candidates:
             if self.settings.run_dir(run_id).is_dir():

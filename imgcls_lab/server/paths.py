@@ -27,8 +27,9 @@ def allowed_folder(settings: Settings, text: str, field: str) -> str:
         settings.allowed(text)  # where the system would go: a link may stand before a ..
         settings.allowed(path)  # where the name leads that is kept
     except ForbiddenPathError:
+        named = f"“{text[:200]}”" + (f" ({path[:200]})" if text.startswith("~") else "")
         sentence = (
-            f"“{text[:200]}” lies outside the folders that may be named here. Put the data under "
+            f"{named} lies outside the folders that may be named here. Put the data under "
             f"{settings.datasets_dir}, or start the server with its folder in IMGCLS_ALLOWED_ROOTS."
         )
         raise ForbiddenPathError(sentence, [Problem(field, sentence)]) from None

@@ -81,6 +81,16 @@ class EntryHandler(ApiHandler):
         await self.answer(lambda store: shelf.delete(store, number))
 
 
+class RescanHandler(ApiHandler):
+    """A new look at the folder of a data set."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, text: str) -> None:
+        number = number_of(text, SHELVES["datasets"].kind)
+        await self.answer(lambda store: store.rescan_dataset(number))
+
+
 def _check_project(_: Settings, edit: ProjectEdit) -> ProjectEdit:
     return edit
 
@@ -125,4 +135,5 @@ def routes(backend: Backend) -> list[Route]:
         arguments = {"backend": backend, "shelf": shelf}
         found.append((rf"{PREFIX}/{name}", ShelfHandler, arguments))
         found.append((rf"{PREFIX}/{name}/([^/]+)", EntryHandler, arguments))
+    found.append((rf"{PREFIX}/datasets/([^/]+)/rescan", RescanHandler, {"backend": backend}))
     return found

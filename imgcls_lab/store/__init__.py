@@ -102,11 +102,11 @@ class Store:
         return self._view(_runs.submit(self.database, request, run_id))
 
     def request(self, run_id: str, desired: Desired) -> RunView:
-        """Ask a run to stop (checkpoint first) or to end now; one that waits is cancelled. Raises ConflictError."""
+        """Ask a run to stop (checkpoint first) or to end now; one that waits is called back. Raises ConflictError."""
         return self._change(lambda session: _runs.request_change(session, run_id, desired))
 
     def resume(self, run_id: str) -> RunView:
-        """Queue a stopped or failed run again. Raises ConflictError for any other."""
+        """Queue a run that was stopped, failed or cancelled again. Raises ConflictError for any other."""
         return self._change(lambda session: _runs.resume(session, run_id))
 
     def edit_run(self, run_id: str, edit: RunEdit) -> RunView:
@@ -254,8 +254,12 @@ class Store:
         return self._read(registry.datasets)
 
     def dataset(self, dataset_id: int) -> DatasetView:
-        with self.write() as session:  # a new look at the folder is kept
-            return registry.dataset(session, dataset_id)
+        return self._read(registry.dataset, dataset_id)
+
+    def rescan_dataset(self, dataset_id: int) -> DatasetView:
+        """A data set after a new look at its folder."""
+        with self.write() as session:
+            return registry.rescan_dataset(session, dataset_id)
 
     def add_dataset(self, edit: DatasetEdit) -> DatasetView:
         return self.dataset(self._save(Dataset, registry.save_dataset, edit))

@@ -123,9 +123,10 @@ def finish(
         alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=now)
         return state
     values = {**rest, "message": verdict.message, "failure": verdict.failure, "ended_at": now}
-    moved = states.move(session, run_id, verdict.state, attempt=attempt, **values) or (
+    lives = col(Run.state).in_(states.texts(LIVE))  # a queued run may be moved to the same states, but by people
+    moved = states.move(session, run_id, verdict.state, lives, attempt=attempt, **values) or (
         # a result from a run that never said it had begun
-        states.move(session, run_id, RunState.RUNNING, attempt=attempt)
+        states.move(session, run_id, RunState.RUNNING, lives, attempt=attempt)
         and states.move(session, run_id, verdict.state, attempt=attempt, **values)
     )
     if not moved:

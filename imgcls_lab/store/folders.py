@@ -21,7 +21,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name, read_plain
-from imgcls_lab.protocol import LIVE, Desired, FailureKind, RunKind, RunState
+from imgcls_lab.protocol import LIVE, RESUMABLE, Desired, FailureKind, RunKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import attempts, states
 from imgcls_lab.store.database import Database, touch
@@ -158,7 +158,9 @@ def follow(database: Database, settings: Settings, run_id: str) -> bool:
             return _next_attempt(session, folder, number, newer[0], said)
         run = find_run(session, run_id)
         trained = row is not None and row.resume_step is not None
-        verdict = judge(said, end, desired, saved_step=run.saved_step, trained=trained, last_line=last_line(folder))
+        verdict = said or judge(
+            None, end, desired, saved_step=run.saved_step, trained=trained, last_line=last_line(folder)
+        )
         if verdict.state is RunState.LOST:
             verdict = _abandoned(run.saved_step)
         attempts.finish(session, run_id, number, verdict, end, at=ended_at(folder, number, end))
@@ -194,9 +196,9 @@ def begins_again(database: Database, settings: Settings, run_id: str, known: int
     if not newer or (folder / launch_name(newer[0])).exists():
         return False
     with database.write() as session:
-        resumable = [RunState.STOPPED.value, RunState.FAILED.value]
         reopened = states.change_run(
-            session, run_id, col(Run.state).in_(resumable), col(Run.attempt) == known, col(Run.external).is_(True),
+            session, run_id,
+            col(Run.state).in_(states.texts(RESUMABLE)), col(Run.attempt) == known, col(Run.external).is_(True),
             state=RunState.STARTING.value, attempt=newer[0], host=host_name(), ended_at=None, message=None,
             failure=None, desired=Desired.RUN.value,
         )  # fmt: skip

@@ -179,6 +179,8 @@ class _Batch:
             "epoch": event.resume_step / max(1, event.steps_per_epoch), "message": None,
             "resumed_at_step": event.resume_step if self.attempt > 1 else None,
         }  # fmt: skip
+        if self.run.external:  # no executor gave it a device, so it says itself what it trains on
+            self.values["devices"] = self.progress["devices"] = [event.device]
         if self.run.kind == RunKind.NOTEBOOK.value:
             self._look_inside()
         gone = self.session.execute(

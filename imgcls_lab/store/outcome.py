@@ -1,6 +1,7 @@
 """What an attempt came to, from what its folder proves. Pure: called by the daemon and by `rebuild`.
 
-A last event of the trainer says it; without one, how the process ended; without that too, it is lost.
+A last event of the trainer says it; without one, how the process ended; without that too, it is lost. A run of
+several processes of which one died is lost as well, though another could say so.
 """
 
 from __future__ import annotations
@@ -57,14 +58,18 @@ def judge(
     said: what its last event says; end: None if nobody saw its end; saved_step: of the newest checkpoint, 0 without
     one; trained: it came as far as its first step; last_line: of the log.
     """
-    if said is not None:
+    lost = said is not None and said.failure is FailureKind.LOST
+    if said is not None and not lost:
         return said
     if end is not None and not end.started:
         return Verdict(RunState.LOST, message=end.message, counted=False)
     if desired is Desired.KILL:
-        return Verdict(RunState.CANCELLED, message="Killed on request.")
+        start = f"; it can be resumed from step {saved_step}" if saved_step else ""
+        return Verdict(RunState.CANCELLED, message=f"Killed on request{start}.")
     if desired is Desired.STOP:
         return _stopped(end, saved_step, trained)
+    if said is not None:  # one of its processes died, and another could still say so
+        return Verdict(RunState.LOST, FailureKind.LOST, (said.message or "One of its processes died").rstrip("."))
     if end is None:
         return Verdict(RunState.LOST, FailureKind.LOST, "Its process died without a word")
     if end.signal is not None and end.signal not in _CRASHES:

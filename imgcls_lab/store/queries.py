@@ -42,10 +42,12 @@ _SAME = (
     "revision", "host", "devices", "step", "total_steps", "epoch", "epochs", "resumed_at_step", "seconds_left",
     "latest", "model_flavour", "root", "batch_size", "lr", "notes",
 )  # fmt: skip
-_SORTABLE: dict[str, Any] = {name: getattr(Run, name) for name in _SAME if name not in {"latest", "devices"}} | {
-    "best": Run.best_value,
-    "project": Project.name,
-}
+SORTS: dict[str, Any] = {
+    "created_at": Run.created_at, "started_at": Run.started_at, "ended_at": Run.ended_at, "updated_at": Run.updated_at,
+    "name": Run.name, "project": Project.name, "state": Run.state, "kind": Run.kind, "priority": Run.priority,
+    "host": Run.host, "best": Run.best_value, "epoch": Run.epoch, "model_flavour": Run.model_flavour,
+    "root": Run.root, "lr": Run.lr, "batch_size": Run.batch_size,
+}  # fmt: skip
 
 
 def view(run: Run, project: str) -> RunView:
@@ -91,8 +93,8 @@ def runs(
     offset: int = 0,
 ) -> RunPage:
     """A page of runs, and how many there are in each state. Raises InputError for a column that is none."""
-    if sort not in _SORTABLE:
-        raise InputError(f"Runs cannot be sorted by “{sort}”; choose one of {', '.join(sorted(_SORTABLE))}.")
+    if sort not in SORTS:
+        raise InputError(f"Runs cannot be sorted by “{sort}”; choose one of {', '.join(SORTS)}.")
     common: list[ColumnElement[bool]] = []
     if project_id is not None:
         common.append(col(Run.project_id) == project_id)
@@ -115,7 +117,7 @@ def runs(
             filters = _on_a_walk(session, project_id if sort != "created_at" else None, states) + (
                 [col(Run.project_id) == project_id] if sort == "created_at" and project_id is not None else []
             )
-    numbers = _numbers(session, filters, _SORTABLE[sort], descending=descending, limit=limit, offset=offset)
+    numbers = _numbers(session, filters, SORTS[sort], descending=descending, limit=limit, offset=offset)
     return RunPage(items=_views(session, numbers), total=total, counts=counts)
 
 

@@ -128,7 +128,12 @@ def datasets(session: Session) -> list[DatasetView]:
 
 
 def dataset(session: Session, dataset_id: int) -> DatasetView:
-    """With a new look at the folder, which the next list shows too."""
+    """As the last look found it."""
+    return _dataset_view(_find(session, Dataset, dataset_id))
+
+
+def rescan_dataset(session: Session, dataset_id: int) -> DatasetView:
+    """With a new look at the folder, which lists then show too."""
     row = _find(session, Dataset, dataset_id)
     _look(row)
     session.add(row)
@@ -136,14 +141,17 @@ def dataset(session: Session, dataset_id: int) -> DatasetView:
 
 
 def save_dataset(session: Session, edit: DatasetEdit, dataset_id: int | None = None) -> int:
-    """Raises InputError when there is no such folder; what else is wrong with it stands in `problem`."""
+    """Raises InputError for a folder that cannot be trained on, with the reason.
+
+    One that is registered keeps its name and its place also when it is not what it was: `problem` then says so.
+    """
     root = os.path.abspath(Path(edit.root).expanduser())
-    if not os.path.isdir(root):
-        sentence = f"The folder “{root}” does not exist."
-        raise InputError(f"{sentence} Check the path.", [Problem("root", sentence)])
     row = _find(session, Dataset, dataset_id) if dataset_id else Dataset(name="", root="", created_at=time.time())
+    is_new = root != row.root
     row.name, row.root, row.description = edit.name, root, edit.description
     _look(row)
+    if is_new and row.problem:
+        raise InputError(row.problem, [Problem("root", row.problem)])
     return _save(session, row)
 
 
@@ -249,4 +257,6 @@ def _refuse_if_used(session: Session, row: Project | Dataset | Model, **columns:
             used.append(f"{count} {what[:-1] if count == 1 else what}")
     if used:
         kind = _KINDS[type(row)]
-        raise ConflictError(f"The {kind} “{row.name}” is used by {' and '.join(used)}; delete or move those first.")
+        move = " (`imgcls-lab edit RUN --project NAME`)" if isinstance(row, Project) else ""
+        remedy = f"delete those first, or move them{move}." if move else "delete those first."
+        raise ConflictError(f"The {kind} “{row.name}” is used by {' and '.join(used)}; {remedy}")

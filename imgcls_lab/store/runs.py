@@ -26,7 +26,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.registry import default_project, find_project
-from imgcls_lab.store.tables import Dataset, DeletedRun, Dependency, Metric, Model, Project, Run
+from imgcls_lab.store.tables import Attempt, Dataset, DeletedRun, Dependency, Metric, Model, Project, Run
 from imgcls_lab.wire import RunEdit, SubmitRequest
 
 
@@ -167,19 +167,13 @@ def config_columns(config: TrainConfig | None) -> dict[str, Any]:
 def request_change(session: Session, text: str, desired: Desired) -> str:
     """Ask a run to stop or to end at once; its id. Asking twice is asking once. Raises ConflictError.
 
-    A run that waits is cancelled (or stopped again, if it has a checkpoint to go on from).
+    A run that waits is called back: cancelled, or again what its last attempt came to, with the reason of that.
     """
     if desired is Desired.RUN:
         raise ConflictError("A stop cannot be taken back; wait until the run has stopped, then resume it.")
     run = find_run(session, text)
-    back = RunState.STOPPED if run.saved_step > 0 else RunState.CANCELLED
-    values: dict[str, Any] = {
-        "ended_at": time.time(),
-        "message": None,
-        "phase": None,
-        "seconds_left": None,
-        "desired": desired.value,
-    }
+    back, values = _called_back(session, run)
+    values |= {"phase": None, "seconds_left": None, "desired": desired.value}
     if states.move(session, run.id, back, col(Run.state) == RunState.QUEUED.value, **values):
         return run.id
     live = col(Run.state).in_(states.texts(LIVE))
@@ -188,8 +182,20 @@ def request_change(session: Session, text: str, desired: Desired) -> str:
         return run.id
     state = RunState(session.exec(select(Run.state).where(Run.id == run.id)).one())
     if state in {RunState.SUCCEEDED, RunState.FAILED}:
-        raise ConflictError(f"The run “{run.name}” is not running any more: it {_ended_how(state)}.")
+        raise ConflictError(f"The run “{run.name}” is not running any more: it {state.value}.")
     return run.id
+
+
+def _called_back(session: Session, run: Run) -> tuple[RunState, dict[str, Any]]:
+    """What a waiting run is when it is called back, and the columns that say so."""
+    last = session.get(Attempt, (run.id, run.attempt))
+    if last is None:
+        return RunState.CANCELLED, {"ended_at": time.time(), "message": None, "failure": None}
+    state = RunState(last.state)
+    if state not in ENDED:  # lost, and on its way to go on
+        state = RunState.STOPPED if run.saved_step else RunState.CANCELLED
+    message = f"{last.message.rstrip('.')}." if last.message else None
+    return state, {"ended_at": last.ended_at or time.time(), "message": message, "failure": last.failure}
 
 
 def explain(session: Session, run_id: str, message: str) -> None:
@@ -199,9 +205,9 @@ def explain(session: Session, run_id: str, message: str) -> None:
 
 
 def resume(session: Session, text: str) -> str:
-    """Queue a stopped or failed run again; it goes on from its last checkpoint. Raises ConflictError.
+    """Queue a run that was stopped, failed or cancelled again; it goes on from its last checkpoint.
 
-    A sweep that has finished can be queued again, too: it then runs what is missing.
+    A sweep that has finished can be queued again, too: it then runs what is missing. Raises ConflictError.
     """
     run = find_run(session, text)
     values: dict[str, Any] = {
@@ -214,12 +220,8 @@ def resume(session: Session, text: str) -> str:
         return run.id
     state = RunState(run.state)
     if state in ENDED:
-        raise ConflictError(f"The run “{run.name}” {_ended_how(state)}; only a stopped or failed run can be resumed.")
+        raise ConflictError(f"The run “{run.name}” {state.value}; there is nothing of it to resume.")
     raise ConflictError(f"The run “{run.name}” is {state.value}; it can be resumed after it has stopped.")
-
-
-def _ended_how(state: RunState) -> str:
-    return "was cancelled" if state is RunState.CANCELLED else state.value
 
 
 def edit(session: Session, text: str, change: RunEdit) -> str:

@@ -21,8 +21,9 @@ S = RunState
 
 # from -> to. A queued run is moved by API and CLI (to cancelled) or claimed by a daemon; all else is a daemon's.
 MOVES: dict[RunState, frozenset[RunState]] = {
-    # to `stopped` from `queued` and `starting`: a resumed run that is called back keeps the checkpoint it had
-    S.QUEUED: frozenset({S.STARTING, S.CANCELLED, S.STOPPED}),
+    # a resumed run that is called back while it waits is again what it was
+    S.QUEUED: frozenset({S.STARTING, S.CANCELLED, S.STOPPED, S.FAILED, S.SUCCEEDED}),
+    # to `stopped`: it keeps the checkpoint that it had
     S.STARTING: frozenset({S.RUNNING, S.CANCELLED, S.STOPPED, S.FAILED, S.LOST}),
     S.RUNNING: frozenset({S.STOPPING, S.STOPPED, S.SUCCEEDED, S.FAILED, S.CANCELLED, S.LOST}),
     S.STOPPING: frozenset({S.STOPPED, S.CANCELLED, S.SUCCEEDED, S.FAILED, S.LOST}),
@@ -30,7 +31,7 @@ MOVES: dict[RunState, frozenset[RunState]] = {
     S.STOPPED: frozenset({S.QUEUED}),
     S.FAILED: frozenset({S.QUEUED}),
     S.SUCCEEDED: frozenset({S.QUEUED}),  # a sweep, whose holes are to be filled
-    S.CANCELLED: frozenset(),
+    S.CANCELLED: frozenset({S.QUEUED}),
 }
 
 

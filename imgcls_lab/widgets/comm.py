@@ -14,14 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from imgcls_lab.errors import ImgclsError, InputError
-from imgcls_lab.protocol import RunState
+from imgcls_lab.protocol import RESUMABLE, RunState
 from imgcls_lab.wire import Cursor, EpochReport, LogChunk, MetricsBatch, RunDetail, RunView, Series, SeriesReply
 
 PERIOD = 0.5  # seconds between two looks at a run that is on its way
 REST = 5.0  # ... at one that ended but may be resumed, and between two snapshots
 SNAPSHOT_POINTS = 2000  # most points a series in a snapshot
-FINAL = frozenset({RunState.SUCCEEDED, RunState.CANCELLED})
-RESTING = frozenset({RunState.STOPPED, RunState.FAILED})
+FINAL = frozenset({RunState.SUCCEEDED})
 
 
 class Feed(Protocol):
@@ -134,7 +133,7 @@ class Pusher:
                     last_snapshot, dirty = time.monotonic(), False
                 if ended:
                     return
-                period = REST if run.state in RESTING else PERIOD
+                period = REST if run.state in RESUMABLE else PERIOD
             except ImgclsError as error:
                 if error.status == 404:  # the run was deleted
                     return

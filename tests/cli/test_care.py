@@ -6,9 +6,17 @@ import json
 import sqlite3
 from pathlib import Path
 
+import pytest
+
+import imgcls_lab as lab
 from cli.conftest import Command
+from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
+from imgcls_lab.api.training import make_folder
+from imgcls_lab.identity import host_name
+from imgcls_lab.protocol import EventWriter, Started
 from imgcls_lab.settings import Settings
+from imgcls_lab.store import folders
 from imgcls_lab.wire import DevicesReply
 
 
@@ -50,6 +58,43 @@ def test_doctor_says_what_is_there_and_what_is_wrong(imgcls: Command, idle: Sett
     (idle.home_path / "imgcls.db").unlink()
 
 
+def test_doctor_warns_of_runs_that_nobody_sees_to(imgcls: Command, few: TrainConfig, idle: Settings) -> None:
+    lab.launch(few)
+    done = imgcls("doctor")
+    assert (done.code, "All is well" in done.out) == (1, False)
+    (line,) = [line for line in done.out.splitlines() if line.startswith("✗")]
+    assert "1 run that has not ended" in line
+    assert "`imgcls-lab executor start`" in line
+    lab.runs()[0].stop()
+    found = {item["name"]: item["state"] for item in json.loads(imgcls("doctor", "--json").out)}
+    assert found["executor"] == "note"
+
+
+def test_the_version_is_printed(imgcls: Command) -> None:
+    assert imgcls("--version") == (0, f"imgcls-lab {lab.__version__}\n", "")
+
+
+def test_settings_are_listed_with_their_sources_and_without_secrets(
+    imgcls: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGCLS_DB_URL", "postgresql://someone:topsecret@db:5433/runs?password=topsecret")
+    monkeypatch.setenv("IMGCLS_WEBHOOK", "https://hooks.example.org/services/topsecret")
+    monkeypatch.setenv("IMGCLS_LEASE", "12")
+    done = imgcls("settings", "--json")
+    found = {item["name"]: item for item in json.loads(done.out)}
+    assert list(found) == list(Settings.VARIABLES)
+    shown = {name: (item["value"], item["source"]) for name, item in found.items()}
+    assert shown["home"] == (str(home), "environment")
+    assert shown["lease"] == ("12.0", "environment")
+    assert shown["stop_grace"] == ("60.0", "default")
+    assert shown["db_url"] == ("postgresql://someone:***@db:5433/runs", "environment")
+    assert shown["webhook"] == ("https://hooks.example.org/…", "environment")
+    text = imgcls("settings").out
+    assert all(variable in text for variable in Settings.VARIABLES.values())
+    assert "topsecret" not in done.out + text
+    assert not home.exists(), "to look changes nothing"
+
+
 def test_demo_data_are_prepared_once(imgcls: Command, idle: Settings) -> None:
     assert imgcls("demo", "--prepare-only").code == 0
     image = next((idle.home_path / "datasets" / "digits" / "train" / "7").iterdir())
@@ -66,3 +111,20 @@ def test_a_folder_of_the_demos_name_is_left_alone(imgcls: Command, idle: Setting
     done = imgcls("demo", "--prepare-only")
     assert done.code == 3
     assert "Move it away" in done.err
+
+
+def test_a_training_in_a_kernel_is_named_beside_the_devices(imgcls: Command, few: TrainConfig, idle: Settings) -> None:
+    folder = make_folder(few, idle, name="by hand", project=None)
+    with EventWriter(folder, 1) as out:
+        out.write(
+            Started(
+                total_steps=9, steps_per_epoch=3, epochs=3, train_images=8, val_images=2, classes=2, device="cpu",
+                precision="fp32", threads=1,
+            )
+        )  # fmt: skip
+    store = context.store()
+    folders.adopt(store.database, idle, folder.name)
+    folders.follow(store.database, idle, folder.name)
+    sentence = f"Outside the queue: by hand trains on cpu of {host_name()} in a kernel or shell, and holds no slot."
+    assert sentence in imgcls("executor", "status").out
+    assert "cpu, outside the queue" in imgcls("show", folder.name).out

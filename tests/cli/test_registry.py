@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,34 @@ def test_a_project_in_use_stays(imgcls: Command, few: TrainConfig) -> None:
     lab.launch(few, project="used")
     done = imgcls("projects", "rm", "used")
     assert (done.code, len(done.err.splitlines())) == (3, 1)
+    assert "imgcls-lab edit RUN --project NAME" in done.err
+    run = lab.runs()[0]
+    assert imgcls("edit", run.id, "--project", "other").code == 0
+    assert run.refresh().view.project == "other"
+    assert imgcls("projects", "rm", "used").code == 0
+    assert "edit RUN --project NAME" in " ".join(imgcls("projects", "rm", "--help").out.split())
+
+
+def test_a_data_set_is_rescanned(imgcls: Command, few: TrainConfig, tmp_path: Path) -> None:
+    root = tmp_path / "pets"
+    shutil.copytree(few.root, root)
+    assert imgcls("datasets", "add", "pets", str(root)).code == 0
+    done = imgcls("datasets", "rescan", "pets")
+    assert (done.code, done.out) == (0, "pets: 10 classes; train 160, val 60.\n")
+    shutil.rmtree(root / "train" / "3")
+    (root / "train" / "3").mkdir()
+    done = imgcls("datasets", "rescan", "pets", "--json")
+    assert (done.code, json.loads(done.out)["images"]["train"]) == (1, 144)
+    assert "“3” has no image" in imgcls("datasets", "rescan", "pets").err
+    (listed,) = json.loads(imgcls("datasets", "list", "--json").out)
+    assert listed["images"]["train"] == 144
+
+
+def test_a_folder_that_cannot_be_trained_on_is_not_registered(imgcls: Command, few: TrainConfig) -> None:
+    done = imgcls("datasets", "add", "flat", str(Path(few.root) / "train" / "3"))
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "16 images lie in it without a class" in done.err
+    assert imgcls("datasets", "list").out == "No data sets yet.\n"
 
 
 def test_datasets(imgcls: Command, few: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +95,12 @@ def test_configs(imgcls: Command, few: TrainConfig) -> None:
     assert imgcls("configs", "edit", "c", "--set", "epochs=4").code == 0
     found = ConfigView.model_validate_json(imgcls("configs", "show", "c", "--json").out)
     assert (found.config["epochs"], found.config["model_flavour"]) == (4, "a/b")
+    lines = [line.split() for line in imgcls("configs", "show", "c").out.splitlines()]
+    assert ["epochs", "4"] in lines, "a line a setting"
+    assert ["created_at", *time.strftime("%Y-%m-%d %H:%M", time.localtime(found.created_at)).split()] in lines
+    names = [item["name"] for item in json.loads(imgcls("configs", "fields", "--json").out)]
+    assert names == list(TrainConfig.model_fields)
+    assert "epochs" in imgcls("configs", "fields").out
     assert imgcls("configs", "edit", "c", "--set", "epochs=0").code == 2
     assert imgcls("configs", "rm", "c").code == 0
 

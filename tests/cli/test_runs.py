@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,13 @@ import pytest
 import imgcls_lab as lab
 from cli.conftest import Command, argv
 from imgcls_lab import TrainConfig
+from imgcls_lab.api import context
+from imgcls_lab.identity import host_name
 from imgcls_lab.protocol import RunState
 from imgcls_lab.settings import Settings
-from imgcls_lab.wire import RunDetail, RunView
+from imgcls_lab.store import attempts
+from imgcls_lab.store.outcome import Verdict
+from imgcls_lab.wire import LogChunk, RunDetail, RunView
 
 
 @pytest.fixture
@@ -69,8 +74,13 @@ def test_a_launched_run_is_waited_for_listed_shown_and_deleted(imgcls: Command, 
     (last,) = imgcls("logs", view.id, "--tail", "1").out.splitlines()
     assert "finished at step" in last
 
+    chunk = LogChunk.model_validate_json(imgcls("logs", view.id, "--tail", "1", "--json").out)
+    assert (chunk.text, chunk.end - chunk.offset) == (f"{last}\n", len(last.encode()) + 1)
+    assert imgcls("logs", view.id, "--follow", "--json").code == 2
+    assert imgcls("wait", view.id).out == f"{imgcls('show', view.id).out.splitlines()[0]}.\n"
+
     again = imgcls("resume", view.id)
-    assert (again.code, "only a stopped or failed run" in again.err) == (3, True)
+    assert (again.code, "there is nothing of it to resume" in again.err) == (3, True)
     assert imgcls("delete", view.id, "--yes").code == 0
     assert not Path(view.folder).exists()
 
@@ -97,8 +107,44 @@ def test_a_waiting_run_is_stopped_and_a_saved_config_launched(imgcls: Command, c
     assert "Queued as" in done.out
     run = lab.runs()[0]
     assert run.config.lr == 0.002
-    assert "was cancelled" in imgcls("stop", run.id).out
+    assert imgcls("stop", run.id).out == f"{run.name} was cancelled.\n"
     assert imgcls("runs", "--search", "nothing like it").out.startswith("No runs.")
+
+
+def test_without_an_executor_every_command_says_so(imgcls: Command, config: str, idle: Settings) -> None:
+    queued = imgcls("launch", "--config", config)
+    run = lab.runs()[0]
+    sentence = "No executor runs on this machine, so what is queued waits. Start it: imgcls-lab executor start\n"
+    assert sentence in queued.err
+    for words in (["runs"], ["show", run.id], ["runs", "--json"]):
+        assert imgcls(*words).err == sentence
+    waited = imgcls("wait", run.id, "--timeout", "0.5")
+    assert (waited.code, sentence in waited.err, "waits in the queue. The run goes on." in waited.err) == (
+        1,
+        True,
+        True,
+    )
+
+    with context.store().write() as session:
+        attempts.claim(session, host_name(), "gone-1", lambda _: ["cpu:0"])
+    shown = imgcls("show", run.id).err
+    updated = time.strftime("%H:%M:%S", time.localtime(lab.run(run.id).view.updated_at))
+    assert shown.startswith(f"As of {updated}: no executor runs on this machine, so what its runs do meanwhile is not")
+    with context.store().write() as session:
+        attempts.finish(session, run.id, 1, Verdict(RunState.CANCELLED, message="Killed on request."), None)
+    assert imgcls("show", run.id).err == ""
+    assert imgcls("kill", run.id).out.endswith("was cancelled: Killed on request.\n")
+    assert json.loads(imgcls("resume", run.id, "--json").out)["state"] == "queued"
+    for command in ("stop", "kill"):
+        view = RunDetail.model_validate_json(imgcls(command, run.id, "--json").out)
+        assert (view.state, view.message) == (RunState.CANCELLED, "Killed on request.")
+
+
+def test_an_unknown_column_to_sort_by_is_told_the_known_ones(imgcls: Command, idle: Settings) -> None:
+    done = imgcls("runs", "--sort", "bogus")
+    assert done.code == 2
+    assert "choose one of created_at, started_at" in done.err
+    assert "project_id" not in done.err
 
 
 def test_training_in_the_home_is_listed_after_a_rebuild(imgcls: Command, config: str, idle: Settings) -> None:
@@ -107,3 +153,5 @@ def test_training_in_the_home_is_listed_after_a_rebuild(imgcls: Command, config:
     assert imgcls("db", "rebuild").out == "Indexed 1 run.\n"
     (listed,) = json.loads(imgcls("runs", "--json").out)
     assert (listed["name"], listed["external"], listed["state"]) == ("by hand", True, "succeeded")
+    assert RunDetail.model_validate_json(imgcls("show", listed["id"], "--json").out).attempts[0].devices == ["cpu"]
+    assert "outside the queue" in imgcls("show", listed["id"]).out

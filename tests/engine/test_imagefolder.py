@@ -57,6 +57,48 @@ def test_problem_is_said(digits: Path, spoil: Callable[[Path], None], words: lis
     assert [word for word in words if word not in problem] == []
 
 
+def _flat(root: Path) -> None:
+    for split in ("train", "val"):
+        shutil.move(root / split, root.parent / split)
+    for number, path in enumerate(sorted((root.parent / "train").rglob("*.png"))):
+        shutil.copy(path, root / f"{number}.png")
+
+
+def _classes_only(root: Path) -> None:
+    for folder in (root / "train").iterdir():
+        folder.rename(root / folder.name)
+    shutil.rmtree(root / "train")
+    shutil.rmtree(root / "val")
+
+
+def _flat_train(root: Path) -> None:
+    for number, path in enumerate(sorted((root / "train").rglob("*.png"))):
+        path.rename(root / "train" / f"{number}.png")
+    for folder in [path for path in (root / "train").iterdir() if path.is_dir()]:
+        folder.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_flat, ["no folder train/", "120 images lie in it without a class", "Without val/ a share of train/"]),
+        (_classes_only, ["no folder train/", "“digit-0”, “digit-1”, “digit-2” and 1 more", "make a folder train/"]),
+        (_flat_train, ["train” has no class folders", "120 images lie in it", "train/cat and train/dog"]),
+    ],
+)
+def test_a_folder_of_another_layout_is_told_how_to_lie(
+    digits: Path, spoil: Callable[[Path], None], words: list[str]
+) -> None:
+    spoil(digits)
+    problem = inspect_folder(digits).problem
+    assert problem is not None
+    assert [word for word in words if word not in problem] == []
+
+
+def test_whoever_gives_the_folder_train_is_told_the_one_above(digits: Path) -> None:
+    assert f"give the folder above it, “{digits}”" in str(inspect_folder(digits / "train").problem)
+
+
 def test_good_folder_is_counted_in_order(digits: Path) -> None:
     summary = inspect_folder(digits)
     assert summary.problem is None

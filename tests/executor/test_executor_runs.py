@@ -127,16 +127,34 @@ def test_a_trainer_that_ignores_the_stop_is_killed_with_its_whole_tree(home):
         lab.close()
 
 
-def test_kill_ends_at_once_and_cannot_be_resumed(lab: StubLab):
+def test_kill_ends_at_once_and_resumes_from_the_last_checkpoint(lab: StubLab):
     lab.start_daemon()
-    run_id = lab.submit(steps=10_000, ignore_term=True, children=3)
+    run_id = lab.submit(steps=10_000, ignore_term=True, children=3, first_attempt_only=True)
     lab.trainer(run_id)
+    lab.until(lambda: lab.store.run(run_id).checkpoints)
     begin = time.monotonic()
     lab.store.request(run_id, Desired.KILL)
     run = lab.wait(run_id)
     assert time.monotonic() - begin < 5
-    assert (run.state, run.resumable) == (RunState.CANCELLED, False)
+    saved = run.checkpoints[-1].step
+    assert (run.state, run.resumable) == (RunState.CANCELLED, True)
+    assert run.message == f"Killed on request; it can be resumed from step {saved}."
     assert lab.processes_of(run_id) == []
+    lab.store.resume(run_id)
+    lab.wait(run_id, RunState.RUNNING)
+    assert lab.store.run(run_id).resumed_at_step == saved
+    lab.store.request(run_id, Desired.KILL)
+    lab.wait(run_id)
+
+
+def test_a_run_of_which_a_process_died_goes_on_by_itself(lab: StubLab):
+    """Several processes: one is killed, and another can still say so in the run's last event."""
+    lab.start_daemon()
+    run_id = lab.submit(steps=30, fail_at=12, kind="lost", first_attempt_only=True)
+    run = lab.wait(run_id)
+    assert (run.state, run.attempt, run.resumed_at_step) == (RunState.SUCCEEDED, 2, 10)
+    lost = run.attempts[0]
+    assert (lost.state, lost.failure, lost.message) == ("lost", "lost", "The stub failed as it was told")
 
 
 def test_children_left_behind_by_a_finished_trainer_are_ended(lab: StubLab):

@@ -47,7 +47,7 @@ def test_the_list_of_routes_is_the_promised_one(extension: ImgclsLab) -> None:
         ("GET", f"runs/{FILLED['runs']}/report"), ("GET", f"runs/{FILLED['runs']}/notebook"),
         ("GET", "notebooks"), ("POST", "notebooks"), ("POST", "sweeps"), ("GET", f"sweeps/{FILLED['sweeps']}"),
         *((verb, kind) for kind in kinds for verb in ("GET", "POST")),
-        *((verb, f"{kind}/1") for kind in kinds for verb in ("GET", "PATCH", "DELETE")),
+        *((verb, f"{kind}/1") for kind in kinds for verb in ("GET", "PATCH", "DELETE")), ("POST", "datasets/1/rescan"),
     }  # fmt: skip
     assert promised <= set(routes(extension))
 

@@ -79,6 +79,48 @@ async def test_a_data_set_shows_what_is_in_it_and_what_is_wrong(api: Api, images
     assert "not there any more" in (await api("GET", "datasets")).json[0]["problem"]
 
 
+async def test_a_data_set_that_cannot_be_trained_on_is_refused_with_the_reason(
+    api: Api, images: Path, store: Store
+) -> None:
+    reply = await api("POST", "datasets", {"name": "flat", "root": str(images / "train" / "cat")})
+    assert reply.status == 400
+    (problem,) = reply.json["problems"]
+    assert problem["field"] == "root"
+    assert "images lie in it without a class" in problem["message"]
+    assert store.datasets() == []
+
+
+async def test_a_data_set_is_rescanned_by_its_route_alone(api: Api, images: Path) -> None:
+    number = (await api("POST", "datasets", {"name": "pets", "root": str(images)})).json["id"]
+    (images / "train" / "cat" / "new.png").write_bytes(b"x")
+    assert (await api("GET", f"datasets/{number}")).json["images"]["train"] == 10
+    assert (await api("POST", f"datasets/{number}/rescan", {})).json["images"]["train"] == 11
+    assert (await api("GET", "datasets")).json[0]["images"]["train"] == 11
+    assert (await api("POST", "datasets/999/rescan", {})).status == 404
+
+
+async def test_a_home_in_a_path_is_expanded_before_it_is_checked(
+    api: Api, images: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(images.parent))
+    path = f"~/{images.name}"
+    assert (await api("POST", "datasets", {"name": "pets", "root": path})).json["root"] == str(images)
+    assert (await api("POST", "runs", {"config": {**config, "root": path}})).json["root"] == str(images)
+    made = await api("POST", "configs", {"name": "c", "config": {**config, "root": path}})
+    assert made.json["config"]["root"] == str(images)
+    check = (await api("POST", "configs/check", {"config": {**config, "root": path}})).json
+    assert (check["problems"], check["facts"]["Classes"]) == ([], "2: cat, dog")
+    outside = await api("POST", "datasets", {"name": "x", "root": "~/../elsewhere"})
+    assert (outside.status, str(images.parent.parent / "elsewhere") in outside.json["message"]) == (403, True)
+
+
+async def test_an_unknown_field_is_told_what_there_is(api: Api) -> None:
+    close = (await api("POST", "projects", {"name": "x", "discription": "y"})).json["problems"]
+    assert [problem["message"] for problem in close] == ["There is no such field; did you mean description?"]
+    far = (await api("POST", "projects", {"name": "x", "qqq": "y"})).json["problems"]
+    assert far[0]["message"] == "There is no such field; there are name, description, max_running."
+
+
 async def test_a_config_that_cannot_be_launched_is_not_kept(api: Api, config: dict[str, Any], store: Store) -> None:
     reply = await api("POST", "configs", {"name": "bad", "config": {**config, "batch_size": 0, "epoch": 3}})
     assert reply.status == 400

@@ -26,7 +26,7 @@ DEVICES = ("cpu:0", "cpu:1")
 
 def machine_for(store: Store) -> type[RuleBasedStateMachine]:
     class Machine(RuleBasedStateMachine):
-        """model: id -> [state, attempt, saved step, steps that have a point]."""
+        """model: id -> [state, attempt, saved step, steps that have a point, what it is when it is called back]."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -43,7 +43,7 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
         @rule()
         def submit(self) -> None:
             run_id = store.submit(SubmitRequest(config={"root": "/data"})).id
-            self.model[run_id] = [RunState.QUEUED, 0, 0, []]
+            self.model[run_id] = [RunState.QUEUED, 0, 0, [], RunState.CANCELLED]
 
         @rule(device=st.sampled_from(DEVICES))
         def claim(self, device: str) -> None:
@@ -91,7 +91,7 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
                 return
             store.request(run_id, desired)
             if row[0] is RunState.QUEUED:
-                row[0] = RunState.STOPPED if row[2] else RunState.CANCELLED
+                row[0] = row[4]
 
         @rule(
             data=st.data(), to=st.sampled_from([RunState.SUCCEEDED, RunState.FAILED, RunState.STOPPED, RunState.LOST])
@@ -106,14 +106,15 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
                 now = attempts.finish(session, run_id, row[1], verdict, None)
             assert now is (RunState.QUEUED if to is RunState.LOST else to)
             row[0] = now
+            row[4] = to if to is not RunState.LOST else RunState.STOPPED if row[2] else RunState.CANCELLED
             del self.held[run_id]
 
-        @rule(data=st.data())
-        def end_twice(self, data: st.DataObject) -> None:
+        @rule(data=st.data(), to=st.sampled_from(sorted(ENDED)))
+        def end_twice(self, data: st.DataObject, to: RunState) -> None:
             run_id = self.pick(data, *ENDED, RunState.QUEUED)
             if run_id is not None:
                 with store.write() as session:
-                    verdict = Verdict(RunState.FAILED, message="late")
+                    verdict = Verdict(to, message="late")
                     assert attempts.finish(session, run_id, self.model[run_id][1], verdict, None) is None
 
         @rule(data=st.data())
@@ -122,7 +123,7 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
             if run_id is None:
                 return
             row = self.model[run_id]
-            if row[0] in {RunState.STOPPED, RunState.FAILED}:
+            if row[0] is not RunState.SUCCEEDED:
                 row[0] = store.resume(run_id).state
             else:
                 with pytest.raises(ConflictError):

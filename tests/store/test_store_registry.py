@@ -71,10 +71,25 @@ def test_a_data_set_is_looked_at(store: Store, pictures: Path):
     assert (made.classes, made.images, made.problem) == (["cat", "dog"], {"train": 5, "val": 2}, None)
     assert (made.smallest_class, made.largest_class) == (2, 3)
     (pictures / "train/cat/9.png").write_bytes(b"x")
-    assert store.dataset(made.id).images["train"] == 6
+    assert store.dataset(made.id).images["train"] == 5, "to read is not to look"
+    assert store.rescan_dataset(made.id).images["train"] == 6
     assert store.datasets()[0].images["train"] == 6
     pictures.rename(pictures.with_name("gone"))
     assert "not there any more" in store.datasets()[0].problem
+
+
+def test_a_folder_that_cannot_be_trained_on_is_refused_with_the_reason(store: Store, pictures: Path):
+    with pytest.raises(InputError, match="has no folder train/") as refused:
+        store.add_dataset(DatasetEdit(name="no", root=str(pictures / "val")))
+    assert [problem.field for problem in refused.value.problems] == ["root"]
+    assert store.datasets() == []
+    made = store.add_dataset(DatasetEdit(name="pets", root=str(pictures)))
+    with pytest.raises(InputError, match="does not exist"):
+        store.edit_dataset(made.id, DatasetEdit(name="pets", root=str(pictures / "no")))
+    for file in (pictures / "train/dog").iterdir():
+        file.unlink()
+    renamed = store.edit_dataset(made.id, DatasetEdit(name="beasts", root=str(pictures)))
+    assert (renamed.name, "“dog” has no image" in str(renamed.problem)) == ("beasts", True)
 
 
 def test_a_missing_folder_is_refused(store: Store, tmp_path: Path):

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import update
-from store_steps import HOST, claim, epoch, feed, finish, points, started
+from store_steps import HOST, checkpoint, claim, epoch, feed, finish, points, started
 
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
-from imgcls_lab.protocol import Desired, RunState
+from imgcls_lab.protocol import Desired, FailureKind, RunState
 from imgcls_lab.store import Store, queries
 from imgcls_lab.store.tables import Run
 from imgcls_lab.wire import ProjectEdit, RunEdit, SubmitRequest
@@ -82,7 +82,7 @@ def test_stopping_what_has_ended_is_said_and_stopping_twice_is_nothing(store: St
         store.request(other, Desired.STOP)
 
 
-def test_only_stopped_and_failed_runs_are_resumed(store: Store, submit):
+def test_what_has_not_succeeded_is_resumed(store: Store, submit):
     run_id = submit()
     with pytest.raises(ConflictError, match="is queued"):
         store.resume(run_id)
@@ -91,9 +91,40 @@ def test_only_stopped_and_failed_runs_are_resumed(store: Store, submit):
     resumed = store.resume(run_id)
     assert (resumed.state, resumed.message, resumed.ended_at) == (RunState.QUEUED, None, None)
     assert claim(store).attempt == 2
-    finish(store, run_id, 2, RunState.CANCELLED)
-    with pytest.raises(ConflictError, match="was cancelled"):
+    finish(store, run_id, 2, RunState.CANCELLED, message="Killed on request.")
+    killed = store.run(run_id)
+    assert (killed.resumable, store.resume(run_id).state) == (True, RunState.QUEUED)
+    claim(store)
+    finish(store, run_id, 3, RunState.SUCCEEDED)
+    with pytest.raises(ConflictError, match="succeeded; there is nothing of it to resume"):
         store.resume(run_id)
+
+
+@pytest.mark.parametrize(
+    ("end", "verdict", "saved", "state", "message"),
+    [
+        (RunState.FAILED, {"failure": FailureKind.OUT_OF_MEMORY, "message": "Too large."}, 0, "failed", "Too large."),
+        (RunState.FAILED, {"failure": FailureKind.DISK_FULL, "message": "Full."}, 10, "failed", "Full."),
+        (RunState.CANCELLED, {"message": "Killed on request."}, 10, "cancelled", "Killed on request."),
+        (RunState.LOST, {"failure": FailureKind.LOST, "message": "It died"}, 10, "stopped", "It died."),
+        (RunState.LOST, {"failure": FailureKind.LOST, "message": "It died"}, 0, "cancelled", "It died."),
+    ],
+)
+def test_a_resumed_run_called_back_while_it_waits_is_what_it_was(
+    store: Store, submit, end: RunState, verdict: dict, saved: int, state: str, message: str
+):
+    run_id = submit()
+    claim(store)
+    feed(store, run_id, 1, started(), *points(1, 10), *([checkpoint(store, run_id, 1, saved, "last")] if saved else []))
+    finish(store, run_id, 1, end, **verdict)
+    ended_at = store.run(run_id).attempts[0].ended_at
+    if end is not RunState.LOST:  # a lost run is queued again by itself
+        assert store.resume(run_id).message is None
+    called_back = store.request(run_id, Desired.STOP)
+    assert (called_back.state, called_back.message, called_back.failure) == (state, message, verdict.get("failure"))
+    assert (called_back.ended_at, called_back.resumable) == (ended_at, True)
+    assert store.resume(run_id).state is RunState.QUEUED
+    assert claim(store).attempt == 2
 
 
 def test_lists_filter_sort_and_count(store: Store, submit):

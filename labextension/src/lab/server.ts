@@ -98,6 +98,8 @@ function commandCall(name: Command, args: unknown): Call {
       };
     case 'deleteBoard':
       return { verb: 'DELETE', path: `tensorboards/${part((args as { id: string }).id)}` };
+    case 'datasets.rescan':
+      return { verb: 'POST', path: `datasets/${part((args as { id: number }).id)}/rescan` };
     default: {
       const [shelf, verb] = name.split('.') as [string, 'add' | 'edit' | 'delete'];
       const { id, edit } = args as { id: string | number; edit?: unknown };

@@ -264,6 +264,9 @@ function Items({ shelf }: { shelf: Shelf }) {
   const remove = async (item: AnyItem) => {
     if (await act(`delete ${item.id}`, () => source.command(`${shelf}.delete`, { id: item.id }))) reload();
   };
+  const rescan = async (item: AnyItem) => {
+    if (await act(`rescan ${item.id}`, () => source.command('datasets.rescan', { id: item.id }))) reload();
+  };
   const wide = plan.columns.length + 2;
   return (
     <div className="imgcls-stack">
@@ -325,6 +328,15 @@ function Items({ shelf }: { shelf: Shelf }) {
                         {shelf === 'projects' && (
                           <Button onClick={() => go({ view: 'board', project_id: item.id })}>
                             TensorBoard
+                          </Button>
+                        )}
+                        {shelf === 'datasets' && (
+                          <Button
+                            busy={busy === `rescan ${item.id}`}
+                            title="Look at the folder again: classes, images, what is wrong"
+                            onClick={() => void rescan(item)}
+                          >
+                            Rescan
                           </Button>
                         )}
                         <Button onClick={() => setEditing(item.id)}>Edit</Button>

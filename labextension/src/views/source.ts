@@ -51,7 +51,7 @@ export interface RunsQuery {
   project?: number;
   states?: RunState[];
   q?: string;
-  /** A column of RunView, or `best`. */
+  /** What the list can be sorted by: created_at, ended_at, name, best ... */
   sort?: string;
   order?: 'asc' | 'desc';
   limit?: number;
@@ -124,6 +124,7 @@ export type Args = {
   stopBoard: { id: string };
   restartBoard: { id: string };
   deleteBoard: { id: string };
+  'datasets.rescan': { id: number };
 } & { [S in Shelf as `${S}.add`]: { edit: Registry[S]['edit'] } } & {
   [S in Shelf as `${S}.edit`]: { id: number; edit: Registry[S]['edit'] };
 } & { [S in Shelf as `${S}.delete`]: { id: number } };
@@ -144,6 +145,7 @@ export type Reply = {
   stopBoard: BoardView;
   restartBoard: BoardView;
   deleteBoard: void;
+  'datasets.rescan': DatasetView;
 } & { [S in Shelf as `${S}.add`]: Registry[S]['view'] } & {
   [S in Shelf as `${S}.edit`]: Registry[S]['view'];
 } & { [S in Shelf as `${S}.delete`]: void };

@@ -1,0 +1,57 @@
+import { act } from 'react';
+import { createRoot, type Root } from 'react-dom/client';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { LibraryPage } from '../src/views/library';
+import { SourceProvider } from '../src/views/source';
+import type { DatasetView } from '../src/views/types';
+import { FakeSource } from './fake';
+
+let host: HTMLElement;
+let root: Root;
+
+beforeEach(() => {
+  (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
+  host = document.body.appendChild(document.createElement('div'));
+  root = createRoot(host);
+});
+
+afterEach(() => {
+  act(() => root.unmount());
+  host.remove();
+});
+
+it('looks at the folder of a data set again, and shows what it found', async () => {
+  let pets: DatasetView = {
+    id: 3,
+    name: 'pets',
+    root: '/d/pets',
+    description: '',
+    created_at: 0,
+    classes: ['cat', 'dog'],
+    images: { train: 10 },
+    smallest_class: 4,
+    largest_class: 6,
+    problem: null,
+  };
+  const source = new FakeSource({
+    datasets: () => [pets],
+    info: () => ({ version: '1.2.3', datasets_dir: '/d', roots: [], home: '/h', demo_ready: false }),
+    'datasets.rescan': ({ id }: { id: number }) => {
+      expect(id).toBe(3);
+      pets = { ...pets, images: { train: 1234 }, problem: 'The class “dog” has no image.' };
+      return pets;
+    },
+  });
+  await act(async () => {
+    root.render(
+      <SourceProvider value={source}>
+        <LibraryPage />
+      </SourceProvider>,
+    );
+  });
+  expect(host.textContent).toContain('train 10');
+  const button = [...host.querySelectorAll('button')].find(item => item.textContent === 'Rescan');
+  await act(async () => button?.click());
+  expect(host.textContent).toContain('train 1,234');
+  expect(host.textContent).toContain('“dog” has no image');
+});
