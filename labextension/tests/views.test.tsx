@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { differences, distinct } from '../src/views/compare';
 import { Confusion, ClassTable, Evaluation } from '../src/views/evaluation';
 import { RunsFeed } from '../src/views/feed';
-import { ago, bytes, duration, figure, ticks, usage } from '../src/views/format';
+import { ago, bytes, duration, figure, ranFor, ticks, usage } from '../src/views/format';
 import { NewRun } from '../src/views/newrun';
 import { readable } from '../src/views/run';
 import { Sidebar } from '../src/views/sidebar';
@@ -248,6 +248,13 @@ it('names two runs of one name apart, and finds what sets configs apart', () => 
 
 it('shows a log without terminal escapes and without what was written over', () => {
   expect(readable('a\u001b[31mred\u001b[0m\n10 %\r20 %\r30 %\nend')).toBe('ared\n30 %\nend');
+});
+
+it('counts what a run ran: its pauses not, its living attempt up to now', () => {
+  expect(ranFor(aRun({ started_at: null, running_since: null }))).toBeNull();
+  expect(ranFor(aRun({ ran: 5400, running_since: null, ended_at: 99_999 }))).toBe(5400);
+  expect(ranFor(aRun({ ran: 5400, running_since: 90_000 }), 91_800)).toBe(7200);
+  expect(ranFor(aRun({ ran: 60, running_since: 1000, unreachable: true, updated_at: 1010 }), 9000)).toBe(70);
 });
 
 it('writes figures as a reader wants them', () => {

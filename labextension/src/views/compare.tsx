@@ -2,8 +2,8 @@
 import { useEffect, useMemo, useState } from 'react';
 import { Curves, CurveTools, useChoices, type Shown } from './curves';
 import { textOf } from './form';
-import { duration, figure, metric } from './format';
-import { sentence, useFeed } from './hooks';
+import { duration, figure, metric, ranFor } from './format';
+import { sentence, useFeed, useNow } from './hooks';
 import { useGo } from './place';
 import { RunsTable } from './runs';
 import { useSource } from './source';
@@ -67,6 +67,7 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
   const choose = (run: RunView, on: boolean) =>
     onChange(on ? [...ids, run.id] : ids.filter(id => id !== run.id));
   const active = runs.some(run => isActive(run.state));
+  const now = useNow(active);
   const figures: [string, (run: RunDetail) => string][] = [
     [
       'best',
@@ -75,7 +76,7 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
     ['validation loss', run => figure(run.latest['loss/val'])],
     ['macro F1', run => figure(run.latest['metric/macro_f1'])],
     ['test accuracy', run => metric('test/accuracy', run.latest['test/accuracy'])],
-    ['time', run => (run.started_at ? duration((run.ended_at ?? run.updated_at) - run.started_at) : '–')],
+    ['time', run => duration(ranFor(run, now))],
   ];
   return (
     <div className="imgcls-page imgcls-compare">

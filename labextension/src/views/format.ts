@@ -1,4 +1,6 @@
 // Numbers, times and sizes as a reader wants them. Every figure of every view goes through here.
+import type { RunView } from './types';
+
 const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 
 export const count = (value: number): string => integer.format(value);
@@ -97,6 +99,12 @@ export function duration(seconds: number | null | undefined): string {
       : `${Math.round(minutes / 60)} h`;
   }
   return `${Math.round(seconds / 86400)} d`;
+}
+
+/** How long a run has run, all its attempts together, as RunView.seconds has it; null: it has not begun yet. */
+export function ranFor(run: RunView, now = Date.now() / 1000): number | null {
+  if (run.running_since == null) return run.started_at == null ? null : run.ran;
+  return run.ran + Math.max(0, (run.unreachable ? run.updated_at : now) - run.running_since);
 }
 
 /** How long ago, in one word: now, 5 min, 2 h, 3 d. */

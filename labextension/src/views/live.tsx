@@ -2,7 +2,7 @@
 // and a run id, and no host.
 import { useMemo } from 'react';
 import { Chart, type Line } from './chart';
-import { duration, figure, leaf, metric, metricTitle, percent } from './format';
+import { duration, figure, leaf, metric, metricTitle, percent, ranFor } from './format';
 import { useRun, useSeries } from './hooks';
 import type { SeriesStore } from './series';
 import { SourceProvider, type Axis, type Source } from './source';
@@ -57,7 +57,7 @@ export function Figures({ run }: { run: RunView }) {
         ]
       : [
           'took',
-          run.started_at && run.ended_at ? duration(run.ended_at - run.started_at) : '–',
+          duration(ranFor(run)),
           run.total_steps ? `${figure(run.step)} of ${figure(run.total_steps)} steps` : '',
         ],
   ];

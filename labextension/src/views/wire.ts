@@ -73,6 +73,8 @@ export interface RunDetail {
   created_at: number;
   started_at: number | null;
   ended_at: number | null;
+  ran: number;
+  running_since: number | null;
   updated_at: number;
   revision: number;
   host: string | null;
@@ -178,6 +180,8 @@ export interface RunView {
   created_at: number;
   started_at: number | null;
   ended_at: number | null;
+  ran: number;
+  running_since: number | null;
   updated_at: number;
   revision: number;
   host: string | null;
@@ -495,6 +499,7 @@ export interface TrialView {
   device: string | null;
   started_at: number | null;
   ended_at: number | null;
+  ran: number | null;
 }
 /**
  * The metric of a sweep at the end of an epoch.
