@@ -480,6 +480,7 @@ class DevicesReply(Wire):
     executors: list[ExecutorView]
     devices: list[DeviceView]
     message: str | None  # a sentence, where no executor lives
+    warm_memory: int | None = None  # of the process on the server's host that runs are forked from, if there is one
 
 
 # ── alerts ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -529,7 +530,9 @@ class SchemaReply(Wire):
 
     json_schema: dict[str, Any]
     groups: dict[str, str]
-    start: dict[str, Any]  # values of the last run, or the demo's
+    start: dict[str, Any]  # values of the last training, or the demo's, or the defaults
+    start_from: str | None  # whose values these are; null: nobody's
+    defaults: dict[str, Any]  # what any other data set starts with: TrainConfig's own, no data, a registered model
 
 
 class FieldProblem(Wire):

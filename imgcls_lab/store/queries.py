@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, case, func, or_
 from sqlalchemy.orm import defer
@@ -36,6 +36,7 @@ from imgcls_lab.wire import (
 
 FIRST_LOOK = 500  # runs a new reader of changes gets
 CHUNK = 500  # ids in one statement
+LOOKED_AT = 5  # runs of a folder whose manifests are read
 MANY = 2000  # runs from which on a page is read along the index of its order
 LIGHT: Any = (defer(Run.config), defer(Run.payload))  # type: ignore[arg-type]
 _SAME = (
@@ -251,6 +252,23 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
         manifest=_manifest(settings, run.id),
         folder=str(folder),
     )
+
+
+class Scan(NamedTuple):
+    """What a run's scan of its data set found: the run's name; path -> reason of each image that cannot be read."""
+
+    run: str
+    unreadable: dict[str, str]
+
+
+def last_scan(session: Session, settings: Settings, root: str) -> Scan | None:
+    """That of the newest run on this folder whose manifest tells it; only the last few are looked at."""
+    begun = select(Run.id, Run.name).where(Run.root == root, col(Run.attempt) > 0)
+    for run_id, name in session.exec(begun.order_by(col(Run.number).desc()).limit(LOOKED_AT)):
+        data = (_manifest(settings, run_id) or {}).get("data")
+        if isinstance(data, dict) and isinstance(data.get("quarantined"), dict):
+            return Scan(name, {str(path): str(reason) for path, reason in data["quarantined"].items()})
+    return None
 
 
 def _attempt_view(row: Attempt) -> AttemptView:

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from 'react';
 import { Curves, CurveTools, useChoices, type Shown } from './curves';
 import { textOf } from './form';
-import { duration, figure, metric, ranFor } from './format';
+import { duration, metric, ranFor } from './format';
 import { sentence, useFeed, useNow } from './hooks';
 import { useGo } from './place';
 import { RunsTable } from './runs';
@@ -73,9 +73,9 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
       'best',
       run => (run.best ? `${metric(run.best.metric, run.best.value)} (epoch ${run.best.epoch})` : '–'),
     ],
-    ['validation loss', run => figure(run.latest['loss/val'])],
-    ['macro F1', run => figure(run.latest['metric/macro_f1'])],
-    ['test accuracy', run => metric('test/accuracy', run.latest['test/accuracy'])],
+    ['validation loss, last', run => metric('loss/val', run.latest['loss/val'])],
+    ['macro F1, last', run => metric('macro_f1', run.latest['metric/macro_f1'])],
+    ['test accuracy, best', run => metric('test/accuracy', run.latest['test/accuracy'])],
     ['time', run => duration(ranFor(run, now))],
   ];
   return (

@@ -108,6 +108,15 @@ export function Devices() {
       {devices?.devices.map(device => (
         <Device key={`${device.host} ${device.name}`} device={device} now={now} />
       ))}
+      {devices?.warm_memory != null && (
+        <p
+          className="imgcls-row imgcls-note"
+          title="Runs are forked from a process that has the imports done, which they share. Start the server with IMGCLS_WARM_START=0 to do without it."
+        >
+          Warm start holds {bytes(devices.warm_memory)};{' '}
+          <code className="imgcls-mono">IMGCLS_WARM_START=0</code> turns it off.
+        </p>
+      )}
       {(devices?.message || error) && (
         <div className="imgcls-row">
           <p className="imgcls-note">{devices?.message ?? error}</p>

@@ -49,7 +49,15 @@ function decimals(step: number): Intl.NumberFormatOptions {
   return { minimumFractionDigits: digits, maximumFractionDigits: digits };
 }
 
-const SHARES = new Set(['accuracy', 'balanced_accuracy', 'calibration_error']);
+const SHARES = new Set([
+  'accuracy',
+  'balanced_accuracy',
+  'macro_f1',
+  'weighted_f1',
+  'auroc',
+  'top_k',
+  'calibration_error',
+]);
 const TITLES: Record<string, string> = {
   'loss/train': 'training loss',
   'loss/val': 'validation loss',
@@ -72,11 +80,9 @@ const TOP = /^top(\d+)$/;
 /** `metric/accuracy` and `test/accuracy` -> `accuracy`. */
 const bare = (name: string): string => name.replace(/^(metric|test)\//, '');
 
-/** A metric's value with its unit: accuracies in per cent. */
+/** A metric's value with its unit, as `figure` of config/evaluation.py has it: all but the loss are in per cent. */
 export const metric = (name: string, value: number | null | undefined): string =>
-  value != null && (SHARES.has(bare(name)) || name === 'top_k' || TOP.test(bare(name)))
-    ? percent(value)
-    : figure(value);
+  value != null && (SHARES.has(bare(name)) || TOP.test(bare(name))) ? percent(value) : figure(value);
 
 export function metricTitle(name: string): string {
   const plain = bare(name);

@@ -512,6 +512,7 @@ export interface DevicesReply {
   executors: ExecutorView[];
   devices: DeviceView[];
   message: string | null;
+  warm_memory?: number | null;
 }
 export interface ExecutorView {
   id: string;
@@ -596,6 +597,10 @@ export interface SchemaReply {
     [k: string]: string;
   };
   start: {
+    [k: string]: unknown;
+  };
+  start_from: string | null;
+  defaults: {
     [k: string]: unknown;
   };
 }
