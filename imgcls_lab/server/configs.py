@@ -167,9 +167,9 @@ def _scan_facts(store: Store, root: str) -> dict[str, str]:
     known = store.last_scan(root)
     if known is None or not known.unreadable:
         return {}
-    reasons = list(known.unreadable.values())
-    images = "1 image that" if len(reasons) == 1 else f"{len(reasons):,} images that"
-    return {"Left out": f"{images} “{known.run}” could not read. {reasons[0]}"}
+    paths = list(known.unreadable)
+    images = "1 image that" if len(paths) == 1 else f"{len(paths):,} images that"
+    return {"Left out": f"{images} “{known.run}” could not read, such as {paths[0]}; its page says why."}
 
 
 def _look_at_model(flavour: str, revision: Any) -> tuple[str | None, str]:

@@ -121,6 +121,6 @@ describe('the panel', () => {
     expect(row(9)?.textContent).toContain('process 9');
     expect(host.textContent).not.toContain('Warm start');
     await show({ devices: () => ({ ...reply, warm_memory: 810e6 }) }, <Devices key="warm" />);
-    expect(host.textContent).toContain('Warm start holds 810 MB; IMGCLS_WARM_START=0 turns it off.');
+    expect(host.textContent).toContain('Warm start holds 810 MB (IMGCLS_WARM_START=0 turns it off).');
   });
 });

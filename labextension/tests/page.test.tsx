@@ -96,7 +96,7 @@ it('labels what is of the best epoch and what of the last', async () => {
     });
   const figures = () => host.querySelector('.imgcls-figures')!.textContent;
   await show(run);
-  expect(figures()).toContain('macro F180.0 %last, epoch 3');
+  expect(figures()).toContain('macro F180.0 %epoch 3, the last');
   await act(async () => root.render(null));
   const values = { 'loss/val': 0.25, 'metric/macro_f1': 0.85 };
   const report = { epoch: 2, step: 20, split: 'val', images: 10, values, classes: [], confusion: null };

@@ -148,7 +148,7 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
     desk.main.locator("select[name=load-config]").select_option(label="my colours")
     expect(desk.main.locator("select[name=root] option:checked")).to_contain_text("colours")
     expect(desk.main.locator("[data-base]")).to_contain_text("“my colours”")
-    expect(desk.main.locator(".imgcls-before")).to_contain_text("1 image that “short one” could not read.")
+    expect(desk.main.locator(".imgcls-before")).to_contain_text("1 image that “short one” could not read")
     second = launch(desk, **{"run-name": "long one", "epochs": "3000", "lr": "5e-4"})
     assert first != second
     desk.run_page("running", timeout=120)

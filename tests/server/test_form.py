@@ -157,7 +157,8 @@ async def test_the_check_says_what_the_last_scan_left_out(
     folder.mkdir(parents=True)
     bad = {"train/cat/1.png": "“1.png” is no image.", "train/cat/2.png": "“2.png” is cut off."}
     (folder / MANIFEST).write_text(json.dumps({"data": {"quarantined": bad}}))
-    assert (await check(api, config))[1]["Left out"] == "2 images that “first” could not read. “1.png” is no image."
+    sentence = "2 images that “first” could not read, such as train/cat/1.png; its page says why."
+    assert (await check(api, config))[1]["Left out"] == sentence
 
 
 async def test_ones_own_data_start_from_real_defaults_and_a_model_that_was_trained_before(

@@ -18,9 +18,7 @@ export function Before({ check, config }: { check: CheckReply | undefined; confi
             {facts.map(([label, sentence]) => (
               <tr key={label}>
                 <th scope="row">{label}</th>
-                <td className={WARNINGS.has(label) ? 'imgcls-num imgcls-tone-warn' : 'imgcls-num'}>
-                  {sentence}
-                </td>
+                <td className={WARNINGS.has(label) ? 'imgcls-num imgcls-warn' : 'imgcls-num'}>{sentence}</td>
               </tr>
             ))}
           </tbody>

@@ -109,13 +109,14 @@ export function Devices() {
         <Device key={`${device.host} ${device.name}`} device={device} now={now} />
       ))}
       {devices?.warm_memory != null && (
-        <p
-          className="imgcls-row imgcls-note"
-          title="Runs are forked from a process that has the imports done, which they share. Start the server with IMGCLS_WARM_START=0 to do without it."
+        <div
+          className="imgcls-row"
+          title="Runs are forked from a process that has the imports done, whose memory they share."
         >
-          Warm start holds {bytes(devices.warm_memory)};{' '}
-          <code className="imgcls-mono">IMGCLS_WARM_START=0</code> turns it off.
-        </p>
+          <p className="imgcls-note">
+            Warm start holds {bytes(devices.warm_memory)} (IMGCLS_WARM_START=0 turns it off).
+          </p>
+        </div>
       )}
       {(devices?.message || error) && (
         <div className="imgcls-row">

@@ -133,13 +133,18 @@ function useReport(run: RunView, wanted: { epoch?: number; split?: 'test' } | nu
 /** The evaluation of the best epoch on val/; of the last one while none is the best. */
 export const useBestReport = (run: RunView) => useReport(run, run.best ? { epoch: run.best.epoch } : {});
 
-/** Which of a run's evaluations a report is, and which checkpoint it tells of: "epoch 7, the best (checkpoint best)". */
+/** Which of a run's evaluations a report is: "epoch 7, the best". */
 export function whichOf(run: RunView, report: EpochReport): string {
   const best = report.epoch === run.best?.epoch;
   const last = report.epoch === lastEpoch(run);
   const words = best && last ? 'the best and the last' : best ? 'the best' : last ? 'the last' : null;
-  const link = best ? 'best' : last ? 'last' : null;
-  return `epoch ${report.epoch}${words ? `, ${words}` : ''}${link ? ` (checkpoint “${link}”)` : ''}`;
+  return `epoch ${report.epoch}${words ? `, ${words}` : ''}`;
+}
+
+/** The checkpoint that a report tells of, where it was kept under a name for sure. */
+function checkpointOf(run: RunView, report: EpochReport): string {
+  if (report.epoch === run.best?.epoch) return ' (checkpoint “best”)';
+  return report.epoch === lastEpoch(run) ? ' (checkpoint “last”)' : '';
 }
 
 /** The last epoch that was evaluated. */
@@ -153,7 +158,7 @@ export function LeftOut({ reasons, where = '' }: { reasons: Record<string, strin
   if (paths.length === 0) return null;
   return (
     <details className="imgcls-left-out">
-      <summary className="imgcls-tone-warn">
+      <summary>
         {plural(paths.length, 'image')}
         {where} could not be read and {paths.length === 1 ? 'is' : 'are'} left out
       </summary>
@@ -227,6 +232,7 @@ export function Evaluation({ run }: { run: RunView }) {
         <section className="imgcls-card">
           <h3>
             Per class · {report.split}/, {whichOf(run, report)}
+            {checkpointOf(run, report)}
           </h3>
           <ClassTable report={report} />
         </section>

@@ -32,7 +32,8 @@ function validated(run: RunView, tag: string, best: EpochReport | undefined): [v
   const of = best?.split === 'val' && tag in best.values ? best : undefined;
   const last = metric(tag, run.latest[tag]);
   if (run.latest[tag] == null) return ['–', ''];
-  if (!of) return [last, `last, epoch ${Math.floor(run.epoch + 1e-6)}`];
+  const epoch = Math.floor(run.epoch + 1e-6);
+  if (!of || of.epoch === epoch) return [last, `epoch ${epoch}, the last`];
   return [metric(tag, of.values[tag]), `epoch ${of.epoch} · last ${last}`];
 }
 

@@ -147,7 +147,7 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
           )}
         </header>
         {base.from !== null && (
-          <p className="imgcls-note" data-base>
+          <p className="imgcls-note imgcls-form-base" data-base>
             Settings from {base.from} ·{' '}
             <button
               type="button"
