@@ -118,9 +118,10 @@ def finish(
     """
     session.execute(delete(DeviceClaim).where(col(DeviceClaim.run_id) == run_id, col(DeviceClaim.attempt) == attempt))
     now = at or time.time()
-    states.change_attempt(
-        session, run_id, attempt, state=verdict.state.value, ended_at=now, failure=verdict.failure,
-        message=verdict.message, exit_code=None if end is None else end.code if end.signal is None else -end.signal,
+    states.change_attempt(  # once: who comes late does not make it longer
+        session, run_id, attempt, col(Attempt.ended_at).is_(None),
+        state=verdict.state.value, ended_at=now, failure=verdict.failure, message=verdict.message,
+        exit_code=None if end is None else end.code if end.signal is None else -end.signal,
     )  # fmt: skip
     rest: dict[str, Any] = {"phase": None, "seconds_left": None, "devices": []}
     if verdict.state is RunState.LOST:
