@@ -52,6 +52,8 @@ class RunView(Wire):
     created_at: float
     started_at: float | None
     ended_at: float | None
+    ran: float  # seconds that its ended attempts ran, without the pauses between them
+    running_since: float | None  # start of the attempt that lives
     updated_at: float
     revision: int  # grows with each change
     host: str | None
@@ -69,6 +71,12 @@ class RunView(Wire):
     batch_size: int | None
     lr: float | None
     notes: str
+
+    def seconds(self, now: float) -> float | None:
+        """How long it has run by now, all attempts together; None: it has not begun yet."""
+        if self.running_since is None:
+            return self.ran if self.started_at is not None else None
+        return self.ran + max(0.0, (self.updated_at if self.unreachable else now) - self.running_since)
 
 
 class AttemptView(Wire):
@@ -406,6 +414,7 @@ class TrialView(Wire):
     device: str | None
     started_at: float | None
     ended_at: float | None
+    ran: float | None  # seconds, as RunView's
 
 
 class SweepView(Wire):
@@ -471,6 +480,7 @@ class DevicesReply(Wire):
     executors: list[ExecutorView]
     devices: list[DeviceView]
     message: str | None  # a sentence, where no executor lives
+    warm_memory: int | None = None  # of the process on the server's host that runs are forked from, if there is one
 
 
 # ── alerts ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -520,7 +530,9 @@ class SchemaReply(Wire):
 
     json_schema: dict[str, Any]
     groups: dict[str, str]
-    start: dict[str, Any]  # values of the last run, or the demo's
+    start: dict[str, Any]  # values of the last training, or the demo's, or the defaults
+    start_from: str | None  # whose values these are; null: nobody's
+    defaults: dict[str, Any]  # what any other data set starts with: TrainConfig's own, no data, a registered model
 
 
 class FieldProblem(Wire):

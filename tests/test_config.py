@@ -36,7 +36,7 @@ def test_names_of_the_older_platform_are_kept() -> None:
 
 
 def test_a_batch_size_of_zero_is_one_clear_sentence() -> None:
-    assert problems(batch_size=0) == {"batch_size": "must be greater than 0, not 0."}
+    assert problems(batch_size=0) == {"batch_size": "Must be greater than 0, not 0."}
 
 
 def test_an_unknown_setting_names_the_one_that_was_meant() -> None:

@@ -76,6 +76,7 @@ class RunFolder:
         self._step = 0
         self._epoch = 0.0
         self._first = self._last = 0.0  # times of the first and the newest event
+        self._heard: dict[int, float] = {}  # time of the newest event, by attempt
         self._revision = 0
 
     @property
@@ -128,7 +129,7 @@ class RunFolder:
 
     def _apply(self, event: AnyEvent) -> None:
         self._first = self._first or event.t
-        self._last = event.t
+        self._last = self._heard[event.attempt] = event.t
         match event:
             case Phase():
                 if self._attempts.get(event.attempt) is None:
@@ -166,6 +167,7 @@ class RunFolder:
                 pass
 
     def _begin(self, event: Event, state: RunState) -> None:
+        known = self._attempts.get(event.attempt)
         self._state, self._message, self._failure = state, None, None
         self._attempts[event.attempt] = AttemptView(
             number=event.attempt,
@@ -173,7 +175,7 @@ class RunFolder:
             host=None,
             pid=None,
             devices=[],
-            started_at=event.t,
+            started_at=known.started_at if known else event.t,
             ended_at=None,
             resume_step=event.resume_step if isinstance(event, Started) else None,
             exit_code=None,
@@ -217,6 +219,7 @@ class RunFolder:
             created_at=float(self.info.get("created_at") or self._first),
             started_at=self._first or None,
             ended_at=self._last if ended else None,
+            **self._running_times(ended),
             updated_at=self._last,
             revision=self._revision,
             host=None,
@@ -248,6 +251,13 @@ class RunFolder:
             manifest=_read_json(self.folder / layout.MANIFEST),
             folder=str(self.folder),
         )
+
+    def _running_times(self, ended: bool) -> dict[str, Any]:
+        """Seconds that the ended attempts ran, each up to its last event, and the start of the living one."""
+        last = max(self._attempts, default=None)
+        over = [number for number in self._attempts if ended or number != last]
+        since = None if ended or last is None else self._attempts[last].started_at
+        return {"ran": sum(self._heard[n] - self._attempts[n].started_at for n in over), "running_since": since}
 
     def _seconds_left(self) -> float | None:
         """By the pace of the present attempt."""

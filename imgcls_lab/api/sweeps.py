@@ -146,7 +146,7 @@ class Sweep:
                 "state": trial.state,
                 view.metric: trial.value,
                 "epochs": trial.curve[-1].epoch if trial.curve else 0,
-                "seconds": trial.ended_at - trial.started_at if trial.ended_at and trial.started_at else None,
+                "seconds": trial.ran if trial.ended_at else None,
                 "run": trial.run_id,
             }
             for trial in view.trials

@@ -7,6 +7,7 @@ hole; `holes` are what a fill runs.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -108,6 +109,7 @@ def _trial(number: int, noted: Noted, run: RunView | None, live: bool) -> TrialV
         device=run.devices[0] if run and run.devices else None,
         started_at=run.started_at if run else None,
         ended_at=run.ended_at if run else None,
+        ran=run.seconds(time.time()) if run else None,
     )
 
 

@@ -68,10 +68,9 @@ def _summary(run: Run, root: Path) -> None:
 
     view = run.view
     right, total = recognised(run.best_checkpoint, root / "test")
-    took = (view.ended_at or 0) - (view.started_at or 0)
     best = figure(view.best.metric, view.best.value) if view.best else "–"
     say("")
-    say(f"Trained in {duration(took)} on {', '.join(view.devices) or 'cpu'}; best validation {best}.")
+    say(f"Trained in {duration(view.ran)} on {', '.join(view.devices) or 'cpu'}; best validation {best}.")
     say(f"Loaded again with plain transformers: {right} of {total} test digits right ({right / total:.1%}).")
     say(f"Folder: {run.folder}")
     say("")

@@ -64,7 +64,7 @@ def show(run_id: RunId, as_json: Json = False) -> None:
         print_json(view)
         return
     say(line(view))
-    took = (view.ended_at or time.time()) - view.started_at if view.started_at else None
+    took = view.seconds(time.time())
     devices = ", ".join(view.devices)
     if view.external:
         devices = f"{devices or 'none any more'}, outside the queue"

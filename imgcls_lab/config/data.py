@@ -34,11 +34,12 @@ class DataFields(FieldGroup):
         suggestions=("none", "light", "standard", "heavy", "timm"),
         min_length=1,
     )
-    hflip: bool = field(
-        True,
+    hflip: bool | None = field(
+        None,
         "data",
         "Mirror images",
-        "Let augmentation mirror images. Turn off where left and right mean something, as in digits and letters.",
+        "on: mirror half of them, whatever the augmentation; off: none, where left and right mean something, as in "
+        "digits and letters; empty: as the augmentation has it.",
     )
     crop_scale: float | None = field(
         None,

@@ -16,6 +16,7 @@ class ModelFields(FieldGroup):
         "Model",
         "Model of the Hugging Face hub (timm/... too), or a local folder with a config.json.",
         first=True,
+        suggestions=("google/vit-base-patch16-224", "microsoft/resnet-50", "facebook/convnextv2-tiny-22k-224"),
         min_length=1,
     )
     load_pretrained: bool = field(

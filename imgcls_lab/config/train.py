@@ -17,7 +17,7 @@ from imgcls_lab.config.model import ModelFields
 from imgcls_lab.config.optimisation import OptimisationFields
 from imgcls_lab.config.regularisation import RegularisationFields
 from imgcls_lab.config.schedule import ScheduleFields
-from imgcls_lab.config.sentences import problem
+from imgcls_lab.config.sentences import joined, problem
 from imgcls_lab.errors import ConfigError
 
 
@@ -86,8 +86,7 @@ class TrainConfig(
             return cls.model_validate(dict(data))
         except ValidationError as error:
             problems = [problem(detail, cls) for detail in error.errors(include_url=False)]
-            text = " ".join(f"{p.field}: {p.message}" if p.field else p.message for p in problems)
-            raise ConfigError(f"This config cannot be used. {text}", problems) from None
+            raise ConfigError(f"This config cannot be used. {joined(problems)}", problems) from None
 
     def with_changes(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated anew. Raises ConfigError."""

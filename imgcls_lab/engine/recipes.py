@@ -51,6 +51,8 @@ RECIPES.register("timm")(
     Recipe(crop_scale=0.08, crop_ratio=4 / 3, hflip=0.5, randaugment=9, randaugment_std=0.5, erase=0.25)
 )
 
+HALF = 0.5  # of the images are mirrored where a config asks for it and the recipe does not
+
 # Fields of TrainConfig that, where given, replace what the recipe says.
 DETAILS = ("crop_scale", "crop_ratio", "vflip", "rotate", "color_jitter", "randaugment", "randaugment_ops", "erase")
 
@@ -59,4 +61,5 @@ def recipe_of(config: TrainConfig) -> Recipe:
     """The recipe that the config names, with its details. Raises ConfigError for an unknown name."""
     named = RECIPES.get(config.augmentation)
     details = {name: value for name in DETAILS if (value := getattr(config, name)) is not None}
-    return replace(named, hflip=named.hflip if config.hflip else 0.0, **details)
+    mirrored = {None: named.hflip, True: named.hflip or HALF, False: 0.0}[config.hflip]
+    return replace(named, hflip=mirrored, **details)

@@ -24,7 +24,7 @@ from imgcls_lab.protocol import Desired, RunKind, RunState
 from imgcls_lab.store import Store, alerts, attempts, states
 from imgcls_lab.store.folders import follow
 from imgcls_lab.store.ingest import ingest
-from imgcls_lab.store.outcome import judge, last_line, read_end
+from imgcls_lab.store.outcome import ended_at, judge, last_line, read_end
 from imgcls_lab.store.tables import Attempt, Run
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,9 @@ class Keeper:
                 last_line=last_line(folder),
             )
             session.expunge_all()  # what follows is fenced, not tracked
-            state = attempts.finish(session, run.id, attempt.number, verdict, end)
+            # a machine that was off meanwhile adds no hours to the run
+            ended = ended_at(folder, attempt.number, end)
+            state = attempts.finish(session, run.id, attempt.number, verdict, end, at=ended, seen=time.time())
         if state is not None:
             log.info("%s attempt %d: %s, now %s", run.id, attempt.number, verdict.state.value, state.value)
 

@@ -16,16 +16,19 @@ from pydantic import BaseModel, ConfigDict
 from tornado import web
 
 from imgcls_lab.config import GROUPS, TrainConfig
-from imgcls_lab.demo import demo_config
+from imgcls_lab.demo import CONFIG, demo_config
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
+from imgcls_lab.protocol import RunKind
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.base import MAX_PROBLEMS, PREFIX, ApiHandler, Route, check_reference, shorten, to_json
+from imgcls_lab.server.base import MAX_PROBLEMS, PREFIX, ApiHandler, Route, check_reference, shorten
 from imgcls_lab.server.info import demo_folders
 from imgcls_lab.server.paths import FOLDERS, allowed_folder, allowed_model, allowed_plugins, is_local
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.wire import CheckReply, FieldProblem, SchemaReply
+
+RECENT = 50  # runs among which a new form looks for a training
 
 
 class CheckRequest(BaseModel):
@@ -45,11 +48,7 @@ class SchemaHandler(ApiHandler):
         project = self.optional_whole("project")
         check_reference(project, "project")
         settings = self.backend.settings
-        await self.answer(
-            lambda store: SchemaReply(
-                json_schema=TrainConfig.model_json_schema(), groups=GROUPS, start=start(settings, store, project)
-            )
-        )
+        await self.answer(lambda store: form(settings, store, project))
 
 
 class CheckHandler(ApiHandler):
@@ -59,22 +58,36 @@ class CheckHandler(ApiHandler):
     @authorized
     async def post(self) -> None:
         request = self.body(CheckRequest)
-        reply = await self.backend.run(lambda: check(self.backend.settings, request.config))
-        self.reply(to_json(reply))
+        await self.answer(lambda store: check(self.backend.settings, store, request.config))
 
 
-def start(settings: Settings, store: Store, project_id: int | None = None) -> dict[str, Any]:
-    """What a new form starts with: the newest run's config, else the demo's, else the defaults."""
-    newest = store.runs(project_id=project_id, limit=1).items
-    if newest:
-        return store.run(newest[0].id).config
-    if found := demo_folders(settings):
-        return demo_config(*found).model_dump(mode="json")
+def form(settings: Settings, store: Store, project_id: int | None = None) -> SchemaReply:
+    """The schema, and what a new form starts with: the newest training's config, else the demo's, else the defaults."""
+    own = defaults(store)
+    start, source = own, None
+    trainings = (run for run in store.runs(project_id=project_id, limit=RECENT).items if run.kind is RunKind.TRAIN)
+    if newest := next(trainings, None):
+        start, source = store.run(newest.id).config, f"the last run, “{newest.name}”"
+    elif found := demo_folders(settings):
+        start, source = demo_config(*found).model_dump(mode="json"), f"“{CONFIG}”"
+    return SchemaReply(
+        json_schema=TrainConfig.model_json_schema(), groups=GROUPS, start=start, start_from=source, defaults=own
+    )
+
+
+def defaults(store: Store) -> dict[str, Any]:
+    """What the form of one's own data starts with: no data set, the newest registered model that was trained before.
+
+    Where no such model is registered the field is empty: whether a hub can be reached only the user knows.
+    """
     fields = TrainConfig.model_fields
-    return {name: "" if field.is_required() else field.get_default() for name, field in fields.items()}
+    values = {name: "" if field.is_required() else field.get_default() for name, field in fields.items()}
+    trained = [model for model in store.models() if model.load_pretrained and not model.problem]
+    newest = max(trained, key=lambda model: model.created_at, default=None)
+    return values | {"model_flavour": newest.flavour if newest else "", "revision": newest.revision if newest else None}
 
 
-def check(settings: Settings, values: dict[str, Any]) -> CheckReply:
+def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckReply:
     """All problems that can be seen without reading an image or a model, and what a run of it would do."""
     problems: list[Problem] = []
     try:
@@ -102,11 +115,15 @@ def check(settings: Settings, values: dict[str, Any]) -> CheckReply:
         if found.problem:
             problems.append(Problem("root", found.problem))
         else:
-            facts |= _data_facts(found)
+            facts |= _data_facts(found) | _scan_facts(store, folders["root"])
             if config is not None:
                 facts["Steps"] = _steps(found, config)
-    if sentence := _model_problem(folders.get("model_flavour", "")):
-        problems.append(Problem("model_flavour", sentence))
+    if flavour := folders.get("model_flavour", ""):
+        sentence, place = _look_at_model(flavour, values.get("revision"))
+        if sentence is None:
+            facts["Model"] = place
+        else:
+            problems.append(Problem("model_flavour", sentence))
     facts["Disk"] = _disk(settings.runs_dir)
     shown = [
         FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000)) for p in problems[:MAX_PROBLEMS]
@@ -145,12 +162,38 @@ def _steps(found: FolderSummary, config: TrainConfig) -> str:
     return f"{an_epoch:,} an epoch, {an_epoch * config.epochs:,} in all"
 
 
-def _model_problem(flavour: str) -> str | None:
-    if not flavour or not is_local(flavour) or os.path.isfile(os.path.join(flavour, "config.json")):
-        return None
+def _scan_facts(store: Store, root: str) -> dict[str, str]:
+    """What the last run that scanned this folder had to leave out."""
+    known = store.last_scan(root)
+    if known is None or not known.unreadable:
+        return {}
+    paths = list(known.unreadable)
+    images = "1 image that" if len(paths) == 1 else f"{len(paths):,} images that"
+    return {"Left out": f"{images} “{known.run}” could not read, such as {paths[0]}; its page says why."}
+
+
+def _look_at_model(flavour: str, revision: Any) -> tuple[str | None, str]:
+    """What is wrong with a folder or an id, as far as it can be seen without asking a hub, and where it is found."""
+    if not is_local(flavour):
+        return _look_at_cache(flavour, revision if isinstance(revision, str) else None)
+    if os.path.isfile(os.path.join(flavour, "config.json")):
+        return None, "A folder on this machine"
     if not os.path.isdir(flavour):
-        return f"The model folder “{flavour}” does not exist. Check the path."
-    return f"The folder “{flavour}” holds no config.json, so it is no model. Name the folder that holds it."
+        return f"The model folder “{flavour}” does not exist. Check the path.", ""
+    return f"The folder “{flavour}” holds no config.json, so it is no model. Name the folder that holds it.", ""
+
+
+def _look_at_cache(flavour: str, revision: str | None) -> tuple[str | None, str]:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        known = try_to_load_from_cache(flavour, "config.json", revision=revision)
+    except HFValidationError:
+        return f"“{flavour}” is neither a folder nor the id of a model, such as google/vit-base-patch16-224.", ""
+    if isinstance(known, str):
+        return None, "From the hub, on this machine already"
+    return None, "Not on this machine; will be looked up on the hub when the run starts"
 
 
 def _disk(folder: Path) -> str:

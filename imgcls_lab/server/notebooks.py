@@ -10,6 +10,7 @@ from typing import Any
 from jupyter_core.utils import ensure_async
 from jupyter_server.serverapp import ServerApp
 
+from imgcls_lab.executor import warm
 from imgcls_lab.identity import host_name
 from imgcls_lab.store import Store
 from imgcls_lab.wire import DevicesReply, DeviceView, HolderView
@@ -38,8 +39,9 @@ class Notebooks:
         self._paths = paths
 
     def devices(self, store: Store) -> DevicesReply:
-        """Executors and devices, with the notebook of each process that is a kernel here, or a child of one."""
-        reply = store.devices()
+        """Executors and devices, what warm start holds here, and the notebooks of those processes that are kernels."""
+        held = warm.memory(store.settings)  # rounded, since every change is told to all who watch
+        reply = store.devices().model_copy(update={"warm_memory": held and round(held, -7)})
         here = host_name()
         if not self._paths or not any(device.host == here and device.holders for device in reply.devices):
             return reply

@@ -189,6 +189,11 @@ class Store:
         with self.read() as session:
             return self._judged(session, queries.live_on(session, hosts))
 
+    def last_scan(self, root: str) -> queries.Scan | None:
+        """What the newest run that has scanned a data set's folder found; None while none has."""
+        with self.read() as session:
+            return queries.last_scan(session, self.settings, root)
+
     # ── what a run made ─────────────────────────────────────────────────────────────────────────────────────
     def series(
         self,

@@ -101,26 +101,34 @@ def show_stopping(session: Session, run_id: str, attempt: int) -> bool:
 
 
 def finish(
-    session: Session, run_id: str, attempt: int, verdict: Verdict, end: ProcessEnd | None, *, at: float | None = None
+    session: Session,
+    run_id: str,
+    attempt: int,
+    verdict: Verdict,
+    end: ProcessEnd | None,
+    *,
+    at: float | None = None,
+    seen: float | None = None,
 ) -> RunState | None:
     """Write what an attempt came to, and free its devices. None: it was not the living attempt any more.
 
-    at: when it ended, by default now.
+    at: when it ended, by default now; seen: when that was found, by default then: old news make no alert.
 
     A lost attempt goes back to the queue, unless it was lost too often without a newer checkpoint.
     """
     session.execute(delete(DeviceClaim).where(col(DeviceClaim.run_id) == run_id, col(DeviceClaim.attempt) == attempt))
     now = at or time.time()
-    states.change_attempt(
-        session, run_id, attempt, state=verdict.state.value, ended_at=now, failure=verdict.failure,
-        message=verdict.message, exit_code=None if end is None else end.code if end.signal is None else -end.signal,
+    states.change_attempt(  # once: who comes late does not make it longer
+        session, run_id, attempt, col(Attempt.ended_at).is_(None),
+        state=verdict.state.value, ended_at=now, failure=verdict.failure, message=verdict.message,
+        exit_code=None if end is None else end.code if end.signal is None else -end.signal,
     )  # fmt: skip
     rest: dict[str, Any] = {"phase": None, "seconds_left": None, "devices": []}
     if verdict.state is RunState.LOST:
         if not states.move(session, run_id, RunState.LOST, attempt=attempt, **rest):
             return None
         state = _requeue(session, run_id, attempt, verdict, now)
-        alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=now)
+        alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=seen or now)
         return state
     values = {**rest, "message": verdict.message, "failure": verdict.failure, "ended_at": now}
     lives = col(Run.state).in_(states.texts(LIVE))  # a queued run may be moved to the same states, but by people
@@ -131,7 +139,7 @@ def finish(
     )
     if not moved:
         return None
-    alerts.ended(session, run_id, attempt, verdict.state, lost=False, at=now)
+    alerts.ended(session, run_id, attempt, verdict.state, lost=False, at=seen or now)
     return verdict.state
 
 

@@ -6,10 +6,11 @@ A reader that wants what is new remembers the counter of changes, never a time o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import ColumnElement, case, func, or_
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
@@ -34,6 +35,8 @@ from imgcls_lab.wire import (
 )
 
 FIRST_LOOK = 500  # runs a new reader of changes gets
+CHUNK = 500  # ids in one statement
+LOOKED_AT = 5  # runs of a folder whose manifests are read
 MANY = 2000  # runs from which on a page is read along the index of its order
 LIGHT: Any = (defer(Run.config), defer(Run.payload))  # type: ignore[arg-type]
 _SAME = (
@@ -50,26 +53,65 @@ SORTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def view(run: Run, project: str) -> RunView:
+def views(session: Session, rows: Iterable[tuple[Run, str]]) -> list[RunView]:
+    """Runs with the names of their projects, as lists show them. One statement more for a few hundred of them."""
+    found = list(rows)
+    times = _running_times(session, [run.id for run, _ in found if run.attempt > 0])
+    return [_view(run, project, *times.get(run.id, (0.0, None))) for run, project in found]
+
+
+def _view(run: Run, project: str, ran: float, since: float | None) -> RunView:
     best = None
     if run.best_value is not None and run.best_metric is not None and run.best_epoch is not None:
         best = BestFigure(metric=run.best_metric, value=run.best_value, epoch=run.best_epoch)
-    resumable = RunState(run.state) in RESUMABLE
-    return RunView(project=project, best=best, resumable=resumable, **{name: getattr(run, name) for name in _SAME})
+    state = RunState(run.state)
+    return RunView(
+        project=project,
+        best=best,
+        resumable=state in RESUMABLE,
+        ran=ran,
+        running_since=since if state in LIVE else None,
+        **{name: getattr(run, name) for name in _SAME},
+    )
+
+
+def _running_times(session: Session, run_ids: list[str]) -> dict[str, tuple[float, float | None]]:
+    """By run: seconds that its ended attempts ran, and the start of one that has not ended."""
+    ended = func.sum(col(Attempt.ended_at) - col(Attempt.started_at))
+    living = func.max(case((col(Attempt.ended_at).is_(None), col(Attempt.started_at))))
+    found: dict[str, tuple[float, float | None]] = {}
+    for wanted in _chunks(run_ids):
+        statement = select(Attempt.run_id, ended, living).where(col(Attempt.run_id).in_(wanted))
+        for run_id, seconds, since in session.exec(statement.group_by(col(Attempt.run_id))):
+            found[run_id] = (max(0.0, seconds or 0.0), since)  # a clock may have been set back
+    return found
+
+
+def _ran_by(now: float) -> Any:
+    """What lists are sorted by: seconds that a run has run, its living attempt included; NULL before the first."""
+    seconds = func.sum(func.coalesce(col(Attempt.ended_at), now) - col(Attempt.started_at))
+    return select(seconds).where(col(Attempt.run_id) == col(Run.id)).correlate(Run).scalar_subquery()
+
+
+def _chunks(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (run_ids[start : start + CHUNK] for start in range(0, len(run_ids), CHUNK))
 
 
 def run_view(session: Session, text: str) -> RunView:
     run = find_run(session, text)
-    return view(run, session.exec(select(Project.name).where(Project.id == run.project_id)).one())
+    return views(session, [(run, _project_of(session, run))])[0]
+
+
+def _project_of(session: Session, run: Run) -> str:
+    return session.exec(select(Project.name).where(Project.id == run.project_id)).one()
 
 
 def run_views(session: Session, run_ids: list[str]) -> dict[str, RunView]:
     """Runs by id; a statement for each few hundred."""
     found: dict[str, RunView] = {}
-    for start in range(0, len(run_ids), 500):
-        wanted = col(Run.id).in_(run_ids[start : start + 500])
-        for run, project in session.exec(select(Run, Project.name).join(Project).where(wanted)):
-            found[run.id] = view(run, project)
+    for wanted in _chunks(run_ids):
+        rows = session.exec(select(Run, Project.name).join(Project).where(col(Run.id).in_(wanted)))
+        found |= {view.id: view for view in views(session, rows)}
     return found
 
 
@@ -77,7 +119,7 @@ def keyed_runs(session: Session, key: str) -> list[RunView]:
     """Runs of an idempotency key, and of those that go on with a colon, oldest first."""
     same = or_(col(Run.idempotency_key) == key, col(Run.idempotency_key).startswith(f"{key}:", autoescape=True))
     rows = session.exec(select(Run, Project.name).join(Project).where(same).order_by(col(Run.number)))
-    return [view(run, project) for run, project in rows]
+    return views(session, rows)
 
 
 def runs(
@@ -93,8 +135,9 @@ def runs(
     offset: int = 0,
 ) -> RunPage:
     """A page of runs, and how many there are in each state. Raises InputError for a column that is none."""
-    if sort not in SORTS:
-        raise InputError(f"Runs cannot be sorted by “{sort}”; choose one of {', '.join(SORTS)}.")
+    sorts = SORTS | {"ran": _ran_by(time.time())}
+    if sort not in sorts:
+        raise InputError(f"Runs cannot be sorted by “{sort}”; choose one of {', '.join(sorts)}.")
     common: list[ColumnElement[bool]] = []
     if project_id is not None:
         common.append(col(Run.project_id) == project_id)
@@ -117,8 +160,8 @@ def runs(
             filters = _on_a_walk(session, project_id if sort != "created_at" else None, states) + (
                 [col(Run.project_id) == project_id] if sort == "created_at" and project_id is not None else []
             )
-    numbers = _numbers(session, filters, SORTS[sort], descending=descending, limit=limit, offset=offset)
-    return RunPage(items=_views(session, numbers), total=total, counts=counts)
+    numbers = _numbers(session, filters, sorts[sort], descending=descending, limit=limit, offset=offset)
+    return RunPage(items=_page(session, numbers), total=total, counts=counts)
 
 
 def _on_a_walk(
@@ -147,11 +190,11 @@ def _numbers(
     return numbers
 
 
-def _views(session: Session, numbers: list[int]) -> list[RunView]:
+def _page(session: Session, numbers: list[int]) -> list[RunView]:
     """Views of runs in a given order."""
     rows = session.exec(select(Run, Project.name).join(Project).where(col(Run.number).in_(numbers)).options(*LIGHT))
-    found = {run.number: view(run, project) for run, project in rows}
-    return [found[number] for number in numbers]
+    found = {run.number: (run, project) for run, project in rows}
+    return views(session, [found[number] for number in numbers])
 
 
 def changed_runs(session: Session, since: float, known: Mapping[str, int]) -> tuple[RunsBatch, float]:
@@ -166,7 +209,7 @@ def changed_runs(session: Session, since: float, known: Mapping[str, int]) -> tu
     statement = select(Run, Project.name).join(Project).where(col(Run.change) > int(since))
     if since <= 0:
         statement = statement.order_by(col(Run.change).desc()).limit(FIRST_LOOK)
-    changed = [view(run, project) for run, project in session.exec(statement)]
+    changed = views(session, session.exec(statement))
     gone = session.exec(select(DeletedRun.id).where(col(DeletedRun.change) > int(since))).all()
     return (
         RunsBatch(
@@ -180,14 +223,13 @@ def changed_runs(session: Session, since: float, known: Mapping[str, int]) -> tu
 def live_on(session: Session, hosts: Iterable[str]) -> list[RunView]:
     """Runs that live on some hosts."""
     statement = select(Run, Project.name).join(Project).where(col(Run.state).in_(texts(LIVE)))
-    return [view(run, project) for run, project in session.exec(statement.where(col(Run.host).in_(list(hosts))))]
+    return views(session, session.exec(statement.where(col(Run.host).in_(list(hosts)))))
 
 
 def detail(session: Session, settings: Settings, text: str) -> RunDetail:
     """One run with all that its page shows."""
     run = find_run(session, text)
     folder = settings.run_dir(run.id)
-    project = session.exec(select(Project.name).where(Project.id == run.project_id)).one()
     attempts = session.exec(select(Attempt).where(Attempt.run_id == run.id).order_by(col(Attempt.number))).all()
     saved = select(Artifact).where(Artifact.run_id == run.id, Artifact.kind == "checkpoint")
     checkpoints = [
@@ -199,7 +241,7 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
         if (folder / row.path).is_dir()
     ]  # fmt: skip
     return RunDetail(
-        **view(run, project).model_dump(),
+        **views(session, [(run, _project_of(session, run))])[0].model_dump(),
         config=run.config,
         payload=run.payload,
         wish=DeviceWish(device=run.device_wanted, gpus=run.gpus_wanted, host=run.host_wanted),
@@ -210,6 +252,23 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
         manifest=_manifest(settings, run.id),
         folder=str(folder),
     )
+
+
+class Scan(NamedTuple):
+    """What a run's scan of its data set found: the run's name; path -> reason of each image that cannot be read."""
+
+    run: str
+    unreadable: dict[str, str]
+
+
+def last_scan(session: Session, settings: Settings, root: str) -> Scan | None:
+    """That of the newest run on this folder whose manifest tells it; only the last few are looked at."""
+    begun = select(Run.id, Run.name).where(Run.root == root, col(Run.attempt) > 0)
+    for run_id, name in session.exec(begun.order_by(col(Run.number).desc()).limit(LOOKED_AT)):
+        data = (_manifest(settings, run_id) or {}).get("data")
+        if isinstance(data, dict) and isinstance(data.get("quarantined"), dict):
+            return Scan(name, {str(path): str(reason) for path, reason in data["quarantined"].items()})
+    return None
 
 
 def _attempt_view(row: Attempt) -> AttemptView:

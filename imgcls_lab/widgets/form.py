@@ -35,6 +35,8 @@ class Field:
         known = [*suggestions, *schema.get("suggestions", [])]
         if choices:
             control = widgets.Dropdown(options=choices, value=value)
+        elif self.kinds == {"boolean", "null"}:
+            control = widgets.Dropdown(options=[("automatic", None), ("on", True), ("off", False)], value=value)
         elif self.kinds == {"boolean"}:
             control = widgets.Checkbox(value=bool(value), indent=True)
         elif known:

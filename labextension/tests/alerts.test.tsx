@@ -64,6 +64,7 @@ describe('notifications', () => {
     topic.push({ kind: 'alerts', alerts: [alert({ id: 'old' }), alert(), alert()] });
     expect(emit).toHaveBeenCalledTimes(1);
     expect(emit.mock.calls[0]?.slice(0, 2)).toEqual(['“a” failed: no reason', 'error']);
+    expect(emit.mock.calls[0]?.[2].autoClose).toBeGreaterThan(0); // it goes from the screen by itself
     emit.mock.calls[0]?.[2].actions[0].callback();
     expect(open).toHaveBeenCalledWith('r1');
 
@@ -118,5 +119,8 @@ describe('the panel', () => {
     expect(row(7)?.title).toBe('pid 7 · ipykernel_launcher · alice');
     expect(row(8)?.querySelector('button')?.textContent).toBe('my run');
     expect(row(9)?.textContent).toContain('process 9');
+    expect(host.textContent).not.toContain('Warm start');
+    await show({ devices: () => ({ ...reply, warm_memory: 810e6 }) }, <Devices key="warm" />);
+    expect(host.textContent).toContain('Warm start holds 810 MB (IMGCLS_WARM_START=0 turns it off).');
   });
 });

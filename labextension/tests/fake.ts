@@ -24,6 +24,8 @@ export function aRun(part: Partial<RunView> = {}): RunView {
     created_at: 1000,
     started_at: 1001,
     ended_at: null,
+    ran: 0,
+    running_since: 1001,
     updated_at: 1002,
     revision: 1,
     host: 'here',

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { differences, distinct } from '../src/views/compare';
 import { Confusion, ClassTable, Evaluation } from '../src/views/evaluation';
 import { RunsFeed } from '../src/views/feed';
-import { ago, bytes, duration, figure, ticks, usage } from '../src/views/format';
+import { ago, bytes, duration, figure, metric, ranFor, ticks, usage } from '../src/views/format';
 import { NewRun } from '../src/views/newrun';
 import { readable } from '../src/views/run';
 import { Sidebar } from '../src/views/sidebar';
@@ -78,8 +78,8 @@ it('shows a class name that holds HTML as text', () => {
 });
 
 it('shows the best model on test/ where the run was tested, and what was left out', async () => {
-  const report = (split: string, left_out: Record<string, string> = {}): EpochReport => ({
-    epoch: 2,
+  const report = (split: string, left_out: Record<string, string> = {}, epoch = 2): EpochReport => ({
+    epoch,
     step: 1,
     split,
     images: 40,
@@ -89,8 +89,10 @@ it('shows the best model on test/ where the run was tested, and what was left ou
     left_out,
   });
   const source = new FakeSource({
-    report: (params: { split?: string }) =>
-      params.split === 'test' ? report('test', { 'test/a.png': 'a.png is no image.' }) : report('val'),
+    report: (params: { split?: string; epoch?: number }) =>
+      params.split === 'test'
+        ? report('test', { 'test/a.png': 'a.png is no image.' })
+        : report('val', {}, params.epoch),
   });
   const draw = async (run: RunView) =>
     act(async () => {
@@ -101,11 +103,15 @@ it('shows the best model on test/ where the run was tested, and what was left ou
       );
       await Promise.resolve();
     });
-  await draw(aRun({ latest: { 'metric/accuracy': 0.5 } }));
+  const best = { metric: 'accuracy', value: 0.5, epoch: 2 };
+  await draw(aRun({ latest: { 'metric/accuracy': 0.5 }, best, epoch: 3 }));
+  expect(host.querySelector('select')!.selectedOptions[0]!.textContent).toBe('the best, epoch 2, on val/');
+  expect(host.textContent).toContain('Per class · val/, epoch 2, the best (checkpoint “best”)');
+  expect(host.textContent).toContain('epoch 3, the last, on val/');
   expect(host.textContent).toContain('top-3 accuracy 50.0 %');
   expect(host.textContent).toContain('calibration error 12.5 %');
   expect(host.textContent).not.toContain('on test/');
-  await draw(aRun({ latest: { 'metric/accuracy': 0.5, 'test/accuracy': 0.6 } }));
+  await draw(aRun({ latest: { 'metric/accuracy': 0.5, 'test/accuracy': 0.6 }, best, epoch: 3 }));
   const select = host.querySelector('select')!;
   await act(async () => {
     select.value = 'test';
@@ -114,7 +120,7 @@ it('shows the best model on test/ where the run was tested, and what was left ou
   });
   expect(host.textContent).toContain('40 images of test/');
   expect(host.textContent).toContain('test loss 0.25');
-  expect(host.textContent).toContain('1 image is left out: a.png is no image.');
+  expect(host.textContent).toContain('1 image of test/ could not be read and is left out');
 });
 
 it('shows a run name that holds HTML as text', async () => {
@@ -134,7 +140,11 @@ it('sorts runs into running, queued and recent, each with its state as a word', 
   const section = (name: string) => host.querySelector(`section[aria-label="${name}"]`)!.textContent;
   expect(section('Running')).toContain('running');
   expect(section('Queued')).toContain('Waits for cpu:0.');
-  expect(section('Recent')).toContain('out of memory');
+  expect(section('Recent')).toContain('failed · ');
+  expect(section('Recent')).not.toContain('out of memory'); // a word more is in the title
+  expect(host.querySelector<HTMLElement>('[data-run=c]')!.title).toBe(
+    'a run · failed · out of memory · No memory.',
+  );
   expect(host.querySelectorAll('.imgcls-primary')).toHaveLength(1);
 });
 
@@ -177,8 +187,10 @@ it('offers to register a folder where there is no data set, before it complains'
       },
       groups: ['data', 'model'],
       start: { root: '' },
+      start_from: null,
+      defaults: { root: '' },
     }),
-    check: () => ({ problems: [{ field: 'root', message: 'must not be empty.' }], facts: {} }),
+    check: () => ({ problems: [{ field: 'root', message: 'Must not be empty.' }], facts: {} }),
     datasets: () => [],
   });
   await act(async () =>
@@ -248,6 +260,18 @@ it('names two runs of one name apart, and finds what sets configs apart', () => 
 
 it('shows a log without terminal escapes and without what was written over', () => {
   expect(readable('a\u001b[31mred\u001b[0m\n10 %\r20 %\r30 %\nend')).toBe('ared\n30 %\nend');
+});
+
+it('writes every metric but the loss in per cent', () => {
+  const names = ['accuracy', 'metric/macro_f1', 'auroc', 'test/top5', 'loss/val'];
+  expect(names.map(name => metric(name, 1))).toEqual(['100.0 %', '100.0 %', '100.0 %', '100.0 %', '1']);
+});
+
+it('counts what a run ran: its pauses not, its living attempt up to now', () => {
+  expect(ranFor(aRun({ started_at: null, running_since: null }))).toBeNull();
+  expect(ranFor(aRun({ ran: 5400, running_since: null, ended_at: 99_999 }))).toBe(5400);
+  expect(ranFor(aRun({ ran: 5400, running_since: 90_000 }), 91_800)).toBe(7200);
+  expect(ranFor(aRun({ ran: 60, running_since: 1000, unreachable: true, updated_at: 1010 }), 9000)).toBe(70);
 });
 
 it('writes figures as a reader wants them', () => {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,22 @@ def test_run_whose_process_died_is_lost_and_one_that_stopped_is_not(folder: Path
     with EventWriter(folder, 1) as events:
         events.write(Stopped(step=3))
     assert RunFolder(folder).run().state is RunState.STOPPED
+
+
+def test_a_folder_counts_what_its_attempts_ran_and_no_pause(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for attempt, begins in ((1, 1000.0), (2, 9000.0)):  # the first is cut off, the second stopped
+        with EventWriter(folder, attempt) as events:
+            monkeypatch.setattr(time, "time", lambda begins=begins: begins)
+            events.write(STARTED)
+            monkeypatch.setattr(time, "time", lambda begins=begins: begins + 60)
+            events.write(step(attempt, 0.5))
+        if attempt == 1:
+            assert RunFolder(folder).run().seconds(1100.0) == 100
+    view = RunFolder(folder).run()
+    assert (view.ran, view.running_since) == (60, 9000)
+    with EventWriter(folder, 2) as events:
+        events.write(Stopped(step=2))
+    assert RunFolder(folder).run().seconds(99_999.0) == 120
 
 
 def test_a_folder_without_a_run_says_so(tmp_path: Path) -> None:

@@ -39,6 +39,34 @@ def test_a_notebook_is_run_as_a_batch_by_its_context_menu_and_opens_executed(des
     expect(desk.page.locator(".jp-Notebook .jp-OutputArea-output", has_text="hello hello hello")).to_be_visible()
 
 
+def test_an_executed_notebook_is_read_again_by_its_button_and_when_its_run_has_ended(desk: Desk, lab: Lab) -> None:
+    go = lab.folder / "go"
+    waits = (
+        f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists():\n    time.sleep(0.1)\nprint('at its end')"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in ("print('begun')", waits)])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, lab.folder / "work" / "waiting.ipynb")
+    desk.open()
+    desk.page.locator(".jp-DirListing-item", has_text="waiting.ipynb").click(button="right")
+    desk.page.get_by_role("menuitem", name="Run as batch…").click()
+    desk.main.get_by_role("button", name="Launch", exact=True).click()
+    desk.run_page("running")
+    desk.main.get_by_role("button", name="Open notebook").click()
+    refresh = desk.page.get_by_role("button", name="Refresh", exact=True).locator("visible=true")
+    output = desk.page.locator(".jp-Notebook .jp-OutputArea-output")
+    expect(refresh).to_be_visible()
+    for _ in range(40):
+        if output.filter(has_text="begun").count():
+            break
+        refresh.click()
+        desk.page.wait_for_timeout(500)
+    expect(output.filter(has_text="begun")).to_be_visible()
+    expect(output.filter(has_text="at its end")).to_have_count(0)
+    go.touch()
+    expect(output.filter(has_text="at its end")).to_be_visible(timeout=60_000)  # by itself
+
+
 @pytest.mark.slow
 def test_a_sweep_is_made_from_a_run_shows_its_hole_and_fills_it(desk: Desk, lab: Lab) -> None:
     start_demo(desk)

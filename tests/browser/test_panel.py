@@ -37,13 +37,18 @@ def start_demo(desk: Desk) -> None:
     expect(desk.main.locator("select[name=root] option:checked")).to_contain_text("digits · 1,797 images, 10 classes")
 
 
-def launch(desk: Desk, **values: str) -> str:
-    """Fill in the form in front, launch it, and the id of the run that opens."""
+def fill_in(desk: Desk, **values: str) -> None:
+    """Write values into the form in front, folded ones too."""
     for name, value in values.items():
         field = desk.main.locator(f"[name={name}]")
         if not field.is_visible():
             field.evaluate("element => (element.closest('details').open = true)")
         field.fill(value)
+
+
+def launch(desk: Desk, **values: str) -> str:
+    """Fill in the form in front, launch it, and the id of the run that opens."""
+    fill_in(desk, **values)
     button = desk.main.get_by_role("button", name="Launch", exact=True)
     expect(button).to_be_enabled()
     button.click()
@@ -116,22 +121,34 @@ def test_run_goes_on_through_reload_and_kill_of_the_server(desk: Desk, lab: Lab)
 
 def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk, lab: Lab) -> None:
     write_images(lab.datasets / "colours", {"red": (200, 60, 60), "green": (60, 200, 60), "blue": (60, 60, 200)})
+    (lab.datasets / "colours" / "train" / "red" / "torn.png").write_bytes(b"no image at all")
     start_demo(desk)
+    expect(desk.main.locator("[data-base]")).to_have_text("Settings from “digits demo” · Reset")
 
     desk.main.get_by_role("button", name="Register a folder…").click()
     desk.main.locator("[name=folder]").fill("colours")
     desk.main.get_by_role("button", name="Register", exact=True).click()
-    expect(desk.main.locator("select[name=root] option:checked")).to_have_text("colours · 96 images, 3 classes")
+    expect(desk.main.locator("select[name=root] option:checked")).to_have_text("colours · 97 images, 3 classes")
+    expect(desk.main.locator("[data-base]")).to_have_count(0)  # none of the demo's settings is left
+    expect(desk.main.locator("[name=model_flavour]")).to_have_value("")
+    fill_in(desk, model_flavour="some/model")
+    expect(desk.main.locator(".imgcls-before")).to_contain_text("will be looked up on the hub")
+    fill_in(desk, model_flavour="tiny-resnet", image_size="32")  # as the registry names it
+    expect(desk.main.locator(".imgcls-before")).to_contain_text("A folder on this machine")
 
     desk.main.get_by_role("button", name="Save config…").click()
     desk.main.locator("[name=config-name]").fill("my colours")
     desk.main.get_by_role("button", name="Save", exact=True).click()
     expect(desk.main.get_by_text("Saved as “my colours”.")).to_be_visible()
     first = launch(desk, **{"run-name": "short one", "epochs": "2"})
+    expect(desk.page.locator(".lm-TabBar-tabLabel", has_text="New run")).to_have_count(0)  # its form is closed
+    expect(desk.main.get_by_text("1 image could not be read and is left out")).to_be_visible(timeout=60_000)
 
     desk.page.locator("#imgcls-lab-sidebar").get_by_role("button", name="+ New run").click()
     desk.main.locator("select[name=load-config]").select_option(label="my colours")
     expect(desk.main.locator("select[name=root] option:checked")).to_contain_text("colours")
+    expect(desk.main.locator("[data-base]")).to_contain_text("“my colours”")
+    expect(desk.main.locator(".imgcls-before")).to_contain_text("1 image that “short one” could not read")
     second = launch(desk, **{"run-name": "long one", "epochs": "3000", "lr": "5e-4"})
     assert first != second
     desk.run_page("running", timeout=120)

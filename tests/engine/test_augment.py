@@ -33,7 +33,7 @@ def pixels() -> torch.Tensor:
 
 
 def apply(
-    recipe: str, pixels: torch.Tensor, *, epoch: int = 0, seed: int = 0, hflip: bool = False, **details: float
+    recipe: str, pixels: torch.Tensor, *, epoch: int = 0, seed: int = 0, hflip: bool | None = False, **details: float
 ) -> torch.Tensor:
     return make(recipe, seed, hflip=hflip, **details)(pixels, epoch, IMAGES, ASPECTS)
 
@@ -48,7 +48,7 @@ def distinct(values: torch.Tensor) -> int:
 
 
 def test_none_is_the_evaluation(pixels: torch.Tensor) -> None:
-    assert torch.equal(apply("none", pixels, hflip=True), normalise(pixels, SPEC))
+    assert torch.equal(apply("none", pixels, hflip=None), normalise(pixels, SPEC))
 
 
 @pytest.mark.parametrize("recipe", VARYING)
@@ -111,11 +111,16 @@ def between(image: np.ndarray, row: float, column: float) -> np.ndarray:
     return value
 
 
-@pytest.mark.parametrize("recipe", VARYING)
+@pytest.mark.parametrize("recipe", ["none", *VARYING])
 def test_mirroring_is_a_switch(pixels: torch.Tensor, recipe: str) -> None:
     plain, mirrored = apply(recipe, pixels), apply(recipe, pixels, hflip=True)
     changed = sum(not torch.equal(a, b) for a, b in zip(plain, mirrored, strict=True))
     assert COUNT * 0.25 < changed < COUNT * 0.75
+
+
+def test_mirroring_is_the_recipes_own_where_nothing_is_said(pixels: torch.Tensor) -> None:
+    assert torch.equal(apply("light", pixels, hflip=None), apply("light", pixels, hflip=True))
+    assert torch.equal(apply("none", pixels, hflip=None), apply("none", pixels, hflip=False))
 
 
 def test_light_shifts_by_whole_pixels(pixels: torch.Tensor) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import psutil
+import pytest
 from serving import Api
 
+from imgcls_lab.executor import warm
 from imgcls_lab.executor.holders import Holders
 from imgcls_lab.executor.nvml import GpuProcess
-from imgcls_lab.identity import host_name
+from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.layout import write_atomic
 from imgcls_lab.server.app import ImgclsLab
+from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, fleet
 
 GPU = {
@@ -61,3 +66,13 @@ async def test_a_kernels_process_and_its_child_show_as_their_notebook(
 
 def _rows(pid: int) -> list[dict[str, Any]]:
     return Holders().look("cuda:0", [GpuProcess(pid, 30)], None)
+
+
+async def test_devices_say_what_warm_start_holds_here(api: Api, settings: Settings) -> None:
+    assert (await api("GET", "devices")).json["warm_memory"] is None
+    identity = ProcessIdentity.of(os.getpid())
+    assert identity is not None
+    settings.executor_dir.mkdir(parents=True, exist_ok=True)
+    write_atomic(warm.note_path(settings), identity.to_json())
+    held = (await api("GET", "devices")).json["warm_memory"]
+    assert held == pytest.approx(psutil.Process().memory_info().rss, rel=0.3)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
+import pytest
 from serving import Api
 
 from imgcls_lab import __version__
 from imgcls_lab.config import GROUPS, TrainConfig
+from imgcls_lab.layout import MANIFEST
+from imgcls_lab.protocol import RunKind
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store
+from imgcls_lab.store import Store, states
+from imgcls_lab.wire import ModelEdit, SubmitRequest
 
 
 async def test_the_schema_has_every_field_and_a_start(api: Api) -> None:
@@ -116,3 +122,62 @@ async def test_a_half_filled_form_is_answered_too(api: Api) -> None:
         reply = await api("POST", "configs/check", {"config": values})
         assert reply.status == 200
         assert "root" in {problem["field"] for problem in reply.json["problems"]}
+
+
+async def test_a_local_model_is_found_or_missed_at_once_and_a_hub_id_is_said_to_be_looked_up(
+    api: Api, config: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems, _ = await check(api, config, model_flavour=str(home / "models" / "nowhere"))
+    assert "does not exist" in problems["model_flavour"]
+    problems, _ = await check(api, config, model_flavour="no model at all")
+    assert "neither a folder nor the id of a model" in problems["model_flavour"]
+    assert (await check(api, config))[1]["Model"] == "A folder on this machine"
+
+    hub = home / "hub"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(hub))
+    problems, facts = await check(api, config, model_flavour="some/model")
+    assert problems == {}
+    assert "will be looked up on the hub" in facts["Model"]
+    cached = hub / "models--some--model"
+    (cached / "snapshots" / "abc").mkdir(parents=True)
+    (cached / "snapshots" / "abc" / "config.json").write_text("{}")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("abc")
+    assert (await check(api, config, model_flavour="some/model"))[1]["Model"] == "From the hub, on this machine already"
+
+
+async def test_the_check_says_what_the_last_scan_left_out(
+    api: Api, config: dict[str, Any], store: Store, settings: Settings
+) -> None:
+    assert "Left out" not in (await check(api, config))[1]
+    run = (await api("POST", "runs", {"config": config, "name": "first"})).json["id"]
+    with store.write() as session:
+        states.change_run(session, run, attempt=1)
+    folder = settings.run_dir(run)
+    folder.mkdir(parents=True)
+    bad = {"train/cat/1.png": "“1.png” is no image.", "train/cat/2.png": "“2.png” is cut off."}
+    (folder / MANIFEST).write_text(json.dumps({"data": {"quarantined": bad}}))
+    sentence = "2 images that “first” could not read, such as train/cat/1.png; its page says why."
+    assert (await check(api, config))[1]["Left out"] == sentence
+
+
+async def test_ones_own_data_start_from_real_defaults_and_a_model_that_was_trained_before(
+    api: Api, store: Store, home: Path
+) -> None:
+    await api("POST", "demo")
+    reply = (await api("GET", "configs/schema")).json
+    assert (reply["start_from"], reply["start"]["image_size"]) == ("“digits demo”", 32)
+    own = reply["defaults"]
+    assert (own["root"], own["model_flavour"], own["image_size"], own["hflip"]) == ("", "", None, None)
+    assert own["lr"] == TrainConfig.model_fields["lr"].default
+    store.add_model(ModelEdit(name="resnet", flavour="microsoft/resnet-50"))
+    assert (await api("GET", "configs/schema")).json["defaults"]["model_flavour"] == "microsoft/resnet-50"
+
+
+async def test_a_new_form_starts_with_the_last_training_and_says_whose_values_these_are(
+    api: Api, config: dict[str, Any], store: Store
+) -> None:
+    await api("POST", "runs", {"config": {**config, "lr": 0.25}, "name": "mine"})
+    store.submit(SubmitRequest(kind=RunKind.NOTEBOOK, name="a notebook"))
+    reply = (await api("GET", "configs/schema")).json
+    assert (reply["start"]["lr"], reply["start_from"]) == (0.25, "the last run, “mine”")

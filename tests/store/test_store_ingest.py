@@ -142,7 +142,9 @@ def test_the_zombie_of_an_earlier_attempt_changes_no_row(store: Store, run_id: s
     assert finish(store, run_id, 1, RunState.SUCCEEDED) is None
     with store.write() as session:
         assert not attempts.set_owner(session, run_id, 1, None, 1)
-    assert store.run(run_id).model_dump(exclude={"attempts"}) == before.model_dump(exclude={"attempts"})
+    after = store.run(run_id)
+    assert after.model_dump(exclude={"attempts"}) == before.model_dump(exclude={"attempts"})
+    assert after.attempts[0].ended_at == before.attempts[0].ended_at
     assert steps(store, run_id) == [1, 2, 3]
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 from store_steps import HOST, checkpoint, claim, epoch, feed, finish, points, started
 
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
 from imgcls_lab.protocol import Desired, FailureKind, RunState
-from imgcls_lab.store import Store, queries
+from imgcls_lab.store import Store, attempts, queries, states
+from imgcls_lab.store.outcome import Verdict
 from imgcls_lab.store.tables import Run
 from imgcls_lab.wire import ProjectEdit, RunEdit, SubmitRequest
 
@@ -271,3 +273,41 @@ def test_a_long_list_is_read_in_another_way_and_is_the_same(
     assert values[len(known) :] == [None] * (12 - len(known))  # without a value: last
     monkeypatch.setattr(queries, "MANY", 0)
     assert [pages(**ask) for ask in asks] == short
+
+
+def test_a_run_took_what_its_attempts_ran_and_no_pause(store: Store, submit):
+    """Two hours of running in three attempts, over three days; the last one still lives."""
+    run_id = submit("long")
+    begun = time.time() - 3 * 86400
+    for number, (start, seconds) in enumerate([(begun, 3600), (begun + 86400, 1800)], start=1):
+        claim(store)
+        feed(store, run_id, number, started())
+        with store.write() as session:
+            states.change_attempt(session, run_id, number, started_at=start)
+            verdict = Verdict(RunState.STOPPED)
+            attempts.finish(session, run_id, number, verdict, None, at=start + seconds)
+        store.resume(run_id)
+    view = store.run(run_id)
+    assert (view.ran, view.running_since, view.seconds(time.time())) == (5400, None, 5400)
+    waits = submit("waits")
+    claim(store)
+    now = time.time()
+    listed = {run.id: run for run in store.runs(sort="ran").items}
+    assert list(listed) == [run_id, waits]
+    assert listed[run_id].running_since == pytest.approx(now, abs=60)
+    assert listed[run_id].seconds(listed[run_id].running_since + 1800) == 7200
+    assert listed[waits].seconds(now) is None
+
+
+def test_a_list_of_runs_takes_the_same_few_statements_however_many_runs(store: Store, submit):
+    for number in range(30):
+        run_id = submit(str(number))
+        claim(store)
+        finish(store, run_id, 1, RunState.FAILED)
+    asked: list[str] = []
+    event.listen(store.database.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+    for limit in (3, 30):
+        asked.clear()
+        assert len(store.runs(limit=limit).items) == limit
+        selects = [statement for statement in asked if statement.lstrip().upper().startswith("SELECT")]
+        assert len(selects) <= 5, selects

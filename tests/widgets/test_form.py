@@ -36,9 +36,9 @@ def test_first_settings_are_in_sight_and_the_others_folded_by_group(form: RunFor
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("batch_size", "0", "must be greater than 0, not 0."),
-        ("epochs", "three", "must be a whole number, not “three”."),
-        ("lr", "", "must be a number"),
+        ("batch_size", "0", "Must be greater than 0, not 0."),
+        ("epochs", "three", "Must be a whole number, not “three”."),
+        ("lr", "", "Must be a number"),
         ("root", "/no/such/folder", "does not exist"),
         ("warmup_epochs", "99", ""),
     ],

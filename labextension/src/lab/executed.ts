@@ -1,13 +1,45 @@
 // Executed notebooks of runs as a drive of Lab, so that they open in its own notebook view wherever they lie on the
 // server's disk. Read only; what cannot be done to them is refused with a sentence.
+import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection, type Contents } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ToolbarButton, refreshIcon, type Toolbar } from '@jupyterlab/ui-components';
 import { Signal } from '@lumino/signaling';
+import { feedOf } from '../views/feed';
+import type { Source } from '../views/source';
+import { isActive } from '../views/types';
 
 const DRIVE = 'imgcls-runs';
 
 /** Where Lab finds the executed notebook of a run. */
 export const executedPath = (id: string): string => `${DRIVE}:${id}.ipynb`;
+
+/** Give each executed notebook a button that reads it again, and read it once more by itself when its run has ended. */
+export function refreshExecuted(app: JupyterFrontEnd, source: Source, trans: TranslationBundle): void {
+  app.docRegistry.addWidgetExtension('Notebook', {
+    createNew: (panel, context) => {
+      const id = RegExp(`^${DRIVE}:(.+)\\.ipynb$`).exec(context.path)?.[1];
+      if (id === undefined) return;
+      const refresh = () => void context.revert();
+      const button = new ToolbarButton({
+        icon: refreshIcon,
+        label: trans.__('Refresh'),
+        tooltip: trans.__('Show what the run has executed by now'),
+        onClick: refresh,
+      });
+      (panel as typeof panel & { toolbar: Toolbar }).toolbar.insertItem(0, 'imgcls-refresh', button);
+      const stop = feedOf(source).listen(
+        () => undefined,
+        (before, now) => {
+          if (now.id === id && before && isActive(before.state) && !isActive(now.state)) refresh();
+        },
+      );
+      button.disposed.connect(stop);
+      return button;
+    },
+  });
+}
 
 const refuse = (): Promise<never> =>
   Promise.reject(

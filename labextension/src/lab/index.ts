@@ -17,7 +17,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import type { Place } from '../views/place';
 import type { Source } from '../views/source';
 import { Commands, addCommands, commandOf } from './commands';
-import { ExecutedDrive } from './executed';
+import { ExecutedDrive, refreshExecuted } from './executed';
 import { notify } from './notices';
 import { ServerSource } from './server';
 import { statusItem } from './status';
@@ -79,13 +79,15 @@ const panel: JupyterFrontEndPlugin<void> = {
       const widget = tracker.find(item => item.content === tab);
       if (widget) void tracker.save(widget);
     };
-    /** A run, the list, the library and a TensorBoard have one tab each; forms and comparisons may be open several
-     * times. */
+    /** Everything has one tab, but for comparisons, which may be open several times. A form is closed when what it
+     * started runs. */
     const same = (a: Place, b: Place) =>
       a.view === b.view &&
       (a.view === 'runs' ||
         a.view === 'library' ||
         (a.view === 'run' && b.view === 'run' && a.id === b.id) ||
+        (a.view === 'new' && b.view === 'new' && a.from === b.from) ||
+        (a.view === 'newsweep' && b.view === 'newsweep' && a.from === b.from) ||
         (a.view === 'notebook' && b.view === 'notebook' && a.path === b.path) ||
         (a.view === 'board' && b.view === 'board' && sameBoard(a, b)));
     const open = ({ key, ...place }: Place & { key?: string }) => {
@@ -138,6 +140,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     }
     const { contents } = app.serviceManager;
     contents.addDrive(new ExecutedDrive(app.serviceManager.serverSettings));
+    refreshExecuted(app, source, trans);
     /** The notebook that is chosen in the file browser. */
     const chosen = () => {
       const item = files?.selectedItems().next().value;

@@ -13,6 +13,9 @@ const TYPES = {
   stalled: 'warning',
   disk: 'warning',
 } as const;
+// ms on the screen; after that it is in Lab's list of notifications, and what went wrong in the panel's, too
+const SHORT = 8000;
+const LONG = 20_000;
 const MISSED = 50; // alerts at most that are told after a broken link
 
 /** Tell of each alert until `signal` aborts. `open` shows its run. */
@@ -32,8 +35,7 @@ export function notify(
     if (!news || !aloud || !wanted()) return;
     const { run_id } = alert;
     const actions = run_id ? [{ label: trans.__('Open'), callback: () => open(run_id) }] : [];
-    // what went wrong stays until somebody has read it
-    emit(alert.text, TYPES[alert.kind], { autoClose: alert.kind === 'finished' ? 8000 : false, actions });
+    emit(alert.text, TYPES[alert.kind], { autoClose: alert.kind === 'finished' ? SHORT : LONG, actions });
   };
   /** The first look learns what is old; each later one finds what a broken link has missed. */
   const look = async () => {

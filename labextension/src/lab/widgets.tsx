@@ -105,6 +105,7 @@ export class Tab extends View {
       self.tab.title.label = title;
       self.tab.title.caption = title;
     };
+    const close = () => self.tab?.parent?.close();
     super(element(), source, go);
     self.tab = this;
     this.place = place;
@@ -118,17 +119,17 @@ export class Tab extends View {
     function element(): ReactElement {
       switch (place.view) {
         case 'new':
-          return <NewRun from={place.from} />;
+          return <NewRun from={place.from} onLaunched={close} />;
         case 'run':
-          return <RunPage id={place.id} onTitle={named} />;
+          return <RunPage id={place.id} onTitle={named} onClose={close} />;
         case 'runs':
           return <RunsPage />;
         case 'notebook':
-          return <NotebookPage path={place.path} />;
+          return <NotebookPage path={place.path} onLaunched={close} />;
         case 'newsweep':
-          return <NewSweep from={place.from} />;
+          return <NewSweep from={place.from} onLaunched={close} />;
         case 'executed': // the host opens it as a notebook
-          return <RunPage id={place.id} onTitle={named} />;
+          return <RunPage id={place.id} onTitle={named} onClose={close} />;
         case 'board':
           return (
             <BoardPage

@@ -2,8 +2,8 @@
 import { useEffect, useMemo, useState } from 'react';
 import { Curves, CurveTools, useChoices, type Shown } from './curves';
 import { textOf } from './form';
-import { duration, figure, metric } from './format';
-import { sentence, useFeed } from './hooks';
+import { duration, metric, ranFor } from './format';
+import { sentence, useFeed, useNow } from './hooks';
 import { useGo } from './place';
 import { RunsTable } from './runs';
 import { useSource } from './source';
@@ -67,15 +67,16 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
   const choose = (run: RunView, on: boolean) =>
     onChange(on ? [...ids, run.id] : ids.filter(id => id !== run.id));
   const active = runs.some(run => isActive(run.state));
+  const now = useNow(active);
   const figures: [string, (run: RunDetail) => string][] = [
     [
       'best',
       run => (run.best ? `${metric(run.best.metric, run.best.value)} (epoch ${run.best.epoch})` : '–'),
     ],
-    ['validation loss', run => figure(run.latest['loss/val'])],
-    ['macro F1', run => figure(run.latest['metric/macro_f1'])],
-    ['test accuracy', run => metric('test/accuracy', run.latest['test/accuracy'])],
-    ['time', run => (run.started_at ? duration((run.ended_at ?? run.updated_at) - run.started_at) : '–')],
+    ['validation loss, last', run => metric('loss/val', run.latest['loss/val'])],
+    ['macro F1, last', run => metric('macro_f1', run.latest['metric/macro_f1'])],
+    ['test accuracy, best', run => metric('test/accuracy', run.latest['test/accuracy'])],
+    ['time', run => duration(ranFor(run, now))],
   ];
   return (
     <div className="imgcls-page imgcls-compare">

@@ -108,6 +108,16 @@ export function Devices() {
       {devices?.devices.map(device => (
         <Device key={`${device.host} ${device.name}`} device={device} now={now} />
       ))}
+      {devices?.warm_memory != null && (
+        <div
+          className="imgcls-row"
+          title="Runs are forked from a process that has the imports done, whose memory they share."
+        >
+          <p className="imgcls-note">
+            Warm start holds {bytes(devices.warm_memory)} (IMGCLS_WARM_START=0 turns it off).
+          </p>
+        </div>
+      )}
       {(devices?.message || error) && (
         <div className="imgcls-row">
           <p className="imgcls-note">{devices?.message ?? error}</p>

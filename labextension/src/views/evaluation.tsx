@@ -1,12 +1,12 @@
 // How a model does class by class: figures and the confusion matrix of an epoch.
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { count, metric, metricTitle, plural } from './format';
+import { count, metric, metricTitle, percent, plural } from './format';
 import { useQuery } from './hooks';
 import { Problem } from './states';
 import type { ClassFigures, EpochReport, RunView } from './types';
 
 type Column = keyof ClassFigures;
-const share = (value: number | null): string => (value == null ? '–' : value.toFixed(3));
+const share = (value: number | null): string => (value == null ? '–' : percent(value));
 const COLUMNS: [Column, string][] = [
   ['name', 'class'],
   ['images', 'images'],
@@ -114,13 +114,13 @@ export function Confusion({ report }: { report: EpochReport }) {
   );
 }
 
-/** The last evaluation of a run; asked for again when the run has new validation figures. */
-export function useLastReport(run: RunView) {
-  const evaluated = ['loss/val', 'metric/accuracy', 'metric/macro_f1']
-    .map(tag => run.latest[tag] ?? '')
-    .join(' ');
+/** An evaluation of a run: of an epoch of val/, or of the best model on test/; null: not asked for. Asked for again
+ * when the run has new figures. */
+function useReport(run: RunView, wanted: { epoch?: number; split?: 'test' } | null) {
+  const marks = ['loss/val', 'metric/accuracy', 'metric/macro_f1', 'test/accuracy'];
+  const evaluated = marks.map(tag => run.latest[tag] ?? '').join(' ');
   const seen = useRef(evaluated);
-  const answer = useQuery('report', evaluated.trim() ? { id: run.id } : null);
+  const answer = useQuery('report', evaluated.trim() && wanted ? { id: run.id, ...wanted } : null);
   const { reload } = answer;
   useEffect(() => {
     if (seen.current === evaluated) return;
@@ -130,51 +130,93 @@ export function useLastReport(run: RunView) {
   return answer;
 }
 
-/** Images that could not be read and are in none of the figures. */
-function LeftOut({ report }: { report: EpochReport }) {
-  const reasons = Object.values(report.left_out ?? {});
-  if (!reasons.length) return null;
+/** The evaluation of the best epoch on val/; of the last one while none is the best. */
+export const useBestReport = (run: RunView) => useReport(run, run.best ? { epoch: run.best.epoch } : {});
+
+/** Which of a run's evaluations a report is: "epoch 7, the best". */
+export function whichOf(run: RunView, report: EpochReport): string {
+  const best = report.epoch === run.best?.epoch;
+  const last = report.epoch === lastEpoch(run);
+  const words = best && last ? 'the best and the last' : best ? 'the best' : last ? 'the last' : null;
+  return `epoch ${report.epoch}${words ? `, ${words}` : ''}`;
+}
+
+/** The checkpoint that a report tells of, where it was kept under a name for sure. */
+function checkpointOf(run: RunView, report: EpochReport): string {
+  if (report.epoch === run.best?.epoch) return ' (checkpoint “best”)';
+  return report.epoch === lastEpoch(run) ? ' (checkpoint “last”)' : '';
+}
+
+/** The last epoch that was evaluated. */
+export const lastEpoch = (run: RunView): number => Math.floor(run.epoch + 1e-6);
+
+const SHOWN = 200;
+
+/** Images that could not be read and are in none of the figures: how many, and why each. */
+export function LeftOut({ reasons, where = '' }: { reasons: Record<string, string>; where?: string }) {
+  const paths = Object.entries(reasons);
+  if (paths.length === 0) return null;
   return (
-    <p className="imgcls-note">
-      {plural(reasons.length, 'image is', 'images are')} left out: {reasons[0]}
-    </p>
+    <details className="imgcls-left-out">
+      <summary>
+        {plural(paths.length, 'image')}
+        {where} could not be read and {paths.length === 1 ? 'is' : 'are'} left out
+      </summary>
+      <ul className="imgcls-note">
+        {paths.slice(0, SHOWN).map(([path, reason]) => (
+          <li key={path} title={path}>
+            {reason}
+          </li>
+        ))}
+        {paths.length > SHOWN && <li>and {count(paths.length - SHOWN)} more, all in manifest.json</li>}
+      </ul>
+    </details>
   );
 }
 
 const TEST = 'test';
+const BEST = 'best';
 
-/** The evaluation of an epoch of a run, or of its best model on test/. */
+/** The evaluation of an epoch of a run, the best at first, or of its best model on test/. */
 export function Evaluation({ run }: { run: RunView }) {
-  const [choice, setChoice] = useState(''); // the last epoch, an epoch's number, or the test
-  const last = useLastReport(run);
-  const chosen = useQuery(
-    'report',
-    choice === TEST ? { id: run.id, split: TEST } : choice ? { id: run.id, epoch: Number(choice) } : null,
-  );
-  const epochs = last.data?.epoch ?? 0;
-  const error = choice ? chosen.error : last.error;
-  const report = choice ? (chosen.data ?? last.data) : last.data;
+  const [choice, setChoice] = useState(BEST); // the best epoch, an epoch's number, or the test
+  const best = useBestReport(run);
+  const other =
+    choice === TEST ? ({ split: TEST } as const) : choice === BEST ? null : { epoch: Number(choice) };
+  const chosen = useReport(run, other);
+  const last = lastEpoch(run);
+  const shown = other ? chosen : best;
+  const report = shown.data ?? best.data;
   if (!report) {
-    if (error) return <Problem>{error}</Problem>;
+    if (shown.error) return <Problem>{shown.error}</Problem>;
     return (
       <p className="imgcls-muted">
-        {last.loading ? 'Reading the evaluation…' : 'There is an evaluation after the first epoch.'}
+        {shown.loading ? 'Reading the evaluation…' : 'There is an evaluation after the first epoch.'}
       </p>
     );
   }
+  const name = (n: number) => `epoch ${n}${n === last ? ', the last' : ''}, on val/`;
   return (
     <div className="imgcls-stack">
       <div className="imgcls-tools">
         <label>
-          epoch{' '}
+          evaluation of{' '}
           <select className="imgcls-small" value={choice} onChange={e => setChoice(e.target.value)}>
-            {run.latest['test/accuracy'] != null && <option value={TEST}>the best, on test/</option>}
-            <option value="">{`the last (${epochs})`}</option>
-            {Array.from({ length: epochs }, (_, i) => epochs - i).map(n => (
-              <option key={n} value={n}>
-                {n}
+            <option value={BEST}>
+              {run.best ? `the best, epoch ${run.best.epoch}, on val/` : name(last)}
+            </option>
+            {run.latest['test/accuracy'] != null && (
+              <option value={TEST}>
+                {run.best ? `the best, epoch ${run.best.epoch}, on test/` : 'the best, on test/'}
               </option>
-            ))}
+            )}
+            {Array.from({ length: last }, (_, i) => last - i)
+              .filter(n => n !== (run.best?.epoch ?? last))
+              .map(n => (
+                <option key={n} value={n}>
+                  {name(n)}
+                </option>
+              ))}
           </select>
         </label>
         <span className="imgcls-muted imgcls-num">
@@ -184,17 +226,20 @@ export function Evaluation({ run }: { run: RunView }) {
           )}
         </span>
       </div>
-      {error && <Problem>{error}</Problem>}
-      <LeftOut report={report} />
+      <Problem>{shown.error}</Problem>
+      <LeftOut reasons={report.left_out ?? {}} where={` of ${report.split}/`} />
       <div className="imgcls-charts">
         <section className="imgcls-card">
           <h3>
-            Per class, {report.split === TEST ? 'test, ' : ''}epoch {report.epoch}
+            Per class · {report.split}/, {whichOf(run, report)}
+            {checkpointOf(run, report)}
           </h3>
           <ClassTable report={report} />
         </section>
         <section className="imgcls-card">
-          <h3>Confusion</h3>
+          <h3>
+            Confusion · {report.split}/, epoch {report.epoch}
+          </h3>
           <Confusion report={report} />
         </section>
       </div>

@@ -8,6 +8,8 @@ const AGAIN = 400; // ms between a change of state and the next look at the coun
 
 export interface Feed {
   runs: ReadonlyMap<string, RunView>;
+  /** Ids of runs that were deleted while somebody listened. */
+  deleted: ReadonlySet<string>;
   counts: Partial<Record<RunState, number>>;
   link: Link;
   loaded: boolean;
@@ -20,7 +22,14 @@ export class RunsFeed {
   readonly #source: Source;
   readonly #listeners = new Set<() => void>();
   readonly #changes = new Set<Change>();
-  #feed: Feed = { runs: new Map(), counts: {}, link: 'connecting', loaded: false, error: null };
+  #feed: Feed = {
+    runs: new Map(),
+    deleted: new Set(),
+    counts: {},
+    link: 'connecting',
+    loaded: false,
+    error: null,
+  };
   #users = 0;
   #stop: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -104,7 +113,9 @@ export class RunsFeed {
       this.#tell(known, run);
     }
     for (const id of batch.deleted) runs.delete(id);
-    this.#set({ runs });
+    const deleted = new Set([...this.#feed.deleted, ...batch.deleted]);
+    for (const run of batch.changed) deleted.delete(run.id); // its folder was indexed anew
+    this.#set({ runs, deleted });
     if (moved && this.#timer === null) {
       this.#timer = setTimeout(() => {
         this.#timer = null;

@@ -1,5 +1,5 @@
 // The controls of a form: a label above, what is wrong or worth knowing below.
-import { useId, type ReactNode } from 'react';
+import { useId, useState, type ReactNode } from 'react';
 import type { Field } from './form';
 
 /** Words for switches that read better as a choice: [label, on, off]. */
@@ -20,8 +20,12 @@ const CHOICE_WORDS: Record<string, Record<string, string>> = {
     calibration_error: 'validation calibration error',
     loss: 'validation loss',
   },
+  hflip: { '': 'as the augmentation has it', true: 'half of them', false: 'none' },
   tta: { none: 'the image', hflip: 'the image and its mirror image', five_crop: 'centre and corners' },
 };
+
+const TRUTH_WORDS: Record<string, string> = { '': 'automatic', true: 'on', false: 'off' };
+const OTHER = '\u0000'; // no name of a registry
 
 interface LabelledProps {
   title: string;
@@ -34,7 +38,7 @@ interface LabelledProps {
 
 /** A label, a control, and below it what is wrong, or else a note; an action stays whichever it is. */
 export function Labelled({ title, help, note, problem, action, children }: LabelledProps) {
-  const id = useId();
+  const id = useId().replaceAll(':', ''); // as a selector takes it
   const below = problem ?? note;
   return (
     <div className={problem ? 'imgcls-field imgcls-field-wrong' : 'imgcls-field'}>
@@ -68,7 +72,7 @@ interface InputProps {
 /** The control that a field of the schema asks for. */
 export function FieldInput({ field, value, problem, note, suggestions, onChange }: InputProps) {
   const words = AS_CHOICE[field.name];
-  const offered = suggestions ?? field.suggestions;
+  const offered = suggestions ?? [];
   const shared = { title: words?.[0] ?? field.title, help: field.text, problem };
   if (field.control === 'switch' && !words) {
     return (
@@ -117,10 +121,23 @@ export function FieldInput({ field, value, problem, note, suggestions, onChange 
           >
             {field.choices.map(choice => (
               <option key={choice} value={choice}>
-                {CHOICE_WORDS[field.name]?.[choice] ?? choice}
+                {CHOICE_WORDS[field.name]?.[choice] ?? (field.truth ? TRUTH_WORDS[choice] : choice)}
               </option>
             ))}
           </select>
+        )}
+      </Labelled>
+    );
+  }
+  if (!suggestions && field.suggestions.length > 0) {
+    return (
+      <Labelled {...shared} note={note}>
+        {(id, described) => (
+          <NameChoice
+            {...{ id, described, field, onChange }}
+            value={String(value)}
+            wrong={problem !== undefined}
+          />
         )}
       </Labelled>
     );
@@ -152,5 +169,55 @@ export function FieldInput({ field, value, problem, note, suggestions, onChange 
         </>
       )}
     </Labelled>
+  );
+}
+
+interface NameProps {
+  id: string;
+  described: string | undefined;
+  field: Field;
+  value: string;
+  wrong: boolean;
+  onChange: (value: string) => void;
+}
+
+/** One of a registry's names, or the name that a plugin gives. */
+function NameChoice({ id, described, field, value, wrong, onChange }: NameProps) {
+  const names = field.nullable ? ['', ...field.suggestions] : field.suggestions;
+  const [asked, setAsked] = useState(false);
+  const other = asked || !names.includes(value);
+  return (
+    <>
+      <select
+        id={id}
+        name={other ? undefined : field.name}
+        aria-describedby={described}
+        value={other ? OTHER : value}
+        onChange={event => {
+          setAsked(event.target.value === OTHER);
+          onChange(event.target.value === OTHER ? '' : event.target.value);
+        }}
+      >
+        {names.map(name => (
+          <option key={name} value={name}>
+            {name || 'automatic'}
+          </option>
+        ))}
+        <option value={OTHER}>a plugin’s…</option>
+      </select>
+      {other && (
+        <input
+          name={field.name}
+          aria-label={`${field.title}: a plugin’s name`}
+          aria-invalid={wrong}
+          placeholder="the name that the plugin registers"
+          autoComplete="off"
+          spellCheck={false}
+          autoFocus={asked}
+          value={value}
+          onChange={e => onChange(e.target.value)}
+        />
+      )}
+    </>
   );
 }

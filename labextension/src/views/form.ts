@@ -15,6 +15,8 @@ export interface Field {
   nullable: boolean;
   unit: string | null;
   choices: string[];
+  /** A choice of true, false and empty: left to something else. */
+  truth: boolean;
   suggestions: string[];
   fallback: unknown;
   limits: string;
@@ -68,11 +70,14 @@ export function fieldOf(name: string, property: Json, definitions: Json = {}): F
     json = { ...options.find(option => option.type !== 'null'), ...property };
   } else json = { ...resolve(property), ...property };
   const type = json.type;
-  const choices = Array.isArray(json.enum)
-    ? json.enum.map(String)
-    : json.const !== undefined
-      ? [String(json.const)]
-      : [];
+  const truth = type === 'boolean' && nullable;
+  const choices = truth
+    ? ['', 'true', 'false']
+    : Array.isArray(json.enum)
+      ? json.enum.map(String)
+      : json.const !== undefined
+        ? [String(json.const)]
+        : [];
   const unit = typeof json.unit === 'string' ? json.unit : null;
   return {
     name,
@@ -92,6 +97,7 @@ export function fieldOf(name: string, property: Json, definitions: Json = {}): F
     nullable,
     unit,
     choices,
+    truth,
     suggestions: Array.isArray(json.suggestions) ? json.suggestions.map(String) : [],
     fallback: json.default,
     limits: limitsOf(json, unit),
@@ -153,6 +159,7 @@ export function configOf(layout: Layout, draft: Draft): { config: Config; proble
     }
     const text = value.trim();
     if (text === '' && field.nullable) config[field.name] = null;
+    else if (field.truth) config[field.name] = text === 'true';
     else if (field.control === 'number') {
       const number = text === '' ? NaN : Number(text.replace(/(?<=\d)[ ,_](?=\d{3}\b)/g, ''));
       if (!Number.isFinite(number))

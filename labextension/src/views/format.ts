@@ -1,4 +1,6 @@
 // Numbers, times and sizes as a reader wants them. Every figure of every view goes through here.
+import type { RunView } from './types';
+
 const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 
 export const count = (value: number): string => integer.format(value);
@@ -47,7 +49,15 @@ function decimals(step: number): Intl.NumberFormatOptions {
   return { minimumFractionDigits: digits, maximumFractionDigits: digits };
 }
 
-const SHARES = new Set(['accuracy', 'balanced_accuracy', 'calibration_error']);
+const SHARES = new Set([
+  'accuracy',
+  'balanced_accuracy',
+  'macro_f1',
+  'weighted_f1',
+  'auroc',
+  'top_k',
+  'calibration_error',
+]);
 const TITLES: Record<string, string> = {
   'loss/train': 'training loss',
   'loss/val': 'validation loss',
@@ -70,11 +80,9 @@ const TOP = /^top(\d+)$/;
 /** `metric/accuracy` and `test/accuracy` -> `accuracy`. */
 const bare = (name: string): string => name.replace(/^(metric|test)\//, '');
 
-/** A metric's value with its unit: accuracies in per cent. */
+/** A metric's value with its unit, as `figure` of config/evaluation.py has it: all but the loss are in per cent. */
 export const metric = (name: string, value: number | null | undefined): string =>
-  value != null && (SHARES.has(bare(name)) || name === 'top_k' || TOP.test(bare(name)))
-    ? percent(value)
-    : figure(value);
+  value != null && (SHARES.has(bare(name)) || TOP.test(bare(name))) ? percent(value) : figure(value);
 
 export function metricTitle(name: string): string {
   const plain = bare(name);
@@ -97,6 +105,12 @@ export function duration(seconds: number | null | undefined): string {
       : `${Math.round(minutes / 60)} h`;
   }
   return `${Math.round(seconds / 86400)} d`;
+}
+
+/** How long a run has run, all its attempts together, as RunView.seconds has it; null: it has not begun yet. */
+export function ranFor(run: RunView, now = Date.now() / 1000): number | null {
+  if (run.running_since == null) return run.started_at == null ? null : run.ran;
+  return run.ran + Math.max(0, (run.unreachable ? run.updated_at : now) - run.running_since);
 }
 
 /** How long ago, in one word: now, 5 min, 2 h, 3 d. */

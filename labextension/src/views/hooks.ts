@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { feedOf, type Feed } from './feed';
 import { SeriesStore } from './series';
-import { useSource, type Axis, type Link, type Params, type Query, type Result } from './source';
+import { SourceError, useSource, type Axis, type Link, type Params, type Query, type Result } from './source';
 import type { RunDetail, RunView } from './types';
 
 export const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -10,6 +10,8 @@ export const sentence = (error: unknown): string => (error instanceof Error ? er
 export interface Answer<T> {
   data: T | undefined;
   error: string | null;
+  /** What was asked for is not there (any more). */
+  missing: boolean;
   loading: boolean;
   reload: () => void;
 }
@@ -18,8 +20,14 @@ export interface Answer<T> {
  * until the next is there, so that nothing flickers. */
 export function useQuery<K extends Query>(kind: K, params: Params[K] | null): Answer<Result[K]> {
   const source = useSource();
-  const [state, setState] = useState<{ data?: Result[K]; error: string | null; loading: boolean }>({
+  const [state, setState] = useState<{
+    data?: Result[K];
+    error: string | null;
+    missing: boolean;
+    loading: boolean;
+  }>({
     error: null,
+    missing: false,
     loading: params !== null,
   });
   const [round, setRound] = useState(0);
@@ -30,13 +38,20 @@ export function useQuery<K extends Query>(kind: K, params: Params[K] | null): An
     const stop = new AbortController();
     setState(was => ({ ...was, loading: true }));
     source.query(kind, asked, stop.signal).then(
-      data => stop.signal.aborted || setState({ data, error: null, loading: false }),
-      error => stop.signal.aborted || setState(was => ({ ...was, error: sentence(error), loading: false })),
+      data => stop.signal.aborted || setState({ data, error: null, missing: false, loading: false }),
+      error =>
+        stop.signal.aborted ||
+        setState(was => ({
+          ...was,
+          error: sentence(error),
+          missing: error instanceof SourceError && error.status === 404,
+          loading: false,
+        })),
     );
     return () => stop.abort();
   }, [source, kind, key, round]);
   const reload = useCallback(() => setRound(n => n + 1), []);
-  return { data: state.data, error: state.error, loading: state.loading, reload };
+  return { ...state, data: state.data, reload };
 }
 
 /** The runs that matter now, live. */
@@ -51,10 +66,12 @@ export function useFeed(): Feed & { refresh: () => void } {
 export function useRun(id: string): {
   run: RunDetail | undefined;
   error: string | null;
+  /** It was deleted. */
+  gone: boolean;
   link: Link;
   reload: () => void;
 } {
-  const { runs, link } = useFeed();
+  const { runs, deleted, link } = useFeed();
   const seen = runs.get(id);
   const answer = useQuery('run', { id });
   const { data, reload } = answer;
@@ -67,7 +84,8 @@ export function useRun(id: string): {
     if (mark !== undefined) reload(); // gone from the feed: deleted, so there is nothing to ask for
   }, [mark, reload]);
   const run = useMemo(() => (data && newer ? { ...data, ...newer } : data), [data, newer]);
-  return { run: run?.id === id ? run : undefined, error: answer.error, link, reload };
+  const gone = deleted.has(id) || answer.missing;
+  return { run: run?.id === id ? run : undefined, error: answer.error, gone, link, reload };
 }
 
 /** The points of some runs: queried, then live for those that are `active`. */

@@ -9,6 +9,7 @@ import { RegisterFolder } from './register';
 import { useGo } from './place';
 import { useSource, type Registry, type Shelf } from './source';
 import { Button, Problem } from './states';
+import { Tabs } from './tabs';
 import type { ConfigView, DatasetView, ModelView, ProjectView } from './types';
 
 interface Input {
@@ -370,20 +371,16 @@ export function LibraryPage({ shelf = 'datasets' }: { shelf?: Shelf }) {
       <header className="imgcls-page-head">
         <h1>Library</h1>
       </header>
-      <div className="imgcls-tabs imgcls-page-tabs" role="tablist">
-        {ORDER.map(name => (
-          <button
-            key={name}
-            type="button"
-            role="tab"
-            aria-selected={open === name}
-            onClick={() => setOpen(name)}
-          >
-            {SHELVES[name].title}
-          </button>
-        ))}
-      </div>
-      <Items key={open} shelf={open} />
+      <Tabs
+        label="Registries"
+        names={ORDER}
+        open={open}
+        onOpen={setOpen}
+        title={name => SHELVES[name].title}
+        listClass="imgcls-page-tabs"
+      >
+        <Items key={open} shelf={open} />
+      </Tabs>
     </div>
   );
 }

@@ -2,12 +2,12 @@
 // and a run id, and no host.
 import { useMemo } from 'react';
 import { Chart, type Line } from './chart';
-import { duration, figure, leaf, metric, metricTitle, percent } from './format';
+import { duration, figure, leaf, metric, metricTitle, percent, ranFor } from './format';
 import { useRun, useSeries } from './hooks';
 import type { SeriesStore } from './series';
 import { SourceProvider, type Axis, type Source } from './source';
 import { LinkState, Problem, Progress, Standing, State } from './states';
-import { isActive, type RunDetail, type RunView } from './types';
+import { isActive, type EpochReport, type RunDetail, type RunView } from './types';
 
 export const LOSS = ['loss/train', 'loss/val'];
 
@@ -27,8 +27,18 @@ export function lineOf(
   return { ...look, exact, x, y: series.value };
 }
 
-/** The figures that say where a run stands. */
-export function Figures({ run }: { run: RunView }) {
+/** A validation figure with its epoch: of the best epoch where its evaluation is given, else the last one. */
+function validated(run: RunView, tag: string, best: EpochReport | undefined): [value: string, note: string] {
+  const of = best?.split === 'val' && tag in best.values ? best : undefined;
+  const last = metric(tag, run.latest[tag]);
+  if (run.latest[tag] == null) return ['–', ''];
+  const epoch = Math.floor(run.epoch + 1e-6);
+  if (!of || of.epoch === epoch) return [last, `epoch ${epoch}, the last`];
+  return [metric(tag, of.values[tag]), `epoch ${of.epoch} · last ${last}`];
+}
+
+/** The figures that say where a run stands. `best`: the evaluation of its best epoch. */
+export function Figures({ run, best }: { run: RunView; best?: EpochReport }) {
   const last = run.latest;
   const tested = last['test/accuracy'];
   const top = Object.keys(last).find(tag => tag.startsWith('metric/top'));
@@ -40,8 +50,9 @@ export function Figures({ run }: { run: RunView }) {
         ? `epoch ${run.best.epoch}${tested == null ? '' : ` · test ${percent(tested)}`}`
         : 'after the first epoch',
     ],
-    ['validation loss', figure(last['loss/val']), `training ${figure(last['loss/train'])}`],
-    ['macro F1', figure(last['metric/macro_f1']), top ? `${metricTitle(top)} ${metric(top, last[top])}` : ''],
+    ['validation loss', ...validated(run, 'loss/val', best)],
+    ['macro F1', ...validated(run, 'metric/macro_f1', best)],
+    ...(top ? [[metricTitle(top), ...validated(run, top, best)] as [string, string, string]] : []),
     [
       'throughput',
       last['throughput/images_per_second'] == null
@@ -57,7 +68,7 @@ export function Figures({ run }: { run: RunView }) {
         ]
       : [
           'took',
-          run.started_at && run.ended_at ? duration(run.ended_at - run.started_at) : '–',
+          duration(ranFor(run)),
           run.total_steps ? `${figure(run.step)} of ${figure(run.total_steps)} steps` : '',
         ],
   ];

@@ -1,27 +1,17 @@
 // The form of a new run, made from TrainConfig's schema. The server checks while one types; Launch queues.
-import { useEffect, useMemo, useRef, useState } from 'react';
-import { Chart } from './chart';
+import { useEffect, useMemo, useState } from 'react';
+import { askedFor, plain, rebased, suited, type Base } from './base';
+import { Before } from './before';
 import { FieldInput, Labelled } from './fields';
-import {
-  changed,
-  configOf,
-  draftOf,
-  layoutOf,
-  learningRates,
-  newKey,
-  textOf,
-  type Draft,
-  type Field,
-  type Layout,
-} from './form';
+import { changed, configOf, layoutOf, textOf, type Draft, type Field, type Layout } from './form';
 import { plural } from './format';
-import { useAction, useQuery } from './hooks';
-import { useGo } from './place';
+import { useQuery } from './hooks';
+import { Await, LaunchButton, ProjectChoice, RunName, useLaunch } from './launching';
 import { RegisterFolder, datasetText } from './register';
 import { SaveConfig } from './saveconfig';
-import { useSource, type Config } from './source';
+import type { Config } from './source';
 import { Button, Problem } from './states';
-import type { CheckReply, DatasetView, RunDetail } from './types';
+import type { CheckReply, DatasetView, RunDetail, SchemaReply } from './types';
 
 const PAUSE = 350; // ms without a key before the server is asked
 
@@ -41,22 +31,30 @@ function useCheck(config: Config, ready: boolean): { check: CheckReply | undefin
 
 const oneOf = (fields: Field[], name: string) => fields.find(field => field.name === name);
 
-function Form({ layout, start, parent }: { layout: Layout; start: Config; parent: RunDetail | undefined }) {
-  const source = useSource();
-  const go = useGo();
+interface Props {
+  schema: SchemaReply;
+  layout: Layout;
+  parent: RunDetail | undefined;
+  onLaunched?: () => void;
+}
+
+function Form({ schema, layout, parent, onLaunched }: Props) {
   const { data: info } = useQuery('info', {});
   const { data: datasets, reload: reloadDatasets } = useQuery('datasets', {});
   const { data: models } = useQuery('models', {});
-  const { data: projects } = useQuery('projects', {});
   const { data: configs, reload: reloadConfigs } = useQuery('configs', {});
-  const [draft, setDraft] = useState<Draft>(() => draftOf(layout, start));
+  const [base, setBase] = useState<Base>(() =>
+    parent
+      ? askedFor(layout, `the run “${parent.name}”`, parent.config)
+      : suited(layout, schema, String(schema.start.root ?? ''), []),
+  );
+  const [draft, setDraft] = useState<Draft>(base.draft);
   const [name, setName] = useState('');
   const [project, setProject] = useState(parent ? String(parent.project_id) : '');
   const [registering, setRegistering] = useState(false);
   const [saving, setSaving] = useState(false);
   const [saved, setSaved] = useState<string | null>(null);
-  const { busy, error, act } = useAction();
-  const key = useRef({ text: '', key: '' });
+  const { busy, error, launch } = useLaunch(onLaunched);
 
   const { config, problems } = useMemo(() => configOf(layout, draft), [layout, draft]);
   const readable = Object.keys(problems).length === 0;
@@ -72,6 +70,15 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
   const model = models?.find(item => item.flavour === draft.model_flavour);
 
   const set = (field: string, value: string | boolean) => setDraft(was => ({ ...was, [field]: value }));
+  const start = (next: Base, values: Draft = next.draft) => {
+    setBase(next);
+    setDraft(values);
+    setSaved(null);
+  };
+  const pickData = (root: string) => {
+    const next = base.asked ? base : suited(layout, schema, root, configs ?? []);
+    start(next, { ...rebased(draft, base.draft, next.draft), root });
+  };
   const pickModel = (flavour: string) => {
     const known = models?.find(item => item.flavour === flavour || item.name === flavour);
     setDraft(was => ({
@@ -83,31 +90,21 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
   const registered = (item: DatasetView) => {
     reloadDatasets();
     setRegistering(false);
-    set('root', item.root);
+    pickData(item.root);
   };
   const load = (id: string) => {
     const chosen = configs?.find(item => String(item.id) === id);
-    if (!chosen) return;
-    setDraft(draftOf(layout, chosen.config));
-    setSaved(null);
+    if (chosen) start(askedFor(layout, `“${chosen.name}”`, chosen.config));
   };
-  const launch = async () => {
-    const request = {
+  const submit = () =>
+    launch('submit', {
       config,
       name: name.trim() || null,
       project_id: project ? Number(project) : null,
       dataset_id: dataset?.id ?? null,
       model_id: model?.id ?? null,
       parent_id: parent?.id ?? null,
-    };
-    const text = JSON.stringify(request);
-    if (key.current.text !== text) key.current = { text, key: newKey() };
-    await act('launch', async () => {
-      const run = await source.command('submit', { ...request, idempotency_key: key.current.key });
-      key.current = { text: '', key: '' };
-      go({ view: 'run', id: run.id });
     });
-  };
 
   const input = (field: Field) => (
     <FieldInput
@@ -128,7 +125,7 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
         className="imgcls-form"
         onSubmit={event => {
           event.preventDefault();
-          if (valid && !busy) void launch();
+          if (valid && !busy) void submit();
         }}
       >
         <header className="imgcls-form-head">
@@ -149,6 +146,19 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
             </select>
           )}
         </header>
+        {base.from !== null && (
+          <p className="imgcls-note imgcls-form-base" data-base>
+            Settings from {base.from} ·{' '}
+            <button
+              type="button"
+              className="imgcls-plain"
+              title="Start from the defaults instead; the data set stays"
+              onClick={() => start(plain(layout, schema, String(draft.root)))}
+            >
+              Reset
+            </button>
+          </p>
+        )}
 
         <fieldset>
           <legend>What</legend>
@@ -172,7 +182,7 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
                   name="root"
                   aria-describedby={described}
                   value={String(draft.root)}
-                  onChange={e => set('root', e.target.value)}
+                  onChange={e => pickData(e.target.value)}
                 >
                   {!draft.root && <option value="">Choose a data set…</option>}
                   {draft.root && !dataset && <option value={String(draft.root)}>{String(draft.root)}</option>}
@@ -189,9 +199,11 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
             <FieldInput
               field={flavour}
               value={draft.model_flavour ?? ''}
-              problem={wrong.model_flavour}
+              problem={draft.model_flavour ? wrong.model_flavour : undefined}
               note={model ? (model.problem ?? `registered as “${model.name}”`) : 'a hub id or a local folder'}
-              suggestions={models?.map(item => item.flavour) ?? []}
+              suggestions={[
+                ...new Set([...(models?.map(item => item.flavour) ?? []), ...flavour.suggestions]),
+              ]}
               onChange={value => pickModel(String(value))}
             />
           )}
@@ -209,36 +221,15 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
             <legend>{section.title}</legend>
             {section.fields.map(input)}
             {section.title === 'Where' && (
-              <Labelled
-                title="Name of the run"
-                note={name ? undefined : 'made from the config if left empty'}
-              >
-                {id => (
-                  <input
-                    id={id}
-                    name="run-name"
-                    value={name}
-                    maxLength={200}
-                    onChange={e => setName(e.target.value)}
-                  />
-                )}
-              </Labelled>
-            )}
-            {section.title === 'Where' && projects && projects.length > 1 && (
-              <Labelled title="Project">
-                {id => (
-                  <select id={id} name="project" value={project} onChange={e => setProject(e.target.value)}>
-                    <option value="">default</option>
-                    {projects
-                      .filter(item => item.name !== 'default')
-                      .map(item => (
-                        <option key={item.id} value={item.id}>
-                          {item.name}
-                        </option>
-                      ))}
-                  </select>
-                )}
-              </Labelled>
+              <>
+                <RunName
+                  title="Name of the run"
+                  note="made from the config if left empty"
+                  value={name}
+                  onChange={setName}
+                />
+                <ProjectChoice value={project} onChange={setProject} />
+              </>
             )}
           </fieldset>
         ))}
@@ -276,9 +267,7 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
           />
         )}
         <div className="imgcls-buttons imgcls-form-foot">
-          <Button primary type="submit" busy={busy !== null} disabled={!valid || !check}>
-            {busy ? 'Launching…' : 'Launch'}
-          </Button>
+          <LaunchButton busy={busy} disabled={!valid || !check} />
           {!saving && (
             <Button disabled={!readable} onClick={() => setSaving(true)}>
               Save config…
@@ -287,7 +276,11 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
           {saved && <span className="imgcls-note">Saved as “{saved}”.</span>}
           {!valid && check && (
             <span className="imgcls-note">
-              {draft.root ? 'Correct what is marked, then launch.' : 'Choose a data set, then launch.'}
+              {!draft.root
+                ? 'Choose a data set, then launch.'
+                : !draft.model_flavour
+                  ? 'Choose a model, then launch.'
+                  : 'Correct what is marked, then launch.'}
             </span>
           )}
         </div>
@@ -297,58 +290,18 @@ function Form({ layout, start, parent }: { layout: Layout; start: Config; parent
   );
 }
 
-/** The column beside the form: what would happen. */
-function Before({ check, config }: { check: CheckReply | undefined; config: Config }) {
-  const rates = learningRates(config);
-  const facts = Object.entries(check?.facts ?? {});
-  return (
-    <aside className="imgcls-before" aria-label="Before you launch">
-      <h2>Before you launch</h2>
-      {facts.length > 0 ? (
-        <table className="imgcls-facts">
-          <tbody>
-            {facts.map(([label, sentence]) => (
-              <tr key={label}>
-                <th scope="row">{label}</th>
-                <td className="imgcls-num">{sentence}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      ) : (
-        <p className="imgcls-muted">
-          {check ? 'Nothing to say until the form can be read.' : 'Looking at the data…'}
-        </p>
-      )}
-      {rates.x.length > 0 && (
-        <Chart
-          title="Learning rate"
-          axis="epoch"
-          height={130}
-          legend={false}
-          note={`over the run, ${String(config.schedule ?? '')}`}
-          lines={[{ label: 'learning rate', colour: 2, ...rates }]}
-        />
-      )}
-    </aside>
-  );
-}
-
 /** A new run: from what the server suggests, or from another run's config. */
-export function NewRun({ from }: { from?: string }) {
-  const { data: schema, error, reload } = useQuery('schema', {});
+export function NewRun({ from, onLaunched }: { from?: string; onLaunched?: () => void }) {
+  const schema = useQuery('schema', {});
   const parent = useQuery('run', from ? { id: from } : null);
-  const layout = useMemo(() => (schema ? layoutOf(schema) : undefined), [schema]);
-  const problem = error ?? parent.error;
-  if (problem) {
-    return (
-      <div className="imgcls-empty">
-        <Problem>{problem}</Problem>
-        <Button onClick={reload}>Try again</Button>
-      </div>
-    );
-  }
-  if (!schema || !layout || (from && !parent.data))
-    return <p className="imgcls-empty imgcls-muted">Reading the form…</p>;
-  return <Form layout={layout} start={parent.data?.config ?? schema.start} parent={parent.data} />;
+  const layout = useMemo(() => (schema.data ? layoutOf(schema.data) : undefined), [schema.data]);
+  const ready = schema.data && layout && (!from || parent.data) ? schema.data : undefined;
+  return (
+    <Await
+      answer={{ ...schema, data: ready, error: schema.error ?? parent.error }}
+      reading="Reading the form…"
+    >
+      {data => <Form schema={data} layout={layout!} parent={parent.data} onLaunched={onLaunched} />}
+    </Await>
+  );
 }

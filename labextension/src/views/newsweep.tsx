@@ -1,11 +1,9 @@
 // The form of a sweep: the settings of a run, and which of them take several values. Launch queues its driver.
 import { useMemo, useRef, useState } from 'react';
 import { Labelled } from './fields';
-import { newKey } from './form';
 import { count, metricTitle, plural } from './format';
-import { useAction, useQuery } from './hooks';
-import { useGo } from './place';
-import { useSource } from './source';
+import { useQuery } from './hooks';
+import { Await, LaunchButton, RunName, useLaunch } from './launching';
 import { Button, Problem } from './states';
 import { valueText } from './sweep';
 import type { Choices, Range, RunDetail, SweepRequest } from './types';
@@ -75,10 +73,8 @@ export function cellsOf(items: Item[]): number | null {
   return product;
 }
 
-function Form({ run }: { run: RunDetail }) {
-  const source = useSource();
-  const go = useGo();
-  const { busy, error, act } = useAction();
+function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) {
+  const { busy, error, launch } = useLaunch(onLaunched);
   const notebook = run.kind === 'notebook';
   const base = useMemo(
     () =>
@@ -100,7 +96,6 @@ function Form({ run }: { run: RunDetail }) {
   const [trials, setTrials] = useState('20');
   const [epochs, setEpochs] = useState('');
   const [name, setName] = useState('');
-  const key = useRef({ text: '', key: '' });
   const read = rows.map(row => ({ row, ...itemOf(row.text) }));
   const space = Object.fromEntries(
     read.flatMap(({ row, item }) => (row.name && item ? [[row.name, item]] : [])),
@@ -111,33 +106,27 @@ function Form({ run }: { run: RunDetail }) {
   const cells = cellsOf(Object.values(space));
   const put = (id: number, part: Partial<Row>) =>
     setRows(was => was.map(row => (row.id === id ? { ...row, ...part } : row)));
-  const launch = () =>
-    act('launch', async () => {
-      const grid = strategy === 'grid';
-      const request: SweepRequest = {
-        base,
-        space,
-        notebook: notebook ? String(run.payload.notebook ?? '') : null,
-        strategy,
-        pruner: grid || strategy === 'asha' ? null : (pruner as SweepRequest['pruner']),
-        metric,
-        trials: grid || !trials ? null : Number(trials),
-        epochs: grid || !epochs ? null : Number(epochs),
-        name: name.trim() || null,
-        project_id: run.project_id,
-      };
-      const text = JSON.stringify(request);
-      if (key.current.text !== text) key.current = { text, key: newKey() };
-      const made = await source.command('sweep', { ...request, idempotency_key: key.current.key });
-      key.current = { text: '', key: '' };
-      go({ view: 'run', id: made.id });
+  const submit = () => {
+    const grid = strategy === 'grid';
+    return launch('sweep', {
+      base,
+      space,
+      notebook: notebook ? String(run.payload.notebook ?? '') : null,
+      strategy,
+      pruner: grid || strategy === 'asha' ? null : (pruner as SweepRequest['pruner']),
+      metric,
+      trials: grid || !trials ? null : Number(trials),
+      epochs: grid || !epochs ? null : Number(epochs),
+      name: name.trim() || null,
+      project_id: run.project_id,
     });
+  };
   return (
     <form
       className="imgcls-form"
       onSubmit={event => {
         event.preventDefault();
-        if (complete && !busy) void launch();
+        if (complete && !busy) void submit();
       }}
     >
       <header className="imgcls-form-head">
@@ -283,28 +272,11 @@ function Form({ run }: { run: RunDetail }) {
             )}
           </Labelled>
         )}
-        <Labelled title="Name of the sweep">
-          {id => (
-            <input
-              id={id}
-              name="run-name"
-              value={name}
-              maxLength={200}
-              onChange={e => setName(e.target.value)}
-            />
-          )}
-        </Labelled>
+        <RunName title="Name of the sweep" value={name} onChange={setName} />
       </fieldset>
       <Problem>{error}</Problem>
       <div className="imgcls-buttons imgcls-form-foot">
-        <Button
-          primary
-          type="submit"
-          busy={busy !== null}
-          disabled={!complete || (strategy === 'grid' && cells === null)}
-        >
-          {busy ? 'Launching…' : 'Launch'}
-        </Button>
+        <LaunchButton busy={busy} disabled={!complete || (strategy === 'grid' && cells === null)} />
         {complete && strategy === 'grid' && (
           <span className="imgcls-note">
             {cells === null
@@ -318,20 +290,14 @@ function Form({ run }: { run: RunDetail }) {
 }
 
 /** A new sweep, from a run's settings or a notebook run's parameters. */
-export function NewSweep({ from }: { from: string }) {
-  const { data, error, reload } = useQuery('run', { id: from });
-  if (error) {
-    return (
-      <div className="imgcls-empty">
-        <Problem>{error}</Problem>
-        <Button onClick={reload}>Try again</Button>
-      </div>
-    );
-  }
-  if (!data) return <p className="imgcls-empty imgcls-muted">Reading the run…</p>;
+export function NewSweep({ from, onLaunched }: { from: string; onLaunched?: () => void }) {
   return (
-    <div className="imgcls-form-page">
-      <Form run={data} />
-    </div>
+    <Await answer={useQuery('run', { id: from })} reading="Reading the run…">
+      {run => (
+        <div className="imgcls-form-page">
+          <Form run={run} onLaunched={onLaunched} />
+        </div>
+      )}
+    </Await>
   );
 }

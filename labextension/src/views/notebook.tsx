@@ -1,12 +1,10 @@
 // The form of a batch: a notebook's parameters as it declares them. Launch queues it.
-import { useMemo, useRef, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { Labelled } from './fields';
-import { newKey } from './form';
 import { leaf, plural } from './format';
-import { useAction, useQuery } from './hooks';
-import { useGo } from './place';
-import { useSource } from './source';
-import { Button, Problem } from './states';
+import { useQuery } from './hooks';
+import { Await, LaunchButton, ProjectChoice, RunName, useLaunch } from './launching';
+import { Problem } from './states';
 import type { ParameterView } from './types';
 
 const EXAMPLES: Record<ParameterView['kind'], string> = {
@@ -89,16 +87,18 @@ function Input({
   );
 }
 
-function Form({ path, parameters }: { path: string; parameters: ParameterView[] }) {
-  const source = useSource();
-  const go = useGo();
-  const { busy, error, act } = useAction();
-  const { data: projects } = useQuery('projects', {});
+interface Props {
+  path: string;
+  parameters: ParameterView[];
+  onLaunched?: () => void;
+}
+
+function Form({ path, parameters, onLaunched }: Props) {
+  const { busy, error, launch } = useLaunch(onLaunched);
   const [texts, setTexts] = useState<Record<string, string>>({});
   const [name, setName] = useState('');
   const [project, setProject] = useState('');
   const [device, setDevice] = useState('auto');
-  const key = useRef({ text: '', key: '' });
   const { values, problems } = useMemo(() => {
     const values: Record<string, unknown> = {};
     const problems: Record<string, string> = {};
@@ -110,27 +110,20 @@ function Form({ path, parameters }: { path: string; parameters: ParameterView[] 
     return { values, problems };
   }, [parameters, texts]);
   const wrong = Object.keys(problems).length;
-  const launch = () =>
-    act('launch', async () => {
-      const request = {
-        path,
-        parameters: values,
-        name: name.trim() || null,
-        project_id: project ? Number(project) : null,
-        device,
-      };
-      const text = JSON.stringify(request);
-      if (key.current.text !== text) key.current = { text, key: newKey() };
-      const run = await source.command('runNotebook', { ...request, idempotency_key: key.current.key });
-      key.current = { text: '', key: '' };
-      go({ view: 'run', id: run.id });
+  const submit = () =>
+    launch('runNotebook', {
+      path,
+      parameters: values,
+      name: name.trim() || null,
+      project_id: project ? Number(project) : null,
+      device,
     });
   return (
     <form
       className="imgcls-form"
       onSubmit={event => {
         event.preventDefault();
-        if (!wrong && !busy) void launch();
+        if (!wrong && !busy) void submit();
       }}
     >
       <header className="imgcls-form-head">
@@ -159,17 +152,12 @@ function Form({ path, parameters }: { path: string; parameters: ParameterView[] 
       </fieldset>
       <fieldset>
         <legend>Where</legend>
-        <Labelled title="Name of the run" note={name ? undefined : 'the notebook’s if left empty'}>
-          {id => (
-            <input
-              id={id}
-              name="run-name"
-              value={name}
-              maxLength={200}
-              onChange={e => setName(e.target.value)}
-            />
-          )}
-        </Labelled>
+        <RunName
+          title="Name of the run"
+          note="the notebook’s if left empty"
+          value={name}
+          onChange={setName}
+        />
         <Labelled title="Device">
           {id => (
             <select id={id} name="run-device" value={device} onChange={e => setDevice(e.target.value)}>
@@ -179,28 +167,11 @@ function Form({ path, parameters }: { path: string; parameters: ParameterView[] 
             </select>
           )}
         </Labelled>
-        {projects && projects.length > 1 && (
-          <Labelled title="Project">
-            {id => (
-              <select id={id} name="run-project" value={project} onChange={e => setProject(e.target.value)}>
-                <option value="">default</option>
-                {projects
-                  .filter(item => item.name !== 'default')
-                  .map(item => (
-                    <option key={item.id} value={item.id}>
-                      {item.name}
-                    </option>
-                  ))}
-              </select>
-            )}
-          </Labelled>
-        )}
+        <ProjectChoice value={project} onChange={setProject} />
       </fieldset>
       <Problem>{error}</Problem>
       <div className="imgcls-buttons imgcls-form-foot">
-        <Button primary type="submit" busy={busy !== null} disabled={wrong > 0}>
-          {busy ? 'Launching…' : 'Launch'}
-        </Button>
+        <LaunchButton busy={busy} disabled={wrong > 0} />
         {wrong > 0 && <span className="imgcls-note">{plural(wrong, 'value')} to correct, then launch.</span>}
       </div>
     </form>
@@ -208,20 +179,14 @@ function Form({ path, parameters }: { path: string; parameters: ParameterView[] 
 }
 
 /** A notebook as a run: its form. */
-export function NotebookPage({ path }: { path: string }) {
-  const { data, error, reload } = useQuery('notebook', { path });
-  if (error) {
-    return (
-      <div className="imgcls-empty">
-        <Problem>{error}</Problem>
-        <Button onClick={reload}>Try again</Button>
-      </div>
-    );
-  }
-  if (!data) return <p className="imgcls-empty imgcls-muted">Reading the notebook…</p>;
+export function NotebookPage({ path, onLaunched }: { path: string; onLaunched?: () => void }) {
   return (
-    <div className="imgcls-form-page">
-      <Form path={path} parameters={data.parameters} />
-    </div>
+    <Await answer={useQuery('notebook', { path })} reading="Reading the notebook…">
+      {({ parameters }) => (
+        <div className="imgcls-form-page">
+          <Form path={path} parameters={parameters} onLaunched={onLaunched} />
+        </div>
+      )}
+    </Await>
   );
 }

@@ -3,8 +3,8 @@ import { useState } from 'react';
 import { Labelled } from './fields';
 import { plural, leaf } from './format';
 import { useAction } from './hooks';
+import { InlineForm } from './inlineform';
 import { useSource } from './source';
-import { Button, Problem } from './states';
 import type { DatasetView } from './types';
 
 /** "digits · 1,797 images, 10 classes" */
@@ -26,7 +26,6 @@ export function RegisterFolder({ datasetsDir, onDone, onCancel }: Props) {
   const { busy, error, act } = useAction();
   const shown = name || leaf(root.trim());
   const submit = async () => {
-    if (root.trim() === '' || busy) return;
     let dataset: DatasetView | undefined;
     const folder = root.trim();
     // A name alone means a folder beside the other data sets.
@@ -40,15 +39,15 @@ export function RegisterFolder({ datasetsDir, onDone, onCancel }: Props) {
     if (done && dataset) onDone(dataset);
   };
   return (
-    <div
-      className="imgcls-inline-form"
-      role="group"
-      aria-label="Register a folder"
-      onKeyDown={event => {
-        if (event.key !== 'Enter' || (event.target as HTMLElement).tagName !== 'INPUT') return;
-        event.preventDefault(); // Enter in a form around this would launch
-        void submit();
-      }}
+    <InlineForm
+      label="Register a folder"
+      action="Register"
+      acting="Looking at the folder…"
+      busy={busy !== null}
+      ready={root.trim() !== ''}
+      error={error}
+      onSubmit={() => void submit()}
+      onCancel={onCancel}
     >
       <Labelled
         title="Folder"
@@ -77,13 +76,6 @@ export function RegisterFolder({ datasetsDir, onDone, onCancel }: Props) {
           />
         )}
       </Labelled>
-      <Problem>{error}</Problem>
-      <div className="imgcls-buttons">
-        <Button busy={busy !== null} disabled={root.trim() === ''} onClick={() => void submit()}>
-          {busy ? 'Looking at the folder…' : 'Register'}
-        </Button>
-        <Button onClick={onCancel}>Cancel</Button>
-      </div>
-    </div>
+    </InlineForm>
   );
 }

@@ -1,18 +1,16 @@
 // The page of a run: what it is, how it stands, its curves, evaluation, config, checkpoints and log.
 import { useEffect, useRef, useState } from 'react';
-import { ConfirmButton } from './confirm';
 import { Curves, CurveTools, useChoices } from './curves';
-import { ClassTable, Evaluation, useLastReport } from './evaluation';
-import { feedOf } from './feed';
+import { ClassTable, Evaluation, LeftOut, useBestReport, whichOf } from './evaluation';
 import { textOf } from './form';
-import { bytes, count, duration, leaf, moment } from './format';
-import { useAction, useLog, useQuery, useRun } from './hooks';
+import { bytes, count, duration, moment } from './format';
+import { useLog, useQuery, useRun } from './hooks';
 import { Figures, Message } from './live';
-import { useGo } from './place';
-import { useSource, type Command } from './source';
-import { Button, Chip, LinkState, Problem, Progress, State } from './states';
+import { Head } from './runhead';
+import { Button, Problem, Progress, State } from './states';
 import { SweepTab } from './sweep';
-import { LIVE, isActive, type RunDetail } from './types';
+import { Tabs } from './tabs';
+import { isActive, type RunDetail } from './types';
 
 const TABS = ['Trials', 'Plots', 'Curves', 'Evaluation', 'Config', 'Checkpoints', 'Log'] as const;
 type Tab = (typeof TABS)[number];
@@ -21,168 +19,6 @@ const OF_SWEEPS: Tab[] = ['Trials', 'Plots'];
 /** What there is to see of a run of this kind. */
 const tabsOf = (kind: RunDetail['kind']): Tab[] =>
   kind === 'sweep' ? [...OF_SWEEPS, 'Log'] : TABS.filter(tab => !OF_SWEEPS.includes(tab));
-
-function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) {
-  const source = useSource();
-  const go = useGo();
-  const { busy, error, act } = useAction();
-  const ask = (name: Extract<Command, 'stop' | 'kill' | 'resume'>) => () =>
-    void act(name, async () => {
-      await source.command(name, { id: run.id });
-      feedOf(source).refresh();
-    });
-  const remove = async () => {
-    if (await act('delete', () => source.command('runs.delete', { id: run.id }))) {
-      feedOf(source).refresh();
-      onDeleted();
-    }
-  };
-  const live = LIVE.includes(run.state);
-  const stopping = live && run.desired !== 'run';
-  return (
-    <div className="imgcls-actions">
-      <div className="imgcls-buttons">
-        {run.state === 'queued' && (
-          <Button busy={busy !== null} onClick={ask('stop')}>
-            Cancel
-          </Button>
-        )}
-        {live && !stopping && (
-          <Button
-            busy={busy !== null}
-            disabled={run.external}
-            title={
-              run.external ? 'It runs in a notebook or shell: stop it there' : 'Save a checkpoint, then end'
-            }
-            onClick={ask('stop')}
-          >
-            Stop
-          </Button>
-        )}
-        {stopping && (
-          <ConfirmButton
-            label="Kill"
-            question="End it now, without a checkpoint?"
-            busy={busy !== null}
-            disabled={run.desired === 'kill'}
-            onConfirm={ask('kill')}
-          />
-        )}
-        {run.resumable && !isActive(run.state) && (
-          <Button primary busy={busy !== null} onClick={ask('resume')}>
-            Resume
-          </Button>
-        )}
-        {run.kind === 'notebook' && (
-          <Button disabled={run.attempt === 0} onClick={() => go({ view: 'executed', id: run.id })}>
-            Open notebook
-          </Button>
-        )}
-        {run.kind === 'train' && <Button onClick={() => go({ view: 'new', from: run.id })}>Clone…</Button>}
-        {run.kind !== 'sweep' && (
-          <>
-            <Button onClick={() => go({ view: 'newsweep', from: run.id })}>Sweep…</Button>
-            <Button onClick={() => go({ view: 'compare', ids: [run.id] })}>Compare…</Button>
-          </>
-        )}
-        <Button
-          onClick={() =>
-            go({ view: 'board', ...(run.kind === 'sweep' ? { sweep_id: run.id } : { run_ids: [run.id] }) })
-          }
-        >
-          TensorBoard
-        </Button>
-        {!isActive(run.state) && (
-          <ConfirmButton
-            label="Delete…"
-            question="Delete this run with its checkpoints and log?"
-            busy={busy !== null}
-            onConfirm={() => void remove()}
-          />
-        )}
-      </div>
-      <Problem>{error}</Problem>
-    </div>
-  );
-}
-
-function Title({ run }: { run: RunDetail }) {
-  const source = useSource();
-  const [editing, setEditing] = useState(false);
-  const { error, act } = useAction();
-  const rename = async (name: string) => {
-    setEditing(false);
-    if (!name.trim() || name === run.name) return;
-    if (await act('rename', () => source.command('runs.edit', { id: run.id, edit: { name: name.trim() } })))
-      feedOf(source).refresh();
-  };
-  if (editing) {
-    return (
-      <input
-        className="imgcls-rename"
-        aria-label="Name of the run"
-        defaultValue={run.name}
-        maxLength={200}
-        autoFocus
-        onBlur={event => void rename(event.target.value)}
-        onKeyDown={event => {
-          if (event.key === 'Enter') event.currentTarget.blur();
-          if (event.key === 'Escape') setEditing(false);
-        }}
-      />
-    );
-  }
-  return (
-    <>
-      <h1 className="imgcls-clip">
-        <button type="button" className="imgcls-title" title="Rename" onClick={() => setEditing(true)}>
-          {run.name}
-        </button>
-      </h1>
-      <Problem>{error}</Problem>
-    </>
-  );
-}
-
-function Head({
-  run,
-  link,
-  onDeleted,
-}: {
-  run: RunDetail;
-  link: Parameters<typeof LinkState>[0]['link'];
-  onDeleted: () => void;
-}) {
-  const { data: datasets } = useQuery('datasets', {});
-  const dataset = datasets?.find(item => item.id === run.dataset_id);
-  const attempt =
-    run.attempt > 1
-      ? `attempt ${run.attempt}${run.resumed_at_step == null ? '' : `, resumed at step ${count(run.resumed_at_step)}`}`
-      : null;
-  return (
-    <header className="imgcls-head">
-      <div className="imgcls-head-text">
-        <Title run={run} />
-        <div className="imgcls-chips">
-          <Chip>
-            <State state={run.state} unreachable={run.unreachable} />
-          </Chip>
-          {run.kind !== 'train' && <Chip>{run.kind}</Chip>}
-          {run.model_flavour && <Chip title={run.model_flavour}>{leaf(run.model_flavour)}</Chip>}
-          {run.root && <Chip title={run.root}>{dataset?.name ?? leaf(run.root)}</Chip>}
-          {run.devices.length > 0 && <Chip title={run.host ?? undefined}>{run.devices.join(', ')}</Chip>}
-          {attempt && <Chip>{attempt}</Chip>}
-          {run.external && (
-            <Chip title="It runs in a notebook or shell, not under the executor">in a kernel or shell</Chip>
-          )}
-          {run.phase && LIVE.includes(run.state) && <span className="imgcls-muted">{run.phase}…</span>}
-          <LinkState link={link} />
-        </div>
-      </div>
-      <Actions run={run} onDeleted={onDeleted} />
-    </header>
-  );
-}
 
 function ConfigTab({ run }: { run: RunDetail }) {
   const { data: schema } = useQuery('schema', {});
@@ -337,10 +173,10 @@ function LogTab({ run }: { run: RunDetail }) {
 
 function CurvesTab({ run }: { run: RunDetail }) {
   const [choices, setChoices] = useChoices();
-  const { data: report } = useLastReport(run);
+  const { data: report } = useBestReport(run);
   return (
     <div className="imgcls-stack">
-      <Figures run={run} />
+      <Figures run={run} best={report} />
       <CurveTools choices={choices} onChange={setChoices} />
       <Curves
         runs={[{ id: run.id, name: run.name, colour: 0 }]}
@@ -351,7 +187,7 @@ function CurvesTab({ run }: { run: RunDetail }) {
         {report && (
           <section className="imgcls-card">
             <h3>
-              Per class, epoch {report.epoch}
+              Per class · {whichOf(run, report)}
               {report.classes.length > 5 && <span className="imgcls-muted"> · the five worst</span>}
             </h3>
             <ClassTable report={report} most={5} />
@@ -362,24 +198,40 @@ function CurvesTab({ run }: { run: RunDetail }) {
   );
 }
 
+/** Images that the run's scan could not read, as its manifest has them: path -> reason. */
+function unreadableOf(run: RunDetail): Record<string, string> {
+  const data = run.manifest?.data as { quarantined?: Record<string, string> } | undefined;
+  return data?.quarantined ?? {};
+}
+
 /** The whole page of a run. */
 export function RunPage({
   id,
   onTitle,
-  onGone,
+  onClose,
 }: {
   id: string;
   onTitle?: (title: string) => void;
-  onGone?: () => void;
+  /** Closes the page, where the host can. */
+  onClose?: () => void;
 }) {
-  const { run, error, link, reload } = useRun(id);
+  const { run, error, gone, link, reload } = useRun(id);
   const [chosen, setTab] = useState<Tab>();
-  const [gone, setGone] = useState(false);
+  const [deleted, setDeleted] = useState(false);
   const name = run?.name;
   useEffect(() => {
     if (name) onTitle?.(name);
   }, [name, onTitle]);
-  if (gone) return <p className="imgcls-empty imgcls-muted">This run was deleted.</p>;
+  if (gone || deleted) {
+    return (
+      <div className="imgcls-empty">
+        <p className="imgcls-muted">
+          {name ? `The run “${name}” was deleted.` : 'This run is not there any more: it was deleted.'}
+        </p>
+        {onClose && <Button onClick={onClose}>Close this tab</Button>}
+      </div>
+    );
+  }
   if (!run) {
     return error ? (
       <div className="imgcls-empty">
@@ -400,39 +252,20 @@ export function RunPage({
       data-attempt={run.attempt}
       data-step={run.step}
     >
-      <Head
-        run={run}
-        link={link}
-        onDeleted={() => {
-          setGone(true);
-          onGone?.();
-        }}
-      />
+      <Head run={run} link={link} onDeleted={() => setDeleted(true)} />
       <div className="imgcls-run-standing">
         {isActive(run.state) && <Progress run={run} />}
         <Message run={run} />
+        <LeftOut reasons={unreadableOf(run)} />
       </div>
-      <div className="imgcls-tabs" role="tablist">
-        {tabs.map(name => (
-          <button
-            key={name}
-            type="button"
-            role="tab"
-            aria-selected={tab === name}
-            onClick={() => setTab(name)}
-          >
-            {name}
-          </button>
-        ))}
-      </div>
-      <div className="imgcls-tab" role="tabpanel" aria-label={tab}>
+      <Tabs label="What to see of the run" names={tabs} open={tab} onOpen={setTab} panelClass="imgcls-tab">
         {(tab === 'Trials' || tab === 'Plots') && <SweepTab run={run} plots={tab === 'Plots'} />}
         {tab === 'Curves' && <CurvesTab run={run} />}
         {tab === 'Evaluation' && <Evaluation run={run} />}
         {tab === 'Config' && <ConfigTab run={run} />}
         {tab === 'Checkpoints' && <CheckpointsTab run={run} />}
         {tab === 'Log' && <LogTab run={run} />}
-      </div>
+      </Tabs>
     </article>
   );
 }

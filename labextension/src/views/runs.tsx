@@ -1,7 +1,7 @@
 // All runs: found by text, project and state, sorted by a column, page by page; some of them chosen to be compared.
 import { useEffect, useRef, useState } from 'react';
-import { ago, duration, figure, leaf, metric } from './format';
-import { useFeed, useQuery } from './hooks';
+import { ago, duration, figure, leaf, metric, ranFor } from './format';
+import { useFeed, useNow, useQuery } from './hooks';
 import { useGo } from './place';
 import type { RunsQuery } from './source';
 import { Button, Problem, State, progressOf } from './states';
@@ -19,20 +19,17 @@ const STATES: RunState[] = [
   'cancelled',
   'lost',
 ];
-const COLUMNS: [sort: string, title: string, show: (run: RunView) => string, wide?: boolean][] = [
-  ['model_flavour', 'model', run => leaf(run.model_flavour), true],
-  ['root', 'data', run => leaf(run.root), true],
-  ['best', 'best', run => (run.best ? metric(run.best.metric, run.best.value) : '–')],
-  ['epoch', 'epoch', run => (run.epochs ? `${Math.floor(run.epoch + 1e-6)} / ${run.epochs}` : '–')],
-  ['lr', 'lr', run => figure(run.lr)],
-  ['batch_size', 'batch', run => figure(run.batch_size)],
+const COLUMNS: [sort: string, title: string, show: (run: RunView, now: number) => string, wide?: boolean][] =
   [
-    'started_at',
-    'time',
-    run => (run.started_at ? duration((run.ended_at ?? Date.now() / 1000) - run.started_at) : '–'),
-  ],
-  ['created_at', 'made', run => ago(run.created_at)],
-];
+    ['model_flavour', 'model', run => leaf(run.model_flavour), true],
+    ['root', 'data', run => leaf(run.root), true],
+    ['best', 'best', run => (run.best ? metric(run.best.metric, run.best.value) : '–')],
+    ['epoch', 'epoch', run => (run.epochs ? `${Math.floor(run.epoch + 1e-6)} / ${run.epochs}` : '–')],
+    ['lr', 'lr', run => figure(run.lr)],
+    ['batch_size', 'batch', run => figure(run.batch_size)],
+    ['ran', 'time', (run, now) => duration(ranFor(run, now))],
+    ['created_at', 'made', (run, now) => ago(run.created_at, now)],
+  ];
 
 interface Chooser {
   chosen: ReadonlySet<string>;
@@ -71,6 +68,7 @@ export function RunsTable({ chosen, onChoose, children }: Chooser & { children?:
   }, [marks, reload]);
 
   const rows = data?.items.map(run => feed.runs.get(run.id) ?? run) ?? [];
+  const now = useNow(rows.some(run => run.running_since != null));
   const offset = filter.offset ?? 0;
   const sortBy = (column: string) =>
     put({ sort: column, order: filter.sort === column && filter.order === 'desc' ? 'asc' : 'desc' });
@@ -172,7 +170,7 @@ export function RunsTable({ chosen, onChoose, children }: Chooser & { children?:
                     className={left ? 'imgcls-left imgcls-clip' : undefined}
                     title={left ? String(run[column as keyof RunView] ?? '') : undefined}
                   >
-                    {show(run)}
+                    {show(run, now)}
                   </td>
                 ))}
               </tr>

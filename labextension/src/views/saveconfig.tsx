@@ -2,8 +2,8 @@
 import { useState } from 'react';
 import { Labelled } from './fields';
 import { useAction } from './hooks';
+import { InlineForm } from './inlineform';
 import { useSource, type Config } from './source';
-import { Button, Problem } from './states';
 import type { ConfigView } from './types';
 
 interface Props {
@@ -20,7 +20,6 @@ export function SaveConfig({ config, existing, onDone, onCancel }: Props) {
   const same = existing.find(item => item.name === name.trim());
   const save = async () => {
     const title = name.trim();
-    if (!title || busy) return;
     const saved = await act('save', () =>
       same
         ? source.command('configs.edit', {
@@ -32,7 +31,15 @@ export function SaveConfig({ config, existing, onDone, onCancel }: Props) {
     if (saved) onDone(title);
   };
   return (
-    <div className="imgcls-inline-form" role="group" aria-label="Save config">
+    <InlineForm
+      label="Save config"
+      action={same ? 'Replace' : 'Save'}
+      busy={busy !== null}
+      ready={name.trim() !== ''}
+      error={error}
+      onSubmit={() => void save()}
+      onCancel={onCancel}
+    >
       <Labelled
         title="Name of the config"
         note={same ? 'There is one of this name; saving replaces it.' : undefined}
@@ -45,21 +52,9 @@ export function SaveConfig({ config, existing, onDone, onCancel }: Props) {
             maxLength={200}
             autoFocus
             onChange={e => setName(e.target.value)}
-            onKeyDown={event => {
-              if (event.key !== 'Enter') return;
-              event.preventDefault(); // Enter in the form around it would launch
-              void save();
-            }}
           />
         )}
       </Labelled>
-      <Problem>{error}</Problem>
-      <div className="imgcls-buttons">
-        <Button busy={busy !== null} disabled={name.trim() === ''} onClick={() => void save()}>
-          {same ? 'Replace' : 'Save'}
-        </Button>
-        <Button onClick={onCancel}>Cancel</Button>
-      </div>
-    </div>
+    </InlineForm>
   );
 }

@@ -87,7 +87,6 @@ function aside(run: RunView, now: number): string {
   if (run.unreachable) return 'unreachable';
   if (isActive(run.state)) return run.state === 'running' ? left(run) : run.state;
   const age = ago(run.ended_at ?? run.updated_at, now);
-  if (run.state === 'failed') return `${(run.failure ?? 'failed').replaceAll('_', ' ')} · ${age}`;
   if (run.state === 'succeeded')
     return [run.best && metric(run.best.metric, run.best.value), age].filter(Boolean).join(' · ');
   return [run.state, run.resumable && 'resumable', age].filter(Boolean).join(' · ');
@@ -109,7 +108,9 @@ function RunRow({ run, now, trend, current }: RowProps) {
       className="imgcls-row imgcls-run-row"
       data-run={run.id}
       aria-current={current}
-      title={`${run.name} · ${run.state}`}
+      title={[run.name, run.state, run.failure?.replaceAll('_', ' '), run.message]
+        .filter(Boolean)
+        .join(' · ')}
       onClick={() => go({ view: 'run', id: run.id })}
     >
       <span className="imgcls-line">

@@ -73,6 +73,8 @@ export interface RunDetail {
   created_at: number;
   started_at: number | null;
   ended_at: number | null;
+  ran: number;
+  running_since: number | null;
   updated_at: number;
   revision: number;
   host: string | null;
@@ -178,6 +180,8 @@ export interface RunView {
   created_at: number;
   started_at: number | null;
   ended_at: number | null;
+  ran: number;
+  running_since: number | null;
   updated_at: number;
   revision: number;
   host: string | null;
@@ -495,6 +499,7 @@ export interface TrialView {
   device: string | null;
   started_at: number | null;
   ended_at: number | null;
+  ran: number | null;
 }
 /**
  * The metric of a sweep at the end of an epoch.
@@ -507,6 +512,7 @@ export interface DevicesReply {
   executors: ExecutorView[];
   devices: DeviceView[];
   message: string | null;
+  warm_memory?: number | null;
 }
 export interface ExecutorView {
   id: string;
@@ -591,6 +597,10 @@ export interface SchemaReply {
     [k: string]: string;
   };
   start: {
+    [k: string]: unknown;
+  };
+  start_from: string | null;
+  defaults: {
     [k: string]: unknown;
   };
 }

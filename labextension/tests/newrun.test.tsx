@@ -1,0 +1,186 @@
+// Whose settings a new run starts from, and what its form offers.
+import { act } from 'react';
+import { createRoot, type Root } from 'react-dom/client';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NewRun } from '../src/views/newrun';
+import { SourceProvider } from '../src/views/source';
+import type { SchemaReply } from '../src/views/types';
+import { FakeSource, aRun } from './fake';
+
+const field = (title: string, group: string, rest: object = {}) => ({
+  title,
+  group,
+  type: 'string',
+  default: '',
+  first: true,
+  ...rest,
+});
+const schema: SchemaReply = {
+  json_schema: {
+    properties: {
+      root: field('Data set', 'data'),
+      model_flavour: field('Model', 'model', { suggestions: ['microsoft/resnet-50'] }),
+      augmentation: field('Augmentation', 'data', { default: 'standard', suggestions: ['none', 'standard'] }),
+      hflip: {
+        title: 'Mirror images',
+        group: 'data',
+        first: true,
+        default: null,
+        anyOf: [{ type: 'boolean' }, { type: 'null' }],
+      },
+      epochs: field('Epochs', 'schedule', { type: 'integer', default: 10 }),
+    },
+  },
+  groups: {},
+  start: { root: '/digits', model_flavour: '/tiny', augmentation: 'none', hflip: false, epochs: 8 },
+  start_from: '“digits demo”',
+  defaults: { root: '', model_flavour: '', augmentation: 'standard', hflip: null, epochs: 10 },
+};
+const dataset = (name: string, id: number) => ({
+  id,
+  name,
+  root: `/${name}`,
+  description: '',
+  created_at: 1,
+  classes: ['a', 'b'],
+  images: { train: 2 },
+  smallest_class: 1,
+  largest_class: 1,
+  problem: null,
+});
+const saved = (name: string, root: string, epochs: number) => ({
+  id: 7,
+  name,
+  config: { ...schema.defaults, root, model_flavour: 'm', epochs },
+  created_at: 1,
+  updated_at: 1,
+});
+
+let host: HTMLElement;
+let root: Root;
+let source: FakeSource;
+
+beforeEach(() => {
+  (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
+  host = document.body.appendChild(document.createElement('div'));
+  root = createRoot(host);
+  source = new FakeSource({
+    schema: () => schema,
+    datasets: () => ['digits', 'flowers', 'pets'].map(dataset),
+    configs: () => [saved('my pets', '/pets', 5)],
+    models: () => [],
+    projects: () => [],
+    check: () => ({ problems: [], facts: {} }),
+    run: () => ({ ...aRun({ name: 'old' }), config: { ...schema.start, epochs: 3 } }),
+    submit: () => aRun(),
+  });
+});
+afterEach(() => {
+  act(() => root.unmount());
+  host.remove();
+});
+
+const show = (props: Parameters<typeof NewRun>[0] = {}) =>
+  act(async () =>
+    root.render(
+      <SourceProvider value={source}>
+        <NewRun {...props} />
+      </SourceProvider>,
+    ),
+  );
+const control = (name: string) => host.querySelector<HTMLInputElement>(`[name="${name}"]`)!;
+const values = () =>
+  Object.fromEntries(
+    ['root', 'model_flavour', 'augmentation', 'hflip', 'epochs'].map(n => [n, control(n).value]),
+  );
+const choose = (name: string, value: string) =>
+  act(async () => {
+    const select = host.querySelector<HTMLSelectElement>(`select[name="${name}"]`)!;
+    select.value = value;
+    select.dispatchEvent(new Event('change', { bubbles: true }));
+  });
+const type = (name: string, value: string) =>
+  act(async () => {
+    const input = control(name);
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value')!.set!.call(input, value);
+    input.dispatchEvent(new Event('input', { bubbles: true }));
+  });
+const base = () => host.querySelector('[data-base]')?.textContent ?? null;
+const button = (text: string) =>
+  [...host.querySelectorAll('button')].find(item => item.textContent === text)!;
+
+describe('the settings of a new run', () => {
+  it('are the demo’s for the demo, and say so', async () => {
+    await show();
+    expect(values()).toEqual({
+      root: '/digits',
+      model_flavour: '/tiny',
+      augmentation: 'none',
+      hflip: 'false',
+      epochs: '8',
+    });
+    expect(base()).toBe('Settings from “digits demo” · Reset');
+  });
+
+  it('are the defaults for data of one’s own, and keep what was typed', async () => {
+    await show();
+    await type('epochs', '77');
+    await choose('root', '/flowers');
+    expect(values()).toEqual({
+      root: '/flowers',
+      model_flavour: '',
+      augmentation: 'standard',
+      hflip: '',
+      epochs: '77',
+    });
+    expect(base()).toBeNull();
+    expect(host.textContent).toContain('a hub id or a local folder');
+    expect([...host.querySelectorAll('datalist option')].map(o => (o as HTMLOptionElement).value)).toEqual([
+      'microsoft/resnet-50',
+    ]);
+    await choose('root', '/digits');
+    expect(values()).toMatchObject({ model_flavour: '/tiny', hflip: 'false', epochs: '77' });
+  });
+
+  it('are those of the config that was saved for the data', async () => {
+    await show();
+    await choose('root', '/pets');
+    expect(values()).toMatchObject({ root: '/pets', model_flavour: 'm', epochs: '5' });
+    expect(base()).toContain('“my pets”');
+  });
+
+  it('go with the user to other data where they were asked for, until they are reset', async () => {
+    await show({ from: 'r1' });
+    expect(base()).toContain('the run “old”');
+    await choose('root', '/flowers');
+    expect(values()).toMatchObject({ root: '/flowers', model_flavour: '/tiny', epochs: '3' });
+    expect(base()).toContain('the run “old”');
+    await act(async () => button('Reset').click());
+    expect(values()).toMatchObject({ root: '/flowers', model_flavour: '', epochs: '10' });
+    expect(base()).toBeNull();
+  });
+});
+
+it('offers the names of a registry, and takes one that a plugin gives', async () => {
+  await show();
+  const select = () => host.querySelectorAll('select');
+  const names = [...select()].find(item => item.name === 'augmentation')!;
+  expect([...names.options].map(item => item.textContent)).toEqual(['none', 'standard', 'a plugin’s…']);
+  await choose('augmentation', '\u0000');
+  await type('augmentation', 'mine');
+  await act(async () => new Promise(done => setTimeout(done, 400)));
+  expect(source.asked.filter(([name]) => name === 'check').at(-1)?.[1]).toMatchObject({
+    config: { augmentation: 'mine', hflip: false },
+  });
+});
+
+it('is done with once the run is launched', async () => {
+  let done = 0;
+  await show({ onLaunched: () => void (done += 1) });
+  await act(async () => new Promise(ready => setTimeout(ready, 400)));
+  await choose('hflip', 'true');
+  await act(async () => host.querySelector('form')!.requestSubmit());
+  const [, request] = source.asked.find(([name]) => name === 'submit')!;
+  expect(request).toMatchObject({ config: { root: '/digits', hflip: true, epochs: 8 } });
+  expect(done).toBe(1);
+});
