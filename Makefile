@@ -16,6 +16,10 @@ FRONT := $(shell find labextension/src labextension/style labextension/schema -t
          $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)
 WORK := $(patsubst notebooks/%,work/%,$(wildcard notebooks/*.ipynb notebooks/*.yaml))
 
+QUICK := not browser and not slow and not cuda
+# rooms whose tests start many processes and wait for them: they are not run side by side
+ALONE := $(addprefix tests/,acceptance api batch boards chaos executor notebooks)
+
 .PHONY: help setup system lab demo test lint unit browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
 
 help: ## list the targets
@@ -81,7 +85,8 @@ lint: setup ## style, types and room contracts, Python and TypeScript
 
 unit: setup ## all tests but the browser's
 	(cd labextension && npm test --silent)
-	$(BIN)/pytest -m "not browser and not slow and not cuda"
+	$(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile tests $(ALONE:%=--ignore=%)
+	$(BIN)/pytest -m "$(QUICK)" $(ALONE)
 
 browser: setup system ## a real JupyterLab in a real Chromium
 	$(BIN)/pytest -m "browser and not slow" tests
