@@ -182,11 +182,11 @@ def _numbers(
         found = select(Run.number).join(Project).where(*filters, part).order_by(*order).limit(limit).offset(offset)
         return [number for number in session.exec(found) if number is not None]
 
-    numbers = page(col(column).is_not(None), [col(column), col(Run.number)], limit, offset)
+    numbers = page(column.is_not(None), [column, col(Run.number)], limit, offset)
     if len(numbers) < limit:
-        valued = select(func.count()).select_from(Run).join(Project).where(*filters, col(column).is_not(None))
+        valued = select(func.count()).select_from(Run).join(Project).where(*filters, column.is_not(None))
         before = len(numbers) + offset if numbers or not offset else session.exec(valued).one()
-        numbers += page(col(column).is_(None), [col(Run.number)], limit - len(numbers), max(0, offset - before))
+        numbers += page(column.is_(None), [col(Run.number)], limit - len(numbers), max(0, offset - before))
     return numbers
 
 

@@ -105,6 +105,11 @@ const type = (name: string, value: string) =>
     Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value')!.set!.call(input, value);
     input.dispatchEvent(new Event('input', { bubbles: true }));
   });
+/** Let time pass until it holds: the form asks the server when typing rests. */
+const until = async (holds: () => boolean) => {
+  for (let round = 0; !holds() && round < 40; round += 1)
+    await act(async () => new Promise(done => setTimeout(done, 100)));
+};
 const base = () => host.querySelector('[data-base]')?.textContent ?? null;
 const button = (text: string) =>
   [...host.querySelectorAll('button')].find(item => item.textContent === text)!;
@@ -168,17 +173,17 @@ it('offers the names of a registry, and takes one that a plugin gives', async ()
   expect([...names.options].map(item => item.textContent)).toEqual(['none', 'standard', 'a plugin’s…']);
   await choose('augmentation', '\u0000');
   await type('augmentation', 'mine');
-  await act(async () => new Promise(done => setTimeout(done, 400)));
-  expect(source.asked.filter(([name]) => name === 'check').at(-1)?.[1]).toMatchObject({
-    config: { augmentation: 'mine', hflip: false },
-  });
+  const last = () =>
+    source.asked.filter(([name]) => name === 'check').at(-1)?.[1] as { config: object } | undefined;
+  await until(() => (last()?.config as { augmentation?: string })?.augmentation === 'mine');
+  expect(last()).toMatchObject({ config: { hflip: false } });
 });
 
 it('is done with once the run is launched', async () => {
   let done = 0;
   await show({ onLaunched: () => void (done += 1) });
-  await act(async () => new Promise(ready => setTimeout(ready, 400)));
   await choose('hflip', 'true');
+  await until(() => !button('Launch').disabled);
   await act(async () => host.querySelector('form')!.requestSubmit());
   const [, request] = source.asked.find(([name]) => name === 'submit')!;
   expect(request).toMatchObject({ config: { root: '/digits', hflip: true, epochs: 8 } });
