@@ -36,12 +36,11 @@ def measure(folder: Path, quick: bool) -> list[Line]:
         batch_size=BATCH, lr=1e-3, epochs=1000, log_every=50,
     )  # fmt: skip
     first = []
-    for number in range(2):  # decode, cache and first epoch, all anew
+    for name in ("first", "again"):  # decode, cache and first epoch, all anew
         shutil.rmtree(folder / "cache", ignore_errors=True)
         shutil.rmtree(folder / "scans", ignore_errors=True)
-        ours = Ours(config, folder, f"first-{number}")
+        ours = Ours(config, folder, name)
         first.append(ours.prepared + ours.epoch())
-        ours.close()
     run = ours.run
     bf16 = run.precision == "bf16"
     count = len(run.train)
