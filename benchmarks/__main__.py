@@ -35,6 +35,7 @@ BENCHMARKS = (
     Benchmark("frozen", "Training under a frozen backbone", quick=True),
     Benchmark("loader", "Decoding, and batches out of the cache", quick=True),
     Benchmark("footprint", "Memory of a training", quick=True),
+    Benchmark("gpu", "Training on a GPU", gpu=True),
     Benchmark("ingest", "Events into the database", quick=True),
     Benchmark("series", "A long curve from the server", quick=True),
     Benchmark("paint", "A long curve in the browser", quick=True),
