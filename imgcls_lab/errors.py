@@ -28,6 +28,10 @@ class ImgclsError(Exception):
     exit_code: ClassVar[int] = 1  # command line
     kind: ClassVar[str] = "application"  # protocol.FailureKind of a run that ends with it
 
+    def __init__(self, message: str = "") -> None:
+        """Bytes of a file's name that are no UTF-8 are written out, so that every log and answer takes the message."""
+        super().__init__(message.encode("utf-8", "backslashreplace").decode("utf-8"))
+
 
 class InputError(ImgclsError):
     """The user gave something that cannot work. `problems` says it field by field, for forms."""
@@ -93,6 +97,10 @@ class ExecutorError(ImgclsError):
     """The executor's daemon cannot be started, reached or stopped."""
 
     status = 503
+
+
+class DamagedError(ImgclsError, ValueError):
+    """A file that this program wrote holds something else now."""
 
 
 class StoppedError(ImgclsError):

@@ -38,13 +38,20 @@ class FolderSummary:
         return sum(self.splits.get(split, {}).values())
 
 
+def printable(name: str | os.PathLike[str]) -> str:
+    """A name of a file as text that can be stored and shown: bytes that are no UTF-8 are written out, as \\xff."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def inspect_folder(root: str | os.PathLike[str]) -> FolderSummary:
     """Count the images of each class and split and say what is wrong."""
-    root = Path(root).expanduser()
+    root = Path(os.path.expanduser(root))
     inside = _Inside(root)
     try:
         splits = {s: _count_classes(root / s, inside) for s in SPLITS if inside.folder(root / s)}
-        problem = _problem(root, splits)
+        odd = next((name for found in splits.values() for name in found if printable(name) != name), None)
+        splits = {split: {printable(name): count for name, count in found.items()} for split, found in splits.items()}
+        problem = _problem(root, splits) if odd is None else _unwritable(printable(odd))
         if problem and inside.left_out:
             problem += f" {_links_note(inside.left_out)}"
         notes = _notes(root, splits) if problem is None else []
@@ -165,6 +172,10 @@ def _problem(root: Path, splits: dict[str, dict[str, int]]) -> str | None:
     if "val" in splits and not any(splits["val"].values()):
         return f"There is no image under “{root / 'val'}”. Add validation images, or remove val/ to hold out a share."
     return None
+
+
+def _unwritable(name: str) -> str:
+    return f"The name of the class folder “{name}” is not UTF-8, so no file could hold it. Rename the folder."
 
 
 def _notes(root: Path, splits: dict[str, dict[str, int]]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from imgcls_lab.errors import DamagedError
 from imgcls_lab.layout import events_name, open_plain
 
 VERSION = 1
@@ -235,7 +236,7 @@ def read_events(path: Path, offset: int = 0, *, limit: int | None = None) -> tup
     """Events from a byte offset on, and the offset behind the last whole line.
 
     `limit` bounds the bytes read in one call (at least one line is read). A missing file holds no events.
-    Raises ValueError when a whole line is no event: the file was damaged.
+    Raises DamagedError when a whole line is no event.
     """
     try:
         with open_plain(path) as file:
@@ -246,7 +247,13 @@ def read_events(path: Path, offset: int = 0, *, limit: int | None = None) -> tup
     except FileNotFoundError:
         return [], offset
     end = data.rfind(b"\n") + 1
-    return [_ADAPTER.validate_json(line) for line in data[:end].splitlines() if line], offset + end
+    try:
+        return [_ADAPTER.validate_json(line) for line in data[:end].splitlines() if line], offset + end
+    except ValueError as error:
+        raise DamagedError(
+            f"“{path}” is damaged: a line of it is no event. Move the file away to go on from the checkpoints; "
+            "they are intact."
+        ) from error
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -96,3 +96,18 @@ def test_a_config_survives_its_own_json(lr: float, epochs: int, root: str) -> No
     again = TrainConfig.parse(json.dumps(config.model_dump(mode="json")))
     assert again == config
     assert again.digest() == config.digest()
+
+
+def test_a_config_written_by_hand_fails_with_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="did you mean epochs") as raised:
+        TrainConfig(root="data", epoch=3)
+    assert [problem.field for problem in raised.value.problems] == ["epoch"]
+    with pytest.raises(ConfigError, match="root: is needed"):
+        TrainConfig()
+
+
+@pytest.mark.parametrize("name", ["ckpt_dir", "tb_root"])
+def test_a_run_writes_nothing_into_its_data_set(name: str) -> None:
+    with pytest.raises(ConfigError, match="lies inside the data set"):
+        TrainConfig(root="data", **{name: "data/train"})
+    TrainConfig(root="data", **{name: "data-of-mine"})

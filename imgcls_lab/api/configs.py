@@ -6,12 +6,13 @@ models work too, since a path that does not exist may be one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import DataError, Problem
+from imgcls_lab.errors import ConfigError, DataError, Problem
 from imgcls_lab.imagefolder import inspect_folder
 from imgcls_lab.settings import Settings
 
@@ -33,8 +34,8 @@ def resolve(config: TrainConfig | Mapping[str, Any], settings: Settings, store: 
             changes[name] = value
     for name in ("ckpt_dir", "tb_root"):
         folder = getattr(given, name)
-        if folder is not None and folder != str(Path(folder).expanduser().absolute()):
-            changes[name] = str(Path(folder).expanduser().absolute())
+        if folder is not None and folder != str(Path(os.path.expanduser(folder)).absolute()):
+            changes[name] = str(Path(os.path.expanduser(folder)).absolute())
     plugins = tuple(str(Path(plugin).expanduser().absolute()) for plugin in given.plugins)
     if plugins != given.plugins:
         changes["plugins"] = plugins
@@ -52,7 +53,7 @@ def check_data(root: str) -> None:
 
 def _data(root: str, settings: Settings, store: Store | None) -> str:
     """A folder, else a registered data set's name, else a folder beside the data sets."""
-    path = Path(root).expanduser()
+    path = Path(os.path.expanduser(root))
     if not path.is_dir():
         for item in store.datasets() if store is not None else ():
             if item.name == root:
@@ -65,10 +66,13 @@ def _data(root: str, settings: Settings, store: Store | None) -> str:
 
 def _model(flavour: str, store: Store | None) -> str:
     """A folder, else a registered model's name, else what it is: the id of a model of the hub."""
-    path = Path(flavour).expanduser()
+    path = Path(os.path.expanduser(flavour))
     if path.is_dir():
         return str(path.absolute())
     for item in store.models() if store is not None else ():
         if item.name == flavour:
             return item.flavour
+    if flavour.startswith(("/", "./", "../", "~")) or flavour.count("/") > 1:
+        text = f"The model folder “{flavour}” does not exist. Check the path."
+        raise ConfigError(text, [Problem("model_flavour", text)])
     return flavour

@@ -53,7 +53,14 @@ def read(path: str | Path) -> Source:
         nbformat.validate(notebook)
     except OSError as error:
         raise InputError(f"The notebook “{file}” cannot be read: {error.strerror}.") from None
-    except (nbformat.ValidationError, nbformat.reader.NotJSONError, ValueError, AttributeError) as error:
+    except (
+        nbformat.ValidationError,
+        nbformat.reader.NotJSONError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"“{file}” is no notebook: {first[:200]}.") from None
     return _look(file, notebook)

@@ -175,10 +175,7 @@ def database() -> Finding:
     from imgcls_lab.store import Store
 
     settings = Settings()
-    if (
-        settings.db_url == f"sqlite:///{settings.home_path / 'imgcls.db'}"
-        and not (settings.home_path / "imgcls.db").exists()
-    ):
+    if _fresh(settings):
         return Finding("database", "ok", "SQLite in the home, made at the first use")
     try:
         with Store.open(settings) as store:
@@ -187,13 +184,19 @@ def database() -> Finding:
         return Finding("database", "wrong", str(error))
 
 
+def _fresh(settings: Settings) -> bool:
+    """Whether this home has no database yet; to look for one would leave it there, empty."""
+    file = settings.home_path / "imgcls.db"
+    return settings.db_url == f"sqlite:///{file}" and not file.exists()
+
+
 def executor() -> Finding:
     from imgcls_lab.errors import StoreError
     from imgcls_lab.executor import client
     from imgcls_lab.settings import Settings
 
     settings = Settings()
-    if not settings.home_path.exists():
+    if _fresh(settings):
         return Finding("executor", "ok", "starts with the first run")
     try:
         reply = client.status(settings)

@@ -73,7 +73,7 @@ def print_table(
     if not listed:
         say(empty)
         return
-    cells = [["–" if value is None else inert(str(value)) for value in row] for row in listed]
+    cells = [["–" if value is None else inert(str(value)).replace("\n", " ") for value in row] for row in listed]
     console = Console()
     if not console.is_terminal:
         console = Console(width=400)

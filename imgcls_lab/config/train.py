@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError, field_validator, model_validator
 
@@ -68,6 +70,15 @@ class TrainConfig(
         return self
 
     @model_validator(mode="after")
+    def _writes_elsewhere(self) -> Self:
+        root = os.path.abspath(os.path.expanduser(self.root))
+        for name in ("ckpt_dir", "tb_root"):
+            folder = getattr(self, name)
+            if folder and Path(os.path.abspath(os.path.expanduser(folder))).is_relative_to(root):
+                raise ValueError(f"{name} lies inside the data set, where a run must not write; name another folder.")
+        return self
+
+    @model_validator(mode="after")
     def _can_be_shared(self) -> Self:
         if self.processes > 1 and self.batch_size < 2 * self.processes:
             least = 2 * self.processes
@@ -75,6 +86,16 @@ class TrainConfig(
         if self.processes > 1 and self.unfreeze_epoch:
             raise ValueError("unfreeze_epoch works in one process only; set processes to 1.")
         return self
+
+    if not TYPE_CHECKING:  # type checkers know the fields
+
+        def __init__(self, **values: Any) -> None:
+            """Raises ConfigError, as `parse` does: who writes a config by hand reads a sentence."""
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                problems = [problem(detail, type(self)) for detail in error.errors(include_url=False)]
+                raise ConfigError(f"This config cannot be used. {joined(problems)}", problems) from None
 
     # ── what callers ask ────────────────────────────────────────────────────────────────────────────────────
     @classmethod

@@ -7,6 +7,7 @@ write nothing.
 from __future__ import annotations
 
 import math
+import os
 import resource
 import sys
 import time
@@ -224,7 +225,7 @@ def _trial(config: TrainConfig) -> Iterator[tuple[Trial, Path, list[str]]]:
 
     What goes wrong inside becomes an ImgclsError with a sentence.
     """
-    summary = inspect_folder(Path(config.root).expanduser().absolute())
+    summary = inspect_folder(Path(os.path.expanduser(config.root)).absolute())
     if summary.problem:
         raise DataError(summary.problem)
     with plugins.loaded(config.plugins), guard.torch_state():

@@ -7,6 +7,7 @@ manifest and holds for all later ones.
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from itertools import zip_longest
 from pathlib import Path
@@ -93,6 +94,7 @@ def prepare(
         _same_classes(good, summary.classes)
     model = _make_model(config, flavour, good, summary.classes, recorder)
     memory_format = format_of(began["channels_last"]) if began else pick_memory_format(config, model)
+    recorder.phase("choosing the precision")
     chosen = None if began else pick_precision(config, device, model, spec.size, shared.scans if shared else None)
     if chosen and chosen.note:
         recorder.notice(chosen.note)
@@ -319,7 +321,7 @@ def _real_folder(folder: Path, name: str, elsewhere: str | None, setting: str) -
         if not elsewhere:
             path.mkdir(mode=0o700, exist_ok=True)
         elif not path.exists():
-            real = Path(elsewhere).expanduser().absolute() / folder.name
+            real = Path(os.path.expanduser(elsewhere)).absolute() / folder.name
             real.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             path.symlink_to(real)

@@ -30,6 +30,7 @@ from imgcls_lab.engine.index import ENTRY, Entries
 from imgcls_lab.engine.prints import print_of
 from imgcls_lab.engine.shared import Shared
 from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError
+from imgcls_lab.imagefolder import printable
 from imgcls_lab.images import decode_sized, read_bytes
 
 PRINT_EDGE = 64  # px; a file that is only looked at is decoded no larger than this where its format allows
@@ -123,7 +124,7 @@ class _Look:
         except DataError as error:
             return str(error)
         except OSError as error:
-            return f"“{full}” cannot be opened: {error.strerror}."
+            return f"“{printable(full)}” cannot be opened: {error.strerror}."
         if self.cache:
             self.cache.put(number, entry["digest"], self.images.reader.fit(image).numpy())
         if not unchanged:
@@ -211,7 +212,7 @@ def _parts(sets: list[ImageSet]) -> list[tuple[ImageSet, slice]]:
 
 def _name(sets: list[ImageSet], number: int) -> str:
     images, part = next((images, part) for images, part in _parts(sets) if number < part.stop)
-    return images.path(number - part.start)
+    return printable(images.path(number - part.start))
 
 
 def _drop_copies(train: ImageSet, classes: list[str], found: Duplicates, on_duplicates: OnDuplicates) -> int:

@@ -37,7 +37,7 @@ class Splits(NamedTuple):
 
 def list_splits(config: TrainConfig, train_reader: Reader, eval_reader: Reader) -> Splits:
     """The files of each split. Raises DataError with what is wrong and what to do, ConfigError for group_pattern."""
-    summary = inspect_folder(Path(config.root).expanduser().absolute())
+    summary = inspect_folder(Path(os.path.expanduser(config.root)).absolute())
     if summary.problem:
         raise DataError(summary.problem)
     paths, labels = list_split(summary.root, "train", summary.classes)

@@ -20,7 +20,7 @@ from imgcls_lab.batch.sweeps import submit_sweep
 from imgcls_lab.errors import ForbiddenPathError, NotFoundError
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, run_id_of
-from imgcls_lab.server.paths import allowed_config
+from imgcls_lab.server.paths import allowed_config, allowed_space
 from imgcls_lab.store import Store
 from imgcls_lab.wire import NotebookRequest, NotebookView, RunView, SweepRequest, SweepView
 
@@ -81,9 +81,8 @@ class SweepsHandler(ApiHandler):
                 file = notebook_file(root, request.notebook)
                 named = request.model_copy(update={"notebook": str(file)})
                 return submit_sweep(store, named, source.read(file))
-            return submit_sweep(
-                store, request.model_copy(update={"base": allowed_config(settings, request.base)}), None
-            )
+            checked = {"base": allowed_config(settings, request.base), "space": allowed_space(settings, request.space)}
+            return submit_sweep(store, request.model_copy(update=checked), None)
 
         await self.answer(submit, 201)
         self.backend.wake_executor()

@@ -12,7 +12,9 @@ from typing import Any
 from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ForbiddenPathError, InputError, Problem
 from imgcls_lab.settings import Settings
+from imgcls_lab.wire import Choices, Range
 
+MODELS = ("model_flavour", "flavour")  # fields that name a model
 FOLDERS = ("root", "tb_root", "ckpt_dir")  # of a config
 
 
@@ -28,9 +30,10 @@ def allowed_folder(settings: Settings, text: str, field: str) -> str:
         settings.allowed(path)  # where the name leads that is kept
     except ForbiddenPathError:
         named = f"“{text[:200]}”" + (f" ({path[:200]})" if text.startswith("~") else "")
+        what, place = ("model", settings.models_dir) if field in MODELS else ("data", settings.datasets_dir)
         sentence = (
-            f"{named} lies outside the folders that may be named here. Put the data under "
-            f"{settings.datasets_dir}, or start the server with its folder in IMGCLS_ALLOWED_ROOTS."
+            f"{named} lies outside the folders that may be named here. Put the {what} under "
+            f"{place}, or start the server with its folder in IMGCLS_ALLOWED_ROOTS."
         )
         raise ForbiddenPathError(sentence, [Problem(field, sentence)]) from None
     except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is too long
@@ -72,6 +75,21 @@ def allowed_plugins(settings: Settings, plugins: Any) -> list[str]:
         return [str(settings.allowed(name)) for name in names]
     except ForbiddenPathError as error:
         raise ForbiddenPathError(str(error), [Problem("plugins", str(error))]) from None
+
+
+def allowed_space(settings: Settings, space: dict[str, Choices | Range]) -> dict[str, Choices | Range]:
+    """The space of a sweep over configs with each path in it checked and absolute. Raises as `allowed_config` does."""
+
+    def checked(name: str, value: Any) -> Any:
+        found = allowed_config(settings, {name: value})[name]
+        return value if isinstance(found, list) else found  # the names of plugins stay as they came
+
+    return {
+        name: item.model_copy(update={"values": [checked(name, value) for value in item.values]})
+        if isinstance(item, Choices)
+        else item
+        for name, item in space.items()
+    }
 
 
 def allowed_config(settings: Settings, config: dict[str, Any]) -> dict[str, Any]:

@@ -383,3 +383,20 @@ def test_manifest_counts_images_and_spread_of_sizes(run: Run, photos: Path) -> N
 def test_bad_test_image_is_named_and_stops_nothing(run: Run, photos: Path) -> None:
     (photos / "test/cat/00.png").write_bytes(b"no image")
     assert "test/cat/00.png" in manifest_of(run(root=str(photos), epochs=1).folder)["quarantined"]
+
+
+def test_a_broken_file_whose_name_is_no_utf8_is_left_out_and_named(
+    make_config: Make, photos: Path, tmp_path: Path
+) -> None:
+    folder = next((photos / "train").iterdir())
+    with open(os.fsencode(folder) + b"/\xff\xfebroken.png", "wb") as file:
+        file.write(b"no image")
+    outcome = train(make_config(root=str(photos), epochs=1), tmp_path / "run")
+    assert outcome.state is RunState.SUCCEEDED
+    assert [path.endswith("\\xff\\xfebroken.png") for path in manifest_of(tmp_path / "run")["quarantined"]] == [True]
+
+
+def test_a_class_whose_name_is_no_utf8_is_refused(make_config: Make, photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(next((photos / "train").iterdir()), photos / "train" / os.fsdecode(b"\xff\xfebad"))
+    with pytest.raises(DataError, match=r"“\\xff\\xfebad” is not UTF-8"):
+        train(make_config(root=str(photos), epochs=1), tmp_path / "run")

@@ -234,7 +234,7 @@ def test_a_run_in_a_kernel_is_found_shown_and_ends_when_its_kernel_dies(lab: Stu
         lab.until(lambda: lab.store.runs().total == 1)
         lab.wait(run_id, RunState.RUNNING)
         run = lab.run(run_id)
-        assert (run.external, run.name, run.devices) == (True, "in a kernel", [])
+        assert (run.external, run.name, run.devices) == (True, "in a kernel", ["cpu"])
         lab.until(lambda: lab.run(run_id).checkpoints)
     finally:
         kernel.kill()

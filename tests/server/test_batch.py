@@ -97,3 +97,23 @@ async def test_a_sweep_is_queued_shown_as_a_matrix_and_refused_as_a_whole(
     other = await api("GET", "sweeps/20260101-000000-abcdef")
     assert other.status == 404
     assert run.kind == "sweep"
+
+
+@pytest.mark.parametrize("text", ['{"cells": 5}', "[" * 100_000, "null"])
+async def test_a_file_that_is_no_notebook_is_refused(api: Api, jp_root_dir: Path, text: str) -> None:
+    (jp_root_dir / "bad.ipynb").write_text(text)
+    reply = await api("GET", "notebooks?path=bad.ipynb")
+    assert (reply.status, "is no notebook" in reply.json["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("field", ["root", "model_flavour", "ckpt_dir", "tb_root", "plugins"])
+async def test_a_sweep_reaches_no_path_that_its_base_could_not_name(
+    api: Api, store: Store, tmp_path: Path, field: str
+) -> None:
+    outside = tmp_path / "outside.py"
+    outside.write_text("raise SystemExit")
+    files = demo.prepare(store.settings)
+    base = files.config.model_dump(mode="json")
+    request = {"base": base, "strategy": "grid", "space": {field: {"values": [str(outside)]}}}
+    assert (await api("POST", "sweeps", request)).status == 403
+    assert store.runs().total == 0

@@ -177,6 +177,10 @@ export function LeftOut({ reasons, where = '' }: { reasons: Record<string, strin
 const TEST = 'test';
 const BEST = 'best';
 
+/** A figure of a split by its name; on val/ figures are called after nothing, on test/ after the split. */
+const figureTitle = (name: string, split: string) =>
+  metricTitle(split === TEST ? name.replace(/^metric\//, 'test/') : name);
+
 /** The evaluation of an epoch of a run, the best at first, or of its best model on test/. */
 export function Evaluation({ run }: { run: RunView }) {
   const [choice, setChoice] = useState(BEST); // the best epoch, an epoch's number, or the test
@@ -222,7 +226,7 @@ export function Evaluation({ run }: { run: RunView }) {
         <span className="imgcls-muted imgcls-num">
           {count(report.images)} images of {report.split}/
           {Object.entries(report.values).map(
-            ([name, value]) => ` · ${metricTitle(name)} ${metric(name, value)}`,
+            ([name, value]) => ` · ${figureTitle(name, report.split)} ${metric(name, value)}`,
           )}
         </span>
       </div>
