@@ -7,8 +7,10 @@ cache or on loader processes.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import DataError
 from imgcls_lab.images import DECODER, Pixels, decode_sized
 
+_PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 Indices = npt.NDArray[np.int64]
 Rows = TypeVar("Rows", npt.NDArray[np.void], torch.Tensor)
 
@@ -170,9 +173,14 @@ def _collate(items: list[npt.NDArray[np.uint8] | str]) -> npt.NDArray[np.uint8] 
 
 
 def _start_worker(_number: int) -> None:
-    """A stop signal goes to the whole group; loader processes leave it to the trainer and end with it."""
+    """A stop signal goes to the whole group; loader processes leave it to the trainer and end with it.
+
+    Also with one that is killed: of two that wait for each other's lock torch's own watch would leave one behind.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
 
 
 def _worker_batches(images: ImageSet, batches: Sequence[Indices], workers: int) -> Iterator[torch.Tensor]:

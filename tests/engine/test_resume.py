@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -111,8 +112,11 @@ def test_killed_process_goes_on_bit_equal(make_config: Make, tmp_path: Path) -> 
     for attempt, step in enumerate(sorted(random.Random(3).sample(range(2, 15), 2)), start=1):
         process = start(folder, config, attempt)
         wait_for_step(folder, attempt, step)
+        loaders = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
+        _, alive = psutil.wait_procs(loaders, timeout=2)
+        assert [loader for loader in alive if loader.status() != psutil.STATUS_ZOMBIE] == []
     assert start(folder, config, 3).wait(60) == 0, (folder / "output.log").read_text()
     assert of_type(folder, "started", attempt=3)[0].resume_step > 0
     assert_same_end(tmp_path / "whole", folder)
