@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +29,6 @@ from imgcls_lab.images import DECODER, Pixels, decode_sized
 
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 Indices = npt.NDArray[np.int64]
-Rows = TypeVar("Rows", npt.NDArray[np.void], torch.Tensor)
 
 
 @dataclass(frozen=True)
@@ -129,15 +127,6 @@ class ImageSet:
                 yield torch.from_numpy(_stack([files[int(i)] for i in batch]))
         else:
             yield from _worker_batches(self, batches, workers)
-
-
-def keep_rows(rows: Rows, chosen: npt.NDArray[np.bool_]) -> Rows:
-    """The chosen rows, moved together in place: of a large cache there may be no room for a copy."""
-    places = np.flatnonzero(chosen)
-    for start in range(0, len(places), 1024):
-        part = places[start : start + 1024]
-        rows[start : start + len(part)] = rows[part]
-    return rows[: len(places)]
 
 
 class _Files(torch.utils.data.Dataset[npt.NDArray[np.uint8] | str]):

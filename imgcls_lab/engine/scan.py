@@ -24,7 +24,7 @@ from imgcls_lab.engine import hardware
 from imgcls_lab.engine import index as indexes
 from imgcls_lab.engine.cache import Cache, DiskCache, Facts, RamCache
 from imgcls_lab.engine.cacheroom import make_room
-from imgcls_lab.engine.data import ImageSet, Indices, class_counts, keep_rows
+from imgcls_lab.engine.data import ImageSet, Indices, class_counts
 from imgcls_lab.engine.duplicates import Duplicates, find_duplicates
 from imgcls_lab.engine.index import ENTRY, Entries
 from imgcls_lab.engine.prints import print_of
@@ -192,7 +192,16 @@ def _leave_out(sets: list[ImageSet], classes: list[str], entries: Entries, reaso
             images.keep(good)
             if place < USED:
                 _check_left(images, classes, reasons[part.start + int(good.argmin())])
-    return keep_rows(entries, readable)
+    return _keep_rows(entries, readable)
+
+
+def _keep_rows(entries: Entries, chosen: npt.NDArray[np.bool_]) -> Entries:
+    """The chosen entries, moved together in place: of many images there is no need of a copy."""
+    places = np.flatnonzero(chosen)
+    for start in range(0, len(places), 1024):
+        part = places[start : start + 1024]
+        entries[start : start + len(part)] = entries[part]
+    return entries[: len(places)]
 
 
 def _keep_index(path: Path, entries: Entries) -> list[str]:
