@@ -94,8 +94,7 @@ class TrainConfig(
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                problems = [problem(detail, type(self)) for detail in error.errors(include_url=False)]
-                raise ConfigError(f"This config cannot be used. {joined(problems)}", problems) from None
+                raise _refusal(error, type(self)) from None
 
     # ── what callers ask ────────────────────────────────────────────────────────────────────────────────────
     @classmethod
@@ -106,8 +105,7 @@ class TrainConfig(
                 return cls.model_validate_json(data)
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            problems = [problem(detail, cls) for detail in error.errors(include_url=False)]
-            raise ConfigError(f"This config cannot be used. {joined(problems)}", problems) from None
+            raise _refusal(error, cls) from None
 
     def with_changes(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated anew. Raises ConfigError."""
@@ -126,3 +124,8 @@ class TrainConfig(
 
 def _extra(field: Any) -> dict[str, Any]:
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+
+
+def _refusal(error: ValidationError, config: type[TrainConfig]) -> ConfigError:
+    problems = [problem(detail, config) for detail in error.errors(include_url=False)]
+    return ConfigError(f"This config cannot be used. {joined(problems)}", problems)

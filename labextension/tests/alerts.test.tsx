@@ -1,13 +1,13 @@
 // Alerts and holders of devices: told once, named by run, notebook or program.
 import { act, type ReactNode } from 'react';
-import { createRoot, type Root } from 'react-dom/client';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { notify } from '../src/lab/notices';
 import { Alerts } from '../src/views/alerts';
 import { Devices } from '../src/views/devices';
 import { SourceProvider } from '../src/views/source';
 import type { AlertView, DeviceView, HolderView } from '../src/views/types';
 import { FakeSource } from './fake';
+import { host, root, stage } from './stage';
 
 const alert = (part: Partial<AlertView> = {}): AlertView => ({
   id: 'a-1-end',
@@ -30,18 +30,7 @@ const holder = (part: Partial<HolderView> = {}): HolderView => ({
   notebook: null,
   ...part,
 });
-let host: HTMLElement;
-let root: Root;
-
-beforeEach(() => {
-  (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
-  host = document.body.appendChild(document.createElement('div'));
-  root = createRoot(host);
-});
-afterEach(() => {
-  act(() => root.unmount());
-  host.remove();
-});
+stage();
 
 const show = (answers: Record<string, () => unknown>, view: ReactNode) =>
   act(async () => root.render(<SourceProvider value={new FakeSource(answers)}>{view}</SourceProvider>));

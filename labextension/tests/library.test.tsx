@@ -1,24 +1,12 @@
 import { act } from 'react';
-import { createRoot, type Root } from 'react-dom/client';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { LibraryPage } from '../src/views/library';
 import { SourceProvider } from '../src/views/source';
 import type { DatasetView } from '../src/views/types';
 import { FakeSource } from './fake';
+import { host, root, stage } from './stage';
 
-let host: HTMLElement;
-let root: Root;
-
-beforeEach(() => {
-  (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
-  host = document.body.appendChild(document.createElement('div'));
-  root = createRoot(host);
-});
-
-afterEach(() => {
-  act(() => root.unmount());
-  host.remove();
-});
+stage();
 
 it('looks at the folder of a data set again, and shows what it found', async () => {
   let pets: DatasetView = {

@@ -1,25 +1,13 @@
 // The page of a run: its tabs by keys, what its scan left out, and that a deleted run says so.
 import { act } from 'react';
-import { createRoot, type Root } from 'react-dom/client';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { RunPage } from '../src/views/run';
 import { SourceError, SourceProvider } from '../src/views/source';
 import type { EpochReport, RunDetail } from '../src/views/types';
 import { FakeSource, aRun } from './fake';
+import { host, root, stage } from './stage';
 
-let host: HTMLElement;
-let root: Root;
-
-beforeEach(() => {
-  (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
-  host = document.body.appendChild(document.createElement('div'));
-  root = createRoot(host);
-});
-
-afterEach(() => {
-  act(() => root.unmount());
-  host.remove();
-});
+stage();
 
 const detail = (part: Partial<RunDetail> = {}): RunDetail => ({
   ...aRun({ state: 'succeeded', running_since: null }),

@@ -1,6 +1,5 @@
 import { act } from 'react';
-import { createRoot, type Root } from 'react-dom/client';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { differences, distinct } from '../src/views/compare';
 import { Confusion, ClassTable, Evaluation } from '../src/views/evaluation';
 import { RunsFeed } from '../src/views/feed';
@@ -11,21 +10,10 @@ import { Sidebar } from '../src/views/sidebar';
 import { SourceProvider } from '../src/views/source';
 import type { EpochReport, RunView } from '../src/views/types';
 import { FakeSource, aRun } from './fake';
+import { host, root, stage } from './stage';
 
 const EVIL = '<img src=x onerror="window.hacked = true">';
-let host: HTMLElement;
-let root: Root;
-
-beforeEach(() => {
-  (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
-  host = document.body.appendChild(document.createElement('div'));
-  root = createRoot(host);
-});
-
-afterEach(() => {
-  act(() => root.unmount());
-  host.remove();
-});
+stage();
 
 const sourceOf = (...runs: RunView[]) =>
   new FakeSource({

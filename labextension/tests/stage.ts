@@ -1,0 +1,20 @@
+// A place in the document that a test's components are drawn into, new for each test.
+import { act } from 'react';
+import { createRoot, type Root } from 'react-dom/client';
+import { afterEach, beforeEach } from 'vitest';
+
+export let host: HTMLElement;
+export let root: Root;
+
+/** Make it before each test of the file that calls this, and take it away afterwards. */
+export function stage(): void {
+  beforeEach(() => {
+    (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
+    host = document.body.appendChild(document.createElement('div'));
+    root = createRoot(host);
+  });
+  afterEach(() => {
+    act(() => root.unmount());
+    host.remove();
+  });
+}
