@@ -52,6 +52,14 @@ def test_a_learning_rate_that_cannot_train_is_refused(lr: object) -> None:
     assert "lr" in problems(lr=lr)
 
 
+def test_true_is_no_number() -> None:
+    found = problems(epochs=True, lr=True, workers=False, hflip=True)
+    assert found["epochs"] == "Must be a number, not true."
+    assert found["workers"] == "Must be a number, not false."
+    assert "lr" in found
+    assert "hflip" not in found
+
+
 def test_a_warm_up_longer_than_the_run_is_refused() -> None:
     assert "longer than the run" in problems(epochs=1, warmup_epochs=2)[""]
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from imgcls_lab.store import Store
 
+SWEEP_TYPE = "application/vnd.imgcls.sweep+json"
+VERSION = 1
 Space = Mapping[str, Any]
 
 
@@ -201,5 +203,11 @@ class Sweep:
         shown = f", best {figure(view.metric, best)}" if best is not None else ""
         return f"<Sweep {self.id}: {view.name}, {done} of {len(view.trials)} trials{shown}{holes}>"
 
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self)[1:-1])}</p>{self.results().to_html(escape=True)}"
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Live and from the server in JupyterLab with the extension; elsewhere the table of its results as of now."""
+        table = self.results().to_html(escape=True)
+        return {
+            "text/plain": repr(self),
+            "text/html": f"<p>{html.escape(repr(self)[1:-1])}</p>{table}",
+            SWEEP_TYPE: {"run_id": self.id, "version": VERSION},
+        }

@@ -7,9 +7,9 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
-from pydantic import ValidationError, field_validator, model_validator
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 
 from imgcls_lab.config.checkpointing import CheckpointingFields
 from imgcls_lab.config.data import DataFields
@@ -39,6 +39,16 @@ class TrainConfig(
     Frozen; a changed copy is made by `config.with_changes(lr=1e-4)`. Raises ConfigError, which holds a sentence
     for each wrong field, when made by `TrainConfig.parse`; pydantic's ValidationError when made by the constructor.
     """
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number_by_chance(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python and pydantic take true for 1; in a config it is a slip."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        kinds = {kind, *get_args(kind)}
+        if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
+            raise ValueError(f"Must be a number, not {str(value).lower()}.")
+        return value
 
     @field_validator("root", "model_flavour", mode="after")
     @classmethod

@@ -10,6 +10,7 @@ from torch import nn
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
+from imgcls_lab.engine.ahead import sent_ahead
 from imgcls_lab.engine.data import ImageSet, Indices, class_counts
 from imgcls_lab.engine.metrics import LARGEST_AUROC, STORED, Counts, has_auroc
 from imgcls_lab.engine.spec import EvalSpec
@@ -54,10 +55,10 @@ def evaluate_set(
     order = np.arange(len(images)) if part is None else part
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     labels = torch.from_numpy(images.labels).to(device)
-    for batch, pixels in zip(batches, images.batches(batches, workers), strict=True):
+    for batch, pixels in zip(batches, sent_ahead(images.batches(batches, workers), device), strict=True):
         if stop and stop():
             return None
-        values = images.values(pixels.to(device), spec)
+        values = images.values(pixels, spec)
         truth = labels[torch.from_numpy(batch).to(device)]
         counts.add(log_shares(model, values, spec.size, tta), truth, batch)
         if progress:

@@ -17,6 +17,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware
+from imgcls_lab.engine.ahead import sent_ahead
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import ImageSet, Indices
 from imgcls_lab.engine.layers import head_of
@@ -63,11 +64,10 @@ class PixelFeed:
         return True
 
     def batches(self, batches: Sequence[Indices]) -> Iterator[torch.Tensor]:
-        return self._run.train.batches(batches, self._run.workers)
+        return sent_ahead(self._run.train.batches(batches, self._run.workers), self._run.device)
 
     def values(self, kept: torch.Tensor, epoch: int, images: Indices) -> torch.Tensor:
-        run = self._run
-        return run.augment(kept.to(run.device), epoch, images, run.train.aspects[images])
+        return self._run.augment(kept, epoch, images, self._run.train.aspects[images])
 
     def net(self, values: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self._run.net(pixel_values=values).logits
@@ -116,15 +116,15 @@ class FeatureFeed:
         run.model.eval()
         size = run.config.eval_batch_size or 2 * run.config.batch_size
         batches = [np.arange(start, min(start + size, len(images))) for start in range(0, len(images), size)]
-        for batch, pixels in zip(batches, images.batches(batches, run.workers), strict=True):
+        there = sent_ahead(images.batches(batches, run.workers), run.device)
+        for batch, pixels in zip(batches, there, strict=True):
             if run.stop.is_set():
                 return None
-            on_device = pixels.to(run.device)
             if view is None:
-                found = self._head.input_in(run.model, normalise(on_device, images.reader.spec))
+                found = self._head.input_in(run.model, normalise(pixels, images.reader.spec))
             else:
                 with run.autocast():
-                    values = run.augment(on_device, view, batch, images.aspects[batch])
+                    values = run.augment(pixels, view, batch, images.aspects[batch])
                     found = self._head.input_in(run.model, values)
             if not len(kept):
                 kept = found.new_empty((len(images), *found.shape[1:]))

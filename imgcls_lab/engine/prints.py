@@ -32,16 +32,24 @@ def _cosines() -> npt.NDArray[np.float32]:
 
 
 _COSINES = _cosines()
+_LUMA = np.array([19_595, 38_470, 7_471])  # of red, green and blue, of 65,536
 _WEIGHTS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
-def print_of(pixels: npt.NDArray[np.uint8]) -> tuple[int, Tiny]:
-    """Hash and tiny picture, uint8 (4, 4, 3), of an RGB image, uint8 (height, width, 3)."""
+def small_of(pixels: Tiny) -> Tiny:
+    """An RGB image, uint8 (height, width, 3), as the small one that its print is made of, uint8 (32, 32, 3)."""
     small = Image.fromarray(pixels).resize((_EDGE, _EDGE), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    tiny = np.asarray(small.resize((TINY, TINY), Image.Resampling.BOX))
-    grey = np.asarray(small.convert("L"), np.float32)
-    waves = (_COSINES @ grey @ _COSINES.T).reshape(-1)
-    return int(_WEIGHTS[waves > 0].sum()), tiny
+    return np.asarray(small)
+
+
+def prints_of(small: Tiny) -> tuple[Prints, Tiny]:
+    """Hashes, uint64 (n,), and tiny pictures, uint8 (n, 4, 4, 3), of small ones, uint8 (n, 32, 32, 3)."""
+    grey = (small @ _LUMA + 0x8000 >> 16).astype(np.float32)  # as Pillow's mode L
+    waves = (_COSINES @ grey @ _COSINES.T).reshape(len(small), -1)
+    block = _EDGE // TINY  # a box filter across and then down, rounded after each, as Pillow's
+    across = small.reshape(len(small), _EDGE, TINY, block, 3).sum(3, dtype=np.uint16) + block // 2 >> 3
+    down = across.reshape(len(small), TINY, block, TINY, 3).sum(2, dtype=np.uint16) + block // 2 >> 3
+    return (waves > 0) @ _WEIGHTS, down.astype(np.uint8)
 
 
 def near_pairs(prints: Prints, tiny: Tiny, sides: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -27,7 +27,7 @@ from imgcls_lab.engine.cacheroom import make_room
 from imgcls_lab.engine.data import ImageSet, Indices, class_counts
 from imgcls_lab.engine.duplicates import Duplicates, find_duplicates
 from imgcls_lab.engine.index import ENTRY, Entries
-from imgcls_lab.engine.prints import print_of
+from imgcls_lab.engine.prints import Tiny, prints_of, small_of
 from imgcls_lab.engine.shared import Shared
 from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError
 from imgcls_lab.imagefolder import printable
@@ -101,37 +101,45 @@ class _Look:
     places: Indices
     cache: Cache | None
 
-    def __call__(self, number: int) -> str | None:
-        """Note what a file is, from the index where it did not change, and cache its pixels. Returns what is wrong."""
+    def __call__(self, numbers: range) -> dict[int, str]:
+        """Note what some files are, and cache their pixels. Returns what is wrong with which."""
+        wrong: dict[int, str] = {}
+        small: dict[int, Tiny] = {}
+        for number in numbers:
+            try:
+                self._look(number, small)
+            except DataError as error:
+                wrong[number] = str(error)
+        if small:  # many at once: of small files this is most of the work
+            new = list(small)
+            self.entries["print"][new], self.entries["tiny"][new] = prints_of(np.stack(list(small.values())))
+        return wrong
+
+    def _look(self, number: int, small: dict[int, Tiny]) -> None:
+        """A file, from the index where it did not change, else its small picture goes to `small`. Raises DataError."""
         full = os.path.join(self.images.root, self.images.path(number))
         entry, place = self.entries[number], self.places[number]
         try:
             status = os.stat(full)
-            before = self.known[place] if place >= 0 else None
-            unchanged = before is not None and (before["size"], before["changed"]) == (
-                status.st_size,
-                status.st_mtime_ns,
-            )
-            if unchanged:
-                self.entries[number] = before
-                if self.cache is None or self.cache.has(number, entry["digest"]):
-                    return None
-            data = read_bytes(full)
-            if not unchanged:
-                entry["digest"] = np.frombuffer(hashlib.sha256(data).digest(), np.uint64)
-            hint = self.images.reader.hint if self.cache else PRINT_EDGE
-            image, size = decode_sized(data, size_hint=hint, name=full)
-        except DataError as error:
-            return str(error)
         except OSError as error:
-            return f"“{printable(full)}” cannot be opened: {error.strerror}."
+            raise DataError(f"“{printable(full)}” cannot be opened: {error.strerror}.") from None
+        before = self.known[place] if place >= 0 else None
+        unchanged = before is not None and (before["size"], before["changed"]) == (status.st_size, status.st_mtime_ns)
+        if unchanged:
+            self.entries[number] = before
+            if self.cache is None or self.cache.has(number, entry["digest"]):
+                return
+        data = read_bytes(full)
+        if not unchanged:
+            entry["digest"] = np.frombuffer(hashlib.sha256(data).digest(), np.uint64)
+        hint = self.images.reader.hint if self.cache else PRINT_EDGE
+        image, size = decode_sized(data, size_hint=hint, name=full)
         if self.cache:
             self.cache.put(number, entry["digest"], self.images.reader.fit(image).numpy())
         if not unchanged:
             entry["size"], entry["changed"] = status.st_size, status.st_mtime_ns
-            entry["print"], entry["tiny"] = print_of(image)
             entry["width"], entry["height"] = size
-        return None
+            small[number] = small_of(image)
 
     def flush(self) -> str | None:
         """Make what is cached lasting. A cache that cannot be written is given up; returns a sentence that says so."""
@@ -162,6 +170,7 @@ def _look_at_all(
     reasons: dict[int, str] = {}
     notes: list[str] = []
     threads = torch.get_num_threads()
+    share = max(1, CHUNK // (4 * hardware.cores()))  # files that a thread takes at once
     try:
         with ThreadPoolExecutor(hardware.cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for (images, part), cache in zip_longest(_parts(sets), caches or []):
@@ -169,9 +178,9 @@ def _look_at_all(
                 look = _Look(images, entries[part], known, indexes.find(known, entries[part]["key"]), cache)
                 for start in range(0, len(images), CHUNK):
                     numbers = range(start, min(start + CHUNK, len(images)))
-                    for number, reason in zip(numbers, pool.map(look, numbers), strict=True):
-                        if reason:
-                            reasons[part.start + number] = reason
+                    shares = [numbers[first : first + share] for first in range(0, len(numbers), share)]
+                    for wrong in pool.map(look, shares):
+                        reasons |= {part.start + number: reason for number, reason in wrong.items()}
                     notes += filter(None, [look.flush()])
                     progress(part.start + numbers.stop, len(entries))
                     if stop():

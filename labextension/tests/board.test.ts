@@ -13,6 +13,11 @@ it('begins with the main curves at the top', () => {
   expect(JSON.parse(pinned)[0]).toEqual({ plugin: 'scalars', tag: 'loss/train' });
 });
 
+it('begins with the curves, also before there are any', () => {
+  expect(new URL(linked(url)).hash).toBe('#timeseries');
+  expect(new URL(linked(url, 'loss/train')).hash).toBe('#timeseries');
+});
+
 it('links to one curve, whatever its name holds', () => {
   const filter = new URL(linked(url, 'weights/a.b[0]')).searchParams.get('tagFilter') ?? '';
   expect(new RegExp(filter).test('weights/a.b[0]')).toBe(true);

@@ -227,3 +227,12 @@ def test_a_point_that_makes_no_run_is_a_hole_with_its_reason(stubs: Stubs) -> No
     assert [trial.params["epochs"] for trial in failed] == [1, 2]
     assert all("longer than the run" in str(trial.message) for trial in failed)
     assert all(trial.hole and trial.run_id is None for trial in failed)
+
+
+def test_in_a_cell_a_sweep_is_live_by_its_id_and_a_table_elsewhere(stubs: Stubs) -> None:
+    stubs.start()
+    sweep = stubs.sweep([1e-3]).wait(60)
+    bundle = sweep._repr_mimebundle_()
+    assert bundle["application/vnd.imgcls.sweep+json"] == {"run_id": sweep.id, "version": 1}
+    assert sweep.view.trials[0].run_id in bundle["text/html"]
+    assert "1 of 1 trials" in bundle["text/plain"]

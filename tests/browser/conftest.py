@@ -133,12 +133,15 @@ class Desk:
         self.errors: list[str] = []
         self._allowed: list[re.Pattern[str]] = []
         page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
+        page.on("pageerror", lambda error: self._complain(f"uncaught: {error.message}", f"\n{error.stack}"))
 
     def _heard(self, message: ConsoleMessage) -> None:
-        text = f"{message.text} {message.location.get('url', '')}"
-        if message.type == "error" and not any(pattern.search(text) for pattern in self._allowed):
-            self.errors.append(text)
+        if message.type == "error":
+            self._complain(f"{message.text} {message.location.get('url', '')}")
+
+    def _complain(self, text: str, stack: str = "") -> None:
+        if not any(pattern.search(text) for pattern in self._allowed):
+            self.errors.append(text + stack)
 
     @contextmanager
     def server_down(self) -> Iterator[None]:
@@ -154,6 +157,16 @@ class Desk:
         self.page.goto(self.lab.url + ("&reset" if reset else ""))
         self.page.wait_for_selector("#jp-main-dock-panel")
         self.page.wait_for_selector("#main.jp-mod-restored, #main", state="attached")
+
+    def open_output(self, mime: str, data: dict[str, Any]) -> Locator:
+        """A saved notebook with one output of this type, without a kernel; what is shown of it."""
+        output = {"output_type": "display_data", "metadata": {}, "data": {mime: data}}
+        cell = {"cell_type": "code", "execution_count": 1, "metadata": {}, "source": "it", "outputs": [output]}
+        notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [cell]}
+        (self.lab.folder / "work" / "live.ipynb").write_text(json.dumps(notebook))
+        self.page.goto(f"{self.lab.root}lab/tree/live.ipynb?reset")  # without the tabs of before
+        self.page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
+        return self.page.locator(".imgcls-live")
 
     def open_panel(self) -> Locator:
         self.page.locator("li[data-id='imgcls-lab-sidebar']").click()

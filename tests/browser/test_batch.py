@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import TOKEN, Desk, Lab
+from tests.browser.conftest import PICTURES, TOKEN, Desk, Lab
 from tests.browser.test_panel import launch, start_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -88,6 +88,7 @@ def test_a_sweep_is_made_from_a_run_shows_its_hole_and_fills_it(desk: Desk, lab:
     cells.nth(2).click()
     trial = desk.run_page("succeeded").get_attribute("data-run")
     desk.page.get_by_role("tab", name="sweep of lr, seed", exact=True).click()
+    sweep = desk.run_page("succeeded").get_attribute("data-run")
     url = f"{lab.root}imgcls/api/runs/{trial}"
     assert desk.page.request.delete(url, headers={"Authorization": f"token {TOKEN}"}).status == 204
     expect(desk.main.locator(".imgcls-hole")).to_have_count(1)
@@ -95,3 +96,14 @@ def test_a_sweep_is_made_from_a_run_shows_its_hole_and_fills_it(desk: Desk, lab:
     expect(desk.main.locator(".imgcls-cell[data-state=succeeded]")).to_have_count(4, timeout=120_000)
     desk.main.get_by_role("tab", name="Plots").click()
     expect(desk.main.get_by_role("img", name="Timeline of the trials")).to_be_visible()
+
+    # the same in a cell of a saved notebook, live from the server
+    live = desk.open_output("application/vnd.imgcls.sweep+json", {"run_id": sweep, "version": 1})
+    expect(live.locator(".imgcls-cell[data-state=succeeded]")).to_have_count(4)
+    desk.page.screenshot(path=PICTURES / "sweep-cell.png")
+    live.get_by_role("tab", name="Plots").click()
+    expect(live.get_by_role("img", name="Timeline of the trials")).to_be_visible()
+    desk.page.screenshot(path=PICTURES / "sweep-cell-plots.png")
+    live.get_by_role("tab", name="Trials").click()
+    live.locator(".imgcls-cell").first.click()
+    expect(desk.main.locator(".imgcls-run[data-run-state=succeeded]")).to_be_visible()

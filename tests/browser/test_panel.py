@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Desk, Lab
 
-RUN_MIME = "application/vnd.imgcls.run+json"
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 
@@ -78,13 +76,7 @@ def test_demo_run_is_launched_from_the_panel_and_its_curve_moves(desk: Desk, lab
     expect(desk.page.get_by_text("has finished").first).to_be_attached()
 
     # A notebook that shows the run, opened on another day: its curve comes from the server, with no kernel.
-    output = {"output_type": "display_data", "metadata": {}, "data": {RUN_MIME: {"run_id": run, "version": 1}}}
-    cell = {"cell_type": "code", "execution_count": 1, "metadata": {}, "source": "run.watch()", "outputs": [output]}
-    notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [cell]}
-    (lab.folder / "work" / "live.ipynb").write_text(json.dumps(notebook))
-    desk.page.goto(f"{lab.root}lab/tree/live.ipynb")
-    desk.page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
-    live = desk.page.locator(".imgcls-live")
+    live = desk.open_output("application/vnd.imgcls.run+json", {"run_id": run, "version": 1})
     expect(live).to_contain_text("succeeded")
     expect(live.locator(".imgcls-chart[aria-label=Accuracy]")).to_have_attribute("data-points", "3")
 

@@ -51,7 +51,10 @@ def frame(desk: Desk) -> FrameLocator:
 def expect_chart(desk: Desk) -> None:
     """The training loss is drawn by TensorBoard itself."""
     card = frame(desk).locator("card-view", has_text="loss/train").first  # pinned, so it stands at the top
-    expect(card.locator("line-chart").first).to_be_visible(timeout=60_000)
+    try:
+        expect(card.locator("line-chart").first).to_be_visible(timeout=60_000)
+    except AssertionError as error:
+        raise AssertionError(f"TensorBoard shows instead: {frame(desk).locator('body').inner_text()!r}") from error
 
 
 def expect_growth(desk: Desk) -> None:

@@ -20,7 +20,7 @@ from PIL import Image, ImageEnhance
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, index, scan, train
 from imgcls_lab.engine.data import ImageSet, Reader
-from imgcls_lab.engine.prints import near_pairs, print_of
+from imgcls_lab.engine.prints import near_pairs, prints_of, small_of
 from imgcls_lab.engine.scan import OnDuplicates, ScanResult
 from imgcls_lab.engine.shared import Shared
 from imgcls_lab.engine.spec import EvalSpec
@@ -321,11 +321,22 @@ def test_copies_are_found_in_what_is_held_out(run: Run, photos: Path) -> None:
     assert manifest_of(run(root=str(photos), epochs=1).folder)["duplicates"]["exact"] > 0
 
 
+def test_prints_of_many_are_those_of_each_by_pillow() -> None:
+    small = np.stack([small_of(np.asarray(photo(seed))) for seed in range(20)])
+    prints, tiny = prints_of(small)
+    for number, pixels in enumerate(small):
+        image = Image.fromarray(pixels)
+        assert np.array_equal(tiny[number], image.resize((4, 4), Image.Resampling.BOX))
+        lines = np.arange(32) + 0.5
+        cosines = np.cos(np.pi / 32 * np.arange(1, 9)[:, None] * lines)
+        waves = cosines @ np.asarray(image.convert("L"), float) @ cosines.T
+        assert [bool(prints[number] >> np.uint64(bit) & np.uint64(1)) for bit in range(64)] == list(waves.ravel() > 0)
+
+
 def test_touched_up_photographs_look_the_same_and_others_do_not() -> None:
     def pair(one: Image.Image, other: Image.Image) -> int:
-        found = [print_of(np.asarray(image.convert("RGB"))) for image in (one, other)]
-        prints = np.array([hashed for hashed, _ in found], np.uint64)
-        return len(near_pairs(prints, np.stack([tiny for _, tiny in found]), np.array([0, 1])))
+        small = np.stack([small_of(np.asarray(image.convert("RGB"))) for image in (one, other)])
+        return len(near_pairs(*prints_of(small), np.array([0, 1])))
 
     def encoded(image: Image.Image, quality: int) -> Image.Image:
         import io

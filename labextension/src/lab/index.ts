@@ -19,9 +19,10 @@ import type { Source } from '../views/source';
 import { Commands, addCommands, commandOf } from './commands';
 import { ExecutedDrive, refreshExecuted } from './executed';
 import { notify } from './notices';
+import { KINDS, Output, type Host } from './outputs';
 import { ServerSource } from './server';
 import { statusItem } from './status';
-import { BOARD_MIME, BoardOutput, RUN_MIME, RunOutput, Tab, boardAddress, sidebar } from './widgets';
+import { Tab, boardAddress, sidebar } from './widgets';
 
 const DOMAIN = 'imgcls-lab';
 const sources = new WeakMap<ServerConnection.ISettings, Source>();
@@ -217,22 +218,23 @@ const notices: JupyterFrontEndPlugin<void> = {
 
 const output: JupyterFrontEndPlugin<void> = {
   id: 'imgcls-lab:output',
-  description: 'A run in an output cell, live from the server without a kernel.',
+  description: 'A run, a sweep or a TensorBoard in an output cell, live from the server without a kernel.',
   autoStart: true,
   optional: [IRenderMimeRegistry],
   activate: (app: JupyterFrontEnd, registry: IRenderMimeRegistry | null) => {
-    registry?.addFactory({
-      safe: true,
-      mimeTypes: [RUN_MIME],
-      defaultRank: -20, // before the widget of the same output, whose rank is -10
-      createRenderer: () => new RunOutput(sourceOf(app)),
-    });
-    registry?.addFactory({
-      safe: false, // it starts a process, so only in a notebook that the user trusts
-      mimeTypes: [BOARD_MIME],
-      defaultRank: -20,
-      createRenderer: () => new BoardOutput(sourceOf(app), boardAddress(app.serviceManager.serverSettings)),
-    });
+    const host: Host = {
+      source: sourceOf(app),
+      go: place => void app.commands.execute(...commandOf(place)),
+      address: boardAddress(app.serviceManager.serverSettings),
+    };
+    for (const kind of KINDS) {
+      registry?.addFactory({
+        safe: kind.safe,
+        mimeTypes: [kind.mime],
+        defaultRank: -20, // before the widget of the same output, whose rank is -10
+        createRenderer: () => new Output(kind, host),
+      });
+    }
   },
 };
 

@@ -1,17 +1,13 @@
-// The views as Lab widgets: the side bar, the tabs of the main area, and a run in an output cell.
+// The views as Lab widgets: the side bar and the tabs of the main area.
 import { ReactWidget } from '@jupyterlab/apputils';
 import { URLExt } from '@jupyterlab/coreutils';
-import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { ServerConnection } from '@jupyterlab/services';
 import { UUID } from '@lumino/coreutils';
-import type { Message } from '@lumino/messaging';
-import { Widget } from '@lumino/widgets';
+import type { Widget } from '@lumino/widgets';
 import { useState, useSyncExternalStore, type ReactElement } from 'react';
-import { createRoot, type Root } from 'react-dom/client';
-import { BoardPage, type Wanted } from '../views/board';
+import { BoardPage } from '../views/board';
 import { ComparePage } from '../views/compare';
 import { LibraryPage } from '../views/library';
-import { LiveRun } from '../views/live';
 import { NewRun } from '../views/newrun';
 import { NewSweep } from '../views/newsweep';
 import { NotebookPage } from '../views/notebook';
@@ -160,89 +156,5 @@ export class Tab extends View {
           );
       }
     }
-  }
-}
-
-export const RUN_MIME = 'application/vnd.imgcls.run+json';
-
-/** A run in an output cell, live from the server by its id: no kernel is asked. */
-export class RunOutput extends Widget implements IRenderMime.IRenderer {
-  readonly #source: Source;
-  #root: Root | null = null;
-  #id = '';
-
-  constructor(source: Source) {
-    super();
-    this.#source = source;
-    this.addClass('imgcls-output');
-  }
-
-  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const data = model.data[RUN_MIME] as { run_id?: unknown } | undefined;
-    this.#id = typeof data?.run_id === 'string' ? data.run_id : '';
-    this.#show();
-  }
-
-  protected override onAfterAttach(message: Message): void {
-    super.onAfterAttach(message);
-    this.#show();
-  }
-
-  protected override onBeforeDetach(message: Message): void {
-    this.#root?.unmount();
-    this.#root = null;
-    super.onBeforeDetach(message);
-  }
-
-  #show(): void {
-    if (!this.isAttached || !this.#id) return;
-    this.#root ??= createRoot(this.node);
-    this.#root.render(<LiveRun source={this.#source} runId={this.#id} />);
-  }
-}
-
-export const BOARD_MIME = 'application/vnd.imgcls.tensorboard+json';
-
-/** A TensorBoard in an output cell: of the runs or the project that the cell named. */
-export class BoardOutput extends Widget implements IRenderMime.IRenderer {
-  #root: Root | null = null;
-  #wanted: Wanted | null = null;
-
-  constructor(
-    private readonly source: Source,
-    private readonly address: (id: string) => string,
-  ) {
-    super();
-    this.addClass('imgcls');
-    this.addClass('imgcls-output');
-  }
-
-  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const { run_ids, sweep_id, tag } = (model.data[BOARD_MIME] ?? {}) as Record<string, unknown>;
-    const curve = typeof tag === 'string' ? { tag } : {};
-    if (typeof sweep_id === 'string') this.#wanted = { sweep_id, ...curve };
-    else if (Array.isArray(run_ids)) this.#wanted = { run_ids: run_ids.map(String), ...curve };
-    this.#show();
-  }
-
-  protected override onAfterAttach(message: Message): void {
-    super.onAfterAttach(message);
-    this.#show();
-  }
-
-  protected override onBeforeDetach(message: Message): void {
-    this.#root?.unmount();
-    this.#root = null;
-    super.onBeforeDetach(message);
-  }
-
-  #show(): void {
-    if (!this.isAttached || !this.#wanted) return;
-    this.#root ??= createRoot(this.node);
-    this.#root.render(
-      <SourceProvider value={this.source}>
-        <BoardPage wanted={this.#wanted} address={this.address} />
-      </SourceProvider>,
-    );
   }
 }

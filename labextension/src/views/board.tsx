@@ -48,6 +48,9 @@ const PINNED = ['loss/train', 'loss/val', 'metric/accuracy'];
 /** A board's address: with the curve of this tag alone if one is named, else with the main curves at the top. */
 export function linked(url: string, tag?: string): string {
   const next = new URL(url, location.href);
+  // by name: left alone TensorBoard stays with the first page that has anything, which of a run that has just begun
+  // may be that of its hyperparameters
+  next.hash = 'timeseries';
   if (!tag) {
     next.searchParams.set('pinnedCards', JSON.stringify(PINNED.map(tag => ({ plugin: 'scalars', tag }))));
     return next.href;

@@ -1,11 +1,11 @@
 // A run, live, wherever it is shown: a notebook cell with or without a kernel, or the page of a run. Needs a source
 // and a run id, and no host.
-import { useMemo } from 'react';
+import { useMemo, type ReactNode } from 'react';
 import { Chart, type Line } from './chart';
 import { duration, figure, leaf, metric, metricTitle, percent, ranFor } from './format';
 import { useRun, useSeries } from './hooks';
 import type { SeriesStore } from './series';
-import { SourceProvider, type Axis, type Source } from './source';
+import { SourceProvider, type Axis, type Link, type Source } from './source';
 import { LinkState, Problem, Progress, Standing, State } from './states';
 import { isActive, type EpochReport, type RunDetail, type RunView } from './types';
 
@@ -133,21 +133,40 @@ function LiveCharts({ run, compact }: { run: RunDetail; compact: boolean }) {
   );
 }
 
+/** Name and state of a run in a cell, a word of what it is, and at the right how the connection and the run stand. */
+export function LiveHead({
+  run,
+  link,
+  what,
+  children,
+}: {
+  run: RunView;
+  link: Link;
+  what: string;
+  children?: ReactNode;
+}) {
+  return (
+    <div className="imgcls-live-head">
+      <b className="imgcls-clip">{run.name}</b>
+      <State state={run.state} unreachable={run.unreachable} />
+      <span className="imgcls-muted imgcls-clip">{what}</span>
+      <span className="imgcls-spacer" />
+      <LinkState link={link} />
+      {children}
+    </div>
+  );
+}
+
 function Live({ runId, compact }: { runId: string; compact: boolean }) {
   const { run, error, link } = useRun(runId);
   if (!run) return error ? <Problem>{error}</Problem> : <p className="imgcls-muted">Reading the run…</p>;
   return (
     <>
-      <div className="imgcls-live-head">
-        <b className="imgcls-clip">{run.name}</b>
-        <State state={run.state} unreachable={run.unreachable} />
-        <span className="imgcls-muted imgcls-clip">{leaf(run.model_flavour)}</span>
-        <span className="imgcls-spacer" />
-        <LinkState link={link} />
+      <LiveHead run={run} link={link} what={leaf(run.model_flavour)}>
         <span className="imgcls-muted">
           <Standing run={run} />
         </span>
-      </div>
+      </LiveHead>
       <Progress run={run} />
       <Message run={run} />
       {!compact && <Figures run={run} />}

@@ -39,7 +39,7 @@ const y = (share: number): number => HEIGHT - BOTTOM - 6 - share * (HEIGHT - BOT
 
 function Card({ title, note, children }: { title: string; note?: string; children: ReactNode }) {
   return (
-    <section className="imgcls-card imgcls-plot">
+    <section className="imgcls-card imgcls-sweep-plot">
       <h3>
         {title} {note && <span className="imgcls-muted">{note}</span>}
       </h3>
@@ -273,7 +273,7 @@ export function Contour({ view }: { view: SweepView }) {
     </select>
   );
   return (
-    <section className="imgcls-card imgcls-plot">
+    <section className="imgcls-card imgcls-sweep-plot">
       <h3>
         Contour {choice(across, up, setFirst, 'Across')} × {choice(up, across, setSecond, 'Upwards')}
       </h3>
@@ -334,7 +334,7 @@ export function Timeline({ view }: { view: SweepView }) {
   }
   const height = 20;
   return (
-    <section className="imgcls-card imgcls-plot imgcls-plot-wide">
+    <section className="imgcls-card imgcls-sweep-plot imgcls-sweep-wide">
       <h3>
         Timeline <span className="imgcls-muted">{duration(span)}, a row for each trial at once</span>
       </h3>
