@@ -70,13 +70,14 @@ def list_images(root: Path, split: str, classes: list[str]) -> tuple[list[str], 
     Raises OSError if a folder cannot be read.
     """
     inside = _Inside(root)
+    start = len(os.path.join(root, ""))  # of each path, which begins with the root; relpath would take a while of many
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
         folder = root / split / name
         if not (inside.folder(root / split) and inside.folder(folder)):
             continue
-        found = sorted(os.path.relpath(path, root) for path in find_images(folder, inside))
+        found = sorted(path[start:] for path in find_images(folder, inside))
         paths += found
         labels += [label] * len(found)
     return paths, labels

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,8 @@ MAX_PIXELS = 89_478_485
 MAX_BYTES = 512 * 1024 * 1024
 LARGE = 16_000_000  # pixels; above, one is decoded at a time, so that memory does not grow with the threads
 
-_one_at_a_time = threading.Lock()
+Lock = contextlib.AbstractContextManager[Any]
+_one_at_a_time: Lock = threading.Lock()
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _PHOTOMETRIC = 262  # the TIFF tag; 0: white is zero
@@ -82,6 +84,12 @@ def decode_sized(
         raise
     except Exception as error:  # decoders raise anything at all on damaged input
         raise DataError(f"“{name}” is damaged and cannot be read ({error}). Replace or remove it.") from error
+
+
+def large_alone(lock: Lock) -> None:
+    """Decode an image above LARGE pixels only with this lock: of processes that decode side by side one at a time."""
+    global _one_at_a_time  # noqa: PLW0603 - set once, where a process begins
+    _one_at_a_time = lock
 
 
 def size_of(source: str | os.PathLike[str]) -> tuple[int, int]:

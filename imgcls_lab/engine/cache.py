@@ -37,14 +37,14 @@ class Cache(Protocol):
 
     rows: npt.NDArray[np.int64]
 
-    def has(self, number: int, digest: Digest) -> bool:
-        """Whether the image's pixels are known already; then its row is set."""
+    def row(self, digest: Digest) -> int:
+        """Where the pixels of an image lie, -1 if they were not there when the cache was opened."""
 
     def put(self, number: int, digest: Digest, pixels: Pixels) -> None:
-        """Keep the pixels of an image; from any thread."""
+        """Keep the pixels of an image."""
 
     def flush(self) -> None:
-        """Make what was put lasting; from one thread."""
+        """Make what was put lasting."""
 
     def pixels(self) -> Pixels:
         """(rows, edge, edge, 3), all that was put."""
@@ -57,8 +57,8 @@ class RamCache:
         self.rows = np.arange(count)
         self._pixels = np.empty((count, edge, edge, 3), np.uint8)
 
-    def has(self, _number: int, _digest: Digest, /) -> bool:
-        return False
+    def row(self, _digest: Digest, /) -> int:
+        return -1
 
     def put(self, number: int, _digest: Digest, pixels: Pixels, /) -> None:
         self._pixels[number] = pixels
@@ -95,12 +95,11 @@ class DiskCache:
         self._order = np.argsort(records["digest"][:, 0])
         self._digests = records["digest"][self._order]
 
-    def has(self, number: int, digest: Digest) -> bool:
+    def row(self, digest: Digest) -> int:
         place = int(np.searchsorted(self._digests[:, 0], digest[0]))
         if place == len(self._digests) or not np.array_equal(self._digests[place], digest):
-            return False
-        self.rows[number] = self._order[place]
-        return True
+            return -1
+        return int(self._order[place])
 
     def put(self, number: int, digest: Digest, pixels: Pixels) -> None:
         self._pending.append((number, digest.copy(), pixels))

@@ -63,7 +63,7 @@ class Reader:
         return self.fit(image), width / height
 
     def fit(self, image: Pixels) -> torch.Tensor:
-        """The pixels of one decoded image."""
+        """The pixels of one decoded image, or of several of one size, uint8 (..., height, width, 3)."""
         return self.spec.pixels(image) if self.crop_edge is None else self.spec.square(image, self.crop_edge)
 
 
@@ -161,7 +161,7 @@ def _collate(items: list[npt.NDArray[np.uint8] | str]) -> npt.NDArray[np.uint8] 
     return failed if failed is not None else _stack(items)
 
 
-def _start_worker(_number: int) -> None:
+def start_worker(_number: int) -> None:
     """A stop signal goes to the whole group; loader processes leave it to the trainer and end with it.
 
     Also with one that is killed: of two that wait for each other's lock torch's own watch would leave one behind.
@@ -178,7 +178,7 @@ def _worker_batches(images: ImageSet, batches: Sequence[Indices], workers: int) 
         batch_sampler=[batch.tolist() for batch in batches],
         num_workers=min(workers, len(batches)),
         collate_fn=_collate,
-        worker_init_fn=_start_worker,
+        worker_init_fn=start_worker,
         generator=torch.Generator(),  # else a new iterator draws from the global generator, and resume is not exact
         prefetch_factor=4,
     )

@@ -32,7 +32,8 @@ def _cosines() -> npt.NDArray[np.float32]:
 
 
 _COSINES = _cosines()
-_LUMA = np.array([19_595, 38_470, 7_471])  # of red, green and blue, of 65,536
+_LUMA = np.array([19_595, 38_470, 7_471], np.float32)  # of red, green and blue, of 65,536
+_BOX = np.tile(np.eye(3, dtype=np.float32), (_EDGE // TINY, 1))  # sums a row of pixels by channel
 _WEIGHTS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
@@ -43,13 +44,17 @@ def small_of(pixels: Tiny) -> Tiny:
 
 
 def prints_of(small: Tiny) -> tuple[Prints, Tiny]:
-    """Hashes, uint64 (n,), and tiny pictures, uint8 (n, 4, 4, 3), of small ones, uint8 (n, 32, 32, 3)."""
-    grey = (small @ _LUMA + 0x8000 >> 16).astype(np.float32)  # as Pillow's mode L
-    waves = (_COSINES @ grey @ _COSINES.T).reshape(len(small), -1)
-    block = _EDGE // TINY  # a box filter across and then down, rounded after each, as Pillow's
-    across = small.reshape(len(small), _EDGE, TINY, block, 3).sum(3, dtype=np.uint16) + block // 2 >> 3
-    down = across.reshape(len(small), TINY, block, TINY, 3).sum(2, dtype=np.uint16) + block // 2 >> 3
-    return (waves > 0) @ _WEIGHTS, down.astype(np.uint8)
+    """Hashes, uint64 (n,), and tiny pictures, uint8 (n, 4, 4, 3), of small ones, uint8 (n, 32, 32, 3).
+
+    In float32, which holds whole numbers to 2^24: grey and boxes come out as Pillow's integers.
+    """
+    count, block = len(small), _EDGE // TINY
+    values = small.astype(np.float32)
+    grey = np.floor((values.reshape(-1, 3) @ _LUMA + 0x8000) / 0x10000).reshape(count, _EDGE, _EDGE)
+    waves = _COSINES @ (grey.reshape(-1, _EDGE) @ _COSINES.T).reshape(count, _EDGE, 8)
+    across = np.floor((values.reshape(-1, 3 * block) @ _BOX + block // 2) / block)  # a box filter, rounded, and down
+    down = np.floor((across.reshape(count, TINY, block, 3 * TINY).sum(2) + block // 2) / block)
+    return (waves.reshape(count, -1) > 0) @ _WEIGHTS, down.astype(np.uint8).reshape(count, TINY, TINY, 3)
 
 
 def near_pairs(prints: Prints, tiny: Tiny, sides: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

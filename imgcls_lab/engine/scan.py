@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -24,18 +23,16 @@ from imgcls_lab.engine import hardware
 from imgcls_lab.engine import index as indexes
 from imgcls_lab.engine.cache import Cache, DiskCache, Facts, RamCache
 from imgcls_lab.engine.cacheroom import make_room
-from imgcls_lab.engine.data import ImageSet, Indices, class_counts
+from imgcls_lab.engine.data import ImageSet, class_counts
 from imgcls_lab.engine.duplicates import Duplicates, find_duplicates
 from imgcls_lab.engine.index import ENTRY, Entries
-from imgcls_lab.engine.prints import Tiny, prints_of, small_of
+from imgcls_lab.engine.look import Found, Look, looking
 from imgcls_lab.engine.shared import Shared
 from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError
 from imgcls_lab.imagefolder import printable
-from imgcls_lab.images import decode_sized, read_bytes
 
-PRINT_EDGE = 64  # px; a file that is only looked at is decoded no larger than this where its format allows
 USED = 2  # sets that a run reads again after the scan: train and val
-CHUNK = 128  # files between two looks at the stop
+CHUNK = 128  # files after which the cache is flushed and the progress told
 Progress = Callable[[int, int], None]
 OnDuplicates = Literal["report", "drop_exact", "drop_near"]
 
@@ -91,72 +88,6 @@ def scan(
     )
 
 
-@dataclass
-class _Look:
-    """A set under inspection: its part of the entries, what is known of its files and where, room for its pixels."""
-
-    images: ImageSet
-    entries: Entries
-    known: Entries
-    places: Indices
-    cache: Cache | None
-
-    def __call__(self, numbers: range) -> dict[int, str]:
-        """Note what some files are, and cache their pixels. Returns what is wrong with which."""
-        wrong: dict[int, str] = {}
-        small: dict[int, Tiny] = {}
-        for number in numbers:
-            try:
-                self._look(number, small)
-            except DataError as error:
-                wrong[number] = str(error)
-        if small:  # many at once: of small files this is most of the work
-            new = list(small)
-            self.entries["print"][new], self.entries["tiny"][new] = prints_of(np.stack(list(small.values())))
-        return wrong
-
-    def _look(self, number: int, small: dict[int, Tiny]) -> None:
-        """A file, from the index where it did not change, else its small picture goes to `small`. Raises DataError."""
-        full = os.path.join(self.images.root, self.images.path(number))
-        entry, place = self.entries[number], self.places[number]
-        try:
-            status = os.stat(full)
-        except OSError as error:
-            raise DataError(f"“{printable(full)}” cannot be opened: {error.strerror}.") from None
-        before = self.known[place] if place >= 0 else None
-        unchanged = before is not None and (before["size"], before["changed"]) == (status.st_size, status.st_mtime_ns)
-        if unchanged:
-            self.entries[number] = before
-            if self.cache is None or self.cache.has(number, entry["digest"]):
-                return
-        data = read_bytes(full)
-        if not unchanged:
-            entry["digest"] = np.frombuffer(hashlib.sha256(data).digest(), np.uint64)
-        hint = self.images.reader.hint if self.cache else PRINT_EDGE
-        image, size = decode_sized(data, size_hint=hint, name=full)
-        if self.cache:
-            self.cache.put(number, entry["digest"], self.images.reader.fit(image).numpy())
-        if not unchanged:
-            entry["size"], entry["changed"] = status.st_size, status.st_mtime_ns
-            entry["width"], entry["height"] = size
-            small[number] = small_of(image)
-
-    def flush(self) -> str | None:
-        """Make what is cached lasting. A cache that cannot be written is given up; returns a sentence that says so."""
-        try:
-            if self.cache:
-                self.cache.flush()
-        except OSError as error:
-            self.cache = None
-            return _no_cache(error)
-        return None
-
-    def finish(self) -> None:
-        """Hand the cached pixels to the set."""
-        self.images.pixels = torch.from_numpy(self.cache.pixels()) if self.cache else None
-        self.images.rows = self.cache.rows if self.cache else self.images.rows
-
-
 def _look_at_all(
     sets: list[ImageSet],
     caches: list[Cache] | None,
@@ -169,26 +100,61 @@ def _look_at_all(
     """Fill in the entries and caches; returns what is wrong with which image, and notes. None if stopped."""
     reasons: dict[int, str] = {}
     notes: list[str] = []
-    threads = torch.get_num_threads()
-    share = max(1, CHUNK // (4 * hardware.cores()))  # files that a thread takes at once
-    try:
-        with ThreadPoolExecutor(hardware.cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for (images, part), cache in zip_longest(_parts(sets), caches or []):
-                entries[part]["key"] = indexes.keys_of(images.paths)
-                look = _Look(images, entries[part], known, indexes.find(known, entries[part]["key"]), cache)
-                for start in range(0, len(images), CHUNK):
-                    numbers = range(start, min(start + CHUNK, len(images)))
-                    shares = [numbers[first : first + share] for first in range(0, len(numbers), share)]
-                    for wrong in pool.map(look, shares):
-                        reasons |= {part.start + number: reason for number, reason in wrong.items()}
-                    notes += filter(None, [look.flush()])
-                    progress(part.start + numbers.stop, len(entries))
-                    if stop():
-                        return None
-                look.finish()
-    finally:
-        torch.set_num_threads(threads)
+    looks = []
+    for (images, part), cache in zip_longest(_parts(sets), caches or []):
+        keys = indexes.keys_of(images.paths)
+        entries[part]["key"] = keys
+        looks.append(Look(images, known, indexes.find(known, keys), cache))
+    with looking(looks) as found_by:
+        for look, (images, part) in zip(looks, _parts(sets), strict=True):
+            kept = _Kept(look.cache)
+            for found in found_by(look):
+                start = part.start + found.numbers.start
+                found.entries["key"] = entries["key"][start : start + len(found.numbers)]
+                entries[start : start + len(found.numbers)] = found.entries
+                reasons |= {part.start + number: reason for number, reason in found.wrong.items()}
+                notes += kept.take(found)
+                if found.numbers.start // CHUNK < found.numbers.stop // CHUNK or found.numbers.stop == len(images):
+                    progress(part.start + found.numbers.stop, len(entries))
+                if stop():
+                    return None
+            notes += kept.flush()
+            kept.hand_to(images)
     return reasons, notes
+
+
+class _Kept:
+    """What is cached of a set. A cache that cannot be written is given up, with a sentence that says so."""
+
+    def __init__(self, cache: Cache | None) -> None:
+        self._cache = cache
+        self._waiting = 0
+
+    def take(self, found: Found) -> list[str]:
+        if self._cache is None:
+            return []
+        known = np.flatnonzero(found.rows >= 0)
+        self._cache.rows[found.numbers.start + known] = found.rows[known]
+        for number, pixels in found.pixels.items():
+            self._cache.put(number, found.entries["digest"][number - found.numbers.start], pixels)
+        self._waiting += len(found.numbers)
+        return self.flush() if self._waiting >= CHUNK else []
+
+    def flush(self) -> list[str]:
+        """Make what is cached lasting."""
+        self._waiting = 0
+        try:
+            if self._cache:
+                self._cache.flush()
+        except OSError as error:
+            self._cache = None
+            return [_no_cache(error)]
+        return []
+
+    def hand_to(self, images: ImageSet) -> None:
+        """Give the cached pixels to the set."""
+        images.pixels = torch.from_numpy(self._cache.pixels()) if self._cache else None
+        images.rows = self._cache.rows if self._cache else images.rows
 
 
 def _leave_out(sets: list[ImageSet], classes: list[str], entries: Entries, reasons: dict[int, str]) -> Entries:

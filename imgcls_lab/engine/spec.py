@@ -62,27 +62,27 @@ class EvalSpec:
         return f"{self.size} {self.resize_to} {self.squash} {self.interpolation}"
 
     def pixels(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """uint8 (height, width, 3) -> uint8 (size, size, 3): what is normalised and given to the model."""
+        """uint8 (..., height, width, 3) -> uint8 (..., size, size, 3): what is normalised and given to the model."""
         if not self.squash:
             image = _middle(image)
         tensor: torch.Tensor = vision.resize(
             _channels_first(image),
-            self._resized_shape(*image.shape[:2]),
+            self._resized_shape(*image.shape[-3:-1]),
             interpolation=_TORCH[self.interpolation],
             antialias=True,
         )
         if tensor.shape[-2:] != (self.size, self.size):
             top = (tensor.shape[-2] - self.size) // 2
             left = (tensor.shape[-1] - self.size) // 2
-            tensor = tensor[:, top : top + self.size, left : left + self.size]
-        return tensor.permute(1, 2, 0).contiguous()
+            tensor = tensor[..., top : top + self.size, left : left + self.size]
+        return tensor.movedim(-3, -1).contiguous()
 
     def square(self, image: npt.NDArray[np.uint8], edge: int) -> torch.Tensor:
-        """uint8 (height, width, 3) -> uint8 (edge, edge, 3), squashed: what training crops are cut from."""
+        """uint8 (..., height, width, 3) -> uint8 (..., edge, edge, 3), squashed: what training crops are cut from."""
         tensor: torch.Tensor = vision.resize(
             _channels_first(image), [edge, edge], interpolation=_TORCH[self.interpolation], antialias=True
         )
-        return tensor.permute(1, 2, 0).contiguous()
+        return tensor.movedim(-3, -1).contiguous()
 
     def _resized_shape(self, height: int, width: int) -> list[int]:
         if self.squash:
@@ -160,14 +160,14 @@ class EvalSpec:
 
 def _middle(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The middle of a strip: with its short edge resized, the long one of a 1 x 50,000 image would fill the memory."""
-    height, width = image.shape[:2]
+    height, width = image.shape[-3:-1]
     longest = LONGEST * min(height, width)
     top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
-    return image[top : top + min(height, longest), left : left + min(width, longest)]
+    return image[..., top : top + min(height, longest), left : left + min(width, longest), :]
 
 
 def _channels_first(image: npt.NDArray[np.uint8]) -> torch.Tensor:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.array(image)).movedim(-1, -3).contiguous()
 
 
 def _edge(size: Any) -> tuple[int, bool] | None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, cache, cacheroom, data, scan, train
+from imgcls_lab.engine import Outcome, cache, cacheroom, data, look, train
 from imgcls_lab.engine.cache import DiskCache, Facts
 from imgcls_lab.engine.shared import Shared
 from imgcls_lab.errors import DiskFullError
@@ -41,7 +41,8 @@ def fill(folder: Path, numbers: range) -> DiskCache:
     """A cache of images that are their own number, looked up before they are put."""
     found = DiskCache(folder, FACTS, len(numbers))
     for place, number in enumerate(numbers):
-        if not found.has(place, digest(number)):
+        found.rows[place] = found.row(digest(number))
+        if found.rows[place] < 0:
             found.put(place, digest(number), image(number))
     found.flush()
     return found
@@ -63,8 +64,8 @@ def test_results_are_bit_equal_wherever_images_are_kept(make_config: Make, tmp_p
 
 def test_the_next_run_decodes_nothing(make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
-    decode = scan.decode_sized
-    monkeypatch.setattr(scan, "decode_sized", lambda *a, name, **k: decoded.append(name) or decode(*a, name=name, **k))
+    decode = look.decode_sized
+    monkeypatch.setattr(look, "decode_sized", lambda *a, name, **k: decoded.append(name) or decode(*a, name=name, **k))
     monkeypatch.setattr(data, "decode_sized", lambda *_a, **_k: pytest.fail("an image was decoded in an epoch"))
     train(make_config(cache="auto"), tmp_path / "one", shared=shared_in(tmp_path))
     assert len(decoded) == 160

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import threading
 import time
 import tracemalloc
@@ -18,13 +19,14 @@ import torch
 from PIL import Image, ImageEnhance
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, index, scan, train
+from imgcls_lab.engine import Outcome, hardware, index, scan, train
+from imgcls_lab.engine import look as looks
 from imgcls_lab.engine.data import ImageSet, Reader
 from imgcls_lab.engine.prints import near_pairs, prints_of, small_of
 from imgcls_lab.engine.scan import OnDuplicates, ScanResult
 from imgcls_lab.engine.shared import Shared
 from imgcls_lab.engine.spec import EvalSpec
-from imgcls_lab.errors import DataError
+from imgcls_lab.errors import DataError, OutOfMemoryError
 from imgcls_lab.protocol import RunState
 
 from .conftest import of_type
@@ -61,13 +63,13 @@ def photos(tmp_path: Path) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that a scan opens, as they come."""
     names: list[str] = []
-    whole = scan.read_bytes
+    whole = looks.read_bytes
 
     def read(path: str) -> bytes:
         names.append(path)
         return whole(path)
 
-    monkeypatch.setattr(scan, "read_bytes", read)
+    monkeypatch.setattr(looks, "read_bytes", read)
     return names
 
 
@@ -411,3 +413,50 @@ def test_a_class_whose_name_is_no_utf8_is_refused(make_config: Make, photos: Pat
     shutil.copytree(next((photos / "train").iterdir()), photos / "train" / os.fsdecode(b"\xff\xfebad"))
     with pytest.raises(DataError, match=r"“\\xff\\xfebad” is not UTF-8"):
         train(make_config(root=str(photos), epochs=1), tmp_path / "run")
+
+
+def many(folder: Path, count: int) -> Path:
+    """Small pictures of two sizes, more than one process looks at."""
+    root = folder / "many"
+    for split, images in (("train", count), ("val", 20)):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for number in range(images // 2):
+                edge = 20 + 4 * (number % 2)
+                photo(number).resize((edge, edge)).save(root / split / name / f"{number:04d}.png")
+    return root
+
+
+@pytest.mark.parametrize("cache", ["ram", "off"])
+def test_several_processes_find_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str) -> None:
+    root = many(tmp_path, 400)
+    (root / "train/cat/0007.png").write_bytes(b"no image")
+    monkeypatch.setattr(hardware, "cores", lambda: 3)
+    sets, found = look(root, tmp_path / "several", cache=cache)
+    monkeypatch.setattr(hardware, "cores", lambda: 1)
+    alone, other = look(root, tmp_path / "alone", cache=cache)
+    assert (found.fingerprint, found.quarantined) == (other.fingerprint, other.quarantined)
+    assert list(found.quarantined) == ["train/cat/0007.png"]
+    known = [index.read(index.index_path(tmp_path / name, root)) for name in ("several", "alone")]
+    assert known[0].tobytes() == known[1].tobytes()
+    for one, another in zip(sets[:2], alone[:2], strict=True):
+        assert (one.pixels is None) == (cache == "off")
+        if one.pixels is not None and another.pixels is not None:
+            assert torch.equal(one.pixels[one.rows], another.pixels[another.rows])
+            first = torch.from_numpy(one.reader.read(str(root / one.path(0)))[0].numpy())
+            assert torch.equal(one.pixels[one.rows[0]], first)
+
+
+def test_a_process_that_is_killed_while_it_reads_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = many(tmp_path, 400)
+    whole = looks.read_bytes
+
+    def read(path: str) -> bytes:
+        if path.endswith("train/dog/0150.png"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(path)
+
+    monkeypatch.setattr(looks, "read_bytes", read)
+    monkeypatch.setattr(hardware, "cores", lambda: 2)
+    with pytest.raises(OutOfMemoryError, match="was killed"):
+        look(root, tmp_path / "scans", cache="ram")
