@@ -38,10 +38,11 @@ from imgcls_lab.protocol import (
 )
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import pyramid, states
+from imgcls_lab.store.artifacts import Artifacts
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import config_columns
-from imgcls_lab.store.tables import Artifact, Attempt, Metric, Run, Tag
+from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +130,10 @@ class _Batch:
         self.monitor = _monitor(run)
         self.latest = dict(run.latest)
         self.highest = run.step
+        self.artifacts = Artifacts.read(self.session, self.folder, self.run_id, self.attempt, events)
         for event in events:
             self._apply(event)
+        self.artifacts.write()
         if self.rows:
             self._write_rows()
             self._thin()
@@ -155,7 +158,8 @@ class _Batch:
             case EpochEnded():
                 self._epoch(event)
             case CheckpointSaved():
-                self._checkpoint(event)
+                self.artifacts.checkpoint(event)
+                self.values["saved_step"] = event.step
             case Phase():
                 self.values["phase"] = event.name
             case Notice():
@@ -242,31 +246,7 @@ class _Batch:
         if event.best and value is not None:
             self.values |= {"best_value": value, "best_epoch": event.epoch, "best_step": event.step}
         if event.report:
-            self._artifact("report", event.report, event)
-
-    def _checkpoint(self, event: CheckpointSaved) -> None:
-        links = set(event.links)
-        others = select(Artifact).where(Artifact.run_id == self.run_id, Artifact.kind == "checkpoint")
-        for other in self.session.exec(others):
-            if not (self.folder / other.path).is_dir():
-                self.session.delete(other)  # only the last few stay on disk
-            elif links & set(other.links):
-                other.links = [link for link in other.links if link not in links]
-        self.session.flush()
-        self._artifact("checkpoint", event.folder, event, sorted(links))
-        self.values["saved_step"] = event.step
-
-    def _artifact(
-        self, kind: str, path: str, event: CheckpointSaved | EpochEnded, links: list[str] | None = None
-    ) -> None:
-        name = Path(path).stem if kind == "report" else Path(path).name
-        same = select(Artifact).where(Artifact.run_id == self.run_id, Artifact.kind == kind, Artifact.name == name)
-        row = self.session.exec(same).first() or Artifact(
-            run_id=self.run_id, kind=kind, name=name, path=path, attempt=0, step=0, epoch=0, created_at=0
-        )
-        row.attempt, row.step, row.epoch, row.created_at = self.attempt, event.step, event.epoch, event.t
-        row.links, row.size = links or [], _size(self.folder / path)
-        self.session.add(row)
+            self.artifacts.report(event)
 
     def _write_rows(self) -> None:
         tags = _tag_ids(self.session, {row["tag"] for row in self.rows})
@@ -310,12 +290,3 @@ def _tag_ids(session: Session, names: set[str]) -> dict[str, int]:
         session.execute(dialect.insert(table).on_conflict_do_nothing(), [{"name": name} for name in missing])
         found = dict(session.exec(query).all())
     return found
-
-
-def _size(path: Path) -> int:
-    try:
-        if path.is_file():
-            return path.stat().st_size
-        return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
-    except OSError:
-        return 0

@@ -40,6 +40,8 @@ class Proxy:
         self._open.wait()
         with contextlib.suppress(OSError):
             server = socket.create_connection(("127.0.0.1", self._target))
+            for end in (client, server):  # a real switch does not hold small packets back
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
 

@@ -1,0 +1,81 @@
+"""Checkpoints and reports of a run as rows, brought up to date with a batch of its events. Called by `ingest`.
+
+Read once and written once a batch: of a database that was away for a while there may be hundreds of checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import or_
+from sqlmodel import Session, col, select
+
+from imgcls_lab.protocol import AnyEvent, CheckpointSaved, EpochEnded
+from imgcls_lab.store.tables import Artifact
+
+
+@dataclass
+class Artifacts:
+    session: Session
+    folder: Path  # of the run
+    run_id: str
+    attempt: int
+    _rows: dict[tuple[str, str], Artifact] = field(default_factory=dict)  # by kind and name
+    _changed: list[Artifact] = field(default_factory=list)
+    _newest: Artifact | None = None  # the checkpoint that was saved last
+
+    @classmethod
+    def read(cls, session: Session, folder: Path, run_id: str, attempt: int, events: Sequence[AnyEvent]) -> Self:
+        """The run's checkpoints and what is known of the reports in these events."""
+        made = cls(session, folder, run_id, attempt)
+        reports = [Path(event.report).stem for event in events if isinstance(event, EpochEnded) and event.report]
+        if reports or any(isinstance(event, CheckpointSaved) for event in events):
+            wanted = or_(col(Artifact.kind) == "checkpoint", col(Artifact.name).in_(reports))
+            known = session.exec(select(Artifact).where(Artifact.run_id == run_id, wanted)).all()
+            made._rows = {(row.kind, row.name): row for row in known}
+        return made
+
+    def checkpoint(self, event: CheckpointSaved) -> None:
+        """A checkpoint was saved; it takes its links from those before."""
+        links = set(event.links)
+        for (kind, _), other in self._rows.items():
+            if kind == "checkpoint" and links & set(other.links):
+                other.links = [link for link in other.links if link not in links]
+        self._newest = self._set("checkpoint", Path(event.folder).name, event.folder, event)
+        self._newest.links = sorted(links)
+
+    def report(self, event: EpochEnded) -> None:
+        """An epoch was evaluated."""
+        if event.report:
+            self._set("report", Path(event.report).stem, event.report, event)
+
+    def write(self) -> None:
+        """Only the last few checkpoints stay on disk; the rows of the others go."""
+        for row in self._changed:
+            row.size = _size(self.folder / row.path)
+        if not self._changed:
+            return
+        for (kind, _), row in self._rows.items():
+            if kind != "checkpoint" or row is self._newest or (self.folder / row.path).is_dir():
+                self.session.add(row)
+            elif row.id is not None:
+                self.session.delete(row)
+
+    def _set(self, kind: str, name: str, path: str, event: CheckpointSaved | EpochEnded) -> Artifact:
+        new = Artifact(run_id=self.run_id, kind=kind, name=name, path=path, attempt=0, step=0, epoch=0, created_at=0)
+        row = self._rows.setdefault((kind, name), new)
+        row.attempt, row.step, row.epoch, row.created_at = self.attempt, event.step, event.epoch, event.t
+        self._changed.append(row)
+        return row
+
+
+def _size(path: Path) -> int:
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
+    except OSError:
+        return 0
