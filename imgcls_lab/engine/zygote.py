@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -100,6 +101,9 @@ class Zygote:
             _send(connection, {"refused": reason})
             connection.close()
             return None
+        # no child's collector need look at what the imports made: a full collection, as at a kernel's end, would take
+        # half a second and copy the pages that are shared
+        gc.freeze()
         pid = os.fork()
         if pid == 0:
             return self._become(request, files, connection)
