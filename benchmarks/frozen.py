@@ -46,11 +46,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
         )[1]
 
     theirs = seconds(trainer)
-    accuracy = (
-        outcomes[0].values["accuracy/val"]
-        if "accuracy/val" in outcomes[0].values
-        else outcomes[0].values["val/accuracy"]
-    )
+    accuracy = outcomes[0].values["metric/accuracy"]
     return [
         Line(f"frozen backbone, {epochs} epochs, Trainer's time / ours", 15, theirs / ours, "", "at least"),
         Line("frozen backbone, accuracy below the Trainer's", 0.5, 100 * (reached - accuracy), "points"),

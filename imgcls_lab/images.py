@@ -86,6 +86,16 @@ def decode_sized(
         raise DataError(f"“{name}” is damaged and cannot be read ({error}). Replace or remove it.") from error
 
 
+def is_plain_jpeg(data: bytes) -> bool:
+    """Whether any JPEG decoder gives this file's pixels: grey or colour, upright as it is, and not too large."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            plain = image.mode in ("RGB", "L") and image.width * image.height <= MAX_PIXELS
+            return plain and _orientation(image) == 1
+    except Exception:  # as decoders do; the one decode says what is wrong
+        return False
+
+
 def large_alone(lock: Lock) -> None:
     """Decode an image above LARGE pixels only with this lock: of processes that decode side by side one at a time."""
     global _one_at_a_time  # noqa: PLW0603 - set once, where a process begins

@@ -47,6 +47,12 @@ class HardwareFields(FieldGroup):
         ge=0,
         le=256,
     )
+    decoder: Literal["cpu", "gpu"] = field(
+        "cpu",
+        "hardware",
+        "Decoder",
+        "gpu: decode JPEG files of training on the GPU that trains, where they are not cached; the last bits differ.",
+    )
     channels_last: Literal["auto", "on", "off"] = field(
         "auto",
         "hardware",

@@ -62,8 +62,8 @@ class Reader:
         image, (width, height) = decode_sized(source, size_hint=self.hint, name=name)
         return self.fit(image), width / height
 
-    def fit(self, image: Pixels) -> torch.Tensor:
-        """The pixels of one decoded image, or of several of one size, uint8 (..., height, width, 3)."""
+    def fit(self, image: Pixels | torch.Tensor) -> torch.Tensor:
+        """The pixels of one decoded image, or of several of one size, uint8 (..., height, width, 3), where they are."""
         return self.spec.pixels(image) if self.crop_edge is None else self.spec.square(image, self.crop_edge)
 
 

@@ -20,6 +20,7 @@ from imgcls_lab.engine import hardware
 from imgcls_lab.engine.ahead import sent_ahead
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import ImageSet, Indices
+from imgcls_lab.engine.gpudecode import Decode, decoded_on, nvjpeg
 from imgcls_lab.engine.layers import head_of
 from imgcls_lab.engine.recipes import Recipe
 from imgcls_lab.engine.spec import EvalSpec
@@ -51,10 +52,11 @@ class Feed(Protocol):
 
 
 class PixelFeed:
-    """Pixels, augmented anew in each epoch, through the whole model."""
+    """Pixels, augmented anew in each epoch, through the whole model. decode: of files, on the device, not cached."""
 
-    def __init__(self, run: Training) -> None:
+    def __init__(self, run: Training, decode: Decode | None = None) -> None:
         self._run = run
+        self._decode = decode
 
     @property
     def val(self) -> ImageSet:
@@ -64,7 +66,10 @@ class PixelFeed:
         return True
 
     def batches(self, batches: Sequence[Indices]) -> Iterator[torch.Tensor]:
-        return sent_ahead(self._run.train.batches(batches, self._run.workers), self._run.device)
+        run = self._run
+        if self._decode is not None:
+            return decoded_on(run.device, run.train, batches, self._decode)
+        return sent_ahead(run.train.batches(batches, run.workers), run.device)
 
     def values(self, kept: torch.Tensor, epoch: int, images: Indices) -> torch.Tensor:
         return self._run.augment(kept, epoch, images, self._run.train.aspects[images])
@@ -186,7 +191,12 @@ class HeadOnly(nn.Module):
 
 def feed_of(run: Training, views: int) -> Feed:
     """The feed of a prepared run. views: as `views_for` found."""
-    return FeatureFeed(run, views) if views else PixelFeed(run)
+    if views:
+        return FeatureFeed(run, views)
+    if run.config.decoder == "gpu" and run.train.pixels is not None:
+        run.recorder.notice("The training images are cached, so none is decoded on the GPU; set cache to off for that.")
+    on_device = run.config.decoder == "gpu" and run.train.pixels is None
+    return PixelFeed(run, nvjpeg(run.device) if on_device else None)
 
 
 def views_for(config: TrainConfig, recipe: Recipe, model: nn.Module, sets: tuple[ImageSet, ImageSet], tell: Any) -> int:

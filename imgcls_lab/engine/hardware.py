@@ -15,13 +15,14 @@ from imgcls_lab.errors import ConfigError, Problem
 
 def pick_device(config: TrainConfig) -> torch.device:
     """The device to train on. Raises ConfigError if a GPU is asked for and there is none."""
-    if config.device == "cpu":
-        return torch.device("cpu")
-    if torch.cuda.is_available():
+    if config.device != "cpu" and torch.cuda.is_available():
         return torch.device("cuda", 0)
     if config.device == "cuda":
         text = "This machine has no GPU that torch can use. Set device to auto or cpu."
         raise ConfigError(text, [Problem("device", text)])
+    if config.decoder == "gpu":
+        text = "This run trains on the CPU, so there is no GPU to decode on. Set decoder to cpu."
+        raise ConfigError(text, [Problem("decoder", text)])
     return torch.device("cpu")
 
 

@@ -61,23 +61,22 @@ class EvalSpec:
         """What of it says which pixels come of an image."""
         return f"{self.size} {self.resize_to} {self.squash} {self.interpolation}"
 
-    def pixels(self, image: npt.NDArray[np.uint8]) -> torch.Tensor:
+    def pixels(self, image: npt.NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
         """uint8 (..., height, width, 3) -> uint8 (..., size, size, 3): what is normalised and given to the model."""
+        tensor = _channels_first(image)
         if not self.squash:
-            image = _middle(image)
-        tensor: torch.Tensor = vision.resize(
-            _channels_first(image),
-            self._resized_shape(*image.shape[-3:-1]),
-            interpolation=_TORCH[self.interpolation],
-            antialias=True,
+            tensor = _middle(tensor)
+        tensor = vision.resize(
+            tensor, self._resized_shape(*tensor.shape[-2:]), interpolation=_TORCH[self.interpolation], antialias=True
         )
         if tensor.shape[-2:] != (self.size, self.size):
             top = (tensor.shape[-2] - self.size) // 2
             left = (tensor.shape[-1] - self.size) // 2
             tensor = tensor[..., top : top + self.size, left : left + self.size]
-        return tensor.movedim(-3, -1).contiguous()
+        pixels: torch.Tensor = tensor.movedim(-3, -1).contiguous()
+        return pixels
 
-    def square(self, image: npt.NDArray[np.uint8], edge: int) -> torch.Tensor:
+    def square(self, image: npt.NDArray[np.uint8] | torch.Tensor, edge: int) -> torch.Tensor:
         """uint8 (..., height, width, 3) -> uint8 (..., edge, edge, 3), squashed: what training crops are cut from."""
         tensor: torch.Tensor = vision.resize(
             _channels_first(image), [edge, edge], interpolation=_TORCH[self.interpolation], antialias=True
@@ -158,16 +157,17 @@ class EvalSpec:
         return cls(size, resize_to, squash, interpolation, tuple(data["mean"]), tuple(data["std"]))
 
 
-def _middle(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _middle(image: torch.Tensor) -> torch.Tensor:
     """The middle of a strip: with its short edge resized, the long one of a 1 x 50,000 image would fill the memory."""
-    height, width = image.shape[-3:-1]
+    height, width = image.shape[-2:]
     longest = LONGEST * min(height, width)
     top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
-    return image[..., top : top + min(height, longest), left : left + min(width, longest), :]
+    return image[..., top : top + min(height, longest), left : left + min(width, longest)]
 
 
-def _channels_first(image: npt.NDArray[np.uint8]) -> torch.Tensor:
-    return torch.from_numpy(np.array(image)).movedim(-1, -3).contiguous()
+def _channels_first(image: npt.NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
+    tensor = image if isinstance(image, torch.Tensor) else torch.from_numpy(np.array(image))
+    return tensor.movedim(-1, -3).contiguous()
 
 
 def _edge(size: Any) -> tuple[int, bool] | None:

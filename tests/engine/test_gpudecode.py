@@ -1,0 +1,96 @@
+"""JPEG files decoded on the device that trains. No GPU here: the decoder is the CPU's own, and the device the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+import torch
+from PIL import Image
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine.data import ImageSet, Reader
+from imgcls_lab.engine.gpudecode import decoded_on, nvjpeg
+from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.errors import ConfigError, DataError
+
+from .test_scan import photo
+
+CPU = torch.device("cpu")
+
+
+class Decoder:
+    """Decodes as the CPU does, and remembers how many files it was given."""
+
+    def __init__(self, refuses: bool = False) -> None:
+        self.files = 0
+        self.refuses = refuses
+
+    def __call__(self, files: list[torch.Tensor]) -> list[torch.Tensor]:
+        self.files += len(files)
+        if self.refuses:
+            raise RuntimeError("Error while decoding JPEG images")
+        return [
+            torch.from_numpy(simplejpeg.decode_jpeg(file.numpy().tobytes(), "RGB")).movedim(-1, 0) for file in files
+        ]
+
+
+def images_in(root: Path, crop_edge: int | None) -> ImageSet:
+    """A plain JPEG, a grey one, one that EXIF turns, a PNG, and a JPEG of another size."""
+    root.mkdir()
+    photo(0).save(root / "a.jpg")
+    photo(1).convert("L").save(root / "b.jpg")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    photo(2).resize((80, 40)).save(root / "c.jpg", exif=turned)
+    photo(3).save(root / "d.png")
+    photo(4).resize((50, 70)).save(root / "e.jpg")
+    names = np.array([os.fsencode(path.name) for path in sorted(root.iterdir())], np.bytes_)
+    reader = Reader(EvalSpec.plain(32), crop_edge, exact=True)
+    return ImageSet(root, "train", reader, names, np.zeros(len(names), np.int64))
+
+
+@pytest.mark.parametrize("crop_edge", [None, 40])
+def test_batches_are_those_of_the_one_decode(tmp_path: Path, crop_edge: int | None) -> None:
+    images = images_in(tmp_path / "photos", crop_edge)
+    batches = [np.array([4, 0]), np.array([1, 2, 3]), np.array([0]), np.array([2])]
+    decoder = Decoder()
+    found = list(decoded_on(CPU, images, batches, decoder))
+    for pixels, usual in zip(found, images.batches(batches, 0), strict=True):
+        assert torch.equal(pixels, usual)
+    assert decoder.files == 4  # neither the PNG nor what EXIF turns
+
+
+def test_a_batch_that_the_decoder_refuses_goes_the_usual_way(tmp_path: Path) -> None:
+    images = images_in(tmp_path / "photos", None)
+    batch = [np.array([0, 1, 4])]
+    (pixels,) = decoded_on(CPU, images, batch, Decoder(refuses=True))
+    assert torch.equal(pixels, next(images.batches(batch, 0)))
+
+
+def test_a_file_that_has_gone_is_named(tmp_path: Path) -> None:
+    images = images_in(tmp_path / "photos", None)
+    (tmp_path / "photos/a.jpg").unlink()
+    with pytest.raises(DataError, match=r"a\.jpg"):
+        list(decoded_on(CPU, images, [np.array([1, 0])], Decoder()))
+
+
+def test_without_a_gpu_the_setting_is_refused(make_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    from imgcls_lab.engine import train
+
+    with pytest.raises(ConfigError, match="no GPU to decode on"):
+        train(make_config(decoder="gpu", device="cpu"), tmp_path / "run")
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_gpu_decodes_nearly_as_the_cpu_does(tmp_path: Path) -> None:
+    device = torch.device("cuda")
+    images = images_in(tmp_path / "photos", 40)
+    batch = [np.arange(5)]
+    (pixels,) = decoded_on(device, images, batch, nvjpeg(device))
+    assert (pixels.cpu().int() - next(images.batches(batch, 0)).int()).abs().float().mean() < 2
