@@ -154,8 +154,20 @@ def _reflect(index: npt.NDArray[np.int64], edge: int) -> npt.NDArray[np.int64]:
 def _warp(pixels: torch.Tensor, maps: torch.Tensor, size: int) -> torch.Tensor:
     """Sample each image along its map: float32 (n, 3, size, size), values 0..255."""
     values = pixels.permute(0, 3, 1, 2).float()
-    grid = torch.nn.functional.affine_grid(maps.to(pixels.device), [len(pixels), 3, size, size], align_corners=False)
+    grid = _grid(maps.to(pixels.device), size)
     return torch.nn.functional.grid_sample(values, grid, "bilinear", "reflection", align_corners=False)
+
+
+def _grid(maps: torch.Tensor, size: int) -> torch.Tensor:
+    """Where each pixel comes from, (n, size, size, 2), x before y: affine_grid of torch, by sums, not a product."""
+    line = (torch.arange(size, device=maps.device) + 0.5) * (2 / size) - 1  # centres of pixels
+    grid = maps.new_empty((len(maps), size, size, 2))
+    for axis in range(2):
+        across, down, shift = maps[:, axis].unbind(1)
+        columns = across[:, None] * line
+        rows = torch.addcmul(shift[:, None], down[:, None], line)
+        torch.add(rows[:, :, None], columns[:, None, :], out=grid[..., axis])
+    return grid
 
 
 def _geometry(operations: Choices, amounts: Draws) -> npt.NDArray[np.float64]:

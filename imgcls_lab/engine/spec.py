@@ -166,8 +166,9 @@ def _middle(image: torch.Tensor) -> torch.Tensor:
 
 
 def _channels_first(image: npt.NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
+    """A view: resizing is several times as fast where the channels lie last, and gives the same bytes."""
     tensor = image if isinstance(image, torch.Tensor) else torch.from_numpy(np.array(image))
-    return tensor.movedim(-1, -3).contiguous()
+    return tensor.movedim(-1, -3)
 
 
 def _edge(size: Any) -> tuple[int, bool] | None:
