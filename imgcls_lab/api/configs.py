@@ -28,7 +28,7 @@ def resolve(config: TrainConfig | Mapping[str, Any], settings: Settings, store: 
     given = config if isinstance(config, TrainConfig) else TrainConfig.parse(config)
     changes: dict[str, Any] = {}
     root = _data(given.root, settings, store)
-    flavour = _model(given.model_flavour, store)
+    flavour = _model(given.model_flavour, settings, store)
     for name, value in (("root", root), ("model_flavour", flavour)):
         if value != getattr(given, name):
             changes[name] = value
@@ -64,14 +64,16 @@ def _data(root: str, settings: Settings, store: Store | None) -> str:
     return str(path.absolute())
 
 
-def _model(flavour: str, store: Store | None) -> str:
-    """A folder, else a registered model's name, else what it is: the id of a model of the hub."""
+def _model(flavour: str, settings: Settings, store: Store | None) -> str:
+    """A folder, else a registered model's name, else one of the home's, else what it is: the id of one of the hub."""
     path = Path(os.path.expanduser(flavour))
     if path.is_dir():
         return str(path.absolute())
     for item in store.models() if store is not None else ():
         if item.name == flavour:
             return item.flavour
+    if flavour == Path(flavour).name and (settings.models_dir / flavour).is_dir():
+        return str(settings.models_dir / flavour)
     if flavour.startswith(("/", "./", "../", "~")) or flavour.count("/") > 1:
         text = f"The model folder “{flavour}” does not exist. Check the path."
         raise ConfigError(text, [Problem("model_flavour", text)])

@@ -100,8 +100,8 @@ def _resolved(request: SweepRequest, settings: Settings, store: Store) -> SweepR
     resolved = resolve(first, settings, store)
     fixed = {
         name: getattr(resolved, name)
-        for name in ("root", "model_flavour", "ckpt_dir", "tb_root")
-        if name not in request.space and getattr(resolved, name) is not None
+        for name in ("root", "model_flavour", "ckpt_dir", "tb_root", "plugins")
+        if name not in request.space and getattr(resolved, name)
     }
     return request.model_copy(update={"base": {**request.base, **fixed}})
 

@@ -84,8 +84,8 @@ class Driver:
         self._stop_trials()
         return False
 
-    def finish(self) -> None:
-        """The last words."""
+    def finish(self) -> int:
+        """The last words. Returns the exit code: 1 where no trial has given anything."""
         view = sweep_view(self.store, self.folder.name)
         if view.holes:
             have = "has" if view.holes == 1 else "have"
@@ -93,7 +93,14 @@ class Driver:
                 f"{view.holes} of {len(view.trials)} trials {have} no result; fill the sweep to run them.", flush=True
             )
         results = len(self._study.trials(TrialState.COMPLETE, TrialState.PRUNED))
+        if view.trials and not results:
+            told = next((trial for trial in view.trials if trial.message), None)
+            reason = f"Trial {told.number}: {told.message}" if told else "Its trials say why."
+            text = f"None of its {len(view.trials)} trials has a result. {reason}"
+            self._events.write(Failed(step=0, kind=FailureKind.APPLICATION, message=text))
+            return 1
         self._events.write(Finished(step=results, best_epoch=0, values={}))
+        return 0
 
     def _see_to_executor(self) -> None:
         """Start the executor if it has died and nobody else is there to do it: without it no trial goes on."""
@@ -251,9 +258,8 @@ def main(arguments: list[str] | None = None) -> int:
                 driver = Driver(store, folder, events)
                 driver.stopping = stopping
                 if driver.drive():
-                    driver.finish()
-                else:
-                    events.write(Stopped(step=0))
+                    return driver.finish()
+                events.write(Stopped(step=0))
             except InterruptedError:
                 events.write(Stopped(step=0))
             except Exception as error:

@@ -23,6 +23,8 @@ def read_file(path: Path) -> SweepRequest:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The sweep “{file}” cannot be read: {error.strerror}.") from None
+    except RecursionError:
+        raise InputError(f"“{file}” is no sweep: its values are nested too deep.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"“{file}” is not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
@@ -35,6 +37,9 @@ def read_file(path: Path) -> SweepRequest:
         values["base"] = {name: _number(value) for name, value in values["base"].items()}
         for name in ("root", "model_flavour"):
             _anchor(values["base"], name, file.parent)
+        plugins = values["base"].get("plugins")
+        if isinstance(plugins, list):
+            values["base"]["plugins"] = [_anchored(plugin, file.parent) for plugin in plugins]
     if isinstance(values.get("space"), dict):
         values["space"] = {name: _item(item) for name, item in values["space"].items()}
     return make_request(**values)
@@ -42,9 +47,14 @@ def read_file(path: Path) -> SweepRequest:
 
 def _anchor(values: dict[str, Any], name: str, folder: Path) -> None:
     """Make a path absolute where it is one of this folder; a name of the hub or of a data set stays."""
-    value = values.get(name)
+    if name in values:
+        values[name] = _anchored(values[name], folder)
+
+
+def _anchored(value: Any, folder: Path) -> Any:
     if isinstance(value, str) and (folder / Path(value).expanduser()).exists():
-        values[name] = str((folder / Path(value).expanduser()).resolve())
+        return str((folder / Path(value).expanduser()).resolve())
+    return value
 
 
 def _item(item: Any) -> Any:

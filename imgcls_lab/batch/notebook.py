@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab import layout
-from imgcls_lab.batch.parameters import secrets_of_environment
+from imgcls_lab.batch.parameters import hidden, secrets_of_environment
 from imgcls_lab.batch.relay import Relay
 from imgcls_lab.batch.source import kept_text
 from imgcls_lab.errors import ImgclsError
@@ -42,6 +42,7 @@ class NotebookRun:
         self._ended = threading.Event()
         self._stopping = threading.Event()
         self._relay = Relay(folder, self.say)
+        self._secrets = sorted(secrets_of_environment().values(), key=len, reverse=True)
         self.client: Any = None  # papermill's, of the kernel
         self.manager: Any = None  # papermill's, of the executed notebook
         self._process: subprocess.Popen[bytes] | None = None  # the kernel's
@@ -81,7 +82,7 @@ class NotebookRun:
             parameters=payload.get("parameters") or {},
             kernel=str(payload.get("kernel") or "python3"),
             cwd=_folder_of(payload, self.folder),
-            secrets=sorted(secrets_of_environment().values(), key=len, reverse=True),
+            secrets=self._secrets,
         )
 
     def _payload(self) -> dict[str, Any]:
@@ -139,9 +140,12 @@ class NotebookRun:
             self._events.close()
             os.kill(os.getpid(), killed)  # nobody's fault but the machine's: the executor tries it again
         kind, message = self._failure(error)
-        traceback.print_exception(error)
-        self.say(Failed(step=self._relay.step, kind=kind, message=message))
+        print(self._hidden("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)
+        self.say(Failed(step=self._relay.step, kind=kind, message=self._hidden(message)))
         return 1
+
+    def _hidden(self, text: str) -> str:
+        return hidden(text, self._secrets)
 
     def _killed_by(self, error: BaseException) -> int | None:
         """The signal that killed the kernel from outside, as a machine short of memory does."""

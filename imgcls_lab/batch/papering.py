@@ -6,12 +6,11 @@ Imports papermill, which takes a second or two: only the process that executes a
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import nbformat
 from papermill.clientwrap import PapermillNotebookClient
@@ -21,6 +20,7 @@ from papermill.execute import execute_notebook
 from papermill.log import logger
 
 from imgcls_lab import layout
+from imgcls_lab.batch.parameters import hidden
 from imgcls_lab.executor.warm import SOCKET, forked_argv
 
 if TYPE_CHECKING:
@@ -29,7 +29,20 @@ if TYPE_CHECKING:
 ENGINE = "imgcls"
 AUTOSAVE = 2.0  # seconds within which an output of a long cell is in the file
 KERNEL_WITHIN = 100  # seconds a kernel has to start
-HIDDEN = "•••"
+
+
+class _Hiding:
+    """A stream without secrets, as far as each is written in one piece."""
+
+    def __init__(self, stream: TextIO, secrets: Sequence[str]) -> None:
+        self._stream = stream
+        self._secrets = secrets
+
+    def write(self, text: str) -> int:
+        return self._stream.write(hidden(text, self._secrets))
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 class _Manager(NotebookExecutionManager):  # type: ignore[misc]
@@ -43,9 +56,7 @@ class _Manager(NotebookExecutionManager):  # type: ignore[misc]
 
     def save(self, **_: Any) -> None:
         text = nbformat.writes(self.nb)  # type: ignore[no-untyped-call]
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN).replace(json.dumps(secret)[1:-1], HIDDEN)
-        layout.write_atomic(self._run.folder / layout.NOTEBOOK, text)
+        layout.write_atomic(self._run.folder / layout.NOTEBOOK, hidden(text, self._secrets))
 
     def autosave_cell(self) -> None:
         """A message has come. Plan a save: papermill's own way leaves out what comes right after a save."""
@@ -96,8 +107,8 @@ class _Engine(NBClientEngine):  # type: ignore[misc]
                 startup_timeout=KERNEL_WITHIN,
                 kernel_name=kernel_name,
                 log=logger,
-                stdout_file=sys.stdout,  # the run's log
-                stderr_file=sys.stderr,
+                stdout_file=_Hiding(sys.stdout, secrets),  # the run's log
+                stderr_file=_Hiding(sys.stderr, secrets),
             )
             run.client.execute()
         finally:

@@ -21,6 +21,7 @@ from typing import Any
 from imgcls_lab.errors import InputError, Problem
 from imgcls_lab.wire import ParameterKind, ParameterView
 
+HIDDEN = "•••"
 _KINDS: dict[str, ParameterKind] = {
     "int": "int", "float": "float", "str": "str", "bool": "bool", "list": "list", "dict": "dict", "tuple": "list",
 }  # fmt: skip
@@ -208,6 +209,13 @@ def secrets_of_environment() -> dict[str, str]:
         if len(secret) >= SHORTEST_SECRET:
             found[name] = secret
     return found
+
+
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """A text, or a JSON text, without these secrets."""
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN).replace(json.dumps(secret)[1:-1], HIDDEN)
+    return text
 
 
 def _password(address: str) -> str:

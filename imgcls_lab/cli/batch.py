@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SweepId = Annotated[str, typer.Argument(metavar="SWEEP", help="Id of the sweep's run, or the beginning of one.")]
 PARAMETER = ("-p", "--parameter")
+MOST_REASONS = 5  # of failed trials, under their table
 Name = Annotated[str | None, typer.Option(help="Name of the run.")]
 Project = Annotated[str | None, typer.Option(help="Project it belongs to; made if there is none of this name.")]
 
@@ -128,7 +129,8 @@ def fill(
     there = Sweep(sweep_id)
     count = there.view.holes
     there.fill()
-    say(f"{count} trials are queued again." if count else "There is nothing to fill.")
+    queued = "1 trial is queued again." if count == 1 else f"{count} trials are queued again."
+    say(queued if count else "There is nothing to fill.")
     if wait:
         there.wait()
 
@@ -155,7 +157,13 @@ def _print_trials(view: SweepView) -> None:
     ]
     print_table(["trial", *view.space, "state", title, "epochs", "run"], rows, "No trials yet.")
     if view.holes:
-        say(f"{view.holes} of them are holes: {program()} fill {view.run_id}")
+        told = [trial for trial in view.trials if trial.hole and trial.message]
+        for trial in told[:MOST_REASONS]:
+            say(f"Trial {trial.number}: {trial.message}")
+        if len(told) > MOST_REASONS:
+            say(f"{len(told) - MOST_REASONS} more say why with --json.")
+        what = "1 of them is a hole" if view.holes == 1 else f"{view.holes} of them are holes"
+        say(f"{what}: {program()} fill {view.run_id}")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -90,7 +90,7 @@ _HEADS = ("class", "share")
 
 
 def _ranks(found: list[ImagePrediction]) -> range:
-    return range(1, 1 + max((len(answer.classes) for answer in found), default=1))
+    return range(1, 1 + max((len(answer.classes) for answer in found if answer.classes), default=1))
 
 
 def _cells(answer: ImagePrediction, ranks: int) -> list[object]:
