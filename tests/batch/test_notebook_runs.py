@@ -58,6 +58,20 @@ def test_a_notebook_runs_with_its_parameters_its_folder_and_no_secret(
     assert "42" in run.log()
 
 
+def test_a_secret_in_a_failure_reaches_neither_message_nor_log(
+    write: Write, own: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_0123456789")
+    run = lab.launch_notebook(
+        write("a = 1", "import os\nprint(os.environ['HF_TOKEN'])\nraise ValueError(os.environ['HF_TOKEN'])")
+    )
+    with pytest.raises(ImgclsError, match="ValueError: •••"):
+        run.wait(60)
+    kept = [path for path in run.folder.rglob("*") if path.is_file() and b"hf_0123456789" in path.read_bytes()]
+    assert kept == []
+    assert "•••" in run.log()
+
+
 def test_a_failed_cell_is_marked_named_and_tried_again_by_resume(write: Write, own: Settings, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     path = write("a = 1", "print('before')", f"open({str(flag)!r}).read()", "print('after')")

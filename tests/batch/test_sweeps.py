@@ -18,7 +18,7 @@ import imgcls_lab as lab
 from imgcls_lab import Sweep, TrainConfig
 from imgcls_lab.api import context
 from imgcls_lab.batch.spec import make_request
-from imgcls_lab.errors import ConfigError
+from imgcls_lab.errors import ConfigError, ImgclsError
 from imgcls_lab.executor import client, locks
 from imgcls_lab.executor.backend import LocalBackend
 from imgcls_lab.executor.daemon import info_path, lock_path
@@ -168,6 +168,17 @@ def test_fill_runs_exactly_what_failed_or_was_deleted(stubs: Stubs) -> None:
 
     sweep.fill().wait(60)  # nothing is missing: nothing runs
     assert {run.id: run.view.attempt for run in stubs.runs()} == after
+
+
+def test_a_sweep_without_any_result_has_failed_and_can_be_filled(stubs: Stubs) -> None:
+    stubs.fails.write_text("0.003")
+    sweep = stubs.sweep([3e-3])
+    stubs.start()
+    with pytest.raises(ImgclsError, match="Its one trial has no result"):
+        sweep.wait(60)
+    stubs.fails.unlink()
+    sweep.fill().wait(60)
+    assert cells(sweep) == {3e-3: "succeeded"}
 
 
 def test_an_added_value_and_a_second_sweep_run_only_what_is_new(stubs: Stubs) -> None:
