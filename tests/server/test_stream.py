@@ -18,6 +18,7 @@ from imgcls_lab.store import Store
 from imgcls_lab.wire import ProjectEdit, SubmitRequest
 
 SOON = 1.0  # seconds
+WITHIN = 10.0  # seconds, on a busy machine
 
 
 class Link:
@@ -32,7 +33,7 @@ class Link:
     def unsubscribe(self, number: int) -> None:
         self.socket.write_message(json.dumps({"op": "unsubscribe", "id": number}))
 
-    async def next(self, number: int, within: float = SOON) -> Any:
+    async def next(self, number: int, within: float = WITHIN) -> Any:
         """The next batch of a subscription."""
         async with asyncio.timeout(within):
             while True:
@@ -44,7 +45,7 @@ class Link:
                     return message["batch"]
 
     async def error(self) -> str:
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(WITHIN):
             message = json.loads(await self.socket.read_message())
         assert message["batch"] is None
         return str(message["error"])
