@@ -96,8 +96,8 @@ class Driver:
         if view.trials and not results:
             told = next((trial for trial in view.trials if trial.message), None)
             reason = f"Trial {told.number}: {told.message}" if told else "Its trials say why."
-            few = len(view.trials) == 1
-            what = "Its one trial has no result." if few else f"None of its {len(view.trials)} trials has a result."
+            count = len(view.trials)
+            what = "Its one trial has no result." if count == 1 else f"None of its {count} trials has a result."
             self._events.write(Failed(step=0, kind=FailureKind.APPLICATION, message=f"{what} {reason}"))
             return 1
         self._events.write(Finished(step=results, best_epoch=0, values={}))

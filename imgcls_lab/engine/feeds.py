@@ -193,10 +193,12 @@ def feed_of(run: Training, views: int) -> Feed:
     """The feed of a prepared run. views: as `views_for` found."""
     if views:
         return FeatureFeed(run, views)
-    if run.config.decoder == "gpu" and run.train.pixels is not None:
-        run.recorder.notice("The training images are cached, so none is decoded on the GPU; set cache to off for that.")
-    on_device = run.config.decoder == "gpu" and run.train.pixels is None
-    return PixelFeed(run, nvjpeg(run.device) if on_device else None)
+    if run.config.decoder == "cpu":
+        return PixelFeed(run)
+    if run.train.pixels is None:
+        return PixelFeed(run, nvjpeg(run.device))
+    run.recorder.notice("The training images are cached, so none is decoded on the GPU; set cache to off for that.")
+    return PixelFeed(run)
 
 
 def views_for(config: TrainConfig, recipe: Recipe, model: nn.Module, sets: tuple[ImageSet, ImageSet], tell: Any) -> int:

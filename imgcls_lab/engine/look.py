@@ -49,7 +49,7 @@ class Found:
     wrong: dict[int, str] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(eq=False)  # one is known by itself: its arrays have no one answer to ==
 class Look:
     """A set under inspection. known: the index; places: where in it each image is, or -1; cache: as it was opened."""
 

@@ -27,7 +27,7 @@ strip(schema);
 
 const text = await compile(schema, 'WireTypes', {
   additionalProperties: false,
-  bannerComment: '// Made by `npm run wire` from imgcls_lab/wire.py; edit that.',
+  bannerComment: '// Made by `npm run wire` from imgcls_lab/wire/; edit that.',
   style: { printWidth: 110, singleQuote: true },
 });
 writeFileSync(process.argv[2] ?? 'src/views/wire.ts', text);

@@ -1,4 +1,4 @@
-// Made by `npm run wire` from imgcls_lab/wire.py; edit that.
+// Made by `npm run wire` from imgcls_lab/wire/; edit that.
 
 export type RunKind = 'train' | 'notebook' | 'sweep' | 'task';
 /**
@@ -14,7 +14,7 @@ export type FailureKind = 'application' | 'out_of_memory' | 'disk_full' | 'diver
 export type RunKind1 = 'train' | 'notebook' | 'sweep' | 'task';
 
 /**
- * All of the above, so that one schema names each.
+ * All wire types, so that one schema names each.
  */
 export interface WireTypes {
   run: RunDetail;

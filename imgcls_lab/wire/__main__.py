@@ -1,0 +1,63 @@
+"""`python -m imgcls_lab.wire`: the JSON Schema of all wire types, from which the TypeScript ones are made."""
+
+from __future__ import annotations
+
+import json
+
+from imgcls_lab.wire.base import Wire
+from imgcls_lab.wire.batches import NotebookRequest, NotebookView, SweepRequest, SweepView
+from imgcls_lab.wire.boards import BoardRequest, BoardView
+from imgcls_lab.wire.executor import AlertView, DevicesReply
+from imgcls_lab.wire.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo
+from imgcls_lab.wire.registry import (
+    ConfigEdit,
+    ConfigView,
+    DatasetEdit,
+    DatasetView,
+    ModelEdit,
+    ModelView,
+    ProjectEdit,
+    ProjectView,
+)
+from imgcls_lab.wire.runs import RunDetail, RunEdit, RunPage, SubmitRequest
+from imgcls_lab.wire.series import EpochReport, LogChunk, SeriesReply
+from imgcls_lab.wire.stream import StreamMessage, Subscribe, Unsubscribe
+
+
+class WireTypes(Wire):
+    """All wire types, so that one schema names each."""
+
+    run: RunDetail
+    page: RunPage
+    submit: SubmitRequest
+    run_edit: RunEdit
+    series: SeriesReply
+    log: LogChunk
+    report: EpochReport
+    project: ProjectView
+    project_edit: ProjectEdit
+    config: ConfigView
+    config_edit: ConfigEdit
+    dataset: DatasetView
+    dataset_edit: DatasetEdit
+    model: ModelView
+    model_edit: ModelEdit
+    notebook: NotebookView
+    notebook_request: NotebookRequest
+    sweep_request: SweepRequest
+    sweep: SweepView
+    devices: DevicesReply
+    alert: AlertView
+    board: BoardView
+    board_request: BoardRequest
+    form: SchemaReply
+    check: CheckReply
+    error: ErrorReply
+    info: ServerInfo
+    subscribe: Subscribe
+    unsubscribe: Unsubscribe
+    message: StreamMessage
+
+
+if __name__ == "__main__":
+    print(json.dumps(WireTypes.model_json_schema(mode="serialization"), indent=1))
