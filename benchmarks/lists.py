@@ -141,7 +141,7 @@ def _filled(folder: Path, count: int, url: str | None) -> Iterator[Store]:
                 session.execute(insert(table.__table__), rows[start : start + 2000])
         if url:  # what its autovacuum does within a minute; nobody does it for SQLite
             with store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("ANALYZE"))
+                connection.execute(text("VACUUM ANALYZE"))
         with store.read() as session:
             assert len(session.exec(select(Project.id)).all()) == 6
         yield store

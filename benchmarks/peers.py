@@ -34,11 +34,11 @@ def model_of(flavour: Path, classes: int, pretrained: bool = False) -> nn.Module
     return fresh
 
 
-def training_transform(size: int, *, crops: bool = True) -> Any:
+def training_transform(size: int) -> Any:
     """As transformers' image classification example: random crop and flip of large images, a padded one of small."""
     crop = v2.RandomResizedCrop(size) if size > 64 else v2.RandomCrop(size, padding=2, padding_mode="reflect")
-    moved = [crop, v2.RandomHorizontalFlip()] if crops else [v2.Resize((size, size))]
-    return v2.Compose([*moved, v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+    values = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
+    return v2.Compose([crop, v2.RandomHorizontalFlip(), *values])
 
 
 def _accuracy(found: Any) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.table`: the figures of `results/` into docs/performance.md, between its two marks.
+"""`python -m benchmarks.table`: the figures of `results/` into docs/performance.md, between its two marks, and its plots.
 
 `--check` changes nothing and fails where the page tells other figures than the results.
 """
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import frame
+from benchmarks import frame, plots
 from benchmarks.__main__ import BENCHMARKS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         return 0 if new == old else 1
     PAGE.write_text(new)
+    plots.draw(results, PAGE.parent / "pictures")
     return 0
 
 

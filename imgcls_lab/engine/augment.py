@@ -66,8 +66,7 @@ class Augmentation:
             values = _jitter(values, recipe.color_jitter, draws)
         for plan in plans:
             values = _colour(values, plan)
-        mean, std = self.spec.normaliser(pixels.device)
-        values = values.sub_(mean[:, None, None]).div_(std[:, None, None])
+        values = _standardise(values, self.spec)
         if recipe.erase:
             values = _erase(values, recipe.erase, draws)
         return values.contiguous(memory_format=self.memory_format)
@@ -84,7 +83,7 @@ class Augmentation:
         rows = np.where(draws[:, [_VFLIP]] < self.recipe.vflip, rows[:, ::-1], rows)
         lines = torch.from_numpy(rows + edge * np.arange(count)[:, None]).to(pixels.device)  # of all images
         where = lines[:, :, None] * edge + torch.from_numpy(columns).to(pixels.device)[:, None, :]  # (n, edge, edge)
-        return pixels.reshape(-1, 3)[where.reshape(-1)].reshape(pixels.shape)
+        return pixels.reshape(-1, 3).index_select(0, where.reshape(-1)).reshape(pixels.shape)
 
     def _shifts(self, draws: Draws) -> tuple[Choices, Choices]:
         """Rows and columns, in pixels of the output, by which each image is shifted."""
@@ -142,8 +141,18 @@ def _strengths(recipe: Recipe, draws: Draws) -> Draws:
 
 def normalise(pixels: torch.Tensor, spec: EvalSpec) -> torch.Tensor:
     """uint8 (n, size, size, 3) -> float32 (n, 3, size, size) in channels-last memory, as the processor does it."""
-    mean, std = spec.normaliser(pixels.device)
-    return pixels.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
+    return _standardise(pixels.permute(0, 3, 1, 2).float(), spec)
+
+
+def _standardise(values: torch.Tensor, spec: EvalSpec) -> torch.Tensor:
+    """Subtract the mean of values 0..255 (n, 3, height, width) and divide by their deviation, in place."""
+    mean, std = spec.normaliser(values.device)
+    if values.is_contiguous(memory_format=torch.channels_last):  # else the innermost loop runs over three numbers
+        width = values.shape[-1]
+        values.permute(0, 2, 3, 1).flatten(2).sub_(mean.repeat(width)).div_(std.repeat(width))
+    else:
+        values.sub_(mean[:, None, None]).div_(std[:, None, None])
+    return values
 
 
 def _reflect(index: npt.NDArray[np.int64], edge: int) -> npt.NDArray[np.int64]:

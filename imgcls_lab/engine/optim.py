@@ -121,8 +121,11 @@ def clip_gradients(model: nn.Module, config: TrainConfig) -> torch.Tensor:
     """
     limit = config.clip_grad_norm
     learning = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    norm = nn.utils.clip_grad_norm_(learning, limit if limit and config.clip_mode == "norm" else float("inf"))
-    if limit and config.clip_mode != "norm":
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in learning if parameter.grad is not None])
+    if limit and config.clip_mode == "norm":
+        if norm.device.type != "cpu" or not norm <= limit:  # a GPU would be waited for
+            nn.utils.clip_grads_with_norm_(learning, limit, norm)
+    elif limit:
         heads = {id(parameter) for head in head_of(model) for parameter in head.parameters()}
         spare = heads if config.clip_mode == "agc" else set()
         clipped = [parameter for parameter in learning if id(parameter) not in spare]

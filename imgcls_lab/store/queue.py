@@ -49,10 +49,10 @@ def waiting(session: Session, host: str) -> Iterator[Waiting]:
     query = query.where(Run.state == RunState.QUEUED.value, ~_after_unfinished())
     query = query.where(or_(col(Run.host_wanted).is_(None), col(Run.host_wanted) == host))
     query = query.order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
-    for start in range(0, LOOK_AHEAD, TOLD):
-        page = session.exec(query.limit(TOLD).offset(start)).all()
+    for start, end in ((0, TOLD), (TOLD, LOOK_AHEAD)):
+        page = session.exec(query.limit(end - start).offset(start)).all()
         yield from (Waiting(*row) for row in page)
-        if len(page) < TOLD:
+        if len(page) < end - start:
             return
 
 
