@@ -6,6 +6,7 @@ is used. Grey on nothing, so that they read on a light page and on a dark one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 GREY, OURS, THEIRS, SHORT = "#7d8590", "#3f7fd6", "#a8b1bb", "#d9822b"
 WIDTH, BAR = 9.0, 0.24  # inches
 PEERS = ("loop", "bare step", "Trainer", "Trainer, bf16", "timm")
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "imgcls-lab", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
     "text.color": GREY, "axes.labelcolor": GREY, "axes.edgecolor": GREY, "xtick.color": GREY, "ytick.color": GREY,
     "axes.spines.top": False, "axes.spines.right": False,
@@ -81,7 +82,7 @@ def _room(bars: int) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _label(axes: Axes, ticks: list[tuple[float, str]], what: str) -> None:
+def _label(axes: Axes, ticks: Sequence[tuple[float, str]], what: str) -> None:
     axes.set_yticks([place for place, _ in ticks], [text for _, text in ticks])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(ticks[-1][0] + 0.6, -0.6)

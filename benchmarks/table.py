@@ -1,4 +1,4 @@
-"""`python -m benchmarks.table`: the figures of `results/` into docs/performance.md, between its two marks, and its plots.
+"""`python -m benchmarks.table`: the figures of `results/` into docs/performance.md, and the plots beside it.
 
 `--check` changes nothing and fails where the page tells other figures than the results.
 """

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from imgcls_lab.engine import hardware
 from imgcls_lab.engine.record import Recorder
 from imgcls_lab.errors import ConfigError, ConflictError, DiskFullError, ImgclsError, OutOfMemoryError, ProcessLostError
 from imgcls_lab.protocol import Failed, FailureKind
@@ -94,10 +95,11 @@ def signals(stop: threading.Event) -> Iterator[None]:
 
 @contextlib.contextmanager
 def torch_state() -> Iterator[None]:
-    """Leave threads and random state of a kernel as they were."""
+    """Leave threads, random state and the heap of a kernel as they were."""
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:
             yield
         finally:
             torch.set_num_threads(threads)
+            hardware.give_freed_memory_back()

@@ -75,6 +75,7 @@ def prepare(
     device = ranks.device(hardware.pick_device(config))
     threads = began["threads"] if began else hardware.pick_threads(config)
     torch.set_num_threads(max(1, threads // ranks.count))
+    hardware.keep_freed_memory()
     checkpoints = _real_folder(folder, layout.CHECKPOINTS, config.ckpt_dir, "ckpt_dir")
     board = _real_folder(folder, layout.TENSORBOARD, config.tb_root, "tb_root")
     if ranks.writes:
