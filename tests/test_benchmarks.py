@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from benchmarks import frame, table, timing
+from benchmarks import frame, plots, table, timing
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.frame import Line
 
@@ -51,3 +51,19 @@ def test_a_percentile_is_one_of_the_values() -> None:
     assert timing.percentile([4, 1, 3, 2], 0.5) == 2
     assert timing.percentile(range(1, 101), 0.95) == 95
     assert timing.percentile([7], 0.95) == 7
+
+
+def test_the_plots_show_who_trains_how_fast_and_what_a_figure_uses_of_its_target(tmp_path) -> None:
+    lines = [
+        Line("loop / Trainer", 3, 2.5, "", "at least"),
+        Line("page", 50, 20, "ms"),
+        frame.told("loop", 2000, "images/s"),
+        frame.told("Trainer", 800, "images/s"),
+    ]
+    saved = [{**line.__dict__, "verdict": line.verdict} for line in lines]
+    plots.draw([{"lines": saved}], tmp_path)
+    assert "tiny ResNet, 28 px: Trainer" in (tmp_path / "throughput.svg").read_text()
+    targets = (tmp_path / "targets.svg").read_text()
+    assert "120 %" in targets
+    assert "40 %" in targets
+    assert targets.count(plots.SHORT) == 1
