@@ -18,23 +18,34 @@ from pathlib import Path
 
 from benchmarks import frame
 
+NO_BF16 = "-no-bf16"
+
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A module of this folder. quick: it has a short form, for `make bench-quick`; gpu: it needs an NVIDIA GPU."""
+    """A module of this folder. quick: it has a short form, for `make bench-quick`; gpu: it needs an NVIDIA GPU.
+
+    trains: its figures depend on whether the processor has bf16, and those of both kinds are kept.
+    """
 
     name: str
     title: str
     quick: bool = False
     gpu: bool = False
+    trains: bool = False
+
+    @property
+    def files(self) -> list[str]:
+        """Where in results/ its figures may be, without their ending."""
+        return [self.name, *([self.name + NO_BF16] if self.trains else [])]
 
 
 BENCHMARKS = (
-    Benchmark("small", "Training on small images", quick=True),
-    Benchmark("photos", "Training on photographs", quick=True),
-    Benchmark("frozen", "Training under a frozen backbone", quick=True),
+    Benchmark("small", "Training on small images", quick=True, trains=True),
+    Benchmark("photos", "Training on photographs", quick=True, trains=True),
+    Benchmark("frozen", "Training under a frozen backbone", quick=True, trains=True),
     Benchmark("loader", "Decoding, and batches out of the cache", quick=True),
-    Benchmark("footprint", "Memory of a training", quick=True),
+    Benchmark("footprint", "Memory of a training", quick=True, trains=True),
     Benchmark("gpu", "Training on a GPU", gpu=True),
     Benchmark("ingest", "Events into the database", quick=True),
     Benchmark("series", "A long curve from the server", quick=True),
@@ -88,8 +99,19 @@ def _run(benchmark: Benchmark, *, quick: bool) -> int:
     lines: list[frame.Line] = module.measure(Path(os.environ["BENCHMARK_FOLDER"]), quick)
     took = time.perf_counter() - begin
     frame.show(f"{benchmark.title} ({benchmark.name}, {took:.0f} s{', quick' if quick else ''})", lines)
-    frame.save(benchmark.name, benchmark.title, lines, quick=quick, seconds=took)
+    kind, title = _kind(benchmark)
+    frame.save(benchmark.name, title, lines, quick=quick, seconds=took, kind=kind)
     return 1 if any(line.verdict == "short" for line in lines) else 0
+
+
+def _kind(benchmark: Benchmark) -> tuple[str, str]:
+    """The kind of processor, as a part of the file's name, and the title with it."""
+    if benchmark.trains:
+        from imgcls_lab.engine.precision import cpu_has_bf16
+
+        if not cpu_has_bf16():
+            return NO_BF16, f"{benchmark.title}, on a processor without bf16"
+    return "", benchmark.title
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ def hardware() -> dict[str, Any]:
     """The machine, as far as it bears on a figure; neither its name nor a path."""
     facts: dict[str, Any] = {
         "processor": _processor(),
+        "arithmetic": _arithmetic(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
@@ -99,6 +100,15 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def _arithmetic() -> str:
+    """The widest numbers it computes with: processors of one name differ in them, and so in speed by half."""
+    import torch
+
+    from imgcls_lab.engine.precision import cpu_has_bf16  # torch is for the processes that need it
+
+    return f"{torch.backends.cpu.get_cpu_capability()}{' with bf16' if cpu_has_bf16() else ''}"
+
+
 def versions() -> dict[str, str]:
     found = {"imgcls-lab": __version__, "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
     for name in _PACKAGES:
@@ -109,9 +119,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def save(name: str, title: str, lines: list[Line], *, quick: bool, seconds: float) -> Path:
-    """Write `results/NAME.json`; a quick run's goes to `results/quick/`, which git ignores."""
-    path = (RESULTS / "quick" if quick else RESULTS) / f"{name}.json"
+def save(name: str, title: str, lines: list[Line], *, quick: bool, seconds: float, kind: str = "") -> Path:
+    """Write `results/NAME.json`; a quick run's goes to `results/quick/`, which git ignores.
+
+    kind: of processor, a part of the file's name, where figures of several kinds stand side by side.
+    """
+    path = (RESULTS / "quick" if quick else RESULTS) / f"{name}{kind}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "name": name,

@@ -35,10 +35,10 @@ def draw(results: list[dict[str, Any]], folder: Path) -> None:
 def throughput(results: list[dict[str, Any]]) -> Figure:
     """Images a second of our loop and of the others, as shares of our loop; a group a model."""
     groups: dict[str, dict[str, float]] = {}
-    for line in (line for result in results for line in result["lines"]):
+    for result, line in ((one, line) for one in results for line in one["lines"]):
         model, who = _trained(line["what"])
         if who and line["unit"] == "images/s" and line["figure"] is not None:
-            groups.setdefault(model or "tiny ResNet, 28 px", {})[who] = line["figure"]
+            groups.setdefault(f"{model or 'tiny ResNet, 28 px'}{_kind(result)}", {})[who] = line["figure"]
     bars = [(model, who, rate, group["loop"]) for model, group in groups.items() for who, rate in group.items()]
     figure, axes = _room(len(bars) + len(groups))
     place, ticks = 0.0, []
@@ -60,9 +60,19 @@ def _trained(what: str) -> tuple[str, str]:
     return what[: -len(who)].removesuffix(", "), who
 
 
+def _kind(result: dict[str, Any]) -> str:
+    """The kind of processor, where the same lines were measured on several."""
+    return ", without bf16" if result["title"].endswith("without bf16") else ""
+
+
 def targets(results: list[dict[str, Any]]) -> Figure:
     """What each judged line uses of its target: under 100 % is a pass, and the shorter the bar the better."""
-    lines = [line for result in results for line in result["lines"] if line["verdict"] in ("pass", "short")]
+    lines = [
+        line | {"what": f"{line['what']}{_kind(result)}"}
+        for result in results
+        for line in result["lines"]
+        if line["verdict"] in ("pass", "short")
+    ]
     figure, axes = _room(len(lines))
     ticks = []
     for place, line in enumerate(lines):

@@ -32,14 +32,15 @@ def _section(result: dict[str, Any]) -> str:
         fields = {key: value for key, value in saved.items() if key != "verdict"}
         rows.append(f"| {' | '.join(frame.columns(frame.Line(**fields)))} |")
     hardware, versions = result["hardware"], result["versions"]
-    machine = [f"{hardware['cores']} cores ({hardware['processor']})", f"{hardware['memory_gb']} GB"]
+    processor = ", ".join(hardware[key] for key in ("processor", "arithmetic") if key in hardware)
+    machine = [f"{hardware['cores']} cores ({processor})", f"{hardware['memory_gb']} GB"]
     machine += hardware.get("gpus", [])
     where = f"{result['date']}, {', '.join(machine)}; torch {versions.get('torch', '–')}, Python {versions['python']}."
     return f"### {result['title']}\n\n`python -m benchmarks {result['name']}`: {where}\n\n" + "\n".join(rows) + "\n\n"
 
 
 def main(arguments: list[str]) -> int:
-    paths = [frame.RESULTS / f"{benchmark.name}.json" for benchmark in BENCHMARKS]
+    paths = [frame.RESULTS / f"{name}.json" for benchmark in BENCHMARKS for name in benchmark.files]
     results = [json.loads(path.read_text()) for path in paths if path.exists()]
     old = PAGE.read_text()
     new = page(old, results)

@@ -61,8 +61,8 @@ def test_the_plots_show_who_trains_how_fast_and_what_a_figure_uses_of_its_target
         frame.told("Trainer", 800, "images/s"),
     ]
     saved = [{**line.__dict__, "verdict": line.verdict} for line in lines]
-    plots.draw([{"lines": saved}], tmp_path)
-    assert "tiny ResNet, 28 px: Trainer" in (tmp_path / "throughput.svg").read_text()
+    plots.draw([{"title": "Training, on a processor without bf16", "lines": saved}], tmp_path)
+    assert "tiny ResNet, 28 px, without bf16: Trainer" in (tmp_path / "throughput.svg").read_text()
     targets = (tmp_path / "targets.svg").read_text()
     assert "120 %" in targets
     assert "40 %" in targets
