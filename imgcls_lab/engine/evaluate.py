@@ -50,9 +50,9 @@ def evaluate_set(
     images that this process looks at, by default all, for several processes that merge their counts.
     """
     model.eval()
-    counts = Counts(classes, top_k)
     spec = spec or images.reader.spec
     order = np.arange(len(images)) if part is None else part
+    counts = Counts(classes, len(order), top_k)
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     labels = torch.from_numpy(images.labels).to(device)
     for batch, pixels in zip(batches, sent_ahead(images.batches(batches, workers), device), strict=True):

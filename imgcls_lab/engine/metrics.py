@@ -1,12 +1,12 @@
 """Exact figures of one pass over a split, from sums that can be merged; no image is counted twice or left out.
 
 Called by `evaluate.py`, the record and the reports. Never holds a score a class an image: 100,000 images of 1,000
-classes cost 20 MB. What each figure is, and by whom: docs/evaluation.md.
+classes cost 13 MB. What each figure is, and by whom: docs/evaluation.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +25,15 @@ AUROC_STEP = 15 / (AUROC_LEVELS - 1)
 Counted = npt.NDArray[np.int64]
 _NUMBERS = ("classes", "top_k", "images", "top_hits", "loss")
 _ARRAYS = ("support", "predicted", "hits", "confusion", "bins", "levels")
-_LISTS = ("numbers", "labels", "top_classes", "top_shares")
+
+
+def _row(classes: int) -> np.dtype[np.void]:
+    """What is kept of an image. own_level: where in `levels` the score of its own class would stand."""
+    kept = (min(STORED, classes),)
+    return np.dtype([
+        ("number", np.int64), ("label", np.int32), ("classes", np.int32, kept), ("shares", np.float16, kept),
+        ("own_level", np.int16),
+    ])  # fmt: skip
 
 
 @dataclass
@@ -34,12 +42,14 @@ class Counts:
 
     top_k: how many of the likeliest classes may hold the true one for a hit. support, predicted, hits: int64
     (classes,), images by true class, by predicted class, and right ones; confusion: int64 (classes, classes), row:
-    true class; bins: float64 (15, 3), images, sum of the confidences and right ones by confidence; levels: int64
-    (2, classes, 2049), images by log-odds of each class, those of other classes and those of the class itself;
-    loss: sum of the cross entropies.
+    true class; bins: float64 (15, 3), images, sum of the confidences and right ones by confidence; levels: int32
+    (classes, 2049), images of other classes by their log-odds of each class; loss: sum of the cross entropies.
+    rows: what is kept of each image, with room for as many as there will be: pieces that are kept a batch would
+    stand between those that the next batch needs, and make the heap grow.
     """
 
     classes: int
+    room: InitVar[int]
     top_k: int = STORED
     images: int = 0
     top_hits: int = 0
@@ -49,18 +59,16 @@ class Counts:
     hits: Counted = field(init=False)
     confusion: Counted | None = field(init=False)
     bins: npt.NDArray[np.float64] = field(init=False)
-    levels: Counted | None = field(init=False)
-    numbers: list[Counted] = field(default_factory=list)
-    labels: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    top_classes: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    top_shares: list[npt.NDArray[np.float16]] = field(default_factory=list)
+    levels: npt.NDArray[np.int32] | None = field(init=False)
+    rows: npt.NDArray[np.void] = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, room: int) -> None:
         self.support, self.predicted, self.hits = (np.zeros(self.classes, np.int64) for _ in range(3))
         self.confusion = np.zeros((self.classes, self.classes), np.int64) if self.classes <= LARGEST_CONFUSION else None
         self.bins = np.zeros((BINS, 3))
         scored = self.classes <= LARGEST_AUROC
-        self.levels = np.zeros((2, self.classes, AUROC_LEVELS), np.int64) if scored else None
+        self.levels = np.zeros((self.classes, AUROC_LEVELS), np.int32) if scored else None
+        self.rows = np.zeros(room, _row(self.classes))
 
     def add(self, logits: torch.Tensor, labels: torch.Tensor, numbers: Counted) -> None:
         """Count a batch.
@@ -75,6 +83,7 @@ class Counts:
         shares, top = log_shares.exp().topk(kept, dim=1)
         right = top[:, 0] == truth
         true, found = truth.numpy(), top[:, 0].numpy()
+        rows = self.rows[self.images : self.images + len(true)]
         self.images += len(true)
         self.top_hits += int((top[:, : self.top_k] == truth[:, None]).sum())
         self.support += np.bincount(true, minlength=self.classes)
@@ -85,28 +94,27 @@ class Counts:
             self.confusion += pairs.reshape(self.classes, self.classes)
         self._calibrate(shares[:, 0].numpy(), right.numpy())
         if self.levels is not None:
-            self._rank(log_shares, truth)
-        self.numbers.append(np.asarray(numbers, np.int64))
-        self.labels.append(true.astype(np.int32))
-        self.top_classes.append(top[:, :STORED].numpy().astype(np.int32))
-        self.top_shares.append(shares[:, :STORED].numpy().astype(np.float16))
+            rows["own_level"] = self._rank(log_shares, truth)
+        rows["number"], rows["label"] = numbers, true
+        rows["classes"], rows["shares"] = top[:, :STORED].numpy(), shares[:, :STORED].numpy()
 
     def _calibrate(self, confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> None:
         where = np.clip(np.nan_to_num(confidence * BINS).astype(np.int64), 0, BINS - 1)
         for column, weights in enumerate((None, confidence, right)):
             self.bins[:, column] += np.bincount(where, weights, BINS)
 
-    def _rank(self, log_shares: torch.Tensor, truth: torch.Tensor) -> None:
-        """Count each score of each image at its level, apart for the image's own class and the others."""
+    def _rank(self, log_shares: torch.Tensor, truth: torch.Tensor) -> Counted:
+        """Count the scores of each image at their levels, but for that of its own class: the level of that is given."""
         assert self.levels is not None  # noqa: S101
         odds = log_shares - torch.log1p(-log_shares.exp())
         level = (
             (odds.asinh() / AUROC_STEP).round_().add_(AUROC_LEVELS // 2).nan_to_num_(0.0).clamp_(0, AUROC_LEVELS - 1)
         )
-        where = level.long() + torch.arange(self.classes) * AUROC_LEVELS
-        own = torch.zeros_like(where).scatter_(1, truth[:, None], self.classes * AUROC_LEVELS)
-        flat = (where + own).reshape(-1)
-        torch.from_numpy(self.levels).reshape(-1).scatter_add_(0, flat, torch.ones_like(flat))
+        level = level.long()
+        others = torch.ones_like(level, dtype=torch.int32).scatter_(1, truth[:, None], 0)
+        where = (level + torch.arange(self.classes) * AUROC_LEVELS).reshape(-1)
+        torch.from_numpy(self.levels).reshape(-1).scatter_add_(0, where, others.reshape(-1))
+        return level.gather(1, truth[:, None])[:, 0].numpy()
 
     def merge(self, other: Self) -> None:
         """Take in what another process counted of other images of the same split."""
@@ -117,24 +125,22 @@ class Counts:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None:
                 mine += theirs
-        for name in _LISTS:
-            getattr(self, name).extend(getattr(other, name))
+        self.rows = np.concatenate([self.rows[: self.images - other.images], other.rows[: other.images]])
 
     def to_tree(self) -> dict[str, Any]:
         """All of it as numbers and tensors, for another process."""
-        return {
-            name: _as_tensors(getattr(self, name)) if name not in _NUMBERS else getattr(self, name)
-            for name in (*_NUMBERS, *_ARRAYS, *_LISTS)
+        arrays = {name: getattr(self, name) for name in _ARRAYS} | {"rows": self.rows[: self.images].view(np.uint8)}
+        return {name: getattr(self, name) for name in _NUMBERS} | {
+            name: None if array is None else torch.from_numpy(array) for name, array in arrays.items()
         }
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> Self:
         """The inverse of `to_tree`."""
-        counts = cls(**{name: tree[name] for name in _NUMBERS})
+        counts = cls(room=0, **{name: tree[name] for name in _NUMBERS})
         for name in _ARRAYS:
             setattr(counts, name, None if tree[name] is None else tree[name].numpy())
-        for name in _LISTS:
-            setattr(counts, name, [tensor.numpy() for tensor in tree[name]])
+        counts.rows = tree["rows"].numpy().view(_row(counts.classes))
         return counts
 
     # ── figures ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,11 +164,15 @@ class Counts:
         """Mean over classes of the chance that an image of the class scores above one of another; ties count half."""
         if self.levels is None or not has_auroc(self.support):
             return None
-        others, own = self.levels
-        defined = (self.support > 0) & (self.support < self.images)
-        below = np.cumsum(others, 1) - others
-        won = (own * (below + 0.5 * others)).sum(1)
-        return float(np.mean(won[defined] / (own.sum(1) * others.sum(1))[defined]))
+        rows = self.rows[: self.images]
+        own_levels = rows["own_level"][np.argsort(rows["label"], kind="stable")]
+        by_class = np.split(own_levels, np.cumsum(self.support)[:-1])
+        areas = []
+        for others, own in zip(self.levels, by_class, strict=True):
+            if 0 < len(own) < self.images:
+                below = np.cumsum(others, dtype=np.int64) - others
+                areas.append((below[own] + 0.5 * others[own]).sum() / (len(own) * (self.images - len(own))))
+        return float(np.mean(areas))
 
     def _by_class(self) -> list[tuple[float | None, float | None, float | None]]:
         """Precision, recall and F1 of each class; None where a figure divides by nothing."""
@@ -196,18 +206,9 @@ class Counts:
 
     def predictions(self) -> dict[str, npt.NDArray[Any]]:
         """Of each image in the order of the split: labels int32 (n,), classes int32 (n, 5), shares float16 (n, 5)."""
-        order = np.argsort(np.concatenate(self.numbers), kind="stable")
-        return {
-            "labels": np.concatenate(self.labels)[order],
-            "classes": np.concatenate(self.top_classes)[order],
-            "shares": np.concatenate(self.top_shares)[order],
-        }
-
-
-def _as_tensors(value: npt.NDArray[Any] | list[npt.NDArray[Any]] | None) -> Any:
-    if isinstance(value, list):
-        return [torch.from_numpy(np.ascontiguousarray(item)) for item in value]
-    return None if value is None else torch.from_numpy(np.ascontiguousarray(value))
+        rows = self.rows[: self.images]
+        rows = rows[np.argsort(rows["number"], kind="stable")]
+        return {"labels": rows["label"], "classes": rows["classes"], "shares": rows["shares"]}
 
 
 def has_auroc(support: Counted) -> bool:
