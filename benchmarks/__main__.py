@@ -42,19 +42,19 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("small", "Training on small images", quick=True, trains=True),
-    Benchmark("photos", "Training on photographs", quick=True, trains=True),
-    Benchmark("frozen", "Training under a frozen backbone", quick=True, trains=True),
+    Benchmark("photos", "Training on photographs", trains=True),
+    Benchmark("frozen", "Training under a frozen backbone", trains=True),
     Benchmark("loader", "Decoding, and batches out of the cache", quick=True),
-    Benchmark("footprint", "Memory of a training", quick=True, trains=True),
+    Benchmark("footprint", "Memory of a training", trains=True),
     Benchmark("gpu", "Training on a GPU", gpu=True),
     Benchmark("ingest", "Events into the database", quick=True),
     Benchmark("series", "A long curve from the server", quick=True),
-    Benchmark("paint", "A long curve in the browser", quick=True),
+    Benchmark("paint", "A long curve in the browser"),
     Benchmark("lists", "Long lists of runs", quick=True),
     Benchmark("live", "From a step to the screen", quick=True),
     Benchmark("launch", "From the submit to the first step", quick=True),
-    Benchmark("events", "What a run's records cost it", quick=True),
-    Benchmark("memory", "Memory of daemon and server", quick=True),
+    Benchmark("events", "What a run's records cost it"),
+    Benchmark("memory", "Memory of daemon and server"),
     Benchmark("scale", "100,000 images in 1,000 classes"),
 )  # fmt: skip
 
