@@ -24,7 +24,7 @@ from imgcls_lab.protocol import Desired, RunKind, RunState
 from imgcls_lab.store import Store, alerts, attempts, states
 from imgcls_lab.store.folders import follow
 from imgcls_lab.store.ingest import ingest
-from imgcls_lab.store.outcome import ended_at, judge, last_line, read_end
+from imgcls_lab.store.outcome import ended_at, judge, last_line, read_end, unlaunched
 from imgcls_lab.store.tables import Attempt, Run
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class Keeper:
             return
         if not ingest(self._store.database, self._settings, run.id, attempt.number):
             return  # another process was first
-        end = read_end(folder, attempt.number)
+        end = read_end(folder, attempt.number) or unlaunched(folder, attempt.number)
         with self._store.write() as session:
             now = session.get(Attempt, (run.id, attempt.number))
             fresh = session.get(Run, run.number)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab.layout import OUTPUT_LOG, events_name, exit_name, open_plain, read_plain
+from imgcls_lab.layout import OUTPUT_LOG, events_name, exit_name, launch_name, open_plain, read_plain
 from imgcls_lab.protocol import Desired, FailureKind, RunState
 
 # Signals by which a process kills itself through a mistake in its code; any other came from outside.
@@ -61,13 +61,13 @@ def judge(
     lost = said is not None and said.failure is FailureKind.LOST
     if said is not None and not lost:
         return said
-    if end is not None and not end.started:
-        return Verdict(RunState.LOST, message=end.message, counted=False)
     if desired is Desired.KILL:
         start = f"; it can be resumed from step {saved_step}" if saved_step else ""
         return Verdict(RunState.CANCELLED, message=f"Killed on request{start}.")
     if desired is Desired.STOP:
         return _stopped(end, saved_step, trained)
+    if end is not None and not end.started:
+        return Verdict(RunState.LOST, message=end.message, counted=False)
     if said is not None:  # one of its processes died, and another could still say so
         return Verdict(RunState.LOST, FailureKind.LOST, (said.message or "One of its processes died").rstrip("."))
     if end is None:
@@ -117,6 +117,13 @@ def read_end(folder: Path, attempt: int) -> ProcessEnd | None:
         return ProcessEnd(**{name: data.get(name, default) for name, default in vars(ProcessEnd()).items()})
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def unlaunched(folder: Path, attempt: int) -> ProcessEnd | None:
+    """The end of an attempt whose executor died between its claim and its launch; None for any other."""
+    if (folder / launch_name(attempt)).exists():
+        return None
+    return ProcessEnd(started=False, message="The executor died before it could start it")
 
 
 def began_at(folder: Path, attempt: int) -> float | None:

@@ -13,6 +13,7 @@ from stub_lab import StubLab
 
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.protocol import Desired, FailureKind, RunState
+from imgcls_lab.store import attempts
 
 
 def test_a_run_succeeds_with_gap_free_points_and_a_private_folder(lab: StubLab):
@@ -223,6 +224,38 @@ def test_a_result_written_while_no_daemon_lived_is_found(lab: StubLab):
     lab.start_daemon()
     assert lab.wait(run_id).state is RunState.SUCCEEDED
     assert lab.steps(run_id) == list(range(1, 31))
+
+
+def claimed_by_a_daemon_that_died(lab: StubLab) -> str:
+    """A run that a daemon of this host had claimed and not launched when it died."""
+    lab.start_daemon()
+    lab.until(lambda: lab.store.devices().executors)
+    host = lab.store.devices().executors[0].host
+    lab.kill_daemon()
+    run_id = lab.submit(steps=20)
+    with lab.store.write() as session:
+        claim = attempts.claim(session, host, "the dead one", lambda _: ["cpu:0"])
+    assert claim is not None
+    assert claim.run.id == run_id
+    return run_id
+
+
+def test_a_daemon_that_dies_before_the_launch_costs_the_run_no_try(lab: StubLab):
+    run_id = claimed_by_a_daemon_that_died(lab)
+    lab.start_daemon()
+    run = lab.wait(run_id)
+    assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
+    assert run.attempts[0].message == "The executor died before it could start it"
+    assert lab.store.losses(run_id) == 0
+
+
+@pytest.mark.parametrize("wish", [Desired.STOP, Desired.KILL])
+def test_a_run_stopped_before_its_launch_is_not_started_by_the_next_daemon(lab: StubLab, wish: Desired):
+    run_id = claimed_by_a_daemon_that_died(lab)
+    lab.store.request(run_id, wish)
+    lab.start_daemon()
+    run = lab.wait(run_id)
+    assert (run.state, run.attempt) == (RunState.CANCELLED, 1)
 
 
 def test_a_dead_supervisor_takes_its_trainer_along_and_the_run_goes_on(lab: StubLab):
