@@ -17,7 +17,7 @@ from torch import nn
 
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import failure, losses
+from imgcls_lab.engine import failure, losses, manifest, plugins
 from imgcls_lab.engine.feeds import HeadOnly
 from imgcls_lab.engine.losses import Partners, Target
 from imgcls_lab.engine.memoryformat import format_of
@@ -73,8 +73,9 @@ def replay(folder: Path) -> Replay:
     if config.balance == "class_weights":
         weights = losses.class_weights(torch.tensor(facts["class_counts"]).numpy())
     net = HeadOnly(model) if facts["fed"] == "features" else model
-    loss = losses.make_loss(config, len(class_names(model)), weights)
-    with torch.random.fork_rng(devices=[]), ExitStack() as hooks:
+    own = plugins.active(folder, (manifest.read(folder) or {}).get("plugins", []))
+    with own, torch.random.fork_rng(devices=[]), ExitStack() as hooks:
+        loss = losses.make_loss(config, len(class_names(model)), weights)
         torch.set_rng_state(tensors["random"])
         _watch(model, result, hooks)
         total = sum(len(tensors[f"labels-{number}"]) for number in range(len(facts["batches"])))
