@@ -104,7 +104,6 @@ def _one(
             speed["ours"] / speed["fp32"],
             "",
             "at least",
-            note="" if has_bf16 else "a processor without bf16",
         ),
         told(f"{name}, loop", speed["ours"], "images/s", f"{ours.run.precision}"),
         told(f"{name}, bare step", speed["bare"], "images/s"),
