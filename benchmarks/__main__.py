@@ -42,6 +42,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("small", "Training on small images", quick=True, trains=True),
+    Benchmark("smallmaps", "Steps of a ResNet on small images", trains=True),
     Benchmark("photos", "Training on photographs", trains=True),
     Benchmark("frozen", "Training under a frozen backbone", trains=True),
     Benchmark("loader", "Decoding, and batches out of the cache", quick=True),

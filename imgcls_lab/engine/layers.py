@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import smallmaps
 from imgcls_lab.errors import ConfigError, ModelError, Problem
 
 _timm: Any = timm.models
@@ -74,7 +75,8 @@ def _block(name: str) -> str:
 def prepare(model: nn.Module, config: TrainConfig) -> None:
     """Put in what the config asks for before there is an optimizer: LoRA, checkpointing, a backbone frozen for good.
 
-    Raises ConfigError or ModelError where the model cannot have it.
+    Convolutions on small maps get what makes them fast. Raises ConfigError or ModelError where the model cannot have
+    what is asked for.
     """
     if config.gradient_checkpointing:
         checkpoint_activations(model)
@@ -86,6 +88,7 @@ def prepare(model: nn.Module, config: TrainConfig) -> None:
             raise ModelError("This model's classification head cannot be told from its backbone; train all of it.")
         if not config.unfreeze_epoch:
             _freeze(model, heads)
+    smallmaps.prepare(model)
 
 
 def begin_epoch(model: nn.Module, config: TrainConfig, epoch: int) -> None:

@@ -17,7 +17,7 @@ from torch import nn
 
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import failure, losses, manifest, plugins
+from imgcls_lab.engine import failure, losses, manifest, plugins, smallmaps
 from imgcls_lab.engine.feeds import HeadOnly
 from imgcls_lab.engine.losses import Partners, Target
 from imgcls_lab.engine.memoryformat import format_of
@@ -59,6 +59,7 @@ def replay(folder: Path) -> Replay:
     tensors = load_file(kept / failure.TENSORS)
     config = TrainConfig.parse(layout.read_plain(folder / layout.CONFIG))
     model, _spec = load_exported(kept / failure.MODEL)
+    smallmaps.prepare(model)  # to round as the run did
     result = Replay(step=facts["step"])
     bad = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
     if bad:
