@@ -17,7 +17,7 @@ from imgcls_lab.batch.spec import check_space, corners, make_request, trial_conf
 from imgcls_lab.batch.sweeps import submit_sweep
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import figure
-from imgcls_lab.errors import NotFoundError
+from imgcls_lab.errors import ConfigError, NotFoundError, Problem
 from imgcls_lab.executor import client
 from imgcls_lab.protocol import RunState
 from imgcls_lab.settings import Settings
@@ -173,7 +173,10 @@ class Sweep:
         return self
 
     def extend(self, space: Space, name: str | None = None) -> Sweep:
-        """A sweep over more values of the same parameters: the trials of this one are taken as they are."""
+        """A sweep over more values of the same parameters: the trials of this one are taken as they are.
+
+        Raises ConfigError where nothing is new.
+        """
         added = make_request(base={}, space=space).space
         merged: dict[str, Choices | Range] = dict(self.request.space)
         for key, item in added.items():
@@ -182,6 +185,9 @@ class Sweep:
                 merged[key] = Choices(values=list(dict.fromkeys([*before.values, *item.values])))
             else:
                 merged[key] = item
+        if merged == self.request.space:
+            text = f"The sweep “{self.run.name}” has all of these values already. To run what is missing of it, fill it."
+            raise ConfigError(text, [Problem("space", text)])
         view = self.run.view
         update = {
             "space": merged, "name": name or view.name, "project_id": view.project_id, "notes": view.notes,

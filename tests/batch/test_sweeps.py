@@ -188,6 +188,8 @@ def test_an_added_value_and_a_second_sweep_run_only_what_is_new(stubs: Stubs) ->
     wider = first.extend({"lr": [1e-2]}).wait(60)
     assert list(cells(wider)) == [1e-4, 1e-3, 1e-2]
     assert len(stubs.runs()) == 3
+    with pytest.raises(ConfigError, match="has all of these values already"):
+        wider.extend({"lr": [1e-3, 1e-2]})
     assert ids <= {trial.run_id for trial in wider.view.trials}
     searched = stubs.sweep([1e-4, 1e-3, 1e-2], strategy="random", budget=6).wait(60)
     assert set(cells(searched).values()) == {"succeeded"}
