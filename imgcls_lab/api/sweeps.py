@@ -186,7 +186,7 @@ class Sweep:
             else:
                 merged[key] = item
         if merged == self.request.space:
-            text = f"The sweep “{self.run.name}” has all of these values already. To run what is missing of it, fill it."
+            text = f"The sweep “{self.run.name}” has all of these values already. To run what is missing, fill it."
             raise ConfigError(text, [Problem("space", text)])
         view = self.run.view
         update = {
