@@ -95,7 +95,7 @@ acceptance: setup system ## every line an issue is judged by, and every slow tes
 	$(BIN)/pytest tests/acceptance -m "not cuda" -s
 	$(BIN)/pytest tests --ignore=tests/acceptance -m "slow and not cuda" -s
 
-chaos: setup system ## faults at full length: about an hour; `make test` runs a quick part of it
+chaos: setup system ## faults at full length: over an hour; `make test` runs a quick part of it
 	CHAOS=full $(BIN)/pytest tests/chaos tests/store/test_store_machine.py -s
 
 soak: setup ## an hour under load (SOAK_MINUTES): files, memory and database must not grow
