@@ -189,6 +189,10 @@ class Settings(Configurable):
         return self.home_path / "runs"
 
     @property
+    def backups_dir(self) -> Path:
+        return self.home_path / "backups"
+
+    @property
     def models_dir(self) -> Path:
         return self.home_path / "models"
 

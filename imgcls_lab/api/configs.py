@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.model import weights_problem
 from imgcls_lab.errors import ConfigError, DataError, Problem
 from imgcls_lab.imagefolder import inspect_folder
 from imgcls_lab.settings import Settings
@@ -41,6 +42,8 @@ def resolve(config: TrainConfig | Mapping[str, Any], settings: Settings, store: 
         changes["plugins"] = plugins
     final = given.with_changes(**changes) if changes else given
     check_data(final.root)
+    if problem := weights_problem(final.model_flavour, final.load_pretrained):
+        raise ConfigError(problem, [Problem("load_pretrained", problem)])
     return final
 
 

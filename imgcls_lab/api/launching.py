@@ -46,7 +46,8 @@ def launch(
     A `project` that does not exist is made. Of a higher `priority`, a run goes before others. It waits until all
     runs of `after` have succeeded, and is cancelled if one of them fails. `device`: auto, cuda, cpu or part of a
     GPU's name, such as H100; `gpus`: how many of one host; `host`: the one that it must run on. The same
-    `idempotency_key` gives the same run. Raises ConfigError and DataError before anything is queued.
+    `idempotency_key` (8 to 200 characters) gives the same run, and with another request ConflictError. Raises
+    ConfigError and DataError before anything is queued.
     """
     settings, store = context.settings(), context.store()
     resolved = resolve(config, settings, store)

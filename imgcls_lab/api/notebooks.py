@@ -8,10 +8,11 @@ from typing import Any
 
 from imgcls_lab.api import context
 from imgcls_lab.api.handle import Run
-from imgcls_lab.api.requests import project_id
+from imgcls_lab.api.requests import project_id, request
 from imgcls_lab.batch import source
 from imgcls_lab.batch.launch import submit_notebook
 from imgcls_lab.executor import client
+from imgcls_lab.wire import NotebookRequest
 
 
 def launch_notebook(
@@ -24,27 +25,31 @@ def launch_notebook(
     notes: str = "",
     priority: int = 0,
     after: Sequence[Run | str] = (),
+    host: str | None = None,
     idempotency_key: str | None = None,
 ) -> Run:
     """Queue a notebook; the run's executed notebook is `run.notebook`, saved as it goes.
 
     `parameters` are those of its cell that is tagged “parameters”; others, and values of another kind, are refused
     with InputError before anything is queued. The text is taken now: later changes of the file do not matter.
-    device: auto, cuda or cpu. after: runs that must succeed first. `lab.train` in it trains on the run's device, and
+    device: auto, cuda, cpu or part of a GPU's name. after: runs that must succeed first. host: the one that it must
+    run on. `lab.train` in it trains on the run's device, and
     its curves are the run's; resumed, a finished training is not done again. Raises NotFoundError without the file.
     """
     settings, store = context.settings(), context.store()
-    view = submit_notebook(
-        store,
-        source.read(notebook),
-        parameters or {},
+    wanted = request(
+        NotebookRequest,
+        path=str(notebook),
         name=name,
         project_id=project_id(store, project, make=True) if project else None,
         device=device,
+        host=host,
         notes=notes,
         priority=priority,
         after=[item.id if isinstance(item, Run) else item for item in after],
         idempotency_key=idempotency_key,
     )
+    given = wanted.model_dump(exclude={"path", "parameters"})
+    view = submit_notebook(store, source.read(notebook), parameters or {}, **given)
     client.ensure(settings)
     return Run(view.id, store=store)

@@ -32,6 +32,8 @@ def request(kind: type[W], **values: Any) -> W:
         problems = []
         for detail in error.errors(include_url=False):
             template = _SENTENCES.get(detail["type"], detail["msg"])
+            if detail["type"] == "string_too_short" and detail["ctx"]["min_length"] > 1:
+                template = "must have at least {min_length} characters"
             field = ".".join(str(part) for part in detail["loc"])
             problems.append(Problem(field, template.format(**detail.get("ctx", {})) + "."))
         raise InputError(" ".join(f"{p.field} {p.message}" for p in problems).capitalize(), problems) from None

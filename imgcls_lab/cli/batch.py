@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from imgcls_lab.cli.frame import Json, print_json, print_table, program, say
+from imgcls_lab.cli.train import After, Host, Key, Name, Project
 from imgcls_lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 SweepId = Annotated[str, typer.Argument(metavar="SWEEP", help="Id of the sweep's run, or the beginning of one.")]
 PARAMETER = ("-p", "--parameter")
 MOST_REASONS = 5  # of failed trials, under their table
-Name = Annotated[str | None, typer.Option(help="Name of the run.")]
-Project = Annotated[str | None, typer.Option(help="Project it belongs to; made if there is none of this name.")]
 
 
 class _Pairs(TyperCommand):
@@ -49,6 +48,9 @@ def run_notebook(  # noqa: PLR0917
     device: Annotated[str | None, typer.Option(help="auto, cuda, cpu or part of a GPU's name.")] = None,
     notes: Annotated[str, typer.Option(help="Notes of the run.")] = "",
     priority: Annotated[int, typer.Option(help="Of a higher priority, a run goes before others.")] = 0,
+    after: After = None,
+    host: Host = None,
+    key: Key = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -73,6 +75,9 @@ def run_notebook(  # noqa: PLR0917
         device=device,
         notes=notes,
         priority=priority,
+        after=after or (),
+        host=host,
+        idempotency_key=key,
     )
     if not as_json:
         say(f"Queued as {run.id} ({run.name}).")

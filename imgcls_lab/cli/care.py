@@ -23,7 +23,7 @@ def start() -> None:
     settings = context.settings()
     context.store(settings)  # the daemon refuses a database without tables
     client.start(settings)
-    say("The executor runs.")
+    say(f"The executor runs, for the home {settings.home_path}. Its log is {client.log_path(settings)}.")
 
 
 @executor.command()
@@ -122,14 +122,24 @@ def check(as_json: Json = False) -> None:
 
 @db.command()
 def rebuild() -> None:
-    """Index the folders of all runs anew. Registries and waiting runs stay; a damaged file is moved aside."""
+    """Index the folders of all runs anew. Registries and waiting runs stay, unless the database is a new one.
+
+    A damaged file is moved aside. What a new database cannot have, a backup has: docs/reliability.md.
+    """
     from imgcls_lab.api import context
+    from imgcls_lab.executor import client
     from imgcls_lab.store import rebuild
 
-    report = rebuild(context.settings())
+    settings = context.settings()
+    report = rebuild(settings)
     for problem in report.problems:
         say(problem, err=True)
     say(f"Indexed {report.runs} {'run' if report.runs == 1 else 'runs'}.")
+    if report.new and client.log_path(settings).exists():  # so there was a database before
+        say(
+            "The database was a new one. Runs that had not begun, data sets, models, saved configs and the settings of "
+            f"projects are in no folder: a backup has them, if there is one in {settings.backups_dir}."
+        )
     if report.problems:
         raise typer.Exit(1)
 
@@ -156,7 +166,7 @@ def backup(
     settings = context.settings()
     store = context.store(settings)
     if target is None:
-        target = settings.home_path / "backups" / default_name(store.database)
+        target = settings.backups_dir / default_name(store.database)
     say(f"Written: {store.backup(target)}")
 
 

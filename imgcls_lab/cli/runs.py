@@ -72,8 +72,8 @@ def show(run_id: RunId, as_json: Json = False) -> None:
         "run": view.id,
         "project": view.project,
         "state": view.state.value,
-        "data": view.root,
-        "model": view.model_flavour,
+        "data": view.root or "–",
+        "model": view.model_flavour or "–",
         "device": f"{devices}, on {view.host}" if devices and view.host else devices or "–",
         **({"after": ", ".join(view.after)} if view.after else {}),
         **({"waits": view.message} if view.state.value == "queued" and view.message else {}),
@@ -156,7 +156,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")]
 
 
 def stop(run_id: RunId, wait: Wait = False, as_json: Json = False) -> None:
-    """Ask a run to end after a checkpoint; it can be resumed."""
+    """Ask a run to end after a checkpoint; it can be resumed. One that waits is cancelled."""
     from imgcls_lab import api
 
     run = api.run(run_id).stop()

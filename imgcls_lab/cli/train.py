@@ -11,6 +11,13 @@ from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, program, r
 
 Name = Annotated[str | None, typer.Option(help="Name of the run.")]
 Project = Annotated[str | None, typer.Option(help="Project it belongs to; made if there is none of this name.")]
+After = Annotated[
+    list[str] | None, typer.Option(help="Wait until this run has succeeded; cancelled if it fails. Repeatable.")
+]
+Host = Annotated[str | None, typer.Option(help="The host that it must run on.")]
+Key = Annotated[
+    str | None, typer.Option(help="Of your choice, 8 characters or more: the same command again gives the same run.")
+]
 
 
 def train(
@@ -50,14 +57,13 @@ def launch(  # noqa: PLR0917
     project: Project = None,
     notes: Annotated[str, typer.Option(help="Notes of the run.")] = "",
     priority: Annotated[int, typer.Option(help="Of a higher priority, a run goes before others.")] = 0,
-    after: Annotated[
-        list[str] | None, typer.Option(help="Wait until this run has succeeded; cancelled if it fails. Repeatable.")
-    ] = None,
+    after: After = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cuda, cpu or part of a GPU's name. Without: as the config says.")
     ] = None,
     gpus: Annotated[int | None, typer.Option(help="How many GPUs of one host.")] = None,
-    host: Annotated[str | None, typer.Option(help="The host that it must run on.")] = None,
+    host: Host = None,
+    key: Key = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -68,7 +74,7 @@ def launch(  # noqa: PLR0917
     given = read_config(config, settings, context.store())
     run = api.launch(
         given, name=name, project=project, notes=notes, priority=priority, after=after or (), device=device, gpus=gpus,
-        host=host,
+        host=host, idempotency_key=key,
     )  # fmt: skip
     if not as_json:
         say(f"Queued as {run.id} ({run.name}).")

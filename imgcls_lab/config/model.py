@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import os
+
 from pydantic import field_validator
 
 from imgcls_lab.config.fields import FieldGroup, Names, field, split_names
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # either, in a model's folder
+
+
+def weights_problem(flavour: str, load_pretrained: bool) -> str | None:
+    """A sentence if a model of a local folder is to start from weights that are not there; a hub is not asked."""
+    if not load_pretrained or not os.path.isfile(os.path.join(flavour, "config.json")):
+        return None
+    if any(os.path.isfile(os.path.join(flavour, name)) for name in WEIGHTS):
+        return None
+    return (
+        f"The model folder “{flavour}” has no {WEIGHTS[0]}. Turn load_pretrained off to start from random weights, or "
+        "save the model with save_pretrained."
+    )
 
 
 class ModelFields(FieldGroup):

@@ -39,7 +39,7 @@ def as_known(error: BaseException) -> ImgclsError | None:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     if full or "No space left on device" in text:
         return DiskFullError(
-            "The disk is full where the run writes. The last checkpoint is intact; free some room and resume the run."
+            "The disk is full where the run writes. Free some room and resume the run; its checkpoints are intact."
         )
     met = torch.distributed.is_available() and torch.distributed.is_initialized()
     if met and isinstance(error, RuntimeError) and (isinstance(error, torch.distributed.DistError) or "gloo" in text):

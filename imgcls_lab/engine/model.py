@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 from transformers.utils.hub import cached_file, extract_commit_hash
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.model import weights_problem
 from imgcls_lab.engine.layers import head_of
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import ConfigError, ModelError, Problem
@@ -33,7 +34,6 @@ _RATES = {
     "drop_path": ("drop_path_rate", "drop_connect_rate"),
     "dropout": ("drop_rate", "hidden_dropout_prob", "dropout_rate", "classifier_dropout_prob"),
 }
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -188,11 +188,8 @@ def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torc
 
 
 def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Module:
-    if flavour.local and not any(os.path.isfile(os.path.join(flavour.name, name)) for name in _WEIGHTS):
-        raise ModelError(
-            f"The model folder “{flavour.name}” has no model.safetensors. Turn load_pretrained off to start from "
-            "random weights, or save the model with save_pretrained."
-        )
+    if flavour.local and (problem := weights_problem(flavour.name, load_pretrained=True)):
+        raise ModelError(problem)
     try:
         model, info = _AUTO.from_pretrained(
             flavour.name,

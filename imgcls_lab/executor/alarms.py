@@ -36,8 +36,8 @@ class Alarms:
         if not self._low or low:
             return
         text = (
-            f"The disk of {self._settings.home_path} on {self._host} has {free / 1e9:.1f} GB left. Free some space, or "
-            "runs will end at their next checkpoint."
+            f"The disk of {self._settings.home_path} on {self._host} has {free / 1e9:.1f} GB left, less than the "
+            f"{limit / 1e9:g} GB of IMGCLS_DISK_ALERT. Free some space; a run that finds the disk full ends."
         )
         with store.write() as session:  # at most once a day, however often it comes and goes
             alerts.add(session, f"disk-{self._host}-{time.strftime('%Y%m%d')}", "disk", text, host=self._host)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,9 +68,9 @@ def start(settings: Settings) -> None:
             if code == 0:  # it made room for another, which has ended since
                 child = _spawn(settings)
                 continue
-            raise ExecutorError(f"The executor did not start: {_last_words(settings)} Its log is {_log(settings)}.")
+            raise ExecutorError(f"The executor did not start: {_last_words(settings)} Its log is {log_path(settings)}.")
         time.sleep(0.05)
-    raise ExecutorError(f"The executor did not come up within {START_WITHIN:g} s. Look at {_log(settings)}.")
+    raise ExecutorError(f"The executor did not come up within {START_WITHIN:g} s. Look at {log_path(settings)}.")
 
 
 def stop(settings: Settings, *, stop_runs: bool = False) -> None:
@@ -139,7 +140,7 @@ def forget(settings: Settings, host: str) -> int:
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────────
 def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     settings.make_home()
-    path = _log(settings)
+    path = log_path(settings)
     if path.exists() and path.stat().st_size > LOG_CAP:
         path.replace(path.with_suffix(".log.1"))
     output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -220,13 +221,16 @@ def _ready(settings: Settings) -> bool:
     return identity is not None and identity.alive()
 
 
-def _log(settings: Settings) -> Path:
+def log_path(settings: Settings) -> Path:
     return settings.executor_dir / "daemon.log"
 
 
 def _last_words(settings: Settings) -> str:
+    if shutil.disk_usage(settings.home_path).free < 1 << 20:  # then the log lacks its end, too
+        return f"the disk of {settings.home_path} is full."
     try:
-        lines = _log(settings).read_text(errors="replace").strip().splitlines()
+        lines = log_path(settings).read_text(errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return lines[-1][-500:] if lines else "it said nothing."
+    whole = [line for line in lines if line and not line[0].isspace()]  # a traceback's last line says what it is
+    return whole[-1][-500:] if whole else "it said nothing."

@@ -137,8 +137,10 @@ class Daemon:
             migrations.check_revision(store.database)
             with store.write() as session:
                 there = fleet.beat(session, self.id)
-            if not there:  # the database was made anew
+            if not there:  # the database was made anew, or an older copy was put back
+                log.warning("This executor was not in the database any more; it looks at all runs anew.")
                 self._register(store)
+                self._known = None
         if self._is_due("devices", DEVICES_EVERY):
             self.arbiter.look(store)
         self._keep(store)

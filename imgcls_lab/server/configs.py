@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from tornado import web
 
 from imgcls_lab.config import GROUPS, TrainConfig
+from imgcls_lab.config.model import weights_problem
 from imgcls_lab.demo import CONFIG, demo_config
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
@@ -119,11 +120,11 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
             if config is not None:
                 facts["Steps"] = _steps(found, config)
     if flavour := folders.get("model_flavour", ""):
-        sentence, place = _look_at_model(flavour, values.get("revision"))
-        if sentence is None:
-            facts["Model"] = place
-        else:
-            problems.append(Problem("model_flavour", sentence))
+        wrong, place = _look_at_model(
+            flavour, values.get("revision"), pretrained=bool(config and config.load_pretrained)
+        )
+        problems += wrong
+        facts |= {"Model": place} if place else {}
     facts["Disk"] = _disk(settings.runs_dir)
     shown = [
         FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000)) for p in problems[:MAX_PROBLEMS]
@@ -172,15 +173,19 @@ def _scan_facts(store: Store, root: str) -> dict[str, str]:
     return {"Left out": f"{images} “{known.run}” could not read, such as {paths[0]}; its page says why."}
 
 
-def _look_at_model(flavour: str, revision: Any) -> tuple[str | None, str]:
+def _look_at_model(flavour: str, revision: Any, *, pretrained: bool) -> tuple[list[Problem], str]:
     """What is wrong with a folder or an id, as far as it can be seen without asking a hub, and where it is found."""
+    place = "A folder on this machine"
+    sentence = None
     if not is_local(flavour):
-        return _look_at_cache(flavour, revision if isinstance(revision, str) else None)
-    if os.path.isfile(os.path.join(flavour, "config.json")):
-        return None, "A folder on this machine"
-    if not os.path.isdir(flavour):
-        return f"The model folder “{flavour}” does not exist. Check the path.", ""
-    return f"The folder “{flavour}” holds no config.json, so it is no model. Name the folder that holds it.", ""
+        sentence, place = _look_at_cache(flavour, revision if isinstance(revision, str) else None)
+    elif not os.path.isdir(flavour):
+        sentence = f"The model folder “{flavour}” does not exist. Check the path."
+    elif not os.path.isfile(os.path.join(flavour, "config.json")):
+        sentence = f"The folder “{flavour}” holds no config.json, so it is no model. Name the folder that holds it."
+    elif missing := weights_problem(flavour, pretrained):
+        return [Problem("load_pretrained", missing)], place
+    return ([Problem("model_flavour", sentence)], "") if sentence else ([], place)
 
 
 def _look_at_cache(flavour: str, revision: str | None) -> tuple[str | None, str]:

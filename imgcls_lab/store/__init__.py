@@ -72,7 +72,7 @@ class Store:
         database.hook = "pending" if settings.webhook else None
         try:
             if migrate:
-                migrations.migrate(database, settings.home_path / "backups")
+                migrations.migrate(database, settings.backups_dir)
             migrations.check_revision(database)
         except BaseException:
             database.close()
@@ -357,7 +357,7 @@ def migrate(settings: Settings) -> bool:
     settings.make_home()
     database = Database(settings.db_url)
     try:
-        return migrations.migrate(database, settings.home_path / "backups")
+        return migrations.migrate(database, settings.backups_dir)
     finally:
         database.close()
 

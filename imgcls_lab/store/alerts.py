@@ -21,13 +21,21 @@ FRESH = 3600.0  # seconds: a run that ended earlier was found, not watched, and 
 
 
 def add(
-    session: Session, alert_id: str, kind: AlertKind, text: str, *, host: str | None, run_id: str | None = None
+    session: Session,
+    alert_id: str,
+    kind: AlertKind,
+    text: str,
+    *,
+    host: str | None,
+    run_id: str | None = None,
+    at: float | None = None,
 ) -> None:
-    """Tell of something, unless it was told already."""
+    """Tell of something that happened, now or `at` a time, unless it was told already."""
     if session.get(Alert, alert_id) is not None:
         return
     hook = session.info.get("hook")
-    session.add(Alert(id=alert_id, kind=kind, run_id=run_id, host=host, text=text, created_at=time.time(), hook=hook))
+    when = time.time() if at is None else at
+    session.add(Alert(id=alert_id, kind=kind, run_id=run_id, host=host, text=text, created_at=when, hook=hook))
     session.flush()
     tell(session, alert_id)
 
@@ -38,22 +46,18 @@ def ended(session: Session, run_id: str, attempt: int, state: RunState, *, lost:
         return
     run = session.exec(select(Run).where(Run.id == run_id)).one()
     session.expunge(run)  # read only
+    kind: AlertKind
     if state is RunState.SUCCEEDED:
         best = f", best {figure(run.best_metric, run.best_value)}" if run.best_metric and run.best_value else ""
-        add(
-            session,
-            f"{run_id}-{attempt}-end",
-            "finished",
-            f"“{run.name}” has finished{best}.",
-            host=run.host,
-            run_id=run_id,
-        )
+        kind, text = "finished", f"“{run.name}” has finished{best}."
     elif state is RunState.FAILED:
-        kind: AlertKind = "lost" if run.failure == FailureKind.LOST.value else "failed"
+        kind = "lost" if run.failure == FailureKind.LOST.value else "failed"
         text = f"“{run.name}” failed: {run.message or 'the log says why'}"
-        add(session, f"{run_id}-{attempt}-end", kind, text, host=run.host, run_id=run_id)
     elif lost:
-        add(session, f"{run_id}-{attempt}-end", "lost", f"“{run.name}”: {run.message}", host=run.host, run_id=run_id)
+        kind, text = "lost", f"“{run.name}”: {run.message}"
+    else:
+        return
+    add(session, f"{run_id}-{attempt}-end", kind, text, host=run.host, run_id=run_id, at=at)
 
 
 def recent(session: Session, limit: int) -> list[AlertView]:

@@ -18,7 +18,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, UnaryExpression, create_engine, event, make_url, update
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.operators import custom_op
 from sqlmodel import Session, col
 
@@ -49,6 +57,15 @@ def parse_url(text: str) -> URL:
     )
 
 
+def _identity(file: Path) -> tuple[int, int] | None:
+    """What tells a file from one that took its name; None where there is none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def wal_is_safe(version: tuple[int, int, int]) -> bool:
     """Whether this SQLite is free of the WAL-reset bug, which loses commits when several processes write."""
     return version > (3, 51, 2) or version in {(3, 44, 6), (3, 50, 7)}
@@ -68,6 +85,8 @@ class Database:
                 self.url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, max_overflow=-1
             )
             event.listen(self.engine, "connect", _set_pragmas)
+            event.listen(self.engine, "connect", self._note_file)
+            event.listen(self.engine, "checkout", self._same_file)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             options = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
@@ -95,6 +114,18 @@ class Database:
         if not self.is_sqlite:
             raise StoreError("This database is a PostgreSQL server; use its own tools, such as pg_dump.")
         return Path(str(self.url.database)).expanduser().absolute()
+
+    def _note_file(self, _connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = _identity(self.file)
+
+    def _same_file(self, _connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        """A connection to a file that another has taken the place of, as after a restore, is opened anew.
+
+        One that is only gone is kept: to open it would make an empty one.
+        """
+        found = _identity(self.file)
+        if found is not None and found != record.info["file"]:
+            raise DisconnectionError  # the pool then connects again
 
     @property
     def shown(self) -> str:

@@ -37,9 +37,10 @@ _EVENTS = re.compile(r"(?:events|launch)-([0-9]{3,})\.json")
 
 @dataclass
 class RebuildReport:
-    """What `rebuild` did: runs indexed, and a sentence for each folder that could not be."""
+    """What `rebuild` did: runs indexed, and a sentence for each folder that could not be. new: nothing was known."""
 
     runs: int = 0
+    new: bool = False
     problems: list[str] = field(default_factory=list)
 
 
@@ -209,7 +210,9 @@ def begins_again(database: Database, settings: Settings, run_id: str, known: int
 
 def rebuild_all(database: Database, settings: Settings) -> RebuildReport:
     """Index every run folder anew; registries and waiting runs stay as they are. Runs that live are left alone."""
-    report = RebuildReport()
+    with database.read() as session:
+        known = [session.exec(select(table.id).limit(1)).first() for table in (Run, Dataset, Model)]
+    report = RebuildReport(new=not any(known))
     for run_id in sorted(all_folders(settings)):
         folder = settings.run_dir(run_id)
         owner = read_owner(folder)

@@ -71,7 +71,7 @@ def judge(
     if said is not None:  # one of its processes died, and another could still say so
         return Verdict(RunState.LOST, FailureKind.LOST, (said.message or "One of its processes died").rstrip("."))
     if end is None:
-        return Verdict(RunState.LOST, FailureKind.LOST, "Its process died without a word")
+        return Verdict(RunState.LOST, FailureKind.LOST, "Its process died or was silent for too long")
     if end.signal is not None and end.signal not in _CRASHES:
         name = _signal_name(end.signal)
         reason = end.message or f"Its process was killed from outside ({name}), perhaps because memory ran out"

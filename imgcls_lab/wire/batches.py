@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -39,6 +39,8 @@ class NotebookRequest(Wire):
     name: str | None = Field(None, max_length=200)
     project_id: int | None = None
     device: str | None = Field(None, min_length=1, max_length=100)
+    host: str | None = Field(None, min_length=1, max_length=255)
+    after: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field([], max_length=100)
     notes: str = Field("", max_length=20_000)
     priority: int = Field(0, ge=-1000, le=1000)
     idempotency_key: str | None = Field(None, min_length=8, max_length=200)

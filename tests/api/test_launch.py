@@ -95,6 +95,8 @@ def test_bad_configs_are_refused_before_anything_is_queued(few: TrainConfig, idl
         lab.launch({**few.model_dump(), "batch_size": 0})
     with pytest.raises(ConfigError, match="did you mean epochs"):
         lab.launch({**few.model_dump(), "epoch": 1})
+    with pytest.raises(ConfigError, match="has no model.safetensors. Turn load_pretrained off"):
+        lab.launch(few.with_changes(load_pretrained=True))
     assert len(lab.runs()) == 0
 
 
@@ -134,6 +136,10 @@ def test_runs_are_listed_filtered_and_shown_as_a_frame(few: TrainConfig, idle: S
 def test_the_same_key_gives_the_same_run(few: TrainConfig, idle: Settings) -> None:
     runs = {lab.launch(few, idempotency_key="press-once").id for _ in range(3)}
     assert len(runs) == 1
+    with pytest.raises(ConflictError, match="used for another run"):
+        lab.launch(few, idempotency_key="press-once", name="other")
+    with pytest.raises(InputError, match="must have at least 8 characters"):
+        lab.launch(few, idempotency_key="press")
 
 
 def test_the_api_is_imported_without_torch() -> None:

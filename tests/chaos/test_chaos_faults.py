@@ -16,7 +16,7 @@ from proxy import Proxy
 from stub_lab import ROOT, StubLab
 
 from imgcls_lab.protocol import FailureKind, RunState
-from imgcls_lab.store import Store
+from imgcls_lab.store import Store, rebuild
 from imgcls_lab.wire import SubmitRequest
 
 YEAR = 365 * 86_400
@@ -80,6 +80,27 @@ def test_a_lock_on_the_database_does_not_slow_the_trainer(home: Path):
              "after the lock", "training never blocks; 10 s")  # fmt: skip
         assert lab.steps(run_id) == list(range(1, steps + 1))
         assert back < 10
+    finally:
+        lab.close()
+
+
+def test_a_deleted_database_is_made_anew_under_a_living_executor(home: Path):
+    """The daemon and this process hold connections to the old file; both go over to the new one."""
+    lab = StubLab(home)
+    try:
+        daemon = lab.start_daemon()
+        run_id = lab.submit(steps=400, step_seconds=0.02)
+        pid = lab.trainer(run_id)
+        lab.until(lambda: lab.run(run_id).step > 5)
+        for path in home.glob("imgcls.db*"):
+            path.unlink()
+        assert rebuild(lab.settings).problems == []
+        run = lab.wait(run_id)
+        note("database deleted and rebuilt during a run", f"{run.attempt} attempt, {run.state.value}", "no word lost")
+        assert (run.state, run.attempt, daemon.poll()) == (RunState.SUCCEEDED, 1, None)
+        assert lab.steps(run_id) == list(range(1, 401))
+        assert pid not in lab.processes_of(run_id)
+        assert lab.wait(lab.submit(steps=5)).state is RunState.SUCCEEDED  # and it takes new runs
     finally:
         lab.close()
 

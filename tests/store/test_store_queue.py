@@ -138,3 +138,9 @@ def test_what_a_run_asks_for_is_its_configs_device_unless_the_request_says_other
     assert store.run(submit(config={"device": "cpu"})).wish.device == "cpu"
     wish = store.run(submit(config={"device": "cpu"}, device="H100", gpus=4, host="b")).wish
     assert (wish.device, wish.gpus, wish.host) == ("H100", 4, "b")
+
+
+def test_a_number_of_gpus_is_not_granted_by_a_cpu(store: Store, submit):
+    assert store.run(submit(gpus=2)).wish.device == "cuda"
+    assert store.run(submit(gpus=2, device="H100")).wish.device == "H100"
+    assert store.run(submit(gpus=1)).wish.device == "auto"

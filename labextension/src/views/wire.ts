@@ -399,6 +399,11 @@ export interface NotebookRequest {
   name?: string | null;
   project_id?: number | null;
   device?: string | null;
+  host?: string | null;
+  /**
+   * @maxItems 100
+   */
+  after?: string[];
   notes?: string;
   priority?: number;
   idempotency_key?: string | null;
