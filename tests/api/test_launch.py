@@ -95,7 +95,7 @@ def test_bad_configs_are_refused_before_anything_is_queued(few: TrainConfig, idl
         lab.launch({**few.model_dump(), "batch_size": 0})
     with pytest.raises(ConfigError, match="did you mean epochs"):
         lab.launch({**few.model_dump(), "epoch": 1})
-    with pytest.raises(ConfigError, match="has no model.safetensors. Turn load_pretrained off"):
+    with pytest.raises(ConfigError, match="Turn load_pretrained off to start from random"):
         lab.launch(few.with_changes(load_pretrained=True))
     assert len(lab.runs()) == 0
 
