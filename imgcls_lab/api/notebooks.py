@@ -33,13 +33,14 @@ def launch_notebook(
     `parameters` are those of its cell that is tagged “parameters”; others, and values of another kind, are refused
     with InputError before anything is queued. The text is taken now: later changes of the file do not matter.
     device: auto, cuda, cpu or part of a GPU's name. after: runs that must succeed first. host: the one that it must
-    run on. `lab.train` in it trains on the run's device, and
-    its curves are the run's; resumed, a finished training is not done again. Raises NotFoundError without the file.
+    run on. `lab.train` in it trains on the run's device, and its curves are the run's; resumed, a finished training is
+    not done again. Raises NotFoundError without the file.
     """
     settings, store = context.settings(), context.store()
     wanted = request(
         NotebookRequest,
         path=str(notebook),
+        parameters=dict(parameters or {}),
         name=name,
         project_id=project_id(store, project, make=True) if project else None,
         device=device,
@@ -49,7 +50,6 @@ def launch_notebook(
         after=[item.id if isinstance(item, Run) else item for item in after],
         idempotency_key=idempotency_key,
     )
-    given = wanted.model_dump(exclude={"path", "parameters"})
-    view = submit_notebook(store, source.read(notebook), parameters or {}, **given)
+    view = submit_notebook(store, source.read(notebook), wanted)
     client.ensure(settings)
     return Run(view.id, store=store)

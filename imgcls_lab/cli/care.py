@@ -124,7 +124,7 @@ def check(as_json: Json = False) -> None:
 def rebuild() -> None:
     """Index the folders of all runs anew. Registries and waiting runs stay, unless the database is a new one.
 
-    A damaged file is moved aside. What a new database cannot have, a backup has: docs/reliability.md.
+    A damaged file is moved aside. What a new database cannot have, a backup has: docs/operations.md.
     """
     from imgcls_lab.api import context
     from imgcls_lab.executor import client

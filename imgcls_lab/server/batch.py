@@ -45,8 +45,7 @@ class NotebooksHandler(ApiHandler):
         file = self._file(request.path)
 
         def submit(store: Store) -> RunView:
-            given = request.model_dump(exclude={"path", "parameters"})
-            return submit_notebook(store, source.read(file), request.parameters, **given)
+            return submit_notebook(store, source.read(file), request)
 
         await self.answer(submit, 201)
         self.backend.wake_executor()
