@@ -61,7 +61,7 @@ class Augmentation:
         if recipe.crops or recipe.rotate or plans:
             values = _warp(pixels, self._maps(draws, aspects, plans), self.spec.size)
         else:
-            values = self._moved(pixels, draws).permute(0, 3, 1, 2).float()
+            values = self._moved(pixels, draws)
         if recipe.color_jitter:
             values = _jitter(values, recipe.color_jitter, draws)
         for plan in plans:
@@ -72,18 +72,23 @@ class Augmentation:
         return values.contiguous(memory_format=self.memory_format)
 
     def _moved(self, pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Shift by whole pixels, the border reflected, and mirror: one gather."""
+        """Shift by whole pixels, the border reflected, and mirror: float32 (n, 3, edge, edge), values 0..255.
+
+        Lines are taken before columns: whole ones are copied at once, and a column's place is the same in all of them.
+        """
         if not (self.recipe.shift or self.recipe.hflip or self.recipe.vflip):
-            return pixels
+            return pixels.permute(0, 3, 1, 2).float()
         count, edge = pixels.shape[0], pixels.shape[1]
         down, right = self._shifts(draws)
         rows = _reflect(np.arange(edge)[None, :] + down[:, None], edge)
         columns = _reflect(np.arange(edge)[None, :] + right[:, None], edge)
         columns = np.where(draws[:, [_HFLIP]] < self.recipe.hflip, columns[:, ::-1], columns)
         rows = np.where(draws[:, [_VFLIP]] < self.recipe.vflip, rows[:, ::-1], rows)
-        lines = torch.from_numpy(rows + edge * np.arange(count)[:, None]).to(pixels.device)  # of all images
-        where = lines[:, :, None] * edge + torch.from_numpy(columns).to(pixels.device)[:, None, :]  # (n, edge, edge)
-        return pixels.reshape(-1, 3).index_select(0, where.reshape(-1)).reshape(pixels.shape)
+        lines = torch.from_numpy((rows + edge * np.arange(count)[:, None]).reshape(-1)).to(pixels.device)
+        taken = pixels.reshape(count * edge, -1).index_select(0, lines).reshape(pixels.shape).permute(0, 3, 1, 2)
+        planes = taken.to(torch.float32, memory_format=torch.contiguous_format)
+        where = torch.from_numpy(columns).to(pixels.device)[:, None, None, :]
+        return planes.gather(3, where.expand(planes.shape))
 
     def _shifts(self, draws: Draws) -> tuple[Choices, Choices]:
         """Rows and columns, in pixels of the output, by which each image is shifted."""

@@ -23,12 +23,13 @@ from torch import nn
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import guard, hardware, layers, plugins
 from imgcls_lab.engine.augment import normalise
+from imgcls_lab.engine.clipping import clipped, gradient_norm
 from imgcls_lab.engine.data import Reader
 from imgcls_lab.engine.draws import epoch_order
 from imgcls_lab.engine.losses import Target, make_loss
 from imgcls_lab.engine.memoryformat import pick_memory_format
 from imgcls_lab.engine.model import build, read_flavour, with_rates
-from imgcls_lab.engine.optim import clip_gradients, make_optimizer, set_learning_rate
+from imgcls_lab.engine.optim import make_optimizer, set_learning_rate
 from imgcls_lab.engine.precision import pick_precision
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import DataError
@@ -106,8 +107,8 @@ class Trial:
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         self.scaler.unscale_(self.optimizer)
-        clip_gradients(self.model, self.config)
-        self.scaler.step(self.optimizer)
+        with clipped(self.model, self.optimizer, gradient_norm(self.optimizer), self.config):
+            self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return total

@@ -13,13 +13,14 @@ import torch
 
 from imgcls_lab import layout
 from imgcls_lab.engine import draws, failure, snapshot
+from imgcls_lab.engine.clipping import clipped, gradient_norm
 from imgcls_lab.engine.data import Indices, Timed
 from imgcls_lab.engine.evaluate import evaluate_set
 from imgcls_lab.engine.hardware import memory_used
 from imgcls_lab.engine.layers import begin_epoch, merged
 from imgcls_lab.engine.losses import Target
 from imgcls_lab.engine.mixing import mix
-from imgcls_lab.engine.optim import clip_gradients, set_learning_rate
+from imgcls_lab.engine.optim import set_learning_rate
 from imgcls_lab.engine.schedules import is_better, learning_rate, note_result
 from imgcls_lab.engine.training import Training
 from imgcls_lab.errors import DivergedError
@@ -114,10 +115,11 @@ def _step(
             run.scaler.scale(loss * run.ranks.count).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     run.scaler.unscale_(run.optimizer)
-    norm = clip_gradients(run.model, config)
+    norm = gradient_norm(run.optimizer)
     if check and not failure.is_sound(total, norm, scaled=run.scaler.is_enabled()):
         raise failure.diverged(run, fed, random, float(total), float(norm))
-    run.scaler.step(run.optimizer)
+    with clipped(run.model, run.optimizer, norm, config):
+        run.scaler.step(run.optimizer)
     run.scaler.update()
     run.optimizer.zero_grad(set_to_none=True)
     if run.average:

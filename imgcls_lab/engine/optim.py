@@ -1,4 +1,4 @@
-"""Optimizer, gradient clipping and weight average of a run: pure factories.
+"""Optimizer and weight average of a run: pure factories.
 
 A plugin adds an optimizer by `OPTIMIZERS.register`: a function of parameter groups and config.
 """
@@ -12,17 +12,15 @@ from functools import partial
 from typing import Any
 
 import timm.optim
-import timm.utils
 import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.layers import depths, head_of
+from imgcls_lab.engine.layers import depths
 from imgcls_lab.engine.registry import Registry
 from imgcls_lab.errors import ConfigError, Problem
 
 _timm: Any = timm.optim
-_utils: Any = timm.utils
 _FUSED = {"adam", "adamw", "sgd", "momentum"}  # torch's own, which have a fused step on CPU and GPU
 
 Groups = list[dict[str, Any]]
@@ -112,25 +110,6 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give each group its share of the schedule's rate."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("lr_scale", 1.0)
-
-
-def clip_gradients(model: nn.Module, config: TrainConfig) -> torch.Tensor:
-    """Clip in place as the config says; returns the norm of the whole gradient before that.
-
-    agc leaves the head alone (Brock et al. 2021).
-    """
-    limit = config.clip_grad_norm
-    learning = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    norm = nn.utils.get_total_norm([parameter.grad for parameter in learning if parameter.grad is not None])
-    if limit and config.clip_mode == "norm":
-        if norm.device.type != "cpu" or not norm <= limit:  # a GPU would be waited for
-            nn.utils.clip_grads_with_norm_(learning, limit, norm)
-    elif limit:
-        heads = {id(parameter) for head in head_of(model) for parameter in head.parameters()}
-        spare = heads if config.clip_mode == "agc" else set()
-        clipped = [parameter for parameter in learning if id(parameter) not in spare]
-        _utils.dispatch_clip_grad(clipped, limit, mode=config.clip_mode)
-    return norm
 
 
 class WeightAverage:
