@@ -41,18 +41,21 @@ def evaluate_set(
     top_k: int = STORED,
     tta: TTA = "none",
     part: Indices | None = None,
+    into: Counts | None = None,
     stop: Callable[[], bool] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Counts | None:
     """Counts over the images of a set, each once; None if stopped. The model is left in evaluation mode.
 
     spec: the model's, where views are taken for which the set reads larger images (see `tta.reading_spec`); part: the
-    images that this process looks at, by default all, for several processes that merge their counts.
+    images that this process looks at, by default all, for several processes that merge their counts; into: counts
+    of other images, to which these are added.
     """
     model.eval()
     spec = spec or images.reader.spec
     order = np.arange(len(images)) if part is None else part
-    counts = Counts(classes, len(order), top_k)
+    counts = into or Counts(classes, len(order), top_k)
+    first = counts.images
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     labels = torch.from_numpy(images.labels).to(device)
     for batch, pixels in zip(batches, sent_ahead(images.batches(batches, workers), device), strict=True):
@@ -60,7 +63,7 @@ def evaluate_set(
             return None
         values = images.values(pixels, spec)
         truth = labels[torch.from_numpy(batch).to(device)]
-        counts.add(log_shares(model, values, spec.size, tta), truth, batch)
+        counts.add(log_shares(model, values, spec.size, tta), truth, first + batch)
         if progress:
-            progress(counts.images, len(order))
+            progress(counts.images - first, len(order))
     return counts

@@ -7,10 +7,10 @@ run's `checkpoints/best`.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,11 +22,9 @@ from imgcls_lab.engine import hardware
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import ImageSet, Reader
 from imgcls_lab.engine.evaluate import evaluate_set
-from imgcls_lab.engine.index import index_path
-from imgcls_lab.engine.metrics import STORED
+from imgcls_lab.engine.metrics import STORED, Counts
 from imgcls_lab.engine.model import class_names, load_exported
-from imgcls_lab.engine.scan import caches_for, scan
-from imgcls_lab.engine.shared import Shared
+from imgcls_lab.engine.portions import portions
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.engine.split import list_split, list_splits
 from imgcls_lab.engine.tta import log_shares, reading_spec
@@ -127,31 +125,31 @@ def evaluate(
     """
     loaded = model if isinstance(model, Classifier) else load(model)
     images = _split(loaded, root, split, config, Reader(reading_spec(loaded.spec, tta)))
-    with tempfile.TemporaryDirectory(prefix="imgcls-") as folder:
-        nobody = Shared.nothing(Path(folder))
-        scanned = scan(
-            [images],
-            loaded.classes,
-            caches=caches_for([images], "auto", nobody),
-            index=index_path(nobody.scans, images.root),
-            progress=lambda _done, _total: None,
-            stop=lambda: False,
+    classes, top_k = loaded.classes, top_k or STORED
+    wrong: dict[str, str] = {}
+    counts = Counts(len(classes), len(images), top_k)
+    for portion in portions(images, wrong):
+        seen = counts.images + len(wrong)
+        evaluate_set(
+            loaded.model,
+            portion,
+            len(classes),
+            batch_size=batch_size,
+            workers=0,
+            device=loaded.device,
+            spec=loaded.spec,
+            top_k=top_k,
+            tta=tta,
+            into=counts,
+            progress=partial(_tell, progress, seen, len(images)) if progress else None,
         )
-    result = evaluate_set(
-        loaded.model,
-        images,
-        len(loaded.classes),
-        batch_size=batch_size,
-        workers=0,
-        device=loaded.device,
-        spec=loaded.spec,
-        top_k=top_k or STORED,
-        tta=tta,
-        progress=progress,
-    )
-    assert result is not None  # noqa: S101 - nothing can stop it
-    assert scanned is not None  # noqa: S101
-    return result.report(loaded.classes, epoch=0, step=0, split=split, left_out=scanned.quarantined)
+    if not counts.images:
+        raise DataError(f"No image of {split}/ can be used. One of the reasons: {next(iter(wrong.values()))}")
+    return counts.report(classes, epoch=0, step=0, split=split, left_out=dict(sorted(wrong.items())))
+
+
+def _tell(progress: Progress, before: int, total: int, done: int, _of_portion: int) -> None:
+    progress(before + done, total)
 
 
 def _split(loaded: Classifier, root: Path, split: str, config: TrainConfig | None, reader: Reader) -> ImageSet:

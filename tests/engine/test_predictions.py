@@ -83,3 +83,32 @@ def test_a_model_that_the_run_did_not_report_is_not_exported(run: Run, digits_so
     with pytest.raises(MismatchError, match="not the one that the run reported"):
         export(outcome.folder / "checkpoints/best", "hf", tmp_path / "out", [wrong])
     assert not (tmp_path / "out").exists()
+
+
+def test_portions_change_no_figure_and_what_cannot_be_read_is_named(
+    run: Run, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = run(epochs=2).folder / "checkpoints/best"
+    whole = predict.evaluate(model, digits, "val")
+    broken = sorted((digits / "val").rglob("*.png"))[1::4]
+    for path in broken:
+        copy = path.with_name(f"a-{path.name}")
+        copy.write_bytes(b"no image")
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr("imgcls_lab.engine.portions.PORTION", 5)
+    parts = predict.evaluate(model, digits, "val", batch_size=2, progress=lambda *told: seen.append(told))
+    assert sorted(parts.left_out) == sorted(f"val/{p.parent.name}/a-{p.name}" for p in broken)
+    assert parts.values == pytest.approx(whole.values, rel=1e-6)
+    assert parts.model_copy(update={"left_out": {}, "values": {}}) == whole.model_copy(update={"values": {}})
+    everything = whole.images + len(broken)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1][0] <= everything
+    assert {total for _, total in seen} == {everything}
+
+
+def test_a_split_of_nothing_readable_is_refused_with_a_reason(run: Run, digits: Path) -> None:
+    model = run(epochs=1).folder / "checkpoints/best"
+    for path in (digits / "val").rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"No image of val/ can be used. One of the reasons: .*\.png"):
+        predict.evaluate(model, digits, "val")
