@@ -17,6 +17,7 @@ from imgcls_lab.engine.prepare import prepare
 from imgcls_lab.engine.record import Recorder
 from imgcls_lab.engine.shared import Shared
 from imgcls_lab.engine.training import Progress, Training
+from imgcls_lab.protocol import Event, Metrics
 
 
 class Ours:
@@ -25,7 +26,8 @@ class Ours:
     def __init__(self, config: TrainConfig, folder: Path, name: str) -> None:
         self.folder = folder / name
         guard.make_folder(self.folder)
-        self.recorder = Recorder(self.folder, 1, None)
+        self.recorder = Recorder(self.folder, 1, self._hear)
+        self._pauses = False
         shared = Shared(folder / "scans", folder / "cache", 10**11)
         self.prepared = seconds(lambda: self._prepare(config, shared))
 
@@ -39,9 +41,26 @@ class Ours:
 
     def epoch(self) -> float:
         """Seconds of one training epoch, as the loop runs it: events and all, without validation and checkpoint."""
+        self.run.progress.batch = 0
         took = seconds(lambda: loop._train_epoch(self.run))
         self.run.progress.epoch, self.run.progress.batch = self.run.progress.epoch + 1, 0
         return took
+
+    def steps(self) -> float:
+        """Seconds of a training step, from a few in a row: those up to the next point of the log, with it."""
+        now = self.run.progress
+        before = now.step
+        self._pauses = True
+        took = seconds(lambda: loop._train_epoch(self.run))
+        self._pauses = False
+        self.run.stop.clear()
+        if now.batch == len(self.batches()):
+            now.epoch, now.batch = now.epoch + 1, 0
+        return took / (now.step - before)
+
+    def _hear(self, event: Event) -> None:
+        if self._pauses and isinstance(event, Metrics):
+            self.run.stop.set()
 
     def loading(self) -> float:
         """Seconds of an epoch's batches alone: pixels, augmentation and normalisation, no model."""

@@ -80,10 +80,8 @@ class Augmentation:
             return pixels.permute(0, 3, 1, 2).float()
         count, edge = pixels.shape[0], pixels.shape[1]
         down, right = self._shifts(draws)
-        rows = _reflect(np.arange(edge)[None, :] + down[:, None], edge)
-        columns = _reflect(np.arange(edge)[None, :] + right[:, None], edge)
-        columns = np.where(draws[:, [_HFLIP]] < self.recipe.hflip, columns[:, ::-1], columns)
-        rows = np.where(draws[:, [_VFLIP]] < self.recipe.vflip, rows[:, ::-1], rows)
+        rows = _moves(edge, down, draws[:, _VFLIP] < self.recipe.vflip)
+        columns = _moves(edge, right, draws[:, _HFLIP] < self.recipe.hflip)
         lines = torch.from_numpy((rows + edge * np.arange(count)[:, None]).reshape(-1)).to(pixels.device)
         taken = pixels.reshape(count * edge, -1).index_select(0, lines).reshape(pixels.shape).permute(0, 3, 1, 2)
         planes = taken.to(torch.float32, memory_format=torch.contiguous_format)
@@ -160,9 +158,12 @@ def _standardise(values: torch.Tensor, spec: EvalSpec) -> torch.Tensor:
     return values
 
 
-def _reflect(index: npt.NDArray[np.int64], edge: int) -> npt.NDArray[np.int64]:
-    index = np.abs(index)
-    return np.where(index >= edge, 2 * (edge - 1) - index, index)
+def _moves(edge: int, shifts: Choices, flips: npt.NDArray[np.bool_]) -> Choices:
+    """Along one axis, where each image's pixels come from, (n, edge): shifted, the border reflected, then mirrored."""
+    reach = int(np.abs(shifts).max())
+    index = np.abs(np.arange(edge)[None, :] + np.arange(-reach, reach + 1)[:, None])
+    shifted = np.where(index >= edge, 2 * (edge - 1) - index, index)  # for each shift there can be; then mirrored
+    return np.concatenate([shifted, shifted[:, ::-1]])[shifts + reach + (2 * reach + 1) * flips]
 
 
 def _warp(pixels: torch.Tensor, maps: torch.Tensor, size: int) -> torch.Tensor:

@@ -22,7 +22,10 @@ _utils: Any = timm.utils
 
 def gradient_norm(optimizer: torch.optim.Optimizer) -> torch.Tensor:
     """2-norm of the whole gradient, on its device."""
-    return nn.utils.get_total_norm([parameter.grad for parameter in _learning(optimizer) if parameter.grad is not None])
+    gradients = [parameter.grad for parameter in _learning(optimizer) if parameter.grad is not None]
+    # what nn.utils.get_total_norm does, less its sorting by device and type: a run's are all of one
+    norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norm
 
 
 @contextmanager

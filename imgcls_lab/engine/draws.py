@@ -6,6 +6,7 @@ resume needs no state, and neither batch composition nor loader processes matter
 
 from __future__ import annotations
 
+import functools
 from enum import IntEnum
 
 import numpy as np
@@ -34,12 +35,17 @@ def uniforms(
 
     SplitMix64 (Steele, Lea, Flood 2014) over a counter, started from a hash of seed, stream and epoch.
     """
-    start = np.random.SeedSequence([seed, stream, epoch]).generate_state(1, np.uint64)[0]
     with np.errstate(over="ignore"):
-        row = _mix(np.asarray(images, np.uint64) + start)
+        row = _mix(np.asarray(images, np.uint64) + _start(seed, stream, epoch))
         counter = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         bits = _mix(row[:, None] + counter[None, :])
     return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
+
+
+@functools.lru_cache
+def _start(seed: int, stream: Stream, epoch: int) -> np.uint64:
+    found: np.uint64 = np.random.SeedSequence([seed, stream, epoch]).generate_state(1, np.uint64)[0]
+    return found
 
 
 def _mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
