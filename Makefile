@@ -17,8 +17,8 @@ FRONT := $(shell find labextension/src labextension/style labextension/schema -t
 WORK := $(patsubst notebooks/%,work/%,$(wildcard notebooks/*.ipynb notebooks/*.yaml))
 
 QUICK := not browser and not slow and not cuda
-# rooms whose tests start many processes and wait for them: they are not run side by side
-ALONE := $(addprefix tests/,acceptance api batch boards chaos executor notebooks)
+# rooms whose tests measure how long something takes: nothing runs beside them
+ALONE := $(addprefix tests/,boards chaos executor)
 
 .PHONY: help setup system lab demo test lint unit browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
 

@@ -25,7 +25,7 @@ from imgcls_lab.engine import hardware
 from imgcls_lab.engine.cache import Cache, Pixels
 from imgcls_lab.engine.data import ImageSet, Indices, start_worker
 from imgcls_lab.engine.index import ENTRY, Entries
-from imgcls_lab.engine.prints import prints_of, small_of
+from imgcls_lab.engine.prints import PLAIN, prints_of, small_of, small_of_each
 from imgcls_lab.errors import DataError, OutOfMemoryError
 from imgcls_lab.imagefolder import printable
 from imgcls_lab.images import decode_sized, read_bytes
@@ -76,6 +76,9 @@ class Look:
         return (range(first, min(first + size, len(self.images))) for first in range(0, len(self.images), size))
 
 
+Alike = dict[tuple[int, ...], dict[int, Pixels]]
+
+
 class _Share:
     """Files that are looked at together. What is small is finished for many at once: call by call would take longer."""
 
@@ -83,7 +86,8 @@ class _Share:
         self.found = Found(numbers, np.zeros(len(numbers), ENTRY), np.full(len(numbers), -1))
         self._look = look
         self._small: dict[int, Pixels] = {}  # by place
-        self._alike: dict[tuple[int, ...], dict[int, Pixels]] = {}  # by shape, then by number
+        self._to_shrink: Alike = {}  # by shape, then by place
+        self._to_fit: Alike = {}  # by shape, then by number
 
     def add(self, number: int) -> None:
         """A file, from the index where it did not change. Raises DataError."""
@@ -109,16 +113,21 @@ class _Share:
         hint = look.images.reader.hint if look.cache else PRINT_EDGE
         image, size = decode_sized(data, size_hint=hint, name=full)
         if look.cache and image.size <= SMALL:
-            self._alike.setdefault(image.shape, {})[number] = image
+            self._to_fit.setdefault(image.shape, {})[number] = image
         elif look.cache:
             self.found.pixels[number] = look.images.reader.fit(image).numpy()
         if not unchanged:
             entry["size"], entry["changed"] = same
             entry["width"], entry["height"] = size
-            self._small[place] = small_of(image)
+            if max(image.shape) < PLAIN:
+                self._to_shrink.setdefault(image.shape, {})[place] = image
+            else:
+                self._small[place] = small_of(image)
 
     def finish(self) -> None:
-        for alike in self._alike.values():
+        for alike in self._to_shrink.values():
+            self._small |= zip(alike, small_of_each(np.stack(list(alike.values()))), strict=True)
+        for alike in self._to_fit.values():
             fitted = self._look.images.reader.fit(np.stack(list(alike.values()))).numpy()
             self.found.pixels |= zip(alike, fitted, strict=True)
         if self._small:

@@ -11,11 +11,14 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
+from torch.nn import functional
 
 NEAR_BITS = 6
 NEAR_LEVELS = 6.0  # mean difference of the tiny pictures, of 255
 TINY = 4  # edge of the tiny RGB picture
+PLAIN = 128  # px; below, Pillow resizes in one go, as torch does for many images at once in a tenth of the time
 NEIGHBOURS = 128  # compared with each image in a band
 _EDGE = 32
 _BANDS = NEAR_BITS + 1  # hashes that differ in fewer bits than there are bands agree in one of them
@@ -41,6 +44,17 @@ def small_of(pixels: Tiny) -> Tiny:
     """An RGB image, uint8 (height, width, 3), as the small one that its print is made of, uint8 (32, 32, 3)."""
     small = Image.fromarray(pixels).resize((_EDGE, _EDGE), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return np.asarray(small)
+
+
+def small_of_each(pixels: Tiny) -> Tiny:
+    """As `small_of`, of images of one shape below `PLAIN`: uint8 (n, height, width, 3) -> (n, 32, 32, 3).
+
+    The same to the bit where torch has its integer kernel (AVX2), else within a level.
+    """
+    channels_first = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    small = functional.interpolate(channels_first, (_EDGE, _EDGE), mode="bilinear", antialias=True)
+    resized: Tiny = small.permute(0, 2, 3, 1).numpy()
+    return resized
 
 
 def prints_of(small: Tiny) -> tuple[Prints, Tiny]:

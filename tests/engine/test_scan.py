@@ -22,7 +22,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, hardware, index, scan, train
 from imgcls_lab.engine import look as looks
 from imgcls_lab.engine.data import ImageSet, Reader
-from imgcls_lab.engine.prints import near_pairs, prints_of, small_of
+from imgcls_lab.engine.prints import near_pairs, prints_of, small_of, small_of_each
 from imgcls_lab.engine.scan import OnDuplicates, ScanResult
 from imgcls_lab.engine.shared import Shared
 from imgcls_lab.engine.spec import EvalSpec
@@ -321,6 +321,14 @@ def test_copies_are_found_in_what_is_held_out(run: Run, photos: Path) -> None:
     for number in range(12):
         shutil.copy(photos / f"train/cat/{number:02d}.png", photos / f"train/cat/{number:02d}-copy.png")
     assert manifest_of(run(root=str(photos), epochs=1).folder)["duplicates"]["exact"] > 0
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (64, 48), (8, 9), (127, 127)])
+def test_small_images_are_shrunk_together_as_each_alone(shape: tuple[int, int]) -> None:
+    coarse = np.random.default_rng(0).integers(0, 256, (5, shape[0] // 4 + 1, shape[1] // 4 + 1, 3), np.uint8)
+    pixels = np.ascontiguousarray(coarse.repeat(4, 1).repeat(4, 2)[:, : shape[0], : shape[1]])
+    alone = np.stack([small_of(image) for image in pixels])
+    assert np.abs(alone.astype(int) - small_of_each(pixels)).max() <= 1
 
 
 def test_prints_of_many_are_those_of_each_by_pillow() -> None:
