@@ -94,6 +94,8 @@ def test_a_deleted_database_is_made_anew_under_a_living_executor(home: Path):
         lab.until(lambda: lab.run(run_id).step > 5)
         for path in home.glob("imgcls.db*"):
             path.unlink()
+        (home / "imgcls.db").touch(0o600)
+        time.sleep(2)  # the daemon meets the empty one, and waits
         assert rebuild(lab.settings).problems == []
         run = lab.wait(run_id)
         note("database deleted and rebuilt during a run", f"{run.attempt} attempt, {run.state.value}", "no word lost")

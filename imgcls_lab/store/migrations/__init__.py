@@ -40,18 +40,22 @@ def current(database: Database) -> str | None:
 
 
 def check_revision(database: Database) -> None:
-    """Raises RevisionError, with the remedy, unless the database is of this program's revision."""
+    """Raises StoreError, with the remedy, unless the database is of this program's revision.
+
+    It is a RevisionError only where a newer program has migrated it: an empty or older one may be on its way here, as
+    while a deleted one is made anew.
+    """
     found = current(database)
     if found == head():
         return
     if found is None:
-        raise RevisionError(f"The run database {database.shown} has no tables yet; run `imgcls-lab db migrate`.")
+        raise StoreError(f"The run database {database.shown} has no tables yet; run `imgcls-lab db migrate`.")
     if not _known(found):
         raise RevisionError(
             f"The run database {database.shown} was written by a newer imgcls-lab (revision {found}, this one knows "
             f"{head()}); upgrade imgcls-lab here."
         )
-    raise RevisionError(
+    raise StoreError(
         f"The run database {database.shown} is of revision {found} and this imgcls-lab needs {head()}; "
         "run `imgcls-lab db migrate`."
     )
