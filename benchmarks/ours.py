@@ -41,7 +41,7 @@ class Ours:
 
     def epoch(self) -> float:
         """Seconds of one training epoch, as the loop runs it: events and all, without validation and checkpoint."""
-        self.run.progress.batch = 0
+        self.run.progress.batch = 0  # `steps` may have left it amid an epoch
         took = seconds(lambda: loop._train_epoch(self.run))
         self.run.progress.epoch, self.run.progress.batch = self.run.progress.epoch + 1, 0
         return took

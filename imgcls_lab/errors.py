@@ -90,7 +90,7 @@ class StoreError(ImgclsError):
 
 
 class RevisionError(StoreError):
-    """The tables are of a newer version of this program."""
+    """The tables are of another version of this program."""
 
 
 class ExecutorError(ImgclsError):

@@ -76,7 +76,7 @@ class Look:
         return (range(first, min(first + size, len(self.images))) for first in range(0, len(self.images), size))
 
 
-Alike = dict[tuple[int, ...], dict[int, Pixels]]
+Alike = dict[tuple[int, ...], dict[int, Pixels]]  # images by their shape, and by place or number
 
 
 class _Share:
@@ -86,8 +86,8 @@ class _Share:
         self.found = Found(numbers, np.zeros(len(numbers), ENTRY), np.full(len(numbers), -1))
         self._look = look
         self._small: dict[int, Pixels] = {}  # by place
-        self._to_shrink: Alike = {}  # by shape, then by place
-        self._to_fit: Alike = {}  # by shape, then by number
+        self._to_shrink: Alike = {}  # by place
+        self._to_fit: Alike = {}  # by number
 
     def add(self, number: int) -> None:
         """A file, from the index where it did not change. Raises DataError."""

@@ -18,24 +18,26 @@ from imgcls_lab.engine.look import Look, looking
 from imgcls_lab.imagefolder import printable
 
 PORTION = 1024  # images; 150 MB at 224 px
+MOST_BYTES = 2**28  # pixels of a portion, as far as that is more than one image
 
 
-def portions(images: ImageSet, wrong: dict[str, str]) -> Iterator[ImageSet]:
-    """The images in their order, with their pixels, which stay until the next portion is asked for.
+def portions(images: ImageSet) -> Iterator[tuple[ImageSet, dict[str, str]]]:
+    """The images in their order, and of those that cannot be read path -> reason.
 
-    wrong: path -> reason of what cannot be read, filled in as it is met. A portion of nothing else is empty. Raises
-    OutOfMemoryError if a process that decodes is killed.
+    A set has its pixels with it until the next is asked for; it is empty where nothing of a portion can be read.
+    Raises OutOfMemoryError if a process that decodes is killed.
     """
-    cache = RamCache(min(PORTION, len(images)), images.reader.edge)  # one for all
+    count = max(1, min(PORTION, len(images), MOST_BYTES // (3 * images.reader.edge**2)))
+    cache = RamCache(count, images.reader.edge)  # one for all portions
     looks = []
-    for first in range(0, len(images), PORTION):
-        part = slice(first, first + PORTION)
+    for first in range(0, len(images), count):
+        part = slice(first, first + count)
         own = replace(images, paths=images.paths[part], labels=images.labels[part])
         looks.append(Look(own, np.zeros(0, ENTRY), np.full(len(own), -1), cache))
     with looking(looks) as found_by:
         for look in looks:
             own = look.images
-            readable = np.ones(len(own), bool)
+            readable, wrong = np.ones(len(own), bool), {}
             for found in found_by(look):
                 for number, pixels in found.pixels.items():
                     cache.put(number, found.entries["digest"][number - found.numbers.start], pixels)
@@ -43,7 +45,5 @@ def portions(images: ImageSet, wrong: dict[str, str]) -> Iterator[ImageSet]:
                     readable[number] = False
                     wrong[printable(own.path(number))] = reason
             # a set of its own: the looks stay as the forked processes know them
-            rows = np.flatnonzero(readable)
-            yield replace(
-                own, paths=own.paths[rows], labels=own.labels[rows], pixels=torch.from_numpy(cache.pixels()), rows=rows
-            )
+            rows, pixels_of_all = np.flatnonzero(readable), torch.from_numpy(cache.pixels())
+            yield replace(own, paths=own.paths[rows], labels=own.labels[rows], pixels=pixels_of_all, rows=rows), wrong

@@ -128,7 +128,8 @@ def evaluate(
     classes, top_k = loaded.classes, top_k or STORED
     wrong: dict[str, str] = {}
     counts = Counts(len(classes), len(images), top_k)
-    for portion in portions(images, wrong):
+    for portion, unreadable in portions(images):
+        wrong |= unreadable
         seen = counts.images + len(wrong)
         evaluate_set(
             loaded.model,

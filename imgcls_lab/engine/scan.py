@@ -65,8 +65,8 @@ def scan(
 ) -> ScanResult | None:
     """Check all files of the sets, drop what cannot be used and fill the caches. None if stopped.
 
-    sets: train, val and test, which is only looked at and may come to nothing; or any one split alone. caches: for
-    train and val, as `caches_for` gives them. Raises DataError if nothing is left of a class.
+    sets: train, val and test, which is only looked at and may come to nothing. caches: for train and
+    val, as `caches_for` gives them. Raises DataError if nothing is left of a class.
     """
     entries = np.zeros(sum(map(len, sets)), ENTRY)
     found_out = _look_at_all(sets, caches, entries, indexes.read(index), progress=progress, stop=stop)

@@ -116,7 +116,7 @@ class Daemon:
                 try:
                     self.round(store)
                     self._glance(until=self._clock() + self.settings.poll_interval)
-                except RevisionError as error:  # a newer program has migrated it; its daemon takes over
+                except RevisionError as error:  # it is another program's; a newer one's daemon takes over
                     log.error("The executor ends, and its runs go on: %s", error)
                     self.stopping.set()
                 except StoreError as error:

@@ -14,6 +14,8 @@ from imgcls_lab.engine import Outcome, predict, predictions, train
 from imgcls_lab.engine.export import Known, export
 from imgcls_lab.errors import DataError, MismatchError, NotFoundError
 
+from .conftest import SIZE
+
 Run = Callable[..., Outcome]
 
 
@@ -85,8 +87,9 @@ def test_a_model_that_the_run_did_not_report_is_not_exported(run: Run, digits_so
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("bound", ["PORTION", "MOST_BYTES"])
 def test_portions_change_no_figure_and_what_cannot_be_read_is_named(
-    run: Run, digits: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, digits: Path, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
     model = run(epochs=2).folder / "checkpoints/best"
     whole = predict.evaluate(model, digits, "val")
@@ -95,14 +98,15 @@ def test_portions_change_no_figure_and_what_cannot_be_read_is_named(
         copy = path.with_name(f"a-{path.name}")
         copy.write_bytes(b"no image")
     seen: list[tuple[int, int]] = []
-    monkeypatch.setattr("imgcls_lab.engine.portions.PORTION", 5)
+    five = 5 if bound == "PORTION" else 5 * 3 * SIZE**2
+    monkeypatch.setattr(f"imgcls_lab.engine.portions.{bound}", five)
     parts = predict.evaluate(model, digits, "val", batch_size=2, progress=lambda *told: seen.append(told))
     assert sorted(parts.left_out) == sorted(f"val/{p.parent.name}/a-{p.name}" for p in broken)
     assert parts.values == pytest.approx(whole.values, rel=1e-6)
     assert parts.model_copy(update={"left_out": {}, "values": {}}) == whole.model_copy(update={"values": {}})
     everything = whole.images + len(broken)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert seen[-1][0] <= everything
+    assert seen[-1][0] == everything
     assert {total for _, total in seen} == {everything}
 
 

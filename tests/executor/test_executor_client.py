@@ -113,14 +113,15 @@ def test_a_database_of_another_revision_is_said_in_a_sentence(settings: Settings
     assert "newer imgcls-lab" in client.status(settings).message
 
 
-def test_a_daemon_whose_database_a_newer_version_has_migrated_ends_and_leaves_its_runs(lab: StubLab):
+@pytest.mark.parametrize("revision", ["9999", "0001"], ids=["newer", "older"])
+def test_a_daemon_whose_database_is_another_version_s_ends_and_leaves_its_runs(lab: StubLab, revision: str):
     from sqlalchemy import text
 
     daemon = lab.start_daemon()
     run_id = lab.submit(steps=10_000)
     pid = lab.trainer(run_id)
     with lab.store.database.connection() as connection:
-        connection.execute(text("UPDATE imgcls_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE imgcls_version SET version_num = :revision"), {"revision": revision})
     assert daemon.wait(20) == 0
     assert "its runs go on" in lab.daemon_log()
     assert ProcessIdentity.of(pid) is not None

@@ -40,10 +40,9 @@ def current(database: Database) -> str | None:
 
 
 def check_revision(database: Database) -> None:
-    """Raises StoreError, with the remedy, unless the database is of this program's revision.
+    """Raises RevisionError, with the remedy, unless the database is of this program's revision.
 
-    It is a RevisionError only where a newer program has migrated it: an empty or older one may be on its way here, as
-    while a deleted one is made anew.
+    An empty one is a StoreError alone: its tables may be on their way, as while a deleted database is made anew.
     """
     found = current(database)
     if found == head():
@@ -55,7 +54,7 @@ def check_revision(database: Database) -> None:
             f"The run database {database.shown} was written by a newer imgcls-lab (revision {found}, this one knows "
             f"{head()}); upgrade imgcls-lab here."
         )
-    raise StoreError(
+    raise RevisionError(
         f"The run database {database.shown} is of revision {found} and this imgcls-lab needs {head()}; "
         "run `imgcls-lab db migrate`."
     )
