@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, case, func, or_
+from sqlalchemy import ColumnElement, Select, case, func, or_
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
@@ -22,7 +22,7 @@ from imgcls_lab.store.database import walked
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import find_run
 from imgcls_lab.store.states import texts
-from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Dependency, Project, Run
+from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Dependency, Project, Run, RunCount
 from imgcls_lab.wire import (
     AttemptView,
     BestFigure,
@@ -138,14 +138,12 @@ def runs(
     sorts = SORTS | {"ran": _ran_by(time.time())}
     if sort not in sorts:
         raise InputError(f"Runs cannot be sorted by “{sort}”; choose one of {', '.join(sorts)}.")
-    common: list[ColumnElement[bool]] = []
+    counts = _counts(session, project_id, parent_id)
+    filters: list[ColumnElement[bool]] = []
     if project_id is not None:
-        common.append(col(Run.project_id) == project_id)
+        filters.append(col(Run.project_id) == project_id)
     if parent_id is not None:
-        common.append(col(Run.parent_id) == parent_id)
-    counted = select(Run.state, func.count()).where(*common).group_by(col(Run.state))
-    counts = {RunState(state): count for state, count in session.exec(counted)}
-    filters = list(common)
+        filters.append(col(Run.parent_id) == parent_id)
     if states is not None:
         filters.append(col(Run.state).in_(texts(states)))
     if text:
@@ -160,8 +158,26 @@ def runs(
             filters = _on_a_walk(session, project_id if sort != "created_at" else None, states) + (
                 [col(Run.project_id) == project_id] if sort == "created_at" and project_id is not None else []
             )
-    numbers = _numbers(session, filters, sorts[sort], descending=descending, limit=limit, offset=offset)
+    among = select(Run.number).where(*filters)
+    if sort == "project":
+        among = among.join(Project)
+    numbers = _numbers(session, among, sorts[sort], descending=descending, limit=limit, offset=offset)
     return RunPage(items=_page(session, numbers), total=total, counts=counts)
+
+
+def _counts(session: Session, project_id: int | None, parent_id: str | None) -> dict[RunState, int]:
+    """Runs by state. Children of one run are counted one by one: they are few."""
+    if parent_id is not None:
+        children = select(Run.state, func.count()).where(Run.parent_id == parent_id)
+        if project_id is not None:
+            children = children.where(Run.project_id == project_id)
+        found = session.exec(children.group_by(col(Run.state))).all()
+    else:
+        kept = select(RunCount.state, func.sum(col(RunCount.count))).group_by(col(RunCount.state))
+        if project_id is not None:
+            kept = kept.where(RunCount.project_id == project_id)
+        found = session.exec(kept).all()
+    return {RunState(state): int(count) for state, count in found if count}
 
 
 def _on_a_walk(
@@ -173,18 +189,18 @@ def _on_a_walk(
 
 
 def _numbers(
-    session: Session, filters: list[ColumnElement[bool]], column: Any, *, descending: bool, limit: int, offset: int
+    session: Session, among: Select[Any], column: Any, *, descending: bool, limit: int, offset: int
 ) -> list[int]:
     """Numbers of the runs of a page, in its order; those without a value are last, whichever the direction."""
 
     def page(part: ColumnElement[bool], keys: list[Any], limit: int, offset: int) -> list[int]:
         order = [key.desc() if descending else key.asc() for key in keys]
-        found = select(Run.number).join(Project).where(*filters, part).order_by(*order).limit(limit).offset(offset)
-        return [number for number in session.exec(found) if number is not None]
+        found = session.execute(among.where(part).order_by(*order).limit(limit).offset(offset))
+        return list(found.scalars())
 
     numbers = page(column.is_not(None), [column, col(Run.number)], limit, offset)
     if len(numbers) < limit:
-        valued = select(func.count()).select_from(Run).join(Project).where(*filters, column.is_not(None))
+        valued = select(func.count()).select_from(among.where(column.is_not(None)).subquery())
         before = len(numbers) + offset if numbers or not offset else session.exec(valued).one()
         numbers += page(column.is_(None), [col(Run.number)], limit - len(numbers), max(0, offset - before))
     return numbers

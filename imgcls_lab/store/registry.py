@@ -19,7 +19,7 @@ from sqlmodel import Session, col, select
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.imagefolder import inspect_folder
-from imgcls_lab.store.tables import Config, Dataset, Model, Project, Run
+from imgcls_lab.store.tables import Config, Dataset, Model, Project, Run, RunCount
 from imgcls_lab.wire import (
     ConfigEdit,
     ConfigView,
@@ -52,7 +52,8 @@ def find_project(session: Session, project_id: int) -> Project:
 
 
 def projects(session: Session) -> list[ProjectView]:
-    counts = dict(session.exec(select(Run.project_id, func.count()).group_by(col(Run.project_id))).all())
+    kept = select(RunCount.project_id, func.sum(col(RunCount.count))).group_by(col(RunCount.project_id))
+    counts = {project_id: int(count) for project_id, count in session.exec(kept)}
     rows = session.exec(select(Project).order_by(func.lower(Project.name))).all()
     return [_project_view(row, counts.get(row.id or 0, 0)) for row in rows]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,7 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
             assert {run.id: (run.state, run.attempt) for run in page.items} == {
                 run_id: (row[0], row[1]) for run_id, row in self.model.items()
             }
+            assert page.counts == Counter(row[0] for row in self.model.values())
             with store.read() as session:
                 claims = {claim.run_id: claim.device for claim in session.exec(select(DeviceClaim))}
             assert claims == self.held

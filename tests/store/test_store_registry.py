@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
+from imgcls_lab.protocol import Desired, RunState
 from imgcls_lab.store import Store
-from imgcls_lab.wire import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit
+from imgcls_lab.wire import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit
 
 
 @pytest.fixture
@@ -39,6 +40,18 @@ def test_a_project_is_created_edited_and_deleted(store: Store):
     store.delete_project(made.id)
     with pytest.raises(NotFoundError):
         store.project(made.id)
+
+
+def test_runs_are_counted_where_they_are(store: Store, submit):
+    birds = store.add_project(ProjectEdit(name="birds"))
+    first, second = submit(), submit(project_id=birds.id)
+    store.edit_run(first, RunEdit(project_id=birds.id))
+    store.request(second, Desired.STOP)
+    assert {project.name: project.runs for project in store.projects()} == {"birds": 2, "default": 0}
+    counts = {RunState.QUEUED: 1, RunState.CANCELLED: 1}
+    assert (store.runs().counts, store.runs(project_id=birds.id).counts) == (counts, counts)
+    store.delete_run(second)
+    assert (store.runs().counts, store.project(birds.id).runs) == ({RunState.QUEUED: 1}, 1)
 
 
 def test_what_is_in_use_is_not_deleted_and_the_error_says_by_what(store: Store, submit, pictures: Path):
