@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -103,16 +102,12 @@ def test_debug_shows_the_traceback(idle: Settings) -> None:
         main(["show", "nope", "--debug"])
 
 
-def test_help_is_quick_and_light() -> None:
+def test_help_is_light() -> None:
     code = "import sys; from imgcls_lab.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
-    code += "print([m for m in ('torch', 'sqlmodel', 'pandas', 'pydantic') if m in sys.modules])"
+    code += "print([m for m in ('torch', 'sqlmodel', 'pandas', 'pydantic') if m in sys.modules], len(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().splitlines()[-1] == "[]"
-    before = os.times()
-    subprocess.run(argv("--help"), capture_output=True, check=True)
-    after = os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    assert used < 0.6, "processor time, since other work may share the machine"
+    heavy, modules = done.stdout.strip().splitlines()[-1].rsplit(" ", 1)
+    assert (heavy, int(modules) < 500) == ("[]", True), f"{modules} modules, of which the time of a start depends"
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(idle: Settings) -> None:

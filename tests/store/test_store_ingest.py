@@ -258,13 +258,3 @@ def test_events_larger_than_a_chunk_arrive_whole_in_one_call(
     monkeypatch.setattr(module, "CHUNK", 1000)
     feed(store, run_id, 1, started(), *points(1, 60))
     assert steps(store, run_id) == list(range(1, 61))
-
-
-def test_ingest_is_fast_enough_for_a_long_run(store: Store, run_id: str):
-    import time
-
-    write(store, run_id, 1, started(total=20_000), *points(1, 20_000))
-    begin = time.perf_counter()
-    ingest(store.database, store.settings, run_id, 1)
-    assert time.perf_counter() - begin < 15, "40,000 points"
-    assert len(steps(store, run_id)) == 20_000
