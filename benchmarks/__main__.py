@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = [known[name] for name in given.names] or [
         benchmark for benchmark in BENCHMARKS if benchmark.gpu == given.gpu and (benchmark.quick or not given.quick)
     ]
+    os.environ[frame.ARITHMETIC] = frame.arithmetic()
     failed = [benchmark.name for benchmark in chosen if not _spawn(benchmark, quick=given.quick)]
     if failed:
         print(f"\nShort of a target, or failed: {', '.join(failed)}.")

@@ -81,7 +81,7 @@ def hardware() -> dict[str, Any]:
     """The machine, as far as it bears on a figure; neither its name nor a path."""
     facts: dict[str, Any] = {
         "processor": _processor(),
-        "arithmetic": _arithmetic(),
+        "arithmetic": arithmetic(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
@@ -100,11 +100,16 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _arithmetic() -> str:
+ARITHMETIC = "BENCHMARK_ARITHMETIC"  # a variable, so that one process for all of them imports torch to find it out
+
+
+def arithmetic() -> str:
     """The widest numbers it computes with: processors of one name differ in them, and so in speed by half."""
+    if ARITHMETIC in os.environ:
+        return os.environ[ARITHMETIC]
     import torch
 
-    from imgcls_lab.engine.precision import cpu_has_bf16  # torch is for the processes that need it
+    from imgcls_lab.engine.precision import cpu_has_bf16
 
     return f"{torch.backends.cpu.get_cpu_capability()}{' with bf16' if cpu_has_bf16() else ''}"
 

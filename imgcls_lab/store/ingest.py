@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Table, delete, insert
+from sqlalchemy import Table, delete
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
@@ -39,7 +39,7 @@ from imgcls_lab.protocol import (
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import pyramid, states
 from imgcls_lab.store.artifacts import Artifacts
-from imgcls_lab.store.database import Database
+from imgcls_lab.store.database import Database, insert_rows
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import config_columns
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
@@ -47,7 +47,7 @@ from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
 log = logging.getLogger(__name__)
 
 CHUNK = 2**20  # bytes of events in one transaction
-BATCH = 1000  # rows in one statement
+_COLUMNS = ("run_number", "attempt", "tag_id", "step", "seq", "epoch", "time", "value")
 SEAL_EVERY = 2**18  # bytes of events after which long curves are thinned: what is left is read point by point
 _ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
@@ -108,7 +108,7 @@ class _Batch:
     attempt: int
     offset: int
     end: int
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[tuple[str, int, int, float, float, float | None]] = field(default_factory=list)  # tag, then _COLUMNS[3:]
     values: dict[str, Any] = field(default_factory=dict)  # of the run
     progress: dict[str, Any] = field(default_factory=dict)  # of the attempt
     highest: int = 0  # step until now
@@ -232,8 +232,7 @@ class _Batch:
 
     def _points(self, step: int, epoch: float, values: dict[str, float], event: AnyEvent) -> None:
         known = finite(values)
-        place = {"step": step, "epoch": epoch, "time": event.t, "seq": event.seq}
-        self.rows += [{"tag": tag, "value": value, **place} for tag, value in known.items()]
+        self.rows += [(tag, step, event.seq, epoch, event.t, value) for tag, value in known.items()]
         if step < self.highest:  # a point that comes late
             self.back = step if self.back is None else min(self.back, step)
         self.highest = max(self.highest, step)
@@ -249,12 +248,9 @@ class _Batch:
             self.artifacts.report(event)
 
     def _write_rows(self) -> None:
-        tags = _tag_ids(self.session, {row["tag"] for row in self.rows})
-        head = {"run_number": self.run.number, "attempt": self.attempt}
-        rows = [{**head, "tag_id": tags[row.pop("tag")], **row} for row in self.rows]
-        table: Any = Metric
-        for start in range(0, len(rows), BATCH):
-            self.session.execute(insert(table.__table__), rows[start : start + BATCH])
+        tags = _tag_ids(self.session, {row[0] for row in self.rows})
+        head = self.run.number, self.attempt
+        insert_rows(self.session, Metric, _COLUMNS, [(*head, tags[tag], *point) for tag, *point in self.rows])
 
     def _thin(self) -> None:
         """Keep the thinned form of long curves in step with their points."""
@@ -269,7 +265,7 @@ class _Batch:
         since = self.progress.get("trains_since", self.row.trains_since)
         begun = self.progress.get("resume_step", self.row.resume_step)
         total = self.values.get("total_steps", self.run.total_steps)
-        step, now = self.rows[-1]["step"], self.rows[-1]["time"]
+        _, step, _, _, now, _ = self.rows[-1]
         if since is not None and begun is not None and total and step > begun and now > since:
             self.values["seconds_left"] = max(0.0, (total - step) * (now - since) / (step - begun))
 

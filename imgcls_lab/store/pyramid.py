@@ -12,14 +12,16 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, delete, func, insert
+from sqlalchemy import ColumnElement, delete, func
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
+from imgcls_lab.store.database import insert_rows
 from imgcls_lab.store.tables import Metric, ThinnedMetric
 
 Axis = Literal["step", "epoch", "time"]
 FACTORS = (16, 64, 256)  # points a stretch
-BATCH = 1000  # rows in one statement
+_COLUMNS = ("run_number", "tag_id", "factor", "step", "until", "epoch", "time", "value")
 _FAR = 2**62  # a step behind all others
 Point = tuple[int, float, float, float | None]
 
@@ -76,20 +78,13 @@ class Curve:
             return
         steps = np.array([row[0] for row in rows[:count]])
         values = np.array([row[3] for row in rows[:count]], dtype=np.float64)  # None: NaN
-        made: list[dict[str, Any]] = []
+        made: list[tuple[Any, ...]] = []
         for factor in FACTORS:
             for place in _extremes(steps, values, factor).tolist():
                 step, epoch, time, value = rows[place]
                 until = int(steps[(place // factor + 1) * factor - 1])
-                made.append(
-                    {
-                        "run_number": self.run_number, "tag_id": self.tag_id, "factor": factor, "step": step,
-                        "until": until, "epoch": epoch, "time": time, "value": value,
-                    }
-                )  # fmt: skip
-        table: Any = ThinnedMetric
-        for start in range(0, len(made), BATCH):
-            self.session.execute(insert(table.__table__), made[start : start + BATCH])
+                made.append((self.run_number, self.tag_id, factor, step, until, epoch, time, value))
+        insert_rows(self.session, ThinnedMetric, _COLUMNS, made)
 
     def reopen(self, step: int) -> None:
         """Forget the stretches that reach to a step or beyond it, and the shorter ones inside of them."""
@@ -148,12 +143,15 @@ class Curve:
 
     def _read(self, table: type[Metric] | type[ThinnedMetric], *where: ColumnElement[bool]) -> list[Point]:
         """Points in the order of steps."""
-        query: Any = select(*(getattr(table, name) for name in ("step", "epoch", "time", "value")))
+        here: Any = table
+        columns = here.__table__.c
+        query: Any = sa_select(columns.step, columns.epoch, columns.time, columns.value)
         query = query.where(table.run_number == self.run_number, table.tag_id == self.tag_id, *where)
         order = (
             [col(table.step)] if table is ThinnedMetric else [col(Metric.step), col(Metric.attempt), col(Metric.seq)]
         )
-        return [tuple(row) for row in self.session.execute(query.order_by(*order))]
+        found: Any = self.session.connection().execute(query.order_by(*order)).all()  # no objects of the ORM
+        return found  # type: ignore[no-any-return]
 
 
 def _or(step: int | None, other: int) -> int:
