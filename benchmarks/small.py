@@ -25,7 +25,7 @@ TINY = {**fashion.SMALL_RESNET, "hidden_sizes": [32, 64, 128, 256], "depths": [1
 
 
 def measure(folder: Path, quick: bool) -> list[Line]:
-    images, rounds = (2_560, 1) if quick else (12_800, 3)
+    images, rounds = (2_560, 2) if quick else (12_800, 3)
     root = fashion.write(folder / "fashion", train=images, test=1000)
     (root / "test").rename(root / "val")
     model = folder / "tiny"
