@@ -17,8 +17,8 @@ FRONT := $(shell find labextension/src labextension/style labextension/schema -t
 WORK := $(patsubst notebooks/%,work/%,$(wildcard notebooks/*.ipynb notebooks/*.yaml))
 
 QUICK := not browser and not slow and not cuda
-# rooms whose tests measure how long something takes: nothing runs beside them
-ALONE := $(addprefix tests/,boards chaos executor)
+# rooms whose tests wait for processes: beside the trainings of the others they would wait too long
+APART := $(addprefix tests/,boards chaos executor)
 
 .PHONY: help setup system lab demo test lint unit browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
 
@@ -85,11 +85,11 @@ lint: setup ## style, types and room contracts, Python and TypeScript
 
 unit: setup ## all tests but the browser's
 	(cd labextension && npm test --silent)
-	$(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile tests $(ALONE:%=--ignore=%)
-	$(BIN)/pytest -m "$(QUICK)" $(ALONE)
+	$(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile tests $(APART:%=--ignore=%)
+	$(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile $(APART)
 
 browser: setup system ## a real JupyterLab in a real Chromium
-	$(BIN)/pytest -m "browser and not slow" tests
+	$(BIN)/pytest -m "browser and not slow" -n 2 --dist loadfile tests
 
 acceptance: setup system ## every line an issue is judged by, and every slow test
 	$(BIN)/pytest tests/acceptance -m "not cuda" -s

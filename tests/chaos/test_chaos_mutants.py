@@ -235,8 +235,7 @@ def no_offset_guard(patch: Patch) -> None:
 
     def rows_with_a_key_of_their_own(batch) -> None:
         serial[0] += 1000
-        for row in batch.rows:
-            row["seq"] += serial[0]
+        batch.rows = [(*row[:2], row[2] + serial[0], *row[3:]) for row in batch.rows]
         write_rows(batch)
 
     write_rows = module._Batch._write_rows
