@@ -168,6 +168,7 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
     expect(desk.main.locator(".imgcls-chips")).to_contain_text("resumed at step")
     before = desk.points()
     desk.wait_for_points(before)
+    expect(page).not_to_have_attribute("data-step", str(stopped_at), timeout=60_000)
     assert int(page.get_attribute("data-step") or 0) > stopped_at
 
 

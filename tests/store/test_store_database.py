@@ -168,6 +168,7 @@ def test_a_migration_copies_the_database_first_and_keeps_the_runs(settings: Sett
     with Store.open(settings) as store:
         run = store.run("20250101-000000-aaaaaa")
         assert (run.name, run.state.value, run.wish.device, run.payload, run.after) == ("old", "queued", "cuda", {}, [])
+        assert (store.runs().counts, store.projects()[0].runs) == ({run.state: 1}, 1)
         (copy,) = (settings.home_path / "backups").iterdir()
         assert copy.name.startswith("imgcls-0001-")
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
