@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, text
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from imgcls_lab.layout import events_name
 from imgcls_lab.protocol import ENDED, LIVE
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import folders
+from imgcls_lab.store import counts, folders
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.states import texts
-from imgcls_lab.store.tables import Attempt, DeviceClaim, Run, RunCount
+from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 
 
 def check(database: Database, settings: Settings) -> list[str]:
@@ -42,9 +42,7 @@ def _rows(session: Session) -> list[str]:
     orphans = select(Run).join(Attempt, present, isouter=True).where(col(Run.state).in_(texts(LIVE)))
     for run in session.exec(orphans.where(col(Attempt.number).is_(None))):
         problems.append(f"“{run.name}” is {run.state} but has no attempt; restart the executor.")
-    counted = select(Run.project_id, Run.state, func.count()).group_by(col(Run.project_id), col(Run.state))
-    kept = select(RunCount.project_id, RunCount.state, RunCount.count).where(RunCount.count != 0)
-    if set(session.exec(counted)) != set(session.exec(kept)):
+    if not counts.are_right(session):
         problems.append("The numbers of runs by state are not those of the runs; run `imgcls-lab db rebuild`.")
     return problems
 

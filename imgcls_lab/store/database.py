@@ -191,15 +191,15 @@ def tell(session: Session, alert_id: str) -> None:
     session.info.setdefault("told", set()).add(alert_id)
 
 
-def insert_rows(session: Session, table: Any, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_rows(session: Session, table: Any, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
     """Many rows at once, by the driver itself: SQLAlchemy takes as long to look at each as SQLite to keep it.
 
-    names: of columns whose values need no conversion, in the order of the tuples.
+    rows: one at least. names: of columns whose values need no conversion, in the order of the tuples.
     """
     mark = "?" if session.get_bind().dialect.name == "sqlite" else "%s"
     values = ", ".join(mark for _ in names)
     statement = f"INSERT INTO {table.__tablename__} ({', '.join(names)}) VALUES ({values})"  # noqa: S608
-    session.connection().exec_driver_sql(statement, list(rows))
+    session.connection().exec_driver_sql(statement, rows)
 
 
 def walked(session: Session, column: Any) -> ColumnElement[Any]:

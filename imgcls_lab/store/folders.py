@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, insert
+from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
@@ -23,24 +23,13 @@ from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name, read_plain
 from imgcls_lab.protocol import LIVE, RESUMABLE, Desired, FailureKind, RunKind, RunState
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import attempts, states
+from imgcls_lab.store import attempts, counts, states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.outcome import Verdict, began_at, ended_at, judge, last_line, read_end
 from imgcls_lab.store.registry import default_project
 from imgcls_lab.store.runs import config_columns, default_name, device_columns, find_run
-from imgcls_lab.store.tables import (
-    Artifact,
-    Attempt,
-    Counter,
-    Dataset,
-    DeletedRun,
-    Metric,
-    Model,
-    Project,
-    Run,
-    RunCount,
-)
+from imgcls_lab.store.tables import Artifact, Attempt, Dataset, DeletedRun, Metric, Model, Project, Run
 from imgcls_lab.wire import SubmitRequest
 
 _EVENTS = re.compile(r"(?:events|launch)-([0-9]{3,})\.json")
@@ -225,7 +214,7 @@ def rebuild_all(database: Database, settings: Settings) -> RebuildReport:
         known = [session.exec(select(table.id).limit(1)).first() for table in (Run, Dataset, Model)]
     report = RebuildReport(new=not any(known))
     with database.write() as session:
-        _recount(session)
+        counts.recount(session)
     for run_id in sorted(all_folders(settings)):
         folder = settings.run_dir(run_id)
         owner = read_owner(folder)
@@ -243,14 +232,6 @@ def rebuild_all(database: Database, settings: Settings) -> RebuildReport:
         except (OSError, ImgclsError) as error:
             report.problems.append(f"{folder} could not be indexed: {error}")
     return report
-
-
-def _recount(session: Session) -> None:
-    """Count the runs anew. Whoever changes one waits at the counter of changes until this is committed."""
-    session.exec(select(Counter.value).where(Counter.name == "changes").with_for_update())
-    session.execute(delete(RunCount))
-    counted = select(Run.project_id, Run.state, func.count()).group_by(col(Run.project_id), col(Run.state))
-    session.execute(insert(RunCount).from_select(["project_id", "state", "count"], counted))
 
 
 def _has_row(database: Database, run_id: str) -> bool:

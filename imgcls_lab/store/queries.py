@@ -18,11 +18,12 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.layout import MANIFEST, read_plain
 from imgcls_lab.protocol import LIVE, RESUMABLE, RunState
 from imgcls_lab.settings import Settings
+from imgcls_lab.store import counts
 from imgcls_lab.store.database import walked
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import find_run
 from imgcls_lab.store.states import texts
-from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Dependency, Project, Run, RunCount
+from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Dependency, Project, Run
 from imgcls_lab.wire import (
     AttemptView,
     BestFigure,
@@ -146,7 +147,7 @@ def runs(
     sorts = SORTS | {"ran": _ran_by(time.time())}
     if sort not in sorts:
         raise InputError(f"Runs cannot be sorted by “{sort}”; choose one of {', '.join(sorts)}.")
-    counts = _counts(session, project_id, parent_id)
+    by_state = _counts(session, project_id, parent_id)
     filters: list[ColumnElement[bool]] = []
     if project_id is not None:
         filters.append(col(Run.project_id) == project_id)
@@ -161,7 +162,7 @@ def runs(
         total = session.exec(select(func.count()).select_from(Run).where(*filters)).one()
     else:
         wanted = None if states is None else set(states)
-        total = sum(count for state, count in counts.items() if wanted is None or state in wanted)
+        total = sum(count for state, count in by_state.items() if wanted is None or state in wanted)
         if total > MANY and parent_id is None:  # few runs are sorted faster than they are met on a walk
             filters = _on_a_walk(session, project_id if sort != "created_at" else None, states) + (
                 [col(Run.project_id) == project_id] if sort == "created_at" and project_id is not None else []
@@ -170,22 +171,17 @@ def runs(
     if sort == "project":
         among = among.join(Project)
     numbers = _numbers(session, among, sorts[sort], descending=descending, limit=limit, offset=offset)
-    return RunPage(items=_page(session, numbers), total=total, counts=counts)
+    return RunPage(items=_page(session, numbers), total=total, counts=by_state)
 
 
 def _counts(session: Session, project_id: int | None, parent_id: str | None) -> dict[RunState, int]:
     """Runs by state. Children of one run are counted one by one: they are few."""
-    if parent_id is not None:
-        children = select(Run.state, func.count()).where(Run.parent_id == parent_id)
-        if project_id is not None:
-            children = children.where(Run.project_id == project_id)
-        found = session.exec(children.group_by(col(Run.state))).all()
-    else:
-        kept = select(RunCount.state, func.sum(col(RunCount.count))).group_by(col(RunCount.state))
-        if project_id is not None:
-            kept = kept.where(RunCount.project_id == project_id)
-        found = session.exec(kept).all()
-    return {RunState(state): int(count) for state, count in found if count}
+    if parent_id is None:
+        return counts.by_state(session, project_id)
+    children = select(Run.state, func.count()).where(Run.parent_id == parent_id)
+    if project_id is not None:
+        children = children.where(Run.project_id == project_id)
+    return {RunState(state): count for state, count in session.exec(children.group_by(col(Run.state)))}
 
 
 def _on_a_walk(

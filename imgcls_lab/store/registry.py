@@ -19,7 +19,8 @@ from sqlmodel import Session, col, select
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.imagefolder import inspect_folder
-from imgcls_lab.store.tables import Config, Dataset, Model, Project, Run, RunCount
+from imgcls_lab.store import counts
+from imgcls_lab.store.tables import Config, Dataset, Model, Project, Run
 from imgcls_lab.wire import (
     ConfigEdit,
     ConfigView,
@@ -52,15 +53,14 @@ def find_project(session: Session, project_id: int) -> Project:
 
 
 def projects(session: Session) -> list[ProjectView]:
-    kept = select(RunCount.project_id, func.sum(col(RunCount.count))).group_by(col(RunCount.project_id))
-    counts = {project_id: int(count) for project_id, count in session.exec(kept)}
+    runs = counts.by_project(session)
     rows = session.exec(select(Project).order_by(func.lower(Project.name))).all()
-    return [_project_view(row, counts.get(row.id or 0, 0)) for row in rows]
+    return [_project_view(row, runs.get(row.id or 0, 0)) for row in rows]
 
 
 def project(session: Session, project_id: int) -> ProjectView:
     row = find_project(session, project_id)
-    return _project_view(row, session.exec(select(func.count()).where(Run.project_id == project_id)).one())
+    return _project_view(row, sum(counts.by_state(session, project_id).values()))
 
 
 def save_project(session: Session, edit: ProjectEdit, project_id: int | None = None) -> int:

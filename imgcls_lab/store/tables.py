@@ -155,7 +155,7 @@ class Run(Table, table=True):
 
 
 class RunCount(Table, table=True):
-    """How many runs of a project are in a state. Triggers on `runs` keep it, and nobody else writes it."""
+    """How many runs of a project are in a state. Triggers on `runs` keep it: see `counts.py`."""
 
     __tablename__ = "run_counts"
 

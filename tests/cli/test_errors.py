@@ -107,7 +107,7 @@ def test_help_is_light() -> None:
     code += "print([m for m in ('torch', 'sqlmodel', 'pandas', 'pydantic') if m in sys.modules], len(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy, modules = done.stdout.strip().splitlines()[-1].rsplit(" ", 1)
-    assert (heavy, int(modules) < 500) == ("[]", True), f"{modules} modules, of which the time of a start depends"
+    assert (heavy, int(modules) < 450) == ("[]", True), f"{modules} modules, of which the time of a start depends"
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(idle: Settings) -> None:

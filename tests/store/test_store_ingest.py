@@ -258,3 +258,9 @@ def test_events_larger_than_a_chunk_arrive_whole_in_one_call(
     monkeypatch.setattr(module, "CHUNK", 1000)
     feed(store, run_id, 1, started(), *points(1, 60))
     assert steps(store, run_id) == list(range(1, 61))
+
+
+def test_a_long_run_arrives_whole(store: Store, run_id: str):
+    write(store, run_id, 1, started(total=20_000), *points(1, 20_000))
+    assert ingest(store.database, store.settings, run_id, 1)
+    assert len(steps(store, run_id)) == 20_000
