@@ -9,6 +9,7 @@ import yaml
 
 from imgcls_lab.batch.spec import make_request
 from imgcls_lab.errors import InputError
+from imgcls_lab.givenfile import read_given
 from imgcls_lab.wire import SweepRequest
 
 LARGEST = 1_000_000  # bytes
@@ -18,9 +19,7 @@ def read_file(path: Path) -> SweepRequest:
     """Raises InputError with a sentence for what is no sweep."""
     file = path.expanduser().absolute()
     try:
-        if file.stat().st_size > LARGEST:
-            raise InputError(f"“{file}” is too large for a sweep.")
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        data = yaml.safe_load(read_given(file, LARGEST).decode("utf-8"))
     except OSError as error:
         raise InputError(f"The sweep “{file}” cannot be read: {error.strerror}.") from None
     except RecursionError:

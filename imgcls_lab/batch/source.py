@@ -17,10 +17,12 @@ from nbformat import NotebookNode
 from imgcls_lab import layout
 from imgcls_lab.batch.parameters import declared
 from imgcls_lab.errors import InputError, NotFoundError, Problem
+from imgcls_lab.givenfile import read_given
 from imgcls_lab.settings import Settings
 from imgcls_lab.wire import ParameterView
 
 LARGEST = 20_000_000  # bytes
+REMEDY = "Clear its outputs and take pictures out of it."
 PARAMETERS = "parameters"  # papermill's tag
 INJECTED = "injected-parameters"
 
@@ -45,11 +47,8 @@ def read(path: str | Path) -> Source:
     """Raises InputError for what is no local notebook in Python, NotFoundError if there is no such file."""
     file = local(path)
     try:
-        if file.stat().st_size > LARGEST:
-            raise InputError(
-                f"“{file}” is larger than {LARGEST // 10**6} MB. Clear its outputs and take pictures out of it."
-            )
-        notebook = nbformat.reads(file.read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+        text = read_given(file, LARGEST, REMEDY).decode("utf-8")
+        notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
         nbformat.validate(notebook)
     except OSError as error:
         raise InputError(f"The notebook “{file}” cannot be read: {error.strerror}.") from None

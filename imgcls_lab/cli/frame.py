@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgcls_lab.errors import ConfigError, Problem
+from imgcls_lab.givenfile import read_given
 from imgcls_lab.terminal import inert
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from imgcls_lab.wire import RunView
 
 WRAPS, LATE_WRAPS = 16, 40  # characters that a longer text keeps on a narrow terminal; a spare one goes instead
+LARGEST_CONFIG = 1_000_000  # bytes
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Set = Annotated[
     list[str] | None,
@@ -133,7 +135,7 @@ def read_config(source: str | None, settings: Sequence[str] | None, store: Store
 def _read_source(source: str, store: Store | None) -> dict[str, Any]:
     path = Path(source).expanduser()
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_given(path, LARGEST_CONFIG))
     except (FileNotFoundError, IsADirectoryError):
         for saved in store.configs() if store is not None else ():
             if saved.name == source:

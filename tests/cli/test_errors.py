@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -83,6 +85,26 @@ def test_a_config_file_that_is_no_json_is_named(imgcls: Command, tmp_path: Path)
     assert "is not valid JSON" in done.err
     (tmp_path / "cfg.json").write_text("[]")
     assert "must hold a JSON object" in imgcls("train", "--config", str(tmp_path / "cfg.json")).err
+
+
+@pytest.mark.parametrize("words", [("launch", "--config"), ("sweep",)])
+def test_an_endless_file_is_refused_and_not_read_for_ever(
+    imgcls: Command, idle: Settings, words: tuple[str, ...]
+) -> None:
+    done = imgcls(*words, "/dev/zero")
+    assert done.code == 2
+    assert "“/dev/zero” is larger than 1 MB" in done.err
+
+
+def test_a_config_comes_out_of_a_pipe(imgcls: Command, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=('{"root": "nowhere"}',))
+    writer.start()
+    done = imgcls("launch", "--config", str(pipe))
+    writer.join()
+    assert done.code == 2
+    assert "nowhere" in done.err
 
 
 def test_a_broken_database_is_one_sentence_and_exit_code_1(
