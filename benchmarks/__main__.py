@@ -77,7 +77,11 @@ def main(arguments: list[str] | None = None) -> int:
         benchmark for benchmark in BENCHMARKS if benchmark.gpu == given.gpu and (benchmark.quick or not given.quick)
     ]
     os.environ[frame.ARITHMETIC] = frame.arithmetic()
-    failed = [benchmark.name for benchmark in chosen if not _spawn(benchmark, quick=given.quick)]
+    failed = []
+    for place, benchmark in enumerate(chosen, start=1):
+        print(f"[{place} of {len(chosen)}] {benchmark.title} ({benchmark.name}) ...", flush=True)
+        if not _spawn(benchmark, quick=given.quick):
+            failed.append(benchmark.name)
     if failed:
         print(f"\nShort of a target, or failed: {', '.join(failed)}.")
     return 1 if failed else 0
