@@ -54,6 +54,7 @@ BENCHMARKS = (
     Benchmark("lists", "Long lists of runs", quick=True),
     Benchmark("live", "From a step to the screen", quick=True),
     Benchmark("launch", "From the submit to the first step", quick=True),
+    Benchmark("notebooks", "A notebook in the queue, beside papermill alone"),
     Benchmark("events", "What a run's records cost it"),
     Benchmark("memory", "Memory of daemon and server"),
     Benchmark("scale", "100,000 images in 1,000 classes"),

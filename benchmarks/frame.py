@@ -22,8 +22,8 @@ from imgcls_lab.executor.nvml import Nvml
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = (
-    "torch", "torchvision", "transformers", "timm", "numpy", "pillow", "simplejpeg", "sqlalchemy", "jupyter-server",
-    "jupyterlab",
+    "torch", "torchvision", "transformers", "timm", "numpy", "pillow", "simplejpeg", "sqlalchemy", "papermill",
+    "jupyter-server", "jupyterlab",
 )  # fmt: skip
 
 
