@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks.frame import Line, told
 from benchmarks.timing import best, in_turn, seconds
 from imgcls_lab import demo
-from imgcls_lab.batch.source import read
 from imgcls_lab.batch.launch import submit_notebook
+from imgcls_lab.batch.source import read
 from imgcls_lab.protocol import RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.wire import NotebookRequest
