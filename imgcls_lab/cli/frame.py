@@ -127,7 +127,8 @@ def read_config(source: str | None, settings: Sequence[str] | None, store: Store
             raise ConfigError(f"“--set {item}” is no setting; write --set NAME=VALUE, such as --set epochs=5.")
         values[name.strip()] = _parse(text)
     if "root" not in values:
-        message = "Name the folder of images: --set root=FOLDER, or a config by --config."
+        message = "Name the folder of images: --set root=FOLDER"
+        message += f". The config “{source}” has no root." if source is not None else ", or a config by --config."
         raise ConfigError(message, [Problem("root", message)])
     return TrainConfig.parse(values)
 
