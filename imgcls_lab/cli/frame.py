@@ -144,6 +144,8 @@ def _read_source(source: str, store: Store | None) -> dict[str, Any]:
         raise ConfigError(f"There is no config file “{source}”, and no saved config of that name.") from None
     except OSError as error:
         raise ConfigError(f"The config file “{source}” cannot be read: {error.strerror}.") from None
+    except RecursionError:
+        raise ConfigError(f"“{source}” is no config: its values are nested too deep.") from None
     except ValueError as error:
         raise ConfigError(f"The config file “{source}” is not valid JSON: {error}.") from None
     if not isinstance(data, dict):

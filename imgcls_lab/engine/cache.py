@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ Pixels = npt.NDArray[np.uint8]
 Digest = npt.NDArray[np.uint64]  # SHA-256 as four words
 
 # A row of the pixel file: the image it came from, and its checksum.
+SUFFIXES = (".json", ".index", ".rows")  # of a file of pixels: description, index, pixels
 RECORD = np.dtype([("digest", "u8", (4,)), ("crc", "u4")])
 
 
@@ -141,12 +143,14 @@ class DiskCache:
     def _sound(self) -> bool:
         """Whether what is there can be trusted."""
         try:
+            if not all(stat.S_ISREG(self._base.with_suffix(suffix).lstat().st_mode) for suffix in SUFFIXES):
+                return False  # a link would be written through
             facts = json.loads(self._base.with_suffix(".json").read_text())
             records = np.fromfile(self._base.with_suffix(".index"), RECORD)
             size = self._base.with_suffix(".rows").stat().st_size
         except (OSError, ValueError):
             return False
-        if size < len(records) * self._facts.row_bytes:
+        if not isinstance(facts, dict) or size < len(records) * self._facts.row_bytes:
             return False
         if facts.get("boot") == _boot():
             return True
@@ -173,7 +177,7 @@ class Facts:
 
 def remove(base: Path) -> None:
     """Take the files of this name away. Who reads them keeps them until they are closed."""
-    for suffix in (".json", ".index", ".rows"):
+    for suffix in SUFFIXES:
         base.with_suffix(suffix).unlink(missing_ok=True)
 
 
@@ -182,7 +186,7 @@ def _boot() -> str:
 
 
 def _open(path: Path) -> IO[bytes]:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b", buffering=0)
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+b", buffering=0)
 
 
 def _write(file: IO[bytes], data: bytes, offset: int) -> None:

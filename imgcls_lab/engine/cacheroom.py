@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab.engine.cache import RECORD, Facts, locked, remove
+from imgcls_lab.engine.cache import RECORD, SUFFIXES, Facts, locked, remove
 from imgcls_lab.errors import DiskFullError
 from imgcls_lab.filesystems import network_filesystem
 
@@ -35,7 +35,7 @@ def entries(folder: Path) -> list[Entry]:
     """What a cache folder holds, the longest unused first."""
     found = []
     for path in folder.glob("*.json"):
-        with contextlib.suppress(OSError, ValueError, KeyError):  # cleared meanwhile, or not ours
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # cleared meanwhile, or not ours
             facts: dict[str, Any] = json.loads(path.read_text())
             index, rows = path.with_suffix(".index").stat(), path.with_suffix(".rows").stat()
             images = index.st_size // RECORD.itemsize
@@ -45,12 +45,16 @@ def entries(folder: Path) -> list[Entry]:
 
 
 def clear(folder: Path) -> int:
-    """Remove all; returns the bytes that become free: at once, or when the last run that reads them has ended."""
-    there = entries(folder)
-    for entry in there:
-        with locked(folder / entry.name):
-            remove(folder / entry.name)
-    return sum(entry.size for entry in there)
+    """Remove all; returns the bytes that become free: at once, or when the last run that reads them has ended.
+
+    Also what is not listed, as a file of pixels whose description was lost.
+    """
+    there = [path for path in folder.glob("*") if path.suffix in SUFFIXES]
+    size = sum(path.lstat().st_size for path in there if path.suffix != ".json")
+    for name in {path.stem for path in there}:
+        with locked(folder / name):
+            remove(folder / name)
+    return size
 
 
 def make_room(folder: Path, wanted: list[tuple[Facts, int]], limit: int, *, spare: float = SPARE) -> None:

@@ -96,6 +96,13 @@ def test_an_endless_file_is_refused_and_not_read_for_ever(
     assert "“/dev/zero” is larger than 1 MB" in done.err
 
 
+def test_a_config_that_is_nested_without_end_is_one_sentence(imgcls: Command, tmp_path: Path) -> None:
+    (tmp_path / "cfg.json").write_text("[" * 200_000)
+    done = imgcls("train", "--config", str(tmp_path / "cfg.json"))
+    assert done.code == 2
+    assert "nested too deep" in done.err
+
+
 def test_a_config_comes_out_of_a_pipe(imgcls: Command, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

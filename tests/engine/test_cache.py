@@ -198,3 +198,29 @@ def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
     assert [entry.root for entry in cacheroom.entries(tmp_path)] == ["/old", "/new"]
     cacheroom.make_room(tmp_path, wanted, 4 * size, spare=0)
     assert len(cacheroom.entries(tmp_path)) == 2
+
+
+def test_a_description_that_is_none_breaks_no_other_and_is_begun_anew(tmp_path: Path) -> None:
+    fill(tmp_path, range(3))
+    (tmp_path / f"{FACTS.name}.json").write_text("[]")
+    assert cacheroom.entries(tmp_path) == []
+    assert holds(fill(tmp_path, range(3)), range(3))
+    assert len(cacheroom.entries(tmp_path)) == 1
+
+
+def test_a_link_in_place_of_the_pixels_is_not_written_through(tmp_path: Path) -> None:
+    fill(tmp_path, range(3))
+    other = tmp_path / "other"
+    other.write_bytes(b"mine" * 100)
+    for suffix in (".rows", ".index"):
+        (tmp_path / f"{FACTS.name}{suffix}").unlink()
+        (tmp_path / f"{FACTS.name}{suffix}").symlink_to(other)
+    assert holds(fill(tmp_path, range(3)), range(3))
+    assert other.read_bytes() == b"mine" * 100
+
+
+def test_clear_takes_pixels_whose_description_was_lost(tmp_path: Path) -> None:
+    fill(tmp_path, range(3))
+    (tmp_path / f"{FACTS.name}.json").unlink()
+    assert cacheroom.clear(tmp_path) > 0
+    assert not list(tmp_path.glob("*.rows"))
