@@ -18,6 +18,7 @@ from imgcls_lab.protocol import Started
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts
 from imgcls_lab.wire import RunView, SubmitRequest
+from tests.executor.stub_lab import StubLab
 from tests.server.server_process import Server
 
 CONFIG = {"root": "/data/digits", "model_flavour": "stub", "device": "cpu"}
@@ -25,6 +26,16 @@ CONFIG = {"root": "/data/digits", "model_flavour": "stub", "device": "cpu"}
 
 def settings(folder: Path, **traits: Any) -> Settings:
     return Settings(home=str(folder / "home"), autostart=False, **traits)
+
+
+def demo_lab(folder: Path) -> StubLab:
+    """A lab for the demo's data, with the poll interval of a user's; its daemon is to be the real one."""
+    return StubLab(
+        folder / "home",
+        poll_interval=Settings().poll_interval,
+        datasets_dir=str(folder / "data"),
+        lease=30.0,
+    )
 
 
 def claimed(store: Store, name: str | None = None) -> tuple[RunView, int, Path]:

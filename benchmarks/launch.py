@@ -8,25 +8,20 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from benchmarks import labs
 from benchmarks.frame import Line, told
 from benchmarks.timing import percentile
 from imgcls_lab import demo
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.layout import events_name
 from imgcls_lab.protocol import AnyEvent, Desired, Metrics, Started, read_events
-from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.wire import SubmitRequest
 from tests.executor.stub_lab import StubLab
 
 
 def measure(folder: Path, quick: bool) -> list[Line]:
-    lab = StubLab(
-        folder / "home",
-        poll_interval=Settings().poll_interval,
-        datasets_dir=str(folder / "data"),
-        lease=30.0,
-    )
+    lab = labs.demo_lab(folder)
     try:
         config = demo.prepare(lab.settings, lab.store).config.model_copy(update={"log_every": 1, "epochs": 50})
         lab.start_daemon(real=True)

@@ -12,13 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks import labs
 from benchmarks.frame import Line, told
 from benchmarks.timing import best, in_turn, seconds
 from imgcls_lab import demo
 from imgcls_lab.batch.launch import submit_notebook
 from imgcls_lab.batch.source import read
 from imgcls_lab.protocol import RunState
-from imgcls_lab.settings import Settings
 from imgcls_lab.wire import NotebookRequest
 from tests.executor.stub_lab import ROOT, StubLab
 
@@ -27,12 +27,7 @@ PARAMETERS = {"epochs": 1}
 
 
 def measure(folder: Path, quick: bool) -> list[Line]:
-    lab = StubLab(
-        folder / "home",
-        poll_interval=Settings().poll_interval,
-        datasets_dir=str(folder / "data"),
-        lease=30.0,
-    )
+    lab = labs.demo_lab(folder)
     try:
         demo.prepare(lab.settings, lab.store)
         lab.start_daemon(real=True)
