@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+UNIMPORTED = {"jupyterlab": "it runs the panel", "psycopg": "SQLAlchemy's driver for PostgreSQL"}
 CONDA_NAMES = {"torch": "pytorch", "jupyter-client": "jupyter_client"}
 
 
@@ -31,6 +34,18 @@ def test_the_conda_environment_asks_for_the_same_packages() -> None:
     assert conda.pop("python") == PROJECT["requires-python"]
     conda.pop("nodejs")
     assert conda == wanted
+
+
+def test_what_is_required_is_imported() -> None:
+    imported: set[str] = set()
+    for file in (ROOT / "imgcls_lab").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            names = [item.name for item in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            imported |= {name.split(".")[0] for name in names}
+    homes = packages_distributions()
+    used = {home.lower().replace("_", "-") for name in imported for home in homes.get(name, [])}
+    assert {split(requirement)[0] for requirement in PROJECT["dependencies"]} - used == set(UNIMPORTED)
 
 
 @pytest.mark.parametrize(

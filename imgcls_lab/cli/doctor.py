@@ -30,7 +30,7 @@ GB = 1e9
 PACKAGES = (
     "alembic", "anywidget", "ipywidgets", "jupyter-server", "jupyter-server-proxy", "jupyterlab", "numpy", "pandas",
     "papermill", "pillow", "psutil", "psycopg", "pydantic", "safetensors", "scikit-learn", "simplejpeg", "sqlalchemy",
-    "sqlmodel", "tensorboard", "timm", "torch", "torchmetrics", "torchvision", "traitlets", "transformers",
+    "sqlmodel", "tensorboard", "timm", "torch", "torchvision", "traitlets", "transformers",
 )  # fmt: skip
 _TORCH = """
 import json, torch

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { prepare } from '../src/views/chart';
+import { prepare, shareEnds } from '../src/views/chart';
 import { decimate, smooth } from '../src/views/decimate';
 import { SeriesStore } from '../src/views/series';
 import { aSeries } from './fake';
@@ -45,6 +45,26 @@ describe('smoothing', () => {
 
   it('does not spread a gap', () => {
     expect(smooth({ x: [0, 1, 2], y: [1, null, 1] }, 0.5).y).toEqual([1, null, 1]);
+  });
+});
+
+describe('the axis of shares', () => {
+  it('ends at 100 %, whatever is drawn', () => {
+    for (const low of [0, 0.25, 0.99, 1]) expect(shareEnds(low, 1)[1]).toBe(1);
+    expect(shareEnds(1, 1)[0]).toBe(0);
+    expect(shareEnds(0.4, 0.999)[1]).toBe(1);
+  });
+
+  it('begins at 0 or above, and shows a run that has nothing right', () => {
+    expect(shareEnds(0, 0)).toEqual([0, 1]);
+    expect(shareEnds(0.01, 0.6)[0]).toBe(0);
+    expect(shareEnds(null, null)).toEqual([0, 1]);
+  });
+
+  it('is close to values that lie close together', () => {
+    const [low, high] = shareEnds(0.91, 0.93);
+    expect(low).toBeGreaterThan(0.8);
+    expect(high).toBeLessThan(0.97);
   });
 });
 

@@ -46,3 +46,14 @@ def test_any_curve_can_be_drawn(values: list[float | None]) -> None:
     ElementTree.fromstring(picture)
     assert "nan" not in picture
     assert ("nothing yet" in picture.split("Accuracy")[0]) == (not any(v is not None for v in values))
+
+
+@pytest.mark.parametrize("values", [[1.0, 1.0], [0.97, 1.0], [0.0, 0.0]])
+def test_the_picture_of_accuracy_reads_in_per_cent_and_ends_at_100(values: list[float]) -> None:
+    series = Series(
+        run_id="r", tag="metric/accuracy", step=[1, 2], epoch=[1, 2], time=[1, 2], value=values, thinned=False
+    )
+    shown = [float(text[:-2]) for text in ElementTree.fromstring(svg([series], "r")).itertext() if text.endswith(" %")]
+    assert len(shown) == 3
+    assert max(shown) <= 100
+    assert min(shown) >= 0

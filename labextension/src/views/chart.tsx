@@ -31,10 +31,8 @@ export interface ChartProps {
   height?: number;
   /** Charts with the same key share the cursor. */
   sync?: string;
-  /** What y is: `share` reads in per cent. */
+  /** What y is: `share` reads in per cent, and its axis ends at 0 and 100 %. */
   unit?: 'share';
-  /** Fixed range of y. */
-  range?: [number, number];
   note?: string;
   legend?: boolean;
 }
@@ -51,6 +49,12 @@ export const axisValue = (axis: Axis, value: number): string =>
     : axis === 'epoch'
       ? `epoch ${figure(value)}`
       : `step ${figure(Math.round(value))}`;
+
+/** The ends of an axis of shares: as uPlot would put them around its values, but no further than 0 and 100 %. */
+export function shareEnds(low: number | null, high: number | null): [number, number] {
+  const [bottom, top] = low == null || high == null ? [0, 1] : uPlot.rangeNum(low, high, 0.1, true);
+  return [Math.max(0, bottom ?? 0), Math.min(1, top ?? 1)];
+}
 
 interface Drawn {
   data: uPlot.AlignedData;
@@ -147,7 +151,6 @@ class Plot {
       ]),
       this.#props.axis,
       log,
-      this.#props.range,
     ]);
     if (this.#plot && shape === this.#shape) {
       if (this.#plot.width !== width || this.#plot.height !== height) this.#plot.setSize({ width, height });
@@ -160,7 +163,7 @@ class Plot {
   }
 
   #options(width: number, height: number): uPlot.Options {
-    const { axis = 'step', log = false, sync, range, unit } = this.#props;
+    const { axis = 'step', log = false, sync, unit } = this.#props;
     const font = `${SMALL} ${getComputedStyle(this.#host).fontFamily}`;
     const common: uPlot.Axis = {
       stroke: () => this.#colours.muted,
@@ -181,7 +184,12 @@ class Plot {
       },
       scales: {
         x: { time: false },
-        y: { distr: log ? 3 : 1, ...(range && !log ? { range } : {}) },
+        y: {
+          distr: log ? 3 : 1,
+          ...(unit === 'share' && !log
+            ? { range: (_: uPlot, low: number, high: number) => shareEnds(low, high) }
+            : {}),
+        },
       },
       axes: [
         {
