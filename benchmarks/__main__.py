@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import frame
+from imgcls_lab.processor import bf16_unit
 
 NO_BF16 = "-no-bf16"
 
@@ -113,11 +114,8 @@ def _run(benchmark: Benchmark, *, quick: bool) -> int:
 
 def _kind(benchmark: Benchmark) -> tuple[str, str]:
     """The kind of processor, as a part of the file's name, and the title with it."""
-    if benchmark.trains:
-        from imgcls_lab.engine.precision import cpu_has_bf16
-
-        if not cpu_has_bf16():
-            return NO_BF16, f"{benchmark.title}, on a processor without bf16"
+    if benchmark.trains and bf16_unit() is None:
+        return NO_BF16, f"{benchmark.title}, on a processor without bf16"
     return "", benchmark.title
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.frame import Line, told
 from benchmarks.photos import BATCH, SIZE, VIT_TINY, write_photos
-from imgcls_lab.engine.precision import cpu_has_bf16
+from imgcls_lab.processor import bf16_unit
 
 BARE = """
 import json, resource, sys
@@ -50,7 +50,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     images = sum(1 for _ in root.rglob("*.jpg"))
     cache = images * round(SIZE * 8 / 7) ** 2 * 3
     lines = []
-    for precision in ("fp32", "bf16") if cpu_has_bf16() else ("fp32",):
+    for precision in ("fp32", "bf16") if bf16_unit() else ("fp32",):
         bare = _peak(BARE, str(model), precision)
         ours = _peak(OURS, str(model), str(folder / f"run-{precision}"), str(root), precision)
         lines += [

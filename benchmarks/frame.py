@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import psutil
 
-from imgcls_lab import __version__
+from imgcls_lab import __version__, processor
 from imgcls_lab.executor.nvml import Nvml
 
 RESULTS = Path(__file__).parent / "results"
@@ -80,24 +80,14 @@ def show(title: str, lines: list[Line]) -> None:
 def hardware() -> dict[str, Any]:
     """The machine, as far as it bears on a figure; neither its name nor a path."""
     facts: dict[str, Any] = {
-        "processor": _processor(),
+        "processor": processor.model_name(),
         "arithmetic": arithmetic(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": processor.cores(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
     }
     gpus = [gpu.name for gpu in Nvml().gpus()]
     return facts | ({"gpus": gpus} if gpus else {})
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 ARITHMETIC = "BENCHMARK_ARITHMETIC"  # a variable, so that one process for all of them imports torch to find it out
@@ -109,9 +99,7 @@ def arithmetic() -> str:
         return os.environ[ARITHMETIC]
     import torch
 
-    from imgcls_lab.engine.precision import cpu_has_bf16
-
-    return f"{torch.backends.cpu.get_cpu_capability()}{' with bf16' if cpu_has_bf16() else ''}"
+    return f"{torch.backends.cpu.get_cpu_capability()}{' with bf16' if processor.bf16_unit() else ''}"
 
 
 def versions() -> dict[str, str]:

@@ -20,8 +20,8 @@ from benchmarks.frame import Line, told
 from benchmarks.ours import Ours
 from benchmarks.timing import best, in_turn
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.precision import cpu_has_bf16
 from imgcls_lab.engine.pretrained import efficientnet_lite0
+from imgcls_lab.processor import bf16_unit
 
 NAMES = ("chelsea", "coffee", "rocket", "astronaut")
 BATCH, SIZE = 16, 224
@@ -81,7 +81,7 @@ def _one(
 
         return run
 
-    has_bf16 = cpu_has_bf16()
+    has_bf16 = bf16_unit() is not None
     workers = min((0, 1), key=lambda number: trainer(has_bf16, number)())
     contestants = {
         "bare": lambda: ours.bare(steps),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from imgcls_lab.batch.source import Source, keep
 from imgcls_lab.batch.spec import check_space, check_trials
-from imgcls_lab.executor.devices import share_of_cores
+from imgcls_lab.processor import share_of_cores
 from imgcls_lab.protocol import RunKind
 from imgcls_lab.store import Store
 from imgcls_lab.wire import RunView, SubmitRequest, SweepRequest

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import typer
 
 from imgcls_lab.cli.frame import Json, print_json, say
+from imgcls_lab.processor import bf16_unit, cores
 
 if TYPE_CHECKING:
     from imgcls_lab.settings import Settings
@@ -122,14 +123,9 @@ def torch() -> Finding:
 
 
 def processor() -> Finding:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split())
-    except (OSError, IndexError):
-        return Finding("processor", "ok", f"{cores} cores ({platform.machine()})")
-    fast = sorted(flags & {"amx_bf16", "avx512_bf16"})
-    gain = f"fast bf16 ({', '.join(fast)})" if fast else "no fast bf16, so CPU runs use fp32"
-    return Finding("processor", "ok", f"{cores} cores, {gain}")
+    unit = bf16_unit()
+    bf16 = f"multiplies bf16 ({unit})" if unit else "does not multiply bf16, so CPU runs use fp32"
+    return Finding("processor", "ok", f"{cores()} cores, {bf16}")
 
 
 def memory() -> Finding:

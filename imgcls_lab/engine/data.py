@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 import torchvision
 
-from imgcls_lab.engine import hardware
+from imgcls_lab import processor
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import DataError
@@ -202,7 +202,7 @@ def pick_workers(wanted: int | None, cached: bool, device: torch.device, process
         return 0
     if wanted is not None:
         return wanted
-    spare = hardware.cores() - 1
+    spare = processor.cores() - 1
     return max(1, min(8, spare // processes)) if device.type == "cuda" else min(1, spare)
 
 

@@ -18,6 +18,7 @@ import torch
 
 from imgcls_lab.engine import hardware
 from imgcls_lab.engine.record import Recorder
+from imgcls_lab.engine.torchstate import as_torch_ships
 from imgcls_lab.errors import ConfigError, ConflictError, DiskFullError, ImgclsError, OutOfMemoryError, ProcessLostError
 from imgcls_lab.protocol import Failed, FailureKind
 
@@ -95,9 +96,9 @@ def signals(stop: threading.Event) -> Iterator[None]:
 
 @contextlib.contextmanager
 def torch_state() -> Iterator[None]:
-    """Leave threads, random state and the heap of a kernel as they were."""
+    """Compute as a new process does, and leave threads, random state and the heap of a kernel as they were."""
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), as_torch_ships():
         try:
             yield
         finally:

@@ -12,8 +12,10 @@ from typing import Any
 import psutil
 import torch
 
+from imgcls_lab import processor
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, Problem
+from imgcls_lab.settings import Settings
 
 
 def pick_device(config: TrainConfig) -> torch.device:
@@ -30,14 +32,13 @@ def pick_device(config: TrainConfig) -> torch.device:
 
 
 def pick_threads(config: TrainConfig) -> int:
-    """Threads of a CPU run: the config's, or IMGCLS_THREADS (what its slot has), or all cores."""
+    """Threads of a run: the config's, else its slot's (IMGCLS_THREADS, from the executor), else what a slot would have.
+
+    The same in and outside of the queue, and however many runs there are: other threads give other bits.
+    """
     given = os.environ.get("IMGCLS_THREADS", "")
-    return config.threads or (int(given) if given.isdigit() and int(given) > 0 else cores())
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    of_slot = int(given) if given.isdigit() else 0
+    return config.threads or of_slot or processor.share_of_cores(Settings().cpu_slots)
 
 
 # Of the GNU C library (malloc.h): from which size on a block is mapped by itself, and how much free memory at the end
@@ -72,7 +73,13 @@ def _heap() -> Callable[[int, int], int] | None:
 
 def describe(device: torch.device) -> dict[str, Any]:
     """The hardware, for the manifest."""
-    facts: dict[str, Any] = {"machine": platform.machine(), "system": platform.platform(), "cores": cores()}
+    facts: dict[str, Any] = {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "cores": processor.cores(),
+        "processor": processor.model_name(),
+        "arithmetic": processor.arithmetic(),
+    }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         facts |= {"gpu": properties.name, "gpu_memory": properties.total_memory, "cuda": torch.version.cuda}

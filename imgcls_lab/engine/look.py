@@ -20,8 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from imgcls_lab import images
-from imgcls_lab.engine import hardware
+from imgcls_lab import images, processor
 from imgcls_lab.engine.cache import Cache, Pixels
 from imgcls_lab.engine.data import ImageSet, Indices, start_worker
 from imgcls_lab.engine.index import ENTRY, Entries
@@ -154,7 +153,7 @@ def looking(looks: list[Look]) -> Iterator[Looks]:
 
 
 def _pool(looks: list[Look]) -> Executor | None:
-    count = hardware.cores()
+    count = processor.cores()
     if count == 1 or sum(len(look.images) for look in looks) <= ALONE:
         return None
     if sys.platform != "linux":  # no fork, or none that its system libraries stand
@@ -179,7 +178,7 @@ def _found(pool: Executor | None, looks: list[Look], look: Look) -> Iterator[Fou
     except BrokenProcessPool:
         raise OutOfMemoryError(
             f"A process that reads images was killed, most likely because memory was short, among the "
-            f"{2 * hardware.cores() * MOST} files that follow “{printable(look.images.path(numbers.start))}”. Close "
+            f"{2 * processor.cores() * MOST} files that follow “{printable(look.images.path(numbers.start))}”. Close "
             "other programs, or look at these files."
         ) from None
 
@@ -189,7 +188,7 @@ def _in_order(futures: Iterable[Future[Found]]) -> Iterator[Found]:
     waiting: deque[Future[Found]] = deque()
     for future in futures:
         waiting.append(future)
-        if len(waiting) > 2 * hardware.cores():
+        if len(waiting) > 2 * processor.cores():
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()

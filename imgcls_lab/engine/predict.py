@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from imgcls_lab import processor
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
-from imgcls_lab.engine import hardware
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import ImageSet, Reader
 from imgcls_lab.engine.evaluate import evaluate_set
@@ -81,7 +81,7 @@ def predict(
         except DataError as error:
             return str(error)
 
-    with ThreadPoolExecutor(hardware.cores()) as pool:
+    with ThreadPoolExecutor(processor.cores()) as pool:
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]
             read_ones = list(pool.map(read, batch))

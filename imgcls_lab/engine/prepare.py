@@ -95,10 +95,9 @@ def prepare(
         _same_classes(good, summary.classes)
     model = _make_model(config, flavour, good, summary.classes, recorder)
     memory_format = format_of(began["channels_last"]) if began else pick_memory_format(config, model)
-    recorder.phase("choosing the precision")
-    chosen = None if began else pick_precision(config, device, model, spec.size, shared.scans if shared else None)
-    if chosen and chosen.note:
-        recorder.notice(chosen.note)
+    chosen = None if began else pick_precision(config, device, model, spec.size)
+    if chosen and chosen.told:
+        recorder.notice(chosen.reason)
     precision = ranks.exchange({"is": chosen.name if chosen else began["precision"]})[0]["is"]  # type: ignore[index]
 
     recorder.phase("scanning images")
@@ -113,7 +112,7 @@ def prepare(
     check_monitor(config, val_set.labels, len(summary.classes))
     facts = {
         "precision": precision,
-        "bf16_gain": chosen.bf16_gain if chosen else None,
+        "precision_reason": chosen.reason if chosen else None,
         "channels_last": memory_format is torch.channels_last,
         "threads": threads,
         "feature_views": views,

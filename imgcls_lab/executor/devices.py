@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.nvml import Gpu, GpuProcess, GpuSource, Nvml
+from imgcls_lab.processor import share_of_cores
 from imgcls_lab.settings import Settings
 
 OTHERS = "a run of another user or home"  # who holds a device whose lock is taken and that is not ours
@@ -95,9 +96,3 @@ def variables(devices: Sequence[Device], chosen: Sequence[str], slots: int) -> d
     if not uuids:
         values["IMGCLS_THREADS"] = str(share_of_cores(slots))
     return values
-
-
-def share_of_cores(slots: int) -> int:
-    """Threads of a run on a CPU slot: an equal share of the cores for each slot, at least one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // max(1, slots))

@@ -1,4 +1,4 @@
-"""The precision of a run: measured where it is not given, the same for all attempts, refused where it is wrong."""
+"""The precision of a run: by hardware and layers, the same for all attempts, refused where it is wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,88 +16,130 @@ import pytest
 import torch
 from torch import nn
 
+from imgcls_lab import processor
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import precision, train
-from imgcls_lab.engine.precision import Precision, bf16_gain, pick_precision
+from imgcls_lab.engine import train
+from imgcls_lab.engine.precision import Precision, look_at_layers, pick_precision
 from imgcls_lab.protocol import RunState
 
 Make = Callable[..., TrainConfig]
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other crawl where other work shares the cores, and would drown the sleeps below."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Net(nn.Module):
-    """A model that takes so many milliseconds longer in each precision."""
+    """Layers over (n, 3, 32, 32), and how many milliseconds longer it takes in each precision."""
 
-    def __init__(self, fp32: int, bf16: int) -> None:
+    def __init__(self, *layers: nn.Module, fp32: int = 0, bf16: int = 0) -> None:
         super().__init__()
-        self.layer = nn.Linear(3 * 32 * 32, 64)
+        self.layers = nn.Sequential(*layers)
         self.milliseconds = {False: fp32, True: bf16}
 
     def forward(self, pixel_values: torch.Tensor) -> Any:
-        torch.rand(1)  # as dropout draws
-        logits = self.layer(pixel_values.flatten(1))
         time.sleep(self.milliseconds[torch.is_autocast_enabled("cpu")] / 1000)
-        return type("Output", (), {"logits": logits})
+        return type("Output", (), {"logits": self.layers(pixel_values).mean((2, 3))})
 
 
-def test_the_gain_is_measured_and_leaves_model_and_random_state_alone(make_config: Make) -> None:
-    model, other = Net(fp32=60, bf16=5), Net(fp32=5, bf16=60)
-    before, state = model.layer.weight.clone(), torch.get_rng_state()
-    config = make_config(batch_size=8)
-    assert bf16_gain(model, 32, config) > 1.5
-    assert bf16_gain(other, 32, config) < 0.7
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(model.layer.weight, before)
-    assert model.layer.weight.grad is None
+def dense(**slow: int) -> Net:
+    """Most multiply-adds in a convolution of 64 to 64 channels: 9 * 64 for each number that it gives on."""
+    return Net(nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1), **slow)
 
 
-def test_what_was_measured_on_this_machine_is_not_measured_again(make_config: Make, tmp_path: Path) -> None:
-    config = make_config(batch_size=8)
-    first = bf16_gain(Net(fp32=40, bf16=5), 32, config, tmp_path / "shared")
-    assert bf16_gain(Net(fp32=5, bf16=40), 32, config, tmp_path / "shared") == first
-    assert bf16_gain(Net(fp32=5, bf16=40), 32, config, tmp_path / "other") < 1
-    assert bf16_gain(Net(fp32=5, bf16=40), 32, make_config(batch_size=4), tmp_path / "shared") < 1
-    (tmp_path / "shared" / "bf16.json").write_text("{")
-    assert bf16_gain(Net(fp32=5, bf16=40), 32, config, tmp_path / "shared") < 1
+def depthwise(**slow: int) -> Net:
+    """As in MobileNets: a window in each channel by itself, and a dense layer of a single pixel."""
+    return Net(nn.Conv2d(3, 64, 1), nn.Conv2d(64, 64, 3, padding=1, groups=64), nn.Conv2d(64, 64, 1), **slow)
 
 
-@pytest.mark.parametrize(("fp32", "bf16", "expected"), [(60, 5, "bf16"), (5, 60, "fp32")])
-def test_auto_takes_the_faster(
-    make_config: Make, monkeypatch: pytest.MonkeyPatch, fp32: int, bf16: int, expected: str
+def on(monkeypatch: pytest.MonkeyPatch, unit: str | None) -> None:
+    monkeypatch.setattr(processor, "bf16_unit", lambda: unit)
+
+
+@pytest.mark.parametrize("unit", ["avx512_bf16", "amx_bf16"])
+@pytest.mark.parametrize("slow", [{"bf16": 60}, {"fp32": 60}])
+def test_auto_goes_by_the_layers_and_by_no_clock(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch, unit: str, slow: dict[str, int]
 ) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
-    chosen = pick_precision(make_config(precision="auto"), CPU, Net(fp32, bf16), 32)
-    assert chosen.name == expected
-    assert chosen.bf16_gain is not None
+    on(monkeypatch, unit)
+    config = make_config(precision="auto")
+    assert pick_precision(config, CPU, dense(**slow), 32).name == "bf16"
+    assert pick_precision(config, CPU, depthwise(**slow), 32).name == "fp32"
+    on(monkeypatch, None)
+    assert pick_precision(config, CPU, dense(**slow), 32).name == "fp32"
 
 
-def test_a_processor_without_bf16_is_not_measured(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: False)
-    assert pick_precision(make_config(precision="auto"), CPU, Net(1, 1), 32) == Precision("fp32")
+def test_what_learns_the_batch_and_the_threads_do_not_count(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So all trials of a sweep over these compute in one precision."""
+    on(monkeypatch, "avx512_bf16")
+    frozen = dense()
+    frozen.requires_grad_(False)
+    found = [
+        pick_precision(make_config(precision="auto", **changes), CPU, model, 32)
+        for model in (dense(), frozen)
+        for changes in ({}, {"batch_size": 2}, {"batch_size": 512}, {"threads": 7}, {"freeze_backbone": True})
+    ]
+    assert found == found[:1] * len(found)
 
 
-def test_what_the_first_attempt_measured_holds_for_all(
+def test_the_density_counts_dense_products_for_each_number_given_on() -> None:
+    # of 32 x 32 pixels: 64 numbers each from 3 channels in 1 place, from 1 channel in 9 (no dense product), from 64
+    assert look_at_layers(depthwise(), 32).density == pytest.approx((64 * 3 + 64 * 64) / (3 * 64))
+    assert look_at_layers(dense(), 32).density == pytest.approx((9 * 3 + 9 * 64) / 2)
+    linear = Net(nn.Flatten(2), nn.Linear(32 * 32, 10), nn.Unflatten(1, (3, 1)))
+    assert look_at_layers(linear, 32).density == 32 * 32
+
+
+def test_the_look_leaves_the_model_and_the_random_state_alone() -> None:
+    model = Net(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
+    model.layers[1].eval()  # as under a frozen backbone
+    before, state = [value.clone() for value in model.state_dict().values()], torch.get_rng_state()
+    look_at_layers(model, 32)
+    assert [module.training for module in model.layers] == [True, False, True]
+    assert all(torch.equal(a, b) for a, b in zip(before, model.state_dict().values(), strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16"), ((6, 1), "fp32")]
+)
+def test_a_gpu_computes_in_what_its_generation_multiplies(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    assert pick_precision(make_config(precision="auto"), torch.device("cuda", 0), dense(), 32).name == expected
+    asked = pick_precision(make_config(precision="fp32"), torch.device("cuda", 0), dense(), 32)
+    assert asked == Precision("fp32", "The config asks for it.")
+
+
+def test_what_the_first_attempt_chose_holds_for_all_and_the_manifest_says_why(
     make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
-    monkeypatch.setattr(precision, "bf16_gain", lambda *_: 3.0)
+    on(monkeypatch, "avx512_bf16")
+    monkeypatch.setattr("imgcls_lab.engine.precision.DENSE", 0.0)
     config = make_config(precision="auto", image_size=32)
     stop = threading.Event()
     train(config, tmp_path / "run", stop=stop, on_event=lambda e: stop.set() if e.type == "metrics" else None)
-    monkeypatch.setattr(precision, "bf16_gain", lambda *_: 0.5)
+    on(monkeypatch, None)
     outcome = train(config, tmp_path / "run")
     manifest = json.loads((outcome.folder / "manifest.json").read_text())
     assert outcome.state is RunState.SUCCEEDED
-    assert (manifest["precision"], manifest["bf16_gain"]) == ("bf16", 3.0)
+    assert manifest["precision"] == "bf16"
+    assert "avx512_bf16" in manifest["precision_reason"]
+
+
+def test_a_run_of_an_earlier_version_goes_on_in_the_precision_that_it_measured(
+    make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(monkeypatch, "avx512_bf16")
+    stop = threading.Event()
+    config = make_config(precision="auto", image_size=32)
+    train(config, tmp_path / "run", stop=stop, on_event=lambda e: stop.set() if e.type == "metrics" else None)
+    path = tmp_path / "run" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["precision_reason"], manifest["hardware"]["arithmetic"], manifest["hardware"]["processor"]
+    path.write_text(json.dumps({**manifest, "precision": "bf16", "bf16_gain": 1.067}))
+    events: list[Any] = []
+    assert train(config, tmp_path / "run", on_event=events.append).state is RunState.SUCCEEDED
+    assert [event.precision for event in events if event.type == "started"] == ["bf16"]
 
 
 HUB = """

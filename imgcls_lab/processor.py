@@ -1,0 +1,57 @@
+"""The processor of this machine: its cores, a run's share of them, and how wide it multiplies. Standard library only.
+
+Asked by whatever starts or does training, so that every way to start a run resolves the same threads and the same
+arithmetic. Nothing here measures: what else the machine does at the moment changes no answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from typing import Literal
+
+Bf16 = Literal["amx_bf16", "avx512_bf16"]
+_WIDE = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what the last bits of a result depend on
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share_of_cores(slots: int) -> int:
+    """Threads of a run on a CPU: an equal share of the cores for each slot of the host, at least one."""
+    return max(1, cores() // max(1, slots))
+
+
+def bf16_unit() -> Bf16 | None:
+    """The part that multiplies bf16 in hardware: AMX's tiles before AVX-512's vectors; None where there is neither."""
+    if "amx_bf16" in _flags():
+        return "amx_bf16"
+    return "avx512_bf16" if "avx512_bf16" in _flags() else None
+
+
+def arithmetic() -> str:
+    """Kind of processor, as far as bits depend on it: two that say the same may still be of different makes."""
+    return " ".join([platform.machine(), *(name for name in _WIDE if name in _flags())])
+
+
+def model_name() -> str:
+    """As the system calls it."""
+    return _told("model name") or platform.processor() or platform.machine()
+
+
+@functools.cache
+def _flags() -> frozenset[str]:
+    return frozenset(_told("flags").split())
+
+
+def _told(name: str) -> str:
+    """The first line of that name which Linux has on its processors; empty elsewhere."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            line = next((line for line in file if line.partition(":")[0].strip() == name), "")
+    except OSError:
+        return ""
+    return line.partition(":")[2].strip()
