@@ -51,7 +51,7 @@ class HardwareFields(FieldGroup):
         "cpu",
         "hardware",
         "Decoder",
-        "gpu: decode JPEG files of training on the GPU that trains, where they are not cached; the last bits differ.",
+        "gpu: decode JPEG files of training on the GPU that trains, anew in each epoch; the last bits differ.",
     )
     channels_last: Literal["auto", "on", "off"] = field(
         "auto",

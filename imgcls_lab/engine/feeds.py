@@ -25,8 +25,9 @@ from imgcls_lab.engine.layers import head_of
 from imgcls_lab.engine.recipes import Recipe
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.engine.training import Training
+from imgcls_lab.errors import OutOfMemoryError
 
-SHARE = 4  # features may take a fourth of the memory that is free
+SHARE = 8  # features may take an eighth of the memory that the machine has
 
 
 class Feed(Protocol):
@@ -193,18 +194,14 @@ def feed_of(run: Training, views: int) -> Feed:
     """The feed of a prepared run. views: as `views_for` found."""
     if views:
         return FeatureFeed(run, views)
-    if run.config.decoder == "cpu":
-        return PixelFeed(run)
-    if run.train.pixels is None:
-        return PixelFeed(run, nvjpeg(run.device))
-    run.recorder.notice("The training images are cached, so none is decoded on the GPU; set cache to off for that.")
-    return PixelFeed(run)
+    return PixelFeed(run, nvjpeg(run.device) if run.config.decoder == "gpu" else None)
 
 
 def views_for(config: TrainConfig, recipe: Recipe, model: nn.Module, sets: tuple[ImageSet, ImageSet], tell: Any) -> int:
     """How many views of each training image a run keeps the features of; 0: none, pixels are fed.
 
-    sets: train and val. Features need a backbone that stays frozen, images that are not mixed, and one process.
+    sets: train and val. Features need a backbone that stays frozen, images that are not mixed, and one process. Views
+    change what is learned, so that what other programs leave free decides nothing: raises OutOfMemoryError instead.
     """
     mixed = config.mixup or config.cutmix
     if not config.freeze_backbone or config.unfreeze_epoch or mixed or config.processes > 1 or not config.feature_views:
@@ -214,13 +211,18 @@ def views_for(config: TrainConfig, recipe: Recipe, model: nn.Module, sets: tuple
     if size is None:
         tell("The head of this model cannot be fed by itself, so each epoch passes the backbone anew.")
         return 0
-    needed, free = size * (views * len(sets[0]) + len(sets[1])), hardware.free_memory()
-    if needed > free / SHARE:
+    needed, most, free = size * (views * len(sets[0]) + len(sets[1])), hardware.memory() / SHARE, hardware.free_memory()
+    if needed > most:
         tell(
-            f"The features of {views} views need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free, so each epoch "
-            "passes the backbone anew. Lower feature_views to keep them."
+            f"The features of {views} views need {needed / 1e9:.1f} GB, and they may take {most / 1e9:.1f} GB here, so "
+            "each epoch passes the backbone anew. Lower feature_views to keep them."
         )
         return 0
+    if needed > 0.9 * free:  # to go on without them would be another result than on a day with more room
+        raise OutOfMemoryError(
+            f"The features of {views} views need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free. Close other "
+            "programs, or lower feature_views; with 0 each epoch passes the backbone anew."
+        )
     return views
 
 

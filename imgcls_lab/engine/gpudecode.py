@@ -70,6 +70,8 @@ def _decoded(device: torch.device, images: ImageSet, files: list[_File], decode:
     plain = [place for place, file in enumerate(files) if file.plain]
     try:
         found = decode([torch.from_numpy(np.frombuffer(files[place].data, np.uint8).copy()) for place in plain])
+    except torch.OutOfMemoryError:  # what is free decides no pixel
+        raise
     except RuntimeError:  # one file that it cannot do fails them all; the one decode does it, or names it
         plain, found = [], []
     pixels = torch.empty((len(files), reader.edge, reader.edge, 3), dtype=torch.uint8, device=device)

@@ -86,20 +86,27 @@ def describe(device: torch.device) -> dict[str, Any]:
     return facts
 
 
-def free_memory() -> int:
-    """Bytes of memory that can be taken: of the machine, or of the control group if that is less."""
-    import psutil
+def memory() -> int:
+    """Bytes of memory there are: of the machine, or of the control group if that is less. The same at all times."""
+    limit = _of_group("memory.max")
+    total = int(psutil.virtual_memory().total)
+    return total if limit is None else min(total, limit)
 
+
+def free_memory() -> int:
+    """Bytes of it that can be taken now: nothing that changes a result may hang on it."""
+    limit, used = _of_group("memory.max"), _of_group("memory.current")
     free = int(psutil.virtual_memory().available)
+    return max(0, free if limit is None or used is None else min(free, limit - used))
+
+
+def _of_group(name: str) -> int | None:
+    """A number of bytes of the control group; None where there is none, or no limit."""
     try:
-        with (
-            open("/sys/fs/cgroup/memory.max", encoding="ascii") as limit,
-            open("/sys/fs/cgroup/memory.current", encoding="ascii") as used,
-        ):
-            free = min(free, int(limit.read()) - int(used.read()))
-    except (OSError, ValueError):  # no control group, or "max"
-        pass
-    return max(free, 0)
+        with open(f"/sys/fs/cgroup/{name}", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
 
 
 def memory_used(device: torch.device) -> float:

@@ -243,13 +243,17 @@ def _scan(
     config: TrainConfig, splits: Splits, shared: Shared, recorder: Recorder, *, stop: threading.Event, ranks: Ranks
 ) -> ScanResult | None:
     """Look at every image once; None if stopped. Of several processes the others find the first one's index."""
-    used, copies = [splits.train, splits.val], ranks.count if ranks.writes else ranks.count - 1
+    copies = ranks.count if ranks.writes else ranks.count - 1
+    # what a GPU decodes is never cached: its last bits are others, and room for a cache must not decide about them
+    apart = [None] if config.decoder == "gpu" else []
+    used = [splits.train, splits.val][len(apart) :]
     scanned = None
     for _turn in ranks.turns():
+        caches = caches_for(used, config.cache, shared, copies)
         scanned = scan(
             [splits.train, splits.val, splits.test],
             splits.summary.classes,
-            caches=caches_for(used, config.cache, shared, copies),
+            caches=[*apart, *(caches or [])],
             on_duplicates=config.on_duplicates,
             index=index_path(shared.scans, splits.summary.root),
             progress=lambda done, total: recorder.phase("scanning images", done, total),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -57,7 +57,7 @@ def scan(
     sets: list[ImageSet],
     classes: list[str],
     *,
-    caches: list[Cache] | None,
+    caches: Sequence[Cache | None] | None,
     index: Path,
     progress: Progress,
     stop: Callable[[], bool],
@@ -66,7 +66,7 @@ def scan(
     """Check all files of the sets, drop what cannot be used and fill the caches. None if stopped.
 
     sets: train, val and test, which is only looked at and may come to nothing. caches: for train and
-    val, as `caches_for` gives them. Raises DataError if nothing is left of a class.
+    val, as `caches_for` gives them; None for one that is not kept. Raises DataError if nothing is left of a class.
     """
     entries = np.zeros(sum(map(len, sets)), ENTRY)
     found_out = _look_at_all(sets, caches, entries, indexes.read(index), progress=progress, stop=stop)
@@ -90,7 +90,7 @@ def scan(
 
 def _look_at_all(
     sets: list[ImageSet],
-    caches: list[Cache] | None,
+    caches: Sequence[Cache | None] | None,
     entries: Entries,
     known: Entries,
     *,

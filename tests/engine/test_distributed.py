@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from imgcls_lab import processor
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, hardware, train
 from imgcls_lab.engine.data import Reader, pick_workers
@@ -151,7 +152,7 @@ def test_shares_are_never_empty_and_cover_every_image() -> None:
 def test_processes_share_cores_and_memory(
     shared: Make, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "cores", lambda: 17)
+    monkeypatch.setattr(processor, "cores", lambda: 17)
     monkeypatch.setattr(hardware, "free_memory", lambda: 4 * 160 * SIZE**2 * 3)  # a quarter holds the images once
     assert [pick_workers(None, False, torch.device("cuda"), processes) for processes in (1, 4)] == [8, 4]
     reader = Reader(EvalSpec.plain(SIZE))

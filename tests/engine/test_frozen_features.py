@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, manifest, train
+from imgcls_lab.engine import Outcome, hardware, manifest, train
 from imgcls_lab.engine.feeds import FeatureFeed, HeadOnly
 from imgcls_lab.engine.model import build, load_exported, read_flavour
 from imgcls_lab.engine.replay import replay
-from imgcls_lab.errors import DivergedError
+from imgcls_lab.errors import DivergedError, OutOfMemoryError
 from imgcls_lab.protocol import RunState
 
 from .conftest import curve, of_type, same_files
@@ -99,6 +99,21 @@ def test_stop_is_heard_while_features_are_computed(make_config: Make, tmp_path: 
 @pytest.mark.parametrize("changes", [{"mixup": 0.2}, {"unfreeze_epoch": 1}, {"freeze_backbone": False}])
 def test_pixels_are_fed_where_features_would_not_do(run: Run, vit: dict[str, Any], changes: dict[str, Any]) -> None:
     assert views(run(**{**vit, **changes})) == 0
+
+
+def test_what_other_programs_leave_free_does_not_change_what_is_learned(
+    make_config: Make, run: Run, vit: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features of a view are seen again, pixels are augmented anew: the choice is the machine's and not the day's."""
+    vit |= {"augmentation": "standard", "epochs": 4, "feature_views": 2, "cache": "off"}
+    needed = 4 * 32 * (2 * 120 + 40)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 2 * needed)
+    assert views(run("little", **vit)) == 2
+    monkeypatch.setattr(hardware, "free_memory", lambda: needed)
+    with pytest.raises(OutOfMemoryError, match="lower feature_views"):
+        train(make_config(**vit), tmp_path / "none")
+    monkeypatch.setattr(hardware, "memory", lambda: 8 * needed - 1)
+    assert views(run("small", **vit)) == 0
 
 
 def test_head_alone_gives_the_exported_models_logits(run: Run) -> None:

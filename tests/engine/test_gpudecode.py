@@ -13,11 +13,13 @@ import torch
 from PIL import Image
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import feeds, hardware, train
 from imgcls_lab.engine.data import ImageSet, Reader
 from imgcls_lab.engine.gpudecode import decoded_on, nvjpeg
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import ConfigError, DataError
 
+from .conftest import curve
 from .test_scan import photo
 
 CPU = torch.device("cpu")
@@ -80,10 +82,28 @@ def test_a_file_that_has_gone_is_named(tmp_path: Path) -> None:
 
 
 def test_without_a_gpu_the_setting_is_refused(make_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
-    from imgcls_lab.engine import train
-
     with pytest.raises(ConfigError, match="no GPU to decode on"):
         train(make_config(decoder="gpu", device="cpu"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("cache", ["auto", "ram"])
+def test_what_a_gpu_decodes_is_not_cached_so_that_room_for_a_cache_changes_no_bit(
+    make_config: Callable[..., TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    root = tmp_path / "photos"
+    for number in range(24):
+        folder = root / ("train" if number < 16 else "val") / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        photo(number).save(folder / f"{number}.jpg")
+    monkeypatch.setattr(hardware, "pick_device", lambda _config: CPU)
+    curves = []
+    for kept in (cache, "off"):
+        decoder = Decoder()
+        monkeypatch.setattr(feeds, "nvjpeg", lambda _device, decoder=decoder: decoder)
+        config = make_config(root=str(root), image_size=32, batch_size=8, decoder="gpu", cache=kept)
+        curves.append(curve(train(config, tmp_path / kept).folder))
+        assert decoder.files == 2 * 16
+    assert curves[0] == curves[1]
 
 
 @pytest.mark.cuda

@@ -18,8 +18,9 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance
 
+from imgcls_lab import processor
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, hardware, index, scan, train
+from imgcls_lab.engine import Outcome, index, scan, train
 from imgcls_lab.engine import look as looks
 from imgcls_lab.engine.data import ImageSet, Reader
 from imgcls_lab.engine.prints import near_pairs, prints_of, small_of, small_of_each
@@ -439,9 +440,9 @@ def many(folder: Path, count: int) -> Path:
 def test_several_processes_find_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str) -> None:
     root = many(tmp_path, 400)
     (root / "train/cat/0007.png").write_bytes(b"no image")
-    monkeypatch.setattr(hardware, "cores", lambda: 3)
+    monkeypatch.setattr(processor, "cores", lambda: 3)
     sets, found = look(root, tmp_path / "several", cache=cache)
-    monkeypatch.setattr(hardware, "cores", lambda: 1)
+    monkeypatch.setattr(processor, "cores", lambda: 1)
     alone, other = look(root, tmp_path / "alone", cache=cache)
     assert (found.fingerprint, found.quarantined) == (other.fingerprint, other.quarantined)
     assert list(found.quarantined) == ["train/cat/0007.png"]
@@ -465,6 +466,6 @@ def test_a_process_that_is_killed_while_it_reads_is_said(tmp_path: Path, monkeyp
         return whole(path)
 
     monkeypatch.setattr(looks, "read_bytes", read)
-    monkeypatch.setattr(hardware, "cores", lambda: 2)
+    monkeypatch.setattr(processor, "cores", lambda: 2)
     with pytest.raises(OutOfMemoryError, match="was killed"):
         look(root, tmp_path / "scans", cache="ram")
