@@ -1,6 +1,6 @@
-"""What a folder of images holds, by file names alone: ROOT/train/CLASS, ROOT/val/CLASS, ROOT/test/CLASS.
+"""What a folder of images holds: ROOT/train/CLASS, ROOT/val/CLASS, ROOT/test/CLASS, or the classes alone, ROOT/CLASS.
 
-Called by the engine for its data and by everything that shows or checks a data set. Torch-free, opens no image, never
+Called by the engine for its data and by everything that shows or checks a data set. Torch-free, decodes no image, never
 follows a link out of the data set, and never raises for what a user can get wrong: `FolderSummary.problem` says it in
 a sentence.
 """
@@ -8,13 +8,15 @@ a sentence.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from imgcls_lab.images import is_image_name
+from imgcls_lab import classnames, splitnames
+from imgcls_lab.imagefiles import Walk, holds_deeper, is_like_class, loose_images, named, printable
 
 SPLITS = ("train", "val", "test")
-_OTHER_NAMES = {"valid": "val", "validation": "val", "dev": "val", "training": "train", "testing": "test"}
+SAMPLED, OF_A_CLASS = 32, 4  # images of a sample
+HELD_OUT = "a share of each class is held out for validation (val_fraction)"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,9 @@ class FolderSummary:
 
     splits: split -> class -> number of images, only splits that exist; classes: those of train, in the fixed order
     that a model's outputs have; problem: a sentence if it cannot be trained on; notes: sentences worth knowing;
-    outside_links: how many links lead out of the data set and were left out.
+    flat: the classes lie in the root itself, which is what train/ would be; not_taken: files that are no images, by
+    suffix, and not_taken_said: a sentence about them, which is among the notes; outside, lost: paths of links that lead
+    out of the data set, or nowhere, which were left out; sample: paths of some training images.
     """
 
     root: Path
@@ -31,212 +35,246 @@ class FolderSummary:
     classes: list[str] = field(default_factory=list)
     problem: str | None = None
     notes: list[str] = field(default_factory=list)
-    outside_links: int = 0
+    flat: bool = False
+    not_taken: dict[str, int] = field(default_factory=dict)
+    not_taken_said: str | None = None
+    outside: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    sample: list[str] = field(default_factory=list)
+
+    @property
+    def outside_links(self) -> int:
+        """How many links lead out of the data set and were left out."""
+        return len(self.outside)
 
     def images(self, split: str) -> int:
         """Number of images of a split; 0 if there is no such split."""
         return sum(self.splits.get(split, {}).values())
 
-
-def printable(name: str | os.PathLike[str]) -> str:
-    """A name of a file as text that can be stored and shown: bytes that are no UTF-8 are written out, as \\xff."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    def folder(self, split: str) -> Path:
+        """The folder that holds the classes of a split."""
+        return self.root if self.flat and split == "train" else self.root / split
 
 
 def inspect_folder(root: str | os.PathLike[str]) -> FolderSummary:
     """Count the images of each class and split and say what is wrong."""
     root = Path(os.path.expanduser(root))
-    inside = _Inside(root)
+    walk = Walk(root)
     try:
-        splits = {s: _count_classes(root / s, inside) for s in SPLITS if inside.folder(root / s)}
-        odd = next((name for found in splits.values() for name in found if printable(name) != name), None)
-        splits = {split: {printable(name): count for name, count in found.items()} for split, found in splits.items()}
-        problem = _problem(root, splits) if odd is None else _unwritable(printable(odd))
-        if problem and inside.left_out:
-            problem += f" {_links_note(inside.left_out)}"
-        notes = _notes(root, splits) if problem is None else []
+        if not root.is_dir():
+            what = f"“{root}” is a file, not a folder" if root.exists() else f"The folder “{root}” does not exist"
+            return FolderSummary(root, problem=f"{what}. Give the folder that holds train/CLASS/*.jpg.")
+        counted, problem, there = _count(root, walk)
+        problem = problem or _problem(counted, there)
+        notes = [] if problem else _notes(counted, there)
     except OSError as error:
-        name = error.filename or root
+        name = printable(error.filename or root)
         return FolderSummary(root, problem=f"The folder “{name}” cannot be read: {error.strerror or error}.")
-    if inside.left_out:
-        notes.append(_links_note(inside.left_out))
-    classes = sorted(name for name, count in splits.get("train", {}).items() if count)
-    return FolderSummary(root, splits, classes, problem, notes, inside.left_out)
+    if problem:
+        problem = " ".join(filter(None, [problem, walk.not_taken_said(), *walk.links_said()]))
+    return replace(
+        counted,
+        problem=problem,
+        notes=[] if problem else [*notes, *walk.said()],
+        not_taken=dict(walk.not_taken),
+        not_taken_said=walk.not_taken_said(),
+        outside=sorted(walk.outside),
+        lost=sorted(walk.lost),
+    )
 
 
-def list_images(root: Path, split: str, classes: list[str]) -> tuple[list[str], list[int]]:
-    """Paths relative to `root`, sorted within each class, and the index into `classes` of each.
+def list_images(summary: FolderSummary, split: str, classes: list[str] | None = None) -> tuple[list[str], list[int]]:
+    """Paths relative to the root, sorted within each class, and the index of each into `classes`, by default its own.
 
     Raises OSError if a folder cannot be read.
     """
-    inside = _Inside(root)
+    root, base = summary.root, summary.folder(split)
+    walk = Walk(root)
     start = len(os.path.join(root, ""))  # of each path, which begins with the root; relpath would take a while of many
     paths: list[str] = []
     labels: list[int] = []
-    for label, name in enumerate(classes):
-        folder = root / split / name
-        if not (inside.folder(root / split) and inside.folder(folder)):
+    for label, name in enumerate(summary.classes if classes is None else classes):
+        if not ((base == root or walk.is_folder(base)) and walk.is_folder(base / name)):
             continue
-        found = sorted(path[start:] for path in find_images(folder, inside))
+        found = sorted(path[start:] for path in walk.images(base / name))
         paths += found
         labels += [label] * len(found)
     return paths, labels
 
 
-class _Inside:
-    """Tells links that stay in the data set, which are followed, from those that leave it, which are counted.
+def _count(root: Path, walk: Walk) -> tuple[FolderSummary, str | None, list[str]]:
+    """Splits and classes, why they cannot be told if so, and the names of the folders in the root."""
+    outer = Walk(root)  # of its own: a link beside the splits concerns nobody
+    there = outer.folders(root)
+    walk.junk += outer.junk
+    names = {split: walk.folders(root / split) for split in SPLITS if walk.is_folder(root / split)}
+    flat, problem = "train" not in names, None
+    if flat:
+        walk.outside |= outer.outside
+        walk.lost |= outer.lost
+        classes, problem = _flat_classes(root, there)
+        if classes:
+            names = {"train": [name for name in classes if walk.is_folder(root / name)], **names}
+    empty = FolderSummary(root, flat=flat and problem is None)
+    splits: dict[str, dict[str, int]] = {}
+    sample: list[str] = []
+    for split, of_split in names.items():
+        splits[split] = {}
+        for name in of_split:
+            images = walk.images(empty.folder(split) / name)
+            splits[split][printable(name)] = len(images)
+            if split == "train":
+                sample += images[:: max(1, len(images) // OF_A_CLASS)][:OF_A_CLASS]
+            if printable(name) != name:
+                problem = (
+                    f"The name of the class folder “{printable(name)}” is not UTF-8, so no file could hold it. "
+                    "Rename the folder."
+                )
+    filled = sorted(name for name, count in splits.get("train", {}).items() if count)
+    sample = sample[:: max(1, len(sample) // SAMPLED)][:SAMPLED]
+    return replace(empty, splits=splits, classes=filled, sample=sample), problem, there
 
-    A request over REST may name a data set but nothing outside it, so a link must not lead there either.
-    """
 
-    def __init__(self, root: Path) -> None:
-        self._root = os.path.realpath(root)
-        self.left_out = 0
+def _flat_classes(root: Path, there: list[str]) -> tuple[list[str], str | None]:
+    """The classes that lie in a root without train/, or a sentence that says how to lay out what lies in it."""
+    start = f"“{root}” has no folder train/"
+    renamed = splitnames.renames(there)
+    if "train" in renamed.values():
+        return [], f"{start}. {splitnames.said(renamed)}"
+    classes = [name for name in there if is_like_class(root, root / name)]
+    splits = [name for name in there if splitnames.split_of(name)]
+    if splits:
+        return [], f"{start}. {_beside_splits([name for name in classes if name not in splits], splits)}"
+    deeper = [name for name in there if name not in classes and holds_deeper(root, root / name)]
+    if deeper:
+        return [], f"{start}. {_deeper(root, classes, deeper[0])}"
+    if classes and _is_split_of_parent(root):
+        return [], f"{start}. Its folders look like classes, so give the folder above it, “{root.parent}”."
+    return (classes, None) if classes else ([], f"{start}. {_layout_hint(root, root)}")
 
-    def holds(self, path: str | os.PathLike[str]) -> bool:
-        """Whether the path is no link, or one that ends below the root."""
-        if not os.path.islink(path):
-            return True
-        if os.path.commonpath([self._root, os.path.realpath(path)]) == self._root:
-            return True
-        self.left_out += 1
+
+def _is_split_of_parent(root: Path) -> bool:
+    """Whether it is train/, or one of several splits, of the folder above it."""
+    if splitnames.split_of(root.name) is None:
         return False
-
-    def folder(self, path: Path) -> bool:
-        return path.is_dir() and self.holds(path)
-
-
-def find_images(folder: Path, inside: _Inside | None = None) -> list[str]:
-    """Image files below a folder, sub-folders included; hidden names are left out. Raises OSError.
-
-    inside: leaves out links that it does not hold; without, all are followed.
-    """
-    found: list[str] = []
-    pending = [os.fspath(folder)]
-    seen: set[tuple[int, int]] = set()
-    while pending:
-        current = pending.pop()
-        status = os.stat(current)
-        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(current) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                kind = pending if entry.is_dir() else found if is_image_name(entry.name) else None
-                if kind is not None and (inside is None or not entry.is_symlink() or inside.holds(entry.path)):
-                    kind.append(entry.path)
-    return found
+    try:
+        beside = [entry.name for entry in os.scandir(root.absolute().parent) if entry.is_dir(follow_symlinks=False)]
+    except OSError:  # of what may not be read nothing is known
+        return False
+    return root.name == "train" or sum(splitnames.split_of(name) is not None for name in beside) > 1
 
 
-def _count_classes(folder: Path, inside: _Inside) -> dict[str, int]:
-    names = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
-    return {name: len(find_images(folder / name, inside)) for name in names if inside.holds(folder / name)}
+def _beside_splits(classes: list[str], splits: list[str]) -> str:
+    if not classes:
+        return f"There is {named(splits, '/')}: put the training images beside it, under train/CLASS."
+    return (
+        f"There is {named(splits, '/')}, beside what looks like classes: {named(classes)}. Make a folder train/ and "
+        f"move the classes there, and {named(splits, '/')} too if it is a class."
+    )
 
 
-def _links_note(count: int) -> str:
-    subject = "1 link leads" if count == 1 else f"{count} links lead"
-    return f"{subject} out of the data set and {'is' if count == 1 else 'are'} not followed; copy the images instead."
+def _deeper(root: Path, classes: list[str], folder: str) -> str:
+    """What to do about a folder that holds images in folders of its own only: which of both are the classes?"""
+    below = root / folder
+    if (below / "train").is_dir():
+        return f"Its folder “{folder}” has one: give “{below}”."
+    inner = [name for name in Walk(root).folders(below) if is_like_class(root, below / name)]
+    if len(inner) > 1 and not classes:
+        return f"Its folder “{folder}” holds what looks like classes, {named(inner)}: give “{below}”."
+    return (
+        f"Its folder “{folder}” holds images in folders of its own only, so it is not plain which folders are the "
+        f"classes. If “{folder}” is one, make a folder train/ and move all classes there (train/{folder}); if the "
+        f"folders in it are, give “{below}”."
+    )
 
 
-def _problem(root: Path, splits: dict[str, dict[str, int]]) -> str | None:
+def _problem(summary: FolderSummary, there: list[str]) -> str | None:
     """The first reason why this cannot be trained on."""
-    if not root.exists():
-        return f"The folder “{root}” does not exist. Give the folder that holds train/CLASS/*.jpg."
-    if not root.is_dir():
-        return f"“{root}” is a file, not a folder. Give the folder that holds train/CLASS/*.jpg."
-    if "train" not in splits:
-        return f"“{root}” has no folder train/. {_hint(root)}"
-    train = splits["train"]
+    train, place = summary.splits["train"], summary.folder("train")
     if not train:
-        return f"“{root / 'train'}” has no class folders. {_hint(root / 'train')}"
+        hint = _train_among_classes(summary, there) or _layout_hint(summary.root, place)
+        return f"“{place}” has no class folders. {hint}"
+    filled = {split: [n for n, count in counts.items() if count] for split, counts in summary.splits.items()}
+    if alike := classnames.twins({_shown(summary, split): names for split, names in filled.items()}):
+        return alike
     empty = [name for name, count in train.items() if not count]
     if len(empty) == len(train):
-        return f"There is no image under “{root / 'train'}”. Put the images under train/CLASS, one folder a class."
+        where = "in it, one folder a class" if summary.flat else "under train/CLASS, one folder a class"
+        return f"There is no image under “{place}”. Put the images {where}."
     if empty:
-        return (
-            f"The class {_names(empty)} has no image under “{root / 'train'}”. Add images or remove the empty folder."
-        )
+        return f"The class {named(empty)} has no image under “{place}”. Add images or remove the empty folder."
     if len(train) == 1:
         return (
-            f"There is only one class, {_names(list(train))}, under “{root / 'train'}”. A classifier needs two: put "
-            "images of another class beside it."
+            f"There is only one class, {named(list(train))}, under “{place}”. A classifier needs two: put images of "
+            "another class beside it."
         )
     for split in ("val", "test"):
-        unknown = [name for name, count in splits.get(split, {}).items() if count and name not in train]
+        unknown = [name for name in filled.get(split, []) if name not in train]
         if unknown:
             return (
-                f"The class {_names(unknown)} is in {split}/ but not in train/ of “{root}”. Add training images of it "
-                f"or remove it from {split}/."
+                f"The class {named(unknown)} is in {split}/ but not in train/ of “{summary.root}”. Add training images "
+                f"of it or remove it from {split}/."
             )
-    if "val" in splits and not any(splits["val"].values()):
-        return f"There is no image under “{root / 'val'}”. Add validation images, or remove val/ to hold out a share."
+    if "val" in summary.splits and not filled["val"]:
+        place = summary.folder("val")
+        return f"There is no image under “{place}”. Add validation images, or remove val/ to hold out a share."
     return None
 
 
-def _unwritable(name: str) -> str:
-    return f"The name of the class folder “{name}” is not UTF-8, so no file could hold it. Rename the folder."
+def _train_among_classes(summary: FolderSummary, there: list[str]) -> str | None:
+    """What to do where train/ is a class, of trains, among others."""
+    root = summary.root
+    others = [name for name in there if not splitnames.split_of(name) and is_like_class(root, root / name)]
+    if not others or not is_like_class(root, root / "train"):
+        return None
+    return (
+        f"If “train” is a class beside {named(others)}, rename the folder, such as to “trains”; if it is the training "
+        "split, put one folder a class into it."
+    )
 
 
-def _notes(root: Path, splits: dict[str, dict[str, int]]) -> list[str]:
+def _shown(summary: FolderSummary, split: str) -> str:
+    return f"“{summary.root}”" if summary.folder(split) == summary.root else f"{split}/"
+
+
+def _notes(summary: FolderSummary, there: list[str]) -> list[str]:
+    train, root = summary.splits["train"], summary.root
     notes = []
-    train = splits["train"]
-    if "val" not in splits:
-        notes.append("There is no val/: a share of train/ will be held out for validation (val_fraction, 20 %).")
-        single = [name for name, count in train.items() if count == 1]
-        if single:
-            notes.append(f"The class {_names(single)} has one image, so none of it can be held out for validation.")
-    else:
-        absent = [name for name in train if not splits["val"].get(name)]
-        if absent:
-            notes.append(f"The class {_names(absent)} has no image in val/, so its figures will be empty.")
+    if summary.flat:
+        notes.append(f"“{root.name}” has no train/, so its {len(train)} folders are the classes, and {HELD_OUT}.")
+        if others := [name for name in there if printable(name) not in train]:
+            notes.append(f"Without images, and so no class: {named(others)}.")
+    elif "val" not in summary.splits:
+        notes.append(f"There is no val/: {HELD_OUT}.")
+    if "val" not in summary.splits:
+        if single := [name for name, count in train.items() if count == 1]:
+            notes.append(f"The class {named(single)} has one image, so none of it can be held out for validation.")
+    elif absent := [name for name in train if not summary.splits["val"].get(name)]:
+        notes.append(f"The class {named(absent)} has no image in val/, so its figures will be empty.")
     least, most = min(train.values()), max(train.values())
     if most >= 5 * least:
         notes.append(f"The classes are uneven: {least} to {most} images. See the setting “Class balance”.")
-    loose = sum(1 for e in os.scandir(root / "train") if e.is_file() and is_image_name(e.name))
-    if loose:
-        notes.append(f"{loose} images lie in train/ itself, outside any class, and are not used.")
-    for other, wanted in _OTHER_NAMES.items():
-        if wanted not in splits and (root / other).is_dir():
-            notes.append(f"The folder {other}/ is not used; rename it to {wanted}/ if it should be.")
-    return notes
+    if loose := loose_images(root, summary.folder("train")):
+        place = f"“{root.name}”" if summary.flat else "train/"
+        notes.append(
+            f"{_lie(loose)} in {place} itself, outside any class, and {'is' if loose == 1 else 'are'} not used."
+        )
+    if odd := classnames.blanks(train):
+        notes.append(f"A name of a class begins or ends with a blank: {named([classnames.spelled(n) for n in odd])}.")
+    return notes + splitnames.unused(root, there)
 
 
-def _hint(folder: Path) -> str:
+def _layout_hint(root: Path, folder: Path) -> str:
     """How to lay out what lies in a folder that should hold train/, or is train/ and should hold classes."""
     layout = "train/CLASS, one folder a class"
-    for other, wanted in _OTHER_NAMES.items():
-        if wanted == "train" and (folder / other).is_dir():
-            return f"There is {other}/: rename it to train/."
-    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    classes = [e.name for e in entries if _is_class(e)]
-    if classes and (folder.name in SPLITS or folder.name in _OTHER_NAMES):
-        return f"Its folders look like classes, so give the folder above it, “{folder.parent}”."
-    if classes:
-        holds = f"Its folder {_names(classes)} holds" if len(classes) == 1 else f"Its folders {_names(classes)} hold"
-        return (
-            f"{holds} images: make a folder train/ and move {'it' if len(classes) == 1 else 'them'} there. Without "
-            "val/ a share of train/ is held out for validation (val_fraction, 20 %)."
-        )
-    flat = sum(1 for entry in entries if entry.is_file() and is_image_name(entry.name))
-    if flat:
-        lie = "1 image lies" if flat == 1 else f"{flat:,} images lie"
-        return (
-            f"{lie} in it without a class: the folder of an image is its class. Sort them into {layout}, such as "
-            f"train/cat and train/dog. Without val/ a share of train/ is held out for validation (val_fraction, 20 %)."
-        )
-    return f"Put the images under {layout}."
+    flat = loose_images(root, folder)
+    if not flat:
+        return f"Put the images under {layout}."
+    return (
+        f"{_lie(flat)} in it without a class: the folder of an image is its class. Sort them into {layout}, such as "
+        f"train/cat and train/dog. Without val/ {HELD_OUT}."
+    )
 
 
-def _is_class(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder of images, no link, no hidden one."""
-    if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
-        return False
-    with os.scandir(entry.path) as inside:
-        return any(is_image_name(item.name) for item in inside)
-
-
-def _names(names: list[str]) -> str:
-    shown = ", ".join(f"“{name}”" for name in names[:3])
-    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+def _lie(count: int) -> str:
+    return "1 image lies" if count == 1 else f"{count:,} images lie"

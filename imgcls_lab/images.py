@@ -11,10 +11,10 @@ import io
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +24,47 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from imgcls_lab.errors import DataError
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-)
-# no EPS and the like, which start programs; an MPO comes as a JPEG
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
+_SUFFIXES = {
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".webp",
+    ".avif",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+}
+HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+HEIF_REMEDY = "pip install pillow-heif"
 
-# Pillow warns above this number and refuses above twice of it; a decoded image of this size holds 270 MB.
+
+def _add_heif() -> str | None:
+    """Teach Pillow HEIF where pillow-heif is installed; its version, or None."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return None
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return str(pillow_heif.__version__)
+
+
+_HEIF = _add_heif()
+IMAGE_SUFFIXES = frozenset(_SUFFIXES | HEIF_SUFFIXES if _HEIF else _SUFFIXES)  # taken without a look inside
+# no EPS and the like, which start programs; an MPO comes as a JPEG
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM", *(["HEIF"] if _HEIF else []))
+# how files of these formats begin; AVIF and HEIF have a length before theirs
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"GIF8", b"II", b"MM", b"P", b"\x00\x00")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
 DECODER = f"Pillow {PIL.__version__} simplejpeg {metadata.version('simplejpeg')}"  # whose pixels these are
+if _HEIF:
+    DECODER += f" pillow-heif {_HEIF}"
+# Pillow warns above this number and refuses above twice of it; a decoded image of this size holds 270 MB.
 MAX_PIXELS = 89_478_485
 MAX_BYTES = 512 * 1024 * 1024
 LARGE = 16_000_000  # pixels; above, one is decoded at a time, so that memory does not grow with the threads
@@ -74,7 +107,7 @@ def decode_sized(
     except DataError:
         raise
     except UnidentifiedImageError:
-        raise DataError(f"“{name}” is no image of a known format. Replace or remove it.") from None
+        raise DataError(_unknown(name, data)) from None
     except Image.DecompressionBombError:
         raise DataError(
             f"“{name}” has far more than {MAX_PIXELS // 1_000_000} million pixels, which is refused. Scale it down or "
@@ -103,10 +136,10 @@ def large_alone(lock: Lock) -> None:
 
 
 def size_of(source: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height by the file's header alone, before EXIF rotation. Raises DataError."""
+    """Width and height by the file's header, all that is read of it, before EXIF rotation. Raises DataError."""
     name = os.fspath(source)
     try:
-        with Image.open(io.BytesIO(read_bytes(source)), formats=FORMATS) as image:
+        with open_plain(source) as file, Image.open(file, formats=FORMATS) as image:
             return image.size
     except DataError:
         raise
@@ -124,21 +157,28 @@ def thumbnail(source: str | os.PathLike[str] | bytes, edge: int) -> bytes:
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file; a FIFO or a device would block or never end. Raises DataError."""
+    """The bytes of a regular file. Raises DataError."""
     name = os.fspath(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise DataError(f"“{name}” is no regular file.")
-            if status.st_size == 0:
+        with open_plain(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
                 raise DataError(f"“{name}” is empty. Replace or remove it.")
-            if status.st_size > MAX_BYTES:
+            if size > MAX_BYTES:
                 raise DataError(f"“{name}” is larger than {MAX_BYTES // 2**20} MB. Scale it down or remove it.")
             return file.read()
     except OSError as error:
         raise DataError(f"“{name}” cannot be opened: {error.strerror or error}.") from None
+
+
+@contextlib.contextmanager
+def open_plain(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A regular file; a FIFO or a device would block or never end. Raises DataError, OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise DataError(f"“{os.fspath(path)}” is no regular file.")
+        yield file
 
 
 def _pixels(image: Image.Image, data: bytes, size_hint: int | None) -> tuple[Pixels, tuple[int, int]]:
@@ -245,3 +285,26 @@ def is_image_name(name: str | Path) -> bool:
     """Whether a file counts as an image by its name; hidden files never do."""
     base = os.path.basename(name)
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
+
+
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is an image by its content: its header is one that `decode` knows. Follows a link."""
+    try:
+        with open_plain(path) as file:
+            head = file.read(16)
+            if not head.startswith(_BEGINNINGS):
+                return False  # most files that are none, without Pillow
+            file.seek(0)
+            with Image.open(file, formats=FORMATS):
+                return True
+    except Image.DecompressionBombError:
+        return True  # refused by the decoder, with the reason
+    except Exception:  # as decoders do; what is no image needs no reason
+        return False
+
+
+def _unknown(name: str, data: bytes) -> str:
+    """Why a file that no decoder takes is none, with the remedy where there is one."""
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and not _HEIF:
+        return f"“{name}” is a HEIF image (HEIC). `{HEIF_REMEDY}` makes it readable; or save it as JPEG."
+    return f"“{name}” is no image of a known format. Replace or remove it."

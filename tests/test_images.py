@@ -17,7 +17,7 @@ from PIL import Image
 
 from imgcls_lab import images
 from imgcls_lab.errors import DataError
-from imgcls_lab.images import decode, is_image_name, size_of, thumbnail
+from imgcls_lab.images import decode, is_image, is_image_name, size_of, thumbnail
 
 
 @pytest.fixture
@@ -315,6 +315,74 @@ def test_thumbnail_fits(photo: Image.Image, tmp_path: Path) -> None:
 def test_hidden_and_foreign_names_are_no_images() -> None:
     names = ["a.JPG", "b.png", ".c.png", "d.txt", "e.eps"]
     assert [is_image_name(name) for name in names] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif", "bmp", "gif", "tif", "ppm"])
+def test_an_image_of_every_format_is_told_by_its_content(photo: Image.Image, tmp_path: Path, suffix: str) -> None:
+    photo.save(tmp_path / f"a.{suffix}")
+    (tmp_path / f"a.{suffix}").rename(tmp_path / "a")
+    assert is_image(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"BM is a text", b"P1 is one, too", b"\xff\xd8\xff", b"II*\0", b"\0\0\0\x18ftypheic", b"RIFF1234WAVE"]
+)
+def test_what_only_begins_like_an_image_is_none(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "a").write_bytes(head + bytes(99))
+    assert not is_image(tmp_path / "a")
+
+
+def test_a_fifo_a_folder_and_a_device_are_no_images(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert [is_image(path) for path in (tmp_path / "pipe", tmp_path, "/dev/zero", tmp_path / "absent")] == [False] * 4
+
+
+HEIC = b"\0\0\0\x18ftypheic" + bytes(99)
+STAND_IN = """
+from PIL import Image, ImageFile
+__version__ = "0.stand-in"
+class Heif(ImageFile.ImageFile):
+    format = "HEIF"
+    def _open(self):
+        self._size, self._mode, self.tile = (8, 6), "RGB", []
+    def load(self):
+        self.im = Image.new("RGB", self.size, "red").im
+        return super().load()
+def register_heif_opener(**_):
+    Image.register_open("HEIF", Heif, lambda head: head[4:12] == b"ftypheic")
+"""
+
+
+def _heif(folder: Path, reader: str, code: str) -> str:
+    """What code prints in a process that finds this module as pillow_heif."""
+    (folder / "pillow_heif.py").write_text(reader)
+    (folder / "a.heic").write_bytes(HEIC)
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); from imgcls_lab.images import *\n{code}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_heic_is_read_where_pillow_heif_is_installed(tmp_path: Path) -> None:
+    code = (
+        f"path = {str(tmp_path / 'a.heic')!r}; print(is_image_name(path), is_image(path), decode(path)[0, 0], DECODER)"
+    )
+    said = _heif(tmp_path, STAND_IN, code)
+    assert said.startswith("True True [255   0   0] Pillow")
+    assert said.endswith("pillow-heif 0.stand-in")
+
+
+def test_heic_is_told_the_remedy_where_it_is_not(tmp_path: Path) -> None:
+    code = f"path = {str(tmp_path / 'a.heic')!r}; print(is_image_name(path), is_image(path))\n"
+    code += "try: decode(path)\nexcept Exception as error: print(error)"
+    said = _heif(tmp_path, "raise ImportError", code)
+    assert said.startswith("False False")
+    assert "HEIF image (HEIC). `pip install pillow-heif` makes it readable" in said
+
+
+def test_real_heic_is_the_image_that_it_was_made_of(photo: Image.Image, tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(photo).save(tmp_path / "a.heic", quality=95)
+    assert is_image(tmp_path / "a.heic")
+    assert np.abs(decode(tmp_path / "a.heic").astype(int) - np.asarray(photo)).mean() < 4
 
 
 def test_decoding_needs_no_torch() -> None:

@@ -7,6 +7,7 @@ models work too, since a path that does not exist may be one.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.model import weights_problem
 from imgcls_lab.errors import ConfigError, DataError, Problem
-from imgcls_lab.imagefolder import inspect_folder
+from imgcls_lab.imagefolder import FolderSummary, inspect_folder
 from imgcls_lab.settings import Settings
+from imgcls_lab.terminal import inert
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
@@ -26,6 +28,13 @@ def resolve(config: TrainConfig | Mapping[str, Any], settings: Settings, store: 
 
     Raises ConfigError for a wrong field and DataError for a folder that cannot be trained on.
     """
+    return look_at(config, settings, store)[0]
+
+
+def look_at(
+    config: TrainConfig | Mapping[str, Any], settings: Settings, store: Store | None = None
+) -> tuple[TrainConfig, FolderSummary]:
+    """As `resolve`, and what its folder of images holds."""
     given = config if isinstance(config, TrainConfig) else TrainConfig.parse(config)
     changes: dict[str, Any] = {}
     root = _data(given.root, settings, store)
@@ -41,17 +50,24 @@ def resolve(config: TrainConfig | Mapping[str, Any], settings: Settings, store: 
     if plugins != given.plugins:
         changes["plugins"] = plugins
     final = given.with_changes(**changes) if changes else given
-    check_data(final.root)
+    found = check_data(final.root)
     if problem := weights_problem(final.model_flavour, final.load_pretrained):
         raise ConfigError(problem, [Problem("load_pretrained", problem)])
-    return final
+    return final, found
 
 
-def check_data(root: str) -> None:
-    """Raises DataError with a sentence if the folder cannot be trained on."""
-    problem = inspect_folder(Path(root)).problem
-    if problem:
-        raise DataError(problem, [Problem("root", problem)])
+def check_data(root: str) -> FolderSummary:
+    """What the folder holds. Raises DataError with a sentence if it cannot be trained on."""
+    found = inspect_folder(Path(root))
+    if found.problem:
+        raise DataError(found.problem, [Problem("root", found.problem)])
+    return found
+
+
+def tell(*sentences: str | None) -> None:
+    """Say what is worth knowing on stderr, which a cell shows too."""
+    for sentence in filter(None, sentences):
+        print(inert(sentence), file=sys.stderr)
 
 
 def _data(root: str, settings: Settings, store: Store | None) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from imgcls_lab import imagesize
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import resolve
+from imgcls_lab.api.configs import look_at
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.launching import launch
 from imgcls_lab.config import TrainConfig
@@ -27,12 +28,13 @@ def form(config: TrainConfig | Mapping[str, Any] | None = None) -> RunForm:
     settings, store = context.settings(), context.store()
     start = dict(config.model_dump() if isinstance(config, TrainConfig) else config or _start(store))
 
-    def check(given: TrainConfig) -> Sequence[Problem]:
+    def check(given: TrainConfig) -> tuple[Sequence[Problem], Sequence[str]]:
         try:
-            resolve(given, settings, store)
+            resolved, found = look_at(given, settings, store)
         except InputError as error:
-            return error.problems or [Problem("", str(error))]
-        return ()
+            return error.problems or [Problem("", str(error))], ()
+        size = imagesize.advice(resolved, found)
+        return (), [*found.notes, *([size] if size else [])]
 
     def start_run(given: TrainConfig, name: str | None, project: str | None) -> Run:
         return launch(given, name=name, project=project)

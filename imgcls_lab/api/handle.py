@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from imgcls_lab import layout
 from imgcls_lab.api import context
 from imgcls_lab.api.attendance import Attendance
+from imgcls_lab.api.configs import tell
 from imgcls_lab.api.feed import StoreFeed
 from imgcls_lab.api.folder import RunFolder, parsed
 from imgcls_lab.api.progress import line, progress_line
@@ -135,7 +136,7 @@ class Run:
         """Figures of its best model on a split of its own images, or of another folder's with the same classes."""
         from imgcls_lab.api import using
 
-        return using.evaluate(using.locate(self), split, root=root, tta=tta)
+        return using.evaluate(using.locate(self), split, root=root, tta=tta, tell=tell)
 
     def predict(
         self, images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, top: int = 1, tta: TTA = "none"
@@ -144,7 +145,7 @@ class Run:
         from imgcls_lab.api import using
 
         named = [images] if isinstance(images, str | os.PathLike) else images
-        return list(using.predict(using.locate(self), using.list_images(named), top=top, tta=tta))
+        return list(using.predict(using.locate(self), using.list_images(named, tell), top=top, tta=tta))
 
     def export(self, format: Format = "hf", out: Path | str | None = None) -> Path:
         """Write its best model for other programs, checked on real images; returns the folder.

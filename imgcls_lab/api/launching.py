@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from imgcls_lab import imagesize
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import resolve
+from imgcls_lab.api.configs import look_at, tell
 from imgcls_lab.api.folder import RunFolder
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.requests import project_id, request
@@ -50,7 +51,8 @@ def launch(
     ConfigError and DataError before anything is queued.
     """
     settings, store = context.settings(), context.store()
-    resolved = resolve(config, settings, store)
+    resolved, found = look_at(config, settings, store)
+    tell(*found.notes, imagesize.advice(resolved, found))
     submitted = request(
         SubmitRequest,
         config=resolved.model_dump(mode="json"),

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from imgcls_lab import imagesize
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import resolve
+from imgcls_lab.api.configs import look_at, tell
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.requests import project_id
 from imgcls_lab.batch import source as notebooks
@@ -97,7 +98,8 @@ def launch_sweep(request: SweepRequest) -> Sweep:
 def _resolved(request: SweepRequest, settings: Settings, store: Store) -> SweepRequest:
     """With absolute folders: names are looked up once, not by each trial."""
     first = trial_config(request, next(corners(request.space)))
-    resolved = resolve(first, settings, store)
+    resolved, found = look_at(first, settings, store)
+    tell(*found.notes, imagesize.advice(resolved, found))
     fixed = {
         name: getattr(resolved, name)
         for name in ("root", "model_flavour", "ckpt_dir", "tb_root", "plugins")

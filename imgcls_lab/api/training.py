@@ -21,9 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from imgcls_lab import layout
+from imgcls_lab import imagesize, layout
 from imgcls_lab.api import context, inside
-from imgcls_lab.api.configs import resolve
+from imgcls_lab.api.configs import look_at, tell
 from imgcls_lab.api.folder import RunFolder
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
@@ -63,7 +63,8 @@ def train(
     """
     settings = context.settings()
     outer = inside.enclosing(settings)
-    resolved = resolve(config, settings, _store_if_needed(config) if out is None else None)
+    resolved, found = look_at(config, settings, _store_if_needed(config) if out is None else None)
+    tell(imagesize.advice(resolved, found))  # its scan says the rest
     if out is not None:
         folder, indexed = Path(out).expanduser().absolute(), False
     elif outer is not None:

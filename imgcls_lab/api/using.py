@@ -17,7 +17,7 @@ from imgcls_lab import layout
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.launching import run as find_run
 from imgcls_lab.errors import InputError, NotFoundError
-from imgcls_lab.imagefolder import find_images
+from imgcls_lab.imagefiles import Walk
 
 if TYPE_CHECKING:
     from imgcls_lab.config.evaluation import TTA
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from imgcls_lab.wire import EpochReport, ImagePrediction
 
 Progress = Callable[[int, int], None]
+Tell = Callable[[str], None]  # gets sentences worth knowing
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def evaluate(
     device: str = "auto",
     batch_size: int | None = None,
     progress: Progress | None = None,
+    tell: Tell | None = None,
 ) -> EpochReport:
     """Figures of a model on train, val or test of a folder of images, by default the run's own.
 
@@ -86,6 +88,7 @@ def evaluate(
         tta=tta,
         batch_size=batch_size or engine.BATCH,
         progress=progress,
+        tell=tell,
     )
 
 
@@ -140,17 +143,21 @@ def _validated(run: Run, count: int) -> list[Known]:
     return [image for image in found if os.path.isfile(image.path)][:count]
 
 
-def list_images(names: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """The files that files, folders (searched below) and patterns name, in that order, each once.
+def list_images(names: Sequence[str | os.PathLike[str]], tell: Tell) -> list[str]:
+    """The files that files, folders (searched below for images) and patterns name, in that order, each once.
 
-    What names nothing stays as it is, so that its absence is told where its class would be.
+    What names nothing stays as it is, so that its absence is told where its class would be. `tell` hears what else
+    lies in the folders.
     """
     found: dict[str, None] = {}
     for given in names:
         name = os.fspath(given)
         path = os.path.expanduser(name)
         if os.path.isdir(path):
-            inside = sorted(find_images(Path(path))) or [name]
+            walk = Walk(Path(path), bounded=False)
+            inside = sorted(walk.images(Path(path))) or [name]
+            for sentence in walk.said():
+                tell(sentence)
         elif not os.path.lexists(path) and glob.has_magic(path):
             inside = sorted(hit for hit in glob.glob(path, recursive=True) if os.path.isfile(hit)) or [name]
         else:

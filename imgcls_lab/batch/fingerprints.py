@@ -20,7 +20,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.imagefolder import SPLITS, inspect_folder, list_images
 
 PIECE = 2**20
-_CODE = ("engine", "config", "images.py", "imagefolder.py")  # what a result depends on
+_CODE = ("engine", "config", "images.py", "imagefiles.py", "imagefolder.py")  # what a result depends on
 
 
 def of_training(config: TrainConfig, data: str, model: str) -> str:
@@ -53,7 +53,7 @@ def of_images(root: Path, memory: Path, stop: Callable[[], bool] = lambda: False
         path
         for split in SPLITS
         if split in ("train", "val") and split in summary.splits
-        for path in list_images(root, split, summary.classes)[0]
+        for path in list_images(summary, split)[0]
     ]
     return _of_files(root, paths, memory, stop)
 

@@ -23,7 +23,7 @@ Entry = Annotated[str, typer.Argument(metavar="NAME", help="Its name, or its num
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="A name that no other has.")]
 Rename = Annotated[str | None, typer.Option("--name", help="A new name.")]
 Text = Annotated[str | None, typer.Option("--description", help="A few words about it.")]
-Root = Annotated[Path, typer.Argument(help="Folder with train/CLASS and val/CLASS.")]
+Root = Annotated[Path, typer.Argument(help="Folder with train/CLASS and val/CLASS, or with the classes alone.")]
 NewRoot = Annotated[Path | None, typer.Option("--root", help="Another folder.")]
 Flavour = Annotated[str, typer.Argument(help="Model of the Hugging Face hub, or a local folder.")]
 NewFlavour = Annotated[str | None, typer.Option("--flavour", help="Another model.")]
@@ -148,8 +148,8 @@ def _say_values(values: dict[str, Any], indent: str = "") -> None:
 
 def _added(shelf: Shelf, entry: Any) -> None:
     say(f"Added the {shelf.title} {entry.name}.")
-    if getattr(entry, "problem", None):
-        say(f"Note: {entry.problem}")
+    for note in filter(None, [getattr(entry, "problem", None), *getattr(entry, "notes", ())]):
+        say(f"Note: {note}")
 
 
 def _changed(shelf: Shelf, entry: Any) -> None:
@@ -285,6 +285,8 @@ def _datasets() -> typer.Typer:
         else:
             images = ", ".join(f"{split} {count:,}" for split, count in found.images.items()) or "no images"
             say(f"{found.name}: {len(found.classes)} classes; {images}.")
+            for note in found.notes:
+                say(note)
             if found.problem:
                 say(found.problem, err=True)
         if found.problem:

@@ -66,7 +66,7 @@ def predict(  # noqa: PLR0917
 
     if as_json and as_csv:
         raise InputError("Ask for --json or for --csv.")
-    paths = using.list_images(images)
+    paths = using.list_images(images, _tell)
     answers = using.predict(using.locate(model), paths, top=top, tta=_tta(tta), device=device, batch_size=batch_size)
     found: list[ImagePrediction] = []
     with _progress("images") as progress:
@@ -84,6 +84,10 @@ def predict(  # noqa: PLR0917
     if failed:
         say(f"{failed} of {len(found)} images could not be read.", err=True)
         raise typer.Exit(1)
+
+
+def _tell(sentence: str) -> None:
+    say(sentence, err=True)
 
 
 _HEADS = ("class", "share")
@@ -134,6 +138,7 @@ def evaluate(  # noqa: PLR0917
             device=device,
             batch_size=batch_size,
             progress=progress,
+            tell=_tell,
         )
     if as_json:
         print_json(report)
@@ -172,7 +177,7 @@ def export(
     """Write a model for other programs. Nothing is written unless it answers as the model does, on real images."""
     from imgcls_lab.api import using
 
-    done = using.export(using.locate(model), form.value, out, using.list_images(images or []))
+    done = using.export(using.locate(model), form.value, out, using.list_images(images or [], _tell))
     say(f"Written: {done.folder}")
     say(
         f"Checked on {done.images} images, alone and in a batch: its logits differ from the model's by at most "

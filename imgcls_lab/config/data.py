@@ -14,7 +14,11 @@ class DataFields(FieldGroup):
     """Data."""
 
     root: str = field(
-        ..., "data", "Data set", "Folder with train/CLASS, val/CLASS and optionally test/CLASS.", first=True
+        ...,
+        "data",
+        "Data set",
+        "Folder with train/CLASS, and optionally val/CLASS and test/CLASS; or with CLASS alone.",
+        first=True,
     )
     image_size: Positive | None = field(
         None,

@@ -20,6 +20,7 @@ from imgcls_lab.engine.duplicates import Leak
 from imgcls_lab.engine.scan import ScanResult
 from imgcls_lab.engine.split import Splits
 
+LISTED = 1000  # links that are named
 Notice = Callable[[str, Literal["info", "warning"]], None]
 
 
@@ -27,15 +28,18 @@ def data_facts(splits: Splits, scanned: ScanResult) -> dict[str, Any]:
     """The manifest's part about the data: counts, sizes in pixels, what was left out and why, copies."""
     found = scanned.duplicates
     exact = sum(leak.exact for leak in found.leaks)
+    links = sorted([*splits.summary.outside, *splits.summary.lost])
     sets = {images.split: images for images in (splits.train, splits.val, splits.test)}
     return {
         "root": os.fspath(splits.summary.root),
+        "not_taken": splits.summary.not_taken,
         "fingerprint": scanned.fingerprint,
         **{f"{split}_images": len(images) for split, images in sets.items()},
         "counts": {split: _by_class(images, splits.summary.classes) for split, images in sets.items()},
         "sizes": {"width": _spread(scanned.widths), "height": _spread(scanned.heights)},
         "quarantined": scanned.quarantined,
-        "links_left_out": splits.summary.outside_links,
+        "links_left_out": len(links),
+        "links": links[:LISTED],
         "duplicates": {
             "exact": exact,
             "near": len(found.leaks) - exact,

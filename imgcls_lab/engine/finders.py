@@ -33,7 +33,7 @@ from imgcls_lab.engine.optim import make_optimizer, set_learning_rate
 from imgcls_lab.engine.precision import pick_precision
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import DataError
-from imgcls_lab.imagefolder import inspect_folder, list_images
+from imgcls_lab.imagefolder import FolderSummary, inspect_folder, list_images
 
 SMOOTHING = 0.9  # of the losses
 DIVERGED = 4.0  # times the best smoothed loss
@@ -127,8 +127,8 @@ def find_lr(
     The suggestion is the rate at which the smoothed loss falls most steeply over log(rate); take it, or up to three
     times it, as `lr`. Raises ImgclsError as a training would.
     """
-    with _trial(config) as (trial, root, classes):
-        batches = _batches(config, trial, root, classes)
+    with _trial(config) as (trial, summary):
+        batches = _batches(config, trial, summary)
         lrs: list[float] = []
         losses: list[float] = []
         average, diverged = 0.0, False
@@ -161,14 +161,14 @@ def find_batch_size(config: TrainConfig, *, largest: int | None = None, on_step:
 
     Raises ImgclsError as a training would; OutOfMemoryError if not even two images fit.
     """
-    with _trial(config) as (trial, root, classes):
-        images = len(list_images(root, "train", classes)[0])
+    with _trial(config) as (trial, summary):
+        images = len(list_images(summary, "train")[0])
         limit = min(largest or LARGEST, images)
         trials: list[BatchTrial] = []
         size, ended = 2, "limit"
         while size <= max(2, limit):
             try:
-                found = _measure(trial, size, len(classes))
+                found = _measure(trial, size, len(summary.classes))
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not trials or not _is_out_of_memory(error):
                     raise
@@ -221,7 +221,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def _trial(config: TrainConfig) -> Iterator[tuple[Trial, Path, list[str]]]:
+def _trial(config: TrainConfig) -> Iterator[tuple[Trial, FolderSummary]]:
     """A trial over the config's data set; afterwards threads and random state are as they were.
 
     What goes wrong inside becomes an ImgclsError with a sentence.
@@ -231,16 +231,14 @@ def _trial(config: TrainConfig) -> Iterator[tuple[Trial, Path, list[str]]]:
         raise DataError(summary.problem)
     with plugins.loaded(config.plugins), guard.torch_state():
         try:
-            yield Trial(config, summary.classes), summary.root, summary.classes
+            yield Trial(config, summary.classes), summary
         except Exception as error:
             raise guard.as_known(error) or error from error
 
 
-def _batches(
-    config: TrainConfig, trial: Trial, root: Path, classes: list[str]
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(config: TrainConfig, trial: Trial, summary: FolderSummary) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of training images in the run's order, over and over; files that cannot be read are left out."""
-    paths, labels = list_images(root, "train", classes)
+    paths, labels = list_images(summary, "train")
     reader = Reader(trial.spec, exact=False)
     epoch = 0
     pixels: list[torch.Tensor] = []
@@ -249,7 +247,7 @@ def _batches(
         readable = 0
         for index in epoch_order(config.seed, epoch, len(paths)):
             try:
-                pixels.append(reader.read(str(root / paths[index]))[0])
+                pixels.append(reader.read(str(summary.root / paths[index]))[0])
             except DataError:
                 continue
             readable += 1
@@ -258,5 +256,5 @@ def _batches(
                 yield normalise(torch.stack(pixels).to(trial.device), trial.spec), torch.tensor(chosen).to(trial.device)
                 pixels, chosen = [], []
         if readable < 2:
-            raise DataError(f"No two images under “{root}/train” can be read.")
+            raise DataError(f"No two images under “{summary.folder('train')}” can be read.")
         epoch += 1

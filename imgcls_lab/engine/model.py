@@ -25,8 +25,8 @@ from imgcls_lab.config.model import weights_problem
 from imgcls_lab.engine.layers import head_of
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.errors import ConfigError, ModelError, Problem
+from imgcls_lab.imagesize import DEFAULT_SIZE
 
-DEFAULT_SIZE = 224
 Tell = Callable[[str], None]
 _AUTO: Any = AutoModelForImageClassification
 # TrainConfig's rates -> what timm calls them, then what transformers does

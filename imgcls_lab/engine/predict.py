@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from imgcls_lab import processor
+from imgcls_lab.classnames import twins
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
 from imgcls_lab.engine.augment import normalise
@@ -29,7 +30,7 @@ from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.engine.split import list_split, list_splits
 from imgcls_lab.engine.tta import log_shares, reading_spec
 from imgcls_lab.errors import DataError, InputError
-from imgcls_lab.imagefolder import inspect_folder
+from imgcls_lab.imagefolder import FolderSummary, inspect_folder
 from imgcls_lab.wire import ClassShare, EpochReport, ImagePrediction
 
 BATCH = 64
@@ -117,14 +118,19 @@ def evaluate(
     tta: TTA = "none",
     batch_size: int = BATCH,
     progress: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> EpochReport:
     """Figures of a model on one split of an image folder. Classes are matched by name; unreadable images are left out.
 
-    config: of the run that made the model; without val/ its validation images are those that it held out of train/.
+    config: of the run that made the model; without val/ its validation images are those that it held out of train/;
+    tell: gets a sentence about the files that are no images.
     Raises DataError if there is no such split or a class is unknown to the model, ModelError.
     """
     loaded = model if isinstance(model, Classifier) else load(model)
-    images = _split(loaded, root, split, config, Reader(reading_spec(loaded.spec, tta)))
+    summary = inspect_folder(root)
+    images = _split(loaded, summary, split, config, Reader(reading_spec(loaded.spec, tta)))
+    if tell and summary.not_taken_said:
+        tell(summary.not_taken_said)
     classes, top_k = loaded.classes, top_k or STORED
     wrong: dict[str, str] = {}
     counts = Counts(len(classes), len(images), top_k)
@@ -153,21 +159,35 @@ def _tell(progress: Progress, before: int, total: int, done: int, _of_portion: i
     progress(before + done, total)
 
 
-def _split(loaded: Classifier, root: Path, split: str, config: TrainConfig | None, reader: Reader) -> ImageSet:
-    summary = inspect_folder(root)
+def _split(
+    loaded: Classifier, summary: FolderSummary, split: str, config: TrainConfig | None, reader: Reader
+) -> ImageSet:
+    root = summary.root
     if config is not None and split in ("train", "val") and "val" not in summary.splits:
         splits = list_splits(config, reader, reader)
         return splits.train if split == "train" else splits.val
     counts = summary.splits.get(split)
     if not counts or not any(counts.values()):
-        there = ", ".join(f"{name}/" for name in summary.splits) or "no split at all"
-        raise DataError(f"“{root}” has no images under {split}/; there is {there}.")
+        raise DataError(_no_split(summary, split))
     unknown = [name for name, count in counts.items() if count and name not in loaded.classes]
+    if unknown and (alike := twins({"the model": loaded.classes, f"{split}/": unknown})):
+        raise DataError(alike)
     if unknown:
         shown = ", ".join(f"“{name}”" for name in unknown[:5]) + (" ..." if len(unknown) > 5 else "")
         raise DataError(
             f"{split}/ of “{root}” holds classes that the model does not know: {shown}. It knows "
             f"{', '.join(f'“{name}”' for name in loaded.classes[:5])}{' ...' if len(loaded.classes) > 5 else ''}"
         )
-    paths, labels = list_split(summary.root, split, loaded.classes)
+    paths, labels = list_split(summary, split, loaded.classes)
     return ImageSet(summary.root, split, reader, paths, labels)
+
+
+def _no_split(summary: FolderSummary, split: str) -> str:
+    if summary.flat and "train" in summary.splits:
+        return (
+            f"“{summary.root}” holds classes and no splits, so there is no {split}/. Ask for the split train, which is "
+            f"all of it, or put its folders under {split}/."
+        )
+    there = ", ".join(f"{name}/" for name in summary.splits) or "no split at all"
+    hint = "" if summary.splits else f" {summary.problem}"
+    return f"“{summary.root}” has no images under {split}/; there is {there}.{hint}"

@@ -40,10 +40,10 @@ def list_splits(config: TrainConfig, train_reader: Reader, eval_reader: Reader) 
     summary = inspect_folder(Path(os.path.expanduser(config.root)).absolute())
     if summary.problem:
         raise DataError(summary.problem)
-    paths, labels = list_split(summary.root, "train", summary.classes)
+    paths, labels = list_split(summary, "train", summary.classes)
     groups = groups_of(paths, config.group_pattern) if config.group_pattern else None
     if "val" in summary.splits:
-        val_paths, val_labels = list_split(summary.root, "val", summary.classes)
+        val_paths, val_labels = list_split(summary, "val", summary.classes)
     else:
         held_out = (
             hold_out(labels, config.val_fraction, config.seed)
@@ -54,7 +54,7 @@ def list_splits(config: TrainConfig, train_reader: Reader, eval_reader: Reader) 
             raise DataError(_nothing_to_hold_out(summary.root, groups))
         val_paths, val_labels = paths[held_out], labels[held_out]
         paths, labels = paths[~held_out], labels[~held_out]
-    test_paths, test_labels = list_split(summary.root, "test", summary.classes)
+    test_paths, test_labels = list_split(summary, "test", summary.classes)
     shared: list[str] = []
     if config.group_pattern:
         others = [groups_of(p, config.group_pattern) for p in (val_paths, test_paths) if len(p)]
@@ -68,9 +68,9 @@ def list_splits(config: TrainConfig, train_reader: Reader, eval_reader: Reader) 
     )
 
 
-def list_split(root: Path, split: str, classes: list[str]) -> tuple[Paths, Indices]:
-    """Paths relative to `root` and labels of the images of one split, none if it is not there."""
-    paths, labels = list_images(root, split, classes)
+def list_split(summary: FolderSummary, split: str, classes: list[str]) -> tuple[Paths, Indices]:
+    """Paths relative to the root and labels of the images of one split, none if it is not there."""
+    paths, labels = list_images(summary, split, classes)
     return np.array([os.fsencode(path) for path in paths], np.bytes_), np.asarray(labels, np.int64)
 
 

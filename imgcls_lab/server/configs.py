@@ -15,6 +15,7 @@ from jupyter_server.auth.decorator import authorized
 from pydantic import BaseModel, ConfigDict
 from tornado import web
 
+from imgcls_lab import imagesize
 from imgcls_lab.config import GROUPS, TrainConfig
 from imgcls_lab.config.model import weights_problem
 from imgcls_lab.demo import CONFIG, demo_config
@@ -111,6 +112,7 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
         except InputError as error:
             problems += error.problems
     facts: dict[str, str] = {}
+    found: FolderSummary | None = None
     if "root" in folders:
         found = inspect_folder(folders["root"])
         if found.problem:
@@ -118,6 +120,7 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
         else:
             facts |= _data_facts(found) | _scan_facts(store, folders["root"])
             if config is not None:
+                facts["Images"] += _held_out(found, config)
                 facts["Steps"] = _steps(found, config)
     if flavour := folders.get("model_flavour", ""):
         wrong, place = _look_at_model(
@@ -125,6 +128,9 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
         )
         problems += wrong
         facts |= {"Model": place} if place else {}
+        if place and config is not None and found is not None and not found.problem:
+            given = config.with_changes(model_flavour=flavour)
+            facts |= {"Image size": size} if (size := imagesize.advice(given, found)) else {}
     facts["Disk"] = _disk(settings.runs_dir)
     shown = [
         FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000)) for p in problems[:MAX_PROBLEMS]
@@ -145,17 +151,34 @@ def _data_facts(found: FolderSummary) -> dict[str, str]:
         facts["Balance"] = (
             f"{counts[least]:,} to {counts[most]:,} training images a class, 1 : {ratio:.1f} (“{least}”, “{most}”)."
         )
-    if found.notes:
-        facts["Note"] = " ".join(found.notes)
+    if found.not_taken_said:
+        facts["Not taken"] = found.not_taken_said
+    if others := [note for note in found.notes if note != found.not_taken_said]:
+        facts["Note"] = " ".join(others)
     return facts
+
+
+def _held_out(found: FolderSummary, config: TrainConfig) -> str:
+    """How many of the training images validate, where there is no val/."""
+    if "val" in found.splits:
+        return ""
+    held = f"{sum(_kept_back(found, config)):,}"
+    return (
+        f", of which {f'about {held}, in whole groups,' if config.group_pattern else held} are held out for validation"
+    )
+
+
+def _kept_back(found: FolderSummary, config: TrainConfig) -> list[int]:
+    """Images of each class that the engine holds out without val/: the share, at least one where there are two."""
+    if "val" in found.splits:
+        return []
+    counts = found.splits["train"].values()
+    return [min(max(1, round(count * config.val_fraction)), count - 1) for count in counts if count]
 
 
 def _steps(found: FolderSummary, config: TrainConfig) -> str:
     """Steps of an epoch and of the run, as the engine counts them if it can read every image."""
-    classes = found.splits["train"].values()
-    images = sum(classes)
-    if "val" not in found.splits:  # the engine holds out that share of each class, at least one image
-        images -= sum(min(max(1, round(count * config.val_fraction)), count - 1) for count in classes if count)
+    images = found.images("train") - sum(_kept_back(found, config))
     full, rest = divmod(images, config.batch_size)
     lone = rest == 1 and full > 0 and config.batch_size > 1  # a last batch of one image is left out
     batches = full + (1 if rest and not lone else 0)

@@ -170,6 +170,7 @@ def _look(row: Dataset) -> None:
     row.images = {split: sum(classes.values()) for split, classes in found.splits.items()}
     row.smallest_class, row.largest_class = min(sizes, default=None), max(sizes, default=None)
     row.problem = found.problem
+    row.notes, row.not_taken = list(found.notes), dict(found.not_taken)
 
 
 def _dataset_view(row: Dataset) -> DatasetView:

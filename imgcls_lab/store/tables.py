@@ -66,6 +66,8 @@ class Dataset(Table, table=True):
     smallest_class: int | None = None
     largest_class: int | None = None
     problem: str | None = None
+    notes: list[str] = _json()
+    not_taken: dict[str, int] = _json()  # files that are no images, by suffix
 
 
 class Model(Table, table=True):

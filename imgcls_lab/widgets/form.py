@@ -82,7 +82,8 @@ class Watchable(Protocol):
 class RunForm(widgets.VBox):  # type: ignore[misc]
     """All settings, the first ones in sight, the rest folded by group; a name, a project, Launch, and what it started.
 
-    check: problems of a config that the schema cannot know; launch: (config, name, project) -> what is shown below.
+    check: problems of a config that the schema cannot know, and what is worth knowing if there are none; launch:
+    (config, name, project) -> what is shown below.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
         *,
         suggestions: Mapping[str, Sequence[str]],
         projects: Sequence[str],
-        check: Callable[[TrainConfig], Sequence[Problem]],
+        check: Callable[[TrainConfig], tuple[Sequence[Problem], Sequence[str]]],
         launch: Callable[[TrainConfig, str | None, str | None], Watchable],
     ) -> None:
         self._check = check
@@ -139,8 +140,9 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
 
     def check(self) -> bool:
         """Show what is wrong beside each field; whether all is well."""
+        notes: Sequence[str] = ()
         try:
-            problems = list(self._check(self.config))
+            problems, notes = self._check(self.config)
         except InputError as error:
             problems = list(error.problems) or [Problem("", str(error))]
         by_field: dict[str, str] = {}
@@ -148,7 +150,8 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
             by_field.setdefault(problem.field, problem.message)
         for name, field in self.fields.items():
             field.say(by_field.pop(name, None))
-        self.message.value = WRONG.format(escape(" ".join(by_field.values()))) if by_field else ""
+        hints = NOTE.format(escape(" ".join(notes))) if notes else ""
+        self.message.value = WRONG.format(escape(" ".join(by_field.values()))) if by_field else hints
         self.button.disabled = bool(problems)
         return not problems
 

@@ -60,6 +60,8 @@ class DatasetView(Wire):
     smallest_class: int | None
     largest_class: int | None
     problem: str | None  # a sentence, if it cannot be trained on now
+    notes: list[str]  # sentences worth knowing otherwise
+    not_taken: dict[str, int]  # files that are no images, by suffix
 
 
 class DatasetEdit(Wire):

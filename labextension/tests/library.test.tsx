@@ -20,13 +20,16 @@ it('looks at the folder of a data set again, and shows what it found', async () 
     smallest_class: 4,
     largest_class: 6,
     problem: null,
+    notes: [],
+    not_taken: {},
   };
   const source = new FakeSource({
     datasets: () => [pets],
     info: () => ({ version: '1.2.3', datasets_dir: '/d', roots: [], home: '/h', demo_ready: false }),
     'datasets.rescan': ({ id }: { id: number }) => {
       expect(id).toBe(3);
-      pets = { ...pets, images: { train: 1234 }, problem: 'The class “dog” has no image.' };
+      const note = '2 files are not taken: 2 .heic (`pip install pillow-heif`, then they are read).';
+      pets = { ...pets, images: { train: 1234 }, problem: 'The class “dog” has no image.', notes: [note] };
       return pets;
     },
   });
@@ -42,4 +45,5 @@ it('looks at the folder of a data set again, and shows what it found', async () 
   await act(async () => button?.click());
   expect(host.textContent).toContain('train 1,234');
   expect(host.textContent).toContain('“dog” has no image');
+  expect(host.textContent).toContain('2 .heic (`pip install pillow-heif`, then they are read)');
 });

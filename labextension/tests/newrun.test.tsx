@@ -47,6 +47,8 @@ const dataset = (name: string, id: number) => ({
   smallest_class: 1,
   largest_class: 1,
   problem: null,
+  notes: [],
+  not_taken: {},
 });
 const saved = (name: string, root: string, epochs: number) => ({
   id: 7,

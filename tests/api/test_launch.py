@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -98,6 +99,21 @@ def test_bad_configs_are_refused_before_anything_is_queued(few: TrainConfig, idl
     with pytest.raises(ConfigError, match="Turn load_pretrained off to start from random"):
         lab.launch(few.with_changes(load_pretrained=True))
     assert len(lab.runs()) == 0
+
+
+def test_what_is_worth_knowing_is_said_before_anything_is_queued(
+    few: TrainConfig, idle: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.launch(few)
+    assert capsys.readouterr().err == ""
+    flat = shutil.copytree(Path(few.root) / "train", tmp_path / "flat")
+    lab.launch(few.with_changes(root=str(flat), image_size=None))
+    said = capsys.readouterr().err
+    assert "“flat” has no train/, so its 10 folders are the classes" in said
+    assert "The images are about 32 px and the model was made for 224 px" in said
+    form = lab.form(few.with_changes(image_size=None))
+    assert "Set image_size, such as 32" in form.message.value
+    assert not form.button.disabled
 
 
 def test_names_and_relative_paths_are_found(few: TrainConfig, idle: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,22 @@ def test_a_data_set_is_rescanned(imgcls: Command, few: TrainConfig, tmp_path: Pa
     assert listed["images"]["train"] == 144
 
 
+@pytest.mark.usefixtures("without_heif")
+def test_what_a_data_set_does_not_take_is_told_at_every_look(imgcls: Command, few: TrainConfig, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(Path(few.root) / "train", tmp_path / "pets"))
+    (root / "3" / "a.heic").write_bytes(b"x")
+    told = "1 file is not taken: 1 .heic (`pip install pillow-heif`, then they are read)."
+    flat = "“pets” has no train/, so its 10 folders are the classes, and a share of each class is held out"
+    added = imgcls("datasets", "add", "pets", str(root)).out
+    assert f"Note: {told}" in added
+    assert f"Note: {flat}" in added
+    rescanned = imgcls("datasets", "rescan", "pets")
+    assert rescanned.out.startswith("pets: 10 classes; train 160.\n“pets” has no train/")
+    assert told in rescanned.out
+    found = json.loads(imgcls("datasets", "rescan", "pets", "--json").out)
+    assert (found["not_taken"], told in found["notes"]) == ({".heic": 1}, True)
+
+
 def test_a_folder_that_cannot_be_trained_on_is_not_registered(imgcls: Command, few: TrainConfig) -> None:
     done = imgcls("datasets", "add", "flat", str(Path(few.root) / "train" / "3"))
     assert (done.code, len(done.err.splitlines())) == (2, 1)

@@ -117,6 +117,27 @@ async def test_without_val_the_held_out_images_are_not_counted(api: Api, config:
     assert "held out" in facts["Note"]
 
 
+async def test_a_flat_folder_of_classes_is_taken_and_what_is_held_out_is_said(
+    api: Api, config: dict[str, Any], images: Path
+) -> None:
+    flat = (images / "train").rename(images.parent / "flat")
+    (flat / "cat" / "clip.mp4").write_bytes(b"x")
+    problems, facts = await check(api, config, root=str(flat), batch_size=1)
+    assert problems == {}
+    assert facts["Images"] == "10 train, of which 2 are held out for validation"
+    assert facts["Steps"] == "8 an epoch, 24 in all"
+    assert "“flat” has no train/, so its 2 folders are the classes" in facts["Note"]
+    assert facts["Not taken"] == "1 file is not taken: 1 .mp4 (no images of a known format)."
+    assert (await api("POST", "runs", {"config": {**config, "root": str(flat)}})).status == 201
+
+
+async def test_an_image_size_left_empty_is_told_where_images_are_small(api: Api, config: dict[str, Any]) -> None:
+    sentence = (await check(api, config))[1]["Image size"]
+    assert "The images are about 4 px and the model was made for 224 px" in sentence
+    assert "Set image_size, such as 32" in sentence
+    assert "Image size" not in (await check(api, config, image_size=32))[1]
+
+
 async def test_a_half_filled_form_is_answered_too(api: Api) -> None:
     for values in ({}, {"root": None}, {"root": 3, "lr": []}, {"root": ""}, {"model_flavour": {}}):
         reply = await api("POST", "configs/check", {"config": values})

@@ -79,6 +79,18 @@ async def test_a_data_set_shows_what_is_in_it_and_what_is_wrong(api: Api, images
     assert "not there any more" in (await api("GET", "datasets")).json[0]["problem"]
 
 
+@pytest.mark.usefixtures("without_heif")
+async def test_a_data_set_says_what_it_does_not_take_and_what_its_layout_means(api: Api, images: Path) -> None:
+    flat = (images / "train").rename(images.parent / "flat")
+    for name in ("a.HEIC", "b.heic", "clip.mov"):
+        (flat / "cat" / name).write_bytes(b"x")
+    made = (await api("POST", "datasets", {"name": "pets", "root": str(flat)})).json
+    assert (made["images"], made["not_taken"]) == ({"train": 10}, {".heic": 2, ".mov": 1})
+    assert "so its 2 folders are the classes" in made["notes"][0]
+    assert "2 .heic (`pip install pillow-heif`" in " ".join(made["notes"])
+    assert (await api("GET", "datasets")).json == [made]
+
+
 async def test_a_data_set_that_cannot_be_trained_on_is_refused_with_the_reason(
     api: Api, images: Path, store: Store
 ) -> None:

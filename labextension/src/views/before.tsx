@@ -4,7 +4,7 @@ import { learningRates } from './form';
 import type { Config } from './source';
 import type { CheckReply } from './types';
 
-const WARNINGS = new Set(['Left out']);
+const WARNINGS = new Set(['Left out', 'Not taken', 'Image size']);
 
 export function Before({ check, config }: { check: CheckReply | undefined; config: Config }) {
   const rates = learningRates(config);

@@ -1,6 +1,6 @@
 // The registries: data sets, models, configs and projects. Each is listed, added to, edited and deleted alike; what
 // sets them apart is written in SHELVES.
-import { useState, type ReactNode } from 'react';
+import { Fragment, useState, type ReactNode } from 'react';
 import { ConfirmButton } from './confirm';
 import { Labelled } from './fields';
 import { ago, count, plural } from './format';
@@ -27,6 +27,7 @@ interface ShelfPlan<S extends Shelf> {
   inputs: Input[];
   columns: [title: string, show: (item: Registry[S]['view']) => ReactNode, left?: boolean][];
   problem?: (item: Registry[S]['view']) => string | null;
+  notes?: (item: Registry[S]['view']) => string[];
   empty: string;
 }
 
@@ -59,7 +60,9 @@ const datasets: ShelfPlan<'datasets'> = {
     ['added', (item: DatasetView) => ago(item.created_at)],
   ],
   problem: item => item.problem,
-  empty: 'Register a folder with train/CLASS and val/CLASS to train on it by name.',
+  notes: item => item.notes,
+  empty:
+    'Register a folder with train/CLASS and val/CLASS, or with the classes alone, to train on it by name.',
 };
 
 const models: ShelfPlan<'models'> = {
@@ -304,6 +307,7 @@ function Items({ shelf }: { shelf: Shelf }) {
             <tbody>
               {items.map(item => {
                 const problem = plan.problem?.(item);
+                const notes = plan.notes?.(item) ?? [];
                 return editing === item.id ? (
                   <tr key={item.id}>
                     <td colSpan={wide} className="imgcls-left">
@@ -311,49 +315,62 @@ function Items({ shelf }: { shelf: Shelf }) {
                     </td>
                   </tr>
                 ) : (
-                  <tr key={item.id} data-name={item.name}>
-                    <td className="imgcls-left imgcls-said">
-                      <b>{item.name}</b>
-                      {typeof item.description === 'string' && item.description && (
-                        <div className="imgcls-muted">{item.description}</div>
-                      )}
-                      {problem && <div className="imgcls-problem">{problem}</div>}
-                    </td>
-                    {plan.columns.map(([title, show, left]) => (
-                      <td key={title} className={left ? 'imgcls-left imgcls-wrap' : 'imgcls-nowrap'}>
-                        {show(item)}
+                  <Fragment key={item.id}>
+                    <tr data-name={item.name} className={notes.length ? 'imgcls-noted' : undefined}>
+                      <td className="imgcls-left imgcls-said">
+                        <b>{item.name}</b>
+                        {typeof item.description === 'string' && item.description && (
+                          <div className="imgcls-muted">{item.description}</div>
+                        )}
+                        {problem && <div className="imgcls-problem">{problem}</div>}
                       </td>
-                    ))}
-                    <td>
-                      <div className="imgcls-buttons imgcls-row-buttons">
-                        {shelf === 'projects' && (
-                          <Button onClick={() => go({ view: 'board', project_id: item.id })}>
-                            TensorBoard
-                          </Button>
-                        )}
-                        {shelf === 'datasets' && (
-                          <Button
-                            busy={busy === `rescan ${item.id}`}
-                            title="Look at the folder again: classes, images, what is wrong"
-                            onClick={() => void rescan(item)}
-                          >
-                            Rescan
-                          </Button>
-                        )}
-                        <Button onClick={() => setEditing(item.id)}>Edit</Button>
-                        <ConfirmButton
-                          label="Delete…"
-                          question={
-                            shelf === 'datasets' || shelf === 'models'
-                              ? 'Forget it? Its files stay.'
-                              : `Delete this ${plan.one}?`
-                          }
-                          busy={busy === `delete ${item.id}`}
-                          onConfirm={() => void remove(item)}
-                        />
-                      </div>
-                    </td>
-                  </tr>
+                      {plan.columns.map(([title, show, left]) => (
+                        <td key={title} className={left ? 'imgcls-left imgcls-wrap' : 'imgcls-nowrap'}>
+                          {show(item)}
+                        </td>
+                      ))}
+                      <td>
+                        <div className="imgcls-buttons imgcls-row-buttons">
+                          {shelf === 'projects' && (
+                            <Button onClick={() => go({ view: 'board', project_id: item.id })}>
+                              TensorBoard
+                            </Button>
+                          )}
+                          {shelf === 'datasets' && (
+                            <Button
+                              busy={busy === `rescan ${item.id}`}
+                              title="Look at the folder again: classes, images, what is wrong"
+                              onClick={() => void rescan(item)}
+                            >
+                              Rescan
+                            </Button>
+                          )}
+                          <Button onClick={() => setEditing(item.id)}>Edit</Button>
+                          <ConfirmButton
+                            label="Delete…"
+                            question={
+                              shelf === 'datasets' || shelf === 'models'
+                                ? 'Forget it? Its files stay.'
+                                : `Delete this ${plan.one}?`
+                            }
+                            busy={busy === `delete ${item.id}`}
+                            onConfirm={() => void remove(item)}
+                          />
+                        </div>
+                      </td>
+                    </tr>
+                    {notes.length > 0 && (
+                      <tr>
+                        <td colSpan={wide} className="imgcls-left">
+                          {notes.map(note => (
+                            <div key={note} className="imgcls-note">
+                              {note}
+                            </div>
+                          ))}
+                        </td>
+                      </tr>
+                    )}
+                  </Fragment>
                 );
               })}
             </tbody>

@@ -51,7 +51,7 @@ export function RegisterFolder({ datasetsDir, onDone, onCancel }: Props) {
     >
       <Labelled
         title="Folder"
-        note={`With train/CLASS and, if you have it, val/CLASS${datasetsDir ? `; under ${datasetsDir}` : ''}.`}
+        note={`With train/CLASS and, if you have it, val/CLASS; or with the classes alone${datasetsDir ? `; under ${datasetsDir}` : ''}.`}
       >
         {id => (
           <input

@@ -344,6 +344,10 @@ export interface DatasetView {
   smallest_class: number | null;
   largest_class: number | null;
   problem: string | null;
+  notes: string[];
+  not_taken: {
+    [k: string]: number;
+  };
 }
 export interface DatasetEdit {
   name: string;

@@ -1,0 +1,71 @@
+"""Names of class folders that a person takes for one, and how to tell them apart: Unicode forms, case, blanks.
+
+Called by `imagefolder`. Knows names alone, no files.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+
+def look(name: str) -> str:
+    """The same text for names that look the same, or differ in case alone."""
+    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    seen = "".join(c for c in plain if unicodedata.category(c) != "Cf")  # of no width
+    return " ".join(seen.split())
+
+
+def twins(names: Mapping[str, Iterable[str]]) -> str | None:
+    """A sentence about two names that are one to a reader. names: place, such as train/ -> the names in it.
+
+    Letters are told apart by case: “a” and “A” are two classes.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    for place, some in names.items():
+        for name in some:
+            composed = unicodedata.normalize("NFC", name)
+            alike = composed if len(composed) == 1 else look(name)
+            known, where = first.setdefault(alike, (name, place))
+            if known != name:
+                return _told(known, where, name, place)
+    return None
+
+
+def blanks(names: Iterable[str]) -> list[str]:
+    """Names that begin or end with a blank, or with a character of no width."""
+    return [name for name in names if name != name.strip() or (name and _edge(name))]
+
+
+def _edge(name: str) -> bool:
+    return any(unicodedata.category(c) == "Cf" for c in (name[0], name[-1]))
+
+
+def _told(one: str, place: str, other: str, its_place: str) -> str:
+    where = f"both in {place}" if place == its_place else f"the one in {place}, the other in {its_place}"
+    differ = _difference(one, other)
+    written = spelled(one), spelled(other)
+    hidden = f": they are spelled {written[0]} and {written[1]}" if written != (one, other) else ""
+    return (
+        f"The classes “{one}” and “{other}” ({where}) {differ}, so one class would become two{hidden}. Rename one to "
+        "the other's name, or move the images into one folder."
+    )
+
+
+def _difference(one: str, other: str) -> str:
+    if unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other):
+        return "look alike and differ in their Unicode form"
+    if unicodedata.normalize("NFC", one).casefold() == unicodedata.normalize("NFC", other).casefold():
+        return "differ in case alone"
+    if one.strip() == other.strip():
+        return "look alike and differ in blanks at an end"
+    return "look alike"
+
+
+def spelled(name: str) -> str:
+    """The name with every character that cannot be seen, or is not ASCII, by its code point: caf<U+00E9>."""
+    ends = {0, len(name) - 1}
+    return "".join(
+        c if c.isascii() and c.isprintable() and not (c == " " and at in ends) else f"<U+{ord(c):04X}>"
+        for at, c in enumerate(name)
+    )

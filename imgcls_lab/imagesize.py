@@ -1,0 +1,109 @@
+"""What an empty image_size costs where the images are much smaller than what the model was made for.
+
+Asked before a run starts by the form, `lab.launch`, `lab.train` and the command line. Reads JSON files of the model and
+the headers of a few images; imports no torch, asks no hub, decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import DataError
+from imgcls_lab.imagefolder import FolderSummary
+from imgcls_lab.images import size_of
+
+DEFAULT_SIZE = 224  # px, of a model that says none
+MUCH = 2.0  # times smaller
+STEP = 32  # px; the suggestion is a multiple, which patches and strides of most models divide
+LARGEST_FILE = 4_000_000  # bytes of a model's JSON file
+
+
+def advice(config: TrainConfig, found: FolderSummary) -> str | None:
+    """A sentence with the cost in time and cache, and the field; None where there is nothing to say."""
+    if config.image_size is not None:
+        return None
+    native, edge = native_size(config.model_flavour, config.revision), typical_edge(found.sample)
+    if native is None or edge is None or native < MUCH * edge:
+        return None
+    smaller = STEP * -(-edge // STEP)
+    images = found.images("train") + found.images("val")
+    return (
+        f"The images are about {edge} px and the model was made for {native} px. With image_size empty they are "
+        f"enlarged to {native} px: a step takes about {(native / edge) ** 2:.0f} times as long as at {edge} px, and "
+        f"cached images take about {_bytes(images * native**2 * 3)} instead of {_bytes(images * edge**2 * 3)}. Set "
+        f"image_size, such as {smaller}, unless that is meant."
+    )
+
+
+def typical_edge(paths: list[str]) -> int | None:
+    """The median of the shorter edges, in pixels; None where no image can be read."""
+    edges = []
+    for path in paths:
+        try:
+            edges.append(min(size_of(path)))
+        except DataError:
+            continue  # the scan names it
+    return max(1, round(median(edges))) if edges else None
+
+
+def native_size(flavour: str, revision: str | None) -> int | None:
+    """The edge of the images that a model was made for, as far as this machine's files say; None: they do not."""
+    config = _json(flavour, revision, "config.json")
+    if config is None:
+        return None
+    processor = _json(flavour, revision, "preprocessor_config.json")
+    if processor is None:
+        processor = (_json(flavour, revision, "processor_config.json") or {}).get("image_processor")
+    found = None
+    if isinstance(processor, dict):
+        crop = _edge(processor.get("crop_size")) if processor.get("do_center_crop") else None
+        found = crop or _edge(processor.get("size"))
+    of_timm = config.get("pretrained_cfg")
+    if found is None and isinstance(of_timm, dict):
+        found = _edge(of_timm.get("input_size"))
+    return found or _edge(config.get("image_size")) or DEFAULT_SIZE
+
+
+def _edge(size: Any) -> int | None:
+    """The edge that a size says, as processors and configs write it: 224, [3, 224, 224], {"height": 224, ...}."""
+    if isinstance(size, dict):
+        size = next((size[name] for name in ("height", "shortest_edge") if name in size), None)
+    if isinstance(size, list) and size:
+        size = size[-1]
+    return size if isinstance(size, int) and size > 0 else None
+
+
+def _json(flavour: str, revision: str | None, name: str) -> dict[str, Any] | None:
+    """A JSON file of a model's folder, or of the hub's cache; None where there is none that can be read."""
+    folder = Path(os.path.expanduser(flavour))
+    path: str | Path | None = folder / name if folder.is_dir() else _cached(flavour, revision, name)
+    try:
+        if path is None or os.path.getsize(path) > LARGEST_FILE:
+            return None
+        found = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None  # the run says what is wrong with its model
+    return found if isinstance(found, dict) else None
+
+
+def _cached(flavour: str, revision: str | None, name: str) -> str | None:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(flavour, name, revision=revision)
+    except HFValidationError:
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count / 1e3:,.0f} kB"
