@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 from benchmarks.frame import Line, told
 from benchmarks.photos import write_photos
 from benchmarks.timing import best, in_turn, seconds
-from imgcls_lab.engine.augment import Augmentation, crop_edge
+from imgcls_lab.engine.augment import Augmentation, crop_shape
 from imgcls_lab.engine.cache import DiskCache, Facts
 from imgcls_lab.engine.data import ImageSet, Indices, Reader
 from imgcls_lab.engine.recipes import RECIPES
@@ -33,7 +33,7 @@ def _decoding(folder: Path, count: int, rounds: int) -> list[Line]:
     root = write_photos(folder / "large", count, (1600, 1200), val=0)
     files = [str(file) for file in sorted(root.rglob("*.jpg"))]
     spec, recipe = EvalSpec.plain(SIZE), RECIPES.get("standard")
-    reader = Reader(spec, crop_edge(recipe, SIZE), exact=False)
+    reader = Reader(spec, crop_shape(recipe, spec.shape), exact=False)
     augment = Augmentation(recipe, 0, spec)
     aspects = np.full(len(files), 4 / 3, np.float32)
     usual = v2.Compose([
@@ -68,11 +68,11 @@ def _from_cache(folder: Path, count: int) -> list[Line]:
     lines = []
     for name, what in (("light", "crop of whole pixels and flip"), ("standard", "resized crop and flip")):
         recipe = RECIPES.get(name)
-        reader = Reader(spec, crop_edge(recipe, SIZE), exact=False)
-        cache = DiskCache(folder / "cache", Facts(name, reader.edge, reader.says), count)
+        reader = Reader(spec, crop_shape(recipe, spec.shape), exact=False)
+        cache = DiskCache(folder / "cache", Facts(name, reader.shape, reader.says), count)
         random = np.random.default_rng(0)
         for number in range(count):
-            pixels = random.integers(0, 256, (reader.edge, reader.edge, 3), np.uint8)
+            pixels = random.integers(0, 256, (*reader.shape, 3), np.uint8)
             cache.put(number, np.array([number, 0, 0, 0], np.uint64), pixels)
             if number % BATCH == BATCH - 1:
                 cache.flush()

@@ -25,7 +25,7 @@ def list_entries(as_json: Json = False) -> None:
     rows = [
         (
             entry.root,
-            f"{entry.edge} px",
+            f"{entry.width} x {entry.height} px",
             entry.images,
             _size(entry.size),
             time.strftime("%d %b %H:%M", time.localtime(entry.used)),

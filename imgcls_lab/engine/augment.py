@@ -17,11 +17,12 @@ from torchvision.transforms.v2 import functional as vision
 from imgcls_lab.engine.draws import uniforms
 from imgcls_lab.engine.recipes import Recipe
 from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.steps import Shape
 
 Draws = npt.NDArray[np.float32]
 Choices = npt.NDArray[np.int64]
 
-SMALL = 64  # images up to this edge are cropped at their own size; larger ones from a square 8/7 as wide
+SMALL = 64  # images up to this edge are cropped at their own size; larger ones from the whole image at 8/7 of it
 ERASE_AREA = (0.02, 0.2)  # share of the image that an erased box covers
 
 # RandAugment's operations; the geometric ones become one affine map with crop and flip.
@@ -35,16 +36,20 @@ _AREA, _RATIO, _SHIFT_Y, _SHIFT_X, _HFLIP, _VFLIP, _X, _Y, _ROTATE, _JITTER = ra
 _ERASE, _ERASE_AREA, _ERASE_TOP, _ERASE_LEFT, _SLOTS = (_JITTER + len(JITTERED) + i for i in range(5))
 
 
-def crop_edge(recipe: Recipe, size: int) -> int | None:
-    """Edge of the squares that training crops are cut from; None where the evaluation's pixels are used."""
+def crop_shape(recipe: Recipe, shape: Shape) -> Shape | None:
+    """Height and width of what training crops are cut from; None where the evaluation's pixels are used.
+
+    shape: of the model's input.
+    """
     if not recipe.crops:
         return None
-    return size if size <= SMALL else round(size * 8 / 7)
+    height, width = shape
+    return shape if max(shape) <= SMALL else (round(height * 8 / 7), round(width * 8 / 7))
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One recipe for one run. Calling it gives float32 (n, 3, size, size), normalised."""
+    """One recipe for one run. Calling it gives float32 (n, 3, *spec.shape), normalised."""
 
     recipe: Recipe
     seed: int
@@ -54,12 +59,12 @@ class Augmentation:
     def __call__(
         self, pixels: torch.Tensor, epoch: int, images: npt.NDArray[np.int64], aspects: npt.NDArray[np.float32]
     ) -> torch.Tensor:
-        """pixels: uint8 (n, edge, edge, 3) on the device; images: their indices; aspects: their width over height."""
+        """pixels: uint8 (n, height, width, 3) on the device; images: their indices; aspects: width over height."""
         recipe = self.recipe
         draws = uniforms(self.seed, epoch, images, _SLOTS + 3 * recipe.randaugment_ops)
         plans = _plan(recipe, draws) if recipe.randaugment else []
         if recipe.crops or recipe.rotate or plans:
-            values = _warp(pixels, self._maps(draws, aspects, plans), self.spec.size)
+            values = _warp(pixels, self._maps(draws, aspects, plans), self.spec.shape)
         else:
             values = self._moved(pixels, draws)
         if recipe.color_jitter:
@@ -72,32 +77,35 @@ class Augmentation:
         return values.contiguous(memory_format=self.memory_format)
 
     def _moved(self, pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Shift by whole pixels, the border reflected, and mirror: float32 (n, 3, edge, edge), values 0..255.
+        """Shift by whole pixels, the border reflected, and mirror: float32 (n, 3, height, width), values 0..255.
 
         Lines are taken before columns: whole ones are copied at once, and a column's place is the same in all of them.
         """
         if not (self.recipe.shift or self.recipe.hflip or self.recipe.vflip):
             return pixels.permute(0, 3, 1, 2).float()
-        count, edge = pixels.shape[0], pixels.shape[1]
+        count, height, width, _ = pixels.shape
         down, right = self._shifts(draws)
-        rows = _moves(edge, down, draws[:, _VFLIP] < self.recipe.vflip)
-        columns = _moves(edge, right, draws[:, _HFLIP] < self.recipe.hflip)
-        lines = torch.from_numpy((rows + edge * np.arange(count)[:, None]).reshape(-1)).to(pixels.device)
-        taken = pixels.reshape(count * edge, -1).index_select(0, lines).reshape(pixels.shape).permute(0, 3, 1, 2)
+        rows = _moves(height, down, draws[:, _VFLIP] < self.recipe.vflip)
+        columns = _moves(width, right, draws[:, _HFLIP] < self.recipe.hflip)
+        lines = torch.from_numpy((rows + height * np.arange(count)[:, None]).reshape(-1)).to(pixels.device)
+        taken = pixels.reshape(count * height, -1).index_select(0, lines).reshape(pixels.shape).permute(0, 3, 1, 2)
         planes = taken.to(torch.float32, memory_format=torch.contiguous_format)
         where = torch.from_numpy(columns).to(pixels.device)[:, None, None, :]
         return planes.gather(3, where.expand(planes.shape))
 
     def _shifts(self, draws: Draws) -> tuple[Choices, Choices]:
         """Rows and columns, in pixels of the output, by which each image is shifted."""
-        reach = max(1, round(self.recipe.shift * self.spec.size)) if self.recipe.shift else 0
-        steps = np.minimum((draws[:, [_SHIFT_Y, _SHIFT_X]] * (2 * reach + 1)).astype(np.int64), 2 * reach) - reach
-        return steps[:, 0], steps[:, 1]
+        down, right = (
+            _steps(draws[:, column], max(1, round(self.recipe.shift * edge)) if self.recipe.shift else 0)
+            for column, edge in zip((_SHIFT_Y, _SHIFT_X), self.spec.shape, strict=True)
+        )
+        return down, right
 
     def _maps(self, draws: Draws, aspects: npt.NDArray[np.float32], plans: list[Plan]) -> torch.Tensor:
         """Affine maps (n, 2, 3) from output to input coordinates, both -1..1: crop, mirror, rotation, geometry."""
         recipe = self.recipe
-        shape = np.ones_like(aspects) if self.spec.squash else aspects
+        high, wide = self.spec.shape
+        shape = np.ones_like(aspects) if self.spec.squashes else aspects * np.float32(high / wide)
         area = recipe.crop_scale + (1 - recipe.crop_scale) * draws[:, _AREA]
         ratio = np.exp((2 * draws[:, _RATIO] - 1) * math.log(recipe.crop_ratio))
         width = np.minimum(np.sqrt(area * ratio / shape), 1) if recipe.crops else np.ones_like(area)
@@ -107,11 +115,11 @@ class Augmentation:
         maps[:, 0, 0] = np.where(draws[:, _HFLIP] < recipe.hflip, -width, width)
         maps[:, 1, 1] = np.where(draws[:, _VFLIP] < recipe.vflip, -height, height)
         maps[:, 2, 2] = 1
-        maps[:, 0, 2] = (2 * draws[:, _X] - 1) * (1 - width) + 2 * right / self.spec.size  # centre of the crop
-        maps[:, 1, 2] = (2 * draws[:, _Y] - 1) * (1 - height) + 2 * down / self.spec.size
-        maps = maps @ _rotation(np.radians(recipe.rotate * (2 * draws[:, _ROTATE].astype(np.float64) - 1)))
+        maps[:, 0, 2] = (2 * draws[:, _X] - 1) * (1 - width) + 2 * right / wide  # centre of the crop
+        maps[:, 1, 2] = (2 * draws[:, _Y] - 1) * (1 - height) + 2 * down / high
+        maps = maps @ _rotation(np.radians(recipe.rotate * (2 * draws[:, _ROTATE].astype(np.float64) - 1)), high / wide)
         for plan in plans:
-            maps = maps @ _geometry(plan.operations, plan.strengths * plan.signs)
+            maps = maps @ _geometry(plan.operations, plan.strengths * plan.signs, high / wide)
         return torch.from_numpy(maps[:, :2].astype(np.float32))
 
 
@@ -143,19 +151,27 @@ def _strengths(recipe: Recipe, draws: Draws) -> Draws:
 
 
 def normalise(pixels: torch.Tensor, spec: EvalSpec) -> torch.Tensor:
-    """uint8 (n, size, size, 3) -> float32 (n, 3, size, size) in channels-last memory, as the processor does it."""
+    """uint8 (n, height, width, 3) -> float32 (n, 3, height, width), channels last in memory, as the processor does."""
     return _standardise(pixels.permute(0, 3, 1, 2).float(), spec)
 
 
 def _standardise(values: torch.Tensor, spec: EvalSpec) -> torch.Tensor:
-    """Subtract the mean of values 0..255 (n, 3, height, width) and divide by their deviation, in place."""
+    """Values 0..255 (n, 3, height, width), red first, less their mean and divided by their deviation, in place.
+
+    What comes back is in the model's order of the channels, and in the same memory unless that is another.
+    """
     mean, std = spec.normaliser(values.device)
     if values.is_contiguous(memory_format=torch.channels_last):  # else the innermost loop runs over three numbers
         width = values.shape[-1]
         values.permute(0, 2, 3, 1).flatten(2).sub_(mean.repeat(width)).div_(std.repeat(width))
     else:
         values.sub_(mean[:, None, None]).div_(std[:, None, None])
-    return values
+    return values.flip(1) if spec.bgr else values
+
+
+def _steps(draws: Draws, reach: int) -> Choices:
+    """Uniform numbers as whole ones from -reach to reach."""
+    return np.minimum((draws * (2 * reach + 1)).astype(np.int64), 2 * reach) - reach
 
 
 def _moves(edge: int, shifts: Choices, flips: npt.NDArray[np.bool_]) -> Choices:
@@ -166,47 +182,47 @@ def _moves(edge: int, shifts: Choices, flips: npt.NDArray[np.bool_]) -> Choices:
     return np.concatenate([shifted, shifted[:, ::-1]])[shifts + reach + (2 * reach + 1) * flips]
 
 
-def _warp(pixels: torch.Tensor, maps: torch.Tensor, size: int) -> torch.Tensor:
-    """Sample each image along its map: float32 (n, 3, size, size), values 0..255."""
+def _warp(pixels: torch.Tensor, maps: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Sample each image along its map: float32 (n, 3, *shape), values 0..255."""
     values = pixels.permute(0, 3, 1, 2).float()
-    grid = _grid(maps.to(pixels.device), size)
+    grid = _grid(maps.to(pixels.device), shape)
     return torch.nn.functional.grid_sample(values, grid, "bilinear", "reflection", align_corners=False)
 
 
-def _grid(maps: torch.Tensor, size: int) -> torch.Tensor:
-    """Where each pixel comes from, (n, size, size, 2), x before y: affine_grid of torch, by sums, not a product."""
-    line = (torch.arange(size, device=maps.device) + 0.5) * (2 / size) - 1  # centres of pixels
-    grid = maps.new_empty((len(maps), size, size, 2))
+def _grid(maps: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Where each pixel comes from, (n, *shape, 2), x before y: affine_grid of torch, by sums, not a product."""
+    high, wide = ((torch.arange(edge, device=maps.device) + 0.5) * (2 / edge) - 1 for edge in shape)  # pixels' centres
+    grid = maps.new_empty((len(maps), *shape, 2))
     for axis in range(2):
         across, down, shift = maps[:, axis].unbind(1)
-        columns = across[:, None] * line
-        rows = torch.addcmul(shift[:, None], down[:, None], line)
+        columns = across[:, None] * wide
+        rows = torch.addcmul(shift[:, None], down[:, None], high)
         torch.add(rows[:, :, None], columns[:, None, :], out=grid[..., axis])
     return grid
 
 
-def _geometry(operations: Choices, amounts: Draws) -> npt.NDArray[np.float64]:
-    """Maps (n, 3, 3); amount 1 is 30 degrees, a shear of 0.3 or a third of the image."""
+def _geometry(operations: Choices, amounts: Draws, tall: float = 1.0) -> npt.NDArray[np.float64]:
+    """Maps (n, 3, 3); amount 1 is 30 degrees, a shear of 0.3 or a third of the image. tall: as `_rotation` has it."""
     maps = np.tile(np.eye(3), (len(operations), 1, 1))
     for name in GEOMETRIC:
         chosen = np.flatnonzero(operations == OPERATIONS.index(name))
         amount = amounts[chosen].astype(np.float64)
         if name == "rotate":
-            maps[chosen] = _rotation(amount * math.radians(30))
+            maps[chosen] = _rotation(amount * math.radians(30), tall)
         elif name == "shear_x":
-            maps[chosen, 0, 1] = 0.3 * amount
+            maps[chosen, 0, 1] = 0.3 * amount * tall
         elif name == "shear_y":
-            maps[chosen, 1, 0] = 0.3 * amount
+            maps[chosen, 1, 0] = 0.3 * amount / tall
         else:
             maps[chosen, 0 if name == "translate_x" else 1, 2] = 2 / 3 * amount
     return maps
 
 
-def _rotation(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Maps (n, 3, 3) of angles in radians."""
+def _rotation(angles: npt.NDArray[np.float64], tall: float = 1.0) -> npt.NDArray[np.float64]:
+    """Maps (n, 3, 3) of angles in radians. tall: height over width of the image, whose edges are both -1..1."""
     maps = np.tile(np.eye(3), (len(angles), 1, 1))
-    maps[:, 0, 0], maps[:, 0, 1] = np.cos(angles), -np.sin(angles)
-    maps[:, 1, 0], maps[:, 1, 1] = np.sin(angles), np.cos(angles)
+    maps[:, 0, 0], maps[:, 0, 1] = np.cos(angles), -np.sin(angles) * tall
+    maps[:, 1, 0], maps[:, 1, 1] = np.sin(angles) / tall, np.cos(angles)
     return maps
 
 
@@ -268,12 +284,12 @@ def _grey(x: torch.Tensor) -> torch.Tensor:
 
 def _erase(values: torch.Tensor, share: float, draws: Draws) -> torch.Tensor:
     """Set a random box of some images to the mean colour (zero after normalisation)."""
-    size = values.shape[-1]
+    high, wide = values.shape[-2:]
     area = ERASE_AREA[0] + (ERASE_AREA[1] - ERASE_AREA[0]) * draws[:, _ERASE_AREA]
-    edges = np.sqrt(area) * size
-    top = (draws[:, _ERASE_TOP] * (size - edges)).astype(np.int64)
-    left = (draws[:, _ERASE_LEFT] * (size - edges)).astype(np.int64)
-    bottom, right = top + edges.astype(np.int64), left + edges.astype(np.int64)
+    tall, broad = np.sqrt(area) * high, np.sqrt(area) * wide
+    top = (draws[:, _ERASE_TOP] * (high - tall)).astype(np.int64)
+    left = (draws[:, _ERASE_LEFT] * (wide - broad)).astype(np.int64)
+    bottom, right = top + tall.astype(np.int64), left + broad.astype(np.int64)
     bottom = np.where(draws[:, _ERASE] < share, bottom, top)
     return values.mul_(1 - inside(np.stack([top, bottom, left, right], 1), values))
 

@@ -49,15 +49,15 @@ class Cache(Protocol):
         """Make what was put lasting."""
 
     def pixels(self) -> Pixels:
-        """(rows, edge, edge, 3), all that was put."""
+        """(rows, height, width, 3), all that was put."""
 
 
 class RamCache:
     """Memory of this process."""
 
-    def __init__(self, count: int, edge: int) -> None:
+    def __init__(self, count: int, shape: tuple[int, int]) -> None:
         self.rows = np.arange(count)
-        self._pixels = np.empty((count, edge, edge, 3), np.uint8)
+        self._pixels = np.empty((count, *shape, 3), np.uint8)
 
     def row(self, _digest: Digest, /) -> int:
         return -1
@@ -129,7 +129,7 @@ class DiskCache:
             self._known = end + fresh
 
     def pixels(self) -> Pixels:
-        shape = (self._known, self._facts.edge, self._facts.edge, 3)
+        shape = (self._known, *self._facts.shape, 3)
         if not self._known:
             return np.empty(shape, np.uint8)
         return np.memmap(self._store, np.uint8, "c", shape=shape)
@@ -160,19 +160,20 @@ class DiskCache:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file of pixels holds. root: of the data set; reading: how its images become pixels, as a text."""
+    """What a file of pixels holds. root: of the data set; shape: height and width of an image; reading: how the images
+    become pixels, as a text."""
 
     root: str
-    edge: int
+    shape: tuple[int, int]
     reading: str
 
     @property
     def name(self) -> str:
-        return hashlib.sha256(f"{VERSION}\0{self.root}\0{self.edge}\0{self.reading}".encode()).hexdigest()[:32]
+        return hashlib.sha256(f"{VERSION}\0{self.root}\0{self.shape}\0{self.reading}".encode()).hexdigest()[:32]
 
     @property
     def row_bytes(self) -> int:
-        return self.edge**2 * 3
+        return 3 * self.shape[0] * self.shape[1]
 
 
 def remove(base: Path) -> None:

@@ -21,11 +21,13 @@ SPARE = 0.1  # of the disk stays free
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of pixels on disk, as it is listed. size: bytes; used: seconds since 1970."""
+    """A file of pixels on disk, as it is listed. edge: the longer one; size: bytes; used: seconds since 1970."""
 
     name: str
     root: str
     edge: int
+    height: int
+    width: int
     images: int
     size: int
     used: float
@@ -40,7 +42,9 @@ def entries(folder: Path) -> list[Entry]:
             index, rows = path.with_suffix(".index").stat(), path.with_suffix(".rows").stat()
             images = index.st_size // RECORD.itemsize
             size = rows.st_size + index.st_size
-            found.append(Entry(path.stem, facts["root"], facts["edge"], images, size, path.stat().st_mtime))
+            height, width = facts["shape"] if "shape" in facts else [facts["edge"]] * 2  # all were squares once
+            edge, used = max(height, width), path.stat().st_mtime
+            found.append(Entry(path.stem, facts["root"], edge, height, width, images, size, used))
     return sorted(found, key=lambda entry: entry.used)
 
 

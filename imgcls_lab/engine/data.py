@@ -24,6 +24,7 @@ import torchvision
 from imgcls_lab import processor
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.steps import Shape
 from imgcls_lab.errors import DataError
 from imgcls_lab.images import DECODER, Pixels, decode_sized
 
@@ -33,29 +34,35 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Reader:
-    """File -> uint8 tensor (edge, edge, 3).
+    """File -> uint8 tensor (*shape, 3).
 
-    `crop_edge` None: the evaluation's pixels. Else a squashed square of that edge, from which training crops are cut.
-    `exact`: decode at full size, as prediction does; training may let the JPEG decoder shrink.
+    `crop` None: the evaluation's pixels. Else the whole image squashed to that shape, from which training crops are
+    cut. `exact`: decode at full size and resample as prediction does; training may let the JPEG decoder shrink.
     """
 
     spec: EvalSpec
-    crop_edge: int | None = None
+    crop: Shape | None = None
     exact: bool = True
 
     @property
-    def edge(self) -> int:
-        return self.crop_edge or self.spec.size
+    def shape(self) -> Shape:
+        """Height and width of the pixels."""
+        return self.crop or self.spec.shape
+
+    @property
+    def image_bytes(self) -> int:
+        """Of the pixels of one image."""
+        return 3 * self.shape[0] * self.shape[1]
 
     @property
     def hint(self) -> int | None:
         """Down to which edge the decoder may shrink; None: not at all."""
-        return None if self.exact else self.crop_edge or self.spec.resize_to
+        return None if self.exact else max(self.crop) if self.crop else self.spec.least_edge
 
     @property
     def says(self) -> str:
         """Everything on which the pixels depend beside the file."""
-        return f"{self.spec.reading} {self.crop_edge} {self.exact} {DECODER} torchvision {torchvision.__version__}"
+        return f"{self.spec.reading} {self.crop} {self.exact} {DECODER} torchvision {torchvision.__version__}"
 
     def read(self, source: str | bytes, name: str | None = None) -> tuple[torch.Tensor, float]:
         """Pixels and the image's width over height. Raises DataError."""
@@ -64,7 +71,7 @@ class Reader:
 
     def fit(self, image: Pixels | torch.Tensor) -> torch.Tensor:
         """The pixels of one decoded image, or of several of one size, uint8 (..., height, width, 3), where they are."""
-        return self.spec.pixels(image) if self.crop_edge is None else self.spec.square(image, self.crop_edge)
+        return self.spec.whole(image, self.crop) if self.crop else self.spec.pixels(image, exact=self.exact)
 
 
 @dataclass
@@ -72,7 +79,7 @@ class ImageSet:
     """One split. Paths are bytes in one array: a Python list would grow in every loader process.
 
     paths: relative to root, shape (n,); labels: int64 (n,); aspects: width over height, float32 (n,);
-    pixels: uint8 (rows, edge, edge, 3) where the images are cached, else None; rows: the row of each image, int64 (n,).
+    pixels: uint8 (rows, height, width, 3) where they are cached, else None; rows: the row of each image, int64 (n,).
     """
 
     root: Path
@@ -93,7 +100,7 @@ class ImageSet:
 
     @property
     def bytes_if_cached(self) -> int:
-        return len(self) * self.reader.edge**2 * 3
+        return len(self) * self.reader.image_bytes
 
     def move_pixels(self, device: torch.device) -> None:
         """Move the cached pixels of these images to a device."""
@@ -110,11 +117,11 @@ class ImageSet:
         self.aspects = self.aspects[chosen] if len(self.aspects) else self.aspects
 
     def values(self, kept: torch.Tensor, spec: EvalSpec, /) -> torch.Tensor:
-        """The model's input made of what `batches` gives: float32 (n, 3, edge, edge)."""
+        """The model's input made of what `batches` gives: float32 (n, 3, height, width)."""
         return normalise(kept, spec)
 
     def batches(self, batches: Sequence[Indices], workers: int) -> Iterator[torch.Tensor]:
-        """The pixels of each batch of indices in turn, uint8 (n, edge, edge, 3).
+        """The pixels of each batch of indices in turn, uint8 (n, height, width, 3).
 
         Raises DataError if a file can no longer be read.
         """

@@ -63,7 +63,7 @@ def evaluate_set(
             return None
         values = images.values(pixels, spec)
         truth = labels[torch.from_numpy(batch).to(device)]
-        counts.add(log_shares(model, values, spec.size, tta), truth, first + batch)
+        counts.add(log_shares(model, values, spec.shape, tta), truth, first + batch)
         if progress:
             progress(counts.images - first, len(order))
     return counts

@@ -24,13 +24,14 @@ from torch import nn
 from imgcls_lab.engine import model as models
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import Reader
+from imgcls_lab.engine.export_processor import is_timms
 from imgcls_lab.engine.predict import Classifier, load
 from imgcls_lab.errors import ConflictError, InputError, MismatchError, ModelError
 from imgcls_lab.images import decode
 
 Format = Literal["hf", "onnx", "torch-export"]
 Logits = npt.NDArray[np.float32]
-Answer = Callable[[torch.Tensor], Logits]  # normalised pixels (n, 3, size, size) -> logits (n, classes)
+Answer = Callable[[torch.Tensor], Logits]  # normalised pixels (n, 3, height, width) -> logits (n, classes)
 
 IMAGES = 32  # real images that an export is checked on
 TOLERANCE = 1e-4  # of the logits, as a share of the largest one's size, at least 1
@@ -209,6 +210,9 @@ def _read_torch(folder: Path, _paths: Sequence[str], pixels: torch.Tensor) -> Lo
 
 def _write_labels(loaded: Classifier, folder: Path) -> None:
     """What the graph alone does not say: how an image becomes its input, and what its outputs are called."""
+    if is_timms(loaded.spec):  # transformers looks for timm's preparation there
+        config: Any = loaded.model.config
+        config.save_pretrained(folder)
     loaded.spec.save_processor(folder)
     (folder / "classes.json").write_text(json.dumps(loaded.classes, indent=1, ensure_ascii=False) + "\n")
 

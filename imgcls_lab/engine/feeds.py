@@ -178,7 +178,7 @@ class HeadOnly(nn.Module):
         return ImageClassifierOutput(logits=self.head(pixel_values))
 
     def input_in(self, model: nn.Module, values: torch.Tensor) -> torch.Tensor:
-        """What the head is given inside of the model, which is in evaluation mode, for images (n, 3, size, size)."""
+        """What the head is given inside of the model, which is in evaluation mode, for images (n, 3, height, width)."""
         given: list[torch.Tensor] = []
         handle = self.head.register_forward_pre_hook(lambda _head, inputs: given.extend(inputs))
         try:
@@ -230,7 +230,7 @@ def views_for(config: TrainConfig, recipe: Recipe, model: nn.Module, sets: tuple
 def _size_of_features(model: nn.Module, spec: EvalSpec) -> int | None:
     """Bytes of an image's features in float32; None where the head alone does not give the model's logits."""
     device = next(model.parameters()).device
-    values = torch.rand(2, 3, spec.size, spec.size, generator=torch.Generator().manual_seed(0)).to(device)
+    values = torch.rand(2, 3, *spec.shape, generator=torch.Generator().manual_seed(0)).to(device)
     training = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

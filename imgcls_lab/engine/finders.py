@@ -84,7 +84,7 @@ class Trial:
         flavour = read_flavour(config.model_flavour, config.revision, config.image_size)
         self.spec: EvalSpec = flavour.spec
         model = build(with_rates(flavour, config), classes, config.load_pretrained, config.seed, lambda _: None)
-        self.precision = pick_precision(config, self.device, model, self.spec.size).name
+        self.precision = pick_precision(config, self.device, model, self.spec.shape).name
         torch.manual_seed(config.seed)
         self.memory_format = pick_memory_format(config, model)
         self.model: nn.Module = model.to(self.device).to(memory_format=self.memory_format)
@@ -95,7 +95,7 @@ class Trial:
         self.loss = make_loss(config.with_changes(mixup=0.0, cutmix=0.0), len(classes))
 
     def step(self, batches: list[tuple[torch.Tensor, torch.Tensor]], rate: float) -> float:
-        """One optimizer step over batches of images (n, 3, size, size) and labels (n,). Returns the mean loss."""
+        """One optimizer step over batches of images (n, 3, height, width) and labels (n,). Returns the mean loss."""
         set_learning_rate(self.optimizer, rate)
         total = 0.0
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
@@ -191,7 +191,7 @@ def find_batch_size(config: TrainConfig, *, largest: int | None = None, on_step:
 
 def _measure(trial: Trial, size: int, classes: int) -> BatchTrial:
     """Speed of a step on made-up images, the better of two after one to warm up."""
-    images = torch.rand(size, 3, trial.spec.size, trial.spec.size, device=trial.device)
+    images = torch.rand(size, 3, *trial.spec.shape, device=trial.device)
     labels = torch.arange(size, device=trial.device) % classes
     best = math.inf
     for number in range(3):

@@ -48,7 +48,7 @@ class _File:
 def decoded_on(
     device: torch.device, images: ImageSet, batches: Sequence[Indices], decode: Decode
 ) -> Iterator[torch.Tensor]:
-    """The pixels of each batch in turn, uint8 (n, edge, edge, 3), on the device. Raises DataError, as files do."""
+    """The pixels of each batch in turn, uint8 (n, height, width, 3), on the device. Raises DataError, as files do."""
     with ThreadPoolExecutor(READERS) as pool:
         waiting: deque[list[Future[_File]]] = deque()
         for batch in batches:
@@ -74,7 +74,7 @@ def _decoded(device: torch.device, images: ImageSet, files: list[_File], decode:
         raise
     except RuntimeError:  # one file that it cannot do fails them all; the one decode does it, or names it
         plain, found = [], []
-    pixels = torch.empty((len(files), reader.edge, reader.edge, 3), dtype=torch.uint8, device=device)
+    pixels = torch.empty((len(files), *reader.shape, 3), dtype=torch.uint8, device=device)
     for place, image in zip(plain, found, strict=True):
         pixels[place] = reader.fit(image.movedim(0, -1))
     for place in set(range(len(files))) - set(plain):

@@ -70,8 +70,7 @@ class Look:
 
     def shares(self) -> Iterator[range]:
         """All images, few at once: about a megabyte of pixels."""
-        edge = self.images.reader.edge
-        size = max(1, min(MOST, SHARE_BYTES // (3 * edge * edge))) if self.cache else MOST
+        size = max(1, min(MOST, SHARE_BYTES // self.images.reader.image_bytes)) if self.cache else MOST
         return (range(first, min(first + size, len(self.images))) for first in range(0, len(self.images), size))
 
 

@@ -17,13 +17,17 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedConfig
 from transformers.utils.hub import cached_file, extract_commit_hash
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.model import weights_problem
 from imgcls_lab.engine.layers import head_of
+from imgcls_lab.engine.modelprocessor import processor_of_model
+from imgcls_lab.engine.proof import prove, prove_export
 from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.steps import Shape
+from imgcls_lab.engine.unloadable import unloadable
 from imgcls_lab.errors import ConfigError, ModelError, Problem
 from imgcls_lab.imagesize import DEFAULT_SIZE
 
@@ -42,12 +46,16 @@ logging.getLogger("timm").setLevel(logging.ERROR)
 
 @dataclass(frozen=True)
 class Flavour:
-    """A model before it is built: where it is, its config, and how its images are prepared."""
+    """A model before it is built: where it is, its config, and how its images are prepared.
+
+    native: height and width of the images that it was made for; plain: it came without a processor.
+    """
 
     name: str
     config: PreTrainedConfig
     spec: EvalSpec
-    native_size: int
+    native: Shape
+    plain: bool
     revision: str | None  # of the hub: the commit, wherever it can be told
 
     @property
@@ -58,7 +66,8 @@ class Flavour:
 def read_flavour(name: str, revision: str | None, image_size: int | None) -> Flavour:
     """Read a model's config and processor, from the hub or a local folder, without its weights.
 
-    Raises ModelError if there is none, it needs code of its own, or it is no image classifier.
+    Raises ModelError if there is none, it needs code of its own, it is no image classifier, or its processor prepares
+    images in a way that is not known here. image_size: of the shorter edge; None: what the model was made for.
     """
     expanded = os.path.expanduser(name)
     if os.path.isdir(expanded):
@@ -76,21 +85,18 @@ def read_flavour(name: str, revision: str | None, image_size: int | None) -> Fla
             where["revision"] = extract_commit_hash(found, None) or revision
         config = AutoConfig.from_pretrained(name, **where)
     except Exception as error:  # transformers raises OSError, ValueError, KeyError and its own
-        raise _unloadable(name, error) from error
+        raise unloadable(name, error) from error
     channels = getattr(config, "num_channels", 3)
     if channels != 3:
         raise ModelError(f"The model “{name}” takes images of {channels} channels; images are read as RGB, 3 channels.")
+    processor = processor_of_model(name, where, config)
     try:
-        processor = AutoImageProcessor.from_pretrained(name, **where)  # type: ignore[no-untyped-call]
-        spec = EvalSpec.from_processor(processor)
-    except Exception as error:  # many models come without a processor, which is no error
-        if _needs_code(str(error)):
-            raise _unloadable(name, error) from error
-        spec = None
-    native = spec.size if spec else _size_of(config)
-    spec = spec or EvalSpec.plain(native)
-    size = image_size or native
-    return Flavour(name, config, spec if size == spec.size else spec.resized(size), native, where["revision"])
+        native = EvalSpec.plain(_shape_of(config)) if processor is None else prove(processor)
+    except ModelError as error:
+        raise ModelError(f"The images of the model “{name}” cannot be prepared as it needs them. {error}") from error
+    resize = image_size is not None and image_size != min(native.shape)
+    spec = native.resized(image_size) if image_size is not None and resize else native
+    return Flavour(name, config, spec, native.shape, processor is None, where["revision"])
 
 
 def with_rates(flavour: Flavour, config: TrainConfig) -> Flavour:
@@ -126,16 +132,24 @@ def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tel
     """
     config: Any = flavour.config
     old_labels = [str(config.id2label[i]) for i in range(config.num_labels)] if config.id2label else []
+    if flavour.plain:
+        tell(
+            f"The model “{flavour.name}” comes without an image processor, so images are resized to "
+            f"{_px(flavour.spec.shape)} and normalised with ImageNet's mean and deviation."
+        )
+    try:
+        prove_export(flavour.spec)
+    except ModelError as error:
+        raise ModelError(f"The model “{flavour.name}” could not be written with its processor. {error}") from error
     torch.manual_seed(seed)
     if pretrained:
         model = _load_pretrained(flavour, classes, tell)
         _keep_or_renew_head(model, old_labels, classes, tell)
-        if flavour.spec.size != flavour.native_size:
-            model = _stretch_positions(model, flavour.spec.size, flavour.name)
+        if flavour.spec.shape != flavour.native:
+            model = _stretch_positions(model, flavour.spec.shape, flavour.name)
     else:
         config = _with_classes(config, classes)
-        if isinstance(getattr(config, "image_size", None), int):
-            config.image_size = flavour.spec.size
+        _set_image_size(config, flavour.spec.shape, flavour.name)
         model = from_config(config, flavour.name)
     _try_out(model, flavour, len(classes))
     return model
@@ -146,7 +160,7 @@ def from_config(config: PreTrainedConfig, name: str) -> nn.Module:
     try:
         model: nn.Module = _AUTO.from_config(config, trust_remote_code=False)
     except Exception as error:
-        raise _unloadable(name, error) from error
+        raise unloadable(name, error) from error
     return model.float()
 
 
@@ -158,7 +172,7 @@ def load_exported(folder: Path) -> tuple[nn.Module, EvalSpec]:
             flavour.name, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
         )
     except Exception as error:
-        raise _unloadable(flavour.name, error) from error
+        raise unloadable(flavour.name, error) from error
     return model.eval(), flavour.spec
 
 
@@ -176,7 +190,7 @@ def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torc
     pretrained: Any = model
     weights = {name: value.detach().cpu().contiguous() for name, value in (state or model.state_dict()).items()}
     config = pretrained.config
-    kept = config.__dict__.pop("pretrained_cfg", None)  # else timm's own preprocessing would replace the spec
+    kept = config.__dict__.pop("pretrained_cfg", None)  # the spec says it anew where it is timm's
     try:
         pretrained.save_pretrained(folder, state_dict=weights)
     finally:
@@ -203,7 +217,7 @@ def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Mod
             local_files_only=flavour.local,
         )
     except Exception as error:
-        raise _unloadable(flavour.name, error) from error
+        raise unloadable(flavour.name, error) from error
     heads = {id(parameter) for head in head_of(model) for parameter in head.parameters()}
     body = {name for name, parameter in model.named_parameters() if id(parameter) not in heads}
     renewed = {str(item[0]) if isinstance(item, tuple) else str(item) for item in info.get("mismatched_keys", ())}
@@ -239,7 +253,7 @@ def _with_classes(config: Any, classes: list[str]) -> Any:
     return config
 
 
-def _stretch_positions(model: nn.Module, size: int, name: str) -> nn.Module:
+def _stretch_positions(model: nn.Module, shape: Shape, name: str) -> nn.Module:
     """The model with its position embeddings interpolated to another image size, for good.
 
     It then takes that size everywhere, pipelines included, without `interpolate_pos_encoding`. A model that has no
@@ -253,12 +267,12 @@ def _stretch_positions(model: nn.Module, size: int, name: str) -> nn.Module:
         patches = getattr(getattr(module, "patch_embeddings", None), "num_patches", None)
         if stretch is None or not isinstance(positions, nn.Parameter) or patches is None:
             continue
-        patch = config.patch_size if isinstance(config.patch_size, int) else config.patch_size[0]
-        tokens = (size // patch) ** 2 + positions.shape[1] - patches
+        patch = [config.patch_size] * 2 if isinstance(config.patch_size, int) else config.patch_size
+        tokens = (shape[0] // patch[0]) * (shape[1] // patch[1]) + positions.shape[1] - patches
         with torch.no_grad():
-            stretched = stretch(torch.zeros(1, tokens, positions.shape[-1]), size, size)
+            stretched = stretch(torch.zeros(1, tokens, positions.shape[-1]), *shape)
         weights[f"{prefix}.position_embeddings"] = stretched.detach().clone()
-        config.image_size = size
+        _set_image_size(config, shape, name)
     if getattr(config, "image_size", None) == getattr(model.config, "image_size", None):
         return model
     resized = from_config(config, name)
@@ -268,65 +282,39 @@ def _stretch_positions(model: nn.Module, size: int, name: str) -> nn.Module:
 
 def _try_out(model: nn.Module, flavour: Flavour, classes: int) -> None:
     """One image through the model, so that a wrong size fails now and in words."""
-    size = flavour.spec.size
+    shape = flavour.spec.shape
     model.eval()
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            logits = model(pixel_values=torch.zeros(1, 3, size, size)).logits
+            logits = model(pixel_values=torch.zeros(1, 3, *shape)).logits
     except Exception as error:
         raise ModelError(
-            f"The model “{flavour.name}” cannot take images of {size} px ({error}). Leave image_size empty for "
-            f"{flavour.native_size} px."
+            f"The model “{flavour.name}” cannot take images of {_px(shape)} ({error}). Leave image_size empty "
+            f"for {_px(flavour.native)}."
         ) from error
     if tuple(logits.shape) != (1, classes):
         raise ModelError(f"The model “{flavour.name}” gives {tuple(logits.shape)} values an image, not {classes}.")
 
 
-def _size_of(config: PreTrainedConfig) -> int:
+def _shape_of(config: PreTrainedConfig) -> Shape:
+    """Height and width of the images that a model without a processor was made for."""
     size = getattr(config, "image_size", None)
-    if isinstance(size, tuple | list) and size:
-        size = size[0]
-    return size if isinstance(size, int) and size > 0 else DEFAULT_SIZE
+    height, width = size if isinstance(size, tuple | list) and len(size) == 2 else (size, size)
+    if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0:
+        return height, width
+    return DEFAULT_SIZE, DEFAULT_SIZE
 
 
-def _unloadable(name: str, error: Exception) -> ModelError:
-    """What transformers and the hub raise, as one sentence with the remedy."""
-    text = str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        raise error
-    if _needs_code(text):
-        return ModelError(f"The model “{name}” needs code of its own, which is not run here. Take another model.")
-    if "not a valid JSON" in text or "JSONDecode" in type(error).__name__:
-        return ModelError(f"The config.json of the model “{name}” is not valid JSON.")
-    if "safetensors" in text and "no file named" in text:
-        return ModelError(f"The model “{name}” has no weights in the safetensors format; pickled ones are not loaded.")
-    if os.path.isdir(name):
-        if "Unrecognized configuration class" in text:
-            return ModelError(f"The model “{name}” is no image classifier of transformers. Take another model.")
-        return ModelError(f"The model folder “{name}” cannot be loaded: {_first_sentence(text)}")
-    if "Unrecognized configuration class" in text:
-        return ModelError(f"The model “{name}” is no image classifier of transformers. Take another model.")
-    if "gated" in text or "401" in text or "403" in text:
-        return ModelError(f"The model “{name}” needs a login to the Hugging Face hub: accept its terms and log in.")
-    if "is not a local folder and is not a valid model identifier" in text or "Repository Not Found" in text:
-        return ModelError(f"There is no model “{name}” on the Hugging Face hub, and no folder of that name. Check it.")
-    return ModelError(
-        f"The model “{name}” is not on this machine and the Hugging Face hub cannot be reached. Connect to the "
-        "network once to download it, or give the folder of a saved model."
-        if _no_network(text)
-        else f"The model “{name}” cannot be loaded: {_first_sentence(text)}"
-    )
+def _set_image_size(config: Any, shape: Shape, name: str) -> None:
+    """Where a config says for which images its model is. Raises ModelError if it takes squares alone."""
+    before = getattr(config, "image_size", None)
+    if before is None:
+        return
+    try:
+        config.image_size = shape[0] if shape[0] == shape[1] and isinstance(before, int) else list(shape)
+    except Exception as error:  # of a config that takes one number
+        raise ModelError(f"The model “{name}” takes square images alone, not {_px(shape)}.") from error
 
 
-def _needs_code(text: str) -> bool:
-    return "trust_remote_code" in text or "custom code" in text
-
-
-def _no_network(text: str) -> bool:
-    signs = ("connect to", "Connection", "offline", "Max retries", "resolve host", "Name or service", "timed out")
-    return any(sign in text for sign in signs)
-
-
-def _first_sentence(text: str) -> str:
-    line = text.strip().splitlines()[0] if text.strip() else "unknown reason"
-    return line if line.endswith(".") else line + "."
+def _px(shape: Shape) -> str:
+    return f"{shape[0]} px" if shape[0] == shape[1] else f"{shape[1]} x {shape[0]} px"

@@ -59,7 +59,7 @@ def confusion_picture(confusion: npt.NDArray[np.int64], classes: Sequence[str]) 
 def examples_picture(
     images: Pixels, labels: Sequence[str], found: Sequence[str], shares: Sequence[float], columns: int = 8
 ) -> Image.Image:
-    """images: uint8 (n, edge, edge, 3). Below each: what was predicted and how surely; where it is wrong, the truth."""
+    """images: uint8 (n, height, width, 3). Below each: what was predicted, how surely; where it is wrong, the truth."""
     rows = -(-len(images) // columns)
     height = TILE + 2 * LINE + 8
     picture = Image.new("RGB", (min(columns, len(images)) * (TILE + 8) + 8, rows * height + 8), PAPER)
@@ -67,8 +67,9 @@ def examples_picture(
     for number, (pixels, label, name, share) in enumerate(zip(images, labels, found, shares, strict=True)):
         left, top = 8 + number % columns * (TILE + 8), 8 + number // columns * height
         small = Image.fromarray(pixels)
-        resampling = Image.Resampling.BOX if small.width > TILE else Image.Resampling.NEAREST
-        picture.paste(small.resize((TILE, TILE), resampling), (left, top))
+        resampling = Image.Resampling.BOX if max(small.size) > TILE else Image.Resampling.NEAREST
+        wide, high = (max(1, round(edge * TILE / max(small.size))) for edge in small.size)
+        picture.paste(small.resize((wide, high), resampling), (left + (TILE - wide) // 2, top + (TILE - high) // 2))
         colour = RIGHT if name == label else WRONG
         draw.rectangle((left - 2, top - 2, left + TILE + 1, top + TILE + 1), outline=colour, width=2)
         draw.text((left, top + TILE + 3), _fit(f"{share:.0%} {name}"), colour, _font(12))

@@ -27,8 +27,8 @@ def portions(images: ImageSet) -> Iterator[tuple[ImageSet, dict[str, str]]]:
     A set has its pixels with it until the next is asked for; it is empty where nothing of a portion can be read.
     Raises OutOfMemoryError if a process that decodes is killed.
     """
-    count = max(1, min(PORTION, len(images), MOST_BYTES // (3 * images.reader.edge**2)))
-    cache = RamCache(count, images.reader.edge)  # one for all portions
+    count = max(1, min(PORTION, len(images), MOST_BYTES // images.reader.image_bytes))
+    cache = RamCache(count, images.reader.shape)  # one for all portions
     looks = []
     for first in range(0, len(images), count):
         part = slice(first, first + count)

@@ -41,7 +41,7 @@ class Layers:
     starved: bool
 
 
-def pick_precision(config: TrainConfig, device: torch.device, model: nn.Module, size: int) -> Precision:
+def pick_precision(config: TrainConfig, device: torch.device, model: nn.Module, shape: tuple[int, int]) -> Precision:
     """What to train in; never a precision in which this hardware computes wrong numbers.
 
     auto: on a GPU what its generation multiplies fastest; on a CPU bf16 if it multiplies that and the model's layers
@@ -57,9 +57,9 @@ def pick_precision(config: TrainConfig, device: torch.device, model: nn.Module, 
     unit = processor.bf16_unit()
     if config.precision == "auto" and unit is None:
         return Precision("fp32", "This processor does not multiply bf16.")
-    layers = look_at_layers(model, size)
+    layers = look_at_layers(model, shape)
     if layers.starved:
-        reason = f"At {size} px this model's last feature maps are too small for bf16 on a CPU"
+        reason = f"At {shape[1]} x {shape[0]} px this model's last feature maps are too small for bf16 on a CPU"
         if config.precision == "bf16":
             text = f"{reason}. Set precision to auto or fp32, or raise image_size."
             raise ConfigError(text, [Problem("precision", text)])
@@ -86,7 +86,7 @@ def _on_gpu(device: torch.device) -> Precision:
 
 
 @torch.no_grad()
-def look_at_layers(model: nn.Module, size: int) -> Layers:
+def look_at_layers(model: nn.Module, shape: tuple[int, int]) -> Layers:
     """Pass one image of zeros, to see what the model's layers make of it. Modes and random state stay as they are.
 
     A starved convolution must not train in bf16 on a CPU: oneDNN's weight gradient then reads memory that nobody
@@ -109,7 +109,7 @@ def look_at_layers(model: nn.Module, size: int) -> Layers:
     modes = [(module, module.training) for module in model.modules()]
     hooks = [m.register_forward_hook(look) for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     try:
-        model.eval()(pixel_values=torch.zeros(1, 3, size, size))
+        model.eval()(pixel_values=torch.zeros(1, 3, *shape))
     finally:
         for hook in hooks:
             hook.remove()

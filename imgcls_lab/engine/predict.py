@@ -100,7 +100,7 @@ def _classify(loaded: Classifier, pixels: list[torch.Tensor], top: int, tta: TTA
     if not pixels:
         return []
     values = normalise(torch.stack(pixels).to(loaded.device), loaded.spec)
-    shares = log_shares(loaded.model, values, loaded.spec.size, tta).exp()
+    shares = log_shares(loaded.model, values, loaded.spec.shape, tta).exp()
     best = shares.topk(min(top, len(loaded.classes)), dim=1)
     return [
         [ClassShare(name=loaded.classes[index], share=share) for share, index in zip(*row, strict=True)]

@@ -32,7 +32,7 @@ from imgcls_lab.engine import (
     schedules,
     snapshot,
 )
-from imgcls_lab.engine.augment import Augmentation, crop_edge
+from imgcls_lab.engine.augment import Augmentation, crop_shape
 from imgcls_lab.engine.evaluate import check_monitor
 from imgcls_lab.engine.index import index_path
 from imgcls_lab.engine.memoryformat import format_of, pick_memory_format
@@ -89,13 +89,13 @@ def prepare(
         None if began and good else read_flavour(config.model_flavour, commit or config.revision, config.image_size)
     )
     spec = flavour.spec if flavour else EvalSpec.from_json(began["spec"])  # type: ignore[index]
-    splits = list_splits(config, data.Reader(spec, crop_edge(recipe, spec.size), exact=False), data.Reader(spec))
+    splits = list_splits(config, data.Reader(spec, crop_shape(recipe, spec.shape), exact=False), data.Reader(spec))
     summary, train_set, val_set = splits.summary, splits.train, splits.val
     if good:
         _same_classes(good, summary.classes)
     model = _make_model(config, flavour, good, summary.classes, recorder)
     memory_format = format_of(began["channels_last"]) if began else pick_memory_format(config, model)
-    chosen = None if began else pick_precision(config, device, model, spec.size)
+    chosen = None if began else pick_precision(config, device, model, spec.shape)
     if chosen and chosen.told:
         recorder.notice(chosen.reason)
     precision = ranks.exchange({"is": chosen.name if chosen else began["precision"]})[0]["is"]  # type: ignore[index]
@@ -273,7 +273,7 @@ def _bring_to(run: Training, good: Path | None) -> None:
         snapshot.restore(run, good)
     elif run.ranks.rank:
         torch.manual_seed(run.config.seed + run.ranks.rank)  # each process has a dropout of its own
-    run.net = run.ranks.wrap(run.net, run.model, run.val.reader.spec.size, run.device)
+    run.net = run.ranks.wrap(run.net, run.model, run.val.reader.spec.shape, run.device)
     if run.ranks.writes:
         snapshot.repair_links(run)
 

@@ -131,26 +131,26 @@ class Ranks:
         torch.cuda.set_device(here)
         return torch.device("cuda", here)
 
-    def wrap(self, net: nn.Module, model: nn.Module, size: int, device: torch.device) -> nn.Module:
-        """The net, its gradients averaged over the processes at each backward pass. size: edge of an image in pixels.
+    def wrap(self, net: nn.Module, model: nn.Module, shape: tuple[int, int], device: torch.device) -> nn.Module:
+        """The net, its gradients averaged over the processes at each backward pass. shape: height and width of images.
 
         Two passes are tried first: one finds the weights that take no part, which must not be waited for; after the
         other the buckets of gradients are final, so that a resumed run adds up in the same order.
         """
         if self.count == 1:
             return net
-        self._try(model, size, device)
+        self._try(model, shape, device)
         for weight in model.parameters():
             weight.requires_grad_(weight.requires_grad and weight.grad is not None)
             weight.grad = None
         wrapped = DistributedDataParallel(net, device_ids=[device] if device.type == "cuda" else None)
-        self._try(wrapped, size, device)
+        self._try(wrapped, shape, device)
         wrapped.zero_grad(set_to_none=True)
         return wrapped
 
-    def _try(self, net: nn.Module, size: int, device: torch.device) -> None:
+    def _try(self, net: nn.Module, shape: tuple[int, int], device: torch.device) -> None:
         net.eval()  # no statistics, no dropout
-        net(pixel_values=torch.zeros(2, 3, size, size, device=device)).logits.sum().backward()
+        net(pixel_values=torch.zeros(2, 3, *shape, device=device)).logits.sum().backward()
 
 
 def _parse(data: bytes) -> dict[str, Any]:

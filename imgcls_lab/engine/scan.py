@@ -231,12 +231,12 @@ def caches_for(sets: list[ImageSet], choice: str, shared: Shared, copies: int = 
             "off, or lower image_size."
         )
     if choice == "ram" or (choice == "auto" and needed <= free / 4):
-        return [RamCache(len(images), images.reader.edge) for images in sets]
+        return [RamCache(len(images), images.reader.shape) for images in sets]
     return None
 
 
 def _on_disk(sets: list[ImageSet], shared: Shared) -> list[Cache]:
-    facts = [Facts(os.path.realpath(images.root), images.reader.edge, images.reader.says) for images in sets]
+    facts = [Facts(os.path.realpath(images.root), images.reader.shape, images.reader.says) for images in sets]
     make_room(shared.cache, list(zip(facts, map(len, sets), strict=True)), shared.cache_bytes)
     return [DiskCache(shared.cache, fact, len(images)) for fact, images in zip(facts, sets, strict=True)]
 

@@ -30,6 +30,7 @@ from imgcls_lab.engine import pictures
 from imgcls_lab.engine.board import BoardWriter
 from imgcls_lab.engine.data import ImageSet
 from imgcls_lab.engine.metrics import Counts
+from imgcls_lab.engine.steps import Shape
 from imgcls_lab.protocol import EpochEnded, Event, Finished, Metrics, Started
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def open_board(run: Training, folder: Path) -> Summaries:
     if run.config.board_graph and run.progress.step == 0:
         recorder.phase("drawing the model's graph")
         try:
-            board.graph(run.val.reader.spec.size)
+            board.graph(run.val.reader.spec.shape)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             recorder.notice(f"This model's graph cannot be drawn for TensorBoard: {reason}", "warning")
@@ -143,9 +144,9 @@ class Summaries:
                     self._histogram(f"weights/{name}", step, weight)
             self._gradients_due = True
 
-    def graph(self, edge: int) -> None:
-        """Write the model's graph for images of that edge. Raises RuntimeError for a model that cannot be traced."""
-        pixels = torch.zeros(1, 3, edge, edge, device=self._device)
+    def graph(self, shape: Shape) -> None:
+        """The model's graph for images of that shape. Raises RuntimeError for a model that cannot be traced."""
+        pixels = torch.zeros(1, 3, *shape, device=self._device)
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the tracer: what it cannot follow is missing in a drawing, no more
             # SummaryWriter.add_graph is the public way, but writes a second file, and TensorBoard reads the last alone

@@ -11,13 +11,14 @@ import torch
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import augment
-from imgcls_lab.engine.augment import Augmentation, Plan, crop_edge, normalise
+from imgcls_lab.engine.augment import Augmentation, Plan, crop_shape, normalise
 from imgcls_lab.engine.draws import batches_per_epoch, epoch_batches, epoch_order, uniforms
 from imgcls_lab.engine.recipes import DETAILS, RECIPES, Recipe, recipe_of
 from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.steps import Place, Resize, ShortEdge
 from imgcls_lab.errors import ConfigError
 
-SPEC = EvalSpec(32, 32, True, "bilinear", (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))  # values stay 0..255
+SPEC = EvalSpec((Resize(32, 32),), "bilinear", (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))  # values stay 0..255
 COUNT = 64
 IMAGES = np.arange(COUNT)
 ASPECTS = np.ones(COUNT, np.float32)
@@ -82,7 +83,7 @@ def test_crops_flips_and_boxes_are_what_a_slow_loop_makes_of_the_draws() -> None
     aspects = np.linspace(0.5, 2, 8).astype(np.float32)
     draws = uniforms(0, 0, IMAGES[:8], augment._SLOTS).astype(np.float64)
     details = {"crop_scale": 0.3, "crop_ratio": 1.5, "erase": 0.6, "vflip": 0.4}
-    spec = replace(SPEC, squash=False)
+    spec = replace(SPEC, steps=(ShortEdge(32), Place(32, 32)))
     found = Augmentation(replace(make("none").recipe, **details, hflip=0.5), 0, spec)(noise, 0, IMAGES[:8], aspects)
     for image, draw, aspect, result in zip(noise.numpy(), draws, aspects, found.numpy(), strict=True):
         area, ratio = 0.3 + 0.7 * draw[augment._AREA], 1.5 ** (2 * draw[augment._RATIO] - 1)
@@ -152,9 +153,15 @@ def test_each_operation_changes_the_picture(pixels: torch.Tensor, name: str) -> 
 
 
 def test_crops_are_cut_from_larger_squares_for_large_images() -> None:
-    assert [crop_edge(RECIPES.get("standard"), size) for size in (28, 64, 224)] == [28, 64, 256]
-    assert crop_edge(RECIPES.get("light"), 224) is None
-    assert crop_edge(Recipe(crop_ratio=1.2), 224) == 256
+    shapes = [(28, 28), (64, 64), (224, 224), (56, 112)]
+    assert [crop_shape(RECIPES.get("standard"), shape) for shape in shapes] == [
+        (28, 28),
+        (64, 64),
+        (256, 256),
+        (64, 128),
+    ]
+    assert crop_shape(RECIPES.get("light"), (224, 224)) is None
+    assert crop_shape(Recipe(crop_ratio=1.2), (224, 224)) == (256, 256)
 
 
 DETAIL_VALUES = {

@@ -22,7 +22,7 @@ from imgcls_lab.errors import DiskFullError
 from .conftest import curve, of_type, same_files
 
 Make = Callable[..., TrainConfig]
-FACTS = Facts("/data", 4, "plainly")
+FACTS = Facts("/data", (4, 4), "plainly")
 
 
 def shared_in(folder: Path, limit: int = 10**9) -> Shared:
@@ -185,7 +185,7 @@ def test_cleared_while_a_run_reads_it_stays_for_that_run(tmp_path: Path) -> None
 def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
     names = []
     for number, root in enumerate(("/old", "/older", "/new")):
-        facts = Facts(root, 4, "plainly")
+        facts = Facts(root, (4, 4), "plainly")
         found = DiskCache(tmp_path, facts, 10)
         for place in range(10):
             found.put(place, digest(place), image(place))
@@ -193,7 +193,7 @@ def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
         names.append(facts.name)
         os.utime(tmp_path / f"{facts.name}.json", (0, [2000, 1000, 3000][number]))
     size = cacheroom.entries(tmp_path)[0].size
-    wanted = [(Facts("/wanted", 4, "plainly"), 10)]
+    wanted = [(Facts("/wanted", (4, 4), "plainly"), 10)]
     cacheroom.make_room(tmp_path, wanted, 3 * size, spare=0)
     assert [entry.root for entry in cacheroom.entries(tmp_path)] == ["/old", "/new"]
     cacheroom.make_room(tmp_path, wanted, 4 * size, spare=0)

@@ -17,13 +17,15 @@ from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.model import load_exported, read_flavour
 from imgcls_lab.engine.predict import evaluate, load, predict
 from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.steps import Place, Resize, ShortEdge
 from imgcls_lab.images import decode
 
 SPECS = [
     EvalSpec.plain(32),
-    EvalSpec(32, 40, False, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    EvalSpec(32, 36, True, "bilinear", (0.1, 0.2, 0.3), (0.3, 0.2, 0.1)),
-    EvalSpec(32, 32, False, "lanczos", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    EvalSpec((ShortEdge(40), Place(32, 32)), "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    EvalSpec((Resize(36, 36), Place(32, 32)), "bilinear", (0.1, 0.2, 0.3), (0.3, 0.2, 0.1)),
+    EvalSpec((ShortEdge(32), Place(32, 32)), "lanczos", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    EvalSpec((Resize(24, 40),), "nearest", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 ]
 
 
@@ -60,7 +62,7 @@ def test_exported_model_knows_its_classes(run: Callable[..., Outcome], digits_so
     assert labels <= {f"digit-{i}" for i in range(4)}
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.resize_to}-{spec.interpolation}-{spec.squash}")
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.steps[0]}-{spec.interpolation}")
 @pytest.mark.parametrize("shape", [(50, 70), (90, 41), (20, 20), (32, 32)])
 def test_spec_and_exported_processor_agree_to_the_bit(spec: EvalSpec, shape: tuple[int, int], tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -90,10 +92,11 @@ def test_timm_model_is_exported_with_the_spec(run: Callable[..., Outcome], digit
     )
     TimmWrapperForImageClassification(config).save_pretrained(tmp_path / "timm")
     spec = read_flavour(str(tmp_path / "timm"), None, None).spec
-    assert (spec.size, spec.resize_to, spec.squash, spec.interpolation) == (64, 71, False, "bicubic")
+    assert spec.steps == (ShortEdge(71), Place(64, 64, "centre-even"))
+    assert (spec.interpolation, spec.resampler) == ("bicubic", "pillow")
     outcome = run(model_flavour=str(tmp_path / "timm"), load_pretrained=True, image_size=32)
     best = outcome.folder / "checkpoints/best"
-    assert load_exported(best)[1].size == 32
+    assert load_exported(best)[1] == spec.resized(32)
     assert accuracy(best, digits_source) == pytest.approx(outcome.values["metric/accuracy"])
 
 

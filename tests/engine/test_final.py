@@ -112,9 +112,9 @@ def test_the_answer_of_views_is_the_mean_of_their_probabilities(run: Callable[..
     image = normalise(Reader(loaded.spec).read(str(path))[0][None], loaded.spec)
     with torch.no_grad():
         both = torch.stack([loaded.model(pixel_values=view).logits.softmax(1) for view in (image, image.flip(3))])
-        assert torch.allclose(log_shares(loaded.model, image, 16, "hflip").exp().float(), both.mean(0), atol=1e-6)
+        assert torch.allclose(log_shares(loaded.model, image, (16, 16), "hflip").exp().float(), both.mean(0), atol=1e-6)
         wide = normalise(Reader(reading_spec(loaded.spec, "five_crop")).read(str(path))[0][None], loaded.spec)
         assert wide.shape[-2:] == (18, 18)
         crops = [wide[:, :, t : t + 16, s : s + 16] for t, s in ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2))]
         five = torch.stack([loaded.model(pixel_values=crop).logits.softmax(1) for crop in crops])
-        assert torch.allclose(log_shares(loaded.model, wide, 16, "five_crop").exp().float(), five.mean(0), atol=1e-6)
+        assert torch.allclose(log_shares(loaded.model, wide, (16, 16), "five_crop").exp().float(), five.mean(0), atol=1e-6)

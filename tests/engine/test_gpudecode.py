@@ -41,7 +41,7 @@ class Decoder:
         ]
 
 
-def images_in(root: Path, crop_edge: int | None) -> ImageSet:
+def images_in(root: Path, crop: tuple[int, int] | None) -> ImageSet:
     """A plain JPEG, a grey one, one that EXIF turns, a PNG, and a JPEG of another size."""
     root.mkdir()
     photo(0).save(root / "a.jpg")
@@ -52,13 +52,13 @@ def images_in(root: Path, crop_edge: int | None) -> ImageSet:
     photo(3).save(root / "d.png")
     photo(4).resize((50, 70)).save(root / "e.jpg")
     names = np.array([os.fsencode(path.name) for path in sorted(root.iterdir())], np.bytes_)
-    reader = Reader(EvalSpec.plain(32), crop_edge, exact=True)
+    reader = Reader(EvalSpec.plain(32), crop, exact=True)
     return ImageSet(root, "train", reader, names, np.zeros(len(names), np.int64))
 
 
-@pytest.mark.parametrize("crop_edge", [None, 40])
-def test_batches_are_those_of_the_one_decode(tmp_path: Path, crop_edge: int | None) -> None:
-    images = images_in(tmp_path / "photos", crop_edge)
+@pytest.mark.parametrize("crop", [None, (40, 48)])
+def test_batches_are_those_of_the_one_decode(tmp_path: Path, crop: tuple[int, int] | None) -> None:
+    images = images_in(tmp_path / "photos", crop)
     batches = [np.array([4, 0]), np.array([1, 2, 3]), np.array([0]), np.array([2])]
     decoder = Decoder()
     found = list(decoded_on(CPU, images, batches, decoder))

@@ -60,10 +60,10 @@ def test_auto_goes_by_the_layers_and_by_no_clock(
 ) -> None:
     on(monkeypatch, unit)
     config = make_config(precision="auto")
-    assert pick_precision(config, CPU, dense(**slow), 32).name == "bf16"
-    assert pick_precision(config, CPU, depthwise(**slow), 32).name == "fp32"
+    assert pick_precision(config, CPU, dense(**slow), (32, 32)).name == "bf16"
+    assert pick_precision(config, CPU, depthwise(**slow), (32, 32)).name == "fp32"
     on(monkeypatch, None)
-    assert pick_precision(config, CPU, dense(**slow), 32).name == "fp32"
+    assert pick_precision(config, CPU, dense(**slow), (32, 32)).name == "fp32"
 
 
 def test_what_learns_the_batch_and_the_threads_do_not_count(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_what_learns_the_batch_and_the_threads_do_not_count(make_config: Make, m
     frozen = dense()
     frozen.requires_grad_(False)
     found = [
-        pick_precision(make_config(precision="auto", **changes), CPU, model, 32)
+        pick_precision(make_config(precision="auto", **changes), CPU, model, (32, 32))
         for model in (dense(), frozen)
         for changes in ({}, {"batch_size": 2}, {"batch_size": 512}, {"threads": 7}, {"freeze_backbone": True})
     ]
@@ -81,17 +81,17 @@ def test_what_learns_the_batch_and_the_threads_do_not_count(make_config: Make, m
 
 def test_the_density_counts_dense_products_for_each_number_given_on() -> None:
     # of 32 x 32 pixels: 64 numbers each from 3 channels in 1 place, from 1 channel in 9 (no dense product), from 64
-    assert look_at_layers(depthwise(), 32).density == pytest.approx((64 * 3 + 64 * 64) / (3 * 64))
-    assert look_at_layers(dense(), 32).density == pytest.approx((9 * 3 + 9 * 64) / 2)
+    assert look_at_layers(depthwise(), (32, 32)).density == pytest.approx((64 * 3 + 64 * 64) / (3 * 64))
+    assert look_at_layers(dense(), (32, 32)).density == pytest.approx((9 * 3 + 9 * 64) / 2)
     linear = Net(nn.Flatten(2), nn.Linear(32 * 32, 10), nn.Unflatten(1, (3, 1)))
-    assert look_at_layers(linear, 32).density == 32 * 32
+    assert look_at_layers(linear, (32, 32)).density == 32 * 32
 
 
 def test_the_look_leaves_the_model_and_the_random_state_alone() -> None:
     model = Net(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
     model.layers[1].eval()  # as under a frozen backbone
     before, state = [value.clone() for value in model.state_dict().values()], torch.get_rng_state()
-    look_at_layers(model, 32)
+    look_at_layers(model, (32, 32))
     assert [module.training for module in model.layers] == [True, False, True]
     assert all(torch.equal(a, b) for a, b in zip(before, model.state_dict().values(), strict=True))
     assert torch.equal(torch.get_rng_state(), state)
@@ -105,8 +105,8 @@ def test_a_gpu_computes_in_what_its_generation_multiplies(
     make_config: Make, monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
-    assert pick_precision(make_config(precision="auto"), torch.device("cuda", 0), dense(), 32).name == expected
-    asked = pick_precision(make_config(precision="fp32"), torch.device("cuda", 0), dense(), 32)
+    assert pick_precision(make_config(precision="auto"), torch.device("cuda", 0), dense(), (32, 32)).name == expected
+    asked = pick_precision(make_config(precision="fp32"), torch.device("cuda", 0), dense(), (32, 32))
     assert asked == Precision("fp32", "The config asks for it.")
 
 

@@ -15,6 +15,7 @@ from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.data import Reader
 from imgcls_lab.engine.draws import epoch_order
 from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.steps import Place, ShortEdge
 from imgcls_lab.engine.split import Splits, groups_of, hold_out_groups, list_splits
 from imgcls_lab.errors import ConfigError, DataError
 from imgcls_lab.wire import EpochReport
@@ -144,7 +145,7 @@ def test_smallest_and_largest_image_size(edge: int) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 50_000, 3), (50_000, 2, 3)])
 def test_a_strip_of_an_image_takes_no_more_memory_than_others(shape: tuple[int, int, int]) -> None:
-    spec = EvalSpec(224, 256, False, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    spec = EvalSpec((ShortEdge(256), Place(224, 224)), "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert spec.pixels(np.zeros(shape, np.uint8)).shape == (224, 224, 3)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
