@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from imgcls_lab.engine.spec import PILLOW, EvalSpec, Interpolation
+from imgcls_lab.engine.spec import PILLOW, TORCHVISION, EvalSpec, Interpolation
 from imgcls_lab.engine.steps import (
     Anchor,
     CutShare,
@@ -35,10 +35,10 @@ def spec_of(processor: Any) -> EvalSpec:
     if hasattr(processor, "data_config"):
         return _of_timm(processor.data_config)
     fields = Fields(processor)
-    taken = tuple(_STEPS.get(fields.name, _standard)(fields))
+    taken = tuple(_STEPS.get(fields.kind, _standard)(fields))
     mean, std = _affine(fields)
-    bgr = fields.name == "PPLCNetImageProcessor" or (
-        fields.name == "MobileViTImageProcessor" and bool(fields.of("do_flip_channel_order"))
+    bgr = fields.kind == "PPLCNetImageProcessor" or (
+        fields.kind == "MobileViTImageProcessor" and bool(fields.of("do_flip_channel_order"))
     )
     resampler = "pillow" if fields.pillow else "torchvision"
     spec = EvalSpec(taken, _interpolation(fields), mean, std, bgr, cast(Any, resampler))
@@ -56,7 +56,8 @@ class Fields:
     def __init__(self, processor: Any) -> None:
         self._processor = processor
         self.pillow = getattr(processor, "backend", None) == "pil"
-        self.name = type(processor).__name__.removesuffix("Pil")
+        self.name = type(processor).__name__
+        self.kind = self.name.removesuffix("Pil")  # its twin takes the same fields
 
     @property
     def anchor(self) -> Anchor:
@@ -94,7 +95,7 @@ class Fields:
 # ── shape ───────────────────────────────────────────────────────────────────────────────────────────────────────
 def _standard(fields: Fields) -> Sequence[Step]:
     """Resize, cut, and pad what was normalised: what transformers' base class does."""
-    return [*_resized(fields), *_cropped(fields), *_padded(fields)]
+    return _padded(fields, _without_padding(fields))
 
 
 def _without_padding(fields: Fields) -> Sequence[Step]:
@@ -122,15 +123,17 @@ def _cropped(fields: Fields) -> Sequence[Step]:
     return [Place(*fields.shape("crop_size"), fields.anchor)] if fields.of("do_center_crop") else []
 
 
-def _padded(fields: Fields) -> Sequence[Step]:
+def _padded(fields: Fields, taken: Sequence[Step]) -> Sequence[Step]:
     """Padding comes after the normalisation and is zero there: the mean colour, as far as it is one of 256."""
     if not fields.of("do_pad") or fields.of("pad_size") is None:
-        return []  # without a size an image is padded to the largest of its batch, and here all are alike
+        return taken  # without a size an image is padded to the largest of its batch, and here all are alike
+    if taken and taken[-1].fixes == fields.shape("pad_size"):
+        return taken
     colour = [255 * value for value in _affine(fields)[0]]
     if any(abs(value - round(value)) > 1e-3 or not 0 <= round(value) <= 255 for value in colour):
         raise ModelError(f"{fields.name} pads images after it normalised them (do_pad). Set do_pad to false.")
     red, green, blue = map(round, colour)
-    return [Place(*fields.shape("pad_size"), "corner", (red, green, blue))]
+    return [*taken, Place(*fields.shape("pad_size"), "corner", (red, green, blue))]
 
 
 def _convnext(fields: Fields) -> Sequence[Step]:
@@ -153,14 +156,14 @@ def _poolformer(fields: Fields) -> Sequence[Step]:
     height, width = (edge, edge) if edge else fields.shape("size")
     height, width = int(height / share), int(width / share)
     resized = ShortEdge(height) if edge or size["height"] == size["width"] else Resize(height, width)
-    return [resized, *_cropped(fields), *_padded(fields)]
+    return _padded(fields, [resized, *_cropped(fields)])
 
 
 def _levit(fields: Fields) -> Sequence[Step]:
     edge = fields.size("size").get("shortest_edge")
     if not fields.of("do_resize") or not edge:
         return _standard(fields)
-    return [ShortEdge(int(LEVIT_SHARE * edge)), *_cropped(fields), *_padded(fields)]
+    return _padded(fields, [ShortEdge(int(LEVIT_SHARE * edge)), *_cropped(fields)])
 
 
 def _textnet(fields: Fields) -> Sequence[Step]:
@@ -218,6 +221,8 @@ def _interpolation(fields: Fields) -> Interpolation:
     name = "bilinear" if found is None else found if found in PILLOW else names.get(found)
     if name is None:
         raise ModelError(f"{fields.name} resamples by {found!r}; Pillow's filters have the numbers 0 to 5.")
+    if name not in TORCHVISION and not fields.pillow:
+        raise ModelError(f"{fields.name} resamples by Pillow's {name} (resample {found}), which torchvision has not.")
     return cast(Interpolation, name)
 
 
@@ -225,10 +230,10 @@ def _interpolation(fields: Fields) -> Interpolation:
 def _affine(fields: Fields) -> tuple[Channels, Channels]:
     """Mean and deviation of values 0..1 that do what rescaling and normalising do together."""
     by = float(fields.of("rescale_factor")) if fields.of("do_rescale") else 1.0
-    normalises = bool(fields.of("do_normalize")) and fields.name != "MobileViTImageProcessor"
+    normalises = bool(fields.of("do_normalize")) and fields.kind != "MobileViTImageProcessor"
     mean = fields.channels("image_mean") if normalises else (0.0, 0.0, 0.0)
     std = fields.channels("image_std") if normalises else (1.0, 1.0, 1.0)
-    if fields.name == "EfficientNetImageProcessor":
+    if fields.kind == "EfficientNetImageProcessor":
         if fields.of("rescale_offset") and fields.of("do_rescale"):  # of what was rescaled, 1 is taken away
             mean = _each(lambda value: value + 1, mean)
         if fields.of("include_top"):  # what was normalised is divided once more

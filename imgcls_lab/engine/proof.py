@@ -75,6 +75,7 @@ def _prepared(processor: Any, image: torch.Tensor) -> torch.Tensor:
     except MemoryError:
         raise
     except Exception as error:  # whatever a processor meets in its own fields
+        spec_of(processor)  # says better what is wrong with a field, if that is known
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{name} cannot prepare an image of {_px(image)}: {reason}. {_said(processor)}.") from error
     values = given.get("pixel_values")

@@ -210,8 +210,9 @@ class CutShare(Step):
         return Place(max(1, height), max(1, width), self.anchor)(image, scale)
 
     def times(self, factor: Fraction) -> Self:
-        numbers = (round(n * factor) for n in (self.height, self.width, self.of_height, self.of_width))
-        return type(self)(*numbers, anchor=self.anchor)
+        height, width = round(self.height * factor), round(self.width * factor)
+        of_height, of_width = round(self.of_height * factor), round(self.of_width * factor)
+        return replace(self, height=height, width=width, of_height=of_height, of_width=of_width)
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,8 @@ _KINDS: dict[str, type[Step]] = {
 
 def from_json(data: dict[str, Any]) -> Step:
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    return _KINDS[fields.pop("step")](**fields)
+    kind = _KINDS[str(fields.pop("step"))]
+    return kind(**fields)
 
 
 def placed(image: torch.Tensor, shape: Shape, top: int, left: int, fill: tuple[int, int, int]) -> torch.Tensor:
