@@ -117,4 +117,5 @@ def test_the_answer_of_views_is_the_mean_of_their_probabilities(run: Callable[..
         assert wide.shape[-2:] == (18, 18)
         crops = [wide[:, :, t : t + 16, s : s + 16] for t, s in ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2))]
         five = torch.stack([loaded.model(pixel_values=crop).logits.softmax(1) for crop in crops])
-        assert torch.allclose(log_shares(loaded.model, wide, (16, 16), "five_crop").exp().float(), five.mean(0), atol=1e-6)
+        found = log_shares(loaded.model, wide, (16, 16), "five_crop").exp().float()
+        assert torch.allclose(found, five.mean(0), atol=1e-6)

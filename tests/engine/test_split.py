@@ -15,8 +15,8 @@ from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.data import Reader
 from imgcls_lab.engine.draws import epoch_order
 from imgcls_lab.engine.spec import EvalSpec
-from imgcls_lab.engine.steps import Place, ShortEdge
 from imgcls_lab.engine.split import Splits, groups_of, hold_out_groups, list_splits
+from imgcls_lab.engine.steps import Place, ShortEdge
 from imgcls_lab.errors import ConfigError, DataError
 from imgcls_lab.wire import EpochReport
 
