@@ -1,7 +1,8 @@
 """The demo data: real handwritten digits as a folder of images, a tiny model, and a config that trains in a minute.
 
-Called by `imgcls-lab demo`, the server's demo route and notebooks; needs no network. Writes each folder under a
-temporary name and renames it, so that nothing half-written is ever found; doing it twice changes nothing.
+Called by `imgcls-lab demo`, the server's demo route and notebooks, where `lab.demo()` trains it; needs no network.
+Writes each folder under a temporary name and renames it, so that nothing half-written is ever found; doing it twice
+changes nothing.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgcls_lab.config import TrainConfig
@@ -21,6 +24,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.wire import ConfigEdit, DatasetEdit, ModelEdit
 
 if TYPE_CHECKING:
+    from imgcls_lab.api import Run
     from imgcls_lab.store import Store
 
 DATASET = "digits"
@@ -85,6 +89,16 @@ def prepare(settings: Settings | None = None, store: Store | None = None) -> Dem
             config=Entry(CONFIG, "The digits, on a CPU in about a minute."),
         )
     return files
+
+
+def launch(files: DemoFiles, epochs: int | None = None) -> Run:
+    """Queue the demo's training. epochs: by default the demo's own number."""
+    from imgcls_lab import api
+
+    config = files.config
+    if epochs is not None:
+        config = config.with_changes(epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs))
+    return api.launch(config, name=CONFIG)
 
 
 def demo_config(root: Path, model: Path) -> TrainConfig:
@@ -167,3 +181,17 @@ def register(files: DemoFiles, store: Store, *, data: Entry, model: Entry, confi
         store.add_model(ModelEdit(flavour=str(files.model), load_pretrained=False, **model._asdict()))
     if config.name not in {item.name for item in store.configs()}:
         store.add_config(ConfigEdit(config=files.config.model_dump(mode="json"), **config._asdict()))
+
+
+class _Demo(ModuleType):
+    """This module, which can be called: `lab.demo()`."""
+
+    def __call__(self, epochs: int | None = None) -> Run:
+        """Train the demo through queue and executor, wait for it, and return its run, as `imgcls-lab demo` does.
+
+        Raises ImgclsError if it fails. Interrupting the wait leaves the run alone.
+        """
+        return launch(prepare(), epochs).wait()
+
+
+sys.modules[__name__].__class__ = _Demo

@@ -7,6 +7,7 @@ A message names the thing, the place and the remedy; the traceback goes to the l
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
@@ -135,3 +136,10 @@ def of_kind(kind: str, message: str) -> ImgclsError:
     """The error that a run's `failed` event of that kind came from."""
     kinds = (OutOfMemoryError, DiskFullError, ProcessLostError, DivergedError)
     return next((error for error in kinds if error.kind == kind), ImgclsError)(message)
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """The sentence about a name that nothing has: what was meant perhaps, else what there is."""
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known[:12]) or 'none'}."
+    return f"There is no {kind} “{name}”; {hint}"

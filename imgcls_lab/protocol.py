@@ -58,6 +58,14 @@ class RunKind(StrEnum):
     TASK = "task"
 
 
+def is_resumable(state: RunState, kind: RunKind, saved: bool) -> bool:
+    """Whether a run that is queued again goes on from what it has: a training needs a checkpoint, else it starts anew.
+
+    saved: whether it has one. A notebook and a sweep go on with what their trainings have.
+    """
+    return state in RESUMABLE and (saved or kind is not RunKind.TRAIN)
+
+
 class FailureKind(StrEnum):
     APPLICATION = "application"
     OUT_OF_MEMORY = "out_of_memory"
@@ -196,7 +204,8 @@ class EventWriter:
         self.attempt = attempt
         self.path = folder / events_name(attempt)
         existing, end = read_events(self.path)
-        self._seq = existing[-1].seq if existing else 0
+        self.last: Event | None = existing[-1] if existing else None
+        self._seq = self.last.seq if self.last else 0
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
         os.ftruncate(descriptor, end)
         os.lseek(descriptor, 0, os.SEEK_END)
@@ -216,6 +225,7 @@ class EventWriter:
             os.ftruncate(self._file.fileno(), start)  # no torn line in the middle
             self._seq -= 1
             raise
+        self.last = stamped
         if isinstance(stamped, (*TERMINAL, CheckpointSaved)):
             os.fsync(self._file.fileno())
         return stamped

@@ -18,7 +18,6 @@ from imgcls_lab.errors import ConfigError, ConflictError, NotFoundError
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.protocol import (
     ENDED,
-    RESUMABLE,
     AnyEvent,
     Began,
     CheckpointSaved,
@@ -35,6 +34,7 @@ from imgcls_lab.protocol import (
     Started,
     Stopped,
     finite,
+    is_resumable,
 )
 from imgcls_lab.store import files
 from imgcls_lab.wire import (
@@ -50,8 +50,6 @@ from imgcls_lab.wire import (
     RunView,
     SeriesReply,
 )
-
-LOST_MESSAGE = "Its process ended without a word. Resume it: it goes on from the last checkpoint."
 
 
 class RunFolder:
@@ -194,7 +192,9 @@ class RunFolder:
         config = self.config
         state, message = self._state, self._message
         if state not in ENDED and self._owner_is_dead():
-            state, message = RunState.LOST, LOST_MESSAGE
+            state = RunState.LOST
+            start = "goes on from the last checkpoint" if self._saved else "starts from the beginning"
+            message = f"Its process ended without a word. Resume it: it {start}."
         kind = RunKind(self.info.get("kind") or RunKind.TRAIN)
         started = self._started
         ended = state in ENDED or state is RunState.LOST
@@ -211,7 +211,7 @@ class RunFolder:
             desired=Desired.RUN,
             attempt=max(self._attempts, default=0),
             priority=0,
-            resumable=state in RESUMABLE or state is RunState.LOST,
+            resumable=is_resumable(RunState.STOPPED if state is RunState.LOST else state, kind, bool(self._saved)),
             external=not (self.folder / layout.HEARTBEAT).exists(),
             message=message,
             failure=self._failure,

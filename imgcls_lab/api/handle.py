@@ -23,9 +23,10 @@ from imgcls_lab.api.folder import RunFolder, parsed
 from imgcls_lab.api.progress import line, progress_line
 from imgcls_lab.api.requests import project_id, request
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import ConflictError, ImgclsError, NotFoundError
+from imgcls_lab.errors import ConflictError, ImgclsError, InputError, NotFoundError, unknown
 from imgcls_lab.executor import client
 from imgcls_lab.protocol import ENDED, LIVE, Desired, RunState
+from imgcls_lab.terminal import inert
 from imgcls_lab.wire import EpochReport, ImagePrediction, LogChunk, RunDetail, RunEdit, Series, SeriesReply
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Run:
         self._id = self._view.id
         self._cells: list[LiveCell] = []
         self._watched: StoreFeed | RunFolder | None = None
+        self._deleted = False
 
     # ── what it is ──────────────────────────────────────────────────────────────────────────────────────────
     @property
@@ -105,17 +107,28 @@ class Run:
         return self
 
     # ── what it made ────────────────────────────────────────────────────────────────────────────────────────
-    def metrics(self, tags: Sequence[str] | None = None) -> pd.DataFrame:
-        """Its curves: index `step`, a column a tag and `epoch`. Figures of validation stand at the epochs' ends."""
-        files = self._files()
-        reply = files.series(list(tags) if tags else None) if files else self._feed().series(list(tags or []) or None)
-        return _frame(reply.series)
+    def metrics(self, tags: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """Its curves: index `step`, a column a tag and `epoch`. Figures of validation stand at the epochs' ends.
+
+        tags: the one or those that are wanted, by default all. Before the first validation a tag may have no points
+        yet; after it, NotFoundError names the tags that there are.
+        """
+        wanted = [tags] if isinstance(tags, str) else None if tags is None else list(dict.fromkeys(tags))
+        feed = self._files() or self._feed()
+        series = feed.series(wanted).series
+        missing = set(wanted or ()) - {item.tag for item in series}
+        if missing:
+            view = feed.run()
+            if view.state in OVER or "loss/val" in view.tags:
+                raise NotFoundError(f"{unknown('curve', min(missing), view.tags)} The run is “{view.name}”.")
+        return _frame(series, wanted or [])
 
     def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
         """Evaluation of an epoch, by default the last; with `split="test"` that of the best model on test/.
 
         Holds figures a class and the confusion matrix.
         """
+        _known("split of a report", split, ("val", "test"))
         return (self._files() or self._feed()).report(epoch, split)
 
     def predictions(self, epoch: int | str | None = None) -> pd.DataFrame:
@@ -133,7 +146,10 @@ class Run:
     def evaluate(
         self, split: str = "test", *, root: str | os.PathLike[str] | None = None, tta: TTA = "none"
     ) -> EpochReport:
-        """Figures of its best model on a split of its own images, or of another folder's with the same classes."""
+        """Figures of its best model on a split of its own images, or of another folder's with the same classes.
+
+        Its epoch and step are those of the checkpoint.
+        """
         from imgcls_lab.api import using
 
         return using.evaluate(using.locate(self), split, root=root, tta=tta, tell=tell)
@@ -222,7 +238,10 @@ class Run:
         return self._request(Desired.KILL)
 
     def resume(self) -> Self:
-        """Queue it again after a stop, a kill or a failure; it goes on exactly where its last checkpoint is."""
+        """Queue it again after a stop, a kill or a failure; it goes on exactly where its last checkpoint is.
+
+        Without a checkpoint (`view.resumable` is false) it starts again from the beginning.
+        """
         store = self._indexed("resume")
         store.resume(self.id)
         client.ensure(store.settings)
@@ -245,6 +264,7 @@ class Run:
     def delete(self) -> None:
         """Delete it with its metrics and its folder. Raises ConflictError while it lives."""
         self._indexed("delete").delete_run(self.id)
+        self._deleted = True
 
     def _request(self, desired: Desired) -> Self:
         store = self._indexed(desired.value)
@@ -254,12 +274,16 @@ class Run:
 
     # ── where it is read ────────────────────────────────────────────────────────────────────────────────────
     def _look(self) -> RunDetail:
+        if self._folder is not None and not self._folder.folder.is_dir():
+            self._deleted = True
+            raise NotFoundError(f"The run “{self._id}” was deleted: its folder {self._folder.folder} is gone.")
         known = None
         if self._store is not None:
             try:
                 known = self._store.run(self._id)
             except NotFoundError:
                 if self._folder is None:
+                    self._deleted = True
                     raise
         if known is not None and (self._folder is None or not known.external):
             return known
@@ -289,14 +313,24 @@ class Run:
 
     # ── showing ─────────────────────────────────────────────────────────────────────────────────────────────
     def __repr__(self) -> str:
-        return f"<Run {self.id}: {line(self._view)}>"
+        return f"<Run {self.id}: {self._line()}>"
+
+    def _line(self) -> str:
+        return inert(f"{self.name} was deleted") if self._deleted else line(self._view)
 
     def _repr_html_(self) -> str:
-        text = html.escape(line(self._view))
+        text = html.escape(self._line())
         return f'<span title="{html.escape(str(self.folder))}"><code>{self.id}</code> {text}</span>'
 
 
-def _frame(series: Iterable[Series]) -> pd.DataFrame:
+def _known(kind: str, name: str, known: Sequence[str]) -> None:
+    """Raises InputError for a name that is none of those."""
+    if name not in known:
+        raise InputError(unknown(kind, name, known))
+
+
+def _frame(series: Iterable[Series], wanted: Sequence[str]) -> pd.DataFrame:
+    """A column a series, and an empty one for what is wanted and has no points yet."""
     import pandas as pd
 
     columns: dict[str, pd.Series[float]] = {}
@@ -304,7 +338,7 @@ def _frame(series: Iterable[Series]) -> pd.DataFrame:
     for item in series:
         columns[item.tag] = pd.Series(item.value, index=item.step, dtype="float64")
         epochs.update(zip(item.step, item.epoch, strict=True))
-    frame = pd.DataFrame(columns)
+    frame = pd.DataFrame(columns, columns=list(wanted) or None, dtype="float64")
     frame.index.name = "step"
     frame.insert(0, "epoch", pd.Series(epochs, dtype="float64"))
     return frame.sort_index()

@@ -22,6 +22,7 @@ from imgcls_lab.errors import ConfigError, NotFoundError, Problem
 from imgcls_lab.executor import client
 from imgcls_lab.protocol import RunState
 from imgcls_lab.settings import Settings
+from imgcls_lab.terminal import inert
 from imgcls_lab.wire import Choices, Range, SweepRequest, SweepView
 
 if TYPE_CHECKING:
@@ -198,13 +199,19 @@ class Sweep:
         return launch_sweep(self.request.model_copy(update=update))
 
     def report(self, path: str | Path) -> Path:
-        """Write a notebook with its tables and plots, executed, that needs nothing but pandas to run again."""
+        """Write a notebook with its tables and plots, executed, that needs nothing but pandas to run again.
+
+        How the plots are drawn stands in it, too.
+        """
         from imgcls_lab.batch.report import write_report
 
         return write_report(self.view, self.results(), Path(path).expanduser().absolute())
 
     def __repr__(self) -> str:
-        view = self.view
+        try:
+            view = self.view
+        except NotFoundError:
+            return f"<Sweep {self.id}: {inert(self.run.name)} was deleted>"
         done = sum(trial.state in {"succeeded", "pruned"} for trial in view.trials)
         holes = f", {view.holes} to fill" if view.holes else ""
         best = next((trial.value for trial in view.trials if trial.number == view.best), None)
@@ -213,7 +220,10 @@ class Sweep:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Live and from the server in JupyterLab with the extension; elsewhere the table of its results as of now."""
-        table = self.results().to_html(escape=True)
+        try:
+            table = self.results().to_html(escape=True)
+        except NotFoundError:  # it was deleted
+            return {"text/plain": repr(self)}
         return {
             "text/plain": repr(self),
             "text/html": f"<p>{html.escape(repr(self)[1:-1])}</p>{table}",

@@ -28,10 +28,11 @@ from imgcls_lab.api.folder import RunFolder
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine.interrupts import signals
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoppedError, StoreError
 from imgcls_lab.executor import client
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.protocol import ENDED, Desired, Event, RunKind, RunState
+from imgcls_lab.protocol import ENDED, TERMINAL, Desired, Event, EventWriter, Failed, FailureKind, RunKind, RunState
 from imgcls_lab.settings import Settings
 
 PACE = 0.4  # seconds between two looks of the progress line
@@ -63,18 +64,20 @@ def train(
     """
     settings = context.settings()
     outer = inside.enclosing(settings)
+    standalone = out is not None or outer is not None
     resolved, found = look_at(config, settings, _store_if_needed(config) if out is None else None)
     tell(imagesize.advice(resolved, found))  # its scan says the rest
-    if out is not None:
-        folder, indexed = Path(out).expanduser().absolute(), False
-    elif outer is not None:
-        folder, indexed = inside.training_folder(outer, resolved), True
-    else:
-        folder = make_folder(resolved, settings, name=name, project=project)
-        indexed = _ensure_indexed(settings)
-    shown = screen or LineScreen()
-    standalone = out is not None or outer is not None
-    outcome = _train(resolved, folder, shown, indexed=indexed, standalone=standalone, outer=outer)
+    shown, stop = screen or LineScreen(), threading.Event()
+    with signals(stop), contextlib.ExitStack() as around:
+        if out is not None:
+            folder, indexed = Path(out).expanduser().absolute(), False
+        elif outer is not None:
+            folder, indexed = inside.training_folder(outer, resolved), True
+        else:
+            folder = make_folder(resolved, settings, name=name, project=project)
+            around.enter_context(_ending(folder))
+            indexed = _ensure_indexed(settings)
+        outcome = _train(resolved, folder, shown, stop, indexed=indexed, standalone=standalone, outer=outer)
     if outcome.message and outcome.state is RunState.SUCCEEDED:
         print(outcome.message)
     if outer is not None and outcome.state is RunState.STOPPED:
@@ -100,12 +103,31 @@ def _await_index(store: Any, run_id: str) -> None:
 
 def how_to_resume(run: Run, out: Path | str | None, step: int) -> str:
     """The sentence after a stop."""
+    begun = run.view.resumable
+    where = f"at step {step} after a checkpoint" if begun else "before the first checkpoint"
     if out is not None:
-        return f"Stopped at step {step} after a checkpoint. The same command again goes on exactly from there."
-    return (
-        f"Stopped at step {step} after a checkpoint. To go on exactly from there: `imgcls-lab resume {run.id}`, or "
-        f'in Python lab.run("{run.id}").resume().'
-    )
+        return f"Stopped {where}. The same command again {'goes on exactly from there' if begun else 'starts it'}."
+    what = "go on exactly from there" if begun else "start it again"
+    return f'Stopped {where}. To {what}: `imgcls-lab resume {run.id}`, or in Python lab.run("{run.id}").resume().'
+
+
+@contextlib.contextmanager
+def _ending(folder: Path) -> Iterator[None]:
+    """Say the end of a training that could not say it itself: its owner, this process, may live on."""
+    try:
+        yield
+    except BaseException as error:
+        attempt = max((int(path.stem.partition("-")[2]) for path in folder.glob("events-*.jsonl")), default=1)
+        with contextlib.suppress(OSError), EventWriter(folder, attempt) as events:
+            if not isinstance(events.last, TERMINAL):
+                interrupted = isinstance(error, KeyboardInterrupt)
+                text = "It was interrupted before it began." if interrupted else str(error) or type(error).__name__
+                kind = error.kind if isinstance(error, ImgclsError) else FailureKind.APPLICATION
+                events.write(Failed(step=0, kind=FailureKind(kind), message=text))
+        raise
+    finally:
+        # the process lives on when the run has ended, so it must not look like its owner any more
+        (folder / layout.OWNER).unlink(missing_ok=True)
 
 
 def make_folder(config: TrainConfig, settings: Settings, *, name: str | None, project: str | None) -> Path:
@@ -138,7 +160,14 @@ def make_folder(config: TrainConfig, settings: Settings, *, name: str | None, pr
 
 
 def _train(
-    config: TrainConfig, folder: Path, screen: Screen, *, indexed: bool, standalone: bool, outer: Path | None
+    config: TrainConfig,
+    folder: Path,
+    screen: Screen,
+    stop: threading.Event,
+    *,
+    indexed: bool,
+    standalone: bool,
+    outer: Path | None,
 ) -> Any:
     from imgcls_lab import engine  # torch: takes seconds
 
@@ -157,7 +186,6 @@ def _train(
 
     # a folder of one's own is all that a stand-alone run writes to
     work = engine.standalone if standalone else partial(engine.train, shared=engine.Shared.of(context.settings()))
-    stop = threading.Event()
     try:
         with _obeying(outer or folder, stop, keep=outer is not None):
             return work(config, folder, on_event=on_event, stop=stop)
@@ -169,9 +197,6 @@ def _train(
     finally:
         if begun:
             screen.end()
-        if not standalone:
-            # the process lives on when the run has ended, so it must not look like its owner any more
-            (folder / layout.OWNER).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -11,16 +11,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from imgcls_lab import layout
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.launching import run as find_run
-from imgcls_lab.errors import InputError, NotFoundError
+from imgcls_lab.config.evaluation import TTA
+from imgcls_lab.errors import InputError, NotFoundError, unknown
 from imgcls_lab.imagefiles import Walk
 
 if TYPE_CHECKING:
-    from imgcls_lab.config.evaluation import TTA
     from imgcls_lab.engine.export import Exported, Format, Known
     from imgcls_lab.wire import EpochReport, ImagePrediction
 
@@ -73,6 +73,7 @@ def evaluate(
 
     Raises InputError if no folder is known, DataError if it does not fit the model, ModelError.
     """
+    _check_views(tta)
     from imgcls_lab.engine import predict as engine
 
     config = model.run.config if model.run else None
@@ -101,7 +102,13 @@ def predict(
     device: str = "auto",
     batch_size: int | None = None,
 ) -> Iterator[ImagePrediction]:
-    """The likeliest classes of each image file in turn, or the reason why it cannot be read. Raises ModelError."""
+    """The likeliest classes of each image file in turn, or the reason why it cannot be read.
+
+    Raises InputError for what cannot be asked, ModelError.
+    """
+    _check_views(tta)
+    if top < 1:
+        raise InputError(f"The number of likeliest classes must be at least 1, not {top}.")
     from imgcls_lab.engine import predict as engine
 
     loaded = engine.load(model.folder, device)
@@ -115,12 +122,19 @@ def export(model: Model, format: Format, out: Path | None, images: Sequence[str]
     """
     from imgcls_lab.engine import export as engine
 
+    if format not in get_args(engine.Format):
+        raise InputError(unknown("form of an export", str(format), get_args(engine.Format)))
     if out is None:
         if model.run is None:
             raise InputError("Name the folder to write to by --out.")
         out = model.run.folder / "exports" / format
     known = [engine.Known(path) for path in images] or (_validated(model.run, engine.IMAGES) if model.run else [])
     return engine.export(model.folder, format, out.expanduser().absolute(), known)
+
+
+def _check_views(tta: TTA) -> None:
+    if tta not in get_args(TTA):
+        raise InputError(unknown("way of test-time views", str(tta), get_args(TTA)))
 
 
 def _validated(run: Run, count: int) -> list[Known]:

@@ -1,10 +1,12 @@
 """A sweep as a notebook: tables and plots from results that stand in it. Called by `Sweep.report`.
 
-The notebook is executed where it is written, so that it opens with its outputs; its cells need no store to run again.
+The notebook is executed where it is written, so that it opens with its outputs; its cells need no store and no package
+but pandas to run again: the source of the plots stands in it.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 
 from imgcls_lab import layout
+from imgcls_lab.batch import plots
 from imgcls_lab.errors import InputError
 from imgcls_lab.wire import SweepView
 
@@ -40,10 +43,12 @@ def _notebook(view: SweepView, results: pd.DataFrame) -> Any:
     cells = [
         _text(
             f"# {view.name}\n\n{len(view.trials)} trials by {view.strategy}, judged by {view.metric} on the validation "
-            f"images. Sweep `{view.run_id}`. Everything below is computed from the next cell."
+            f"images. Sweep `{view.run_id}`. Everything below is computed from the next two cells: how the plots are "
+            "drawn, and the results."
         ),
+        _code(inspect.getsource(plots), hidden=True),
         _code(
-            "import json\n\nimport pandas as pd\n\nfrom imgcls_lab.batch import plots\n\n"
+            "import json\n\nimport pandas as pd\n\n"
             f"results = pd.DataFrame(json.loads({json.dumps(data)})).set_index('trial')\n"
             f"importance = pd.Series({view.importance!r}, name='importance', dtype=float)\n"
             "results"
@@ -51,9 +56,9 @@ def _notebook(view: SweepView, results: pd.DataFrame) -> Any:
         _text("## The best trials"),
         _code(best),
         _text("## In the order they were asked for"),
-        _code(f"plots.history(results, {view.metric!r}, {better})"),
+        _code(f"history(results, {view.metric!r}, {better})"),
         _text("## Parameter by parameter"),
-        _code(f"plots.slices(results, {view.metric!r}, {names!r}, {better})"),
+        _code(f"slices(results, {view.metric!r}, {names!r}, {better})"),
         _code(f"pd.concat({{name: results.groupby(name)[{view.metric!r}].describe() for name in {names!r}}})"),
     ]
     if view.importance:
@@ -70,5 +75,7 @@ def _text(source: str) -> Any:
     return nbformat.v4.new_markdown_cell(source)  # type: ignore[no-untyped-call]
 
 
-def _code(source: str) -> Any:
-    return nbformat.v4.new_code_cell(source)  # type: ignore[no-untyped-call]
+def _code(source: str, hidden: bool = False) -> Any:
+    """A cell of code; hidden: folded away until a reader opens it."""
+    metadata = {"jupyter": {"source_hidden": True}} if hidden else {}
+    return nbformat.v4.new_code_cell(source, metadata=metadata)  # type: ignore[no-untyped-call]

@@ -32,7 +32,6 @@ def demo(
     ] = False,
 ) -> None:
     """Train a small net on real handwritten digits, through queue and executor, and load what came out."""
-    from imgcls_lab import api
     from imgcls_lab import demo as digits
     from imgcls_lab.api import context
     from imgcls_lab.errors import ImgclsError
@@ -51,10 +50,7 @@ def demo(
     say(f"Demo data: {files.root} (1,797 handwritten digits), model: {files.model}")
     if prepare_only:
         return
-    config = files.config
-    if epochs is not None:
-        config = config.with_changes(epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs))
-    run = api.launch(config, name="digits demo")
+    run = digits.launch(files, epochs)
     say(f"Queued as {run.id}; it goes on even if this command is interrupted.")
     run.wait()
     if run.view.state is not RunState.SUCCEEDED:

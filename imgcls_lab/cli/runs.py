@@ -176,7 +176,10 @@ def kill(run_id: RunId, wait: Wait = False, as_json: Json = False) -> None:
 
 
 def resume(run_id: RunId, as_json: Json = False) -> None:
-    """Queue a stopped, failed or cancelled run again; it goes on exactly where its last checkpoint is."""
+    """Queue a stopped, failed or cancelled run again; it goes on exactly where its last checkpoint is.
+
+    Without a checkpoint it starts from the beginning.
+    """
     from imgcls_lab import api
 
     _answer(api.run(run_id).resume().view, as_json)

@@ -20,7 +20,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from imgcls_lab.engine.state_tree import flatten, unflatten
+from imgcls_lab.engine.state_tree import branch, flatten, unflatten
+from imgcls_lab.errors import ModelError
 from imgcls_lab.layout import fsync_folder
 
 STATE = "training_state"
@@ -63,6 +64,18 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
     tree = json.loads((checkpoint / f"{STATE}.json").read_text())
     state: dict[str, Any] = unflatten(tree, load_file(checkpoint / f"{STATE}.safetensors"))
     return state
+
+
+def standing(checkpoint: Path) -> tuple[int, int] | None:
+    """Epoch and step of the training at a checkpoint; None of a model folder that is none. Raises ModelError."""
+    path = checkpoint / f"{STATE}.json"
+    try:
+        progress = branch(json.loads(path.read_text()), "progress")
+        return progress["epoch"], progress["step"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"The checkpoint “{checkpoint}” is damaged: {path.name} cannot be read.") from error
 
 
 def load_weights(checkpoint: Path) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""What surrounds an attempt: its folder and lock, signals, torch's state, and errors in a user's words.
+"""What surrounds an attempt: its folder and lock, torch's state, and errors in a user's words.
 
 Called by `run.train`. Knows nothing of models or data.
 """
@@ -9,8 +9,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,26 +70,6 @@ def lock(folder: Path) -> Iterator[None]:
         except OSError:
             raise ConflictError(f"Another process is training in “{folder}”. Wait for it, or stop it.") from None
         yield
-
-
-@contextlib.contextmanager
-def signals(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and the first SIGINT set `stop`; a second SIGINT interrupts."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def on_signal(number: int, _frame: object) -> None:
-        if number == signal.SIGINT and stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -185,7 +185,13 @@ class Counts:
         return figures
 
     def report(
-        self, names: list[str], *, epoch: int, step: int, split: str, left_out: dict[str, str] | None = None
+        self,
+        names: list[str],
+        *,
+        epoch: int | None,
+        step: int | None,
+        split: str,
+        left_out: dict[str, str] | None = None,
     ) -> EpochReport:
         """The whole evaluation, as it is written to reports/. left_out: unreadable images with the reason."""
         return EpochReport(

@@ -21,6 +21,7 @@ from imgcls_lab.classnames import twins
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
 from imgcls_lab.engine.augment import normalise
+from imgcls_lab.engine.checkpoint import standing
 from imgcls_lab.engine.data import ImageSet, Reader
 from imgcls_lab.engine.evaluate import evaluate_set
 from imgcls_lab.engine.metrics import STORED, Counts
@@ -39,12 +40,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Classifier:
-    """A loaded model. classes: in the order of its outputs."""
+    """A loaded model. classes: in the order of its outputs; epoch, step: of a run's checkpoint, where it stood."""
 
     model: nn.Module
     spec: EvalSpec
     classes: list[str]
     device: torch.device
+    epoch: int | None = None
+    step: int | None = None
 
 
 def load(model_dir: str | os.PathLike[str], device: str = "auto") -> Classifier:
@@ -57,7 +60,7 @@ def load(model_dir: str | os.PathLike[str], device: str = "auto") -> Classifier:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"There is no device “{device}” here. Say auto, cpu or, with a GPU, cuda.") from error
     model, spec = load_exported(Path(model_dir))
-    return Classifier(model.to(where), spec, class_names(model), where)
+    return Classifier(model.to(where), spec, class_names(model), where, *(standing(Path(model_dir)) or ()))
 
 
 @torch.no_grad()
@@ -152,7 +155,8 @@ def evaluate(
         )
     if not counts.images:
         raise DataError(f"No image of {split}/ can be used. One of the reasons: {next(iter(wrong.values()))}")
-    return counts.report(classes, epoch=0, step=0, split=split, left_out=dict(sorted(wrong.items())))
+    left_out = dict(sorted(wrong.items()))
+    return counts.report(classes, epoch=loaded.epoch, step=loaded.step, split=split, left_out=left_out)
 
 
 def _tell(progress: Progress, before: int, total: int, done: int, _of_portion: int) -> None:

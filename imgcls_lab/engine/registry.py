@@ -5,12 +5,11 @@ A room of the engine makes a `Registry` and fills it; a user's plugin file adds 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from imgcls_lab.errors import ConfigError, Problem
+from imgcls_lab.errors import ConfigError, Problem, unknown
 
 T = TypeVar("T")
 
@@ -57,10 +56,3 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._things
-
-
-def unknown(kind: str, name: str, known: list[str]) -> str:
-    """The sentence about a name that nothing has: what was meant perhaps, else what there is."""
-    close = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known[:12])}."
-    return f"There is no {kind} “{name}”; {hint}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from imgcls_lab import layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import guard, launch, manifest, plugins, ranks
+from imgcls_lab.engine import guard, interrupts, launch, manifest, plugins, ranks
 from imgcls_lab.engine.final import test_best
 from imgcls_lab.engine.loop import fit
 from imgcls_lab.engine.outcome import Outcome
@@ -53,7 +53,7 @@ def train(
         here = around.enter_context(ranks.joining(config.processes, stop))
         if here.writes and not ranks.launched():
             around.enter_context(guard.lock(folder))
-        around.enter_context(guard.signals(stop))
+        around.enter_context(interrupts.signals(stop))
         around.enter_context(guard.torch_state())
         if here.writes and not (folder / layout.CONFIG).exists():
             layout.write_atomic(folder / layout.CONFIG, config.model_dump_json(indent=1))
@@ -83,7 +83,7 @@ def _train_group(
     shared: Shared | None,
 ) -> Outcome:
     """Start the processes of a run, and say how it ended where none of them could."""
-    with guard.lock(folder), guard.signals(stop):
+    with guard.lock(folder), interrupts.signals(stop):
         if not (folder / layout.CONFIG).exists():
             layout.write_atomic(folder / layout.CONFIG, config.model_dump_json(indent=1))
         number = attempt or next_attempt(folder)
@@ -123,7 +123,9 @@ def _attempt(
         for _turn in here.turns():
             kept = plugins.keep(config.plugins, folder)
     with plugins.active(folder, kept):
-        run = prepare(config, folder, recorder, stop, progress, shared=shared, kept=kept, ranks=here)
+        run = None
+        if not here.any(stop.is_set())[0]:  # it is, after Ctrl-C while torch was imported
+            run = prepare(config, folder, recorder, stop, progress, shared=shared, kept=kept, ranks=here)
         tested = test_best(run) if run is not None and fit(run) else None
     if tested is None:
         recorder.emit(Stopped(step=progress.step))

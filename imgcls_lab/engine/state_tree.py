@@ -56,3 +56,8 @@ def unflatten(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if _TUPLE in tree:
         return tuple(unflatten(node, tensors) for node in tree[_TUPLE])
     return {key: unflatten(node, tensors) for key, node in tree[_PAIRS]}
+
+
+def branch(tree: Any, name: str) -> Any:
+    """What a flattened dict holds under a name, which must be free of tensors. Raises KeyError, TypeError."""
+    return unflatten(dict(tree[_PAIRS])[name], {})

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.errors import InputError
 from imgcls_lab.layout import MANIFEST, read_plain
-from imgcls_lab.protocol import LIVE, RESUMABLE, RunState
+from imgcls_lab.protocol import LIVE, RunKind, RunState, is_resumable
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import counts
 from imgcls_lab.store.database import walked
@@ -48,7 +48,7 @@ _SAME = (
 # Columns and not rows of Run: their configs are not read, and 200 objects of the ORM would take a third of the time.
 _LISTED: Select[Any] = (
     sa_select(
-        *(getattr(Run, name) for name in (*_SAME, "number", "best_metric", "best_value", "best_epoch")),
+        *(getattr(Run, name) for name in (*_SAME, "number", "saved_step", "best_metric", "best_value", "best_epoch")),
         col(Project.name).label("project"),
     )
     .select_from(Run)
@@ -80,7 +80,7 @@ def _view(row: Row[Any], ran: float, since: float | None) -> RunView:
     return RunView(
         project=row.project,
         best=best,
-        resumable=state in RESUMABLE,
+        resumable=is_resumable(state, RunKind(row.kind), row.saved_step > 0),
         ran=ran,
         running_since=since if state in LIVE else None,
         **{name: found[name] for name in _SAME},

@@ -33,7 +33,7 @@ class RunView(Wire):
     desired: Desired
     attempt: int  # 0 before the first
     priority: int
-    resumable: bool
+    resumable: bool  # queued again, it goes on from what it has; a training without a checkpoint starts anew
     external: bool  # runs in a kernel or shell, not under the executor
     unreachable: bool = False  # its host went silent; whether it lives nobody can say from here
     message: str | None  # why it waits or failed, a sentence

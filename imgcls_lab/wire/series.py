@@ -45,10 +45,13 @@ class ClassFigures(Wire):
 
 
 class EpochReport(Wire):
-    """One evaluation, as the engine writes it to reports/: epoch-0003.json of val/, test.json of the best on test/."""
+    """One evaluation, as the engine writes it to reports/: epoch-0003.json of val/, test.json of the best on test/.
 
-    epoch: int
-    step: int
+    epoch, step: where the training of the model stood; null of a model that is no run's checkpoint.
+    """
+
+    epoch: int | None
+    step: int | None
     split: str
     images: int
     values: dict[str, float | None]

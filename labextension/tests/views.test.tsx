@@ -6,9 +6,10 @@ import { RunsFeed } from '../src/views/feed';
 import { ago, bytes, duration, figure, metric, ranFor, ticks, usage } from '../src/views/format';
 import { NewRun } from '../src/views/newrun';
 import { readable } from '../src/views/run';
+import { Head } from '../src/views/runhead';
 import { Sidebar } from '../src/views/sidebar';
 import { SourceProvider } from '../src/views/source';
-import type { EpochReport, RunView } from '../src/views/types';
+import type { EpochReport, RunDetail, RunView } from '../src/views/types';
 import { FakeSource, aRun } from './fake';
 import { host, root, stage } from './stage';
 
@@ -282,4 +283,26 @@ it('writes figures as a reader wants them', () => {
   expect([bytes(512), bytes(1_234_000), usage(9.1e9, 80e9)]).toEqual(['512 B', '1.2 MB', '9.1 / 80 GB']);
   expect(ticks([0, 0.5, 1])).toEqual(['0', '0.5', '1.0']);
   expect(ticks([0.6, 0.7, 0.8], true)).toEqual(['60 %', '70 %', '80 %']);
+});
+
+it('offers to resume a run that has a checkpoint, and to start another one again', async () => {
+  const buttons = async (part: Partial<RunView>) => {
+    const run = aRun(part) as RunDetail;
+    await act(async () => {
+      root.render(
+        <SourceProvider value={new FakeSource({ datasets: () => [] })}>
+          <Head run={run} link="live" onDeleted={() => undefined} />
+        </SourceProvider>,
+      );
+    });
+    return [...host.querySelectorAll('button')].map(button => button.textContent);
+  };
+  expect(await buttons({ state: 'failed', resumable: true })).toContain('Resume');
+  const anew = await buttons({ state: 'failed', resumable: false });
+  expect(anew).toContain('Start again');
+  expect(anew).not.toContain('Resume');
+  for (const state of ['running', 'succeeded'] as const)
+    expect((await buttons({ state })).filter(text => text === 'Resume' || text === 'Start again')).toEqual(
+      [],
+    );
 });

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -124,3 +126,44 @@ def test_the_list_of_runs_knows_at_once_that_a_training_has_ended(few: TrainConf
     client.start(own)
     run = lab.train(few)
     assert context.store().run(run.id).state is RunState.SUCCEEDED
+
+
+ASLEEP = """
+import os, pathlib, signal, sys, time
+import imgcls_lab as lab
+
+class SlowImport:
+    "torch, whose import takes seconds: it stands still until Ctrl-C was pressed as often as wanted."
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch" and self in sys.meta_path:
+            sys.meta_path.remove(self)
+            for _ in range(int(sys.argv[2])):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)
+
+sys.meta_path.insert(0, SlowImport())
+config = lab.TrainConfig.parse(open(sys.argv[1]).read())
+try:
+    print("RETURNED", lab.train(config).state)
+except KeyboardInterrupt:
+    print("INTERRUPTED")
+(folder,) = pathlib.Path(os.environ["IMGCLS_HOME"], "runs").glob("2*")
+view = lab.Run(folder.name, folder=folder).view
+print("STATE", view.state, view.resumable, view.message)
+"""
+
+
+@pytest.mark.parametrize(
+    ("presses", "said", "state"), [(1, "RETURNED stopped", "stopped"), (2, "INTERRUPTED", "failed")]
+)
+def test_ctrl_c_while_torch_is_imported_ends_the_run(
+    few: TrainConfig, idle: Settings, tmp_path: Path, presses: int, said: str, state: str
+) -> None:
+    """The process lives on, as a kernel does, and nobody else would end the run."""
+    (tmp_path / "config.json").write_text(few.model_dump_json())
+    done = subprocess.run(
+        [sys.executable, "-c", ASLEEP, tmp_path / "config.json", str(presses)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert said in done.stdout, done.stderr[-2000:]
+    assert f"STATE {state} False" in done.stdout

@@ -168,6 +168,6 @@ def test_a_full_disk_at_the_start_is_told(gpus: tuple[StubLab, Daemon], monkeypa
     run_id = cuda_run(lab, 3)
     daemon.round(lab.store)
     run = lab.run(run_id)
-    assert (run.state, run.failure.value, run.resumable) == (RunState.FAILED, "disk_full", True)
+    assert (run.state, run.failure.value, run.resumable) == (RunState.FAILED, "disk_full", False)
     assert "is full" in run.message
     assert all(device.run_id is None for device in lab.store.devices().devices)

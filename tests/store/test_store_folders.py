@@ -66,7 +66,7 @@ def test_a_dead_kernel_leaves_a_run_that_can_be_resumed(store: Store, dead, save
     folders.adopt(store.database, store.settings, run_id)
     assert folders.follow(store.database, store.settings, run_id)
     run = store.run(run_id)
-    assert (run.state, run.resumable) == (state, True)
+    assert (run.state, run.resumable) == (state, saved)
     assert "resume" in run.message
     assert store.resume(run_id).state is RunState.QUEUED
     assert claim(store).attempt == 2

@@ -95,7 +95,7 @@ def test_what_has_not_succeeded_is_resumed(store: Store, submit):
     assert claim(store).attempt == 2
     finish(store, run_id, 2, RunState.CANCELLED, message="Killed on request.")
     killed = store.run(run_id)
-    assert (killed.resumable, store.resume(run_id).state) == (True, RunState.QUEUED)
+    assert (killed.resumable, store.resume(run_id).state) == (False, RunState.QUEUED)
     claim(store)
     finish(store, run_id, 3, RunState.SUCCEEDED)
     with pytest.raises(ConflictError, match="succeeded; there is nothing of it to resume"):
@@ -124,7 +124,7 @@ def test_a_resumed_run_called_back_while_it_waits_is_what_it_was(
         assert store.resume(run_id).message is None
     called_back = store.request(run_id, Desired.STOP)
     assert (called_back.state, called_back.message, called_back.failure) == (state, message, verdict.get("failure"))
-    assert (called_back.ended_at, called_back.resumable) == (ended_at, True)
+    assert (called_back.ended_at, called_back.resumable) == (ended_at, bool(saved))
     assert store.resume(run_id).state is RunState.QUEUED
     assert claim(store).attempt == 2
 

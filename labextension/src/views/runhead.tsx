@@ -55,9 +55,9 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
             onConfirm={ask('kill')}
           />
         )}
-        {run.resumable && !isActive(run.state) && (
+        {!isActive(run.state) && run.state !== 'succeeded' && (
           <Button primary busy={busy !== null} onClick={ask('resume')}>
-            Resume
+            {run.resumable ? 'Resume' : 'Start again'}
           </Button>
         )}
         {run.kind === 'notebook' && (

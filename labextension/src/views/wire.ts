@@ -270,10 +270,12 @@ export interface LogChunk {
 }
 /**
  * One evaluation, as the engine writes it to reports/: epoch-0003.json of val/, test.json of the best on test/.
+ *
+ * epoch, step: where the training of the model stood; null of a model that is no run's checkpoint.
  */
 export interface EpochReport {
-  epoch: number;
-  step: number;
+  epoch: number | null;
+  step: number | null;
   split: string;
   images: number;
   values: {
