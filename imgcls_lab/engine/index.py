@@ -1,6 +1,6 @@
 """What earlier scans learned of the files of one data set, so that an unchanged file is not opened again.
 
-Read and replaced by the scan. One file a data set: a sorted array of `ENTRY`, mapped into memory, 120 bytes an image.
+Read and replaced by the scan. One file a data set: a sorted array of `ENTRY`, mapped into memory, 121 bytes an image.
 A file is known by its path, size and time of change. Unreadable files are never kept here. The whole may be deleted
 at any time.
 """
@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from imgcls_lab.engine.prints import TINY
 
-VERSION = 1  # raise it where a column comes to mean something else
+VERSION = 2  # raise it where a column comes to mean something else
 
-# key: of the path; size: bytes; changed: nanoseconds; digest: SHA-256 of the content; width, height: upright pixels
+# key: of the path; size: bytes; changed: nanoseconds; digest: SHA-256 of the content; width, height: upright pixels;
+# settled: whether the print is the one that the file has in every run, or that of a larger decode for some run's cache
 ENTRY = np.dtype(
     [
         ("key", "u8"),
@@ -29,6 +30,7 @@ ENTRY = np.dtype(
         ("tiny", "u1", (TINY, TINY, 3)),
         ("width", "u4"),
         ("height", "u4"),
+        ("settled", "?"),
     ]
 )
 Entries = npt.NDArray[np.void]

@@ -33,6 +33,7 @@ PRINT_EDGE = 64  # px; a file that is only looked at is decoded no larger than t
 ALONE = 256  # files up to which no process is started
 MOST = 32  # files of one share
 SHARE_BYTES = 2**20  # pixels of one share, as far as that is more than one file
+JPEG = b"\xff\xd8"  # of all files these alone come smaller where a hint allows it
 SMALL = 3 * 128**2  # bytes of a decoded image up to which several are resized at once
 
 
@@ -50,12 +51,14 @@ class Found:
 
 @dataclass(eq=False)  # one is known by itself: its arrays have no one answer to ==
 class Look:
-    """A set under inspection. known: the index; places: where in it each image is, or -1; cache: as it was opened."""
+    """A set under inspection. known: the index; places: where in it each image is, or -1; cache: as it was opened;
+    settled: whether prints must not depend on what a cache has the files decoded to."""
 
     images: ImageSet
     known: Entries
     places: Indices
     cache: Cache | None
+    settled: bool = False
 
     def __call__(self, numbers: range) -> Found:
         """Look at these files. What cannot be read is in `wrong`."""
@@ -98,29 +101,37 @@ class _Share:
             raise DataError(f"“{printable(full)}” cannot be opened: {error.strerror}.") from None
         same = (status.st_size, status.st_mtime_ns)
         unchanged = before >= 0 and (look.known[before]["size"], look.known[before]["changed"]) == same
+        unchanged = unchanged and bool(look.known[before]["settled"] or not look.settled)
         if unchanged:
             self.found.entries[place] = look.known[before]
-            if look.cache is None:
-                return
-            self.found.rows[place] = look.cache.row(entry["digest"])
-            if self.found.rows[place] >= 0:
+            if self._is_kept(place):
                 return
         data = read_bytes(full)
         if not unchanged:
             entry["digest"] = np.frombuffer(hashlib.sha256(data).digest(), np.uint64)
-        hint = look.images.reader.hint if look.cache else PRINT_EDGE
-        image, size = decode_sized(data, size_hint=hint, name=full)
-        if look.cache and image.size <= SMALL:
+        kept = self._is_kept(place)
+        image, size = decode_sized(data, size_hint=PRINT_EDGE if kept else look.images.reader.hint, name=full)
+        if not kept and image.size <= SMALL:
             self._to_fit.setdefault(image.shape, {})[number] = image
-        elif look.cache:
+        elif not kept:
             self.found.pixels[number] = look.images.reader.fit(image).numpy()
         if not unchanged:
+            entry["settled"] = kept or not data.startswith(JPEG) or min(size) <= PRINT_EDGE
+            if look.settled and not entry["settled"]:
+                image, entry["settled"] = decode_sized(data, size_hint=PRINT_EDGE, name=full)[0], True
             entry["size"], entry["changed"] = same
             entry["width"], entry["height"] = size
             if max(image.shape) < PLAIN:
                 self._to_shrink.setdefault(image.shape, {})[place] = image
             else:
                 self._small[place] = small_of(image)
+
+    def _is_kept(self, place: int) -> bool:
+        """Whether no pixels are wanted of this image, whose digest is noted; notes its row in the cache."""
+        if self._look.cache is None:
+            return True
+        self.found.rows[place] = self._look.cache.row(self.found.entries["digest"][place])
+        return bool(self.found.rows[place] >= 0)
 
     def finish(self) -> None:
         for alike in self._to_shrink.values():

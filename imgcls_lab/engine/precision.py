@@ -15,12 +15,16 @@ from imgcls_lab import processor
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, Problem
 
-# Multiply-adds for each number that a model's layers give on, from which it trains in bf16 on a CPU that has it.
-#
-# bf16 hastens products alone; every number is converted, normed and activated as before. Measured on an AMD EPYC with
-# AVX512-BF16, with one thread and two, steps in fp32 and bf16 in turn, the time of the one over that of the other:
-# MEASURED
-DENSE = 100.0
+# From where a model's layers gain from bf16 on a CPU that multiplies it. bf16 hastens products alone: every number is
+# converted, normed and activated as before, and each call costs what it costs. Measured on an AMD EPYC with AVX512-BF16
+# (no processor with AMX was at hand): some forty models, whole steps of 2 to 128 images in fp32 and bf16 by turns, on
+# one thread by the processor's time and on two; docs/training.md has figures. Of 22 that both constants let through 21
+# gain, 1.2 to 2.8 times, and one (MobileNetV4-medium) loses 7 %. What DENSE leaves out gives 0.55 to 1.15 (MobileNets,
+# EfficientNets), some hybrids up to 1.9. What LARGE leaves out, as ResNets on 28 to 32 px, would gain 0 to 20 % or so
+# on two idle cores; where another program wants these, its steps in bf16 take 2 to 15 times as long as in fp32, since
+# the threads of oneDNN's kernels spin while they wait for each other, many times a step.
+DENSE = 100.0  # multiply-adds of dense layers for each number that layers give on
+LARGE = 2.5e6  # multiply-adds of a layer for one image, on average
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,24 @@ class Precision:
 
 @dataclass(frozen=True)
 class Layers:
-    """What one image makes a model's layers do. density: multiply-adds of dense layers for each number given on;
-    starved: whether a convolution gets an input narrower than its stride or than half of its kernel."""
+    """What one image makes a model's linear layers and convolutions do; depthwise ones make no dense product.
 
-    density: float
+    products: multiply-adds in dense products; given: numbers that all give on; count: how many they are; starved:
+    whether a convolution gets an input narrower than its stride or than half of its kernel.
+    """
+
+    products: int
+    given: int
+    count: int
     starved: bool
+
+    @property
+    def density(self) -> float:
+        return self.products / max(self.given, 1)
+
+    @property
+    def size(self) -> float:
+        return self.products / max(self.count, 1)
 
 
 def pick_precision(config: TrainConfig, device: torch.device, model: nn.Module, shape: tuple[int, int]) -> Precision:
@@ -66,11 +83,12 @@ def pick_precision(config: TrainConfig, device: torch.device, model: nn.Module, 
         return Precision("fp32", f"{reason}, so it trains in fp32.", told=True)
     if config.precision == "bf16":
         return _asked(config)
-    gains = layers.density >= DENSE
+    gains = layers.density >= DENSE and layers.size >= LARGE
     return Precision(
         "bf16" if gains else "fp32",
-        f"This processor multiplies bf16 ({unit}); the model's layers do {layers.density:.0f} multiply-adds for each "
-        f"number that they give on, and from {DENSE:.0f} on bf16 is taken.",
+        f"This processor multiplies bf16 ({unit}). A layer does {layers.size / 1e6:.1f} million multiply-adds for an "
+        f"image, {layers.density:.0f} for each number that it gives on; bf16 pays from {LARGE / 1e6:.1f} million and "
+        f"{DENSE:.0f} on.",
     )
 
 
@@ -92,12 +110,12 @@ def look_at_layers(model: nn.Module, shape: tuple[int, int]) -> Layers:
     A starved convolution must not train in bf16 on a CPU: oneDNN's weight gradient then reads memory that nobody
     wrote (measured with torch 2.15 on AVX-512: random values or NaN in most runs; float32 is sound).
     """
-    products = given = 0
+    products = given = count = 0
     starved = False
 
     def look(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        nonlocal products, given, starved
-        given += output.numel()
+        nonlocal products, given, count, starved
+        given, count = given + output.numel(), count + 1
         if isinstance(layer, nn.Linear):
             products += output.numel() * layer.in_features
         elif isinstance(layer, nn.Conv2d):
@@ -115,4 +133,4 @@ def look_at_layers(model: nn.Module, shape: tuple[int, int]) -> Layers:
             hook.remove()
         for module, training in modes:
             module.training = training
-    return Layers(products / max(given, 1), starved)
+    return Layers(products, given, count, starved)

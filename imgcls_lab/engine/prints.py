@@ -21,6 +21,7 @@ TINY = 4  # edge of the tiny RGB picture
 PLAIN = 128  # px; below, Pillow resizes in one go, as torch does for many images at once in a tenth of the time
 NEIGHBOURS = 128  # compared with each image in a band
 _EDGE = 32
+_NOUGHT = 0.01  # a wave of symmetric pictures is 0 but for rounding, which differs with the number of them; most: 10^5
 _BANDS = NEAR_BITS + 1  # hashes that differ in fewer bits than there are bands agree in one of them
 _WIDTH = 64 // _BANDS
 
@@ -68,7 +69,7 @@ def prints_of(small: Tiny) -> tuple[Prints, Tiny]:
     waves = _COSINES @ (grey.reshape(-1, _EDGE) @ _COSINES.T).reshape(count, _EDGE, 8)
     across = np.floor((values.reshape(-1, 3 * block) @ _BOX + block // 2) / block)  # a box filter, rounded, and down
     down = np.floor((across.reshape(count, TINY, block, 3 * TINY).sum(2) + block // 2) / block)
-    return (waves.reshape(count, -1) > 0) @ _WEIGHTS, down.astype(np.uint8).reshape(count, TINY, TINY, 3)
+    return (waves.reshape(count, -1) > _NOUGHT) @ _WEIGHTS, down.astype(np.uint8).reshape(count, TINY, TINY, 3)
 
 
 def near_pairs(prints: Prints, tiny: Tiny, sides: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

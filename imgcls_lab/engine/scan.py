@@ -69,7 +69,8 @@ def scan(
     val, as `caches_for` gives them; None for one that is not kept. Raises DataError if nothing is left of a class.
     """
     entries = np.zeros(sum(map(len, sets)), ENTRY)
-    found_out = _look_at_all(sets, caches, entries, indexes.read(index), progress=progress, stop=stop)
+    settled = on_duplicates == "drop_near"  # then prints decide what is trained on
+    found_out = _look_at_all(sets, caches, entries, indexes.read(index), settled=settled, progress=progress, stop=stop)
     if found_out is None:
         return None
     reasons, notes = found_out
@@ -94,6 +95,7 @@ def _look_at_all(
     entries: Entries,
     known: Entries,
     *,
+    settled: bool,
     progress: Progress,
     stop: Callable[[], bool],
 ) -> tuple[dict[int, str], list[str]] | None:
@@ -104,7 +106,7 @@ def _look_at_all(
     for (images, part), cache in zip_longest(_parts(sets), caches or []):
         keys = indexes.keys_of(images.paths)
         entries[part]["key"] = keys
-        looks.append(Look(images, known, indexes.find(known, keys), cache))
+        looks.append(Look(images, known, indexes.find(known, keys), cache, settled))
     with looking(looks) as found_by:
         for look, (images, part) in zip(looks, _parts(sets), strict=True):
             kept = _Kept(look.cache)

@@ -44,6 +44,11 @@ def dense(**slow: int) -> Net:
     return Net(nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1), **slow)
 
 
+def small() -> Net:
+    """As dense, on a sixteenth of the pixels."""
+    return Net(nn.Conv2d(3, 64, 3, padding=1, stride=4), nn.Conv2d(64, 64, 3, padding=1))
+
+
 def depthwise(**slow: int) -> Net:
     """As in MobileNets: a window in each channel by itself, and a dense layer of a single pixel."""
     return Net(nn.Conv2d(3, 64, 1), nn.Conv2d(64, 64, 3, padding=1, groups=64), nn.Conv2d(64, 64, 1), **slow)
@@ -62,6 +67,8 @@ def test_auto_goes_by_the_layers_and_by_no_clock(
     config = make_config(precision="auto")
     assert pick_precision(config, CPU, dense(**slow), (32, 32)).name == "bf16"
     assert pick_precision(config, CPU, depthwise(**slow), (32, 32)).name == "fp32"
+    assert pick_precision(config, CPU, small(), (32, 32)).name == "fp32"
+    assert pick_precision(config, CPU, small(), (128, 128)).name == "bf16"
     on(monkeypatch, None)
     assert pick_precision(config, CPU, dense(**slow), (32, 32)).name == "fp32"
 
@@ -85,6 +92,7 @@ def test_the_density_counts_dense_products_for_each_number_given_on() -> None:
     assert look_at_layers(dense(), (32, 32)).density == pytest.approx((9 * 3 + 9 * 64) / 2)
     linear = Net(nn.Flatten(2), nn.Linear(32 * 32, 10), nn.Unflatten(1, (3, 1)))
     assert look_at_layers(linear, (32, 32)).density == 32 * 32
+    assert look_at_layers(dense(), (32, 32)).size == 32 * 32 * 64 * (9 * 3 + 9 * 64) / 2
 
 
 def test_the_look_leaves_the_model_and_the_random_state_alone() -> None:
@@ -115,6 +123,7 @@ def test_what_the_first_attempt_chose_holds_for_all_and_the_manifest_says_why(
 ) -> None:
     on(monkeypatch, "avx512_bf16")
     monkeypatch.setattr("imgcls_lab.engine.precision.DENSE", 0.0)
+    monkeypatch.setattr("imgcls_lab.engine.precision.LARGE", 0.0)
     config = make_config(precision="auto", image_size=32)
     stop = threading.Event()
     train(config, tmp_path / "run", stop=stop, on_event=lambda e: stop.set() if e.type == "metrics" else None)

@@ -203,7 +203,7 @@ def test_index_takes_less_than_two_hundred_bytes_an_image(tmp_path: Path) -> Non
         entries = np.zeros(count, index.ENTRY)
         known = index.read(index.index_path(tmp_path / "scans", root))
         caches = scan.caches_for(sets, "disk", Shared.nothing(tmp_path / "scans"))
-        told = {"progress": lambda done, total: None, "stop": lambda: False}
+        told = {"settled": False, "progress": lambda done, total: None, "stop": lambda: False}
         assert scan._look_at_all(sets, caches, entries, known, **told) == ({}, [])
         held, _ = tracemalloc.get_traced_memory()
     finally:
@@ -310,6 +310,27 @@ def test_copies_are_left_out_of_training_if_that_is_wanted(
     assert sum(data["counts"]["train"].values()) == left
 
 
+def test_look_alikes_that_are_left_out_depend_on_no_cache_and_no_earlier_scan(tmp_path: Path) -> None:
+    """A print of a JPEG that was decoded to another size has other bits, and decides what is trained on."""
+    root = tmp_path / "large"
+    for number in range(40):
+        folder = root / ("train", "val")[number % 2] / ("cat", "dog")[number // 2 % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(0, 256, (300, 300, 3), np.uint8)
+        Image.fromarray(noise).save(folder / f"{number:02d}.jpg")
+
+    def prints(scans: str, **options: Any) -> list[int]:
+        look(root, tmp_path / scans, size=224, **options)
+        found: list[int] = index.read(index.index_path(tmp_path / scans, root))["print"].tolist()
+        return found
+
+    expected = prints("plain", on_duplicates="drop_near")
+    assert prints("earlier", cache="ram") != expected
+    assert prints("earlier", cache="ram", on_duplicates="drop_near") == expected
+    assert prints("new", cache="disk", on_duplicates="drop_near") == expected
+    assert prints("new", cache="disk", on_duplicates="drop_near") == expected
+
+
 def test_class_whose_images_are_all_copies_is_said(photos: Path, tmp_path: Path) -> None:
     for path in (photos / "train/cat").iterdir():
         shutil.copy(path, photos / "val/cat" / f"copy-{path.name}")
@@ -342,6 +363,15 @@ def test_prints_of_many_are_those_of_each_by_pillow() -> None:
         cosines = np.cos(np.pi / 32 * np.arange(1, 9)[:, None] * lines)
         waves = cosines @ np.asarray(image.convert("L"), float) @ cosines.T
         assert [bool(prints[number] >> np.uint64(bit) & np.uint64(1)) for bit in range(64)] == list(waves.ravel() > 0)
+
+
+def test_prints_of_symmetric_pictures_are_the_same_however_many_are_asked_at_once() -> None:
+    half = np.random.default_rng(0).integers(0, 256, (24, 32, 16, 3), np.uint8)
+    half[::2] = half[::2, :1, :1]  # every other one of a single colour
+    pictures = np.concatenate([half, half[:, :, ::-1]], 2)
+    at_once = prints_of(pictures)[0].tolist()
+    for count in (1, 2, 5, 7):
+        assert [p for i in range(0, 24, count) for p in prints_of(pictures[i : i + count])[0].tolist()] == at_once
 
 
 def test_touched_up_photographs_look_the_same_and_others_do_not() -> None:
