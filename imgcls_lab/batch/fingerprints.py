@@ -20,19 +20,22 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.imagefolder import SPLITS, inspect_folder, list_images
 
 PIECE = 2**20
-_CODE = ("engine", "config", "images.py", "imagefiles.py", "imagefolder.py")  # what a result depends on
+# what a result depends on
+_CODE = ("engine", "config", "images.py", "imagefiles.py", "imagefolder.py", "processor.py")
 
 
-def of_training(config: TrainConfig, data: str, model: str) -> str:
-    """Identity (hex) of a direct trial. data: fingerprint of its images; model: of its model folder, or its name."""
+def of_training(config: TrainConfig, data: str, model: str, computes: str) -> str:
+    """Identity (hex) of a direct trial. data: fingerprint of its images; model: of its model folder, or its name;
+    computes: what the precision `auto` and the last bits depend on, as `sweeps.py` has it."""
     fields = {**config.result_fields(), "model_flavour": model}
-    return _sha({"kind": "train", "config": fields, "data": data, "code": code_version()})
+    return _sha({"kind": "train", "config": fields, "data": data, "code": code_version(), "computes": computes})
 
 
-def of_notebook(code: str, parameters: Mapping[str, Any], data: str) -> str:
+def of_notebook(code: str, parameters: Mapping[str, Any], data: str, computes: str) -> str:
     """Identity (hex) of a notebook trial. code: hash of what it executes; data: fingerprint of its `root`."""
     given = {name: value for name, value in parameters.items() if name != "root"}
-    return _sha({"kind": "notebook", "code": [code, code_version()], "parameters": given, "data": data})
+    facts = {"kind": "notebook", "code": [code, code_version()], "parameters": given, "data": data}
+    return _sha({**facts, "computes": computes})
 
 
 @lru_cache(maxsize=1)

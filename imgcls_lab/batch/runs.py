@@ -45,13 +45,15 @@ class TrialRuns:
 
     # ── identity ────────────────────────────────────────────────────────────────────────────────────────────
     def identity(self, params: Mapping[str, Scalar]) -> str:
-        """Hash of config, data and code of a trial. Raises InputError where these values make no run."""
+        """Hash of config, data, code and processor of a trial. Raises InputError where these values make no run."""
+        computes = str(self._sweep.payload.get("computes", ""))
         if self._source is not None:
             values = self._parameters(params)
             data = self._fingerprint(values["root"]) if isinstance(values.get("root"), str) else ""
-            return fingerprints.of_notebook(self._source.code, values, data)
+            return fingerprints.of_notebook(self._source.code, values, data, computes)
         config = trial_config(self._request, params)
-        return fingerprints.of_training(config, self._fingerprint(config.root), self._model(config.model_flavour))
+        data, model = self._fingerprint(config.root), self._model(config.model_flavour)
+        return fingerprints.of_training(config, data, model, computes)
 
     def _parameters(self, params: Mapping[str, Scalar]) -> dict[str, Any]:
         assert self._source is not None  # noqa: S101

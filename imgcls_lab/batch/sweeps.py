@@ -5,9 +5,11 @@ Called by `lab.sweep`, the command line and the server. The sweep's driver (`dri
 
 from __future__ import annotations
 
+from typing import Any
+
+from imgcls_lab import processor
 from imgcls_lab.batch.source import Source, keep
 from imgcls_lab.batch.spec import check_space, check_trials
-from imgcls_lab.processor import share_of_cores
 from imgcls_lab.protocol import RunKind
 from imgcls_lab.store import Store
 from imgcls_lab.wire import RunView, SubmitRequest, SweepRequest
@@ -21,9 +23,12 @@ def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> 
     if source is None:
         request = request.model_copy(update={"base": {**request.base, "threads": _threads(store, request)}})
     check_trials(request, source)
-    payload = {"request": request.model_dump(mode="json", exclude=_OF_THE_RUN)}
+    # the processor decides on the precision and the last bits; of a notebook's trainings the share of the cores, too
+    computes = processor.arithmetic()
+    payload: dict[str, Any] = {"request": request.model_dump(mode="json", exclude=_OF_THE_RUN), "computes": computes}
     if source is not None:
         payload["notebook"] = keep(source, store.settings)
+        payload["computes"] += f", {processor.share_of_cores(store.settings.cpu_slots)} threads"
     return store.submit(
         SubmitRequest(
             kind=RunKind.SWEEP,
@@ -40,4 +45,4 @@ def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> 
 def _threads(store: Store, request: SweepRequest) -> int | None:
     """Fixed for all trials: on a CPU one and two threads give different bits, and are not the same trial."""
     threads = request.base.get("threads")
-    return threads if isinstance(threads, int) else share_of_cores(store.settings.cpu_slots)
+    return threads if isinstance(threads, int) else processor.share_of_cores(store.settings.cpu_slots)

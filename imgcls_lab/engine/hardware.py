@@ -86,6 +86,12 @@ def describe(device: torch.device) -> dict[str, Any]:
     return facts
 
 
+def computes(facts: dict[str, Any]) -> str | None:
+    """What of a description the last bits of a result depend on; None in one of an earlier version."""
+    found: str | None = facts.get("gpu") or facts.get("arithmetic")
+    return found
+
+
 def memory() -> int:
     """Bytes of memory there are: of the machine, or of the control group if that is less. The same at all times."""
     limit = _of_group("memory.max")

@@ -74,6 +74,7 @@ def prepare(
     recipe = recipe_of(config)
     device = ranks.device(hardware.pick_device(config))
     threads = began["threads"] if began else hardware.pick_threads(config)
+    _tell_other_hardware(began, device, recorder)
     torch.set_num_threads(max(1, threads // ranks.count))
     hardware.keep_freed_memory()
     checkpoints = _real_folder(folder, layout.CHECKPOINTS, config.ckpt_dir, "ckpt_dir")
@@ -287,6 +288,17 @@ def _check_processes(config: TrainConfig, began: dict[str, Any] | None, ranks: R
     if config.sync_batchnorm and hardware.pick_device(config).type != "cuda":
         text = "Batch norms are synchronous on GPUs only. Turn sync_batchnorm off."
         raise ConfigError(text, [Problem("sync_batchnorm", text)])
+
+
+def _tell_other_hardware(began: dict[str, Any] | None, device: torch.device, recorder: Recorder) -> None:
+    """Say where a resume cannot be exact since the machine is another one."""
+    before, now = hardware.computes(began["hardware"] if began else {}), hardware.computes(hardware.describe(device))
+    if before not in (None, now):
+        recorder.notice(
+            f"This run began on “{before}” and goes on with “{now}”, which rounds differently: the result is sound, "
+            "but not to the bit that of a run that was never interrupted.",
+            "warning",
+        )
 
 
 def _same_classes(good: Path, classes: list[str]) -> None:

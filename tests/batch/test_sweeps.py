@@ -15,8 +15,10 @@ import nbformat
 import pytest
 
 import imgcls_lab as lab
-from imgcls_lab import Sweep, TrainConfig
+from imgcls_lab import Sweep, TrainConfig, processor
 from imgcls_lab.api import context
+from imgcls_lab.batch.matrix import request_of
+from imgcls_lab.batch.runs import TrialRuns
 from imgcls_lab.batch.spec import make_request
 from imgcls_lab.errors import ConfigError, ImgclsError
 from imgcls_lab.executor import client, locks
@@ -249,3 +251,22 @@ def test_in_a_cell_a_sweep_is_live_by_its_id_and_a_table_elsewhere(stubs: Stubs)
     assert bundle["application/vnd.imgcls.sweep+json"] == {"run_id": sweep.id, "version": 1}
     assert sweep.view.trials[0].run_id in bundle["text/html"]
     assert "1 of 1 trials" in bundle["text/plain"]
+
+
+def test_a_trials_identity_names_what_decides_on_its_precision_and_threads(
+    few: TrainConfig, idle: Settings, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def identity(**notebook: Any) -> str:
+        base = {"x": 1} if notebook else few.with_changes(threads=None)
+        run = context.store().run(lab.sweep(base, {"lr": [1e-3]}, **notebook).id)
+        return TrialRuns(context.store(), run, request_of(run)).identity({"lr": 1e-3})
+
+    notebook = {"notebook": write("x = 0\nlr = 0.1", "print(x, lr)")}
+    kinds: list[dict[str, Any]] = [{}, notebook]
+    before = [identity(**kind) for kind in kinds]
+    assert [identity(**kind) for kind in kinds] == before
+    monkeypatch.setattr(processor, "arithmetic", lambda: "x86_64 avx2 avx512f avx512_bf16 and more")
+    other = [identity(**kind) for kind in kinds]
+    monkeypatch.setattr(processor, "cores", lambda: 64)
+    more = [identity(**kind) for kind in kinds]
+    assert len({*before, *other, *more}) == 6

@@ -151,6 +151,28 @@ def test_a_run_of_an_earlier_version_goes_on_in_the_precision_that_it_measured(
     assert [event.precision for event in events if event.type == "started"] == ["bf16"]
 
 
+def test_a_run_that_goes_on_with_another_processor_says_so(
+    make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config()
+    notices: list[str] = []
+
+    def listen(event: Any) -> None:
+        notices.extend([event.text] if event.type == "notice" else [])
+
+    def begin(name: str) -> None:
+        stop = threading.Event()
+        train(config, tmp_path / name, stop=stop, on_event=lambda e: stop.set() if e.type == "metrics" else None)
+
+    begin("same")
+    train(config, tmp_path / "same", on_event=listen)
+    assert notices == []
+    begin("other")
+    monkeypatch.setattr(processor, "arithmetic", lambda: "x86_64 avx2")
+    train(config, tmp_path / "other", on_event=listen)
+    assert ["avx2”, which rounds differently" in text for text in notices] == [True]
+
+
 HUB = """
 import json, os, sys
 from pathlib import Path
