@@ -22,6 +22,7 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.model import weights_problem
+from imgcls_lab.engine.heads import fit_head
 from imgcls_lab.engine.layers import head_of
 from imgcls_lab.engine.modelprocessor import processor_of_model
 from imgcls_lab.engine.proof import prove, prove_export
@@ -144,7 +145,7 @@ def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tel
     torch.manual_seed(seed)
     if pretrained:
         model = _load_pretrained(flavour, classes, tell)
-        _keep_or_renew_head(model, old_labels, classes, tell)
+        fit_head(model, old_labels, classes, flavour.native, tell)
         if flavour.spec.shape != flavour.native:
             model = _stretch_positions(model, flavour.spec.shape, flavour.name)
     else:
@@ -229,21 +230,6 @@ def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Mod
     return model.float()  # type: ignore[no-any-return]
 
 
-def _keep_or_renew_head(model: nn.Module, old: list[str], classes: list[str], tell: Tell) -> None:
-    """The same number of classes with other names would silently keep the old head: make a new one."""
-    if len(old) != len(classes):
-        tell(f"The model gets a new head for {len(classes)} classes.")
-        return
-    if old == classes:
-        return
-    for head in head_of(model):
-        for module in head.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-    tell(f"The model knows {len(classes)} other classes (“{old[0]}” ...), so it gets a new head.")
-
-
 def _with_classes(config: Any, classes: list[str]) -> Any:
     config = copy.deepcopy(config)
     config.id2label = dict(enumerate(classes))
@@ -269,8 +255,13 @@ def _stretch_positions(model: nn.Module, shape: Shape, name: str) -> nn.Module:
             continue
         patch = [config.patch_size] * 2 if isinstance(config.patch_size, int) else config.patch_size
         tokens = (shape[0] // patch[0]) * (shape[1] // patch[1]) + positions.shape[1] - patches
+        made_for = config.image_size if isinstance(config.image_size, list | tuple) else [config.image_size] * 2
         with torch.no_grad():
-            stretched = stretch(torch.zeros(1, tokens, positions.shape[-1]), *shape)
+            if made_for[0] == made_for[1]:
+                stretched = stretch(torch.zeros(1, tokens, positions.shape[-1]), *shape)
+            else:  # transformers takes any grid for a square one
+                grids = [(edges[0] // patch[0], edges[1] // patch[1]) for edges in (made_for, shape)]
+                stretched = _stretched_grid(positions, patches, *grids)
         weights[f"{prefix}.position_embeddings"] = stretched.detach().clone()
         _set_image_size(config, shape, name)
     if getattr(config, "image_size", None) == getattr(model.config, "image_size", None):
@@ -278,6 +269,14 @@ def _stretch_positions(model: nn.Module, shape: Shape, name: str) -> nn.Module:
     resized = from_config(config, name)
     resized.load_state_dict(weights)
     return resized
+
+
+def _stretched_grid(positions: torch.Tensor, patches: int, old: Shape, new: Shape) -> torch.Tensor:
+    """Positions (1, tokens, width), the last `patches` of them a grid `old`, for a grid `new`; as transformers does."""
+    first = positions.shape[1] - patches
+    grid = positions[:, first:].reshape(1, *old, -1).permute(0, 3, 1, 2)
+    grid = nn.functional.interpolate(grid, size=new, mode="bicubic", align_corners=False)
+    return torch.cat([positions[:, :first], grid.permute(0, 2, 3, 1).flatten(1, 2)], 1)
 
 
 def _try_out(model: nn.Module, flavour: Flavour, classes: int) -> None:

@@ -77,7 +77,8 @@ def _prepared(processor: Any, image: torch.Tensor) -> torch.Tensor:
     except Exception as error:  # whatever a processor meets in its own fields
         spec_of(processor)  # says better what is wrong with a field, if that is known
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{name} cannot prepare an image of {_px(image)}: {reason}. {_said(processor)}.") from error
+        what = f"{name} cannot prepare an image of {_px(image)}: {reason.rstrip('.')}."
+        raise ModelError(f"{what} {_said(processor)}.") from error
     values = given.get("pixel_values")
     if not isinstance(values, torch.Tensor) or values.dim() != 4 or values.shape[:2] != (1, 3):
         form = {key: tuple(getattr(value, "shape", ())) for key, value in given.items()}
