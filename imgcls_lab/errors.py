@@ -100,10 +100,6 @@ class ExecutorError(ImgclsError):
     status = 503
 
 
-class DamagedError(ImgclsError, ValueError):
-    """A file that this program wrote holds something else now."""
-
-
 class StoppedError(ImgclsError):
     """A training inside a notebook run was stopped after a checkpoint, so the cells after it must not run."""
 

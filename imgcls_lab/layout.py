@@ -64,6 +64,7 @@ RUN_TAG = "IMGCLS_RUN"
 BEFORE = "IMGCLS_BEFORE"
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-hjkmnp-tv-z]{6}")
+_EVENTS = re.compile(r"events-(\d+)\.jsonl")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -80,6 +81,12 @@ def is_run_id(text: str) -> bool:
 
 def events_name(attempt: int) -> str:
     return f"events-{attempt:03d}.jsonl"
+
+
+def attempt_of(path: Path) -> int | None:
+    """The attempt whose events a file holds, by its name."""
+    found = _EVENTS.fullmatch(path.name)
+    return int(found[1]) if found else None
 
 
 def launch_name(attempt: int) -> str:

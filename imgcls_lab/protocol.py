@@ -1,26 +1,32 @@
 """The events a run emits, and their JSON-lines form: the only language between the engine and the rest.
 
-The engine writes them (`EventWriter`), the executor's daemon reads and indexes them (`read_events`). One file an
-attempt, append-only; a torn last line is not there yet. Non-finite numbers travel as the strings NaN, Infinity
-and -Infinity.
+The engine writes them (`EventWriter`), everybody else reads them by `read_events`. One file an attempt, append-only; a
+torn last line is not there yet. Each line carries its CRC-32: one that was changed since is left out, and said.
+Non-finite numbers travel as the strings NaN, Infinity and -Infinity.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, BinaryIO, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from imgcls_lab.errors import DamagedError
-from imgcls_lab.layout import events_name, open_plain
+from imgcls_lab.layout import attempt_of, events_name, open_plain
+
+log = logging.getLogger(__name__)
 
 VERSION = 1
+LONGEST_LINE = 2**22  # bytes: no event comes near, and nothing longer is kept in memory
+_SUM, _SUM_LENGTH = b',"sum":"', 18  # `,"sum":"0123abcd"}` ends a line: of the bytes before it
 E = TypeVar("E", bound="Event")
 
 
@@ -215,7 +221,7 @@ class EventWriter:
         """Stamp, append and return the event. Raises OSError when the disk is full."""
         self._seq += 1
         stamped = event.model_copy(update={"attempt": self.attempt, "seq": self._seq, "t": time.time()})
-        line = stamped.model_dump_json().encode() + b"\n"
+        line = _summed(stamped.model_dump_json().encode())
         start = self._file.tell()
         try:
             written = self._file.write(line)
@@ -242,28 +248,83 @@ class EventWriter:
         self.close()
 
 
+class Scan(NamedTuple):
+    """Events in their order, the offset behind the last whole line, and where the lines begin that were left out."""
+
+    events: list[AnyEvent]
+    end: int
+    damaged: list[int]
+
+
 def read_events(path: Path, offset: int = 0, *, limit: int | None = None) -> tuple[list[AnyEvent], int]:
     """Events from a byte offset on, and the offset behind the last whole line.
 
-    `limit` bounds the bytes read in one call (at least one line is read). A missing file holds no events.
-    Raises DamagedError when a whole line is no event.
+    `limit` ends the reading with the line that reaches so many bytes. A missing file holds no events. A line that is no
+    event of this attempt, or not what was written, is left out, and said once in the log: the others stay readable.
     """
+    found = scan_events(path, offset, limit=limit)
+    return found.events, found.end
+
+
+def scan_events(path: Path, offset: int = 0, *, limit: int | None = None) -> Scan:
+    """As `read_events`, for those who count what was left out."""
+    found = Scan([], offset, [])
+    attempt = attempt_of(path)
+    end = offset
     try:
         with open_plain(path) as file:
-            file.seek(offset)
-            data = file.read(-1 if limit is None else limit)
-            if limit is not None and data and b"\n" not in data:
-                data += file.readline()
+            for line, after in _lines(file, offset):
+                event = read_line(line, attempt) if line else None
+                if event is not None:
+                    found.events.append(event)
+                elif line != b"":
+                    found.damaged.append(end)
+                    _say_damaged(path, end)
+                end = after
+                if limit is not None and end - offset >= limit:
+                    break
     except FileNotFoundError:
-        return [], offset
-    end = data.rfind(b"\n") + 1
+        pass
+    return found._replace(end=end)
+
+
+def _lines(file: BinaryIO, offset: int) -> Iterator[tuple[bytes | None, int]]:
+    """Whole lines without their ends, and the offsets behind them; None for one that is too long to be any."""
+    file.seek(offset)
+    while (line := file.readline(LONGEST_LINE)).endswith(b"\n") or len(line) == LONGEST_LINE:
+        offset += len(line)
+        kept: bytes | None = line[:-1]
+        while not line.endswith(b"\n"):
+            kept, line = None, file.readline(LONGEST_LINE)
+            offset += len(line)
+            if not line:  # its end is not there yet
+                return
+        yield kept, offset
+
+
+def read_line(line: bytes | None, attempt: int | None = None) -> AnyEvent | None:
+    """The event of one line, of this attempt where one is given; None where it is damaged."""
+    if line is None:
+        return None
+    text, ending = line[:-_SUM_LENGTH], line[-_SUM_LENGTH:]
+    if ending.startswith(_SUM) and _summed(text + b"}") != line + b"\n":
+        return None
     try:
-        return [_ADAPTER.validate_json(line) for line in data[:end].splitlines() if line], offset + end
-    except ValueError as error:
-        raise DamagedError(
-            f"“{path}” is damaged: a line of it is no event. Move the file away to go on from the checkpoints; "
-            "they are intact."
-        ) from error
+        event = _ADAPTER.validate_json(line)
+    except ValueError:
+        return None
+    return event if attempt in (None, event.attempt) else None
+
+
+def _summed(text: bytes) -> bytes:
+    """The line of an event's JSON text."""
+    return b'%b%b%08x"}\n' % (text[:-1], _SUM, zlib.crc32(text[:-1]))
+
+
+@lru_cache(maxsize=4096)
+def _say_damaged(path: Path, start: int) -> None:
+    """Once, however often the file is read."""
+    log.warning("%s: the line at byte %d is no event any more and is left out; the others are read.", path, start)
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float | None]:

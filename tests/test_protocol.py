@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from imgcls_lab.layout import events_name, is_run_id, new_run_id, write_atomic
-from imgcls_lab.protocol import EventWriter, Finished, Metrics, Notice, Stopped, read_events
+from imgcls_lab.protocol import LONGEST_LINE, EventWriter, Finished, Metrics, Notice, Stopped, read_events, scan_events
 
 
 def point(step: int, **values: float) -> Metrics:
@@ -64,10 +66,74 @@ def test_a_torn_last_line_is_not_there_and_is_cut_by_the_next_writer(tmp_path: P
     assert [event.seq for event in read_events(writer.path)[0]] == [1, 2]
 
 
-def test_a_damaged_line_in_the_middle_is_not_passed_over(tmp_path: Path) -> None:
-    (tmp_path / events_name(1)).write_text('{"type":"no such"}\n')
-    with pytest.raises(ValueError, match="is damaged"):
-        read_events(tmp_path / events_name(1))
+def lines_of(folder: Path, count: int = 9) -> list[bytes]:
+    with EventWriter(folder, 1) as writer:
+        for step in range(1, count + 1):
+            writer.write(point(step, loss=step / 8))
+    return writer.path.read_bytes().splitlines(keepends=True)
+
+
+def test_one_flipped_bit_anywhere_costs_its_line_and_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where what is left is JSON: another value, step, type or seq."""
+    lines, path = lines_of(tmp_path, 5), tmp_path / events_name(1)
+    hurt = lines[2]
+    for at in range(len(hurt) - 1):
+        for bit in (1, 16, 128):
+            flipped = bytes([*hurt[:at], hurt[at] ^ bit, *hurt[at + 1 :]])
+            path.write_bytes(b"".join([*lines[:2], flipped, *lines[3:]]))
+            events = [event for event in read_events(path)[0] if isinstance(event, Metrics)]
+            known = [(event.seq, event.step, event.values["loss"]) for event in events]
+            assert set(known) <= {(n, n, n / 8) for n in range(1, 6)}, (at, bit)
+            assert {n for n, _, _ in known} >= {1, 2, 4, 5}, (at, bit)
+    assert f"{path}: the line at byte {len(lines[0] + lines[1])}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("damage", "left"),
+    [
+        (lambda line: line[:-1], {1, 2, 3, 6, 7, 8, 9}),  # the next line hangs on it
+        (lambda line: b"\0" * 4096 + b"\n", {1, 2, 3, 5, 6, 7, 8, 9}),
+        (lambda line: line[:20] + b"\xff\xfe\xc3" + line[20:], {1, 2, 3, 5, 6, 7, 8, 9}),
+        (lambda line: line[:20] + b"\n" + line[20:], {1, 2, 3, 5, 6, 7, 8, 9}),
+        (lambda line: b'{"type":"no such"}\n', {1, 2, 3, 5, 6, 7, 8, 9}),
+        (lambda line: b"[" * 100_000 + b"\n", {1, 2, 3, 5, 6, 7, 8, 9}),
+        (lambda line: line.replace(b'"attempt":1', b'"attempt":2'), {1, 2, 3, 5, 6, 7, 8, 9}),
+    ],
+    ids=["no end", "zeros", "no UTF-8", "cut in two", "no type", "nested", "another attempt"],
+)
+def test_what_is_around_the_damage_is_read(tmp_path: Path, damage: Callable[[bytes], bytes], left: set[int]) -> None:
+    lines, path = lines_of(tmp_path), tmp_path / events_name(1)
+    lines[3] = damage(lines[3])
+    path.write_bytes(b"".join(lines))
+    assert {event.seq for event in read_events(path)[0]} == left
+    assert scan_events(path).damaged
+    seen, offset = [], 0
+    while (found := read_events(path, offset, limit=50))[0] or found[1] > offset:
+        seen += found[0]
+        offset = found[1]
+    assert {event.seq for event in seen} == left
+    assert offset == path.stat().st_size
+
+
+def test_a_line_of_100_mb_is_left_out_and_never_held_in_memory(tmp_path: Path) -> None:
+    lines, path = lines_of(tmp_path), tmp_path / events_name(1)
+    with path.open("wb") as file:
+        file.write(b"".join(lines[:3]))
+        file.truncate(file.tell() + 100_000_000)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\n" + b"".join(lines[4:]))
+    tracemalloc.start()
+    seen = {event.seq for event in read_events(path)[0]}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seen == {1, 2, 3, 5, 6, 7, 8, 9}
+    assert peak < 6 * LONGEST_LINE
+
+
+def test_events_of_versions_before_the_sum_are_read(tmp_path: Path) -> None:
+    path = tmp_path / events_name(1)
+    path.write_bytes(Metrics(attempt=1, seq=1, step=1, epoch=0, values={"lr": 0.1}).model_dump_json().encode() + b"\n")
+    assert [event.seq for event in read_events(path)[0]] == [1]
 
 
 def test_a_kill_9_loses_no_event_that_was_written(tmp_path: Path) -> None:

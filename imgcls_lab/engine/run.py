@@ -6,7 +6,6 @@ restores it from the newest good checkpoint; what goes wrong becomes one sentenc
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,8 +23,6 @@ from imgcls_lab.engine.shared import Shared
 from imgcls_lab.engine.training import Progress
 from imgcls_lab.errors import ProcessLostError
 from imgcls_lab.protocol import Event, Finished, RunState, Stopped
-
-_EVENTS = re.compile(r"events-(\d+)\.jsonl")
 
 
 def train(
@@ -102,8 +99,7 @@ def _train_group(
 
 def next_attempt(folder: Path) -> int:
     """One more than the attempts that wrote events there."""
-    found = [int(match[1]) for path in folder.iterdir() if (match := _EVENTS.fullmatch(path.name))]
-    return max(found, default=0) + 1
+    return max((layout.attempt_of(path) or 0 for path in folder.iterdir()), default=0) + 1
 
 
 def _attempt(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from imgcls_lab.layout import events_name
-from imgcls_lab.protocol import ENDED, LIVE
+from imgcls_lab.layout import TRAININGS, events_name
+from imgcls_lab.protocol import ENDED, LIVE, scan_events
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import counts, folders
 from imgcls_lab.store.database import Database
+from imgcls_lab.store.ingest import left_out
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 
@@ -58,11 +62,20 @@ def _folders(session: Session, settings: Settings) -> list[str]:
             problems.append(f"The folder {path.parent} of “{run.name}” is missing.")
         elif path.exists() and path.stat().st_size > attempt.events_offset + 65_536:
             problems.append(f"Events of “{run.name}” are not indexed; run `imgcls-lab db rebuild`.")
-    known = set(session.exec(select(Run.id)).all())
+    known = dict(session.exec(select(Run.id, Run.name)).all())
+    for run_id, name in known.items():
+        problems += [f"“{name}”: {sentence}" for sentence in _damage(settings.run_dir(run_id))]
     unknown = [run_id for run_id in folders.all_folders(settings) if run_id not in known]
     if unknown:
         problems.append(
             f"{len(unknown)} run folders are not indexed, such as {unknown[0]}; start the executor or run "
             "`imgcls-lab db rebuild`."
         )
-    return problems
+    return problems + folders.strangers(settings)
+
+
+def _damage(folder: Path) -> Iterator[str]:
+    """What is damaged in the events of a run, and of the trainings inside a notebook's."""
+    for path in sorted([*folder.glob("events-*.jsonl"), *folder.glob(f"{TRAININGS}/*/events-*.jsonl")]):
+        if damaged := len(scan_events(path).damaged):
+            yield left_out(str(path), damaged)

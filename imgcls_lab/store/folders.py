@@ -52,6 +52,23 @@ def all_folders(settings: Settings) -> Iterator[str]:
                 yield path.name
 
 
+def strangers(settings: Settings) -> list[str]:
+    """A sentence for each folder among the runs that is none by its name, so that nothing looks into it."""
+    found = []
+    for path in sorted(settings.runs_dir.iterdir()) if settings.runs_dir.is_dir() else ():
+        if path.name.startswith(".") or not path.is_dir() or (is_run_id(path.name) and not path.is_symlink()):
+            continue
+        told = str(_read_info(path).get("id") or "")
+        if path.is_symlink():
+            remedy = "it is a link, and links are not followed. Move the folder itself here"
+        elif is_run_id(told) and not (settings.runs_dir / told).exists():
+            remedy = f"its name is no run's id. By its {RUN_INFO} it is the run {told}: rename it to that"
+        else:
+            remedy = "its name is no run's id. Rename it to the id that the run had, or move it away"
+        found.append(f"{path} is not indexed: {remedy}.")
+    return found
+
+
 def attempts_in(folder: Path) -> list[int]:
     """Numbers of the attempts that left a trace in a folder."""
     found = (_EVENTS.match(path.name) for path in folder.iterdir())
@@ -231,6 +248,7 @@ def rebuild_all(database: Database, settings: Settings) -> RebuildReport:
             report.runs += 1
         except (OSError, ImgclsError) as error:
             report.problems.append(f"{folder} could not be indexed: {error}")
+    report.problems += strangers(settings)
     return report
 
 

@@ -6,19 +6,17 @@ comes second writes nothing. The trainer is never waited for, and never waits.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import Table, delete
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError
-from imgcls_lab.layout import CONFIG, events_name, open_plain, read_plain
+from imgcls_lab.layout import CONFIG, events_name, read_plain
 from imgcls_lab.protocol import (
     AnyEvent,
     Began,
@@ -34,7 +32,7 @@ from imgcls_lab.protocol import (
     Started,
     Stopped,
     finite,
-    read_events,
+    scan_events,
 )
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import pyramid, states
@@ -44,12 +42,9 @@ from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.runs import config_columns
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
 
-log = logging.getLogger(__name__)
-
 CHUNK = 2**20  # bytes of events in one transaction
 _COLUMNS = ("run_number", "attempt", "tag_id", "step", "seq", "epoch", "time", "value")
 SEAL_EVERY = 2**18  # bytes of events after which long curves are thinned: what is left is read point by point
-_ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 
 class _StaleError(Exception):
@@ -68,34 +63,24 @@ def ingest(database: Database, settings: Settings, run_id: str, attempt: int) ->
             if row is None:
                 return False
             offset, seq = row.events_offset, row.seq
-        events, end = _read(path, offset)
+        events, end, damaged = scan_events(path, offset, limit=CHUNK)
         if end == offset:
             return True
         try:
             with database.write() as session:
-                _Batch(session, folder, run_id, attempt, offset, end).apply([e for e in events if e.seq > seq])
+                batch = _Batch(session, folder, run_id, attempt, offset, end)
+                batch.notice = left_out(path.name, len(damaged)) if damaged else None
+                batch.apply([e for e in events if e.seq > seq])
         except _StaleError:
             return False
         if end >= goal:
             return True
 
 
-def _read(path: Path, offset: int) -> tuple[list[AnyEvent], int]:
-    try:
-        return read_events(path, offset, limit=CHUNK)
-    except ValueError:  # a damaged line: keep what is around it
-        with open_plain(path) as file:
-            file.seek(offset)
-            data = file.read(CHUNK)
-            data += b"" if b"\n" in data else file.readline()
-    end = data.rfind(b"\n") + 1
-    events = []
-    for line in data[:end].splitlines():
-        try:
-            events.append(_ADAPTER.validate_json(line))
-        except ValueError:
-            log.warning("%s holds a damaged line, which is left out: %.80r", path, line)
-    return events, offset + end
+def left_out(name: str, count: int) -> str:
+    """The sentence on lines of a file that are damaged."""
+    what = "1 line is damaged and is" if count == 1 else f"{count} lines are damaged and are"
+    return f"{name}: {what} left out; what the others say is here."
 
 
 @dataclass
@@ -111,6 +96,7 @@ class _Batch:
     rows: list[tuple[str, int, int, float, float, float | None]] = field(default_factory=list)  # tag, then _COLUMNS[3:]
     values: dict[str, Any] = field(default_factory=dict)  # of the run
     progress: dict[str, Any] = field(default_factory=dict)  # of the attempt
+    notice: str | None = None  # what is to be said of these events
     highest: int = 0  # step until now
     back: int | None = None  # the earliest step that came after a later one
 
@@ -134,6 +120,8 @@ class _Batch:
         for event in events:
             self._apply(event)
         self.artifacts.write()
+        if self.notice is not None:
+            self.values["message"] = self.notice
         if self.rows:
             self._write_rows()
             self._thin()

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imgcls_lab.layout import OUTPUT_LOG, events_name, exit_name, launch_name, open_plain, read_plain
-from imgcls_lab.protocol import Desired, FailureKind, RunState
+from imgcls_lab.protocol import Desired, FailureKind, RunState, read_line
 
 # Signals by which a process kills itself through a mistake in its code; any other came from outside.
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP}
@@ -128,31 +129,28 @@ def unlaunched(folder: Path, attempt: int) -> ProcessEnd | None:
 
 def began_at(folder: Path, attempt: int) -> float | None:
     """When an attempt wrote its first event."""
-    try:
-        with open_plain(folder / events_name(attempt)) as file:
-            return _stamp(file.readline(TAIL))
-    except OSError:
-        return None
+    return next(_stamps(folder, attempt, file_end=False), None)
 
 
 def ended_at(folder: Path, attempt: int, end: ProcessEnd | None) -> float | None:
     """When an attempt ended: as the supervisor wrote it, else its last event."""
     if end is not None and isinstance(end.t, int | float):
         return end.t
+    return next(_stamps(folder, attempt, file_end=True), None)
+
+
+def _stamps(folder: Path, attempt: int, *, file_end: bool) -> Iterator[float]:
+    """Times of the first or of the last events of an attempt, from that end on; of none that is damaged."""
     try:
         with open_plain(folder / events_name(attempt)) as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-            lines = file.read().splitlines()
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL) if file_end else 0)
+            lines = file.read(TAIL).split(b"\n")
     except OSError:
-        return None
-    return next((stamp for line in reversed(lines) if (stamp := _stamp(line)) is not None), None)
-
-
-def _stamp(line: bytes) -> float | None:
-    try:
-        return float(json.loads(line)["t"])
-    except (ValueError, TypeError, KeyError):
-        return None
+        return
+    for line in reversed(lines) if file_end else lines:
+        event = read_line(line, attempt)
+        if event is not None:
+            yield event.t
 
 
 def last_line(folder: Path) -> str:

@@ -79,6 +79,21 @@ def test_resumed_attempt_takes_back_the_steps_that_it_walks_again(folder: Path) 
     assert run.points_since(run.series().cursors[run.run_id]).series == []
 
 
+def test_a_flipped_byte_costs_its_line_and_no_look_at_the_run(folder: Path) -> None:
+    with EventWriter(folder, 1) as events:
+        events.write(STARTED)
+        for number in range(1, 6):
+            events.write(step(number, 1.0))
+        events.write(Finished(step=20, best_epoch=1, values={}))
+    lines = events.path.read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3].replace(b'"step"', b'"st\xf0p"')
+    events.path.write_bytes(b"".join(lines))
+    run = RunFolder(folder)
+    assert run.run().state is RunState.SUCCEEDED
+    assert run.series().series[0].step == [1, 2, 4, 5]
+    assert run.series().series[0].step == [1, 2, 4, 5]
+
+
 def test_thinning_keeps_ends_and_extremes(folder: Path) -> None:
     run = RunFolder(folder)
     with EventWriter(folder, 1) as events:

@@ -200,6 +200,24 @@ def test_check_names_what_is_wrong(store: Store, submit):
     assert any("is missing" in sentence for sentence in store.check())
 
 
+def test_folders_whose_names_are_no_ids_are_named_by_check_and_rebuild(home: Path, sqlite: Store):
+    """A copy, a backup, an id that was typed: what is in them is in no list."""
+    settings = sqlite.settings
+    run_id = external(sqlite, None)
+    (settings.runs_dir / run_id).rename(settings.runs_dir / "the good one")
+    (settings.runs_dir / "copy").mkdir()
+    (settings.runs_dir / ".trash").mkdir()
+    (settings.runs_dir / new_run_id()).symlink_to(home)
+    for told in (sqlite.check(), rebuild(settings).problems):
+        named = [sentence for sentence in told if "is not indexed" in sentence]
+        assert len(named) == 3
+        assert any(
+            "the good one" in sentence and "rename it to that" in sentence and run_id in sentence for sentence in named
+        )
+        assert any("/copy is not indexed: its name is no run's id" in sentence for sentence in named)
+        assert any("it is a link" in sentence for sentence in named)
+
+
 def test_the_log_is_read_from_both_ends_at_whole_characters(store: Store, submit):
     run_id = submit()
     folder = store.settings.run_dir(run_id)

@@ -102,6 +102,30 @@ def test_a_damaged_line_costs_that_line_alone(store: Store, run_id: str):
     path.write_bytes(b"".join(lines))
     ingest(store.database, store.settings, run_id, 1)
     assert steps(store, run_id) == [1, 2, 4, 5]
+    assert "1 line is damaged and is left out" in store.run(run_id).message
+
+
+def test_a_sequence_number_that_was_changed_hides_no_event_after_it(store: Store, run_id: str):
+    write(store, run_id, 1, started(), *points(1, 5))
+    path = store.settings.run_dir(run_id) / events_name(1)
+    path.write_bytes(path.read_bytes().replace(b'"seq":3', b'"seq":9', 1))
+    ingest(store.database, store.settings, run_id, 1)
+    write(store, run_id, 1, *points(6, 8))
+    ingest(store.database, store.settings, run_id, 1)
+    assert steps(store, run_id) == [1, 3, 4, 5, 6, 7, 8]
+
+
+def test_the_check_finds_a_byte_that_was_flipped_after_it_was_read(store: Store, run_id: str):
+    feed(store, run_id, 1, started(), *points(1, 5))
+    assert not [problem for problem in store.check() if "damaged" in problem]
+    path = store.settings.run_dir(run_id) / events_name(1)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    (problem,) = [problem for problem in store.check() if "damaged" in problem]
+    assert str(path) in problem
+    assert store.run(run_id).name in problem
+    assert steps(store, run_id) == [1, 2, 3, 4, 5]
 
 
 def test_what_is_not_finite_is_null(store: Store, run_id: str):
