@@ -17,7 +17,8 @@ from tornado.websocket import websocket_connect
 from benchmarks import labs
 from benchmarks.frame import Line, told
 from benchmarks.timing import percentile
-from imgcls_lab.protocol import RunState
+from imgcls_lab.layout import events_name
+from imgcls_lab.protocol import RunState, Started, read_events
 from imgcls_lab.settings import Settings
 from tests.executor.stub_lab import StubLab
 from tests.server.server_process import Server
@@ -33,7 +34,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
         lab.start_daemon()
         ids = start_runs(lab, seconds + 30)
         with labs.serving(folder / "server", lab.settings.home_path) as (server, _):
-            delays = asyncio.run(_listen(server, ids, seconds))
+            delays = asyncio.run(_listen(server, begun(lab, ids), seconds))
     finally:
         lab.close()
     steps = seconds / STEP_SECONDS * RUNS
@@ -54,11 +55,17 @@ def start_runs(lab: StubLab, seconds: float) -> list[str]:
     return ids
 
 
-async def _listen(server: Server, ids: list[str], seconds: float) -> list[float]:
+def begun(lab: StubLab, ids: list[str]) -> dict[str, float]:
+    """When each run began to train, in Unix seconds: a point's time is counted from there."""
+    events = {run_id: read_events(lab.settings.run_dir(run_id) / events_name(1))[0] for run_id in ids}
+    return {run_id: next(e.t for e in found if isinstance(e, Started)) for run_id, found in events.items()}
+
+
+async def _listen(server: Server, zeros: dict[str, float], seconds: float) -> list[float]:
     """Seconds from writing to arrival of each point of the loss, after a moment to settle."""
     address = server.url.replace("http", "ws", 1) + f"imgcls/api/stream?token={server.token}"
     socket = await websocket_connect(address)
-    topics: list[dict[str, Any]] = [{"kind": "runs"}, {"kind": "devices"}, {"kind": "metrics", "run_ids": ids}]
+    topics: list[dict[str, Any]] = [{"kind": "runs"}, {"kind": "devices"}, {"kind": "metrics", "run_ids": [*zeros]}]
     for number, topic in enumerate(topics):
         await socket.write_message(json.dumps({"op": "subscribe", "id": number, "topic": topic}))
     begin = time.time() + 2
@@ -70,7 +77,8 @@ async def _listen(server: Server, ids: list[str], seconds: float) -> list[float]
             raise RuntimeError("the server closed the stream")
         batch = json.loads(message)["batch"] or {}
         if batch.get("kind") == "metrics":
-            stamps = [stamp for series in batch["series"] if series["tag"] == "loss/train" for stamp in series["time"]]
+            losses = [series for series in batch["series"] if series["tag"] == "loss/train"]
+            stamps = [zeros[series["run_id"]] + since for series in losses for since in series["time"]]
             delays += [now - stamp for stamp in stamps if stamp > begin]
     socket.close()
     return delays

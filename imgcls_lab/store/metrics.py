@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, exists, func, or_
 from sqlmodel import Session, col, select
 
+from imgcls_lab.store.clock import Leg, TrainingTime
 from imgcls_lab.store.pyramid import Axis, Curve
 from imgcls_lab.store.runs import find_run
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
@@ -34,16 +35,18 @@ def series(
 ) -> SeriesReply:
     """Points by run and tag, at most about `max_points` each: smallest and largest of each stretch are kept.
 
-    low, high: range on the axis (steps, epochs or Unix seconds), inclusive.
+    low, high: range on the axis (steps, epochs or seconds of training), inclusive.
     """
     wanted = None if tags is None else set(tags)
     reply = SeriesReply(series=[], cursors={})
     for text in run_ids:
         run = find_run(session, text)
         reply.cursors[run.id] = _cursor(session, run.id)
+        clock = training_time(session, run.id, run.number or 0)
+        first, last = clock.stamps(low, high) if axis == "time" else (low, high)
         for tag_id, name in tags_of(session, run, wanted):
-            rows, thinned = Curve(session, run.number or 0, tag_id).points(axis, low, high, max_points)
-            reply.series.append(_series(run.id, name, rows, axis, max_points, thinned=thinned))
+            rows, thinned = Curve(session, run.number or 0, tag_id).points(axis, first, last, max_points)
+            reply.series.append(_series(run.id, name, rows, clock, axis=axis, max_points=max_points, thinned=thinned))
     return reply
 
 
@@ -84,10 +87,11 @@ def points_since(session: Session, cursors: Mapping[str, Cursor]) -> MetricsBatc
         batch.cursors[run_id] = cursor
         if names is None:
             names = {tag_id: name for tag_id, name in session.exec(select(Tag.id, Tag.name)) if tag_id is not None}
+        clock = training_time(session, run_id, number)
         by_tag: dict[int, list[Any]] = {}
         for row in rows:
             by_tag.setdefault(row[0], []).append(row[1:5])
-        batch.series += [_series(run_id, names[tag], sorted(points), "step", 0) for tag, points in by_tag.items()]
+        batch.series += [_series(run_id, names[tag], sorted(points), clock) for tag, points in by_tag.items()]
     return batch
 
 
@@ -96,6 +100,19 @@ def _cursor(session: Session, run_id: str) -> Cursor:
     last = select(Attempt.number, Attempt.seq).where(Attempt.run_id == run_id, Attempt.seq > 0)
     row = session.exec(last.order_by(col(Attempt.number).desc()).limit(1)).first()
     return Cursor(attempt=row[0], seq=row[1]) if row else Cursor()
+
+
+def training_time(session: Session, run_id: str, number: int) -> TrainingTime:
+    """A run's clock: from the first and last point that each of its attempts still has."""
+    legs: list[Leg] = []
+    known = select(Attempt.number, Attempt.trains_since).where(Attempt.run_id == run_id, Attempt.seq > 0)
+    for attempt, began in session.exec(known.order_by(col(Attempt.number))).all():
+        mine = select(Metric.step, Metric.time).where(Metric.run_number == number, Metric.attempt == attempt)
+        first = session.exec(mine.order_by(col(Metric.seq)).limit(1)).first()
+        last = session.exec(mine.order_by(col(Metric.seq).desc()).limit(1)).first()
+        if first and last:
+            legs.append(Leg(began, first[0], first[1], last[1]))
+    return TrainingTime(legs)
 
 
 def tags_of(session: Session, run: Run, wanted: set[str] | None = None) -> list[tuple[int, str]]:
@@ -107,11 +124,21 @@ def tags_of(session: Session, run: Run, wanted: set[str] | None = None) -> list[
     return [(tag_id, name) for tag_id, name in session.exec(query.order_by(Tag.name)) if tag_id is not None]
 
 
-def _series(run_id: str, tag: str, rows: Any, axis: Axis, max_points: int, *, thinned: bool = False) -> Series:
+def _series(
+    run_id: str,
+    tag: str,
+    rows: Any,
+    clock: TrainingTime,
+    *,
+    axis: Axis = "step",
+    max_points: int = 0,
+    thinned: bool = False,
+) -> Series:
     keep: list[int] | range = range(len(rows))
     if max_points and len(rows) > max_points:
-        place = {"step": 0, "epoch": 1, "time": 2}[axis]
-        along = np.array([row[place] for row in rows], dtype=np.float64)
+        along = np.array(
+            [clock.at(row[0], row[2]) if axis == "time" else row[axis == "epoch"] for row in rows], dtype=np.float64
+        )
         values = np.array([np.nan if row[3] is None else row[3] for row in rows], dtype=np.float64)
         keep = thin(along, values, max_points).tolist()
     return Series(
@@ -119,7 +146,7 @@ def _series(run_id: str, tag: str, rows: Any, axis: Axis, max_points: int, *, th
         tag=tag,
         step=[rows[i][0] for i in keep],
         epoch=[rows[i][1] for i in keep],
-        time=[rows[i][2] for i in keep],
+        time=[clock.at(rows[i][0], rows[i][2]) for i in keep],
         value=[rows[i][3] for i in keep],
         thinned=thinned or len(keep) < len(rows),
     )

@@ -6,7 +6,10 @@ from imgcls_lab.wire.base import Wire
 
 
 class Series(Wire):
-    """Points of one tag of one run, sorted by step. `value` null: not finite. Thinned to min and max where too many."""
+    """Points of one tag of one run, sorted by step. `value` null: not finite. Thinned to min and max where too many.
+
+    time: seconds of training since the run began, pauses between its attempts left out.
+    """
 
     run_id: str
     tag: str

@@ -94,6 +94,28 @@ def test_a_flipped_byte_costs_its_line_and_no_look_at_the_run(folder: Path) -> N
     assert run.series().series[0].step == [1, 2, 4, 5]
 
 
+def test_a_folders_curves_share_its_training_time_without_the_pauses(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamps = iter([100, 101, 102, 103, 103.5, 104, 9000, 9001, 9002])
+    monkeypatch.setattr(time, "time", lambda: next(stamps))
+    run = RunFolder(folder)
+    with EventWriter(folder, 1) as events:
+        events.write(STARTED)
+        for number in (1, 2, 3):
+            events.write(step(number, 1.0))
+        events.write(EpochEnded(step=3, epoch=1, seconds=3, values={"metric/accuracy": 0.5}))
+        events.write(step(4, 1.0))
+    reader = run.series().cursors[run.run_id]
+    assert {series.tag: series.time for series in run.series().series}["metric/accuracy"] == [3.5]
+    with EventWriter(folder, 2) as events:
+        events.write(STARTED.model_copy(update={"resume_step": 3}))
+        events.write(step(4, 0.5))
+        events.write(step(5, 0.5))
+    assert run.series(["loss/train"]).series[0].time == [1, 2, 3, 4.5, 5.5]
+    assert run.points_since(reader).series[0].time == [4.5, 5.5]
+
+
 def test_thinning_keeps_ends_and_extremes(folder: Path) -> None:
     run = RunFolder(folder)
     with EventWriter(folder, 1) as events:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from store_steps import checkpoint, claim, epoch, feed, finish, points, started, steps, write
 
+from imgcls_lab import protocol
 from imgcls_lab.layout import events_name
-from imgcls_lab.protocol import Failed, FailureKind, Finished, Metrics, RunState, Stopped
+from imgcls_lab.protocol import EpochEnded, Failed, FailureKind, Finished, Metrics, RunState, Stopped
 from imgcls_lab.store import Store, attempts
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.metrics import thin
@@ -154,6 +155,35 @@ def test_a_resume_takes_back_what_lies_behind_its_checkpoint(store: Store, run_i
     again = store.points_since(batch.cursors)
     assert again.superseded == {}
     assert next(s for s in again.series if s.tag == "loss/train").step == list(range(11, 31))
+
+
+def test_all_curves_share_the_runs_training_time_without_its_pauses(
+    store: Store, run_id: str, monkeypatch: pytest.MonkeyPatch
+):
+    stamps = iter([1000.0, *range(1010, 1110, 10), 1101.0, 1110.0, 1120.0, 9000.0, *range(9005, 9025, 5), 9026.0])
+    monkeypatch.setattr(protocol.time, "time", lambda: next(stamps))
+    before = [started(), *points(1, 10), epoch(1, 0.5), *points(11, 12)]  # 11 and 12 are walked again
+    write(store, run_id, 1, *before)
+    write(
+        store, run_id, 2, started(resume_step=10), *points(11, 14), EpochEnded(step=14, epoch=2, seconds=1, values={})
+    )
+    monkeypatch.undo()
+    ingest(store.database, store.settings, run_id, 1)
+    reader = store.points_since({run_id: Cursor()})
+    times = {series.tag: series.time for series in reader.series}
+    assert times["loss/train"] == [*range(10, 110, 10), 110, 120]
+    assert times["metric/accuracy"] == [101]  # not 0: one zero for all
+    assert finish(store, run_id, 1, RunState.STOPPED)
+    store.resume(run_id)
+    claim(store)
+    ingest(store.database, store.settings, run_id, 2)
+    whole = {series.tag: series.time for series in store.series([run_id]).series}
+    assert whole["loss/train"] == [*range(10, 110, 10), 106, 111, 116, 121]
+    assert whole["time/epoch"] == [101, 127]
+    live = {series.tag: series.time for series in store.points_since(reader.cursors).series}
+    assert live["loss/train"] == [106, 111, 116, 121]
+    window = store.series([run_id], ["loss/train"], axis="time", low=100, high=111).series[0]
+    assert window.step == [10, 11, 12]
 
 
 def test_the_zombie_of_an_earlier_attempt_changes_no_row(store: Store, run_id: str):

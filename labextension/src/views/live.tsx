@@ -11,7 +11,7 @@ import { isActive, type EpochReport, type RunDetail, type RunView } from './type
 
 export const LOSS = ['loss/train', 'loss/val'];
 
-/** One tag of one run as a line of a chart. Time is counted from the run's first point. */
+/** One tag of one run as a line of a chart. */
 export function lineOf(
   store: SeriesStore,
   runId: string,
@@ -22,9 +22,7 @@ export function lineOf(
   const series = store.get(runId, tag);
   const exact = /^(metric|loss\/val)/.test(tag); // few points, each a whole validation
   if (!series) return { ...look, exact, x: [], y: [] };
-  const start = series.time[0] ?? 0;
-  const x = axis === 'time' ? series.time.map(t => t - start) : series[axis];
-  return { ...look, exact, x, y: series.value };
+  return { ...look, exact, x: series[axis], y: series.value };
 }
 
 /** A validation figure with its epoch: of the best epoch where its evaluation is given, else the last one. */
