@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { prepare, shareEnds } from '../src/views/chart';
-import { decimate, smooth } from '../src/views/decimate';
+import { prepare, shareEnds } from '../src/views/plot';
+import { decimate, smooth, within } from '../src/views/decimate';
+import { lineOf } from '../src/views/live';
 import { SeriesStore } from '../src/views/series';
+import { moved } from '../src/views/zoom';
 import { aSeries } from './fake';
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i);
@@ -46,6 +48,49 @@ describe('smoothing', () => {
   it('does not spread a gap', () => {
     expect(smooth({ x: [0, 1, 2], y: [1, null, 1] }, 0.5).y).toEqual([1, null, 1]);
   });
+});
+
+describe('a window of the axis', () => {
+  it('cuts a line to it and one point more at each side, so that it runs to the edges', () => {
+    const points = { x: [0, 1, 2, 3, 4, 5], y: [0, 1, 2, 3, 4, 5] };
+    expect(within(points, [1.5, 3.5]).x).toEqual([1, 2, 3, 4]);
+    expect(within(points, [2, 3]).y).toEqual([1, 2, 3, 4]);
+    expect(within(points, [-9, 9]).x).toEqual(points.x);
+    expect(within(points, [7, 9]).x).toEqual([5]);
+  });
+
+  it('shows points that the whole view thins away, and smooths as before', () => {
+    const x = range(100_000);
+    const line = { label: 'a', colour: 0, x, y: x.map(i => i % 7) };
+    const detail = prepare([line], 300, 0, false, [50_000, 50_100]).data[0];
+    expect(detail).toEqual(range(103).map(i => i + 49_999));
+    const all = prepare([line], 300, 0.9, false).data.at(-1)!;
+    const part = prepare([line], 300, 0.9, false, [99_990, 99_999]).data.at(-1)!;
+    expect(part.at(-1)).toBe(all.at(-1));
+  });
+
+  it('is moved by keys, never beyond the curve, and Escape shows all', () => {
+    const whole = [0, 100] as const;
+    const press = (...keys: string[]) =>
+      keys.reduce<ReturnType<typeof moved>>((now, key) => moved(now ?? null, whole, key), null);
+    expect(press('+')).toEqual([25, 75]);
+    expect(press('+', '+')).toEqual([37.5, 62.5]);
+    expect(press('+', '-')).toBeNull();
+    expect(press('+', 'ArrowRight')).toEqual([35, 85]);
+    expect(press('+', ...range(9).map(() => 'ArrowLeft'))).toEqual([0, 50]);
+    expect(press('+', 'Escape')).toBeNull();
+    expect(moved(null, whole, 'Escape')).toBeUndefined(); // belongs to the page
+    expect(moved(null, whole, 'a')).toBeUndefined();
+  });
+});
+
+it('has one time for all series of a run, as the wire gives it', () => {
+  const store = new SeriesStore();
+  const early = { ...aSeries('loss/train', [1, 2]), time: [3, 4] };
+  const late = { ...aSeries('metric/accuracy', [2]), time: [5] };
+  store.reset({ series: [early, late], cursors: {} });
+  const times = (tag: string) => lineOf(store, 'r1', tag, 'time', { label: tag, colour: 0 }).x;
+  expect([times('loss/train'), times('metric/accuracy')]).toEqual([[3, 4], [5]]);
 });
 
 describe('the axis of shares', () => {

@@ -57,7 +57,7 @@ export const aSeries = (
   tag,
   step,
   epoch: step.map(s => s / 10),
-  time: step.map(s => 1000 + s),
+  time: step.map(s => 2 + s),
   value,
   thinned: false,
 });

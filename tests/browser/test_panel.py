@@ -81,11 +81,53 @@ def test_demo_run_is_launched_from_the_panel_and_its_curve_moves(desk: Desk, lab
     expect(live.locator(".imgcls-chart[aria-label=Accuracy]")).to_have_attribute("data-points", "3")
 
 
+def shown_of(desk: Desk, title: str = "Loss") -> tuple[float, float]:
+    """The ends of the x axis of a chart in front."""
+    plot = desk.main.locator(f".imgcls-chart[aria-label='{title}'] .imgcls-plot")
+    low, high = (plot.get_attribute("data-window") or "").split()
+    return float(low), float(high)
+
+
+def zoom_stays(desk: Desk) -> None:
+    """A window drawn into a live chart is that of all charts, and stays as points come in; keys move it."""
+    seen = desk.wait_for_points(6)
+    low, high = shown_of(desk)
+    over = desk.main.locator(".imgcls-chart[aria-label=Loss] .u-over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    assert box
+    middle = box["y"] + box["height"] / 2
+    desk.page.mouse.move(box["x"] + box["width"] * 0.25, middle)
+    desk.page.mouse.down()
+    desk.page.mouse.move(box["x"] + box["width"] * 0.5, middle, steps=4)
+    desk.page.mouse.up()
+    buttons = desk.main.get_by_role("button", name="show all")
+    expect(buttons.first).to_be_visible()
+    window = shown_of(desk)
+    assert low <= window[0] < window[1] < high + (high - low)
+    desk.wait_for_points(desk.wait_for_points(seen))
+    assert shown_of(desk) == shown_of(desk, "Accuracy") == window
+
+    plot = desk.main.get_by_role("group", name="Loss: + and - zoom")
+    plot.press("+")
+    desk.wait_for_points(desk.points())
+    assert shown_of(desk)[1] - shown_of(desk)[0] == pytest.approx((window[1] - window[0]) / 2)
+    plot.press("Escape")
+    expect(buttons).to_have_count(0)
+    plot.press("+")
+    expect(buttons.first).to_be_visible()
+    over.dblclick()
+    expect(buttons).to_have_count(0)
+    desk.wait_for_points(desk.points())
+    assert shown_of(desk)[1] > high
+
+
 def test_run_goes_on_through_reload_and_kill_of_the_server(desk: Desk, lab: Lab) -> None:
     start_demo(desk)
     run = launch(desk, epochs="400")
     desk.run_page("running")
     desk.wait_for_points(0)
+    zoom_stays(desk)
 
     desk.page.reload()
     page = desk.run_page("running")  # its tab came back, live

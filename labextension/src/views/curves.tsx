@@ -5,6 +5,7 @@ import { useSeries } from './hooks';
 import { lineOf } from './live';
 import type { Axis } from './source';
 import { Problem } from './states';
+import { useZoom } from './zoom';
 
 export interface Choices {
   axis: Axis;
@@ -126,6 +127,7 @@ interface CurvesProps {
 export function Curves({ runs, active, choices, sync, children }: CurvesProps) {
   const ids = runs.map(run => run.id);
   const { store, version, error } = useSeries(ids, ALL_TAGS, choices.axis, active);
+  const zoom = useZoom(choices.axis);
   const several = runs.length > 1;
   const linesOf = (plan: Plan): Line[] =>
     runs
@@ -158,6 +160,7 @@ export function Curves({ runs, active, choices, sync, children }: CurvesProps) {
                   log={choices.log && plan.log}
                   smoothing={plan.smooth ? choices.smoothing : 0}
                   sync={sync}
+                  zoom={zoom}
                   height={i < 2 ? 220 : 140}
                   legend={several || plan.tags.length > 1}
                   unit={plan.unit}

@@ -1,8 +1,17 @@
-// What a curve goes through before it is drawn: smoothing, then thinning to what the pixels can show.
+// What a curve goes through before it is drawn: smoothing, cutting to the window, thinning to what the pixels show.
 
 export interface Points {
   x: number[];
   y: (number | null)[];
+}
+
+/** The points of a window, and one more at each side, so that lines run to its edges. */
+export function within({ x, y }: Points, [low, high]: readonly [number, number]): Points {
+  const first = x.findIndex(value => value >= low);
+  const behind = x.findIndex(value => value > high);
+  const from = first < 0 ? x.length - 1 : first - 1;
+  const to = behind < 0 ? x.length : behind + 1;
+  return { x: x.slice(Math.max(0, from), to), y: y.slice(Math.max(0, from), to) };
 }
 
 /** Min and max of each of `buckets` equal ranges of x, in their order; all points where there are no more than that

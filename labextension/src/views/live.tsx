@@ -8,6 +8,7 @@ import type { SeriesStore } from './series';
 import { SourceProvider, type Axis, type Link, type Source } from './source';
 import { LinkState, Problem, Progress, Standing, State } from './states';
 import { isActive, type EpochReport, type RunDetail, type RunView } from './types';
+import { useZoom } from './zoom';
 
 export const LOSS = ['loss/train', 'loss/val'];
 
@@ -104,6 +105,7 @@ function LiveCharts({ run, compact }: { run: RunDetail; compact: boolean }) {
     isActive(run.state),
   );
   const sync = useMemo(() => `imgcls-live-${run.id}`, [run.id]);
+  const zoom = useZoom('step');
   const height = compact ? 150 : 200;
   const look = (label: string, colour: number) => ({ label, colour });
   return (
@@ -112,6 +114,7 @@ function LiveCharts({ run, compact }: { run: RunDetail; compact: boolean }) {
         title="Loss"
         height={height}
         sync={sync}
+        zoom={zoom}
         version={version}
         smoothing={0.6}
         lines={[
@@ -123,6 +126,7 @@ function LiveCharts({ run, compact }: { run: RunDetail; compact: boolean }) {
         title="Accuracy"
         height={height}
         sync={sync}
+        zoom={zoom}
         version={version}
         unit="share"
         lines={[lineOf(store, run.id, 'metric/accuracy', 'step', look('validation', 1))]}

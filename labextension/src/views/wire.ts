@@ -245,6 +245,8 @@ export interface SeriesReply {
 }
 /**
  * Points of one tag of one run, sorted by step. `value` null: not finite. Thinned to min and max where too many.
+ *
+ * time: seconds of training since the run began, pauses between its attempts left out.
  */
 export interface Series {
   run_id: string;
