@@ -161,7 +161,7 @@ class Run:
         from imgcls_lab.api import using
 
         named = [images] if isinstance(images, str | os.PathLike) else images
-        return list(using.predict(using.locate(self), using.list_images(named, tell), top=top, tta=tta))
+        return list(using.predict(using.locate(self), using.list_images(named, tell), top=top, tta=tta, tell=tell))
 
     def export(self, format: Format = "hf", out: Path | str | None = None) -> Path:
         """Write its best model for other programs, checked on real images; returns the folder.

@@ -81,7 +81,7 @@ def evaluate(
         raise InputError("A model folder does not say which images it was made for. Name a folder of images by --root.")
     own = config is not None and (root is None or Path(root).absolute() == Path(config.root).expanduser().absolute())
     return engine.evaluate(
-        engine.load(model.folder, device),
+        engine.load(model.folder, device, tell),
         Path(root or (config.root if config else "")).expanduser().absolute(),
         split,
         config=config if own else None,
@@ -101,17 +101,19 @@ def predict(
     tta: TTA = "none",
     device: str = "auto",
     batch_size: int | None = None,
+    tell: Tell | None = None,
 ) -> Iterator[ImagePrediction]:
     """The likeliest classes of each image file in turn, or the reason why it cannot be read.
 
-    Raises InputError for what cannot be asked, ModelError.
+    tell: gets a sentence where the model does not say how its images are prepared. Raises InputError for what cannot be
+    asked, ModelError.
     """
     _check_views(tta)
     if top < 1:
         raise InputError(f"The number of likeliest classes must be at least 1, not {top}.")
     from imgcls_lab.engine import predict as engine
 
-    loaded = engine.load(model.folder, device)
+    loaded = engine.load(model.folder, device, tell)
     return engine.predict(loaded, paths, top=top, tta=tta, batch_size=batch_size or engine.BATCH)
 
 

@@ -67,7 +67,9 @@ def predict(  # noqa: PLR0917
     if as_json and as_csv:
         raise InputError("Ask for --json or for --csv.")
     paths = using.list_images(images, _tell)
-    answers = using.predict(using.locate(model), paths, top=top, tta=_tta(tta), device=device, batch_size=batch_size)
+    answers = using.predict(
+        using.locate(model), paths, top=top, tta=_tta(tta), device=device, batch_size=batch_size, tell=_tell
+    )
     found: list[ImagePrediction] = []
     with _progress("images") as progress:
         for answer in answers:

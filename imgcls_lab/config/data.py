@@ -24,7 +24,7 @@ class DataFields(FieldGroup):
         None,
         "data",
         "Image size",
-        "Edge of the square the model sees; empty: what the model was made for.",
+        "Shorter edge of the images that the model sees; empty: what the model was made for.",
         unit="px",
         le=4096,
     )

@@ -63,6 +63,14 @@ class Flavour:
     def local(self) -> bool:
         return os.path.isdir(self.name)
 
+    def tell_if_plain(self, tell: Tell) -> None:
+        """Nobody else says how the images of a model without a processor are prepared."""
+        if self.plain:
+            tell(
+                f"The model “{self.name}” comes without an image processor, so images are resized to "
+                f"{_px(self.spec.shape)} and normalised with ImageNet's mean and deviation."
+            )
+
 
 def read_flavour(name: str, revision: str | None, image_size: int | None) -> Flavour:
     """Read a model's config and processor, from the hub or a local folder, without its weights.
@@ -133,11 +141,7 @@ def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tel
     """
     config: Any = flavour.config
     old_labels = [str(config.id2label[i]) for i in range(config.num_labels)] if config.id2label else []
-    if flavour.plain:
-        tell(
-            f"The model “{flavour.name}” comes without an image processor, so images are resized to "
-            f"{_px(flavour.spec.shape)} and normalised with ImageNet's mean and deviation."
-        )
+    flavour.tell_if_plain(tell)
     try:
         prove_export(flavour.spec)
     except ModelError as error:
@@ -165,9 +169,11 @@ def from_config(config: PreTrainedConfig, name: str) -> nn.Module:
     return model.float()
 
 
-def load_exported(folder: Path) -> tuple[nn.Module, EvalSpec]:
-    """A checkpoint's or export's model in evaluation mode, and its spec. Raises ModelError."""
+def load_exported(folder: Path, tell: Tell | None = None) -> tuple[nn.Module, EvalSpec]:
+    """A checkpoint's or export's model in evaluation mode, and its spec; `tell` as in `build`. Raises ModelError."""
     flavour = read_flavour(os.fspath(folder), None, None)
+    if tell:
+        flavour.tell_if_plain(tell)
     try:
         model: nn.Module = _AUTO.from_pretrained(
             flavour.name, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True

@@ -36,6 +36,7 @@ from imgcls_lab.wire import ClassShare, EpochReport, ImagePrediction
 
 BATCH = 64
 Progress = Callable[[int, int], None]
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,11 @@ class Classifier:
     step: int | None = None
 
 
-def load(model_dir: str | os.PathLike[str], device: str = "auto") -> Classifier:
-    """Load an exported model; device auto: onto the GPU, if there is one. Raises ModelError, InputError."""
+def load(model_dir: str | os.PathLike[str], device: str = "auto", tell: Tell | None = None) -> Classifier:
+    """Load an exported model; device auto: onto the GPU, if there is one. Raises ModelError, InputError.
+
+    tell: gets a sentence where the model does not say how its images are prepared.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -59,7 +63,7 @@ def load(model_dir: str | os.PathLike[str], device: str = "auto") -> Classifier:
         torch.empty(0, device=where)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"There is no device “{device}” here. Say auto, cpu or, with a GPU, cuda.") from error
-    model, spec = load_exported(Path(model_dir))
+    model, spec = load_exported(Path(model_dir), tell)
     return Classifier(model.to(where), spec, class_names(model), where, *(standing(Path(model_dir)) or ()))
 
 
@@ -121,7 +125,7 @@ def evaluate(
     tta: TTA = "none",
     batch_size: int = BATCH,
     progress: Progress | None = None,
-    tell: Callable[[str], None] | None = None,
+    tell: Tell | None = None,
 ) -> EpochReport:
     """Figures of a model on one split of an image folder. Classes are matched by name; unreadable images are left out.
 

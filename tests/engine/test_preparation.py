@@ -212,7 +212,11 @@ def test_a_model_without_a_processor_is_prepared_plainly_and_the_run_says_so(
     folder = run(model_flavour=str(tiny_resnet(tmp_path / "model")), epochs=1).folder
     (said,) = (event.text for event in of_type(folder, "notice") if "without an image processor" in event.text)
     assert "resized to 16 px and normalised with ImageNet's mean" in said
-    assert load(folder / "checkpoints/best", "cpu").spec == EvalSpec.plain(16)
+    told: list[str] = []
+    assert load(folder / "checkpoints/best", "cpu", told.append).spec == EvalSpec.plain(16)
+    assert told == []  # what a run made says how its images are prepared
+    load(tmp_path / "model", "cpu", told.append)
+    assert "comes without an image processor, so images are resized to 224 px" in told[0]
 
 
 def test_a_model_with_a_processor_says_nothing_of_the_kind(
