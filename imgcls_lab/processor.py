@@ -12,6 +12,11 @@ import platform
 from typing import Literal
 
 Bf16 = Literal["amx_bf16", "avx512_bf16"]
+# By these, arithmetic libraries are told to compute otherwise than the processor could.
+_SET = (
+    "ATEN_CPU_CAPABILITY", "DNNL_DEFAULT_FPMATH_MODE", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA", "OMP_THREAD_LIMIT",
+)  # fmt: skip
 _WIDE = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what the last bits of a result depend on
 
 
@@ -33,8 +38,12 @@ def bf16_unit() -> Bf16 | None:
 
 
 def arithmetic() -> str:
-    """Kind of processor, as far as bits depend on it: two that say the same may still be of different makes."""
-    return " ".join([platform.machine(), *(name for name in _WIDE if name in _flags())])
+    """Kind of processor, as far as bits depend on it, and environment variables by which libraries compute otherwise.
+
+    Two processors that say the same may still be of different makes.
+    """
+    wide = [name for name in _WIDE if name in _flags()]
+    return " ".join([platform.machine(), *wide, *(f"{name}={os.environ[name]}" for name in _SET if name in os.environ)])
 
 
 def model_name() -> str:

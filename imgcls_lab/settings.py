@@ -43,7 +43,9 @@ class Settings(Configurable):
         Unicode(),
         help="Further folders that requests over REST may name (IMGCLS_ALLOWED_ROOTS, separated by os.pathsep).",
     ).tag(config=True)
-    cpu_slots = Int(help="Runs at once on a machine without a GPU (IMGCLS_CPU_SLOTS).").tag(config=True)
+    cpu_slots = Int(
+        help="Runs at once on a machine without a GPU; each run has its share of the cores (IMGCLS_CPU_SLOTS)."
+    ).tag(config=True)
     autostart = Bool(help="Start the executor when a run is submitted (IMGCLS_AUTOSTART).").tag(config=True)
     stop_grace = Float(
         help="Seconds a stopped run has to write its checkpoint before it is killed (IMGCLS_STOP_GRACE)."

@@ -59,6 +59,15 @@ def config(own: Settings) -> TrainConfig:
     return files.config.with_changes(root=str(root), epochs=3, batch_size=32, log_every=1)
 
 
+def large(config: TrainConfig, folder: Path) -> TrainConfig:
+    """The same with a model and pictures that train in bf16 where the processor has it."""
+    folder.mkdir()
+    (folder / "config.json").write_text(
+        json.dumps({**demo.TINY_RESNET, "embedding_size": 64, "hidden_sizes": [64, 128, 256, 512]})
+    )
+    return config.with_changes(model_flavour=str(folder), image_size=64, epochs=2)
+
+
 @contextmanager
 def all_cores_busy() -> Iterator[None]:
     with ExitStack() as ended:
@@ -146,11 +155,12 @@ def test_every_way_to_start_a_run_gives_its_bits_on_a_busy_machine_too(config: T
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slots", ["1", "2"])
+@pytest.mark.parametrize(("slots", "model"), [("1", "tiny"), ("2", "large")])
 def test_ten_runs_of_a_config_five_of_them_on_a_busy_machine_have_one_hash(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slots: str
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slots: str, model: str
 ) -> None:
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", slots)  # all cores or half of them for each
+    config = large(config, tmp_path / "large-resnet") if model == "large" else config
     ways = [*WAYS, "kernel", "queue", "notebook", "cli", "queue", "kernel"]
     found, said = {}, {}
     for number, way in enumerate(ways):
@@ -160,5 +170,6 @@ def test_ten_runs_of_a_config_five_of_them_on_a_busy_machine_have_one_hash(
         name = f"{way}, {'beside a busy loop' if busy else 'alone'} ({number + 1})"
         found[name], said[name] = bits(folder), how(folder)
     show(found, len(found))
+    print(f"  {said[next(iter(said))]}")
     assert len(found) == 10
     assert len(set(found.values())) == 1, said

@@ -36,7 +36,7 @@ def test_the_plugin_of_the_docs_trains(
 def test_every_setting_that_the_docs_name_exists() -> None:
     fields = TrainConfig.model_fields
     named = {name for name in re.findall(r"`([a-z_]+)(?:=[^`]*)?`", TEXT) if "_" in name}
-    other = {"bf16_gain", "lr_scale"} | set(LOSSES.names()) | set(SCHEDULES.names())
+    other = {"precision_reason", "lr_scale"} | set(LOSSES.names()) | set(SCHEDULES.names())
     assert named - set(fields) - other == set()
     assert {"lora_rank", "unfreeze_epoch", "plateau_epochs", "focal_gamma"} <= named
 

@@ -7,8 +7,14 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
+
+from imgcls_lab import processor
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import hardware
+from imgcls_lab.executor.devices import variables
 
 # Faults of taking, filling and freeing 4 x 20 MiB five times, when the heap has settled: as the library is, with memory
 # kept, and MiB of the process with memory kept and given back.
@@ -54,3 +60,14 @@ def test_a_step_takes_memory_that_the_last_one_freed_without_a_fault_and_a_kerne
     assert before > pages
     assert kept < pages // 100
     assert after < held - 60
+
+
+def test_threads_are_a_slots_in_and_outside_of_the_queue(
+    make_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "cores", lambda: 12)
+    monkeypatch.setenv("IMGCLS_CPU_SLOTS", "3")
+    outside = hardware.pick_threads(make_config(threads=None))
+    monkeypatch.setenv("IMGCLS_THREADS", variables([], [], 3)["IMGCLS_THREADS"])
+    assert (outside, hardware.pick_threads(make_config(threads=None))) == (4, 4)
+    assert hardware.pick_threads(make_config(threads=7)) == 7
