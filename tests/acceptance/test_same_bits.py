@@ -30,6 +30,7 @@ from imgcls_lab.settings import Settings
 TRAIN = Path(__file__).parents[2] / "notebooks" / "train.ipynb"
 COMMAND = [sys.executable, "-c", "from imgcls_lab.cli import main; main()"]
 CURVE = ("loss/train", "lr", "grad_norm", "loss/val", "metric/accuracy")
+WITHIN = 800  # seconds of a run, on a machine where nothing is left for it
 LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(100_000): pass"
 
 
@@ -81,13 +82,13 @@ def by_cli(config: TrainConfig, folder: Path) -> Path:
     given = folder.with_suffix(".json")
     given.write_text(config.model_dump_json())
     subprocess.run(
-        [*COMMAND, "train", "--config", given, "--out", folder], check=True, capture_output=True, timeout=200
+        [*COMMAND, "train", "--config", given, "--out", folder], check=True, capture_output=True, timeout=WITHIN
     )
     return folder
 
 
 def by_queue(config: TrainConfig, folder: Path) -> Path:
-    return lab.launch(config, name=folder.name).wait(200).folder
+    return lab.launch(config, name=folder.name).wait(WITHIN).folder
 
 
 def by_kernel(config: TrainConfig, folder: Path) -> Path:
@@ -97,7 +98,7 @@ def by_kernel(config: TrainConfig, folder: Path) -> Path:
         source = source.replace("lab.train(", "lab.train(lab.TrainConfig.parse(").replace(")\nprint", "))\nprint")
         said: list[str] = []
         reply = kernel.execute_interactive(
-            source, timeout=200, output_hook=lambda message: said.append(message["content"].get("text", ""))
+            source, timeout=WITHIN, output_hook=lambda message: said.append(message["content"].get("text", ""))
         )
         assert reply["content"]["status"] == "ok", reply["content"]
         return Path("".join(said).split()[-1])
@@ -109,7 +110,7 @@ def by_kernel(config: TrainConfig, folder: Path) -> Path:
 def by_notebook(config: TrainConfig, folder: Path) -> Path:
     values = config.model_dump(mode="json", exclude_defaults=True)
     direct = {name: values.pop(name) for name in ("root", "model_flavour", "load_pretrained")}
-    run = lab.launch_notebook(TRAIN, {**direct, "settings": values}, name=folder.name).wait(200)
+    run = lab.launch_notebook(TRAIN, {**direct, "settings": values}, name=folder.name).wait(WITHIN)
     (inside,) = (run.folder / layout.TRAININGS).iterdir()
     return inside
 
@@ -141,6 +142,7 @@ WAYS: dict[str, Callable[[TrainConfig, Path], Path]] = {
 }  # fmt: skip
 
 
+@pytest.mark.timeout(900)
 def test_every_way_to_start_a_run_gives_its_bits_on_a_busy_machine_too(config: TrainConfig, tmp_path: Path) -> None:
     def start(way: str) -> Path:
         return WAYS[way](config, tmp_path / way)
@@ -155,6 +157,7 @@ def test_every_way_to_start_a_run_gives_its_bits_on_a_busy_machine_too(config: T
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("slots", "model"), [("1", "tiny"), ("2", "large")])
 def test_ten_runs_of_a_config_five_of_them_on_a_busy_machine_have_one_hash(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slots: str, model: str

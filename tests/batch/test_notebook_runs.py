@@ -108,6 +108,7 @@ def test_a_stopped_notebook_leaves_no_process_and_a_killed_one_is_tried_again(wr
     assert not processes.tagged(processes.tag_of(run.id, 1))
 
 
+@pytest.mark.timeout(900)  # sound on a busy machine, too, where imports alone take minutes
 def test_training_inside_is_the_runs_own_and_resumes_to_the_same_bits(
     few: TrainConfig, own: Settings, tmp_path: Path
 ) -> None:
@@ -118,7 +119,7 @@ def test_training_inside_is_the_runs_own_and_resumes_to_the_same_bits(
     run = lab.launch_notebook(TRAIN, {**given, "settings": settings})
     until(lambda: run.refresh().view.step > 0, 120)
     run.stop()
-    until(lambda: run.state in {RunState.STOPPED, RunState.SUCCEEDED})
+    until(lambda: run.state in {RunState.STOPPED, RunState.SUCCEEDED}, 120)
     assert run.view.state is RunState.STOPPED
     stopped_at = run.view.step
     run.resume().wait(120)
