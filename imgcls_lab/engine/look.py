@@ -26,7 +26,7 @@ from imgcls_lab.engine.data import ImageSet, Indices, start_worker
 from imgcls_lab.engine.index import ENTRY, Entries
 from imgcls_lab.engine.prints import PLAIN, prints_of, small_of, small_of_each
 from imgcls_lab.errors import DataError, OutOfMemoryError
-from imgcls_lab.imagefolder import printable
+from imgcls_lab.imagefiles import printable
 from imgcls_lab.images import decode_sized, read_bytes
 
 PRINT_EDGE = 64  # px; a file that is only looked at is decoded no larger than this where its format allows

@@ -15,7 +15,7 @@ from imgcls_lab.engine.cache import RamCache
 from imgcls_lab.engine.data import ImageSet
 from imgcls_lab.engine.index import ENTRY
 from imgcls_lab.engine.look import Look, looking
-from imgcls_lab.imagefolder import printable
+from imgcls_lab.imagefiles import printable
 
 PORTION = 1024  # images; 150 MB at 224 px
 MOST_BYTES = 2**28  # pixels of a portion, as far as that is more than one image

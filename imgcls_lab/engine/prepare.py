@@ -18,6 +18,7 @@ from torch import nn
 from transformers import AutoConfig
 
 from imgcls_lab import layout
+from imgcls_lab.classnames import twins
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import (
     checkpoint,
@@ -307,9 +308,11 @@ def _same_classes(good: Path, classes: list[str]) -> None:
     names = [stored[number] for number in sorted(stored)]
     if names != classes:
         one, other = next(pair for pair in zip_longest(names, classes, fillvalue="") if pair[0] != pair[1])
+        alike = twins({f"the checkpoint “{good.name}”": [one], "the data set": [other]})
         raise DataError(
-            f"The classes changed since this run began: where the checkpoint “{good.name}” has “{one}”, the data set "
-            f"has “{other}”. Put the class folders back, or start a new run."
+            alike
+            or f"The classes changed since this run began: where the checkpoint “{good.name}” has “{one}”, the data "
+            f"set has “{other}”. Put the class folders back, or start a new run."
         )
 
 

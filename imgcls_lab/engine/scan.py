@@ -29,7 +29,7 @@ from imgcls_lab.engine.index import ENTRY, Entries
 from imgcls_lab.engine.look import Found, Look, looking
 from imgcls_lab.engine.shared import Shared
 from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError
-from imgcls_lab.imagefolder import printable
+from imgcls_lab.imagefiles import printable
 
 USED = 2  # sets that a run reads again after the scan: train and val
 CHUNK = 128  # files after which the cache is flushed and the progress told

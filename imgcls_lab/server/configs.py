@@ -154,7 +154,7 @@ def _data_facts(found: FolderSummary) -> dict[str, str]:
     if found.not_taken_said:
         facts["Not taken"] = found.not_taken_said
     if others := [note for note in found.notes if note != found.not_taken_said]:
-        facts["Note"] = " ".join(others)
+        facts["Note"] = "\n".join(others)
     return facts
 
 

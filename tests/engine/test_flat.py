@@ -103,6 +103,18 @@ def test_evaluation_tells_a_class_that_only_looks_like_the_models(tiny_vit: Path
     assert spelled("dog ") in str(refused.value)
 
 
+def test_a_class_that_was_spelled_anew_is_told_at_a_resume(make_config: Make, digits: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (digits / split / "digit-3").rename(digits / split / "cafe\u0301")
+    config = make_config(root=str(digits))
+    stop, on_event = stop_after(3)
+    train(config, tmp_path / "run", stop=stop, on_event=on_event)
+    for split in ("train", "val"):
+        (digits / split / "cafe\u0301").rename(digits / split / "caf\u00e9")
+    with pytest.raises(DataError, match=r"differ in their Unicode form.*cafe<U\+0301> and caf<U\+00E9>"):
+        train(config, tmp_path / "run")
+
+
 @pytest.mark.usefixtures("without_heif")
 def test_evaluation_says_what_it_does_not_take(tiny_vit: Path, digits: Path) -> None:
     for number, name in enumerate(["ant", "bee", "cow", "dog"]):

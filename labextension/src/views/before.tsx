@@ -6,6 +6,8 @@ import type { CheckReply } from './types';
 
 const WARNINGS = new Set(['Left out', 'Not taken', 'Image size']);
 
+const LONG = 60; // characters; what is longer is read, not compared
+
 export function Before({ check, config }: { check: CheckReply | undefined; config: Config }) {
   const rates = learningRates(config);
   const facts = Object.entries(check?.facts ?? {});
@@ -18,7 +20,14 @@ export function Before({ check, config }: { check: CheckReply | undefined; confi
             {facts.map(([label, sentence]) => (
               <tr key={label}>
                 <th scope="row">{label}</th>
-                <td className={WARNINGS.has(label) ? 'imgcls-num imgcls-warn' : 'imgcls-num'}>{sentence}</td>
+                <td
+                  className={[
+                    sentence.length > LONG ? 'imgcls-prose' : 'imgcls-num',
+                    WARNINGS.has(label) ? 'imgcls-warn' : '',
+                  ].join(' ')}
+                >
+                  {sentence}
+                </td>
               </tr>
             ))}
           </tbody>
