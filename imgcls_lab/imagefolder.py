@@ -147,7 +147,7 @@ def _flat_classes(root: Path, there: list[str]) -> tuple[list[str], str | None]:
         return [], f"{start}. {_beside_splits([name for name in classes if name not in splits], splits)}"
     deeper = [name for name in there if name not in classes and holds_deeper(root, root / name)]
     if deeper:
-        return [], f"{start}. {_deeper(root, classes, deeper[0])}"
+        return [], f"{start}. {_deeper(root, deeper[0], alone=not classes and len(deeper) == 1)}"
     if classes and _is_split_of_parent(root):
         return [], f"{start}. Its folders look like classes, so give the folder above it, “{root.parent}”."
     return (classes, None) if classes else ([], f"{start}. {_layout_hint(root, root)}")
@@ -173,13 +173,16 @@ def _beside_splits(classes: list[str], splits: list[str]) -> str:
     )
 
 
-def _deeper(root: Path, classes: list[str], folder: str) -> str:
-    """What to do about a folder that holds images in folders of its own only: which of both are the classes?"""
+def _deeper(root: Path, folder: str, *, alone: bool) -> str:
+    """What to do about a folder that holds images in folders of its own only: which of both are the classes?
+
+    alone: no other folder of the root holds images.
+    """
     below = root / folder
     if (below / "train").is_dir():
         return f"Its folder “{folder}” has one: give “{below}”."
     inner = [name for name in Walk(root).folders(below) if is_like_class(root, below / name)]
-    if len(inner) > 1 and not classes:
+    if len(inner) > 1 and alone:
         return f"Its folder “{folder}” holds what looks like classes, {named(inner)}: give “{below}”."
     return (
         f"Its folder “{folder}” holds images in folders of its own only, so it is not plain which folders are the "

@@ -28,15 +28,17 @@ def advice(config: TrainConfig, found: FolderSummary) -> str | None:
     if config.image_size is not None:
         return None
     native, edge = native_size(config.model_flavour, config.revision), typical_edge(found.sample)
-    if native is None or edge is None or native < MUCH * edge:
+    if native is None or edge is None or min(native) < MUCH * edge:
         return None
+    height, width = native
+    large = f"{height}" if height == width else f"{width} x {height}"
     smaller = STEP * -(-edge // STEP)
     images = found.images("train") + found.images("val")
     return (
-        f"The images are about {edge} px and the model was made for {native} px. With image_size empty they are "
-        f"enlarged to {native} px: a step takes about {(native / edge) ** 2:.0f} times as long as at {edge} px, and "
-        f"cached images take about {_bytes(images * native**2 * 3)} instead of {_bytes(images * edge**2 * 3)}. Set "
-        f"image_size, such as {smaller}, unless that is meant."
+        f"The images are about {edge} px and the model was made for {large} px. With image_size empty they are "
+        f"enlarged to {large} px: a step takes about {height * width / edge**2:.0f} times as long as at {edge} px, and "
+        f"cached images take about {_bytes(images * height * width * 3)} instead of {_bytes(images * edge**2 * 3)}. "
+        f"Set image_size, such as {smaller}, unless that is meant."
     )
 
 
@@ -51,8 +53,11 @@ def typical_edge(paths: list[str]) -> int | None:
     return max(1, round(median(edges))) if edges else None
 
 
-def native_size(flavour: str, revision: str | None) -> int | None:
-    """The edge of the images that a model was made for, as far as this machine's files say; None: they do not."""
+def native_size(flavour: str, revision: str | None) -> tuple[int, int] | None:
+    """Height and width of the images that a model was made for, as far as this machine's files say; None: they do not.
+
+    What leads there, such as a crop after a resize, only the engine knows: this is an estimate for a sentence.
+    """
     config = _json(flavour, revision, "config.json")
     if config is None:
         return None
@@ -61,21 +66,21 @@ def native_size(flavour: str, revision: str | None) -> int | None:
         processor = (_json(flavour, revision, "processor_config.json") or {}).get("image_processor")
     found = None
     if isinstance(processor, dict):
-        crop = _edge(processor.get("crop_size")) if processor.get("do_center_crop") else None
-        found = crop or _edge(processor.get("size"))
+        crop = _shape(processor.get("crop_size")) if processor.get("do_center_crop") else None
+        found = crop or _shape(processor.get("size"))
     of_timm = config.get("pretrained_cfg")
     if found is None and isinstance(of_timm, dict):
-        found = _edge(of_timm.get("input_size"))
-    return found or _edge(config.get("image_size")) or DEFAULT_SIZE
+        found = _shape(of_timm.get("input_size"))
+    return found or _shape(config.get("image_size")) or (DEFAULT_SIZE, DEFAULT_SIZE)
 
 
-def _edge(size: Any) -> int | None:
-    """The edge that a size says, as processors and configs write it: 224, [3, 224, 224], {"height": 224, ...}."""
+def _shape(size: Any) -> tuple[int, int] | None:
+    """Height and width of a size as processors and configs write it: 224, [3, 224, 224], {"height": 224, ...}."""
     if isinstance(size, dict):
-        size = next((size[name] for name in ("height", "shortest_edge") if name in size), None)
-    if isinstance(size, list) and size:
-        size = size[-1]
-    return size if isinstance(size, int) and size > 0 else None
+        short = size.get("shortest_edge")
+        size = [size.get("height", short), size.get("width", short)]
+    height, width = size[-2:] if isinstance(size, list) and len(size) > 1 else (size, size)
+    return (height, width) if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0 else None
 
 
 def _json(flavour: str, revision: str | None, name: str) -> dict[str, Any] | None:

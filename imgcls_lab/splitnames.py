@@ -44,7 +44,7 @@ def unused(root: Path, there: list[str]) -> list[str]:
         split = split_of(name)
         if split is None or name == split:
             continue
-        if split not in there:
+        if not (root / split).is_dir():
             notes.append(f"The folder {name}/ is not used; rename it to {split}/ if it should be.")
         elif not os.path.samefile(root / name, root / split):  # one folder, where the system knows no case
             notes.append(f"The folder {name}/ is not used, since there is {split}/.")

@@ -64,10 +64,12 @@ def test_nothing_is_said_where_there_is_nothing_to_say(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("processor", "config", "edge"),
+    ("processor", "config", "shape"),
     [
         ({"size": {"height": 160, "width": 160}}, {"image_size": 224}, 160),
         ({"size": 192}, {}, 192),
+        ({"size": {"height": 640, "width": 960}}, {}, (640, 960)),
+        ({"size": {}}, {"image_size": [48, 96]}, (48, 96)),
         ({"size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": {"height": 224, "width": 224}}, {}, 224),
         ({"size": {"shortest_edge": 256}, "do_center_crop": False, "crop_size": 224}, {}, 256),
         (None, {"image_size": [96, 96]}, 96),
@@ -76,9 +78,10 @@ def test_nothing_is_said_where_there_is_nothing_to_say(tmp_path: Path) -> None:
     ],
 )
 def test_the_size_is_read_from_the_files_of_the_model(
-    tmp_path: Path, processor: dict[str, Any] | None, config: dict[str, Any], edge: int
+    tmp_path: Path, processor: dict[str, Any] | None, config: dict[str, Any], shape: int | tuple[int, int]
 ) -> None:
-    assert imagesize.native_size(str(model(tmp_path / "model", processor, **config)), None) == edge
+    expected = (shape, shape) if isinstance(shape, int) else shape
+    assert imagesize.native_size(str(model(tmp_path / "model", processor, **config)), None) == expected
 
 
 def test_a_damaged_model_is_left_to_the_run(tmp_path: Path) -> None:

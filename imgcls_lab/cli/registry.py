@@ -140,7 +140,8 @@ def _say_values(values: dict[str, Any], indent: str = "") -> None:
         if key.endswith("_at") and isinstance(value, int | float):
             shown = _time(value)
         elif isinstance(value, list):
-            shown = ", ".join(map(str, value)) or "–"
+            sentences = all(str(item).endswith(".") for item in value)
+            shown = (" " if sentences else ", ").join(map(str, value)) or "–"
         else:
             shown = "–" if value in (None, "", {}) else str(value).lower() if isinstance(value, bool) else str(value)
         say(f"{indent}{key:<{width}}  {shown}")

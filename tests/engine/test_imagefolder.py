@@ -290,6 +290,14 @@ def _class_of_folders(root: Path) -> None:
     (root / "2024").rename(root / "digit-3/2024")
 
 
+def _classes_of_folders(root: Path) -> None:
+    for number, folder in enumerate(sorted(root.glob("digit-*"))):
+        inner = folder.rename(root / "inner")
+        (root / f"patient-{number}").mkdir()
+        inner.rename(root / f"patient-{number}" / "2024")
+        shutil.copytree(root / f"patient-{number}" / "2024", root / f"patient-{number}" / "2025")
+
+
 def _with_test(root: Path) -> None:
     shutil.copytree(root / "digit-0", root / "test/digit-0")
 
@@ -319,6 +327,7 @@ def _one_left(root: Path) -> None:
         (_nest, ["“images” holds what looks like classes", "give “"]),
         (_nest_beside_figures, ["“images” holds images in folders of its own only", "train/images", "give “"]),
         (_class_of_folders, ["“digit-3” holds images in folders of its own only", "train/digit-3"]),
+        (_classes_of_folders, ["“patient-0” holds images in folders of its own only", "train/patient-0"]),
         (_with_test, ["There is “test/”, beside what looks like classes: “digit-0”", "Make a folder train/"]),
         (_class_called_test, ["There is “Test/”, beside", "“Test/” too if it is a class"]),
         (_class_called_train, ["“train” is a class beside “digit-0”", "rename the folder"]),
@@ -352,6 +361,16 @@ def test_splits_under_other_names_are_told_their_right_ones(digits: Path) -> Non
 def test_a_validation_split_that_is_not_used_is_told(digits: Path, name: str) -> None:
     (digits / "val").rename(digits / name)
     assert f"The folder {name}/ is not used; rename it to val/ if it should be." in inspect_folder(digits).notes
+
+
+def test_a_split_under_two_names_of_one_folder_is_used_and_not_told(digits: Path) -> None:
+    """So it is where the system knows no case."""
+    (digits / "val").rename(digits / "Val")
+    (digits / "val").symlink_to("Val")
+    summary = inspect_folder(digits)
+    assert (summary.images("val"), summary.notes) == (40, [])
+    (digits / "valid").mkdir()
+    assert inspect_folder(digits).notes == ["The folder valid/ is not used, since there is val/."]
 
 
 def _two(root: Path, train: str, other: str, split: str) -> FolderSummary:
