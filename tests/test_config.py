@@ -119,3 +119,30 @@ def test_a_run_writes_nothing_into_its_data_set(name: str) -> None:
     with pytest.raises(ConfigError, match="lies inside the data set"):
         TrainConfig(root="data", **{name: "data/train"})
     TrainConfig(root="data", **{name: "data-of-mine"})
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "meant"),
+    [
+        ("loss", "focall", "focal"),
+        ("optimizer", "adamv", "adam"),
+        ("schedule", "cosin", "cosine"),
+        ("augmentation", "standart", "standard"),
+    ],
+)
+def test_a_name_that_nothing_has_is_refused_with_the_one_that_was_meant(field: str, name: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match="did you mean") as caught:
+        TrainConfig(root="flowers", **{field: name})
+    assert [(problem.field, meant in problem.message) for problem in caught.value.problems] == [(field, True)]
+    assert getattr(TrainConfig(root="flowers", plugins=["mine.py"], **{field: name}), field) == name
+
+
+def test_a_resume_may_change_what_changes_no_result() -> None:
+    config = TrainConfig(root="flowers")
+    assert config.resumed_with({"workers": 3, "cache": "off", "keep_last": 5}, "runs/x").workers == 3
+    with pytest.raises(ConfigError) as caught:
+        config.resumed_with({"lr": 0.5, "epochs": 7, "workers": 0, "tb_root": "elsewhere"}, "runs/x")
+    assert {problem.field for problem in caught.value.problems} == {"lr", "epochs", "tb_root"}
+    assert "launch --config runs/x/config.json" in str(caught.value)
+    with pytest.raises(ConfigError, match="did you mean workers"):
+        config.resumed_with({"worker": 0}, "runs/x")

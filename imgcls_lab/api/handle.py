@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from imgcls_lab import layout
 from imgcls_lab.api import context
@@ -237,13 +237,14 @@ class Run:
         """End it now, without a checkpoint; `resume` goes on from the last one."""
         return self._request(Desired.KILL)
 
-    def resume(self) -> Self:
+    def resume(self, **changes: Any) -> Self:
         """Queue it again after a stop, a kill or a failure; it goes on exactly where its last checkpoint is.
 
-        Without a checkpoint (`view.resumable` is false) it starts again from the beginning.
+        Without a checkpoint (`view.resumable` is false) it starts again from the beginning. changes: settings that
+        change no result, such as `workers=0` or `cache="off"`. Raises ConfigError for others.
         """
         store = self._indexed("resume")
-        store.resume(self.id)
+        store.resume(self.id, changes)
         client.ensure(store.settings)
         return self.refresh()
 

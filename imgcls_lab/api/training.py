@@ -66,6 +66,7 @@ def train(
     outer = inside.enclosing(settings)
     standalone = out is not None or outer is not None
     resolved, found = look_at(config, settings, _store_if_needed(config) if out is None else None)
+    _check_device(resolved)
     tell(imagesize.advice(resolved, found))  # its scan says the rest
     shown, stop = screen or LineScreen(), threading.Event()
     with signals(stop), contextlib.ExitStack() as around:
@@ -89,6 +90,13 @@ def train(
     if outcome.state is RunState.STOPPED:
         print(how_to_resume(run, out, outcome.step), file=sys.stderr)
     return run
+
+
+def _check_device(config: TrainConfig) -> None:
+    """Raises ConfigError for a device that is not here, before a run stands that could only fail."""
+    from imgcls_lab.engine.hardware import pick_device  # torch: takes seconds, which the training needs anyway
+
+    pick_device(config)
 
 
 def _await_index(store: Any, run_id: str) -> None:

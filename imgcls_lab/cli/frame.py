@@ -120,17 +120,23 @@ def read_config(source: str | None, settings: Sequence[str] | None, store: Store
     """The config of `--config` with each `--set` on top. Raises ConfigError with a sentence a wrong field."""
     from imgcls_lab.config import TrainConfig
 
-    values = _read_source(source, store) if source is not None else {}
-    for item in settings or ():
-        name, equals, text = item.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"“--set {item}” is no setting; write --set NAME=VALUE, such as --set epochs=5.")
-        values[name.strip()] = _parse(text)
+    values = (_read_source(source, store) if source is not None else {}) | read_settings(settings)
     if "root" not in values:
         message = "Name the folder of images: --set root=FOLDER"
         message += f". The config “{source}” has no root." if source is not None else ", or a config by --config."
         raise ConfigError(message, [Problem("root", message)])
     return TrainConfig.parse(values)
+
+
+def read_settings(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Field -> value of each `--set NAME=VALUE`. Raises ConfigError."""
+    values: dict[str, Any] = {}
+    for item in settings or ():
+        name, equals, text = item.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"“--set {item}” is no setting; write --set NAME=VALUE, such as --set epochs=5.")
+        values[name.strip()] = _parse(text)
+    return values
 
 
 def _read_source(source: str, store: Store | None) -> dict[str, Any]:

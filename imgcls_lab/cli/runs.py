@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, print_table, say, warn_unattended
+from imgcls_lab.cli.frame import Json, print_json, print_table, read_settings, say, warn_unattended
 
 if TYPE_CHECKING:
     from imgcls_lab.wire import RunDetail, RunView
@@ -175,14 +175,25 @@ def kill(run_id: RunId, wait: Wait = False, as_json: Json = False) -> None:
     _answer(run.view, as_json)
 
 
-def resume(run_id: RunId, as_json: Json = False) -> None:
+def resume(
+    run_id: RunId,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting that changes no result, such as workers=0, cache=off or keep_last=5. Repeatable.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Queue a stopped, failed or cancelled run again; it goes on exactly where its last checkpoint is.
 
     Without a checkpoint it starts from the beginning.
     """
     from imgcls_lab import api
 
-    _answer(api.run(run_id).resume().view, as_json)
+    _answer(api.run(run_id).resume(**read_settings(settings)).view, as_json)
 
 
 def edit(  # noqa: PLR0917

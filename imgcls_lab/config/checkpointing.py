@@ -50,6 +50,7 @@ class CheckpointingFields(FieldGroup):
         "Checkpoint folder",
         "Where checkpoints really lie; empty: in the run's folder.",
         affects_result=False,
+        at_resume=False,  # what the run wrote lies there
     )
     tb_root: str | None = field(
         None,
@@ -57,4 +58,5 @@ class CheckpointingFields(FieldGroup):
         "TensorBoard folder",
         "Where event files really lie; empty: in the run's folder.",
         affects_result=False,
+        at_resume=False,  # what the run wrote lies there
     )

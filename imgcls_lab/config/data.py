@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from imgcls_lab.config.fields import FieldGroup, Positive, field
+from imgcls_lab.config.names import RECIPES
 
 
 class DataFields(FieldGroup):
@@ -35,7 +36,7 @@ class DataFields(FieldGroup):
         "none: resize only; light: small shifts, and flips; standard: random crop and flip; "
         "heavy: standard with RandAugment and random erasing; timm: as timm fine-tunes.",
         first=True,
-        suggestions=("none", "light", "standard", "heavy", "timm"),
+        suggestions=RECIPES,
         min_length=1,
     )
     hflip: bool | None = field(

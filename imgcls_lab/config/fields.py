@@ -27,14 +27,23 @@ def field(
     *,
     first: bool = False,
     affects_result: bool = True,
+    at_resume: bool | None = None,
     unit: str | None = None,
     suggestions: tuple[str, ...] = (),
     **limits: Any,
 ) -> Any:
-    """A config field. `first`: shown unfolded in forms; `affects_result`: part of a run's identity."""
+    """A config field. `first`: shown unfolded in forms; `affects_result`: part of a run's identity.
+
+    at_resume: whether a later attempt of a run may have another value; as a rule those that change no result.
+    """
     if group not in GROUPS:
         raise ValueError(f"unknown group {group}")
-    extra: dict[str, Any] = {"group": group, "first": first, "affects_result": affects_result}
+    extra: dict[str, Any] = {
+        "group": group,
+        "first": first,
+        "affects_result": affects_result,
+        "at_resume": not affects_result if at_resume is None else at_resume,
+    }
     if unit:
         extra["unit"] = unit
     if suggestions:

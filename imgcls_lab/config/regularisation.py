@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imgcls_lab.config.fields import FieldGroup, field
+from imgcls_lab.config.names import LOSSES
 
 
 class RegularisationFields(FieldGroup):
@@ -13,7 +14,7 @@ class RegularisationFields(FieldGroup):
         "regularisation",
         "Loss",
         "cross_entropy; focal: hard images weigh more; bce: each class by itself; asl: asymmetric; or a plugin's.",
-        suggestions=("cross_entropy", "focal", "bce", "asl"),
+        suggestions=LOSSES,
         min_length=1,
     )
     focal_gamma: float = field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imgcls_lab.config.fields import FieldGroup, field
+from imgcls_lab.config.names import SCHEDULES
 
 
 class ScheduleFields(FieldGroup):
@@ -13,7 +14,7 @@ class ScheduleFields(FieldGroup):
         "schedule",
         "Schedule",
         "Course of the learning rate after the warm-up, step by step; or a plugin's.",
-        suggestions=("cosine", "linear", "poly", "tanh", "step", "wsd", "rsqrt", "plateau", "constant"),
+        suggestions=SCHEDULES,
         min_length=1,
     )
     warmup_epochs: float = field(

@@ -63,4 +63,4 @@ def joined(problems: list[Problem]) -> str:
 
 def _going_on(message: str) -> str:
     """What says something of the field goes on with its name: “batch_size: must be …”."""
-    return message[0].lower() + message[1:] if message.startswith(("Must ", "Is ", "Has ")) else message
+    return message[0].lower() + message[1:] if message.startswith(("Must ", "Is ", "Has ", "Changes ")) else message

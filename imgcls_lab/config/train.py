@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
@@ -16,11 +17,16 @@ from imgcls_lab.config.data import DataFields
 from imgcls_lab.config.evaluation import EvaluationFields
 from imgcls_lab.config.hardware import HardwareFields
 from imgcls_lab.config.model import ModelFields
+from imgcls_lab.config.names import NAMED
 from imgcls_lab.config.optimisation import OptimisationFields
 from imgcls_lab.config.regularisation import RegularisationFields
 from imgcls_lab.config.schedule import ScheduleFields
 from imgcls_lab.config.sentences import joined, problem
-from imgcls_lab.errors import ConfigError
+from imgcls_lab.errors import ConfigError, Problem, unknown
+from imgcls_lab.layout import CONFIG
+
+_REFUSED = "Changes the result, so it stays as the run began."
+_STAYS = "Is where the run has written already, so it stays as the run began."
 
 
 # pydantic takes the fields of the last base first: the groups stand in the order of GROUPS, read upwards
@@ -56,6 +62,19 @@ class TrainConfig(
         if not value.strip() or "\0" in value:
             raise ValueError("must not be empty")
         return value
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        """What would else fail when the run starts, hours after it was queued."""
+        given = {} if self.plugins else {field: str(getattr(self, field)) for field in NAMED}
+        wrong = [
+            Problem(field, unknown(NAMED[field][0], name, NAMED[field][1]))
+            for field, name in given.items()
+            if (name.lower() if field == "optimizer" else name) not in NAMED[field][1]
+        ]
+        if wrong:  # not a ValueError: pydantic would lose the fields
+            raise ConfigError(f"This config cannot be used. {joined(wrong)}", wrong)
+        return self
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> Self:
@@ -120,6 +139,32 @@ class TrainConfig(
     def with_changes(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated anew. Raises ConfigError."""
         return self.parse({**self.model_dump(), **changes})
+
+    def resumed_with(self, changes: Mapping[str, Any], folder: str | os.PathLike[str]) -> Self:
+        """The config of a run's next attempt: this one with what may change at a resume.
+
+        folder: the run's, for the sentence on how to start another run. Raises ConfigError with a sentence for each
+        field that changes the result, or that is wrong.
+        """
+        after = self.with_changes(**changes)
+        refused = [
+            Problem(name, _REFUSED if _extra(item)["affects_result"] else _STAYS)
+            for name, item in type(self).model_fields.items()
+            if getattr(after, name) != getattr(self, name) and not _extra(item)["at_resume"]
+        ]
+        if not refused:
+            return after
+        settings = " ".join(f"--set {p.field}={json.dumps(after.model_dump(mode='json')[p.field])}" for p in refused)
+        raise ConfigError(
+            f"The run cannot go on with another config. {joined(refused)} To start a new run from it: "
+            f"imgcls-lab launch --config {shlex.quote(os.path.join(os.fspath(folder), CONFIG))} {settings}",
+            refused,
+        )
+
+    def changes_from(self, before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Field -> (value before, value now) of what differs from a config as JSON; fields it lacks are left out."""
+        now = self.model_dump(mode="json")
+        return {name: (before[name], now[name]) for name in now if name in before and before[name] != now[name]}
 
     def result_fields(self) -> dict[str, Any]:
         """The fields that affect the result, without where the data lies: the config's part of a run's identity."""

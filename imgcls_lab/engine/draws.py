@@ -67,11 +67,11 @@ def epoch_order(
 def epoch_batches(order: npt.NDArray[np.int64], batch_size: int, processes: int = 1) -> list[npt.NDArray[np.int64]]:
     """The order cut into batches.
 
-    A last batch without two images for each process is left out: batch norm cannot train on one.
+    A last batch without two images for each process joins the one before it: batch norm cannot train on one.
     """
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     if len(batches) > 1 and len(batches[-1]) < min(2 * processes, batch_size):
-        batches.pop()
+        batches[-2:] = [order[(len(batches) - 2) * batch_size :]]
     return batches
 
 

@@ -36,6 +36,7 @@ def write(folder: Path, config: TrainConfig, device: torch.device, resolved: dic
         "version": __version__,
         "created_at": time.time(),
         "seed": config.seed,
+        "config": config.model_dump(mode="json"),  # of the first attempt; a later one may change what changes no result
         "config_digest": config.digest(),
         **resolved,
         "device": str(device),

@@ -1,7 +1,8 @@
 """Training into a folder that the user names, without database or executor: `imgcls-lab train --out DIR`.
 
-A fresh folder starts, an unfinished one goes on exactly, a finished one says so. Another config is refused, unless
-there is no checkpoint yet: then nothing would be lost, and a config that failed can be mended in place.
+A fresh folder starts, an unfinished one goes on exactly, a finished one says so. Another config is taken where it
+changes no result; else it is refused, unless there is no checkpoint yet: then nothing would be lost, and a config that
+failed can be mended in place.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def standalone(
     if out.exists() and not out.is_dir():
         raise ConflictError(f"“{out}” is a file. Give a new or empty folder.")
     if (out / layout.CONFIG).exists():
-        _settle_config(config, out)
+        trained = any((out / layout.CHECKPOINTS).glob("a*-s*"))
+        changed = _is_changed(config, out, trained=trained)
         finished = _finished(out)
         if finished:
             return Outcome(
@@ -42,6 +44,8 @@ def standalone(
                 finished.values,
                 f"The run in “{out}” is finished already; its best checkpoint is checkpoints/best.",
             )
+        if changed:
+            _take_config(config, out, trained=trained)
     elif out.exists() and any(out.iterdir()):
         raise ConflictError(f"The folder “{out}” is not empty and holds no run. Give a new or empty folder.")
 
@@ -50,26 +54,35 @@ def standalone(
     return train(config, out, on_event=on_event, stop=stop)
 
 
-def _settle_config(config: TrainConfig, out: Path) -> None:
-    """Raises ConflictError if the folder's run has another config and has trained with it."""
+def _is_changed(config: TrainConfig, out: Path, *, trained: bool) -> bool:
+    """Whether the folder's run has another config. Raises ConflictError if it has trained and cannot go on so."""
     try:
-        before = TrainConfig.parse((out / layout.CONFIG).read_bytes()).model_dump()
+        before = TrainConfig.parse((out / layout.CONFIG).read_bytes())
     except ConfigError as error:
         raise ConflictError(f"The folder “{out}” holds a config.json that is no run's. Give another folder.") from error
-    after = config.model_dump()
-    differing = [name for name in after if after[name] != before[name]]
-    if not differing:
-        return
-    if any((out / layout.CHECKPOINTS).glob("a*-s*")):
-        shown = "; ".join(f"{name}: {before[name]} there, {after[name]} now" for name in differing)
+    changes = config.changes_from(before.model_dump(mode="json"))
+    if not changes or not trained:
+        return bool(changes)
+    try:
+        before.resumed_with(config.model_dump(), out)
+    except ConfigError as error:
+        refused = {problem.field for problem in error.problems}
+        shown = "; ".join(
+            f"{name}: {there} there, {now} now" for name, (there, now) in changes.items() if name in refused
+        )
         raise ConflictError(
             f"The run in “{out}” has another config ({shown}). Give another folder, or the same values to resume it."
-        )
-    (out / layout.MANIFEST).unlink(missing_ok=True)  # what was resolved for the config before
-    for name in (layout.CHECKPOINTS, layout.TENSORBOARD):
-        link = out / name
-        if link.is_symlink():  # to where the config before wanted them
-            link.unlink()
+        ) from error
+    return True
+
+
+def _take_config(config: TrainConfig, out: Path, *, trained: bool) -> None:
+    if not trained:
+        (out / layout.MANIFEST).unlink(missing_ok=True)  # what was resolved for the config before
+        for name in (layout.CHECKPOINTS, layout.TENSORBOARD):
+            link = out / name
+            if link.is_symlink():  # to where the config before wanted them
+                link.unlink()
     layout.write_atomic(out / layout.CONFIG, config.model_dump_json(indent=1))
 
 

@@ -34,6 +34,7 @@ from imgcls_lab.engine import (
     snapshot,
 )
 from imgcls_lab.engine.augment import Augmentation, crop_shape
+from imgcls_lab.engine.batchnorm import check_batch_of_one
 from imgcls_lab.engine.evaluate import check_monitor
 from imgcls_lab.engine.index import index_path
 from imgcls_lab.engine.memoryformat import format_of, pick_memory_format
@@ -84,6 +85,7 @@ def prepare(
         checkpoint.sweep(checkpoints)
     ranks.any()  # nobody looks before it is swept
 
+    _tell_changes(config, began or {}, recorder)
     recorder.phase("loading the model")
     good = checkpoint.newest_good(checkpoints, lambda text: recorder.notice(text, "warning"))
     commit = (began or {}).get("model", {}).get("commit")  # what the run began with, even without a checkpoint
@@ -180,7 +182,9 @@ def _make_model(
         assert good is not None  # noqa: S101
         return from_config(AutoConfig.from_pretrained(good, local_files_only=True, trust_remote_code=False), good.name)
     flavour = with_rates(flavour, config)
-    return build(flavour, classes, config.load_pretrained, config.seed, recorder.notice)
+    model = build(flavour, classes, config.load_pretrained, config.seed, recorder.notice)
+    check_batch_of_one(model, config, torch.zeros(1, 3, *flavour.spec.shape))
+    return model
 
 
 def _check_names(config: TrainConfig) -> None:
@@ -323,6 +327,18 @@ def _same_data(began: dict[str, Any], facts: dict[str, Any], root: Path) -> None
             f"The images under “{root}” changed since this run began, so it cannot go on exactly. Put them back, or "
             "start a new run."
         )
+
+
+def _tell_changes(config: TrainConfig, began: dict[str, Any], recorder: Recorder) -> None:
+    """Record which settings this attempt has that the run did not begin with; none of them changes the result."""
+    changes = config.changes_from(began.get("config", {}))
+    if changes:
+        shown = ", ".join(f"{name} {_shown(now)} (was {_shown(was)})" for name, (was, now) in changes.items())
+        recorder.notice(f"Goes on with other settings than the run began with: {shown}.")
+
+
+def _shown(value: Any) -> str:
+    return "empty" if value is None else str(value)
 
 
 def _cache_on_device(sets: list[data.ImageSet], device: torch.device) -> None:

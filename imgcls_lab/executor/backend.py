@@ -73,8 +73,7 @@ class LocalBackend:
             argv, values = forked_argv(warm, argv), {**values, SOCKET: warm}
         folder = settings.run_dir(run.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (folder / layout.CONFIG).exists():  # one config for all attempts
-            layout.write_atomic(folder / layout.CONFIG, json.dumps(run.config, indent=1))
+        layout.write_atomic(folder / layout.CONFIG, json.dumps(run.config, indent=1))  # a resume may have changed it
         write_run_info(settings, run, project)
         layout.write_atomic(folder / layout.DESIRED, Desired.RUN.value)
         tag = {layout.RUN_TAG: processes.tag_of(run.id, attempt)}

@@ -71,6 +71,10 @@ class ApiHandler(APIHandler):
         """The request's JSON body. Raises InputError with a problem for each wrong field."""
         return read_model(model, read_json(b"".join(self._chunks) or b"null"))
 
+    def optional_body(self, model: type[M]) -> M:
+        """As `body`; what the model is by default where the request has none."""
+        return self.body(model) if self._received else model()
+
     def whole(self, name: str, fallback: int, *, low: int = 0, high: int = 2**53) -> int:
         """A whole number of the query, kept within bounds. Raises InputError when it is none."""
         value = self.optional_whole(name)

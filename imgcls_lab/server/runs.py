@@ -14,7 +14,7 @@ from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config
 from imgcls_lab.store import Store
-from imgcls_lab.wire import RunEdit, RunView, SubmitRequest
+from imgcls_lab.wire import ResumeRequest, RunEdit, RunView, SubmitRequest
 
 MAX_PAGE = 1000
 MAX_SERIES_RUNS = 200
@@ -102,14 +102,15 @@ class RunHandler(ApiHandler):
 
 
 class RunActionHandler(ApiHandler):
-    """Stop, kill or resume a run."""
+    """Stop, kill or resume a run; a resume may bring settings that change no result."""
 
     @web.authenticated
     @authorized
     async def post(self, text: str, action: str) -> None:
         run_id = run_id_of(text)
         if action == "resume":
-            await self.answer(lambda store: store.resume(run_id))
+            changes = self.optional_body(ResumeRequest).config  # no path may change at a resume, so none is checked
+            await self.answer(lambda store: store.resume(run_id, changes))
         else:
             await self.answer(lambda store: store.request(run_id, Desired(action)))
         self.backend.wake_executor()

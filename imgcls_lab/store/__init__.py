@@ -105,9 +105,12 @@ class Store:
         """Ask a run to stop (checkpoint first) or to end now; one that waits is called back. Raises ConflictError."""
         return self._change(lambda session: _runs.request_change(session, run_id, desired))
 
-    def resume(self, run_id: str) -> RunView:
-        """Queue a run that was stopped, failed or cancelled again. Raises ConflictError for any other."""
-        return self._change(lambda session: _runs.resume(session, run_id))
+    def resume(self, run_id: str, changes: Mapping[str, Any] | None = None) -> RunView:
+        """Queue a run that was stopped, failed or cancelled again. Raises ConflictError for any other.
+
+        changes: settings that its next attempts have instead. Raises ConfigError for one that changes the result.
+        """
+        return self._change(lambda session: _runs.resume(session, run_id, changes or {}, self.settings))
 
     def edit_run(self, run_id: str, edit: RunEdit) -> RunView:
         changed = self._change(lambda session: _runs.edit(session, run_id, edit))

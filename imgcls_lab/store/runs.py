@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -206,15 +207,20 @@ def explain(session: Session, run_id: str, message: str) -> None:
     states.change_run(session, run_id, col(Run.state).in_(over), message=message)
 
 
-def resume(session: Session, text: str) -> str:
+def resume(session: Session, text: str, changes: Mapping[str, Any], settings: Settings) -> str:
     """Queue a run that was stopped, failed or cancelled again; it goes on from its last checkpoint.
 
-    A sweep that has finished can be queued again, too: it then runs what is missing. Raises ConflictError.
+    changes: settings of a training that its next attempts have instead, if they change no result. A sweep that has
+    finished can be queued again, too: it then runs what is missing. Raises ConflictError, ConfigError.
     """
     run = find_run(session, text)
+    if changes and run.kind != RunKind.TRAIN.value:
+        raise ConflictError(f"Only a training can go on with other settings; “{run.name}” is a {run.kind}.")
+    config = TrainConfig.parse(run.config).resumed_with(changes, settings.run_dir(run.id)) if changes else None
     values: dict[str, Any] = {
         "desired": Desired.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None, "failure": None,
         "phase": None, "losses": 0, "lost_at_step": -1, "external": False,
+        **(config_columns(config) if config else {}),
     }  # fmt: skip
     filled = {RunState.SUCCEEDED} if run.kind == RunKind.SWEEP.value else set()
     resumable = col(Run.state).in_(states.texts(RESUMABLE | filled))

@@ -19,7 +19,7 @@ from imgcls_lab.wire.registry import (
     ProjectEdit,
     ProjectView,
 )
-from imgcls_lab.wire.runs import RunDetail, RunEdit, RunPage, SubmitRequest
+from imgcls_lab.wire.runs import ResumeRequest, RunDetail, RunEdit, RunPage, SubmitRequest
 from imgcls_lab.wire.series import EpochReport, LogChunk, SeriesReply
 from imgcls_lab.wire.stream import StreamMessage, Subscribe, Unsubscribe
 
@@ -30,6 +30,7 @@ class WireTypes(Wire):
     run: RunDetail
     page: RunPage
     submit: SubmitRequest
+    resume: ResumeRequest
     run_edit: RunEdit
     series: SeriesReply
     log: LogChunk

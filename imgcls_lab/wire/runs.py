@@ -144,6 +144,12 @@ class SubmitRequest(Wire):
     idempotency_key: str | None = Field(None, min_length=8, max_length=200)
 
 
+class ResumeRequest(Wire):
+    """How a run goes on: settings that change no result, instead of those that it had."""
+
+    config: dict[str, Any] = {}
+
+
 class RunEdit(Wire):
     name: str | None = Field(None, min_length=1, max_length=200)
     notes: str | None = Field(None, max_length=20_000)

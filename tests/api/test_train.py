@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig, layout
 from imgcls_lab.api import context
 from imgcls_lab.api.folder import RunFolder
-from imgcls_lab.errors import ConflictError, DataError, NotFoundError
+from imgcls_lab.errors import ConfigError, ConflictError, DataError, NotFoundError
 from imgcls_lab.executor import client
 from imgcls_lab.protocol import Desired, Event, Metrics, RunState
 from imgcls_lab.settings import Settings
@@ -82,15 +83,27 @@ def test_the_same_call_resumes_a_folder_of_ones_own(
     out = tmp_path / "mine"
     assert lab.train(few, out=out, screen=Interrupts(at_step=3)).state is RunState.STOPPED
     assert "The same command again" in capsys.readouterr().err
-    again = lab.train(few, out=out)
+    again = lab.train(few.with_changes(cache="off", workers=0, keep_last=3), out=out)
     assert again.state is RunState.SUCCEEDED
+    assert again.config.keep_last == 3
+    assert "Goes on with other settings than the run began with: workers 0" in again.log()
     assert len(again.view.attempts) == 2
     assert list(again.metrics().index) == list(range(1, 11))
-    lab.train(few, out=out)
+    lab.train(few.with_changes(keep_best=2), out=out)
+    assert lab.run(out).config.keep_best == 1
     assert "is finished already" in capsys.readouterr().out
     with pytest.raises(ConflictError, match="another config"):
         lab.train(few.with_changes(lr=0.5), out=out)
     assert not idle.runs_dir.exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_leaves_no_run_behind(few: TrainConfig, idle: Settings, tmp_path: Path) -> None:
+    for out in (None, tmp_path / "mine"):
+        with pytest.raises(ConfigError, match="no GPU"):
+            lab.train(few.with_changes(device="cuda"), out=out)
+    assert not idle.runs_dir.exists()
+    assert not (tmp_path / "mine").exists()
 
 
 def test_nothing_is_written_when_the_data_cannot_be_used(few: TrainConfig, idle: Settings, tmp_path: Path) -> None:

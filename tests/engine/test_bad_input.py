@@ -150,18 +150,6 @@ def test_bf16_where_a_cpu_computes_it_wrong(make_config: Make, tmp_path: Path) -
     assert of_type(tmp_path / "auto", "started")[0].precision == "fp32"
 
 
-def test_unknown_optimizer(make_config: Make, tmp_path: Path) -> None:
-    text = failure(make_config(optimizer="adamww"), tmp_path / "run", ConfigError)
-    assert "did you mean" in text
-    assert "adamw" in text
-
-
-def test_unknown_augmentation_is_refused_before_anything_is_loaded(make_config: Make, tmp_path: Path) -> None:
-    text = failure(make_config(augmentation="standart"), tmp_path / "run", ConfigError)
-    assert "did you mean standard" in text
-    assert of_type(tmp_path / "run", "phase") == []
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_gpu_that_is_not_there(make_config: Make, tmp_path: Path) -> None:
     assert "no GPU" in failure(make_config(device="cuda"), tmp_path / "run", ConfigError)
@@ -228,12 +216,27 @@ def test_standalone_resumes_says_finished_and_refuses(make_config: Make, tmp_pat
 def test_a_config_that_failed_before_training_can_be_mended_in_its_folder(make_config: Make, tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytest.raises(ImgclsError, match="optimizer"):
-        standalone(make_config(optimizer="adamww"), out)
+        standalone(make_config(optimizer="sgd", betas=(0.9, 0.99)), out)
     ended = standalone(make_config(epochs=1), out)
     assert ended.state is RunState.SUCCEEDED
     assert json.loads((out / "config.json").read_text())["optimizer"] == "adamw"
     with pytest.raises(ConflictError, match="another config"):
         standalone(make_config(epochs=1, lr=0.5), out)
+
+
+def test_batches_of_one_image_are_refused_where_batch_norm_cannot_learn_from_them(
+    make_config: Make, tmp_path: Path, tiny_vit: Path
+) -> None:
+    text = failure(make_config(batch_size=1, image_size=16), tmp_path / "run", ConfigError)  # its last maps are 1 px
+    assert "Set batch_size to 2 or more" in text
+    assert of_type(tmp_path / "run", "started") == []
+    few = {"batch_size": 1, "epochs": 1, "log_every": 40}
+    for name, changes in (
+        ("layer norm", {"model_flavour": str(tiny_vit)}),
+        ("larger maps", {"image_size": 64}),
+        ("frozen batch norm", {"freeze_backbone": True}),
+    ):
+        assert train(make_config(**few, **changes), tmp_path / name).state is RunState.SUCCEEDED, name
 
 
 def test_a_run_keeps_everything_to_its_user(make_config: Make, tmp_path: Path) -> None:

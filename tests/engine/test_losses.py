@@ -105,17 +105,16 @@ def test_what_a_loss_cannot_take_is_refused_before_training(make_config: Make) -
     assert caught.value.problems[0].field == "mixup"
     with pytest.raises(ConfigError, match=r"“asl” does not take class weights\. Set balance to sampler"):
         make_loss(make_config(loss="asl"), 3, torch.ones(3))
-    with pytest.raises(ConfigError, match="no loss “cross_entrpy”; did you mean cross_entropy"):
-        make_loss(make_config(loss="cross_entrpy"), 3)
 
 
 def test_a_loss_that_gives_no_number_to_learn_from_is_refused(make_config: Make) -> None:
+    mine = ["mine.py"]  # the config of such a loss names the file that registers it
     with LOSSES.scope():
         LOSSES.register("each")(lambda logits, target, terms: logits.sum(1))
         LOSSES.register("fixed")(lambda logits, target, terms: torch.ones(()))
         LOSSES.register("wrong")(lambda logits, target, terms: logits @ logits)
         for name, sentence in (("each", r"gives a tensor of shape \(2,\)"), ("fixed", "a number without a gradient")):
             with pytest.raises(ConfigError, match=sentence):
-                make_loss(make_config(loss=name), 3)
+                make_loss(make_config(loss=name, plugins=mine), 3)
         with pytest.raises(ConfigError, match="“wrong” fails on a batch of two images"):
-            make_loss(make_config(loss="wrong"), 3)
+            make_loss(make_config(loss="wrong", plugins=mine), 3)

@@ -6,7 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from imgcls_lab.config.names import NAMED
+from imgcls_lab.engine.losses import LOSSES
+from imgcls_lab.engine.optim import OPTIMIZERS
+from imgcls_lab.engine.recipes import RECIPES
 from imgcls_lab.engine.registry import Registry
+from imgcls_lab.engine.schedules import SCHEDULES
 from imgcls_lab.errors import ConfigError
 
 
@@ -47,3 +52,10 @@ def test_what_a_scope_adds_ends_with_it(table: Registry[Callable[[], int]]) -> N
         table.register("four")(lambda: 4)
         assert table.get("four")() == 4
     assert table.names() == ["one", "three"]
+
+
+def test_what_a_config_may_name_is_what_the_engine_has() -> None:
+    tables = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "augmentation": RECIPES}
+    assert {field: sorted(table.names()) for field, table in tables.items()} == {
+        field: sorted(names) for field, (_, names) in NAMED.items()
+    }

@@ -73,6 +73,34 @@ def test_resume_is_exact_with(make_config: Make, tmp_path: Path, changes: dict[s
     assert_same_end(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_what_may_change_at_a_resume_changes_no_bit(make_config: Make, tmp_path: Path) -> None:
+    others: dict[str, Any] = {
+        "workers": 2,
+        "cache": "off",
+        "eval_batch_size": 3,
+        "log_every": 2,
+        "save_every_epochs": 1,
+        "checkpoint_every_minutes": 0.0001,
+        "keep_last": 4,
+        "keep_best": 2,
+        "board_evaluation": False,
+        "board_histograms": True,
+        "board_graph": True,
+    }
+    fields = TrainConfig.model_json_schema()["properties"]
+    assert others.keys() == {name for name, item in fields.items() if item["at_resume"]}
+    config = make_config()
+    train(config, tmp_path / "whole")
+    stop, on_event = stop_after(3)
+    train(config, tmp_path / "parts", stop=stop, on_event=on_event)
+    changed = config.resumed_with(others, tmp_path / "parts")
+    assert not any(getattr(changed, name) == getattr(config, name) for name in others)
+    train(changed, tmp_path / "parts")
+    assert same_files(tmp_path / "whole/checkpoints/last", tmp_path / "parts/checkpoints/last", "model.safetensors")
+    notices = [event.text for event in of_type(tmp_path / "parts", "notice", attempt=2)]
+    assert any("cache off (was ram)" in text for text in notices)
+
+
 def test_resume_is_exact_with_dropout_and_another_optimizer(make_config: Make, tiny_vit: Path, tmp_path: Path) -> None:
     config = make_config(model_flavour=str(tiny_vit), load_pretrained=True, optimizer="lamb", log_every=3)
     train(config, tmp_path / "whole")
