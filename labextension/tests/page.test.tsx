@@ -115,3 +115,35 @@ it('says of a run that is not there that it was deleted, and of an error what it
   });
   expect(host.textContent).toContain('The server has a headache.');
 });
+
+it('resumes with other settings, and sends those alone that were changed', async () => {
+  const config = { lr: 0.1, workers: null, cache: 'auto', keep_last: 2 };
+  const source = await show(() => detail({ state: 'stopped', resumable: true, kind: 'train', config }));
+  const properties = {
+    lr: { type: 'number', title: 'Learning rate' },
+    workers: { anyOf: [{ type: 'integer' }, { type: 'null' }], title: 'Loader processes', at_resume: true },
+    keep_last: { type: 'integer', title: 'Last checkpoints', at_resume: true },
+  };
+  source.answers.schema = () => ({
+    json_schema: { properties },
+    groups: {},
+    start: {},
+    start_from: null,
+    defaults: {},
+  });
+  const button = (text: string) =>
+    [...host.querySelectorAll('button')].find(item => item.textContent === text)!;
+  await act(async () => button('Resume with…').click());
+  const form = host.querySelector('[aria-label="Resume with other settings"]')!;
+  expect([...form.querySelectorAll('label')].map(label => label.textContent)).toEqual([
+    'Loader processes',
+    'Last checkpoints',
+  ]);
+  await act(async () => {
+    const input = form.querySelector<HTMLInputElement>('[name=workers]')!;
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value')!.set!.call(input, '0');
+    input.dispatchEvent(new Event('input', { bubbles: true }));
+  });
+  await act(async () => button('Resume with 1 changed').click());
+  expect(source.asked).toContainEqual(['resume', { id: 'r1', config: { workers: 0 } }]);
+});

@@ -76,9 +76,12 @@ function commandCall(name: Command, args: unknown): Call {
       return { verb: 'POST', path: 'notebooks', body: args };
     case 'sweep':
       return { verb: 'POST', path: 'sweeps', body: args };
+    case 'resume': {
+      const { id, config } = args as Args['resume'];
+      return { verb: 'POST', path: `runs/${part(id)}/resume`, ...(config && { body: { config } }) };
+    }
     case 'stop':
     case 'kill':
-    case 'resume':
       return { verb: 'POST', path: `runs/${part((args as { id: string }).id)}/${name}` };
     case 'demo':
       return { verb: 'POST', path: 'demo' };

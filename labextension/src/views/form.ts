@@ -10,6 +10,8 @@ export interface Field {
   text: string;
   group: string;
   first: boolean;
+  /** A resume may give it another value: it changes no result. */
+  atResume: boolean;
   control: Control;
   whole: boolean;
   nullable: boolean;
@@ -85,6 +87,7 @@ export function fieldOf(name: string, property: Json, definitions: Json = {}): F
     text: String(json.description ?? ''),
     group: String(json.group ?? ''),
     first: json.first === true,
+    atResume: json.at_resume === true,
     control:
       choices.length > 0
         ? 'choice'

@@ -5,6 +5,7 @@ import { feedOf } from './feed';
 import { count, leaf } from './format';
 import { useAction, useQuery } from './hooks';
 import { useGo } from './place';
+import { ResumeForm } from './resumeform';
 import { useSource, type Command, type Link } from './source';
 import { Button, Chip, LinkState, Problem, State } from './states';
 import { LIVE, isActive, type RunDetail } from './types';
@@ -13,6 +14,7 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
   const source = useSource();
   const go = useGo();
   const { busy, error, act } = useAction();
+  const [changing, setChanging] = useState(false);
   const ask = (name: Extract<Command, 'stop' | 'kill' | 'resume'>) => () =>
     void act(name, async () => {
       await source.command(name, { id: run.id });
@@ -56,8 +58,17 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
           />
         )}
         {!isActive(run.state) && run.state !== 'succeeded' && (
-          <Button primary busy={busy !== null} onClick={ask('resume')}>
+          <Button primary busy={busy !== null} disabled={changing} onClick={ask('resume')}>
             {run.resumable ? 'Resume' : 'Start again'}
+          </Button>
+        )}
+        {run.resumable && !isActive(run.state) && run.kind === 'train' && (
+          <Button
+            aria-expanded={changing}
+            title="Resume with another cache, number of loader processes, logging or number of checkpoints"
+            onClick={() => setChanging(!changing)}
+          >
+            Resume with…
           </Button>
         )}
         {run.kind === 'notebook' && (
@@ -88,6 +99,16 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
           />
         )}
       </div>
+      {changing && run.resumable && !isActive(run.state) && (
+        <ResumeForm
+          run={run}
+          onCancel={() => setChanging(false)}
+          onResumed={() => {
+            setChanging(false);
+            feedOf(source).refresh();
+          }}
+        />
+      )}
       <Problem>{error}</Problem>
     </div>
   );

@@ -114,7 +114,7 @@ export type Args = {
   sweep: SweepRequest;
   stop: { id: string };
   kill: { id: string };
-  resume: { id: string };
+  resume: { id: string; config?: Config };
   'runs.edit': { id: string; edit: RunEdit };
   'runs.delete': { id: string };
   demo: Record<string, never>;

@@ -20,6 +20,7 @@ export interface WireTypes {
   run: RunDetail;
   page: RunPage;
   submit: SubmitRequest;
+  resume: ResumeRequest;
   run_edit: RunEdit;
   series: SeriesReply;
   log: LogChunk;
@@ -230,6 +231,14 @@ export interface SubmitRequest {
   priority?: number;
   notes?: string;
   idempotency_key?: string | null;
+}
+/**
+ * How a run goes on: settings that change no result, instead of those that it had.
+ */
+export interface ResumeRequest {
+  config?: {
+    [k: string]: unknown;
+  };
 }
 export interface RunEdit {
   name?: string | null;
