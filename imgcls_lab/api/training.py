@@ -66,10 +66,10 @@ def train(
     outer = inside.enclosing(settings)
     standalone = out is not None or outer is not None
     resolved, found = look_at(config, settings, _store_if_needed(config) if out is None else None)
-    _check_device(resolved)
     tell(imagesize.advice(resolved, found))  # its scan says the rest
     shown, stop = screen or LineScreen(), threading.Event()
     with signals(stop), contextlib.ExitStack() as around:
+        _check_device(resolved)
         if out is not None:
             folder, indexed = Path(out).expanduser().absolute(), False
         elif outer is not None:

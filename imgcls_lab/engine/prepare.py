@@ -76,7 +76,7 @@ def prepare(
     recipe = recipe_of(config)
     device = ranks.device(hardware.pick_device(config))
     threads = began["threads"] if began else hardware.pick_threads(config)
-    _tell_other_hardware(began, device, recorder)
+    _tell_what_differs(config, began, device, recorder)
     torch.set_num_threads(max(1, threads // ranks.count))
     hardware.keep_freed_memory()
     checkpoints = _real_folder(folder, layout.CHECKPOINTS, config.ckpt_dir, "ckpt_dir")
@@ -85,7 +85,6 @@ def prepare(
         checkpoint.sweep(checkpoints)
     ranks.any()  # nobody looks before it is swept
 
-    _tell_changes(config, began or {}, recorder)
     recorder.phase("loading the model")
     good = checkpoint.newest_good(checkpoints, lambda text: recorder.notice(text, "warning"))
     commit = (began or {}).get("model", {}).get("commit")  # what the run began with, even without a checkpoint
@@ -295,6 +294,17 @@ def _check_processes(config: TrainConfig, began: dict[str, Any] | None, ranks: R
         raise ConfigError(text, [Problem("sync_batchnorm", text)])
 
 
+def _tell_what_differs(
+    config: TrainConfig, began: dict[str, Any] | None, device: torch.device, recorder: Recorder
+) -> None:
+    """Record what is not as the run began: settings, none of which changes the result, and the hardware."""
+    changes = config.changes_from((began or {}).get("config", {}))
+    if changes:
+        shown = ", ".join(f"{name} {_shown(now)} (was {_shown(was)})" for name, (was, now) in changes.items())
+        recorder.notice(f"Goes on with other settings than the run began with: {shown}.")
+    _tell_other_hardware(began, device, recorder)
+
+
 def _tell_other_hardware(began: dict[str, Any] | None, device: torch.device, recorder: Recorder) -> None:
     """Say where a resume cannot be exact since the machine is another one."""
     before, now = hardware.computes(began["hardware"] if began else {}), hardware.computes(hardware.describe(device))
@@ -327,14 +337,6 @@ def _same_data(began: dict[str, Any], facts: dict[str, Any], root: Path) -> None
             f"The images under “{root}” changed since this run began, so it cannot go on exactly. Put them back, or "
             "start a new run."
         )
-
-
-def _tell_changes(config: TrainConfig, began: dict[str, Any], recorder: Recorder) -> None:
-    """Record which settings this attempt has that the run did not begin with; none of them changes the result."""
-    changes = config.changes_from(began.get("config", {}))
-    if changes:
-        shown = ", ".join(f"{name} {_shown(now)} (was {_shown(was)})" for name, (was, now) in changes.items())
-        recorder.notice(f"Goes on with other settings than the run began with: {shown}.")
 
 
 def _shown(value: Any) -> str:
