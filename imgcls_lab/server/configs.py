@@ -66,14 +66,20 @@ class CheckHandler(ApiHandler):
 def form(settings: Settings, store: Store, project_id: int | None = None) -> SchemaReply:
     """The schema, and what a new form starts with: the newest training's config, else the demo's, else the defaults."""
     own = defaults(store)
-    start, source = own, None
+    start, source, project = own, None, None
     trainings = (run for run in store.runs(project_id=project_id, limit=RECENT).items if run.kind is RunKind.TRAIN)
     if newest := next(trainings, None):
         start, source = store.run(newest.id).config, f"the last run, “{newest.name}”"
+        project = newest.project_id
     elif found := demo_folders(settings):
         start, source = demo_config(*found).model_dump(mode="json"), f"“{CONFIG}”"
     return SchemaReply(
-        json_schema=TrainConfig.model_json_schema(), groups=GROUPS, start=start, start_from=source, defaults=own
+        json_schema=TrainConfig.model_json_schema(),
+        groups=GROUPS,
+        start=start,
+        start_from=source,
+        start_project_id=project,
+        defaults=own,
     )
 
 

@@ -150,6 +150,8 @@ class _Batch:
                 self.values["saved_step"] = event.step
             case Phase():
                 self.values["phase"] = event.name
+                if self.run.kind == RunKind.SWEEP.value:  # its steps are its trials
+                    self.values |= {"step": event.done or 0, "total_steps": event.total}
             case Notice():
                 if event.level != "info":
                     self.values["message"] = event.text

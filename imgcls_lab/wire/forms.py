@@ -14,7 +14,8 @@ class SchemaReply(Wire):
     groups: dict[str, str]
     start: dict[str, Any]  # values of the last training, or the demo's, or the defaults
     start_from: str | None  # whose values these are; null: nobody's
-    defaults: dict[str, Any]  # what any other data set starts with: TrainConfig's own, no data, a registered model
+    start_project_id: int | None  # the project of the run whose values these are; null: none in particular
+    defaults: dict[str, Any]  # TrainConfig's own, no data, a registered model
 
 
 class FieldProblem(Wire):

@@ -3,6 +3,7 @@ import { act } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NewRun } from '../src/views/newrun';
+import { change } from '../src/views/shelves';
 import { SourceProvider } from '../src/views/source';
 import type { SchemaReply } from '../src/views/types';
 import { FakeSource, aRun } from './fake';
@@ -29,13 +30,23 @@ const schema: SchemaReply = {
         anyOf: [{ type: 'boolean' }, { type: 'null' }],
       },
       epochs: field('Epochs', 'schedule', { type: 'integer', default: 10 }),
+      lr: field('Learning rate', 'optimisation', { type: 'number', default: 0.1 }),
     },
   },
   groups: {},
   start: { root: '/digits', model_flavour: '/tiny', augmentation: 'none', hflip: false, epochs: 8 },
   start_from: '“digits demo”',
+  start_project_id: null,
   defaults: { root: '', model_flavour: '', augmentation: 'standard', hflip: null, epochs: 10 },
 };
+const project = (name: string, id: number) => ({
+  id,
+  name,
+  description: '',
+  runs: 0,
+  max_running: null,
+  created_at: 1,
+});
 const dataset = (name: string, id: number) => ({
   id,
   name,
@@ -53,6 +64,7 @@ const dataset = (name: string, id: number) => ({
 const saved = (name: string, root: string, epochs: number) => ({
   id: 7,
   name,
+  project_id: 2,
   config: { ...schema.defaults, root, model_flavour: 'm', epochs },
   created_at: 1,
   updated_at: 1,
@@ -71,7 +83,7 @@ beforeEach(() => {
     datasets: () => ['digits', 'flowers', 'pets'].map(dataset),
     configs: () => [saved('my pets', '/pets', 5)],
     models: () => [],
-    projects: () => [],
+    projects: () => [project('default', 1), project('zoo', 2)],
     check: () => ({ problems: [], facts: {} }),
     run: () => ({ ...aRun({ name: 'old' }), config: { ...schema.start, epochs: 3 } }),
     submit: () => aRun(),
@@ -112,6 +124,7 @@ const until = async (holds: () => boolean) => {
   for (let round = 0; !holds() && round < 40; round += 1)
     await act(async () => new Promise(done => setTimeout(done, 100)));
 };
+const offer = () => host.querySelector('[data-offer]')?.textContent ?? null;
 const base = () => host.querySelector('[data-base]')?.textContent ?? null;
 const button = (text: string) =>
   [...host.querySelectorAll('button')].find(item => item.textContent === text)!;
@@ -129,34 +142,34 @@ describe('the settings of a new run', () => {
     expect(base()).toBe('Settings from “digits demo” · Reset');
   });
 
-  it('are the defaults for data of one’s own, and keep what was typed', async () => {
+  it('stay where another data set is chosen: the data set alone changes', async () => {
     await show();
     await type('epochs', '77');
+    await choose('project', '2');
+    const before = values();
     await choose('root', '/flowers');
-    expect(values()).toEqual({
-      root: '/flowers',
-      model_flavour: '',
-      augmentation: 'standard',
-      hflip: '',
-      epochs: '77',
-    });
-    expect(base()).toBeNull();
-    expect(host.textContent).toContain('a hub id or a local folder');
-    expect([...host.querySelectorAll('datalist option')].map(o => (o as HTMLOptionElement).value)).toEqual([
-      'microsoft/resnet-50',
-    ]);
-    await choose('root', '/digits');
-    expect(values()).toMatchObject({ model_flavour: '/tiny', hflip: 'false', epochs: '77' });
+    expect(values()).toEqual({ ...before, root: '/flowers', epochs: '77' });
+    expect(control('project').value).toBe('2');
+    expect(base()).toContain('Settings from “digits demo”');
+    expect(offer()).toBeNull();
   });
 
-  it('are those of the config that was saved for the data', async () => {
+  it('are offered where some were saved for the data, and taken only when asked, with their project', async () => {
     await show();
+    await type('epochs', '77');
     await choose('root', '/pets');
-    expect(values()).toMatchObject({ root: '/pets', model_flavour: 'm', epochs: '5' });
-    expect(base()).toContain('“my pets”');
+    expect(values()).toMatchObject({ root: '/pets', model_flavour: '/tiny', hflip: 'false' });
+    expect(offer()).toBe('For this data set there are settings from “my pets” · Use them');
+    await act(async () => button('Use them').click());
+    expect(values()).toMatchObject({ root: '/pets', model_flavour: 'm', hflip: '', epochs: '77' });
+    expect(control('project').value).toBe('2');
+    expect([base(), offer()]).toEqual(['Settings from “my pets” · Reset', null]);
+    await choose('root', '/digits');
+    expect(values()).toMatchObject({ root: '/digits', model_flavour: 'm' });
+    expect(offer()).toContain('settings from “digits demo”');
   });
 
-  it('go with the user to other data where they were asked for, until they are reset', async () => {
+  it('are a run’s where it is cloned, until they are reset', async () => {
     await show({ from: 'r1' });
     expect(base()).toContain('the run “old”');
     await choose('root', '/flowers');
@@ -166,6 +179,40 @@ describe('the settings of a new run', () => {
     expect(values()).toMatchObject({ root: '/flowers', model_flavour: '', epochs: '10' });
     expect(base()).toBeNull();
   });
+
+  it('of the last run come with its project', async () => {
+    source.answers.schema = () => ({ ...schema, start_from: 'the last run, “a”', start_project_id: 2 });
+    await show();
+    expect(control('project').value).toBe('2');
+  });
+});
+
+it('keeps the mark of each field, also while another one cannot be read', async () => {
+  source.answers.check = (params: { config: { epochs?: number } }) => ({
+    problems: params.config.epochs === 0 ? [{ field: 'epochs', message: 'Must be at least 1.' }] : [],
+    facts: {},
+  });
+  await show();
+  const marks = () =>
+    [...host.querySelectorAll('.imgcls-field .imgcls-problem')].map(item => item.textContent);
+  await type('epochs', '0');
+  await until(() => marks().length === 1);
+  await type('lr', 'fast');
+  expect(marks()).toEqual(['Must be at least 1.', '“fast” is not a number.']);
+  await new Promise(done => setTimeout(done, 500));
+  await act(async () => undefined);
+  expect(marks()).toEqual(['Must be at least 1.', '“fast” is not a number.']);
+  expect(button('Launch').disabled).toBe(true);
+});
+
+it('takes up a project that another page has made', async () => {
+  await show();
+  const names = () => [...control('project').querySelectorAll('option')].map(item => item.textContent);
+  expect(names()).toEqual(['default', 'zoo']);
+  source.answers['projects.add'] = () => project('new', 3);
+  source.answers.projects = () => [project('default', 1), project('zoo', 2), project('new', 3)];
+  await act(async () => void change(source, 'projects.add', { edit: { name: 'new', description: '' } }));
+  expect(names()).toEqual(['default', 'zoo', 'new']);
 });
 
 it('offers the names of a registry, and takes one that a plugin gives', async () => {

@@ -177,6 +177,7 @@ it('offers to register a folder where there is no data set, before it complains'
       groups: ['data', 'model'],
       start: { root: '' },
       start_from: null,
+      start_project_id: null,
       defaults: { root: '' },
     }),
     check: () => ({ problems: [{ field: 'root', message: 'Must not be empty.' }], facts: {} }),

@@ -163,7 +163,11 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
     desk.main.locator("[name=folder]").fill("colours")
     desk.main.get_by_role("button", name="Register", exact=True).click()
     expect(desk.main.locator("select[name=root] option:checked")).to_have_text("colours · 97 images, 3 classes")
-    expect(desk.main.locator("[data-base]")).to_have_count(0)  # none of the demo's settings is left
+    expect(desk.main.locator("[data-base]")).to_have_text(
+        "Settings from “digits demo” · Reset"
+    )  # the data alone changed
+    desk.main.get_by_role("button", name="Reset").click()
+    expect(desk.main.locator("[data-base]")).to_have_count(0)
     expect(desk.main.locator("[name=model_flavour]")).to_have_value("")
     fill_in(desk, model_flavour="some/model")
     expect(desk.main.locator(".imgcls-before")).to_contain_text("will be looked up on the hub")

@@ -202,3 +202,4 @@ async def test_a_new_form_starts_with_the_last_training_and_says_whose_values_th
     store.submit(SubmitRequest(kind=RunKind.NOTEBOOK, name="a notebook"))
     reply = (await api("GET", "configs/schema")).json
     assert (reply["start"]["lr"], reply["start_from"]) == (0.25, "the last run, “mine”")
+    assert reply["start_project_id"] == 1

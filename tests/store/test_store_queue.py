@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
-from store_steps import HOST, claim, finish
+from store_steps import HOST, claim, feed, finish
 
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.protocol import Began, Desired, Finished, RunKind, RunState
+from imgcls_lab.protocol import Began, Desired, Finished, Phase, RunKind, RunState
 from imgcls_lab.store import Store, attempts, queue
 from imgcls_lab.wire import ProjectEdit, RunEdit, SubmitRequest
 
@@ -117,6 +117,14 @@ def test_runs_that_cannot_be_placed_do_not_hide_those_behind_them(store: Store, 
     assert found.run.id == small
     told = [run for run in store.runs(limit=500).items if run.message == "busy"]
     assert len(told) == queue.TOLD, "rows are not rewritten by the thousand each time that a run begins"
+
+
+def test_a_sweeps_steps_are_its_trials(store: Store):
+    run_id = store.submit(SubmitRequest(kind=RunKind.SWEEP, payload={}, idempotency_key="sweep-0002")).id
+    assert claim(store) is not None
+    feed(store, run_id, 1, Began(), Phase(name="3 of 8 trials", done=3, total=8))
+    view = store.run(run_id)
+    assert (view.step, view.total_steps, view.phase) == (3, 8, "3 of 8 trials")
 
 
 def test_a_sweep_needs_no_config_and_no_device_and_carries_its_payload(store: Store):

@@ -1,40 +1,57 @@
-// Whose settings a form starts from. A data set's settings never pass to another one unless the user asked for them.
+// Whose settings a form holds. They change when the user asks for others, never because another data set is chosen.
 // Pure; no view.
 import { draftOf, type Draft, type Layout } from './form';
 import type { Config } from './source';
-import type { ConfigView, SchemaReply } from './types';
+import type { ConfigView, RunDetail, SchemaReply } from './types';
 
 export interface Base {
   /** Whose values these are, as part of a sentence; null: the defaults. */
   from: string | null;
-  /** The user asked for these, so they stay when another data set is chosen. */
-  asked: boolean;
   draft: Draft;
+  /** The project that they belong to; null: none in particular. */
+  project: number | null;
 }
 
-/** What was asked for: a saved config, or the run that is cloned. */
-export const askedFor = (layout: Layout, from: string, config: Config): Base => ({
+const based = (layout: Layout, from: string, config: Config, project: number | null): Base => ({
   from,
-  asked: true,
   draft: draftOf(layout, config),
+  project,
 });
+
+/** The settings of a run, as a clone starts from. */
+export const ofRun = (layout: Layout, run: RunDetail): Base =>
+  based(layout, `the run “${run.name}”`, run.config, run.project_id);
+
+/** A saved config. */
+export const ofConfig = (layout: Layout, item: ConfigView): Base =>
+  based(layout, `“${item.name}”`, item.config, item.project_id);
 
 /** The defaults, for a data set. */
 export const plain = (layout: Layout, schema: SchemaReply, root: string): Base => ({
   from: null,
-  asked: false,
   draft: { ...draftOf(layout, schema.defaults), root },
+  project: null,
 });
 
-/** What suits a data set: what the server suggests for it, else the newest config saved for it, else the defaults. */
-export function suited(layout: Layout, schema: SchemaReply, root: string, configs: ConfigView[]): Base {
-  if (root !== '' && schema.start.root === root)
-    return { from: schema.start_from, asked: false, draft: draftOf(layout, schema.start) };
+/** What the server suggests for a new form. */
+export const suggested = (layout: Layout, schema: SchemaReply): Base =>
+  schema.start_from === null
+    ? plain(layout, schema, String(schema.start.root ?? ''))
+    : based(layout, schema.start_from, schema.start, schema.start_project_id);
+
+/** Settings that were made for a data set: the newest config saved for it, else what the server suggests. */
+export function madeFor(
+  layout: Layout,
+  schema: SchemaReply,
+  root: string,
+  configs: ConfigView[],
+): Base | null {
+  if (root === '') return null;
   const saved = configs
-    .filter(item => root !== '' && item.config.root === root)
+    .filter(item => item.config.root === root)
     .sort((a, b) => b.updated_at - a.updated_at)[0];
-  if (saved) return { from: `“${saved.name}”`, asked: false, draft: draftOf(layout, saved.config) };
-  return plain(layout, schema, root);
+  if (saved) return ofConfig(layout, saved);
+  return schema.start.root === root && schema.start_from !== null ? suggested(layout, schema) : null;
 }
 
 /** A draft on another base: what was typed stays, all else is the new base's. */

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from 'react';
 import { Curves, CurveTools, useChoices, type Shown } from './curves';
 import { textOf } from './form';
-import { duration, metric, ranFor } from './format';
+import { duration, metric, plural, ranFor } from './format';
 import { sentence, useFeed, useNow } from './hooks';
 import { useGo } from './place';
 import { RunsTable } from './runs';
@@ -82,7 +82,7 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
     <div className="imgcls-page imgcls-compare">
       <header className="imgcls-page-head">
         <h1>Compare</h1>
-        <span className="imgcls-muted">{runs.length === 1 ? '1 run' : `${runs.length} runs`}</span>
+        <span className="imgcls-muted">{plural(runs.length, 'run')}</span>
         <span className="imgcls-spacer" />
         <Button disabled={ids.length === 0} onClick={() => go({ view: 'board', run_ids: ids })}>
           TensorBoard

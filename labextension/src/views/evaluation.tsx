@@ -224,7 +224,7 @@ export function Evaluation({ run }: { run: RunView }) {
           </select>
         </label>
         <span className="imgcls-muted imgcls-num">
-          {count(report.images)} images of {report.split}/
+          {plural(report.images, 'image')} of {report.split}/
           {Object.entries(report.values).map(
             ([name, value]) => ` · ${figureTitle(name, report.split)} ${metric(name, value)}`,
           )}

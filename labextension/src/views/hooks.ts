@@ -2,6 +2,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { feedOf, type Feed } from './feed';
 import { SeriesStore } from './series';
+import { onShelf } from './shelves';
 import { SourceError, useSource, type Axis, type Link, type Params, type Query, type Result } from './source';
 import type { RunDetail, RunView } from './types';
 
@@ -51,6 +52,7 @@ export function useQuery<K extends Query>(kind: K, params: Params[K] | null): An
     return () => stop.abort();
   }, [source, kind, key, round]);
   const reload = useCallback(() => setRound(n => n + 1), []);
+  useEffect(() => onShelf(source, kind, reload), [source, kind, reload]);
   return { ...state, data: state.data, reload };
 }
 

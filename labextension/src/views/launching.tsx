@@ -58,15 +58,17 @@ export function ProjectChoice({ value, onChange }: { value: string; onChange: (v
   return (
     <Labelled title="Project">
       {id => (
-        <select id={id} name="project" value={value} onChange={e => onChange(e.target.value)}>
-          <option value="">default</option>
-          {projects
-            .filter(item => item.name !== 'default')
-            .map(item => (
-              <option key={item.id} value={item.id}>
-                {item.name}
-              </option>
-            ))}
+        <select
+          id={id}
+          name="project"
+          value={value || String(projects.find(item => item.name === 'default')?.id ?? '')}
+          onChange={e => onChange(e.target.value)}
+        >
+          {projects.map(item => (
+            <option key={item.id} value={item.id}>
+              {item.name}
+            </option>
+          ))}
         </select>
       )}
     </Labelled>

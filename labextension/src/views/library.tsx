@@ -7,6 +7,7 @@ import { ago, count, plural } from './format';
 import { useAction, useQuery } from './hooks';
 import { RegisterFolder } from './register';
 import { useGo } from './place';
+import { change } from './shelves';
 import { useSource, type Registry, type Shelf } from './source';
 import { Button, Problem } from './states';
 import { Tabs } from './tabs';
@@ -181,10 +182,10 @@ function ItemForm({
   const save = async () => {
     const done = await act('save', async () => {
       const edit = editOf(plan.inputs, values) as never;
-      if (!item) await source.command(`${shelf}.add`, { edit });
+      if (!item) await change(source, `${shelf}.add`, { edit });
       else {
         const kept = shelf === 'configs' ? { project_id: item.project_id } : {};
-        await source.command(`${shelf}.edit`, {
+        await change(source, `${shelf}.edit`, {
           id: item.id,
           edit: { ...kept, ...(edit as object) } as never,
         });
@@ -255,22 +256,16 @@ function Items({ shelf }: { shelf: Shelf }) {
   const go = useGo();
   const source = useSource();
   const plan = SHELVES[shelf] as unknown as ShelfPlan<Shelf>;
-  const { data, error, reload } = useQuery(shelf, {});
+  const { data, error } = useQuery(shelf, {});
   const { data: info } = useQuery('info', {});
   const [editing, setEditing] = useState<number | 'new' | null>(null);
   const { busy, error: failed, act } = useAction();
   const items = data as AnyItem[] | undefined;
   const close = () => setEditing(null);
-  const done = () => {
-    close();
-    reload();
-  };
-  const remove = async (item: AnyItem) => {
-    if (await act(`delete ${item.id}`, () => source.command(`${shelf}.delete`, { id: item.id }))) reload();
-  };
-  const rescan = async (item: AnyItem) => {
-    if (await act(`rescan ${item.id}`, () => source.command('datasets.rescan', { id: item.id }))) reload();
-  };
+  const remove = (item: AnyItem) =>
+    act(`delete ${item.id}`, () => change(source, `${shelf}.delete`, { id: item.id }));
+  const rescan = (item: AnyItem) =>
+    act(`rescan ${item.id}`, () => change(source, 'datasets.rescan', { id: item.id }));
   const wide = plan.columns.length + 2;
   return (
     <div className="imgcls-stack">
@@ -286,9 +281,9 @@ function Items({ shelf }: { shelf: Shelf }) {
       <Problem>{error ?? failed}</Problem>
       {editing === 'new' &&
         (shelf === 'datasets' ? (
-          <RegisterFolder datasetsDir={info?.datasets_dir} onDone={done} onCancel={close} />
+          <RegisterFolder datasetsDir={info?.datasets_dir} onDone={close} onCancel={close} />
         ) : (
-          <ItemForm shelf={shelf} item={null} onDone={done} onCancel={close} />
+          <ItemForm shelf={shelf} item={null} onDone={close} onCancel={close} />
         ))}
       {items && items.length > 0 && (
         <div className="imgcls-scroll">
@@ -311,7 +306,7 @@ function Items({ shelf }: { shelf: Shelf }) {
                 return editing === item.id ? (
                   <tr key={item.id}>
                     <td colSpan={wide} className="imgcls-left">
-                      <ItemForm shelf={shelf} item={item} onDone={done} onCancel={close} />
+                      <ItemForm shelf={shelf} item={item} onDone={close} onCancel={close} />
                     </td>
                   </tr>
                 ) : (

@@ -2,7 +2,7 @@
 // and a run id, and no host.
 import { useMemo, type ReactNode } from 'react';
 import { Chart, type Line } from './chart';
-import { duration, figure, leaf, metric, metricTitle, percent, ranFor } from './format';
+import { duration, figure, leaf, metric, metricTitle, percent, plural, ranFor } from './format';
 import { useRun, useSeries } from './hooks';
 import type { SeriesStore } from './series';
 import { SourceProvider, type Axis, type Link, type Source } from './source';
@@ -68,7 +68,7 @@ export function Figures({ run, best }: { run: RunView; best?: EpochReport }) {
       : [
           'took',
           duration(ranFor(run)),
-          run.total_steps ? `${figure(run.step)} of ${figure(run.total_steps)} steps` : '',
+          run.total_steps ? `${figure(run.step)} of ${plural(run.total_steps, 'step')}` : '',
         ],
   ];
   return (

@@ -1,6 +1,6 @@
 // The form of a new run, made from TrainConfig's schema. The server checks while one types; Launch queues.
 import { useEffect, useMemo, useState } from 'react';
-import { askedFor, plain, rebased, suited, type Base } from './base';
+import { madeFor, ofConfig, ofRun, plain, rebased, suggested, type Base } from './base';
 import { Before } from './before';
 import { FieldInput, Labelled } from './fields';
 import { changed, configOf, layoutOf, textOf, type Draft, type Field, type Layout } from './form';
@@ -16,14 +16,13 @@ import type { CheckReply, DatasetView, RunDetail, SchemaReply } from './types';
 const PAUSE = 350; // ms without a key before the server is asked
 
 /** What the server says of a config, asked when typing rests. */
-function useCheck(config: Config, ready: boolean): { check: CheckReply | undefined; error: string | null } {
+function useCheck(config: Config): { check: CheckReply | undefined; error: string | null } {
   const text = JSON.stringify(config);
   const [asked, setAsked] = useState<string | null>(null);
   useEffect(() => {
-    if (!ready) return;
     const timer = setTimeout(() => setAsked(text), PAUSE);
     return () => clearTimeout(timer);
-  }, [text, ready]);
+  }, [text]);
   const params = useMemo(() => (asked === null ? null : { config: JSON.parse(asked) as Config }), [asked]);
   const { data, error } = useQuery('check', params);
   return { check: data, error };
@@ -40,17 +39,13 @@ interface Props {
 
 function Form({ schema, layout, parent, onLaunched }: Props) {
   const { data: info } = useQuery('info', {});
-  const { data: datasets, reload: reloadDatasets } = useQuery('datasets', {});
+  const { data: datasets } = useQuery('datasets', {});
   const { data: models } = useQuery('models', {});
-  const { data: configs, reload: reloadConfigs } = useQuery('configs', {});
-  const [base, setBase] = useState<Base>(() =>
-    parent
-      ? askedFor(layout, `the run “${parent.name}”`, parent.config)
-      : suited(layout, schema, String(schema.start.root ?? ''), []),
-  );
+  const { data: configs } = useQuery('configs', {});
+  const [base, setBase] = useState<Base>(() => (parent ? ofRun(layout, parent) : suggested(layout, schema)));
   const [draft, setDraft] = useState<Draft>(base.draft);
   const [name, setName] = useState('');
-  const [project, setProject] = useState(parent ? String(parent.project_id) : '');
+  const [project, setProject] = useState(textOf(base.project));
   const [registering, setRegistering] = useState(false);
   const [saving, setSaving] = useState(false);
   const [saved, setSaved] = useState<string | null>(null);
@@ -58,10 +53,11 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
 
   const { config, problems } = useMemo(() => configOf(layout, draft), [layout, draft]);
   const readable = Object.keys(problems).length === 0;
-  const { check, error: checkError } = useCheck(config, readable);
+  // what cannot be read is left out of what the server checks, so every other field keeps its mark
+  const { check, error: checkError } = useCheck(config);
   const wrong: Record<string, string> = { ...problems };
   let general: string | null = null;
-  for (const problem of (readable && check?.problems) || []) {
+  for (const problem of check?.problems ?? []) {
     if (layout.fields.has(problem.field)) wrong[problem.field] ??= problem.message;
     else general ??= problem.message;
   }
@@ -73,12 +69,13 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
   const start = (next: Base, values: Draft = next.draft) => {
     setBase(next);
     setDraft(values);
+    if (next.project !== null) setProject(String(next.project));
     setSaved(null);
   };
-  const pickData = (root: string) => {
-    const next = base.asked ? base : suited(layout, schema, root, configs ?? []);
-    start(next, { ...rebased(draft, base.draft, next.draft), root });
-  };
+  const offered = madeFor(layout, schema, String(draft.root ?? ''), configs ?? []);
+  const offer = offered && offered.from !== base.from ? offered : null;
+  const take = (next: Base) =>
+    start(next, { ...rebased(draft, base.draft, next.draft), root: draft.root ?? '' });
   const pickModel = (flavour: string) => {
     const known = models?.find(item => item.flavour === flavour || item.name === flavour);
     setDraft(was => ({
@@ -88,13 +85,12 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
     }));
   };
   const registered = (item: DatasetView) => {
-    reloadDatasets();
     setRegistering(false);
-    pickData(item.root);
+    set('root', item.root);
   };
   const load = (id: string) => {
     const chosen = configs?.find(item => String(item.id) === id);
-    if (chosen) start(askedFor(layout, `“${chosen.name}”`, chosen.config));
+    if (chosen) start(ofConfig(layout, chosen));
   };
   const submit = () =>
     launch('submit', {
@@ -152,10 +148,23 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
             <button
               type="button"
               className="imgcls-plain"
-              title="Start from the defaults instead; the data set stays"
+              title="Start from the defaults instead; data set and project stay"
               onClick={() => start(plain(layout, schema, String(draft.root)))}
             >
               Reset
+            </button>
+          </p>
+        )}
+        {offer && (
+          <p className="imgcls-note imgcls-form-base" data-offer>
+            For this data set there are settings from {offer.from} ·{' '}
+            <button
+              type="button"
+              className="imgcls-plain"
+              title="Take them, with their project; what you typed stays"
+              onClick={() => take(offer)}
+            >
+              Use them
             </button>
           </p>
         )}
@@ -182,7 +191,7 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
                   name="root"
                   aria-describedby={described}
                   value={String(draft.root)}
-                  onChange={e => pickData(e.target.value)}
+                  onChange={e => set('root', e.target.value)}
                 >
                   {!draft.root && <option value="">Choose a data set…</option>}
                   {draft.root && !dataset && <option value={String(draft.root)}>{String(draft.root)}</option>}
@@ -257,11 +266,11 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
         {saving && (
           <SaveConfig
             config={config}
+            project={project ? Number(project) : null}
             existing={configs ?? []}
             onDone={title => {
               setSaving(false);
               setSaved(title);
-              reloadConfigs();
             }}
             onCancel={() => setSaving(false)}
           />

@@ -4,6 +4,7 @@ import { Labelled } from './fields';
 import { plural, leaf } from './format';
 import { useAction } from './hooks';
 import { InlineForm } from './inlineform';
+import { change } from './shelves';
 import { useSource } from './source';
 import type { DatasetView } from './types';
 
@@ -34,7 +35,7 @@ export function RegisterFolder({ datasetsDir, onDone, onCancel }: Props) {
         ? `${datasetsDir.replace(/\/$/, '')}/${folder}`
         : folder;
     const done = await act('add', async () => {
-      dataset = await source.command('datasets.add', { edit: { name: shown, root: full } });
+      dataset = await change(source, 'datasets.add', { edit: { name: shown, root: full } });
     });
     if (done && dataset) onDone(dataset);
   };

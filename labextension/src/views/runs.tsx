@@ -40,7 +40,7 @@ interface Chooser {
 export function RunsTable({ chosen, onChoose, children }: Chooser & { children?: React.ReactNode }) {
   const go = useGo();
   const feed = useFeed();
-  const { data: projects } = useQuery('projects', {});
+  const { data: projects, reload: reloadProjects } = useQuery('projects', {});
   const [typed, setTyped] = useState('');
   const [filter, setFilter] = useState<RunsQuery>({
     sort: 'created_at',
@@ -63,9 +63,11 @@ export function RunsTable({ chosen, onChoose, children }: Chooser & { children?:
   const marks = Object.entries(feed.counts).join();
   const seen = useRef(marks);
   useEffect(() => {
-    if (seen.current !== marks) reload(); // a run came, went or changed its state
+    if (seen.current === marks) return;
     seen.current = marks;
-  }, [marks, reload]);
+    reload(); // a run came, went or changed its state
+    reloadProjects(); // it may have brought a project with it
+  }, [marks, reload, reloadProjects]);
 
   const rows = data?.items.map(run => feed.runs.get(run.id) ?? run) ?? [];
   const now = useNow(rows.some(run => run.running_since != null));
@@ -85,7 +87,10 @@ export function RunsTable({ chosen, onChoose, children }: Chooser & { children?:
     </th>
   );
   return (
-    <div className="imgcls-stack">
+    <div
+      className="imgcls-stack"
+      onPointerEnter={reloadProjects} // one may have been made elsewhere
+    >
       <div className="imgcls-filters">
         <input
           type="search"

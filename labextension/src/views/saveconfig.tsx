@@ -3,17 +3,20 @@ import { useState } from 'react';
 import { Labelled } from './fields';
 import { useAction } from './hooks';
 import { InlineForm } from './inlineform';
+import { change } from './shelves';
 import { useSource, type Config } from './source';
 import type { ConfigView } from './types';
 
 interface Props {
   config: Config;
+  /** Where a new one goes; null: the default project. */
+  project: number | null;
   existing: ConfigView[];
   onDone: (name: string) => void;
   onCancel: () => void;
 }
 
-export function SaveConfig({ config, existing, onDone, onCancel }: Props) {
+export function SaveConfig({ config, project, existing, onDone, onCancel }: Props) {
   const source = useSource();
   const [name, setName] = useState('');
   const { busy, error, act } = useAction();
@@ -22,11 +25,11 @@ export function SaveConfig({ config, existing, onDone, onCancel }: Props) {
     const title = name.trim();
     const saved = await act('save', () =>
       same
-        ? source.command('configs.edit', {
+        ? change(source, 'configs.edit', {
             id: same.id,
             edit: { name: title, config, project_id: same.project_id, description: same.description },
           })
-        : source.command('configs.add', { edit: { name: title, config } }),
+        : change(source, 'configs.add', { edit: { name: title, config, project_id: project } }),
     );
     if (saved) onDone(title);
   };

@@ -6,8 +6,10 @@ import { Devices } from './devices';
 import { ago, bytes, metric } from './format';
 import { useAction, useFeed, useNow, useQuery } from './hooks';
 import { useGo } from './place';
+import { change } from './shelves';
 import { useSource } from './source';
 import { Button, Dot, LinkState, Problem, Progress, Section, Sparkline, Standing, left } from './states';
+import { followed, type Trend } from './trend';
 import { LIVE, isActive, type RunView } from './types';
 
 /** The TensorBoards, where there are any: each with its memory and age, and the buttons of its process. */
@@ -95,7 +97,7 @@ function aside(run: RunView, now: number): string {
 interface RowProps {
   run: RunView;
   now: number;
-  trend: number[] | undefined;
+  trend: Trend | undefined;
   current: boolean;
 }
 
@@ -127,7 +129,7 @@ function RunRow({ run, now, trend, current }: RowProps) {
           <span className="imgcls-note imgcls-clip">
             <Standing run={run} />
           </span>
-          {trend && <Sparkline values={trend} />}
+          {trend && <Sparkline trend={trend} />}
         </span>
       )}
       {run.state === 'queued' && run.message && <span className="imgcls-note">{run.message}</span>}
@@ -135,17 +137,17 @@ function RunRow({ run, now, trend, current }: RowProps) {
   );
 }
 
-/** The course of each live run's monitored figure, collected while the panel is open. */
-function useTrends(runs: RunView[]): Map<string, number[]> {
-  const [trends, setTrends] = useState(() => new Map<string, number[]>());
+/** The course of the figure that decides each live run's best, epoch by epoch, seen while the panel is open. */
+function useTrends(runs: RunView[]): Map<string, Trend> {
+  const [trends, setTrends] = useState(() => new Map<string, Trend>());
   useEffect(() => {
     setTrends(was => {
       let next = was;
       for (const run of runs) {
-        const value = run.latest['metric/accuracy'] ?? run.latest['loss/train'];
-        if (value == null || was.get(run.id)?.at(-1) === value) continue;
+        const trend = followed(was.get(run.id), run);
+        if (!trend || trend === was.get(run.id)) continue;
         if (next === was) next = new Map(was);
-        next.set(run.id, [...(was.get(run.id) ?? []), value].slice(-30));
+        next.set(run.id, trend);
       }
       return next;
     });
@@ -162,7 +164,7 @@ function Welcome() {
   const go = useGo();
   const { busy, error, act } = useAction();
   const start = async () => {
-    if (await act('demo', () => source.command('demo', {}))) go({ view: 'new' });
+    if (await act('demo', () => change(source, 'demo', {}))) go({ view: 'new' });
   };
   return (
     <div className="imgcls-row imgcls-welcome">

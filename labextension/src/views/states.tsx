@@ -2,6 +2,7 @@
 import type { ButtonHTMLAttributes, ReactNode } from 'react';
 import { duration, metric, metricTitle } from './format';
 import type { Link } from './source';
+import type { Trend } from './trend';
 import type { RunState, RunView } from './types';
 
 const TONES: Record<RunState, string> = {
@@ -72,8 +73,7 @@ export function Progress({ run, label }: { run: RunView; label?: string }) {
 /** "epoch 7 / 10 · 94.3 %" */
 export function Standing({ run }: { run: RunView }) {
   const parts = [];
-  if (run.phase && run.state !== 'running') parts.push(run.phase);
-  else if (run.phase && run.step === 0) parts.push(run.phase);
+  if (run.phase && (run.state !== 'running' || run.step === 0 || run.kind !== 'train')) parts.push(run.phase);
   if (run.epochs) parts.push(`epoch ${Math.min(run.epochs, Math.floor(run.epoch + 1e-6))} / ${run.epochs}`);
   if (run.best) parts.push(metric(run.best.metric, run.best.value));
   return <span className="imgcls-num">{parts.join(' · ') || run.phase || 'starting'}</span>;
@@ -85,8 +85,9 @@ export const bestText = (run: RunView): string =>
 export const left = (run: RunView): string =>
   run.seconds_left == null ? '' : `${duration(run.seconds_left)} left`;
 
-/** A drawn trend of a few values. */
-export function Sparkline({ values }: { values: number[] }) {
+/** A drawn trend of a figure. */
+export function Sparkline({ trend }: { trend: Trend }) {
+  const values = trend.points.map(point => point.value);
   if (values.length < 2) return null;
   const low = Math.min(...values);
   const span = Math.max(...values) - low || 1;
@@ -95,6 +96,7 @@ export function Sparkline({ values }: { values: number[] }) {
   );
   return (
     <svg className="imgcls-spark" viewBox="0 0 60 16" width="60" height="16" aria-hidden="true">
+      <title>{`validation ${metricTitle(trend.metric)} by epoch`}</title>
       <polyline points={points.join(' ')} />
     </svg>
   );

@@ -622,6 +622,7 @@ export interface SchemaReply {
     [k: string]: unknown;
   };
   start_from: string | null;
+  start_project_id: number | null;
   defaults: {
     [k: string]: unknown;
   };

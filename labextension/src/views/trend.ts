@@ -1,0 +1,31 @@
+// The course of one figure of a run, for its sparkline: always the same figure, a value an epoch. Pure; no view.
+import type { RunView } from './types';
+
+export interface Trend {
+  /** Name of the figure: accuracy, loss ... */
+  metric: string;
+  points: { epoch: number; value: number }[];
+}
+
+const MOST = 30; // epochs
+
+/** The last validation's value of a figure that decides the best; its tag as the engine writes it. */
+function valueOf(run: RunView, metric: string): number | null | undefined {
+  if (metric === 'loss') return run.latest['loss/val'];
+  if (metric !== 'top_k') return run.latest[`metric/${metric}`];
+  const tag = Object.keys(run.latest).find(name => /^metric\/top\d+$/.test(name));
+  return tag === undefined ? undefined : run.latest[tag];
+}
+
+/** The trend with what a run says now; the same object where that is nothing new. Which figure is known by the best. */
+export function followed(trend: Trend | undefined, run: RunView): Trend | undefined {
+  const value = run.best ? valueOf(run, run.best.metric) : null;
+  if (!run.best || value == null) return trend;
+  const { metric } = run.best;
+  const epoch = Math.floor(run.epoch + 1e-6);
+  const points = trend?.metric === metric ? trend.points : [];
+  const last = points[points.length - 1];
+  if (last && last.epoch === epoch && last.value === value) return trend;
+  const before = points.filter(point => point.epoch < epoch); // a resume may have gone back
+  return { metric, points: [...before, { epoch, value }].slice(-MOST) };
+}
