@@ -24,12 +24,16 @@ def twins(names: Mapping[str, Iterable[str]]) -> str | None:
     first: dict[str, tuple[str, str]] = {}
     for place, some in names.items():
         for name in some:
-            composed = unicodedata.normalize("NFC", name)
-            alike = composed if len(composed) == 1 else look(name)
-            known, where = first.setdefault(alike, (name, place))
+            known, where = first.setdefault(likeness(name), (name, place))
             if known != name:
                 return _told(known, where, name, place)
     return None
+
+
+def likeness(name: str) -> str:
+    """What two names share that are one to a reader."""
+    composed = unicodedata.normalize("NFC", name)
+    return composed if len(composed) == 1 else look(name)
 
 
 def blanks(names: Iterable[str]) -> list[str]:

@@ -166,7 +166,7 @@ def _write_onnx(loaded: Classifier, folder: Path, pixels: torch.Tensor) -> None:
     try:
         torch.onnx.export(
             _Plain(loaded.model).eval(),
-            (pixels[:2],),
+            (pixels[[0, -1]],),
             folder / "model.onnx",
             input_names=["pixel_values"],
             output_names=["logits"],
@@ -190,7 +190,7 @@ def _read_onnx(folder: Path, _paths: Sequence[str], pixels: torch.Tensor) -> Log
 def _write_torch(loaded: Classifier, folder: Path, pixels: torch.Tensor) -> None:
     try:
         shapes = {"pixel_values": {0: torch.export.Dim("batch")}}
-        program = torch.export.export(_Plain(loaded.model).eval(), (pixels[:2],), dynamic_shapes=shapes)
+        program = torch.export.export(_Plain(loaded.model).eval(), (pixels[[0, -1]],), dynamic_shapes=shapes)
     except Exception as error:
         raise _unexportable("torch.export", error) from error
     torch.export.save(program, folder / "model.pt2")

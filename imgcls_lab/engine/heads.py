@@ -10,37 +10,54 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from imgcls_lab.engine.labels import Labels
 from imgcls_lab.engine.layers import head_of
 from imgcls_lab.engine.steps import Shape
 
 
-def fit_head(model: nn.Module, old: list[str], classes: list[str], shape: Shape, tell: Callable[[str], None]) -> None:
+def fit_head(
+    model: nn.Module, labels: Labels, classes: list[str], shape: Shape, tell: Callable[[str], None], *, made: bool
+) -> None:
     """Make the head one for `classes`; `tell` hears what became of the old one.
 
-    model: as it was loaded for as many classes; old: the names that it knew in the order of its outputs; shape: height
-    and width of an image that it takes.
+    model: as it was loaded for as many classes; labels: what its outputs were called; shape: height and width of an
+    image that it takes; made: the head is new already, as where the weights have none for so many classes.
     """
-    if len(old) != len(classes):
+    if made:
         tell(f"The model gets a new head for {len(classes)} classes.")
         return
+    why = _why_new(model, labels, classes, shape, tell)
+    if why is not None:
+        for head in head_of(model):
+            for module in head.modules():
+                reset = getattr(module, "reset_parameters", None)
+                if callable(reset):
+                    reset()
+        tell(f"{why.rstrip('.')}, so it gets a new head for {len(classes)} classes.")
+
+
+def _why_new(
+    model: nn.Module, labels: Labels, classes: list[str], shape: Shape, tell: Callable[[str], None]
+) -> str | None:
+    """Why the head cannot stay, where it cannot; outputs of the same classes are put in order."""
+    if labels.problem is not None:
+        return labels.problem
+    if labels.double is not None:
+        return f"Two outputs of the model “{labels.model}” are called “{labels.double}”"
+    old = list(labels.given)
+    if len(old) == len(classes) and labels.doubt is not None:
+        tell(labels.doubt)
     if old == classes:
-        return
-    if len(set(old)) == len(old) and set(old) == set(classes):
+        return None
+    if set(old) == set(classes):
         if _reorder(model, [old.index(name) for name in classes], shape):
             tell(
                 "The model knows these classes in another order, so its head is kept and its outputs are put in order."
             )
-            return
-        why = "these classes in another order, and its head cannot be put into this one"
-    else:
-        stranger = next((name for name in old if name not in classes), old[0])
-        why = f"{len(classes)} other classes (“{stranger}” ...)"
-    for head in head_of(model):
-        for module in head.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-    tell(f"The model knows {why}, so it gets a new head.")
+            return None
+        return "The model knows these classes in another order, and its head cannot be put into this one"
+    stranger = next((name for name in old if name not in classes), old[0])
+    return f"The model knows {len(old)} other classes (“{stranger}” ...)"
 
 
 @torch.no_grad()

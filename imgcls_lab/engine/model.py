@@ -17,12 +17,13 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedConfig
+from transformers import AutoModelForImageClassification, PreTrainedConfig
 from transformers.utils.hub import cached_file, extract_commit_hash
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.model import weights_problem
 from imgcls_lab.engine.heads import fit_head
+from imgcls_lab.engine.labels import Labels, read_config
 from imgcls_lab.engine.layers import head_of
 from imgcls_lab.engine.modelprocessor import processor_of_model
 from imgcls_lab.engine.proof import prove, prove_export
@@ -33,6 +34,7 @@ from imgcls_lab.errors import ConfigError, ModelError, Problem
 from imgcls_lab.imagesize import DEFAULT_SIZE
 
 Tell = Callable[[str], None]
+Lacking = dict[str, tuple[int, ...] | None]  # weights that are not there: name -> the shape that is; None: nothing is
 _AUTO: Any = AutoModelForImageClassification
 # TrainConfig's rates -> what timm calls them, then what transformers does
 _RATES = {
@@ -49,11 +51,13 @@ logging.getLogger("timm").setLevel(logging.ERROR)
 class Flavour:
     """A model before it is built: where it is, its config, and how its images are prepared.
 
-    native: height and width of the images that it was made for; plain: it came without a processor.
+    labels: what its outputs are called; native: height and width of the images that it was made for; plain: it came
+    without a processor.
     """
 
     name: str
     config: PreTrainedConfig
+    labels: Labels
     spec: EvalSpec
     native: Shape
     plain: bool
@@ -92,9 +96,9 @@ def read_flavour(name: str, revision: str | None, image_size: int | None) -> Fla
         else:  # everything from one commit, whatever is pushed meanwhile
             found = cached_file(name, "config.json", revision=revision)
             where["revision"] = extract_commit_hash(found, None) or revision
-        config = AutoConfig.from_pretrained(name, **where)
-    except Exception as error:  # transformers raises OSError, ValueError, KeyError and its own
+    except Exception as error:  # the hub's and transformers' own
         raise unloadable(name, error) from error
+    config, labels = read_config(name, where)
     channels = getattr(config, "num_channels", 3)
     if channels != 3:
         raise ModelError(f"The model “{name}” takes images of {channels} channels; images are read as RGB, 3 channels.")
@@ -105,7 +109,7 @@ def read_flavour(name: str, revision: str | None, image_size: int | None) -> Fla
         raise ModelError(f"The images of the model “{name}” cannot be prepared as it needs them. {error}") from error
     resize = image_size is not None and image_size != min(native.shape)
     spec = native.resized(image_size) if image_size is not None and resize else native
-    return Flavour(name, config, spec, native.shape, processor is None, where["revision"])
+    return Flavour(name, config, labels, spec, native.shape, processor is None, where["revision"])
 
 
 def with_rates(flavour: Flavour, config: TrainConfig) -> Flavour:
@@ -140,7 +144,6 @@ def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tel
     `tell` gets sentences worth knowing, as that a new head was made. Raises ModelError.
     """
     config: Any = flavour.config
-    old_labels = [str(config.id2label[i]) for i in range(config.num_labels)] if config.id2label else []
     flavour.tell_if_plain(tell)
     try:
         prove_export(flavour.spec)
@@ -149,7 +152,6 @@ def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tel
     torch.manual_seed(seed)
     if pretrained:
         model = _load_pretrained(flavour, classes, tell)
-        fit_head(model, old_labels, classes, flavour.native, tell)
         if flavour.spec.shape != flavour.native:
             model = _stretch_positions(model, flavour.spec.shape, flavour.name)
     else:
@@ -169,24 +171,35 @@ def from_config(config: PreTrainedConfig, name: str) -> nn.Module:
     return model.float()
 
 
-def load_exported(folder: Path, tell: Tell | None = None) -> tuple[nn.Module, EvalSpec]:
-    """A checkpoint's or export's model in evaluation mode, and its spec; `tell` as in `build`. Raises ModelError."""
+def load_exported(folder: Path) -> tuple[nn.Module, EvalSpec]:
+    """A checkpoint's or export's model in evaluation mode, and its spec. Raises ModelError."""
+    model, spec, _labels = load_labelled(folder)
+    return model, spec
+
+
+def load_labelled(folder: Path, tell: Tell | None = None) -> tuple[nn.Module, EvalSpec, Labels]:
+    """As `load_exported`, of any model folder, with what its outputs are called; `tell` as in `build`.
+
+    Raises ModelError, also where an output has no name or the weights are not all there.
+    """
     flavour = read_flavour(os.fspath(folder), None, None)
     if tell:
         flavour.tell_if_plain(tell)
-    try:
-        model: nn.Module = _AUTO.from_pretrained(
-            flavour.name, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
+    flavour.labels.check_named()
+    model, body, head = _read_weights(flavour, copy.deepcopy(flavour.config))
+    shapes = [shape for shape in head.values() if shape]
+    if shapes:
+        raise flavour.labels.differ_from(shapes[0][0])
+    if head:
+        raise ModelError(
+            f"The model “{flavour.name}” has no weights of a head ({min(head)}), so it cannot tell classes. Train it."
         )
-    except Exception as error:
-        raise unloadable(flavour.name, error) from error
-    return model.eval(), flavour.spec
-
-
-def class_names(model: nn.Module) -> list[str]:
-    """The classes in the order of the outputs."""
-    config: Any = model.config
-    return [config.id2label[i] for i in range(config.num_labels)]
+    if body:
+        raise ModelError(
+            f"{len(body)} weights of the model “{flavour.name}” are missing or do not fit its config.json, such as "
+            f"{min(body)}. Take another model."
+        )
+    return model.eval(), flavour.spec, flavour.labels
 
 
 def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torch.Tensor] | None = None) -> None:
@@ -209,13 +222,26 @@ def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torc
 
 
 def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Module:
+    """The weights under a head for `classes`: the model's own where its outputs are theirs, else a new one."""
     if flavour.local and (problem := weights_problem(flavour.name, load_pretrained=True)):
         raise ModelError(problem)
+    model, body, head = _read_weights(flavour, _with_classes(flavour.config, classes))
+    total = len(list(model.parameters())) - sum(len(list(part.parameters())) for part in head_of(model))
+    if len(body) > total / 2:
+        raise ModelError(f"The weights of “{flavour.name}” do not fit its config.json; take another model.")
+    if body:
+        tell(f"{len(body)} of {total} weights of “{flavour.name}” are missing and start at random.")
+    fit_head(model, flavour.labels, classes, flavour.native, tell, made=bool(head))
+    return model.float()
+
+
+def _read_weights(flavour: Flavour, config: Any) -> tuple[nn.Module, Lacking, Lacking]:
+    """The model of a config, and what the weights do not give of it: of its body, and of its head."""
     try:
         model, info = _AUTO.from_pretrained(
             flavour.name,
             revision=flavour.revision,
-            config=_with_classes(flavour.config, classes),
+            config=config,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
@@ -225,15 +251,18 @@ def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Mod
         )
     except Exception as error:
         raise unloadable(flavour.name, error) from error
+    lacking: Lacking = dict.fromkeys(info["missing_keys"])
+    lacking |= {key: tuple(there) for key, there, _here in info["mismatched_keys"]}
     heads = {id(parameter) for head in head_of(model) for parameter in head.parameters()}
-    body = {name for name, parameter in model.named_parameters() if id(parameter) not in heads}
-    renewed = {str(item[0]) if isinstance(item, tuple) else str(item) for item in info.get("mismatched_keys", ())}
-    absent = body & (set(info["missing_keys"]) | renewed)
-    if len(absent) > len(body) / 2:
-        raise ModelError(f"The weights of “{flavour.name}” do not fit its config.json; take another model.")
-    if absent:
-        tell(f"{len(absent)} of {len(body)} weights of “{flavour.name}” are missing and start at random.")
-    return model.float()  # type: ignore[no-any-return]
+    body, head = (
+        {
+            name: lacking[name]
+            for name, weight in model.named_parameters()
+            if name in lacking and (id(weight) in heads) is of
+        }
+        for of in (False, True)
+    )
+    return model, body, head
 
 
 def _with_classes(config: Any, classes: list[str]) -> Any:

@@ -24,8 +24,9 @@ from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.checkpoint import standing
 from imgcls_lab.engine.data import ImageSet, Reader
 from imgcls_lab.engine.evaluate import evaluate_set
+from imgcls_lab.engine.labels import Labels
 from imgcls_lab.engine.metrics import STORED, Counts
-from imgcls_lab.engine.model import class_names, load_exported
+from imgcls_lab.engine.model import load_labelled
 from imgcls_lab.engine.portions import portions
 from imgcls_lab.engine.spec import EvalSpec
 from imgcls_lab.engine.split import list_split, list_splits
@@ -41,11 +42,12 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Classifier:
-    """A loaded model. classes: in the order of its outputs; epoch, step: of a run's checkpoint, where it stood."""
+    """A loaded model. classes: a name an output, each once; epoch, step: of a run's checkpoint, where it stood."""
 
     model: nn.Module
     spec: EvalSpec
     classes: list[str]
+    labels: Labels
     device: torch.device
     epoch: int | None = None
     step: int | None = None
@@ -63,8 +65,8 @@ def load(model_dir: str | os.PathLike[str], device: str = "auto", tell: Tell | N
         torch.empty(0, device=where)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"There is no device “{device}” here. Say auto, cpu or, with a GPU, cuda.") from error
-    model, spec = load_exported(Path(model_dir), tell)
-    return Classifier(model.to(where), spec, class_names(model), where, *(standing(Path(model_dir)) or ()))
+    model, spec, labels = load_labelled(Path(model_dir), tell)
+    return Classifier(model.to(where), spec, labels.names, labels, where, *(standing(Path(model_dir)) or ()))
 
 
 @torch.no_grad()
@@ -173,10 +175,13 @@ def _split(
     root = summary.root
     if config is not None and split in ("train", "val") and "val" not in summary.splits:
         splits = list_splits(config, reader, reader)
+        if splits.summary.classes != loaded.classes:
+            raise DataError(f"The classes of “{root}” changed since the run trained on it. Put its folders back.")
         return splits.train if split == "train" else splits.val
     counts = summary.splits.get(split)
     if not counts or not any(counts.values()):
         raise DataError(_no_split(summary, split))
+    loaded.labels.check(name for name, count in counts.items() if count)
     unknown = [name for name, count in counts.items() if count and name not in loaded.classes]
     if unknown and (alike := twins({"the model": loaded.classes, f"{split}/": unknown})):
         raise DataError(alike)

@@ -21,7 +21,7 @@ from imgcls_lab.engine import failure, losses, manifest, plugins, smallmaps
 from imgcls_lab.engine.feeds import HeadOnly
 from imgcls_lab.engine.losses import Partners, Target
 from imgcls_lab.engine.memoryformat import format_of
-from imgcls_lab.engine.model import class_names, load_exported
+from imgcls_lab.engine.model import load_labelled
 from imgcls_lab.errors import NotFoundError
 
 LARGEST = 5
@@ -58,7 +58,7 @@ def replay(folder: Path) -> Replay:
     facts: dict[str, Any] = json.loads(layout.read_plain(kept / failure.FACTS))
     tensors = load_file(kept / failure.TENSORS)
     config = TrainConfig.parse(layout.read_plain(folder / layout.CONFIG))
-    model, _spec = load_exported(kept / failure.MODEL)
+    model, _spec, labels = load_labelled(kept / failure.MODEL)
     smallmaps.prepare(model)  # to round as the run did
     result = Replay(step=facts["step"])
     bad = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
@@ -76,7 +76,7 @@ def replay(folder: Path) -> Replay:
     net = HeadOnly(model) if facts["fed"] == "features" else model
     own = plugins.active(folder, (manifest.read(folder) or {}).get("plugins", []))
     with own, torch.random.fork_rng(devices=[]), ExitStack() as hooks:
-        loss = losses.make_loss(config, len(class_names(model)), weights)
+        loss = losses.make_loss(config, len(labels.given), weights)
         torch.set_rng_state(tensors["random"])
         _watch(model, result, hooks)
         total = sum(len(tensors[f"labels-{number}"]) for number in range(len(facts["batches"])))

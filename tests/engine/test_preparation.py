@@ -19,6 +19,7 @@ from imgcls_lab.engine import Outcome
 from imgcls_lab.engine.export import Known
 from imgcls_lab.engine.export import export as export_checked
 from imgcls_lab.engine.heads import fit_head
+from imgcls_lab.engine.labels import Labels
 from imgcls_lab.engine.model import build, read_flavour
 from imgcls_lab.engine.predict import evaluate, load, predict
 from imgcls_lab.engine.spec import EvalSpec
@@ -302,7 +303,7 @@ def test_the_same_classes_in_another_order_keep_the_head_and_are_put_in_order(tm
     images = torch.rand(2, 3, 24, 24)
     before = model(pixel_values=images).logits
     told: list[str] = []
-    fit_head(model, ["a", "b", "c", "d"], ["c", "a", "d", "b"], (24, 24), told.append)
+    fit_head(model, Labels("m", ("a", "b", "c", "d")), ["c", "a", "d", "b"], (24, 24), told.append, made=False)
     assert torch.equal(model(pixel_values=images).logits, before[:, [2, 0, 3, 1]])
     assert told == [
         "The model knows these classes in another order, so its head is kept and its outputs are put in order."
@@ -313,6 +314,6 @@ def test_other_classes_get_a_new_head_and_one_of_the_old_is_named(tmp_path: Path
     model = AutoModelForImageClassification.from_pretrained(tiny_resnet(tmp_path / "model")).eval()
     before = model.classifier[1].weight.clone()
     told: list[str] = []
-    fit_head(model, ["a", "b", "c", "zebra"], ["a", "b", "c", "d"], (24, 24), told.append)
+    fit_head(model, Labels("m", ("a", "b", "c", "zebra")), ["a", "b", "c", "d"], (24, 24), told.append, made=False)
     assert not torch.equal(model.classifier[1].weight, before)
-    assert told == ["The model knows 4 other classes (“zebra” ...), so it gets a new head."]
+    assert told == ["The model knows 4 other classes (“zebra” ...), so it gets a new head for 4 classes."]
