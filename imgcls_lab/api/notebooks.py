@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab.api import context
+from imgcls_lab.api.configs import tell
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.requests import project_id, request
 from imgcls_lab.batch import source
@@ -31,7 +32,8 @@ def launch_notebook(
     """Queue a notebook; the run's executed notebook is `run.notebook`, saved as it goes.
 
     `parameters` are those of its cell that is tagged “parameters”; others, and values of another kind, are refused
-    with InputError before anything is queued. The text is taken now: later changes of the file do not matter.
+    with InputError before anything is queued, and so are keys that are no texts and what looks like a secret. What its
+    parameters cell computes from a given one is said. The text is taken now: later changes of the file do not matter.
     device: auto, cuda, cpu or part of a GPU's name. after: runs that must succeed first. host: the one that it must
     run on. `lab.train` in it trains on the run's device, and its curves are the run's; resumed, a finished training is
     not done again. Raises NotFoundError without the file.
@@ -51,5 +53,6 @@ def launch_notebook(
         idempotency_key=idempotency_key,
     )
     view = submit_notebook(store, source.read(notebook), wanted)
+    tell(*view.warnings)
     client.ensure(settings)
     return Run(view.id, store=store)

@@ -92,6 +92,7 @@ def launch_sweep(request: SweepRequest) -> Sweep:
     if source is None:
         request = _resolved(request, settings, store)
     view = submit_sweep(store, request, source)
+    tell(*view.warnings)
     client.ensure(settings)
     return Sweep(view.id, store=store)
 

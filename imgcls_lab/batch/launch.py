@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from imgcls_lab.batch.parameters import checked
+from imgcls_lab.batch.parameters import checked, warnings
 from imgcls_lab.batch.source import Source, keep
 from imgcls_lab.protocol import RunKind
 from imgcls_lab.store import Store
-from imgcls_lab.wire import NotebookRequest, RunView, SubmitRequest
+from imgcls_lab.wire import NotebookRequest, Queued, SubmitRequest
+
+WARNINGS = "warnings"  # of a payload: what the run's page says
 
 
-def submit_notebook(store: Store, source: Source, request: NotebookRequest) -> RunView:
+def submit_notebook(store: Store, source: Source, request: NotebookRequest) -> Queued:
     """Queue it; nothing is queued where a parameter is wrong. Raises InputError, NotFoundError, ConflictError."""
     values = checked(source.parameters, request.parameters, source.name)
     given = request.model_dump(exclude={"path", "parameters", "name"})
-    payload = {**keep(source, store.settings), "parameters": values}
+    told = warnings(source.parameters, source.derived, request.parameters)
+    payload = {**keep(source, store.settings), "parameters": values, WARNINGS: told}
     name = request.name or source.path.stem
-    return store.submit(SubmitRequest(kind=RunKind.NOTEBOOK, payload=payload, name=name, **given))
+    view = store.submit(SubmitRequest(kind=RunKind.NOTEBOOK, payload=payload, name=name, **given))
+    return Queued(**dict(view), warnings=told)

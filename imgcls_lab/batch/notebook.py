@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab import layout
-from imgcls_lab.batch.parameters import hidden, secrets_of_environment
 from imgcls_lab.batch.relay import Relay
+from imgcls_lab.batch.secrecy import hidden, secrets_of_environment
 from imgcls_lab.batch.source import kept_text
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.protocol import Began, Desired, Event, EventWriter, Failed, FailureKind, Phase, Stopped

@@ -20,8 +20,8 @@ from papermill.execute import execute_notebook
 from papermill.log import logger
 
 from imgcls_lab import layout
-from imgcls_lab.batch.parameters import hidden
-from imgcls_lab.executor.warm import SOCKET, forked_argv
+from imgcls_lab.batch.secrecy import hidden
+from imgcls_lab.executor.warm import SOCKET, forked_argv, same_python
 
 if TYPE_CHECKING:
     from imgcls_lab.batch.notebook import NotebookRun
@@ -88,7 +88,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         argv = manager.kernel_spec.argv
         warm = os.environ.get(SOCKET)
         # "python" is what jupyter_client takes for this very Python; a kernel of another one starts cold
-        if warm and argv[0] in {"python", "python3", sys.executable} and argv[1:3] == ["-m", "ipykernel_launcher"]:
+        ours = argv[0] in {"python", "python3"} or same_python(argv[0])
+        if warm and ours and argv[1:3] == ["-m", "ipykernel_launcher"]:
             manager.kernel_spec.argv = forked_argv(warm, [sys.executable, *argv[1:]])
         return manager
 

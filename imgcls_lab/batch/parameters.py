@@ -12,16 +12,16 @@ import io
 import json
 import keyword
 import math
-import os
 import re
 import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from imgcls_lab.batch.derived import derived, unreached
+from imgcls_lab.batch.secrecy import REMEDY, is_secret_name, refuse_secret
 from imgcls_lab.errors import InputError, Problem
-from imgcls_lab.wire import ParameterKind, ParameterView
+from imgcls_lab.wire import DerivedView, ParameterKind, ParameterView
 
-HIDDEN = "•••"
 _KINDS: dict[str, ParameterKind] = {
     "int": "int", "float": "float", "str": "str", "bool": "bool", "list": "list", "dict": "dict", "tuple": "list",
 }  # fmt: skip
@@ -30,23 +30,32 @@ _WORDS = {
     "dict": "a mapping", "any": "a value",
 }  # fmt: skip
 _TYPE_COMMENT = re.compile(r"type:\s*(?P<type>[^\s]+)\s*(?P<help>.*)")
-_SECRET_NAME = re.compile(
-    r"(^|_)(password|passwd|passphrase|secret|credentials?|api_?key|access_?key|private_?key|[a-z]*token)(_|$)", re.I
-)
 _TYPES: dict[str, type] = {"str": str, "bool": bool, "list": list, "dict": dict}
-SHORTEST_SECRET = 8  # characters: a shorter value would be found in words that are no secret
+BITS = 1024  # of a whole number: what a float can hold
+DEEPEST = 50  # levels of lists and mappings in a value
 
 
 # ── what a notebook declares ────────────────────────────────────────────────────────────────────────────────────
-def declared(source: str, name: str) -> list[ParameterView]:
-    """The parameters of a cell's source, in order. Raises InputError if it is not plain Python."""
+def declared(source: str, name: str) -> tuple[list[ParameterView], list[DerivedView]]:
+    """The parameters of a cell's source, in order, and what it computes from them.
+
+    Raises InputError if it is not plain Python.
+    """
     try:
         tree = ast.parse(source)
-        comments = _comments(source)
+        parameters = _parameters(tree, _comments(source))
+        return parameters, derived(tree, [parameter.name for parameter in parameters])
+    except (RecursionError, MemoryError):
+        raise InputError(
+            f"The parameters cell of {name} is nested too deep to be read. Leave nothing but NAME = VALUE in it."
+        ) from None
     except (SyntaxError, ValueError, tokenize.TokenError) as error:
         raise InputError(
             f"The parameters cell of {name} is not plain Python ({error}). Leave nothing but NAME = VALUE in it."
         ) from None
+
+
+def _parameters(tree: ast.Module, comments: Mapping[int, str]) -> list[ParameterView]:
     found: dict[str, ParameterView] = {}
     for statement in tree.body:
         target, annotation, value = _assignment(statement)
@@ -108,6 +117,18 @@ def _comments(source: str) -> dict[int, str]:
     return {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
 
 
+def warnings(parameters: Sequence[ParameterView], made: Sequence[DerivedView], given: Mapping[str, Any]) -> list[str]:
+    """What is worth knowing of values that are taken."""
+    told = [f"{name}: a tuple arrives in the notebook as a list." for name, value in given.items() if _has_tuple(value)]
+    return told + unreached(made, parameters, given)
+
+
+def _has_tuple(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_tuple, value.values()))
+    return isinstance(value, tuple) or (isinstance(value, list) and any(map(_has_tuple, value)))
+
+
 # ── what is given for them ──────────────────────────────────────────────────────────────────────────────────────
 def checked(parameters: Sequence[ParameterView], given: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The given values as the notebook takes them. Raises InputError: a sentence for each that it cannot take."""
@@ -147,7 +168,7 @@ def _read_text(parameter: ParameterView | None, text: str) -> Any:
         return {"None": None, "True": True, "False": False}[text]
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -164,22 +185,59 @@ def _value(parameter: ParameterView, value: Any) -> Any:
         if not parameter.optional:
             raise InputError(f"It must be {_WORDS[parameter.kind]}, not None.")
         return None
-    if isinstance(value, tuple):
-        value = list(value)
-    if isinstance(value, str) and _SECRET_NAME.search(parameter.name):
-        raise InputError(
-            "It looks like a secret, and parameters are written into the notebook. Set an environment variable before "
-            "the executor starts, and read os.environ in the notebook."
-        )
-    _refuse_secrets(value)
-    if not _fits(parameter.kind, value):
+    if isinstance(value, str) and is_secret_name(parameter.name):
+        raise InputError(f"It looks like a secret by its name. {REMEDY}")
+    plain = _plain(value, "")
+    if not _fits(parameter.kind, plain):
         raise InputError(f"It must be {_WORDS[parameter.kind]}, not {_shown(value)}.")
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError):
+    return plain
+
+
+def _plain(value: Any, where: str, depth: int = 0) -> Any:
+    """The value as JSON holds it; tuples become lists. Raises InputError for what JSON would change.
+
+    where: its place in the parameter, such as `["a"][0]`; empty: the whole.
+    """
+    it = where or "It"
+    if depth > DEEPEST:
+        raise InputError(f"It is nested more than {DEEPEST} levels deep.")
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:  # without importing it
+        value = value.item()
+    if isinstance(value, str):
+        refuse_secret(value)
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{it} holds characters that are no text (half a surrogate pair).") from None
+        return str(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if value.bit_length() > BITS:
+            raise InputError(f"{it} is too large a number.")
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{where}[{at}]", depth + 1) for at, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        items = {_key(key, where, item): item for key, item in value.items()}
+        return {key: _plain(item, f"{where}[{_shown(key)}]", depth + 1) for key, item in items.items()}
+    raise InputError(f"{it} must be made of finite numbers, texts, lists and mappings, not {_shown(value)}.")
+
+
+def _key(key: Any, where: str, value: Any) -> str:
+    """A key of a mapping: a text, since any other would come back as one. Raises InputError."""
+    if not isinstance(key, str):
+        place = f" of {where}" if where else ""
         raise InputError(
-            f"It must be made of finite numbers, texts, lists and mappings, not {_shown(value)}."
-        ) from None
+            f"A key{place} is {_shown(key)}; keys must be texts, since all arrive in the notebook as texts. Write "
+            f"{_shown(str(key))} and turn it back there, or give a list of pairs."
+        )
+    refuse_secret(key)
+    if isinstance(value, str) and value and is_secret_name(key):
+        raise InputError(f"{where}[{_shown(key)}] looks like a secret by its name. {REMEDY}")
+    return str(key)
 
 
 def _fits(kind: str, value: Any) -> bool:
@@ -195,40 +253,3 @@ def _fits(kind: str, value: Any) -> bool:
 def _shown(value: Any) -> str:
     text = f"“{value}”" if isinstance(value, str) else repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-# ── secrets ─────────────────────────────────────────────────────────────────────────────────────────────────────
-def secrets_of_environment() -> dict[str, str]:
-    """What must not stand in a notebook: variables that are secrets by their name, and passwords in addresses.
-
-    Only those that are long enough to be told from ordinary words.
-    """
-    found: dict[str, str] = {}
-    for name, value in os.environ.items():
-        secret = value if _SECRET_NAME.search(name.lower()) else _password(value)
-        if len(secret) >= SHORTEST_SECRET:
-            found[name] = secret
-    return found
-
-
-def hidden(text: str, secrets: Iterable[str]) -> str:
-    """A text, or a JSON text, without these secrets."""
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN).replace(json.dumps(secret)[1:-1], HIDDEN)
-    return text
-
-
-def _password(address: str) -> str:
-    """The password in an address such as postgresql://user:password@host/name, as it stands there."""
-    match = re.search(r"://[^/@:\s]*:([^/@\s]+)@", address)
-    return match[1] if match else ""
-
-
-def _refuse_secrets(value: Any) -> None:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    for name, secret in secrets_of_environment().items():
-        if secret in text:
-            raise InputError(
-                f"It holds the value of the environment variable {name}, and parameters are written into the notebook. "
-                "Read os.environ there instead."
-            )

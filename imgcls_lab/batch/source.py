@@ -19,7 +19,7 @@ from imgcls_lab.batch.parameters import declared
 from imgcls_lab.errors import InputError, NotFoundError, Problem
 from imgcls_lab.givenfile import read_given
 from imgcls_lab.settings import Settings
-from imgcls_lab.wire import ParameterView
+from imgcls_lab.wire import DerivedView, ParameterView
 
 LARGEST = 20_000_000  # bytes
 REMEDY = "Clear its outputs and take pictures out of it."
@@ -37,6 +37,7 @@ class Source:
     code: str
     kernel: str
     parameters: list[ParameterView]
+    derived: list[DerivedView]
 
     @property
     def name(self) -> str:
@@ -62,7 +63,10 @@ def read(path: str | Path) -> Source:
     ) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"“{file}” is no notebook: {first[:200]}.") from None
-    return _look(file, notebook)
+    try:
+        return _look(file, notebook)
+    except RecursionError:
+        raise InputError(f"“{file}” is no notebook: it is nested too deep.") from None
 
 
 def local(path: str | Path) -> Path:
@@ -88,7 +92,7 @@ def _look(file: Path, notebook: NotebookNode) -> Source:
     name = str(kernel.get("name") or "python3")
     _check_kernel(file, name)
     cell = next((cell for cell in notebook.cells if PARAMETERS in _tags(cell)), None)
-    parameters = declared(cell.source, file.name) if cell is not None and cell.cell_type == "code" else []
+    parameters, derived = declared(cell.source if cell is not None and cell.cell_type == "code" else "", file.name)
     notebook.cells = [cell for cell in notebook.cells if INJECTED not in _tags(cell)]
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -97,7 +101,7 @@ def _look(file: Path, notebook: NotebookNode) -> Source:
     notebook.metadata.pop("papermill", None)
     text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    return Source(file, text, _sha(text), _sha(json.dumps([name, code])), name, parameters)
+    return Source(file, text, _sha(text), _sha(json.dumps([name, code])), name, parameters, derived)
 
 
 def parse(payload: dict[str, Any], settings: Settings) -> Source:

@@ -10,13 +10,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from imgcls_lab.batch.parameters import checked
+from imgcls_lab.batch.parameters import checked, warnings
 from imgcls_lab.batch.source import Source
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.wire import Choices, Pruner, Range, Scalar, SweepRequest
 
 MOST = 2000  # trials of a grid
+TOO_MANY = 10**9  # values of a range with a step: no search tells them apart
+LARGEST_WHOLE = 2**53
 USUAL_TRIALS = 20  # of a search without a budget
 
 
@@ -39,13 +41,19 @@ def make_request(**values: Any) -> SweepRequest:
 
 def _item(item: Any) -> Any:
     """`[1, 2]` as choices, `(low, high)` or `{"low": .., "high": ..}` as a range, a single value as itself."""
+    if type(item).__module__ == "numpy" and hasattr(item, "tolist"):
+        item = item.tolist()
     if isinstance(item, Choices | Range) or (isinstance(item, Mapping) and ("values" in item or "low" in item)):
         return item
     if isinstance(item, tuple) and len(item) == 2 and all(_is_number(end) for end in item):
         return {"low": item[0], "high": item[1], "whole": all(isinstance(end, int) for end in item)}
     if isinstance(item, Sequence) and not isinstance(item, str):
-        return {"values": list(item)}
+        return {"values": [value.item() if _is_scalar_of_numpy(value) else value for value in item]}
     return {"values": [item]}
+
+
+def _is_scalar_of_numpy(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
 
 
 def _is_number(value: Any) -> bool:
@@ -62,16 +70,8 @@ def check_space(request: SweepRequest) -> None:
                 problems.append(Problem(name, "There are no values to try."))
             elif len({json.dumps(value) for value in item.values}) < len(item.values):
                 problems.append(Problem(name, "The same value stands there twice."))
-        elif request.strategy == "grid" and not item.whole and item.step is None:
-            problems.append(Problem(name, "A grid needs values, or a range with a step."))
-        elif not (math.isfinite(item.low) and math.isfinite(item.high) and item.low < item.high):
-            problems.append(Problem(name, f"The range must rise, not go from {item.low:g} to {item.high:g}."))
-        elif item.log and item.low <= 0:
-            problems.append(Problem(name, "A logarithmic range must begin above 0."))
-        elif item.log and item.step is not None:
-            problems.append(Problem(name, "A logarithmic range has no step."))
-        elif item.whole and any(value != int(value) for value in (item.low, item.high, item.step or 1)):
-            problems.append(Problem(name, "A range of whole numbers has whole ends and a whole step."))
+        elif text := _range_problem(item, request.strategy):
+            problems.append(Problem(name, text))
     if not problems and request.strategy == "grid" and grid_size(request.space) > MOST:
         problems.append(
             Problem("space", f"The grid has more than {MOST} cells; take fewer values, or another strategy.")
@@ -83,13 +83,41 @@ def check_space(request: SweepRequest) -> None:
         raise InputError(f"This sweep cannot be used. {text}", problems)
 
 
+def _range_problem(item: Range, strategy: str) -> str | None:
+    if strategy == "grid" and not item.whole and item.step is None:
+        return "A grid needs values, or a range with a step."
+    if not (math.isfinite(item.low) and math.isfinite(item.high) and item.low < item.high):
+        return f"The range must rise, not go from {item.low:g} to {item.high:g}."
+    if item.step is not None and (not math.isfinite(item.step) or _count(item) >= TOO_MANY):
+        return f"A step of {item.step:g} is none for a range from {item.low:g} to {item.high:g}."
+    if item.log and item.low <= 0:
+        return "A logarithmic range must begin above 0."
+    if item.log and item.step is not None:
+        return "A logarithmic range has no step."
+    if item.whole and max(abs(item.low), abs(item.high)) > LARGEST_WHOLE:
+        return "A range of whole numbers ends at 2^53."
+    if item.whole and any(value != int(value) for value in (item.low, item.high, item.step or 1)):
+        return "A range of whole numbers has whole ends and a whole step."
+    return None
+
+
 def check_trials(request: SweepRequest, source: Source | None) -> None:
     """Raises InputError, ConfigError unless base and space together make runs: each end of each parameter is tried."""
+    if source is not None:
+        checked(source.parameters, request.base, source.name)  # those too that the space replaces: they are kept
     for params in corners(request.space):
         if source is not None:
             checked(source.parameters, {**request.base, **params}, source.name)
         else:
             trial_config(request, params)
+
+
+def sweep_warnings(request: SweepRequest, source: Source | None) -> list[str]:
+    """What is worth knowing of a sweep's values; of a notebook's, since a config computes nothing."""
+    if source is None:
+        return []
+    every = [warnings(source.parameters, source.derived, {**request.base, **point}) for point in corners(request.space)]
+    return list(dict.fromkeys(itertools.chain(*every)))
 
 
 def corners(space: Mapping[str, Choices | Range]) -> Iterator[dict[str, Scalar]]:
@@ -153,7 +181,9 @@ def grid_size(space: Mapping[str, Choices | Range]) -> int:
 
 
 def _count(item: Range) -> int:
-    return math.floor((item.high - item.low) / (item.step or 1) + 1e-9) + 1
+    """How many values a range with a step has; `TOO_MANY` stands for any number beyond."""
+    steps = (item.high - item.low) / (item.step or 1)
+    return math.floor(steps + 1e-9) + 1 if steps < TOO_MANY else TOO_MANY
 
 
 def _values(item: Choices | Range) -> Sequence[Scalar]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from imgcls_lab import processor
+from imgcls_lab.batch.launch import WARNINGS
 from imgcls_lab.batch.source import Source, keep
-from imgcls_lab.batch.spec import check_space, check_trials
+from imgcls_lab.batch.spec import check_space, check_trials, sweep_warnings
 from imgcls_lab.protocol import RunKind
 from imgcls_lab.store import Store
-from imgcls_lab.wire import RunView, SubmitRequest, SweepRequest
+from imgcls_lab.wire import Queued, SubmitRequest, SweepRequest
 
 _OF_THE_RUN = {"name", "project_id", "notes", "priority", "idempotency_key"}
 
 
-def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> RunView:
+def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> Queued:
     """Queue its driver. `request.base` is resolved: absolute folders. Raises InputError, ConfigError, ConflictError."""
     check_space(request)
     if source is None:
@@ -29,7 +30,8 @@ def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> 
     if source is not None:
         payload["notebook"] = keep(source, store.settings)
         payload["computes"] += f", {processor.share_of_cores(store.settings.cpu_slots)} threads"
-    return store.submit(
+    payload[WARNINGS] = told = sweep_warnings(request, source)
+    view = store.submit(
         SubmitRequest(
             kind=RunKind.SWEEP,
             payload=payload,
@@ -40,6 +42,7 @@ def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> 
             idempotency_key=request.idempotency_key,
         )
     )
+    return Queued(**dict(view), warnings=told)
 
 
 def _threads(store: Store, request: SweepRequest) -> int | None:

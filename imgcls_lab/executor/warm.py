@@ -28,6 +28,8 @@ FORKED = "imgcls_lab.engine.forked"  # what stands in the place of a forked proc
 SOCKET = "IMGCLS_WARM_SOCKET"  # environment variable by which a run starts its own processes warm
 TRIES = 3  # ends by an error before it is given up
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+_PREFIX = "imgcls-warm-"  # of the folders of sockets
+_OWNER = "owner.json"  # in them: the daemon that they are of
 _ROOM = "-" * 52  # for the tag of a run, longer than any
 
 
@@ -39,6 +41,36 @@ def note_path(settings: Settings) -> Path:
 def forked_argv(path: str, argv: list[str]) -> list[str]:
     """`PYTHON -m MODULE ...` as it is forked by the process behind a socket, or becomes that command itself."""
     return [argv[0], "-m", FORKED, path, *argv[2:]]
+
+
+def same_python(python: str) -> bool:
+    """Whether a Python is this process's own: `python`, `python3` and `python3.11` of one environment are.
+
+    The folder of the name counts, not the file behind it, which environments share: what is in the folder is what
+    makes the environment (`pyvenv.cfg` beside it).
+    """
+    if python == sys.executable:
+        return True
+    here, there = Path(sys.executable), Path(python)
+    try:
+        return there.is_absolute() and here.parent.samefile(there.parent) and here.samefile(there)
+    except OSError:
+        return False
+
+
+def remove_left() -> None:
+    """Remove the folders of daemons of this user that were killed, and had no time to."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        with contextlib.suppress(OSError, ValueError):
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            try:
+                gone = ProcessIdentity.from_json(layout.read_plain(folder / _OWNER)).status() == "dead"
+            except FileNotFoundError:  # of a version that noted no owner, or of a daemon that is about to
+                pid = int(folder.name.removeprefix(_PREFIX).partition("-")[0])
+                gone = not psutil.pid_exists(pid)
+            if gone:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class WarmStart:
@@ -53,7 +85,7 @@ class WarmStart:
 
     def path(self, python: str) -> str | None:
         """The socket to ask for a run of this Python; None where it starts cold."""
-        if not self._settings.warm_start or python != sys.executable or not sys.platform.startswith("linux"):
+        if not self._settings.warm_start or not same_python(python) or not sys.platform.startswith("linux"):
             return None
         if self._process is not None and self._process.poll() is not None:
             log.info("The process with the imports has ended (%s).", self._process.returncode)
@@ -71,8 +103,11 @@ class WarmStart:
         return self._folder / f"{self._number}.sock"
 
     def _start(self) -> None:
-        # a socket's path may have about 100 bytes, less than a home's path can have; mkdtemp gives a 0700 folder
-        self._folder = self._folder or Path(tempfile.mkdtemp(prefix=f"imgcls-warm-{os.getpid()}-"))
+        if self._folder is None:
+            # a socket's path may have about 100 bytes, less than a home's path can have; mkdtemp gives a 0700 folder
+            remove_left()
+            self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+            layout.write_atomic(self._folder / _OWNER, ProcessIdentity.current().to_json())
         self._number += 1
         environment = {**os.environ, **self._settings.environment(), **_ONE_THREAD, layout.RUN_TAG: _ROOM}
         environment.pop("IMGCLS_DB_URL")

@@ -22,7 +22,7 @@ from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config, allowed_space
 from imgcls_lab.store import Store
-from imgcls_lab.wire import NotebookRequest, NotebookView, RunView, SweepRequest, SweepView
+from imgcls_lab.wire import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
 
 LARGEST = 256 * 2**20  # bytes of an executed notebook
 
@@ -35,7 +35,7 @@ class NotebooksHandler(ApiHandler):
     async def get(self) -> None:
         path = self.get_query_argument("path", "")
         file = self._file(path)
-        await self.answer(lambda _: NotebookView(path=path, parameters=source.read(file).parameters))
+        await self.answer(lambda _: notebook_view(path, file))
 
     @web.authenticated
     @authorized
@@ -44,7 +44,7 @@ class NotebooksHandler(ApiHandler):
         check_reference(request.project_id, "project")
         file = self._file(request.path)
 
-        def submit(store: Store) -> RunView:
+        def submit(store: Store) -> Queued:
             return submit_notebook(store, source.read(file), request)
 
         await self.answer(submit, 201)
@@ -74,7 +74,7 @@ class SweepsHandler(ApiHandler):
         check_reference(request.project_id, "project")
         root, settings = Path(self.settings["server_root_dir"]), self.backend.settings
 
-        def submit(store: Store) -> RunView:
+        def submit(store: Store) -> Queued:
             check_space(request)
             if request.notebook is not None:
                 file = notebook_file(root, request.notebook)
@@ -99,6 +99,12 @@ class SweepHandler(ApiHandler):
             return sweep_view(store, run_id)
 
         await self.answer(look)
+
+
+def notebook_view(path: str, file: Path) -> NotebookView:
+    """What the form of a batch needs. Raises InputError."""
+    read = source.read(file)
+    return NotebookView(path=path, parameters=read.parameters, derived=read.derived)
 
 
 def notebook_file(root: Path, path: str) -> Path:

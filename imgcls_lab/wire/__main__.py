@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from imgcls_lab.wire.base import Wire
-from imgcls_lab.wire.batches import NotebookRequest, NotebookView, SweepRequest, SweepView
+from imgcls_lab.wire.batches import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
 from imgcls_lab.wire.boards import BoardRequest, BoardView
 from imgcls_lab.wire.executor import AlertView, DevicesReply
 from imgcls_lab.wire.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo
@@ -45,6 +45,7 @@ class WireTypes(Wire):
     model_edit: ModelEdit
     notebook: NotebookView
     notebook_request: NotebookRequest
+    queued: Queued
     sweep_request: SweepRequest
     sweep: SweepView
     devices: DevicesReply

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic_core import PydanticCustomError
 
 from imgcls_lab.config.evaluation import MonitorMetric
 from imgcls_lab.wire.base import Wire
+from imgcls_lab.wire.runs import RunView
 
 Scalar = bool | int | float | str | None
 ParameterKind = Literal["int", "float", "str", "bool", "list", "dict", "any"]
@@ -24,11 +26,20 @@ class ParameterView(Wire):
     help: str
 
 
+class DerivedView(Wire):
+    """What the parameters cell makes from its own parameters; given values of these do not reach it."""
+
+    name: str
+    sources: list[str]  # parameters
+    sentence: str
+
+
 class NotebookView(Wire):
     """A notebook as the form of a batch needs it."""
 
     path: str
     parameters: list[ParameterView]
+    derived: list[DerivedView]
 
 
 class NotebookRequest(Wire):
@@ -46,10 +57,30 @@ class NotebookRequest(Wire):
     idempotency_key: str | None = Field(None, min_length=8, max_length=200)
 
 
+class Queued(RunView):
+    """A batch that was put into the queue, and what is worth knowing of how it was asked for."""
+
+    warnings: list[str] = []
+
+
 class Choices(Wire):
     """Values that a parameter of a sweep takes."""
 
     values: list[Scalar]
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _no_lists(cls, values: Any) -> Any:
+        """One sentence instead of five on what an item of the union is not."""
+        if isinstance(values, list | tuple) and any(not isinstance(item, Scalar) for item in values):
+            wrong = next(item for item in values if not isinstance(item, Scalar))
+            what = "list" if isinstance(wrong, list | tuple) else "mapping" if isinstance(wrong, dict) else None
+            text = (
+                "A sweep takes numbers, texts, true, false and null, and this holds a "
+                f"{what or type(wrong).__name__}. Write each list of a setting as a text, such as “0.9, 0.999”."
+            )
+            raise PydanticCustomError("sweep_values", "{text}", {"text": text})
+        return values
 
 
 class Range(Wire):
@@ -62,6 +93,13 @@ class Range(Wire):
     step: float | None = Field(None, gt=0)
 
 
+def _kind_of_item(item: Any) -> str:
+    """Which of the two an item is meant to be, so that what is wrong with it is said once."""
+    named = item if isinstance(item, dict) else {}
+    return "range" if isinstance(item, Range) or ("low" in named or "high" in named) else "values"
+
+
+SpaceItem = Annotated[Annotated[Choices, Tag("values")] | Annotated[Range, Tag("range")], Discriminator(_kind_of_item)]
 Strategy = Literal["grid", "random", "tpe", "asha"]
 Pruner = Literal["none", "median", "asha"]
 
@@ -74,7 +112,7 @@ class SweepRequest(Wire):
     """
 
     base: dict[str, Any]
-    space: dict[str, Choices | Range] = Field(min_length=1, max_length=50)
+    space: dict[str, SpaceItem] = Field(min_length=1, max_length=50)
     notebook: str | None = Field(None, max_length=4096)
     strategy: Strategy = "grid"
     pruner: Pruner | None = None  # None: asha for the strategy of that name, else none

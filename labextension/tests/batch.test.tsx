@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { cellsOf, itemOf } from '../src/views/newsweep';
-import { valueOf } from '../src/views/notebook';
+import { cellsOf, itemOf, kindsOf } from '../src/views/newsweep';
+import { unreached, valueOf } from '../src/views/notebook';
 import { ranks } from '../src/views/sweep';
 import { scaleOf } from '../src/views/sweepplots';
 import type { ParameterView, SweepView, TrialView } from '../src/views/types';
@@ -37,6 +37,19 @@ describe('a parameter of a notebook', () => {
   });
 });
 
+describe('what the parameters cell computes', () => {
+  const epochs = { ...parameter('int'), name: 'epochs', default: 3 };
+  const derived = [{ name: 'steps', sources: ['epochs'], sentence: 'It uses the default.' }];
+  const notebook = { parameters: [epochs], derived };
+
+  it('is said as soon as it would not reach a value that is typed', () => {
+    expect(unreached(notebook, { epochs: 7 })).toEqual(['It uses the default.']);
+    expect(unreached(notebook, { epochs: 3 })).toEqual([]);
+    expect(unreached(notebook, { epochs: 7, steps: 70 })).toEqual([]);
+    expect(unreached(notebook, {})).toEqual([]);
+  });
+});
+
 describe('the space of a sweep', () => {
   it('reads values and ranges', () => {
     expect(itemOf('1e-4, 1e-3').item).toEqual({ values: [1e-4, 1e-3] });
@@ -54,6 +67,17 @@ describe('the space of a sweep', () => {
 
   it('refuses what cannot be searched', () => {
     for (const text of ['', '2 .. 1', '1, 1', 'a .. b']) expect(itemOf(text).problem, text).toBeDefined();
+  });
+
+  it('says at once what the setting cannot take', () => {
+    expect(itemOf('1e-4, abc', ['number']).problem).toBe('“abc” cannot be read as a number.');
+    expect(itemOf('1e-4, None', ['number', 'null']).item).toEqual({ values: [1e-4, null] });
+    expect(itemOf('1 .. 8', ['string']).problem).toBeDefined();
+    expect(itemOf('[0.9, 0.999], [0.9, 0.99]').problem).toContain('no lists');
+    expect(itemOf('0 .. 1 step 5e-324').problem).toContain('too small');
+    expect(kindsOf({ anyOf: [{ type: 'integer' }, { type: 'null' }] }, 3)).toEqual(['number', 'null']);
+    expect(kindsOf(undefined, 3)).toEqual(['number']);
+    expect(kindsOf(undefined, 'adamw')).toBeNull();
   });
 
   it('counts the cells of a grid', () => {

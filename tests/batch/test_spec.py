@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from imgcls_lab.batch.file import read_file
-from imgcls_lab.batch.spec import check_space, check_trials, corners, grid, grid_size, make_request, trials_budget
+from imgcls_lab.batch.spec import (
+    check_space,
+    check_trials,
+    corners,
+    grid,
+    grid_size,
+    make_request,
+    trial_config,
+    trials_budget,
+)
 from imgcls_lab.batch.study import Study, TrialState
 from imgcls_lab.errors import ConfigError, InputError
 from imgcls_lab.wire import Choices, Range, SweepRequest
@@ -61,6 +72,35 @@ def test_a_grid_holds_every_combination_and_corners_every_value() -> None:
     assert cells[1] == {"lr": 1e-3, "mixup": 0.2}
     assert {item["mixup"] for item in corners(space)} == {0.0, 0.4}
     assert trials_budget(request({"lr": [1e-3]}, strategy="random")) == 20
+
+
+@pytest.mark.parametrize("strategy", ["grid", "random"])
+@pytest.mark.parametrize(
+    ("item", "sentence"),
+    [
+        ({"low": 0, "high": 1, "step": 5e-324}, "A step of 4.94066e-324 is none for a range from 0 to 1."),
+        ({"low": 1, "high": 9, "whole": True, "step": 5e-324}, "A step of 4.94066e-324 is none"),
+        ({"low": 0, "high": 1, "step": math.inf}, "A step of inf is none"),
+        ({"low": 1, "high": 1e300, "whole": True}, "A range of whole numbers ends at 2^53."),
+        ([[0.9, 0.999], [0.9, 0.99]], "this holds a list. Write each list of a setting as a text"),
+        ({"values": [{"a": 1}]}, "this holds a mapping."),
+        ({"low": "x", "high": 1}, "space.betas.range.low: Input should be a valid number"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_one_sentence(item: Any, sentence: str, strategy: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_space(request({"betas": item}, strategy=strategy))
+    assert sentence in str(caught.value)
+    assert len(caught.value.problems) == 1
+
+
+def test_lists_are_swept_over_as_texts_and_scalars_of_numpy_as_numbers() -> None:
+    asked = request({"betas": ["0.9, 0.999", "0.8, 0.99"], "lr": np.logspace(-4, -3, 2), "epochs": [np.int64(2)]})
+    check_space(asked)
+    found = [trial_config(asked, point) for point in grid(asked.space)]
+    assert {config.betas for config in found} == {(0.9, 0.999), (0.8, 0.99)}
+    assert sorted({config.lr for config in found}) == pytest.approx([1e-4, 1e-3])
+    assert {config.epochs for config in found} == {2}
 
 
 def test_a_file_reads_exponents_budgets_and_paths_as_they_are_meant(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from safetensors.numpy import load_file
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig, layout
 from imgcls_lab.executor import client, processes
-from imgcls_lab.executor.warm import WarmStart, forked_argv, memory, sentence
+from imgcls_lab.executor.warm import WarmStart, forked_argv, memory, remove_left, same_python, sentence
+from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.protocol import Phase, RunState, Started, read_events
 from imgcls_lab.settings import Settings
 
@@ -139,3 +140,43 @@ def _command(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
     except OSError:
         return ""
+
+
+def test_other_names_of_the_same_python_start_warm_and_other_environments_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`imgcls-lab` runs under `python`, a kernel under `python3`: one file, one environment."""
+    real = Path(os.path.realpath(sys.executable))
+    for name in ("mine", "other"):
+        bin_folder = tmp_path / name / "bin"
+        bin_folder.mkdir(parents=True)
+        (tmp_path / name / "pyvenv.cfg").write_text("")
+        (bin_folder / "python").symlink_to(real)
+        (bin_folder / "python3").symlink_to("python")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "mine/bin/python"))
+    assert same_python(str(tmp_path / "mine/bin/python3"))
+    assert same_python(str(tmp_path / "link/bin/python3"))
+    assert not same_python(str(tmp_path / "other/bin/python"))
+    assert not same_python(str(real))
+    assert not same_python(str(tmp_path / "gone/bin/python"))
+    assert not same_python("python3")
+
+
+def test_folders_of_killed_daemons_are_removed_and_those_of_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    child = subprocess.Popen(["sleep", "60"])
+    dead = ProcessIdentity.of(child.pid)
+    child.kill()
+    child.wait()
+    assert dead is not None
+    for name, owner in (("1-a", dead), (f"{os.getpid()}-b", ProcessIdentity.current()), (f"{child.pid}-c", None)):
+        (tmp_path / f"imgcls-warm-{name}").mkdir()
+        if owner is not None:
+            (tmp_path / f"imgcls-warm-{name}/owner.json").write_text(owner.to_json())
+    (tmp_path / "imgcls-warm-of-somebody").mkdir()
+    remove_left()
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == sorted([f"imgcls-warm-{os.getpid()}-b", "imgcls-warm-of-somebody"])

@@ -25,6 +25,12 @@ const METRICS: (SweepRequest['metric'] & string)[] = [
   'calibration_error',
   'loss',
 ];
+const KINDS: Record<string, string> = {
+  number: 'a number',
+  string: 'a word',
+  boolean: 'true or false',
+  null: 'None',
+};
 const STRATEGIES: [SweepRequest['strategy'] & string, string][] = [
   ['grid', 'every combination'],
   ['random', 'random search'],
@@ -32,8 +38,28 @@ const STRATEGIES: [SweepRequest['strategy'] & string, string][] = [
   ['asha', 'ASHA, random with early ends'],
 ];
 
-/** `1e-4, 1e-3` as values; `1e-5 .. 1e-2 log` or `1 .. 8` as a range. */
-export function itemOf(text: string): { item?: Item; problem?: string } {
+/** What a setting takes, as far as its schema, or else its present value, says: kinds of JSON values. */
+export function kindsOf(property: Property | undefined, here: unknown): string[] | null {
+  if (!property) return typeof here === 'number' || typeof here === 'boolean' ? [typeof here] : null;
+  const kinds = [property, ...(property.anyOf ?? [])].map(part =>
+    part.type === 'integer' ? 'number' : part.type,
+  );
+  const known = kinds.filter(kind => kind !== undefined);
+  return known.length === 0 || known.includes('array') ? null : known;
+}
+
+interface Property {
+  type?: string;
+  anyOf?: { type?: string }[];
+}
+
+/**
+ * `1e-4, 1e-3` as values; `1e-5 .. 1e-2 log` or `1 .. 8` as a range.
+ * kinds: of the values that the setting takes; null: any.
+ */
+export function itemOf(text: string, kinds: string[] | null = null): { item?: Item; problem?: string } {
+  if (/[[\]{}]/.test(text))
+    return { problem: 'A sweep takes no lists and no mappings, but numbers and words.' };
   const range = /^\s*(\S+)\s*(?:\.\.|…)\s*(\S+)(\s+log)?(?:\s+step\s+(\S+))?\s*$/.exec(text);
   if (range) {
     const [low, high, step] = [range[1], range[2], range[4]].map(part =>
@@ -42,6 +68,9 @@ export function itemOf(text: string): { item?: Item; problem?: string } {
     if (!Number.isFinite(low) || !Number.isFinite(high) || (step !== null && !(step > 0)))
       return { problem: 'Write a range as 1e-5 .. 1e-2 log, or 1 .. 8.' };
     if (low >= high) return { problem: 'The range must rise.' };
+    if (step !== null && (high - low) / step >= 1e9)
+      return { problem: 'The step is too small for this range.' };
+    if (kinds && !kinds.includes('number')) return { problem: 'This setting takes no numbers.' };
     const whole = [range[1]!, range[2]!].every(part => /^[+-]?\d+$/.test(part));
     return { item: { low, high, log: Boolean(range[3]), whole, step } };
   }
@@ -58,6 +87,11 @@ export function itemOf(text: string): { item?: Item; problem?: string } {
     const number = Number(part);
     return Number.isFinite(number) ? number : part;
   });
+  const wrong = values.find(value => kinds && !kinds.includes(value === null ? 'null' : typeof value));
+  if (wrong !== undefined)
+    return {
+      problem: `“${String(wrong)}” cannot be read as ${kinds!.map(kind => KINDS[kind] ?? kind).join(' or ')}.`,
+    };
   if (new Set(values).size < values.length) return { problem: 'The same value stands there twice.' };
   return { item: { values } };
 }
@@ -85,9 +119,8 @@ function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) 
     [notebook, run],
   );
   const { data: schema } = useQuery('schema', {});
-  const names = notebook
-    ? Object.keys(base)
-    : Object.keys((schema?.json_schema.properties ?? {}) as object).sort();
+  const properties = (schema?.json_schema.properties ?? {}) as Record<string, Property>;
+  const names = notebook ? Object.keys(base) : Object.keys(properties).sort();
   const serial = useRef(1);
   const [rows, setRows] = useState<Row[]>([{ id: 0, name: 'lr', text: '' }]);
   const [strategy, setStrategy] = useState<SweepRequest['strategy'] & string>('grid');
@@ -96,7 +129,8 @@ function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) 
   const [trials, setTrials] = useState('20');
   const [epochs, setEpochs] = useState('');
   const [name, setName] = useState('');
-  const read = rows.map(row => ({ row, ...itemOf(row.text) }));
+  const kinds = (name: string) => kindsOf(notebook ? undefined : properties[name], base[name]);
+  const read = rows.map(row => ({ row, ...itemOf(row.text, kinds(row.name)) }));
   const space = Object.fromEntries(
     read.flatMap(({ row, item }) => (row.name && item ? [[row.name, item]] : [])),
   );

@@ -1,11 +1,12 @@
 // The form of a batch: a notebook's parameters as it declares them. Launch queues it.
 import { useMemo, useState } from 'react';
 import { Labelled } from './fields';
+import { textOf } from './form';
 import { leaf, plural } from './format';
 import { useQuery } from './hooks';
 import { Await, LaunchButton, ProjectChoice, RunName, useLaunch } from './launching';
 import { Problem } from './states';
-import type { ParameterView } from './types';
+import type { NotebookView, ParameterView } from './types';
 
 const EXAMPLES: Record<ParameterView['kind'], string> = {
   int: 'a whole number',
@@ -87,13 +88,29 @@ function Input({
   );
 }
 
+/** What the parameters cell computes without the values that were typed. */
+export const unreached = (
+  notebook: Pick<NotebookView, 'parameters' | 'derived'>,
+  values: Record<string, unknown>,
+): string[] => {
+  const changed = notebook.parameters
+    .filter(
+      ({ name, default: was }) => name in values && (was === null || textOf(was) !== textOf(values[name])),
+    )
+    .map(item => item.name);
+  return notebook.derived
+    .filter(({ name, sources }) => !(name in values) && sources.some(source => changed.includes(source)))
+    .map(item => item.sentence);
+};
+
 interface Props {
   path: string;
-  parameters: ParameterView[];
+  notebook: NotebookView;
   onLaunched?: () => void;
 }
 
-function Form({ path, parameters, onLaunched }: Props) {
+function Form({ path, notebook, onLaunched }: Props) {
+  const { parameters } = notebook;
   const { busy, error, launch } = useLaunch(onLaunched);
   const [texts, setTexts] = useState<Record<string, string>>({});
   const [name, setName] = useState('');
@@ -169,6 +186,11 @@ function Form({ path, parameters, onLaunched }: Props) {
         </Labelled>
         <ProjectChoice value={project} onChange={setProject} />
       </fieldset>
+      {unreached(notebook, values).map(sentence => (
+        <p key={sentence} className="imgcls-note" role="status">
+          {sentence}
+        </p>
+      ))}
       <Problem>{error}</Problem>
       <div className="imgcls-buttons imgcls-form-foot">
         <LaunchButton busy={busy} disabled={wrong > 0} />
@@ -182,9 +204,9 @@ function Form({ path, parameters, onLaunched }: Props) {
 export function NotebookPage({ path, onLaunched }: { path: string; onLaunched?: () => void }) {
   return (
     <Await answer={useQuery('notebook', { path })} reading="Reading the notebook…">
-      {({ parameters }) => (
+      {notebook => (
         <div className="imgcls-form-page">
-          <Form path={path} parameters={parameters} onLaunched={onLaunched} />
+          <Form path={path} notebook={notebook} onLaunched={onLaunched} />
         </div>
       )}
     </Await>

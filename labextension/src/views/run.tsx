@@ -20,6 +20,16 @@ const OF_SWEEPS: Tab[] = ['Trials', 'Plots'];
 const tabsOf = (kind: RunDetail['kind']): Tab[] =>
   kind === 'sweep' ? [...OF_SWEEPS, 'Log'] : TABS.filter(tab => !OF_SWEEPS.includes(tab));
 
+/** What was said when a batch was queued. */
+function Warnings({ run }: { run: RunDetail }) {
+  const told = Array.isArray(run.payload.warnings) ? (run.payload.warnings as unknown[]) : [];
+  return told.map(sentence => (
+    <p key={String(sentence)} className="imgcls-note">
+      {String(sentence)}
+    </p>
+  ));
+}
+
 function ConfigTab({ run }: { run: RunDetail }) {
   const { data: schema } = useQuery('schema', {});
   const properties = (schema?.json_schema.properties ?? {}) as Record<
@@ -256,6 +266,7 @@ export function RunPage({
       <div className="imgcls-run-standing">
         {isActive(run.state) && <Progress run={run} />}
         <Message run={run} />
+        <Warnings run={run} />
         <LeftOut reasons={unreadableOf(run)} />
       </div>
       <Tabs label="What to see of the run" names={tabs} open={tab} onOpen={setTab} panelClass="imgcls-tab">

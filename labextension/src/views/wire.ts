@@ -35,6 +35,7 @@ export interface WireTypes {
   model_edit: ModelEdit;
   notebook: NotebookView;
   notebook_request: NotebookRequest;
+  queued: Queued;
   sweep_request: SweepRequest;
   sweep: SweepView;
   devices: DevicesReply;
@@ -393,6 +394,7 @@ export interface ModelEdit {
 export interface NotebookView {
   path: string;
   parameters: ParameterView[];
+  derived: DerivedView[];
 }
 /**
  * A parameter that a notebook declares.
@@ -404,6 +406,14 @@ export interface ParameterView {
   default: unknown;
   source: string;
   help: string;
+}
+/**
+ * What the parameters cell makes from its own parameters; given values of these do not reach it.
+ */
+export interface DerivedView {
+  name: string;
+  sources: string[];
+  sentence: string;
 }
 /**
  * A notebook to queue. `path`: as Jupyter's file browser has it, relative to the server's root.
@@ -424,6 +434,54 @@ export interface NotebookRequest {
   notes?: string;
   priority?: number;
   idempotency_key?: string | null;
+}
+/**
+ * A batch that was put into the queue, and what is worth knowing of how it was asked for.
+ */
+export interface Queued {
+  id: string;
+  kind: RunKind;
+  name: string;
+  project_id: number;
+  project: string;
+  dataset_id: number | null;
+  model_id: number | null;
+  parent_id: string | null;
+  state: RunState;
+  desired: Desired;
+  attempt: number;
+  priority: number;
+  resumable: boolean;
+  external: boolean;
+  unreachable?: boolean;
+  message: string | null;
+  failure: FailureKind | null;
+  phase: string | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  ran: number;
+  running_since: number | null;
+  updated_at: number;
+  revision: number;
+  host: string | null;
+  devices: string[];
+  step: number;
+  total_steps: number | null;
+  epoch: number;
+  epochs: number | null;
+  resumed_at_step: number | null;
+  seconds_left: number | null;
+  best: BestFigure | null;
+  latest: {
+    [k: string]: number | null;
+  };
+  model_flavour: string;
+  root: string;
+  batch_size: number | null;
+  lr: number | null;
+  notes: string;
+  warnings?: string[];
 }
 /**
  * A sweep to queue.
