@@ -2,7 +2,7 @@
 
 <home>/runs/<run-id>/
   config.json        the TrainConfig as it was asked for
-  run.json           id, kind, name, project: what `db rebuild` needs beside the config
+  run.json           what the database knows of the run beside its events: `db rebuild` makes it anew from that
   manifest.json      what reproduces it, and what was resolved on attempt 1 (precision, threads ...)
   duplicates.json    copies found among the images, where there are any
   events-001.jsonl   append-only, one file an attempt
@@ -105,8 +105,11 @@ def checkpoint_name(attempt: int, step: int) -> str:
     return f"a{attempt:03d}-s{step:08d}"
 
 
-def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
-    """Write a whole file or nothing: temporary name, fsync, rename, fsync of the folder."""
+def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600, settle: bool = True) -> None:
+    """Write a whole file or nothing: temporary name, fsync, rename, fsync of the folder.
+
+    settle: False leaves out the last, so that after a power cut it may be the file before; never half of one.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     payload = data.encode() if isinstance(data, str) else data
     try:
@@ -119,7 +122,8 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_folder(path.parent)
+    if settle:
+        fsync_folder(path.parent)
 
 
 def open_plain(path: Path) -> BinaryIO:

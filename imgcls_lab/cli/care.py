@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -122,23 +123,41 @@ def check(as_json: Json = False) -> None:
 
 @db.command()
 def rebuild() -> None:
-    """Index the folders of all runs anew. Registries and waiting runs stay, unless the database is a new one.
+    """Index the folders of all runs anew: rows that the database has stay, and what folders know besides is added.
 
-    A damaged file is moved aside. What a new database cannot have, a backup has: docs/operations.md.
+    Executors may live and runs go on. Ctrl-C leaves each run as it was or indexed anew; the same command goes on. A
+    damaged file is moved aside. What a new database cannot have: docs/operations.md.
     """
     from imgcls_lab.api import context
-    from imgcls_lab.executor import client
     from imgcls_lab.store import rebuild
 
     settings = context.settings()
-    report = rebuild(settings)
+    seen = (0, 0)
+
+    def show(done: int, total: int) -> None:
+        nonlocal seen
+        seen = (done, total)
+        if sys.stderr.isatty() and (done % 20 == 0 or done == total):
+            end = "\n" if done == total else ""
+            print(f"\r{done:,} of {total:,} folders{end}", end="", file=sys.stderr, flush=True)
+
+    try:
+        report = rebuild(settings, show)
+    except KeyboardInterrupt:
+        say(
+            f"Interrupted at {seen[0]:,} of {seen[1]:,} folders. Each run is as it was or indexed anew, and nothing is "
+            "lost; `imgcls-lab db rebuild` goes through all of them again.",
+            err=True,
+        )
+        raise typer.Exit(130) from None
     for problem in report.problems:
         say(problem, err=True)
     say(f"Indexed {report.runs} {'run' if report.runs == 1 else 'runs'}.")
-    if report.new and client.log_path(settings).exists():  # so there was a database before
+    if report.new and report.runs:
         say(
-            "The database was a new one. Runs that had not begun, data sets, models, saved configs and the settings of "
-            f"projects are in no folder: a backup has them, if there is one in {settings.backups_dir}."
+            "The database was a new one. Not in the folders, and so not back: which runs were deleted"
+            + ("." if report.registries else ", data sets, models, saved configs and the settings of projects.")
+            + f" A backup has them, if there is one in {settings.backups_dir}."
         )
     if report.problems:
         raise typer.Exit(1)

@@ -18,8 +18,7 @@ from imgcls_lab.executor.warm import SOCKET, WarmStart, forked_argv
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.protocol import Desired, RunKind
 from imgcls_lab.settings import Settings
-from imgcls_lab.store.runs import write_run_info
-from imgcls_lab.store.tables import Project, Run
+from imgcls_lab.store.tables import Run
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +57,6 @@ class LocalBackend:
         self,
         settings: Settings,
         run: Run,
-        project: Project,
         *,
         attempt: int,
         locks: list[Path],
@@ -74,7 +72,6 @@ class LocalBackend:
         folder = settings.run_dir(run.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         layout.write_atomic(folder / layout.CONFIG, json.dumps(run.config, indent=1))  # a resume may have changed it
-        write_run_info(settings, run, project)
         layout.write_atomic(folder / layout.DESIRED, Desired.RUN.value)
         tag = {layout.RUN_TAG: processes.tag_of(run.id, attempt)}
         own = {**values, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}

@@ -35,9 +35,8 @@ from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.layout import write_atomic
 from imgcls_lab.protocol import RESUMABLE, FailureKind, RunState
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, alerts, attempts, fleet, folders, migrations, queue
+from imgcls_lab.store import Store, alerts, attempts, fleet, folders, migrations, queue, rebuilding
 from imgcls_lab.store.outcome import Verdict
-from imgcls_lab.store.registry import find_project
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Executor, Run
 
@@ -209,21 +208,19 @@ class Daemon:
             with store.write() as session:
                 place = Placing(everywhere, devices, taken, drivers)
                 claim = attempts.claim(session, self.host, self.id, place)
-                project = find_project(session, claim.run.project_id) if claim else None
         except IntegrityError:  # a device was taken since we looked
             return False
-        if claim is None or project is None:
+        if claim is None:
             return False
-        self._start(store, claim, project)
+        self._start(store, claim)
         return True
 
-    def _start(self, store: Store, claim: attempts.Claim, project: object) -> None:
+    def _start(self, store: Store, claim: attempts.Claim) -> None:
         run, chosen = claim.run, [device for device in self.arbiter.devices if device.name in claim.devices]
         try:
             owner = self.backend.start(
                 self.settings,
                 run,
-                project,  # type: ignore[arg-type]
                 attempt=claim.attempt,
                 locks=[device.lock(self.settings) for device in chosen],
                 values=dev.variables(self.arbiter.devices, claim.devices, self.settings.cpu_slots),
@@ -248,12 +245,13 @@ class Daemon:
         for run_id in set(folders.all_folders(self.settings)) - self._known:
             try:
                 if self._is_ours(run_id):
-                    folders.adopt(store.database, self.settings, run_id)
+                    rebuilding.take_in(store.database, self.settings, run_id)
                     self._known.add(run_id)
             except (OSError, ImgclsError) as error:
                 if isinstance(error, StoreError):
                     raise
                 log.debug("%s is no run yet: %s", run_id, error)
+        store.catch_up_folders()
         with store.read() as session:
             ended = select(Run.id, Run.attempt).where(col(Run.external).is_(True), col(Run.state).in_(texts(RESUMABLE)))
             candidates = session.exec(ended).all()

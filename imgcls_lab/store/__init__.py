@@ -13,15 +13,16 @@ from typing import Any, Self, TypeVar
 
 from sqlmodel import Session
 
-from imgcls_lab import __version__, layout
+from imgcls_lab import __version__
 from imgcls_lab.protocol import LIVE, Desired, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import alerts, backups, files, fleet, metrics, migrations, queries, registry
 from imgcls_lab.store import runs as _runs
 from imgcls_lab.store.check import check as check_all
-from imgcls_lab.store.database import Database, set_aside_if_damaged
-from imgcls_lab.store.folders import RebuildReport, rebuild_all
+from imgcls_lab.store.database import Database, record, set_aside_if_damaged
 from imgcls_lab.store.pyramid import Axis
+from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
+from imgcls_lab.store.record import Mirror
 from imgcls_lab.store.tables import Config, Dataset, Model, Project
 from imgcls_lab.wire import (
     AlertView,
@@ -70,6 +71,7 @@ class Store:
         settings.make_home()
         database = Database(settings.db_url)
         database.hook = "pending" if settings.webhook else None
+        database.mirror = Mirror(settings)
         try:
             if migrate:
                 migrations.migrate(database, settings.backups_dir)
@@ -113,12 +115,7 @@ class Store:
         return self._change(lambda session: _runs.resume(session, run_id, changes or {}, self.settings))
 
     def edit_run(self, run_id: str, edit: RunEdit) -> RunView:
-        changed = self._change(lambda session: _runs.edit(session, run_id, edit))
-        if (self.settings.run_dir(changed.id) / layout.RUN_INFO).exists():
-            with self.read() as session:
-                run = _runs.find_run(session, changed.id)
-                _runs.write_run_info(self.settings, run, registry.find_project(session, run.project_id))
-        return changed
+        return self._change(lambda session: _runs.edit(session, run_id, edit))
 
     def explain(self, run_id: str, message: str) -> None:
         """Say why a run was stopped; does nothing where it was not."""
@@ -317,6 +314,14 @@ class Store:
         """Copy the database as of this moment. Raises StoreError where the file exists or cannot be written."""
         return backups.backup(self.database, path.expanduser().absolute())
 
+    def catch_up_folders(self) -> None:
+        """Write once more what a run's folder did not take, for a full disk or the like."""
+        behind = self.database.mirror.behind if self.database.mirror is not None else set()
+        if behind:
+            with self.write() as session:
+                for run_id in behind:
+                    record(session, run_id)
+
     def check(self) -> list[str]:
         """What is wrong between database and folders, a sentence each. Raises StoreError."""
         return check_all(self.database, self.settings)
@@ -365,15 +370,16 @@ def migrate(settings: Settings) -> bool:
         database.close()
 
 
-def rebuild(settings: Settings) -> RebuildReport:
-    """Index every run folder anew, in the present database. Registries and waiting runs stay.
+def rebuild(settings: Settings, on_progress: Progress | None = None) -> RebuildReport:
+    """Index every run folder anew: rows that the database has stay, and what folders know besides is added.
 
-    A SQLite file that cannot be read is moved aside first, and a new one is made. Raises StoreError.
+    A SQLite file that cannot be read is moved aside first, and a new one is made. Cut off anywhere, it leaves every run
+    either as it was or indexed anew. on_progress: called with the folders done and all. Raises StoreError.
     """
     settings.make_home()
     moved = set_aside_if_damaged(settings.db_url)
     with Store.open(settings, migrate=True) as store:
-        report = rebuild_all(store.database, settings)
+        report = rebuild_all(store.database, settings, on_progress)
     if moved is not None:
         report.problems.insert(0, f"The old database could not be read; it lies in {moved}.")
     return report

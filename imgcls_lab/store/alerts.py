@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.config.evaluation import figure
 from imgcls_lab.protocol import FailureKind, RunState
-from imgcls_lab.store.database import tell
+from imgcls_lab.store.database import record, tell
 from imgcls_lab.store.tables import Alert, Counter, Run
 from imgcls_lab.wire import AlertKind, AlertView
 
@@ -38,6 +38,7 @@ def add(
     session.add(Alert(id=alert_id, kind=kind, run_id=run_id, host=host, text=text, created_at=when, hook=hook))
     session.flush()
     tell(session, alert_id)
+    _record(session, run_id)
 
 
 def ended(session: Session, run_id: str, attempt: int, state: RunState, *, lost: bool, at: float) -> None:
@@ -92,7 +93,17 @@ def pending(session: Session, host: str, limit: int = 50) -> list[AlertView]:
 
 def mark(session: Session, alert_id: str, hook: str) -> None:
     """Note what became of an alert's webhook: sent or failed."""
-    session.execute(update(Alert).where(col(Alert.id) == alert_id).values(hook=hook))
+    marked = update(Alert).where(col(Alert.id) == alert_id).values(hook=hook).returning(col(Alert.run_id))
+    for (run_id,) in session.execute(marked):
+        _record(session, run_id)
+
+
+def _record(session: Session, run_id: str | None) -> None:
+    """The folders know what was told, so that a database made anew does not tell it again."""
+    if run_id is not None:
+        record(session, run_id)
+    else:
+        session.info["registry"] = True
 
 
 def prune(session: Session) -> None:

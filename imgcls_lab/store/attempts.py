@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.protocol import ENDED, LIVE, Desired, FailureKind, RunState
 from imgcls_lab.store import alerts, queue, states
+from imgcls_lab.store.database import record
 from imgcls_lab.store.outcome import ProcessEnd, Verdict
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 
@@ -44,7 +45,8 @@ def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim 
         found = place(run)
         if not isinstance(found, list):
             if found is not None and run.message != found and position < queue.TOLD:
-                states.change_run(session, run.id, col(Run.state) == RunState.QUEUED.value, message=found)
+                queued = col(Run.state) == RunState.QUEUED.value
+                states.change_run(session, run.id, queued, message=found, recorded=False)
             continue
         if found and run.project_id in queue.full_projects(session, lock=run.project_id):
             continue  # another host took the project's last place meanwhile
@@ -118,17 +120,19 @@ def finish(
     """
     session.execute(delete(DeviceClaim).where(col(DeviceClaim.run_id) == run_id, col(DeviceClaim.attempt) == attempt))
     now = at or time.time()
+    told = now if seen is None else seen
+    record(session, run_id)  # also where the attempt is not the living one any more
     states.change_attempt(  # once: who comes late does not make it longer
         session, run_id, attempt, col(Attempt.ended_at).is_(None),
         state=verdict.state.value, ended_at=now, failure=verdict.failure, message=verdict.message,
-        exit_code=None if end is None else end.code if end.signal is None else -end.signal,
+        exit_code=None if end is None else end.exit_code,
     )  # fmt: skip
     rest: dict[str, Any] = {"phase": None, "seconds_left": None, "devices": []}
     if verdict.state is RunState.LOST:
         if not states.move(session, run_id, RunState.LOST, attempt=attempt, **rest):
             return None
         state = _requeue(session, run_id, attempt, verdict, now)
-        alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=seen or now)
+        alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=told)
         return state
     values = {**rest, "message": verdict.message, "failure": verdict.failure, "ended_at": now}
     lives = col(Run.state).in_(states.texts(LIVE))  # a queued run may be moved to the same states, but by people
@@ -139,7 +143,7 @@ def finish(
     )
     if not moved:
         return None
-    alerts.ended(session, run_id, attempt, verdict.state, lost=False, at=seen or now)
+    alerts.ended(session, run_id, attempt, verdict.state, lost=False, at=told)
     return verdict.state
 
 

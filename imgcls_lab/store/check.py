@@ -68,8 +68,8 @@ def _folders(session: Session, settings: Settings) -> list[str]:
     unknown = [run_id for run_id in folders.all_folders(settings) if run_id not in known]
     if unknown:
         problems.append(
-            f"{len(unknown)} run folders are not indexed, such as {unknown[0]}; start the executor or run "
-            "`imgcls-lab db rebuild`."
+            f"{len(unknown)} run folders are not indexed, such as {unknown[0]}; run `imgcls-lab db rebuild`. "
+            "Of those that train in a kernel or shell the executor sees to it."
         )
     return problems + folders.strangers(settings)
 

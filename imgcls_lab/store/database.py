@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from sqlmodel import Session, col
 
 from imgcls_lab.errors import InputError, StoreError
 from imgcls_lab.filesystems import network_filesystem
+from imgcls_lab.store.record import Mirror, note_registry
 from imgcls_lab.store.tables import Alert, Counter, DeletedRun, Run
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = parse_url(url)
         self.hook: str | None = None  # how a new alert stands with the webhook: pending, where there is one
+        self.mirror: Mirror | None = None  # writes what is to be committed into the folders
         self.is_sqlite = self.url.drivername == "sqlite"
         if self.is_sqlite:
             _prepare_file(self.file)
@@ -143,13 +145,24 @@ class Database:
 
         The counter of changes is moved last, and locked until the commit, so that numbers appear in their order:
         a reader that remembers the highest one misses nothing. One transaction should touch few runs.
+
+        Folders are written while it is locked, so that of two changes the later one is in the folder, too. A process
+        that dies before the commit leaves a folder that is one change ahead; the next change of the run mends that.
         """
         with self._translated(), Session(self.engine, expire_on_commit=False) as session:
-            with session.begin():
-                session.info["hook"] = self.hook
-                yield session
-                session.flush()
-                _count_changes(session)
+            undo: Callable[[], None] | None = None
+            event.listen(session, "after_flush", note_registry)
+            try:
+                with session.begin():
+                    session.info["hook"] = self.hook
+                    yield session
+                    session.flush()
+                    _count_changes(session)
+                    undo = self.mirror.write(session) if self.mirror is not None else None
+            except BaseException:
+                if undo is not None:
+                    undo()
+                raise
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -181,9 +194,19 @@ class Database:
         return f"The run database {self.shown} cannot be used: {cause}. Check IMGCLS_DB_URL and that it is up."
 
 
-def touch(session: Session, run_id: str) -> None:
-    """Note that a run was changed in this transaction."""
+def touch(session: Session, run_id: str, *, recorded: bool = True) -> None:
+    """Note that a run was changed in this transaction.
+
+    recorded: its folder must know of it; False where the folder has it already, or a daemon finds it again.
+    """
     session.info.setdefault("touched", set()).add(run_id)
+    if recorded:
+        record(session, run_id)
+
+
+def record(session: Session, run_id: str) -> None:
+    """Note that a run's folder is to be written as the database has it, for what no list of runs shows."""
+    session.info.setdefault("recorded", set()).add(run_id)
 
 
 def tell(session: Session, alert_id: str) -> None:

@@ -1,7 +1,8 @@
-"""From run folders to rows: runs that train outside the executor, and `db rebuild`, which makes the index anew.
+"""From run folders to rows: runs that train outside the executor, and folders whose run no database has known.
 
 `adopt` adds a folder that has no row, `follow` brings such a run one step further; both may be cut off anywhere
-and called again. The daemon calls them on its rounds for runs in kernels and shells.
+and called again. The daemon calls them on its rounds for runs in kernels and shells, and `rebuilding` for old folders.
+No time is made up: what a folder does not tell is taken from its files, or stays unknown.
 """
 
 from __future__ import annotations
@@ -10,38 +11,27 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import ImgclsError
 from imgcls_lab.identity import ProcessIdentity, host_name
-from imgcls_lab.layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name, read_plain
+from imgcls_lab.layout import CONFIG, OWNER, is_run_id, launch_name, read_plain
 from imgcls_lab.protocol import LIVE, RESUMABLE, Desired, FailureKind, RunKind, RunState
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import attempts, counts, states
+from imgcls_lab.store import attempts, states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.ingest import ingest
-from imgcls_lab.store.outcome import Verdict, began_at, ended_at, judge, last_line, read_end
-from imgcls_lab.store.registry import default_project
+from imgcls_lab.store.outcome import ProcessEnd, Verdict, ended_at, judge, last_line, launched_at, read_end
+from imgcls_lab.store.record import read_info
+from imgcls_lab.store.registry import DEFAULT_PROJECT
 from imgcls_lab.store.runs import config_columns, default_name, device_columns, find_run
-from imgcls_lab.store.tables import Artifact, Attempt, Dataset, DeletedRun, Metric, Model, Project, Run
+from imgcls_lab.store.tables import Attempt, Dataset, DeletedRun, Model, Project, Run
 from imgcls_lab.wire import SubmitRequest
 
 _EVENTS = re.compile(r"(?:events|launch)-([0-9]{3,})\.json")
-
-
-@dataclass
-class RebuildReport:
-    """What `rebuild` did: runs indexed, and a sentence for each folder that could not be. new: nothing was known."""
-
-    runs: int = 0
-    new: bool = False
-    problems: list[str] = field(default_factory=list)
 
 
 def all_folders(settings: Settings) -> Iterator[str]:
@@ -58,7 +48,7 @@ def strangers(settings: Settings) -> list[str]:
     for path in sorted(settings.runs_dir.iterdir()) if settings.runs_dir.is_dir() else ():
         if path.name.startswith(".") or not path.is_dir() or (is_run_id(path.name) and not path.is_symlink()):
             continue
-        told = str(_read_info(path).get("id") or "")
+        told = str(read_info(path).get("id") or "")
         if path.is_symlink():
             remedy = "it is a link, and links are not followed. Move the folder itself here"
         elif is_run_id(told) and not (settings.runs_dir / told).exists():
@@ -89,8 +79,8 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
     Raises ConfigError and OSError for a folder that holds no run (yet).
     """
     folder = settings.run_dir(run_id)
-    info = _read_info(folder)
-    config = _read_config(folder, info)
+    info = read_info(folder)
+    config = read_config(folder, info)
     numbers = attempts_in(folder) or [1]
     with database.write() as session:
         if session.exec(select(Run.id).where(Run.id == run_id)).first() or session.get(DeletedRun, run_id):
@@ -103,15 +93,19 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
     return True
 
 
+def project_named(session: Session, name: str, created_at: float) -> int:
+    """The id of a project, which is made if it is not there; created_at: of the run that names it."""
+    known = session.exec(select(Project.id).where(Project.name == name)).first()
+    if known is not None:
+        return known
+    project = Project(name=name, created_at=created_at)
+    session.add(project)
+    session.flush()
+    return project.id or 0
+
+
 def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[str, Any], first: int) -> Run:
-    project = session.exec(select(Project).where(Project.name == str(info.get("project") or "default"))).first()
-    if project is None and info.get("project"):
-        project = Project(name=str(info["project"]), created_at=time.time())
-        session.add(project)
-        session.flush()
-    project = project or default_project(session)
-    now = time.time()
-    created = float(info.get("created_at") or now)
+    created = float(info.get("created_at") or launched_at(folder, first) or folder.stat().st_mtime)
     parent, kind = info.get("parent_id"), _kind(info)
     wish = SubmitRequest.model_construct(
         kind=kind, device=info.get("device"), gpus=info.get("gpus"), host=info.get("host")
@@ -121,7 +115,7 @@ def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[
         id=folder.name,
         kind=kind.value,
         name=str(info.get("name") or default_name(kind, config)),
-        project_id=project.id or 0,
+        project_id=project_named(session, str(info.get("project") or DEFAULT_PROJECT), created),
         dataset_id=session.exec(select(Dataset.id).where(Dataset.root == columns.get("root"))).first(),
         model_id=session.exec(select(Model.id).where(Model.flavour == columns.get("model_flavour"))).first(),
         parent_id=session.exec(select(Run.id).where(Run.id == parent)).first() if parent else None,
@@ -131,9 +125,9 @@ def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[
         python=str(info.get("python") or ""),
         created_at=created,
         queued_at=created,
-        started_at=began_at(folder, first) or created,
-        updated_at=now,
-        host=host_name(),
+        started_at=launched_at(folder, first),
+        updated_at=time.time(),
+        host=_host(folder),
         devices=[],
         latest={},
         notes=str(info.get("notes") or ""),
@@ -144,18 +138,27 @@ def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[
 
 
 def _open_attempt(session: Session, folder: Path, run_id: str, number: int) -> None:
-    owner = read_owner(folder)
-    started = began_at(folder, number) or time.time()
+    owner = read_owner(folder) if number == max(attempts_in(folder), default=number) else None
+    started = launched_at(folder, number) or folder.stat().st_mtime
     session.merge(
         Attempt(
-            run_id=run_id, number=number, state=RunState.STARTING.value, host=host_name(), devices=[],
+            run_id=run_id, number=number, state=RunState.STARTING.value, host=_host(folder), devices=[],
             owner=json.loads(owner.to_json()) if owner else None, pid=owner.pid if owner else None, started_at=started,
         )
     )  # fmt: skip
 
 
-def follow(database: Database, settings: Settings, run_id: str) -> bool:
-    """Bring a live run that no executor keeps up to its folder. True: it has ended, by what the folder proves."""
+def _host(folder: Path) -> str:
+    """Where the run lives, or lived last; this host where its folder does not say."""
+    owner = read_owner(folder)
+    return (owner.machine_id.rpartition(":")[2] if owner else "") or host_name()
+
+
+def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = True) -> bool:
+    """Bring a live run that no executor keeps up to its folder. True: it has ended, by what the folder proves.
+
+    tell: an end that is news becomes an alert.
+    """
     folder = settings.run_dir(run_id)
     with database.read() as session:
         run = find_run(session, run_id)
@@ -172,31 +175,40 @@ def follow(database: Database, settings: Settings, run_id: str) -> bool:
         if said is None and not gone:
             return False
         end = read_end(folder, number)
-        if newer:
-            return _next_attempt(session, folder, number, newer[0], said)
         run = find_run(session, run_id)
         trained = row is not None and row.resume_step is not None
+        wish = desired if end is None or desired is not Desired.RUN else end.wish
         verdict = said or judge(
-            None, end, desired, saved_step=run.saved_step, trained=trained, last_line=last_line(folder)
+            None, end, wish, saved_step=run.saved_step, trained=trained, last_line=last_line(folder)
         )
+        if newer:
+            _close(session, folder, number, verdict, end)
+            return _next_attempt(session, folder, number, newer[0])
         if verdict.state is RunState.LOST:
             verdict = _abandoned(run.saved_step)
-        attempts.finish(session, run_id, number, verdict, end, at=ended_at(folder, number, end))
+        ended = ended_at(folder, number, end)
+        attempts.finish(session, run_id, number, verdict, end, at=ended, seen=None if tell else 0.0)
+        if ended is None and not tell:  # nothing in the folder says when, and this is not the moment
+            states.change_attempt(session, run_id, number, ended_at=None)
+            states.change_run(session, run_id, ended_at=None)
     return True
 
 
-def _next_attempt(session: Session, folder: Path, number: int, newer: int, said: Verdict | None) -> bool:
-    """Close an attempt in the middle of a history and open the one after it. The run itself goes on."""
-    run_id, state = folder.name, said.state if said else RunState.LOST
-    states.change_attempt(session, run_id, number, state=state.value, ended_at=_ended(folder, number))
-    external = not (folder / launch_name(newer)).exists()
+def _close(session: Session, folder: Path, number: int, verdict: Verdict, end: ProcessEnd | None) -> None:
+    """Write what an attempt in the middle of a history came to. The run itself goes on."""
+    run_id = folder.name
+    states.change_attempt(
+        session, run_id, number, state=verdict.state.value, ended_at=ended_at(folder, number, end),
+        failure=verdict.failure, message=verdict.message, exit_code=None if end is None else end.exit_code,
+    )  # fmt: skip
+
+
+def _next_attempt(session: Session, folder: Path, number: int, newer: int) -> bool:
+    """Open the attempt after one that was closed."""
+    run_id, external = folder.name, not (folder / launch_name(newer)).exists()
     if states.change_live(session, run_id, number, attempt=newer, external=external, desired=Desired.RUN.value):
         _open_attempt(session, folder, run_id, newer)
     return False
-
-
-def _ended(folder: Path, number: int) -> float:
-    return ended_at(folder, number, read_end(folder, number)) or time.time()
 
 
 def _abandoned(saved_step: int) -> Verdict:
@@ -225,72 +237,14 @@ def begins_again(database: Database, settings: Settings, run_id: str, known: int
     return reopened
 
 
-def rebuild_all(database: Database, settings: Settings) -> RebuildReport:
-    """Index every run folder anew; registries and waiting runs stay as they are. Runs that live are left alone."""
-    with database.read() as session:
-        known = [session.exec(select(table.id).limit(1)).first() for table in (Run, Dataset, Model)]
-    report = RebuildReport(new=not any(known))
-    with database.write() as session:
-        counts.recount(session)
-    for run_id in sorted(all_folders(settings)):
-        folder = settings.run_dir(run_id)
-        owner = read_owner(folder)
-        if owner is not None and owner.status() != "dead" and _has_row(database, run_id):
-            continue
-        try:
-            _read_config(folder, _read_info(folder))
-            _forget(database, run_id)
-            adopt(database, settings, run_id)
-            alive = owner is not None and owner.status() != "dead"
-            for _ in range(10_000):
-                if follow(database, settings, run_id) or (alive and _is_last(database, folder, run_id)):
-                    break
-            report.runs += 1
-        except (OSError, ImgclsError) as error:
-            report.problems.append(f"{folder} could not be indexed: {error}")
-    report.problems += strangers(settings)
-    return report
-
-
-def _has_row(database: Database, run_id: str) -> bool:
-    with database.read() as session:
-        return session.exec(select(Run.id).where(Run.id == run_id)).first() is not None
-
-
-def _is_last(database: Database, folder: Path, run_id: str) -> bool:
-    with database.read() as session:
-        return find_run(session, run_id).attempt >= max(attempts_in(folder), default=0)
-
-
-def _forget(database: Database, run_id: str) -> None:
-    """Remove what the database knows of a run, and that it was deleted, before its folder is read again."""
-    with database.write() as session:
-        session.execute(delete(DeletedRun).where(col(DeletedRun.id) == run_id))
-        number = session.exec(select(Run.number).where(Run.id == run_id)).first()
-        if number is None:
-            return
-        session.execute(delete(Metric).where(col(Metric.run_number) == number))
-        for table in (Artifact, Attempt):
-            session.execute(delete(table).where(col(table.run_id) == run_id))
-        session.execute(delete(Run).where(col(Run.number) == number).execution_options(synchronize_session=False))
-
-
 def _kind(info: dict[str, Any]) -> RunKind:
     """What a folder's run is; a training where it does not say."""
     return RunKind(info["kind"]) if info.get("kind") in set(RunKind) else RunKind.TRAIN
 
 
-def _read_config(folder: Path, info: dict[str, Any]) -> TrainConfig | None:
+def read_config(folder: Path, info: dict[str, Any]) -> TrainConfig | None:
     """The config of a run; None where it is no training and has none. Raises ConfigError, OSError."""
     text = read_plain(folder / CONFIG)
     if _kind(info) is not RunKind.TRAIN and text.strip() == b"{}":
         return None
     return TrainConfig.parse(text)
-
-
-def _read_info(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(read_plain(folder / RUN_INFO))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

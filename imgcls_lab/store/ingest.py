@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import ConfigError
+from imgcls_lab.errors import ConfigError, ConflictError
 from imgcls_lab.layout import CONFIG, events_name, read_plain
 from imgcls_lab.protocol import (
     AnyEvent,
@@ -83,6 +83,27 @@ def left_out(name: str, count: int) -> str:
     return f"{name}: {what} left out; what the others say is here."
 
 
+def replay(session: Session, folder: Path, run_id: str, attempt: int, *, until: int | None) -> None:
+    """Bring the events of an attempt into the database in the caller's transaction, up to a byte or their end.
+
+    The attempt must be the living one, and its offset the beginning. Raises ConflictError where another was first.
+    """
+    path = folder / events_name(attempt)
+    goal = path.stat().st_size if until is None else until
+    offset = seq = 0
+    while offset < goal:
+        events, end, damaged = scan_events(path, offset, limit=min(CHUNK, goal - offset))
+        if end == offset:
+            return
+        try:
+            batch = _Batch(session, folder, run_id, attempt, offset, end)
+            batch.notice = left_out(path.name, len(damaged)) if damaged else None
+            batch.apply([event for event in events if event.seq > seq])
+        except _StaleError:
+            raise ConflictError("Another process changed it meanwhile; do it again.") from None
+        offset, seq = end, events[-1].seq if events else seq
+
+
 @dataclass
 class _Batch:
     """The events of one transaction, gathered to few statements."""
@@ -129,10 +150,10 @@ class _Batch:
             self._estimate()
         if self.progress:
             states.change_attempt(self.session, self.run_id, self.attempt, **self.progress)
-        if not states.change_live(self.session, self.run_id, self.attempt, **self.values):
+        if not states.change_live(self.session, self.run_id, self.attempt, recorded=False, **self.values):
             raise _StaleError
         if any(isinstance(event, Started | Began) for event in events):
-            states.move(self.session, self.run_id, RunState.RUNNING, attempt=self.attempt)
+            states.move(self.session, self.run_id, RunState.RUNNING, attempt=self.attempt, recorded=False)
 
     def _apply(self, event: AnyEvent) -> None:
         match event:

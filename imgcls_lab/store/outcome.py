@@ -6,6 +6,7 @@ several processes of which one died is lost as well, though another could say so
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -29,7 +30,7 @@ class ProcessEnd:
 
     code: exit code, None if a signal ended it; started: False when the process was never started (device taken by
     another user's run, a newer attempt found); forced: it did not stop in time and was killed; full: its disk had no
-    room left then; t: when that was.
+    room left then; t: when that was; asked: what had been asked of it: run, stop or kill.
     """
 
     code: int | None = None
@@ -39,6 +40,16 @@ class ProcessEnd:
     full: bool = False
     message: str | None = None
     t: float | None = None
+    asked: str = "run"
+
+    @property
+    def exit_code(self) -> int | None:
+        """As a shell's parent sees it: the code, or the signal below zero."""
+        return self.code if self.signal is None else -self.signal
+
+    @property
+    def wish(self) -> Desired:
+        return Desired(self.asked) if self.asked in set(Desired) else Desired.RUN
 
 
 @dataclass(frozen=True)
@@ -127,9 +138,13 @@ def unlaunched(folder: Path, attempt: int) -> ProcessEnd | None:
     return ProcessEnd(started=False, message="The executor died before it could start it")
 
 
-def began_at(folder: Path, attempt: int) -> float | None:
-    """When an attempt wrote its first event."""
-    return next(_stamps(folder, attempt, file_end=False), None)
+def launched_at(folder: Path, attempt: int) -> float | None:
+    """When an attempt began, as far as its folder tells: its first event, else when its launch was written."""
+    if (first := next(_stamps(folder, attempt, file_end=False), None)) is not None:
+        return first
+    with contextlib.suppress(OSError):
+        return (folder / launch_name(attempt)).stat().st_mtime
+    return None
 
 
 def ended_at(folder: Path, attempt: int, end: ProcessEnd | None) -> float | None:

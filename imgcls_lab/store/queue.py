@@ -231,7 +231,8 @@ def settle(session: Session, news: News) -> None:
     """Write what `to_settle` found."""
     for run_id, state, sentence in news:
         if state is None:
-            states.change_run(session, run_id, col(Run.state) == RunState.QUEUED.value, message=sentence)
+            queued = col(Run.state) == RunState.QUEUED.value
+            states.change_run(session, run_id, queued, message=sentence, recorded=False)
         else:
             queued = col(Run.state) == RunState.QUEUED.value
             states.move(

@@ -21,13 +21,13 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError
-from imgcls_lab.layout import RUN_INFO, is_run_id, new_run_id, write_atomic
+from imgcls_lab.layout import is_run_id, new_run_id
 from imgcls_lab.protocol import ENDED, LIVE, RESUMABLE, Desired, RunKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.registry import default_project, find_project
-from imgcls_lab.store.tables import Attempt, Dataset, DeletedRun, Dependency, Metric, Model, Project, Run
+from imgcls_lab.store.tables import Attempt, Dataset, DeletedRun, Dependency, Metric, Model, Run
 from imgcls_lab.wire import RunEdit, SubmitRequest
 
 
@@ -276,14 +276,3 @@ def remove_folder(settings: Settings, run_id: str) -> None:
         if link.is_symlink() and link.resolve().name == run_id:  # ours, and of this run alone
             shutil.rmtree(link.resolve(), ignore_errors=True)
     shutil.rmtree(trash, ignore_errors=True)
-
-
-def write_run_info(settings: Settings, run: Run, project: Project) -> None:
-    """Write `run.json`: what `db rebuild` needs beside the config."""
-    info = {
-        "id": run.id, "kind": run.kind, "name": run.name, "project": project.name, "parent_id": run.parent_id,
-        "notes": run.notes, "created_at": run.created_at, "dataset_id": run.dataset_id, "model_id": run.model_id,
-        "python": run.python, "payload": run.payload, "device": run.device_wanted, "gpus": run.gpus_wanted,
-        "host": run.host_wanted,
-    }  # fmt: skip
-    write_atomic(settings.run_dir(run.id) / RUN_INFO, json.dumps(info, ensure_ascii=False, indent=1))

@@ -40,8 +40,11 @@ def sources(to: RunState) -> list[str]:
     return [state.value for state, targets in MOVES.items() if to in targets]
 
 
-def change_run(session: Session, run_id: str, /, *where: Any, **values: Any) -> bool:
-    """Change columns of one run where all conditions hold. False: no row answered, nothing was changed."""
+def change_run(session: Session, run_id: str, /, *where: Any, recorded: bool = True, **values: Any) -> bool:
+    """Change columns of one run where all conditions hold. False: no row answered, nothing was changed.
+
+    recorded: as in `touch`.
+    """
     statement = (
         update(Run)
         .where(col(Run.id) == run_id, *where)
@@ -50,7 +53,7 @@ def change_run(session: Session, run_id: str, /, *where: Any, **values: Any) -> 
     )
     if session.execute(statement).rowcount != 1:  # type: ignore[attr-defined]
         return False
-    touch(session, run_id)
+    touch(session, run_id, recorded=recorded)
     return True
 
 

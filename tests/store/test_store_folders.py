@@ -8,17 +8,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, event, update
+from sqlmodel import col
 from store_steps import checkpoint, claim, epoch, feed, finish, points, started, steps, write
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import NotFoundError
+from imgcls_lab.errors import NotFoundError, StoreError
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.layout import CONFIG, OWNER, RUN_INFO, new_run_id, write_atomic
-from imgcls_lab.protocol import Failed, FailureKind, Finished, RunState
-from imgcls_lab.store import Store, folders, rebuild
-from imgcls_lab.store.tables import RunCount
-from imgcls_lab.wire import RunEdit
+from imgcls_lab.protocol import Desired, Failed, FailureKind, Finished, RunState
+from imgcls_lab.store import Store, folders, rebuild, record
+from imgcls_lab.store.runs import find_run
+from imgcls_lab.store.tables import Attempt, Metric, Run, RunCount, metadata
+from imgcls_lab.wire import ProjectEdit, RunEdit
 
 
 def external(store: Store, owner: ProcessIdentity | None, **info: object) -> str:
@@ -105,11 +107,6 @@ def finished_runs(store: Store, submit) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / CONFIG, json.dumps(claimed.run.config))
         write_atomic(folder / "launch-001.json", "{}")
-        with store.read() as session:
-            from imgcls_lab.store.registry import default_project
-            from imgcls_lab.store.runs import write_run_info
-
-            write_run_info(store.settings, claimed.run, default_project(session))
         saved = checkpoint(store, run_id, 1, 10, "last")
         feed(store, run_id, 1, started(), *points(1, 10), epoch(1, 0.5), saved, *points(11, 14))
         if run_id == ids[0]:
@@ -144,16 +141,135 @@ def test_the_index_made_anew_from_the_folders_is_the_same(store: Store, submit):
     assert store.check() == []
 
 
-def test_a_run_indexed_anew_ended_when_its_folder_says(store: Store, submit):
-    first, second, _ = finished_runs(store, submit)
-    write_atomic(store.settings.run_dir(first) / "exit-002.json", json.dumps({"attempt": 2, "code": 0, "t": 2e9}))
+def forget(store: Store, keep: bool) -> None:
+    """As after the loss of the database; `keep` False: and as folders were before they told more than their events."""
+    with store.write() as session:
+        for table in reversed(metadata.sorted_tables):
+            if table.name != "counters":
+                session.execute(table.delete())
+        session.info.clear()
+    for path in store.settings.runs_dir.glob(f"*/{RUN_INFO}"):
+        if not keep:
+            info = json.loads(path.read_text())
+            for key in ("row", "attempts", "after", "alerts"):
+                info.pop(key, None)
+            path.write_text(json.dumps(info))
+
+
+def test_an_old_folder_is_judged_by_its_files_and_no_time_is_made_up(store: Store, submit):
+    first, second, third = finished_runs(store, submit)
+    for run_id, end in ((first, {"code": 0, "t": 2e9}), (second, {"signal": 9, "asked": "kill", "t": 1.9e9})):
+        write_atomic(store.settings.run_dir(run_id) / f"exit-00{2 if run_id == first else 1}.json", json.dumps(end))
+    write_atomic(store.settings.run_dir(first) / "exit-001.json", json.dumps({"signal": 9, "t": 1e9}))
     events = [json.loads(line) for line in (store.settings.run_dir(second) / "events-001.jsonl").open()]
-    rebuild(store.settings)
+    (store.settings.run_dir(third) / "events-001.jsonl").unlink()
+    forget(store, keep=False)
+    store.database.hook = "pending"
+    assert rebuild(store.settings).problems == []
     run = store.run(first)
-    assert (run.ended_at, run.attempts[1].ended_at) == (2e9, 2e9)
+    lost, last = run.attempts
+    assert (run.state, run.ended_at, last.ended_at, last.exit_code) == (RunState.SUCCEEDED, 2e9, 2e9, 0)
+    assert (lost.state, lost.ended_at, lost.exit_code) == (RunState.LOST, 1e9, -9)
+    assert "SIGKILL" in lost.message
     run = store.run(second)
-    assert (run.ended_at, run.attempts[0].ended_at) == (events[-1]["t"], events[-1]["t"])
-    assert (run.started_at, run.attempts[0].started_at) == (events[0]["t"], events[0]["t"])
+    assert (run.started_at, run.attempts[0].started_at, run.ended_at) == (events[0]["t"], events[0]["t"], 1.9e9)
+    assert store.run(third).ended_at is None, "nothing says when"
+    assert store.alerts() == [], "what is old is not told"
+
+
+def test_what_the_database_still_has_stays_and_what_folders_know_besides_is_added(store: Store, submit):
+    ids = finished_runs(store, submit)
+    waiting = submit("waits", priority=3)
+    before = essence(store), store.run(ids[0]).attempts, store.run(waiting)
+    with store.write() as session:
+        number = find_run(session, ids[0]).number
+        session.execute(delete(Metric).where(col(Metric.run_number) == number))
+        session.execute(delete(Run).where(col(Run.id) == ids[1]))
+        session.info.clear()
+    assert rebuild(store.settings).problems == []
+    assert (essence(store), store.run(ids[0]).attempts, store.run(waiting)) == before
+
+
+def test_an_older_copy_of_the_database_learns_what_happened_since(store: Store, submit):
+    (run_id, *_) = finished_runs(store, submit)
+    after = essence(store)
+    with store.write() as session:  # as it was while its first attempt ran
+        old = {"state": "running", "attempt": 1, "revision": 3, "ended_at": None}
+        session.execute(update(Run).where(col(Run.id) == run_id).values(**old))
+        session.execute(delete(Attempt).where(col(Attempt.run_id) == run_id, col(Attempt.number) == 2))
+        session.info.clear()
+    rebuild(store.settings)
+    assert essence(store) == after
+
+
+def test_a_change_is_in_the_folder_before_it_is_committed_and_goes_with_a_failed_commit(store: Store, submit):
+    run_id = submit("waits")
+    folder = store.settings.run_dir(run_id)
+
+    def desired() -> str:
+        return json.loads((folder / RUN_INFO).read_text())["row"]["desired"]
+
+    class TornError(Exception):
+        pass
+
+    def tear(_: object) -> None:
+        assert desired() == "stop"
+        raise TornError
+
+    event.listen(store.database.engine, "commit", tear)
+    with pytest.raises(TornError):
+        store.request(run_id, Desired.STOP)
+    event.remove(store.database.engine, "commit", tear)
+    assert (store.run(run_id).state, desired()) == (RunState.QUEUED, "run")
+    event.listen(store.database.engine, "commit", lambda _: (_ for _ in ()).throw(TornError))
+    with pytest.raises(TornError):
+        submit("never was")
+    assert [path.name for path in store.settings.runs_dir.iterdir()] == [run_id]
+
+
+def test_a_run_whose_folder_cannot_be_made_is_not_accepted(store: Store, submit, monkeypatch):
+    monkeypatch.setattr(record, "write_atomic", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(StoreError, match="No space left"):
+        submit()
+    assert store.runs().items == []
+    assert list(store.settings.runs_dir.iterdir()) == []
+
+
+def test_a_delete_that_was_cut_off_is_finished_and_registries_outlive_a_new_database(store: Store, submit, monkeypatch):
+    project = store.add_project(ProjectEdit(name="birds", max_running=2))
+    store.add_project(ProjectEdit(name="gone"))
+    store.delete_project(next(p.id for p in store.projects() if p.name == "gone"))
+    run_id, *_ = finished_runs(store, submit)
+    monkeypatch.setattr("imgcls_lab.store.runs.remove_folder", lambda *_: None)
+    store.delete_run(run_id)
+    monkeypatch.undo()
+    assert store.settings.run_dir(run_id).is_dir()
+    forget(store, keep=True)
+    store.add_project(ProjectEdit(name="made before the rebuild"))
+    assert rebuild(store.settings).problems == []
+    assert not store.settings.run_dir(run_id).exists()
+    assert run_id not in {run.id for run in store.runs().items}
+    names = {item.name: item.max_running for item in store.projects()}
+    assert names == {"birds": 2, "default": None, "made before the rebuild": None}
+    assert project.name in names
+
+
+def test_a_rebuild_that_is_cut_off_leaves_each_run_whole(store: Store, submit):
+    finished_runs(store, submit)
+    before = essence(store)
+    forget(store, keep=True)
+
+    def interrupt(done: int, _: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(store.settings, interrupt)
+    assert [row for row in essence(store) if row not in before] == []
+    seen: list[tuple[int, int]] = []
+    rebuild(store.settings, lambda *now: seen.append(now))
+    assert essence(store) == before
+    assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_lost_database_comes_back_from_the_folders(home: Path, sqlite: Store):
@@ -221,7 +337,6 @@ def test_folders_whose_names_are_no_ids_are_named_by_check_and_rebuild(home: Pat
 def test_the_log_is_read_from_both_ends_at_whole_characters(store: Store, submit):
     run_id = submit()
     folder = store.settings.run_dir(run_id)
-    folder.mkdir(parents=True)
     assert store.log(run_id).text == ""
     (folder / "output.log").write_text("añ€😀" * 100)
     whole = store.log(run_id)
