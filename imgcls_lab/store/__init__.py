@@ -19,7 +19,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import alerts, backups, files, fleet, metrics, migrations, queries, registry
 from imgcls_lab.store import runs as _runs
 from imgcls_lab.store.check import check as check_all
-from imgcls_lab.store.database import Database, record, set_aside_if_damaged
+from imgcls_lab.store.database import Database, set_aside_if_damaged, to_folder
 from imgcls_lab.store.pyramid import Axis
 from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
 from imgcls_lab.store.record import Mirror
@@ -320,7 +320,7 @@ class Store:
         if behind:
             with self.write() as session:
                 for run_id in behind:
-                    record(session, run_id)
+                    to_folder(session, run_id)
 
     def check(self) -> list[str]:
         """What is wrong between database and folders, a sentence each. Raises StoreError."""

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.config.evaluation import figure
 from imgcls_lab.protocol import FailureKind, RunState
-from imgcls_lab.store.database import record, tell
+from imgcls_lab.store.database import tell, to_folder
 from imgcls_lab.store.tables import Alert, Counter, Run
 from imgcls_lab.wire import AlertKind, AlertView
 
@@ -101,7 +101,7 @@ def mark(session: Session, alert_id: str, hook: str) -> None:
 def _record(session: Session, run_id: str | None) -> None:
     """The folders know what was told, so that a database made anew does not tell it again."""
     if run_id is not None:
-        record(session, run_id)
+        to_folder(session, run_id)
     else:
         session.info["registry"] = True
 

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.protocol import ENDED, LIVE, Desired, FailureKind, RunState
 from imgcls_lab.store import alerts, queue, states
-from imgcls_lab.store.database import record
+from imgcls_lab.store.database import to_folder
 from imgcls_lab.store.outcome import ProcessEnd, Verdict
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 
@@ -121,7 +121,7 @@ def finish(
     session.execute(delete(DeviceClaim).where(col(DeviceClaim.run_id) == run_id, col(DeviceClaim.attempt) == attempt))
     now = at or time.time()
     told = now if seen is None else seen
-    record(session, run_id)  # also where the attempt is not the living one any more
+    to_folder(session, run_id)  # also where the attempt is not the living one any more
     states.change_attempt(  # once: who comes late does not make it longer
         session, run_id, attempt, col(Attempt.ended_at).is_(None),
         state=verdict.state.value, ended_at=now, failure=verdict.failure, message=verdict.message,

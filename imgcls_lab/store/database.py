@@ -201,10 +201,10 @@ def touch(session: Session, run_id: str, *, recorded: bool = True) -> None:
     """
     session.info.setdefault("touched", set()).add(run_id)
     if recorded:
-        record(session, run_id)
+        to_folder(session, run_id)
 
 
-def record(session: Session, run_id: str) -> None:
+def to_folder(session: Session, run_id: str) -> None:
     """Note that a run's folder is to be written as the database has it, for what no list of runs shows."""
     session.info.setdefault("recorded", set()).add(run_id)
 

@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.identity import ProcessIdentity, host_name
-from imgcls_lab.layout import CONFIG, OWNER, is_run_id, launch_name, read_plain
+from imgcls_lab.layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name, read_plain
 from imgcls_lab.protocol import LIVE, RESUMABLE, Desired, FailureKind, RunKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import attempts, states

@@ -20,8 +20,7 @@ from imgcls_lab.layout import events_name, launch_name
 from imgcls_lab.protocol import LIVE, RunKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import alerts, counts, folders
-from imgcls_lab.store.database import Database, touch
-from imgcls_lab.store.database import record as to_be_recorded
+from imgcls_lab.store.database import Database, to_folder, touch
 from imgcls_lab.store.ingest import replay
 from imgcls_lab.store.record import (
     REGISTRIES,
@@ -268,7 +267,7 @@ def _again(session: Session, folder: Path, run_id: str) -> None:
     present = of_run(session, run_id)
     stored = read(folder)
     if present is not None and (not isinstance(stored, Record) or to_json(stored) != to_json(present)):
-        to_be_recorded(session, run_id)
+        to_folder(session, run_id)
 
 
 def _keep(session: Session, before: tuple[Any, ...]) -> None:
