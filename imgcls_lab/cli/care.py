@@ -129,6 +129,7 @@ def rebuild() -> None:
     damaged file is moved aside. What a new database cannot have: docs/operations.md.
     """
     from imgcls_lab.api import context
+    from imgcls_lab.executor import client
     from imgcls_lab.store import rebuild
 
     settings = context.settings()
@@ -153,7 +154,7 @@ def rebuild() -> None:
     for problem in report.problems:
         say(problem, err=True)
     say(f"Indexed {report.runs} {'run' if report.runs == 1 else 'runs'}.")
-    if report.new and report.runs:
+    if report.new and (report.registries or client.log_path(settings).exists()):  # so there was a database before
         say(
             "The database was a new one. Not in the folders, and so not back: which runs were deleted"
             + ("." if report.registries else ", data sets, models, saved configs and the settings of projects.")
