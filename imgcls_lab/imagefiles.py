@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from imgcls_lab.counting import counted
 from imgcls_lab.images import HEIF_REMEDY, HEIF_SUFFIXES, is_image, is_image_name
 
 # TIFF inside, of which a decoder would give the small preview
@@ -124,7 +125,7 @@ class Walk:
         if rest:
             parts.append(f"{_counted(rest)} (no images of a known format)")
         total = self.not_taken.total()
-        return f"{total:,} {'file is' if total == 1 else 'files are'} not taken: {'; '.join(parts)}." if parts else None
+        return f"{counted(total, 'file is', 'files are')} not taken: {'; '.join(parts)}." if parts else None
 
     def _junk_said(self) -> str | None:
         if not self.junk:
@@ -137,13 +138,13 @@ class Walk:
         if self.outside:
             one = len(self.outside) == 1
             told.append(
-                f"{'1 link leads' if one else f'{len(self.outside):,} links lead'} out of the data set and "
+                f"{counted(len(self.outside), 'link leads', 'links lead')} out of the data set and "
                 f"{'is' if one else 'are'} not followed: {named(sorted(self.outside))}. Copy the images instead."
             )
         if self.lost:
             one = len(self.lost) == 1
             told.append(
-                f"{'1 link leads' if one else f'{len(self.lost):,} links lead'} nowhere, or back to a folder that "
+                f"{counted(len(self.lost), 'link leads', 'links lead')} nowhere, or back to a folder that "
                 f"{'it is' if one else 'they are'} in, and {'is' if one else 'are'} left out: "
                 f"{named(sorted(self.lost))}. Mend or remove {'it' if one else 'them'}."
             )

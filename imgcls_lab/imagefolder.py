@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from imgcls_lab import classnames, splitnames
+from imgcls_lab.counting import counted
 from imgcls_lab.imagefiles import Walk, holds_deeper, is_like_class, loose_images, named, printable
 
 SPLITS = ("train", "val", "test")
@@ -256,11 +257,12 @@ def _notes(summary: FolderSummary, there: list[str]) -> list[str]:
         notes.append(f"The class {named(absent)} has no image in val/, so its figures will be empty.")
     least, most = min(train.values()), max(train.values())
     if most >= 5 * least:
-        notes.append(f"The classes are uneven: {least} to {most} images. See the setting “Class balance”.")
+        notes.append(f"The classes are uneven: {least:,} to {counted(most, 'image')}. See the setting “Class balance”.")
     if loose := loose_images(root, summary.folder("train")):
         place = f"“{root.name}”" if summary.flat else "train/"
         notes.append(
-            f"{_lie(loose)} in {place} itself, outside any class, and {'is' if loose == 1 else 'are'} not used."
+            f"{counted(loose, 'image lies', 'images lie')} "
+            f"in {place} itself, outside any class, and {'is' if loose == 1 else 'are'} not used."
         )
     if odd := classnames.blanks(train):
         notes.append(f"A name of a class begins or ends with a blank: {named([classnames.spelled(n) for n in odd])}.")
@@ -274,10 +276,7 @@ def _layout_hint(root: Path, folder: Path) -> str:
     if not flat:
         return f"Put the images under {layout}."
     return (
-        f"{_lie(flat)} in it without a class: the folder of an image is its class. Sort them into {layout}, such as "
+        f"{counted(flat, 'image lies', 'images lie')} "
+        f"in it without a class: the folder of an image is its class. Sort them into {layout}, such as "
         f"train/cat and train/dog. Without val/ {HELD_OUT}."
     )
-
-
-def _lie(count: int) -> str:
-    return "1 image lies" if count == 1 else f"{count:,} images lie"

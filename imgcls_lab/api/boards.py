@@ -13,6 +13,7 @@ from typing import Any
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.launching import run
 from imgcls_lab.api.progress import in_notebook
+from imgcls_lab.counting import counted
 from imgcls_lab.errors import InputError
 from imgcls_lab.layout import TENSORBOARD
 from imgcls_lab.protocol import RunKind
@@ -44,7 +45,7 @@ def bundle_of(runs: Run | str | Iterable[Run | str], tag: str | None = None) -> 
         raise InputError("Name the runs that TensorBoard should show, such as lab.tensorboard(lab.runs()[:5]).")
     if len(found) > MOST_BOARD_RUNS:
         raise InputError(f"TensorBoard shows {MOST_BOARD_RUNS} runs at most, not {len(found)}; choose some of them.")
-    what = found[0].name if len(found) == 1 else f"{len(found)} runs"
+    what = found[0].name if len(found) == 1 else counted(len(found), "run")
     text = f"TensorBoard of {what} shows in JupyterLab; elsewhere open it with\n  {_command(found)}"
     data: dict[str, Any] = {"run_ids": [item.id for item in found], "version": VERSION}
     if len(found) == 1 and found[0].view.kind is RunKind.SWEEP:

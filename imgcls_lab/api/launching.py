@@ -15,6 +15,7 @@ from imgcls_lab.api.folder import RunFolder
 from imgcls_lab.api.handle import Run
 from imgcls_lab.api.requests import project_id, request
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.counting import counted
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.executor import client
 from imgcls_lab.layout import is_run_id
@@ -159,10 +160,10 @@ class Runs(Sequence[Run]):
 
     def __repr__(self) -> str:
         shown = repr(self.frame()) if self.views else "No runs yet."
-        return shown if self.total <= len(self) else f"{shown}\n{len(self)} of {self.total} runs"
+        return shown if self.total <= len(self) else f"{shown}\n{len(self)} of {counted(self.total, 'run')}"
 
     def _repr_html_(self) -> str:
         if not self.views:
             return "<em>No runs yet.</em>"
-        more = f"<p>{len(self)} of {self.total} runs</p>" if self.total > len(self) else ""
+        more = f"<p>{len(self)} of {counted(self.total, 'run')}</p>" if self.total > len(self) else ""
         return str(self.frame().to_html(escape=True)) + more

@@ -18,6 +18,7 @@ from imgcls_lab.batch.spec import check_space, corners, make_request, trial_conf
 from imgcls_lab.batch.sweeps import submit_sweep
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import figure
+from imgcls_lab.counting import counted
 from imgcls_lab.errors import ConfigError, NotFoundError, Problem
 from imgcls_lab.executor import client
 from imgcls_lab.protocol import RunState
@@ -217,7 +218,7 @@ class Sweep:
         holes = f", {view.holes} to fill" if view.holes else ""
         best = next((trial.value for trial in view.trials if trial.number == view.best), None)
         shown = f", best {figure(view.metric, best)}" if best is not None else ""
-        return f"<Sweep {self.id}: {view.name}, {done} of {len(view.trials)} trials{shown}{holes}>"
+        return f"<Sweep {self.id}: {view.name}, {done} of {counted(len(view.trials), 'trial')}{shown}{holes}>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Live and from the server in JupyterLab with the extension; elsewhere the table of its results as of now."""

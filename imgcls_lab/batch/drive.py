@@ -23,6 +23,7 @@ from imgcls_lab.batch.matrix import Noted, Notes, request_of, sweep_view
 from imgcls_lab.batch.runs import TrialRuns
 from imgcls_lab.batch.spec import describe, higher_is_better, trials_budget
 from imgcls_lab.batch.study import DONE, Study
+from imgcls_lab.counting import counted
 from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, InputError, NotFoundError, StoreError
 from imgcls_lab.executor import client
 from imgcls_lab.protocol import (
@@ -88,9 +89,10 @@ class Driver:
         """The last words. Returns the exit code: 1 where no trial has given anything."""
         view = sweep_view(self.store, self.folder.name)
         if view.holes:
-            have = "has" if view.holes == 1 else "have"
             print(
-                f"{view.holes} of {len(view.trials)} trials {have} no result; fill the sweep to run them.", flush=True
+                f"{view.holes} of {counted(len(view.trials), 'trial')} "
+                f"{'has' if view.holes == 1 else 'have'} no result; fill the sweep to run them.",
+                flush=True,
             )
         results = len(self._study.trials(TrialState.COMPLETE, TrialState.PRUNED))
         if view.trials and not results:
@@ -237,7 +239,7 @@ class Driver:
         # by their values: one that fills a hole stands for the one before it
         done = len({json.dumps(trial.params, sort_keys=True) for trial in trials if trial.state in DONE})
         total = trials_budget(self._request)
-        name = f"{done} of {total} trials" if total else f"{done} trials"
+        name = f"{done} of {counted(total, 'trial')}" if total else counted(done, "trial")
         self._events.write(Phase(name=name, done=done, total=total))
 
 

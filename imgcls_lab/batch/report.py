@@ -15,6 +15,7 @@ import nbformat
 
 from imgcls_lab import layout
 from imgcls_lab.batch import plots
+from imgcls_lab.counting import counted
 from imgcls_lab.errors import InputError
 from imgcls_lab.wire import SweepView
 
@@ -42,7 +43,8 @@ def _notebook(view: SweepView, results: pd.DataFrame) -> Any:
     best = f"results.sort_values({view.metric!r}, ascending={not better}).head(10)"
     cells = [
         _text(
-            f"# {view.name}\n\n{len(view.trials)} trials by {view.strategy}, judged by {view.metric} on the validation "
+            f"# {view.name}\n\n{counted(len(view.trials), 'trial')} "
+            f"by {view.strategy}, judged by {view.metric} on the validation "
             f"images. Sweep `{view.run_id}`. Everything below is computed from the next two cells: how the plots are "
             "drawn, and the results."
         ),

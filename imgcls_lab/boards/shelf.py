@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from imgcls_lab.counting import counted
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.layout import TENSORBOARD, write_atomic
 from imgcls_lab.settings import Settings
@@ -92,7 +93,7 @@ class Shelf:
             raise InputError("A TensorBoard shows one run at least.")
         if len(runs) > MOST_BOARD_RUNS:
             raise InputError(f"A TensorBoard shows {MOST_BOARD_RUNS} runs at most, not {len(runs)}; leave some out.")
-        title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
+        title = runs[0].name if len(runs) == 1 else counted(len(runs), "run")
         return self.write(choice.model_copy(update={"run_ids": [run.id for run in runs], "title": title}))
 
     def read(self, board_id: str) -> Choice:

@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 
 from imgcls_lab.cli.frame import Json, print_json, print_table, program, say
 from imgcls_lab.cli.train import After, Host, Key, Name, Project
+from imgcls_lab.counting import counted
 from imgcls_lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def fill(
     there = Sweep(sweep_id)
     count = there.view.holes
     there.fill()
-    queued = "1 trial is queued again." if count == 1 else f"{count} trials are queued again."
+    queued = f"{counted(count, 'trial is', 'trials are')} queued again."
     say(queued if count else "There is nothing to fill.")
     if wait:
         there.wait()

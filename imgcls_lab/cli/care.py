@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from imgcls_lab.cli.frame import Json, print_json, print_table, say
+from imgcls_lab.counting import counted
 
 executor = typer.Typer(no_args_is_help=True, help="The background process that runs what is queued.")
 db = typer.Typer(no_args_is_help=True, help="The run database: an index of the runs' folders.")
@@ -153,7 +154,7 @@ def rebuild() -> None:
         raise typer.Exit(130) from None
     for problem in report.problems:
         say(problem, err=True)
-    say(f"Indexed {report.runs} {'run' if report.runs == 1 else 'runs'}.")
+    say(f"Indexed {counted(report.runs, 'run')}.")
     if report.new and (report.registries or client.log_path(settings).exists()):  # so there was a database before
         say(
             "The database was a new one. Not in the folders, and so not back: which runs were deleted"

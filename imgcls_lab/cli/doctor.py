@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import typer
 
 from imgcls_lab.cli.frame import Json, print_json, say
+from imgcls_lab.counting import counted
 from imgcls_lab.processor import bf16_unit, cores
 
 if TYPE_CHECKING:
@@ -119,13 +120,17 @@ def torch() -> Finding:
         return Finding(
             "torch", "wrong", f"{told['version']} was built for CUDA {told['cuda']} but sees no GPU; check the driver."
         )
-    return Finding("torch", "ok", f"{told['version']}, no GPU: runs train on the CPU with {told['threads']} threads")
+    return Finding(
+        "torch",
+        "ok",
+        f"{told['version']}, no GPU: runs train on the CPU with {counted(int(told['threads']), 'thread')}",
+    )
 
 
 def processor() -> Finding:
     unit = bf16_unit()
     bf16 = f"multiplies bf16 ({unit})" if unit else "does not multiply bf16, so CPU runs use fp32"
-    return Finding("processor", "ok", f"{cores()} cores, {bf16}")
+    return Finding("processor", "ok", f"{counted(cores(), 'core')}, {bf16}")
 
 
 def memory() -> Finding:
@@ -201,7 +206,7 @@ def executor() -> Finding:
     alive = [item for item in reply.executors if item.state == "alive"]
     if not alive:
         if count := _unfinished(settings):
-            runs = "1 run that has" if count == 1 else f"{count} runs that have"
+            runs = counted(count, "run that has", "runs that have")
             text = f"none runs to start or follow {runs} not ended. Start it by `imgcls-lab executor start`."
             return Finding("executor", "wrong", text)
         start = "starts with the next run" if settings.autostart else "start it by `imgcls-lab executor start`"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, print_table, read_config, say
+from imgcls_lab.counting import counted
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
@@ -285,7 +286,7 @@ def _datasets() -> typer.Typer:
             print_json(found)
         else:
             images = ", ".join(f"{split} {count:,}" for split, count in found.images.items()) or "no images"
-            say(f"{found.name}: {len(found.classes)} classes; {images}.")
+            say(f"{found.name}: {counted(len(found.classes), 'class', 'classes')}; {images}.")
             for note in found.notes:
                 say(note)
             if found.problem:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgcls_lab.cli.frame import Json, print_json, print_table, read_settings, say, warn_unattended
+from imgcls_lab.counting import counted
 
 if TYPE_CHECKING:
     from imgcls_lab.wire import RunDetail, RunView
@@ -50,7 +51,7 @@ def runs(  # noqa: PLR0917
     columns = ["run", "name", "project", "state", "epochs", "best", "created"]
     print_table(columns, rows, "No runs. `imgcls-lab demo` makes one.", spare=["project", "created", "epochs"])
     if found.total > len(found):
-        say(f"{len(found)} of {found.total} runs; --limit shows more.")
+        say(f"{len(found)} of {counted(found.total, 'run')}; --limit shows more.")
 
 
 def show(run_id: RunId, as_json: Json = False) -> None:

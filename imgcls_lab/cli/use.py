@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgcls_lab.cli.frame import Json, print_json, print_table, say
+from imgcls_lab.counting import counted
 
 if TYPE_CHECKING:
     from imgcls_lab.config.evaluation import TTA
@@ -84,7 +85,7 @@ def predict(  # noqa: PLR0917
         print_table(columns, [_cells(answer, len(_ranks(found))) for answer in found], "No images.")
     failed = sum(answer.error is not None for answer in found)
     if failed:
-        say(f"{failed} of {len(found)} images could not be read.", err=True)
+        say(f"{failed} of {counted(len(found), 'image')} could not be read.", err=True)
         raise typer.Exit(1)
 
 
@@ -149,14 +150,14 @@ def evaluate(  # noqa: PLR0917
 
 
 def _tables(report: EpochReport) -> None:
-    say(f"{report.images:,} images of {report.split}/")
+    say(f"{counted(report.images, 'image')} of {report.split}/")
     print_table(["figure", "value"], [(tag, _figure(value)) for tag, value in report.values.items()], "")
     say("")
     ranked = sorted(report.classes, key=lambda row: (row.f1 is None, row.f1 or 0.0))
     rows = [(row.name, row.images, _figure(row.precision), _figure(row.recall), _figure(row.f1)) for row in ranked]
     print_table(["class", "images", "precision", "recall", "F1"], rows, "")
     if report.left_out:
-        say(f"\n{len(report.left_out)} unreadable images are left out:")
+        say(f"\n{counted(len(report.left_out), 'unreadable image is', 'unreadable images are')} left out:")
         for reason in report.left_out.values():
             say(f"  {reason}")
 
@@ -182,7 +183,8 @@ def export(
     done = using.export(using.locate(model), form.value, out, using.list_images(images or [], _tell))
     say(f"Written: {done.folder}")
     say(
-        f"Checked on {done.images} images, alone and in a batch: its logits differ from the model's by at most "
+        f"Checked on {counted(done.images, 'image')}, "
+        f"alone and in a batch: its logits differ from the model's by at most "
         f"{done.difference:.2g} (allowed: {done.limit:.2g})."
     )
     if done.reported is not None:

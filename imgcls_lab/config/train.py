@@ -22,6 +22,7 @@ from imgcls_lab.config.optimisation import OptimisationFields
 from imgcls_lab.config.regularisation import RegularisationFields
 from imgcls_lab.config.schedule import ScheduleFields
 from imgcls_lab.config.sentences import joined, problem
+from imgcls_lab.counting import counted
 from imgcls_lab.errors import ConfigError, Problem, unknown
 from imgcls_lab.layout import CONFIG
 
@@ -80,7 +81,8 @@ class TrainConfig(
     def _warmup_fits(self) -> Self:
         if self.warmup_epochs > self.epochs:
             raise ValueError(
-                f"warmup_epochs ({self.warmup_epochs:g}) is longer than the run ({self.epochs} epochs); lower it."
+                f"warmup_epochs ({self.warmup_epochs:g}) is longer than the run ({counted(self.epochs, 'epoch')}"
+                f"); lower it."
             )
         return self
 

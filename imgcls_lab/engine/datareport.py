@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab import layout
+from imgcls_lab.counting import counted
 from imgcls_lab.engine.data import ImageSet, class_counts
 from imgcls_lab.engine.duplicates import Leak
 from imgcls_lab.engine.scan import ScanResult
@@ -80,7 +81,7 @@ def tell(notice: Notice, splits: Splits, scanned: ScanResult) -> None:
     bad = list(scanned.quarantined.values())
     if bad:
         notice(
-            f"{len(bad)} {'image is' if len(bad) == 1 else 'images are'} left out. {bad[0]}"
+            f"{counted(len(bad), 'image is', 'images are')} left out. {bad[0]}"
             + (f" The others are listed in {layout.MANIFEST}." if len(bad) > 1 else ""),
             "warning",
         )
@@ -88,19 +89,28 @@ def tell(notice: Notice, splits: Splits, scanned: ScanResult) -> None:
     _tell_leaks(notice, [leak for leak in found.leaks if leak.exact], "are also training images", "is a copy of")
     _tell_leaks(notice, [leak for leak in found.leaks if not leak.exact], "look like training images", "looks like")
     if scanned.dropped:
-        notice(f"{scanned.dropped} training images are left out, as on_duplicates asks.", "info")
+        notice(
+            f"{counted(scanned.dropped, 'training image is', 'training images are')} left out, as on_duplicates asks.",
+            "info",
+        )
     if found.across_classes:
         one, other = found.across_classes[0]
         notice(
-            f"{len(found.across_classes)} images lie under two classes: “{one}” and “{other}” are the same. All are "
+            f"{counted(len(found.across_classes), 'image lies', 'images lie')} "
+            f"under two classes: “{one}” and “{other}” are the same. All are "
             f"listed in {layout.DUPLICATES}.",
             "warning",
         )
     if found.repeated:
-        notice(f"{found.repeated} images are further copies of one in the same split.", "info")
+        notice(
+            f"{counted(found.repeated, 'image is a further copy', 'images are further copies')} "
+            f"of one in the same split.",
+            "info",
+        )
     if splits.shared_groups:
         notice(
-            f"{len(splits.shared_groups)} groups of images are in train/ and in val/ or test/ too, such as "
+            f"{counted(len(splits.shared_groups), 'group of images is', 'groups of images are')} "
+            f"in train/ and in val/ or test/ too, such as "
             f"“{splits.shared_groups[0]}”, so figures may look better than they are.",
             "warning",
         )

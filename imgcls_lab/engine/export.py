@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from imgcls_lab.counting import counted
 from imgcls_lab.engine import model as models
 from imgcls_lab.engine.augment import normalise
 from imgcls_lab.engine.data import Reader
@@ -90,7 +91,8 @@ def export(model_dir: Path, format: Format, out: Path, images: Sequence[Known]) 
         difference = float(np.abs(found - expected).max())
         if not difference <= limit:
             raise MismatchError(
-                f"The {format} export does not give what the model gives: on {len(images)} images its logits differ by "
+                f"The {format} export does not give what the model gives: on {counted(len(images), 'image')} "
+                f"its logits differ by "
                 f"up to {difference:.2g}, and {limit:.2g} is allowed. Nothing was written."
             )
         if out.is_dir():

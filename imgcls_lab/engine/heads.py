@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from imgcls_lab.counting import counted
 from imgcls_lab.engine.labels import Labels
 from imgcls_lab.engine.layers import head_of
 from imgcls_lab.engine.steps import Shape
@@ -24,7 +25,7 @@ def fit_head(
     image that it takes; made: the head is new already, as where the weights have none for so many classes.
     """
     if made:
-        tell(f"The model gets a new head for {len(classes)} classes.")
+        tell(f"The model gets a new head for {counted(len(classes), 'class', 'classes')}.")
         return
     why = _why_new(model, labels, classes, shape, tell)
     if why is not None:
@@ -33,7 +34,7 @@ def fit_head(
                 reset = getattr(module, "reset_parameters", None)
                 if callable(reset):
                     reset()
-        tell(f"{why.rstrip('.')}, so it gets a new head for {len(classes)} classes.")
+        tell(f"{why.rstrip('.')}, so it gets a new head for {counted(len(classes), 'class', 'classes')}.")
 
 
 def _why_new(
@@ -57,7 +58,7 @@ def _why_new(
             return None
         return "The model knows these classes in another order, and its head cannot be put into this one"
     stranger = next((name for name in old if name not in classes), old[0])
-    return f"The model knows {len(old)} other classes (“{stranger}” ...)"
+    return f"The model knows {counted(len(old), 'other class', 'other classes')} (“{stranger}” ...)"
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from imgcls_lab.counting import counted
 from imgcls_lab.protocol import EpochEnded, Event, Finished, Metrics, Phase, Started
 
 _SHOWN = {"metric/accuracy": "accuracy", "metric/macro_f1": "macro f1"}
@@ -29,9 +30,10 @@ class Journal:
                 self._epochs = event.epochs
                 begin = f"goes on at step {event.resume_step:,}" if event.resume_step else "begins"
                 return (
-                    f"training {begin}: {event.train_images:,} images to train on, {event.val_images:,} to validate, "
-                    f"{event.classes:,} classes, {event.steps_per_epoch:,} steps an epoch; "
-                    f"{event.device}, {event.precision}, {_count(event.threads, 'thread')}"
+                    f"training {begin}: {counted(event.train_images, 'image')} "
+                    f"to train on, {event.val_images:,} to validate, "
+                    f"{counted(event.classes, 'class', 'classes')}, {counted(event.steps_per_epoch, 'step')} an epoch; "
+                    f"{event.device}, {event.precision}, {counted(event.threads, 'thread')}"
                 )
             case Metrics(values=values):
                 self._train_loss = values.get("loss/train", self._train_loss)
@@ -46,7 +48,3 @@ class Journal:
                 test = "" if tested is None else f"; its accuracy on test/ is {tested:.2%}"
                 return f"finished at step {event.step:,}; the best epoch is {event.best_epoch}{test}"
         return None
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.counting import counted
 from imgcls_lab.engine.data import ImageSet, Indices, Reader, class_counts
 from imgcls_lab.engine.draws import Stream, generator
 from imgcls_lab.errors import ConfigError, DataError, Problem
@@ -109,7 +110,8 @@ def groups_of(paths: Paths, pattern: str) -> npt.NDArray[np.str_]:
             missed.append(path)
     if missed:
         text = (
-            f"group_pattern matches {len(found)} of {len(paths)} images, and not “{missed[0]}”. Write a pattern whose "
+            f"group_pattern matches {len(found):,} of {counted(len(paths), 'image')}, "
+            f"and not “{missed[0]}”. Write a pattern whose "
             "first group is found in every path, such as (patient[0-9]+)."
         )
         raise ConfigError(text, [Problem("group_pattern", text)])

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import imgcls_lab
+from imgcls_lab.counting import counted
 from imgcls_lab.layout import RUN_TAG
 
 MESSAGE = 2**18  # bytes of a request; the environment is most of it
@@ -128,7 +129,7 @@ class Zygote:
             return f"{name} cannot be imported ({error})"
         threads = len(os.listdir("/proc/self/task"))
         if threads != 1:
-            return f"the imports have started {threads - 1} threads"
+            return f"the imports have started {counted(threads - 1, 'thread')}"
         return None
 
     def _hang_up(self, child: _Child) -> None:

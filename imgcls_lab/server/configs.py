@@ -18,6 +18,7 @@ from tornado import web
 from imgcls_lab import imagesize
 from imgcls_lab.config import GROUPS, TrainConfig
 from imgcls_lab.config.model import weights_problem
+from imgcls_lab.counting import counted
 from imgcls_lab.demo import CONFIG, demo_config
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
@@ -151,7 +152,7 @@ def _data_facts(found: FolderSummary) -> dict[str, str]:
     counts = {name: found.splits["train"][name] for name in found.classes}
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[least] == counts[most]:
-        facts["Balance"] = f"Even: {counts[most]:,} training images a class."
+        facts["Balance"] = f"Even: {counted(counts[most], 'training image')} a class."
     else:
         ratio = counts[most] / counts[least]
         facts["Balance"] = (
@@ -198,8 +199,10 @@ def _scan_facts(store: Store, root: str) -> dict[str, str]:
     if known is None or not known.unreadable:
         return {}
     paths = list(known.unreadable)
-    images = "1 image that" if len(paths) == 1 else f"{len(paths):,} images that"
-    return {"Left out": f"{images} “{known.run}” could not read, such as {paths[0]}; its page says why."}
+    return {
+        "Left out": f"{counted(len(paths), 'image')} "
+        f"that “{known.run}” could not read, such as {paths[0]}; its page says why."
+    }
 
 
 def _look_at_model(flavour: str, revision: Any, *, pretrained: bool) -> tuple[list[Problem], str]:

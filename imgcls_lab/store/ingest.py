@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.counting import counted
 from imgcls_lab.errors import ConfigError, ConflictError
 from imgcls_lab.layout import CONFIG, events_name, read_plain
 from imgcls_lab.protocol import (
@@ -79,7 +80,7 @@ def ingest(database: Database, settings: Settings, run_id: str, attempt: int) ->
 
 def left_out(name: str, count: int) -> str:
     """The sentence on lines of a file that are damaged."""
-    what = "1 line is damaged and is" if count == 1 else f"{count} lines are damaged and are"
+    what = counted(count, "line is damaged and is", "lines are damaged and are")
     return f"{name}: {what} left out; what the others say is here."
 
 

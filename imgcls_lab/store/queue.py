@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, func, or_
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, exists, select
 
+from imgcls_lab.counting import counted
 from imgcls_lab.protocol import LIVE, Desired, RunState
 from imgcls_lab.store import fleet, states
 from imgcls_lab.store.database import walked
@@ -165,7 +166,7 @@ def full_projects(session: Session, *, lock: int | None = None) -> dict[int, str
         limit = project.max_running or 0
         if project.id is not None and session.exec(running).one() >= limit:
             full[project.id] = (
-                f"Waits: the project “{project.name}” runs {limit} {'run' if limit == 1 else 'runs'} at once."
+                f"Waits: the project “{project.name}” runs {counted(limit, 'run')} at once."
                 if limit
                 else f"Waits: the project “{project.name}” is on hold (its limit is 0)."
             )

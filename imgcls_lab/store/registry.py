@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.counting import counted
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.imagefolder import inspect_folder
 from imgcls_lab.store import counts
@@ -256,7 +257,7 @@ def _refuse_if_used(session: Session, row: Project | Dataset | Model, **columns:
     for what, column in columns.items():
         count = session.exec(select(func.count()).where(column == row.id)).one()
         if count:
-            used.append(f"{count} {what[:-1] if count == 1 else what}")
+            used.append(counted(count, what.removesuffix("s")))
     if used:
         kind = _KINDS[type(row)]
         move = " (`imgcls-lab edit RUN --project NAME`)" if isinstance(row, Project) else ""

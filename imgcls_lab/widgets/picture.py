@@ -57,7 +57,7 @@ def _panel(name: str, series: list[Series], x: float, width: float) -> str:
         shown = f"{value * 100:.3g} %" if name == _SHARES else f"{value:.3g}"
         parts.append(f'<text x="{left - 5:.1f}" y="{y + 4:.1f}" text-anchor="end" {grey}>{shown}</text>')
     parts.append(f'<text x="{left:.0f}" y="{bottom + 16}" {grey}>0</text>')
-    label = f"{last_epoch:g} epochs"
+    label = f"{last_epoch:g} {'epoch' if last_epoch == 1 else 'epochs'}"
     parts.append(f'<text x="{right:.0f}" y="{bottom + 16}" text-anchor="end" {grey}>{label}</text>')
     key = right
     for item in reversed(series):
