@@ -190,6 +190,17 @@ def test_what_the_database_still_has_stays_and_what_folders_know_besides_is_adde
     assert (essence(store), store.run(ids[0]).attempts, store.run(waiting)) == before
 
 
+def test_points_that_only_the_database_has_stay(store: Store, submit):
+    (run_id, *_) = finished_runs(store, submit)
+    before = essence(store)
+    path = store.settings.run_dir(run_id) / "events-001.jsonl"
+    text = path.read_bytes()
+    place = text.index(b'"metrics"')
+    path.write_bytes(text[:place] + b"#" + text[place + 1 :])
+    rebuild(store.settings)
+    assert essence(store) == before
+
+
 def test_an_older_copy_of_the_database_learns_what_happened_since(store: Store, submit):
     (run_id, *_) = finished_runs(store, submit)
     after = essence(store)
