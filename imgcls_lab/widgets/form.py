@@ -140,11 +140,7 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
 
     def check(self) -> bool:
         """Show what is wrong beside each field; whether all is well."""
-        notes: Sequence[str] = ()
-        try:
-            problems, notes = self._check(self.config)
-        except InputError as error:
-            problems = list(error.problems) or [Problem("", str(error))]
+        problems, notes = self._problems()
         by_field: dict[str, str] = {}
         for problem in problems:
             by_field.setdefault(problem.field, problem.message)
@@ -154,6 +150,24 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
         self.message.value = WRONG.format(escape(" ".join(by_field.values()))) if by_field else hints
         self.button.disabled = bool(problems)
         return not problems
+
+    def _problems(self) -> tuple[Sequence[Problem], Sequence[str]]:
+        """What is wrong, and else what is worth knowing. A field that cannot be read hides nothing of the others."""
+        problems: list[Problem] = []
+        try:
+            config = self.config
+        except InputError as error:
+            problems = _said(error)
+            wrong = {problem.field for problem in problems}
+            try:
+                config = TrainConfig.parse({name: value for name, value in self.values.items() if name not in wrong})
+            except InputError:  # the fields that are left do not fit together without the wrong ones
+                return problems, ()
+        try:
+            more, notes = self._check(config)
+        except InputError as error:
+            more, notes = _said(error), ()
+        return [*problems, *more], () if problems else notes
 
     def submit(self) -> None:
         """What the button does: launch, and show the run under the form."""
@@ -170,6 +184,10 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
             self.button.disabled = False
         with self.output:
             self.run.watch()
+
+
+def _said(error: InputError) -> list[Problem]:
+    return list(error.problems) or [Problem("", str(error))]
 
 
 def _kinds(schema: Mapping[str, Any]) -> set[str]:

@@ -56,6 +56,16 @@ def test_what_is_wrong_is_said_beside_the_field(form: RunForm, name: str, value:
     assert "alert" not in form.fields[name].note.value + form.message.value
 
 
+def test_a_field_that_cannot_be_read_hides_no_mark_of_another(form: RunForm) -> None:
+    form.fields["root"].control.value = "/no/such/folder"
+    form.fields["epochs"].control.value = "0"
+    form.fields["lr"].control.value = "fast"
+    marks = {name: unescape(form.fields[name].note.value) for name in ("root", "epochs", "lr")}
+    assert "does not exist" in marks["root"]
+    assert "Must be" in marks["epochs"]
+    assert "“fast”" in marks["lr"]
+
+
 def test_an_emptied_setting_is_none_where_that_has_a_meaning(form: RunForm) -> None:
     form.fields["image_size"].control.value = " "
     assert form.config.image_size is None
