@@ -1,11 +1,12 @@
 """`db rebuild` gives the same rows: over a living database, and from nothing, of a home that has seen much.
 
-The quick form trains with the stub of the executor's tests; processes, kills, daemons and webhook are real ones.
+The quick form trains with the stub of the tests of the executor; processes, kills, daemons and webhook are real ones.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -103,8 +104,6 @@ class Home:
         self.orphan = self.submit("its supervisor dies", steps=30, step_seconds=0.1)
         for run_id in (self.stopped, self.killed, self.orphan):
             lab.trainer(run_id)
-        import os
-
         os.kill(lab.supervisor(self.orphan), signal.SIGKILL)
         lab.kill_daemon()  # in the middle of all that
         store.request(self.stopped, Desired.STOP)
@@ -228,3 +227,44 @@ def test_a_rebuild_gives_the_same_rows(
         assert set(posted).isdisjoint(hook.ids[len(posted) :]), "what was told is not posted again"
     finally:
         lab.close()
+
+
+@pytest.mark.slow
+def test_a_rebuild_gives_the_same_rows_of_real_trainings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine itself: a loss, a stop and its resume, a sweep and its trials, a training in this process."""
+    import imgcls_lab as lab
+    from imgcls_lab import demo
+    from imgcls_lab.api import context
+    from imgcls_lab.executor import client
+    from imgcls_lab.settings import Settings
+
+    monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
+    settings = Settings()
+    config = demo.prepare(settings).config.with_changes(epochs=2, batch_size=64, threads=1)
+    try:
+        lost, stopped = lab.launch(config, name="lost"), lab.launch(config.with_changes(seed=1), name="stopped")
+        for run in (lost, stopped):
+            while not run.refresh().view.step:
+                time.sleep(0.1)
+        os.kill(context.store().run(lost.id).attempts[-1].pid or 0, signal.SIGKILL)
+        stopped.stop()
+        stopped.wait(120)
+        stopped.resume()
+        for run in (lost, stopped):
+            run.wait(200)
+        lab.train(config.with_changes(epochs=1), name="in this process")
+        sweep = lab.sweep(config.with_changes(epochs=1), {"lr": [0.001, 0.01]}, name="two")
+        sweep.wait(200)
+        client.stop(settings)
+        before = dump(context.store())
+        assert [row["state"] for row in before["runs"].values()] == ["succeeded"] * 6
+        assert rebuild(settings).problems == []
+        assert told("real trainings, over a living database", before, dump(context.store())) == []
+        context.close()
+        for file in home.glob("imgcls.db*"):
+            file.unlink()
+        assert rebuild(settings).problems == []
+        assert told("real trainings, from nothing", knowable(before), knowable(dump(context.store()))) == []
+    finally:
+        client.stop(settings, stop_runs=True)
+        context.close()
