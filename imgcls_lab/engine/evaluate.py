@@ -26,6 +26,9 @@ def check_monitor(config: TrainConfig, labels: Indices, classes: int) -> None:
             "to another figure, such as macro_f1."
         )
         raise ConfigError(text, [Problem("monitor_metric", text)])
+    if config.monitor_metric == "top_k" and config.top_k >= classes:
+        text = f"Of {classes} classes the true one is always among the {config.top_k} likeliest. Lower top_k."
+        raise ConfigError(text, [Problem("top_k", text)])
 
 
 @torch.no_grad()

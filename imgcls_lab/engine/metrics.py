@@ -1,7 +1,7 @@
 """Exact figures of one pass over a split, from sums that can be merged; no image is counted twice or left out.
 
-Called by `evaluate.py`, the record and the reports. Never holds a score a class an image: 100,000 images of 1,000
-classes cost 13 MB. What each figure is, and by whom: docs/evaluation.md.
+Called by `evaluate.py`, the record and the reports. Holds the scores of some thousand images and no more: 50,000
+images of 1,000 classes cost 52 MB. What each figure is, and by whom: docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -13,26 +13,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from imgcls_lab.engine.scores import Scores
 from imgcls_lab.wire import ClassFigures, EpochReport
 
 LARGEST_CONFUSION = 200  # classes up to which the confusion matrix is kept
 LARGEST_AUROC = 2_000  # classes up to which the area under the ROC curve is computed
 STORED = 5  # likeliest classes of an image that are kept
 BINS = 15  # of the calibration error
-AUROC_LEVELS = 2_049  # of the log-odds' arsinh, -7.5 to 7.5: 0.007 wide at even odds, a hundredth of large log-odds
-AUROC_STEP = 15 / (AUROC_LEVELS - 1)
 
 Counted = npt.NDArray[np.int64]
 _NUMBERS = ("classes", "top_k", "images", "top_hits", "loss")
-_ARRAYS = ("support", "predicted", "hits", "confusion", "bins", "levels")
+_ARRAYS = ("support", "predicted", "hits", "confusion", "bins")
 
 
 def _row(classes: int) -> np.dtype[np.void]:
-    """What is kept of an image. own_level: where in `levels` the score of its own class would stand."""
+    """What is kept of an image. own: the score of its own class."""
     kept = (min(STORED, classes),)
     return np.dtype([
         ("number", np.int64), ("label", np.int32), ("classes", np.int32, kept), ("shares", np.float16, kept),
-        ("own_level", np.int16),
+        ("own", np.float64),
     ])  # fmt: skip
 
 
@@ -42,8 +41,8 @@ class Counts:
 
     top_k: how many of the likeliest classes may hold the true one for a hit. support, predicted, hits: int64
     (classes,), images by true class, by predicted class, and right ones; confusion: int64 (classes, classes), row:
-    true class; bins: float64 (15, 3), images, sum of the confidences and right ones by confidence; levels: int32
-    (classes, 2049), images of other classes by their log-odds of each class; loss: sum of the cross entropies.
+    true class; bins: float64 (15, 3), images, sum of the confidences and right ones by confidence; scores: those of all
+    images for their ranks; loss: sum of the cross entropies.
     rows: what is kept of each image, with room for as many as there will be: pieces that are kept a batch would
     stand between those that the next batch needs, and make the heap grow.
     """
@@ -59,15 +58,14 @@ class Counts:
     hits: Counted = field(init=False)
     confusion: Counted | None = field(init=False)
     bins: npt.NDArray[np.float64] = field(init=False)
-    levels: npt.NDArray[np.int32] | None = field(init=False)
+    scores: Scores | None = field(init=False)
     rows: npt.NDArray[np.void] = field(init=False)
 
     def __post_init__(self, room: int) -> None:
         self.support, self.predicted, self.hits = (np.zeros(self.classes, np.int64) for _ in range(3))
         self.confusion = np.zeros((self.classes, self.classes), np.int64) if self.classes <= LARGEST_CONFUSION else None
         self.bins = np.zeros((BINS, 3))
-        scored = self.classes <= LARGEST_AUROC
-        self.levels = np.zeros((self.classes, AUROC_LEVELS), np.int32) if scored else None
+        self.scores = Scores(self.classes, room) if self.classes <= LARGEST_AUROC else None
         self.rows = np.zeros(room, _row(self.classes))
 
     def add(self, logits: torch.Tensor, labels: torch.Tensor, numbers: Counted) -> None:
@@ -93,8 +91,10 @@ class Counts:
             pairs = np.bincount(true * self.classes + found, minlength=self.classes**2)
             self.confusion += pairs.reshape(self.classes, self.classes)
         self._calibrate(shares[:, 0].numpy(), right.numpy())
-        if self.levels is not None:
-            rows["own_level"] = self._rank(log_shares, truth)
+        if self.scores is not None:
+            scores = np.nan_to_num(logits.double().softmax(1).cpu().numpy())
+            self.scores.add(scores)
+            rows["own"] = scores[np.arange(len(true)), true]
         rows["number"], rows["label"] = numbers, true
         rows["classes"], rows["shares"] = top[:, :STORED].numpy(), shares[:, :STORED].numpy()
 
@@ -102,19 +102,6 @@ class Counts:
         where = np.clip(np.nan_to_num(confidence * BINS).astype(np.int64), 0, BINS - 1)
         for column, weights in enumerate((None, confidence, right)):
             self.bins[:, column] += np.bincount(where, weights, BINS)
-
-    def _rank(self, log_shares: torch.Tensor, truth: torch.Tensor) -> Counted:
-        """Count the scores of each image at their levels, but for that of its own class: the level of that is given."""
-        assert self.levels is not None  # noqa: S101
-        odds = log_shares - torch.log1p(-log_shares.exp())
-        level = (
-            (odds.asinh() / AUROC_STEP).round_().add_(AUROC_LEVELS // 2).nan_to_num_(0.0).clamp_(0, AUROC_LEVELS - 1)
-        )
-        level = level.long()
-        others = torch.ones_like(level, dtype=torch.int32).scatter_(1, truth[:, None], 0)
-        where = (level + torch.arange(self.classes) * AUROC_LEVELS).reshape(-1)
-        torch.from_numpy(self.levels).reshape(-1).scatter_add_(0, where, others.reshape(-1))
-        return level.gather(1, truth[:, None])[:, 0].numpy()
 
     def merge(self, other: Self) -> None:
         """Take in what another process counted of other images of the same split."""
@@ -125,14 +112,17 @@ class Counts:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None:
                 mine += theirs
+        if self.scores is not None and other.scores is not None:
+            self.scores.merge(other.scores)
         self.rows = np.concatenate([self.rows[: self.images - other.images], other.rows[: other.images]])
 
     def to_tree(self) -> dict[str, Any]:
         """All of it as numbers and tensors, for another process."""
         arrays = {name: getattr(self, name) for name in _ARRAYS} | {"rows": self.rows[: self.images].view(np.uint8)}
-        return {name: getattr(self, name) for name in _NUMBERS} | {
+        tree = {name: getattr(self, name) for name in _NUMBERS} | {
             name: None if array is None else torch.from_numpy(array) for name, array in arrays.items()
         }
+        return tree | {"scores": self.scores.to_tree() if self.scores else None}
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> Self:
@@ -140,6 +130,8 @@ class Counts:
         counts = cls(room=0, **{name: tree[name] for name in _NUMBERS})
         for name in _ARRAYS:
             setattr(counts, name, None if tree[name] is None else tree[name].numpy())
+        if tree["scores"] is not None:
+            counts.scores = Scores.from_tree(tree["scores"], counts.classes)
         counts.rows = tree["rows"].numpy().view(_row(counts.classes))
         return counts
 
@@ -151,28 +143,29 @@ class Counts:
         values = {
             "loss/val": self.loss / self.images,
             "metric/accuracy": int(self.hits.sum()) / self.images,
-            f"metric/top{self.top_k}": self.top_hits / self.images,
             "metric/macro_f1": float(np.nanmean(f1)),
             "metric/weighted_f1": float(np.average(f1[seen], weights=self.support[seen])),
             "metric/balanced_accuracy": float(np.mean(self.hits[seen] / self.support[seen])),
             "metric/calibration_error": float(np.abs(self.bins[:, 1] - self.bins[:, 2]).sum()) / self.images,
         }
+        if self.top_k < self.classes:  # of k classes one is always among the k likeliest
+            values[f"metric/top{self.top_k}"] = self.top_hits / self.images
         auroc = self._auroc()
         return values if auroc is None else values | {"metric/auroc": auroc}
 
     def _auroc(self) -> float | None:
         """Mean over classes of the chance that an image of the class scores above one of another; ties count half."""
-        if self.levels is None or not has_auroc(self.support):
+        if self.scores is None or not has_auroc(self.support):
             return None
         rows = self.rows[: self.images]
-        own_levels = rows["own_level"][np.argsort(rows["label"], kind="stable")]
-        by_class = np.split(own_levels, np.cumsum(self.support)[:-1])
-        areas = []
-        for others, own in zip(self.levels, by_class, strict=True):
-            if 0 < len(own) < self.images:
-                below = np.cumsum(others, dtype=np.int64) - others
-                areas.append((below[own] + 0.5 * others[own]).sum() / (len(own) * (self.images - len(own))))
-        return float(np.mean(areas))
+        own_scores = rows["own"][np.argsort(rows["label"], kind="stable")]
+        by_class = np.split(own_scores, np.cumsum(self.support)[:-1])
+        wanted = range(1, 2) if self.classes == 2 else range(self.classes)  # of two the other says the same
+        return float(np.mean([
+            self.scores.area(number, by_class[number], self.images)
+            for number in wanted
+            if 0 < len(by_class[number]) < self.images
+        ]))  # fmt: skip
 
     def _by_class(self) -> list[tuple[float | None, float | None, float | None]]:
         """Precision, recall and F1 of each class; None where a figure divides by nothing."""
