@@ -59,6 +59,10 @@ class ProcessIdentity:
         """Whether this very process is known to live; False also where this machine cannot judge."""
         return self.status() == "alive"
 
+    def suspended(self) -> bool:
+        """Whether it lives and does nothing, since somebody stopped it (SIGSTOP, Ctrl-Z)."""
+        return self.alive() and _state(self.pid) in {"T", "t"}
+
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
@@ -114,6 +118,17 @@ def _start_time(pid: int) -> str | None:
         return None
     fields = stat[stat.rindex(")") + 2 :].split()  # the name may hold spaces and brackets
     return None if fields[0] in "ZXx" else fields[19]
+
+
+def _state(pid: int) -> str:
+    """`R`, `S`, `T` ... as ps has it; empty where there is no such process."""
+    if platform.system() != "Linux":
+        return (_ask("ps", "-o", "state=", "-p", str(pid)) or "")[:1]
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat[stat.rindex(")") + 2 :][:1]
 
 
 def _ask(*command: str) -> str | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from imgcls_lab.executor import client
 from imgcls_lab.identity import host_name
 from imgcls_lab.protocol import LIVE, RunState
+from imgcls_lab.store import fleet
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
@@ -30,8 +31,13 @@ def unattended(store: Store, views: Iterable[RunView]) -> str | None:
     waits = any(view.state in (RunState.QUEUED, RunState.LOST) for view in views)
     if not live and not waits:
         return None
+    if full := store.database.full():
+        return full
     executors = store.devices().executors
     alive = {item.host for item in executors if item.state == "alive"}
+    asleep = next((item for item in executors if item.state == "suspended"), None)
+    if asleep is not None and (waits or any(view.host == asleep.host for view in live)):
+        return fleet.suspended(asleep.host, asleep.pid)
     if client.lives(store.settings):
         alive.add(host_name())
     alone = [view for view in live if view.host not in alive]

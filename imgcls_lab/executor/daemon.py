@@ -74,6 +74,7 @@ class Daemon:
         self.settings = settings
         self.backend = backend or LocalBackend()
         self.host = host_name()
+        self._ended_at = -DEVICES_EVERY  # when a run of this host ended last
         self.arbiter = Arbiter(settings, self.host, probe or dev.HostProbe(settings.cpu_slots))
         self.id = f"{self.host}-{secrets.token_hex(4)}"
         self.stopping = threading.Event()
@@ -140,7 +141,9 @@ class Daemon:
                 log.warning("This executor was not in the database any more; it looks at all runs anew.")
                 self._register(store)
                 self._known = None
-        if self._is_due("devices", DEVICES_EVERY):
+        # its supervisor holds the device a moment longer than a run lives: look until it is seen to be free
+        just_ended = self._clock() - self._ended_at < DEVICES_EVERY
+        if self._is_due("devices", 0.0 if just_ended else DEVICES_EVERY):
             self.arbiter.look(store)
         self._keep(store)
         if self._is_due("scan", SCAN_EVERY):
@@ -167,6 +170,8 @@ class Daemon:
         with store.read() as session:
             live = attempts.live_runs(session, self.host)
         keys = {(run.id, attempt.number) for run, attempt in live}
+        if self._keepers.keys() - keys:
+            self._ended_at, self._due["devices"] = self._clock(), 0.0
         self._keepers = {key: keeper for key, keeper in self._keepers.items() if key in keys}
         for run, attempt in live:
             key = (run.id, attempt.number)

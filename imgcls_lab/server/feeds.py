@@ -46,12 +46,12 @@ class Round:
         self.number = number
         self._runs: dict[float, tuple[RunsBatch, float]] = {}
         self._devices: DevicesReply | None = None
-        self._silent: frozenset[str] | None = None
+        self._unattended: frozenset[str] | None = None
 
-    def silent_hosts(self) -> frozenset[str]:
-        if self._silent is None:
-            self._silent = frozenset(self.store.silent_hosts())
-        return self._silent
+    def unattended_hosts(self) -> frozenset[str]:
+        if self._unattended is None:
+            self._unattended = frozenset(self.store.unattended_hosts())
+        return self._unattended
 
     def runs(self, since: float) -> tuple[RunsBatch, float]:
         """Runs changed since, and the value to ask with next time."""
@@ -81,15 +81,15 @@ class RunsFeed(Feed):
 
     def __init__(self) -> None:
         self._since = 0.0
-        self._silent: frozenset[str] = frozenset()
+        self._unattended: frozenset[str] = frozenset()
 
     def news(self, look: Round) -> RunsBatch | None:
         batch, self._since = look.runs(self._since)
-        if look.silent_hosts() != self._silent:  # no row of these runs has changed, and yet they show otherwise
+        if look.unattended_hosts() != self._unattended:  # no row of these runs has changed, and yet they show otherwise
             told = {run.id for run in batch.changed}
-            more = look.store.live_on(look.silent_hosts() ^ self._silent)
+            more = look.store.live_on(look.unattended_hosts() ^ self._unattended)
             batch = batch.model_copy(update={"changed": batch.changed + [run for run in more if run.id not in told]})
-            self._silent = look.silent_hosts()
+            self._unattended = look.unattended_hosts()
         return batch if batch.changed or batch.deleted else None
 
 

@@ -179,10 +179,10 @@ class Store:
             batch.changed = self._judged(session, batch.changed)
             return batch, now
 
-    def silent_hosts(self) -> set[str]:
-        """Hosts whose executor does not beat any more, as far as this store has watched."""
+    def unattended_hosts(self) -> set[str]:
+        """Hosts whose executor ended, is suspended or does not beat any more, as far as this store has watched."""
         with self.read() as session:
-            return fleet.silent_hosts(session, self._observer, self.settings.lease)
+            return fleet.unattended_hosts(session, self._observer, self.settings.lease)
 
     def live_on(self, hosts: Iterable[str]) -> list[RunView]:
         """Runs that live on some hosts, or lived there when they went silent."""
@@ -296,7 +296,9 @@ class Store:
     def devices(self) -> DevicesReply:
         """Executors, their devices and who holds them."""
         with self.read() as session:
-            return fleet.devices(session, self._observer, self.settings.lease, __version__)
+            reply = fleet.devices(session, self._observer, self.settings.lease, __version__)
+        full = self.database.full()
+        return reply.model_copy(update={"message": full}) if full else reply
 
     def holder_parents(self, host: str) -> dict[int, list[int]]:
         """Pid -> its ancestors, of the processes that hold memory of a host's GPUs."""
@@ -328,16 +330,20 @@ class Store:
 
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
     def _judged(self, session: Session, views: list[V]) -> list[V]:
-        """The views, with a word where a run's host is silent."""
+        """The views, with a word where a run's host is silent, and no estimate where nobody looks at the run."""
         if not any(view.state in LIVE for view in views):
             return views
-        silent = fleet.silent_hosts(session, self._observer, self.settings.lease)
-        return [
-            view.model_copy(update={"unreachable": True, "message": fleet.unreachable(view.host)})
-            if view.state in LIVE and view.host in silent
-            else view
-            for view in views
-        ]
+        unattended = fleet.unattended_hosts(session, self._observer, self.settings.lease)
+        silent = fleet.silent_hosts(session, self._observer, self.settings.lease) if unattended else set()
+
+        def judged(view: V) -> V:
+            if view.state not in LIVE or view.host not in unattended:
+                return view
+            if view.host in silent:
+                return view.model_copy(update={"unreachable": True, "message": fleet.unreachable(view.host)})
+            return view.model_copy(update={"seconds_left": None})
+
+        return [judged(view) for view in views]
 
     def _read(self, query: Callable[..., T], *arguments: Any) -> T:
         with self.read() as session:

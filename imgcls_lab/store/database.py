@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import time
 import weakref
@@ -38,6 +39,7 @@ from imgcls_lab.store.tables import Alert, Counter, DeletedRun, Run
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30
+ROOM = 2**18  # bytes without which a transaction may not fit
 _POSTGRES = {"postgres", "postgresql", "postgresql+psycopg2", "postgresql+psycopg"}
 
 
@@ -170,6 +172,22 @@ class Database:
         with self._translated(), self.engine.begin() as connection:
             yield connection
 
+    def full(self) -> str | None:
+        """A sentence where the disk of a SQLite file has no room, so that nothing new can be known."""
+        try:
+            if not self.is_sqlite or shutil.disk_usage(self.file.parent).free >= ROOM:
+                return None
+        except OSError:
+            return None
+        return self._full
+
+    @property
+    def _full(self) -> str:
+        return (
+            f"The disk of the run database {self.shown} is full: what runs do is not taken in, and nothing can be "
+            "queued. Free some space; runs go on."
+        )
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -190,7 +208,7 @@ class Database:
         if "no such table" in cause or "does not exist" in cause:
             return f"The run database {self.shown} has no tables yet; run `imgcls-lab db migrate`."
         if "full" in cause:
-            return f"The disk of the run database {self.shown} is full; free some space. Runs go on."
+            return self._full
         return f"The run database {self.shown} cannot be used: {cause}. Check IMGCLS_DB_URL and that it is up."
 
 

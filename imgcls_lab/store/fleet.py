@@ -17,7 +17,7 @@ from imgcls_lab.protocol import LIVE
 from imgcls_lab.store.tables import Attempt, Device, DeviceClaim, Executor, Run
 from imgcls_lab.wire import DevicesReply, DeviceView, ExecutorView, HolderView
 
-State = Literal["alive", "silent", "stopped"]
+State = Literal["alive", "silent", "suspended", "stopped"]
 
 
 class Observer:
@@ -130,6 +130,12 @@ def silent_hosts(session: Session, observer: Observer, lease: float) -> set[str]
     return {row.host for row in rows if executor_state(row, observer, lease) == "silent"}
 
 
+def unattended_hosts(session: Session, observer: Observer, lease: float) -> set[str]:
+    """Hosts that had an executor and have none that works: what their runs do is not seen."""
+    rows = session.exec(select(Executor)).all()
+    return {row.host for row in rows} - {row.host for row in rows if executor_state(row, observer, lease) == "alive"}
+
+
 def unreachable(host: str) -> str:
     """What is said of a run that lives on a silent host."""
     return (
@@ -138,17 +144,30 @@ def unreachable(host: str) -> str:
     )
 
 
+def suspended(host: str, pid: int) -> str:
+    """What is said of an executor that somebody stopped."""
+    return (
+        f"The executor of {host} (process {pid}) is suspended: it takes nothing in and starts nothing, and what its "
+        f"runs do meanwhile is not seen. Wake it: kill -CONT {pid}"
+    )
+
+
 def executor_state(row: Executor, observer: Observer, lease: float) -> State:
     if row.state == "stopped":
         return "stopped"
-    judged = ProcessIdentity.from_json(json.dumps(row.identity)).status()
-    if judged == "dead":
+    identity = ProcessIdentity.from_json(json.dumps(row.identity))
+    if identity.status() == "dead":
         return "stopped"
+    if identity.suspended():
+        return "suspended"
     return "silent" if observer.quiet_for(row.id, row.beat) > lease else "alive"
 
 
 def _message(executors: list[ExecutorView], version: str) -> str | None:
     alive = [executor for executor in executors if executor.state == "alive"]
+    asleep = next((executor for executor in executors if executor.state == "suspended"), None)
+    if asleep is not None:
+        return suspended(asleep.host, asleep.pid)
     if not alive:
         return "No executor is running, so queued runs wait. Start it with `imgcls-lab executor start`."
     other = next((executor for executor in alive if executor.version != version), None)

@@ -40,7 +40,7 @@ class ExecutorView(Wire):
     host: str
     pid: int
     version: str
-    state: Literal["alive", "silent", "stopped"]
+    state: Literal["alive", "silent", "suspended", "stopped"]  # suspended: SIGSTOP, it does nothing until SIGCONT
     started_at: float
     beat_at: float
 

@@ -148,3 +148,28 @@ it('resumes with other settings, and sends those alone that were changed', async
   await act(async () => button('Resume with 1 changed').click());
   expect(source.asked).toContainEqual(['resume', { id: 'r1', config: { workers: 0 } }]);
 });
+
+it('says that the figures stand still while no executor looks after the run', async () => {
+  const executor = { id: 'e', host: 'here', pid: 7, version: '1', state: 'alive', started_at: 1, beat_at: 2 };
+  const message = 'The executor of here (process 7) is suspended.';
+  const shown = async (state: string) => {
+    const source = await show(() => detail({ state: 'running', running_since: 1001 }));
+    source.answers.devices = () => ({
+      executors: [{ ...executor, state }],
+      devices: [],
+      message,
+      warm_memory: null,
+    });
+    await act(async () => root.render(<></>));
+    await act(async () =>
+      root.render(
+        <SourceProvider value={source}>
+          <RunPage id="r1" onClose={() => undefined} />
+        </SourceProvider>,
+      ),
+    );
+    return host.textContent;
+  };
+  expect(await shown('alive')).not.toContain('stand still');
+  expect(await shown('suspended')).toContain(`the figures stand still, the run may go on. ${message}`);
+});

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,6 +98,19 @@ def gpus(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 def cuda_run(lab: StubLab, steps: int) -> str:
     config = {"root": "/data", "device": "cuda"}
     return lab.store.submit(SubmitRequest(config=config, notes=f'{{"steps": {steps}}}')).id
+
+
+def test_a_device_is_free_as_soon_as_the_supervisor_of_an_ended_run_lets_go(gpus: tuple[StubLab, Daemon]):
+    lab, daemon = gpus
+    run_id = cuda_run(lab, 2)
+    lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.SUCCEEDED)
+    with open(GPUS[0].lock(lab.settings), "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the supervisor holds it a moment longer
+        daemon._due["devices"] = 0
+        daemon.round(lab.store)
+        assert lab.store.devices().devices[0].held_by is not None
+    daemon.round(lab.store)
+    assert lab.store.devices().devices[0].held_by is None
 
 
 def test_two_gpus_run_two_runs_isolated_and_a_third_waits(gpus: tuple[StubLab, Daemon]):

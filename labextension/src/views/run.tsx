@@ -10,7 +10,7 @@ import { Head } from './runhead';
 import { Button, Problem, Progress, State } from './states';
 import { SweepTab } from './sweep';
 import { Tabs } from './tabs';
-import { isActive, type RunDetail } from './types';
+import { LIVE, isActive, type RunDetail } from './types';
 
 const TABS = ['Trials', 'Plots', 'Curves', 'Evaluation', 'Config', 'Checkpoints', 'Log'] as const;
 type Tab = (typeof TABS)[number];
@@ -19,6 +19,20 @@ const OF_SWEEPS: Tab[] = ['Trials', 'Plots'];
 /** What there is to see of a run of this kind. */
 const tabsOf = (kind: RunDetail['kind']): Tab[] =>
   kind === 'sweep' ? [...OF_SWEEPS, 'Log'] : TABS.filter(tab => !OF_SWEEPS.includes(tab));
+
+/** Says that the figures of a run that nobody looks after stand still. */
+function Unattended({ run }: { run: RunDetail }) {
+  const { data } = useQuery('devices', {});
+  const here = data?.executors.filter(item => item.host === run.host) ?? [];
+  if (!data || !LIVE.includes(run.state) || run.unreachable || here.some(item => item.state === 'alive'))
+    return null;
+  return (
+    <p className="imgcls-note" role="status">
+      As of {moment(Math.max(run.updated_at, ...here.map(item => item.beat_at)))}: the figures stand still,
+      the run may go on. {data.message}
+    </p>
+  );
+}
 
 /** What was said when a batch was queued. */
 function Warnings({ run }: { run: RunDetail }) {
@@ -266,6 +280,7 @@ export function RunPage({
       <div className="imgcls-run-standing">
         {isActive(run.state) && <Progress run={run} />}
         <Message run={run} />
+        <Unattended run={run} />
         <Warnings run={run} />
         <LeftOut reasons={unreadableOf(run)} />
       </div>

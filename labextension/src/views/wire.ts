@@ -599,7 +599,7 @@ export interface ExecutorView {
   host: string;
   pid: number;
   version: string;
-  state: 'alive' | 'silent' | 'stopped';
+  state: 'alive' | 'silent' | 'suspended' | 'stopped';
   started_at: number;
   beat_at: number;
 }

@@ -1,0 +1,82 @@
+"""What is said of runs that no executor looks after: by name, and without figures that stand still."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from collections.abc import Iterator
+
+import pytest
+from store_steps import claim
+
+from imgcls_lab import __version__
+from imgcls_lab.api.attendance import unattended
+from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.server.feeds import Round, RunsFeed
+from imgcls_lab.store import Store, database, fleet
+from imgcls_lab.store.runs import find_run
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that stands for an executor: it can be suspended and killed."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def live_run(store: Store, submit, sleeper: subprocess.Popen[bytes]) -> str:
+    """A run that says “8 s left”, on a host whose executor is the sleeper."""
+    run_id = submit()
+    claim(store, host=host_name())
+    with store.write() as session:
+        fleet.register(session, "e-1", host_name(), ProcessIdentity.of(sleeper.pid), __version__)
+        run = find_run(session, run_id)
+        run.seconds_left = 8.0
+        run.state = "running"
+        session.add(run)
+    return run_id
+
+
+def test_a_suspended_executor_is_named_and_what_is_left_is_not_guessed(
+    store: Store, live_run: str, sleeper: subprocess.Popen[bytes]
+) -> None:
+    feed = RunsFeed()
+    feed.news(Round(store, 1))
+    assert (store.run(live_run).seconds_left, store.devices().message) == (8.0, None)
+    assert unattended(store, [store.run(live_run)]) is None
+
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED | os.WNOWAIT)
+    assert [item.state for item in store.devices().executors] == ["suspended"]
+    for sentence in (store.devices().message, unattended(store, [store.run(live_run)])):
+        assert f"kill -CONT {sleeper.pid}" in str(sentence)
+    assert store.run(live_run).seconds_left is None
+    told = feed.news(Round(store, 2))
+    assert told is not None, "no row has changed, and yet the run shows otherwise"
+    assert [(run.id, run.seconds_left) for run in told.changed] == [(live_run, None)]
+
+    os.kill(sleeper.pid, signal.SIGCONT)
+    os.waitid(os.P_PID, sleeper.pid, os.WCONTINUED | os.WNOWAIT)
+    assert store.run(live_run).seconds_left == 8.0
+
+
+def test_a_killed_executor_leaves_no_estimate(store: Store, live_run: str, sleeper: subprocess.Popen[bytes]) -> None:
+    sleeper.kill()
+    sleeper.wait()
+    assert store.run(live_run).seconds_left is None
+    assert "No executor is running" in str(store.devices().message)
+
+
+def test_a_full_disk_of_the_database_is_named(store: Store, live_run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not store.database.is_sqlite:
+        pytest.skip("the disk of a PostgreSQL server is not ours to look at")
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(database.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 4096))
+    for sentence in (store.devices().message, unattended(store, [store.run(live_run)])):
+        assert "is full" in str(sentence)
