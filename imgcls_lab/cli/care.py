@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, print_table, say
+from imgcls_lab.cli.frame import Json, print_json, print_table, progress_bar, say
 from imgcls_lab.counting import counted
 
 executor = typer.Typer(no_args_is_help=True, help="The background process that runs what is queued.")
@@ -136,15 +135,15 @@ def rebuild() -> None:
     settings = context.settings()
     seen = (0, 0)
 
-    def show(done: int, total: int) -> None:
-        nonlocal seen
-        seen = (done, total)
-        if sys.stderr.isatty() and (done % 20 == 0 or done == total):
-            end = "\n" if done == total else ""
-            print(f"\r{done:,} of {total:,} folders{end}", end="", file=sys.stderr, flush=True)
-
     try:
-        report = rebuild(settings, show)
+        with progress_bar("folders") as bar:
+
+            def show(done: int, total: int) -> None:
+                nonlocal seen
+                seen = (done, total)
+                bar(done, total)
+
+            report = rebuild(settings, show)
     except KeyboardInterrupt:
         say(
             f"Interrupted at {seen[0]:,} of {seen[1]:,} folders. Each run is as it was or indexed anew, and nothing is "

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, print_table, say
+from imgcls_lab.cli.frame import Json, print_json, print_table, progress_bar, say
 from imgcls_lab.counting import counted
 
 if TYPE_CHECKING:
@@ -72,7 +69,7 @@ def predict(  # noqa: PLR0917
         using.locate(model), paths, top=top, tta=_tta(tta), device=device, batch_size=batch_size, tell=_tell
     )
     found: list[ImagePrediction] = []
-    with _progress("images") as progress:
+    with progress_bar("images") as progress:
         for answer in answers:
             found.append(answer)
             progress(len(found), len(paths))
@@ -132,7 +129,7 @@ def evaluate(  # noqa: PLR0917
     """Measure a model on a split: overall, and class by class, the worst first. Classes are matched by name."""
     from imgcls_lab.api import using
 
-    with _progress("images") as progress:
+    with progress_bar("images") as progress:
         report = using.evaluate(
             using.locate(model),
             split.value,
@@ -193,20 +190,6 @@ def export(
 
 def _tta(views: Views) -> TTA:
     return views.value
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def add_to(app: typer.Typer) -> None:

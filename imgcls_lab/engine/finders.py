@@ -101,7 +101,7 @@ class Trial:
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
         for images, labels in batches:
             values = images.contiguous(memory_format=self.memory_format)
-            with torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32"):
+            with torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32", cache_enabled=False):
                 logits = self.model(pixel_values=values).logits
             loss = self.loss(logits, Target(labels)) / len(batches)
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -41,6 +42,17 @@ _SWITCHES = [
     _of(getattr(mkldnn, "conv"), "fp32_precision", *_EXACT),  # noqa: B009
     _of(cuda.matmul, "fp32_precision", *_EXACT),
     _of(cudnn, "benchmark", False),  # picks kernels by a clock
+    *(
+        # not by a `torch.autocast(enabled=False)` around: autocast keeps the weights it has cast until the outermost
+        # one ends, and a training inside would compute with those of its first step for ever
+        _Switch(
+            partial(torch.is_autocast_enabled, kind),
+            partial(torch.set_autocast_enabled, kind),
+            (False,),
+        )
+        for kind in ("cpu", "cuda")
+    ),
+    _Switch(torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled, (True,)),
 ]
 
 
@@ -54,7 +66,7 @@ def as_torch_ships() -> Iterator[None]:
             if before not in switch.own:
                 switch.write(switch.own[0])
                 changed.append((switch, before))
-        with torch.enable_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        with torch.enable_grad():
             yield
     finally:
         for switch, before in reversed(changed):

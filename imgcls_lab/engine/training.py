@@ -110,4 +110,5 @@ class Training:
 
     def autocast(self) -> AbstractContextManager[Any]:
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
-        return torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32")
+        # no cache: inside an autocast of the caller it would outlive the step, and with it the weights before the step
+        return torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32", cache_enabled=False)

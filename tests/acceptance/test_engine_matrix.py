@@ -175,8 +175,6 @@ def test_every_precision_trains_and_resumes(name: str, colours: Path, tmp_path: 
     if name == "fp16":
         with pytest.raises(ConfigError, match="fp16 needs a GPU"):
             train(config, tmp_path / "run")
-    elif name == "auto":  # two runs may measure differently
-        assert train(config, tmp_path / "run").state is RunState.SUCCEEDED
     else:
         trained_and_resumed(config, tmp_path)
     show(name, "trains and resumes", "the same, or a sentence")

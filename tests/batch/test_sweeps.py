@@ -250,7 +250,7 @@ def test_in_a_cell_a_sweep_is_live_by_its_id_and_a_table_elsewhere(stubs: Stubs)
     bundle = sweep._repr_mimebundle_()
     assert bundle["application/vnd.imgcls.sweep+json"] == {"run_id": sweep.id, "version": 1}
     assert sweep.view.trials[0].run_id in bundle["text/html"]
-    assert "1 of 1 trials" in bundle["text/plain"]
+    assert "1 of 1 trial," in bundle["text/plain"]
 
 
 def test_a_trials_identity_names_what_decides_on_its_precision_and_threads(

@@ -208,7 +208,7 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
     page = desk.run_page("stopped", timeout=60)
     stopped_at = int(page.get_attribute("data-step") or 0)
     assert stopped_at > 0
-    desk.main.get_by_role("button", name="Resume").click()
+    desk.main.get_by_role("button", name="Resume", exact=True).click()
     desk.run_page("running", timeout=60)
     expect(page).to_have_attribute("data-attempt", "2")
     expect(desk.main.locator(".imgcls-chips")).to_contain_text("resumed at step")

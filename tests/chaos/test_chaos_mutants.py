@@ -240,16 +240,17 @@ def no_offset_guard(patch: Patch) -> None:
 
     write_rows = module._Batch._write_rows
     together = threading.Barrier(4)
-    read = module._read
+    read = module.scan_events
 
-    def read_together(path, offset):
-        found = read(path, offset)
-        together.wait(10)
+    def read_together(path, offset, **bounds):
+        found = read(path, offset, **bounds)
+        if offset:
+            together.wait(10)
         return found
 
     patch.setattr(module.states, "change_attempt", unguarded)
     patch.setattr(module._Batch, "_write_rows", rows_with_a_key_of_their_own)
-    patch.setattr(module, "_read", lambda path, offset: read_together(path, offset) if offset else read(path, offset))
+    patch.setattr(module, "scan_events", read_together)
 
 
 def pid_without_start_time(patch: Patch) -> None:

@@ -65,7 +65,7 @@ def test_settings_that_an_optimizer_does_not_take_are_refused_first(
 def test_an_optimizer_of_a_plugin_reads_the_config_itself(make_config: Make) -> None:
     with OPTIMIZERS.scope():
         OPTIMIZERS.register("mine")(lambda groups, config: torch.optim.SGD(groups, lr=1.0, momentum=config.betas[0]))
-        assert settings(make_config(optimizer="mine", betas="0.7"))["momentum"] == 0.7
+        assert settings(make_config(optimizer="mine", betas="0.7", plugins=["mine.py"]))["momentum"] == 0.7
 
 
 def test_lists_of_numbers_may_come_as_one_text(make_config: Make) -> None:

@@ -20,7 +20,7 @@ from imgcls_lab import processor
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 from imgcls_lab.engine.precision import Precision, look_at_layers, pick_precision
-from imgcls_lab.protocol import RunState
+from imgcls_lab.protocol import Metrics, RunState, read_events
 
 Make = Callable[..., TrainConfig]
 CPU = torch.device("cpu")
@@ -208,3 +208,23 @@ def test_the_revision_of_a_hub_model_is_taken_and_its_commit_recorded(
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {"name": "acme/tiny", "commit": commit}
+
+
+def test_bf16_computes_with_the_weights_of_this_step_also_inside_an_autocast_of_the_caller(
+    make_config: Make, tiny_vit: Path, tmp_path: Path
+) -> None:
+    """Autocast keeps what it has cast until the outermost one ends: inside another, a training learnt nothing new."""
+    config = make_config(model_flavour=str(tiny_vit), precision="bf16", epochs=1, optimizer="sgd", lr=0.5, momentum=0.9)
+    stop = threading.Event()
+
+    def losses(name: str) -> list[float]:
+        events = read_events(tmp_path / name / "events-001.jsonl")[0]
+        return [event.values["loss/train"] for event in events if isinstance(event, Metrics)]
+
+    train(config, tmp_path / "alone", stop=stop)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.nn.Linear(4, 4)(torch.ones(1, 4))
+        train(config, tmp_path / "inside", stop=stop)
+    train(config.with_changes(precision="fp32"), tmp_path / "fp32", stop=stop)
+    assert losses("inside") == losses("alone")
+    assert losses("alone") == pytest.approx(losses("fp32"), abs=0.05)

@@ -125,7 +125,7 @@ class Training:
     def __init__(self, store: Store, run: RunView) -> None:
         self.store, self.run = store, run
         self.folder = store.settings.run_dir(run.id)
-        self.folder.mkdir(mode=0o700)
+        self.folder.mkdir(mode=0o700, exist_ok=True)  # one that waited has it already
         self._writer: EventWriter | None = None
         self.begin(resume_step=0)
 

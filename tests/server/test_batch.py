@@ -42,7 +42,7 @@ async def test_a_form_is_made_from_the_parameters_and_queues_the_notebook(
 
     assert (await api("GET", f"runs/{run.id}/notebook")).status == 404
     folder = store.settings.run_dir(run.id)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / layout.NOTEBOOK).symlink_to(notebook)
     assert (await api("GET", f"runs/{run.id}/notebook")).status == 404  # a link may lead anywhere
     (folder / layout.NOTEBOOK).unlink()

@@ -175,7 +175,7 @@ async def test_the_check_says_what_the_last_scan_left_out(
     with store.write() as session:
         states.change_run(session, run, attempt=1)
     folder = settings.run_dir(run)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     bad = {"train/cat/1.png": "“1.png” is no image.", "train/cat/2.png": "“2.png” is cut off."}
     (folder / MANIFEST).write_text(json.dumps({"data": {"quarantined": bad}}))
     sentence = "2 images that “first” could not read, such as train/cat/1.png; its page says why."
