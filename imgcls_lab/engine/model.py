@@ -158,7 +158,8 @@ def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tel
         config = _with_classes(config, classes)
         _set_image_size(config, flavour.spec.shape, flavour.name)
         model = from_config(config, flavour.name)
-    _try_out(model, flavour, len(classes))
+    if (outputs := _try_out(model, flavour)) != len(classes):
+        raise ModelError(f"The model “{flavour.name}” gives {outputs} values an image, not {len(classes)}.")
     return model
 
 
@@ -199,6 +200,9 @@ def load_labelled(folder: Path, tell: Tell | None = None) -> tuple[nn.Module, Ev
             f"{len(body)} weights of the model “{flavour.name}” are missing or do not fit its config.json, such as "
             f"{min(body)}. Take another model."
         )
+    outputs = _try_out(model, flavour)
+    if outputs != len(flavour.labels.names):
+        raise flavour.labels.differ_from(outputs)
     return model.eval(), flavour.spec, flavour.labels
 
 
@@ -267,6 +271,7 @@ def _read_weights(flavour: Flavour, config: Any) -> tuple[nn.Module, Lacking, La
 
 def _with_classes(config: Any, classes: list[str]) -> Any:
     config = copy.deepcopy(config)
+    config.num_labels = len(classes)  # a number of its own in some configs (PVT), whatever the names say
     config.id2label = dict(enumerate(classes))
     config.label2id = {name: index for index, name in enumerate(classes)}
     if hasattr(config, "label_names"):  # timm's; it would win when the model is loaded again
@@ -314,20 +319,26 @@ def _stretched_grid(positions: torch.Tensor, patches: int, old: Shape, new: Shap
     return torch.cat([positions[:, :first], grid.permute(0, 2, 3, 1).flatten(1, 2)], 1)
 
 
-def _try_out(model: nn.Module, flavour: Flavour, classes: int) -> None:
-    """One image through the model, so that a wrong size fails now and in words."""
+def _try_out(model: nn.Module, flavour: Flavour) -> int:
+    """How many values the model gives an image: one goes through, so that what cannot work fails now and in words."""
     shape = flavour.spec.shape
     model.eval()
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            logits = model(pixel_values=torch.zeros(1, 3, *shape)).logits
+            logits = getattr(model(pixel_values=torch.zeros(1, 3, *shape)), "logits", None)
     except Exception as error:
+        remedy = (
+            "Take another model." if shape == flavour.native else f"Leave image_size empty for {_px(flavour.native)}."
+        )
         raise ModelError(
-            f"The model “{flavour.name}” cannot take images of {_px(shape)} ({error}). Leave image_size empty "
-            f"for {_px(flavour.native)}."
+            f"The model “{flavour.name}” cannot take images of {_px(shape)} ({error}). {remedy}"
         ) from error
-    if tuple(logits.shape) != (1, classes):
-        raise ModelError(f"The model “{flavour.name}” gives {tuple(logits.shape)} values an image, not {classes}.")
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+        raise ModelError(
+            f"The model “{flavour.name}” is a {type(model).__name__}, which gives an image no logits, one number a "
+            "class. Take another model."
+        )
+    return logits.shape[1]
 
 
 def _shape_of(config: PreTrainedConfig) -> Shape:

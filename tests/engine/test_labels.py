@@ -157,3 +157,23 @@ def test_predictions_and_exports_tell_two_outputs_of_one_name_apart(
     assert not torch.equal(head, own_head(folder))
     assert "Two outputs" in said
     assert "“crane”" in said
+
+
+def test_a_model_that_gives_no_logits_or_other_outputs_than_named_is_a_sentence(
+    tmp_path: Path, digits_source: Path
+) -> None:
+    import transformers as t
+
+    names = {"id2label": {0: "ant", 1: "bee"}, "label2id": {"ant": 0, "bee": 1}}
+    t.PPLCNetForImageClassification(t.PPLCNetConfig(scale=0.25, **names)).save_pretrained(tmp_path / "lcnet")
+    sizes = {"depths": [1] * 4, "hidden_sizes": [8, 8, 16, 16], "num_attention_heads": [1, 1, 2, 2], "image_size": 64}
+    t.PvtForImageClassification(t.PvtConfig(**sizes, **names)).save_pretrained(tmp_path / "pvt")  # of 1,000 outputs
+    image = next(digits_source.rglob("*.png"))
+    for folder, sentence in (
+        ("lcnet", "PPLCNetForImageClassification, which gives an image no logits"),
+        ("pvt", "1000 outputs"),
+    ):
+        with pytest.raises(ModelError, match=sentence):
+            list(predict(tmp_path / folder, [image]))
+    flavour = read_flavour(str(tmp_path / "pvt"), None, None)
+    assert build(flavour, ["a", "b", "c"], True, 0, lambda _: None).config.num_labels == 3
