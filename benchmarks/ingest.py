@@ -42,7 +42,7 @@ def _one(store: Store, events: int) -> float:
         claimed = attempts.claim(session, "bench-host", "bench", lambda run: [f"cpu:{run.number}"])
     assert claimed is not None
     target = store.settings.run_dir(run.id)
-    target.mkdir(mode=0o700)
+    target.mkdir(mode=0o700, exist_ok=True)
     with EventWriter(target, claimed.attempt) as writer:
         writer.write(
             Started(

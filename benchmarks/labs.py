@@ -46,7 +46,7 @@ def claimed(store: Store, name: str | None = None) -> tuple[RunView, int, Path]:
     assert claim is not None
     assert claim.run.id == run.id
     folder = store.settings.run_dir(run.id)
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return run, claim.attempt, folder
 
 
