@@ -53,6 +53,7 @@ function Fields({ layout, run, onResumed, onCancel }: Props & { layout: Layout }
             field={field}
             value={draft[field.name] ?? ''}
             problem={problems[field.name]}
+            note={field.limits || undefined}
             onChange={value => setDraft(now => ({ ...now, [field.name]: value }))}
           />
         ))}
