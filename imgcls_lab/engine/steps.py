@@ -7,6 +7,7 @@ nothing of models, and no file.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -34,49 +35,62 @@ _ANCHORS: dict[Anchor, Callable[[int, int], int]] = {
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(ABC):
     """One step. `fixes`: the shape of whatever comes out of it, None where that depends on the image."""
 
-    def __call__(self, image: torch.Tensor, scale: Scaler) -> torch.Tensor:
+    @abstractmethod
+    def __call__(self, image: torch.Tensor, scale: Scaler, /) -> torch.Tensor:
         """uint8 (..., 3, height, width) -> the same of another shape; `scale` resamples."""
-        return scale(image, self.shape_of(*image.shape[-2:]))
-
-    def shape_of(self, height: int, width: int) -> Shape:
-        """The shape to which an image of this one is resampled."""
-        raise NotImplementedError
 
     @property
     def fixes(self) -> Shape | None:
         return None
 
+    @abstractmethod
     def times(self, factor: Fraction) -> Self:
         """The same for an input so many times as large."""
-        raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
         return {"step": type(self).__name__, **asdict(self)}
 
 
 @dataclass(frozen=True)
-class Resize(Step):
-    """To this height and width, whatever the image's proportions are."""
+class Resample(Step):
+    """A step that resamples the image to a shape of its own, in proportion."""
+
+    def __call__(self, image: torch.Tensor, scale: Scaler, /) -> torch.Tensor:
+        return scale(image, self.shape_of(*image.shape[-2:]))
+
+    @abstractmethod
+    def shape_of(self, height: int, width: int) -> Shape:
+        """The shape to which an image of this one is resampled."""
+
+
+@dataclass(frozen=True)
+class Box(Step):
+    """A step that is told by a height and a width."""
 
     height: int
     width: int
-
-    def __call__(self, image: torch.Tensor, scale: Scaler) -> torch.Tensor:
-        return scale(image, (self.height, self.width))
-
-    @property
-    def fixes(self) -> Shape:
-        return self.height, self.width
 
     def times(self, factor: Fraction) -> Self:
         return replace(self, height=round(self.height * factor), width=round(self.width * factor))
 
 
 @dataclass(frozen=True)
-class ShortEdge(Step):
+class Resize(Box):
+    """To this height and width, whatever the image's proportions are."""
+
+    def __call__(self, image: torch.Tensor, scale: Scaler, /) -> torch.Tensor:
+        return scale(image, (self.height, self.width))
+
+    @property
+    def fixes(self) -> Shape:
+        return self.height, self.width
+
+
+@dataclass(frozen=True)
+class ShortEdge(Resample):
     """The shorter edge to `edge`, the other in proportion.
 
     longest: the longer edge is at most this, and the shorter one then less than `edge`; multiple: both edges are
@@ -90,7 +104,7 @@ class ShortEdge(Step):
     nearest: bool = False
     whole: bool = False
 
-    def __call__(self, image: torch.Tensor, scale: Scaler) -> torch.Tensor:
+    def __call__(self, image: torch.Tensor, scale: Scaler, /) -> torch.Tensor:
         if not self.whole:
             return super().__call__(_middle(image), scale)
         height, width = self.shape_of(*image.shape[-2:])
@@ -120,18 +134,16 @@ class ShortEdge(Step):
 
 
 @dataclass(frozen=True)
-class KeepRatio(Step):
+class KeepRatio(Box, Resample):
     """In proportion, as large as fits into height x width, or with `cover` as small as covers it.
 
     nearest: edges are rounded to the nearest pixel, else down.
     """
 
-    height: int
-    width: int
     cover: bool = False
     nearest: bool = False
 
-    def __call__(self, image: torch.Tensor, scale: Scaler) -> torch.Tensor:
+    def __call__(self, image: torch.Tensor, scale: Scaler, /) -> torch.Tensor:
         return super().__call__(_middle(image) if self.cover else image, scale)
 
     def shape_of(self, height: int, width: int) -> Shape:
@@ -143,16 +155,10 @@ class KeepRatio(Step):
         share = max(shares) if self.cover else min(shares)
         return max(1, int(height * share)), max(1, int(width * share))
 
-    def times(self, factor: Fraction) -> Self:
-        return replace(self, height=round(self.height * factor), width=round(self.width * factor))
-
 
 @dataclass(frozen=True)
-class Thumbnail(Step):
+class Thumbnail(Box, Resample):
     """Smaller in proportion where it is larger than height x width, as Donut does it; else as it is."""
-
-    height: int
-    width: int
 
     def shape_of(self, height: int, width: int) -> Shape:
         most_height, most_width = min(height, self.height), min(width, self.width)
@@ -164,20 +170,15 @@ class Thumbnail(Step):
             most_height = int(height * most_width / width)
         return max(1, most_height), max(1, most_width)
 
-    def times(self, factor: Fraction) -> Self:
-        return replace(self, height=round(self.height * factor), width=round(self.width * factor))
-
 
 @dataclass(frozen=True)
-class Place(Step):
+class Place(Box):
     """Cut out of the image, or lay it on a canvas of the colour `fill`, so that height x width come of it.
 
     anchor: which pixel is the middle where the number is odd: as transformers' torchvision and Pillow processors,
     torchvision's CenterCrop, and Donut's padding round it; or the image in the upper left corner.
     """
 
-    height: int
-    width: int
     anchor: Anchor = "centre"
     fill: tuple[int, int, int] = (0, 0, 0)
 
@@ -190,9 +191,6 @@ class Place(Step):
     def fixes(self) -> Shape:
         return self.height, self.width
 
-    def times(self, factor: Fraction) -> Self:
-        return replace(self, height=round(self.height * factor), width=round(self.width * factor))
-
 
 @dataclass(frozen=True)
 class CutShare(Step):
@@ -204,7 +202,7 @@ class CutShare(Step):
     of_width: int
     anchor: Anchor = "centre"
 
-    def __call__(self, image: torch.Tensor, scale: Scaler) -> torch.Tensor:
+    def __call__(self, image: torch.Tensor, scale: Scaler, /) -> torch.Tensor:
         short = min(image.shape[-2:])
         height, width = int((self.height / self.of_height) * short), int((self.width / self.of_width) * short)
         return Place(max(1, height), max(1, width), self.anchor)(image, scale)
@@ -216,19 +214,13 @@ class CutShare(Step):
 
 
 @dataclass(frozen=True)
-class TurnLong(Step):
+class TurnLong(Box):
     """Turned clockwise where the image lies and height x width stands, or the other way round."""
-
-    height: int
-    width: int
 
     def __call__(self, image: torch.Tensor, _scale: Scaler, /) -> torch.Tensor:
         height, width = image.shape[-2:]
         across = (self.width < self.height and width > height) or (self.width > self.height and width < height)
         return torch.rot90(image, 3, dims=[-2, -1]) if across else image
-
-    def times(self, factor: Fraction) -> Self:
-        return replace(self, height=round(self.height * factor), width=round(self.width * factor))
 
 
 _KINDS: dict[str, type[Step]] = {
