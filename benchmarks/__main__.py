@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import frame
-from imgcls_lab.processor import bf16_unit
+from imgcls_lab.cpu import bf16_unit
 
 NO_BF16 = "-no-bf16"
 

@@ -19,10 +19,10 @@ from benchmarks.timing import best
 from imgcls_lab import demo
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.journal import Journal
-from imgcls_lab.engine.record import Recorder
-from imgcls_lab.layout import events_name
-from imgcls_lab.protocol import EpochEnded, Event, Metrics, read_events
+from imgcls_lab.engine.reporting.console_log import Journal
+from imgcls_lab.engine.reporting.recorder import Recorder
+from imgcls_lab.events import EpochEnded, Event, Metrics, read_events
+from imgcls_lab.run_layout import events_name
 from imgcls_lab.settings import Settings
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.frame import Line, told
 from benchmarks.photos import BATCH, SIZE, VIT_TINY, write_photos
-from imgcls_lab.processor import bf16_unit
+from imgcls_lab.cpu import bf16_unit
 
 BARE = """
 import json, resource, sys

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import psutil
 
-from imgcls_lab import __version__, processor
+from imgcls_lab import __version__, cpu
 from imgcls_lab.executor.nvml import Nvml
 
 RESULTS = Path(__file__).parent / "results"
@@ -80,9 +80,9 @@ def show(title: str, lines: list[Line]) -> None:
 def hardware() -> dict[str, Any]:
     """The machine, as far as it bears on a figure; neither its name nor a path."""
     facts: dict[str, Any] = {
-        "processor": processor.model_name(),
+        "processor": cpu.model_name(),
         "arithmetic": arithmetic(),
-        "cores": processor.cores(),
+        "cores": cpu.cores(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -99,7 +99,7 @@ def arithmetic() -> str:
         return os.environ[ARITHMETIC]
     import torch
 
-    return f"{torch.backends.cpu.get_cpu_capability()}{' with bf16' if processor.bf16_unit() else ''}"
+    return f"{torch.backends.cpu.get_cpu_capability()}{' with bf16' if cpu.bf16_unit() else ''}"
 
 
 def versions() -> dict[str, str]:

@@ -17,12 +17,12 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from benchmarks import peers
 from benchmarks.frame import Line, told
 from benchmarks.timing import seconds
-from imgcls_lab import fashion
+from imgcls_lab import fashion_mnist
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.feeds import HeadOnly
-from imgcls_lab.engine.layers import head_of
-from imgcls_lab.engine.pretrained import efficientnet_lite0
+from imgcls_lab.engine.model.freezing import head_of
+from imgcls_lab.engine.model.pretrained_packages import efficientnet_lite0
+from imgcls_lab.engine.training.inputs import HeadOnly
 
 BATCH, SIZE, LR, OTHERS = 32, 224, 3e-3, 3000
 CHUNK = 50
@@ -30,7 +30,7 @@ CHUNK = 50
 
 def measure(folder: Path, quick: bool) -> list[Line]:
     epochs, images = (8, 100) if quick else (20, 500)
-    root = fashion.write(folder / "fashion", train=images, test=images)
+    root = fashion_mnist.write(folder / "fashion", train=images, test=images)
     (root / "test").rename(root / "val")
     model = efficientnet_lite0(folder / "efficientnet-lite0")
     config = TrainConfig(
@@ -39,7 +39,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     )  # fmt: skip
     ours = seconds(lambda: train(config, folder / "run"))
 
-    network = peers.model_of(model, len(fashion.CLASSES), pretrained=True)
+    network = peers.model_of(model, len(fashion_mnist.CLASSES), pretrained=True)
     _freeze(network)
     processor: Any = AutoImageProcessor
     transform = processor.from_pretrained(model).val_transforms
@@ -56,7 +56,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     ]  # fmt: skip
     if quick:  # a hundred images teach each head something else
         return lines
-    fashion.write(folder / "others", train=0, test=images + OTHERS)
+    fashion_mnist.write(folder / "others", train=0, test=images + OTHERS)
     last = AutoModelForImageClassification.from_pretrained(folder / "run" / "checkpoints" / "last")
     ours_right, theirs_right = _accuracies([last, network], peers.Dicts(folder / "others" / "test", transform))
     what = f"frozen backbone, accuracy on {OTHERS:,} other images, distance to the Trainer's"
@@ -83,8 +83,8 @@ def _stay_as_trained(module: Any) -> None:
 def _accuracies(networks: list[nn.Module], data: peers.Dicts) -> list[float]:
     """Of models that differ in their heads alone, on the last OTHERS / classes images of each class."""
     heads = [HeadOnly(network.eval()) for network in networks]
-    right, each = [0] * len(networks), OTHERS // len(fashion.CLASSES)
-    of_class = len(data) // len(fashion.CLASSES)
+    right, each = [0] * len(networks), OTHERS // len(fashion_mnist.CLASSES)
+    of_class = len(data) // len(fashion_mnist.CLASSES)
     chosen = [place for place in range(len(data)) if place % of_class >= of_class - each]
     for start in range(0, len(chosen), CHUNK):
         items = [data[place] for place in chosen[start : start + CHUNK]]

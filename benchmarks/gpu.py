@@ -16,7 +16,7 @@ from benchmarks.ours import Ours
 from benchmarks.photos import NAMES, SIZE, VIT_TINY, write_photos
 from benchmarks.timing import best, in_turn
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.pretrained import efficientnet_lite0
+from imgcls_lab.engine.model.pretrained_packages import efficientnet_lite0
 
 BATCH, WORKERS = 128, 8
 

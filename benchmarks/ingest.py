@@ -10,11 +10,11 @@ from pathlib import Path
 
 from benchmarks.frame import Line, told
 from benchmarks.timing import best
-from imgcls_lab.protocol import EventWriter, Metrics, Started
+from imgcls_lab.events import EventWriter, Metrics, Started
+from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts
 from imgcls_lab.store.ingest import ingest
-from imgcls_lab.wire import SubmitRequest
 
 TAGS = (
     "loss/train", "lr", "grad_norm", "throughput/images_per_second", "time/step", "time/data", "memory", "loss/smooth",

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from imgcls_lab.protocol import Started
+from imgcls_lab.events import Started
+from imgcls_lab.schemas import RunView, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts
-from imgcls_lab.wire import RunView, SubmitRequest
 from tests.executor.stub_lab import StubLab
 from tests.server.server_process import Server
 

@@ -13,10 +13,10 @@ from benchmarks.frame import Line, told
 from benchmarks.timing import percentile
 from imgcls_lab import demo
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.layout import events_name
-from imgcls_lab.protocol import AnyEvent, Desired, Metrics, Started, read_events
+from imgcls_lab.events import AnyEvent, Desired, Metrics, Started, read_events
+from imgcls_lab.run_layout import events_name
+from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.store import Store
-from imgcls_lab.wire import SubmitRequest
 from tests.executor.stub_lab import StubLab
 
 

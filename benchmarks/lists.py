@@ -23,11 +23,11 @@ from benchmarks import labs
 from benchmarks.frame import Line, told
 from benchmarks.timing import best, in_turn, percentile, seconds
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.events import RunState
 from imgcls_lab.executor.daemon import Daemon
-from imgcls_lab.protocol import RunState
+from imgcls_lab.schemas import ProjectEdit, SubmitRequest
 from imgcls_lab.store import Store, attempts
 from imgcls_lab.store.tables import Project, Run
-from imgcls_lab.wire import ProjectEdit, SubmitRequest
 from tests.store import postgres_server
 
 SIZES = (1_000, 10_000, 100_000)

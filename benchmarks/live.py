@@ -17,8 +17,8 @@ from tornado.websocket import websocket_connect
 from benchmarks import labs
 from benchmarks.frame import Line, told
 from benchmarks.timing import percentile
-from imgcls_lab.layout import events_name
-from imgcls_lab.protocol import RunState, Started, read_events
+from imgcls_lab.events import RunState, Started, read_events
+from imgcls_lab.run_layout import events_name
 from imgcls_lab.settings import Settings
 from tests.executor.stub_lab import StubLab
 from tests.server.server_process import Server

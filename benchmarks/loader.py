@@ -15,11 +15,11 @@ from torchvision.transforms import v2
 from benchmarks.frame import Line, told
 from benchmarks.photos import write_photos
 from benchmarks.timing import best, in_turn, seconds
-from imgcls_lab.engine.augment import Augmentation, crop_shape
-from imgcls_lab.engine.cache import DiskCache, Facts
-from imgcls_lab.engine.data import ImageSet, Indices, Reader
-from imgcls_lab.engine.recipes import RECIPES
-from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.data.image_cache import DiskCache, Facts
+from imgcls_lab.engine.data.image_set import ImageSet, Indices, Reader
+from imgcls_lab.engine.transforms.augment import Augmentation, crop_shape
+from imgcls_lab.engine.transforms.augment_recipes import RECIPES
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 
 SIZE, BATCH = 224, 64
 

@@ -16,10 +16,10 @@ from benchmarks import labs
 from benchmarks.frame import Line, told
 from benchmarks.timing import best, in_turn, seconds
 from imgcls_lab import demo
-from imgcls_lab.batch.launch import submit_notebook
-from imgcls_lab.batch.source import read
-from imgcls_lab.protocol import RunState
-from imgcls_lab.wire import NotebookRequest
+from imgcls_lab.batch.notebook_source import read
+from imgcls_lab.batch.submit_notebook import submit_notebook
+from imgcls_lab.events import RunState
+from imgcls_lab.schemas import NotebookRequest
 from tests.executor.stub_lab import ROOT, StubLab
 
 TRAIN = ROOT / "notebooks" / "train.ipynb"

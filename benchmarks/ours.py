@@ -12,12 +12,14 @@ from torch import nn
 
 from benchmarks.timing import seconds
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import draws, guard, loop, ranks
-from imgcls_lab.engine.prepare import prepare
-from imgcls_lab.engine.record import Recorder
-from imgcls_lab.engine.shared import Shared
-from imgcls_lab.engine.training import Progress, Training
-from imgcls_lab.protocol import Event, Metrics
+from imgcls_lab.engine import rng
+from imgcls_lab.engine.data.cache_locations import Shared
+from imgcls_lab.engine.distributed import process_group
+from imgcls_lab.engine.reporting.recorder import Recorder
+from imgcls_lab.engine.training import attempt_context, loop
+from imgcls_lab.engine.training.prepare import prepare
+from imgcls_lab.engine.training.state import Progress, Training
+from imgcls_lab.events import Event, Metrics
 
 
 class Ours:
@@ -25,7 +27,7 @@ class Ours:
 
     def __init__(self, config: TrainConfig, folder: Path, name: str) -> None:
         self.folder = folder / name
-        guard.make_folder(self.folder)
+        attempt_context.make_folder(self.folder)
         self.recorder = Recorder(self.folder, 1, self._hear)
         self._pauses = False
         shared = Shared(folder / "scans", folder / "cache", 10**11)
@@ -34,7 +36,7 @@ class Ours:
     def _prepare(self, config: TrainConfig, shared: Shared) -> None:
         run = prepare(
             config, self.folder, self.recorder, threading.Event(), Progress(),
-            shared=shared, kept=[], ranks=ranks.Ranks(),
+            shared=shared, kept=[], ranks=process_group.Ranks(),
         )  # fmt: skip
         assert run is not None
         self.run: Training = run
@@ -76,8 +78,8 @@ class Ours:
 
     def batches(self) -> list[Any]:
         run = self.run
-        order = draws.epoch_order(run.config.seed, run.progress.epoch, len(run.train), None)
-        return draws.epoch_batches(order, run.config.batch_size, 1)
+        order = rng.epoch_order(run.config.seed, run.progress.epoch, len(run.train), None)
+        return rng.epoch_batches(order, run.config.batch_size, 1)
 
     def bare(self, steps: int) -> float:
         """Seconds of so many bare steps on one batch in memory, in the run's precision and memory layout."""

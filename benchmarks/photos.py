@@ -20,8 +20,8 @@ from benchmarks.frame import Line, told
 from benchmarks.ours import Ours
 from benchmarks.timing import best, in_turn
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.pretrained import efficientnet_lite0
-from imgcls_lab.processor import bf16_unit
+from imgcls_lab.cpu import bf16_unit
+from imgcls_lab.engine.model.pretrained_packages import efficientnet_lite0
 
 NAMES = ("chelsea", "coffee", "rocket", "astronaut")
 BATCH, SIZE = 16, 224

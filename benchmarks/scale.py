@@ -27,10 +27,10 @@ from benchmarks import labs
 from benchmarks.frame import Line, told
 from imgcls_lab import demo
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.layout import events_name
-from imgcls_lab.protocol import EpochEnded, Event, Metrics, Phase, Started, read_events
+from imgcls_lab.events import EpochEnded, Event, Metrics, Phase, Started, read_events
+from imgcls_lab.run_layout import events_name
+from imgcls_lab.schemas import DatasetEdit
 from imgcls_lab.store import Store
-from imgcls_lab.wire import DatasetEdit
 
 CLASSES = 1000
 SIZES = {"small": 10, "large": 100}  # images a class, one in ten of them to validate
@@ -158,7 +158,7 @@ def _train(
 ) -> list[Event]:
     """All events of the attempt."""
     from imgcls_lab.engine import train
-    from imgcls_lab.engine.shared import Shared
+    from imgcls_lab.engine.data.cache_locations import Shared
 
     train(config, run, on_event=hear, stop=stop, shared=Shared.of(labs.settings(home)))
     newest = max(number for number in range(1, 10) if (run / events_name(number)).exists())
@@ -167,7 +167,7 @@ def _train(
 
 def _evaluate(config: TrainConfig, run: Path, _home: Path) -> Found:
     """What `imgcls-lab evaluate` does on val/."""
-    from imgcls_lab.engine.predict import evaluate
+    from imgcls_lab.engine.inference.predict import evaluate
 
     begin = time.time()
     report = evaluate(run / "checkpoints" / "best", Path(config.root), "val")

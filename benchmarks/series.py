@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import labs
 from benchmarks.frame import Line, told
 from benchmarks.timing import best
-from imgcls_lab.layout import events_name
+from imgcls_lab.run_layout import events_name
 from imgcls_lab.store import Store
 from imgcls_lab.store.ingest import ingest
 

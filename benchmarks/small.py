@@ -16,18 +16,18 @@ from benchmarks import peers
 from benchmarks.frame import Line, told
 from benchmarks.ours import Ours
 from benchmarks.timing import best, in_turn
-from imgcls_lab import fashion
+from imgcls_lab import fashion_mnist
 from imgcls_lab.config import TrainConfig
 
 BATCH, SIZE = 128, 28
 EACH = 10  # steps
 FIRST, STEADY = 0, 1  # of the two epochs that each runs
-TINY = {**fashion.SMALL_RESNET, "hidden_sizes": [32, 64, 128, 256], "depths": [1, 1, 1, 1]}
+TINY = {**fashion_mnist.SMALL_RESNET, "hidden_sizes": [32, 64, 128, 256], "depths": [1, 1, 1, 1]}
 
 
 def measure(folder: Path, quick: bool) -> list[Line]:
     images, rounds = (2_560, 2) if quick else (12_800, 3)
-    root = fashion.write(folder / "fashion", train=images, test=1000)
+    root = fashion_mnist.write(folder / "fashion", train=images, test=1000)
     (root / "test").rename(root / "val")
     model = folder / "tiny"
     model.mkdir()

@@ -12,7 +12,7 @@ from transformers import ResNetConfig, ResNetForImageClassification
 
 from benchmarks.frame import Line, told
 from benchmarks.timing import best, in_turn, seconds
-from imgcls_lab.engine import smallmaps
+from imgcls_lab.engine.model import small_conv_grad
 
 BATCH = 64
 RESNET_18 = ResNetConfig(embedding_size=64, hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2], layer_type="basic")
@@ -25,7 +25,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
         torch.manual_seed(0)
         plain = ResNetForImageClassification(RESNET_18).train().to(memory_format=torch.channels_last)
         ours = copy.deepcopy(plain)
-        smallmaps.prepare(ours)
+        small_conv_grad.prepare(ours)
         images = torch.randn(BATCH, 3, size, size).contiguous(memory_format=torch.channels_last)
         labels = torch.arange(BATCH) % plain.num_labels
         found = in_turn(

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError
 from imgcls_lab.imagefolder import inspect_folder
-from imgcls_lab.layout import write_atomic
+from imgcls_lab.run_layout import write_atomic
+from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit
 from imgcls_lab.settings import Settings
-from imgcls_lab.wire import ConfigEdit, DatasetEdit, ModelEdit
 
 if TYPE_CHECKING:
     from imgcls_lab.api import Run

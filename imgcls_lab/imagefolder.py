@@ -11,9 +11,9 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from imgcls_lab import classnames, splitnames
-from imgcls_lab.counting import counted
-from imgcls_lab.imagefiles import Walk, holds_deeper, is_like_class, loose_images, named, printable
+from imgcls_lab import class_names, split_names
+from imgcls_lab.image_files import Walk, holds_deeper, is_like_class, loose_images, named, printable
+from imgcls_lab.plurals import counted
 
 SPLITS = ("train", "val", "test")
 SAMPLED, OF_A_CLASS = 32, 4  # images of a sample
@@ -139,11 +139,11 @@ def _count(root: Path, walk: Walk) -> tuple[FolderSummary, str | None, list[str]
 def _flat_classes(root: Path, there: list[str]) -> tuple[list[str], str | None]:
     """The classes that lie in a root without train/, or a sentence that says how to lay out what lies in it."""
     start = f"“{root}” has no folder train/"
-    renamed = splitnames.renames(there)
+    renamed = split_names.renames(there)
     if "train" in renamed.values():
-        return [], f"{start}. {splitnames.said(renamed)}"
+        return [], f"{start}. {split_names.said(renamed)}"
     classes = [name for name in there if is_like_class(root, root / name)]
-    splits = [name for name in there if splitnames.split_of(name)]
+    splits = [name for name in there if split_names.split_of(name)]
     if splits:
         return [], f"{start}. {_beside_splits([name for name in classes if name not in splits], splits)}"
     deeper = [name for name in there if name not in classes and holds_deeper(root, root / name)]
@@ -156,13 +156,13 @@ def _flat_classes(root: Path, there: list[str]) -> tuple[list[str], str | None]:
 
 def _is_split_of_parent(root: Path) -> bool:
     """Whether it is train/, or one of several splits, of the folder above it."""
-    if splitnames.split_of(root.name) is None:
+    if split_names.split_of(root.name) is None:
         return False
     try:
         beside = [entry.name for entry in os.scandir(root.absolute().parent) if entry.is_dir(follow_symlinks=False)]
     except OSError:  # of what may not be read nothing is known
         return False
-    return root.name == "train" or sum(splitnames.split_of(name) is not None for name in beside) > 1
+    return root.name == "train" or sum(split_names.split_of(name) is not None for name in beside) > 1
 
 
 def _beside_splits(classes: list[str], splits: list[str]) -> str:
@@ -199,7 +199,7 @@ def _problem(summary: FolderSummary, there: list[str]) -> str | None:
         hint = _train_among_classes(summary, there) or _layout_hint(summary.root, place)
         return f"“{place}” has no class folders. {hint}"
     filled = {split: [n for n, count in counts.items() if count] for split, counts in summary.splits.items()}
-    if alike := classnames.twins({_shown(summary, split): names for split, names in filled.items()}):
+    if alike := class_names.twins({_shown(summary, split): names for split, names in filled.items()}):
         return alike
     empty = [name for name, count in train.items() if not count]
     if len(empty) == len(train):
@@ -228,7 +228,7 @@ def _problem(summary: FolderSummary, there: list[str]) -> str | None:
 def _train_among_classes(summary: FolderSummary, there: list[str]) -> str | None:
     """What to do where train/ is a class, of trains, among others."""
     root = summary.root
-    others = [name for name in there if not splitnames.split_of(name) and is_like_class(root, root / name)]
+    others = [name for name in there if not split_names.split_of(name) and is_like_class(root, root / name)]
     if not others or not is_like_class(root, root / "train"):
         return None
     return (
@@ -264,9 +264,9 @@ def _notes(summary: FolderSummary, there: list[str]) -> list[str]:
             f"{counted(loose, 'image lies', 'images lie')} "
             f"in {place} itself, outside any class, and {'is' if loose == 1 else 'are'} not used."
         )
-    if odd := classnames.blanks(train):
-        notes.append(f"A name of a class begins or ends with a blank: {named([classnames.spelled(n) for n in odd])}.")
-    return notes + splitnames.unused(root, there)
+    if odd := class_names.blanks(train):
+        notes.append(f"A name of a class begins or ends with a blank: {named([class_names.spelled(n) for n in odd])}.")
+    return notes + split_names.unused(root, there)
 
 
 def _layout_hint(root: Path, folder: Path) -> str:

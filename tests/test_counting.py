@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import imgcls_lab
-from imgcls_lab.counting import counted
+from imgcls_lab.plurals import counted
 
 # a count in braces, then a noun in the plural: what `counted` is for
 BY_HAND = re.compile(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcls_lab import fashion
+from imgcls_lab import fashion_mnist
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import resolve
 from imgcls_lab.cli import main
@@ -31,15 +31,15 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         labels = np.tile(np.arange(10, dtype=np.uint8), EACH)
         (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(16) + images.tobytes()))
         (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes(8) + labels.tobytes()))
-    monkeypatch.setattr(fashion, "HELD_OUT", 2)
+    monkeypatch.setattr(fashion_mnist, "HELD_OUT", 2)
     return folder
 
 
 def test_the_last_training_images_of_each_class_are_held_out(source: Path, tmp_path: Path) -> None:
-    root = fashion.write(tmp_path / "fashion", source=source)
+    root = fashion_mnist.write(tmp_path / "fashion", source=source)
     summary = inspect_folder(root)
     assert summary.problem is None
-    assert summary.classes == sorted(fashion.CLASSES)
+    assert summary.classes == sorted(fashion_mnist.CLASSES)
     assert {split: set(counts.values()) for split, counts in summary.splits.items()} == {
         "train": {EACH - 2},
         "val": {2},
@@ -53,9 +53,9 @@ def test_the_last_training_images_of_each_class_are_held_out(source: Path, tmp_p
 
 def test_preparing_twice_registers_a_recipe_that_can_be_trained(source: Path, home: Path) -> None:
     store = context.store()
-    files = [fashion.prepare(Settings(), store, source) for _ in range(2)]
+    files = [fashion_mnist.prepare(Settings(), store, source) for _ in range(2)]
     assert files[0] == files[1]
-    saved = next(item for item in store.configs() if item.name == fashion.NAME)
+    saved = next(item for item in store.configs() if item.name == fashion_mnist.NAME)
     config = resolve(TrainConfig.parse(saved.config), Settings(), store)
     assert (config.root, config.epochs) == (str(files[0].root), 24)
     context.close()
@@ -63,13 +63,13 @@ def test_preparing_twice_registers_a_recipe_that_can_be_trained(source: Path, ho
 
 def test_without_the_files_it_says_where_they_come_from(home: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Install Debian's package dataset-fashion-mnist"):
-        fashion.prepare(Settings(), source=tmp_path)
+        fashion_mnist.prepare(Settings(), source=tmp_path)
 
 
 def test_the_command_names_the_command_that_trains(
     source: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fashion, "SOURCE", source)
+    monkeypatch.setattr(fashion_mnist, "SOURCE", source)
     with pytest.raises(SystemExit) as exit_:
         main(["demo", "--data", "fashion-mnist"])
     assert exit_.value.code == 0

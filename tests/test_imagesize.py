@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcls_lab import imagesize
+from imgcls_lab import image_size
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.imagefolder import inspect_folder
 
@@ -37,7 +37,7 @@ def model(folder: Path, processor: dict[str, Any] | None = None, **config: Any) 
 
 def said(root: Path, flavour: Path, **changes: Any) -> str | None:
     config = TrainConfig.parse({"root": str(root), "model_flavour": str(flavour), **changes})
-    return imagesize.advice(config, inspect_folder(root))
+    return image_size.advice(config, inspect_folder(root))
 
 
 def test_small_images_into_a_large_model_are_told_with_time_room_and_the_field(tmp_path: Path) -> None:
@@ -74,17 +74,17 @@ def test_nothing_is_said_where_there_is_nothing_to_say(tmp_path: Path) -> None:
         ({"size": {"shortest_edge": 256}, "do_center_crop": False, "crop_size": 224}, {}, 256),
         (None, {"image_size": [96, 96]}, 96),
         (None, {"pretrained_cfg": {"input_size": [3, 288, 288]}}, 288),
-        (None, {}, imagesize.DEFAULT_SIZE),
+        (None, {}, image_size.DEFAULT_SIZE),
     ],
 )
 def test_the_size_is_read_from_the_files_of_the_model(
     tmp_path: Path, processor: dict[str, Any] | None, config: dict[str, Any], shape: int | tuple[int, int]
 ) -> None:
     expected = (shape, shape) if isinstance(shape, int) else shape
-    assert imagesize.native_size(str(model(tmp_path / "model", processor, **config)), None) == expected
+    assert image_size.native_size(str(model(tmp_path / "model", processor, **config)), None) == expected
 
 
 def test_a_damaged_model_is_left_to_the_run(tmp_path: Path) -> None:
     folder = model(tmp_path / "model")
     (folder / "config.json").write_text("{" + "[" * 100_000)
-    assert imagesize.native_size(str(folder), None) is None
+    assert image_size.native_size(str(folder), None) is None

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from imgcls_lab.layout import events_name, is_run_id, new_run_id, write_atomic
-from imgcls_lab.protocol import LONGEST_LINE, EventWriter, Finished, Metrics, Notice, Stopped, read_events, scan_events
+from imgcls_lab.events import LONGEST_LINE, EventWriter, Finished, Metrics, Notice, Stopped, read_events, scan_events
+from imgcls_lab.run_layout import events_name, is_run_id, new_run_id, write_atomic
 
 
 def point(step: int, **values: float) -> Metrics:
@@ -139,7 +139,7 @@ def test_events_of_versions_before_the_sum_are_read(tmp_path: Path) -> None:
 def test_a_kill_9_loses_no_event_that_was_written(tmp_path: Path) -> None:
     code = f"""
         from pathlib import Path
-        from imgcls_lab.protocol import EventWriter, Metrics
+        from imgcls_lab.events import EventWriter, Metrics
         writer = EventWriter(Path({str(tmp_path)!r}), 1)
         for step in range(1, 10**9):
             writer.write(Metrics(step=step, epoch=0, values={{"lr": 0.1}}))
@@ -161,7 +161,7 @@ def test_a_full_disk_leaves_whole_lines_only(tmp_path: Path) -> None:
     code = f"""
         import resource, signal
         from pathlib import Path
-        from imgcls_lab.protocol import EventWriter, Metrics
+        from imgcls_lab.events import EventWriter, Metrics
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         writer = EventWriter(Path({str(tmp_path)!r}), 1)

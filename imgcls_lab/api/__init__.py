@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from imgcls_lab.api.boards import tensorboard
 from imgcls_lab.api.finders import find_batch_size, find_lr
 from imgcls_lab.api.forms import form
-from imgcls_lab.api.handle import Run
-from imgcls_lab.api.launching import Runs, launch, run, runs
 from imgcls_lab.api.notebooks import launch_notebook
+from imgcls_lab.api.run_handle import Run
+from imgcls_lab.api.run_queue import Runs, launch, run, runs
 from imgcls_lab.api.sweeps import Sweep, sweep
+from imgcls_lab.api.tensorboards import tensorboard
 from imgcls_lab.api.training import train
 
 __all__ = [

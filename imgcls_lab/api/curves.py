@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from imgcls_lab.protocol import AnyEvent, EpochEnded, Metrics, Started, finite, read_events
-from imgcls_lab.store.clock import Leg, TrainingTime
-from imgcls_lab.wire import Cursor, MetricsBatch, Series, SeriesReply
+from imgcls_lab.events import AnyEvent, EpochEnded, Metrics, Started, finite, read_events
+from imgcls_lab.schemas import Cursor, MetricsBatch, Series, SeriesReply
+from imgcls_lab.store.training_time import Leg, TrainingTime
 
 
 class Point(NamedTuple):

@@ -11,9 +11,9 @@ from typing import Any
 from imgcls_lab.api.progress import in_notebook, line
 from imgcls_lab.config.evaluation import figure
 from imgcls_lab.errors import ImgclsError
+from imgcls_lab.schemas import RunDetail, Series
 from imgcls_lab.widgets.comm import Feed
-from imgcls_lab.widgets.picture import svg
-from imgcls_lab.wire import RunDetail, Series
+from imgcls_lab.widgets.static_picture import svg
 
 RUN_TYPE = "application/vnd.imgcls.run+json"
 WIDGET_TYPE = "application/vnd.jupyter.widget-view+json"

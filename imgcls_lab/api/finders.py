@@ -11,7 +11,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import StoreError
 
 if TYPE_CHECKING:
-    from imgcls_lab.engine.finders import BatchFinding, LrFinding
+    from imgcls_lab.engine.training.finders import BatchFinding, LrFinding
 
 
 def find_lr(
@@ -26,7 +26,7 @@ def find_lr(
 
     on_step hears of steps done and of how many. Raises ConfigError, DataError and ModelError.
     """
-    from imgcls_lab.engine import finders  # torch: takes seconds
+    from imgcls_lab.engine.training import finders
 
     return finders.find_lr(_resolved(config), lowest=lowest, highest=highest, steps=steps, on_step=on_step)
 
@@ -41,7 +41,7 @@ def find_batch_size(
 
     on_step hears of the size done and of the last one to try. Raises ConfigError, DataError and ModelError.
     """
-    from imgcls_lab.engine import finders  # torch: takes seconds
+    from imgcls_lab.engine.training import finders
 
     return finders.find_batch_size(_resolved(config), largest=largest, on_step=on_step)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from imgcls_lab import imagesize
+from imgcls_lab import image_size
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import look_at
-from imgcls_lab.api.handle import Run
-from imgcls_lab.api.launching import launch
+from imgcls_lab.api.run_handle import Run
+from imgcls_lab.api.run_queue import launch
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError, Problem
 
@@ -33,7 +33,7 @@ def form(config: TrainConfig | Mapping[str, Any] | None = None) -> RunForm:
             resolved, found = look_at(given, settings, store)
         except InputError as error:
             return error.problems or [Problem("", str(error))], ()
-        size = imagesize.advice(resolved, found)
+        size = image_size.advice(resolved, found)
         return (), [*found.notes, *([size] if size else [])]
 
     def start_run(given: TrainConfig, name: str | None, project: str | None) -> Run:

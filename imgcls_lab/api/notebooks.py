@@ -8,12 +8,12 @@ from typing import Any
 
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import tell
-from imgcls_lab.api.handle import Run
-from imgcls_lab.api.requests import project_id, request
-from imgcls_lab.batch import source
-from imgcls_lab.batch.launch import submit_notebook
+from imgcls_lab.api.run_handle import Run
+from imgcls_lab.api.validation import project_id, request
+from imgcls_lab.batch import notebook_source
+from imgcls_lab.batch.submit_notebook import submit_notebook
 from imgcls_lab.executor import client
-from imgcls_lab.wire import NotebookRequest
+from imgcls_lab.schemas import NotebookRequest
 
 
 def launch_notebook(
@@ -52,7 +52,7 @@ def launch_notebook(
         after=[item.id if isinstance(item, Run) else item for item in after],
         idempotency_key=idempotency_key,
     )
-    view = submit_notebook(store, source.read(notebook), wanted)
+    view = submit_notebook(store, notebook_source.read(notebook), wanted)
     tell(*view.warnings)
     client.ensure(settings)
     return Run(view.id, store=store)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from imgcls_lab.config.evaluation import figure
-from imgcls_lab.protocol import ENDED, RunState
+from imgcls_lab.events import ENDED, RunState
+from imgcls_lab.schemas import RunView, SeriesReply
 from imgcls_lab.terminal import inert
-from imgcls_lab.wire import RunView, SeriesReply
 
 _WORDS = {
     RunState.QUEUED: "waits in the queue",

@@ -7,24 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from imgcls_lab import imagesize
+from imgcls_lab import image_size
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import look_at, tell
-from imgcls_lab.api.handle import Run
-from imgcls_lab.api.requests import project_id
-from imgcls_lab.batch import source as notebooks
-from imgcls_lab.batch.matrix import request_of, sweep_view
-from imgcls_lab.batch.spec import check_space, corners, make_request, trial_config
-from imgcls_lab.batch.sweeps import submit_sweep
+from imgcls_lab.api.run_handle import Run
+from imgcls_lab.api.validation import project_id
+from imgcls_lab.batch import notebook_source as notebooks
+from imgcls_lab.batch.submit_sweep import submit_sweep
+from imgcls_lab.batch.sweep_spec import check_space, corners, make_request, trial_config
+from imgcls_lab.batch.sweep_view import request_of, sweep_view
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import figure
-from imgcls_lab.counting import counted
 from imgcls_lab.errors import ConfigError, NotFoundError, Problem
+from imgcls_lab.events import RunState
 from imgcls_lab.executor import client
-from imgcls_lab.protocol import RunState
+from imgcls_lab.plurals import counted
+from imgcls_lab.schemas import Choices, Range, SweepRequest, SweepView
 from imgcls_lab.settings import Settings
 from imgcls_lab.terminal import inert
-from imgcls_lab.wire import Choices, Range, SweepRequest, SweepView
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,7 @@ def _resolved(request: SweepRequest, settings: Settings, store: Store) -> SweepR
     """With absolute folders: names are looked up once, not by each trial."""
     first = trial_config(request, next(corners(request.space)))
     resolved, found = look_at(first, settings, store)
-    tell(*found.notes, imagesize.advice(resolved, found))
+    tell(*found.notes, image_size.advice(resolved, found))
     fixed = {
         name: getattr(resolved, name)
         for name in ("root", "model_flavour", "ckpt_dir", "tb_root", "plugins")
@@ -205,7 +205,7 @@ class Sweep:
 
         How the plots are drawn stands in it, too.
         """
-        from imgcls_lab.batch.report import write_report
+        from imgcls_lab.batch.sweep_report import write_report
 
         return write_report(self.view, self.results(), Path(path).expanduser().absolute())
 

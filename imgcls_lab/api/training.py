@@ -21,18 +21,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from imgcls_lab import imagesize, layout
-from imgcls_lab.api import context, inside
+from imgcls_lab import image_size, run_layout
+from imgcls_lab.api import context, notebook_run
 from imgcls_lab.api.configs import look_at, tell
-from imgcls_lab.api.folder import RunFolder
-from imgcls_lab.api.handle import Run
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
+from imgcls_lab.api.run_folder import RunFolder
+from imgcls_lab.api.run_handle import Run
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.interrupts import signals
+from imgcls_lab.engine.training.interrupts import signals
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoppedError, StoreError
+from imgcls_lab.events import ENDED, TERMINAL, Desired, Event, EventWriter, Failed, FailureKind, RunKind, RunState
 from imgcls_lab.executor import client
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.protocol import ENDED, TERMINAL, Desired, Event, EventWriter, Failed, FailureKind, RunKind, RunState
 from imgcls_lab.settings import Settings
 
 PACE = 0.4  # seconds between two looks of the progress line
@@ -63,17 +63,17 @@ def train(
     something else, StoppedError when a notebook run was stopped, and ImgclsError with a sentence if training fails.
     """
     settings = context.settings()
-    outer = inside.enclosing(settings)
+    outer = notebook_run.enclosing(settings)
     standalone = out is not None or outer is not None
     resolved, found = look_at(config, settings, _store_if_needed(config) if out is None else None)
-    tell(imagesize.advice(resolved, found))  # its scan says the rest
+    tell(image_size.advice(resolved, found))  # its scan says the rest
     shown, stop = screen or LineScreen(), threading.Event()
     with signals(stop), contextlib.ExitStack() as around:
         _check_device(resolved)
         if out is not None:
             folder, indexed = Path(out).expanduser().absolute(), False
         elif outer is not None:
-            folder, indexed = inside.training_folder(outer, resolved), True
+            folder, indexed = notebook_run.training_folder(outer, resolved), True
         else:
             folder = make_folder(resolved, settings, name=name, project=project)
             around.enter_context(_ending(folder))
@@ -135,13 +135,13 @@ def _ending(folder: Path) -> Iterator[None]:
         raise
     finally:
         # the process lives on when the run has ended, so it must not look like its owner any more
-        (folder / layout.OWNER).unlink(missing_ok=True)
+        (folder / run_layout.OWNER).unlink(missing_ok=True)
 
 
 def make_folder(config: TrainConfig, settings: Settings, *, name: str | None, project: str | None) -> Path:
     """A new run's folder under the home, complete from the moment that it has its name."""
     settings.make_home()
-    run_id = layout.new_run_id()
+    run_id = run_layout.new_run_id()
     info = {
         "id": run_id,
         "kind": RunKind.TRAIN.value,
@@ -156,9 +156,9 @@ def make_folder(config: TrainConfig, settings: Settings, *, name: str | None, pr
     }
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=settings.runs_dir))  # 0700; a scan does not look at it
     try:
-        layout.write_atomic(temporary / layout.CONFIG, config.model_dump_json(indent=1))
-        layout.write_atomic(temporary / layout.RUN_INFO, json.dumps(info, ensure_ascii=False, indent=1))
-        layout.write_atomic(temporary / layout.OWNER, ProcessIdentity.current().to_json())
+        run_layout.write_atomic(temporary / run_layout.CONFIG, config.model_dump_json(indent=1))
+        run_layout.write_atomic(temporary / run_layout.RUN_INFO, json.dumps(info, ensure_ascii=False, indent=1))
+        run_layout.write_atomic(temporary / run_layout.OWNER, ProcessIdentity.current().to_json())
         folder = settings.run_dir(run_id)
         os.rename(temporary, folder)
     except BaseException:
@@ -187,7 +187,7 @@ def _train(
         nonlocal begun
         if not begun:  # a finished or refused folder shows nothing
             if outer is not None and indexed:
-                inside.introduce(outer, folder)
+                notebook_run.introduce(outer, folder)
             screen.begin(RunFolder(folder), indexed=indexed)
             begun = True
         screen.on_event(event)
@@ -199,7 +199,7 @@ def _train(
             return work(config, folder, on_event=on_event, stop=stop)
     except ImgclsError:
         if folder.is_dir():
-            with contextlib.suppress(OSError), (folder / layout.OUTPUT_LOG).open("a") as log:
+            with contextlib.suppress(OSError), (folder / run_layout.OUTPUT_LOG).open("a") as log:
                 log.write(traceback.format_exc())
         raise
     finally:
@@ -214,14 +214,14 @@ def _obeying(folder: Path, stop: threading.Event, *, keep: bool) -> Iterator[Non
     A kill is obeyed like a stop: this process is the user's kernel or shell and must live on. `keep`: the wish there
     is of this attempt, else of an earlier one.
     """
-    wish, done = folder / layout.DESIRED, threading.Event()
+    wish, done = folder / run_layout.DESIRED, threading.Event()
     if not keep:
         wish.unlink(missing_ok=True)
 
     def watch() -> None:
         while not done.wait(PACE):
             with contextlib.suppress(OSError, ValueError):
-                if layout.read_plain(wish).decode().strip() in (Desired.STOP, Desired.KILL):
+                if run_layout.read_plain(wish).decode().strip() in (Desired.STOP, Desired.KILL):
                     stop.set()
 
     watcher = threading.Thread(target=watch, name="imgcls-desired", daemon=True)

@@ -17,10 +17,10 @@ import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from imgcls_lab.batch.derived import derived, unreached
-from imgcls_lab.batch.secrecy import REMEDY, is_secret_name, refuse_secret
+from imgcls_lab.batch.derived_parameters import derived, unreached
+from imgcls_lab.batch.secrets import REMEDY, is_secret_name, refuse_secret
 from imgcls_lab.errors import InputError, Problem
-from imgcls_lab.wire import DerivedView, ParameterKind, ParameterView
+from imgcls_lab.schemas import DerivedView, ParameterKind, ParameterView
 
 _KINDS: dict[str, ParameterKind] = {
     "int": "int", "float": "float", "str": "str", "bool": "bool", "list": "list", "dict": "dict", "tuple": "list",

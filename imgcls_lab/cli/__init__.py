@@ -13,8 +13,21 @@ from typing import Annotated
 import typer
 
 from imgcls_lab import __version__
-from imgcls_lab.cli import batch, cache, care, demo, doctor, finders, registry, replay, runs, settings, train, use
-from imgcls_lab.cli.frame import say
+from imgcls_lab.cli import (
+    batch,
+    cache,
+    demo,
+    doctor,
+    executor,
+    finders,
+    inference,
+    registry,
+    replay,
+    runs,
+    settings,
+    train,
+)
+from imgcls_lab.cli.output import say
 from imgcls_lab.errors import ImgclsError
 
 app = typer.Typer(
@@ -44,12 +57,12 @@ demo.add_to(app)
 train.add_to(app)
 finders.add_to(app)
 runs.add_to(app)
-use.add_to(app)
+inference.add_to(app)
 replay.add_to(app)
 batch.add_to(app)
 registry.add_to(app)
 cache.add_to(app)
-care.add_to(app)
+executor.add_to(app)
 doctor.add_to(app)
 settings.add_to(app)
 

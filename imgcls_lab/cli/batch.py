@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from imgcls_lab.cli.frame import Json, print_json, print_table, program, say
+from imgcls_lab.cli.output import Json, print_json, print_table, program, say
 from imgcls_lab.cli.train import After, Host, Key, Name, Project
-from imgcls_lab.counting import counted
 from imgcls_lab.errors import InputError
+from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
-    from imgcls_lab.wire import SweepView, TrialView
+    from imgcls_lab.schemas import SweepView, TrialView
 
 SweepId = Annotated[str, typer.Argument(metavar="SWEEP", help="Id of the sweep's run, or the beginning of one.")]
 PARAMETER = ("-p", "--parameter")
@@ -57,10 +57,10 @@ def run_notebook(  # noqa: PLR0917
 ) -> None:
     """Put a notebook into the queue; papermill executes it in the background, on a device of its own."""
     from imgcls_lab import api
-    from imgcls_lab.batch import source
+    from imgcls_lab.batch import notebook_source
     from imgcls_lab.batch.parameters import read_texts
 
-    read = source.read(notebook)
+    read = notebook_source.read(notebook)
     if listed:
         if as_json:
             print_json(read.parameters)
@@ -99,7 +99,7 @@ def sweep(
 ) -> None:
     """Put a sweep into the queue. Its trials are ordinary runs, as many at once as devices allow."""
     from imgcls_lab.api.sweeps import launch_sweep
-    from imgcls_lab.batch.file import read_file
+    from imgcls_lab.batch.sweep_file import read_file
 
     started = launch_sweep(read_file(file))
     if not as_json:

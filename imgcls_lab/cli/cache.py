@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, print_table, say
+from imgcls_lab.cli.output import Json, print_json, print_table, say
 
 cache = typer.Typer(no_args_is_help=True, help="Decoded images on disk, which runs share. They may go at any time.")
 
@@ -16,9 +16,9 @@ cache = typer.Typer(no_args_is_help=True, help="Decoded images on disk, which ru
 def list_entries(as_json: Json = False) -> None:
     """List what is cached, the longest unused first: that is what goes when IMGCLS_CACHE_GB is reached."""
     from imgcls_lab.api import context
-    from imgcls_lab.engine import cacheroom
+    from imgcls_lab.engine.data import cache_eviction
 
-    found = cacheroom.entries(context.settings().cache_path)
+    found = cache_eviction.entries(context.settings().cache_path)
     if as_json:
         print_json([asdict(entry) for entry in found])
         return
@@ -39,9 +39,9 @@ def list_entries(as_json: Json = False) -> None:
 def clear(as_json: Json = False) -> None:
     """Remove it all. Runs that read it go on; the next ones decode their images anew."""
     from imgcls_lab.api import context
-    from imgcls_lab.engine import cacheroom
+    from imgcls_lab.engine.data import cache_eviction
 
-    freed = cacheroom.clear(context.settings().cache_path)
+    freed = cache_eviction.clear(context.settings().cache_path)
     if as_json:
         print_json({"freed_bytes": freed})
         return

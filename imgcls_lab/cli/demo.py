@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import program, say
+from imgcls_lab.cli.output import program, say
 
 if TYPE_CHECKING:
     from imgcls_lab.api import Run
@@ -35,16 +35,16 @@ def demo(
     from imgcls_lab import demo as digits
     from imgcls_lab.api import context
     from imgcls_lab.errors import ImgclsError
-    from imgcls_lab.protocol import RunState
+    from imgcls_lab.events import RunState
 
     settings, store = context.settings(), context.store()
     if data is Data.FASHION:
-        from imgcls_lab import fashion
+        from imgcls_lab import fashion_mnist
 
-        written = fashion.prepare(settings, store)
+        written = fashion_mnist.prepare(settings, store)
         say(f"Images: {written.root} (55,000 to train, 5,000 to validate, 10,000 to test), model: {written.model}")
-        say(f"The recipe is saved as the config “{fashion.NAME}”. Train it:")
-        say(f"  {program()} train --config {fashion.NAME}")
+        say(f"The recipe is saved as the config “{fashion_mnist.NAME}”. Train it:")
+        say(f"  {program()} train --config {fashion_mnist.NAME}")
         return
     files = digits.prepare(settings, store)
     say(f"Demo data: {files.root} (1,797 handwritten digits), model: {files.model}")

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, say
-from imgcls_lab.counting import counted
-from imgcls_lab.processor import bf16_unit, cores
+from imgcls_lab.cli.output import Json, print_json, say
+from imgcls_lab.cpu import bf16_unit, cores
+from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
     from imgcls_lab.settings import Settings
@@ -216,7 +216,7 @@ def executor() -> Finding:
 
 
 def _unfinished(settings: Settings) -> int:
-    from imgcls_lab.protocol import ENDED, RunState
+    from imgcls_lab.events import ENDED, RunState
     from imgcls_lab.store import Store
 
     with Store.open(settings) as store:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, print_table, read_config, say
+from imgcls_lab.cli.output import ConfigOption, Json, Set, print_json, print_table, read_config, say
 
 if TYPE_CHECKING:
     from imgcls_lab.config import TrainConfig

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, print_table, read_config, say
-from imgcls_lab.counting import counted
+from imgcls_lab.cli.output import ConfigOption, Json, Set, print_json, print_table, read_config, say
+from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
@@ -171,16 +171,16 @@ def _projects() -> typer.Typer:
 
     @app.command(help="Add a project.")
     def add(name: NewName, description: Text = None, max_running: MaxRunning = None) -> None:
-        from imgcls_lab.api.requests import request
-        from imgcls_lab.wire import ProjectEdit
+        from imgcls_lab.api.validation import request
+        from imgcls_lab.schemas import ProjectEdit
 
         new = request(ProjectEdit, name=name, description=description or "", **limit(max_running))
         _added(PROJECTS, _store().add_project(new))
 
     @app.command(help="Rename, describe or limit a project.")
     def edit(name: Entry, new_name: Rename = None, description: Text = None, max_running: MaxRunning = None) -> None:
-        from imgcls_lab.api.requests import request
-        from imgcls_lab.wire import ProjectEdit
+        from imgcls_lab.api.validation import request
+        from imgcls_lab.schemas import ProjectEdit
 
         store = _store()
         old = PROJECTS.find(store, name)
@@ -216,8 +216,8 @@ def _configs() -> typer.Typer:
         project: Project = None,
         description: Text = None,
     ) -> None:
-        from imgcls_lab.api.requests import request
-        from imgcls_lab.wire import ConfigEdit
+        from imgcls_lab.api.validation import request
+        from imgcls_lab.schemas import ConfigEdit
 
         store = _store()
         values = read_config(config, settings, store).model_dump(mode="json")
@@ -234,8 +234,8 @@ def _configs() -> typer.Typer:
         project: Project = None,
         description: Text = None,
     ) -> None:
-        from imgcls_lab.api.requests import request
-        from imgcls_lab.wire import ConfigEdit
+        from imgcls_lab.api.validation import request
+        from imgcls_lab.schemas import ConfigEdit
 
         store = _store()
         old = CONFIGS.find(store, name)
@@ -257,16 +257,16 @@ def _datasets() -> typer.Typer:
 
     @app.command(help="Register a folder of images.")
     def add(name: NewName, root: Root, description: Text = None) -> None:
-        from imgcls_lab.api.requests import request
-        from imgcls_lab.wire import DatasetEdit
+        from imgcls_lab.api.validation import request
+        from imgcls_lab.schemas import DatasetEdit
 
         edit = request(DatasetEdit, name=name, root=str(root.expanduser().absolute()), description=description or "")
         _added(DATASETS, _store().add_dataset(edit))
 
     @app.command(help="Change a data set's name, folder or description.")
     def edit(name: Entry, new_name: Rename = None, root: NewRoot = None, description: Text = None) -> None:
-        from imgcls_lab.api.requests import request
-        from imgcls_lab.wire import DatasetEdit
+        from imgcls_lab.api.validation import request
+        from imgcls_lab.schemas import DatasetEdit
 
         store = _store()
         old = DATASETS.find(store, name)
@@ -308,8 +308,8 @@ def _models() -> typer.Typer:
         pretrained: Pretrained = True,
         description: Text = None,
     ) -> None:
-        from imgcls_lab.api.requests import request
-        from imgcls_lab.wire import ModelEdit
+        from imgcls_lab.api.validation import request
+        from imgcls_lab.schemas import ModelEdit
 
         edit = request(
             ModelEdit,
@@ -330,8 +330,8 @@ def _models() -> typer.Typer:
         pretrained: Pretrained = None,
         description: Text = None,
     ) -> None:
-        from imgcls_lab.api.requests import request
-        from imgcls_lab.wire import ModelEdit
+        from imgcls_lab.api.validation import request
+        from imgcls_lab.schemas import ModelEdit
 
         store = _store()
         old = MODELS.find(store, name)

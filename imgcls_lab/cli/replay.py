@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, say
+from imgcls_lab.cli.output import Json, print_json, say
 
 SHOWN = 8  # images of the batch
 
@@ -19,7 +19,7 @@ def replay(
 ) -> None:
     """Play the step again that broke a run, and say which module gave the first number that is not finite."""
     from imgcls_lab import api
-    from imgcls_lab.engine.replay import replay as play
+    from imgcls_lab.engine.training.replay import replay as play
 
     path = Path(run).expanduser()
     found = play(path.absolute() if path.is_dir() else api.run(run).folder)

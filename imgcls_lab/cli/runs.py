@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, print_table, read_settings, say, warn_unattended
-from imgcls_lab.counting import counted
+from imgcls_lab.cli.output import Json, print_json, print_table, read_settings, say, warn_unattended
+from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
-    from imgcls_lab.wire import RunDetail, RunView
+    from imgcls_lab.schemas import RunDetail, RunView
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the beginning of one.")]
 
@@ -122,7 +122,7 @@ def logs(
 ) -> None:
     """Print what a run printed."""
     from imgcls_lab import api
-    from imgcls_lab.api.handle import OVER
+    from imgcls_lab.api.run_handle import OVER
     from imgcls_lab.errors import InputError
 
     if as_json and follow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from imgcls_lab.cli.frame import Json, print_json, print_table, say
+from imgcls_lab.cli.output import Json, print_json, print_table, say
 
 
 def settings(as_json: Json = False) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imgcls_lab.cli.frame import ConfigOption, Json, Set, print_json, program, read_config, say, warn_unattended
+from imgcls_lab.cli.output import ConfigOption, Json, Set, print_json, program, read_config, say, warn_unattended
 
 Name = Annotated[str | None, typer.Option(help="Name of the run.")]
 Project = Annotated[str | None, typer.Option(help="Project it belongs to; made if there is none of this name.")]
@@ -35,7 +35,7 @@ def train(
     from imgcls_lab.api import context
     from imgcls_lab.api.progress import line
     from imgcls_lab.errors import ImgclsError
-    from imgcls_lab.protocol import RunState
+    from imgcls_lab.events import RunState
 
     store = None
     if out is None or (config is not None and not Path(config).expanduser().exists()):

@@ -22,9 +22,9 @@ from imgcls_lab.config.optimisation import OptimisationFields
 from imgcls_lab.config.regularisation import RegularisationFields
 from imgcls_lab.config.schedule import ScheduleFields
 from imgcls_lab.config.sentences import joined, problem
-from imgcls_lab.counting import counted
 from imgcls_lab.errors import ConfigError, Problem, unknown
-from imgcls_lab.layout import CONFIG
+from imgcls_lab.plurals import counted
+from imgcls_lab.run_layout import CONFIG
 
 _REFUSED = "Changes the result, so it stays as the run began."
 _STAYS = "Is where the run has written already, so it stays as the run began."

@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgcls_lab.engine.outcome import Outcome
-    from imgcls_lab.engine.outdir import standalone
-    from imgcls_lab.engine.run import train
-    from imgcls_lab.engine.shared import Shared
+    from imgcls_lab.engine.data.cache_locations import Shared
+    from imgcls_lab.engine.reporting.outcome import Outcome
+    from imgcls_lab.engine.training.run import train
+    from imgcls_lab.engine.training.standalone import standalone
 
 # Read once, when torch loads its OpenMP library. By default its threads spin for milliseconds while they wait for each
 # other, and where another program takes a core, they spin on the one that the awaited thread needs. A short spin is
@@ -22,10 +22,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 _HOMES = {
-    "Outcome": "imgcls_lab.engine.outcome",
-    "train": "imgcls_lab.engine.run",
-    "Shared": "imgcls_lab.engine.shared",
-    "standalone": "imgcls_lab.engine.outdir",
+    "Outcome": "imgcls_lab.engine.reporting.outcome",
+    "train": "imgcls_lab.engine.training.run",
+    "Shared": "imgcls_lab.engine.data.cache_locations",
+    "standalone": "imgcls_lab.engine.training.standalone",
 }
 
 __all__ = ["Outcome", "Shared", "standalone", "train"]

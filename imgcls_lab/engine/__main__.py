@@ -10,11 +10,11 @@ import sys
 import traceback
 from pathlib import Path
 
-from imgcls_lab import layout
+from imgcls_lab import run_layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.shared import Shared
+from imgcls_lab.engine.data.cache_locations import Shared
 from imgcls_lab.errors import ImgclsError
-from imgcls_lab.protocol import EventWriter, Failed, FailureKind
+from imgcls_lab.events import EventWriter, Failed, FailureKind
 from imgcls_lab.settings import Settings
 
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shared", default=None, help="what it shares with other runs, as JSON; by default the home's")
     given = parser.parse_args(arguments)
     try:
-        config = TrainConfig.parse((given.config or given.folder / layout.CONFIG).read_bytes())
+        config = TrainConfig.parse((given.config or given.folder / run_layout.CONFIG).read_bytes())
     except (OSError, ImgclsError) as error:
         message = f"The run's config cannot be read. {error}"
         print(message, file=sys.stderr)
@@ -35,9 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
                 events.write(Failed(step=0, kind=FailureKind.APPLICATION, message=message))
         return 1
 
-    from imgcls_lab.engine.journal import Journal
-    from imgcls_lab.engine.ranks import launched
-    from imgcls_lab.engine.run import train  # torch: takes seconds
+    from imgcls_lab.engine.distributed.process_group import launched
+    from imgcls_lab.engine.reporting.console_log import Journal
+    from imgcls_lab.engine.training.run import train  # torch: takes seconds
 
     journal = None if launched() else Journal()  # of several processes the one that started them tells
     shared = Shared.from_json(given.shared) if given.shared else Shared.of(Settings())

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import torch
 
-from imgcls_lab import processor
+from imgcls_lab import cpu
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, Problem
 from imgcls_lab.settings import Settings
@@ -38,7 +38,7 @@ def pick_threads(config: TrainConfig) -> int:
     """
     given = os.environ.get("IMGCLS_THREADS", "")
     of_slot = int(given) if given.isdigit() else 0
-    return config.threads or of_slot or processor.share_of_cores(Settings().cpu_slots)
+    return config.threads or of_slot or cpu.share_of_cores(Settings().cpu_slots)
 
 
 # Of the GNU C library (malloc.h): from which size on a block is mapped by itself, and how much free memory at the end
@@ -76,9 +76,9 @@ def describe(device: torch.device) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "machine": platform.machine(),
         "system": platform.platform(),
-        "cores": processor.cores(),
-        "processor": processor.model_name(),
-        "arithmetic": processor.arithmetic(),
+        "cores": cpu.cores(),
+        "processor": cpu.model_name(),
+        "arithmetic": cpu.arithmetic(),
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

@@ -16,18 +16,18 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from imgcls_lab import __version__, layout
+from imgcls_lab import __version__, run_layout
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
+from imgcls_lab.events import LIVE, Desired, RunState
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.daemon import info_path, lock_path
 from imgcls_lab.identity import ProcessIdentity, host_name
-from imgcls_lab.protocol import LIVE, Desired, RunState
+from imgcls_lab.schemas import DevicesReply
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, attempts, fleet
-from imgcls_lab.store.outcome import Verdict
+from imgcls_lab.store import Store, attempts, executors
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import DeviceClaim, Executor, Run
-from imgcls_lab.wire import DevicesReply
+from imgcls_lab.store.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def ensure(settings: Settings) -> None:
         return
     if locks.is_locked(lock_path(settings)):
         info = _info(settings)
-        if info is None or not fleet.is_older(str(info.get("version")), __version__):
+        if info is None or not executors.is_older(str(info.get("version")), __version__):
             return
         log.info("The executor is imgcls-lab %s; %s takes over.", info.get("version"), __version__)
         stop(settings)
@@ -133,7 +133,7 @@ def forget(settings: Settings, host: str) -> int:
                 session.delete(row)
             for claim in session.exec(select(DeviceClaim).where(DeviceClaim.host == host)).all():
                 session.delete(claim)
-            fleet.save_devices(session, host, [])
+            executors.save_devices(session, host, [])
     return len(live)
 
 
@@ -168,8 +168,8 @@ def _environment() -> dict[str, str]:
     With the run's tag it would be ended with the run, and with the run's devices it would see no others.
     """
     environment = dict(os.environ)
-    environment.pop(layout.RUN_TAG, None)
-    for name, value in json.loads(environment.pop(layout.BEFORE, "{}")).items():
+    environment.pop(run_layout.RUN_TAG, None)
+    for name, value in json.loads(environment.pop(run_layout.BEFORE, "{}")).items():
         if value is None:
             environment.pop(name, None)
         else:

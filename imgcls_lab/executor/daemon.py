@@ -24,21 +24,21 @@ from sqlmodel import col, select
 
 from imgcls_lab import __version__
 from imgcls_lab.errors import ExecutorError, ImgclsError, RevisionError, StoreError
+from imgcls_lab.events import RESUMABLE, FailureKind, RunState
 from imgcls_lab.executor import devices as dev
 from imgcls_lab.executor import locks
-from imgcls_lab.executor.alarms import Alarms
-from imgcls_lab.executor.arbiter import Arbiter
-from imgcls_lab.executor.backend import LocalBackend
-from imgcls_lab.executor.keeper import Keeper
-from imgcls_lab.executor.placing import Placing
+from imgcls_lab.executor.alert_sender import Alarms
+from imgcls_lab.executor.backends.local import LocalBackend
+from imgcls_lab.executor.device_allocator import Arbiter
+from imgcls_lab.executor.run_monitor import Keeper
+from imgcls_lab.executor.scheduler import Placing
 from imgcls_lab.identity import ProcessIdentity, host_name
-from imgcls_lab.layout import write_atomic
-from imgcls_lab.protocol import RESUMABLE, FailureKind, RunState
+from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, alerts, attempts, fleet, folders, migrations, queue, rebuilding
-from imgcls_lab.store.outcome import Verdict
+from imgcls_lab.store import Store, alerts, attempts, executors, migrations, queue, rebuilding, run_folders
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Executor, Run
+from imgcls_lab.store.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Daemon:
         self._keepers: dict[tuple[str, int], Keeper] = {}
         self._known: set[str] | None = None  # folders that have a row
         self._alarms = Alarms(settings, self.host)
-        self._observer = fleet.Observer(clock)
+        self._observer = executors.Observer(clock)
         self._complaints: dict[str, str] = {}
         self._strangers: dict[str, float] = {}  # folders without an owner, and since when
         self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0, "alerts": 0.0}
@@ -136,7 +136,7 @@ class Daemon:
         if self._is_due("beat", min(BEAT_EVERY, self.settings.lease / 6)):
             migrations.check_revision(store.database)
             with store.write() as session:
-                there = fleet.beat(session, self.id)
+                there = executors.beat(session, self.id)
             if not there:  # the database was made anew, or an older copy was put back
                 log.warning("This executor was not in the database any more; it looks at all runs anew.")
                 self._register(store)
@@ -189,7 +189,7 @@ class Daemon:
     def _settle(self, store: Store) -> None:
         """Runs that wait for others or for another host: say so, and cancel those that wait in vain."""
         with store.read() as session:
-            hosts = fleet.alive_hosts(session, self._observer, self.settings.lease)
+            hosts = executors.alive_hosts(session, self._observer, self.settings.lease)
             news = queue.to_settle(session, hosts)
         if news:
             with store.write() as session:
@@ -247,7 +247,7 @@ class Daemon:
         if self._known is None:
             with store.read() as session:
                 self._known = set(session.exec(select(Run.id)).all())
-        for run_id in set(folders.all_folders(self.settings)) - self._known:
+        for run_id in set(run_folders.all_folders(self.settings)) - self._known:
             try:
                 if self._is_ours(run_id):
                     rebuilding.take_in(store.database, self.settings, run_id)
@@ -262,13 +262,13 @@ class Daemon:
             candidates = session.exec(ended).all()
         for run_id, attempt in candidates:
             if self.settings.run_dir(run_id).is_dir():
-                folders.begins_again(store.database, self.settings, run_id, attempt)
+                run_folders.begins_again(store.database, self.settings, run_id, attempt)
 
     def _is_ours(self, run_id: str) -> bool:
         """Whether this host's daemon may index a folder: its owner is a process here, or is gone."""
         folder = self.settings.run_dir(run_id)
-        owner = folders.read_owner(folder)
-        if owner is not None or folders.attempts_in(folder):
+        owner = run_folders.read_owner(folder)
+        if owner is not None or run_folders.attempts_in(folder):
             self._strangers.pop(run_id, None)
             return owner is None or owner.status() != "unknown"
         return self._clock() - self._strangers.setdefault(run_id, self._clock()) > OWNER_WITHIN
@@ -297,7 +297,7 @@ class Daemon:
 
     def _register(self, store: Store) -> None:
         with store.write() as session:
-            fleet.register(session, self.id, self.host, ProcessIdentity.current(), __version__)
+            executors.register(session, self.id, self.host, ProcessIdentity.current(), __version__)
             freed = attempts.stale_claims(session, self.host)
             alerts.prune(session)
         if freed:
@@ -306,7 +306,7 @@ class Daemon:
     def _sign_off(self, store: Store) -> None:
         try:
             with store.write() as session:
-                fleet.sign_off(session, self.id)
+                executors.sign_off(session, self.id)
         except StoreError as error:
             log.warning("%s", error)
         log.info("Executor %s has ended; its runs go on.", self.id)

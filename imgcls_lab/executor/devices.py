@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from imgcls_lab.cpu import share_of_cores
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.nvml import Gpu, GpuProcess, GpuSource, Nvml
-from imgcls_lab.processor import share_of_cores
 from imgcls_lab.settings import Settings
 
 OTHERS = "a run of another user or home"  # who holds a device whose lock is taken and that is not ours

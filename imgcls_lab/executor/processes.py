@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from imgcls_lab.layout import RUN_TAG
+from imgcls_lab.run_layout import RUN_TAG
 
 
 def tag_of(run_id: str, attempt: int) -> str:

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import layout
+from imgcls_lab import run_layout
 from imgcls_lab.executor import locks, processes
 from imgcls_lab.identity import ProcessIdentity
 
@@ -60,7 +60,7 @@ class Supervisor:
         self._told_to_end = False
 
     def run(self) -> None:
-        if (self.folder / layout.exit_name(self.attempt)).exists():
+        if (self.folder / run_layout.exit_name(self.attempt)).exists():
             return
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
@@ -98,7 +98,7 @@ class Supervisor:
                 raise NotStartedError("An earlier attempt of it still holds the run's folder")
             time.sleep(POLL)
         self.held.append(own)
-        if (self.folder / layout.launch_name(self.attempt + 1)).exists():
+        if (self.folder / run_layout.launch_name(self.attempt + 1)).exists():
             raise NotStartedError("A newer attempt was started already")
         for name in self.device_locks:
             path = Path(name)
@@ -112,7 +112,7 @@ class Supervisor:
         for name in [name for name, value in self.environment.items() if value is None]:
             environment.pop(name, None)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        output = os.open(self.folder / layout.OUTPUT_LOG, flags, 0o600)
+        output = os.open(self.folder / run_layout.OUTPUT_LOG, flags, 0o600)
         try:
             self._started_at = time.monotonic()
             return subprocess.Popen(
@@ -154,7 +154,7 @@ class Supervisor:
         self._cut_log()
         # in place: needs no room on a full disk, and a reader sees the old number or the new one
         with contextlib.suppress(OSError):
-            descriptor = os.open(self.folder / layout.HEARTBEAT, os.O_WRONLY | os.O_CREAT, 0o600)
+            descriptor = os.open(self.folder / run_layout.HEARTBEAT, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
                 os.pwrite(descriptor, f"{self.attempt:06d} {self._beats:012d}\n".encode(), 0)
             finally:
@@ -162,7 +162,7 @@ class Supervisor:
 
     def _read_desired(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            wish = layout.read_plain(self.folder / layout.DESIRED).decode().strip()
+            wish = run_layout.read_plain(self.folder / run_layout.DESIRED).decode().strip()
             if wish == "kill" or (wish == "stop" and self.asked == "run"):
                 self._ask(wish)
 
@@ -178,7 +178,7 @@ class Supervisor:
     def _check_start(self, child: subprocess.Popen[bytes]) -> None:
         if self.note is not None or time.monotonic() - self._started_at < self.deadline:
             return
-        events = self.folder / layout.events_name(self.attempt)
+        events = self.folder / run_layout.events_name(self.attempt)
         if events.exists() and events.stat().st_size:
             self.deadline = float("inf")
             return
@@ -211,7 +211,7 @@ class Supervisor:
 
     def _cut_log(self) -> None:
         """Keep the log under its cap: its beginning and its newest part stay."""
-        path = self.folder / layout.OUTPUT_LOG
+        path = self.folder / run_layout.OUTPUT_LOG
         with contextlib.suppress(OSError):
             size = path.stat().st_size
             if size <= self.log_cap:
@@ -231,12 +231,12 @@ class Supervisor:
         if trainer is not None and (identity := ProcessIdentity.of(trainer)) is not None:
             owner["trainer"] = json.loads(identity.to_json())
         with contextlib.suppress(OSError):  # the daemon knows this process without it
-            layout.write_atomic(self.folder / layout.OWNER, json.dumps(owner))
+            run_layout.write_atomic(self.folder / run_layout.OWNER, json.dumps(owner))
 
     def _reserve_room(self) -> None:
         """A file's worth of the disk, for how it ended: on a full disk that must be written, too."""
         with contextlib.suppress(OSError):
-            layout.write_atomic(self.folder / RESERVE, b" " * 4096)
+            run_layout.write_atomic(self.folder / RESERVE, b" " * 4096)
 
     def _use_reserve(self, text: str) -> None:
         """Write the end into the reserved room, and give it its name; neither needs more of the disk."""
@@ -246,8 +246,8 @@ class Supervisor:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(self.folder / RESERVE, self.folder / layout.exit_name(self.attempt))
-        layout.fsync_folder(self.folder)
+        os.replace(self.folder / RESERVE, self.folder / run_layout.exit_name(self.attempt))
+        run_layout.fsync_folder(self.folder)
 
     def _write_end(self, **facts: Any) -> None:
         """Write how it ended, again and again while it cannot be written: nobody else knows."""
@@ -258,7 +258,7 @@ class Supervisor:
             return
         for wait in (0.2, 1, 5, 15, 30, None):
             try:
-                layout.write_atomic(self.folder / layout.exit_name(self.attempt), text)
+                run_layout.write_atomic(self.folder / run_layout.exit_name(self.attempt), text)
                 return
             except OSError as error:
                 print(f"supervisor: the end could not be written: {error}", file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from typing import Literal
 
-from imgcls_lab.wire import AlertView
+from imgcls_lab.schemas import AlertView
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 
-from imgcls_lab.server import batch, configs, devices, info, registry, runs, stream, tensorboards
+from imgcls_lab.server import batch, config_form, devices, info, registry, runs, stream, tensorboards
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.stream import Hub
 from imgcls_lab.server.tensorboards import BoardKeeper
@@ -33,7 +33,7 @@ class ImgclsLab(ExtensionApp):
         self.boards = BoardKeeper(self.backend)
 
     def initialize_handlers(self) -> None:
-        self.handlers.extend(configs.routes(self.backend))  # before registry's configs/<id>
+        self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
         for module in (runs, batch, registry, devices, info):
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))

@@ -21,10 +21,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
-from imgcls_lab.server.notebooks import Notebooks
+from imgcls_lab.schemas import DevicesReply
+from imgcls_lab.server.kernel_lookup import Notebooks
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.wire import DevicesReply
 
 T = TypeVar("T")
 AnyLogger = Logger | LoggerAdapter[Any]

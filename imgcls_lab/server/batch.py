@@ -11,18 +11,18 @@ from pathlib import Path
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from imgcls_lab import layout
-from imgcls_lab.batch import source
-from imgcls_lab.batch.launch import submit_notebook
-from imgcls_lab.batch.matrix import sweep_view
-from imgcls_lab.batch.spec import check_space
-from imgcls_lab.batch.sweeps import submit_sweep
+from imgcls_lab import run_layout
+from imgcls_lab.batch import notebook_source
+from imgcls_lab.batch.submit_notebook import submit_notebook
+from imgcls_lab.batch.submit_sweep import submit_sweep
+from imgcls_lab.batch.sweep_spec import check_space
+from imgcls_lab.batch.sweep_view import sweep_view
 from imgcls_lab.errors import ForbiddenPathError, NotFoundError
+from imgcls_lab.schemas import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, run_id_of
+from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config, allowed_space
 from imgcls_lab.store import Store
-from imgcls_lab.wire import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
 
 LARGEST = 256 * 2**20  # bytes of an executed notebook
 
@@ -45,7 +45,7 @@ class NotebooksHandler(ApiHandler):
         file = self._file(request.path)
 
         def submit(store: Store) -> Queued:
-            return submit_notebook(store, source.read(file), request)
+            return submit_notebook(store, notebook_source.read(file), request)
 
         await self.answer(submit, 201)
         self.backend.wake_executor()
@@ -79,7 +79,7 @@ class SweepsHandler(ApiHandler):
             if request.notebook is not None:
                 file = notebook_file(root, request.notebook)
                 named = request.model_copy(update={"notebook": str(file)})
-                return submit_sweep(store, named, source.read(file))
+                return submit_sweep(store, named, notebook_source.read(file))
             checked = {"base": allowed_config(settings, request.base), "space": allowed_space(settings, request.space)}
             return submit_sweep(store, request.model_copy(update=checked), None)
 
@@ -103,7 +103,7 @@ class SweepHandler(ApiHandler):
 
 def notebook_view(path: str, file: Path) -> NotebookView:
     """What the form of a batch needs. Raises InputError."""
-    read = source.read(file)
+    read = notebook_source.read(file)
     return NotebookView(path=path, parameters=read.parameters, derived=read.derived)
 
 
@@ -124,7 +124,7 @@ def executed(store: Store, run_id: str) -> bytes:
     """The notebook's text. Raises NotFoundError while there is none."""
     run = store.run(run_id)
     try:
-        with layout.open_plain(store.settings.run_dir(run.id) / layout.NOTEBOOK) as file:
+        with run_layout.open_plain(store.settings.run_dir(run.id) / run_layout.NOTEBOOK) as file:
             data = file.read(LARGEST + 1)
     except OSError:
         raise NotFoundError(f"The run “{run.name}” has executed no notebook (yet).") from None

@@ -6,7 +6,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.base import PREFIX, ApiHandler, Route, to_json
+from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, to_json
 
 
 class DevicesHandler(ApiHandler):

@@ -8,11 +8,11 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from imgcls_lab import __version__, demo
+from imgcls_lab.schemas import ServerInfo
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.base import PREFIX, ApiHandler, Route, to_json
+from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, to_json
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.wire import ServerInfo
 
 
 def demo_folders(settings: Settings) -> tuple[Path, Path] | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ForbiddenPathError, InputError, Problem
+from imgcls_lab.schemas import Choices, Range
 from imgcls_lab.settings import Settings
-from imgcls_lab.wire import Choices, Range
 
 MODELS = ("model_flavour", "flavour")  # fields that name a model
 FOLDERS = ("root", "tb_root", "ckpt_dir")  # of a config

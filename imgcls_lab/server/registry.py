@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from tornado import web
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, number_of
+from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, check_reference, number_of
 from imgcls_lab.server.paths import allowed_config, allowed_folder, allowed_model
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.wire import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from tornado import web
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
-from imgcls_lab.protocol import Desired, RunKind, RunState
+from imgcls_lab.events import Desired, RunKind, RunState
+from imgcls_lab.schemas import ResumeRequest, RunEdit, RunView, SubmitRequest
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.base import PREFIX, ApiHandler, Route, check_reference, run_id_of
+from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config
 from imgcls_lab.store import Store
-from imgcls_lab.wire import ResumeRequest, RunEdit, RunView, SubmitRequest
 
 MAX_PAGE = 1000
 MAX_SERIES_RUNS = 200

@@ -23,12 +23,12 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from imgcls_lab.errors import ImgclsError
+from imgcls_lab.schemas import Batch, StreamMessage, Subscribe, Topic, Unsubscribe
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.base import AUTH_RESOURCE, PREFIX, Route
-from imgcls_lab.server.body import read_as, read_json
-from imgcls_lab.server.feeds import DEVICES_EVERY, Feed, Round, feed_of
+from imgcls_lab.server.handlers import AUTH_RESOURCE, PREFIX, Route
+from imgcls_lab.server.request_parsing import read_as, read_json
+from imgcls_lab.server.topics import DEVICES_EVERY, Feed, Round, feed_of
 from imgcls_lab.store import Store
-from imgcls_lab.wire import Batch, StreamMessage, Subscribe, Topic, Unsubscribe
 
 PERIOD = 0.1  # seconds between two looks
 PAUSE = 2.0  # seconds after one that failed

@@ -1,7 +1,7 @@
 """TensorBoards: their list and life cycle over REST, and the tab's content through jupyter-server-proxy.
 
 Each board is served at `<base_url>imgcls/tensorboard/<id>/`, for the Jupyter server's user alone. Asking for it
-starts its process; `imgcls_lab.boards.keeper` owns that life. Cookies and tokens are never passed on.
+starts its process; `imgcls_lab.tensorboards.manager` owns that life. Cookies and tokens are never passed on.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tornado.escape import xhtml_escape
 from tornado.httpclient import HTTPClientError
 from tornado.httputil import HTTPHeaders
 
-from imgcls_lab.boards.address import LOOPBACK
-from imgcls_lab.boards.keeper import Boards
 from imgcls_lab.errors import ImgclsError, NotFoundError
+from imgcls_lab.schemas import MOST_BOARD_RUNS, BoardRequest, Wire
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.base import AUTH_RESOURCE, PREFIX, ApiHandler, Route, to_json
-from imgcls_lab.wire import MOST_BOARD_RUNS, BoardRequest, Wire
+from imgcls_lab.server.handlers import AUTH_RESOURCE, PREFIX, ApiHandler, Route, to_json
+from imgcls_lab.tensorboards.address import LOOPBACK
+from imgcls_lab.tensorboards.manager import Boards
 
 T = TypeVar("T")
 REFRESH_SECONDS = 3.0

@@ -14,17 +14,8 @@ from typing import Any, Self, TypeVar
 from sqlmodel import Session
 
 from imgcls_lab import __version__
-from imgcls_lab.protocol import LIVE, Desired, RunState
-from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, backups, files, fleet, metrics, migrations, queries, registry
-from imgcls_lab.store import runs as _runs
-from imgcls_lab.store.check import check as check_all
-from imgcls_lab.store.database import Database, set_aside_if_damaged, to_folder
-from imgcls_lab.store.pyramid import Axis
-from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
-from imgcls_lab.store.record import Mirror
-from imgcls_lab.store.tables import Config, Dataset, Model, Project
-from imgcls_lab.wire import (
+from imgcls_lab.events import LIVE, Desired, RunState
+from imgcls_lab.schemas import (
     AlertView,
     ConfigEdit,
     ConfigView,
@@ -47,6 +38,15 @@ from imgcls_lab.wire import (
     SeriesReply,
     SubmitRequest,
 )
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import alerts, backups, executors, metrics, migrations, queries, registry, run_files
+from imgcls_lab.store import runs as _runs
+from imgcls_lab.store.consistency_check import check as check_all
+from imgcls_lab.store.database import Database, set_aside_if_damaged, to_folder
+from imgcls_lab.store.folder_rows import Mirror
+from imgcls_lab.store.pyramid import Axis
+from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
+from imgcls_lab.store.tables import Config, Dataset, Model, Project
 
 __all__ = ["RebuildReport", "Store", "migrate", "rebuild"]
 
@@ -60,7 +60,7 @@ class Store:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
-        self._observer = fleet.Observer()
+        self._observer = executors.Observer()
 
     @classmethod
     def open(cls, settings: Settings, migrate: bool = False) -> Self:
@@ -182,7 +182,7 @@ class Store:
     def unattended_hosts(self) -> set[str]:
         """Hosts whose executor ended, is suspended or does not beat any more, as far as this store has watched."""
         with self.read() as session:
-            return fleet.unattended_hosts(session, self._observer, self.settings.lease)
+            return executors.unattended_hosts(session, self._observer, self.settings.lease)
 
     def live_on(self, hosts: Iterable[str]) -> list[RunView]:
         """Runs that live on some hosts, or lived there when they went silent."""
@@ -216,11 +216,11 @@ class Store:
 
     def log(self, run_id: str, offset: int = -65536, limit: int = 262_144) -> LogChunk:
         """A piece of the run's log; a negative offset counts from its end."""
-        return files.read_log(self.settings.run_dir(self._id(run_id)), offset, limit)
+        return run_files.read_log(self.settings.run_dir(self._id(run_id)), offset, limit)
 
     def report(self, run_id: str, epoch: int | None = None, split: str = "val") -> EpochReport:
         """The evaluation of an epoch, by default the last; that of the best model on test/. Raises NotFoundError."""
-        return files.read_report(self.settings.run_dir(self._id(run_id)), epoch, split)
+        return run_files.read_report(self.settings.run_dir(self._id(run_id)), epoch, split)
 
     # ── registries ──────────────────────────────────────────────────────────────────────────────────────────
     def projects(self) -> list[ProjectView]:
@@ -296,13 +296,13 @@ class Store:
     def devices(self) -> DevicesReply:
         """Executors, their devices and who holds them."""
         with self.read() as session:
-            reply = fleet.devices(session, self._observer, self.settings.lease, __version__)
+            reply = executors.devices(session, self._observer, self.settings.lease, __version__)
         full = self.database.full()
         return reply.model_copy(update={"message": full}) if full else reply
 
     def holder_parents(self, host: str) -> dict[int, list[int]]:
         """Pid -> its ancestors, of the processes that hold memory of a host's GPUs."""
-        return self._read(fleet.parents, host)
+        return self._read(executors.parents, host)
 
     def alerts(self, limit: int = 100) -> list[AlertView]:
         """The newest alerts, newest first."""
@@ -333,14 +333,14 @@ class Store:
         """The views, with a word where a run's host is silent, and no estimate where nobody looks at the run."""
         if not any(view.state in LIVE for view in views):
             return views
-        unattended = fleet.unattended_hosts(session, self._observer, self.settings.lease)
-        silent = fleet.silent_hosts(session, self._observer, self.settings.lease) if unattended else set()
+        unattended = executors.unattended_hosts(session, self._observer, self.settings.lease)
+        silent = executors.silent_hosts(session, self._observer, self.settings.lease) if unattended else set()
 
         def judged(view: V) -> V:
             if view.state not in LIVE or view.host not in unattended:
                 return view
             if view.host in silent:
-                return view.model_copy(update={"unreachable": True, "message": fleet.unreachable(view.host)})
+                return view.model_copy(update={"unreachable": True, "message": executors.unreachable(view.host)})
             return view.model_copy(update={"seconds_left": None})
 
         return [judged(view) for view in views]

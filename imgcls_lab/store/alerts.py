@@ -11,10 +11,10 @@ from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config.evaluation import figure
-from imgcls_lab.protocol import FailureKind, RunState
+from imgcls_lab.events import FailureKind, RunState
+from imgcls_lab.schemas import AlertKind, AlertView
 from imgcls_lab.store.database import tell, to_folder
 from imgcls_lab.store.tables import Alert, Counter, Run
-from imgcls_lab.wire import AlertKind, AlertView
 
 KEPT = 1000
 FRESH = 3600.0  # seconds: a run that ended earlier was found, not watched, and is no news

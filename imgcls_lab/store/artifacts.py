@@ -13,7 +13,7 @@ from typing import Self
 from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
-from imgcls_lab.protocol import AnyEvent, CheckpointSaved, EpochEnded
+from imgcls_lab.events import AnyEvent, CheckpointSaved, EpochEnded
 from imgcls_lab.store.tables import Artifact
 
 

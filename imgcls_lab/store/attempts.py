@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
-from imgcls_lab.protocol import ENDED, LIVE, Desired, FailureKind, RunState
+from imgcls_lab.events import ENDED, LIVE, Desired, FailureKind, RunState
 from imgcls_lab.store import alerts, queue, states
 from imgcls_lab.store.database import to_folder
-from imgcls_lab.store.outcome import ProcessEnd, Verdict
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
+from imgcls_lab.store.verdict import ProcessEnd, Verdict
 
 MAX_LOSSES = 3  # retries without a newer checkpoint
 

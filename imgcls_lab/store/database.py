@@ -33,7 +33,7 @@ from sqlmodel import Session, col
 
 from imgcls_lab.errors import InputError, StoreError
 from imgcls_lab.filesystems import network_filesystem
-from imgcls_lab.store.record import Mirror, note_registry
+from imgcls_lab.store.folder_rows import Mirror, note_registry
 from imgcls_lab.store.tables import Alert, Counter, DeletedRun, Run
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.counting import counted
 from imgcls_lab.errors import ConfigError, ConflictError
-from imgcls_lab.layout import CONFIG, events_name, read_plain
-from imgcls_lab.protocol import (
+from imgcls_lab.events import (
     AnyEvent,
     Began,
     CheckpointSaved,
@@ -35,6 +33,8 @@ from imgcls_lab.protocol import (
     finite,
     scan_events,
 )
+from imgcls_lab.plurals import counted
+from imgcls_lab.run_layout import CONFIG, events_name, read_plain
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import pyramid, states
 from imgcls_lab.store.artifacts import Artifacts

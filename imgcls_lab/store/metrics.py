@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from sqlalchemy import and_, exists, func, or_
 from sqlmodel import Session, col, select
 
-from imgcls_lab.store.clock import Leg, TrainingTime
+from imgcls_lab.schemas import Cursor, MetricsBatch, Series, SeriesReply
 from imgcls_lab.store.pyramid import Axis, Curve
 from imgcls_lab.store.runs import find_run
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
-from imgcls_lab.wire import Cursor, MetricsBatch, Series, SeriesReply
+from imgcls_lab.store.training_time import Leg, TrainingTime
 
 MAX_NEW_ROWS = 20_000  # of one run in one batch; the next call goes on
 _NEW: Any = (

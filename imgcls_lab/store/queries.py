@@ -15,16 +15,9 @@ from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from imgcls_lab.errors import InputError
-from imgcls_lab.layout import MANIFEST, read_plain
-from imgcls_lab.protocol import LIVE, RunKind, RunState, is_resumable
-from imgcls_lab.settings import Settings
-from imgcls_lab.store import counts
-from imgcls_lab.store.database import walked
-from imgcls_lab.store.metrics import tags_of
-from imgcls_lab.store.runs import find_run
-from imgcls_lab.store.states import texts
-from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Dependency, Project, Run
-from imgcls_lab.wire import (
+from imgcls_lab.events import LIVE, RunKind, RunState, is_resumable
+from imgcls_lab.run_layout import MANIFEST, read_plain
+from imgcls_lab.schemas import (
     AttemptView,
     BestFigure,
     CheckpointView,
@@ -34,6 +27,13 @@ from imgcls_lab.wire import (
     RunsBatch,
     RunView,
 )
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import run_counts
+from imgcls_lab.store.database import walked
+from imgcls_lab.store.metrics import tags_of
+from imgcls_lab.store.runs import find_run
+from imgcls_lab.store.states import texts
+from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Dependency, Project, Run
 
 FIRST_LOOK = 500  # runs a new reader of changes gets
 CHUNK = 500  # ids in one statement
@@ -177,7 +177,7 @@ def runs(
 def _counts(session: Session, project_id: int | None, parent_id: str | None) -> dict[RunState, int]:
     """Runs by state. Children of one run are counted one by one: they are few."""
     if parent_id is None:
-        return counts.by_state(session, project_id)
+        return run_counts.by_state(session, project_id)
     children = select(Run.state, func.count()).where(Run.parent_id == parent_id)
     if project_id is not None:
         children = children.where(Run.project_id == project_id)

@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, func, or_
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, exists, select
 
-from imgcls_lab.counting import counted
-from imgcls_lab.protocol import LIVE, Desired, RunState
-from imgcls_lab.store import fleet, states
+from imgcls_lab.events import LIVE, Desired, RunState
+from imgcls_lab.plurals import counted
+from imgcls_lab.store import executors, states
 from imgcls_lab.store.database import walked
 from imgcls_lab.store.tables import Dependency, Device, DeviceClaim, Project, Run
 
@@ -96,8 +96,8 @@ class Fleet:
     full: dict[int, str] = field(default_factory=dict)  # project -> why its runs wait
 
     @classmethod
-    def read(cls, session: Session, observer: fleet.Observer, lease: float) -> Fleet:
-        hosts = fleet.alive_hosts(session, observer, lease)
+    def read(cls, session: Session, observer: executors.Observer, lease: float) -> Fleet:
+        hosts = executors.alive_hosts(session, observer, lease)
         devices = list(session.exec(select(Device).order_by(Device.host, col(Device.position))))
         claims = select(DeviceClaim.host, DeviceClaim.device, Run.name).join(Run)
         held = {(host, device): f"“{name}”" for host, device, name in session.exec(claims)}

@@ -16,13 +16,12 @@ from sqlalchemy import delete, func, insert, select, text, update
 from sqlmodel import Session, col
 
 from imgcls_lab.errors import ImgclsError
-from imgcls_lab.layout import events_name, launch_name
-from imgcls_lab.protocol import LIVE, RunKind, RunState
+from imgcls_lab.events import LIVE, RunKind, RunState
+from imgcls_lab.run_layout import events_name, launch_name
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, counts, folders
+from imgcls_lab.store import alerts, run_counts, run_folders
 from imgcls_lab.store.database import Database, to_folder, touch
-from imgcls_lab.store.ingest import replay
-from imgcls_lab.store.record import (
+from imgcls_lab.store.folder_rows import (
     REGISTRIES,
     Deleted,
     Record,
@@ -35,6 +34,7 @@ from imgcls_lab.store.record import (
     rows,
     to_json,
 )
+from imgcls_lab.store.ingest import replay
 from imgcls_lab.store.runs import remove_folder
 from imgcls_lab.store.tables import (
     Alert,
@@ -89,8 +89,8 @@ def rebuild_all(database: Database, settings: Settings, on_progress: Progress | 
     report = RebuildReport(registries=bool(registry))
     with database.write() as session:
         report.new = not any(session.execute(select(col(t.id)).limit(1)).first() for t in (Run, Dataset, Model))
-        if not counts.are_right(session):
-            counts.recount(session)
+        if not run_counts.are_right(session):
+            run_counts.recount(session)
         ids = _registries(session, registry)
     found = list(_in_order(settings))
     with database.write() as session:
@@ -116,14 +116,14 @@ def rebuild_all(database: Database, settings: Settings, on_progress: Progress | 
         _by_folder_alone(database, settings, run_id, report)
     with database.write() as session:
         alerts.prune(session)
-    report.problems += folders.strangers(settings)
+    report.problems += run_folders.strangers(settings)
     return report
 
 
 def _in_order(settings: Settings) -> Iterator[tuple[int | None, str]]:
     """Number, if it is known, and id of all runs: parents before what they started."""
     found = []
-    for run_id in folders.all_folders(settings):
+    for run_id in run_folders.all_folders(settings):
         row = read_info(settings.run_dir(run_id)).get("row")
         number = row.get("number") if isinstance(row, dict) else None
         found.append((number if isinstance(number, int) else None, run_id))
@@ -157,14 +157,14 @@ def _by_folder_alone(database: Database, settings: Settings, run_id: str, report
     """A run that no database has known, or an older version: what it came to is judged by its files."""
     folder = settings.run_dir(run_id)
     try:
-        folders.read_config(folder, read_info(folder))
+        run_folders.read_config(folder, read_info(folder))
         with database.write() as session:  # it was put back, so it is wanted
             session.execute(delete(DeletedRun).where(col(DeletedRun.id) == run_id))
-        folders.adopt(database, settings, run_id)
-        owner = folders.read_owner(folder)
+        run_folders.adopt(database, settings, run_id)
+        owner = run_folders.read_owner(folder)
         alive = owner is not None and owner.status() != "dead"
         for _ in range(10_000):
-            ended = folders.follow(database, settings, run_id, tell=False)
+            ended = run_folders.follow(database, settings, run_id, tell=False)
             if ended or (alive and _is_last(database, folder, run_id)):
                 break
         report.runs += 1
@@ -175,7 +175,7 @@ def _by_folder_alone(database: Database, settings: Settings, run_id: str, report
 def _is_last(database: Database, folder: Path, run_id: str) -> bool:
     with database.read() as session:
         attempt = session.execute(select(col(Run.attempt)).where(col(Run.id) == run_id)).scalar_one()
-    return bool(attempt >= max(folders.attempts_in(folder), default=0))
+    return bool(attempt >= max(run_folders.attempts_in(folder), default=0))
 
 
 def take_in(database: Database, settings: Settings, run_id: str) -> None:
@@ -186,7 +186,7 @@ def take_in(database: Database, settings: Settings, run_id: str) -> None:
     """
     record = read(settings.run_dir(run_id))
     if record is None:
-        folders.adopt(database, settings, run_id)
+        run_folders.adopt(database, settings, run_id)
     elif isinstance(record, Record) and record.run.get("external"):
         with database.write() as session:
             known = select(col(Run.id)).where(col(Run.id) == run_id)
@@ -199,7 +199,7 @@ def restore(session: Session, folder: Path, record: Record, ids: Ids) -> None:
     """Make the rows of a run what its folder says, whether it has some or not. The caller holds its row, if any."""
     run_id = folder.name
     created = float(record.run.get("created_at") or folder.stat().st_mtime)
-    run = {**record.run, "project_id": folders.project_named(session, record.project, created)}
+    run = {**record.run, "project_id": run_folders.project_named(session, record.project, created)}
     for name, table in (("datasets", Dataset), ("models", Model)):
         column = f"{name[:-1]}_id"
         entry = ids.get(name, {}).get(run.get(column) or 0, run.get(column))

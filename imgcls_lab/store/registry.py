@@ -17,12 +17,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.counting import counted
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.imagefolder import inspect_folder
-from imgcls_lab.store import counts
-from imgcls_lab.store.tables import Config, Dataset, Model, Project, Run
-from imgcls_lab.wire import (
+from imgcls_lab.plurals import counted
+from imgcls_lab.schemas import (
     ConfigEdit,
     ConfigView,
     DatasetEdit,
@@ -32,6 +30,8 @@ from imgcls_lab.wire import (
     ProjectEdit,
     ProjectView,
 )
+from imgcls_lab.store import run_counts
+from imgcls_lab.store.tables import Config, Dataset, Model, Project, Run
 
 DEFAULT_PROJECT = "default"
 Entry = TypeVar("Entry", Project, Config, Dataset, Model)
@@ -54,14 +54,14 @@ def find_project(session: Session, project_id: int) -> Project:
 
 
 def projects(session: Session) -> list[ProjectView]:
-    runs = counts.by_project(session)
+    runs = run_counts.by_project(session)
     rows = session.exec(select(Project).order_by(func.lower(Project.name))).all()
     return [_project_view(row, runs.get(row.id or 0, 0)) for row in rows]
 
 
 def project(session: Session, project_id: int) -> ProjectView:
     row = find_project(session, project_id)
-    return _project_view(row, sum(counts.by_state(session, project_id).values()))
+    return _project_view(row, sum(run_counts.by_state(session, project_id).values()))
 
 
 def save_project(session: Session, edit: ProjectEdit, project_id: int | None = None) -> int:

@@ -21,14 +21,14 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError
-from imgcls_lab.layout import is_run_id, new_run_id
-from imgcls_lab.protocol import ENDED, LIVE, RESUMABLE, Desired, RunKind, RunState
+from imgcls_lab.events import ENDED, LIVE, RESUMABLE, Desired, RunKind, RunState
+from imgcls_lab.run_layout import is_run_id, new_run_id
+from imgcls_lab.schemas import RunEdit, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.registry import default_project, find_project
 from imgcls_lab.store.tables import Attempt, Dataset, DeletedRun, Dependency, Metric, Model, Run
-from imgcls_lab.wire import RunEdit, SubmitRequest
 
 
 def find_run(session: Session, text: str) -> Run:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlmodel import Session, col
 
-from imgcls_lab.protocol import LIVE, RunState
+from imgcls_lab.events import LIVE, RunState
 from imgcls_lab.store.database import touch
 from imgcls_lab.store.tables import Attempt, Run
 

@@ -302,7 +302,7 @@ class Device(Table, table=True):
     memory_used: int | None = Field(default=None, sa_type=BigInteger)
     utilisation: float | None = None
     held_by: str | None = None
-    holders: list[dict[str, Any]] = _json()  # processes that hold its memory, as `executor/holders.py` saw them
+    holders: list[dict[str, Any]] = _json()  # processes that hold its memory, as `executor/gpu_processes.py` saw them
 
 
 class Alert(Table, table=True):

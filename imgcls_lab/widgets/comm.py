@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from imgcls_lab.errors import ImgclsError, InputError
-from imgcls_lab.protocol import RESUMABLE, RunState
-from imgcls_lab.wire import Cursor, EpochReport, LogChunk, MetricsBatch, RunDetail, RunView, Series, SeriesReply
+from imgcls_lab.events import RESUMABLE, RunState
+from imgcls_lab.schemas import Cursor, EpochReport, LogChunk, MetricsBatch, RunDetail, RunView, Series, SeriesReply
 
 PERIOD = 0.5  # seconds between two looks at a run that is on its way
 REST = 5.0  # ... at one that ended but may be resumed, and between two snapshots

@@ -123,7 +123,7 @@ it('writes small numbers short', () => {
 const RATES = `
 import json
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.schedules import SCHEDULES, learning_rate
+from imgcls_lab.engine.optim.lr_schedules import SCHEDULES, learning_rate
 config = TrainConfig(root="d", epochs=10, warmup_epochs=1, lr=0.1, min_lr_ratio=0.01)
 print(json.dumps({name: [learning_rate(config.with_changes(schedule=name), step, 100, 10) for step in range(100)]
                   for name in SCHEDULES.names()}))

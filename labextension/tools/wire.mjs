@@ -6,7 +6,7 @@ import { compile } from 'json-schema-to-typescript';
 const venv = process.platform === 'win32' ? '../.venv/Scripts/python.exe' : '../.venv/bin/python';
 const python = process.env.PYTHON ?? (existsSync(venv) ? venv : 'python');
 const schema = JSON.parse(
-  execFileSync(python, ['-m', 'imgcls_lab.wire'], { cwd: '.', env: { ...process.env, PYTHONPATH: '..' } }),
+  execFileSync(python, ['-m', 'imgcls_lab.schemas'], { cwd: '.', env: { ...process.env, PYTHONPATH: '..' } }),
 );
 
 // A property's title only repeats its name; without it no alias type is made for each. A constant (`kind`, `op`) has
@@ -27,7 +27,7 @@ strip(schema);
 
 const text = await compile(schema, 'WireTypes', {
   additionalProperties: false,
-  bannerComment: '// Made by `npm run wire` from imgcls_lab/wire/; edit that.',
+  bannerComment: '// Made by `npm run wire` from imgcls_lab/schemas/; edit that.',
   style: { printWidth: 110, singleQuote: true },
 });
 writeFileSync(process.argv[2] ?? 'src/views/wire.ts', text);

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from imgcls_lab.protocol import LIVE
+from imgcls_lab.events import LIVE
 from imgcls_lab.store import Store
 from imgcls_lab.store.tables import Tag, metadata
 

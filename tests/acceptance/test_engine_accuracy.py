@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgcls_lab import fashion
+from imgcls_lab import fashion_mnist
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, predictions, standalone
+from imgcls_lab.engine import Outcome, standalone
+from imgcls_lab.engine.reporting import predictions
 from imgcls_lab.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
@@ -32,13 +33,13 @@ def pipeline_accuracy(model: Path, files: list[Path]) -> float:
 
 @pytest.fixture(autouse=True)
 def source() -> None:
-    if not fashion.available():
+    if not fashion_mnist.available():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("The Debian package dataset-fashion-mnist is missing.")
 
 
 def test_the_shipped_recipe_passes_93_percent_of_fashion_mnist(home: Path) -> None:
     """With both cores of an idle machine in less than half an hour, which is printed and not asserted."""
-    files = fashion.prepare(Settings())
+    files = fashion_mnist.prepare(Settings())
     began = time.monotonic()
     outcome = standalone(files.config, home / "run")
     show("Fashion-MNIST, the shipped recipe, test accuracy", outcome.values["test/accuracy"], 0.935)
@@ -48,9 +49,9 @@ def test_the_shipped_recipe_passes_93_percent_of_fashion_mnist(home: Path) -> No
 
 
 def test_pretrained_efficientnet_beats_scratch_by_ten_points_on_500_images(tmp_path: Path) -> None:
-    from imgcls_lab.engine.pretrained import efficientnet_lite0
+    from imgcls_lab.engine.model.pretrained_packages import efficientnet_lite0
 
-    root = fashion.write(tmp_path / "fashion", train=500, test=1000)
+    root = fashion_mnist.write(tmp_path / "fashion", train=500, test=1000)
     (root / "test").rename(root / "val")
     model = efficientnet_lite0(tmp_path / "efficientnet-lite0")
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.protocol import RunState, read_events
+from imgcls_lab.events import RunState, read_events
 
 ODD = 1000
 GOOD = 120

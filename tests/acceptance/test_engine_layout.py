@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.memoryformat import pick_memory_format
+from imgcls_lab.engine.model.memory_format import pick_memory_format
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -20,12 +20,12 @@ from transformers import AutoModelForImageClassification
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
-from imgcls_lab.engine.losses import LOSSES
-from imgcls_lab.engine.optim import OPTIMIZERS
-from imgcls_lab.engine.recipes import RECIPES
-from imgcls_lab.engine.schedules import SCHEDULES
+from imgcls_lab.engine.optim.losses import LOSSES
+from imgcls_lab.engine.optim.lr_schedules import SCHEDULES
+from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
+from imgcls_lab.engine.transforms.augment_recipes import RECIPES
 from imgcls_lab.errors import ConfigError
-from imgcls_lab.protocol import Metrics, RunState, read_events
+from imgcls_lab.events import Metrics, RunState, read_events
 
 CLASSES = ["blue", "green", "red"]
 # always tried; the others with the slow tests

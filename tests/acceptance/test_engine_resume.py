@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import checkpoint, train
-from imgcls_lab.protocol import Metrics, RunState, read_events
+from imgcls_lab.engine import train
+from imgcls_lab.engine.checkpointing import checkpoint
+from imgcls_lab.events import Metrics, RunState, read_events
 from tests.engine.conftest import digits_source, make_config, same_files, tiny_model, tiny_vit  # noqa: F401
 from tests.engine.test_resume import start
 

@@ -17,8 +17,8 @@ from torch import nn
 
 from imgcls_lab import Run, demo
 from imgcls_lab.cli import main
-from imgcls_lab.engine import export as exporting
 from imgcls_lab.engine import standalone
+from imgcls_lab.engine.inference import export as exporting
 from imgcls_lab.settings import Settings
 
 

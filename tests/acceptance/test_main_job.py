@@ -16,8 +16,8 @@ import pytest
 import imgcls_lab as lab
 from imgcls_lab.api import context
 from imgcls_lab.cli.demo import recognised
+from imgcls_lab.events import Finished, RunState, Started, read_events
 from imgcls_lab.executor import client
-from imgcls_lab.protocol import Finished, RunState, Started, read_events
 from imgcls_lab.settings import Settings
 
 COMMAND = [sys.executable, "-c", "from imgcls_lab.cli import main; main()"]

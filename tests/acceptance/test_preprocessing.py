@@ -10,8 +10,8 @@ from PIL import Image
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
-from imgcls_lab.engine.augment import normalise
-from imgcls_lab.engine.proof import prove, prove_export
+from imgcls_lab.engine.transforms.augment import normalise
+from imgcls_lab.engine.transforms.processor_parity import prove, prove_export
 from imgcls_lab.errors import ModelError
 
 NO_PICTURES = ("ImageGPT", "Siglip2")  # they make no picture of an image, so they are none of the 39

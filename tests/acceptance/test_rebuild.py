@@ -27,12 +27,12 @@ from PIL import Image  # noqa: E402
 from rebuilding import dump, knowable, states, told  # noqa: E402
 from stub_lab import StubLab  # noqa: E402
 
-from imgcls_lab import layout  # noqa: E402
+from imgcls_lab import run_layout  # noqa: E402
 from imgcls_lab.config import TrainConfig  # noqa: E402
+from imgcls_lab.events import Desired, RunKind, RunState  # noqa: E402
 from imgcls_lab.identity import ProcessIdentity  # noqa: E402
-from imgcls_lab.protocol import Desired, RunKind, RunState  # noqa: E402
+from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit, SubmitRequest  # noqa: E402
 from imgcls_lab.store import Store, rebuild  # noqa: E402
-from imgcls_lab.wire import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit, SubmitRequest  # noqa: E402
 
 STUB = {"root": "/data/digits", "model_flavour": "stub", "device": "cpu"}
 
@@ -158,17 +158,17 @@ class Home:
 
     def in_a_kernel(self) -> str:
         """A training outside the queue, by another process that owns its folder."""
-        run_id = layout.new_run_id()
+        run_id = run_layout.new_run_id()
         folder = self.lab.settings.run_dir(run_id)
         temporary = self.lab.settings.runs_dir / f".new-{run_id}"
         temporary.mkdir()
         info = {"id": run_id, "kind": "train", "name": "by hand", "notes": '{"steps": 40}', "created_at": time.time()}
-        layout.write_atomic(temporary / layout.CONFIG, TrainConfig(**STUB).model_dump_json())
-        layout.write_atomic(temporary / layout.RUN_INFO, json.dumps(info))
+        run_layout.write_atomic(temporary / run_layout.CONFIG, TrainConfig(**STUB).model_dump_json())
+        run_layout.write_atomic(temporary / run_layout.RUN_INFO, json.dumps(info))
         temporary.rename(folder)
         stub = ROOT / "tests" / "executor" / "stub_trainer.py"
         trainer = subprocess.Popen([sys.executable, str(stub), str(folder), "--attempt", "1"])
-        layout.write_atomic(folder / layout.OWNER, ProcessIdentity.of(trainer.pid).to_json())
+        run_layout.write_atomic(folder / run_layout.OWNER, ProcessIdentity.of(trainer.pid).to_json())
         self.lab.until(lambda: self.knows(run_id))
         trainer.wait(30)
         return run_id

@@ -20,11 +20,11 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 import imgcls_lab as lab
-from imgcls_lab import TrainConfig, demo, layout
+from imgcls_lab import TrainConfig, demo, run_layout
 from imgcls_lab.api import context
+from imgcls_lab.cpu import cores
+from imgcls_lab.events import LIVE, Desired, EpochEnded, Metrics, RunState, Started, read_events
 from imgcls_lab.executor import client
-from imgcls_lab.processor import cores
-from imgcls_lab.protocol import LIVE, Desired, EpochEnded, Metrics, RunState, Started, read_events
 from imgcls_lab.settings import Settings
 
 TRAIN = Path(__file__).parents[2] / "notebooks" / "train.ipynb"
@@ -111,14 +111,14 @@ def by_notebook(config: TrainConfig, folder: Path) -> Path:
     values = config.model_dump(mode="json", exclude_defaults=True)
     direct = {name: values.pop(name) for name in ("root", "model_flavour", "load_pretrained")}
     run = lab.launch_notebook(TRAIN, {**direct, "settings": values}, name=folder.name).wait(WITHIN)
-    (inside,) = (run.folder / layout.TRAININGS).iterdir()
+    (inside,) = (run.folder / run_layout.TRAININGS).iterdir()
     return inside
 
 
 def bits(folder: Path) -> str:
     """A hash of the final weights and of the whole curve."""
-    digest = hashlib.sha256((folder / layout.CHECKPOINTS / layout.LAST / "model.safetensors").read_bytes())
-    for event in read_events(folder / layout.events_name(1))[0]:
+    digest = hashlib.sha256((folder / run_layout.CHECKPOINTS / run_layout.LAST / "model.safetensors").read_bytes())
+    for event in read_events(folder / run_layout.events_name(1))[0]:
         if isinstance(event, Metrics | EpochEnded):
             digest.update(repr([event.step, *(event.values.get(tag) for tag in CURVE)]).encode())
     return digest.hexdigest()
@@ -126,8 +126,8 @@ def bits(folder: Path) -> str:
 
 def how(folder: Path) -> str:
     """What the run resolved, and why."""
-    started = next(event for event in read_events(folder / layout.events_name(1))[0] if isinstance(event, Started))
-    reason = json.loads((folder / layout.MANIFEST).read_text())["precision_reason"]
+    started = next(event for event in read_events(folder / run_layout.events_name(1))[0] if isinstance(event, Started))
+    reason = json.loads((folder / run_layout.MANIFEST).read_text())["precision_reason"]
     return f"{started.precision}, {started.threads} threads. {reason}"
 
 

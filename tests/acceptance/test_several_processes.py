@@ -14,7 +14,7 @@ import pytest
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 from imgcls_lab.errors import ImgclsError
-from imgcls_lab.protocol import Event, Metrics, RunState
+from imgcls_lab.events import Event, Metrics, RunState
 from tests.engine.conftest import digits, digits_source, make_config, of_type, tiny_model  # noqa: F401
 from tests.engine.test_distributed import shared, still_vit  # noqa: F401
 

@@ -24,10 +24,10 @@ from safetensors.numpy import load_file
 import imgcls_lab as lab
 from imgcls_lab import Sweep, TrainConfig, demo
 from imgcls_lab.api import context
-from imgcls_lab.batch.file import read_file
+from imgcls_lab.batch.sweep_file import read_file
+from imgcls_lab.events import LIVE, Desired, Finished, Phase, RunKind, RunState, read_events
 from imgcls_lab.executor import client
 from imgcls_lab.executor.daemon import info_path
-from imgcls_lab.protocol import LIVE, Desired, Finished, Phase, RunKind, RunState, read_events
 from imgcls_lab.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +121,7 @@ def test_four_trials_as_notebooks_on_two_slots_equal_plain_trainings(few: TrainC
     show("weights and curve as `imgcls-lab train` gives them", "to the bit" if equal else "they differ", "to the bit")
     assert equal
     fingerprint = json.loads((runs[0].folder / "manifest.json").read_text())["data"]["fingerprint"]
-    from imgcls_lab.batch.fingerprints import of_images
+    from imgcls_lab.batch.trial_identity import of_images
 
     assert of_images(Path(few.root), tmp_path / "memory") == fingerprint
 

@@ -22,14 +22,14 @@ from typing import Any
 import psutil
 import pytest
 
-from imgcls_lab.boards.address import Target
-from imgcls_lab.boards.keeper import Boards
 from imgcls_lab.demo import prepare
 from imgcls_lab.engine import train
-from imgcls_lab.engine.board import BoardWriter
+from imgcls_lab.engine.reporting.tensorboard_writer import BoardWriter
+from imgcls_lab.schemas import BoardRequest, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.wire import BoardRequest, SubmitRequest
+from imgcls_lab.tensorboards.address import Target
+from imgcls_lab.tensorboards.manager import Boards
 
 CYCLES = 20
 pytestmark = pytest.mark.timeout(900)
@@ -145,10 +145,10 @@ def test_nothing_outlives_a_server_that_is_killed(store: Store) -> None:
     run_id = write_run(store, Settings(), 10)
     code = f"""
         import time
-        from imgcls_lab.boards.keeper import Boards
+        from imgcls_lab.tensorboards.manager import Boards
         from imgcls_lab.settings import Settings
         from imgcls_lab.store import Store
-        from imgcls_lab.wire import BoardRequest
+        from imgcls_lab.schemas import BoardRequest
         settings = Settings()
         boards = Boards(settings, Store.open(settings))
         target = boards.ensure(boards.open(BoardRequest(run_ids=[{run_id!r}])).id)

@@ -10,8 +10,8 @@ import pytest
 
 from imgcls_lab import TrainConfig, demo
 from imgcls_lab.api import context
+from imgcls_lab.events import LIVE, Desired, RunState
 from imgcls_lab.executor import client
-from imgcls_lab.protocol import LIVE, Desired, RunState
 from imgcls_lab.settings import Settings
 
 

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig
-from imgcls_lab.api.boards import BOARD_TYPE, bundle_of
+from imgcls_lab.api.tensorboards import BOARD_TYPE, bundle_of
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.settings import Settings
 
@@ -40,5 +40,5 @@ def test_outside_a_notebook_it_prints_a_command_that_finds_the_curves(
 
 
 def test_the_name_stays_a_function_when_the_server_side_is_imported() -> None:
-    importlib.import_module("imgcls_lab.boards.keeper")
+    importlib.import_module("imgcls_lab.tensorboards.manager")
     assert callable(lab.tensorboard)

@@ -9,10 +9,10 @@ import pytest
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig
 from imgcls_lab.api.display import RUN_TYPE, LiveCell
-from imgcls_lab.api.folder import RunFolder
+from imgcls_lab.api.run_folder import RunFolder
+from imgcls_lab.schemas import Series
 from imgcls_lab.settings import Settings
-from imgcls_lab.widgets.picture import svg
-from imgcls_lab.wire import Series
+from imgcls_lab.widgets.static_picture import svg
 
 
 def test_the_bundle_holds_picture_and_table_and_the_run_for_the_server(few: TrainConfig, idle: Settings) -> None:

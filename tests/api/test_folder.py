@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from imgcls_lab import TrainConfig, layout
-from imgcls_lab.api.folder import RunFolder
+from imgcls_lab import TrainConfig, run_layout
+from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.errors import ConflictError, NotFoundError
+from imgcls_lab.events import EpochEnded, EventWriter, Finished, Metrics, Phase, RunState, Started, Stopped
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.protocol import EpochEnded, EventWriter, Finished, Metrics, Phase, RunState, Started, Stopped
-from imgcls_lab.wire import Cursor
+from imgcls_lab.schemas import Cursor
 
 STARTED = Started(
     total_steps=20,
@@ -33,8 +33,8 @@ STARTED = Started(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     config = TrainConfig(root="flowers", model_flavour="some/model")
-    (tmp_path / layout.CONFIG).write_text(config.model_dump_json())
-    (tmp_path / layout.RUN_INFO).write_text(json.dumps({"id": "20260101-000000-aaaaaa", "name": "by hand"}))
+    (tmp_path / run_layout.CONFIG).write_text(config.model_dump_json())
+    (tmp_path / run_layout.RUN_INFO).write_text(json.dumps({"id": "20260101-000000-aaaaaa", "name": "by hand"}))
     return tmp_path
 
 
@@ -141,7 +141,7 @@ def test_run_whose_process_died_is_lost_and_one_that_stopped_is_not(folder: Path
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     identity = ProcessIdentity.of(child.pid)
     assert identity is not None
-    (folder / layout.OWNER).write_text(identity.to_json())
+    (folder / run_layout.OWNER).write_text(identity.to_json())
     with EventWriter(folder, 1) as events:
         events.write(STARTED)
     assert RunFolder(folder).run().state is RunState.RUNNING

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import imgcls_lab as lab
-from imgcls_lab import TrainConfig, layout
-from imgcls_lab.api import using
-from imgcls_lab.api.folder import RunFolder
+from imgcls_lab import TrainConfig, run_layout
+from imgcls_lab.api import inference
+from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.errors import ImgclsError, InputError, NotFoundError
-from imgcls_lab.protocol import Event, Metrics, RunState
+from imgcls_lab.events import Event, Metrics, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import rebuild
 
@@ -77,7 +77,7 @@ def test_an_evaluation_says_of_which_epoch_its_model_is(trained: lab.Run, few: T
     assert best is not None
     assert (report.epoch, report.step) == (best.epoch, best.epoch * 5)
     bare = Path(shutil.copytree(trained.best_checkpoint, tmp_path / "bare", ignore=shutil.ignore_patterns("training*")))
-    report = using.evaluate(using.locate(bare), "val", root=few.root)
+    report = inference.evaluate(inference.locate(bare), "val", root=few.root)
     assert (report.epoch, report.step) == (None, None)
 
 
@@ -97,7 +97,7 @@ def test_a_deleted_run_says_so(few: TrainConfig, idle: Settings) -> None:
 def test_a_failed_run_without_a_checkpoint_is_not_called_resumable(few: TrainConfig, idle: Settings) -> None:
     with pytest.raises(ImgclsError):
         lab.train(few, screen=Breaks())
-    (folder,) = (path for path in idle.runs_dir.iterdir() if layout.is_run_id(path.name))
+    (folder,) = (path for path in idle.runs_dir.iterdir() if run_layout.is_run_id(path.name))
     rebuild(idle)
     for run in (lab.Run(folder.name, folder=folder), lab.run(folder.name)):
         assert (run.state, run.view.resumable) == (RunState.FAILED, False)

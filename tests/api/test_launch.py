@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import imgcls_lab as lab
-from imgcls_lab import TrainConfig, layout
+from imgcls_lab import TrainConfig, run_layout
 from imgcls_lab.errors import ConfigError, ConflictError, DataError, ImgclsError, InputError, NotFoundError
-from imgcls_lab.protocol import RunState
+from imgcls_lab.events import RunState
 from imgcls_lab.settings import Settings
 
 
@@ -60,7 +60,7 @@ def test_stopped_run_can_be_resumed_killed_and_deleted(few: TrainConfig, own: Se
         run.resume(lr=0.5)
     assert run.resume(keep_last=4).config.keep_last == 4
     until(run, RunState.RUNNING)
-    assert '"keep_last": 4' in (run.folder / layout.CONFIG).read_text()
+    assert '"keep_last": 4' in (run.folder / run_layout.CONFIG).read_text()
     with pytest.raises(ConflictError, match="stop it before"):
         run.delete()
     run.kill()

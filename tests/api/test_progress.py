@@ -10,11 +10,11 @@ import pytest
 import imgcls_lab as lab
 from api.conftest import few, idle, own
 from imgcls_lab import TrainConfig
-from imgcls_lab.api.folder import RunFolder
 from imgcls_lab.api.progress import TerminalLine
+from imgcls_lab.api.run_folder import RunFolder
+from imgcls_lab.events import EpochEnded, EventWriter, Failed, FailureKind, Finished, Metrics, RunState, Started
 from imgcls_lab.executor import client
-from imgcls_lab.layout import CONFIG
-from imgcls_lab.protocol import EpochEnded, EventWriter, Failed, FailureKind, Finished, Metrics, RunState, Started
+from imgcls_lab.run_layout import CONFIG
 from imgcls_lab.settings import Settings
 
 __all__ = ["few", "idle", "own"]
@@ -95,7 +95,7 @@ def test_a_wait_starts_the_executor_that_is_gone(few: TrainConfig, own: Settings
 def test_a_wait_in_vain_says_so_once(
     few: TrainConfig, idle: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("imgcls_lab.api.attendance.EVERY", 0.1)
+    monkeypatch.setattr("imgcls_lab.api.executor_status.EVERY", 0.1)
     run = lab.launch(few)
     with pytest.raises(TimeoutError):
         run.wait(timeout=1, poll=0.1)

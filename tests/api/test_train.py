@@ -15,12 +15,12 @@ import pytest
 import torch
 
 import imgcls_lab as lab
-from imgcls_lab import TrainConfig, layout
+from imgcls_lab import TrainConfig, run_layout
 from imgcls_lab.api import context
-from imgcls_lab.api.folder import RunFolder
+from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.errors import ConfigError, ConflictError, DataError, NotFoundError
+from imgcls_lab.events import Desired, Event, Metrics, Notice, RunState, read_events
 from imgcls_lab.executor import client
-from imgcls_lab.protocol import Desired, Event, Metrics, Notice, RunState, read_events
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import rebuild
 
@@ -48,7 +48,7 @@ def test_training_needs_no_daemon_and_is_indexed_when_one_comes(few: TrainConfig
     assert run.state is RunState.SUCCEEDED
     assert run.folder.parent == idle.runs_dir
     assert run.folder.stat().st_mode & 0o777 == 0o700
-    assert not (run.folder / layout.OWNER).exists()
+    assert not (run.folder / run_layout.OWNER).exists()
     assert len(run.metrics()) == 10
     assert len(list(idle.scans_dir.glob("*.npy"))) == 1
     assert (run.best_checkpoint / "config.json").is_file()
@@ -92,7 +92,7 @@ def test_the_same_call_resumes_a_folder_of_ones_own(
     assert len(again.view.attempts) == 2
     assert list(again.metrics().index) == list(range(1, 11))
     lab.train(few.with_changes(keep_best=2), out=out)
-    assert json.loads((out / layout.CONFIG).read_text())["keep_best"] == 1
+    assert json.loads((out / run_layout.CONFIG).read_text())["keep_best"] == 1
     assert "is finished already" in capsys.readouterr().out
     with pytest.raises(ConflictError, match="another config"):
         lab.train(few.with_changes(lr=0.5), out=out)

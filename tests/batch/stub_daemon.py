@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from imgcls_lab.executor.backend import LocalBackend, module_argv
+from imgcls_lab.events import RunKind
+from imgcls_lab.executor.backends.local import LocalBackend, module_argv
 from imgcls_lab.executor.daemon import Daemon, main
-from imgcls_lab.protocol import RunKind
 from imgcls_lab.settings import Settings
 
 

@@ -13,8 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from imgcls_lab.layout import checkpoint_name
-from imgcls_lab.protocol import (
+from imgcls_lab.events import (
     CheckpointSaved,
     EpochEnded,
     EventWriter,
@@ -24,6 +23,7 @@ from imgcls_lab.protocol import (
     Started,
     Stopped,
 )
+from imgcls_lab.run_layout import checkpoint_name
 
 
 def accuracy(lr: float, epoch: int) -> float:

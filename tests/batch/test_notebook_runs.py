@@ -14,11 +14,11 @@ import pytest
 from safetensors.numpy import load_file
 
 import imgcls_lab as lab
-from imgcls_lab import TrainConfig, layout
+from imgcls_lab import TrainConfig, run_layout
 from imgcls_lab.api import context
 from imgcls_lab.errors import ImgclsError
+from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.executor import processes
-from imgcls_lab.protocol import RunKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import rebuild
 
@@ -94,7 +94,7 @@ def test_a_stopped_notebook_leaves_no_process_and_a_killed_one_is_tried_again(wr
     path = write("a = 1", "import os\nprint(os.getpid(), flush=True)\nimport time\nprint('waits')\ntime.sleep(600)")
     run = lab.launch_notebook(path)
     until(
-        lambda: run.folder.joinpath(layout.NOTEBOOK).exists() and "waits" in outputs(run.notebook)
+        lambda: run.folder.joinpath(run_layout.NOTEBOOK).exists() and "waits" in outputs(run.notebook)
     )  # saved as it goes
     kernel = int(outputs(run.notebook).split()[0])
     assert processes.has_tag(kernel, processes.tag_of(run.id, 1))
@@ -149,4 +149,4 @@ def test_training_inside_is_the_runs_own_and_resumes_to_the_same_bits(
     again = lab.run(run.id).view
     assert (again.kind, again.state, again.best, again.step) == (RunKind.NOTEBOOK, view.state, view.best, view.step)
     assert again.payload["parameters"]["epochs"] == 20
-    assert json.loads((run.folder / layout.CONFIG).read_text())["lr"] == config.lr
+    assert json.loads((run.folder / run_layout.CONFIG).read_text())["lr"] == config.lr

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgcls_lab.batch import source
+from imgcls_lab.batch import notebook_source
 from imgcls_lab.batch.parameters import checked, declared, read_texts, warnings
 from imgcls_lab.errors import InputError, NotFoundError
 
@@ -179,22 +179,22 @@ def test_texts_of_a_shell_become_values_of_the_kind() -> None:
 def test_only_a_local_notebook_in_python_with_a_kernel_of_this_machine_is_taken(write: Write) -> None:
     for name in ("https://host/a.ipynb", "s3://bucket/a.ipynb", "a.txt"):
         with pytest.raises(InputError):
-            source.read(name)
+            notebook_source.read(name)
     with pytest.raises(NotFoundError):
-        source.read("/nowhere/a.ipynb")
+        notebook_source.read("/nowhere/a.ipynb")
     with pytest.raises(InputError, match=r"wants the kernel “julia-9”.*It has .*python3"):
-        source.read(write("a = 1", kernel="julia-9"))
+        notebook_source.read(write("a = 1", kernel="julia-9"))
     with pytest.raises(InputError, match="not plain Python"):
-        source.read(write("%matplotlib inline\na = 1"))
+        notebook_source.read(write("%matplotlib inline\na = 1"))
     broken = write("a = 1")
     broken.write_text("{")
     with pytest.raises(InputError, match="is no notebook"):
-        source.read(broken)
+        notebook_source.read(broken)
 
 
 def test_outputs_do_not_change_what_a_notebook_is_but_code_does(write: Write) -> None:
-    first = source.read(write("a = 1", "print(a)"))
-    again = source.read(write("a = 1", "print(a)", name="other.ipynb"))
-    changed = source.read(write("a = 1", "print(a + 1)"))
+    first = notebook_source.read(write("a = 1", "print(a)"))
+    again = notebook_source.read(write("a = 1", "print(a)", name="other.ipynb"))
+    changed = notebook_source.read(write("a = 1", "print(a + 1)"))
     assert first.code == again.code
     assert first.code != changed.code

@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from imgcls_lab.batch.report import write_report
-from imgcls_lab.wire import Choices, SweepView
+from imgcls_lab.batch.sweep_report import write_report
+from imgcls_lab.schemas import Choices, SweepView
 
 VIEW = SweepView(
     run_id="20260101-000000-aaaa", name="rates", strategy="grid", pruner="none", metric="accuracy",

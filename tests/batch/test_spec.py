@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgcls_lab.batch.file import read_file
-from imgcls_lab.batch.spec import (
+from imgcls_lab.batch.optuna_study import Study, TrialState
+from imgcls_lab.batch.sweep_file import read_file
+from imgcls_lab.batch.sweep_spec import (
     check_space,
     check_trials,
     corners,
@@ -20,9 +21,8 @@ from imgcls_lab.batch.spec import (
     trial_config,
     trials_budget,
 )
-from imgcls_lab.batch.study import Study, TrialState
 from imgcls_lab.errors import ConfigError, InputError
-from imgcls_lab.wire import Choices, Range, SweepRequest
+from imgcls_lab.schemas import Choices, Range, SweepRequest
 
 BASE = {"root": "/data", "model_flavour": "m"}
 

@@ -15,19 +15,19 @@ import nbformat
 import pytest
 
 import imgcls_lab as lab
-from imgcls_lab import Sweep, TrainConfig, processor
+from imgcls_lab import Sweep, TrainConfig, cpu
 from imgcls_lab.api import context
-from imgcls_lab.batch.matrix import request_of
-from imgcls_lab.batch.runs import TrialRuns
-from imgcls_lab.batch.spec import make_request
+from imgcls_lab.batch.sweep_spec import make_request
+from imgcls_lab.batch.sweep_view import request_of
+from imgcls_lab.batch.trial_runs import TrialRuns
 from imgcls_lab.errors import ConfigError, ImgclsError
+from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.executor import client, locks
-from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import info_path, lock_path
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.protocol import RunKind, RunState
+from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
-from imgcls_lab.wire import SubmitRequest
 
 ROOT = Path(__file__).parents[2]
 
@@ -265,8 +265,8 @@ def test_a_trials_identity_names_what_decides_on_its_precision_and_threads(
     kinds: list[dict[str, Any]] = [{}, notebook]
     before = [identity(**kind) for kind in kinds]
     assert [identity(**kind) for kind in kinds] == before
-    monkeypatch.setattr(processor, "arithmetic", lambda: "x86_64 avx2 avx512f avx512_bf16 and more")
+    monkeypatch.setattr(cpu, "arithmetic", lambda: "x86_64 avx2 avx512f avx512_bf16 and more")
     other = [identity(**kind) for kind in kinds]
-    monkeypatch.setattr(processor, "cores", lambda: 64)
+    monkeypatch.setattr(cpu, "cores", lambda: 64)
     more = [identity(**kind) for kind in kinds]
     assert len({*before, *other, *more}) == 6

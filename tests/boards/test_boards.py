@@ -22,12 +22,12 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from imgcls_lab.boards.address import LoopbackAddress, Target, UnixAddress
-from imgcls_lab.boards.keeper import MOST_ASLEEP, Boards
 from imgcls_lab.errors import ImgclsError, InputError, NotFoundError
+from imgcls_lab.schemas import BoardRequest, RunEdit, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.wire import BoardRequest, RunEdit, SubmitRequest
+from imgcls_lab.tensorboards.address import LoopbackAddress, Target, UnixAddress
+from imgcls_lab.tensorboards.manager import MOST_ASLEEP, Boards
 
 
 @pytest.fixture
@@ -201,8 +201,8 @@ def test_nothing_is_left_when_the_server_is_killed(store: Store, settings: Setti
         import time
         from imgcls_lab.settings import Settings
         from imgcls_lab.store import Store
-        from imgcls_lab.boards.keeper import Boards
-        from imgcls_lab.wire import BoardRequest
+        from imgcls_lab.tensorboards.manager import Boards
+        from imgcls_lab.schemas import BoardRequest
         settings = Settings()
         boards = Boards(settings, Store.open(settings))
         board = boards.open(BoardRequest(run_ids=[{run_id!r}]))

@@ -35,7 +35,7 @@ def board_processes(lab: Lab) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if "imgcls_lab.boards.serve" in command and any(str(lab.home) in part for part in command):
+        if "imgcls_lab.tensorboards.serve" in command and any(str(lab.home) in part for part in command):
             found.append(process)
     return found
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from imgcls_lab.engine import checkpoint
+from imgcls_lab.engine.checkpointing import checkpoint
 
 
 def export(folder: Path) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from sqlmodel import col, select
 from stub_lab import StubLab
 
+from imgcls_lab.events import LIVE, RunState
 from imgcls_lab.executor import processes
-from imgcls_lab.protocol import LIVE, RunState
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Run
 

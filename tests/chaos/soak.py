@@ -20,7 +20,7 @@ import psutil  # noqa: E402
 from server_process import Server  # noqa: E402
 from stub_lab import StubLab  # noqa: E402
 
-from imgcls_lab.protocol import ENDED, RunState  # noqa: E402
+from imgcls_lab.events import ENDED, RunState  # noqa: E402
 
 KEPT = 20  # runs; older ones are deleted
 COLUMNS = ("daemon files", "daemon MB", "server files", "server MB", "database MB")

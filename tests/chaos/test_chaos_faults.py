@@ -15,9 +15,9 @@ from figures import note, size
 from proxy import Proxy
 from stub_lab import ROOT, StubLab
 
-from imgcls_lab.protocol import FailureKind, RunState
+from imgcls_lab.events import FailureKind, RunState
+from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.store import Store, rebuild
-from imgcls_lab.wire import SubmitRequest
 
 YEAR = 365 * 86_400
 

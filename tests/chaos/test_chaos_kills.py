@@ -18,7 +18,7 @@ from sqlalchemy import delete
 from sqlmodel import select
 from stub_lab import StubLab
 
-from imgcls_lab.protocol import LIVE, Desired, RunState
+from imgcls_lab.events import LIVE, Desired, RunState
 from imgcls_lab.store import attempts
 from imgcls_lab.store.tables import DeviceClaim
 
@@ -133,7 +133,7 @@ def claims(lab: StubLab) -> list[DeviceClaim]:
 
 def forget_here(lab: StubLab) -> None:
     """`executor forget` refuses one's own host, rightly; as another host would do it."""
-    from imgcls_lab.store.outcome import Verdict
+    from imgcls_lab.store.verdict import Verdict
 
     host = lab.store.devices().executors[0].host
     for run in lab.store.runs(states=LIVE).items:

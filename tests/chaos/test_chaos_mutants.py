@@ -22,17 +22,17 @@ from store_steps import claim, feed, finish, points, started, write
 from stub_daemon import argv
 from stub_lab import StubLab
 
-from imgcls_lab.executor import keeper, processes
-from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.events import LIVE, Desired, RunState
+from imgcls_lab.executor import processes, run_monitor
+from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
-from imgcls_lab.executor.keeper import Stillness
+from imgcls_lab.executor.run_monitor import Stillness
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.layout import RUN_TAG, new_run_id
-from imgcls_lab.protocol import LIVE, Desired, RunState
+from imgcls_lab.run_layout import RUN_TAG, new_run_id
+from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.store import attempts, queue, runs, states
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.tables import DeviceClaim
-from imgcls_lab.wire import SubmitRequest
 
 Patch = pytest.MonkeyPatch
 
@@ -134,7 +134,7 @@ def no_two_trainers_of_a_run_live_at_once(lab: StubLab, _: Path) -> None:
 
 def a_moved_clock_reaps_nobody(_: StubLab, __: Path) -> None:
     real = time.time
-    watch = keeper.Stillness(time.monotonic)
+    watch = run_monitor.Stillness(time.monotonic)
     watch.look("beat")
     with Patch.context() as patch:
         patch.setattr(time, "time", lambda: real() + 3600)
@@ -143,7 +143,7 @@ def a_moved_clock_reaps_nobody(_: StubLab, __: Path) -> None:
 
 def a_sleeping_observer_accuses_nobody(_: StubLab, __: Path) -> None:
     now = [0.0]
-    watch = keeper.Stillness(lambda: now[0])
+    watch = run_monitor.Stillness(lambda: now[0])
     watch.look("beat")
     now[0] = 3600  # the machine was suspended, and the beat stood still with it
     assert watch.look("beat") < 30, "the observer slept, and blames the run for it"
@@ -157,7 +157,7 @@ def a_killed_save_leaves_only_whole_checkpoints(_: StubLab, folder: Path) -> Non
 
 
 def a_limit_holds_when_hosts_claim_at_once(lab: StubLab, _: Path) -> None:
-    from imgcls_lab.wire import ProjectEdit
+    from imgcls_lab.schemas import ProjectEdit
 
     project = lab.store.add_project(ProjectEdit(name="small", max_running=1)).id
     for _number in range(4):
@@ -272,12 +272,12 @@ def wall_clock_lease(patch: Patch) -> None:
     def time_of_day() -> float:
         return time.time()
 
-    patch.setattr(keeper, "MAX_STEP", float("inf"))
-    patch.setattr(keeper, "Stillness", lambda _clock: Stillness(time_of_day))
+    patch.setattr(run_monitor, "MAX_STEP", float("inf"))
+    patch.setattr(run_monitor, "Stillness", lambda _clock: Stillness(time_of_day))
 
 
 def unbounded_steps(patch: Patch) -> None:
-    patch.setattr(keeper, "MAX_STEP", float("inf"))
+    patch.setattr(run_monitor, "MAX_STEP", float("inf"))
 
 
 def naive_checkpoint(patch: Patch) -> None:

@@ -17,9 +17,9 @@ from server_process import Server
 from stub_lab import StubLab
 
 from imgcls_lab import TrainConfig, demo
-from imgcls_lab.protocol import RunState
+from imgcls_lab.events import RunState
+from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
-from imgcls_lab.wire import SubmitRequest
 
 
 @pytest.fixture(scope="module")

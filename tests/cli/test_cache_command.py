@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from cli.conftest import Command
-from imgcls_lab.engine.cache import DiskCache, Facts
+from imgcls_lab.engine.data.image_cache import DiskCache, Facts
 from imgcls_lab.settings import Settings
 
 

@@ -13,11 +13,11 @@ from cli.conftest import Command
 from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
 from imgcls_lab.api.training import make_folder
+from imgcls_lab.events import EventWriter, Started
 from imgcls_lab.identity import host_name
-from imgcls_lab.protocol import EventWriter, Started
+from imgcls_lab.schemas import DevicesReply
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import folders
-from imgcls_lab.wire import DevicesReply
+from imgcls_lab.store import run_folders
 
 
 def test_executor_starts_answers_and_stops(imgcls: Command, own: Settings) -> None:
@@ -123,8 +123,8 @@ def test_a_training_in_a_kernel_is_named_beside_the_devices(imgcls: Command, few
             )
         )  # fmt: skip
     store = context.store()
-    folders.adopt(store.database, idle, folder.name)
-    folders.follow(store.database, idle, folder.name)
+    run_folders.adopt(store.database, idle, folder.name)
+    run_folders.follow(store.database, idle, folder.name)
     sentence = f"Outside the queue: by hand trains on cpu of {host_name()} in a kernel or shell, and holds no slot."
     assert sentence in imgcls("executor", "status").out
     assert "cpu, outside the queue" in imgcls("show", folder.name).out

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from imgcls_lab.cli.frame import print_table, program
+from imgcls_lab.cli.output import print_table, program
 
 RUNS = [
     ("20261124-123320-abc234", "flowers vit-base-patch16-224", "default", "succeeded", "10.0/10", "accuracy 97.4 %"),

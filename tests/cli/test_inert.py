@@ -12,9 +12,9 @@ import imgcls_lab.cli
 from cli.conftest import Command
 from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
+from imgcls_lab.schemas import DatasetEdit
 from imgcls_lab.settings import Settings
 from imgcls_lab.terminal import inert
-from imgcls_lab.wire import DatasetEdit
 
 EVIL = "rose\x1b]0;owned\x07\x1b[2J\x9b31m\rhidden\u202e"
 

@@ -12,8 +12,8 @@ import pytest
 import imgcls_lab as lab
 from cli.conftest import Command
 from imgcls_lab import TrainConfig
+from imgcls_lab.schemas import ConfigView, DatasetView, ModelView, ProjectView
 from imgcls_lab.settings import Settings
-from imgcls_lab.wire import ConfigView, DatasetView, ModelView, ProjectView
 
 
 @pytest.fixture(autouse=True)

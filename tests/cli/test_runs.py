@@ -14,12 +14,12 @@ import imgcls_lab as lab
 from cli.conftest import Command, argv
 from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
+from imgcls_lab.events import RunState
 from imgcls_lab.identity import host_name
-from imgcls_lab.protocol import RunState
+from imgcls_lab.schemas import LogChunk, RunDetail, RunView
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import attempts
-from imgcls_lab.store.outcome import Verdict
-from imgcls_lab.wire import LogChunk, RunDetail, RunView
+from imgcls_lab.store.verdict import Verdict
 
 
 @pytest.fixture

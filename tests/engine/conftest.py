@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
-from imgcls_lab.protocol import AnyEvent, read_events
+from imgcls_lab.events import AnyEvent, read_events
 
 SIZE = 16
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from imgcls_lab.engine.ahead import DEPTH, CudaLane, sent_ahead
+from imgcls_lab.engine.data.prefetch import DEPTH, CudaLane, sent_ahead
 
 DEVICE = torch.device("meta")  # any that is not the CPU
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import augment
-from imgcls_lab.engine.augment import Augmentation, Plan, crop_shape, normalise
-from imgcls_lab.engine.draws import batches_per_epoch, epoch_batches, epoch_order, uniforms
-from imgcls_lab.engine.recipes import DETAILS, RECIPES, Recipe, recipe_of
-from imgcls_lab.engine.spec import EvalSpec
-from imgcls_lab.engine.steps import Place, Resize, ShortEdge
+from imgcls_lab.engine.rng import batches_per_epoch, epoch_batches, epoch_order, uniforms
+from imgcls_lab.engine.transforms import augment
+from imgcls_lab.engine.transforms.augment import Augmentation, Plan, crop_shape, normalise
+from imgcls_lab.engine.transforms.augment_recipes import DETAILS, RECIPES, Recipe, recipe_of
+from imgcls_lab.engine.transforms.geometry import Place, Resize, ShortEdge
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ConfigError
 
 SPEC = EvalSpec((Resize(32, 32),), "bilinear", (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))  # values stay 0..255

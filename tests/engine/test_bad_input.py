@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import loop, standalone, train
+from imgcls_lab.engine import standalone, train
+from imgcls_lab.engine.training import loop
 from imgcls_lab.errors import (
     ConfigError,
     ConflictError,
@@ -24,7 +25,7 @@ from imgcls_lab.errors import (
     ModelError,
     OutOfMemoryError,
 )
-from imgcls_lab.protocol import RunState
+from imgcls_lab.events import RunState
 
 from .conftest import events_of, of_type
 from .test_resume import start, wait_for_step
@@ -78,7 +79,7 @@ def test_file_that_vanishes_during_training(make_config: Make, digits: Path, tmp
 def test_model_that_is_nowhere(make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     code = (
-        "import sys; from imgcls_lab.engine.model import read_flavour\n"
+        "import sys; from imgcls_lab.engine.model.classifier import read_flavour\n"
         "try: read_flavour('some-body/no-such-model', None, None)\n"
         "except Exception as error: print(type(error).__name__, error)"
     )

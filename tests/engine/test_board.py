@@ -20,9 +20,15 @@ from tensorboard.plugins.hparams import metadata
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
-from imgcls_lab.engine.board import BoardWriter, Thinner, bucket_width
-from imgcls_lab.engine.pictures import confusion_picture, examples_picture
-from imgcls_lab.engine.summaries import choose_examples, gpu_figures, hyper_parameters, is_drawn, pr_curves
+from imgcls_lab.engine.reporting.tensorboard_images import confusion_picture, examples_picture
+from imgcls_lab.engine.reporting.tensorboard_summaries import (
+    choose_examples,
+    gpu_figures,
+    hyper_parameters,
+    is_drawn,
+    pr_curves,
+)
+from imgcls_lab.engine.reporting.tensorboard_writer import BoardWriter, Thinner, bucket_width
 
 from .conftest import of_type, same_files
 from .test_resume import stop_after
@@ -189,7 +195,7 @@ def _exported(folder: Path) -> dict[str, torch.Tensor]:
 def test_a_long_tensor_s_histogram_counts_a_sample_of_it(
     tmp_path: Path, make_config: Callable[..., TrainConfig]
 ) -> None:
-    from imgcls_lab.engine.summaries import SAMPLE, Summaries
+    from imgcls_lab.engine.reporting.tensorboard_summaries import SAMPLE, Summaries
 
     model = torch.nn.Linear(1000, 1000)
     board = Summaries(

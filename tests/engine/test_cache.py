@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, cache, cacheroom, data, look, train
-from imgcls_lab.engine.cache import DiskCache, Facts
-from imgcls_lab.engine.shared import Shared
+from imgcls_lab.engine import Outcome, train
+from imgcls_lab.engine.data import cache_eviction, file_inspection, image_cache, image_set
+from imgcls_lab.engine.data.cache_locations import Shared
+from imgcls_lab.engine.data.image_cache import DiskCache, Facts
 from imgcls_lab.errors import DiskFullError
 
 from .conftest import curve, of_type, same_files
@@ -64,15 +65,17 @@ def test_results_are_bit_equal_wherever_images_are_kept(make_config: Make, tmp_p
 
 def test_the_next_run_decodes_nothing(make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
-    decode = look.decode_sized
-    monkeypatch.setattr(look, "decode_sized", lambda *a, name, **k: decoded.append(name) or decode(*a, name=name, **k))
-    monkeypatch.setattr(data, "decode_sized", lambda *_a, **_k: pytest.fail("an image was decoded in an epoch"))
+    decode = file_inspection.decode_sized
+    monkeypatch.setattr(
+        file_inspection, "decode_sized", lambda *a, name, **k: decoded.append(name) or decode(*a, name=name, **k)
+    )
+    monkeypatch.setattr(image_set, "decode_sized", lambda *_a, **_k: pytest.fail("an image was decoded in an epoch"))
     train(make_config(cache="auto"), tmp_path / "one", shared=shared_in(tmp_path))
     assert len(decoded) == 160
     train(make_config(cache="auto"), tmp_path / "two", shared=shared_in(tmp_path))
     assert len(decoded) == 160
     assert curve(tmp_path / "one") == curve(tmp_path / "two")
-    assert sum(entry.images for entry in cacheroom.entries(tmp_path / "cache")) == 160
+    assert sum(entry.images for entry in cache_eviction.entries(tmp_path / "cache")) == 160
 
 
 def test_a_changed_file_is_decoded_anew(make_config: Make, digits: Path, tmp_path: Path) -> None:
@@ -88,7 +91,7 @@ def test_a_changed_file_is_decoded_anew(make_config: Make, digits: Path, tmp_pat
 def test_images_of_other_size_or_reading_are_apart(make_config: Make, tmp_path: Path) -> None:
     for name, changes in (("a", {"image_size": 24}), ("b", {"augmentation": "standard"}), ("c", {"image_size": 16})):
         train(make_config(cache="disk", epochs=1, **changes), tmp_path / name, shared=shared_in(tmp_path))
-    edges = sorted(entry.edge for entry in cacheroom.entries(tmp_path / "cache"))
+    edges = sorted(entry.edge for entry in cache_eviction.entries(tmp_path / "cache"))
     assert edges == [16, 16, 16, 24, 24]  # train as it is, train to crop from, val; train and val in 24 px
 
 
@@ -96,7 +99,7 @@ def test_a_run_goes_on_where_the_disk_is_full(make_config: Make, tmp_path: Path,
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "_write", full)
+    monkeypatch.setattr(image_cache, "_write", full)
     train(make_config(cache="disk"), tmp_path / "run", shared=shared_in(tmp_path))
     assert any("No space left" in notice.text for notice in of_type(tmp_path / "run", "notice"))
     train(make_config(cache="off"), tmp_path / "plain")
@@ -109,7 +112,7 @@ def test_a_cache_that_does_not_fit_is_refused_or_done_without(make_config: Make,
         train(make_config(cache="disk"), tmp_path / "refused", shared=tight)
     outcome: Outcome = train(make_config(cache="auto", epochs=1), tmp_path / "auto", shared=tight)
     assert outcome.step > 0
-    assert cacheroom.entries(tmp_path / "cache") == []
+    assert cache_eviction.entries(tmp_path / "cache") == []
 
 
 # ── the file ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -117,7 +120,7 @@ def test_rows_are_found_again_and_added_once(tmp_path: Path) -> None:
     first, second = fill(tmp_path, range(50)), fill(tmp_path, range(20, 80))
     assert holds(first, range(50))
     assert holds(second, range(20, 80))
-    assert [entry.images for entry in cacheroom.entries(tmp_path)] == [80]
+    assert [entry.images for entry in cache_eviction.entries(tmp_path)] == [80]
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in tmp_path.iterdir())
 
 
@@ -130,7 +133,7 @@ def test_two_that_fill_at_once_share_what_they_write(tmp_path: Path) -> None:
             found.flush()
     assert holds(one, range(40))
     assert holds(other, range(40))
-    assert [entry.images for entry in cacheroom.entries(tmp_path)] == [40]
+    assert [entry.images for entry in cache_eviction.entries(tmp_path)] == [40]
 
 
 def test_many_processes_at_once_lose_nothing(tmp_path: Path) -> None:
@@ -145,21 +148,21 @@ def test_many_processes_at_once_lose_nothing(tmp_path: Path) -> None:
         process.join()
     assert [process.exitcode for process in started] == [0] * 4
     assert holds(fill(tmp_path, range(190)), range(190))
-    assert [entry.images for entry in cacheroom.entries(tmp_path)] == [190]
+    assert [entry.images for entry in cache_eviction.entries(tmp_path)] == [190]
 
 
 def test_what_a_crash_left_half_written_is_not_believed(tmp_path: Path) -> None:
     fill(tmp_path, range(10))
     (facts,) = tmp_path.glob("*.json")
     facts.write_text(json.dumps({**json.loads(facts.read_text()), "boot": "another"}))
-    assert len(cacheroom.entries(tmp_path)) == 1
+    assert len(cache_eviction.entries(tmp_path)) == 1
     assert fill(tmp_path, range(10)).rows.tolist() == list(range(10))  # all checksums hold: kept
     facts.write_text(json.dumps({**json.loads(facts.read_text()), "boot": "another"}))
     with facts.with_suffix(".rows").open("r+b") as rows:
         rows.seek(5 * FACTS.row_bytes)
         rows.write(b"\0" * FACTS.row_bytes)
     assert holds(fill(tmp_path, range(3, 12)), range(3, 12))
-    assert [entry.images for entry in cacheroom.entries(tmp_path)] == [9]  # begun anew
+    assert [entry.images for entry in cache_eviction.entries(tmp_path)] == [9]  # begun anew
 
 
 @pytest.mark.parametrize("cut", [".rows", ".index"])
@@ -174,8 +177,8 @@ def test_a_file_that_was_cut_off_is_begun_anew_or_ends_earlier(tmp_path: Path, c
 def test_cleared_while_a_run_reads_it_stays_for_that_run(tmp_path: Path) -> None:
     found = fill(tmp_path, range(30))
     pixels = found.pixels()
-    assert cacheroom.clear(tmp_path) == 30 * (FACTS.row_bytes + cache.RECORD.itemsize)
-    assert cacheroom.entries(tmp_path) == []
+    assert cache_eviction.clear(tmp_path) == 30 * (FACTS.row_bytes + image_cache.RECORD.itemsize)
+    assert cache_eviction.entries(tmp_path) == []
     assert (pixels[found.rows[29]] == 29).all()
     found.put(0, digest(99), image(99))
     found.flush()
@@ -192,20 +195,20 @@ def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
         found.flush()
         names.append(facts.name)
         os.utime(tmp_path / f"{facts.name}.json", (0, [2000, 1000, 3000][number]))
-    size = cacheroom.entries(tmp_path)[0].size
+    size = cache_eviction.entries(tmp_path)[0].size
     wanted = [(Facts("/wanted", (4, 4), "plainly"), 10)]
-    cacheroom.make_room(tmp_path, wanted, 3 * size, spare=0)
-    assert [entry.root for entry in cacheroom.entries(tmp_path)] == ["/old", "/new"]
-    cacheroom.make_room(tmp_path, wanted, 4 * size, spare=0)
-    assert len(cacheroom.entries(tmp_path)) == 2
+    cache_eviction.make_room(tmp_path, wanted, 3 * size, spare=0)
+    assert [entry.root for entry in cache_eviction.entries(tmp_path)] == ["/old", "/new"]
+    cache_eviction.make_room(tmp_path, wanted, 4 * size, spare=0)
+    assert len(cache_eviction.entries(tmp_path)) == 2
 
 
 def test_a_description_that_is_none_breaks_no_other_and_is_begun_anew(tmp_path: Path) -> None:
     fill(tmp_path, range(3))
     (tmp_path / f"{FACTS.name}.json").write_text("[]")
-    assert cacheroom.entries(tmp_path) == []
+    assert cache_eviction.entries(tmp_path) == []
     assert holds(fill(tmp_path, range(3)), range(3))
-    assert len(cacheroom.entries(tmp_path)) == 1
+    assert len(cache_eviction.entries(tmp_path)) == 1
 
 
 def test_a_link_in_place_of_the_pixels_is_not_written_through(tmp_path: Path) -> None:
@@ -222,5 +225,5 @@ def test_a_link_in_place_of_the_pixels_is_not_written_through(tmp_path: Path) ->
 def test_clear_takes_pixels_whose_description_was_lost(tmp_path: Path) -> None:
     fill(tmp_path, range(3))
     (tmp_path / f"{FACTS.name}.json").unlink()
-    assert cacheroom.clear(tmp_path) > 0
+    assert cache_eviction.clear(tmp_path) > 0
     assert not list(tmp_path.glob("*.rows"))

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, checkpoint, train
-from imgcls_lab.engine.state_tree import flatten, unflatten
+from imgcls_lab.engine import Outcome, train
+from imgcls_lab.engine.checkpointing import checkpoint
+from imgcls_lab.engine.checkpointing.state_tree import flatten, unflatten
 from imgcls_lab.errors import DiskFullError
-from imgcls_lab.protocol import RunState
+from imgcls_lab.events import RunState
 
 from .conftest import events_of, of_type, same_files
 

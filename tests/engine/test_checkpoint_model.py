@@ -13,11 +13,11 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
 from imgcls_lab.engine import Outcome
-from imgcls_lab.engine.augment import normalise
-from imgcls_lab.engine.model import load_exported, read_flavour
-from imgcls_lab.engine.predict import evaluate, load, predict
-from imgcls_lab.engine.spec import EvalSpec
-from imgcls_lab.engine.steps import Place, Resize, ShortEdge
+from imgcls_lab.engine.inference.predict import evaluate, load, predict
+from imgcls_lab.engine.model.classifier import load_exported, read_flavour
+from imgcls_lab.engine.transforms.augment import normalise
+from imgcls_lab.engine.transforms.geometry import Place, Resize, ShortEdge
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.images import decode
 
 SPECS = [

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.clipping import clipped, gradient_norm
-from imgcls_lab.engine.layers import prepare
-from imgcls_lab.engine.model import build, read_flavour
-from imgcls_lab.engine.optim import make_optimizer
+from imgcls_lab.engine.model.classifier import build, read_flavour
+from imgcls_lab.engine.model.freezing import prepare
+from imgcls_lab.engine.optim.clip_grad import clipped, gradient_norm
+from imgcls_lab.engine.optim.optimizers import make_optimizer
 
 Make = Callable[..., TrainConfig]
 

@@ -16,18 +16,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from imgcls_lab import processor
+from imgcls_lab import cpu
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, hardware, train
-from imgcls_lab.engine.data import Reader, pick_workers
-from imgcls_lab.engine.draws import batches_per_epoch, epoch_batches
-from imgcls_lab.engine.predictions import load_predictions
-from imgcls_lab.engine.scan import caches_for
-from imgcls_lab.engine.shared import Shared
-from imgcls_lab.engine.spec import EvalSpec
-from imgcls_lab.engine.split import list_splits
+from imgcls_lab.engine.data.cache_locations import Shared
+from imgcls_lab.engine.data.image_set import Reader, pick_workers
+from imgcls_lab.engine.data.scan import caches_for
+from imgcls_lab.engine.data.split import list_splits
+from imgcls_lab.engine.reporting.predictions import load_predictions
+from imgcls_lab.engine.rng import batches_per_epoch, epoch_batches
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ConfigError, ProcessLostError
-from imgcls_lab.protocol import Event, Metrics, RunState
+from imgcls_lab.events import Event, Metrics, RunState
 
 from .conftest import SIZE, curve, of_type, same_files
 
@@ -138,7 +138,7 @@ def test_a_killed_process_ends_the_run_and_leaves_none(shared: Make, tmp_path: P
 
 
 def test_shares_are_never_empty_and_cover_every_image() -> None:
-    from imgcls_lab.engine.ranks import Ranks
+    from imgcls_lab.engine.distributed.process_group import Ranks
 
     for images, size, count in ((120, 17, 4), (33, 16, 8), (9, 8, 3)):
         batches = epoch_batches(np.arange(images), size, count)
@@ -152,7 +152,7 @@ def test_shares_are_never_empty_and_cover_every_image() -> None:
 def test_processes_share_cores_and_memory(
     shared: Make, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, "cores", lambda: 17)
+    monkeypatch.setattr(cpu, "cores", lambda: 17)
     monkeypatch.setattr(hardware, "free_memory", lambda: 4 * 160 * SIZE**2 * 3)  # a quarter holds the images once
     assert [pick_workers(None, False, torch.device("cuda"), processes) for processes in (1, 4)] == [8, 4]
     reader = Reader(EvalSpec.plain(SIZE))

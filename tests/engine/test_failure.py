@@ -13,8 +13,9 @@ import torch
 
 from imgcls_lab.cli import main
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import failure, train
-from imgcls_lab.engine.replay import replay
+from imgcls_lab.engine import train
+from imgcls_lab.engine.training import failure_dump
+from imgcls_lab.engine.training.replay import replay
 from imgcls_lab.errors import DivergedError, NotFoundError
 
 from .conftest import of_type
@@ -38,7 +39,7 @@ def broken(diverged: Path, tmp_path: Path) -> Path:
 
 
 def test_a_diverged_step_is_played_again_from_its_folder_alone(broken: Path) -> None:
-    facts = json.loads((broken / "failure" / failure.FACTS).read_text())
+    facts = json.loads((broken / "failure" / failure_dump.FACTS).read_text())
     found = replay(broken)
     assert found.step == facts["step"]
     assert found.output or found.gradient or not math.isfinite(found.loss)
@@ -53,18 +54,18 @@ def test_mixed_images_are_played_again_with_their_shares(make_config: Make, tmp_
 
     endless = tmp_path / "endless.py"  # a rate that mixed images diverge at depends on how a processor rounds
     endless.write_text(
-        "from imgcls_lab.engine.losses import LOSSES\n"
+        "from imgcls_lab.engine.optim.losses import LOSSES\n"
         "LOSSES.register('endless')(lambda logits, target, terms: logits.square().sum() / 0.0)\n"
     )
     with pytest.raises(DivergedError) as error:
         train(make_config(plugins=[str(endless)], loss="endless", mixup=0.4, cutmix=1.0), tmp_path / "run")
-    kept = load_file(tmp_path / "run/failure" / failure.TENSORS)
+    kept = load_file(tmp_path / "run/failure" / failure_dump.TENSORS)
     assert len(set(kept["shares-0"].tolist())) > 1
     assert f"at step {replay(tmp_path / 'run').step}" in str(error.value)
 
 
 def test_the_weights_are_those_from_before_the_step(broken: Path) -> None:
-    from imgcls_lab.engine.model import load_exported
+    from imgcls_lab.engine.model.classifier import load_exported
 
     model, _ = load_exported(broken / "failure" / "model")
     assert all(bool(weight.isfinite().all()) for weight in model.parameters())
@@ -73,7 +74,7 @@ def test_the_weights_are_those_from_before_the_step(broken: Path) -> None:
 def test_the_first_module_to_overflow_is_named(broken: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    path = broken / "failure" / failure.TENSORS
+    path = broken / "failure" / failure_dump.TENSORS
     tensors = load_file(path)
     tensors["values-0"][0, 0, 0, 0] = float("nan")
     save_file(tensors, path)
@@ -114,6 +115,6 @@ def test_a_sound_run_keeps_no_batch_and_tells_memory_and_waiting(make_config: Ma
 
 def test_fp16_may_leave_a_step_out_but_not_lose_the_loss() -> None:
     one, inf = torch.tensor(1.0), torch.tensor(math.inf)
-    assert failure.is_sound(one, inf, scaled=True)
-    assert not failure.is_sound(inf, one, scaled=True)
-    assert not failure.is_sound(one, inf, scaled=False)
+    assert failure_dump.is_sound(one, inf, scaled=True)
+    assert not failure_dump.is_sound(inf, one, scaled=True)
+    assert not failure_dump.is_sound(one, inf, scaled=False)

@@ -18,8 +18,9 @@ from sklearn.metrics import (
 )
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, metrics, scores, train
-from imgcls_lab.engine.metrics import Counts
+from imgcls_lab.engine import Outcome, train
+from imgcls_lab.engine.evaluation import metrics, scores
+from imgcls_lab.engine.evaluation.metrics import Counts
 from imgcls_lab.errors import ConfigError
 
 IMAGES = 600

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, predict, train
-from imgcls_lab.engine.augment import normalise
-from imgcls_lab.engine.data import Reader
-from imgcls_lab.engine.predictions import load_predictions
-from imgcls_lab.engine.tta import log_shares, reading_spec
-from imgcls_lab.protocol import Event, Phase, RunState, Started
-from imgcls_lab.store.files import read_report
+from imgcls_lab.engine import Outcome, train
+from imgcls_lab.engine.data.image_set import Reader
+from imgcls_lab.engine.evaluation.tta import log_shares, reading_spec
+from imgcls_lab.engine.inference import predict
+from imgcls_lab.engine.reporting.predictions import load_predictions
+from imgcls_lab.engine.transforms.augment import normalise
+from imgcls_lab.events import Event, Phase, RunState, Started
+from imgcls_lab.store.run_files import read_report
 
 from .conftest import events_of, of_type, same_files
 

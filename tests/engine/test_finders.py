@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import finders
-from imgcls_lab.engine.finders import BatchTrial, find_batch_size, find_lr, steepest
+from imgcls_lab.engine.training import finders
+from imgcls_lab.engine.training.finders import BatchTrial, find_batch_size, find_lr, steepest
 from imgcls_lab.errors import ConfigError, DataError
 
 Make = Callable[..., TrainConfig]

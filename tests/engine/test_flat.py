@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from imgcls_lab.batch import fingerprints
-from imgcls_lab.classnames import spelled
+from imgcls_lab.batch import trial_identity
+from imgcls_lab.class_names import spelled
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, predict, train
-from imgcls_lab.engine.predictions import load_predictions
+from imgcls_lab.engine import Outcome, train
+from imgcls_lab.engine.inference import predict
+from imgcls_lab.engine.reporting.predictions import load_predictions
 from imgcls_lab.errors import DataError
+from imgcls_lab.events import RunState
 from imgcls_lab.imagefolder import inspect_folder
-from imgcls_lab.protocol import RunState
 
 from .conftest import of_type, same_files
 from .test_resume import assert_same_end, stop_after
@@ -67,7 +68,7 @@ def test_the_fingerprint_of_a_sweep_is_that_of_the_run(run: Run, flat: Path, tmp
     shutil.copy(flat / "digit-0/000.png", flat / "digit-0/x.jpg?w=200")
     (flat / "digit-0/clip.mp4").write_bytes(bytes(99))
     outcome = run(root=str(flat), epochs=1)
-    assert fingerprints.of_images(flat, tmp_path / "memory") == data_of(outcome.folder)["fingerprint"]
+    assert trial_identity.of_images(flat, tmp_path / "memory") == data_of(outcome.folder)["fingerprint"]
 
 
 def test_a_flat_folder_is_measured_by_what_was_held_out_and_as_a_whole(make_config: Make, run: Run, flat: Path) -> None:

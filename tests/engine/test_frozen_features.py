@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, hardware, manifest, train
-from imgcls_lab.engine.feeds import FeatureFeed, HeadOnly
-from imgcls_lab.engine.model import build, load_exported, read_flavour
-from imgcls_lab.engine.replay import replay
+from imgcls_lab.engine import Outcome, hardware, train
+from imgcls_lab.engine.model.classifier import build, load_exported, read_flavour
+from imgcls_lab.engine.reporting import manifest
+from imgcls_lab.engine.training.inputs import FeatureFeed, HeadOnly
+from imgcls_lab.engine.training.replay import replay
 from imgcls_lab.errors import DivergedError, OutOfMemoryError
-from imgcls_lab.protocol import RunState
+from imgcls_lab.events import RunState
 
 from .conftest import curve, of_type, same_files
 from .test_resume import stop_after

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from imgcls_lab import processor
+from imgcls_lab import cpu
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware
 from imgcls_lab.executor.devices import variables
@@ -65,7 +65,7 @@ def test_a_step_takes_memory_that_the_last_one_freed_without_a_fault_and_a_kerne
 def test_threads_are_a_slots_in_and_outside_of_the_queue(
     make_config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, "cores", lambda: 12)
+    monkeypatch.setattr(cpu, "cores", lambda: 12)
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "3")
     outside = hardware.pick_threads(make_config(threads=None))
     monkeypatch.setenv("IMGCLS_THREADS", variables([], [], 3)["IMGCLS_THREADS"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from imgcls_lab.engine.journal import Journal
-from imgcls_lab.protocol import EpochEnded, Finished, Metrics, Phase, Started
+from imgcls_lab.engine.reporting.console_log import Journal
+from imgcls_lab.events import EpochEnded, Finished, Metrics, Phase, Started
 
 
 def test_start_epochs_and_end_are_lines_a_person_can_read(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from imgcls_lab.engine.export import Known, export
-from imgcls_lab.engine.model import build, read_flavour
-from imgcls_lab.engine.predict import evaluate, load, predict
+from imgcls_lab.engine.inference.export import Known, export
+from imgcls_lab.engine.inference.predict import evaluate, load, predict
+from imgcls_lab.engine.model.classifier import build, read_flavour
 from imgcls_lab.errors import DataError, ModelError
 
 CLASSES = [f"digit-{i}" for i in range(4)]  # of the images

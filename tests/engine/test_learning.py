@@ -15,12 +15,13 @@ from torch import nn
 from transformers import AutoModelForImageClassification
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, checkpoint, train
-from imgcls_lab.engine.layers import add_lora, begin_epoch, depths, merged, prepare
-from imgcls_lab.engine.model import build, read_flavour, with_rates
-from imgcls_lab.engine.optim import make_optimizer, param_groups, set_learning_rate
+from imgcls_lab.engine import Outcome, train
+from imgcls_lab.engine.checkpointing import checkpoint
+from imgcls_lab.engine.model.classifier import build, read_flavour, with_rates
+from imgcls_lab.engine.model.freezing import add_lora, begin_epoch, depths, merged, prepare
+from imgcls_lab.engine.optim.optimizers import make_optimizer, param_groups, set_learning_rate
 from imgcls_lab.errors import ConfigError
-from imgcls_lab.protocol import RunState
+from imgcls_lab.events import RunState
 
 from .conftest import SIZE, same_files
 

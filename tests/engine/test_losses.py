@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.losses import LOSSES, Partners, Target, make_loss
+from imgcls_lab.engine.optim.losses import LOSSES, Partners, Target, make_loss
 from imgcls_lab.errors import ConfigError
 
 Make = Callable[..., TrainConfig]

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import manifest, train
-from imgcls_lab.engine.feeds import PixelFeed
-from imgcls_lab.engine.finders import Trial
-from imgcls_lab.engine.memoryformat import pick_memory_format
-from imgcls_lab.engine.model import build, read_flavour
-from imgcls_lab.protocol import RunState
+from imgcls_lab.engine import train
+from imgcls_lab.engine.model.classifier import build, read_flavour
+from imgcls_lab.engine.model.memory_format import pick_memory_format
+from imgcls_lab.engine.reporting import manifest
+from imgcls_lab.engine.training.finders import Trial
+from imgcls_lab.engine.training.inputs import PixelFeed
+from imgcls_lab.events import RunState
 from tests.acceptance import families
 
 from .test_resume import stop_after
@@ -58,7 +59,7 @@ def test_a_resumed_run_keeps_the_layout_that_it_began_with(
 ) -> None:
     stop, on_event = stop_after(2)
     train(make_config(channels_last="auto"), tmp_path / "run", stop=stop, on_event=on_event)
-    monkeypatch.setattr("imgcls_lab.engine.prepare.pick_memory_format", lambda *_: torch.contiguous_format)
+    monkeypatch.setattr("imgcls_lab.engine.training.prepare.pick_memory_format", lambda *_: torch.contiguous_format)
     assert train(make_config(channels_last="auto"), tmp_path / "run").state is RunState.SUCCEEDED
     assert set(seen) == {(True, True)}
 

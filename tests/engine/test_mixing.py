@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.losses import Target
-from imgcls_lab.engine.mixing import mix, partners, symmetric_beta
+from imgcls_lab.engine.optim.losses import Target
+from imgcls_lab.engine.optim.mixup import mix, partners, symmetric_beta
 
 Make = Callable[..., TrainConfig]
 COUNT, HEIGHT, WIDTH = 64, 24, 16

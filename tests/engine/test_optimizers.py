@@ -13,7 +13,7 @@ from torch import nn
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.optim import OPTIMIZERS, check_optimizer, make_optimizer
+from imgcls_lab.engine.optim.optimizers import OPTIMIZERS, check_optimizer, make_optimizer
 from imgcls_lab.errors import ConfigError
 
 Make = Callable[..., TrainConfig]

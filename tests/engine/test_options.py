@@ -14,14 +14,17 @@ import torch
 from safetensors.torch import load_file
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, checkpoint, data, losses, train
-from imgcls_lab.engine.layers import head_of, prepare
-from imgcls_lab.engine.metrics import Counts
-from imgcls_lab.engine.model import build, read_flavour
-from imgcls_lab.engine.optim import make_optimizer
-from imgcls_lab.engine.schedules import learning_rate
-from imgcls_lab.protocol import RunState
-from imgcls_lab.wire import EpochReport
+from imgcls_lab.engine import Outcome, train
+from imgcls_lab.engine.checkpointing import checkpoint
+from imgcls_lab.engine.data import image_set
+from imgcls_lab.engine.evaluation.metrics import Counts
+from imgcls_lab.engine.model.classifier import build, read_flavour
+from imgcls_lab.engine.model.freezing import head_of, prepare
+from imgcls_lab.engine.optim import losses
+from imgcls_lab.engine.optim.lr_schedules import learning_rate
+from imgcls_lab.engine.optim.optimizers import make_optimizer
+from imgcls_lab.events import RunState
+from imgcls_lab.schemas import EpochReport
 
 from .conftest import curve, events_of, of_type
 
@@ -110,13 +113,13 @@ def test_loader_processes_are_as_many_as_asked_for_where_nothing_is_cached(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    load = data._worker_batches
+    load = image_set._worker_batches
 
-    def loading(images: data.ImageSet, batches: Any, workers: int) -> Any:
+    def loading(images: image_set.ImageSet, batches: Any, workers: int) -> Any:
         asked.append(workers)
         return load(images, batches, workers)
 
-    monkeypatch.setattr(data, "_worker_batches", loading)
+    monkeypatch.setattr(image_set, "_worker_batches", loading)
     run("cached", cache="ram", workers=2, epochs=1)
     run("none", cache="off", workers=0, epochs=1)
     assert asked == []

@@ -13,18 +13,18 @@ import pytest
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.losses import LOSSES
+from imgcls_lab.engine.optim.losses import LOSSES
 from imgcls_lab.errors import ConfigError
-from imgcls_lab.protocol import RunState
+from imgcls_lab.events import RunState
 
 from .conftest import curve, same_files
 
 Make = Callable[..., TrainConfig]
 CODE = """
 import torch
-from imgcls_lab.engine.losses import LOSSES
-from imgcls_lab.engine.optim import OPTIMIZERS
-from imgcls_lab.engine.schedules import SCHEDULES
+from imgcls_lab.engine.optim.losses import LOSSES
+from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
+from imgcls_lab.engine.optim.lr_schedules import SCHEDULES
 
 LOSSES.register("halved")(lambda logits, target, terms: 0.5 * LOSSES.get("cross_entropy")(logits, target, terms))
 OPTIMIZERS.register("plain")(lambda groups, config: torch.optim.SGD(groups, lr=config.lr))
@@ -90,7 +90,7 @@ def test_a_changed_kept_file_is_refused(make_config: Make, plugin: Path, tmp_pat
         ("x = 1\ny = 1 / 0\n", "line 2: ZeroDivisionError: division by zero"),
         ("def broken(:\n", "line 1: SyntaxError"),
         (
-            "from imgcls_lab.engine.losses import LOSSES\nLOSSES.register('bce')(print)\n",
+            "from imgcls_lab.engine.optim.losses import LOSSES\nLOSSES.register('bce')(print)\n",
             "There is a loss “bce” already",
         ),
         (None, "cannot be read: No such file"),

@@ -16,11 +16,11 @@ import pytest
 import torch
 from torch import nn
 
-from imgcls_lab import processor
+from imgcls_lab import cpu
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.precision import Precision, look_at_layers, pick_precision
-from imgcls_lab.protocol import Metrics, RunState, read_events
+from imgcls_lab.engine.model.precision import Precision, look_at_layers, pick_precision
+from imgcls_lab.events import Metrics, RunState, read_events
 
 Make = Callable[..., TrainConfig]
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def depthwise(**slow: int) -> Net:
 
 
 def on(monkeypatch: pytest.MonkeyPatch, unit: str | None) -> None:
-    monkeypatch.setattr(processor, "bf16_unit", lambda: unit)
+    monkeypatch.setattr(cpu, "bf16_unit", lambda: unit)
 
 
 @pytest.mark.parametrize("unit", ["avx512_bf16", "amx_bf16"])
@@ -122,8 +122,8 @@ def test_what_the_first_attempt_chose_holds_for_all_and_the_manifest_says_why(
     make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on(monkeypatch, "avx512_bf16")
-    monkeypatch.setattr("imgcls_lab.engine.precision.DENSE", 0.0)
-    monkeypatch.setattr("imgcls_lab.engine.precision.LARGE", 0.0)
+    monkeypatch.setattr("imgcls_lab.engine.model.precision.DENSE", 0.0)
+    monkeypatch.setattr("imgcls_lab.engine.model.precision.LARGE", 0.0)
     config = make_config(precision="auto", image_size=32)
     stop = threading.Event()
     train(config, tmp_path / "run", stop=stop, on_event=lambda e: stop.set() if e.type == "metrics" else None)
@@ -168,7 +168,7 @@ def test_a_run_that_goes_on_with_another_processor_says_so(
     train(config, tmp_path / "same", on_event=listen)
     assert notices == []
     begin("other")
-    monkeypatch.setattr(processor, "arithmetic", lambda: "x86_64 avx2")
+    monkeypatch.setattr(cpu, "arithmetic", lambda: "x86_64 avx2")
     train(config, tmp_path / "other", on_event=listen)
     assert ["avx2”, which rounds differently" in text for text in notices] == [True]
 

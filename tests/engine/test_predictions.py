@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, predict, predictions, train
-from imgcls_lab.engine.export import Known, export
+from imgcls_lab.engine import Outcome, train
+from imgcls_lab.engine.inference import predict
+from imgcls_lab.engine.inference.export import Known, export
+from imgcls_lab.engine.reporting import predictions
 from imgcls_lab.errors import DataError, MismatchError, NotFoundError
 
 from .conftest import SIZE
@@ -99,7 +101,7 @@ def test_portions_change_no_figure_and_what_cannot_be_read_is_named(
         copy.write_bytes(b"no image")
     seen: list[tuple[int, int]] = []
     five = 5 if bound == "PORTION" else 5 * 3 * SIZE**2
-    monkeypatch.setattr(f"imgcls_lab.engine.portions.{bound}", five)
+    monkeypatch.setattr(f"imgcls_lab.engine.data.chunked_reader.{bound}", five)
     parts = predict.evaluate(model, digits, "val", batch_size=2, progress=lambda *told: seen.append(told))
     assert sorted(parts.left_out) == sorted(f"val/{p.parent.name}/a-{p.name}" for p in broken)
     assert parts.values == pytest.approx(whole.values, rel=1e-6)

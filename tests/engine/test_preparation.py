@@ -16,14 +16,14 @@ from transformers import AutoModelForImageClassification, pipeline
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome
-from imgcls_lab.engine.export import Known
-from imgcls_lab.engine.export import export as export_checked
-from imgcls_lab.engine.heads import fit_head
-from imgcls_lab.engine.labels import Labels
-from imgcls_lab.engine.model import build, read_flavour
-from imgcls_lab.engine.predict import evaluate, load, predict
-from imgcls_lab.engine.spec import EvalSpec
-from imgcls_lab.engine.steps import Place, Resize, ShortEdge
+from imgcls_lab.engine.inference.export import Known
+from imgcls_lab.engine.inference.export import export as export_checked
+from imgcls_lab.engine.inference.predict import evaluate, load, predict
+from imgcls_lab.engine.model.classifier import build, read_flavour
+from imgcls_lab.engine.model.heads import fit_head
+from imgcls_lab.engine.model.labels import Labels
+from imgcls_lab.engine.transforms.geometry import Place, Resize, ShortEdge
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ModelError
 
 from .conftest import of_type

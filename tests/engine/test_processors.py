@@ -13,10 +13,10 @@ import transformers
 from PIL import Image
 from transformers import AutoImageProcessor
 
-from imgcls_lab.engine.augment import normalise
-from imgcls_lab.engine.processors import spec_of
-from imgcls_lab.engine.proof import prove, prove_export
-from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine.transforms.augment import normalise
+from imgcls_lab.engine.transforms.image_processors import spec_of
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
+from imgcls_lab.engine.transforms.processor_parity import prove, prove_export
 from imgcls_lab.errors import ModelError
 
 SHAPES = [(71, 53), (53, 90), (24, 40), (15, 19), (131, 31)]

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
-from imgcls_lab.wire import EpochReport
+from imgcls_lab.schemas import EpochReport
 
 from .conftest import events_of, of_type
 from .test_resume import stop_after

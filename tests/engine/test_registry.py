@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from imgcls_lab.config.names import NAMED
-from imgcls_lab.engine.losses import LOSSES
-from imgcls_lab.engine.optim import OPTIMIZERS
-from imgcls_lab.engine.recipes import RECIPES
+from imgcls_lab.engine.optim.losses import LOSSES
+from imgcls_lab.engine.optim.lr_schedules import SCHEDULES
+from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
 from imgcls_lab.engine.registry import Registry
-from imgcls_lab.engine.schedules import SCHEDULES
+from imgcls_lab.engine.transforms.augment_recipes import RECIPES
 from imgcls_lab.errors import ConfigError
 
 

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.errors import DataError, ImgclsError
-from imgcls_lab.protocol import RunState
+from imgcls_lab.events import RunState
 
 from .conftest import curve, events_of, of_type, same_files
 

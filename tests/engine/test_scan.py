@@ -18,17 +18,18 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance
 
-from imgcls_lab import processor
+from imgcls_lab import cpu
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import Outcome, index, scan, train
-from imgcls_lab.engine import look as looks
-from imgcls_lab.engine.data import ImageSet, Reader
-from imgcls_lab.engine.prints import near_pairs, prints_of, small_of, small_of_each
-from imgcls_lab.engine.scan import OnDuplicates, ScanResult
-from imgcls_lab.engine.shared import Shared
-from imgcls_lab.engine.spec import EvalSpec
+from imgcls_lab.engine import Outcome, train
+from imgcls_lab.engine.data import file_inspection as looks
+from imgcls_lab.engine.data import scan, scan_index
+from imgcls_lab.engine.data.cache_locations import Shared
+from imgcls_lab.engine.data.image_set import ImageSet, Reader
+from imgcls_lab.engine.data.phash import near_pairs, prints_of, small_of, small_of_each
+from imgcls_lab.engine.data.scan import OnDuplicates, ScanResult
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import DataError, OutOfMemoryError
-from imgcls_lab.protocol import RunState
+from imgcls_lab.events import RunState
 
 from .conftest import of_type
 from .test_resume import start
@@ -98,7 +99,7 @@ def look(
         sets,
         ["cat", "dog"],
         caches=scan.caches_for(sets, cache, Shared.nothing(index_at)),
-        index=index.index_path(index_at, root),
+        index=scan_index.index_path(index_at, root),
         progress=progress,
         stop=lambda: False,
         on_duplicates=on_duplicates,
@@ -153,7 +154,7 @@ def test_pixels_and_sizes_do_not_depend_on_the_index_or_the_cache(photos: Path, 
 
 @pytest.mark.parametrize("content", [b"", b"no numbers", b"\x93NUMPY\x01\x00v\x00{'descr': '<i8'"])
 def test_damaged_index_is_made_anew(photos: Path, tmp_path: Path, opened: list[str], content: bytes) -> None:
-    place = index.index_path(tmp_path, photos)
+    place = scan_index.index_path(tmp_path, photos)
     place.write_bytes(content)
     look(photos, tmp_path)
     assert len(opened) == 40
@@ -200,8 +201,8 @@ def test_index_takes_less_than_two_hundred_bytes_an_image(tmp_path: Path) -> Non
     sets = sets_of(root)
     tracemalloc.start()
     try:
-        entries = np.zeros(count, index.ENTRY)
-        known = index.read(index.index_path(tmp_path / "scans", root))
+        entries = np.zeros(count, scan_index.ENTRY)
+        known = scan_index.read(scan_index.index_path(tmp_path / "scans", root))
         caches = scan.caches_for(sets, "disk", Shared.nothing(tmp_path / "scans"))
         told = {"settled": False, "progress": lambda done, total: None, "stop": lambda: False}
         assert scan._look_at_all(sets, caches, entries, known, **told) == ({}, [])
@@ -321,7 +322,7 @@ def test_look_alikes_that_are_left_out_depend_on_no_cache_and_no_earlier_scan(tm
 
     def prints(scans: str, **options: Any) -> list[int]:
         look(root, tmp_path / scans, size=224, **options)
-        found: list[int] = index.read(index.index_path(tmp_path / scans, root))["print"].tolist()
+        found: list[int] = scan_index.read(scan_index.index_path(tmp_path / scans, root))["print"].tolist()
         return found
 
     expected = prints("plain", on_duplicates="drop_near")
@@ -470,13 +471,13 @@ def many(folder: Path, count: int) -> Path:
 def test_several_processes_find_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str) -> None:
     root = many(tmp_path, 400)
     (root / "train/cat/0007.png").write_bytes(b"no image")
-    monkeypatch.setattr(processor, "cores", lambda: 3)
+    monkeypatch.setattr(cpu, "cores", lambda: 3)
     sets, found = look(root, tmp_path / "several", cache=cache)
-    monkeypatch.setattr(processor, "cores", lambda: 1)
+    monkeypatch.setattr(cpu, "cores", lambda: 1)
     alone, other = look(root, tmp_path / "alone", cache=cache)
     assert (found.fingerprint, found.quarantined) == (other.fingerprint, other.quarantined)
     assert list(found.quarantined) == ["train/cat/0007.png"]
-    known = [index.read(index.index_path(tmp_path / name, root)) for name in ("several", "alone")]
+    known = [scan_index.read(scan_index.index_path(tmp_path / name, root)) for name in ("several", "alone")]
     assert known[0].tobytes() == known[1].tobytes()
     for one, another in zip(sets[:2], alone[:2], strict=True):
         assert (one.pixels is None) == (cache == "off")
@@ -496,6 +497,6 @@ def test_a_process_that_is_killed_while_it_reads_is_said(tmp_path: Path, monkeyp
         return whole(path)
 
     monkeypatch.setattr(looks, "read_bytes", read)
-    monkeypatch.setattr(processor, "cores", lambda: 2)
+    monkeypatch.setattr(cpu, "cores", lambda: 2)
     with pytest.raises(OutOfMemoryError, match="was killed"):
         look(root, tmp_path / "scans", cache="ram")

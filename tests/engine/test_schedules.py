@@ -14,8 +14,8 @@ from timm.scheduler import create_scheduler_v2
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.schedules import SCHEDULES, learning_rate, note_result
-from imgcls_lab.protocol import RunState
+from imgcls_lab.engine.optim.lr_schedules import SCHEDULES, learning_rate, note_result
+from imgcls_lab.events import RunState
 
 from .conftest import curve, of_type, same_files
 

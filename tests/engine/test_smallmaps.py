@@ -13,24 +13,25 @@ from torch.nn import functional
 from transformers import ResNetConfig, ResNetForImageClassification
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import smallmaps, train
-from imgcls_lab.protocol import RunState
+from imgcls_lab.engine import train
+from imgcls_lab.engine.model import small_conv_grad
+from imgcls_lab.events import RunState
 
 Make = Callable[..., TrainConfig]
-Own = smallmaps.SmallMapConv2d
+Own = small_conv_grad.SmallMapConv2d
 
 
 @pytest.fixture
 def used(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
     """The sizes of the weights whose gradients were computed as matrix products."""
     found: list[torch.Size] = []
-    plain = smallmaps.weight_gradient
+    plain = small_conv_grad.weight_gradient
 
     def gradient(*given: object) -> torch.Tensor:
         found.append(given[2].shape)  # type: ignore[attr-defined]
         return plain(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(smallmaps, "weight_gradient", gradient)
+    monkeypatch.setattr(small_conv_grad, "weight_gradient", gradient)
     return found
 
 
@@ -62,8 +63,8 @@ def test_the_gradient_is_that_of_torch_for_every_geometry(
     grad = torch.randn_like(output)
     output.backward(grad)
     down, across = zip(stride, padding, dilation, strict=True)
-    axes = smallmaps.Axis(*down), smallmaps.Axis(*across)
-    found = smallmaps.weight_gradient(images, grad, weight.detach(), axes)
+    axes = small_conv_grad.Axis(*down), small_conv_grad.Axis(*across)
+    found = small_conv_grad.weight_gradient(images, grad, weight.detach(), axes)
     torch.testing.assert_close(found, weight.grad, rtol=1e-12, atol=1e-12)
     assert found.stride() == weight.stride()
 
@@ -72,7 +73,7 @@ def test_a_convolution_gives_all_its_gradients(used: list[torch.Size]) -> None:
     torch.manual_seed(2)
     plain = nn.Conv2d(128, 128, 3, padding=1)
     own = copy.deepcopy(plain)
-    smallmaps.prepare(own)
+    small_conv_grad.prepare(own)
     images = torch.randn(8, 128, 2, 2)
     seen = []
     for convolution in (plain, own):
@@ -87,7 +88,7 @@ def test_a_convolution_gives_all_its_gradients(used: list[torch.Size]) -> None:
 
 def test_what_gains_nothing_is_left_to_torch(used: list[torch.Size]) -> None:
     def own(convolution: nn.Conv2d) -> bool:
-        smallmaps.prepare(convolution)
+        small_conv_grad.prepare(convolution)
         return type(convolution) is Own
 
     assert own(nn.Conv2d(128, 128, 3, padding=1))
@@ -99,7 +100,7 @@ def test_what_gains_nothing_is_left_to_torch(used: list[torch.Size]) -> None:
     assert not own(nn.Conv2d(128, 128, 3, padding=1, device="meta"))
 
     convolution = nn.Conv2d(128, 128, 3, padding=1)
-    smallmaps.prepare(convolution)
+    small_conv_grad.prepare(convolution)
     convolution(torch.randn(2, 128, 4, 4)).sum().backward()  # sixteen pixels
     with torch.autocast("cpu", torch.bfloat16):
         convolution(torch.randn(2, 128, 2, 2)).sum().backward()
@@ -112,7 +113,7 @@ def test_a_model_keeps_its_names_and_can_be_copied() -> None:
     config = ResNetConfig(hidden_sizes=[32, 64, 128, 256], depths=[1, 1, 1, 1], layer_type="basic", num_labels=3)
     model = ResNetForImageClassification(config)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    smallmaps.prepare(model)
+    small_conv_grad.prepare(model)
     own = [module for module in copy.deepcopy(model).modules() if type(module) is Own]
     assert len(own) == 3
     assert all(isinstance(module, nn.Conv2d) for module in own)

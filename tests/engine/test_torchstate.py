@@ -11,7 +11,7 @@ import torch
 from torch.backends import mkldnn
 
 from imgcls_lab.engine import Outcome
-from imgcls_lab.engine.torchstate import _of_openmp, as_torch_ships
+from imgcls_lab.engine.training.torch_settings import _of_openmp, as_torch_ships
 
 from .conftest import curve, same_files
 

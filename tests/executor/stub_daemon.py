@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon, main
 from imgcls_lab.settings import Settings
 

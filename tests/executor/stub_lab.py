@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from imgcls_lab.events import ENDED, RunState
 from imgcls_lab.executor import locks, processes
-from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import lock_path
-from imgcls_lab.protocol import ENDED, RunState
+from imgcls_lab.schemas import RunDetail, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.wire import RunDetail, SubmitRequest
 
 ROOT = Path(__file__).parents[2]
 

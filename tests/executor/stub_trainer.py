@@ -16,8 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from imgcls_lab.layout import checkpoint_name, write_atomic
-from imgcls_lab.protocol import (
+from imgcls_lab.events import (
     CheckpointSaved,
     EpochEnded,
     EventWriter,
@@ -29,6 +28,7 @@ from imgcls_lab.protocol import (
     Started,
     Stopped,
 )
+from imgcls_lab.run_layout import checkpoint_name, write_atomic
 
 CHILD = (
     "import os, signal, subprocess, sys, time\n"

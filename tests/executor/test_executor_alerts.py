@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from stub_lab import StubLab
 
-from imgcls_lab.executor import alarms, webhook
-from imgcls_lab.protocol import Desired, RunState
-from imgcls_lab.wire import AlertView
+from imgcls_lab.events import Desired, RunState
+from imgcls_lab.executor import alert_sender, webhook
+from imgcls_lab.schemas import AlertView
 
 
 class Receiver:
@@ -109,8 +109,8 @@ def test_a_run_that_writes_nothing_more_is_told_and_left_alone(home: Path):
 def test_a_disk_nearly_full_is_told_once(lab: StubLab, monkeypatch: pytest.MonkeyPatch):
     free = [4e9]
     usage = type("usage", (), {"free": property(lambda _: free[0])})
-    monkeypatch.setattr(alarms.shutil, "disk_usage", lambda _: usage())
-    watch = alarms.Alarms(lab.settings, "here")
+    monkeypatch.setattr(alert_sender.shutil, "disk_usage", lambda _: usage())
+    watch = alert_sender.Alarms(lab.settings, "here")
     for left in (4e9, 4e9, 9e9, 3e9):
         free[0] = left
         watch.look(lab.store)

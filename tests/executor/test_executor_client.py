@@ -15,13 +15,13 @@ import pytest
 from stub_lab import StubLab
 
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError
+from imgcls_lab.events import Desired, RunState
 from imgcls_lab.executor import client, locks
 from imgcls_lab.executor.daemon import Daemon, info_path, lock_path
 from imgcls_lab.identity import ProcessIdentity, host_name
-from imgcls_lab.layout import RUN_INFO, new_run_id, write_atomic
-from imgcls_lab.protocol import Desired, RunState
+from imgcls_lab.run_layout import RUN_INFO, new_run_id, write_atomic
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, fleet
+from imgcls_lab.store import Store, executors
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_daemon_whose_database_is_another_version_s_ends_and_leaves_its_runs(l
 @pytest.mark.parametrize(("theirs", "remedy"), [("99.0.0", "Restart Jupyter"), ("0.0.1", "takes over")])
 def test_executor_and_program_of_different_versions_say_who_is_to_be_restarted(lab: StubLab, theirs: str, remedy: str):
     with lab.store.write() as session:
-        fleet.register(session, "a", host_name(), ProcessIdentity.current(), theirs)
+        executors.register(session, "a", host_name(), ProcessIdentity.current(), theirs)
     assert remedy in lab.store.devices().message
 
 
@@ -152,7 +152,7 @@ def test_the_daemon_that_is_gone_is_seen_by_its_process_not_by_a_clock(lab: Stub
 
 def test_a_silent_host_is_seen_by_a_beat_that_stands_still():
     now = [0.0]
-    observer = fleet.Observer(lambda: now[0])
+    observer = executors.Observer(lambda: now[0])
     assert observer.quiet_for("a", 1) == 0
     now[0] = 40
     assert observer.quiet_for("a", 1) == 40
@@ -160,16 +160,16 @@ def test_a_silent_host_is_seen_by_a_beat_that_stands_still():
 
 
 def test_a_run_of_a_silent_host_shows_as_unreachable_and_keeps_its_device(lab: StubLab):
-    from imgcls_lab.server.feeds import Round, RunsFeed
+    from imgcls_lab.server.topics import Round, RunsFeed
     from imgcls_lab.store import attempts
 
     run_id = lab.submit()
     with lab.store.write() as session:
-        fleet.register(session, "far-1", "far", ProcessIdentity("far", "boot:1", 1, "1"), "0.1.0")
-        fleet.save_devices(session, "far", [])
+        executors.register(session, "far-1", "far", ProcessIdentity("far", "boot:1", 1, "1"), "0.1.0")
+        executors.save_devices(session, "far", [])
         attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
     now = [0.0]
-    lab.store._observer = fleet.Observer(lambda: now[0])
+    lab.store._observer = executors.Observer(lambda: now[0])
     feed = RunsFeed()
     assert not feed.news(Round(lab.store, 1)).changed[0].unreachable
     assert not lab.run(run_id).unreachable
@@ -179,7 +179,7 @@ def test_a_run_of_a_silent_host_shows_as_unreachable_and_keeps_its_device(lab: S
         assert (view.unreachable, view.state) == (True, RunState.STARTING)
         assert "imgcls-lab executor forget far" in view.message
     with lab.store.write() as session:
-        fleet.beat(session, "far-1")
+        executors.beat(session, "far-1")
     assert not lab.run(run_id).unreachable
     assert not feed.news(Round(lab.store, 3)).changed[0].unreachable
 
@@ -192,7 +192,7 @@ def test_only_a_silent_host_is_forgotten_and_its_runs_wait_again(lab: StubLab):
     run_id = lab.submit()
     with lab.store.write() as session:
         far = ProcessIdentity("far", "boot:1", 1, "1")
-        fleet.register(session, "far-1", "far", far, "0.1.0")
+        executors.register(session, "far-1", "far", far, "0.1.0")
         attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
     lab.settings.lease = 0.2
     lab.start_daemon()
@@ -324,8 +324,8 @@ def test_two_homes_of_a_host_do_not_share_a_database(lab: StubLab, tmp_path: Pat
 def test_a_run_is_stopped_on_a_full_disk_too(home: Path, monkeypatch: pytest.MonkeyPatch):
     from stub_daemon import argv
 
-    from imgcls_lab.executor import keeper
-    from imgcls_lab.executor.backend import LocalBackend
+    from imgcls_lab.executor import run_monitor
+    from imgcls_lab.executor.backends.local import LocalBackend
     from imgcls_lab.executor.daemon import Daemon
 
     lab = StubLab(home)
@@ -338,7 +338,7 @@ def test_a_run_is_stopped_on_a_full_disk_too(home: Path, monkeypatch: pytest.Mon
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(keeper, "write_atomic", full)
+        monkeypatch.setattr(run_monitor, "write_atomic", full)
         lab.store.request(run_id, Desired.STOP)
         lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.STOPPED)
         assert lab.run(run_id).message is None, "it wrote its checkpoint"

@@ -11,13 +11,13 @@ import pytest
 from stub_daemon import argv
 from stub_lab import ROOT, StubLab
 
+from imgcls_lab.events import RunState
 from imgcls_lab.executor import locks
-from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.executor.devices import Device, HostProbe, variables
 from imgcls_lab.executor.nvml import GpuProcess, Nvml
-from imgcls_lab.protocol import RunState
-from imgcls_lab.wire import SubmitRequest
+from imgcls_lab.schemas import SubmitRequest
 
 GPUS = [Device(f"cuda:{n}", n, f"GPU {n}", "cuda", f"GPU-{n}-imgcls-test") for n in range(2)]
 CPU = Device("cpu:0", 0, "CPU", "cpu", "cpu-0")
@@ -171,14 +171,14 @@ def test_a_lock_ends_with_its_holder_and_follows_no_link(tmp_path: Path):
 
 
 def test_a_full_disk_at_the_start_is_told(gpus: tuple[StubLab, Daemon], monkeypatch: pytest.MonkeyPatch):
-    from imgcls_lab.executor import backend
+    from imgcls_lab.executor.backends import local
 
     lab, daemon = gpus
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(backend.layout, "write_atomic", full)
+    monkeypatch.setattr(local.layout, "write_atomic", full)
     run_id = cuda_run(lab, 3)
     daemon.round(lab.store)
     run = lab.run(run_id)

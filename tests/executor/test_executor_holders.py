@@ -11,13 +11,13 @@ from pathlib import Path
 from stub_daemon import argv
 from stub_lab import StubLab
 
-from imgcls_lab.executor.backend import LocalBackend
+from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.executor.devices import HostProbe
-from imgcls_lab.executor.holders import Holders, describe
+from imgcls_lab.executor.gpu_processes import Holders, describe
 from imgcls_lab.executor.nvml import Gpu, GpuProcess
-from imgcls_lab.layout import RUN_TAG
-from imgcls_lab.wire import SubmitRequest
+from imgcls_lab.run_layout import RUN_TAG
+from imgcls_lab.schemas import SubmitRequest
 
 
 class FakeGpus:

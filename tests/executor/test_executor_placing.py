@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgcls_lab.executor.devices import Device
-from imgcls_lab.executor.placing import MAX_DRIVERS, Placing
+from imgcls_lab.executor.scheduler import MAX_DRIVERS, Placing
 from imgcls_lab.store import tables
 from imgcls_lab.store.queue import Fleet
 from imgcls_lab.store.tables import Run

@@ -11,8 +11,8 @@ import time
 import pytest
 from stub_lab import StubLab
 
+from imgcls_lab.events import Desired, FailureKind, RunState
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.protocol import Desired, FailureKind, RunState
 from imgcls_lab.store import attempts
 
 
@@ -48,7 +48,7 @@ def test_runs_wait_for_the_one_slot_and_say_so(lab: StubLab):
 
 
 def test_a_gpu_run_on_a_machine_without_one_says_so(lab: StubLab):
-    from imgcls_lab.wire import SubmitRequest
+    from imgcls_lab.schemas import SubmitRequest
 
     lab.start_daemon()
     run_id = lab.store.submit(SubmitRequest(config={"root": "/data", "device": "cuda"})).id

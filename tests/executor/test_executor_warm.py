@@ -15,11 +15,11 @@ from api.conftest import few, own
 from safetensors.numpy import load_file
 
 import imgcls_lab as lab
-from imgcls_lab import TrainConfig, layout
+from imgcls_lab import TrainConfig, run_layout
+from imgcls_lab.events import Phase, RunState, Started, read_events
 from imgcls_lab.executor import client, processes
-from imgcls_lab.executor.warm import WarmStart, forked_argv, memory, remove_left, same_python, sentence
+from imgcls_lab.executor.forkserver_manager import WarmStart, forked_argv, memory, remove_left, same_python, sentence
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.protocol import Phase, RunState, Started, read_events
 from imgcls_lab.settings import Settings
 
 __all__ = ["few", "own"]
@@ -72,18 +72,18 @@ def test_a_forked_process_is_found_by_its_tag_and_dies_with_the_one_in_its_place
 ) -> None:
     path = warm.path(sys.executable)
     assert path is not None
-    tag = processes.tag_of(layout.new_run_id(), 1)
-    environment = {**os.environ, layout.RUN_TAG: tag, "PYTHONPATH": str(ROOT)}
+    tag = processes.tag_of(run_layout.new_run_id(), 1)
+    environment = {**os.environ, run_layout.RUN_TAG: tag, "PYTHONPATH": str(ROOT)}
     (tmp_path / "run.json").write_text("{")  # the notebook's process comes so far, without a kernel
-    words = ["imgcls_lab.batch.notebook", str(tmp_path)]
+    words = ["imgcls_lab.batch.notebook_runner", str(tmp_path)]
 
     failed = subprocess.run(command(path, *words), env=environment, capture_output=True, text=True, check=False)
     assert failed.returncode == 1, failed.stderr  # its own exit code
     assert not processes.tagged(tag)
 
-    (tmp_path / layout.DESIRED).write_text("run")
+    (tmp_path / run_layout.DESIRED).write_text("run")
     (tmp_path / "run.json").write_text('{"payload": {"kernel": "python3", "parameters": {}}}')
-    (tmp_path / layout.SOURCE).write_text(_sleeping())
+    (tmp_path / run_layout.SOURCE).write_text(_sleeping())
     proxy = subprocess.Popen(command(path, *words, "--attempt", "2"), env=environment, cwd=tmp_path)
     try:
         until(lambda: len(processes.tagged(tag)) >= 2)
@@ -118,7 +118,7 @@ def test_forked_trainings_equal_cold_ones_to_the_bit_and_begin_at_once(
 
     running = lab.launch(few.with_changes(epochs=400))
     until(lambda: running.refresh().view.step > 3)
-    trainer = [p for p in processes.tagged(processes.tag_of(running.id, 1)) if "zygote" in _command(p)]
+    trainer = [p for p in processes.tagged(processes.tag_of(running.id, 1)) if "forkserver" in _command(p)]
     assert len(trainer) == 1  # the forked one; the system shows the command it was forked from
     os.kill(trainer[0], signal.SIGKILL)
     until(lambda: running.refresh().view.attempt == 2 and running.view.state is RunState.RUNNING)

@@ -13,7 +13,7 @@ import pytest
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
-from imgcls_lab.protocol import RunState
+from imgcls_lab.events import RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import rebuild
 

@@ -12,7 +12,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from imgcls_lab.server.app import ImgclsLab
-from imgcls_lab.server.base import PREFIX, ApiHandler
+from imgcls_lab.server.handlers import PREFIX, ApiHandler
 from imgcls_lab.store import Store
 
 VERBS = ("get", "head", "post", "put", "patch", "delete")

@@ -17,12 +17,12 @@ from pytest_jupyter.jupyter_server import *  # noqa: F403
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from traitlets.config import Config
 
-from imgcls_lab.protocol import EventWriter, Metrics, Started
+from imgcls_lab.events import EventWriter, Metrics, Started
+from imgcls_lab.schemas import RunView, SubmitRequest
 from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts
 from imgcls_lab.store.ingest import ingest
-from imgcls_lab.wire import RunView, SubmitRequest
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import nbformat
 import pytest
 from serving import Api
 
-from imgcls_lab import TrainConfig, demo, layout
-from imgcls_lab.protocol import RunState
+from imgcls_lab import TrainConfig, demo, run_layout
+from imgcls_lab.events import RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 
@@ -43,10 +43,10 @@ async def test_a_form_is_made_from_the_parameters_and_queues_the_notebook(
     assert (await api("GET", f"runs/{run.id}/notebook")).status == 404
     folder = store.settings.run_dir(run.id)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / layout.NOTEBOOK).symlink_to(notebook)
+    (folder / run_layout.NOTEBOOK).symlink_to(notebook)
     assert (await api("GET", f"runs/{run.id}/notebook")).status == 404  # a link may lead anywhere
-    (folder / layout.NOTEBOOK).unlink()
-    (folder / layout.NOTEBOOK).write_text(notebook.read_text())
+    (folder / run_layout.NOTEBOOK).unlink()
+    (folder / run_layout.NOTEBOOK).write_text(notebook.read_text())
     assert (await api("GET", f"runs/{run.id}/notebook")).json["nbformat"] == 4
 
 

@@ -9,14 +9,14 @@ import psutil
 import pytest
 from serving import Api
 
-from imgcls_lab.executor import warm
-from imgcls_lab.executor.holders import Holders
+from imgcls_lab.executor import forkserver_manager
+from imgcls_lab.executor.gpu_processes import Holders
 from imgcls_lab.executor.nvml import GpuProcess
 from imgcls_lab.identity import ProcessIdentity, host_name
-from imgcls_lab.layout import write_atomic
+from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, fleet
+from imgcls_lab.store import Store, executors
 
 GPU = {
     "name": "cuda:0", "position": 0, "title": "GPU 0 · H100", "kind": "cuda", "uuid": "GPU-0", "memory_total": 80,
@@ -28,7 +28,7 @@ def show(store: Store, *pids: int, host: str | None = None) -> None:
     """What a daemon writes when it sees these processes on the GPU."""
     rows = Holders(clock=lambda: 1000.0).look("cuda:0", [GpuProcess(pid, 30) for pid in pids], 0.0)
     with store.write() as session:
-        fleet.save_devices(session, host or host_name(), [{**GPU, "holders": rows}])
+        executors.save_devices(session, host or host_name(), [{**GPU, "holders": rows}])
 
 
 async def test_a_kernels_process_and_its_child_show_as_their_notebook(
@@ -51,7 +51,7 @@ async def test_a_kernels_process_and_its_child_show_as_their_notebook(
 
         with store.write() as session_:
             rows = [{**holder, "parents": [kernel.provisioner.pid]} for holder in _rows(child.pid)]
-            fleet.save_devices(session_, host_name(), [{**GPU, "holders": rows}])
+            executors.save_devices(session_, host_name(), [{**GPU, "holders": rows}])
         (device,) = (await api("GET", "devices")).json["devices"]
         assert device["holders"][0]["notebook"] == "work/train.ipynb"
 
@@ -73,6 +73,6 @@ async def test_devices_say_what_warm_start_holds_here(api: Api, settings: Settin
     identity = ProcessIdentity.of(os.getpid())
     assert identity is not None
     settings.executor_dir.mkdir(parents=True, exist_ok=True)
-    write_atomic(warm.note_path(settings), identity.to_json())
+    write_atomic(forkserver_manager.note_path(settings), identity.to_json())
     held = (await api("GET", "devices")).json["warm_memory"]
     assert held == pytest.approx(psutil.Process().memory_info().rss, rel=0.3)

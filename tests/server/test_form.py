@@ -13,11 +13,11 @@ from serving import Api
 
 from imgcls_lab import __version__
 from imgcls_lab.config import GROUPS, TrainConfig
-from imgcls_lab.layout import MANIFEST
-from imgcls_lab.protocol import RunKind
+from imgcls_lab.events import RunKind
+from imgcls_lab.run_layout import MANIFEST
+from imgcls_lab.schemas import ModelEdit, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, states
-from imgcls_lab.wire import ModelEdit, SubmitRequest
 
 
 async def test_the_schema_has_every_field_and_a_start(api: Api) -> None:

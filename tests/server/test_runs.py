@@ -9,9 +9,9 @@ from typing import Any
 
 from serving import Api, Training
 
-from imgcls_lab.protocol import Finished, Stopped
+from imgcls_lab.events import Finished, Stopped
+from imgcls_lab.schemas import EpochReport
 from imgcls_lab.store import Store
-from imgcls_lab.wire import EpochReport
 
 UNKNOWN = "20260101-000000-abcdef"
 

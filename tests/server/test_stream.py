@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from serving import Api, Training
 
-from imgcls_lab.protocol import Desired, Stopped
+from imgcls_lab.events import Desired, Stopped
+from imgcls_lab.schemas import ProjectEdit, SubmitRequest
 from imgcls_lab.server.app import ImgclsLab
-from imgcls_lab.server.feeds import LOG_BEHIND
+from imgcls_lab.server.topics import LOG_BEHIND
 from imgcls_lab.store import Store
-from imgcls_lab.wire import ProjectEdit, SubmitRequest
 
 SOON = 10.0  # seconds; how soon it really is, `python -m benchmarks live` measures
 WITHIN = 10.0  # seconds, on a busy machine
@@ -204,8 +204,8 @@ async def test_a_dropped_client_leaves_no_task_behind(connect: Callable[[], Any]
 async def test_a_client_that_does_not_read_gets_the_rest_later_and_costs_no_memory(
     train: Callable[..., Training], extension: ImgclsLab
 ) -> None:
+    from imgcls_lab.schemas import MetricsTopic
     from imgcls_lab.server.stream import Client
-    from imgcls_lab.wire import MetricsTopic
 
     gate, sent = asyncio.Event(), []
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from serving import Api, Reply
 
-from imgcls_lab.boards.address import LoopbackAddress, UnixAddress
+from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.wire import SubmitRequest
+from imgcls_lab.tensorboards.address import LoopbackAddress, UnixAddress
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def sqlite(home: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def submit(store: Store) -> Callable[..., str]:
-    from imgcls_lab.wire import SubmitRequest
+    from imgcls_lab.schemas import SubmitRequest
 
     def submit(name: str | None = None, **fields: object) -> str:
         config = {"root": "/data/digits", "model_flavour": "tiny", **fields.pop("config", {})}

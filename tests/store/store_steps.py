@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgcls_lab.protocol import CheckpointSaved, EpochEnded, Event, EventWriter, Metrics, RunState, Started
+from imgcls_lab.events import CheckpointSaved, EpochEnded, Event, EventWriter, Metrics, RunState, Started
 from imgcls_lab.store import Store, attempts
 from imgcls_lab.store.ingest import ingest
-from imgcls_lab.store.outcome import Verdict
+from imgcls_lab.store.verdict import Verdict
 
 HOST = "host-a"
 

@@ -13,10 +13,10 @@ import pytest
 from store_steps import claim
 
 from imgcls_lab import __version__
-from imgcls_lab.api.attendance import unattended
+from imgcls_lab.api.executor_status import unattended
 from imgcls_lab.identity import ProcessIdentity, host_name
-from imgcls_lab.server.feeds import Round, RunsFeed
-from imgcls_lab.store import Store, database, fleet
+from imgcls_lab.server.topics import Round, RunsFeed
+from imgcls_lab.store import Store, database, executors
 from imgcls_lab.store.runs import find_run
 
 
@@ -35,7 +35,7 @@ def live_run(store: Store, submit, sleeper: subprocess.Popen[bytes]) -> str:
     run_id = submit()
     claim(store, host=host_name())
     with store.write() as session:
-        fleet.register(session, "e-1", host_name(), ProcessIdentity.of(sleeper.pid), __version__)
+        executors.register(session, "e-1", host_name(), ProcessIdentity.of(sleeper.pid), __version__)
         run = find_run(session, run_id)
         run.seconds_left = 8.0
         run.state = "running"

@@ -131,7 +131,7 @@ def test_twelve_servers_that_start_at_once_migrate_once(settings: Settings):
 
 
 def test_a_backup_holds_the_runs_and_is_private(sqlite: Store, tmp_path: Path):
-    from imgcls_lab.wire import SubmitRequest
+    from imgcls_lab.schemas import SubmitRequest
 
     run = sqlite.submit(SubmitRequest(config={"root": "/data"}))
     target = sqlite.backup(tmp_path / "copy.db")
@@ -179,7 +179,7 @@ def test_a_migration_copies_the_database_first_and_keeps_the_runs(settings: Sett
 
 
 def test_a_backup_of_postgresql_is_an_archive_that_restores(postgres, home: Path, tmp_path: Path):
-    from imgcls_lab.wire import SubmitRequest
+    from imgcls_lab.schemas import SubmitRequest
 
     settings = Settings(home=str(home), db_url=postgres.url())
     with Store.open(settings, migrate=True) as store:
@@ -211,7 +211,7 @@ def test_writers_wait_for_each_other(store: Store, submit):
 
 
 def test_a_writer_waits_for_a_foreign_lock(sqlite: Store):
-    from imgcls_lab.wire import ProjectEdit
+    from imgcls_lab.schemas import ProjectEdit
 
     blocker = sqlite3.connect(sqlite.database.file, isolation_level=None, check_same_thread=False)
     blocker.execute("BEGIN EXCLUSIVE")
@@ -237,7 +237,7 @@ def test_no_connection_crosses_a_fork(store: Store, submit):
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store):
-    from imgcls_lab.wire import ProjectEdit
+    from imgcls_lab.schemas import ProjectEdit
 
     store.add_project(ProjectEdit(name="a"))
     with pytest.raises(ConflictError):

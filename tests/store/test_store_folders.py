@@ -14,13 +14,13 @@ from store_steps import checkpoint, claim, epoch, feed, finish, points, started,
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import NotFoundError, StoreError
+from imgcls_lab.events import Desired, Failed, FailureKind, Finished, RunState
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.layout import CONFIG, OWNER, RUN_INFO, new_run_id, write_atomic
-from imgcls_lab.protocol import Desired, Failed, FailureKind, Finished, RunState
-from imgcls_lab.store import Store, folders, rebuild, record
+from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, new_run_id, write_atomic
+from imgcls_lab.schemas import ProjectEdit, RunEdit
+from imgcls_lab.store import Store, folder_rows, rebuild, run_folders
 from imgcls_lab.store.runs import find_run
 from imgcls_lab.store.tables import Attempt, Metric, Run, RunCount, metadata
-from imgcls_lab.wire import ProjectEdit, RunEdit
 
 
 def external(store: Store, owner: ProcessIdentity | None, **info: object) -> str:
@@ -46,16 +46,16 @@ def dead() -> ProcessIdentity:
 def test_a_run_in_a_kernel_is_shown_while_it_lives_and_ends_with_its_events(store: Store):
     run_id = external(store, ProcessIdentity.current(), project="by hand")
     write(store, run_id, 1, started(), *points(1, 5))
-    assert folders.adopt(store.database, store.settings, run_id)
-    assert not folders.adopt(store.database, store.settings, run_id), "once"
-    assert not folders.follow(store.database, store.settings, run_id)
+    assert run_folders.adopt(store.database, store.settings, run_id)
+    assert not run_folders.adopt(store.database, store.settings, run_id), "once"
+    assert not run_folders.follow(store.database, store.settings, run_id)
     run = store.run(run_id)
     assert (run.state, run.external, run.step, run.name, run.project) == (
         RunState.RUNNING, True, 5, "by hand", "by hand",
     )  # fmt: skip
     assert run.attempts[0].pid == os.getpid()
     write(store, run_id, 1, *points(6, 9), Finished(step=9, best_epoch=1, values={}))
-    assert folders.follow(store.database, store.settings, run_id)
+    assert run_folders.follow(store.database, store.settings, run_id)
     assert store.run(run_id).state is RunState.SUCCEEDED
     assert steps(store, run_id) == list(range(1, 10))
 
@@ -65,8 +65,8 @@ def test_a_dead_kernel_leaves_a_run_that_can_be_resumed(store: Store, dead, save
     run_id = external(store, dead)
     events = [started(), *points(1, 10)] + ([checkpoint(store, run_id, 1, 10, "last")] if saved else [])
     write(store, run_id, 1, *events)
-    folders.adopt(store.database, store.settings, run_id)
-    assert folders.follow(store.database, store.settings, run_id)
+    run_folders.adopt(store.database, store.settings, run_id)
+    assert run_folders.follow(store.database, store.settings, run_id)
     run = store.run(run_id)
     assert (run.state, run.resumable) == (state, saved)
     assert "resume" in run.message
@@ -78,13 +78,13 @@ def test_a_dead_kernel_leaves_a_run_that_can_be_resumed(store: Store, dead, save
 def test_a_later_attempt_in_the_same_folder_reopens_the_run(store: Store, dead):
     run_id = external(store, dead)
     write(store, run_id, 1, started(), *points(1, 10), checkpoint(store, run_id, 1, 5, "last"))
-    folders.adopt(store.database, store.settings, run_id)
-    folders.follow(store.database, store.settings, run_id)
-    assert not folders.begins_again(store.database, store.settings, run_id, 1)
+    run_folders.adopt(store.database, store.settings, run_id)
+    run_folders.follow(store.database, store.settings, run_id)
+    assert not run_folders.begins_again(store.database, store.settings, run_id, 1)
     write_atomic(store.settings.run_dir(run_id) / OWNER, ProcessIdentity.current().to_json())
     write(store, run_id, 2, started(resume_step=5), *points(6, 8))
-    assert folders.begins_again(store.database, store.settings, run_id, 1)
-    assert not folders.follow(store.database, store.settings, run_id)
+    assert run_folders.begins_again(store.database, store.settings, run_id, 1)
+    assert not run_folders.follow(store.database, store.settings, run_id)
     run = store.run(run_id)
     assert (run.state, run.attempt, run.step) == (RunState.RUNNING, 2, 8)
     assert steps(store, run_id) == list(range(1, 9))
@@ -94,7 +94,7 @@ def test_a_folder_that_is_no_run_yet_is_left_alone(store: Store):
     run_id = new_run_id()
     store.settings.run_dir(run_id).mkdir(parents=True)
     with pytest.raises(OSError):
-        folders.adopt(store.database, store.settings, run_id)
+        run_folders.adopt(store.database, store.settings, run_id)
     with pytest.raises(NotFoundError):
         store.run(run_id)
 
@@ -239,7 +239,9 @@ def test_a_change_is_in_the_folder_before_it_is_committed_and_goes_with_a_failed
 
 
 def test_a_run_whose_folder_cannot_be_made_is_not_accepted(store: Store, submit, monkeypatch):
-    monkeypatch.setattr(record, "write_atomic", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(
+        folder_rows, "write_atomic", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
     with pytest.raises(StoreError, match="No space left"):
         submit()
     assert store.runs().items == []
@@ -284,7 +286,7 @@ def test_a_rebuild_that_is_cut_off_leaves_each_run_whole(store: Store, submit):
 
 
 def test_a_lost_database_comes_back_from_the_folders(home: Path, sqlite: Store):
-    from imgcls_lab.wire import SubmitRequest
+    from imgcls_lab.schemas import SubmitRequest
 
     def submit(name: str, **fields: object) -> str:
         return sqlite.submit(SubmitRequest(config={"root": "/data", "model_flavour": "t"}, name=name, **fields)).id
@@ -310,13 +312,13 @@ def test_an_edit_reaches_the_folder(store: Store, submit):
 
 def test_a_deleted_run_does_not_come_back_by_a_scan(store: Store, dead):
     run_id = external(store, dead)
-    folders.adopt(store.database, store.settings, run_id)
-    folders.follow(store.database, store.settings, run_id)
+    run_folders.adopt(store.database, store.settings, run_id)
+    run_folders.follow(store.database, store.settings, run_id)
     config = (store.settings.run_dir(run_id) / CONFIG).read_bytes()
     store.delete_run(run_id)
     store.settings.run_dir(run_id).mkdir()
     (store.settings.run_dir(run_id) / CONFIG).write_bytes(config)
-    assert not folders.adopt(store.database, store.settings, run_id)
+    assert not run_folders.adopt(store.database, store.settings, run_id)
 
 
 def test_check_names_what_is_wrong(store: Store, submit):

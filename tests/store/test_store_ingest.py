@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from store_steps import checkpoint, claim, epoch, feed, finish, points, started, steps, write
 
-from imgcls_lab import protocol
-from imgcls_lab.layout import events_name
-from imgcls_lab.protocol import EpochEnded, Failed, FailureKind, Finished, Metrics, RunState, Stopped
+from imgcls_lab import events
+from imgcls_lab.events import EpochEnded, Failed, FailureKind, Finished, Metrics, RunState, Stopped
+from imgcls_lab.run_layout import events_name
+from imgcls_lab.schemas import Cursor
 from imgcls_lab.store import Store, attempts
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.metrics import thin
 from imgcls_lab.store.tables import Attempt
-from imgcls_lab.wire import Cursor
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_all_curves_share_the_runs_training_time_without_its_pauses(
     store: Store, run_id: str, monkeypatch: pytest.MonkeyPatch
 ):
     stamps = iter([1000.0, *range(1010, 1110, 10), 1101.0, 1110.0, 1120.0, 9000.0, *range(9005, 9025, 5), 9026.0])
-    monkeypatch.setattr(protocol.time, "time", lambda: next(stamps))
+    monkeypatch.setattr(events.time, "time", lambda: next(stamps))
     before = [started(), *points(1, 10), epoch(1, 0.5), *points(11, 12)]  # 11 and 12 are walked again
     write(store, run_id, 1, *before)
     write(
@@ -255,7 +255,7 @@ def test_checkpoints_carry_their_links_once_and_vanish_with_their_folder(store: 
 
 
 def test_a_stopped_run_called_back_from_the_queue_keeps_its_checkpoint(store: Store, run_id: str):
-    from imgcls_lab.protocol import Desired
+    from imgcls_lab.events import Desired
 
     feed(store, run_id, 1, started(), checkpoint(store, run_id, 1, 10, "last"), Stopped(step=10))
     finish(store, run_id, 1, RunState.STOPPED)

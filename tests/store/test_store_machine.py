@@ -15,12 +15,12 @@ from sqlmodel import select
 from store_steps import HOST, checkpoint, feed, points, started
 
 from imgcls_lab.errors import ConflictError
-from imgcls_lab.protocol import ENDED, LIVE, Desired, RunState
+from imgcls_lab.events import ENDED, LIVE, Desired, RunState
+from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts
-from imgcls_lab.store.outcome import Verdict
 from imgcls_lab.store.tables import DeviceClaim, Run
-from imgcls_lab.wire import SubmitRequest
+from imgcls_lab.store.verdict import Verdict
 
 DEVICES = ("cpu:0", "cpu:1")
 

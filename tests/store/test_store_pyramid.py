@@ -9,10 +9,10 @@ import pytest
 from sqlmodel import func, select
 from store_steps import claim, finish, started
 
-from imgcls_lab.protocol import EventWriter, Metrics, RunState
+from imgcls_lab.events import EventWriter, Metrics, RunState
+from imgcls_lab.schemas import Series
 from imgcls_lab.store import Store, ingest, rebuild
 from imgcls_lab.store.tables import ThinnedMetric
-from imgcls_lab.wire import Series
 
 COUNT = 9000
 SPIKE = 4321

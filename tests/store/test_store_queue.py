@@ -8,9 +8,9 @@ import pytest
 from store_steps import HOST, claim, feed, finish
 
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.protocol import Began, Desired, Finished, Phase, RunKind, RunState
+from imgcls_lab.events import Began, Desired, Finished, Phase, RunKind, RunState
+from imgcls_lab.schemas import ProjectEdit, RunEdit, SubmitRequest
 from imgcls_lab.store import Store, attempts, queue
-from imgcls_lab.wire import ProjectEdit, RunEdit, SubmitRequest
 
 
 def settle(store: Store) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
-from imgcls_lab.protocol import Desired, RunState
+from imgcls_lab.events import Desired, RunState
+from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit
 from imgcls_lab.store import Store
-from imgcls_lab.wire import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from sqlalchemy import event, update
 from store_steps import HOST, checkpoint, claim, epoch, feed, finish, points, started
 
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
-from imgcls_lab.protocol import Desired, FailureKind, RunState
+from imgcls_lab.events import Desired, FailureKind, RunState
+from imgcls_lab.schemas import ProjectEdit, RunEdit, SubmitRequest
 from imgcls_lab.store import Store, attempts, queries, states
-from imgcls_lab.store.outcome import Verdict
 from imgcls_lab.store.tables import Run
-from imgcls_lab.wire import ProjectEdit, RunEdit, SubmitRequest
+from imgcls_lab.store.verdict import Verdict
 
 
 def test_a_submitted_run_waits_with_its_config(store: Store, submit):

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from imgcls_lab import TrainConfig, layout
-from imgcls_lab.api.folder import RunFolder
-from imgcls_lab.protocol import EventWriter, Finished, Metrics, Started
+from imgcls_lab import TrainConfig, run_layout
+from imgcls_lab.api.run_folder import RunFolder
+from imgcls_lab.events import EventWriter, Finished, Metrics, Started
+from imgcls_lab.schemas import Series
 from imgcls_lab.widgets import comm, live
 from imgcls_lab.widgets.comm import Pusher, pack
-from imgcls_lab.wire import Series
 
 STARTED = Started(
     total_steps=20,
@@ -48,7 +48,7 @@ class Page:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / layout.CONFIG).write_text(TrainConfig(root="flowers", model_flavour="m").model_dump_json())
+    (tmp_path / run_layout.CONFIG).write_text(TrainConfig(root="flowers", model_flavour="m").model_dump_json())
     with EventWriter(tmp_path, 1) as events:
         events.write(STARTED)
     return tmp_path
@@ -105,12 +105,12 @@ def test_a_deleted_run_ends_the_thread(folder: Path, quick: None) -> None:
     pusher = Pusher(run, Page())
     pusher.start()
     run._config = None
-    (folder / layout.CONFIG).unlink()
+    (folder / run_layout.CONFIG).unlink()
     until(lambda: not pusher.running)
 
 
 def test_a_page_is_answered_about_its_run_and_no_other(folder: Path) -> None:
-    (folder / layout.OUTPUT_LOG).write_text("hello\n")
+    (folder / run_layout.OUTPUT_LOG).write_text("hello\n")
     page = Page()
     run = RunFolder(folder)
     pusher = Pusher(run, page)

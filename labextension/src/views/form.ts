@@ -198,7 +198,7 @@ const decaying = (now: Moment) => {
   return Math.min(1, Math.max(0, (now.done - (1 - share)) / share));
 };
 
-/** The engine's schedules (engine/schedules.py) as shares of the highest rate; a plateau is drawn as if none came. */
+/** The engine's schedules (engine/optim/lr_schedules.py) as shares of the highest rate; a plateau is drawn as if none came. */
 const SCHEDULES: Record<string, (now: Moment) => number> = {
   cosine: now => above(now, (1 + Math.cos(Math.PI * now.done)) / 2),
   linear: now => above(now, 1 - now.done),

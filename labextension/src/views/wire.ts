@@ -1,4 +1,4 @@
-// Made by `npm run wire` from imgcls_lab/wire/; edit that.
+// Made by `npm run wire` from imgcls_lab/schemas/; edit that.
 
 export type RunKind = 'train' | 'notebook' | 'sweep' | 'task';
 /**

@@ -1,0 +1,347 @@
+"""`Run`: one run in the user's hands, whether it waits, trains under the executor, or trained in a kernel.
+
+Made by `launch`, `train`, `run` and `runs`. State comes from the store; curves, evaluations, log and checkpoints come
+first-hand from the run's folder where this machine has it, so nothing has to be indexed before it can be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from imgcls_lab import run_layout
+from imgcls_lab.api import context
+from imgcls_lab.api.configs import tell
+from imgcls_lab.api.executor_status import Attendance
+from imgcls_lab.api.progress import line, progress_line
+from imgcls_lab.api.run_folder import RunFolder, parsed
+from imgcls_lab.api.run_source import StoreFeed
+from imgcls_lab.api.validation import project_id, request
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import ConflictError, ImgclsError, InputError, NotFoundError, unknown
+from imgcls_lab.events import ENDED, LIVE, Desired, RunState
+from imgcls_lab.executor import client
+from imgcls_lab.schemas import EpochReport, ImagePrediction, LogChunk, RunDetail, RunEdit, Series, SeriesReply
+from imgcls_lab.terminal import inert
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imgcls_lab.api.display import LiveCell
+    from imgcls_lab.config.evaluation import TTA
+    from imgcls_lab.engine.inference.export import Format
+    from imgcls_lab.store import Store
+
+OVER = ENDED | {RunState.LOST}
+PACE = 0.2  # seconds between two looks of `wait` at the beginning of a run
+
+
+class Run:
+    """One run. Attributes are as of the last look; `state` and `refresh` look again."""
+
+    def __init__(self, run_id: str, *, store: Store | None = None, folder: Path | None = None) -> None:
+        """A run of the store, or of a folder that no store knows. Raises NotFoundError."""
+        self._store = store
+        self._folder = RunFolder(folder) if folder is not None else None
+        self._id = run_id
+        self._view = self._look()
+        self._id = self._view.id
+        self._cells: list[LiveCell] = []
+        self._watched: StoreFeed | RunFolder | None = None
+        self._deleted = False
+
+    # ── what it is ──────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def id(self) -> str:
+        return self._view.id
+
+    @property
+    def name(self) -> str:
+        return self._view.name
+
+    @property
+    def view(self) -> RunDetail:
+        """All that is known of it, as of the last look."""
+        return self._view
+
+    @property
+    def config(self) -> TrainConfig:
+        return parsed(self._view.config)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run writes; it may not be there yet while the run waits."""
+        return Path(self._view.folder)
+
+    @property
+    def state(self) -> RunState:
+        """Where it stands now."""
+        return self.refresh()._view.state
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Folder of the best model so far, as `from_pretrained` takes it. Raises NotFoundError before the first."""
+        best = self.folder / run_layout.CHECKPOINTS / run_layout.BEST
+        if not best.exists():
+            raise NotFoundError(
+                f"The run “{self.name}” has no checkpoint yet; the first comes with the first validation."
+            )
+        return best
+
+    @property
+    def notebook(self) -> Path:
+        """The executed notebook of a notebook run, saved as it goes. Raises NotFoundError before its first cell."""
+        file = self.folder / run_layout.NOTEBOOK
+        if not file.exists():
+            raise NotFoundError(f"The run “{self.name}” has executed no notebook (yet).")
+        return file
+
+    def refresh(self) -> Self:
+        """Look again. Raises NotFoundError if it was deleted."""
+        self._view = self._look()
+        return self
+
+    # ── what it made ────────────────────────────────────────────────────────────────────────────────────────
+    def metrics(self, tags: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """Its curves: index `step`, a column a tag and `epoch`. Figures of validation stand at the epochs' ends.
+
+        tags: the one or those that are wanted, by default all. Before the first validation a tag may have no points
+        yet; after it, NotFoundError names the tags that there are.
+        """
+        wanted = [tags] if isinstance(tags, str) else None if tags is None else list(dict.fromkeys(tags))
+        feed = self._files() or self._feed()
+        series = feed.series(wanted).series
+        missing = set(wanted or ()) - {item.tag for item in series}
+        if missing:
+            view = feed.run()
+            if view.state in OVER or "loss/val" in view.tags:
+                raise NotFoundError(f"{unknown('curve', min(missing), view.tags)} The run is “{view.name}”.")
+        return _frame(series, wanted or [])
+
+    def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
+        """Evaluation of an epoch, by default the last; with `split="test"` that of the best model on test/.
+
+        Holds figures a class and the confusion matrix.
+        """
+        _known("split of a report", split, ("val", "test"))
+        return (self._files() or self._feed()).report(epoch, split)
+
+    def predictions(self, epoch: int | str | None = None) -> pd.DataFrame:
+        """What it said of each validation image at an epoch, by default the best; "test": of each test image.
+
+        Columns: path, label, right, class_1, share_1 ... Raises NotFoundError.
+        """
+        from imgcls_lab.engine.reporting.predictions import load_predictions
+
+        best = self._view.best
+        wanted = epoch if epoch is not None else best.epoch if best else 0
+        return load_predictions(self.folder, wanted)
+
+    # ── using its best model ────────────────────────────────────────────────────────────────────────────────
+    def evaluate(
+        self, split: str = "test", *, root: str | os.PathLike[str] | None = None, tta: TTA = "none"
+    ) -> EpochReport:
+        """Figures of its best model on a split of its own images, or of another folder's with the same classes.
+
+        Its epoch and step are those of the checkpoint.
+        """
+        from imgcls_lab.api import inference
+
+        return inference.evaluate(inference.locate(self), split, root=root, tta=tta, tell=tell)
+
+    def predict(
+        self, images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, top: int = 1, tta: TTA = "none"
+    ) -> list[ImagePrediction]:
+        """The likeliest classes of images by its best model. images: files, folders and patterns."""
+        from imgcls_lab.api import inference
+
+        named = [images] if isinstance(images, str | os.PathLike) else images
+        return list(
+            inference.predict(inference.locate(self), inference.list_images(named, tell), top=top, tta=tta, tell=tell)
+        )
+
+    def export(self, format: Format = "hf", out: Path | str | None = None) -> Path:
+        """Write its best model for other programs, checked on real images; returns the folder.
+
+        format: hf, onnx or torch-export. Raises MismatchError if what was written does not agree with the model.
+        """
+        from imgcls_lab.api import inference
+
+        return inference.export(inference.locate(self), format, Path(out) if out else None).folder
+
+    def log(self, tail: int = 50) -> str:
+        """The last lines of what it printed."""
+        text = self.output().text
+        return "\n".join(text.splitlines()[-tail:])
+
+    def output(self, offset: int = -65_536) -> LogChunk:
+        """What it printed, from a byte on; a negative offset counts from the end."""
+        return (self._files() or self._feed()).log(offset)
+
+    # ── watching ────────────────────────────────────────────────────────────────────────────────────────────
+    def watch(self) -> None:
+        """Show its live cell. It needs no kernel in JupyterLab, and leaves a picture in the saved notebook."""
+        from imgcls_lab.api.display import LiveCell
+
+        cell = LiveCell(self._feed(), served=self._store is not None and self._folder is None)
+        cell.show()
+        self._cells.append(cell)
+
+    def wait(self, timeout: float | None = None, poll: float = 0.5) -> Self:
+        """Wait until it has ended, with a line of progress; looks every `poll` seconds.
+
+        Starts the executor where none lives, unless that is turned off; then it says that it waits in vain. Raises
+        ImgclsError with the run's own sentence if it failed, and TimeoutError after `timeout` seconds; the run goes
+        on. Interrupting the wait leaves the run alone, too.
+        """
+        progress, attendance = progress_line(), Attendance(self._store)
+        start = time.monotonic()
+        try:
+            while True:
+                view = self.refresh()._view
+                progress.show(view, self._watched_series)
+                if view.state not in OVER or self._comes_back(view):
+                    progress.note(attendance.look(view))
+                if view.state in OVER and not self._comes_back(view):
+                    break
+                if timeout is not None and time.monotonic() - start > timeout:
+                    raise TimeoutError(f"After {timeout:g} s: {line(view)}. The run goes on.")
+                time.sleep(min(poll, PACE) if time.monotonic() - start < 5 else poll)
+        finally:
+            progress.close()
+            for cell in self._cells:
+                cell.update()
+        if view.state in (RunState.FAILED, RunState.LOST):
+            raise ImgclsError(f"The run “{view.name}” failed: {view.message or 'see run.log()'}")
+        return self
+
+    def _watched_series(self, tags: list[str]) -> SeriesReply:
+        """Points of some series; a folder is read on from the last call."""
+        if not isinstance(self._watched, RunFolder):
+            self._watched = self._files() or self._feed()
+        return self._watched.series(tags)
+
+    def _comes_back(self, view: RunDetail) -> bool:
+        """A lost run of the executor is queued again by the daemon."""
+        return view.state is RunState.LOST and self._folder is None
+
+    # ── changing ────────────────────────────────────────────────────────────────────────────────────────────
+    def stop(self) -> Self:
+        """Ask it to end after a checkpoint; `wait` waits for that."""
+        return self._request(Desired.STOP)
+
+    def kill(self) -> Self:
+        """End it now, without a checkpoint; `resume` goes on from the last one."""
+        return self._request(Desired.KILL)
+
+    def resume(self, **changes: Any) -> Self:
+        """Queue it again after a stop, a kill or a failure; it goes on exactly where its last checkpoint is.
+
+        Without a checkpoint (`view.resumable` is false) it starts again from the beginning. changes: settings that
+        change no result, such as `workers=0` or `cache="off"`. Raises ConfigError for others.
+        """
+        store = self._indexed("resume")
+        store.resume(self.id, changes)
+        client.ensure(store.settings)
+        return self.refresh()
+
+    def edit(
+        self,
+        *,
+        name: str | None = None,
+        notes: str | None = None,
+        priority: int | None = None,
+        project: str | None = None,
+    ) -> Self:
+        """Change what is given. Of a higher priority, a waiting run goes before others; a new `project` is made."""
+        store = self._indexed("edit")
+        moved = project_id(store, project, make=True) if project else None
+        store.edit_run(self.id, request(RunEdit, name=name, notes=notes, priority=priority, project_id=moved))
+        return self.refresh()
+
+    def delete(self) -> None:
+        """Delete it with its metrics and its folder. Raises ConflictError while it lives."""
+        self._indexed("delete").delete_run(self.id)
+        self._deleted = True
+
+    def _request(self, desired: Desired) -> Self:
+        store = self._indexed(desired.value)
+        if store.request(self.id, desired).state in LIVE:
+            client.ensure(store.settings)  # which passes the wish on
+        return self.refresh()
+
+    # ── where it is read ────────────────────────────────────────────────────────────────────────────────────
+    def _look(self) -> RunDetail:
+        if self._folder is not None and not self._folder.folder.is_dir():
+            self._deleted = True
+            raise NotFoundError(f"The run “{self._id}” was deleted: its folder {self._folder.folder} is gone.")
+        known = None
+        if self._store is not None:
+            try:
+                known = self._store.run(self._id)
+            except NotFoundError:
+                if self._folder is None:
+                    self._deleted = True
+                    raise
+        if known is not None and (self._folder is None or not known.external):
+            return known
+        assert self._folder is not None  # noqa: S101  (one of the two is there)
+        return self._folder.run()
+
+    def _files(self) -> RunFolder | None:
+        """The run's folder, if this machine has it and it holds anything."""
+        folder = self._folder or RunFolder(self.folder, self.id)
+        return folder if folder.has_events() else None
+
+    def _feed(self) -> StoreFeed | RunFolder:
+        if self._folder is not None:
+            return self._folder
+        return StoreFeed(self._store or context.store(), self.id)
+
+    def _indexed(self, verb: str) -> Store:
+        """The store, if it knows this run. Raises ConflictError."""
+        store = self._store or context.store()
+        with contextlib.suppress(NotFoundError):
+            store.run(self.id)
+            return store
+        raise ConflictError(
+            f"The run “{self.name}” is in no database yet, so there is nothing to {verb} it by. Start the executor, "
+            f"which finds the folders of runs, and try again; its folder is {self.folder}."
+        )
+
+    # ── showing ─────────────────────────────────────────────────────────────────────────────────────────────
+    def __repr__(self) -> str:
+        return f"<Run {self.id}: {self._line()}>"
+
+    def _line(self) -> str:
+        return inert(f"{self.name} was deleted") if self._deleted else line(self._view)
+
+    def _repr_html_(self) -> str:
+        text = html.escape(self._line())
+        return f'<span title="{html.escape(str(self.folder))}"><code>{self.id}</code> {text}</span>'
+
+
+def _known(kind: str, name: str, known: Sequence[str]) -> None:
+    """Raises InputError for a name that is none of those."""
+    if name not in known:
+        raise InputError(unknown(kind, name, known))
+
+
+def _frame(series: Iterable[Series], wanted: Sequence[str]) -> pd.DataFrame:
+    """A column a series, and an empty one for what is wanted and has no points yet."""
+    import pandas as pd
+
+    columns: dict[str, pd.Series[float]] = {}
+    epochs: dict[int, float] = {}
+    for item in series:
+        columns[item.tag] = pd.Series(item.value, index=item.step, dtype="float64")
+        epochs.update(zip(item.step, item.epoch, strict=True))
+    frame = pd.DataFrame(columns, columns=list(wanted) or None, dtype="float64")
+    frame.index.name = "step"
+    frame.insert(0, "epoch", pd.Series(epochs, dtype="float64"))
+    return frame.sort_index()

@@ -1,0 +1,169 @@
+"""Runs in the queue: put one in, find one, list many.
+
+Called as `lab.launch`, `lab.run` and `lab.runs`, and by the command line. Trains nothing itself: the executor does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from imgcls_lab import image_size
+from imgcls_lab.api import context
+from imgcls_lab.api.configs import look_at, tell
+from imgcls_lab.api.run_folder import RunFolder
+from imgcls_lab.api.run_handle import Run
+from imgcls_lab.api.validation import project_id, request
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import InputError, NotFoundError
+from imgcls_lab.events import RunState
+from imgcls_lab.executor import client
+from imgcls_lab.plurals import counted
+from imgcls_lab.run_layout import is_run_id
+from imgcls_lab.schemas import RunView, SubmitRequest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imgcls_lab.store import Store
+
+COLUMNS = ["name", "project", "state", "epoch", "epochs", "best", "model_flavour", "root", "lr", "batch_size"]
+
+
+def launch(
+    config: TrainConfig | Mapping[str, Any],
+    *,
+    name: str | None = None,
+    project: str | None = None,
+    notes: str = "",
+    priority: int = 0,
+    after: Iterable[Run | str] = (),
+    device: str | None = None,
+    gpus: int | None = None,
+    host: str | None = None,
+    idempotency_key: str | None = None,
+) -> Run:
+    """Queue a run; it trains in the background, whatever becomes of this process.
+
+    A `project` that does not exist is made. Of a higher `priority`, a run goes before others. It waits until all
+    runs of `after` have succeeded, and is cancelled if one of them fails. `device`: auto, cuda, cpu or part of a
+    GPU's name, such as H100; `gpus`: how many of one host; `host`: the one that it must run on. The same
+    `idempotency_key` (8 to 200 characters) gives the same run, and with another request ConflictError. Raises
+    ConfigError and DataError before anything is queued.
+    """
+    settings, store = context.settings(), context.store()
+    resolved, found = look_at(config, settings, store)
+    tell(*found.notes, image_size.advice(resolved, found))
+    submitted = request(
+        SubmitRequest,
+        config=resolved.model_dump(mode="json"),
+        name=name,
+        project_id=project_id(store, project, make=True) if project else None,
+        notes=notes,
+        priority=priority,
+        after=[item.id if isinstance(item, Run) else item for item in after],
+        device=device,
+        gpus=gpus,
+        host=host,
+        idempotency_key=idempotency_key,
+    )
+    view = store.submit(submitted)
+    client.ensure(settings)
+    return Run(view.id, store=store)
+
+
+def run(run_id: str) -> Run:
+    """The run of an id, or of a beginning of one. Raises NotFoundError, InputError if several begin so."""
+    store = context.store()
+    folder = context.settings().run_dir(run_id) if is_run_id(run_id) else None
+    if folder is not None and not RunFolder(folder).info:
+        folder = None
+    try:
+        return Run(store.run(run_id).id, store=store)
+    except NotFoundError:
+        if folder is None:
+            raise
+        return Run(run_id, store=store, folder=folder)  # trained in a kernel, not indexed yet
+
+
+def runs(
+    project: str | None = None,
+    state: str | Iterable[str] | None = None,
+    limit: int = 50,
+    *,
+    text: str | None = None,
+    sort: str = "created_at",
+    descending: bool = True,
+) -> Runs:
+    """The runs of the store, newest first. `text` is looked for in name, id, model, root and notes."""
+    store = context.store()
+    page = store.runs(
+        project_id=project_id(store, project) if project else None,
+        states=states_of(state),
+        text=text,
+        sort=sort,
+        descending=descending,
+        limit=limit,
+    )
+    return Runs(store, page.items, page.total)
+
+
+def states_of(state: str | Iterable[str] | None) -> list[RunState] | None:
+    """State names as states; None: all. Raises InputError for an unknown one."""
+    if state is None:
+        return None
+    names = [state] if isinstance(state, str) else list(state)
+    known = {item.value for item in RunState}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"There is no state “{unknown[0]}”; the states are {', '.join(sorted(known))}.")
+    return [RunState(name) for name in names] or None
+
+
+class Runs(Sequence[Run]):
+    """A list of runs; `frame()` gives it as a DataFrame, and so it is shown."""
+
+    def __init__(self, store: Store, views: list[RunView], total: int) -> None:
+        self._store = store
+        self.views = views
+        self.total = total  # of all that match, listed or not
+
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Run]: ...
+    def __getitem__(self, index: int | slice) -> Run | Sequence[Run]:
+        if isinstance(index, slice):
+            return [Run(view.id, store=self._store) for view in self.views[index]]
+        return Run(self.views[index].id, store=self._store)
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __iter__(self) -> Iterator[Run]:
+        return (Run(view.id, store=self._store) for view in self.views)
+
+    def frame(self) -> pd.DataFrame:
+        """Index `id`; `best` is the best value of the metric each run watches."""
+        import pandas as pd
+
+        rows = [
+            {
+                **{name: getattr(view, name) for name in COLUMNS},
+                "state": view.state.value,
+                "best": view.best.value if view.best else None,
+                "created": pd.Timestamp(view.created_at, unit="s", tz="UTC"),
+            }
+            for view in self.views
+        ]
+        return pd.DataFrame(rows, index=pd.Index([view.id for view in self.views], name="id"))
+
+    def __repr__(self) -> str:
+        shown = repr(self.frame()) if self.views else "No runs yet."
+        return shown if self.total <= len(self) else f"{shown}\n{len(self)} of {counted(self.total, 'run')}"
+
+    def _repr_html_(self) -> str:
+        if not self.views:
+            return "<em>No runs yet.</em>"
+        more = f"<p>{len(self)} of {counted(self.total, 'run')}</p>" if self.total > len(self) else ""
+        return str(self.frame().to_html(escape=True)) + more

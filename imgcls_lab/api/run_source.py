@@ -1,0 +1,45 @@
+"""What a live cell reads of a run that the store knows; `RunFolder` gives the same of a folder.
+
+Made by `Run.watch`. `widgets/comm.py` says what a feed is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imgcls_lab.events import Desired
+from imgcls_lab.schemas import Cursor, EpochReport, LogChunk, MetricsBatch, RunDetail, RunView, SeriesReply
+
+if TYPE_CHECKING:
+    from imgcls_lab.store import Store
+
+ALL_POINTS = 1_000_000_000
+
+
+class StoreFeed:
+    """One run of the store."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._store = store
+        self.run_id = run_id
+
+    def run(self) -> RunDetail:
+        return self._store.run(self.run_id)
+
+    def series(self, tags: list[str] | None = None, max_points: int | None = None) -> SeriesReply:
+        return self._store.series([self.run_id], tags, max_points=max_points or ALL_POINTS)
+
+    def points_since(self, cursor: Cursor) -> MetricsBatch:
+        return self._store.points_since({self.run_id: cursor})
+
+    def log(self, offset: int = -65_536, limit: int = 262_144) -> LogChunk:
+        return self._store.log(self.run_id, offset, limit)
+
+    def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
+        return self._store.report(self.run_id, epoch, split)
+
+    def command(self, name: str) -> RunView:
+        """stop, kill or resume."""
+        if name == "resume":
+            return self._store.resume(self.run_id)
+        return self._store.request(self.run_id, Desired(name))

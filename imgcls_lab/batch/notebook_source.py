@@ -1,0 +1,160 @@
+"""A notebook as a run takes it: read from a local file, looked at, and kept under its hash, without outputs.
+
+Called by whoever queues a notebook. What is queued is what will run, whatever becomes of the file meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from imgcls_lab import run_layout
+from imgcls_lab.batch.parameters import declared
+from imgcls_lab.errors import InputError, NotFoundError, Problem
+from imgcls_lab.input_file import read_given
+from imgcls_lab.schemas import DerivedView, ParameterView
+from imgcls_lab.settings import Settings
+
+LARGEST = 20_000_000  # bytes
+REMEDY = "Clear its outputs and take pictures out of it."
+PARAMETERS = "parameters"  # papermill's tag
+INJECTED = "injected-parameters"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A notebook's text without outputs. `digest`: SHA-256 of it; `code`: SHA-256 of what it executes."""
+
+    path: Path
+    text: str
+    digest: str
+    code: str
+    kernel: str
+    parameters: list[ParameterView]
+    derived: list[DerivedView]
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+def read(path: str | Path) -> Source:
+    """Raises InputError for what is no local notebook in Python, NotFoundError if there is no such file."""
+    file = local(path)
+    try:
+        text = read_given(file, LARGEST, REMEDY).decode("utf-8")
+        notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+        nbformat.validate(notebook)
+    except OSError as error:
+        raise InputError(f"The notebook “{file}” cannot be read: {error.strerror}.") from None
+    except (
+        nbformat.ValidationError,
+        nbformat.reader.NotJSONError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"“{file}” is no notebook: {first[:200]}.") from None
+    try:
+        return _look(file, notebook)
+    except RecursionError:
+        raise InputError(f"“{file}” is no notebook: it is nested too deep.") from None
+
+
+def local(path: str | Path) -> Path:
+    """The absolute path of a notebook on this machine. Raises InputError, NotFoundError."""
+    text = str(path)
+    if "://" in text or "\0" in text:
+        message = f"“{text[:200]}” is no file of this machine. Save the notebook here first."
+        raise InputError(message, [Problem("notebook", message)])
+    file = Path(text).expanduser().absolute()
+    if file.suffix != ".ipynb":
+        message = f"“{text[:200]}” is no notebook: its name does not end with .ipynb."
+        raise InputError(message, [Problem("notebook", message)])
+    if not file.is_file():
+        raise NotFoundError(f"There is no notebook “{text[:200]}”.")
+    return file
+
+
+def _look(file: Path, notebook: NotebookNode) -> Source:
+    kernel = notebook.metadata.get("kernelspec", {})
+    language = kernel.get("language") or notebook.metadata.get("language_info", {}).get("name") or "python"
+    if str(language).lower() not in {"python", "ipython"}:
+        raise InputError(f"{file.name} is a notebook in {language}; only notebooks in Python can be run as a batch.")
+    name = str(kernel.get("name") or "python3")
+    _check_kernel(file, name)
+    cell = next((cell for cell in notebook.cells if PARAMETERS in _tags(cell)), None)
+    parameters, derived = declared(cell.source if cell is not None and cell.cell_type == "code" else "", file.name)
+    notebook.cells = [cell for cell in notebook.cells if INJECTED not in _tags(cell)]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.pop("papermill", None)
+    text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return Source(file, text, _sha(text), _sha(json.dumps([name, code])), name, parameters, derived)
+
+
+def parse(payload: dict[str, Any], settings: Settings) -> Source:
+    """The notebook that a payload names, as it was kept. Raises NotFoundError."""
+    text = kept_text(payload, settings)
+    notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+    return _look(Path(str(payload.get("notebook", ""))), notebook)
+
+
+def _check_kernel(file: Path, name: str) -> None:
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    manager = KernelSpecManager()
+    try:
+        manager.get_kernel_spec(name)
+    except NoSuchKernel:
+        there = ", ".join(sorted(manager.find_kernel_specs())) or "none"
+        raise InputError(
+            f"{file.name} wants the kernel “{name}”, which this machine does not have. It has {there}: open the "
+            "notebook, choose one of them and save."
+        ) from None
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    return list(cell.metadata.get("tags", []))
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# ── kept in the home ────────────────────────────────────────────────────────────────────────────────────────────
+def keep(source: Source, settings: Settings) -> dict[str, Any]:
+    """Store the text under its hash; gives what a run's payload says of it."""
+    folder = settings.notebooks_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = folder / f"{source.digest}.ipynb"
+    if not kept.exists():
+        run_layout.write_atomic(kept, source.text)
+    return {"notebook": str(source.path), "digest": source.digest, "code": source.code, "kernel": source.kernel}
+
+
+def kept_text(payload: dict[str, Any], settings: Settings) -> str:
+    """The text that a payload names. Raises NotFoundError if it is not there or not what was kept."""
+    digest = str(payload.get("digest", ""))
+    if len(digest) == 64 and digest.isalnum():
+        try:
+            text = run_layout.read_plain(settings.notebooks_dir / f"{digest}.ipynb").decode()
+        except OSError:
+            text = ""
+        if _sha(text) == digest:
+            return text
+    raise NotFoundError(
+        f"The text of the notebook “{payload.get('notebook', '')}” is not in {settings.notebooks_dir} any more; "
+        "run the notebook again from its file."
+    )

@@ -1,0 +1,142 @@
+"""The search of a sweep: an Optuna study in the sweep's own folder. Used by the driver alone; knows no run.
+
+A trial's suggestion depends on the seed, its number and the results before it, never on how often the driver was
+killed: the sampler is seeded anew for each trial.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from imgcls_lab import run_layout
+from imgcls_lab.batch.sweep_spec import grid, higher_is_better, pruner_of, trials_budget
+from imgcls_lab.schemas import Choices, Range, Scalar, SweepRequest
+
+log = logging.getLogger(__name__)
+DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+ENOUGH = 8  # results from which importance says anything
+
+
+class Study:
+    """The trials of one sweep, as Optuna remembers them."""
+
+    def __init__(self, folder: Path, request: SweepRequest) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        self.request = request
+        self.distributions = {name: _distribution(item) for name, item in request.space.items()}
+        self._study = optuna.create_study(
+            study_name="sweep",
+            storage=f"sqlite:///{folder / run_layout.STUDY}",
+            direction="maximize" if higher_is_better(request) else "minimize",
+            pruner=_pruner(request),
+            load_if_exists=True,
+        )
+        if request.strategy == "grid":
+            for params in grid(request.space):
+                self._study.enqueue_trial(params, skip_if_exists=True)
+
+    # ── what there is ───────────────────────────────────────────────────────────────────────────────────────
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=states or None)
+
+    def running(self) -> list[FrozenTrial]:
+        """Trials that were asked for and have no result. One that was cut off while it was made is given up."""
+        found = self.trials(TrialState.RUNNING)
+        for trial in found:
+            if trial.params.keys() != self.distributions.keys():
+                self._study.tell(trial.number, state=TrialState.FAIL)
+        return [trial for trial in found if trial.params.keys() == self.distributions.keys()]
+
+    def asked(self) -> int:
+        """Trials that count against the budget: all but those that fill holes."""
+        return sum("fills" not in trial.user_attrs for trial in self.trials(TrialState.RUNNING, *DONE))
+
+    def more(self) -> bool:
+        """Whether the plan has another trial: one that waits in line, or one more of the budget."""
+        if self.trials(TrialState.WAITING):
+            return True
+        budget = trials_budget(self.request)
+        return self.request.strategy != "grid" and (budget is None or self.asked() < budget)
+
+    # ── changes ─────────────────────────────────────────────────────────────────────────────────────────────
+    def ask(self) -> FrozenTrial:
+        """The next trial."""
+        number = len(self.trials())
+        self._study.sampler = _sampler(self.request, (self.request.seed * 1_000_003 + number) % 2**32)
+        trial = self._study.ask(self.distributions)
+        return self.trials()[trial.number]
+
+    def enqueue(self, params: Mapping[str, Scalar], fills: int) -> None:
+        """Put the values of an earlier trial in line again."""
+        self._study.enqueue_trial(dict(params), user_attrs={"fills": fills})
+
+    def note(self, trial: FrozenTrial, **facts: Any) -> None:
+        for name, value in facts.items():
+            self._trial(trial).set_user_attr(name, value)
+        trial.user_attrs.update(facts)
+
+    def report(self, trial: FrozenTrial, curve: Iterable[tuple[int, float]]) -> bool:
+        """Take in a trial's values by epoch; whether the pruner would end it now."""
+        handle, news = self._trial(trial), False
+        for epoch, value in curve:
+            if epoch not in trial.intermediate_values and math.isfinite(value):
+                handle.report(value, epoch)
+                news = True
+        return news and handle.should_prune()
+
+    def tell(self, trial: FrozenTrial, value: float | None, state: TrialState) -> None:
+        self._study.tell(trial.number, value if state is TrialState.COMPLETE else None, state, skip_if_finished=True)
+
+    def importance(self) -> dict[str, float]:
+        """Each parameter's share in how the results differ, by fANOVA; empty while there are too few results."""
+        if len(self.trials(TrialState.COMPLETE)) < ENOUGH or len(self.distributions) < 2:
+            return {}
+        try:
+            evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+            return dict(optuna.importance.get_param_importances(self._study, evaluator=evaluator))
+        except (ValueError, RuntimeError) as error:  # all results are the same
+            log.info("No importance: %s", error)
+            return {}
+
+    def _trial(self, trial: FrozenTrial) -> optuna.Trial:
+        return optuna.Trial(self._study, trial._trial_id)
+
+
+def _distribution(item: Choices | Range) -> BaseDistribution:
+    if isinstance(item, Choices):
+        return CategoricalDistribution(item.values)
+    if item.whole:
+        return IntDistribution(int(item.low), int(item.high), log=item.log, step=int(item.step or 1))
+    return FloatDistribution(item.low, item.high, log=item.log, step=item.step)
+
+
+def _sampler(request: SweepRequest, seed: int) -> optuna.samplers.BaseSampler:
+    if request.strategy == "tpe":
+        startup = max(4, min(10, (trials_budget(request) or 40) // 4))
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _pruner(request: SweepRequest) -> optuna.pruners.BasePruner:
+    match pruner_of(request):
+        case "median":
+            return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1)
+        case "asha":
+            return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+        case _:
+            return optuna.pruners.NopPruner()

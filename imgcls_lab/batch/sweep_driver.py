@@ -1,0 +1,288 @@
+"""`python -m imgcls_lab.batch.sweep_driver SWEEP`: asks for trials, queues their runs, prunes them, waits for them.
+
+Started by the executor as a run without a device; SWEEP is the run's folder or id. It may be killed at any moment and
+started again: what was asked stands in the study, what was queued in the database under the trial's identity.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, TrialState
+
+from imgcls_lab import run_layout
+from imgcls_lab.batch.optuna_study import DONE, Study
+from imgcls_lab.batch.sweep_spec import describe, higher_is_better, trials_budget
+from imgcls_lab.batch.sweep_view import Noted, Notes, request_of, sweep_view
+from imgcls_lab.batch.trial_runs import TrialRuns
+from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, InputError, NotFoundError, StoreError
+from imgcls_lab.events import (
+    LIVE,
+    Began,
+    Desired,
+    EventWriter,
+    Failed,
+    FailureKind,
+    Finished,
+    Phase,
+    RunState,
+    Stopped,
+)
+from imgcls_lab.executor import client
+from imgcls_lab.plurals import counted
+from imgcls_lab.schemas import CurvePoint, RunView
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+
+PACE = 0.3  # seconds between two looks
+ENSURE_EVERY = 5.0  # seconds between two looks whether an executor lives
+RETRY = 2.0  # seconds after the database did not answer
+WAITING = frozenset({RunState.QUEUED, RunState.LOST}) | LIVE
+
+
+class Driver:
+    """One attempt at driving a sweep."""
+
+    def __init__(self, store: Store, folder: Path, events: EventWriter) -> None:
+        self.store = store
+        self.folder = folder
+        self.stopping = threading.Event()
+        self._events = events
+        self._sweep = store.run(folder.name)
+        self._request = request_of(self._sweep)
+        self._study = Study(folder, self._request)
+        self._runs = TrialRuns(store, self._sweep, self._request)
+        self._epochs: dict[str, float] = {}  # done, by run
+        self._said = ""
+        self._next_ensure = 0.0
+        self._results = -1  # results that the importance was computed from
+        self._importance: dict[str, float] = {}
+
+    def drive(self) -> bool:
+        """Until every trial has its result, or the stop is set (False)."""
+        self._events.write(Phase(name="reading the data"))
+        self._runs.prepare(self.stopping.is_set)
+        self._events.write(Began())
+        self._take_up()
+        while not self.stopping.is_set():
+            pause = PACE
+            try:
+                if self._round():
+                    return True
+                self._see_to_executor()
+            except StoreError as error:
+                logging.warning("%s", error)
+                pause = RETRY
+            self.stopping.wait(pause)
+        self._stop_trials()
+        return False
+
+    def finish(self) -> int:
+        """The last words. Returns the exit code: 1 where no trial has given anything."""
+        view = sweep_view(self.store, self.folder.name)
+        if view.holes:
+            print(
+                f"{view.holes} of {counted(len(view.trials), 'trial')} "
+                f"{'has' if view.holes == 1 else 'have'} no result; fill the sweep to run them.",
+                flush=True,
+            )
+        results = len(self._study.trials(TrialState.COMPLETE, TrialState.PRUNED))
+        if view.trials and not results:
+            told = next((trial for trial in view.trials if trial.message), None)
+            reason = f"Trial {told.number}: {told.message}" if told else "Its trials say why."
+            count = len(view.trials)
+            what = "Its one trial has no result." if count == 1 else f"None of its {count} trials has a result."
+            self._events.write(Failed(step=0, kind=FailureKind.APPLICATION, message=f"{what} {reason}"))
+            return 1
+        self._events.write(Finished(step=results, best_epoch=0, values={}))
+        return 0
+
+    def _see_to_executor(self) -> None:
+        """Start the executor if it has died and nobody else is there to do it: without it no trial goes on."""
+        if time.monotonic() < self._next_ensure:
+            return
+        self._next_ensure = time.monotonic() + ENSURE_EVERY
+        try:
+            client.ensure(self.store.settings)
+        except ExecutorError as error:
+            logging.warning("%s", error)
+
+    # ── one look ────────────────────────────────────────────────────────────────────────────────────────────
+    def _round(self) -> bool:
+        """See to every trial under way, and ask for more where there is room. True: there is nothing left to do."""
+        under_way = [trial for trial in self._study.running() if self._see_to(trial)]
+        room = self._runs.room()
+        while len(under_way) < room and self._has_budget() and self._study.more() and not self.stopping.is_set():
+            trial = self._study.ask()
+            if self._see_to(trial):
+                under_way.append(trial)
+        self._write_down()
+        return not under_way and not (self._has_budget() and self._study.more())
+
+    def _see_to(self, trial: FrozenTrial) -> bool:
+        """Bring a trial one step further. False: it has its result."""
+        try:
+            run = self._run_of(trial)
+        except InputError as error:  # this point of the space makes no run
+            self._study.note(trial, message=str(error))
+            run = None
+        if run is None:
+            self._study.tell(trial, None, TrialState.FAIL)
+            return False
+        self._epochs[run.id] = run.epoch
+        curve = self._runs.curve(run) if run.step else []
+        ended_early = self._study.report(trial, curve)
+        if run.state in WAITING:
+            if ended_early and not trial.user_attrs.get("pruned") and run.state is not RunState.QUEUED:
+                self._prune(trial, run, curve)
+            return True
+        pruned = bool(trial.user_attrs.get("pruned"))
+        if run.state is RunState.SUCCEEDED and curve:
+            value = (max if higher_is_better(self._request) else min)(value for _, value in curve)
+            self._study.note(trial, pruned=False)
+            self._study.tell(trial, value, TrialState.COMPLETE)
+        elif run.state is RunState.SUCCEEDED:
+            self._study.note(trial, message=f"It wrote no {self._request.metric}: does it train by lab.train?")
+            self._study.tell(trial, None, TrialState.FAIL)
+        else:
+            self._study.tell(trial, None, TrialState.PRUNED if pruned else TrialState.FAIL)
+            if pruned:
+                self.store.explain(run.id, f"Pruned by the sweep “{self._sweep.name}”.")
+        return False
+
+    def _run_of(self, trial: FrozenTrial) -> RunView | None:
+        """The run of a trial, queued if there is none yet. None: it was deleted while it was under way."""
+        identity = self._runs.identity(trial.params)
+        found = self._runs.find(identity)
+        if not trial.user_attrs.get("begun"):
+            found = self._runs.begin(trial.params, identity, found)
+            self._study.note(trial, begun=True, identity=identity, run_id=found.id)
+        return found
+
+    def _prune(self, trial: FrozenTrial, run: RunView, curve: list[tuple[int, float]]) -> None:
+        self._study.note(trial, pruned=True)
+        try:
+            self.store.request(run.id, Desired.STOP)
+            print(f"{describe(trial.params)}: pruned after epoch {curve[-1][0]} ({run.id})", flush=True)
+        except (ConflictError, NotFoundError):  # it has ended or was deleted meanwhile
+            pass
+
+    def _has_budget(self) -> bool:
+        return self._request.epochs is None or sum(self._epochs.values()) < self._request.epochs
+
+    # ── begin and end of an attempt ─────────────────────────────────────────────────────────────────────────
+    def _take_up(self) -> None:
+        """Know what earlier attempts did. One that a user asked for tries again what has failed or is gone."""
+        for trial in self._study.trials(*DONE):
+            run_id = trial.user_attrs.get("run_id")
+            if run_id and (run := self.store.run_views([run_id]).get(run_id)):
+                self._epochs[run_id] = run.epoch
+        if self.store.losses(self._sweep.id):
+            return
+        running = self._study.running()
+        for trial in running:
+            self._study.note(trial, begun=False)
+        under_way = [trial.params for trial in running]
+        in_line = [t.system_attrs.get("fixed_params") for t in self._study.trials(TrialState.WAITING)]
+        for cell in sweep_view(self.store, self._sweep.id).trials:
+            was_asked = cell.identity is not None or cell.message is not None
+            if cell.hole and was_asked and cell.params not in under_way and cell.params not in in_line:
+                self._study.enqueue(cell.params, fills=cell.number)
+
+    def _stop_trials(self) -> None:
+        """The sweep is to stop: so are its trials; they go on with it."""
+        for trial in self._study.running():
+            run_id = trial.user_attrs.get("run_id")
+            if run_id is None:
+                continue
+            try:
+                self.store.request(run_id, Desired.STOP)
+            except (ConflictError, NotFoundError):
+                continue
+        self._write_down()
+
+    # ── what readers see ────────────────────────────────────────────────────────────────────────────────────
+    def _write_down(self) -> None:
+        trials = self._study.trials(TrialState.RUNNING, *DONE)
+        results = sum(trial.state is TrialState.COMPLETE for trial in trials)
+        if results != self._results:
+            self._results, self._importance = results, self._study.importance()
+        notes = Notes(
+            trials=[
+                Noted(
+                    number=trial.number,
+                    params=trial.params,
+                    identity=trial.user_attrs.get("identity"),
+                    run_id=trial.user_attrs.get("run_id"),
+                    pruned=bool(trial.user_attrs.get("pruned")),
+                    value=trial.value if trial.state is TrialState.COMPLETE else None,
+                    curve=[CurvePoint(epoch=e, value=v) for e, v in sorted(trial.intermediate_values.items())],
+                    message=trial.user_attrs.get("message"),
+                )
+                for trial in trials
+            ],
+            importance=self._importance,
+        )
+        text = notes.model_dump_json()
+        if text == self._said:
+            return
+        self._said = text
+        run_layout.write_atomic(self.folder / run_layout.TRIALS, text)
+        # by their values: one that fills a hole stands for the one before it
+        done = len({json.dumps(trial.params, sort_keys=True) for trial in trials if trial.state in DONE})
+        total = trials_budget(self._request)
+        name = f"{done} of {counted(total, 'trial')}" if total else counted(done, "trial")
+        self._events.write(Phase(name=name, done=done, total=total))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m imgcls_lab.batch.sweep_driver", description="Drive a sweep.")
+    parser.add_argument("sweep", help="folder or id of the sweep's run")
+    parser.add_argument("--attempt", type=int, default=None)
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    settings = Settings()
+    folder = settings.run_dir(given.sweep) if run_layout.is_run_id(given.sweep) else Path(given.sweep).absolute()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with _open(settings, stopping) as store:
+        attempt = given.attempt or store.run(folder.name).attempt or 1
+        with EventWriter(folder, attempt) as events:
+            try:
+                driver = Driver(store, folder, events)
+                driver.stopping = stopping
+                if driver.drive():
+                    return driver.finish()
+                events.write(Stopped(step=0))
+            except InterruptedError:
+                events.write(Stopped(step=0))
+            except Exception as error:
+                traceback.print_exc()
+                text = str(error) if isinstance(error, ImgclsError) else f"The sweep's driver failed: {error!r}"
+                events.write(Failed(step=0, kind=FailureKind.APPLICATION, message=text))
+                return 1
+    return 0
+
+
+def _open(settings: Settings, stopping: threading.Event) -> Store:
+    """The store, as soon as it answers. Raises StoreError when it is to stop before."""
+    while True:
+        try:
+            return Store.open(settings, migrate=False)
+        except StoreError:
+            if stopping.is_set():
+                raise
+            time.sleep(RETRY)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""A sweep as a notebook: tables and plots from results that stand in it. Called by `Sweep.report`.
+
+The notebook is executed where it is written, so that it opens with its outputs; its cells need no store and no package
+but pandas to run again: the source of the plots stands in it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+
+from imgcls_lab import run_layout
+from imgcls_lab.batch import sweep_plots
+from imgcls_lab.errors import InputError
+from imgcls_lab.plurals import counted
+from imgcls_lab.schemas import SweepView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WITHIN = 120  # seconds a cell may take
+
+
+def write_report(view: SweepView, results: pd.DataFrame, path: Path) -> Path:
+    """Write and execute it. Raises InputError for a name that is no notebook's, or a folder that is not there."""
+    if path.suffix != ".ipynb" or not path.parent.is_dir():
+        raise InputError(f"“{path}” is no name for a notebook: give NAME.ipynb in a folder that exists.")
+    from nbclient import NotebookClient
+
+    notebook = _notebook(view, results)
+    NotebookClient(notebook, timeout=WITHIN, kernel_name="python3").execute()
+    run_layout.write_atomic(path, nbformat.writes(notebook))  # type: ignore[no-untyped-call]
+    return path
+
+
+def _notebook(view: SweepView, results: pd.DataFrame) -> Any:
+    data = results.reset_index().to_json(orient="records")
+    names, better = list(view.space), view.higher_is_better
+    best = f"results.sort_values({view.metric!r}, ascending={not better}).head(10)"
+    cells = [
+        _text(
+            f"# {view.name}\n\n{counted(len(view.trials), 'trial')} "
+            f"by {view.strategy}, judged by {view.metric} on the validation "
+            f"images. Sweep `{view.run_id}`. Everything below is computed from the next two cells: how the plots are "
+            "drawn, and the results."
+        ),
+        _code(inspect.getsource(sweep_plots), hidden=True),
+        _code(
+            "import json\n\nimport pandas as pd\n\n"
+            f"results = pd.DataFrame(json.loads({json.dumps(data)})).set_index('trial')\n"
+            f"importance = pd.Series({view.importance!r}, name='importance', dtype=float)\n"
+            "results"
+        ),
+        _text("## The best trials"),
+        _code(best),
+        _text("## In the order they were asked for"),
+        _code(f"history(results, {view.metric!r}, {better})"),
+        _text("## Parameter by parameter"),
+        _code(f"slices(results, {view.metric!r}, {names!r}, {better})"),
+        _code(f"pd.concat({{name: results.groupby(name)[{view.metric!r}].describe() for name in {names!r}}})"),
+    ]
+    if view.importance:
+        cells += [
+            _text("## How much each parameter matters\n\nShares of how the results differ, by fANOVA."),
+            _code("importance.sort_values(ascending=False).to_frame()"),
+        ]
+    notebook = nbformat.v4.new_notebook(cells=cells)  # type: ignore[no-untyped-call]
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return notebook
+
+
+def _text(source: str) -> Any:
+    return nbformat.v4.new_markdown_cell(source)  # type: ignore[no-untyped-call]
+
+
+def _code(source: str, hidden: bool = False) -> Any:
+    """A cell of code; hidden: folded away until a reader opens it."""
+    metadata = {"jupyter": {"source_hidden": True}} if hidden else {}
+    return nbformat.v4.new_code_cell(source, metadata=metadata)  # type: ignore[no-untyped-call]

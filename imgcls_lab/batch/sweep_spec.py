@@ -1,0 +1,201 @@
+"""A sweep as it is asked for: read, checked and resolved before anything is queued. Called by API, CLI and server."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from imgcls_lab.batch.notebook_source import Source
+from imgcls_lab.batch.parameters import checked, warnings
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import ConfigError, InputError, Problem
+from imgcls_lab.schemas import Choices, Pruner, Range, Scalar, SweepRequest
+
+MOST = 2000  # trials of a grid
+TOO_MANY = 10**9  # values of a range with a step: no search tells them apart
+LARGEST_WHOLE = 2**53
+USUAL_TRIALS = 20  # of a search without a budget
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def make_request(**values: Any) -> SweepRequest:
+    """A request from what a user wrote; `space` may use short forms. Raises InputError, a sentence a wrong field."""
+    space = values.get("space")
+    if isinstance(space, Mapping):
+        values["space"] = {name: _item(item) for name, item in space.items()}
+    try:
+        return SweepRequest.model_validate(values)
+    except ValidationError as error:
+        problems = [
+            Problem(".".join(str(part) for part in detail["loc"]), detail["msg"].rstrip(".") + ".")
+            for detail in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        text = " ".join(f"{p.field}: {p.message}" if p.field else p.message for p in problems)
+        raise InputError(f"This sweep cannot be used. {text}", problems) from None
+
+
+def _item(item: Any) -> Any:
+    """`[1, 2]` as choices, `(low, high)` or `{"low": .., "high": ..}` as a range, a single value as itself."""
+    if type(item).__module__ == "numpy" and hasattr(item, "tolist"):
+        item = item.tolist()
+    if isinstance(item, Choices | Range) or (isinstance(item, Mapping) and ("values" in item or "low" in item)):
+        return item
+    if isinstance(item, tuple) and len(item) == 2 and all(_is_number(end) for end in item):
+        return {"low": item[0], "high": item[1], "whole": all(isinstance(end, int) for end in item)}
+    if isinstance(item, Sequence) and not isinstance(item, str):
+        return {"values": [value.item() if _is_scalar_of_numpy(value) else value for value in item]}
+    return {"values": [item]}
+
+
+def _is_scalar_of_numpy(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# ── checking ────────────────────────────────────────────────────────────────────────────────────────────────────
+def check_space(request: SweepRequest) -> None:
+    """Raises InputError for a space that no strategy, or not this one, can search."""
+    problems: list[Problem] = []
+    for name, item in request.space.items():
+        if isinstance(item, Choices):
+            if not item.values:
+                problems.append(Problem(name, "There are no values to try."))
+            elif len({json.dumps(value) for value in item.values}) < len(item.values):
+                problems.append(Problem(name, "The same value stands there twice."))
+        elif text := _range_problem(item, request.strategy):
+            problems.append(Problem(name, text))
+    if not problems and request.strategy == "grid" and grid_size(request.space) > MOST:
+        problems.append(
+            Problem("space", f"The grid has more than {MOST} cells; take fewer values, or another strategy.")
+        )
+    if request.strategy == "grid" and (request.trials or request.epochs):
+        problems.append(Problem("trials", "A grid runs each of its cells; it has no other budget."))
+    if problems:
+        text = " ".join(f"{problem.field}: {problem.message}" for problem in problems)
+        raise InputError(f"This sweep cannot be used. {text}", problems)
+
+
+def _range_problem(item: Range, strategy: str) -> str | None:
+    if strategy == "grid" and not item.whole and item.step is None:
+        return "A grid needs values, or a range with a step."
+    if not (math.isfinite(item.low) and math.isfinite(item.high) and item.low < item.high):
+        return f"The range must rise, not go from {item.low:g} to {item.high:g}."
+    if item.step is not None and (not math.isfinite(item.step) or _count(item) >= TOO_MANY):
+        return f"A step of {item.step:g} is none for a range from {item.low:g} to {item.high:g}."
+    if item.log and item.low <= 0:
+        return "A logarithmic range must begin above 0."
+    if item.log and item.step is not None:
+        return "A logarithmic range has no step."
+    if item.whole and max(abs(item.low), abs(item.high)) > LARGEST_WHOLE:
+        return "A range of whole numbers ends at 2^53."
+    if item.whole and any(value != int(value) for value in (item.low, item.high, item.step or 1)):
+        return "A range of whole numbers has whole ends and a whole step."
+    return None
+
+
+def check_trials(request: SweepRequest, source: Source | None) -> None:
+    """Raises InputError, ConfigError unless base and space together make runs: each end of each parameter is tried."""
+    if source is not None:
+        checked(source.parameters, request.base, source.name)  # those too that the space replaces: they are kept
+    for params in corners(request.space):
+        if source is not None:
+            checked(source.parameters, {**request.base, **params}, source.name)
+        else:
+            trial_config(request, params)
+
+
+def sweep_warnings(request: SweepRequest, source: Source | None) -> list[str]:
+    """What is worth knowing of a sweep's values; of a notebook's, since a config computes nothing."""
+    if source is None:
+        return []
+    every = [warnings(source.parameters, source.derived, {**request.base, **point}) for point in corners(request.space)]
+    return list(dict.fromkeys(itertools.chain(*every)))
+
+
+def corners(space: Mapping[str, Choices | Range]) -> Iterator[dict[str, Scalar]]:
+    """Points that take each value of the choices and both ends of the ranges at least once."""
+    values = {name: item.values if isinstance(item, Choices) else _ends(item) for name, item in space.items()}
+    for position in range(max(len(each) for each in values.values())):
+        yield {name: each[min(position, len(each) - 1)] for name, each in values.items()}
+
+
+def _ends(item: Range) -> list[Scalar]:
+    return [int(item.low), int(item.high)] if item.whole else [item.low, item.high]
+
+
+# ── what it means ───────────────────────────────────────────────────────────────────────────────────────────────
+def trial_config(request: SweepRequest, params: Mapping[str, Scalar]) -> TrainConfig:
+    """The config of a direct trial: its best checkpoint is the best by the sweep's metric. Raises ConfigError."""
+    unknown = [name for name in params if name not in TrainConfig.model_fields]
+    if unknown:
+        raise ConfigError(f"There is no setting “{unknown[0]}” to sweep over.", [Problem(unknown[0], "Unknown.")])
+    values = {**request.base, "monitor_metric": request.metric, "monitor_mode": request.direction, **params}
+    return TrainConfig.parse(values)
+
+
+def higher_is_better(request: SweepRequest) -> bool:
+    return _judge(request).higher_is_better
+
+
+def metric_tag(request: SweepRequest) -> str:
+    """The series that holds the metric."""
+    return _judge(request).monitor_tag
+
+
+def _judge(request: SweepRequest) -> TrainConfig:
+    """A config that watches the sweep's metric; with a notebook there is no other."""
+    top_k = request.base.get("top_k", TrainConfig.model_fields["top_k"].default)
+    watched = {"monitor_metric": request.metric, "monitor_mode": request.direction, "top_k": top_k}
+    return TrainConfig.model_construct(**watched)
+
+
+def pruner_of(request: SweepRequest) -> Pruner:
+    return request.pruner or ("asha" if request.strategy == "asha" else "none")
+
+
+def trials_budget(request: SweepRequest) -> int | None:
+    """How many trials it may ask for; None where only the epochs count."""
+    if request.strategy == "grid":
+        return grid_size(request.space)
+    if request.trials is None and request.epochs is None:
+        return USUAL_TRIALS
+    return request.trials
+
+
+def grid(space: Mapping[str, Choices | Range]) -> Iterator[dict[str, Scalar]]:
+    """All cells of a grid, the last parameter fastest."""
+    for values in itertools.product(*(_values(item) for item in space.values())):
+        yield dict(zip(space, values, strict=True))
+
+
+def grid_size(space: Mapping[str, Choices | Range]) -> int:
+    return math.prod(len(item.values) if isinstance(item, Choices) else _count(item) for item in space.values())
+
+
+def _count(item: Range) -> int:
+    """How many values a range with a step has; `TOO_MANY` stands for any number beyond."""
+    steps = (item.high - item.low) / (item.step or 1)
+    return math.floor(steps + 1e-9) + 1 if steps < TOO_MANY else TOO_MANY
+
+
+def _values(item: Choices | Range) -> Sequence[Scalar]:
+    if isinstance(item, Choices):
+        return item.values
+    step = item.step or 1
+    numbers = [item.low + step * i for i in range(_count(item))]
+    return [int(number) for number in numbers] if item.whole else [float(f"{number:.12g}") for number in numbers]
+
+
+def describe(params: Mapping[str, Scalar]) -> str:
+    """`lr=0.001 batch_size=16`, the name of a trial."""
+    return " ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in params.items()
+    )

@@ -1,0 +1,142 @@
+"""The runs of a sweep's trials: their identity, how they are queued or found, and what they have come to.
+
+Used by the driver. A run is submitted under its trial's identity as the idempotency key, so that the same trial in
+two sweeps, or asked for by a driver that was killed and started again, is one run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from imgcls_lab.batch import trial_identity
+from imgcls_lab.batch.notebook_source import Source, parse
+from imgcls_lab.batch.parameters import checked
+from imgcls_lab.batch.sweep_spec import describe, metric_tag, pruner_of, trial_config
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import ConflictError, DataError
+from imgcls_lab.events import RESUMABLE, RunKind, RunState
+from imgcls_lab.schemas import RunDetail, RunView, Scalar, SubmitRequest, SweepRequest
+from imgcls_lab.store import Store
+from imgcls_lab.store.queue import fits
+
+MOST_POINTS = 100_000  # of a series: none is thinned
+
+
+class TrialRuns:
+    """Runs of one sweep."""
+
+    def __init__(self, store: Store, sweep: RunDetail, request: SweepRequest) -> None:
+        self._store = store
+        self._sweep = sweep
+        self._request = request
+        self._notebook: dict[str, Any] = sweep.payload.get("notebook") or {}
+        self._source: Source | None = parse(self._notebook, store.settings) if self._notebook else None
+        self._data: dict[str, str] = {}  # fingerprints by folder
+        self._models: dict[str, str] = {}
+
+    def prepare(self, stop: Callable[[], bool]) -> None:
+        """Read the data that all trials share. Raises DataError; InterruptedError when stopped."""
+        root = self._request.base.get("root")
+        if isinstance(root, str):
+            self._fingerprint(root, stop)
+
+    # ── identity ────────────────────────────────────────────────────────────────────────────────────────────
+    def identity(self, params: Mapping[str, Scalar]) -> str:
+        """Hash of config, data, code and processor of a trial. Raises InputError where these values make no run."""
+        computes = str(self._sweep.payload.get("computes", ""))
+        if self._source is not None:
+            values = self._parameters(params)
+            data = self._fingerprint(values["root"]) if isinstance(values.get("root"), str) else ""
+            return trial_identity.of_notebook(self._source.code, values, data, computes)
+        config = trial_config(self._request, params)
+        data, model = self._fingerprint(config.root), self._model(config.model_flavour)
+        return trial_identity.of_training(config, data, model, computes)
+
+    def _parameters(self, params: Mapping[str, Scalar]) -> dict[str, Any]:
+        assert self._source is not None  # noqa: S101
+        return checked(self._source.parameters, {**self._request.base, **params}, self._source.name)
+
+    def _fingerprint(self, root: str, stop: Callable[[], bool] = lambda: False) -> str:
+        if root not in self._data:
+            try:
+                self._data[root] = trial_identity.of_images(Path(root), self._memory, stop)
+            except InterruptedError:
+                raise
+            except OSError as error:
+                raise DataError(f"The images under “{root}” cannot be read: {error.strerror}.") from None
+        return self._data[root]
+
+    def _model(self, flavour: str) -> str:
+        folder = Path(flavour)
+        if flavour not in self._models:
+            is_folder = folder.is_absolute() and folder.is_dir()
+            self._models[flavour] = trial_identity.of_folder(folder, self._memory) if is_folder else flavour
+        return self._models[flavour]
+
+    @property
+    def _memory(self) -> Path:
+        return self._store.settings.home_path / "fingerprints"
+
+    # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────
+    def find(self, identity: str) -> RunView | None:
+        """The run of an identity: the one that has come furthest."""
+        order = [RunState.SUCCEEDED, RunState.RUNNING, RunState.STARTING, RunState.STOPPING, RunState.LOST,
+                 RunState.QUEUED, RunState.STOPPED, RunState.FAILED, RunState.CANCELLED]  # fmt: skip
+        return min(self._store.keyed_runs(_key(identity)), key=lambda run: order.index(run.state), default=None)
+
+    def begin(self, params: Mapping[str, Scalar], identity: str, found: RunView | None) -> RunView:
+        """Queue a trial, or take up the run that there is of it."""
+        if found is not None and found.state in RESUMABLE:
+            try:
+                return self._store.resume(found.id)
+            except ConflictError:  # another was first
+                return self._store.run_views([found.id]).get(found.id, found)
+        if found is not None:
+            return found
+        try:
+            return self._store.submit(self._submission(params, _key(identity)))
+        except ConflictError:  # another sweep has queued the same trial just now
+            again = self.find(identity)
+            if again is None:
+                raise
+            return again
+
+    def _submission(self, params: Mapping[str, Scalar], key: str) -> SubmitRequest:
+        common: dict[str, Any] = {
+            "name": f"{self._sweep.name}: {describe(params)}"[:200],
+            "project_id": self._sweep.project_id,
+            "priority": self._sweep.priority,
+            "notes": f"A trial of the sweep {self._sweep.id}.",
+            "idempotency_key": key,
+        }
+        if self._source is not None:
+            payload = {**self._notebook, "parameters": self._parameters(params)}
+            return SubmitRequest(kind=RunKind.NOTEBOOK, payload=payload, device=self._request.device, **common)
+        config: TrainConfig = trial_config(self._request, params)
+        return SubmitRequest(config=config.model_dump(mode="json"), device=self._request.device, **common)
+
+    def curve(self, run: RunView) -> list[tuple[int, float]]:
+        """The metric by epoch, as far as it is in the database."""
+        reply = self._store.series([run.id], [metric_tag(self._request)], max_points=MOST_POINTS)
+        points = {}
+        for series in reply.series:
+            for epoch, value in zip(series.epoch, series.value, strict=True):
+                if value is not None and math.isfinite(value):
+                    points[round(epoch)] = value
+        return sorted(points.items())
+
+    def room(self) -> int:
+        """How many trials may be under way: one a device, and one in line where no result is waited for."""
+        wanted = self._request.device or str(self._request.base.get("device", "auto"))
+        devices = [device for device in self._store.devices().devices if not device.held_by]
+        gpus = any(device.kind == "cuda" for device in devices)
+        fitting = max(1, sum(fits(wanted, device, gpus=gpus) for device in devices))
+        blind = self._request.strategy in {"grid", "random"} and pruner_of(self._request) == "none"
+        return min(self._request.parallel or 10_000, fitting + blind)
+
+
+def _key(identity: str) -> str:
+    return f"trial:{identity}"

@@ -1,0 +1,91 @@
+"""The folder of decoded images as a whole: what it holds, how large it may be, and what goes when it is full.
+
+Called by the scan and by `imgcls-lab cache`. What one file holds is in `cache`. Knows no torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imgcls_lab.engine.data.image_cache import RECORD, SUFFIXES, Facts, locked, remove
+from imgcls_lab.errors import DiskFullError
+from imgcls_lab.filesystems import network_filesystem
+
+SPARE = 0.1  # of the disk stays free
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of pixels on disk, as it is listed. edge: the longer one; size: bytes; used: seconds since 1970."""
+
+    name: str
+    root: str
+    edge: int
+    height: int
+    width: int
+    images: int
+    size: int
+    used: float
+
+
+def entries(folder: Path) -> list[Entry]:
+    """What a cache folder holds, the longest unused first."""
+    found = []
+    for path in folder.glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # cleared meanwhile, or not ours
+            facts: dict[str, Any] = json.loads(path.read_text())
+            index, rows = path.with_suffix(".index").stat(), path.with_suffix(".rows").stat()
+            images = index.st_size // RECORD.itemsize
+            size = rows.st_size + index.st_size
+            height, width = facts["shape"] if "shape" in facts else [facts["edge"]] * 2  # all were squares once
+            edge, used = max(height, width), path.stat().st_mtime
+            found.append(Entry(path.stem, facts["root"], edge, height, width, images, size, used))
+    return sorted(found, key=lambda entry: entry.used)
+
+
+def clear(folder: Path) -> int:
+    """Remove all; returns the bytes that become free: at once, or when the last run that reads them has ended.
+
+    Also what is not listed, as a file of pixels whose description was lost.
+    """
+    there = [path for path in folder.glob("*") if path.suffix in SUFFIXES]
+    size = sum(path.lstat().st_size for path in there if path.suffix != ".json")
+    for name in {path.stem for path in there}:
+        with locked(folder / name):
+            remove(folder / name)
+    return size
+
+
+def make_room(folder: Path, wanted: list[tuple[Facts, int]], limit: int, *, spare: float = SPARE) -> None:
+    """See that images can be added to these files, so many each; what was unused longest goes first.
+
+    limit: bytes of the whole folder; spare: share of the disk that stays free. Raises DiskFullError if that cannot be,
+    OSError if there can be no folder.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kind = network_filesystem(folder)
+    if kind:
+        raise DiskFullError(f"The image cache “{folder}” lies on a network file system ({kind}). Set IMGCLS_CACHE_DIR.")
+    there, own = entries(folder), {facts.name for facts, _ in wanted}
+    needed = sum(count * (facts.row_bytes + RECORD.itemsize) for facts, count in wanted)
+    needed -= sum(entry.size for entry in there if entry.name in own)
+    total = sum(entry.size for entry in there)
+    others = [entry for entry in there if entry.name not in own]
+    while total + needed > limit or (disk := shutil.disk_usage(folder)).free - needed < spare * disk.total:
+        if others:
+            entry = others.pop(0)
+            with locked(folder / entry.name):
+                remove(folder / entry.name)
+            total -= entry.size
+            continue
+        disk = shutil.disk_usage(folder)
+        raise DiskFullError(
+            f"The image cache needs {max(needed, 0) / 1e9:.1f} GB more; it may take {limit / 1e9:.0f} GB "
+            f"(IMGCLS_CACHE_GB) and {disk.free / 1e9:.1f} GB of the disk are free. Raise the limit, or set cache to "
+            "auto or off."
+        )

@@ -1,0 +1,156 @@
+"""Several processes of one run: started, watched and ended together. Called by `run.train` where the config says so.
+
+The ranks run `python -m imgcls_lab.engine` in this process's group and session, with the variables that `torchrun`
+sets. Events are the first rank's; this process passes them on, and writes the last one itself if no rank could.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from imgcls_lab import run_layout
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine.data.cache_locations import Shared
+from imgcls_lab.engine.distributed import process_group
+from imgcls_lab.engine.reporting.outcome import Outcome
+from imgcls_lab.errors import ImgclsError, ProcessLostError, of_kind
+from imgcls_lab.events import TERMINAL, Event, Failed, FailureKind, Finished, RunState, Stopped, read_events
+
+FOLDER = ".ranks"  # in the run's, while they live: where they meet, their config, last words of those that do not write
+_POLL = 0.05  # seconds
+_GRACE = 5.0  # seconds that the others have after one ended badly: they notice it and write what they can
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # by others a process crashes by itself
+
+
+class Group:
+    """The processes of one attempt. shared: as in `run.train`; step: the last one that was heard of."""
+
+    def __init__(self, config: TrainConfig, folder: Path, attempt: int, shared: Shared | None) -> None:
+        self.folder = folder
+        self.attempt = attempt
+        self.step = 0
+        self._last: Event | None = None
+        self._shared = shared or Shared.nothing(folder)
+        self._count = config.processes
+        self._events = folder / run_layout.events_name(attempt)
+        self._offset = self._events.stat().st_size if self._events.exists() else 0
+        self._clear()
+        (folder / FOLDER).mkdir(mode=0o700)
+        run_layout.write_atomic(folder / FOLDER / run_layout.CONFIG, config.model_dump_json())
+
+    def train(self, stop: threading.Event, on_event: Callable[[Event], None] | None) -> Outcome:
+        """Until all have ended. Raises what a process said when it failed, or what can be said of one that died."""
+        try:
+            with self._started() as processes:
+                self._watch(processes, stop, on_event)
+                codes = [process.poll() for process in processes]
+            self._pass_on(on_event)
+            return self._outcome([-code for code in codes if code is not None and code < 0])
+        finally:
+            self._clear()
+
+    def told_end(self) -> bool:
+        """Whether the first process wrote its last event."""
+        self._read()
+        return isinstance(self._last, TERMINAL)
+
+    @contextlib.contextmanager
+    def _started(self) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """The processes; none of them lives afterwards."""
+        place = self.folder / FOLDER
+        command = [sys.executable, "-m", "imgcls_lab.engine", os.fspath(self.folder), "--attempt", str(self.attempt)]
+        command += ["--config", os.fspath(place / run_layout.CONFIG)]
+        command += ["--shared", self._shared.to_json()]
+        common = {**os.environ, "WORLD_SIZE": str(self._count), process_group.STORE: os.fspath(place / "store")}
+        processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for rank in range(self._count):
+                own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                processes.append(subprocess.Popen(command, env=common | own, stdin=subprocess.PIPE, bufsize=0))
+            yield processes
+        finally:
+            for process in processes:
+                process.kill()
+            for process in processes:
+                process.wait()
+                if process.stdin:
+                    process.stdin.close()
+
+    def _watch(
+        self,
+        processes: list[subprocess.Popen[bytes]],
+        stop: threading.Event,
+        on_event: Callable[[Event], None] | None,
+    ) -> None:
+        """Until all have ended, or one ended badly and the others had their time."""
+        told, bad_since = False, None
+        while any(process.poll() is None for process in processes):
+            self._pass_on(on_event)
+            if stop.is_set() and not told:
+                told = True
+                for process in processes:
+                    _tell_to_stop(process)
+            if bad_since is None and any(process.returncode for process in processes):
+                bad_since = time.monotonic()
+            if bad_since is not None and time.monotonic() - bad_since > _GRACE:
+                return
+            time.sleep(_POLL)
+
+    def _outcome(self, killed: list[int]) -> Outcome:
+        """killed: signals that processes died of by themselves."""
+        match self._last:
+            case Finished(step=step, values=values):
+                return Outcome(RunState.SUCCEEDED, step, self.folder, values)
+            case Stopped(step=step):
+                return Outcome(RunState.STOPPED, step, self.folder, {}, f"Stopped at step {step}; it can be resumed.")
+            case Failed(kind=kind, message=message):
+                raise of_kind(kind, message)
+        for failed in self._last_words():
+            raise of_kind(failed.kind, failed.message)
+        if not killed:
+            raise ProcessLostError("A process of the run ended before it could report why; the log may tell.")
+        name = signal.Signals(killed[0]).name
+        if killed[0] not in _FROM_OUTSIDE:
+            raise ImgclsError(f"A process of the run crashed ({name}); the log may tell why.")
+        raise ProcessLostError(
+            f"A process of the run was killed from outside ({name}), perhaps because memory ran out."
+        )
+
+    def _last_words(self) -> list[Failed]:
+        """Of the processes that do not write events: why they failed, the cause before what it caused."""
+        paths = sorted(
+            self.folder.glob(f"{FOLDER}/{process_group.LAST_WORDS}*"), key=lambda path: path.stat().st_mtime_ns
+        )
+        failed = [Failed.model_validate_json(path.read_bytes()) for path in paths]
+        return [event for event in failed if event.kind is not FailureKind.LOST]
+
+    def _read(self) -> list[Event]:
+        events, self._offset = read_events(self._events, self._offset)
+        for event in events:
+            self._last = event if isinstance(event, TERMINAL) else self._last
+            self.step = getattr(event, "resume_step", getattr(event, "step", self.step))
+        return list(events)
+
+    def _pass_on(self, on_event: Callable[[Event], None] | None) -> None:
+        for event in self._read():
+            if on_event:
+                on_event(event)
+
+    def _clear(self) -> None:
+        shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
+
+
+def _tell_to_stop(process: subprocess.Popen[bytes]) -> None:
+    """By its standard input: there the word waits while a process loads its libraries; a signal would kill it."""
+    with contextlib.suppress(BrokenPipeError):
+        if process.stdin:
+            process.stdin.write(b"s")

@@ -1,0 +1,1 @@
+"""One pass over a split: predictions of the model, metrics from them."""

@@ -1,0 +1,206 @@
+"""Classes for images, and figures for a split, from an exported model folder: the same decode and spec as training.
+
+Called by the command line, `Run.predict` and `Run.evaluate`. The folder may be any that transformers loads, such as a
+run's `checkpoints/best`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from imgcls_lab import cpu
+from imgcls_lab.class_names import twins
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.evaluation import TTA
+from imgcls_lab.engine.checkpointing.checkpoint import standing
+from imgcls_lab.engine.data.chunked_reader import portions
+from imgcls_lab.engine.data.image_set import ImageSet, Reader
+from imgcls_lab.engine.data.split import list_split, list_splits
+from imgcls_lab.engine.evaluation.evaluate import evaluate_set
+from imgcls_lab.engine.evaluation.metrics import STORED, Counts
+from imgcls_lab.engine.evaluation.tta import log_shares, reading_spec
+from imgcls_lab.engine.model.classifier import load_labelled
+from imgcls_lab.engine.model.labels import Labels
+from imgcls_lab.engine.transforms.augment import normalise
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
+from imgcls_lab.errors import DataError, InputError
+from imgcls_lab.imagefolder import FolderSummary, inspect_folder
+from imgcls_lab.schemas import ClassShare, EpochReport, ImagePrediction
+
+BATCH = 64
+Progress = Callable[[int, int], None]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A loaded model. classes: a name an output, each once; epoch, step: of a run's checkpoint, where it stood."""
+
+    model: nn.Module
+    spec: EvalSpec
+    classes: list[str]
+    labels: Labels
+    device: torch.device
+    epoch: int | None = None
+    step: int | None = None
+
+
+def load(model_dir: str | os.PathLike[str], device: str = "auto", tell: Tell | None = None) -> Classifier:
+    """Load an exported model; device auto: onto the GPU, if there is one. Raises ModelError, InputError.
+
+    tell: gets a sentence where the model does not say how its images are prepared.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        where = torch.device(device)
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"There is no device “{device}” here. Say auto, cpu or, with a GPU, cuda.") from error
+    model, spec, labels = load_labelled(Path(model_dir), tell)
+    return Classifier(model.to(where), spec, labels.names, labels, where, *(standing(Path(model_dir)) or ()))
+
+
+@torch.no_grad()
+def predict(
+    model: str | os.PathLike[str] | Classifier,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    top: int = 1,
+    tta: TTA = "none",
+    batch_size: int = BATCH,
+) -> Iterator[ImagePrediction]:
+    """The `top` likeliest classes of each image file in turn; of a file that is no image, the reason.
+
+    Raises ModelError.
+    """
+    loaded = model if isinstance(model, Classifier) else load(model)
+    reader = Reader(reading_spec(loaded.spec, tta))
+
+    def read(path: str | os.PathLike[str]) -> torch.Tensor | str:
+        try:
+            return reader.read(os.fspath(path))[0]
+        except DataError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(cpu.cores()) as pool:
+        for start in range(0, len(paths), batch_size):
+            batch = paths[start : start + batch_size]
+            read_ones = list(pool.map(read, batch))
+            answers = iter(_classify(loaded, [item for item in read_ones if not isinstance(item, str)], top, tta))
+            for path, item in zip(batch, read_ones, strict=True):
+                failed = isinstance(item, str)
+                yield ImagePrediction(
+                    path=os.fspath(path),
+                    classes=[] if failed else next(answers),
+                    error=item if isinstance(item, str) else None,
+                )
+
+
+def _classify(loaded: Classifier, pixels: list[torch.Tensor], top: int, tta: TTA) -> list[list[ClassShare]]:
+    if not pixels:
+        return []
+    values = normalise(torch.stack(pixels).to(loaded.device), loaded.spec)
+    shares = log_shares(loaded.model, values, loaded.spec.shape, tta).exp()
+    best = shares.topk(min(top, len(loaded.classes)), dim=1)
+    return [
+        [ClassShare(name=loaded.classes[index], share=share) for share, index in zip(*row, strict=True)]
+        for row in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+
+
+def evaluate(
+    model: str | os.PathLike[str] | Classifier,
+    root: Path,
+    split: str,
+    *,
+    config: TrainConfig | None = None,
+    top_k: int | None = None,
+    tta: TTA = "none",
+    batch_size: int = BATCH,
+    progress: Progress | None = None,
+    tell: Tell | None = None,
+) -> EpochReport:
+    """Figures of a model on one split of an image folder. Classes are matched by name; unreadable images are left out.
+
+    config: of the run that made the model; without val/ its validation images are those that it held out of train/;
+    tell: gets a sentence about the files that are no images.
+    Raises DataError if there is no such split or a class is unknown to the model, ModelError.
+    """
+    loaded = model if isinstance(model, Classifier) else load(model)
+    summary = inspect_folder(root)
+    images = _split(loaded, summary, split, config, Reader(reading_spec(loaded.spec, tta)))
+    if tell and summary.not_taken_said:
+        tell(summary.not_taken_said)
+    classes, top_k = loaded.classes, top_k or STORED
+    wrong: dict[str, str] = {}
+    counts = Counts(len(classes), len(images), top_k)
+    for portion, unreadable in portions(images):
+        wrong |= unreadable
+        seen = counts.images + len(wrong)
+        evaluate_set(
+            loaded.model,
+            portion,
+            len(classes),
+            batch_size=batch_size,
+            workers=0,
+            device=loaded.device,
+            spec=loaded.spec,
+            top_k=top_k,
+            tta=tta,
+            into=counts,
+            progress=partial(_tell, progress, seen, len(images)) if progress else None,
+        )
+    if not counts.images:
+        raise DataError(f"No image of {split}/ can be used. One of the reasons: {next(iter(wrong.values()))}")
+    left_out = dict(sorted(wrong.items()))
+    return counts.report(classes, epoch=loaded.epoch, step=loaded.step, split=split, left_out=left_out)
+
+
+def _tell(progress: Progress, before: int, total: int, done: int, _of_portion: int) -> None:
+    progress(before + done, total)
+
+
+def _split(
+    loaded: Classifier, summary: FolderSummary, split: str, config: TrainConfig | None, reader: Reader
+) -> ImageSet:
+    root = summary.root
+    if config is not None and split in ("train", "val") and "val" not in summary.splits:
+        splits = list_splits(config, reader, reader)
+        if splits.summary.classes != loaded.classes:
+            raise DataError(f"The classes of “{root}” changed since the run trained on it. Put its folders back.")
+        return splits.train if split == "train" else splits.val
+    counts = summary.splits.get(split)
+    if not counts or not any(counts.values()):
+        raise DataError(_no_split(summary, split))
+    loaded.labels.check(name for name, count in counts.items() if count)
+    unknown = [name for name, count in counts.items() if count and name not in loaded.classes]
+    if unknown and (alike := twins({"the model": loaded.classes, f"{split}/": unknown})):
+        raise DataError(alike)
+    if unknown:
+        shown = ", ".join(f"“{name}”" for name in unknown[:5]) + (" ..." if len(unknown) > 5 else "")
+        raise DataError(
+            f"{split}/ of “{root}” holds classes that the model does not know: {shown}. It knows "
+            f"{', '.join(f'“{name}”' for name in loaded.classes[:5])}{' ...' if len(loaded.classes) > 5 else ''}"
+        )
+    paths, labels = list_split(summary, split, loaded.classes)
+    return ImageSet(summary.root, split, reader, paths, labels)
+
+
+def _no_split(summary: FolderSummary, split: str) -> str:
+    if summary.flat and "train" in summary.splits:
+        return (
+            f"“{summary.root}” holds classes and no splits, so there is no {split}/. Ask for the split train, which is "
+            f"all of it, or put its folders under {split}/."
+        )
+    there = ", ".join(f"{name}/" for name in summary.splits) or "no split at all"
+    hint = "" if summary.splits else f" {summary.problem}"
+    return f"“{summary.root}” has no images under {split}/; there is {there}.{hint}"

@@ -1,0 +1,365 @@
+"""The model of a run: any of transformers' image classifiers with the right head and class names.
+
+Called by the run's preparation and by prediction. Loads safetensors only and never runs code from a model's folder;
+whatever goes wrong is a ModelError with the remedy.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoModelForImageClassification, PreTrainedConfig
+from transformers.utils.hub import cached_file, extract_commit_hash
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.model import weights_problem
+from imgcls_lab.engine.model.freezing import head_of
+from imgcls_lab.engine.model.heads import fit_head
+from imgcls_lab.engine.model.image_processor import processor_of_model
+from imgcls_lab.engine.model.labels import Labels, read_config
+from imgcls_lab.engine.model.load_errors import unloadable
+from imgcls_lab.engine.transforms.geometry import Shape
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
+from imgcls_lab.engine.transforms.processor_parity import prove, prove_export
+from imgcls_lab.errors import ConfigError, ModelError, Problem
+from imgcls_lab.image_size import DEFAULT_SIZE
+
+Tell = Callable[[str], None]
+Lacking = dict[str, tuple[int, ...] | None]  # weights that are not there: name -> the shape that is; None: nothing is
+_AUTO: Any = AutoModelForImageClassification
+# TrainConfig's rates -> what timm calls them, then what transformers does
+_RATES = {
+    "drop_path": ("drop_path_rate", "drop_connect_rate"),
+    "dropout": ("drop_rate", "hidden_dropout_prob", "dropout_rate", "classifier_dropout_prob"),
+}
+
+transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+logging.getLogger("timm").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """A model before it is built: where it is, its config, and how its images are prepared.
+
+    labels: what its outputs are called; native: height and width of the images that it was made for; plain: it came
+    without a processor.
+    """
+
+    name: str
+    config: PreTrainedConfig
+    labels: Labels
+    spec: EvalSpec
+    native: Shape
+    plain: bool
+    revision: str | None  # of the hub: the commit, wherever it can be told
+
+    @property
+    def local(self) -> bool:
+        return os.path.isdir(self.name)
+
+    def tell_if_plain(self, tell: Tell) -> None:
+        """Nobody else says how the images of a model without a processor are prepared."""
+        if self.plain:
+            tell(
+                f"The model “{self.name}” comes without an image processor, so images are resized to "
+                f"{_px(self.spec.shape)} and normalised with ImageNet's mean and deviation."
+            )
+
+
+def read_flavour(name: str, revision: str | None, image_size: int | None) -> Flavour:
+    """Read a model's config and processor, from the hub or a local folder, without its weights.
+
+    Raises ModelError if there is none, it needs code of its own, it is no image classifier, or its processor prepares
+    images in a way that is not known here. image_size: of the shorter edge; None: what the model was made for.
+    """
+    expanded = os.path.expanduser(name)
+    if os.path.isdir(expanded):
+        name = expanded
+        if not os.path.isfile(os.path.join(name, "config.json")):
+            raise ModelError(f"The model folder “{name}” has no config.json. Give a folder that transformers saved.")
+    elif name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
+        raise ModelError(f"The model folder “{name}” does not exist.")
+    where: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
+    try:
+        if os.path.isdir(name):
+            where["local_files_only"] = True
+        else:  # everything from one commit, whatever is pushed meanwhile
+            found = cached_file(name, "config.json", revision=revision)
+            where["revision"] = extract_commit_hash(found, None) or revision
+    except Exception as error:  # the hub's and transformers' own
+        raise unloadable(name, error) from error
+    config, labels = read_config(name, where)
+    channels = getattr(config, "num_channels", 3)
+    if channels != 3:
+        raise ModelError(f"The model “{name}” takes images of {channels} channels; images are read as RGB, 3 channels.")
+    processor = processor_of_model(name, where, config)
+    try:
+        native = EvalSpec.plain(_shape_of(config)) if processor is None else prove(processor)
+    except ModelError as error:
+        raise ModelError(f"The images of the model “{name}” cannot be prepared as it needs them. {error}") from error
+    resize = image_size is not None and image_size != min(native.shape)
+    spec = native.resized(image_size) if image_size is not None and resize else native
+    return Flavour(name, config, labels, spec, native.shape, processor is None, where["revision"])
+
+
+def with_rates(flavour: Flavour, config: TrainConfig) -> Flavour:
+    """The flavour with the config's dropout and drop_path. Raises ConfigError if its architecture has none."""
+    changed: Any = copy.deepcopy(flavour.config)
+    for field, names in _RATES.items():
+        rate = getattr(config, field)
+        if rate is None:
+            continue
+        if changed.model_type == "timm_wrapper":
+            changed.model_args = {**(changed.model_args or {}), names[0]: rate}
+            continue
+        there = [name for name in names if hasattr(changed, name)]
+        try:
+            for name in there:
+                setattr(changed, name, rate)
+        except Exception as error:  # a config that takes whole numbers alone
+            raise _no_rate(flavour, field) from error
+        if not there:
+            raise _no_rate(flavour, field)
+    return replace(flavour, config=changed)
+
+
+def _no_rate(flavour: Flavour, field: str) -> ConfigError:
+    text = f"A {flavour.config.model_type} has no {field.replace('_', ' ')} that can be set. Leave {field} empty."
+    return ConfigError(text, [Problem(field, text)])
+
+
+def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tell: Tell) -> nn.Module:
+    """The model in float32 with a head for `classes`. Random parts are a function of the seed.
+
+    `tell` gets sentences worth knowing, as that a new head was made. Raises ModelError.
+    """
+    config: Any = flavour.config
+    flavour.tell_if_plain(tell)
+    try:
+        prove_export(flavour.spec)
+    except ModelError as error:
+        raise ModelError(f"The model “{flavour.name}” could not be written with its processor. {error}") from error
+    torch.manual_seed(seed)
+    if pretrained:
+        model = _load_pretrained(flavour, classes, tell)
+        if flavour.spec.shape != flavour.native:
+            model = _stretch_positions(model, flavour.spec.shape, flavour.name)
+    else:
+        config = _with_classes(config, classes)
+        _set_image_size(config, flavour.spec.shape, flavour.name)
+        model = from_config(config, flavour.name)
+    if (outputs := _try_out(model, flavour)) != len(classes):
+        raise ModelError(f"The model “{flavour.name}” gives {outputs} values an image, not {len(classes)}.")
+    return model
+
+
+def from_config(config: PreTrainedConfig, name: str) -> nn.Module:
+    """A model with random weights. Raises ModelError if the config is of no image classifier."""
+    try:
+        model: nn.Module = _AUTO.from_config(config, trust_remote_code=False)
+    except Exception as error:
+        raise unloadable(name, error) from error
+    return model.float()
+
+
+def load_exported(folder: Path) -> tuple[nn.Module, EvalSpec]:
+    """A checkpoint's or export's model in evaluation mode, and its spec. Raises ModelError."""
+    model, spec, _labels = load_labelled(folder)
+    return model, spec
+
+
+def load_labelled(folder: Path, tell: Tell | None = None) -> tuple[nn.Module, EvalSpec, Labels]:
+    """As `load_exported`, of any model folder, with what its outputs are called; `tell` as in `build`.
+
+    Raises ModelError, also where an output has no name or the weights are not all there.
+    """
+    flavour = read_flavour(os.fspath(folder), None, None)
+    if tell:
+        flavour.tell_if_plain(tell)
+    flavour.labels.check_named()
+    model, body, head = _read_weights(flavour, copy.deepcopy(flavour.config))
+    shapes = [shape for shape in head.values() if shape]
+    if shapes:
+        raise flavour.labels.differ_from(shapes[0][0])
+    if head:
+        raise ModelError(
+            f"The model “{flavour.name}” has no weights of a head ({min(head)}), so it cannot tell classes. Train it."
+        )
+    if body:
+        raise ModelError(
+            f"{len(body)} weights of the model “{flavour.name}” are missing or do not fit its config.json, such as "
+            f"{min(body)}. Take another model."
+        )
+    outputs = _try_out(model, flavour)
+    if outputs != len(flavour.labels.names):
+        raise flavour.labels.differ_from(outputs)
+    return model.eval(), flavour.spec, flavour.labels
+
+
+def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torch.Tensor] | None = None) -> None:
+    """Write a complete model folder: config.json with class names, model.safetensors, preprocessor_config.json.
+
+    `state`: other weights than the model's own, as those of an average.
+    """
+    pretrained: Any = model
+    weights = {name: value.detach().cpu().contiguous() for name, value in (state or model.state_dict()).items()}
+    config = pretrained.config
+    kept = config.__dict__.pop("pretrained_cfg", None)  # the spec says it anew where it is timm's
+    try:
+        pretrained.save_pretrained(folder, state_dict=weights)
+    finally:
+        if kept is not None:
+            config.pretrained_cfg = kept
+    spec.save_processor(folder)
+    for path in folder.iterdir():
+        path.chmod(0o600)
+
+
+def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Module:
+    """The weights under a head for `classes`: the model's own where its outputs are theirs, else a new one."""
+    if flavour.local and (problem := weights_problem(flavour.name, load_pretrained=True)):
+        raise ModelError(problem)
+    model, body, head = _read_weights(flavour, _with_classes(flavour.config, classes))
+    total = len(list(model.parameters())) - sum(len(list(part.parameters())) for part in head_of(model))
+    if len(body) > total / 2:
+        raise ModelError(f"The weights of “{flavour.name}” do not fit its config.json; take another model.")
+    if body:
+        tell(f"{len(body)} of {total} weights of “{flavour.name}” are missing and start at random.")
+    fit_head(model, flavour.labels, classes, flavour.native, tell, made=bool(head))
+    return model.float()
+
+
+def _read_weights(flavour: Flavour, config: Any) -> tuple[nn.Module, Lacking, Lacking]:
+    """The model of a config, and what the weights do not give of it: of its body, and of its head."""
+    try:
+        model, info = _AUTO.from_pretrained(
+            flavour.name,
+            revision=flavour.revision,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            local_files_only=flavour.local,
+        )
+    except Exception as error:
+        raise unloadable(flavour.name, error) from error
+    lacking: Lacking = dict.fromkeys(info["missing_keys"])
+    lacking |= {key: tuple(there) for key, there, _here in info["mismatched_keys"]}
+    heads = {id(parameter) for head in head_of(model) for parameter in head.parameters()}
+    body, head = (
+        {
+            name: lacking[name]
+            for name, weight in model.named_parameters()
+            if name in lacking and (id(weight) in heads) is of
+        }
+        for of in (False, True)
+    )
+    return model, body, head
+
+
+def _with_classes(config: Any, classes: list[str]) -> Any:
+    config = copy.deepcopy(config)
+    config.num_labels = len(classes)  # a number of its own in some configs (PVT), whatever the names say
+    config.id2label = dict(enumerate(classes))
+    config.label2id = {name: index for index, name in enumerate(classes)}
+    if hasattr(config, "label_names"):  # timm's; it would win when the model is loaded again
+        config.label_names = list(classes)
+    return config
+
+
+def _stretch_positions(model: nn.Module, shape: Shape, name: str) -> nn.Module:
+    """The model with its position embeddings interpolated to another image size, for good.
+
+    It then takes that size everywhere, pipelines included, without `interpolate_pos_encoding`. A model that has no
+    such embeddings is returned as it is.
+    """
+    config: Any = copy.deepcopy(model.config)
+    weights = model.state_dict()
+    for prefix, module in model.named_modules():
+        stretch = getattr(module, "interpolate_pos_encoding", None)
+        positions = getattr(module, "position_embeddings", None)
+        patches = getattr(getattr(module, "patch_embeddings", None), "num_patches", None)
+        if stretch is None or not isinstance(positions, nn.Parameter) or patches is None:
+            continue
+        patch = [config.patch_size] * 2 if isinstance(config.patch_size, int) else config.patch_size
+        tokens = (shape[0] // patch[0]) * (shape[1] // patch[1]) + positions.shape[1] - patches
+        made_for = config.image_size if isinstance(config.image_size, list | tuple) else [config.image_size] * 2
+        with torch.no_grad():
+            if made_for[0] == made_for[1]:
+                stretched = stretch(torch.zeros(1, tokens, positions.shape[-1]), *shape)
+            else:  # transformers takes any grid for a square one
+                grids = [(edges[0] // patch[0], edges[1] // patch[1]) for edges in (made_for, shape)]
+                stretched = _stretched_grid(positions, patches, *grids)
+        weights[f"{prefix}.position_embeddings"] = stretched.detach().clone()
+        _set_image_size(config, shape, name)
+    if getattr(config, "image_size", None) == getattr(model.config, "image_size", None):
+        return model
+    resized = from_config(config, name)
+    resized.load_state_dict(weights)
+    return resized
+
+
+def _stretched_grid(positions: torch.Tensor, patches: int, old: Shape, new: Shape) -> torch.Tensor:
+    """Positions (1, tokens, width), the last `patches` of them a grid `old`, for a grid `new`; as transformers does."""
+    first = positions.shape[1] - patches
+    grid = positions[:, first:].reshape(1, *old, -1).permute(0, 3, 1, 2)
+    grid = nn.functional.interpolate(grid, size=new, mode="bicubic", align_corners=False)
+    return torch.cat([positions[:, :first], grid.permute(0, 2, 3, 1).flatten(1, 2)], 1)
+
+
+def _try_out(model: nn.Module, flavour: Flavour) -> int:
+    """How many values the model gives an image: one goes through, so that what cannot work fails now and in words."""
+    shape = flavour.spec.shape
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            logits = getattr(model(pixel_values=torch.zeros(1, 3, *shape)), "logits", None)
+    except Exception as error:
+        remedy = (
+            "Take another model." if shape == flavour.native else f"Leave image_size empty for {_px(flavour.native)}."
+        )
+        raise ModelError(
+            f"The model “{flavour.name}” cannot take images of {_px(shape)} ({error}). {remedy}"
+        ) from error
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+        raise ModelError(
+            f"The model “{flavour.name}” is a {type(model).__name__}, which gives an image no logits, one number a "
+            "class. Take another model."
+        )
+    return logits.shape[1]
+
+
+def _shape_of(config: PreTrainedConfig) -> Shape:
+    """Height and width of the images that a model without a processor was made for."""
+    size = getattr(config, "image_size", None)
+    height, width = size if isinstance(size, tuple | list) and len(size) == 2 else (size, size)
+    if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0:
+        return height, width
+    return DEFAULT_SIZE, DEFAULT_SIZE
+
+
+def _set_image_size(config: Any, shape: Shape, name: str) -> None:
+    """Where a config says for which images its model is. Raises ModelError if it takes squares alone."""
+    before = getattr(config, "image_size", None)
+    if before is None:
+        return
+    try:
+        config.image_size = shape[0] if shape[0] == shape[1] and isinstance(before, int) else list(shape)
+    except Exception as error:  # of a config that takes one number
+        raise ModelError(f"The model “{name}” takes square images alone, not {_px(shape)}.") from error
+
+
+def _px(shape: Shape) -> str:
+    return f"{shape[0]} px" if shape[0] == shape[1] else f"{shape[1]} x {shape[0]} px"

@@ -1,0 +1,81 @@
+"""manifest.json: what reproduces a run, and what was resolved on its first attempt and holds for all later ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imgcls_lab import __version__, run_layout
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import hardware
+
+_LARGEST_DIFF = 1_000_000  # characters
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The manifest of an earlier attempt, if one came that far."""
+    try:
+        data: dict[str, Any] = json.loads((folder / run_layout.MANIFEST).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return data
+
+
+def write(folder: Path, config: TrainConfig, device: torch.device, resolved: dict[str, Any]) -> None:
+    """Write it once. `resolved`: precision, threads, data and evaluation spec."""
+    content = {
+        "version": __version__,
+        "created_at": time.time(),
+        "seed": config.seed,
+        "config": config.model_dump(mode="json"),  # of the first attempt; a later one may change what changes no result
+        "config_digest": config.digest(),
+        **resolved,
+        "device": str(device),
+        "hardware": hardware.describe(device),
+        "python": {"version": platform.python_version(), "executable": sys.executable},
+        "packages": _packages(),
+        "git": _git(Path.cwd()),
+    }
+    run_layout.write_atomic(folder / run_layout.MANIFEST, json.dumps(content, indent=1))
+
+
+def _packages() -> dict[str, str]:
+    """Name -> version of what is installed. Reads the two lines it needs: to parse all takes a third of a second."""
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions():
+        text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+        head = text.partition("\n\n")[0].splitlines()
+        facts = dict(line.split(": ", 1) for line in head if line.startswith(("Name: ", "Version: ")))
+        if "Name" in facts and "Version" in facts:
+            found[facts["Name"]] = facts["Version"]
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def _git(folder: Path) -> dict[str, Any] | None:
+    """Commit and uncommitted changes of the folder the run was started in, if it is a repository."""
+
+    def ask(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", os.fspath(folder), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=20,
+            check=True,
+        ).stdout
+
+    try:
+        commit = ask("rev-parse", "HEAD").strip()
+        difference = ask("diff", "HEAD")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "diff": difference[:_LARGEST_DIFF], "diff_cut": len(difference) > _LARGEST_DIFF}

@@ -1,0 +1,103 @@
+"""What a model said of each image of a split, kept in a run's folder for later analysis. Torch-free.
+
+Written once an epoch by the record, read by `Run.predictions` and by export. The format, in docs/evaluation.md:
+predictions/val-images.npz names the images once, predictions/epoch-0003.npz holds the five likeliest classes of each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from imgcls_lab import run_layout
+from imgcls_lab.errors import DataError, NotFoundError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imgcls_lab.engine.data.image_set import ImageSet
+    from imgcls_lab.engine.evaluation.metrics import Counts
+
+
+class Stored(NamedTuple):
+    """The predictions of one evaluation.
+
+    root: folder that the paths are relative to, as it was; paths: str (n,); classes: names in the order of the
+    model's outputs; labels: int32 (n,); top: int32 (n, k), the likeliest classes; shares: float16 (n, k).
+    """
+
+    root: str
+    paths: list[str]
+    classes: list[str]
+    labels: npt.NDArray[np.int32]
+    top: npt.NDArray[np.int32]
+    shares: npt.NDArray[np.float16]
+
+
+def write(folder: Path, name: str, images: ImageSet, classes: list[str], counts: Counts) -> None:
+    """Write what `counts` holds of `images` as predictions/NAME.npz, and the list of the images if it is not there."""
+    target = folder / run_layout.PREDICTIONS
+    target.mkdir(mode=0o700, exist_ok=True)
+    digest = _digest(images.paths, classes)
+    listing = target / f"{images.split}-images.npz"
+    if not listing.exists():
+        root = np.asarray(os.fsencode(images.root))
+        _save(listing, root=root, paths=images.paths, classes=np.asarray([n.encode() for n in classes]))
+    _save(target / f"{name}.npz", images=np.asarray(digest), **counts.predictions())
+
+
+def read(folder: Path, evaluation: int | str) -> Stored:
+    """The predictions of an epoch, or of "test", in a run's folder. Raises NotFoundError, and DataError if damaged."""
+    where = folder / run_layout.PREDICTIONS
+    name, split = (evaluation, evaluation) if isinstance(evaluation, str) else (f"epoch-{evaluation:04d}", "val")
+    try:
+        held, listed = _load(where / f"{name}.npz"), _load(where / f"{split}-images.npz")
+        paths, classes = listed["paths"], [bytes(n).decode() for n in listed["classes"]]
+        if str(held["images"]) != _digest(paths, classes) or len(paths) != len(held["labels"]):
+            raise DataError(f"The predictions “{where / name}.npz” are of other images than {split}-images.npz names.")
+        root = os.fsdecode(bytes(listed["root"][()]))
+        names = [os.fsdecode(bytes(path)) for path in paths]
+        return Stored(root, names, classes, held["labels"], held["classes"], held["shares"])
+    except FileNotFoundError:
+        raise NotFoundError(f"There are no predictions “{name}” under “{where}”.") from None
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"The predictions “{name}” under “{where}” cannot be read: {error}") from error
+
+
+def load_predictions(folder: Path, evaluation: int | str) -> pd.DataFrame:
+    """A row an image: path, label, right, and class_1, share_1 ... of the likeliest classes. Raises as `read`."""
+    import pandas as pd
+
+    held = read(folder, evaluation)
+    names = np.asarray(held.classes, dtype=object)
+    columns: dict[str, Any] = {
+        "path": held.paths,
+        "label": names[held.labels],
+        "right": held.top[:, 0] == held.labels,
+    }
+    for rank in range(held.top.shape[1]):
+        columns[f"class_{rank + 1}"] = names[held.top[:, rank]]
+        columns[f"share_{rank + 1}"] = held.shares[:, rank].astype(np.float32)
+    return pd.DataFrame(columns)
+
+
+def _digest(paths: npt.NDArray[np.bytes_], classes: list[str]) -> str:
+    """SHA-256 of the images' paths and the classes' names in their order."""
+    return hashlib.sha256(b"\0".join([*paths.tolist(), b"", *(name.encode() for name in classes)])).hexdigest()
+
+
+def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
+    temporary = path.with_name(f".{path.name}")
+    np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    os.chmod(temporary, 0o600)
+    os.replace(temporary, path)
+
+
+def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
+    with run_layout.open_plain(path) as file, np.load(file, allow_pickle=False) as stored:
+        return dict(stored)

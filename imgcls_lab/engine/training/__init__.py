@@ -1,0 +1,1 @@
+"""One attempt at a run, from the config to its last event."""

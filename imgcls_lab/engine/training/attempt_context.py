@@ -1,0 +1,84 @@
+"""What surrounds an attempt: its folder and lock, torch's state, and errors in a user's words.
+
+Called by `run.train`. Knows nothing of models or data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from imgcls_lab.engine import hardware
+from imgcls_lab.engine.reporting.recorder import Recorder
+from imgcls_lab.engine.training.torch_settings import as_torch_ships
+from imgcls_lab.errors import ConfigError, ConflictError, DiskFullError, ImgclsError, OutOfMemoryError, ProcessLostError
+from imgcls_lab.events import Failed, FailureKind
+
+LOCK = ".engine.lock"
+
+
+def as_known(error: BaseException) -> ImgclsError | None:
+    """An error as one that a user can read; None for what is no error of the run (SystemExit and the like)."""
+    text = str(error)
+    if isinstance(error, ImgclsError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return ImgclsError("Interrupted twice; the last checkpoint is intact.")
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
+        return OutOfMemoryError(
+            "There was not enough memory for a batch. Lower batch_size (and raise accumulate instead), "
+            "lower image_size, or take a smaller model."
+        )
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full or "No space left on device" in text:
+        return DiskFullError(
+            "The disk is full where the run writes. Free some room and resume the run; its checkpoints are intact."
+        )
+    met = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if met and isinstance(error, RuntimeError) and (isinstance(error, torch.distributed.DistError) or "gloo" in text):
+        return ProcessLostError("Another process of this run ended; the log may tell why. Resume the run.")
+    if not isinstance(error, Exception):
+        return None
+    line = text.strip().splitlines()[0] if text.strip() else "no message"
+    return ImgclsError(f"Training ended with an unexpected {type(error).__name__}: {line}")
+
+
+def say_failed(recorder: Recorder, step: int, error: ImgclsError) -> None:
+    with contextlib.suppress(OSError):  # on a full disk there may be no room even for this
+        recorder.emit(Failed(step=step, kind=FailureKind(error.kind), message=str(error)))
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"The run's folder “{folder}” cannot be made: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """One trainer a folder. A POSIX lock: a forked loader process does not inherit it."""
+    with os.fdopen(os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConflictError(f"Another process is training in “{folder}”. Wait for it, or stop it.") from None
+        yield
+
+
+@contextlib.contextmanager
+def torch_state() -> Iterator[None]:
+    """Compute as a new process does, and leave threads, random state and the heap of a kernel as they were."""
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), as_torch_ships():
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            hardware.give_freed_memory_back()

@@ -1,0 +1,103 @@
+"""A user's own losses, optimizers, schedules and recipes: Python files that the config names, run as code.
+
+A run keeps copies of them in its folder with their hashes in the manifest, and every later attempt runs these copies
+and no others. Nothing runs that the config does not name; the server refuses configs that name any by default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from imgcls_lab import run_layout
+from imgcls_lab.engine.optim.losses import LOSSES
+from imgcls_lab.engine.optim.lr_schedules import SCHEDULES
+from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
+from imgcls_lab.engine.registry import Registry
+from imgcls_lab.engine.transforms.augment_recipes import RECIPES
+from imgcls_lab.errors import ConfigError, Problem
+
+FOLDER = "plugins"  # in a run's folder
+TABLES: tuple[Registry[Any], ...] = (LOSSES, OPTIMIZERS, SCHEDULES, RECIPES)
+Record = list[dict[str, str]]  # of the manifest: name and sha256 of each file, in their order
+
+
+def keep(paths: Sequence[str], folder: Path) -> Record:
+    """Copy the files into the run's folder; returns what the manifest records. Raises ConfigError for a missing one."""
+    kept: Record = []
+    for number, text in enumerate(paths, 1):
+        path = Path(text).expanduser()
+        code = _read(path)
+        name = f"{number:02d}-{path.name}"
+        (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
+        run_layout.write_atomic(folder / FOLDER / name, code)
+        kept.append({"name": name, "sha256": hashlib.sha256(code).hexdigest()})
+    return kept
+
+
+@contextmanager
+def active(folder: Path, record: Record) -> Iterator[None]:
+    """Inside, what the run's kept files register is known by name.
+
+    Raises ConfigError if one is not the file that the run began with, or fails.
+    """
+    with _scopes():
+        for item in record:
+            path = folder / FOLDER / os.path.basename(item["name"])
+            code = _read(path)
+            if hashlib.sha256(code).hexdigest() != item["sha256"]:
+                raise _problem(
+                    f"The run's plugin “{path}” was changed since the run began, so it cannot go on exactly. Put it "
+                    "back, or start a new run with your own file."
+                )
+            _execute(code, path)
+        yield
+
+
+@contextmanager
+def loaded(paths: Sequence[str]) -> Iterator[None]:
+    """Inside, what the files register is known by name; for work without a run's folder. Raises as `active` does."""
+    with _scopes():
+        for path in map(Path, paths):
+            _execute(_read(path.expanduser()), path)
+        yield
+
+
+@contextmanager
+def _scopes() -> Iterator[None]:
+    with ExitStack() as stack:
+        for table in TABLES:
+            stack.enter_context(table.scope())
+        yield
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return run_layout.read_plain(path.resolve())
+    except OSError as error:
+        raise _problem(f"The plugin “{path}” cannot be read: {error.strerror}.") from error
+
+
+def _execute(code: bytes, path: Path) -> None:
+    """Run a file as a module of its own, which is importable by nobody."""
+    module = ModuleType(f"imgcls_plugin_{path.stem}")
+    module.__file__ = str(path)
+    try:
+        exec(compile(code, path, "exec"), module.__dict__)  # noqa: S102
+    except ConfigError:
+        raise
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = lines[-1] if lines else getattr(error, "lineno", None)
+        where = f", line {line}" if line else ""
+        raise _problem(f"The plugin “{path}” fails{where}: {type(error).__name__}: {error}.") from error
+
+
+def _problem(text: str) -> ConfigError:
+    return ConfigError(text, [Problem("plugins", text)])

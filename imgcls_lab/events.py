@@ -1,0 +1,332 @@
+"""The events a run emits, and their JSON-lines form: the only language between the engine and the rest.
+
+The engine writes them (`EventWriter`), everybody else reads them by `read_events`. One file an attempt, append-only; a
+torn last line is not there yet. Each line carries its CRC-32: one that was changed since is left out, and said.
+Non-finite numbers travel as the strings NaN, Infinity and -Infinity.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, BinaryIO, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from imgcls_lab.run_layout import attempt_of, events_name, open_plain
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+LONGEST_LINE = 2**22  # bytes: no event comes near, and nothing longer is kept in memory
+_SUM, _SUM_LENGTH = b',"sum":"', 18  # `,"sum":"0123abcd"}` ends a line: of the bytes before it
+E = TypeVar("E", bound="Event")
+
+
+class RunState(StrEnum):
+    """Where a run stands. Who may move it is written in `store/states.py`."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"  # after a checkpoint
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # killed, or called back before it began
+    LOST = "lost"  # its process died without a word; requeued or failed by the daemon
+
+
+LIVE = frozenset({RunState.STARTING, RunState.RUNNING, RunState.STOPPING})
+ENDED = frozenset({RunState.STOPPED, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
+RESUMABLE = frozenset({RunState.STOPPED, RunState.FAILED, RunState.CANCELLED})
+
+
+class Desired(StrEnum):
+    """What the user wants a run to do."""
+
+    RUN = "run"
+    STOP = "stop"  # checkpoint, then end
+    KILL = "kill"  # end now
+
+
+class RunKind(StrEnum):
+    TRAIN = "train"
+    NOTEBOOK = "notebook"
+    SWEEP = "sweep"
+    TASK = "task"
+
+
+def is_resumable(state: RunState, kind: RunKind, saved: bool) -> bool:
+    """Whether a run that is queued again goes on from what it has: a training needs a checkpoint, else it starts anew.
+
+    saved: whether it has one. A notebook and a sweep go on with what their trainings have.
+    """
+    return state in RESUMABLE and (saved or kind is not RunKind.TRAIN)
+
+
+class FailureKind(StrEnum):
+    APPLICATION = "application"
+    OUT_OF_MEMORY = "out_of_memory"
+    DISK_FULL = "disk_full"
+    DIVERGED = "diverged"
+    LOST = "lost"
+
+
+class Event(BaseModel):
+    """What all events carry. `attempt`, `seq` (from 1, gap-free) and `t` (Unix seconds) are stamped by the writer."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="strings", allow_inf_nan=True)
+
+    v: int = VERSION
+    attempt: int = 0
+    seq: int = 0
+    t: float = 0.0
+
+
+class Phase(Event):
+    """What the run does before and between its steps: scanning, loading, evaluating."""
+
+    type: Literal["phase"] = "phase"
+    name: str
+    done: int | None = None
+    total: int | None = None
+
+
+class Started(Event):
+    """Training begins or goes on. Rows of earlier attempts with step > resume_step are superseded."""
+
+    type: Literal["started"] = "started"
+    resume_step: int = 0
+    total_steps: int
+    steps_per_epoch: int
+    epochs: int
+    train_images: int
+    val_images: int
+    classes: int
+    device: str
+    precision: str
+    threads: int
+
+
+class Began(Event):
+    """A run that is no training (a notebook, a sweep, a task) does its work from now on."""
+
+    type: Literal["began"] = "began"
+
+
+class Metrics(Event):
+    """Figures at a step, by tag: loss/train, lr, throughput/images_per_second, grad_norm ..."""
+
+    type: Literal["metrics"] = "metrics"
+    step: int  # optimizer steps done, from 1
+    epoch: float  # epochs done, fractional
+    values: dict[str, float]
+
+
+class EpochEnded(Event):
+    """An epoch was validated: loss/val, metric/accuracy, metric/top5, metric/macro_f1 ...; `report` names its file."""
+
+    type: Literal["epoch"] = "epoch"
+    step: int
+    epoch: int  # epochs done, from 1
+    seconds: float
+    values: dict[str, float]
+    report: str | None = None
+    best: bool = False  # the best so far by the monitored metric
+
+
+class CheckpointSaved(Event):
+    """A checkpoint is complete on disk."""
+
+    type: Literal["checkpoint"] = "checkpoint"
+    step: int
+    epoch: int
+    folder: str  # relative to the run's folder
+    links: tuple[str, ...] = ()  # last, best, epoch-0003
+
+
+class Notice(Event):
+    """A sentence for the user."""
+
+    type: Literal["notice"] = "notice"
+    level: Literal["info", "warning", "error"] = "info"
+    text: str
+
+
+class Stopped(Event):
+    """Ended on request after a checkpoint; can be resumed."""
+
+    type: Literal["stopped"] = "stopped"
+    step: int
+
+
+class Failed(Event):
+    """Ended by an error. `message` is a sentence; the traceback is in the log."""
+
+    type: Literal["failed"] = "failed"
+    step: int
+    kind: FailureKind
+    message: str
+
+
+class Finished(Event):
+    """Ended as planned. `values`: figures of the best epoch, and test/accuracy ... of its model if there is test/."""
+
+    type: Literal["finished"] = "finished"
+    step: int
+    best_epoch: int
+    values: dict[str, float]
+
+    @property
+    def test_values(self) -> dict[str, float | None]:
+        """The figures on test/, for those that keep a run's latest values."""
+        return {tag: value for tag, value in finite(self.values).items() if tag.startswith("test/")}
+
+
+AnyEvent = Annotated[
+    Phase | Started | Began | Metrics | EpochEnded | CheckpointSaved | Notice | Stopped | Failed | Finished,
+    Field(discriminator="type"),
+]
+TERMINAL = (Stopped, Failed, Finished)
+_ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+class EventWriter:
+    """Appends the events of one attempt. Every event is flushed to the system, so a kill -9 loses none.
+
+    Terminal events and checkpoints are also synced to the disk. A torn last line of the same attempt (after a
+    power cut) is cut off at opening. Not for two threads at once.
+    """
+
+    def __init__(self, folder: Path, attempt: int) -> None:
+        self.attempt = attempt
+        self.path = folder / events_name(attempt)
+        existing, end = read_events(self.path)
+        self.last: Event | None = existing[-1] if existing else None
+        self._seq = self.last.seq if self.last else 0
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.ftruncate(descriptor, end)
+        os.lseek(descriptor, 0, os.SEEK_END)
+        self._file = os.fdopen(descriptor, "ab", buffering=0)
+
+    def write(self, event: E) -> E:
+        """Stamp, append and return the event. Raises OSError when the disk is full."""
+        self._seq += 1
+        stamped = event.model_copy(update={"attempt": self.attempt, "seq": self._seq, "t": time.time()})
+        line = _summed(stamped.model_dump_json().encode())
+        start = self._file.tell()
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                raise OSError(28, "No space left on device", str(self.path))
+        except OSError:
+            os.ftruncate(self._file.fileno(), start)  # no torn line in the middle
+            self._seq -= 1
+            raise
+        self.last = stamped
+        if isinstance(stamped, (*TERMINAL, CheckpointSaved)):
+            os.fsync(self._file.fileno())
+        return stamped
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Scan(NamedTuple):
+    """Events in their order, the offset behind the last whole line, and where the lines begin that were left out."""
+
+    events: list[AnyEvent]
+    end: int
+    damaged: list[int]
+
+
+def read_events(path: Path, offset: int = 0, *, limit: int | None = None) -> tuple[list[AnyEvent], int]:
+    """Events from a byte offset on, and the offset behind the last whole line.
+
+    `limit` ends the reading with the line that reaches so many bytes. A missing file holds no events. A line that is no
+    event of this attempt, or not what was written, is left out, and said once in the log: the others stay readable.
+    """
+    found = scan_events(path, offset, limit=limit)
+    return found.events, found.end
+
+
+def scan_events(path: Path, offset: int = 0, *, limit: int | None = None) -> Scan:
+    """As `read_events`, for those who count what was left out."""
+    found = Scan([], offset, [])
+    attempt = attempt_of(path)
+    end = offset
+    try:
+        with open_plain(path) as file:
+            for line, after in _lines(file, offset):
+                event = read_line(line, attempt) if line else None
+                if event is not None:
+                    found.events.append(event)
+                elif line != b"":
+                    found.damaged.append(end)
+                    _say_damaged(path, end)
+                end = after
+                if limit is not None and end - offset >= limit:
+                    break
+    except FileNotFoundError:
+        pass
+    return found._replace(end=end)
+
+
+def _lines(file: BinaryIO, offset: int) -> Iterator[tuple[bytes | None, int]]:
+    """Whole lines without their ends, and the offsets behind them; None for one that is too long to be any."""
+    file.seek(offset)
+    while (line := file.readline(LONGEST_LINE)).endswith(b"\n") or len(line) == LONGEST_LINE:
+        offset += len(line)
+        kept: bytes | None = line[:-1]
+        while not line.endswith(b"\n"):
+            kept, line = None, file.readline(LONGEST_LINE)
+            offset += len(line)
+            if not line:  # its end is not there yet
+                return
+        yield kept, offset
+
+
+def read_line(line: bytes | None, attempt: int | None = None) -> AnyEvent | None:
+    """The event of one line, of this attempt where one is given; None where it is damaged."""
+    if line is None:
+        return None
+    text, ending = line[:-_SUM_LENGTH], line[-_SUM_LENGTH:]
+    if ending.startswith(_SUM) and _summed(text + b"}") != line + b"\n":
+        return None
+    try:
+        event = _ADAPTER.validate_json(line)
+    except ValueError:
+        return None
+    return event if attempt in (None, event.attempt) else None
+
+
+def _summed(text: bytes) -> bytes:
+    """The line of an event's JSON text."""
+    return b'%b%b%08x"}\n' % (text[:-1], _SUM, zlib.crc32(text[:-1]))
+
+
+@lru_cache(maxsize=4096)
+def _say_damaged(path: Path, start: int) -> None:
+    """Once, however often the file is read."""
+    log.warning("%s: the line at byte %d is no event any more and is left out; the others are read.", path, start)
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Values with NaN and infinities as None, for stores and views that have no such number."""
+    return {tag: value if value - value == 0 else None for tag, value in values.items()}

@@ -1,0 +1,1 @@
+"""Where an attempt's processes run: on this host."""

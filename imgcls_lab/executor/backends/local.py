@@ -1,0 +1,160 @@
+"""Starts an attempt as processes of this host, and ends what is left of it. Called by the daemon alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from imgcls_lab import run_layout
+from imgcls_lab.errors import ExecutorError
+from imgcls_lab.events import Desired, RunKind
+from imgcls_lab.executor import processes
+from imgcls_lab.executor.forkserver_manager import SOCKET, WarmStart, forked_argv
+from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.settings import Settings
+from imgcls_lab.store.tables import Run
+
+log = logging.getLogger(__name__)
+
+LOG_CAP = 64 * 2**20  # bytes of output.log
+Argv = Callable[[RunKind, str, Path, int], list[str]]
+
+# The module that does a run of each kind, as `python -m MODULE FOLDER --attempt N`.
+MODULES: dict[RunKind, str] = {
+    RunKind.TRAIN: "imgcls_lab.engine",
+    RunKind.NOTEBOOK: "imgcls_lab.batch.notebook_runner",
+    RunKind.SWEEP: "imgcls_lab.batch.sweep_driver",
+}
+# These queue runs themselves. Whatever trains never talks to the database, and need not know its password.
+QUEUES_RUNS = frozenset({RunKind.NOTEBOOK, RunKind.SWEEP})
+# These import what takes seconds, so they are forked from a process that has it.
+FORKED_KINDS = frozenset({RunKind.TRAIN, RunKind.NOTEBOOK})
+
+
+def module_argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[str]:
+    """The command line of a run's kind. Raises ExecutorError for a kind that this version cannot do."""
+    if kind not in MODULES:
+        raise ExecutorError(f"This version of imgcls-lab cannot do a {kind.value} run; upgrade it on this machine.")
+    return [python, "-m", MODULES[kind], str(folder), "--attempt", str(attempt)]
+
+
+class LocalBackend:
+    """Processes of this host. `argv` says what is started for an attempt."""
+
+    def __init__(self, argv: Argv = module_argv) -> None:
+        self._argv = argv
+        self._usable: dict[str, bool] = {sys.executable: True}
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._warm: WarmStart | None = None
+
+    def start(
+        self,
+        settings: Settings,
+        run: Run,
+        *,
+        attempt: int,
+        locks: list[Path],
+        values: dict[str, str],
+    ) -> ProcessIdentity | None:
+        """Write the run's folder and start its supervisor. Raises OSError and ExecutorError, with nothing started."""
+        kind = RunKind(run.kind)
+        python = self._python(run.python)
+        argv = self._argv(kind, python, settings.run_dir(run.id), attempt)
+        warm = self._warm_path(settings, kind, python)
+        if warm is not None:
+            argv, values = forked_argv(warm, argv), {**values, SOCKET: warm}
+        folder = settings.run_dir(run.id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run_layout.write_atomic(
+            folder / run_layout.CONFIG, json.dumps(run.config, indent=1)
+        )  # a resume may have changed it
+        run_layout.write_atomic(folder / run_layout.DESIRED, Desired.RUN.value)
+        tag = {run_layout.RUN_TAG: processes.tag_of(run.id, attempt)}
+        own = {**values, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
+        launch = {
+            "run_id": run.id,
+            "attempt": attempt,
+            "argv": argv,
+            "environment": {**own, run_layout.BEFORE: json.dumps({name: os.environ.get(name) for name in own})},
+            "locks": [str(lock) for lock in locks],
+            "grace": settings.stop_grace,
+            "deadline": settings.start_deadline,
+            "beat_every": min(5.0, settings.lease / 6),
+            "log_cap": LOG_CAP,
+        }
+        path = folder / run_layout.launch_name(attempt)
+        run_layout.write_atomic(path, json.dumps(launch, indent=1))
+        environment = {**os.environ, **settings.environment(), **tag}
+        environment.pop("IMGCLS_WEBHOOK")  # its address is a secret, and the daemon alone posts to it
+        if kind not in QUEUES_RUNS:
+            environment.pop("IMGCLS_DB_URL")
+        child = subprocess.Popen(
+            [sys.executable, "-m", "imgcls_lab.executor.supervisor", str(path)],
+            cwd=settings.home_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._children.append(child)
+        return ProcessIdentity.of(child.pid)
+
+    def _warm_path(self, settings: Settings, kind: RunKind, python: str) -> str | None:
+        """The socket of the process that forks a run of this kind; None where it starts cold."""
+        if kind not in FORKED_KINDS or self._argv is not module_argv:
+            return None
+        self._warm = self._warm or WarmStart(settings)
+        try:
+            return self._warm.path(python)
+        except OSError as error:
+            log.warning("No warm start: %s", error)
+            return None
+
+    def close(self) -> None:
+        """The daemon ends; runs go on."""
+        if self._warm is not None:
+            self._warm.close()
+
+    def find(self, folder: Path, run_id: str, attempt: int) -> ProcessIdentity | None:
+        """The supervisor of an attempt whose start was not noted: a daemon died in between."""
+        with contextlib.suppress(OSError, ValueError):
+            text = run_layout.read_plain(folder / run_layout.OWNER)
+            if json.loads(text).get("attempt") == attempt:
+                return ProcessIdentity.from_json(text)
+        for pid in processes.tagged(processes.tag_of(run_id, attempt)):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
+            if b"imgcls_lab.executor.supervisor" in command:
+                return ProcessIdentity.of(pid)
+        return None
+
+    def clear(self, run_id: str, attempt: int) -> list[int]:
+        """End every process of an attempt; those that cannot be ended (they hang in the kernel) are given back."""
+        tag = processes.tag_of(run_id, attempt)
+        return processes.end_all(lambda: processes.tagged(tag), lambda pid: processes.has_tag(pid, tag))
+
+    def reap(self) -> None:
+        """Let supervisors that have ended go."""
+        self._children = [child for child in self._children if child.poll() is None]
+
+    def _python(self, python: str) -> str:
+        """The Python that a run was submitted from, if it has this package; else this one."""
+        if python and python not in self._usable:
+            self._usable[python] = _has_package(python)
+            if not self._usable[python]:
+                log.warning("%s cannot import imgcls_lab; its runs use %s", python, sys.executable)
+        return python if self._usable.get(python) else sys.executable
+
+
+def _has_package(python: str) -> bool:
+    question = "import importlib.util, sys; sys.exit(importlib.util.find_spec('imgcls_lab.engine') is None)"
+    try:
+        asked = subprocess.run([python, "-c", question], capture_output=True, check=False, timeout=30, cwd="/")
+        return asked.returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False

@@ -1,0 +1,65 @@
+"""`python -m imgcls_lab.schemas`: the JSON Schema of all wire types, from which the TypeScript ones are made."""
+
+from __future__ import annotations
+
+import json
+
+from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.batches import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
+from imgcls_lab.schemas.executor import AlertView, DevicesReply
+from imgcls_lab.schemas.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo
+from imgcls_lab.schemas.registry import (
+    ConfigEdit,
+    ConfigView,
+    DatasetEdit,
+    DatasetView,
+    ModelEdit,
+    ModelView,
+    ProjectEdit,
+    ProjectView,
+)
+from imgcls_lab.schemas.runs import ResumeRequest, RunDetail, RunEdit, RunPage, SubmitRequest
+from imgcls_lab.schemas.series import EpochReport, LogChunk, SeriesReply
+from imgcls_lab.schemas.stream import StreamMessage, Subscribe, Unsubscribe
+from imgcls_lab.schemas.tensorboards import BoardRequest, BoardView
+
+
+class WireTypes(Wire):
+    """All wire types, so that one schema names each."""
+
+    run: RunDetail
+    page: RunPage
+    submit: SubmitRequest
+    resume: ResumeRequest
+    run_edit: RunEdit
+    series: SeriesReply
+    log: LogChunk
+    report: EpochReport
+    project: ProjectView
+    project_edit: ProjectEdit
+    config: ConfigView
+    config_edit: ConfigEdit
+    dataset: DatasetView
+    dataset_edit: DatasetEdit
+    model: ModelView
+    model_edit: ModelEdit
+    notebook: NotebookView
+    notebook_request: NotebookRequest
+    queued: Queued
+    sweep_request: SweepRequest
+    sweep: SweepView
+    devices: DevicesReply
+    alert: AlertView
+    board: BoardView
+    board_request: BoardRequest
+    form: SchemaReply
+    check: CheckReply
+    error: ErrorReply
+    info: ServerInfo
+    subscribe: Subscribe
+    unsubscribe: Unsubscribe
+    message: StreamMessage
+
+
+if __name__ == "__main__":
+    print(json.dumps(WireTypes.model_json_schema(mode="serialization"), indent=1))

@@ -1,0 +1,176 @@
+"""Notebooks and sweeps: what queues one, and the matrix of a sweep's trials."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic_core import PydanticCustomError
+
+from imgcls_lab.config.evaluation import MonitorMetric
+from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.runs import RunView
+
+Scalar = bool | int | float | str | None
+ParameterKind = Literal["int", "float", "str", "bool", "list", "dict", "any"]
+
+
+class ParameterView(Wire):
+    """A parameter that a notebook declares."""
+
+    name: str
+    kind: ParameterKind
+    optional: bool  # None is a value of it
+    default: Any  # null too where `source` is an expression
+    source: str  # the default as it stands in the cell
+    help: str
+
+
+class DerivedView(Wire):
+    """What the parameters cell makes from its own parameters; given values of these do not reach it."""
+
+    name: str
+    sources: list[str]  # parameters
+    sentence: str
+
+
+class NotebookView(Wire):
+    """A notebook as the form of a batch needs it."""
+
+    path: str
+    parameters: list[ParameterView]
+    derived: list[DerivedView]
+
+
+class NotebookRequest(Wire):
+    """A notebook to queue. `path`: as Jupyter's file browser has it, relative to the server's root."""
+
+    path: str = Field(min_length=1, max_length=4096)
+    parameters: dict[str, Any] = {}
+    name: str | None = Field(None, max_length=200)
+    project_id: int | None = None
+    device: str | None = Field(None, min_length=1, max_length=100)
+    host: str | None = Field(None, min_length=1, max_length=255)
+    after: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field([], max_length=100)
+    notes: str = Field("", max_length=20_000)
+    priority: int = Field(0, ge=-1000, le=1000)
+    idempotency_key: str | None = Field(None, min_length=8, max_length=200)
+
+
+class Queued(RunView):
+    """A batch that was put into the queue, and what is worth knowing of how it was asked for."""
+
+    warnings: list[str] = []
+
+
+class Choices(Wire):
+    """Values that a parameter of a sweep takes."""
+
+    values: list[Scalar]
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _no_lists(cls, values: Any) -> Any:
+        """One sentence instead of five on what an item of the union is not."""
+        if isinstance(values, list | tuple) and any(not isinstance(item, Scalar) for item in values):
+            wrong = next(item for item in values if not isinstance(item, Scalar))
+            what = "list" if isinstance(wrong, list | tuple) else "mapping" if isinstance(wrong, dict) else None
+            text = (
+                "A sweep takes numbers, texts, true, false and null, and this holds a "
+                f"{what or type(wrong).__name__}. Write each list of a setting as a text, such as “0.9, 0.999”."
+            )
+            raise PydanticCustomError("sweep_values", "{text}", {"text": text})
+        return values
+
+
+class Range(Wire):
+    """Numbers from `low` to `high`, both included. `log`: evenly over the orders of magnitude; `whole`: integers."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+    step: float | None = Field(None, gt=0)
+
+
+def _kind_of_item(item: Any) -> str:
+    """Which of the two an item is meant to be, so that what is wrong with it is said once."""
+    named = item if isinstance(item, dict) else {}
+    return "range" if isinstance(item, Range) or ("low" in named or "high" in named) else "values"
+
+
+SpaceItem = Annotated[Annotated[Choices, Tag("values")] | Annotated[Range, Tag("range")], Discriminator(_kind_of_item)]
+Strategy = Literal["grid", "random", "tpe", "asha"]
+Pruner = Literal["none", "median", "asha"]
+
+
+class SweepRequest(Wire):
+    """A sweep to queue.
+
+    `base` holds the values that all trials share: of TrainConfig, or with `notebook` of the notebook's parameters.
+    The budget is `trials`, `epochs` (of all trials together), or both; a grid needs none.
+    """
+
+    base: dict[str, Any]
+    space: dict[str, SpaceItem] = Field(min_length=1, max_length=50)
+    notebook: str | None = Field(None, max_length=4096)
+    strategy: Strategy = "grid"
+    pruner: Pruner | None = None  # None: asha for the strategy of that name, else none
+    metric: MonitorMetric = "accuracy"
+    direction: Literal["auto", "max", "min"] = "auto"
+    trials: int | None = Field(None, ge=1, le=10_000)
+    epochs: int | None = Field(None, ge=1)
+    parallel: int | None = Field(None, ge=1, le=1000)  # trials at once; None: as many as devices allow
+    seed: int = Field(0, ge=0, lt=2**32)
+    device: str | None = Field(None, min_length=1, max_length=100)
+    name: str | None = Field(None, max_length=200)
+    project_id: int | None = None
+    notes: str = Field("", max_length=20_000)
+    priority: int = Field(0, ge=-1000, le=1000)
+    idempotency_key: str | None = Field(None, min_length=8, max_length=200)
+
+
+class CurvePoint(Wire):
+    """The metric of a sweep at the end of an epoch."""
+
+    epoch: int
+    value: float
+
+
+class TrialView(Wire):
+    """A cell of the matrix. A trial whose run failed, was stopped, was deleted or never began is a hole."""
+
+    number: int
+    params: dict[str, Scalar]
+    identity: str | None  # hash of config, data and code
+    run_id: str | None
+    run_name: str | None
+    state: Literal["waiting", "queued", "running", "succeeded", "pruned", "failed", "stopped", "missing"]
+    hole: bool
+    value: float | None  # of the metric, at its best epoch
+    curve: list[CurvePoint]
+    message: str | None
+    device: str | None
+    started_at: float | None
+    ended_at: float | None
+    ran: float | None  # seconds, as RunView's
+
+
+class SweepView(Wire):
+    """A sweep as its page shows it."""
+
+    run_id: str
+    name: str
+    strategy: Strategy
+    pruner: Pruner
+    metric: str
+    higher_is_better: bool
+    notebook: str | None
+    space: dict[str, Choices | Range]
+    planned: int | None  # trials; None where the budget is in epochs
+    epochs_budget: int | None
+    epochs_done: float
+    trials: list[TrialView]
+    best: int | None  # number of the best trial
+    importance: dict[str, float]  # share of each parameter; empty while there are too few results
+    holes: int

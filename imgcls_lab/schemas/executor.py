@@ -1,0 +1,66 @@
+"""Devices, who holds them, executors, and what a person should hear of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from imgcls_lab.schemas.base import Wire
+
+
+class HolderView(Wire):
+    """A process that holds memory of a GPU. What cannot be seen from its host's executor is null."""
+
+    pid: int
+    name: str | None  # the program, or the module or script that a Python runs
+    user: str | None
+    memory: int | None
+    since: float  # when it was first seen to hold it
+    idle_since: float | None  # null: it computes
+    run_id: str | None
+    run_name: str | None
+    notebook: str | None  # path, where it is a kernel of this Jupyter server
+
+
+class DeviceView(Wire):
+    name: str  # cuda:0, cpu:0
+    title: str  # GPU 0 · H100
+    kind: Literal["cuda", "cpu"]
+    host: str
+    memory_total: int | None
+    memory_used: int | None
+    utilisation: float | None  # 0..1
+    run_id: str | None
+    run_name: str | None
+    held_by: str | None  # part of a sentence, where something else holds it, so that no run starts
+    holders: list[HolderView]
+
+
+class ExecutorView(Wire):
+    id: str
+    host: str
+    pid: int
+    version: str
+    state: Literal["alive", "silent", "suspended", "stopped"]  # suspended: SIGSTOP, it does nothing until SIGCONT
+    started_at: float
+    beat_at: float
+
+
+class DevicesReply(Wire):
+    executors: list[ExecutorView]
+    devices: list[DeviceView]
+    message: str | None  # a sentence, where no executor lives
+    warm_memory: int | None = None  # of the process on the server's host that runs are forked from, if there is one
+
+
+AlertKind = Literal["finished", "failed", "lost", "stalled", "disk"]
+
+
+class AlertView(Wire):
+    """Something that a person should hear of once. The webhook gets this, too."""
+
+    id: str
+    kind: AlertKind
+    text: str  # a sentence
+    run_id: str | None
+    host: str | None
+    created_at: float

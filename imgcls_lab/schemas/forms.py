@@ -1,0 +1,43 @@
+"""What forms need: the schema, a check, refusals, and where the server stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imgcls_lab.schemas.base import Wire
+
+
+class SchemaReply(Wire):
+    """TrainConfig's JSON Schema, its groups in order, and what a new form starts with."""
+
+    json_schema: dict[str, Any]
+    groups: dict[str, str]
+    start: dict[str, Any]  # values of the last training, or the demo's, or the defaults
+    start_from: str | None  # whose values these are; null: nobody's
+    start_project_id: int | None  # the project of the run whose values these are; null: none in particular
+    defaults: dict[str, Any]  # TrainConfig's own, no data, a registered model
+
+
+class FieldProblem(Wire):
+    field: str
+    message: str
+
+
+class CheckReply(Wire):
+    """What would happen if this config were launched."""
+
+    problems: list[FieldProblem]  # empty: it can be launched
+    facts: dict[str, str]  # steps, classes, disk ...: label -> sentence
+
+
+class ErrorReply(Wire):
+    message: str
+    problems: list[FieldProblem] = []
+
+
+class ServerInfo(Wire):
+    version: str
+    datasets_dir: str
+    roots: list[str]
+    home: str
+    demo_ready: bool

@@ -1,0 +1,91 @@
+"""Projects, configs, data sets and models: what a list shows of an item, and what one may set."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from imgcls_lab.schemas.base import Wire
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Note = Annotated[str, Field(max_length=20_000)]
+
+
+class ProjectView(Wire):
+    id: int
+    name: str
+    description: str
+    created_at: float
+    runs: int
+    max_running: int | None
+
+
+class ProjectEdit(Wire):
+    """`max_running`: runs on devices at once, on all hosts together; null: no limit; 0: on hold."""
+
+    name: Name
+    description: Note = ""
+    max_running: int | None = Field(None, ge=0, le=10_000)
+
+
+class ConfigView(Wire):
+    id: int
+    name: str
+    project_id: int
+    project: str
+    config: dict[str, Any]
+    description: str
+    created_at: float
+    updated_at: float
+
+
+class ConfigEdit(Wire):
+    name: Name
+    config: dict[str, Any]
+    project_id: int | None = None
+    description: Note = ""
+
+
+class DatasetView(Wire):
+    """A registered folder of images, with what a quick look found (by file names; unreadable files: see the run)."""
+
+    id: int
+    name: str
+    root: str
+    description: str
+    created_at: float
+    classes: list[str]
+    images: dict[str, int]  # by split
+    smallest_class: int | None
+    largest_class: int | None
+    problem: str | None  # a sentence, if it cannot be trained on now
+    notes: list[str]  # sentences worth knowing otherwise
+    not_taken: dict[str, int]  # files that are no images, by suffix
+
+
+class DatasetEdit(Wire):
+    name: Name
+    root: str = Field(min_length=1, max_length=4096)
+    description: Note = ""
+
+
+class ModelView(Wire):
+    """A registered model: a hub id, a local folder, or a run's best checkpoint."""
+
+    id: int
+    name: str
+    flavour: str
+    revision: str | None
+    load_pretrained: bool
+    description: str
+    created_at: float
+    problem: str | None
+
+
+class ModelEdit(Wire):
+    name: Name
+    flavour: str = Field(min_length=1, max_length=4096)
+    revision: str | None = Field(None, max_length=200)
+    load_pretrained: bool = True
+    description: Note = ""

@@ -1,0 +1,157 @@
+"""Runs: as lists and pages show them, and what queues or edits one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from imgcls_lab.events import Desired, FailureKind, RunKind, RunState
+from imgcls_lab.schemas.base import Wire
+
+
+class BestFigure(Wire):
+    """The best value of the monitored metric so far."""
+
+    metric: str  # as TrainConfig.monitor_metric: accuracy, macro_f1, loss ...
+    value: float
+    epoch: int
+
+
+class RunView(Wire):
+    """A run as lists and pages show it."""
+
+    id: str
+    kind: RunKind
+    name: str
+    project_id: int
+    project: str
+    dataset_id: int | None
+    model_id: int | None
+    parent_id: str | None
+    state: RunState
+    desired: Desired
+    attempt: int  # 0 before the first
+    priority: int
+    resumable: bool  # queued again, it goes on from what it has; a training without a checkpoint starts anew
+    external: bool  # runs in a kernel or shell, not under the executor
+    unreachable: bool = False  # its host went silent; whether it lives nobody can say from here
+    message: str | None  # why it waits or failed, a sentence
+    failure: FailureKind | None
+    phase: str | None  # scanning, loading ... while there is one
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    ran: float  # seconds that its ended attempts ran, without the pauses between them
+    running_since: float | None  # start of the attempt that lives
+    updated_at: float
+    revision: int  # grows with each change
+    host: str | None
+    devices: list[str]  # cuda:0, cpu:0
+    step: int
+    total_steps: int | None
+    epoch: float
+    epochs: int | None
+    resumed_at_step: int | None
+    seconds_left: float | None
+    best: BestFigure | None
+    latest: dict[str, float | None]  # last value by tag
+    model_flavour: str
+    root: str
+    batch_size: int | None
+    lr: float | None
+    notes: str
+
+    def seconds(self, now: float) -> float | None:
+        """How long it has run by now, all attempts together; None: it has not begun yet."""
+        if self.running_since is None:
+            return self.ran if self.started_at is not None else None
+        return self.ran + max(0.0, (self.updated_at if self.unreachable else now) - self.running_since)
+
+
+class AttemptView(Wire):
+    number: int
+    state: RunState
+    host: str | None
+    pid: int | None
+    devices: list[str]
+    started_at: float
+    ended_at: float | None
+    resume_step: int | None
+    exit_code: int | None
+    failure: FailureKind | None
+    message: str | None
+
+
+class CheckpointView(Wire):
+    name: str  # a001-s00001234
+    step: int
+    epoch: int
+    attempt: int
+    links: list[str]  # last, best, epoch-0003
+    size: int
+    created_at: float
+
+
+class DeviceWish(Wire):
+    """What a run needs. `device`: auto, cuda, cpu, none (it computes nothing), or part of a GPU's name (H100)."""
+
+    device: str
+    gpus: int  # where the device is a GPU
+    host: str | None  # None: any
+
+
+class RunDetail(RunView):
+    """One run with all that its page shows."""
+
+    config: dict[str, Any]  # empty where the run is no training and has none
+    payload: dict[str, Any]  # what a kind other than train was asked to do
+    wish: DeviceWish
+    after: list[str]  # runs that must succeed first
+    attempts: list[AttemptView]
+    checkpoints: list[CheckpointView]
+    tags: list[str]  # names of the series it has
+    manifest: dict[str, Any] | None
+    folder: str
+
+
+class RunPage(Wire):
+    items: list[RunView]
+    total: int  # of the filter, without limit and offset
+    counts: dict[RunState, int]  # of the project, without the filter by state
+
+
+class SubmitRequest(Wire):
+    """A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
+
+    `config` is needed by a training alone. `device` and `gpus`: as in DeviceWish, by default what the config says.
+    """
+
+    kind: RunKind = RunKind.TRAIN
+    config: dict[str, Any] = {}
+    payload: dict[str, Any] = {}
+    after: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field([], max_length=100)
+    device: str | None = Field(None, min_length=1, max_length=100)
+    gpus: int | None = Field(None, ge=1, le=64)
+    host: str | None = Field(None, min_length=1, max_length=255)
+    name: str | None = Field(None, max_length=200)
+    project_id: int | None = None
+    dataset_id: int | None = None
+    model_id: int | None = None
+    parent_id: str | None = None
+    priority: int = Field(0, ge=-1000, le=1000)
+    notes: str = Field("", max_length=20_000)
+    idempotency_key: str | None = Field(None, min_length=8, max_length=200)
+
+
+class ResumeRequest(Wire):
+    """How a run goes on: settings that change no result, instead of those that it had."""
+
+    config: dict[str, Any] = {}
+
+
+class RunEdit(Wire):
+    name: str | None = Field(None, min_length=1, max_length=200)
+    notes: str | None = Field(None, max_length=20_000)
+    priority: int | None = Field(None, ge=-1000, le=1000)
+    project_id: int | None = None

@@ -1,0 +1,76 @@
+"""What a run has written: points of its curves, its log, evaluations; and predictions, which look like these."""
+
+from __future__ import annotations
+
+from imgcls_lab.schemas.base import Wire
+
+
+class Series(Wire):
+    """Points of one tag of one run, sorted by step. `value` null: not finite. Thinned to min and max where too many.
+
+    time: seconds of training since the run began, pauses between its attempts left out.
+    """
+
+    run_id: str
+    tag: str
+    step: list[int]
+    epoch: list[float]
+    time: list[float]
+    value: list[float | None]
+    thinned: bool
+
+
+class Cursor(Wire):
+    """How far a reader of a run has come."""
+
+    attempt: int = 0
+    seq: int = 0
+
+
+class SeriesReply(Wire):
+    series: list[Series]
+    cursors: dict[str, Cursor]  # by run
+
+
+class LogChunk(Wire):
+    text: str
+    offset: int  # byte at which text begins
+    end: int  # byte behind it; ask again from here
+    size: int  # of the whole log
+
+
+class ClassFigures(Wire):
+    name: str
+    images: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class EpochReport(Wire):
+    """One evaluation, as the engine writes it to reports/: epoch-0003.json of val/, test.json of the best on test/.
+
+    epoch, step: where the training of the model stood; null of a model that is no run's checkpoint.
+    """
+
+    epoch: int | None
+    step: int | None
+    split: str
+    images: int
+    values: dict[str, float | None]
+    classes: list[ClassFigures]
+    confusion: list[list[int]] | None  # row: true class, column: predicted; null above 200 classes
+    left_out: dict[str, str] = {}  # unreadable images of the split: path -> reason
+
+
+class ClassShare(Wire):
+    name: str
+    share: float  # probability
+
+
+class ImagePrediction(Wire):
+    """What a model says of one image: its likeliest classes, or why it cannot be read."""
+
+    path: str
+    classes: list[ClassShare]
+    error: str | None = None

@@ -1,0 +1,249 @@
+"""Routes of the form: the schema of a config with what a new form starts from, and what a config would do.
+
+The check reads folder and file names only; whether each image and the model can be read, the run itself says.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.auth.decorator import authorized
+from pydantic import BaseModel, ConfigDict
+from tornado import web
+
+from imgcls_lab import image_size
+from imgcls_lab.config import GROUPS, TrainConfig
+from imgcls_lab.config.model import weights_problem
+from imgcls_lab.demo import CONFIG, demo_config
+from imgcls_lab.errors import ConfigError, InputError, Problem
+from imgcls_lab.events import RunKind
+from imgcls_lab.imagefolder import FolderSummary, inspect_folder
+from imgcls_lab.plurals import counted
+from imgcls_lab.schemas import CheckReply, FieldProblem, SchemaReply
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.handlers import MAX_PROBLEMS, PREFIX, ApiHandler, Route, check_reference, shorten
+from imgcls_lab.server.info import demo_folders
+from imgcls_lab.server.paths import FOLDERS, allowed_folder, allowed_model, allowed_plugins, is_local
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+
+RECENT = 50  # runs among which a new form looks for a training
+
+
+class CheckRequest(BaseModel):
+    """The body of POST /configs/check: values of a form, right or wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    config: dict[str, Any]
+
+
+class SchemaHandler(ApiHandler):
+    """TrainConfig's schema, its groups, and what a new form starts with."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        project = self.optional_whole("project")
+        check_reference(project, "project")
+        settings = self.backend.settings
+        await self.answer(lambda store: form(settings, store, project))
+
+
+class CheckHandler(ApiHandler):
+    """What would happen if this config were launched; nothing is changed."""
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        request = self.body(CheckRequest)
+        await self.answer(lambda store: check(self.backend.settings, store, request.config))
+
+
+def form(settings: Settings, store: Store, project_id: int | None = None) -> SchemaReply:
+    """The schema, and what a new form starts with: the newest training's config, else the demo's, else the defaults."""
+    own = defaults(store)
+    start, source, project = own, None, None
+    trainings = (run for run in store.runs(project_id=project_id, limit=RECENT).items if run.kind is RunKind.TRAIN)
+    if newest := next(trainings, None):
+        start, source = store.run(newest.id).config, f"the last run, “{newest.name}”"
+        project = newest.project_id
+    elif found := demo_folders(settings):
+        start, source = demo_config(*found).model_dump(mode="json"), f"“{CONFIG}”"
+    return SchemaReply(
+        json_schema=TrainConfig.model_json_schema(),
+        groups=GROUPS,
+        start=start,
+        start_from=source,
+        start_project_id=project,
+        defaults=own,
+    )
+
+
+def defaults(store: Store) -> dict[str, Any]:
+    """What the form of one's own data starts with: no data set, the newest registered model that was trained before.
+
+    Where no such model is registered the field is empty: whether a hub can be reached only the user knows.
+    """
+    fields = TrainConfig.model_fields
+    values = {name: "" if field.is_required() else field.get_default() for name, field in fields.items()}
+    trained = [model for model in store.models() if model.load_pretrained and not model.problem]
+    newest = max(trained, key=lambda model: model.created_at, default=None)
+    return values | {"model_flavour": newest.flavour if newest else "", "revision": newest.revision if newest else None}
+
+
+def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckReply:
+    """All problems that can be seen without reading an image or a model, and what a run of it would do."""
+    problems: list[Problem] = []
+    try:
+        config = TrainConfig.parse(values)
+    except ConfigError as error:
+        problems += error.problems
+        config = None
+    try:
+        allowed_plugins(settings, values.get("plugins"))
+    except InputError as error:
+        problems += error.problems
+    folders: dict[str, str] = {}
+    for field in (*FOLDERS, "model_flavour"):
+        text = values.get(field)
+        if not isinstance(text, str) or not text.strip():
+            continue
+        try:
+            look = allowed_model if field == "model_flavour" else allowed_folder
+            folders[field] = look(settings, text, field)
+        except InputError as error:
+            problems += error.problems
+    facts: dict[str, str] = {}
+    found: FolderSummary | None = None
+    if "root" in folders:
+        found = inspect_folder(folders["root"])
+        if found.problem:
+            problems.append(Problem("root", found.problem))
+        else:
+            facts |= _data_facts(found) | _scan_facts(store, folders["root"])
+            if config is not None:
+                facts["Images"] += _held_out(found, config)
+                facts["Steps"] = _steps(found, config)
+    if flavour := folders.get("model_flavour", ""):
+        wrong, place = _look_at_model(
+            flavour, values.get("revision"), pretrained=bool(config and config.load_pretrained)
+        )
+        problems += wrong
+        facts |= {"Model": place} if place else {}
+        if place and config is not None and found is not None and not found.problem:
+            given = config.with_changes(model_flavour=flavour)
+            facts |= {"Image size": size} if (size := image_size.advice(given, found)) else {}
+    facts["Disk"] = _disk(settings.runs_dir)
+    shown = [
+        FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000)) for p in problems[:MAX_PROBLEMS]
+    ]
+    return CheckReply(problems=shown, facts=facts)
+
+
+def _data_facts(found: FolderSummary) -> dict[str, str]:
+    images = ", ".join(f"{sum(classes.values()):,} {split}" for split, classes in found.splits.items())
+    names = ", ".join(found.classes[:6]) + (" …" if len(found.classes) > 6 else "")
+    facts = {"Classes": f"{len(found.classes)}: {names}", "Images": images}
+    counts = {name: found.splits["train"][name] for name in found.classes}
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    if counts[least] == counts[most]:
+        facts["Balance"] = f"Even: {counted(counts[most], 'training image')} a class."
+    else:
+        ratio = counts[most] / counts[least]
+        facts["Balance"] = (
+            f"{counts[least]:,} to {counts[most]:,} training images a class, 1 : {ratio:.1f} (“{least}”, “{most}”)."
+        )
+    if found.not_taken_said:
+        facts["Not taken"] = found.not_taken_said
+    if others := [note for note in found.notes if note != found.not_taken_said]:
+        facts["Note"] = "\n".join(others)
+    return facts
+
+
+def _held_out(found: FolderSummary, config: TrainConfig) -> str:
+    """How many of the training images validate, where there is no val/."""
+    if "val" in found.splits:
+        return ""
+    held = f"{sum(_kept_back(found, config)):,}"
+    return (
+        f", of which {f'about {held}, in whole groups,' if config.group_pattern else held} are held out for validation"
+    )
+
+
+def _kept_back(found: FolderSummary, config: TrainConfig) -> list[int]:
+    """Images of each class that the engine holds out without val/: the share, at least one where there are two."""
+    if "val" in found.splits:
+        return []
+    counts = found.splits["train"].values()
+    return [min(max(1, round(count * config.val_fraction)), count - 1) for count in counts if count]
+
+
+def _steps(found: FolderSummary, config: TrainConfig) -> str:
+    """Steps of an epoch and of the run, as the engine counts them if it can read every image."""
+    images = found.images("train") - sum(_kept_back(found, config))
+    full, rest = divmod(images, config.batch_size)
+    lone = rest == 1 and full > 0 and config.batch_size > 1  # a last batch of one image is left out
+    batches = full + (1 if rest and not lone else 0)
+    an_epoch = math.ceil(batches / config.accumulate)
+    return f"{an_epoch:,} an epoch, {an_epoch * config.epochs:,} in all"
+
+
+def _scan_facts(store: Store, root: str) -> dict[str, str]:
+    """What the last run that scanned this folder had to leave out."""
+    known = store.last_scan(root)
+    if known is None or not known.unreadable:
+        return {}
+    paths = list(known.unreadable)
+    return {
+        "Left out": f"{counted(len(paths), 'image')} "
+        f"that “{known.run}” could not read, such as {paths[0]}; its page says why."
+    }
+
+
+def _look_at_model(flavour: str, revision: Any, *, pretrained: bool) -> tuple[list[Problem], str]:
+    """What is wrong with a folder or an id, as far as it can be seen without asking a hub, and where it is found."""
+    place = "A folder on this machine"
+    sentence = None
+    if not is_local(flavour):
+        sentence, place = _look_at_cache(flavour, revision if isinstance(revision, str) else None)
+    elif not os.path.isdir(flavour):
+        sentence = f"The model folder “{flavour}” does not exist. Check the path."
+    elif not os.path.isfile(os.path.join(flavour, "config.json")):
+        sentence = f"The folder “{flavour}” holds no config.json, so it is no model. Name the folder that holds it."
+    elif missing := weights_problem(flavour, pretrained):
+        return [Problem("load_pretrained", missing)], place
+    return ([Problem("model_flavour", sentence)], "") if sentence else ([], place)
+
+
+def _look_at_cache(flavour: str, revision: str | None) -> tuple[str | None, str]:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        known = try_to_load_from_cache(flavour, "config.json", revision=revision)
+    except HFValidationError:
+        return f"“{flavour}” is neither a folder nor the id of a model, such as google/vit-base-patch16-224.", ""
+    if isinstance(known, str):
+        return None, "From the hub, on this machine already"
+    return None, "Not on this machine; will be looked up on the hub when the run starts"
+
+
+def _disk(folder: Path) -> str:
+    """Free space where runs are written."""
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    return f"{free / 1e9:,.1f} GB free where runs are written"
+
+
+def routes(backend: Backend) -> list[Route]:
+    arguments = {"backend": backend}
+    return [
+        (rf"{PREFIX}/configs/schema", SchemaHandler, arguments),
+        (rf"{PREFIX}/configs/check", CheckHandler, arguments),
+    ]

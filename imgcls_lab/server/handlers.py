@@ -1,0 +1,205 @@
+"""What all REST handlers share: the way to the store, the reading of a request, the one mapping of errors.
+
+A handler's verb is `@web.authenticated @authorized` in its own class, never here: Jupyter's decorator remembers the
+action of the first call, so a decorated verb shared by several resources would authorise the wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, NoReturn, TypeVar
+
+from jupyter_server.base.handlers import APIHandler
+from pydantic import BaseModel
+from tornado import web
+
+from imgcls_lab.errors import ImgclsError, InputError, NotFoundError
+from imgcls_lab.run_layout import is_run_id
+from imgcls_lab.schemas import ErrorReply, FieldProblem
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.request_parsing import MAX_BYTES, read_json, read_model
+from imgcls_lab.store import Store
+
+AUTH_RESOURCE = "imgcls"
+PREFIX = "imgcls/api"
+MAX_PROBLEMS = 50
+MAX_ID = 2**31 - 1  # of a row in PostgreSQL
+Route = tuple[str, type[web.RequestHandler], dict[str, Any]]
+M = TypeVar("M", bound=BaseModel)
+Answer = BaseModel | Sequence[BaseModel] | None
+
+
+@web.stream_request_body  # so that a body is counted while it comes in, and a huge one is never held
+class ApiHandler(APIHandler):
+    """A REST handler with a backend. Subclasses decorate their verbs."""
+
+    auth_resource = AUTH_RESOURCE
+
+    def initialize(self, backend: Backend) -> None:
+        self.backend = backend
+        self._chunks: list[bytes] = []
+        self._received = 0
+
+    # ── the request ─────────────────────────────────────────────────────────────────────────────────────────
+    async def prepare(self) -> None:  # type: ignore[override]
+        length = self.request.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdigit()):
+            raise web.HTTPError(400, "The request's Content-Length is no number.")
+        if len(length) > 12 or int(length) > MAX_BYTES:
+            self._refuse_body()
+        await super().prepare()
+
+    def data_received(self, chunk: bytes) -> None:
+        self._received += len(chunk)
+        if self._received > MAX_BYTES:
+            self._chunks.clear()
+            self._refuse_body()
+        self._chunks.append(chunk)
+
+    def _refuse_body(self) -> NoReturn:
+        self.set_header("Connection", "close")
+        raise web.HTTPError(413, f"A request may hold at most {MAX_BYTES // 1000} kB.")
+
+    def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
+        """Whether the page that asks is one of this server's. Raises 403 otherwise, where Jupyter says 404."""
+        if not super().check_origin(origin_to_satisfy_tornado):
+            raise web.HTTPError(403, "Requests from another site are refused.")
+        return True
+
+    def body(self, model: type[M]) -> M:
+        """The request's JSON body. Raises InputError with a problem for each wrong field."""
+        return read_model(model, read_json(b"".join(self._chunks) or b"null"))
+
+    def optional_body(self, model: type[M]) -> M:
+        """As `body`; what the model is by default where the request has none."""
+        return self.body(model) if self._received else model()
+
+    def whole(self, name: str, fallback: int, *, low: int = 0, high: int = 2**53) -> int:
+        """A whole number of the query, kept within bounds. Raises InputError when it is none."""
+        value = self.optional_whole(name)
+        return fallback if value is None else min(max(value, low), high)
+
+    def optional_whole(self, name: str) -> int | None:
+        text = self.get_query_argument(name, "")
+        if not text:
+            return None
+        try:
+            if len(text) <= 17:
+                return int(text)
+        except ValueError:
+            pass
+        raise InputError(f"{name} must be a whole number, not “{text[:60]}”.")
+
+    def optional_number(self, name: str) -> float | None:
+        text = self.get_query_argument(name, "")
+        if not text:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if value - value != 0:
+            raise InputError(f"{name} must be a number, not “{text[:60]}”.")
+        return value
+
+    def choice(self, name: str, allowed: Iterable[str], fallback: str) -> str:
+        value = self.get_query_argument(name, fallback)
+        if value not in (names := list(allowed)):
+            raise InputError(f"{name} must be one of {', '.join(names)}, not “{value[:60]}”.")
+        return value
+
+    # ── the answer ──────────────────────────────────────────────────────────────────────────────────────────
+    async def answer(self, question: Callable[[Store], Answer], status: int = 200) -> None:
+        """Ask the store in a thread and send what it says. Text is made of it in the thread too: curves are long."""
+        data = await self.backend.ask(lambda store: to_json(question(store)))
+        self.reply(data, status)
+
+    def reply(self, data: bytes | None, status: int = 200) -> None:
+        self.set_header("Cache-Control", "no-store")
+        if data is None:
+            self.set_status(204)
+            self.finish()
+        else:
+            self.set_status(status)
+            self.finish(data)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Every error as an ErrorReply: ours with their status and sentence, any other as a plain 500."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        status, reply = error_reply(error, status_code)
+        reply = reply.model_copy(update={"message": self.backend.scrub(reply.message)})
+        self.set_status(status)
+        self.finish(reply.model_dump_json())
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,  # noqa: ARG002
+        value: BaseException | None,
+        tb: TracebackType | None,  # noqa: ARG002
+    ) -> None:
+        """A refused request is a line; what nobody foresaw is a traceback, without the database's password."""
+        summary = f"{self.request.method} {self.request.path}"
+        if isinstance(value, ImgclsError) and value.status < 500:
+            self.log.debug("%s: %s", summary, value)
+        elif isinstance(value, ImgclsError):
+            self.log.warning("%s: %s", summary, self.backend.scrub(str(value)))
+        elif isinstance(value, web.HTTPError):
+            self.log.debug("%s: %s", summary, value)
+        elif value is not None:
+            self.log.error("%s failed.\n%s", summary, self.backend.describe(value))
+
+
+def error_reply(error: BaseException | None, status: int = 500) -> tuple[int, ErrorReply]:
+    """The HTTP status and the reply for an error. What a client sent comes back in it only in part."""
+    if isinstance(error, ImgclsError):
+        problems = [
+            FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000))
+            for p in getattr(error, "problems", ())[:MAX_PROBLEMS]
+        ]
+        return error.status, ErrorReply(message=shorten(str(error), 4000), problems=problems)
+    if isinstance(error, web.HTTPError):
+        fallback = _SENTENCES.get(error.status_code, f"The request was refused ({error.status_code}).")
+        return error.status_code, ErrorReply(message=shorten(error.log_message or error.reason or fallback, 1000))
+    return status, ErrorReply(message=_SENTENCES.get(status, _SENTENCES[500]))
+
+
+def shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+_SENTENCES = {
+    403: "You may not do this here. Reload the page and log in again.",
+    404: "There is nothing here.",
+    405: "This cannot be done here.",
+    500: "The server could not answer; the reason is in the Jupyter server's log.",
+}
+
+
+def to_json(answer: Answer) -> bytes | None:
+    """JSON text of a wire model or a list of them."""
+    if answer is None:
+        return None
+    if isinstance(answer, BaseModel):
+        return answer.model_dump_json().encode()
+    return b"[" + b",".join(item.model_dump_json().encode() for item in answer) + b"]"
+
+
+def run_id_of(text: str) -> str:
+    """A run id from a URL. Raises NotFoundError when it has not the form of one, so that no path gets further."""
+    if not is_run_id(text):
+        raise NotFoundError(f"There is no run “{text[:60]}”.")
+    return text
+
+
+def number_of(text: str, kind: str) -> int:
+    """The id of a registered thing from a URL. Raises NotFoundError when no row can have it."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) <= MAX_ID):
+        raise NotFoundError(f"There is no {kind} “{text[:60]}”.")
+    return int(text)
+
+
+def check_reference(number: int | None, kind: str) -> None:
+    """Raises NotFoundError for an id in a request that no row can have."""
+    if number is not None and not 0 < number <= MAX_ID:
+        raise NotFoundError(f"There is no {kind} {number}.")

@@ -1,0 +1,66 @@
+"""Which notebook a process belongs to: kernels of this server by their pids, joined with what executors see.
+
+Asked by the devices' route and by the stream's poller, which look on the event loop; the join itself runs in a thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_core.utils import ensure_async
+from jupyter_server.serverapp import ServerApp
+
+from imgcls_lab.executor import forkserver_manager
+from imgcls_lab.identity import host_name
+from imgcls_lab.schemas import DevicesReply, DeviceView, HolderView
+from imgcls_lab.store import Store
+
+
+class Notebooks:
+    """The kernels of a server, none before it serves. `look` remembers them, so that a thread can ask."""
+
+    def __init__(self) -> None:
+        self._server: ServerApp | None = None
+        self._paths: dict[int, str] = {}  # pid of a kernel -> path of its notebook, console or script
+
+    def serve(self, server: ServerApp) -> None:
+        """From now on, look at the kernels of this server."""
+        self._server = server
+
+    async def look(self) -> None:
+        """Ask for the sessions and their kernels. On the event loop only."""
+        if self._server is None:
+            return
+        paths: dict[int, str] = {}
+        for session in await ensure_async(self._server.session_manager.list_sessions()):
+            pid = _pid(self._server.kernel_manager, session["kernel"]["id"])
+            if pid is not None:
+                paths[pid] = str(session["path"] or session["name"])
+        self._paths = paths
+
+    def devices(self, store: Store) -> DevicesReply:
+        """Executors and devices, what warm start holds here, and the notebooks of those processes that are kernels."""
+        held = forkserver_manager.memory(store.settings)  # rounded, since every change is told to all who watch
+        reply = store.devices().model_copy(update={"warm_memory": held and round(held, -7)})
+        here = host_name()
+        if not self._paths or not any(device.host == here and device.holders for device in reply.devices):
+            return reply
+        parents = store.holder_parents(here)
+        devices = [self._named(device, parents) if device.host == here else device for device in reply.devices]
+        return reply.model_copy(update={"devices": devices})
+
+    def _named(self, device: DeviceView, parents: dict[int, list[int]]) -> DeviceView:
+        def named(holder: HolderView) -> HolderView:
+            family = [holder.pid, *parents.get(holder.pid, [])]
+            path = next((self._paths[pid] for pid in family if pid in self._paths), None)
+            return holder.model_copy(update={"notebook": path})
+
+        return device.model_copy(update={"holders": [named(holder) for holder in device.holders]})
+
+
+def _pid(kernels: Any, kernel_id: str) -> int | None:
+    """Of a kernel that is a process of this machine; None where another system runs it."""
+    if kernel_id not in kernels:
+        return None
+    pid = getattr(getattr(kernels.get_kernel(kernel_id), "provisioner", None), "pid", None)
+    return pid if isinstance(pid, int) else None

@@ -1,0 +1,279 @@
+"""What folders know beside a run's events: `run.json` in each run's folder, `registry.json` in the home.
+
+`Database.write` calls it just before each commit, so that a folder is never behind the database; `rebuilding` reads it
+again. It decides nothing: a record is the rows as they were written, and whoever reads it does not change it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Table, select
+from sqlmodel import Session, col
+
+from imgcls_lab.errors import StoreError
+from imgcls_lab.run_layout import RUN_INFO, read_plain, write_atomic
+from imgcls_lab.settings import Settings
+from imgcls_lab.store.tables import (
+    Alert,
+    Attempt,
+    Config,
+    Counter,
+    Dataset,
+    DeletedRun,
+    Dependency,
+    Model,
+    Project,
+    Run,
+)
+
+log = logging.getLogger(__name__)
+
+REGISTRY = "registry.json"
+REGISTRIES: dict[str, Any] = {"projects": Project, "configs": Config, "datasets": Dataset, "models": Model}
+# Keys of run.json that name a column as it is, and those that name what a run wishes for.
+_PLAIN = ("id", "kind", "name", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python", "payload")
+_WISHES = {"device": "device_wanted", "gpus": "gpus_wanted", "host": "host_wanted"}
+_TOLD = {*_PLAIN, *_WISHES.values(), "project_id"}  # the project stands there by its name
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `run.json` says of a run that the database has known: rows as it wrote them.
+
+    run: columns of `runs` but its project's id; attempts and alerts: all of their columns; after: runs it waits for.
+    """
+
+    project: str
+    run: Row
+    attempts: list[Row] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    alerts: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """The run was deleted, and its folder is what was left when that was cut off."""
+
+
+def columns(table: Any) -> Table:
+    """The table itself: rows read through it are as the database has them, not as a session remembers them."""
+    return table.__table__  # type: ignore[no-any-return]
+
+
+def rows(session: Session, table: Any, *where: Any) -> list[Row]:
+    """Rows of a table in the order of its primary key, each by column."""
+    plain = columns(table)
+    found = session.execute(select(plain).where(*where).order_by(*plain.primary_key.columns)).mappings()
+    return [dict(row) for row in found]
+
+
+def of_run(session: Session, run_id: str) -> Record | None:
+    """The record of a run as this transaction sees it; None: there is no such run."""
+    found = rows(session, Run, col(Run.id) == run_id)
+    if not found:
+        return None
+    project = session.execute(select(col(Project.name)).where(col(Project.id) == found[0].pop("project_id")))
+    return Record(
+        project=project.scalar_one(),
+        run=found[0],
+        attempts=rows(session, Attempt, col(Attempt.run_id) == run_id),
+        after=[row["after_id"] for row in rows(session, Dependency, col(Dependency.run_id) == run_id)],
+        alerts=rows(session, Alert, col(Alert.run_id) == run_id),
+    )
+
+
+def to_json(record: Record) -> str:
+    run = record.run
+    info = {
+        **{key: run[key] for key in _PLAIN},
+        "project": record.project,
+        **{key: run[column] for key, column in _WISHES.items()},
+        "row": {name: value for name, value in run.items() if name not in _TOLD},
+        "attempts": record.attempts,
+        "after": record.after,
+        "alerts": record.alerts,
+    }
+    return json.dumps(info, ensure_ascii=False, indent=1)
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """What `run.json` holds; empty where there is none, or it is damaged."""
+    try:
+        found = json.loads(read_plain(folder / RUN_INFO))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def read(folder: Path) -> Record | Deleted | None:
+    """The record in a folder; None: there is none, since the database has never known the run, or an older version did.
+
+    What a newer version wrote beside it is left out.
+    """
+    info = read_info(folder)
+    if info.get("deleted") is True:
+        return Deleted()
+    row, attempts, after, alerts = (info.get(key) for key in ("row", "attempts", "after", "alerts"))
+    if not isinstance(row, dict) or not all(isinstance(part, list) for part in (attempts, after, alerts)):
+        return None
+    run = {**row, **{key: info.get(key) for key in _PLAIN}, **{c: info.get(key) for key, c in _WISHES.items()}}
+    known = _known(Run, run)
+    if known.get("id") != folder.name or not {"state", "attempt", "revision", "number"} <= set(known):
+        return None
+    return Record(
+        project=str(info.get("project") or "default"),
+        run=known,
+        attempts=[_known(Attempt, {**part, "run_id": folder.name}) for part in attempts or ()],
+        after=[str(part) for part in after or ()],
+        alerts=[_known(Alert, {**part, "run_id": folder.name}) for part in alerts or ()],
+    )
+
+
+def _known(table: Any, row: Row) -> Row:
+    names = columns(table).columns.keys()
+    return {name: value for name, value in row.items() if name in names}
+
+
+# ── registries ──────────────────────────────────────────────────────────────────────────────────────────────────
+def read_registry(settings: Settings) -> dict[str, list[Row]]:
+    """Rows of projects, configs, data sets and models, and the alerts of hosts, as they were last written."""
+    try:
+        found = json.loads(read_plain(settings.home_path / REGISTRY))
+    except (OSError, ValueError):
+        return {}
+    tables = {**REGISTRIES, "alerts": Alert}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        name: [_known(tables[name], row) for row in found.get(name) or () if isinstance(row, dict)] for name in tables
+    }
+
+
+def _key(row: Row) -> tuple[Any, Any]:
+    """Which entry it is, whatever its name becomes: a new database gives the same id again."""
+    return row.get("id"), row.get("created_at")
+
+
+def _merged(session: Session, kept: dict[str, list[Row]], deleted: set[tuple[str, Any, Any]]) -> str:
+    """The file's text: what the database has; and, of what a database before this one had, all that nobody deleted."""
+    # whoever changes one waits here until this is committed
+    session.execute(select(col(Counter.value)).where(col(Counter.name) == "changes").with_for_update())
+    merged = {}
+    for name, table in REGISTRIES.items():
+        present = rows(session, table)
+        there = {_key(row) for row in present}
+        gone = {(entry, made) for of, entry, made in deleted if of == name}
+        merged[name] = [row for row in kept.get(name, ()) if _key(row) not in there | gone] + present
+    merged["alerts"] = rows(session, Alert, col(Alert.run_id).is_(None))
+    return json.dumps(merged, ensure_ascii=False, indent=1)
+
+
+def note_registry(session: Session, _context: object = None) -> None:
+    """Note what became of registries in this transaction: called after each flush."""
+    for name, table in REGISTRIES.items():
+        if any(isinstance(entry, table) for entry in (*session.new, *session.dirty, *session.deleted)):
+            session.info["registry"] = True
+        gone = {(name, entry.id, entry.created_at) for entry in session.deleted if isinstance(entry, table)}
+        session.info.setdefault("gone", set()).update(gone)
+
+
+# ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class _Written:
+    path: Path
+    before: bytes | None
+    after: bytes
+
+    def undo(self) -> None:
+        """Put back what was there, unless another has written since. Of a folder that was made, nothing stays."""
+        with contextlib.suppress(OSError):
+            if read_plain(self.path) != self.after:
+                return
+            if self.before is not None:
+                write_atomic(self.path, self.before)
+                return
+            self.path.unlink()
+            self.path.parent.rmdir()  # refuses where there is more
+
+
+class Mirror:
+    """Writes into the folders what a transaction is about to commit. `behind`: runs whose folder took no writing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.behind: set[str] = set()
+
+    def write(self, session: Session) -> Callable[[], None]:
+        """Write the records of this transaction; what takes them back, for a commit that fails.
+
+        Raises StoreError for a new run whose folder cannot be made: it must not be accepted. For all else a folder that
+        takes no writing is noted, and what happened to the run is still known to the database.
+        """
+        written: list[_Written] = []
+        undo = partial(_undo, written)
+        try:
+            if session.info.pop("registry", False):
+                self._registry(session, session.info.pop("gone", set()), written)
+            for run_id in sorted(session.info.pop("recorded", ())):
+                self._run(session, run_id, written)
+        except BaseException:
+            undo()
+            raise
+        return undo
+
+    def _run(self, session: Session, run_id: str, written: list[_Written]) -> None:
+        folder = self._settings.run_dir(run_id)
+        record = of_run(session, run_id)
+        if record is None:
+            if not folder.is_dir() or session.get(DeletedRun, run_id) is None:
+                return
+            text = json.dumps({**read_info(folder), "deleted": True}, ensure_ascii=False)
+        else:
+            text = to_json(record)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _replace(folder / RUN_INFO, text, written)
+            self.behind.discard(run_id)
+        except OSError as error:
+            if record is not None and record.run["revision"] == 1 and record.run["attempt"] == 0:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+                raise StoreError(
+                    f"The run's folder {folder} could not be written: {error.strerror}, so the run was not queued. "
+                    "Free some room, or check who may write there, and try again."
+                ) from error
+            log.warning("%s could not be written and is behind the database: %s", folder / RUN_INFO, error)
+            self.behind.add(run_id)
+
+    def _registry(self, session: Session, deleted: set[tuple[str, Any, Any]], written: list[_Written]) -> None:
+        text = _merged(session, read_registry(self._settings), deleted)
+        try:
+            _replace(self._settings.home_path / REGISTRY, text, written)
+        except OSError as error:
+            log.warning("%s could not be written and is behind the database: %s", REGISTRY, error)
+
+
+def _replace(path: Path, text: str, written: list[_Written]) -> None:
+    after = text.encode()
+    try:
+        before = read_plain(path)
+    except FileNotFoundError:
+        before = None
+    if before != after:
+        write_atomic(path, after, settle=False)
+        written.append(_Written(path, before, after))
+
+
+def _undo(written: Iterable[_Written]) -> None:
+    for one in written:
+        one.undo()

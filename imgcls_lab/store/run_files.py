@@ -1,0 +1,82 @@
+"""What is read from a run's folder rather than from the database: log and reports. Called through `Store`."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from imgcls_lab.errors import NotFoundError
+from imgcls_lab.run_layout import OUTPUT_LOG, REPORTS, TEST_REPORT, open_plain, report_name
+from imgcls_lab.schemas import EpochReport, LogChunk
+
+MAX_REPORT = 32 * 2**20
+
+
+def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
+    """Text of output.log from a byte on (negative: so many bytes before its end), at most `limit` bytes.
+
+    No character is cut in two: its beginning is left to the next call. A log that was cut since is read from its
+    beginning.
+    """
+    try:
+        with open_plain(folder / OUTPUT_LOG) as file:
+            size = os.fstat(file.fileno()).st_size
+            start = max(0, size + offset) if offset < 0 else offset
+            if start > size:
+                start = 0
+            file.seek(start)
+            data = file.read(max(0, limit))
+    except FileNotFoundError:
+        return LogChunk(text="", offset=0, end=0, size=0)
+    except OSError as error:
+        raise NotFoundError(f"The log of this run cannot be shown: {_reason(error)}.") from None
+    if start > 0 and offset < 0:  # begin at a whole character
+        skip = next((i for i, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), len(data[:4]))
+        data, start = data[skip:], start + skip
+    data = data[: len(data) - _torn(data)]
+    return LogChunk(text=data.decode(errors="replace"), offset=start, end=start + len(data), size=size)
+
+
+def _torn(data: bytes) -> int:
+    """Bytes of a last character that is not whole yet."""
+    for back in range(1, min(4, len(data)) + 1):
+        byte = data[-back]
+        if byte & 0xC0 == 0x80:
+            continue
+        need = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
+        return back if need > back else 0
+    return 0
+
+
+def _reason(error: OSError) -> str:
+    """A link is refused with ELOOP and so is a pipe; some systems say EMLINK."""
+    return "it is not a plain file" if error.errno in (errno.ELOOP, errno.EMLINK) else error.strerror or str(error)
+
+
+def read_report(folder: Path, epoch: int | None, split: str = "val") -> EpochReport:
+    """The evaluation of an epoch, or the last one; that of the best model on test/. Raises NotFoundError."""
+    if split == "test":
+        path = folder / TEST_REPORT
+    elif epoch is None:
+        names = sorted(path.name for path in (folder / REPORTS).glob("epoch-*.json"))
+        if not names:
+            raise NotFoundError("This run has no evaluation yet; the first comes at the end of the first epoch.")
+        path = folder / REPORTS / names[-1]
+    else:
+        path = folder / report_name(epoch)
+    try:
+        with open_plain(path) as file:
+            data = file.read(MAX_REPORT + 1)
+        if len(data) > MAX_REPORT:
+            raise NotFoundError(f"The report {path.name} is too large to be shown.")
+        return EpochReport.model_validate_json(data)
+    except FileNotFoundError:
+        what = "on test/; it comes at the end of a run whose data has test/" if split == "test" else f"of epoch {epoch}"
+        raise NotFoundError(f"This run has no evaluation {what}.") from None
+    except OSError as error:
+        raise NotFoundError(f"The report {path.name} of this run cannot be shown: {_reason(error)}.") from None
+    except ValidationError:
+        raise NotFoundError(f"The report {path.name} is damaged and cannot be shown.") from None

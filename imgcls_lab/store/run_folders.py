@@ -1,0 +1,250 @@
+"""From run folders to rows: runs that train outside the executor, and folders whose run no database has known.
+
+`adopt` adds a folder that has no row, `follow` brings such a run one step further; both may be cut off anywhere
+and called again. The daemon calls them on its rounds for runs in kernels and shells, and `rebuilding` for old folders.
+No time is made up: what a folder does not tell is taken from its files, or stays unknown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.events import LIVE, RESUMABLE, Desired, FailureKind, RunKind, RunState
+from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name, read_plain
+from imgcls_lab.schemas import SubmitRequest
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import attempts, states
+from imgcls_lab.store.database import Database, touch
+from imgcls_lab.store.folder_rows import read_info
+from imgcls_lab.store.ingest import ingest
+from imgcls_lab.store.registry import DEFAULT_PROJECT
+from imgcls_lab.store.runs import config_columns, default_name, device_columns, find_run
+from imgcls_lab.store.tables import Attempt, Dataset, DeletedRun, Model, Project, Run
+from imgcls_lab.store.verdict import ProcessEnd, Verdict, ended_at, judge, last_line, launched_at, read_end
+
+_EVENTS = re.compile(r"(?:events|launch)-([0-9]{3,})\.json")
+
+
+def all_folders(settings: Settings) -> Iterator[str]:
+    """Ids of all run folders."""
+    if settings.runs_dir.is_dir():
+        for path in settings.runs_dir.iterdir():
+            if is_run_id(path.name) and path.is_dir() and not path.is_symlink():
+                yield path.name
+
+
+def strangers(settings: Settings) -> list[str]:
+    """A sentence for each folder among the runs that is none by its name, so that nothing looks into it."""
+    found = []
+    for path in sorted(settings.runs_dir.iterdir()) if settings.runs_dir.is_dir() else ():
+        if path.name.startswith(".") or not path.is_dir() or (is_run_id(path.name) and not path.is_symlink()):
+            continue
+        told = str(read_info(path).get("id") or "")
+        if path.is_symlink():
+            remedy = "it is a link, and links are not followed. Move the folder itself here"
+        elif is_run_id(told) and not (settings.runs_dir / told).exists():
+            remedy = f"its name is no run's id. By its {RUN_INFO} it is the run {told}: rename it to that"
+        else:
+            remedy = "its name is no run's id. Rename it to the id that the run had, or move it away"
+        found.append(f"{path} is not indexed: {remedy}.")
+    return found
+
+
+def attempts_in(folder: Path) -> list[int]:
+    """Numbers of the attempts that left a trace in a folder."""
+    found = (_EVENTS.match(path.name) for path in folder.iterdir())
+    return sorted({int(match[1]) for match in found if match})
+
+
+def read_owner(folder: Path) -> ProcessIdentity | None:
+    """Who runs it now, or ran it last."""
+    try:
+        return ProcessIdentity.from_json(read_plain(folder / OWNER))
+    except (OSError, ValueError):
+        return None
+
+
+def adopt(database: Database, settings: Settings, run_id: str) -> bool:
+    """Add the row of a folder that has none, at its first attempt. False: it has one, or was deleted.
+
+    Raises ConfigError and OSError for a folder that holds no run (yet).
+    """
+    folder = settings.run_dir(run_id)
+    info = read_info(folder)
+    config = read_config(folder, info)
+    numbers = attempts_in(folder) or [1]
+    with database.write() as session:
+        if session.exec(select(Run.id).where(Run.id == run_id)).first() or session.get(DeletedRun, run_id):
+            return False
+        run = _row(session, folder, config, info, numbers[0])
+        session.add(run)
+        session.flush()
+        _open_attempt(session, folder, run_id, numbers[0])
+        touch(session, run_id)
+    return True
+
+
+def project_named(session: Session, name: str, created_at: float) -> int:
+    """The id of a project, which is made if it is not there; created_at: of the run that names it."""
+    known = session.exec(select(Project.id).where(Project.name == name)).first()
+    if known is not None:
+        return known
+    project = Project(name=name, created_at=created_at)
+    session.add(project)
+    session.flush()
+    return project.id or 0
+
+
+def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[str, Any], first: int) -> Run:
+    created = float(info.get("created_at") or launched_at(folder, first) or folder.stat().st_mtime)
+    parent, kind = info.get("parent_id"), _kind(info)
+    wish = SubmitRequest.model_construct(
+        kind=kind, device=info.get("device"), gpus=info.get("gpus"), host=info.get("host")
+    )
+    columns = config_columns(config)
+    return Run(
+        id=folder.name,
+        kind=kind.value,
+        name=str(info.get("name") or default_name(kind, config)),
+        project_id=project_named(session, str(info.get("project") or DEFAULT_PROJECT), created),
+        dataset_id=session.exec(select(Dataset.id).where(Dataset.root == columns.get("root"))).first(),
+        model_id=session.exec(select(Model.id).where(Model.flavour == columns.get("model_flavour"))).first(),
+        parent_id=session.exec(select(Run.id).where(Run.id == parent)).first() if parent else None,
+        state=RunState.STARTING.value,
+        attempt=first,
+        external=not (folder / launch_name(first)).exists(),
+        python=str(info.get("python") or ""),
+        created_at=created,
+        queued_at=created,
+        started_at=launched_at(folder, first),
+        updated_at=time.time(),
+        host=_host(folder),
+        devices=[],
+        latest={},
+        notes=str(info.get("notes") or ""),
+        payload=info["payload"] if isinstance(info.get("payload"), dict) else {},
+        **device_columns(wish, config),
+        **columns,
+    )
+
+
+def _open_attempt(session: Session, folder: Path, run_id: str, number: int) -> None:
+    owner = read_owner(folder) if number == max(attempts_in(folder), default=number) else None
+    started = launched_at(folder, number) or folder.stat().st_mtime
+    session.merge(
+        Attempt(
+            run_id=run_id, number=number, state=RunState.STARTING.value, host=_host(folder), devices=[],
+            owner=json.loads(owner.to_json()) if owner else None, pid=owner.pid if owner else None, started_at=started,
+        )
+    )  # fmt: skip
+
+
+def _host(folder: Path) -> str:
+    """Where the run lives, or lived last; this host where its folder does not say."""
+    owner = read_owner(folder)
+    return (owner.machine_id.rpartition(":")[2] if owner else "") or host_name()
+
+
+def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = True) -> bool:
+    """Bring a live run that no executor keeps up to its folder. True: it has ended, by what the folder proves.
+
+    tell: an end that is news becomes an alert.
+    """
+    folder = settings.run_dir(run_id)
+    with database.read() as session:
+        run = find_run(session, run_id)
+        number, desired = run.attempt, Desired(run.desired)
+        if RunState(run.state) not in LIVE:
+            return True
+    newer = [other for other in attempts_in(folder) if other > number] if folder.is_dir() else []
+    owner = read_owner(folder)
+    gone = bool(newer) or owner is None or owner.status() == "dead"  # asked before the last look at the events
+    ingest(database, settings, run_id, number)
+    with database.write() as session:
+        row = session.get(Attempt, (run_id, number))
+        said = attempts.said(row) if row is not None else None
+        if said is None and not gone:
+            return False
+        end = read_end(folder, number)
+        run = find_run(session, run_id)
+        trained = row is not None and row.resume_step is not None
+        wish = desired if end is None or desired is not Desired.RUN else end.wish
+        verdict = said or judge(
+            None, end, wish, saved_step=run.saved_step, trained=trained, last_line=last_line(folder)
+        )
+        if newer:
+            _close(session, folder, number, verdict, end)
+            return _next_attempt(session, folder, number, newer[0])
+        if verdict.state is RunState.LOST:
+            verdict = _abandoned(run.saved_step)
+        ended = ended_at(folder, number, end)
+        attempts.finish(session, run_id, number, verdict, end, at=ended, seen=None if tell else 0.0)
+        if ended is None and not tell:  # nothing in the folder says when, and this is not the moment
+            states.change_attempt(session, run_id, number, ended_at=None)
+            states.change_run(session, run_id, ended_at=None)
+    return True
+
+
+def _close(session: Session, folder: Path, number: int, verdict: Verdict, end: ProcessEnd | None) -> None:
+    """Write what an attempt in the middle of a history came to. The run itself goes on."""
+    run_id = folder.name
+    states.change_attempt(
+        session, run_id, number, state=verdict.state.value, ended_at=ended_at(folder, number, end),
+        failure=verdict.failure, message=verdict.message, exit_code=None if end is None else end.exit_code,
+    )  # fmt: skip
+
+
+def _next_attempt(session: Session, folder: Path, number: int, newer: int) -> bool:
+    """Open the attempt after one that was closed."""
+    run_id, external = folder.name, not (folder / launch_name(newer)).exists()
+    if states.change_live(session, run_id, number, attempt=newer, external=external, desired=Desired.RUN.value):
+        _open_attempt(session, folder, run_id, newer)
+    return False
+
+
+def _abandoned(saved_step: int) -> Verdict:
+    if saved_step:
+        text = f"The program that trained it ended without a word; it can be resumed from step {saved_step}."
+        return Verdict(RunState.STOPPED, message=text)
+    text = "The program that trained it ended before its first checkpoint; resume it to start again."
+    return Verdict(RunState.FAILED, FailureKind.LOST, text)
+
+
+def begins_again(database: Database, settings: Settings, run_id: str, known: int) -> bool:
+    """Reopen a run of a kernel or shell whose folder shows a newer attempt than the row."""
+    folder = settings.run_dir(run_id)
+    newer = [number for number in attempts_in(folder) if number > known]
+    if not newer or (folder / launch_name(newer[0])).exists():
+        return False
+    with database.write() as session:
+        reopened = states.change_run(
+            session, run_id,
+            col(Run.state).in_(states.texts(RESUMABLE)), col(Run.attempt) == known, col(Run.external).is_(True),
+            state=RunState.STARTING.value, attempt=newer[0], host=host_name(), ended_at=None, message=None,
+            failure=None, desired=Desired.RUN.value,
+        )  # fmt: skip
+        if reopened:
+            _open_attempt(session, folder, run_id, newer[0])
+    return reopened
+
+
+def _kind(info: dict[str, Any]) -> RunKind:
+    """What a folder's run is; a training where it does not say."""
+    return RunKind(info["kind"]) if info.get("kind") in set(RunKind) else RunKind.TRAIN
+
+
+def read_config(folder: Path, info: dict[str, Any]) -> TrainConfig | None:
+    """The config of a run; None where it is no training and has none. Raises ConfigError, OSError."""
+    text = read_plain(folder / CONFIG)
+    if _kind(info) is not RunKind.TRAIN and text.strip() == b"{}":
+        return None
+    return TrainConfig.parse(text)

@@ -1,0 +1,179 @@
+"""What an attempt came to, from what its folder proves. Pure: called by the daemon and by `rebuild`.
+
+A last event of the trainer says it; without one, how the process ended; without that too, it is lost. A run of
+several processes of which one died is lost as well, though another could say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imgcls_lab.events import Desired, FailureKind, RunState, read_line
+from imgcls_lab.run_layout import OUTPUT_LOG, events_name, exit_name, launch_name, open_plain, read_plain
+
+# Signals by which a process kills itself through a mistake in its code; any other came from outside.
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP}
+
+TAIL = 65_536  # bytes of the events that are looked at for a stamp
+
+
+@dataclass(frozen=True)
+class ProcessEnd:
+    """How the training process ended, as the supervisor saw it.
+
+    code: exit code, None if a signal ended it; started: False when the process was never started (device taken by
+    another user's run, a newer attempt found); forced: it did not stop in time and was killed; full: its disk had no
+    room left then; t: when that was; asked: what had been asked of it: run, stop or kill.
+    """
+
+    code: int | None = None
+    signal: int | None = None
+    started: bool = True
+    forced: bool = False
+    full: bool = False
+    message: str | None = None
+    t: float | None = None
+    asked: str = "run"
+
+    @property
+    def exit_code(self) -> int | None:
+        """As a shell's parent sees it: the code, or the signal below zero."""
+        return self.code if self.signal is None else -self.signal
+
+    @property
+    def wish(self) -> Desired:
+        return Desired(self.asked) if self.asked in set(Desired) else Desired.RUN
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The state an attempt ends in; `LOST` means that it is tried again, `counted` that this is no free try."""
+
+    state: RunState
+    failure: FailureKind | None = None
+    message: str | None = None
+    counted: bool = True
+
+
+def judge(
+    said: Verdict | None, end: ProcessEnd | None, desired: Desired, *, saved_step: int, trained: bool, last_line: str
+) -> Verdict:
+    """The verdict on an attempt whose processes are all dead.
+
+    said: what its last event says; end: None if nobody saw its end; saved_step: of the newest checkpoint, 0 without
+    one; trained: it came as far as its first step; last_line: of the log.
+    """
+    lost = said is not None and said.failure is FailureKind.LOST
+    if said is not None and not lost:
+        return said
+    if desired is Desired.KILL:
+        start = f"; it can be resumed from step {saved_step}" if saved_step else ""
+        return Verdict(RunState.CANCELLED, message=f"Killed on request{start}.")
+    if desired is Desired.STOP:
+        return _stopped(end, saved_step, trained)
+    if end is not None and not end.started:
+        return Verdict(RunState.LOST, message=end.message, counted=False)
+    if said is not None:  # one of its processes died, and another could still say so
+        return Verdict(RunState.LOST, FailureKind.LOST, (said.message or "One of its processes died").rstrip("."))
+    if end is None:
+        return Verdict(RunState.LOST, FailureKind.LOST, "Its process died or was silent for too long")
+    if end.signal is not None and end.signal not in _CRASHES:
+        name = _signal_name(end.signal)
+        reason = end.message or f"Its process was killed from outside ({name}), perhaps because memory ran out"
+        return Verdict(RunState.LOST, FailureKind.LOST, reason)
+    if end.full:  # it could not even say so
+        where = f"step {saved_step}" if saved_step else "the beginning"
+        return Verdict(
+            RunState.FAILED, FailureKind.DISK_FULL,
+            f"The disk is full where the run writes. Free some room and resume it; it goes on from {where}.",
+        )  # fmt: skip
+    tail = f" The log ends with: {last_line}" if last_line else " The log is empty."
+    if end.message is not None:
+        return Verdict(RunState.FAILED, FailureKind.APPLICATION, end.message)
+    if end.signal is not None:
+        text = f"The training process crashed ({_signal_name(end.signal)}).{tail}"
+    elif end.code:
+        text = f"The training process ended with code {end.code} before it could report why.{tail}"
+    else:
+        text = f"The training process ended without a result.{tail}"
+    return Verdict(RunState.FAILED, FailureKind.APPLICATION, text)
+
+
+def _stopped(end: ProcessEnd | None, saved_step: int, trained: bool) -> Verdict:
+    if saved_step == 0 and not trained:
+        return Verdict(RunState.CANCELLED, message="Stopped before its first step.")
+    start = f"from step {saved_step}" if saved_step else "from its beginning, since there was no checkpoint yet"
+    if end is not None and end.forced:
+        return Verdict(RunState.STOPPED, message=f"Did not stop in time and was killed; it can be resumed {start}.")
+    return Verdict(RunState.STOPPED, message=f"Ended before it could write a checkpoint; it can be resumed {start}.")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def read_end(folder: Path, attempt: int) -> ProcessEnd | None:
+    """What the supervisor wrote about the end of an attempt; None while there is nothing."""
+    try:
+        data: Any = json.loads(read_plain(folder / exit_name(attempt)))
+        return ProcessEnd(**{name: data.get(name, default) for name, default in vars(ProcessEnd()).items()})
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def unlaunched(folder: Path, attempt: int) -> ProcessEnd | None:
+    """The end of an attempt whose executor died between its claim and its launch; None for any other."""
+    if (folder / launch_name(attempt)).exists():
+        return None
+    return ProcessEnd(started=False, message="The executor died before it could start it")
+
+
+def launched_at(folder: Path, attempt: int) -> float | None:
+    """When an attempt began, as far as its folder tells: its first event, else when its launch was written."""
+    if (first := next(_stamps(folder, attempt, file_end=False), None)) is not None:
+        return first
+    with contextlib.suppress(OSError):
+        return (folder / launch_name(attempt)).stat().st_mtime
+    return None
+
+
+def ended_at(folder: Path, attempt: int, end: ProcessEnd | None) -> float | None:
+    """When an attempt ended: as the supervisor wrote it, else its last event."""
+    if end is not None and isinstance(end.t, int | float):
+        return end.t
+    return next(_stamps(folder, attempt, file_end=True), None)
+
+
+def _stamps(folder: Path, attempt: int, *, file_end: bool) -> Iterator[float]:
+    """Times of the first or of the last events of an attempt, from that end on; of none that is damaged."""
+    try:
+        with open_plain(folder / events_name(attempt)) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL) if file_end else 0)
+            lines = file.read(TAIL).split(b"\n")
+    except OSError:
+        return
+    for line in reversed(lines) if file_end else lines:
+        event = read_line(line, attempt)
+        if event is not None:
+            yield event.t
+
+
+def last_line(folder: Path) -> str:
+    """The last line with text of the log, at most 300 characters."""
+    try:
+        with open_plain(folder / OUTPUT_LOG) as file:
+            file.seek(max(0, file.seek(0, 2) - 8192))
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    return "".join(c for c in lines[-1] if c.isprintable())[:300] if lines else ""

@@ -1,0 +1,137 @@
+"""One TensorBoard on a unix socket: `python -m imgcls_lab.tensorboards.serve LOGDIR SOCKET IDLE_SECONDS`.
+
+Started by `process.py` and by nobody else. TensorBoard has no unix-socket option and no idle time-out, so this gives
+it a server class over werkzeug's `unix://`, and a watchdog that ends the process when nobody has asked for anything
+for a while or when its parent is gone. It opens no TCP port where there are unix sockets, and reads nothing but its
+log folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from tensorboard import default, program
+from tensorboard.program import TensorBoardServer
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.wrappers import Response
+
+from imgcls_lab.tensorboards.address import LOOPBACK, SecretPath, Wsgi, publish, secret_of_environment
+
+WATCH_SECONDS = 1.0
+RELOAD_SECONDS = 3
+SCALARS = 10_000  # a tag; the engine writes about 6,000 of a million steps, so nothing is dropped
+
+
+class _Handler(WSGIRequestHandler):
+    """HTTP/1.1 as TensorBoard's own handler has it, and silence: the Jupyter server logs requests already."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+class Activity:
+    """WSGI middleware that remembers when somebody last asked for something."""
+
+    def __init__(self, app: Wsgi) -> None:
+        self._app = app
+        self.last = time.monotonic()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        self.last = time.monotonic()
+        return self._app(environ, start_response)
+
+
+class RelativeFonts:
+    """WSGI middleware: TensorBoard's page asks for its fonts at the root of the host, where Jupyter has none."""
+
+    def __init__(self, app: Wsgi) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") not in ("/", "/index.html"):
+            return self._app(environ, start_response)
+        page = Response.from_app(self._app, environ)
+        page.set_data(page.get_data().replace(b"url(/font-roboto/", b"url(font-roboto/"))
+        return page(environ, start_response)
+
+
+def server_class(path: Path, idle_seconds: float, secret: str | None) -> Callable[[Any, Any], TensorBoardServer]:
+    """A TensorBoard server class that ends after `idle_seconds` without a question (0: never).
+
+    It listens on the unix socket `path` (mode 0600); with a secret, on a port of the loopback interface below that
+    path, and writes the port to `path`.
+    """
+
+    class BoardServer(ThreadedWSGIServer, TensorBoardServer):  # type: ignore[misc]
+        daemon_threads = True
+
+        def __init__(self, wsgi_app: Any, _flags: Any) -> None:
+            activity = Activity(RelativeFonts(wsgi_app))
+            if secret is None:
+                before = os.umask(0o177)  # the socket is 0600 from its first moment
+                try:
+                    super().__init__(f"unix://{path}", 0, activity, _Handler)
+                finally:
+                    os.umask(before)
+            else:
+                super().__init__(LOOPBACK, 0, SecretPath(activity, secret), _Handler)
+                publish(path, self.server_port)
+            threading.Thread(target=self._watch, args=(activity, psutil.Process(os.getppid())), daemon=True).start()
+
+        def _watch(self, activity: Activity, parent: psutil.Process) -> None:
+            while self._has(parent) and not (idle_seconds and time.monotonic() - activity.last > idle_seconds):
+                time.sleep(WATCH_SECONDS)
+            path.unlink(missing_ok=True)  # first: who comes now starts another process
+            self.shutdown()
+
+        @staticmethod
+        def _has(parent: psutil.Process) -> bool:
+            # a dead parent may stay a zombie that “runs”; on Windows its number stays ours
+            return os.getppid() == parent.pid and parent.is_running()
+
+        def get_url(self) -> str:
+            return f"unix://{path}"
+
+        def print_serving_message(self) -> None:
+            """Say nothing: nobody opens this address by hand."""
+
+    return BoardServer
+
+
+def main(logdir: Path, path: Path, idle_seconds: float) -> None:
+    """Serve until idle, orphaned or terminated; the socket and its folder go with the process."""
+    made = server_class(path, idle_seconds, secret_of_environment())
+    board = program.TensorBoard(default.get_plugins(), server_class=made)
+    board.configure(
+        argv=[
+            "tensorboard",
+            f"--logdir={logdir}",
+            "--load_fast=false",  # the fast data loader opens a TCP port
+            f"--reload_interval={RELOAD_SECONDS}",
+            f"--samples_per_plugin=scalars={SCALARS},images=50,pr_curves=100,histograms=100",
+        ]
+    )
+    server = board._make_server()
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # other boards still have theirs in it
+            path.parent.rmdir()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
