@@ -14,8 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import imgcls_lab
-from imgcls_lab import run_layout
+from imgcls_lab import _version, run_layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.imagefolder import SPLITS, inspect_folder, list_images
 
@@ -41,12 +40,12 @@ def of_notebook(code: str, parameters: Mapping[str, Any], data: str, computes: s
 @lru_cache(maxsize=1)
 def code_version() -> str:
     """The package's version with a hash of the files that train."""
-    home = Path(imgcls_lab.__file__).parent
+    home = Path(_version.__file__).parent
     files = [path for name in _CODE for path in _python_files(home / name)]
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return f"{imgcls_lab.__version__}+{digest.hexdigest()[:16]}"
+    return f"{_version.__version__}+{digest.hexdigest()[:16]}"
 
 
 def of_images(root: Path, memory: Path, stop: Callable[[], bool] = lambda: False) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from imgcls_lab import __version__
+from imgcls_lab._version import __version__
 from imgcls_lab.cli import (
     batch,
     cache,

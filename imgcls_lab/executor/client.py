@@ -16,7 +16,8 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from imgcls_lab import __version__, run_layout
+from imgcls_lab import run_layout
+from imgcls_lab._version import __version__
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
 from imgcls_lab.events import LIVE, Desired, RunState
 from imgcls_lab.executor import locks

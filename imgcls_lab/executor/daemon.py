@@ -22,7 +22,7 @@ from pathlib import Path
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from imgcls_lab import __version__
+from imgcls_lab._version import __version__
 from imgcls_lab.errors import ExecutorError, ImgclsError, RevisionError, StoreError
 from imgcls_lab.events import RESUMABLE, FailureKind, RunState
 from imgcls_lab.executor import devices as dev

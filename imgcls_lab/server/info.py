@@ -7,7 +7,8 @@ from pathlib import Path
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from imgcls_lab import __version__, demo
+from imgcls_lab import demo
+from imgcls_lab._version import __version__
 from imgcls_lab.schemas import ServerInfo
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, to_json

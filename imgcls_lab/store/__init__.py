@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from sqlmodel import Session
 
-from imgcls_lab import __version__
+from imgcls_lab._version import __version__
 from imgcls_lab.events import LIVE, Desired, RunState
 from imgcls_lab.schemas import (
     AlertView,

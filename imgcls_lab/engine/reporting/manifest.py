@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from imgcls_lab import __version__, run_layout
+from imgcls_lab import run_layout
+from imgcls_lab._version import __version__
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware
 
