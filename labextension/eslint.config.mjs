@@ -7,13 +7,13 @@ const hostFree = {
   'no-restricted-imports': [
     'error',
     {
-      patterns: [{ group: ['@jupyterlab/*', '@lumino/*', '@jupyter-widgets/*', '../lab/*', '../widget/*'] }],
+      patterns: [{ group: ['@jupyterlab/*', '@lumino/*', '@jupyter-widgets/*', '**/lab/*', '**/widget/*'] }],
     },
   ],
 };
 
 export default ts.config(
-  { ignores: ['lib', 'node_modules', 'src/views/wire.ts'] },
+  { ignores: ['lib', 'node_modules', 'src/views/data/schemas.ts'] },
   js.configs.recommended,
   ...ts.configs.recommended,
   {

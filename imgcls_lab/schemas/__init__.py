@@ -1,7 +1,8 @@
 """What travels between store, server, command line (`--json`) and views; each module here is one subject of it.
 
-`python -m imgcls_lab.schemas` prints the JSON Schema of all of it, from which `npm run wire` makes
-`labextension/src/views/wire.ts`; a test holds the two together. Times are Unix seconds, sizes bytes, shares 0..1.
+`python -m imgcls_lab.schemas` prints the JSON Schema of all of it, from which `npm run schemas` makes
+`labextension/src/views/data/schemas.ts`; a test holds the two together.
+Times are Unix seconds, sizes bytes, fractions 0..1.
 """
 
 from imgcls_lab.schemas.base import Wire

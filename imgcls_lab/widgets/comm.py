@@ -1,7 +1,7 @@
 """The kernel's side of a live cell: pushes a run's state and points to the page, and answers what the page asks.
 
 Called by `LiveRunWidget`, in a thread of its own, so that a cell that runs does not hold it up. The kernel speaks by
-itself; batches are numbered, and a page that misses one asks for a snapshot (`labextension/src/widget/comm.ts`).
+itself; batches are numbered, and a page that misses one asks for a snapshot (`labextension/src/widget/comm_source.ts`).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
-import type { Place } from '../views/place';
-import type { Shelf } from '../views/source';
-import { executedPath } from './executed';
+import type { Place } from '../views/ui/navigation';
+import type { Shelf } from '../views/data/source';
+import { executedPath } from './notebook_drive';
 import { boardIcon, labIcon } from './icons';
 
 export const Commands = {

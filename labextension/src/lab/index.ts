@@ -14,14 +14,14 @@ import type { ServerConnection } from '@jupyterlab/services';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
-import type { Place } from '../views/place';
-import type { Source } from '../views/source';
+import type { Place } from '../views/ui/navigation';
+import type { Source } from '../views/data/source';
 import { Commands, addCommands, commandOf } from './commands';
-import { ExecutedDrive, refreshExecuted } from './executed';
-import { notify } from './notices';
-import { KINDS, Output, type Host } from './outputs';
-import { ServerSource } from './server';
-import { statusItem } from './status';
+import { ExecutedDrive, refreshExecuted } from './notebook_drive';
+import { notify } from './notifications';
+import { KINDS, Output, type Host } from './mime_renderers';
+import { ServerSource } from './server_source';
+import { statusItem } from './status_item';
 import { Tab, boardAddress, sidebar } from './widgets';
 
 const DOMAIN = 'imgcls-lab';
@@ -187,8 +187,8 @@ const status: JupyterFrontEndPlugin<void> = {
   },
 };
 
-const notices: JupyterFrontEndPlugin<void> = {
-  id: 'imgcls-lab:notices',
+const notifications: JupyterFrontEndPlugin<void> = {
+  id: 'imgcls-lab:notifications',
   description: 'A notification when a run has ended or stands still, or a disk is nearly full.',
   autoStart: true,
   optional: [ISettingRegistry, ITranslator],
@@ -199,7 +199,7 @@ const notices: JupyterFrontEndPlugin<void> = {
       wanted = settings.get('notifications').composite !== false;
     };
     registry
-      ?.load(notices.id)
+      ?.load(notifications.id)
       .then(settings => {
         read(settings);
         settings.changed.connect(read);
@@ -238,4 +238,4 @@ const output: JupyterFrontEndPlugin<void> = {
   },
 };
 
-export default [panel, status, notices, output];
+export default [panel, status, notifications, output];

@@ -1,7 +1,7 @@
 // All subscriptions of a page over one WebSocket. After a broken link it connects again with growing pauses and
 // subscribes each topic from where it had come. Knows sockets and topics; no Lab, no view.
-import type { BatchOf, Link, Topic } from '../views/source';
-import type { Batch, StreamMessage } from '../views/types';
+import type { BatchOf, Link, Topic } from '../views/data/source';
+import type { Batch, StreamMessage } from '../views/data/types';
 
 /** What is used of a WebSocket. */
 export type Socket = Pick<WebSocket, 'send' | 'close' | 'onopen' | 'onmessage' | 'onclose'>;

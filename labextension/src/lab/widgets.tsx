@@ -5,17 +5,17 @@ import type { ServerConnection } from '@jupyterlab/services';
 import { UUID } from '@lumino/coreutils';
 import type { Widget } from '@lumino/widgets';
 import { useState, useSyncExternalStore, type ReactElement } from 'react';
-import { BoardPage } from '../views/board';
-import { ComparePage } from '../views/compare';
-import { LibraryPage } from '../views/library';
-import { NewRun } from '../views/newrun';
-import { NewSweep } from '../views/newsweep';
-import { NotebookPage } from '../views/notebook';
-import { GoProvider, type Place } from '../views/place';
-import { RunPage } from '../views/run';
-import { RunsPage } from '../views/runs';
-import { Sidebar } from '../views/sidebar';
-import { SourceProvider, type Source } from '../views/source';
+import { BoardPage } from '../views/pages/tensorboard';
+import { ComparePage } from '../views/pages/compare';
+import { LibraryPage } from '../views/pages/registries';
+import { NewRun } from '../views/forms/new_run';
+import { NewSweep } from '../views/forms/new_sweep';
+import { NotebookPage } from '../views/forms/new_notebook_run';
+import { GoProvider, type Place } from '../views/ui/navigation';
+import { RunPage } from '../views/pages/run';
+import { RunsPage } from '../views/pages/runs';
+import { Sidebar } from '../views/pages/sidebar';
+import { SourceProvider, type Source } from '../views/data/source';
 import { boardIcon, labIcon } from './icons';
 
 /** Where a board is served. */

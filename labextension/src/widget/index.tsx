@@ -1,7 +1,7 @@
 // The notebook widget: what anywidget loads. It draws the host-free live view over the widget's messages.
 import { createRoot } from 'react-dom/client';
-import { LiveRun } from '../views/live';
-import { CommSource, type Model } from './comm';
+import { LiveRun } from '../views/live/live_run';
+import { CommSource, type Model } from './comm_source';
 
 interface Lifetime {
   model: Model;

@@ -1,0 +1,180 @@
+// The views' source in JupyterLab: REST under <base_url>imgcls/api, and its one WebSocket.
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+import {
+  SourceError,
+  type Args,
+  type BatchOf,
+  type Command,
+  type Link,
+  type Params,
+  type Query,
+  type Reply,
+  type Result,
+  type Source,
+  type Topic,
+} from '../views/data/source';
+import type { ErrorReply } from '../views/data/types';
+import { Stream } from './stream';
+
+const PREFIX = 'imgcls/api';
+type Verb = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+interface Call {
+  verb: Verb;
+  path: string;
+  query?: Record<string, string | number | string[] | undefined>;
+  body?: unknown;
+}
+
+const part = (text: string | number): string => encodeURIComponent(String(text));
+
+/** Where each query goes. */
+function queryCall(kind: Query, params: unknown): Call {
+  const get = (path: string, query?: Call['query']): Call => ({ verb: 'GET', path, query });
+  switch (kind) {
+    case 'schema':
+      return get('configs/schema');
+    case 'check':
+      return { verb: 'POST', path: 'configs/check', body: params };
+    case 'runs': {
+      const { states, ...rest } = params as Params['runs'];
+      return get('runs', { ...rest, state: states });
+    }
+    case 'run':
+      return get(`runs/${part((params as Params['run']).id)}`);
+    case 'series': {
+      const { run_ids, tags, ...rest } = params as Params['series'];
+      return get('series', { ...rest, run: run_ids, tag: tags });
+    }
+    case 'log': {
+      const { id, ...rest } = params as Params['log'];
+      return get(`runs/${part(id)}/log`, rest);
+    }
+    case 'report': {
+      const { id, ...rest } = params as Params['report'];
+      return get(`runs/${part(id)}/report`, rest);
+    }
+    case 'alerts':
+      return get('alerts', params as Params['alerts']);
+    case 'boards':
+      return get('tensorboards');
+    case 'notebook':
+      return get('notebooks', params as Params['notebook']);
+    case 'sweep':
+      return get(`sweeps/${part((params as Params['sweep']).id)}`);
+    default:
+      return get(kind);
+  }
+}
+
+/** Where each command goes. */
+function commandCall(name: Command, args: unknown): Call {
+  switch (name) {
+    case 'submit':
+      return { verb: 'POST', path: 'runs', body: args };
+    case 'runNotebook':
+      return { verb: 'POST', path: 'notebooks', body: args };
+    case 'sweep':
+      return { verb: 'POST', path: 'sweeps', body: args };
+    case 'resume': {
+      const { id, config } = args as Args['resume'];
+      return { verb: 'POST', path: `runs/${part(id)}/resume`, ...(config && { body: { config } }) };
+    }
+    case 'stop':
+    case 'kill':
+      return { verb: 'POST', path: `runs/${part((args as { id: string }).id)}/${name}` };
+    case 'demo':
+      return { verb: 'POST', path: 'demo' };
+    case 'executor.start':
+      return { verb: 'POST', path: 'executor/start' };
+    case 'openBoard':
+      return { verb: 'POST', path: 'tensorboards', body: args };
+    case 'chooseRuns': {
+      const { id, run_ids } = args as Args['chooseRuns'];
+      return { verb: 'PUT', path: `tensorboards/${part(id)}/runs`, body: { run_ids } };
+    }
+    case 'stopBoard':
+    case 'restartBoard':
+      return {
+        verb: 'POST',
+        path: `tensorboards/${part((args as { id: string }).id)}/${name === 'stopBoard' ? 'stop' : 'restart'}`,
+      };
+    case 'deleteBoard':
+      return { verb: 'DELETE', path: `tensorboards/${part((args as { id: string }).id)}` };
+    case 'datasets.rescan':
+      return { verb: 'POST', path: `datasets/${part((args as { id: number }).id)}/rescan` };
+    default: {
+      const [shelf, verb] = name.split('.') as [string, 'add' | 'edit' | 'delete'];
+      const { id, edit } = args as { id: string | number; edit?: unknown };
+      if (verb === 'add') return { verb: 'POST', path: shelf, body: edit };
+      const path = `${shelf}/${part(id)}`;
+      return verb === 'edit' ? { verb: 'PATCH', path, body: edit } : { verb: 'DELETE', path };
+    }
+  }
+}
+
+export class ServerSource implements Source {
+  readonly #settings: ServerConnection.ISettings;
+  readonly #stream: Stream;
+
+  constructor(settings: ServerConnection.ISettings) {
+    this.#settings = settings;
+    this.#stream = new Stream(() => {
+      let url = URLExt.join(settings.wsUrl, PREFIX, 'stream');
+      if (settings.appendToken && settings.token) url += `?token=${encodeURIComponent(settings.token)}`;
+      return new settings.WebSocket(url);
+    });
+    window.addEventListener('online', this.#stream.hurry);
+    document.addEventListener('visibilitychange', () => document.hidden || this.#stream.hurry());
+  }
+
+  async query<K extends Query>(kind: K, params: Params[K], signal: AbortSignal): Promise<Result[K]> {
+    return (await this.#call(queryCall(kind, params), signal)) as Result[K];
+  }
+
+  subscribe<T extends Topic>(
+    topic: T,
+    onBatch: (batch: BatchOf[T['kind']]) => void,
+    onState: (link: Link) => void,
+    signal: AbortSignal,
+  ): void {
+    this.#stream.subscribe(topic, onBatch, onState, signal);
+  }
+
+  async command<K extends Command>(name: K, args: Args[K]): Promise<Reply[K]> {
+    return (await this.#call(commandCall(name, args))) as Reply[K];
+  }
+
+  async #call({ verb, path, query, body }: Call, signal?: AbortSignal): Promise<unknown> {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query ?? {})) {
+      if (value === undefined) continue;
+      for (const item of Array.isArray(value) ? value : [value]) search.append(name, String(item));
+    }
+    const text = search.toString();
+    const url = URLExt.join(this.#settings.baseUrl, PREFIX, path) + (text ? `?${text}` : '');
+    const init: RequestInit = { method: verb, signal };
+    if (verb !== 'GET' && verb !== 'DELETE') init.body = JSON.stringify(body ?? {});
+    let response: Response;
+    try {
+      response = await ServerConnection.makeRequest(url, init, this.#settings);
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new SourceError(
+        'The Jupyter server does not answer. Runs go on; this page shows them again when it is back.',
+      );
+    }
+    if (response.ok) return response.status === 204 ? undefined : response.json();
+    throw await refusal(response);
+  }
+}
+
+/** The server's sentence, or one that says what its status means. */
+async function refusal(response: Response): Promise<SourceError> {
+  const reply = (await response.json().catch(() => null)) as Partial<ErrorReply> | null;
+  const fallback =
+    response.status === 404
+      ? 'The server extension of imgcls-lab is not enabled here. Run: jupyter server extension enable imgcls_lab'
+      : `The server answered with an error (${response.status}).`;
+  return new SourceError(reply?.message || fallback, response.status, reply?.problems ?? []);
+}

@@ -1,0 +1,795 @@
+// Made by `npm run schemas` from imgcls_lab/schemas/; edit that.
+
+export type RunKind = 'train' | 'notebook' | 'sweep' | 'task';
+/**
+ * Where a run stands. Who may move it is written in `store/states.py`.
+ */
+export type RunState =
+  'queued' | 'starting' | 'running' | 'stopping' | 'stopped' | 'succeeded' | 'failed' | 'cancelled' | 'lost';
+/**
+ * What the user wants a run to do.
+ */
+export type Desired = 'run' | 'stop' | 'kill';
+export type FailureKind = 'application' | 'out_of_memory' | 'disk_full' | 'diverged' | 'lost';
+export type RunKind1 = 'train' | 'notebook' | 'sweep' | 'task';
+
+/**
+ * All wire types, so that one schema names each.
+ */
+export interface WireTypes {
+  run: RunDetail;
+  page: RunPage;
+  submit: SubmitRequest;
+  resume: ResumeRequest;
+  run_edit: RunEdit;
+  series: SeriesReply;
+  log: LogChunk;
+  report: EpochReport;
+  project: ProjectView;
+  project_edit: ProjectEdit;
+  config: ConfigView;
+  config_edit: ConfigEdit;
+  dataset: DatasetView;
+  dataset_edit: DatasetEdit;
+  model: ModelView;
+  model_edit: ModelEdit;
+  notebook: NotebookView;
+  notebook_request: NotebookRequest;
+  queued: Queued;
+  sweep_request: SweepRequest;
+  sweep: SweepView;
+  devices: DevicesReply;
+  alert: AlertView;
+  board: BoardView;
+  board_request: BoardRequest;
+  form: SchemaReply;
+  check: CheckReply;
+  error: ErrorReply;
+  info: ServerInfo;
+  subscribe: Subscribe;
+  unsubscribe: Unsubscribe;
+  message: StreamMessage;
+}
+/**
+ * One run with all that its page shows.
+ */
+export interface RunDetail {
+  id: string;
+  kind: RunKind;
+  name: string;
+  project_id: number;
+  project: string;
+  dataset_id: number | null;
+  model_id: number | null;
+  parent_id: string | null;
+  state: RunState;
+  desired: Desired;
+  attempt: number;
+  priority: number;
+  resumable: boolean;
+  external: boolean;
+  unreachable?: boolean;
+  message: string | null;
+  failure: FailureKind | null;
+  phase: string | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  ran: number;
+  running_since: number | null;
+  updated_at: number;
+  revision: number;
+  host: string | null;
+  devices: string[];
+  step: number;
+  total_steps: number | null;
+  epoch: number;
+  epochs: number | null;
+  resumed_at_step: number | null;
+  seconds_left: number | null;
+  best: BestFigure | null;
+  latest: {
+    [k: string]: number | null;
+  };
+  model_flavour: string;
+  root: string;
+  batch_size: number | null;
+  lr: number | null;
+  notes: string;
+  config: {
+    [k: string]: unknown;
+  };
+  payload: {
+    [k: string]: unknown;
+  };
+  wish: DeviceWish;
+  after: string[];
+  attempts: AttemptView[];
+  checkpoints: CheckpointView[];
+  tags: string[];
+  manifest: {
+    [k: string]: unknown;
+  } | null;
+  folder: string;
+}
+/**
+ * The best value of the monitored metric so far.
+ */
+export interface BestFigure {
+  metric: string;
+  value: number;
+  epoch: number;
+}
+/**
+ * What a run needs. `device`: auto, cuda, cpu, none (it computes nothing), or part of a GPU's name (H100).
+ */
+export interface DeviceWish {
+  device: string;
+  gpus: number;
+  host: string | null;
+}
+export interface AttemptView {
+  number: number;
+  state: RunState;
+  host: string | null;
+  pid: number | null;
+  devices: string[];
+  started_at: number;
+  ended_at: number | null;
+  resume_step: number | null;
+  exit_code: number | null;
+  failure: FailureKind | null;
+  message: string | null;
+}
+export interface CheckpointView {
+  name: string;
+  step: number;
+  epoch: number;
+  attempt: number;
+  links: string[];
+  size: number;
+  created_at: number;
+}
+export interface RunPage {
+  items: RunView[];
+  total: number;
+  counts: {
+    [k: string]: number;
+  };
+}
+/**
+ * A run as lists and pages show it.
+ */
+export interface RunView {
+  id: string;
+  kind: RunKind;
+  name: string;
+  project_id: number;
+  project: string;
+  dataset_id: number | null;
+  model_id: number | null;
+  parent_id: string | null;
+  state: RunState;
+  desired: Desired;
+  attempt: number;
+  priority: number;
+  resumable: boolean;
+  external: boolean;
+  unreachable?: boolean;
+  message: string | null;
+  failure: FailureKind | null;
+  phase: string | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  ran: number;
+  running_since: number | null;
+  updated_at: number;
+  revision: number;
+  host: string | null;
+  devices: string[];
+  step: number;
+  total_steps: number | null;
+  epoch: number;
+  epochs: number | null;
+  resumed_at_step: number | null;
+  seconds_left: number | null;
+  best: BestFigure | null;
+  latest: {
+    [k: string]: number | null;
+  };
+  model_flavour: string;
+  root: string;
+  batch_size: number | null;
+  lr: number | null;
+  notes: string;
+}
+/**
+ * A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
+ *
+ * `config` is needed by a training alone. `device` and `gpus`: as in DeviceWish, by default what the config says.
+ */
+export interface SubmitRequest {
+  kind?: RunKind1;
+  config?: {
+    [k: string]: unknown;
+  };
+  payload?: {
+    [k: string]: unknown;
+  };
+  /**
+   * @maxItems 100
+   */
+  after?: string[];
+  device?: string | null;
+  gpus?: number | null;
+  host?: string | null;
+  name?: string | null;
+  project_id?: number | null;
+  dataset_id?: number | null;
+  model_id?: number | null;
+  parent_id?: string | null;
+  priority?: number;
+  notes?: string;
+  idempotency_key?: string | null;
+}
+/**
+ * How a run goes on: settings that change no result, instead of those that it had.
+ */
+export interface ResumeRequest {
+  config?: {
+    [k: string]: unknown;
+  };
+}
+export interface RunEdit {
+  name?: string | null;
+  notes?: string | null;
+  priority?: number | null;
+  project_id?: number | null;
+}
+export interface SeriesReply {
+  series: Series[];
+  cursors: {
+    [k: string]: Cursor;
+  };
+}
+/**
+ * Points of one tag of one run, sorted by step. `value` null: not finite. Thinned to min and max where too many.
+ *
+ * time: seconds of training since the run began, pauses between its attempts left out.
+ */
+export interface Series {
+  run_id: string;
+  tag: string;
+  step: number[];
+  epoch: number[];
+  time: number[];
+  value: (number | null)[];
+  thinned: boolean;
+}
+/**
+ * How far a reader of a run has come.
+ */
+export interface Cursor {
+  attempt?: number;
+  seq?: number;
+}
+export interface LogChunk {
+  text: string;
+  offset: number;
+  end: number;
+  size: number;
+}
+/**
+ * One evaluation, as the engine writes it to reports/: epoch-0003.json of val/, test.json of the best on test/.
+ *
+ * epoch, step: where the training of the model stood; null of a model that is no run's checkpoint.
+ */
+export interface EpochReport {
+  epoch: number | null;
+  step: number | null;
+  split: string;
+  images: number;
+  values: {
+    [k: string]: number | null;
+  };
+  classes: ClassFigures[];
+  confusion: number[][] | null;
+  left_out?: {
+    [k: string]: string;
+  };
+}
+export interface ClassFigures {
+  name: string;
+  images: number;
+  precision: number | null;
+  recall: number | null;
+  f1: number | null;
+}
+export interface ProjectView {
+  id: number;
+  name: string;
+  description: string;
+  created_at: number;
+  runs: number;
+  max_running: number | null;
+}
+/**
+ * `max_running`: runs on devices at once, on all hosts together; null: no limit; 0: on hold.
+ */
+export interface ProjectEdit {
+  name: string;
+  description?: string;
+  max_running?: number | null;
+}
+export interface ConfigView {
+  id: number;
+  name: string;
+  project_id: number;
+  project: string;
+  config: {
+    [k: string]: unknown;
+  };
+  description: string;
+  created_at: number;
+  updated_at: number;
+}
+export interface ConfigEdit {
+  name: string;
+  config: {
+    [k: string]: unknown;
+  };
+  project_id?: number | null;
+  description?: string;
+}
+/**
+ * A registered folder of images, with what a quick look found (by file names; unreadable files: see the run).
+ */
+export interface DatasetView {
+  id: number;
+  name: string;
+  root: string;
+  description: string;
+  created_at: number;
+  classes: string[];
+  images: {
+    [k: string]: number;
+  };
+  smallest_class: number | null;
+  largest_class: number | null;
+  problem: string | null;
+  notes: string[];
+  not_taken: {
+    [k: string]: number;
+  };
+}
+export interface DatasetEdit {
+  name: string;
+  root: string;
+  description?: string;
+}
+/**
+ * A registered model: a hub id, a local folder, or a run's best checkpoint.
+ */
+export interface ModelView {
+  id: number;
+  name: string;
+  flavour: string;
+  revision: string | null;
+  load_pretrained: boolean;
+  description: string;
+  created_at: number;
+  problem: string | null;
+}
+export interface ModelEdit {
+  name: string;
+  flavour: string;
+  revision?: string | null;
+  load_pretrained?: boolean;
+  description?: string;
+}
+/**
+ * A notebook as the form of a batch needs it.
+ */
+export interface NotebookView {
+  path: string;
+  parameters: ParameterView[];
+  derived: DerivedView[];
+}
+/**
+ * A parameter that a notebook declares.
+ */
+export interface ParameterView {
+  name: string;
+  kind: 'int' | 'float' | 'str' | 'bool' | 'list' | 'dict' | 'any';
+  optional: boolean;
+  default: unknown;
+  source: string;
+  help: string;
+}
+/**
+ * What the parameters cell makes from its own parameters; given values of these do not reach it.
+ */
+export interface DerivedView {
+  name: string;
+  sources: string[];
+  sentence: string;
+}
+/**
+ * A notebook to queue. `path`: as Jupyter's file browser has it, relative to the server's root.
+ */
+export interface NotebookRequest {
+  path: string;
+  parameters?: {
+    [k: string]: unknown;
+  };
+  name?: string | null;
+  project_id?: number | null;
+  device?: string | null;
+  host?: string | null;
+  /**
+   * @maxItems 100
+   */
+  after?: string[];
+  notes?: string;
+  priority?: number;
+  idempotency_key?: string | null;
+}
+/**
+ * A batch that was put into the queue, and what is worth knowing of how it was asked for.
+ */
+export interface Queued {
+  id: string;
+  kind: RunKind;
+  name: string;
+  project_id: number;
+  project: string;
+  dataset_id: number | null;
+  model_id: number | null;
+  parent_id: string | null;
+  state: RunState;
+  desired: Desired;
+  attempt: number;
+  priority: number;
+  resumable: boolean;
+  external: boolean;
+  unreachable?: boolean;
+  message: string | null;
+  failure: FailureKind | null;
+  phase: string | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  ran: number;
+  running_since: number | null;
+  updated_at: number;
+  revision: number;
+  host: string | null;
+  devices: string[];
+  step: number;
+  total_steps: number | null;
+  epoch: number;
+  epochs: number | null;
+  resumed_at_step: number | null;
+  seconds_left: number | null;
+  best: BestFigure | null;
+  latest: {
+    [k: string]: number | null;
+  };
+  model_flavour: string;
+  root: string;
+  batch_size: number | null;
+  lr: number | null;
+  notes: string;
+  warnings?: string[];
+}
+/**
+ * A sweep to queue.
+ *
+ * `base` holds the values that all trials share: of TrainConfig, or with `notebook` of the notebook's parameters.
+ * The budget is `trials`, `epochs` (of all trials together), or both; a grid needs none.
+ */
+export interface SweepRequest {
+  base: {
+    [k: string]: unknown;
+  };
+  space: {
+    [k: string]: Choices | Range;
+  };
+  notebook?: string | null;
+  strategy?: 'grid' | 'random' | 'tpe' | 'asha';
+  pruner?: ('none' | 'median' | 'asha') | null;
+  metric?:
+    | 'accuracy'
+    | 'top_k'
+    | 'macro_f1'
+    | 'weighted_f1'
+    | 'balanced_accuracy'
+    | 'auroc'
+    | 'calibration_error'
+    | 'loss';
+  direction?: 'auto' | 'max' | 'min';
+  trials?: number | null;
+  epochs?: number | null;
+  parallel?: number | null;
+  seed?: number;
+  device?: string | null;
+  name?: string | null;
+  project_id?: number | null;
+  notes?: string;
+  priority?: number;
+  idempotency_key?: string | null;
+}
+/**
+ * Values that a parameter of a sweep takes.
+ */
+export interface Choices {
+  values: (boolean | number | string | null)[];
+}
+/**
+ * Numbers from `low` to `high`, both included. `log`: evenly over the orders of magnitude; `whole`: integers.
+ */
+export interface Range {
+  low: number;
+  high: number;
+  log?: boolean;
+  whole?: boolean;
+  step?: number | null;
+}
+/**
+ * A sweep as its page shows it.
+ */
+export interface SweepView {
+  run_id: string;
+  name: string;
+  strategy: 'grid' | 'random' | 'tpe' | 'asha';
+  pruner: 'none' | 'median' | 'asha';
+  metric: string;
+  higher_is_better: boolean;
+  notebook: string | null;
+  space: {
+    [k: string]: Choices | Range;
+  };
+  planned: number | null;
+  epochs_budget: number | null;
+  epochs_done: number;
+  trials: TrialView[];
+  best: number | null;
+  importance: {
+    [k: string]: number;
+  };
+  holes: number;
+}
+/**
+ * A cell of the matrix. A trial whose run failed, was stopped, was deleted or never began is a hole.
+ */
+export interface TrialView {
+  number: number;
+  params: {
+    [k: string]: boolean | number | string | null;
+  };
+  identity: string | null;
+  run_id: string | null;
+  run_name: string | null;
+  state: 'waiting' | 'queued' | 'running' | 'succeeded' | 'pruned' | 'failed' | 'stopped' | 'missing';
+  hole: boolean;
+  value: number | null;
+  curve: CurvePoint[];
+  message: string | null;
+  device: string | null;
+  started_at: number | null;
+  ended_at: number | null;
+  ran: number | null;
+}
+/**
+ * The metric of a sweep at the end of an epoch.
+ */
+export interface CurvePoint {
+  epoch: number;
+  value: number;
+}
+export interface DevicesReply {
+  executors: ExecutorView[];
+  devices: DeviceView[];
+  message: string | null;
+  warm_memory?: number | null;
+}
+export interface ExecutorView {
+  id: string;
+  host: string;
+  pid: number;
+  version: string;
+  state: 'alive' | 'silent' | 'suspended' | 'stopped';
+  started_at: number;
+  beat_at: number;
+}
+export interface DeviceView {
+  name: string;
+  title: string;
+  kind: 'cuda' | 'cpu';
+  host: string;
+  memory_total: number | null;
+  memory_used: number | null;
+  utilisation: number | null;
+  run_id: string | null;
+  run_name: string | null;
+  held_by: string | null;
+  holders: HolderView[];
+}
+/**
+ * A process that holds memory of a GPU. What cannot be seen from its host's executor is null.
+ */
+export interface HolderView {
+  pid: number;
+  name: string | null;
+  user: string | null;
+  memory: number | null;
+  since: number;
+  idle_since: number | null;
+  run_id: string | null;
+  run_name: string | null;
+  notebook: string | null;
+}
+/**
+ * Something that a person should hear of once. The webhook gets this, too.
+ */
+export interface AlertView {
+  id: string;
+  kind: 'finished' | 'failed' | 'lost' | 'stalled' | 'disk';
+  text: string;
+  run_id: string | null;
+  host: string | null;
+  created_at: number;
+}
+/**
+ * A TensorBoard and its process: `asleep` frees its memory and starts again when it is opened.
+ */
+export interface BoardView {
+  id: string;
+  title: string;
+  project_id: number | null;
+  sweep_id: string | null;
+  run_ids: string[];
+  state: 'running' | 'asleep' | 'failed';
+  message: string | null;
+  memory: number | null;
+  started_at: number | null;
+}
+/**
+ * A TensorBoard of some runs, of a sweep (its run's id) or of a project.
+ */
+export interface BoardRequest {
+  /**
+   * @maxItems 200
+   */
+  run_ids?: string[];
+  sweep_id?: string | null;
+  project_id?: number | null;
+}
+/**
+ * TrainConfig's JSON Schema, its groups in order, and what a new form starts with.
+ */
+export interface SchemaReply {
+  json_schema: {
+    [k: string]: unknown;
+  };
+  groups: {
+    [k: string]: string;
+  };
+  start: {
+    [k: string]: unknown;
+  };
+  start_from: string | null;
+  start_project_id: number | null;
+  defaults: {
+    [k: string]: unknown;
+  };
+}
+/**
+ * What would happen if this config were launched.
+ */
+export interface CheckReply {
+  problems: FieldProblem[];
+  facts: {
+    [k: string]: string;
+  };
+}
+export interface FieldProblem {
+  field: string;
+  message: string;
+}
+export interface ErrorReply {
+  message: string;
+  problems?: FieldProblem[];
+}
+export interface ServerInfo {
+  version: string;
+  datasets_dir: string;
+  roots: string[];
+  home: string;
+  demo_ready: boolean;
+}
+export interface Subscribe {
+  op: 'subscribe';
+  id: number;
+  topic: RunsTopic | MetricsTopic | LogTopic | DevicesTopic | AlertsTopic;
+}
+/**
+ * Changed and deleted runs of all projects.
+ */
+export interface RunsTopic {
+  kind: 'runs';
+}
+/**
+ * New points of some runs.
+ */
+export interface MetricsTopic {
+  kind: 'metrics';
+  /**
+   * @maxItems 200
+   */
+  run_ids: string[];
+  since?: {
+    [k: string]: Cursor;
+  };
+}
+/**
+ * New text of one run's log.
+ */
+export interface LogTopic {
+  kind: 'log';
+  run_id: string;
+  offset?: number;
+}
+export interface DevicesTopic {
+  kind: 'devices';
+}
+/**
+ * Alerts from now on; those before are asked for by REST.
+ */
+export interface AlertsTopic {
+  kind: 'alerts';
+}
+export interface Unsubscribe {
+  op: 'unsubscribe';
+  id: number;
+}
+/**
+ * Server to client: a batch for a subscription, or why there is none.
+ */
+export interface StreamMessage {
+  id: number;
+  batch?: (RunsBatch | MetricsBatch | LogBatch | DevicesBatch | AlertsBatch) | null;
+  error?: string | null;
+}
+export interface RunsBatch {
+  kind: 'runs';
+  changed: RunView[];
+  deleted: string[];
+}
+/**
+ * New points. `superseded`: drop points of the run with step > this before adding (a resume went back).
+ */
+export interface MetricsBatch {
+  kind: 'metrics';
+  series: Series[];
+  cursors: {
+    [k: string]: Cursor;
+  };
+  superseded?: {
+    [k: string]: number;
+  };
+}
+export interface LogBatch {
+  kind: 'log';
+  run_id: string;
+  chunk: LogChunk;
+}
+export interface DevicesBatch {
+  kind: 'devices';
+  devices: DevicesReply;
+}
+export interface AlertsBatch {
+  kind: 'alerts';
+  alerts: AlertView[];
+}

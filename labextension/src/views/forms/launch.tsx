@@ -1,0 +1,98 @@
+// What the forms that start a run share: one run a launch, the fields for its name and project, the page before the
+// form is there.
+import { useRef, type ReactNode } from 'react';
+import { Labelled } from './fields';
+import { newKey } from './config_form';
+import { useAction, useQuery, type Answer } from '../data/hooks';
+import { useGo } from '../ui/navigation';
+import { useSource, type Args } from '../data/source';
+import { Button, Problem } from '../ui/states';
+
+type Launching = 'submit' | 'runNotebook' | 'sweep';
+
+/** Launches a request and goes to the run that it made; pressed twice, or again after an error, it is one run. */
+export function useLaunch(onLaunched?: () => void) {
+  const source = useSource();
+  const go = useGo();
+  const { busy, error, act } = useAction();
+  const key = useRef({ text: '', key: '' });
+  const launch = <K extends Launching>(command: K, request: Omit<Args[K], 'idempotency_key'>) =>
+    act('launch', async () => {
+      const text = JSON.stringify(request);
+      if (key.current.text !== text) key.current = { text, key: newKey() };
+      const args = { ...request, idempotency_key: key.current.key } as Args[K];
+      const run = await source.command(command, args);
+      key.current = { text: '', key: '' };
+      go({ view: 'run', id: run.id });
+      onLaunched?.();
+    });
+  return { busy: busy !== null, error, launch };
+}
+
+/** The primary button of such a form. */
+export const LaunchButton = ({ busy, disabled }: { busy: boolean; disabled: boolean }) => (
+  <Button primary type="submit" busy={busy} disabled={disabled}>
+    {busy ? 'Launching…' : 'Launch'}
+  </Button>
+);
+
+interface TextProps {
+  title: string;
+  note?: string;
+  value: string;
+  onChange: (value: string) => void;
+}
+
+export const RunName = ({ title, note, value, onChange }: TextProps) => (
+  <Labelled title={title} note={value ? undefined : note}>
+    {id => (
+      <input id={id} name="run-name" value={value} maxLength={200} onChange={e => onChange(e.target.value)} />
+    )}
+  </Labelled>
+);
+
+/** The project of the run; nothing where there is only the default one. `value`: its id, or empty. */
+export function ProjectChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  const { data: projects } = useQuery('projects', {});
+  if (!projects || projects.length < 2) return null;
+  return (
+    <Labelled title="Project">
+      {id => (
+        <select
+          id={id}
+          name="project"
+          value={value || String(projects.find(item => item.name === 'default')?.id ?? '')}
+          onChange={e => onChange(e.target.value)}
+        >
+          {projects.map(item => (
+            <option key={item.id} value={item.id}>
+              {item.name}
+            </option>
+          ))}
+        </select>
+      )}
+    </Labelled>
+  );
+}
+
+/** What a page shows until the answer that it is made from is there. */
+export function Await<T>({
+  answer,
+  reading,
+  children,
+}: {
+  answer: Pick<Answer<T>, 'data' | 'error' | 'reload'>;
+  reading: string;
+  children: (data: T) => ReactNode;
+}) {
+  if (answer.error) {
+    return (
+      <div className="imgcls-empty">
+        <Problem>{answer.error}</Problem>
+        <Button onClick={answer.reload}>Try again</Button>
+      </div>
+    );
+  }
+  if (answer.data === undefined) return <p className="imgcls-empty imgcls-muted">{reading}</p>;
+  return children(answer.data);
+}

@@ -1,0 +1,52 @@
+// The column beside the form of a new run: what would happen, as the server sees it before any image is opened.
+import { Chart } from '../ui/chart';
+import { learningRates } from './config_form';
+import type { Config } from '../data/source';
+import type { CheckReply } from '../data/types';
+
+const WARNINGS = new Set(['Left out', 'Not taken', 'Image size']);
+
+const LONG = 60; // characters; what is longer is read, not compared
+
+export function Before({ check, config }: { check: CheckReply | undefined; config: Config }) {
+  const rates = learningRates(config);
+  const facts = Object.entries(check?.facts ?? {});
+  return (
+    <aside className="imgcls-before" aria-label="Before you launch">
+      <h2>Before you launch</h2>
+      {facts.length > 0 ? (
+        <table className="imgcls-facts">
+          <tbody>
+            {facts.map(([label, sentence]) => (
+              <tr key={label}>
+                <th scope="row">{label}</th>
+                <td
+                  className={[
+                    sentence.length > LONG ? 'imgcls-prose' : 'imgcls-num',
+                    WARNINGS.has(label) ? 'imgcls-warn' : '',
+                  ].join(' ')}
+                >
+                  {sentence}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      ) : (
+        <p className="imgcls-muted">
+          {check ? 'Nothing to say until the form can be read.' : 'Looking at the data…'}
+        </p>
+      )}
+      {rates.x.length > 0 && (
+        <Chart
+          title="Learning rate"
+          axis="epoch"
+          height={130}
+          legend={false}
+          note={`over the run, ${String(config.schedule ?? '')}`}
+          lines={[{ label: 'learning rate', colour: 2, ...rates }]}
+        />
+      )}
+    </aside>
+  );
+}

@@ -1,0 +1,77 @@
+// How a run goes on: the settings that change no result, which a resume may give another value. Opened from its head.
+import { useMemo, useState } from 'react';
+import { FieldInput } from './fields';
+import { configOf, draftOf, layoutOf, type Draft, type Layout } from './config_form';
+import { useAction, useQuery } from '../data/hooks';
+import { InlineForm } from './inline_form';
+import { useSource, type Config } from '../data/source';
+import { Await } from './launch';
+import type { RunDetail } from '../data/types';
+
+interface Props {
+  run: RunDetail;
+  onResumed: () => void;
+  onCancel: () => void;
+}
+
+/** What of a config differs from the run's. */
+export function changesOf(config: Config, before: Config): Config {
+  return Object.fromEntries(
+    Object.entries(config).filter(([name, value]) => name in before && value !== before[name]),
+  );
+}
+
+function Fields({ layout, run, onResumed, onCancel }: Props & { layout: Layout }) {
+  const source = useSource();
+  const before = run.config as Config;
+  const [draft, setDraft] = useState<Draft>(() => draftOf(layout, before));
+  const { busy, error, act } = useAction();
+  const { config, problems } = configOf(layout, draft);
+  const changes = changesOf(config, before);
+  const resume = async () => {
+    if (await act('resume', () => source.command('resume', { id: run.id, config: changes }))) onResumed();
+  };
+  const names = Object.keys(changes);
+  return (
+    <InlineForm
+      label="Resume with other settings"
+      action={names.length > 0 ? `Resume with ${names.length} changed` : 'Resume'}
+      busy={busy !== null}
+      ready={Object.keys(problems).length === 0}
+      error={error}
+      onSubmit={() => void resume()}
+      onCancel={onCancel}
+    >
+      <p className="imgcls-hint">
+        These settings change no result: the run goes on exactly. What does change it stays; Clone… starts
+        another run.
+      </p>
+      <div className="imgcls-fields">
+        {[...layout.fields.values()].map(field => (
+          <FieldInput
+            key={field.name}
+            field={field}
+            value={draft[field.name] ?? ''}
+            problem={problems[field.name]}
+            note={field.limits || undefined}
+            onChange={value => setDraft(now => ({ ...now, [field.name]: value }))}
+          />
+        ))}
+      </div>
+    </InlineForm>
+  );
+}
+
+export function ResumeForm(props: Props) {
+  const schema = useQuery('schema', {});
+  const layout = useMemo(() => {
+    if (!schema.data) return undefined;
+    const whole = layoutOf(schema.data);
+    return { ...whole, fields: new Map([...whole.fields].filter(([, field]) => field.atResume)) };
+  }, [schema.data]);
+  return (
+    <Await answer={{ ...schema, data: layout }} reading="Reading the form…">
+      {ready => <Fields {...props} layout={ready} />}
+    </Await>
+  );
+}

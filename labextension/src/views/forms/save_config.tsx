@@ -1,0 +1,63 @@
+// Keeping a config under a name: a new one, or in place of one that has the name.
+import { useState } from 'react';
+import { Labelled } from './fields';
+import { useAction } from '../data/hooks';
+import { InlineForm } from './inline_form';
+import { change } from '../data/registry_changes';
+import { useSource, type Config } from '../data/source';
+import type { ConfigView } from '../data/types';
+
+interface Props {
+  config: Config;
+  /** Where a new one goes; null: the default project. */
+  project: number | null;
+  existing: ConfigView[];
+  onDone: (name: string) => void;
+  onCancel: () => void;
+}
+
+export function SaveConfig({ config, project, existing, onDone, onCancel }: Props) {
+  const source = useSource();
+  const [name, setName] = useState('');
+  const { busy, error, act } = useAction();
+  const same = existing.find(item => item.name === name.trim());
+  const save = async () => {
+    const title = name.trim();
+    const saved = await act('save', () =>
+      same
+        ? change(source, 'configs.edit', {
+            id: same.id,
+            edit: { name: title, config, project_id: same.project_id, description: same.description },
+          })
+        : change(source, 'configs.add', { edit: { name: title, config, project_id: project } }),
+    );
+    if (saved) onDone(title);
+  };
+  return (
+    <InlineForm
+      label="Save config"
+      action={same ? 'Replace' : 'Save'}
+      busy={busy !== null}
+      ready={name.trim() !== ''}
+      error={error}
+      onSubmit={() => void save()}
+      onCancel={onCancel}
+    >
+      <Labelled
+        title="Name of the config"
+        note={same ? 'There is one of this name; saving replaces it.' : undefined}
+      >
+        {id => (
+          <input
+            id={id}
+            name="config-name"
+            value={name}
+            maxLength={200}
+            autoFocus
+            onChange={e => setName(e.target.value)}
+          />
+        )}
+      </Labelled>
+    </InlineForm>
+  );
+}

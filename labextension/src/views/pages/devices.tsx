@@ -1,0 +1,139 @@
+// Devices in the panel: what they do, who holds them, and which program or notebook holds a GPU's memory, since when.
+import { useEffect, useState } from 'react';
+import { ago, bytes, percent, usage } from '../ui/format';
+import { sentence, useAction, useNow } from '../data/hooks';
+import { useGo } from '../ui/navigation';
+import { useSource } from '../data/source';
+import { Button, Problem, Section } from '../ui/states';
+import type { DevicesReply, DeviceView, HolderView } from '../data/types';
+
+/** Devices and executors, live. */
+function useDevices(): { devices: DevicesReply | undefined; error: string | null } {
+  const source = useSource();
+  const [devices, setDevices] = useState<DevicesReply>();
+  const [error, setError] = useState<string | null>(null);
+  useEffect(() => {
+    const stop = new AbortController();
+    const take = (reply: DevicesReply) => {
+      setDevices(reply);
+      setError(null);
+    };
+    source
+      .query('devices', {}, stop.signal)
+      .then(take, problem => stop.signal.aborted || setError(sentence(problem)));
+    source.subscribe(
+      { kind: 'devices' },
+      batch => take(batch.devices),
+      () => undefined,
+      stop.signal,
+    );
+    return () => stop.abort();
+  }, [source]);
+  return { devices, error };
+}
+
+/** "train.ipynb · 30.0 GB · for 2 h · idle for 1 h" */
+function Holder({ holder, now }: { holder: HolderView; now: number }) {
+  const go = useGo();
+  const name = holder.run_name ?? holder.notebook ?? holder.name ?? `process ${holder.pid}`;
+  const facts = [
+    holder.memory != null && bytes(holder.memory),
+    `for ${ago(holder.since, now)}`,
+    holder.idle_since != null && `idle for ${ago(holder.idle_since, now)}`,
+  ];
+  const title = [`pid ${holder.pid}`, holder.name, holder.user].filter(Boolean).join(' · ');
+  const { run_id } = holder;
+  return (
+    <li className="imgcls-line" data-pid={holder.pid} title={title}>
+      {run_id ? (
+        <button
+          type="button"
+          className="imgcls-run-link imgcls-clip"
+          onClick={() => go({ view: 'run', id: run_id })}
+        >
+          {name}
+        </button>
+      ) : (
+        <span className="imgcls-clip">{name}</span>
+      )}
+      <span className="imgcls-muted imgcls-num">{facts.filter(Boolean).join(' · ')}</span>
+    </li>
+  );
+}
+
+function Device({ device, now }: { device: DeviceView; now: number }) {
+  const memory = device.memory_total != null ? usage(device.memory_used ?? 0, device.memory_total) : null;
+  const use = device.utilisation == null ? null : percent(device.utilisation, 0);
+  const share =
+    device.utilisation ?? (device.memory_total ? (device.memory_used ?? 0) / device.memory_total : 0);
+  return (
+    <div className="imgcls-row">
+      <div className="imgcls-line">
+        <b className="imgcls-clip" title={`${device.name} on ${device.host}`}>
+          {device.title}
+        </b>
+        <span className="imgcls-muted imgcls-num">{[use, memory].filter(Boolean).join(' · ')}</span>
+      </div>
+      {(use || memory) && (
+        <div className="imgcls-bar" aria-hidden="true">
+          <i
+            className={device.held_by && !device.run_id ? 'imgcls-fill-warn' : ''}
+            style={{ width: `${Math.min(100, share * 100)}%` }}
+          />
+        </div>
+      )}
+      <div className="imgcls-note imgcls-clip">{device.run_name ?? device.held_by ?? 'free'}</div>
+      {device.holders.length > 0 && (
+        <ul className="imgcls-holders imgcls-note" aria-label={`Memory of ${device.title}`}>
+          {device.holders.map(holder => (
+            <Holder key={holder.pid} holder={holder} now={now} />
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+export function Devices() {
+  const source = useSource();
+  const { devices, error } = useDevices();
+  const { busy, error: failed, act } = useAction();
+  const now = useNow(devices?.devices.some(device => device.holders.length > 0) ?? false, 30);
+  const busyOnes = devices?.devices.filter(device => device.run_id || device.held_by).length ?? 0;
+  return (
+    <Section
+      title="Devices"
+      aside={devices?.devices.length ? `${busyOnes} of ${devices.devices.length} busy` : ''}
+    >
+      {devices?.devices.map(device => (
+        <Device key={`${device.host} ${device.name}`} device={device} now={now} />
+      ))}
+      {devices?.warm_memory != null && (
+        <div
+          className="imgcls-row"
+          title="Runs are forked from a process that has the imports done, whose memory they share."
+        >
+          <p className="imgcls-note">
+            Warm start holds {bytes(devices.warm_memory)} (IMGCLS_WARM_START=0 turns it off).
+          </p>
+        </div>
+      )}
+      {(devices?.message || error) && (
+        <div className="imgcls-row">
+          <p className="imgcls-note">{devices?.message ?? error}</p>
+          {devices?.message && (
+            <div>
+              <Button
+                busy={busy !== null}
+                onClick={() => void act('start', () => source.command('executor.start', {}))}
+              >
+                Start the executor
+              </Button>
+            </div>
+          )}
+          <Problem>{failed}</Problem>
+        </div>
+      )}
+    </Section>
+  );
+}

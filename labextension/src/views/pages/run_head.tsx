@@ -1,0 +1,185 @@
+// The head of a run's page: its name, what it is, and what can be done with it.
+import { useState } from 'react';
+import { ConfirmButton } from '../ui/confirm_button';
+import { feedOf } from '../data/runs_store';
+import { count, leaf } from '../ui/format';
+import { useAction, useQuery } from '../data/hooks';
+import { useGo } from '../ui/navigation';
+import { ResumeForm } from '../forms/resume_form';
+import { useSource, type Command, type Link } from '../data/source';
+import { Button, Chip, LinkState, Problem, State } from '../ui/states';
+import { LIVE, isActive, type RunDetail } from '../data/types';
+
+function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) {
+  const source = useSource();
+  const go = useGo();
+  const { busy, error, act } = useAction();
+  const [changing, setChanging] = useState(false);
+  const ask = (name: Extract<Command, 'stop' | 'kill' | 'resume'>) => () =>
+    void act(name, async () => {
+      await source.command(name, { id: run.id });
+      feedOf(source).refresh();
+    });
+  const remove = async () => {
+    if (await act('delete', () => source.command('runs.delete', { id: run.id }))) {
+      feedOf(source).refresh();
+      onDeleted();
+    }
+  };
+  const live = LIVE.includes(run.state);
+  const stopping = live && run.desired !== 'run';
+  return (
+    <div className="imgcls-actions">
+      <div className="imgcls-buttons">
+        {run.state === 'queued' && (
+          <Button busy={busy !== null} onClick={ask('stop')}>
+            Cancel
+          </Button>
+        )}
+        {live && !stopping && (
+          <Button
+            busy={busy !== null}
+            disabled={run.external}
+            title={
+              run.external ? 'It runs in a notebook or shell: stop it there' : 'Save a checkpoint, then end'
+            }
+            onClick={ask('stop')}
+          >
+            Stop
+          </Button>
+        )}
+        {stopping && (
+          <ConfirmButton
+            label="Kill"
+            question="End it now, without a checkpoint?"
+            busy={busy !== null}
+            disabled={run.desired === 'kill'}
+            onConfirm={ask('kill')}
+          />
+        )}
+        {!isActive(run.state) && run.state !== 'succeeded' && (
+          <Button primary busy={busy !== null} disabled={changing} onClick={ask('resume')}>
+            {run.resumable ? 'Resume' : 'Start again'}
+          </Button>
+        )}
+        {run.resumable && !isActive(run.state) && run.kind === 'train' && (
+          <Button
+            aria-expanded={changing}
+            title="Resume with another cache, number of loader processes, logging or number of checkpoints"
+            onClick={() => setChanging(!changing)}
+          >
+            Resume with…
+          </Button>
+        )}
+        {run.kind === 'notebook' && (
+          <Button disabled={run.attempt === 0} onClick={() => go({ view: 'executed', id: run.id })}>
+            Open notebook
+          </Button>
+        )}
+        {run.kind === 'train' && <Button onClick={() => go({ view: 'new', from: run.id })}>Clone…</Button>}
+        {run.kind !== 'sweep' && (
+          <>
+            <Button onClick={() => go({ view: 'newsweep', from: run.id })}>Sweep…</Button>
+            <Button onClick={() => go({ view: 'compare', ids: [run.id] })}>Compare…</Button>
+          </>
+        )}
+        <Button
+          onClick={() =>
+            go({ view: 'board', ...(run.kind === 'sweep' ? { sweep_id: run.id } : { run_ids: [run.id] }) })
+          }
+        >
+          TensorBoard
+        </Button>
+        {!isActive(run.state) && (
+          <ConfirmButton
+            label="Delete…"
+            question="Delete this run with its checkpoints and log?"
+            busy={busy !== null}
+            onConfirm={() => void remove()}
+          />
+        )}
+      </div>
+      {changing && run.resumable && !isActive(run.state) && (
+        <ResumeForm
+          run={run}
+          onCancel={() => setChanging(false)}
+          onResumed={() => {
+            setChanging(false);
+            feedOf(source).refresh();
+          }}
+        />
+      )}
+      <Problem>{error}</Problem>
+    </div>
+  );
+}
+
+function Title({ run }: { run: RunDetail }) {
+  const source = useSource();
+  const [editing, setEditing] = useState(false);
+  const { error, act } = useAction();
+  const rename = async (name: string) => {
+    setEditing(false);
+    if (!name.trim() || name === run.name) return;
+    if (await act('rename', () => source.command('runs.edit', { id: run.id, edit: { name: name.trim() } })))
+      feedOf(source).refresh();
+  };
+  if (editing) {
+    return (
+      <input
+        className="imgcls-rename"
+        aria-label="Name of the run"
+        defaultValue={run.name}
+        maxLength={200}
+        autoFocus
+        onBlur={event => void rename(event.target.value)}
+        onKeyDown={event => {
+          if (event.key === 'Enter') event.currentTarget.blur();
+          if (event.key === 'Escape') setEditing(false);
+        }}
+      />
+    );
+  }
+  return (
+    <>
+      <h1 className="imgcls-clip">
+        <button type="button" className="imgcls-title" title="Rename" onClick={() => setEditing(true)}>
+          {run.name}
+        </button>
+      </h1>
+      <Problem>{error}</Problem>
+    </>
+  );
+}
+
+export function Head({ run, link, onDeleted }: { run: RunDetail; link: Link; onDeleted: () => void }) {
+  const { data: datasets } = useQuery('datasets', {});
+  const dataset = datasets?.find(item => item.id === run.dataset_id);
+  const attempt =
+    run.attempt > 1
+      ? `attempt ${run.attempt}${run.resumed_at_step == null ? '' : `, resumed at step ${count(run.resumed_at_step)}`}`
+      : null;
+  return (
+    <header className="imgcls-head">
+      <div className="imgcls-head-text">
+        <Title run={run} />
+        <div className="imgcls-chips">
+          <Chip>
+            <State state={run.state} unreachable={run.unreachable} />
+          </Chip>
+          {run.kind !== 'train' && <Chip>{run.kind}</Chip>}
+          {run.model_flavour && <Chip title={run.model_flavour}>{leaf(run.model_flavour)}</Chip>}
+          {run.root && <Chip title={run.root}>{dataset?.name ?? leaf(run.root)}</Chip>}
+          {run.devices.length > 0 && <Chip title={run.host ?? undefined}>{run.devices.join(', ')}</Chip>}
+          {attempt && <Chip>{attempt}</Chip>}
+          {run.external && (
+            <Chip title="It runs in a notebook or shell, not under the executor">in a kernel or shell</Chip>
+          )}
+          {run.phase && LIVE.includes(run.state) && <span className="imgcls-muted">{run.phase}…</span>}
+          <LinkState link={link} />
+        </div>
+      </div>
+      <Actions run={run} onDeleted={onDeleted} />
+    </header>
+  );
+}

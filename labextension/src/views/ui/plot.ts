@@ -1,0 +1,288 @@
+// How the one chart draws: uPlot, wrapped once. Lines over one axis, thinned to the pixels, drawn at most once a frame
+// and only while seen. Used by chart.tsx alone; it knows nothing of runs, sources or React.
+import uPlot from 'uplot';
+import { decimate, smooth, within, type Points } from './decimate';
+import { duration, ticks } from './format';
+import type { Axis } from '../data/source';
+import { coloursAt, onTheme, type Colours } from './theme';
+import { moved, type Window, type Zoom } from './zoom';
+
+export interface Line extends Points {
+  label: string;
+  /** Index of the series colour. */
+  colour: number;
+  /** A line that only gives context, as a parent run's. */
+  dim?: boolean;
+  dash?: boolean;
+  /** Drawn as measured, whatever the smoothing. */
+  exact?: boolean;
+  /** Lines of a group share a key in the legend, named by the group's first line. */
+  group?: string;
+}
+
+export interface ChartProps {
+  title: string;
+  lines: Line[];
+  /** Grows when the points of a line grew in place. */
+  version?: number;
+  axis?: Axis;
+  log?: boolean;
+  smoothing?: number;
+  height?: number;
+  /** Charts with the same key share the cursor. */
+  sync?: string;
+  /** What is shown of the x axis, shared by the charts of a page; without it all is shown. */
+  zoom?: Zoom;
+  /** What y is: `share` reads in per cent, and its axis ends at 0 and 100 %. */
+  unit?: 'share';
+  note?: string;
+  legend?: boolean;
+}
+
+/** What a line is listed under in the legend, and hidden with. */
+export const groupOf = (line: Line): string => line.group ?? line.label;
+
+const WHOLE = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap(n => [n, 2 * n, 5 * n]);
+const SECONDS = [1, 2, 5, 10, 15, 30]; // and minutes, then hours and days
+const TIMES = [0.1, 0.2, 0.5, ...SECONDS, ...SECONDS.map(n => n * 60)].concat(
+  [1, 2, 3, 6, 12, 24, 48, 96, 240].map(n => n * 3600),
+);
+const SMALL = '11px';
+const DRAG = 6; // px that the mouse moves before it draws a window
+const FAINT_UP_TO = 4; // lines for which the raw curve shows behind the smoothed one
+
+/** The ends of an axis of shares: as uPlot would put them around its values, but no further than 0 and 100 %. */
+export function shareEnds(low: number | null, high: number | null): [number, number] {
+  const [bottom, top] = low == null || high == null ? [0, 1] : uPlot.rangeNum(low, high, 0.1, true);
+  return [Math.max(0, bottom ?? 0), Math.min(1, top ?? 1)];
+}
+
+export interface Drawn {
+  data: uPlot.AlignedData;
+  lines: { line: Line; faint: boolean }[];
+}
+
+/** Lines as uPlot wants them: smoothed, cut to the window, thinned, joined over one x. */
+export function prepare(
+  lines: Line[],
+  width: number,
+  smoothing: number,
+  log: boolean,
+  window: Window | null = null,
+): Drawn {
+  const buckets = Math.max(60, Math.min(width, Math.floor(24_000 / Math.max(1, lines.length))));
+  const tables: uPlot.AlignedData[] = [];
+  const drawn: Drawn['lines'] = [];
+  const put = (line: Line, points: Points, faint: boolean) => {
+    const thin = decimate(window ? within(points, window) : points, buckets);
+    tables.push([thin.x, log ? thin.y.map(v => (v != null && v > 0 ? v : null)) : thin.y]);
+    drawn.push({ line, faint });
+  };
+  const smoothed = (line: Line) => !line.exact && line.x.length > 20;
+  const raw = smoothing > 0 && lines.length <= FAINT_UP_TO;
+  for (const line of lines) if (raw && smoothed(line)) put(line, line, true);
+  for (const line of lines) put(line, smoothed(line) ? smooth(line, smoothing) : line, false);
+  const data = tables.length > 0 ? uPlot.join(tables) : ([[]] as unknown as uPlot.AlignedData);
+  return { data, lines: drawn };
+}
+
+type OnCursor = (index: number | null, data: uPlot.AlignedData, drawn: Drawn['lines']) => void;
+
+export class Plot {
+  readonly #host: HTMLElement;
+  readonly #onCursor: OnCursor;
+  #props: ChartProps;
+  #plot: uPlot | null = null;
+  #shape = '';
+  #drawn: Drawn = { data: [[]] as unknown as uPlot.AlignedData, lines: [] };
+  #colours: Colours;
+  #frame = 0;
+  #seen = false;
+  #dirty = true;
+  readonly hidden = new Set<string>();
+
+  constructor(host: HTMLElement, props: ChartProps, onCursor: OnCursor, signal: AbortSignal) {
+    this.#host = host;
+    this.#props = props;
+    this.#onCursor = onCursor;
+    this.#colours = coloursAt(host);
+    const resize = new ResizeObserver(() => this.#ask());
+    resize.observe(host);
+    const sight = new IntersectionObserver(entries => {
+      this.#seen = entries.some(entry => entry.isIntersecting);
+      if (this.#seen) this.#ask(false);
+    });
+    sight.observe(host);
+    document.addEventListener('visibilitychange', () => this.#ask(false), { signal });
+    host.addEventListener('keydown', event => this.#onKey(event), { signal });
+    onTheme(() => {
+      this.#colours = coloursAt(host);
+      this.#plot?.redraw(false, true);
+    }, signal);
+    signal.addEventListener('abort', () => {
+      cancelAnimationFrame(this.#frame);
+      resize.disconnect();
+      sight.disconnect();
+      this.#plot?.destroy();
+    });
+  }
+
+  update(props: ChartProps): void {
+    this.#props = props;
+    this.#ask();
+  }
+
+  #ask(dirty = true): void {
+    this.#dirty ||= dirty;
+    if (this.#frame || !this.#seen || !this.#dirty || document.hidden) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#dirty = false;
+      this.#draw();
+    });
+  }
+
+  #onKey(event: KeyboardEvent): void {
+    const { zoom } = this.#props;
+    const ends = this.#shown().flatMap(({ x }) => [x[0]!, x[x.length - 1]!]);
+    if (!zoom || ends.length === 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+    const window = moved(zoom.window, [Math.min(...ends), Math.max(...ends)], event.key);
+    if (window === undefined) return;
+    event.preventDefault();
+    event.stopPropagation(); // a notebook has other plans for these keys
+    zoom.set(window);
+  }
+
+  /** The user has drawn a window with the mouse. */
+  #onSelect(plot: uPlot): void {
+    const { left, width } = plot.select;
+    if (width < DRAG) return;
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    this.#props.zoom?.set([plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')]);
+  }
+
+  #shown(): Line[] {
+    return this.#props.lines.filter(line => line.x.length > 0 && !this.hidden.has(groupOf(line)));
+  }
+
+  #draw(): void {
+    const { smoothing = 0, log = false, height = 220, zoom } = this.#props;
+    const width = this.#host.clientWidth;
+    if (width < 40) return;
+    const window = zoom?.window ?? null;
+    this.#drawn = prepare(this.#shown(), width, smoothing, log, window);
+    const shape = JSON.stringify([
+      this.#drawn.lines.map(({ line, faint }) => [
+        line.label,
+        line.colour,
+        line.dim,
+        line.dash,
+        faint,
+        line.x.length < 2,
+      ]),
+      this.#props.axis,
+      log,
+    ]);
+    if (this.#plot && shape === this.#shape) {
+      if (this.#plot.width !== width || this.#plot.height !== height) this.#plot.setSize({ width, height });
+      this.#fill(this.#plot, window);
+      return;
+    }
+    this.#shape = shape;
+    this.#plot?.destroy();
+    this.#plot = new uPlot(this.#options(width, height), this.#drawn.data, this.#host);
+    if (window) this.#fill(this.#plot, window);
+  }
+
+  /** New points: they move the ends of the axis only where all is shown. */
+  #fill(plot: uPlot, window: Window | null): void {
+    if (!window) return plot.setData(this.#drawn.data);
+    plot.batch(() => {
+      plot.setData(this.#drawn.data, false);
+      plot.setScale('x', { min: window[0], max: window[1] });
+    });
+  }
+
+  #options(width: number, height: number): uPlot.Options {
+    const { axis = 'step', log = false, sync, unit, zoom } = this.#props;
+    const font = `${SMALL} ${getComputedStyle(this.#host).fontFamily}`;
+    const common: uPlot.Axis = {
+      stroke: () => this.#colours.muted,
+      font,
+      ticks: { show: false },
+      grid: { stroke: () => this.#colours.line, width: 1 },
+    };
+    return {
+      width,
+      height,
+      padding: [10, 16, 0, 0],
+      legend: { show: false },
+      cursor: {
+        y: false,
+        drag: { x: zoom !== undefined, y: false, setScale: false, dist: DRAG },
+        bind: { dblclick: () => () => (this.#props.zoom?.set(null), null) },
+        points: { size: 6 },
+        // the cursor alone: a window is handed on by the zoom, also to charts out of sight
+        ...(sync
+          ? {
+              sync: {
+                key: sync,
+                setSeries: false,
+                filters: { pub: (type: string) => type === 'mousemove' || type === 'mouseleave' },
+              },
+            }
+          : {}),
+      },
+      scales: {
+        x: { time: false },
+        y: {
+          distr: log ? 3 : 1,
+          ...(unit === 'share' && !log
+            ? { range: (_: uPlot, low: number, high: number) => shareEnds(low, high) }
+            : {}),
+        },
+      },
+      axes: [
+        {
+          ...common,
+          size: 26,
+          gap: 6,
+          space: 70,
+          grid: { show: false },
+          values: (_, splits) => (axis === 'time' ? splits.map(duration) : ticks(splits)),
+          incrs: axis === 'time' ? TIMES : axis === 'epoch' ? [0.1, 0.2, 0.5, ...WHOLE] : WHOLE,
+        },
+        {
+          ...common,
+          size: 46,
+          gap: 6,
+          space: height < 180 ? 26 : 34,
+          values: (_, splits) => ticks(splits, unit === 'share'),
+        },
+      ],
+      series: [
+        {},
+        ...this.#drawn.lines.map(({ line, faint }): uPlot.Series => {
+          const few = line.x.length < 2;
+          return {
+            label: line.label,
+            stroke: () => this.#colours.series[line.colour % this.#colours.series.length]!,
+            width: faint ? 1 : 1.75,
+            alpha: faint ? 0.28 : line.dim ? 0.4 : 1,
+            ...(line.dash ? { dash: [5, 4] } : {}),
+            points: { show: few, size: 6 },
+          };
+        }),
+      ],
+      hooks: {
+        setSelect: [plot => this.#onSelect(plot)],
+        setScale: [
+          (plot, key) => {
+            if (key === 'x') this.#host.dataset.window = `${plot.scales.x!.min} ${plot.scales.x!.max}`;
+          },
+        ],
+        setCursor: [plot => this.#onCursor(plot.cursor.idx ?? null, this.#drawn.data, this.#drawn.lines)],
+      },
+    };
+  }
+}

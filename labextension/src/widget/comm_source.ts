@@ -1,0 +1,186 @@
+// The source of a live cell: what the kernel pushes about one run, over the widget's own messages. The kernel speaks
+// first and by itself, since a page's question waits while a cell runs; a gap in the numbers asks for a new snapshot.
+import { SeriesStore } from '../views/data/series_store';
+import {
+  SourceError,
+  type Args,
+  type BatchOf,
+  type Command,
+  type Link,
+  type Params,
+  type Query,
+  type Reply,
+  type Result,
+  type Source,
+} from '../views/data/source';
+import type { MetricsBatch, RunDetail, RunPage, Series, SeriesReply, Topic } from '../views/data/types';
+import { batchOf, repliedBy, type Message, type Snapshot } from './messages';
+
+/** What this file needs of anywidget's model. */
+export interface Model {
+  get(name: 'snapshot'): Snapshot | null;
+  get(name: 'run_id'): string;
+  send(content: unknown): void;
+  on(name: 'msg:custom', handler: (message: Message, buffers: DataView[]) => void): void;
+  on(name: 'change:snapshot', handler: () => void): void;
+  off(name: string, handler: (...args: never[]) => void): void;
+}
+
+interface Listener {
+  topic: Topic;
+  onBatch: (batch: never) => void;
+  onState: (link: Link) => void;
+}
+
+interface Waiting {
+  resolve: (result: never) => void;
+  reject: (error: Error) => void;
+}
+
+export class CommSource implements Source {
+  readonly #model: Model;
+  readonly #store = new SeriesStore();
+  readonly #tags = new Set<string>();
+  readonly #listeners = new Set<Listener>();
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #firstRun: Promise<void>;
+  #hasRun: () => void = () => undefined;
+  #run: RunDetail | null = null;
+  #seq = -1;
+  #gap = false;
+  #asked = 0;
+
+  constructor(model: Model, signal: AbortSignal) {
+    this.#model = model;
+    this.#firstRun = new Promise(resolve => (this.#hasRun = resolve));
+    const onMessage = (message: Message, buffers: DataView[]) => this.#take(message, buffers);
+    const onSnapshot = () => this.#adopt();
+    model.on('msg:custom', onMessage);
+    model.on('change:snapshot', onSnapshot);
+    signal.addEventListener('abort', () => {
+      model.off('msg:custom', onMessage);
+      model.off('change:snapshot', onSnapshot);
+      this.#listeners.clear();
+      for (const { reject } of this.#waiting.values()) reject(new SourceError('The cell was closed.'));
+      this.#waiting.clear();
+    });
+    this.#adopt();
+    model.send({ op: 'resync' }); // batches may have passed before this page listened
+  }
+
+  async query<K extends Query>(kind: K, params: Params[K], signal: AbortSignal): Promise<Result[K]> {
+    if (kind === 'run' || kind === 'runs' || kind === 'series') {
+      await this.#firstRun;
+      const answer =
+        kind === 'run'
+          ? this.#run
+          : kind === 'runs'
+            ? this.#page(params as Params['runs'])
+            : this.#series(params as Params['series']);
+      return answer as Result[K];
+    }
+    return this.#ask({ op: 'query', kind, params }, signal) as Promise<Result[K]>;
+  }
+
+  subscribe<T extends Topic>(
+    topic: T,
+    onBatch: (batch: BatchOf[T['kind']]) => void,
+    onState: (link: Link) => void,
+    signal: AbortSignal,
+  ): void {
+    if (signal.aborted) return;
+    const listener: Listener = { topic, onBatch: onBatch as Listener['onBatch'], onState };
+    this.#listeners.add(listener);
+    signal.addEventListener('abort', () => this.#listeners.delete(listener));
+    onState(this.#run ? 'live' : 'connecting');
+  }
+
+  command<K extends Command>(name: K, args: Args[K]): Promise<Reply[K]> {
+    return this.#ask({ op: 'command', name, args }) as Promise<Reply[K]>;
+  }
+
+  /** A question that only the kernel can answer; it waits while a cell runs. */
+  #ask(question: Record<string, unknown>, signal?: AbortSignal): Promise<unknown> {
+    const id = ++this.#asked;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      signal?.addEventListener('abort', () => {
+        this.#waiting.delete(id);
+        reject(signal.reason);
+      });
+      this.#model.send({ ...question, id });
+    });
+  }
+
+  #take(message: Message, buffers: DataView[]): void {
+    if (message.op === 'reply') {
+      const waiting = this.#waiting.get(message.id);
+      this.#waiting.delete(message.id);
+      if (message.error) waiting?.reject(new SourceError(message.error.message, message.error.status));
+      else waiting?.resolve(message.result as never);
+      return;
+    }
+    if (message.seq <= this.#seq) return; // the snapshot held it
+    if (this.#gap) return;
+    if (message.seq !== this.#seq + 1) {
+      this.#gap = true;
+      this.#model.send({ op: 'resync' }); // until the answer is there, the next snapshot heals it too
+      return;
+    }
+    this.#seq = message.seq;
+    if (message.run) this.#show(message.run);
+    if (message.heads.length > 0 || Object.keys(message.superseded).length > 0)
+      this.#add(batchOf(message, buffers[0] ?? new DataView(new ArrayBuffer(0))));
+  }
+
+  /** Take the kernel's snapshot where it knows more than this page. */
+  #adopt(): void {
+    const snapshot = this.#model.get('snapshot');
+    if (!snapshot?.run || snapshot.seq <= this.#seq) return;
+    this.#seq = snapshot.seq;
+    this.#gap = false;
+    const reply = repliedBy(snapshot);
+    this.#store.reset(reply);
+    for (const series of reply.series) this.#tags.add(series.tag);
+    this.#show(snapshot.run);
+    for (const { topic, onState } of this.#listeners) if (topic.kind === 'metrics') onState('gap');
+  }
+
+  #show(run: RunDetail): void {
+    const first = this.#run === null;
+    this.#run = run;
+    for (const { topic, onBatch, onState } of this.#listeners) {
+      if (first) onState('live');
+      if (topic.kind === 'runs') onBatch({ kind: 'runs', changed: [run], deleted: [] } as never);
+    }
+    this.#hasRun();
+  }
+
+  #add(batch: MetricsBatch): void {
+    this.#store.add(batch);
+    for (const series of batch.series) this.#tags.add(series.tag);
+    for (const { topic, onBatch } of this.#listeners) if (topic.kind === 'metrics') onBatch(batch as never);
+  }
+
+  #page({ states }: Params['runs']): RunPage {
+    const run = this.#run;
+    const items = run && (!states || states.includes(run.state)) ? [run] : [];
+    return { items, total: items.length, counts: run ? { [run.state]: 1 } : {} } as RunPage;
+  }
+
+  #series({ run_ids, tags }: Params['series']): SeriesReply {
+    const wanted = tags ?? [...this.#tags];
+    const found = run_ids.flatMap(id => wanted.map(tag => this.#store.get(id, tag)));
+    const copy = (series: Series): Series => ({
+      ...series,
+      step: [...series.step],
+      epoch: [...series.epoch],
+      time: [...series.time],
+      value: [...series.value],
+    });
+    return {
+      series: found.filter(series => series !== undefined).map(copy),
+      cursors: { ...this.#store.cursors },
+    };
+  }
+}

@@ -1,0 +1,149 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  changed,
+  configOf,
+  draftOf,
+  fieldOf,
+  layoutOf,
+  learningRates,
+  textOf,
+  type Layout,
+} from '../../src/views/forms/config_form';
+import type { SchemaReply } from '../../src/views/data/types';
+
+// The real schema, so that a field which the form cannot show fails here.
+const CODE = `
+import json
+from imgcls_lab.config import GROUPS, TrainConfig
+print(json.dumps({"json_schema": TrainConfig.model_json_schema(), "groups": GROUPS, "start": {"root": "/data/digits"}}))
+`;
+const venv = '../.venv/bin/python';
+let schema: SchemaReply;
+let layout: Layout;
+
+beforeAll(() => {
+  const python = process.env.PYTHON ?? (existsSync(venv) ? venv : 'python');
+  const env = { ...process.env, PYTHONPATH: '..' };
+  schema = JSON.parse(execFileSync(python, ['-c', CODE], { env, encoding: 'utf8' })) as SchemaReply;
+  layout = layoutOf(schema);
+});
+
+describe('the layout', () => {
+  it('shows each setting once', () => {
+    const shown = [...layout.first, ...layout.more].flatMap(section =>
+      section.fields.map(field => field.name),
+    );
+    expect(shown.sort()).toEqual(Object.keys(schema.json_schema.properties as object).sort());
+  });
+
+  it('has what one needs first unfolded', () => {
+    const names = Object.fromEntries(
+      layout.first.map(({ title, fields }) => [title, fields.map(field => field.name)]),
+    );
+    expect(names).toEqual({
+      What: ['root', 'model_flavour', 'load_pretrained', 'freeze_backbone'],
+      How: ['augmentation', 'epochs', 'batch_size', 'lr'],
+      Where: ['monitor_metric', 'device'],
+    });
+  });
+
+  it('knows a number that may be empty, a choice and a switch', () => {
+    expect(layout.fields.get('image_size')).toMatchObject({
+      control: 'number',
+      whole: true,
+      nullable: true,
+      unit: 'px',
+    });
+    expect(layout.fields.get('cache')).toMatchObject({
+      control: 'choice',
+      choices: ['auto', 'ram', 'disk', 'off'],
+    });
+    expect(layout.fields.get('compile')).toMatchObject({ control: 'switch', fallback: false });
+    expect(layout.fields.get('optimizer')!.suggestions).toContain('sgd');
+  });
+
+  it('follows a reference', () => {
+    const field = fieldOf(
+      'x',
+      { $ref: '#/$defs/X', title: 'X' },
+      { X: { enum: ['a', 'b'], type: 'string' } },
+    );
+    expect(field).toMatchObject({ control: 'choice', choices: ['a', 'b'] });
+  });
+});
+
+describe('a draft', () => {
+  it('means the defaults when nothing was typed', () => {
+    const { config, problems } = configOf(layout, draftOf(layout, schema.start));
+    expect(problems).toEqual({});
+    expect(config).toMatchObject({
+      root: '/data/digits',
+      lr: 3e-4,
+      image_size: null,
+      load_pretrained: true,
+      epochs: 10,
+    });
+    for (const section of layout.more) expect(changed(section, draftOf(layout, schema.start))).toBe(0);
+  });
+
+  it('reads numbers as people write them', () => {
+    const draft = { ...draftOf(layout, schema.start), lr: ' 1e-3 ', epochs: '1,000', seed: '7' };
+    expect(configOf(layout, draft).config).toMatchObject({ lr: 0.001, epochs: 1000, seed: 7 });
+  });
+
+  it('says beside the field what cannot be read', () => {
+    const draft = { ...draftOf(layout, schema.start), lr: 'fast', epochs: '2.5', batch_size: '' };
+    const { config, problems } = configOf(layout, draft);
+    expect(problems).toEqual({
+      lr: '“fast” is not a number.',
+      epochs: 'Must be a whole number, not 2.5.',
+      batch_size: 'A number is needed here.',
+    });
+    expect(config).not.toHaveProperty('lr');
+  });
+
+  it('comes back as it was typed', () => {
+    const config = {
+      ...configOf(layout, draftOf(layout, schema.start)).config,
+      lr: 5e-5,
+      image_size: 96,
+      hflip: false,
+    };
+    expect(configOf(layout, draftOf(layout, config)).config).toEqual(config);
+  });
+});
+
+it('writes small numbers short', () => {
+  expect([3e-4, 0.05, 1e-5, 10, null, true].map(textOf)).toEqual(['3e-4', '0.05', '1e-5', '10', '', 'true']);
+});
+
+// The engine's own rates of a run of 10 epochs and 100 steps: schedule -> rate of each step.
+const RATES = `
+import json
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine.optim.lr_schedules import SCHEDULES, learning_rate
+config = TrainConfig(root="d", epochs=10, warmup_epochs=1, lr=0.1, min_lr_ratio=0.01)
+print(json.dumps({name: [learning_rate(config.with_changes(schedule=name), step, 100, 10) for step in range(100)]
+                  for name in SCHEDULES.names()}))
+`;
+
+it('draws every schedule as the engine has it', () => {
+  const python = process.env.PYTHON ?? (existsSync(venv) ? venv : 'python');
+  const env = { ...process.env, PYTHONPATH: '..' };
+  const engine = JSON.parse(execFileSync(python, ['-c', RATES], { env, encoding: 'utf8' })) as Record<
+    string,
+    number[]
+  >;
+  const names = layout.fields.get('schedule')!.suggestions;
+  expect(names.sort()).toEqual(Object.keys(engine).sort());
+  const start = { epochs: 10, warmup_epochs: 1, lr: 0.1, min_lr_ratio: 0.01 };
+  for (const [schedule, rates] of Object.entries(engine)) {
+    const { y } = learningRates({ ...start, schedule }, 100);
+    for (let step = 10; step < 100; step += 1)
+      expect(y[step], `${schedule} ${step}`).toBeCloseTo(rates[step]!, 6);
+    expect(y[0]).toBe(0);
+  }
+  expect(learningRates({ ...start, schedule: 'mine' })).toEqual({ x: [], y: [] });
+}, 60_000);

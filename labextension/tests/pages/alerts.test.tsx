@@ -1,0 +1,115 @@
+// Alerts and holders of devices: told once, named by run, notebook or program.
+import { act, type ReactNode } from 'react';
+import { describe, expect, it, vi } from 'vitest';
+import { notify } from '../../src/lab/notifications';
+import { Alerts } from '../../src/views/pages/alerts';
+import { Devices } from '../../src/views/pages/devices';
+import { SourceProvider } from '../../src/views/data/source';
+import type { AlertView, DeviceView, HolderView } from '../../src/views/data/types';
+import { FakeSource } from '../fake';
+import { host, root, stage } from '../stage';
+
+const alert = (part: Partial<AlertView> = {}): AlertView => ({
+  id: 'a-1-end',
+  kind: 'failed',
+  text: '“a” failed: no reason',
+  run_id: 'r1',
+  host: 'here',
+  created_at: 1000,
+  ...part,
+});
+const holder = (part: Partial<HolderView> = {}): HolderView => ({
+  pid: 7,
+  name: 'ipykernel_launcher',
+  user: 'alice',
+  memory: 30e9,
+  since: Date.now() / 1000 - 7200,
+  idle_since: null,
+  run_id: null,
+  run_name: null,
+  notebook: null,
+  ...part,
+});
+stage();
+
+const show = (answers: Record<string, () => unknown>, view: ReactNode) =>
+  act(async () => root.render(<SourceProvider value={new FakeSource(answers)}>{view}</SourceProvider>));
+
+const trans = { __: (text: string) => text } as never;
+
+function listening(answers: Record<string, () => unknown>, wanted = true) {
+  const source = new FakeSource(answers);
+  const emit = vi.fn();
+  const open = vi.fn();
+  notify(source, trans, () => wanted, open, emit, new AbortController().signal);
+  return { source, emit, open, topic: source.on('alerts') };
+}
+
+describe('notifications', () => {
+  it('tell each alert once, and nothing that was there before the page', async () => {
+    let there = [alert({ id: 'old' })];
+    const { source, emit, open, topic } = listening({ alerts: () => there });
+    await vi.waitFor(() => expect(source.asked).toHaveLength(1));
+    topic.push({ kind: 'alerts', alerts: [alert({ id: 'old' }), alert(), alert()] });
+    expect(emit).toHaveBeenCalledTimes(1);
+    expect(emit.mock.calls[0]?.slice(0, 2)).toEqual(['“a” failed: no reason', 'error']);
+    expect(emit.mock.calls[0]?.[2].autoClose).toBeGreaterThan(0); // it goes from the screen by itself
+    emit.mock.calls[0]?.[2].actions[0].callback();
+    expect(open).toHaveBeenCalledWith('r1');
+
+    there = [alert({ id: 'missed', kind: 'disk', run_id: null }), alert(), alert({ id: 'old' })];
+    topic.link('live'); // again, after a broken link
+    await vi.waitFor(() => expect(emit).toHaveBeenCalledTimes(2));
+    expect(emit.mock.calls[1]?.[2].actions).toEqual([]);
+  });
+
+  it('stay away where the user does not want them', async () => {
+    const { source, emit, topic } = listening({ alerts: () => [] }, false);
+    await vi.waitFor(() => expect(source.asked).toHaveLength(1));
+    topic.push({ kind: 'alerts', alerts: [alert()] });
+    expect(emit).not.toHaveBeenCalled();
+  });
+});
+
+describe('the panel', () => {
+  it('lists what went wrong lately and not what finished', async () => {
+    const alerts = [
+      alert({ id: '2', kind: 'finished', text: 'done' }),
+      alert(),
+      alert({ id: '0', created_at: -90000 }),
+    ];
+    await show({ alerts: () => alerts }, <Alerts now={2000} />);
+    expect(host.textContent).toContain('“a” failed: no reason');
+    expect(host.querySelectorAll('[data-alert]')).toHaveLength(1);
+  });
+
+  it('names who holds the memory of a GPU, and whether it idles', async () => {
+    const device: DeviceView = {
+      name: 'cuda:0',
+      title: 'GPU 0 · H100',
+      kind: 'cuda',
+      host: 'here',
+      memory_total: 80e9,
+      memory_used: 60e9,
+      utilisation: 0,
+      run_id: null,
+      run_name: null,
+      held_by: 'ipykernel_launcher (pid 7, 30.0 GB)',
+      holders: [
+        holder({ notebook: 'work/train.ipynb', idle_since: Date.now() / 1000 - 3700 }),
+        holder({ pid: 8, run_id: 'r1', run_name: 'my run' }),
+        holder({ pid: 9, name: null, memory: null }),
+      ],
+    };
+    const reply = { executors: [], devices: [device], message: null };
+    await show({ devices: () => reply }, <Devices />);
+    const row = (pid: number) => host.querySelector<HTMLElement>(`[data-pid="${pid}"]`);
+    expect(row(7)?.textContent).toMatch(/work\/train\.ipynb30.0 GB · for 2 h · idle for 1 h/);
+    expect(row(7)?.title).toBe('pid 7 · ipykernel_launcher · alice');
+    expect(row(8)?.querySelector('button')?.textContent).toBe('my run');
+    expect(row(9)?.textContent).toContain('process 9');
+    expect(host.textContent).not.toContain('Warm start');
+    await show({ devices: () => ({ ...reply, warm_memory: 810e6 }) }, <Devices key="warm" />);
+    expect(host.textContent).toContain('Warm start holds 810 MB (IMGCLS_WARM_START=0 turns it off).');
+  });
+});

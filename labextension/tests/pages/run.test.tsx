@@ -1,0 +1,175 @@
+// The page of a run: its tabs by keys, what its scan left out, and that a deleted run says so.
+import { act } from 'react';
+import { expect, it, vi } from 'vitest';
+import { RunPage } from '../../src/views/pages/run';
+import { SourceError, SourceProvider } from '../../src/views/data/source';
+import type { EpochReport, RunDetail } from '../../src/views/data/types';
+import { FakeSource, aRun } from '../fake';
+import { host, root, stage } from '../stage';
+
+stage();
+
+const detail = (part: Partial<RunDetail> = {}): RunDetail => ({
+  ...aRun({ state: 'succeeded', running_since: null }),
+  config: {},
+  payload: {},
+  wish: { device: 'auto', gpus: 1, host: null },
+  after: [],
+  attempts: [],
+  checkpoints: [],
+  tags: [],
+  manifest: null,
+  folder: '/runs/r1',
+  ...part,
+});
+
+async function show(answer: () => RunDetail, onClose = () => undefined as void, report?: EpochReport) {
+  const source = new FakeSource({
+    run: answer,
+    runs: () => ({ items: [], total: 0, counts: {} }),
+    datasets: () => [],
+    schema: () => ({
+      json_schema: { properties: {} },
+      groups: {},
+      start: {},
+      start_from: null,
+      start_project_id: null,
+      defaults: {},
+    }),
+    series: () => ({ series: [], cursors: {} }),
+    ...(report && { report: () => report }),
+  });
+  await act(async () =>
+    root.render(
+      <SourceProvider value={source}>
+        <RunPage id="r1" onClose={onClose} />
+      </SourceProvider>,
+    ),
+  );
+  return source;
+}
+
+it('goes from tab to tab by the arrows, Home and End', async () => {
+  await show(() => detail());
+  const tabs = [...host.querySelectorAll<HTMLElement>('[role=tab]')];
+  const open = () => host.querySelector<HTMLElement>('[role=tab][aria-selected=true]')!;
+  const press = (key: string) =>
+    act(async () => void open().dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })));
+  expect(tabs.map(tab => tab.tabIndex)).toEqual([0, -1, -1, -1, -1]);
+  await press('ArrowLeft');
+  expect([open().textContent, document.activeElement]).toEqual(['Log', tabs[4]]);
+  await press('ArrowRight');
+  expect(open().textContent).toBe('Curves');
+  await press('End');
+  await press('ArrowLeft');
+  expect(open().textContent).toBe('Checkpoints');
+  expect(tabs.map(tab => tab.tabIndex)).toEqual([-1, -1, -1, 0, -1]);
+  const panel = host.querySelector('[role=tabpanel]')!;
+  expect(panel.getAttribute('aria-labelledby')).toBe(open().id);
+  expect(open().getAttribute('aria-controls')).toBe(panel.id);
+});
+
+it('says which images its scan could not read, and why', async () => {
+  const quarantined = { 'train/a.png': '“a.png” is no image.', 'train/b.png': '“b.png” is cut off.' };
+  await show(() => detail({ manifest: { data: { quarantined } } }));
+  expect(host.textContent).toContain('2 images could not be read and are left out');
+  expect(host.querySelector('details')!.textContent).toContain('“b.png” is cut off.');
+});
+
+it('labels what is of the best epoch and what of the last', async () => {
+  const run = () =>
+    detail({
+      epoch: 3,
+      best: { metric: 'accuracy', value: 0.9, epoch: 2 },
+      latest: { 'loss/val': 0.5, 'metric/macro_f1': 0.8 },
+    });
+  const figures = () => host.querySelector('.imgcls-figures')!.textContent;
+  await show(run);
+  expect(figures()).toContain('macro F180.0 %epoch 3, the last');
+  await act(async () => root.render(null));
+  const values = { 'loss/val': 0.25, 'metric/macro_f1': 0.85 };
+  const report = { epoch: 2, step: 20, split: 'val', images: 10, values, classes: [], confusion: null };
+  const source = await show(run, undefined, report);
+  expect(source.asked).toContainEqual(['report', { id: 'r1', epoch: 2 }]);
+  expect(figures()).toContain('validation loss0.250epoch 2 · last 0.500');
+  expect(figures()).toContain('macro F185.0 %epoch 2 · last 80.0 %');
+});
+
+it('says that its run was deleted, and offers to close', async () => {
+  const close = vi.fn();
+  const source = await show(() => detail(), close);
+  await act(async () => source.on('runs').push({ kind: 'runs', changed: [], deleted: ['r1'] }));
+  expect(host.textContent).toContain('The run “a run” was deleted.');
+  const button = [...host.querySelectorAll('button')].find(item => item.textContent === 'Close this tab')!;
+  act(() => button.click());
+  expect(close).toHaveBeenCalledOnce();
+});
+
+it('says of a run that is not there that it was deleted, and of an error what it was', async () => {
+  await show(() => {
+    throw new SourceError('There is no run “r1”.', 404);
+  });
+  expect(host.textContent).toContain('not there any more');
+  await act(async () => root.render(null));
+  await show(() => {
+    throw new SourceError('The server has a headache.', 500);
+  });
+  expect(host.textContent).toContain('The server has a headache.');
+});
+
+it('resumes with other settings, and sends those alone that were changed', async () => {
+  const config = { lr: 0.1, workers: null, cache: 'auto', keep_last: 2 };
+  const source = await show(() => detail({ state: 'stopped', resumable: true, kind: 'train', config }));
+  const properties = {
+    lr: { type: 'number', title: 'Learning rate' },
+    workers: { anyOf: [{ type: 'integer' }, { type: 'null' }], title: 'Loader processes', at_resume: true },
+    keep_last: { type: 'integer', title: 'Last checkpoints', at_resume: true },
+  };
+  source.answers.schema = () => ({
+    json_schema: { properties },
+    groups: {},
+    start: {},
+    start_from: null,
+    defaults: {},
+  });
+  const button = (text: string) =>
+    [...host.querySelectorAll('button')].find(item => item.textContent === text)!;
+  await act(async () => button('Resume with…').click());
+  const form = host.querySelector('[aria-label="Resume with other settings"]')!;
+  expect([...form.querySelectorAll('label')].map(label => label.textContent)).toEqual([
+    'Loader processes',
+    'Last checkpoints',
+  ]);
+  await act(async () => {
+    const input = form.querySelector<HTMLInputElement>('[name=workers]')!;
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value')!.set!.call(input, '0');
+    input.dispatchEvent(new Event('input', { bubbles: true }));
+  });
+  await act(async () => button('Resume with 1 changed').click());
+  expect(source.asked).toContainEqual(['resume', { id: 'r1', config: { workers: 0 } }]);
+});
+
+it('says that the figures stand still while no executor looks after the run', async () => {
+  const executor = { id: 'e', host: 'here', pid: 7, version: '1', state: 'alive', started_at: 1, beat_at: 2 };
+  const message = 'The executor of here (process 7) is suspended.';
+  const shown = async (state: string) => {
+    const source = await show(() => detail({ state: 'running', running_since: 1001 }));
+    source.answers.devices = () => ({
+      executors: [{ ...executor, state }],
+      devices: [],
+      message,
+      warm_memory: null,
+    });
+    await act(async () => root.render(<></>));
+    await act(async () =>
+      root.render(
+        <SourceProvider value={source}>
+          <RunPage id="r1" onClose={() => undefined} />
+        </SourceProvider>,
+      ),
+    );
+    return host.textContent;
+  };
+  expect(await shown('alive')).not.toContain('stand still');
+  expect(await shown('suspended')).toContain(`the figures stand still, the run may go on. ${message}`);
+});

@@ -1,0 +1,123 @@
+// The panel at the left, the status bar and the list of runs: what they show of runs, sweeps and projects.
+import { act } from 'react';
+import { expect, it } from 'vitest';
+import { RunsTable } from '../../src/views/pages/runs';
+import { change } from '../../src/views/data/registry_changes';
+import { Sidebar } from '../../src/views/pages/sidebar';
+import { SourceProvider } from '../../src/views/data/source';
+import { StatusLine } from '../../src/views/pages/status_line';
+import { followed, type Trend } from '../../src/views/data/trend';
+import type { RunView } from '../../src/views/data/types';
+import { FakeSource, aRun } from '../fake';
+import { host, root, stage } from '../stage';
+
+stage();
+
+const sourceOf = (...runs: RunView[]) =>
+  new FakeSource({
+    runs: (params: { states?: string[] }) => {
+      const items = runs.filter(run => params.states?.includes(run.state));
+      const counts: Record<string, number> = {};
+      for (const run of runs) counts[run.state] = (counts[run.state] ?? 0) + 1;
+      return { items, total: items.length, counts };
+    },
+    devices: () => ({ executors: [], devices: [], message: 'No executor runs.' }),
+    info: () => ({ version: '1.2.3', datasets_dir: '/d', roots: [], home: '/h', demo_ready: false }),
+  });
+
+async function show(source: FakeSource) {
+  await act(async () => {
+    root.render(
+      <SourceProvider value={source}>
+        <Sidebar />
+      </SourceProvider>,
+    );
+  });
+}
+
+it('draws one figure in a sparkline, an epoch a point, also through a resume', () => {
+  const at = (epoch: number, accuracy: number | null, loss: number) =>
+    aRun({
+      epoch,
+      best: accuracy == null ? null : { metric: 'accuracy', value: accuracy, epoch: 1 },
+      latest: { 'loss/train': loss, ...(accuracy == null ? {} : { 'metric/accuracy': accuracy }) },
+    });
+  const runs = [
+    at(0.5, null, 2.3),
+    at(1, 0.4, 2),
+    at(1.5, 0.4, 1.9),
+    at(2, 0.4, 1.8),
+    at(2, 0.6, 1.8),
+    at(3, 0.7, 1),
+  ];
+  const trend = (some: RunView[]) => some.reduce<Trend | undefined>(followed, undefined)!;
+  expect(trend(runs)).toEqual({
+    metric: 'accuracy',
+    points: [
+      { epoch: 1, value: 0.4 },
+      { epoch: 2, value: 0.6 },
+      { epoch: 3, value: 0.7 },
+    ],
+  });
+  expect(trend([...runs, at(2, 0.5, 1)]).points.map(point => point.value)).toEqual([0.4, 0.5]);
+  const byLoss = aRun({
+    best: { metric: 'loss', value: 1, epoch: 1 },
+    latest: { 'loss/train': 9, 'loss/val': 1 },
+  });
+  expect(trend([byLoss]).points).toEqual([{ epoch: 1, value: 1 }]);
+});
+
+it('fills the bar of a sweep by its trials, and says how many are done', async () => {
+  const sweep = {
+    kind: 'sweep',
+    epochs: null,
+    epoch: 0,
+    phase: '3 of 4 trials',
+    step: 3,
+    total_steps: 4,
+  } as const;
+  await show(sourceOf(aRun(sweep)));
+  expect(host.querySelector('[role=progressbar]')!.getAttribute('aria-valuenow')).toBe('75');
+  expect(host.querySelector('[data-run]')!.textContent).toContain('3 of 4 trials');
+});
+
+it('sets what runs apart from how the link stands, in the status bar', async () => {
+  const words = { running: (n: number) => `${n} running`, queued: (n: number) => `${n} queued`, title: '' };
+  const source = sourceOf(aRun());
+  source.answers.runs = () => ({ items: [aRun()], total: 1, counts: { running: 1 } });
+  await act(async () =>
+    root.render(
+      <SourceProvider value={source}>
+        <StatusLine words={words} onOpen={() => undefined} />
+      </SourceProvider>,
+    ),
+  );
+  expect(host.textContent).toBe('1 running');
+  await act(async () => source.on('runs').link('reconnecting'));
+  expect(host.textContent!.replaceAll('\u00a0', ' ')).toBe('1 running · reconnecting…');
+});
+
+it('lists a new project in an open list of runs', async () => {
+  const project = (id: number) => ({ id, name: `p${id}` });
+  const source = sourceOf(aRun());
+  source.answers.projects = () => [project(1), project(2)];
+  await act(async () =>
+    root.render(
+      <SourceProvider value={source}>
+        <RunsTable chosen={new Set()} onChoose={() => undefined} />
+      </SourceProvider>,
+    ),
+  );
+  const names = () => [...host.querySelectorAll('select[aria-label=Project] option')].map(o => o.textContent);
+  expect(names()).toEqual(['all projects', 'p1', 'p2']);
+  source.answers.projects = () => [project(1), project(2), project(3)];
+  source.answers['projects.add'] = () => project(3);
+  await act(async () => void change(source, 'projects.add', { edit: { name: 'p3', description: '' } }));
+  expect(names()).toEqual(['all projects', 'p1', 'p2', 'p3']);
+  source.answers.projects = () => [1, 2, 3, 4].map(project); // made by the command line
+  await act(async () => {
+    const over = new MouseEvent('pointerover', { bubbles: true, relatedTarget: document.body });
+    host.querySelector('table')!.dispatchEvent(over);
+  });
+  expect(names()).toContain('p4');
+});

@@ -1,0 +1,140 @@
+// The page's side of a live cell: snapshots, numbered batches, a gap and its repair, answers, and the end.
+import { describe, expect, it, vi } from 'vitest';
+import type { Batch, RunDetail } from '../../src/views/data/types';
+import { CommSource, type Model } from '../../src/widget/comm_source';
+import type { Message, Snapshot } from '../../src/widget/messages';
+
+type Handler = (...args: unknown[]) => void;
+
+const RUN = 'r';
+const run = (revision: number, state = 'running') => ({ id: RUN, revision, state }) as unknown as RunDetail;
+
+/** Steps 1..n of the training loss, as the kernel packs them. */
+function pack(steps: number[]) {
+  const columns = [...steps, ...steps.map(s => s / 10), ...steps, ...steps.map(s => (s === 2 ? NaN : 1 / s))];
+  return {
+    heads: steps.length ? [{ run_id: RUN, tag: 'loss/train', count: steps.length, thinned: false }] : [],
+    cursors: { [RUN]: { attempt: 1, seq: steps.at(-1) ?? 0 } },
+    points: new DataView(new Float64Array(columns).buffer),
+  };
+}
+
+class Kernel {
+  readonly sent: Record<string, unknown>[] = [];
+  readonly handlers = new Map<string, Set<Handler>>();
+  snapshot: Snapshot | null = null;
+
+  readonly model = {
+    get: (name: string) => (name === 'snapshot' ? this.snapshot : RUN),
+    send: (content: Record<string, unknown>) => void this.sent.push(content),
+    on: (name: string, handler: Handler) =>
+      void (this.handlers.get(name) ?? this.handlers.set(name, new Set()).get(name)!).add(handler),
+    off: (name: string, handler: Handler) => void this.handlers.get(name)?.delete(handler),
+  } as unknown as Model;
+
+  set(seq: number, steps: number[], state = 'running') {
+    this.snapshot = { seq, run: run(seq, state), ...pack(steps) };
+    this.handlers.get('change:snapshot')?.forEach(handler => handler());
+  }
+
+  post(message: Message, points?: DataView) {
+    this.handlers.get('msg:custom')?.forEach(handler => handler(message, points ? [points] : []));
+  }
+
+  batch(seq: number, steps: number[], superseded = {}) {
+    const { points, ...packed } = pack(steps);
+    this.post({ op: 'batch', seq, run: run(seq), superseded, ...packed }, points);
+  }
+}
+
+function connected() {
+  const kernel = new Kernel();
+  kernel.set(0, [1, 2]);
+  const end = new AbortController();
+  const source = new CommSource(kernel.model, end.signal);
+  const ask = async () =>
+    (await source.query('series', { run_ids: [RUN] }, end.signal)).series.map(series => series.step);
+  return { kernel, end, source, ask };
+}
+
+describe('CommSource', () => {
+  it('answers from the snapshot, without the kernel, which may be busy', async () => {
+    const { source, end, kernel } = connected();
+    expect((await source.query('run', { id: RUN }, end.signal)).state).toBe('running');
+    const { series, cursors } = await source.query(
+      'series',
+      { run_ids: [RUN], tags: ['loss/train'] },
+      end.signal,
+    );
+    expect(series[0]!.step).toEqual([1, 2]);
+    expect(series[0]!.value).toEqual([1, null]);
+    expect(cursors[RUN]).toEqual({ attempt: 1, seq: 2 });
+    expect(kernel.sent).toEqual([{ op: 'resync' }]);
+  });
+
+  it('waits for the first snapshot', async () => {
+    const kernel = new Kernel();
+    const source = new CommSource(kernel.model, new AbortController().signal);
+    const answer = source.query('run', { id: RUN }, new AbortController().signal);
+    kernel.set(0, []);
+    expect((await answer).id).toBe(RUN);
+  });
+
+  it('hands batches on in order and takes none twice', async () => {
+    const { kernel, source, end, ask } = connected();
+    const batches: Batch[] = [];
+    const keep = (batch: Batch) => void batches.push(batch);
+    source.subscribe({ kind: 'metrics', run_ids: [RUN] }, keep, () => undefined, end.signal);
+    source.subscribe({ kind: 'runs' }, keep, () => undefined, end.signal);
+    kernel.batch(1, [3]);
+    kernel.batch(1, [3]);
+    expect(batches.map(batch => batch.kind)).toEqual(['runs', 'metrics']);
+    expect(await ask()).toEqual([[1, 2, 3]]);
+  });
+
+  it('asks for a snapshot at a gap, holds still, and goes on from it', async () => {
+    const { kernel, source, end, ask } = connected();
+    const links = vi.fn();
+    source.subscribe({ kind: 'metrics', run_ids: [RUN] }, () => undefined, links, end.signal);
+    kernel.batch(3, [5]);
+    expect(kernel.sent.at(-1)).toEqual({ op: 'resync' });
+    expect(await ask()).toEqual([[1, 2]]);
+    kernel.set(3, [1, 2, 3, 4, 5]);
+    expect(links).toHaveBeenLastCalledWith('gap');
+    kernel.batch(4, [6]);
+    expect(await ask()).toEqual([[1, 2, 3, 4, 5, 6]]);
+  });
+
+  it('takes back what a resumed run walks again', async () => {
+    const { kernel, ask } = connected();
+    kernel.batch(1, [3, 4]);
+    kernel.batch(2, [3], { [RUN]: 2 });
+    expect(await ask()).toEqual([[1, 2, 3]]);
+  });
+
+  it('ignores a snapshot that it is ahead of', async () => {
+    const { kernel, ask } = connected();
+    kernel.batch(1, [3]);
+    kernel.set(0, [1]);
+    expect(await ask()).toEqual([[1, 2, 3]]);
+  });
+
+  it('carries questions and commands to the kernel and its sentences back', async () => {
+    const { kernel, source, end } = connected();
+    const log = source.query('log', { id: RUN }, end.signal);
+    const stop = source.command('stop', { id: RUN });
+    const [asked, told] = kernel.sent.slice(-2) as { id: number }[];
+    kernel.post({ op: 'reply', id: told!.id, error: { message: 'Stop it there.', status: 409 } });
+    kernel.post({ op: 'reply', id: asked!.id, result: { text: 'hello' } });
+    expect(await log).toEqual({ text: 'hello' });
+    await expect(stop).rejects.toThrow('Stop it there.');
+  });
+
+  it('lets go of the model when the cell is closed', async () => {
+    const { kernel, source, end } = connected();
+    const log = source.query('log', { id: RUN }, new AbortController().signal);
+    end.abort();
+    await expect(log).rejects.toThrow('closed');
+    expect([...kernel.handlers.values()].every(handlers => handlers.size === 0)).toBe(true);
+  });
+});
