@@ -1,187 +1,196 @@
-"""Where things live and how long things wait. Read from traitlets config and from environment variables.
+"""The settings of a process: where things lie and how long they wait. A process builds one `Settings` and hands it on.
 
-Every process builds one `Settings` at its start and hands it on; nobody reads the environment elsewhere.
-The server extension's traits and the variables below are the same settings under two names; a child process
-gets them by `Settings.environment()`.
+The class body is the one table of them. Each row is a trait, whose default is read from its environment variable; so
+`jupyter_server_config.py`, the environment, `imgcls-lab settings` and docs/settings.md name the same settings. A child
+process gets them by `Settings.environment()`. Nothing else reads these variables.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from jupyter_core.paths import jupyter_data_dir
-from traitlets import Bool, Float, Int, List, Unicode, default
+from traitlets import Bool, Float, Int, List, TraitType, Unicode
 from traitlets.config import Configurable
 
 from imgcls_lab.errors import ForbiddenPathError, InputError
+from imgcls_lab.identity import host_name
 
-_FALSE = {"", "0", "false", "no", "off"}
+G = TypeVar("G")  # what a trait gives
+S = TypeVar("S")  # what it may be set to
+_FALSE = {"0", "false", "no", "off"}
 
 
-class Listed(NamedTuple):
-    """One setting as it is shown. source: environment or default."""
+class ListedSetting(NamedTuple):
+    """One setting as it is shown, without secrets."""
 
     name: str
     variable: str
     value: str
-    source: str
+    source: Literal["environment", "default"]
+    unit: str
     meaning: str
 
 
+class Setting(TraitType[G, S]):
+    """A trait whose default comes from an environment variable, else from the table. An empty variable counts as unset.
+
+    fallback: the value without the variable; `{home}` in a text stands for the home. secret: the value may hold a
+    password or a token, and is shown without it.
+    """
+
+    def __init__(
+        self, variable: str, fallback: Any, meaning: str, *, unit: str = "", secret: bool = False, **trait: Any
+    ) -> None:
+        self.variable, self.fallback, self.meaning, self.unit, self.secret = variable, fallback, meaning, unit, secret
+        about = [meaning, *([f"Unit: {unit}."] if unit else []), f"Environment variable: {variable}."]
+        super().__init__(default_value=fallback, help=" ".join(about), **trait)
+        self.tag(config=True)
+
+    def default(self, obj: Any = None) -> Any:
+        """Raises InputError for a variable that holds no such value."""
+        text = os.environ.get(self.variable, "").strip()
+        return self.parse(text) if text else self.absent(obj)
+
+    def absent(self, _settings: Any) -> Any:
+        return self.fallback
+
+    def parse(self, text: str) -> Any:
+        return text
+
+    def to_text(self, value: Any) -> str:
+        """As `parse` reads it."""
+        return str(value)
+
+
+class Text(Setting[str, "str | bytes"], Unicode[str, "str | bytes"]):
+    def absent(self, settings: Any) -> str:
+        found: str = self.fallback
+        if "{jupyter_data_dir}" in found:
+            found = found.replace("{jupyter_data_dir}", jupyter_data_dir())
+        return found.replace("{home}", str(settings.home_path)) if "{home}" in found else found
+
+
+class Number(Setting[float, "int | float"], Float[float, "int | float"]):
+    def parse(self, text: str) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            raise InputError(f"{self.variable} must be a number, not “{text}”.") from None
+
+
+class Count(Setting[int, int], Int[int, int]):
+    def parse(self, text: str) -> int:
+        try:
+            return int(float(text))
+        except (ValueError, OverflowError):
+            raise InputError(f"{self.variable} must be a number, not “{text}”.") from None
+
+
+class Switch(Setting[bool, "bool | int"], Bool[bool, "bool | int"]):
+    def parse(self, text: str) -> bool:
+        return text.lower() not in _FALSE
+
+    def to_text(self, value: bool) -> str:
+        return str(int(value))
+
+
+class Folders(Setting[list[str], list[str]], List[str]):
+    def __init__(self, variable: str, meaning: str) -> None:
+        super().__init__(variable, [], meaning, trait=Unicode())
+
+    def absent(self, _settings: Any) -> list[str]:
+        return []
+
+    def parse(self, text: str) -> list[str]:
+        return [folder for folder in text.split(os.pathsep) if folder]
+
+    def to_text(self, value: list[str]) -> str:
+        return os.pathsep.join(value)
+
+
 class Settings(Configurable):
-    """The settings of this process. Each trait names the environment variable that gives its default."""
+    """The settings of this process: name, environment variable, default, meaning, unit."""
 
-    home = Unicode(help="Folder of the database, runs, data sets and models (IMGCLS_HOME).").tag(config=True)
-    db_url = Unicode(
-        help="SQLAlchemy URL of the run database (IMGCLS_DB_URL); by default SQLite in `home`. May hold a password."
-    ).tag(config=True)
-    datasets_dir = Unicode(help="Folder under which data sets lie (DATASETS_DIR).").tag(config=True)
-    allowed_roots = List(
-        Unicode(),
-        help="Further folders that requests over REST may name (IMGCLS_ALLOWED_ROOTS, separated by os.pathsep).",
-    ).tag(config=True)
-    cpu_slots = Int(
-        help="Runs at once on a machine without a GPU; each run has its share of the cores (IMGCLS_CPU_SLOTS)."
-    ).tag(config=True)
-    autostart = Bool(help="Start the executor when a run is submitted (IMGCLS_AUTOSTART).").tag(config=True)
-    stop_grace = Float(
-        help="Seconds a stopped run has to write its checkpoint before it is killed (IMGCLS_STOP_GRACE)."
-    ).tag(config=True)
-    lease = Float(help="Seconds without a heartbeat after which a run counts as lost (IMGCLS_LEASE).").tag(config=True)
-    start_deadline = Float(help="Seconds a run has from its start to its first event (IMGCLS_START_DEADLINE).").tag(
-        config=True
+    home = Text("IMGCLS_HOME", "{jupyter_data_dir}/imgcls_lab", "Folder of the database, runs, data sets and models.")
+    db_url = Text(
+        "IMGCLS_DB_URL", "sqlite:///{home}/imgcls.db", "SQLAlchemy URL of the run database. May hold a password.",
+        secret=True,
+    )  # fmt: skip
+    datasets_dir = Text("DATASETS_DIR", "{home}/datasets", "Folder under which data sets lie.")
+    allowed_roots = Folders(
+        "IMGCLS_ALLOWED_ROOTS", "Further folders that requests over REST may name, separated by `os.pathsep`."
     )
-    poll_interval = Float(help="Seconds between two rounds of the daemon (IMGCLS_POLL_INTERVAL).").tag(config=True)
-    gpu_others = Float(
-        help="Share (0 to 1) of a GPU's memory that other programs may hold before runs wait (IMGCLS_GPU_OTHERS)."
-    ).tag(config=True)
-    stall_minutes = Float(
-        help="Minutes without progress after which a run gives an alert; 0: never (IMGCLS_STALL_MINUTES)."
-    ).tag(config=True)
-    disk_alert = Float(
-        help="Free gigabytes on the home's disk below which there is an alert; 0: never (IMGCLS_DISK_ALERT)."
-    ).tag(config=True)
-    webhook = Unicode(help="URL to which the executor posts each alert as JSON (IMGCLS_WEBHOOK).").tag(config=True)
-    cache_dir = Unicode(
-        help="Folder of decoded images, which runs share; a local disk, by default in `home` (IMGCLS_CACHE_DIR)."
-    ).tag(config=True)
-    cache_gb = Float(help="Gigabytes that decoded images may take on disk (IMGCLS_CACHE_GB).").tag(config=True)
-    warm_start = Bool(
-        help="Fork runs from a process that has the imports done, about 0.8 GB that they share (IMGCLS_WARM_START)."
-    ).tag(config=True)
-    tb_idle_timeout = Float(
-        help="Seconds after which a TensorBoard that nobody looks at ends; 0: never (IMGCLS_TB_IDLE_TIMEOUT)."
-    ).tag(config=True)
+    cpu_slots = Count(
+        "IMGCLS_CPU_SLOTS", 1, "Runs at once on a machine without a GPU. The runs share the cores equally.", unit="runs"
+    )
+    autostart = Switch("IMGCLS_AUTOSTART", True, "Start the executor when a run is submitted.")
+    stop_grace = Number(
+        "IMGCLS_STOP_GRACE", 60.0, "Time that a stopped run has to write its checkpoint before it is killed.", unit="s"
+    )
+    lease = Number("IMGCLS_LEASE", 30.0, "Time without a heartbeat after which a run counts as lost.", unit="s")
+    start_deadline = Number(
+        "IMGCLS_START_DEADLINE", 120.0, "Time that a run has from its start to its first event.", unit="s"
+    )
+    poll_interval = Number("IMGCLS_POLL_INTERVAL", 0.3, "Time between two rounds of the executor.", unit="s")
+    gpu_others = Number(
+        "IMGCLS_GPU_OTHERS", 0.5,
+        "Part of a GPU's memory that other programs may hold. Above it, runs wait for that GPU.", unit="0 to 1",
+    )  # fmt: skip
+    stall_minutes = Number(
+        "IMGCLS_STALL_MINUTES", 30.0, "Time without progress after which a run gives an alert. 0: never.", unit="min"
+    )
+    disk_alert = Number(
+        "IMGCLS_DISK_ALERT", 5.0, "Free space on the home's disk below which there is an alert. 0: never.", unit="GB"
+    )
+    webhook = Text("IMGCLS_WEBHOOK", "", "URL to which the executor posts each alert as JSON.", secret=True)
+    cache_dir = Text(
+        "IMGCLS_CACHE_DIR", "{home}/cache", "Folder of decoded images, which runs share. Choose a local disk."
+    )
+    cache_gb = Number("IMGCLS_CACHE_GB", 20.0, "Space that decoded images may take on disk.", unit="GB")
+    warm_start = Switch(
+        "IMGCLS_WARM_START",
+        True,
+        "Fork runs from a process that has the imports done. They share its 0.8 GB of memory.",
+    )
+    tb_idle_timeout = Number(
+        "IMGCLS_TB_IDLE_TIMEOUT",
+        1800.0,
+        "Time after which a TensorBoard that nobody looks at ends. 0: never.",
+        unit="s",
+    )
+    allow_plugins = Switch(
+        "IMGCLS_ALLOW_PLUGINS", False, "Whether configs over REST may name plugins. A plugin is code."
+    )
 
-    allow_plugins = Bool(
-        help="Whether configs over REST may name plugins, which are code; off by default (IMGCLS_ALLOW_PLUGINS)."
-    ).tag(config=True)
+    @classmethod
+    def table(cls) -> dict[str, Setting[Any, Any]]:
+        """All settings by name, in the order above."""
+        return {name: trait for name, trait in vars(Settings).items() if isinstance(trait, Setting)}
 
-    # trait name -> environment variable. The one place where they are paired.
-    VARIABLES: ClassVar[dict[str, str]] = {
-        "home": "IMGCLS_HOME",
-        "db_url": "IMGCLS_DB_URL",
-        "datasets_dir": "DATASETS_DIR",
-        "allowed_roots": "IMGCLS_ALLOWED_ROOTS",
-        "cpu_slots": "IMGCLS_CPU_SLOTS",
-        "autostart": "IMGCLS_AUTOSTART",
-        "stop_grace": "IMGCLS_STOP_GRACE",
-        "lease": "IMGCLS_LEASE",
-        "start_deadline": "IMGCLS_START_DEADLINE",
-        "poll_interval": "IMGCLS_POLL_INTERVAL",
-        "gpu_others": "IMGCLS_GPU_OTHERS",
-        "stall_minutes": "IMGCLS_STALL_MINUTES",
-        "disk_alert": "IMGCLS_DISK_ALERT",
-        "webhook": "IMGCLS_WEBHOOK",
-        "cache_dir": "IMGCLS_CACHE_DIR",
-        "cache_gb": "IMGCLS_CACHE_GB",
-        "warm_start": "IMGCLS_WARM_START",
-        "tb_idle_timeout": "IMGCLS_TB_IDLE_TIMEOUT",
-        "allow_plugins": "IMGCLS_ALLOW_PLUGINS",
-    }
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a child process. May hold the database's password."""
+        return {item.variable: item.to_text(getattr(self, name)) for name, item in self.table().items()}
 
-    # what may hold a password or a token is shown without it
-    SECRETS: ClassVar[frozenset[str]] = frozenset({"db_url", "webhook"})
+    def listed(self) -> list[ListedSetting]:
+        """All settings as a person may read them, without secrets."""
+        values = self.environment()
+        return [
+            ListedSetting(
+                name,
+                item.variable,
+                _without_secret(values[item.variable]) if item.secret else values[item.variable],
+                "environment" if os.environ.get(item.variable, "").strip() else "default",
+                item.unit,
+                item.meaning,
+            )
+            for name, item in self.table().items()
+        ]
 
-    @default("home")
-    def _home(self) -> str:
-        return _variable("IMGCLS_HOME") or str(Path(jupyter_data_dir()) / "imgcls_lab")
-
-    @default("db_url")
-    def _db_url(self) -> str:
-        return _variable("IMGCLS_DB_URL") or f"sqlite:///{self.home_path / 'imgcls.db'}"
-
-    @default("datasets_dir")
-    def _datasets_dir(self) -> str:
-        return _variable("DATASETS_DIR") or str(self.home_path / "datasets")
-
-    @default("allowed_roots")
-    def _allowed_roots(self) -> list[str]:
-        return [root for root in _variable("IMGCLS_ALLOWED_ROOTS").split(os.pathsep) if root]
-
-    @default("cpu_slots")
-    def _cpu_slots(self) -> int:
-        return int(_number("IMGCLS_CPU_SLOTS", 1))
-
-    @default("autostart")
-    def _autostart(self) -> bool:
-        return _variable("IMGCLS_AUTOSTART", "1").lower() not in _FALSE
-
-    @default("stop_grace")
-    def _stop_grace(self) -> float:
-        return _number("IMGCLS_STOP_GRACE", 60)
-
-    @default("lease")
-    def _lease(self) -> float:
-        return _number("IMGCLS_LEASE", 30)
-
-    @default("start_deadline")
-    def _start_deadline(self) -> float:
-        return _number("IMGCLS_START_DEADLINE", 120)
-
-    @default("poll_interval")
-    def _poll_interval(self) -> float:
-        return _number("IMGCLS_POLL_INTERVAL", 0.3)
-
-    @default("gpu_others")
-    def _gpu_others(self) -> float:
-        return _number("IMGCLS_GPU_OTHERS", 0.5)
-
-    @default("stall_minutes")
-    def _stall_minutes(self) -> float:
-        return _number("IMGCLS_STALL_MINUTES", 30)
-
-    @default("disk_alert")
-    def _disk_alert(self) -> float:
-        return _number("IMGCLS_DISK_ALERT", 5)
-
-    @default("webhook")
-    def _webhook(self) -> str:
-        return _variable("IMGCLS_WEBHOOK")
-
-    @default("cache_dir")
-    def _cache_dir(self) -> str:
-        return _variable("IMGCLS_CACHE_DIR") or str(self.home_path / "cache")
-
-    @default("cache_gb")
-    def _cache_gb(self) -> float:
-        return _number("IMGCLS_CACHE_GB", 20)
-
-    @default("warm_start")
-    def _warm_start(self) -> bool:
-        return _variable("IMGCLS_WARM_START", "1").lower() not in _FALSE
-
-    @default("tb_idle_timeout")
-    def _tb_idle_timeout(self) -> float:
-        return _number("IMGCLS_TB_IDLE_TIMEOUT", 1800)
-
-    @default("allow_plugins")
-    def _allow_plugins(self) -> bool:
-        return _variable("IMGCLS_ALLOW_PLUGINS").lower() not in _FALSE
-
+    # ── the folders of a home ───────────────────────────────────────────────────────────────────────────────
     @property
     def home_path(self) -> Path:
         return Path(self.home).expanduser().absolute()
@@ -218,9 +227,29 @@ class Settings(Configurable):
         """Locks, log and process identity of this home's daemon."""
         return self.home_path / "executor"
 
+    @property
+    def executor_lock(self) -> Path:
+        """The lock that this host's daemon holds while it lives."""
+        return self.executor_dir / f"daemon-{host_name()}.lock"
+
+    @property
+    def executor_info(self) -> Path:
+        """Identity and version, as JSON, of this host's daemon: the one that lives, or lived last."""
+        return self.executor_dir / f"daemon-{host_name()}.json"
+
+    @property
+    def executor_log(self) -> Path:
+        return self.executor_dir / "daemon.log"
+
     def run_dir(self, run_id: str) -> Path:
         return self.runs_dir / run_id
 
+    def make_home(self) -> None:
+        """Create the home and its folders, for this user alone (0700)."""
+        for folder in (self.home_path, self.runs_dir, self.models_dir, self.executor_dir, Path(self.datasets_dir)):
+            folder.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    # ── paths that requests over REST may name ──────────────────────────────────────────────────────────────
     @property
     def roots(self) -> list[Path]:
         """The folders, links resolved, that a request over REST may name."""
@@ -230,7 +259,7 @@ class Settings(Configurable):
     def allowed(self, path: str | os.PathLike[str]) -> Path:
         """The path with links resolved, if it lies under an allowed root.
 
-        Raises ForbiddenPathError otherwise; whether it exists is not said, so that nobody can probe the disk.
+        Raises ForbiddenPathError otherwise. Whether the path exists is not said, so that nobody can probe the disk.
         """
         text = os.fspath(path)
         if "\0" in text:
@@ -242,34 +271,6 @@ class Settings(Configurable):
             f"“{text}” lies outside the folders this server may read. Put the data under {self.datasets_dir} "
             "or name its folder in IMGCLS_ALLOWED_ROOTS before the server starts."
         )
-
-    def make_home(self) -> None:
-        """Create the home and its rooms, for this user alone (0700)."""
-        for folder in (self.home_path, self.runs_dir, self.models_dir, self.executor_dir, Path(self.datasets_dir)):
-            folder.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def listed(self) -> list[Listed]:
-        """All settings as a person may read them, without secrets."""
-        return [
-            Listed(
-                name=trait,
-                variable=variable,
-                value=_without_secret(value) if trait in self.SECRETS else value,
-                source="environment" if os.environ.get(variable, "").strip() else "default",
-                meaning=str(self.traits()[trait].help).replace(f" ({variable})", "").replace(f"{variable}, ", ""),
-            )
-            for (trait, variable), value in zip(self.VARIABLES.items(), self.environment().values(), strict=True)
-        ]
-
-    def environment(self) -> dict[str, str]:
-        """These settings as environment variables, for a child process. May hold the database's password."""
-        return {variable: self._as_text(getattr(self, trait)) for trait, variable in self.VARIABLES.items()}
-
-    @staticmethod
-    def _as_text(value: Any) -> str:
-        if isinstance(value, list):
-            return os.pathsep.join(value)
-        return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _without_secret(url: str) -> str:
@@ -284,15 +285,3 @@ def _without_secret(url: str) -> str:
     place = f"{parts.username}:***@" if parts.password else f"{parts.username}@" if parts.username else ""
     path = "/…" if parts.scheme in ("http", "https") and len(parts.path) > 1 else parts.path
     return f"{parts.scheme}://{place}{parts.hostname or ''}{port}{path}"
-
-
-def _variable(name: str, fallback: str = "") -> str:
-    return os.environ.get(name, fallback).strip()
-
-
-def _number(name: str, fallback: float) -> float:
-    text = _variable(name) or str(fallback)
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"{name} must be a number, not “{text}”.") from None

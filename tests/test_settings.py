@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from imgcls_lab.errors import ForbiddenPathError, InputError
+from imgcls_lab.identity import host_name
 from imgcls_lab.settings import Settings
 
 
@@ -24,7 +25,7 @@ def test_a_child_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch,
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
     child = Settings()
-    for trait in Settings.VARIABLES:
+    for trait in Settings.table():
         assert getattr(child, trait) == getattr(settings, trait), trait
 
 
@@ -32,6 +33,20 @@ def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("IMGCLS_LEASE", "soon")
     with pytest.raises(InputError, match="IMGCLS_LEASE must be a number"):
         _ = Settings().lease
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for item in Settings.table().values():
+        monkeypatch.setenv(item.variable, " ")
+    settings = Settings()
+    assert {item.source for item in settings.listed()} == {"default"}
+    assert (settings.autostart, settings.lease, settings.allowed_roots) == (True, 30.0, [])
+
+
+def test_the_daemons_files_lie_in_the_home_and_name_the_host(home: Path) -> None:
+    settings = Settings()
+    assert (settings.executor_lock.parent, settings.executor_info.parent) == (home / "executor", home / "executor")
+    assert {settings.executor_lock.stem, settings.executor_info.stem} == {f"daemon-{host_name()}"}
 
 
 def test_home_is_for_its_owner_alone(home: Path) -> None:
@@ -61,13 +76,12 @@ def test_a_path_under_a_root_is_given_back_without_links(home: Path, tmp_path: P
     assert settings.allowed(link) == extra / "set"
 
 
-def test_the_documented_table_names_every_setting() -> None:
-    table = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
-    for trait, variable in Settings.VARIABLES.items():
-        assert f"| `{trait}` | `{variable}` |" in table
-
-
-def test_the_documented_meanings_are_those_of_the_code() -> None:
-    table = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
-    for item in Settings().listed():
-        assert f"| `{item.name}` | `{item.variable}` | {item.meaning}" in table
+def test_the_documented_table_is_that_of_the_code() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
+    written = [line for line in text.splitlines() if line.startswith("| `")]
+    defaults = {name: item.to_text(item.fallback) for name, item in Settings.table().items()}
+    assert written == [
+        f"| `{name}` | `{item.variable}` | {f'`{defaults[name]}`' if defaults[name] else '–'} | {item.unit or '–'} | "
+        f"{item.meaning} |"
+        for name, item in Settings.table().items()
+    ]

@@ -24,7 +24,7 @@ def start() -> None:
     settings = context.settings()
     context.store(settings)  # the daemon refuses a database without tables
     client.start(settings)
-    say(f"The executor runs, for the home {settings.home_path}. Its log is {client.log_path(settings)}.")
+    say(f"The executor runs, for the home {settings.home_path}. Its log is {settings.executor_log}.")
 
 
 @executor.command()
@@ -129,7 +129,6 @@ def rebuild() -> None:
     damaged file is moved aside. What a new database cannot have: docs/operations.md.
     """
     from imgcls_lab.api import context
-    from imgcls_lab.executor import client
     from imgcls_lab.store import rebuild
 
     settings = context.settings()
@@ -154,7 +153,7 @@ def rebuild() -> None:
     for problem in report.problems:
         say(problem, err=True)
     say(f"Indexed {counted(report.runs, 'run')}.")
-    if report.new and (report.registries or client.log_path(settings).exists()):  # so there was a database before
+    if report.new and (report.registries or settings.executor_log.exists()):  # so there was a database before
         say(
             "The database was a new one. Not in the folders, and so not back: which runs were deleted"
             + ("." if report.registries else ", data sets, models, saved configs and the settings of projects.")

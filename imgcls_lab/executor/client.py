@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from sqlmodel import col, select
@@ -21,7 +20,6 @@ from imgcls_lab._version import __version__
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
 from imgcls_lab.events import LIVE, Desired, RunState
 from imgcls_lab.executor import locks
-from imgcls_lab.executor.daemon import info_path, lock_path
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.schemas import DevicesReply
 from imgcls_lab.settings import Settings
@@ -45,7 +43,7 @@ def ensure(settings: Settings) -> None:
     """
     if not settings.autostart:
         return
-    if locks.is_locked(lock_path(settings)):
+    if locks.is_locked(settings.executor_lock):
         info = _info(settings)
         if info is None or not executors.is_older(str(info.get("version")), __version__):
             return
@@ -57,7 +55,7 @@ def ensure(settings: Settings) -> None:
 
 def start(settings: Settings) -> None:
     """Start the executor and wait until it works; nothing to do where one lives. Raises ExecutorError."""
-    if locks.is_locked(lock_path(settings)) and _ready(settings):
+    if locks.is_locked(settings.executor_lock) and _ready(settings):
         return
     child = _on_its_way(settings) or _spawn(settings)
     until = time.monotonic() + START_WITHIN
@@ -65,18 +63,20 @@ def start(settings: Settings) -> None:
         if _ready(settings):
             return
         code = child.poll()
-        if code is not None and not locks.is_locked(lock_path(settings)):
+        if code is not None and not locks.is_locked(settings.executor_lock):
             if code == 0:  # it made room for another, which has ended since
                 child = _spawn(settings)
                 continue
-            raise ExecutorError(f"The executor did not start: {_last_words(settings)} Its log is {log_path(settings)}.")
+            raise ExecutorError(
+                f"The executor did not start: {_last_words(settings)} Its log is {settings.executor_log}."
+            )
         time.sleep(0.05)
-    raise ExecutorError(f"The executor did not come up within {START_WITHIN:g} s. Look at {log_path(settings)}.")
+    raise ExecutorError(f"The executor did not come up within {START_WITHIN:g} s. Look at {settings.executor_log}.")
 
 
 def stop(settings: Settings, *, stop_runs: bool = False) -> None:
     """End the executor of this host; its runs go on unless `stop_runs`. Raises ExecutorError when it stays."""
-    if stop_runs and locks.is_locked(lock_path(settings)):
+    if stop_runs and locks.is_locked(settings.executor_lock):
         _stop_runs(settings)
     told: ProcessIdentity | None = None
     until = time.monotonic() + STOP_WITHIN
@@ -95,7 +95,7 @@ def stop(settings: Settings, *, stop_runs: bool = False) -> None:
 
 def lives(settings: Settings) -> bool:
     """Whether an executor of this home lives on this machine, or is on its way."""
-    return locks.is_locked(lock_path(settings)) or _ready(settings) or _on_its_way(settings) is not None
+    return locks.is_locked(settings.executor_lock) or _ready(settings) or _on_its_way(settings) is not None
 
 
 def status(settings: Settings) -> DevicesReply:
@@ -141,7 +141,7 @@ def forget(settings: Settings, host: str) -> int:
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────────
 def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     settings.make_home()
-    path = log_path(settings)
+    path = settings.executor_log
     if path.exists() and path.stat().st_size > LOG_CAP:
         path.replace(path.with_suffix(".log.1"))
     output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -204,7 +204,7 @@ def _stop_runs(settings: Settings) -> None:
 
 def _info(settings: Settings) -> dict[str, Any] | None:
     try:
-        found = json.loads(info_path(settings).read_bytes())
+        found = json.loads(settings.executor_info.read_bytes())
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
@@ -212,7 +212,7 @@ def _info(settings: Settings) -> dict[str, Any] | None:
 
 def _identity(settings: Settings) -> ProcessIdentity | None:
     try:
-        return ProcessIdentity.from_json(info_path(settings).read_bytes())
+        return ProcessIdentity.from_json(settings.executor_info.read_bytes())
     except (OSError, ValueError):
         return None
 
@@ -222,15 +222,11 @@ def _ready(settings: Settings) -> bool:
     return identity is not None and identity.alive()
 
 
-def log_path(settings: Settings) -> Path:
-    return settings.executor_dir / "daemon.log"
-
-
 def _last_words(settings: Settings) -> str:
     if shutil.disk_usage(settings.home_path).free < 1 << 20:  # then the log lacks its end, too
         return f"the disk of {settings.home_path} is full."
     try:
-        lines = log_path(settings).read_text(errors="replace").strip().splitlines()
+        lines = settings.executor_log.read_text(errors="replace").strip().splitlines()
     except OSError:
         lines = []
     whole = [line for line in lines if line and not line[0].isspace()]  # a traceback's last line says what it is

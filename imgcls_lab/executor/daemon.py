@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
@@ -49,15 +48,6 @@ DEVICES_EVERY = 3.0
 SCAN_EVERY = 2.0
 ALERTS_EVERY = 2.0
 OWNER_WITHIN = 30.0  # seconds a new folder may lack an owner before it counts as abandoned
-
-
-def lock_path(settings: Settings) -> Path:
-    return settings.executor_dir / f"daemon-{host_name()}.lock"
-
-
-def info_path(settings: Settings) -> Path:
-    """Identity and version of the daemon that lives, or lived last."""
-    return settings.executor_dir / f"daemon-{host_name()}.json"
 
 
 class Daemon:
@@ -109,7 +99,7 @@ class Daemon:
             self._register(store)
             identity = json.loads(ProcessIdentity.current().to_json())
             text = json.dumps({**identity, "id": self.id, "version": __version__})
-            write_atomic(info_path(self.settings), text)
+            write_atomic(self.settings.executor_info, text)
             log.info("Executor %s, version %s, pid %d.", self.id, __version__, os.getpid())
             while not self.stopping.is_set():
                 pause = 0.0
@@ -276,7 +266,7 @@ class Daemon:
     # ── itself ──────────────────────────────────────────────────────────────────────────────────────────────
     def _take_lock(self) -> int | None:
         until = time.monotonic() + 2  # somebody may be asking whether a daemon lives
-        while (lock := locks.try_lock(lock_path(self.settings))) is None:
+        while (lock := locks.try_lock(self.settings.executor_lock)) is None:
             if time.monotonic() > until or self._has_another():
                 return None
             time.sleep(0.1)
@@ -285,7 +275,7 @@ class Daemon:
     def _has_another(self) -> bool:
         """Whether the daemon that was noted last lives; to wait for its lock would be to take over from it."""
         try:
-            return ProcessIdentity.from_json(info_path(self.settings).read_bytes()).alive()
+            return ProcessIdentity.from_json(self.settings.executor_info.read_bytes()).alive()
         except (OSError, ValueError):
             return False
 

@@ -27,7 +27,6 @@ from imgcls_lab.api import context
 from imgcls_lab.batch.sweep_file import read_file
 from imgcls_lab.events import LIVE, Desired, Finished, Phase, RunKind, RunState, read_events
 from imgcls_lab.executor import client
-from imgcls_lab.executor.daemon import info_path
 from imgcls_lab.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -144,7 +143,7 @@ def test_24_trials_survive_kills_of_daemon_and_server_and_three_holes_are_filled
         done = sum(trial.state == "succeeded" for trial in sweep.view.trials)
         if done >= 12 and not killed:
             killed = True
-            daemon = json.loads(info_path(own).read_text())["pid"]
+            daemon = json.loads(own.executor_info.read_text())["pid"]
             os.kill(daemon, signal.SIGKILL)
             server.send_signal(signal.SIGKILL)
             server.wait(10)  # nobody is left but the driver, which starts the executor again

@@ -24,7 +24,6 @@ from imgcls_lab.errors import ConfigError, ImgclsError
 from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.executor import client, locks
 from imgcls_lab.executor.backends.local import LocalBackend
-from imgcls_lab.executor.daemon import info_path, lock_path
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
@@ -48,7 +47,7 @@ class Stubs:
         log = self.settings.executor_dir / "daemon.log"
         with log.open("ab") as file:
             self._daemon = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
-        until(lambda: locks.is_locked(lock_path(self.settings)))
+        until(lambda: locks.is_locked(self.settings.executor_lock))
 
     def kill(self) -> None:
         if self._daemon is not None:
@@ -134,9 +133,9 @@ def test_the_driver_starts_an_executor_that_nobody_else_would(stubs: Stubs, monk
     sweep = Sweep(context.store().submit(_request(stubs)).id)
     until(stubs.runs)
     stubs.kill()
-    before = info_path(stubs.settings).read_text()
-    until(lambda: info_path(stubs.settings).read_text() != before, 30)
-    daemon = ProcessIdentity.from_json(info_path(stubs.settings).read_text())
+    before = stubs.settings.executor_info.read_text()
+    until(lambda: stubs.settings.executor_info.read_text() != before, 30)
+    daemon = ProcessIdentity.from_json(stubs.settings.executor_info.read_text())
     environment = Path(f"/proc/{daemon.pid}/environ").read_bytes().split(b"\0")
     assert b"CUDA_VISIBLE_DEVICES=3" in environment  # not the driver's, which has none
     assert not any(line.startswith(b"IMGCLS_RUN=") for line in environment)

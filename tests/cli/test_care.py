@@ -82,15 +82,16 @@ def test_settings_are_listed_with_their_sources_and_without_secrets(
     monkeypatch.setenv("IMGCLS_LEASE", "12")
     done = imgcls("settings", "--json")
     found = {item["name"]: item for item in json.loads(done.out)}
-    assert list(found) == list(Settings.VARIABLES)
+    assert list(found) == list(Settings.table())
     shown = {name: (item["value"], item["source"]) for name, item in found.items()}
     assert shown["home"] == (str(home), "environment")
     assert shown["lease"] == ("12.0", "environment")
     assert shown["stop_grace"] == ("60.0", "default")
+    assert found["stop_grace"]["unit"] == "s"
     assert shown["db_url"] == ("postgresql://someone:***@db:5433/runs", "environment")
     assert shown["webhook"] == ("https://hooks.example.org/…", "environment")
     text = imgcls("settings").out
-    assert all(variable in text for variable in Settings.VARIABLES.values())
+    assert all(item.variable in text for item in Settings.table().values())
     assert "topsecret" not in done.out + text
     assert not home.exists(), "to look changes nothing"
 

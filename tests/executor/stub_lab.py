@@ -15,7 +15,6 @@ from typing import Any
 from imgcls_lab.events import ENDED, RunState
 from imgcls_lab.executor import locks, processes
 from imgcls_lab.executor.backends.local import LocalBackend
-from imgcls_lab.executor.daemon import lock_path
 from imgcls_lab.schemas import RunDetail, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
@@ -50,7 +49,7 @@ class StubLab:
                 start_new_session=True,
             )
         self.daemons.append(daemon)
-        self.until(lambda: locks.is_locked(lock_path(self.settings)) or daemon.poll() is not None)
+        self.until(lambda: locks.is_locked(self.settings.executor_lock) or daemon.poll() is not None)
         return daemon
 
     def kill_daemon(self, number: int = signal.SIGKILL) -> None:

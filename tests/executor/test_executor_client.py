@@ -17,7 +17,7 @@ from stub_lab import StubLab
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError
 from imgcls_lab.events import Desired, RunState
 from imgcls_lab.executor import client, locks
-from imgcls_lab.executor.daemon import Daemon, info_path, lock_path
+from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import RUN_INFO, new_run_id, write_atomic
 from imgcls_lab.settings import Settings
@@ -65,14 +65,14 @@ def test_start_waits_for_the_daemon_that_ensure_has_started(settings: Settings, 
     client.start(settings)
     client.stop(settings)
     assert [child.poll() for child in spawned] == [0]
-    assert not locks.is_locked(lock_path(settings))
+    assert not locks.is_locked(settings.executor_lock)
 
 
 def test_stop_ends_a_daemon_that_is_on_its_way(settings: Settings):
     client.ensure(settings)
     client.stop(settings)
     time.sleep(0.5)
-    assert not locks.is_locked(lock_path(settings))
+    assert not locks.is_locked(settings.executor_lock)
     assert not client._ready(settings)
 
 
@@ -87,18 +87,18 @@ def test_ensure_does_nothing_where_autostart_is_off(settings: Settings):
     settings.autostart = False
     client.ensure(settings)
     time.sleep(0.3)
-    assert not locks.is_locked(lock_path(settings))
+    assert not locks.is_locked(settings.executor_lock)
 
 
 def test_an_older_executor_makes_room_for_this_version(settings: Settings):
     client.start(settings)
-    info = json.loads(info_path(settings).read_text())
-    write_atomic(info_path(settings), json.dumps({**info, "version": "0.0.1"}))
+    info = json.loads(settings.executor_info.read_text())
+    write_atomic(settings.executor_info, json.dumps({**info, "version": "0.0.1"}))
     client.ensure(settings)
     deadline = time.monotonic() + 20
     while not client._ready(settings) and time.monotonic() < deadline:
         time.sleep(0.05)
-    newer = json.loads(info_path(settings).read_text())
+    newer = json.loads(settings.executor_info.read_text())
     assert newer["pid"] != info["pid"]
     assert newer["version"] != "0.0.1"
 
