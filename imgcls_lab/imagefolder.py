@@ -43,11 +43,6 @@ class FolderSummary:
     lost: list[str] = field(default_factory=list)
     sample: list[str] = field(default_factory=list)
 
-    @property
-    def outside_links(self) -> int:
-        """How many links lead out of the data set and were left out."""
-        return len(self.outside)
-
     def images(self, split: str) -> int:
         """Number of images of a split; 0 if there is no such split."""
         return sum(self.splits.get(split, {}).values())

@@ -1,4 +1,4 @@
-"""The one decode of an image file: training, prediction and the server's thumbnails all come here.
+"""The one decode of an image file: training and prediction both come here.
 
 Torch-free. Never follows anything but a regular file, never runs a decoder that is not in `FORMATS`, never returns
 half an image: what cannot be read whole is a DataError that names the file and the reason.
@@ -146,15 +146,6 @@ def size_of(source: str | os.PathLike[str]) -> tuple[int, int]:
         raise
     except Exception as error:
         raise DataError(f"“{name}” is no image that can be read ({error}). Replace or remove it.") from error
-
-
-def thumbnail(source: str | os.PathLike[str] | bytes, edge: int) -> bytes:
-    """A JPEG that fits into a square of `edge` pixels. Raises DataError."""
-    image = Image.fromarray(decode(source, size_hint=edge))
-    image.thumbnail((edge, edge), Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from imgcls_lab import images
 from imgcls_lab.errors import DataError
-from imgcls_lab.images import decode, is_image, is_image_name, size_of, thumbnail
+from imgcls_lab.images import decode, is_image, is_image_name, size_of
 
 
 @pytest.fixture
@@ -305,10 +305,8 @@ def test_fifo_and_folder_do_not_block(tmp_path: Path) -> None:
             decode(path)
 
 
-def test_thumbnail_fits(photo: Image.Image, tmp_path: Path) -> None:
+def test_the_size_is_read_from_the_header(photo: Image.Image, tmp_path: Path) -> None:
     photo.save(tmp_path / "a.png")
-    small = Image.open(io.BytesIO(thumbnail(tmp_path / "a.png", 48)))
-    assert (small.format, small.size) == ("JPEG", (48, 32))
     assert size_of(tmp_path / "a.png") == (96, 64)
 
 

@@ -51,7 +51,8 @@ class HardwareFields(FieldGroup):
         "cpu",
         "hardware",
         "Decoder",
-        "gpu: decode JPEG files of training on the GPU that trains, anew in each epoch; the last bits differ.",
+        "gpu (experimental, not yet tried on a GPU): decode the JPEG files of training on the GPU that trains, anew in "
+        "each epoch; the last bits differ.",
     )
     channels_last: Literal["auto", "on", "off"] = field(
         "auto",

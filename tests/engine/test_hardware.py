@@ -22,7 +22,8 @@ PROGRAM = """
 import json, resource
 import psutil
 import torch
-from imgcls_lab.engine import guard, hardware
+from imgcls_lab.engine import hardware
+from imgcls_lab.engine.training import attempt_context
 
 def steps():
     for _ in range(5):
@@ -40,7 +41,7 @@ def size():
 
 torch.set_num_threads(1)
 found = [faults()]
-with guard.torch_state():
+with attempt_context.torch_state():
     hardware.keep_freed_memory()
     found += [faults(), size()]
 found.append(size())
