@@ -21,7 +21,8 @@ from papermill.log import logger
 
 from imgcls_lab import run_layout
 from imgcls_lab.batch.secrets import hidden
-from imgcls_lab.executor.forkserver_manager import SOCKET, forked_argv, same_python
+from imgcls_lab.entry_points import KERNEL
+from imgcls_lab.executor.forkserver_manager import SOCKET, same_python, warm_argv
 
 if TYPE_CHECKING:
     from imgcls_lab.batch.notebook_runner import NotebookRun
@@ -87,10 +88,10 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         manager = super().create_kernel_manager()
         argv = manager.kernel_spec.argv
         warm = os.environ.get(SOCKET)
-        # "python" is what jupyter_client takes for this very Python; a kernel of another one starts cold
+        # jupyter_client takes "python" for this very Python; a kernel of another one starts cold
         ours = argv[0] in {"python", "python3"} or same_python(argv[0])
-        if warm and ours and argv[1:3] == ["-m", "ipykernel_launcher"]:
-            manager.kernel_spec.argv = forked_argv(warm, [sys.executable, *argv[1:]])
+        if warm and ours and argv[1:3] == ["-m", KERNEL.module]:
+            manager.kernel_spec.argv = warm_argv(warm, [sys.executable, *argv[1:]])
         return manager
 
 

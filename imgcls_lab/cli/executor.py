@@ -74,7 +74,7 @@ def status(as_json: Json = False) -> None:
             if run.external:
                 on = f" on {', '.join(run.devices)}" if run.devices else ""
                 say(f"Outside the queue: {run.name} trains{on} of {run.host} in a kernel or shell, and holds no slot.")
-        if alive and (sentence := forkserver_manager.sentence(settings)):
+        if alive and (sentence := forkserver_manager.status_sentence(settings)):
             say(f"\n{sentence}")
         if reply.message:
             say(reply.message)

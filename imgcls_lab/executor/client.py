@@ -17,6 +17,7 @@ from sqlmodel import col, select
 
 from imgcls_lab import run_layout
 from imgcls_lab._version import __version__
+from imgcls_lab.entry_points import DAEMON
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
 from imgcls_lab.events import LIVE, Desired, RunState
 from imgcls_lab.executor import locks
@@ -147,7 +148,7 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "imgcls_lab.executor.daemon"],
+            DAEMON.argv(sys.executable),
             cwd=settings.home_path,
             env={**_environment(), **settings.environment(), "PYTHONSAFEPATH": "1"},
             stdin=subprocess.DEVNULL,

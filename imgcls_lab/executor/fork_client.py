@@ -1,7 +1,8 @@
-"""`python -m imgcls_lab.executor.fork_client SOCKET MODULE ARGUMENTS...`: `python -m MODULE ...`, started warm.
+"""The fork server's client: stands in the place of a process that the server forks.
 
-Stands in the place of the process that the fork server forks: passes signals on, dies of what it died of, and takes it
-along when it is killed. Where the fork server does not answer or refuses, it becomes that process itself, cold.
+`python -m imgcls_lab.executor.fork_client SOCKET MODULE ARGUMENTS...` does what `python -m MODULE ARGUMENTS...` does.
+The executor and papermill start it. It passes signals on to the forked process, ends with its exit code, and takes it
+along when it is killed. If the server does not answer or refuses, it becomes that process itself, cold.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ import signal
 import socket
 import sys
 
-MESSAGE = 2**18
-PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+MAX_REPLY = 2**18  # bytes
+FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 def main() -> None:
     path, module, *arguments = sys.argv[1:]
     connection = _connect(path)
-    pid = _ask(connection, module, arguments) if connection is not None else None
+    pid = _request_fork(connection, module, arguments) if connection is not None else None
     if connection is None or pid is None:
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
-    for number in PASSED_ON:
-        signal.signal(number, lambda number, _frame: _signal(pid, number))
-    _end(_wait(connection, pid))
+    for number in FORWARDED_SIGNALS:
+        signal.signal(number, lambda number, _frame: _send_signal(pid, number))
+    _exit_as(_wait(connection, pid))
 
 
 def _connect(path: str) -> socket.socket | None:
@@ -40,24 +41,24 @@ def _connect(path: str) -> socket.socket | None:
     return connection
 
 
-def _ask(connection: socket.socket, module: str, arguments: list[str]) -> int | None:
-    """The pid of the forked process; None where it was refused, with the reason in the log."""
+def _request_fork(connection: socket.socket, module: str, arguments: list[str]) -> int | None:
+    """The pid of the forked process. None if the server refused; the reason is then in the log."""
     request = {"module": module, "arguments": arguments, "environment": dict(os.environ), "cwd": os.getcwd()}
     try:
         socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
-        reply = json.loads(connection.recv(MESSAGE) or b"{}")
+        reply = json.loads(connection.recv(MAX_REPLY) or b"{}")
     except (OSError, ValueError) as error:
         reply = {"refused": str(error)}
     if "pid" in reply:
         return int(reply["pid"])
-    print(f"No warm start: {reply.get('refused', 'the process with the imports has ended')}.", flush=True)
+    print(f"No warm start: {reply.get('refused', 'the fork server has ended')}.", flush=True)
     return None
 
 
 def _wait(connection: socket.socket, pid: int) -> int:
-    """The exit code, negative for a signal; as if killed where the fork server died and cannot tell."""
+    """The exit code, negative for a signal. If the fork server has died and cannot report it: as if killed."""
     try:
-        reply = json.loads(connection.recv(MESSAGE) or b"{}")
+        reply = json.loads(connection.recv(MAX_REPLY) or b"{}")
     except (OSError, ValueError):
         reply = {}
     if "status" in reply:
@@ -67,12 +68,13 @@ def _wait(connection: socket.socket, pid: int) -> int:
     return -signal.SIGKILL
 
 
-def _signal(pid: int, number: int) -> None:
+def _send_signal(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
 
 
-def _end(code: int) -> None:
+def _exit_as(code: int) -> None:
+    """End this process as that one ended: with its exit code, or by the same signal."""
     if code < 0:
         if -code != signal.SIGKILL:
             signal.signal(-code, signal.SIG_DFL)

@@ -1,9 +1,9 @@
-"""One process with the imports done, which forks engines, papermill and kernels: a warm start.
+"""The fork server: a process that has done the slow imports and forks trainings, notebook runs and kernels from itself.
 
-`python -m imgcls_lab.executor.forkserver SOCKET FD`, started by the executor's daemon, asked by `fork_client.py`. It
-runs no torch operation and touches no CUDA, and forks only while it has a single thread: anything else could hang the
-child. What it cannot do safely it refuses, and whoever asked starts cold. It ends with the daemon, after its last
-child.
+The daemon starts `python -m imgcls_lab.executor.forkserver SOCKET FD [MODULE=PRELOAD ...]`, and `fork_client.py` sends
+the requests. The server may fork each MODULE, after it has imported PRELOAD. It runs no torch operation and touches no
+CUDA, and it forks only while it has a single thread: anything else could hang the child. It refuses what it cannot do
+safely, and the client then starts that process cold. It ends with the daemon, after its last child.
 """
 
 from __future__ import annotations
@@ -23,90 +23,84 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import imgcls_lab
 from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import RUN_TAG
 
-MESSAGE = 2**18  # bytes of a request; the environment is most of it
-# What is imported before a module is forked; `python -m MODULE` would import it after.
-IMPORTS = {
-    "imgcls_lab.engine": ("imgcls_lab.engine.training.run", "imgcls_lab.engine.reporting.console_log"),
-    "imgcls_lab.batch.notebook_runner": (
-        "imgcls_lab.batch.papermill_engine", "imgcls_lab.batch.event_forwarder", "imgcls_lab.batch.notebook_source",
-    ),
-    "ipykernel_launcher": (
-        "ipykernel.kernelapp", "ipykernel.ipkernel", "imgcls_lab.engine.training.run", "imgcls_lab.api",
-        "imgcls_lab.demo", "imgcls_lab.widgets.live", "pandas", "imgcls_lab.api.display",
-    ),
-}  # fmt: skip
+MAX_REQUEST = 2**18  # bytes; the environment is most of it
+PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass
 class _Child:
-    """A forked process, and the connection of whoever asked for it and lives as long."""
+    """A forked process, and the connection of its client, which lives as long."""
 
     pid: int
     connection: socket.socket
 
 
 class ForkServer:
-    """`serve` returns in each child, with what it is to do; in the fork server itself it returns None at the end."""
+    """Forks the modules of `preloads` on request. `preloads`: module -> the module whose import does its slow imports.
 
-    def __init__(self, path: str, listener: socket.socket) -> None:
-        self._listener = listener  # it listens already: who asks while the imports are done waits for them
+    `serve` returns in each child, with what the child has to do. In the server itself it returns None at the end.
+    """
+
+    def __init__(self, path: str, listener: socket.socket, preloads: Mapping[str, str]) -> None:
+        self._listener = listener  # it listens already: a client that asks during the imports waits for them
         self._path = path
+        self._preloads = preloads
         self._parent = os.getppid()
-        self._code = _newest_code()
+        self._code_time = _newest_code()
         self._children: dict[int, _Child] = {}
         self._selector = selectors.DefaultSelector()
-        self._tag_place = _tag_place()
+        self._tag_memory = _tag_memory()
         self._closing = False
 
     def serve(self) -> Callable[[], object] | None:
-        wake, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(told)
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._close())
         self._selector.register(self._listener, selectors.EVENT_READ)
-        self._selector.register(wake, selectors.EVENT_READ)
+        self._selector.register(wake_read, selectors.EVENT_READ)
         while self._children or not self._closing:
             for key, _ in self._selector.select(1.0):
                 if key.fileobj is self._listener:
                     work = self._accept()
                     if work is not None:
                         return work
-                elif key.fileobj == wake:
-                    os.read(wake, 4096)
+                elif key.fileobj == wake_read:
+                    os.read(wake_read, 4096)
                 else:
-                    self._hang_up(key.data)
+                    self._client_gone(key.data)
             self._reap()
-            if os.getppid() != self._parent:  # the daemon is gone; the next one has a fork server of its own
+            if os.getppid() != self._parent:  # the daemon has ended; the next one starts a fork server of its own
                 self._close()
         return None
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────────────────
     def _accept(self) -> Callable[[], object] | None:
+        """Answer one request. Returns in the child with its work, and in the server with None."""
         connection, _ = self._listener.accept()
         try:
             connection.settimeout(5)
-            data, files, _flags, _address = socket.recv_fds(connection, MESSAGE, 3)
+            data, files, _flags, _address = socket.recv_fds(connection, MAX_REQUEST, 3)
             request = json.loads(data)
-            reason = self._unsafe(str(request["module"]))
+            refusal = self._refusal(str(request["module"]))
         except (OSError, ValueError, KeyError) as error:
-            reason, files, request = f"the request cannot be read: {error}", [], {}
-        if reason is not None:
+            refusal, files, request = f"the request cannot be read: {error}", [], {}
+        if refusal is not None:
             for file in files:
                 os.close(file)
-            _send(connection, {"refused": reason})
+            _send(connection, {"refused": refusal})
             connection.close()
             return None
-        # no child's collector need look at what the imports made: a full collection, as at a kernel's end, would take
-        # half a second and copy the pages that are shared
+        # The imported objects leave the garbage collector's care: a full collection, as at a kernel's end, would take
+        # half a second in each child and copy the pages that the children share.
         gc.freeze()
         pid = os.fork()
         if pid == 0:
@@ -118,30 +112,30 @@ class ForkServer:
         _send(connection, {"pid": pid})
         return None
 
-    def _unsafe(self, module: str) -> str | None:
-        """Why this must not be forked; None where it may. The imports it needs are done by then."""
-        if module not in IMPORTS:
-            return f"{module} is none of what is started warm"
-        if _newest_code() != self._code:
+    def _refusal(self, module: str) -> str | None:
+        """Why this module must not be forked; None if it may. Its slow imports are done by then."""
+        if module not in self._preloads:
+            return f"{module} is not a module that is started warm"
+        if _newest_code() != self._code_time:
             self._close()
             return "the package's code has changed since the imports were done"
         try:
-            for name in IMPORTS[module]:
-                importlib.import_module(name)
+            importlib.import_module(self._preloads[module])
         except Exception as error:
-            return f"{name} cannot be imported ({error})"
+            return f"{self._preloads[module]} cannot be imported ({error})"
         threads = len(os.listdir("/proc/self/task"))
         if threads != 1:
             return f"the imports have started {counted(threads - 1, 'thread')}"
         return None
 
-    def _hang_up(self, child: _Child) -> None:
-        """Whoever asked is gone: so is what it asked for."""
+    def _client_gone(self, child: _Child) -> None:
+        """The client has ended, so its process must end too."""
         self._selector.unregister(child.connection)
         if child.pid in self._children:
             os.kill(child.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
+        """Report the exit code of each child that has ended to its client."""
         for pid, child in list(self._children.items()):
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
@@ -152,7 +146,7 @@ class ForkServer:
                 child.connection.close()
 
     def _close(self) -> None:
-        """Take no more requests; what was forked goes on."""
+        """Take no more requests. The forked processes go on."""
         if not self._closing:
             self._closing = True
             self._selector.unregister(self._listener)
@@ -161,7 +155,7 @@ class ForkServer:
 
     # ── in the child ────────────────────────────────────────────────────────────────────────────────────────
     def _become(self, request: dict[str, Any], files: list[int], connection: socket.socket) -> Callable[[], object]:
-        """Leave everything of the fork server behind, and take the place of the process that was asked for."""
+        """Drop everything of the server and take on what the requested process has; gives what it has to do."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -174,26 +168,26 @@ class ForkServer:
             os.dup2(file, target)
             os.close(file)
         environment: dict[str, str] = request["environment"]
-        if "JPY_PARENT_PID" in environment:  # a kernel ends itself where its parent is not the one named there
+        if "JPY_PARENT_PID" in environment:  # a kernel ends itself if its parent is not the process named there
             environment["JPY_PARENT_PID"] = str(os.getppid())
         os.environ.clear()
         os.environ.update(environment)
-        self._wear(environment.get(RUN_TAG, ""))
+        self._write_tag(environment.get(RUN_TAG, ""))
         os.chdir(request["cwd"])
         _reseed()
         sys.argv = [request["module"], *request["arguments"]]
         return lambda: runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
-    def _wear(self, tag: str) -> None:
+    def _write_tag(self, tag: str) -> None:
         """Write the run's tag where the system shows a process's environment, so that the run's processes are found."""
-        address, room = self._tag_place
-        ctypes.memmove(address, f"{RUN_TAG}={tag}".encode()[:room].ljust(room, b"\0"), room)
+        address, size = self._tag_memory
+        ctypes.memmove(address, f"{RUN_TAG}={tag}".encode()[:size].ljust(size, b"\0"), size)
 
 
-def _tag_place() -> tuple[int, int]:
-    """Address and bytes of the room for a tag in the memory that /proc shows as this process's environment.
+def _tag_memory() -> tuple[int, int]:
+    """Address and size in bytes of the memory for a tag, in what /proc shows as this process's environment.
 
-    The daemon has left that room, by a variable of dashes. Raises RuntimeError without.
+    The daemon reserved it with a variable of dashes. Raises RuntimeError without that variable.
     """
     variables = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")
     position = 0
@@ -202,29 +196,28 @@ def _tag_place() -> tuple[int, int]:
         if text.startswith(f"{RUN_TAG}=-".encode()):
             return int(address), len(text)
         position += 1
-    raise RuntimeError("There is no room for a run's tag in the environment.")
+    raise RuntimeError(f"The environment reserves no memory for a run's tag: {RUN_TAG} must hold dashes.")
 
 
 def _newest_code() -> int:
-    """Time of the last change of the package's code."""
-    home = Path(imgcls_lab.__file__).parent
-    return max(path.stat().st_mtime_ns for path in home.rglob("*.py"))
+    """Time of the last change of the package's code, in nanoseconds."""
+    return max(path.stat().st_mtime_ns for path in PACKAGE.rglob("*.py"))
 
 
 def _reseed() -> None:
-    """Children must not draw the same random numbers; the engine seeds its own."""
+    """Children must not draw the same random numbers. The engine seeds its own generators."""
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
 
 
 def _send(connection: socket.socket, message: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):  # nobody listens any more
+    with contextlib.suppress(OSError):  # the client has ended
         connection.send(json.dumps(message).encode())
 
 
 def _run(work: Callable[[], object]) -> NoReturn:
-    """Do it and end as Python would, but for taking every module apart first: that takes a second, for nothing."""
+    """Do a child's work and end as Python would, but without taking the modules apart, which takes a second."""
     code: object = 0
     try:
         work()
@@ -233,7 +226,7 @@ def _run(work: Callable[[], object]) -> NoReturn:
     except BaseException:
         traceback.print_exc()
         code = 1
-    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are not daemons
     atexit._run_exitfuncs()
     if isinstance(code, str):
         print(code, file=sys.stderr)
@@ -244,8 +237,10 @@ def _run(work: Callable[[], object]) -> NoReturn:
 
 
 def main() -> None:
+    path, descriptor, *pairs = sys.argv[1:]
+    preloads = dict(pair.split("=", 1) for pair in pairs)
     os.umask(0o077)
-    work = ForkServer(sys.argv[1], socket.socket(fileno=int(sys.argv[2]))).serve()
+    work = ForkServer(path, socket.socket(fileno=int(descriptor)), preloads).serve()
     if work is not None:
         _run(work)
 

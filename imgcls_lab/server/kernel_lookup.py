@@ -40,8 +40,8 @@ class Notebooks:
 
     def devices(self, store: Store) -> DevicesReply:
         """Executors and devices, what warm start holds here, and the notebooks of those processes that are kernels."""
-        held = forkserver_manager.memory(store.settings)  # rounded, since every change is told to all who watch
-        reply = store.devices().model_copy(update={"warm_memory": held and round(held, -7)})
+        used = forkserver_manager.memory_used(store.settings)  # rounded: each change goes to all pages
+        reply = store.devices().model_copy(update={"warm_memory": used and round(used, -7)})
         here = host_name()
         if not self._paths or not any(device.host == here and device.holders for device in reply.devices):
             return reply

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from imgcls_lab.entry_points import TENSORBOARD
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.tensorboards.address import Address, Target, answers
 
@@ -73,14 +74,7 @@ class BoardProcess:
             raise ImgclsError(f"TensorBoard's socket cannot be made in {folder}: {error.strerror}.") from error
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
             self.popen = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "imgcls_lab.tensorboards.serve",
-                    str(logdir),
-                    str(self.address.path),
-                    str(idle_seconds),
-                ],
+                TENSORBOARD.argv(sys.executable, str(logdir), str(self.address.path), str(idle_seconds)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

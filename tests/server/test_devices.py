@@ -73,6 +73,6 @@ async def test_devices_say_what_warm_start_holds_here(api: Api, settings: Settin
     identity = ProcessIdentity.of(os.getpid())
     assert identity is not None
     settings.executor_dir.mkdir(parents=True, exist_ok=True)
-    write_atomic(forkserver_manager.note_path(settings), identity.to_json())
+    write_atomic(forkserver_manager.identity_path(settings), identity.to_json())
     held = (await api("GET", "devices")).json["warm_memory"]
     assert held == pytest.approx(psutil.Process().memory_info().rss, rel=0.3)

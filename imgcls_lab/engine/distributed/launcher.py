@@ -22,6 +22,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.data.cache_locations import Shared
 from imgcls_lab.engine.distributed import process_group
 from imgcls_lab.engine.reporting.outcome import Outcome
+from imgcls_lab.entry_points import TRAINING
 from imgcls_lab.errors import ImgclsError, ProcessLostError, of_kind
 from imgcls_lab.events import TERMINAL, Event, Failed, FailureKind, Finished, RunState, Stopped, read_events
 
@@ -67,7 +68,7 @@ class Group:
     def _started(self) -> Iterator[list[subprocess.Popen[bytes]]]:
         """The processes; none of them lives afterwards."""
         place = self.folder / FOLDER
-        command = [sys.executable, "-m", "imgcls_lab.engine", os.fspath(self.folder), "--attempt", str(self.attempt)]
+        command = TRAINING.argv(sys.executable, os.fspath(self.folder), "--attempt", str(self.attempt))
         command += ["--config", os.fspath(place / run_layout.CONFIG)]
         command += ["--shared", self._shared.to_json()]
         common = {**os.environ, "WORLD_SIZE": str(self._count), process_group.STORE: os.fspath(place / "store")}

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imgcls_lab import run_layout
+from imgcls_lab.entry_points import NOTEBOOK, SUPERVISOR, SWEEP, TRAINING, EntryPoint
 from imgcls_lab.errors import ExecutorError
 from imgcls_lab.events import Desired, RunKind
 from imgcls_lab.executor import processes
-from imgcls_lab.executor.forkserver_manager import SOCKET, WarmStart, forked_argv
+from imgcls_lab.executor.forkserver_manager import SOCKET, ForkServerManager, warm_argv
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
@@ -25,23 +26,17 @@ log = logging.getLogger(__name__)
 LOG_CAP = 64 * 2**20  # bytes of output.log
 Argv = Callable[[RunKind, str, Path, int], list[str]]
 
-# The module that does a run of each kind, as `python -m MODULE FOLDER --attempt N`.
-MODULES: dict[RunKind, str] = {
-    RunKind.TRAIN: "imgcls_lab.engine",
-    RunKind.NOTEBOOK: "imgcls_lab.batch.notebook_runner",
-    RunKind.SWEEP: "imgcls_lab.batch.sweep_driver",
-}
+# What does a run of each kind, as `python -m MODULE FOLDER --attempt N`.
+ENTRY_POINTS: dict[RunKind, EntryPoint] = {RunKind.TRAIN: TRAINING, RunKind.NOTEBOOK: NOTEBOOK, RunKind.SWEEP: SWEEP}
 # These queue runs themselves. Whatever trains never talks to the database, and need not know its password.
 QUEUES_RUNS = frozenset({RunKind.NOTEBOOK, RunKind.SWEEP})
-# These import what takes seconds, so they are forked from a process that has it.
-FORKED_KINDS = frozenset({RunKind.TRAIN, RunKind.NOTEBOOK})
 
 
 def module_argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[str]:
     """The command line of a run's kind. Raises ExecutorError for a kind that this version cannot do."""
-    if kind not in MODULES:
+    if kind not in ENTRY_POINTS:
         raise ExecutorError(f"This version of imgcls-lab cannot do a {kind.value} run; upgrade it on this machine.")
-    return [python, "-m", MODULES[kind], str(folder), "--attempt", str(attempt)]
+    return ENTRY_POINTS[kind].argv(python, str(folder), "--attempt", str(attempt))
 
 
 class LocalBackend:
@@ -51,7 +46,7 @@ class LocalBackend:
         self._argv = argv
         self._usable: dict[str, bool] = {sys.executable: True}
         self._children: list[subprocess.Popen[bytes]] = []
-        self._warm: WarmStart | None = None
+        self._fork_server: ForkServerManager | None = None
 
     def start(
         self,
@@ -66,9 +61,9 @@ class LocalBackend:
         kind = RunKind(run.kind)
         python = self._python(run.python)
         argv = self._argv(kind, python, settings.run_dir(run.id), attempt)
-        warm = self._warm_path(settings, kind, python)
-        if warm is not None:
-            argv, values = forked_argv(warm, argv), {**values, SOCKET: warm}
+        socket = self._fork_socket(settings, kind, python)
+        if socket is not None:
+            argv, values = warm_argv(socket, argv), {**values, SOCKET: socket}
         folder = settings.run_dir(run.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         run_layout.write_atomic(
@@ -95,7 +90,7 @@ class LocalBackend:
         if kind not in QUEUES_RUNS:
             environment.pop("IMGCLS_DB_URL")
         child = subprocess.Popen(
-            [sys.executable, "-m", "imgcls_lab.executor.supervisor", str(path)],
+            SUPERVISOR.argv(sys.executable, str(path)),
             cwd=settings.home_path,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -105,21 +100,21 @@ class LocalBackend:
         self._children.append(child)
         return ProcessIdentity.of(child.pid)
 
-    def _warm_path(self, settings: Settings, kind: RunKind, python: str) -> str | None:
-        """The socket of the process that forks a run of this kind; None where it starts cold."""
-        if kind not in FORKED_KINDS or self._argv is not module_argv:
+    def _fork_socket(self, settings: Settings, kind: RunKind, python: str) -> str | None:
+        """The socket of the fork server for a run of this kind; None if the run starts cold."""
+        if self._argv is not module_argv or ENTRY_POINTS[kind].preload is None:
             return None
-        self._warm = self._warm or WarmStart(settings)
+        self._fork_server = self._fork_server or ForkServerManager(settings)
         try:
-            return self._warm.path(python)
+            return self._fork_server.socket_for(python)
         except OSError as error:
             log.warning("No warm start: %s", error)
             return None
 
     def close(self) -> None:
         """The daemon ends; runs go on."""
-        if self._warm is not None:
-            self._warm.close()
+        if self._fork_server is not None:
+            self._fork_server.close()
 
     def find(self, folder: Path, run_id: str, attempt: int) -> ProcessIdentity | None:
         """The supervisor of an attempt whose start was not noted: a daemon died in between."""
@@ -129,7 +124,7 @@ class LocalBackend:
                 return ProcessIdentity.from_json(text)
         for pid in processes.tagged(processes.tag_of(run_id, attempt)):
             command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
-            if b"imgcls_lab.executor.supervisor" in command:
+            if SUPERVISOR.module.encode() in command:
                 return ProcessIdentity.of(pid)
         return None
 
@@ -152,7 +147,7 @@ class LocalBackend:
 
 
 def _has_package(python: str) -> bool:
-    question = "import importlib.util, sys; sys.exit(importlib.util.find_spec('imgcls_lab.engine') is None)"
+    question = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({TRAINING.module!r}) is None)"
     try:
         asked = subprocess.run([python, "-c", question], capture_output=True, check=False, timeout=30, cwd="/")
         return asked.returncode == 0

@@ -18,7 +18,14 @@ import imgcls_lab as lab
 from imgcls_lab import TrainConfig, run_layout
 from imgcls_lab.events import Phase, RunState, Started, read_events
 from imgcls_lab.executor import client, processes
-from imgcls_lab.executor.forkserver_manager import WarmStart, forked_argv, memory, remove_left, same_python, sentence
+from imgcls_lab.executor.forkserver_manager import (
+    ForkServerManager,
+    memory_used,
+    remove_stale_folders,
+    same_python,
+    status_sentence,
+    warm_argv,
+)
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.settings import Settings
 
@@ -28,10 +35,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def warm(home: Path) -> Iterator[WarmStart]:
+def fork_server(home: Path) -> Iterator[ForkServerManager]:
     settings = Settings()
     settings.make_home()
-    made = WarmStart(settings)
+    made = ForkServerManager(settings)
     yield made
     made.close()
 
@@ -44,33 +51,35 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def command(path: str, *words: str) -> list[str]:
-    return forked_argv(path, [sys.executable, "-m", *words])
+    return warm_argv(path, [sys.executable, "-m", *words])
 
 
-def test_what_cannot_be_forked_starts_cold_and_says_why(warm: WarmStart, tmp_path: Path) -> None:
+def test_what_cannot_be_forked_starts_cold_and_says_why(fork_server: ForkServerManager, tmp_path: Path) -> None:
     file = tmp_path / "it.json"
     file.write_text('{"a":1}')
-    path = warm.path(sys.executable)
+    path = fork_server.socket_for(sys.executable)
     assert path is not None
-    for socket, reason in ((path, "json.tool is none of what is started warm"), (str(tmp_path / "none"), None)):
+    for socket, reason in ((path, "json.tool is not a module that is started warm"), (str(tmp_path / "none"), None)):
         done = subprocess.run(command(socket, "json.tool", str(file)), capture_output=True, text=True, check=True)
         assert '"a": 1' in done.stdout
         assert (f"No warm start: {reason}." in done.stdout) is (reason is not None)
-    assert (memory(Settings()) or 0) > 10e6
-    assert "0.0 GB that they share" in sentence(Settings())
+    assert (memory_used(Settings()) or 0) > 10e6
+    assert "0.0 GB" in status_sentence(Settings())
 
 
-def test_another_python_and_a_setting_turn_it_off(warm: WarmStart, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert warm.path("/usr/bin/other-python") is None
+def test_another_python_and_a_setting_turn_it_off(
+    fork_server: ForkServerManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fork_server.socket_for("/usr/bin/other-python") is None
     monkeypatch.setenv("IMGCLS_WARM_START", "0")
-    assert WarmStart(Settings()).path(sys.executable) is None
-    assert "is off" in sentence(Settings())
+    assert ForkServerManager(Settings()).socket_for(sys.executable) is None
+    assert "is off" in status_sentence(Settings())
 
 
 def test_a_forked_process_is_found_by_its_tag_and_dies_with_the_one_in_its_place(
-    warm: WarmStart, tmp_path: Path
+    fork_server: ForkServerManager, tmp_path: Path
 ) -> None:
-    path = warm.path(sys.executable)
+    path = fork_server.socket_for(sys.executable)
     assert path is not None
     tag = processes.tag_of(run_layout.new_run_id(), 1)
     environment = {**os.environ, run_layout.RUN_TAG: tag, "PYTHONPATH": str(ROOT)}
@@ -109,7 +118,7 @@ def test_forked_trainings_equal_cold_ones_to_the_bit_and_begin_at_once(
     lab.launch(few.with_changes(epochs=1)).wait(120)  # the imports are done with it
     forked = lab.launch(few.with_changes(device="cpu")).wait(120)
     assert "No warm start" not in forked.log(200)
-    assert (memory(own) or 0) > 100e6
+    assert (memory_used(own) or 0) > 100e6
     claimed = forked.view.attempts[-1].started_at
     events, _ = read_events(forked.folder / "events-001.jsonl")
     first = next(event.t for event in events if isinstance(event, Phase))
@@ -177,6 +186,6 @@ def test_folders_of_killed_daemons_are_removed_and_those_of_others_stay(
         if owner is not None:
             (tmp_path / f"imgcls-warm-{name}/owner.json").write_text(owner.to_json())
     (tmp_path / "imgcls-warm-of-somebody").mkdir()
-    remove_left()
+    remove_stale_folders()
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == sorted([f"imgcls-warm-{os.getpid()}-b", "imgcls-warm-of-somebody"])
