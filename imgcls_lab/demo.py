@@ -93,12 +93,12 @@ def prepare(settings: Settings | None = None, store: Store | None = None) -> Dem
 
 def launch(files: DemoFiles, epochs: int | None = None) -> Run:
     """Queue the demo's training. epochs: by default the demo's own number."""
-    import imgcls_lab as lab
+    from imgcls_lab import api
 
     config = files.config
     if epochs is not None:
         config = config.with_changes(epochs=epochs, warmup_epochs=min(config.warmup_epochs, epochs))
-    return lab.launch(config, name=CONFIG)
+    return api.launch(config, name=CONFIG)
 
 
 def demo_config(root: Path, model: Path) -> TrainConfig:

@@ -64,8 +64,8 @@ def check_data(root: str) -> FolderSummary:
     return found
 
 
-def tell(*sentences: str | None) -> None:
-    """Say what is worth knowing on stderr, which a cell shows too."""
+def print_notes(*sentences: str | None) -> None:
+    """Print sentences worth knowing on stderr, which a cell shows too."""
     for sentence in filter(None, sentences):
         print(inert(sentence), file=sys.stderr)
 

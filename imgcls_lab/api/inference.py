@@ -1,7 +1,7 @@
-"""Using what a run made: figures on a split, classes for images, export. What `Run` and the command line call.
+"""Applying a trained model: its metrics on a split, classes of images, export. Called by `Run` and the command line.
 
-A model is named as a user names it: a run's id, a run's folder, or a folder that transformers loads. torch comes with
-the engine, when one of these is called.
+Works on a model's folder, with what is known of the run that made it; it looks up no run and opens no store. torch
+comes with the engine, when one of these functions is called.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from imgcls_lab import run_layout
-from imgcls_lab.api.run_handle import Run
-from imgcls_lab.api.run_queue import run as find_run
+from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
 from imgcls_lab.errors import InputError, NotFoundError, unknown
 from imgcls_lab.image_files import Walk
@@ -25,37 +24,37 @@ if TYPE_CHECKING:
     from imgcls_lab.schemas import EpochReport, ImagePrediction
 
 Progress = Callable[[int, int], None]
-Tell = Callable[[str], None]  # gets sentences worth knowing
+Notify = Callable[[str], None]  # gets sentences worth knowing
+
+
+@dataclass(frozen=True)
+class TrainedBy:
+    """The run that made a model. best_epoch: None before its first validation."""
+
+    folder: Path
+    config: TrainConfig
+    best_epoch: int | None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model folder, and the run that made it, where one is known."""
+    """A model's folder, and the run that made it if one is known."""
 
     folder: Path
-    run: Run | None = None
+    run: TrainedBy | None = None
 
 
-def locate(name: str | os.PathLike[str] | Run) -> Model:
-    """The model that a run's id (or the beginning of one), a run's folder or a model's folder names.
+@dataclass(frozen=True)
+class Options:
+    """How a model is applied. batch_size: None for the engine's own. Raises InputError for an unknown `tta`."""
 
-    Raises NotFoundError with what was looked for.
-    """
-    if isinstance(name, Run):
-        return Model(name.best_checkpoint, name)
-    path = Path(name).expanduser()
-    if (path / run_layout.CHECKPOINTS).is_dir():
-        path = path.absolute()
-        run = Run(path.name, folder=path)
-        return Model(run.best_checkpoint, run)
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise NotFoundError(f"“{path}” is neither a run nor a model: it has no checkpoints/ and no config.json.")
-        return Model(path)
-    try:
-        return locate(find_run(os.fspath(name)))
-    except NotFoundError as error:
-        raise NotFoundError(f"There is no run and no model folder “{name}”. {error}") from None
+    tta: TTA = "none"
+    device: str = "auto"
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.tta not in get_args(TTA):
+            raise InputError(unknown("way of test-time views", str(self.tta), get_args(TTA)))
 
 
 def evaluate(
@@ -63,33 +62,30 @@ def evaluate(
     split: str,
     *,
     root: str | os.PathLike[str] | None = None,
-    tta: TTA = "none",
-    device: str = "auto",
-    batch_size: int | None = None,
+    options: Options | None = None,
     progress: Progress | None = None,
-    tell: Tell | None = None,
+    notify: Notify | None = None,
 ) -> EpochReport:
-    """Figures of a model on train, val or test of a folder of images, by default the run's own.
+    """Metrics of a model on train, val or test of a folder of images, by default the run's own.
 
     Raises InputError if no folder is known, DataError if it does not fit the model, ModelError.
     """
-    _check_views(tta)
     from imgcls_lab.engine.inference import predict as engine
 
-    config = model.run.config if model.run else None
+    how, config = options or Options(), model.run.config if model.run else None
     if root is None and config is None:
         raise InputError("A model folder does not say which images it was made for. Name a folder of images by --root.")
     own = config is not None and (root is None or Path(root).absolute() == Path(config.root).expanduser().absolute())
-    return engine.evaluate(
-        engine.load(model.folder, device, tell),
+    evaluate_on = partial(engine.evaluate, engine.load(model.folder, how.device, notify))
+    return evaluate_on(
         Path(root or (config.root if config else "")).expanduser().absolute(),
         split,
         config=config if own else None,
         top_k=config.top_k if config else None,
-        tta=tta,
-        batch_size=batch_size or engine.BATCH,
+        tta=how.tta,
+        batch_size=how.batch_size or engine.BATCH,
         progress=progress,
-        tell=tell,
+        tell=notify,
     )
 
 
@@ -98,23 +94,21 @@ def predict(
     paths: Sequence[str | os.PathLike[str]],
     *,
     top: int = 1,
-    tta: TTA = "none",
-    device: str = "auto",
-    batch_size: int | None = None,
-    tell: Tell | None = None,
+    options: Options | None = None,
+    notify: Notify | None = None,
 ) -> Iterator[ImagePrediction]:
     """The likeliest classes of each image file in turn, or the reason why it cannot be read.
 
-    tell: gets a sentence where the model does not say how its images are prepared. Raises InputError for what cannot be
-    asked, ModelError.
+    notify: gets a sentence if the model does not say how its images are prepared. Raises InputError if `top` is less
+    than 1, ModelError.
     """
-    _check_views(tta)
     if top < 1:
         raise InputError(f"The number of likeliest classes must be at least 1, not {top}.")
     from imgcls_lab.engine.inference import predict as engine
 
-    loaded = engine.load(model.folder, device, tell)
-    return engine.predict(loaded, paths, top=top, tta=tta, batch_size=batch_size or engine.BATCH)
+    how = options or Options()
+    loaded = engine.load(model.folder, how.device, notify)
+    return engine.predict(loaded, paths, top=top, tta=how.tta, batch_size=how.batch_size or engine.BATCH)
 
 
 def export(model: Model, format: Format, out: Path | None, images: Sequence[str] = ()) -> Exported:
@@ -134,21 +128,15 @@ def export(model: Model, format: Format, out: Path | None, images: Sequence[str]
     return engine.export(model.folder, format, out.expanduser().absolute(), known)
 
 
-def _check_views(tta: TTA) -> None:
-    if tta not in get_args(TTA):
-        raise InputError(unknown("way of test-time views", str(tta), get_args(TTA)))
-
-
-def _validated(run: Run, count: int) -> list[Known]:
-    """Some of the images that the run validated, spread over all, with what it stored of them at its best epoch."""
+def _validated(run: TrainedBy, count: int) -> list[Known]:
+    """Some of the images that the run validated, spread over all, with what it predicted for them at its best epoch."""
     from imgcls_lab.engine.inference.export import Known
     from imgcls_lab.engine.reporting.predictions import read
 
-    best = run.refresh().view.best
-    if best is None:
+    if run.best_epoch is None:
         return []
     try:
-        held = read(run.folder, best.epoch)
+        held = read(run.folder, run.best_epoch)
     except NotFoundError:
         return []
     chosen = range(0, len(held.paths), max(1, len(held.paths) // count))
@@ -159,11 +147,11 @@ def _validated(run: Run, count: int) -> list[Known]:
     return [image for image in found if os.path.isfile(image.path)][:count]
 
 
-def list_images(names: Sequence[str | os.PathLike[str]], tell: Tell) -> list[str]:
+def list_images(names: Sequence[str | os.PathLike[str]], notify: Notify) -> list[str]:
     """The files that files, folders (searched below for images) and patterns name, in that order, each once.
 
-    What names nothing stays as it is, so that its absence is told where its class would be. `tell` hears what else
-    lies in the folders.
+    A name of nothing stays as it is, so that its error is reported in the place of its class. `notify` gets sentences
+    about what else lies in the folders.
     """
     found: dict[str, None] = {}
     for given in names:
@@ -173,7 +161,7 @@ def list_images(names: Sequence[str | os.PathLike[str]], tell: Tell) -> list[str
             walk = Walk(Path(path), bounded=False)
             inside = sorted(walk.images(Path(path))) or [name]
             for sentence in walk.said():
-                tell(sentence)
+                notify(sentence)
         elif not os.path.lexists(path) and glob.has_magic(path):
             inside = sorted(hit for hit in glob.glob(path, recursive=True) if os.path.isfile(hit)) or [name]
         else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import tell
+from imgcls_lab.api.configs import print_notes
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.validation import project_id, request
 from imgcls_lab.batch import notebook_source
@@ -53,6 +53,6 @@ def launch_notebook(
         idempotency_key=idempotency_key,
     )
     view = submit_notebook(store, notebook_source.read(notebook), wanted)
-    tell(*view.warnings)
+    print_notes(*view.warnings)
     client.ensure(settings)
     return Run(view.id, store=store)

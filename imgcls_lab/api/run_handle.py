@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from imgcls_lab import run_layout
-from imgcls_lab.api import context
-from imgcls_lab.api.configs import tell
+from imgcls_lab.api import context, inference
+from imgcls_lab.api.configs import print_notes
 from imgcls_lab.api.executor_status import Attendance
 from imgcls_lab.api.progress import line, progress_line
 from imgcls_lab.api.run_folder import RunFolder, parsed
@@ -150,29 +150,30 @@ class Run:
 
         Its epoch and step are those of the checkpoint.
         """
-        from imgcls_lab.api import inference
-
-        return inference.evaluate(inference.locate(self), split, root=root, tta=tta, tell=tell)
+        return inference.evaluate(
+            self.best_model(), split, root=root, options=inference.Options(tta), notify=print_notes
+        )
 
     def predict(
         self, images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, top: int = 1, tta: TTA = "none"
     ) -> list[ImagePrediction]:
         """The likeliest classes of images by its best model. images: files, folders and patterns."""
-        from imgcls_lab.api import inference
-
         named = [images] if isinstance(images, str | os.PathLike) else images
-        return list(
-            inference.predict(inference.locate(self), inference.list_images(named, tell), top=top, tta=tta, tell=tell)
-        )
+        paths, options = inference.list_images(named, print_notes), inference.Options(tta)
+        return list(inference.predict(self.best_model(), paths, top=top, options=options, notify=print_notes))
 
     def export(self, format: Format = "hf", out: Path | str | None = None) -> Path:
         """Write its best model for other programs, checked on real images; returns the folder.
 
         format: hf, onnx or torch-export. Raises MismatchError if what was written does not agree with the model.
         """
-        from imgcls_lab.api import inference
+        return inference.export(self.refresh().best_model(), format, Path(out) if out else None).folder
 
-        return inference.export(inference.locate(self), format, Path(out) if out else None).folder
+    def best_model(self) -> inference.Model:
+        """Its best model, as `imgcls_lab.api.inference` takes it. Raises NotFoundError before the first checkpoint."""
+        best = self._view.best
+        trained_by = inference.TrainedBy(self.folder, self.config, best.epoch if best else None)
+        return inference.Model(self.best_checkpoint, trained_by)
 
     def log(self, tail: int = 50) -> str:
         """The last lines of what it printed."""

@@ -5,12 +5,15 @@ Called as `lab.launch`, `lab.run` and `lab.runs`, and by the command line. Train
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from imgcls_lab import image_size
+from imgcls_lab import image_size, run_layout
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import look_at, tell
+from imgcls_lab.api.configs import look_at, print_notes
+from imgcls_lab.api.inference import Model
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.validation import project_id, request
@@ -53,7 +56,7 @@ def launch(
     """
     settings, store = context.settings(), context.store()
     resolved, found = look_at(config, settings, store)
-    tell(*found.notes, image_size.advice(resolved, found))
+    print_notes(*found.notes, image_size.advice(resolved, found))
     submitted = request(
         SubmitRequest,
         config=resolved.model_dump(mode="json"),
@@ -84,6 +87,25 @@ def run(run_id: str) -> Run:
         if folder is None:
             raise
         return Run(run_id, store=store, folder=folder)  # trained in a kernel, not indexed yet
+
+
+def find_model(name: str | os.PathLike[str]) -> Model:
+    """The model that a run's id (or the beginning of one), a run's folder or a model's folder names.
+
+    Raises NotFoundError with what was looked for.
+    """
+    path = Path(name).expanduser()
+    if (path / run_layout.CHECKPOINTS).is_dir():
+        path = path.absolute()
+        return Run(path.name, folder=path).best_model()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise NotFoundError(f"“{path}” is neither a run nor a model: it has no checkpoints/ and no config.json.")
+        return Model(path)
+    try:
+        return run(os.fspath(name)).best_model()
+    except NotFoundError as error:
+        raise NotFoundError(f"There is no run and no model folder “{name}”. {error}") from None
 
 
 def runs(

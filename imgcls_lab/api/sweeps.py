@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from imgcls_lab import image_size
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import look_at, tell
+from imgcls_lab.api.configs import look_at, print_notes
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.validation import project_id
 from imgcls_lab.batch import notebook_source as notebooks
@@ -93,7 +93,7 @@ def launch_sweep(request: SweepRequest) -> Sweep:
     if source is None:
         request = _resolved(request, settings, store)
     view = submit_sweep(store, request, source)
-    tell(*view.warnings)
+    print_notes(*view.warnings)
     client.ensure(settings)
     return Sweep(view.id, store=store)
 
@@ -102,7 +102,7 @@ def _resolved(request: SweepRequest, settings: Settings, store: Store) -> SweepR
     """With absolute folders: names are looked up once, not by each trial."""
     first = trial_config(request, next(corners(request.space)))
     resolved, found = look_at(first, settings, store)
-    tell(*found.notes, image_size.advice(resolved, found))
+    print_notes(*found.notes, image_size.advice(resolved, found))
     fixed = {
         name: getattr(resolved, name)
         for name in ("root", "model_flavour", "ckpt_dir", "tb_root", "plugins")

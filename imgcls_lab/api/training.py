@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from imgcls_lab import image_size, run_layout
 from imgcls_lab.api import context, notebook_run
-from imgcls_lab.api.configs import look_at, tell
+from imgcls_lab.api.configs import look_at, print_notes
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
@@ -66,7 +66,7 @@ def train(
     outer = notebook_run.enclosing(settings)
     standalone = out is not None or outer is not None
     resolved, found = look_at(config, settings, _store_if_needed(config) if out is None else None)
-    tell(image_size.advice(resolved, found))  # its scan says the rest
+    print_notes(image_size.advice(resolved, found))  # its scan says the rest
     shown, stop = screen or LineScreen(), threading.Event()
     with signals(stop), contextlib.ExitStack() as around:
         _check_device(resolved)

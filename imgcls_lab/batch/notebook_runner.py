@@ -43,10 +43,9 @@ class NotebookRun:
         self._stopping = threading.Event()
         self._relay = Relay(folder, self.say)
         self._secrets = sorted(secrets_of_environment().values(), key=len, reverse=True)
-        self.client: Any = None  # papermill's, of the kernel
-        self.manager: Any = None  # papermill's, of the executed notebook
+        self._client: Any = None  # nbclient's, of the kernel
         self._process: subprocess.Popen[bytes] | None = None  # the kernel's
-        self.cell = ""  # where it stands, for the phase and the failure's sentence
+        self._cell = ""  # the cell that runs, for the phase and the failure's sentence
 
     def say(self, event: Event) -> None:
         with self._writing:
@@ -70,32 +69,35 @@ class NotebookRun:
         return code
 
     def _papermill(self) -> None:
-        from imgcls_lab.batch.papermill_engine import run_papermill
+        from imgcls_lab.batch.papermill_engine import Job, NotebookFile, run_papermill
 
         payload = self._payload()
         source = self.folder / run_layout.SOURCE
         if not source.exists():  # one text for all attempts
             run_layout.write_atomic(source, kept_text(payload, Settings()))
-        run_papermill(
-            self,
+        job = Job(
             source,
             parameters=payload.get("parameters") or {},
             kernel=str(payload.get("kernel") or "python3"),
             cwd=_folder_of(payload, self.folder),
-            secrets=self._secrets,
         )
+        file = NotebookFile(self.folder / run_layout.NOTEBOOK, self._secrets)
+        run_papermill(job, file, self, self._secrets)
 
     def _payload(self) -> dict[str, Any]:
         info = json.loads(run_layout.read_plain(self.folder / run_layout.RUN_INFO))
         return dict(info.get("payload") or {})
 
     # ── while it runs ───────────────────────────────────────────────────────────────────────────────────────
-    def began(self) -> None:
+    def on_client(self, client: Any) -> None:
+        self._client = client
+
+    def on_first_cell(self) -> None:
         self.say(Began())
 
-    def at_cell(self, number: int, total: int) -> None:
-        self.cell = f"cell {number} of {total}"
-        self.say(Phase(name=self.cell, done=number - 1, total=total))
+    def on_cell(self, number: int, total: int) -> None:
+        self._cell = f"cell {number} of {total}"
+        self.say(Phase(name=self._cell, done=number - 1, total=total))
 
     def _watch(self) -> None:
         """Pass on what trainings write, and a wish to stop."""
@@ -121,7 +123,7 @@ class NotebookRun:
 
     def _note_kernel(self) -> None:
         """Remember the kernel's process: the client forgets it when it has died."""
-        manager = getattr(self.client, "km", None)
+        manager = getattr(self._client, "km", None)
         process = getattr(getattr(manager, "provisioner", None), "process", None)
         self._process = process or self._process
 
@@ -131,7 +133,7 @@ class NotebookRun:
             self.say(self._relay.finished())
             return 0
         if self._stopping.is_set():
-            print(f"Stopped at {self.cell or 'the start'}.", flush=True)
+            print(f"Stopped at {self._cell or 'the start'}.", flush=True)
             self.say(Stopped(step=self._relay.step))
             return 0
         killed = self._killed_by(error)
@@ -162,7 +164,7 @@ class NotebookRun:
         if name is not None:
             first = text.strip().splitlines()[0] if text.strip() else ""
             what = first if inside is not None and first else f"{name}: {first}" if first else name
-            where = self.cell[:1].upper() + self.cell[1:]
+            where = self._cell[:1].upper() + self._cell[1:]
             return kind, f"{where} failed: {what.rstrip('.')}. The executed notebook shows where."
         if isinstance(error, ImgclsError):
             return kind, str(error)

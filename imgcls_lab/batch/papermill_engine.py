@@ -1,6 +1,7 @@
-"""papermill, made to save whole files, to tell where it stands and to keep secrets out. Called by `notebook.py` alone.
+"""papermill with an engine of our own: it saves whole files, reports each cell, and keeps secrets out of the outputs.
 
-Imports papermill, which takes a second or two: only the process that executes a notebook does.
+Called by `notebook_runner.py` alone. It imports papermill, which takes a second or two; only the process that executes
+a notebook imports this module.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import nbformat
 from papermill.clientwrap import PapermillNotebookClient
@@ -24,15 +26,52 @@ from imgcls_lab.batch.secrets import hidden
 from imgcls_lab.entry_points import KERNEL
 from imgcls_lab.executor.forkserver_manager import SOCKET, same_python, warm_argv
 
-if TYPE_CHECKING:
-    from imgcls_lab.batch.notebook_runner import NotebookRun
-
 ENGINE = "imgcls"
 AUTOSAVE = 2.0  # seconds within which an output of a long cell is in the file
-KERNEL_WITHIN = 100  # seconds a kernel has to start
+KERNEL_TIMEOUT = 100  # seconds that a kernel has to start
 
 
-class _Hiding:
+class Listener(Protocol):
+    """What hears how an execution goes."""
+
+    def on_client(self, client: Any) -> None:
+        """nbclient's client was made. It starts the kernel next."""
+
+    def on_first_cell(self) -> None: ...
+
+    def on_cell(self, number: int, total: int) -> None:
+        """A code cell begins. number: counted from 1."""
+
+
+class NotebookFile:
+    """The executed notebook on disk, whole at each moment and without secrets."""
+
+    def __init__(self, path: Path, secrets: Sequence[str]) -> None:
+        self._path = path
+        self._secrets = secrets
+        self._notebook: Any = None
+
+    def save(self, notebook: Any) -> None:
+        self._notebook = notebook
+        text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+        run_layout.write_atomic(self._path, hidden(text, self._secrets))
+
+    def save_again(self) -> None:
+        """Save what was saved last, as it is now; nothing if nothing was."""
+        if self._notebook is not None:
+            self.save(self._notebook)
+
+
+@dataclass(frozen=True)
+class _Execution:
+    """What our engine needs besides papermill's own arguments."""
+
+    file: NotebookFile
+    listener: Listener
+    secrets: Sequence[str]
+
+
+class _WithoutSecrets:
     """A stream without secrets, as far as each is written in one piece."""
 
     def __init__(self, stream: TextIO, secrets: Sequence[str]) -> None:
@@ -47,17 +86,15 @@ class _Hiding:
 
 
 class _Manager(NotebookExecutionManager):  # type: ignore[misc]
-    """Saves the notebook into the run's folder, and tells the run which cell it is at."""
+    """Saves the notebook as it changes, and reports which cell runs."""
 
-    def __init__(self, nb: Any, run: NotebookRun, secrets: Sequence[str]) -> None:
+    def __init__(self, nb: Any, execution: _Execution) -> None:
         super().__init__(nb, progress_bar=False)
-        self._run = run
-        self._secrets = secrets
+        self._execution = execution
         self._planned: asyncio.TimerHandle | None = None
 
     def save(self, **_: Any) -> None:
-        text = nbformat.writes(self.nb)  # type: ignore[no-untyped-call]
-        run_layout.write_atomic(self._run.folder / run_layout.NOTEBOOK, hidden(text, self._secrets))
+        self._execution.file.save(self.nb)
 
     def autosave_cell(self) -> None:
         """A message has come. Plan a save: papermill's own way leaves out what comes right after a save."""
@@ -72,8 +109,8 @@ class _Manager(NotebookExecutionManager):  # type: ignore[misc]
         if cell.cell_type == "code":
             code = [number for number, other in enumerate(self.nb.cells) if other.cell_type == "code"]
             if cell_index == code[0]:
-                self._run.began()
-            self._run.at_cell(code.index(cell_index) + 1, len(code))
+                self._execution.listener.on_first_cell()
+            self._execution.listener.on_cell(code.index(cell_index) + 1, len(code))
             super().cell_start(cell, cell_index, **kwargs)
 
     def cell_complete(self, cell: Any, cell_index: int = 0, **kwargs: Any) -> None:
@@ -82,7 +119,7 @@ class _Manager(NotebookExecutionManager):  # type: ignore[misc]
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
-    """papermill's client, whose kernel is forked from the process that has the imports done, where there is one."""
+    """papermill's client; its kernel is forked from the fork server, if there is one."""
 
     def create_kernel_manager(self) -> Any:
         manager = super().create_kernel_manager()
@@ -96,39 +133,54 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
 
 
 class _Engine(NBClientEngine):  # type: ignore[misc]
-    """papermill's own engine with that manager."""
+    """papermill's own engine with that manager and that client."""
 
     @classmethod
-    def execute_notebook(cls, nb: Any, kernel_name: str, *, run: NotebookRun, secrets: Sequence[str], **_: Any) -> Any:
-        run.manager = manager = _Manager(nb, run, secrets)
+    def execute_notebook(cls, nb: Any, kernel_name: str, *, execution: _Execution, **_: Any) -> Any:
+        manager = _Manager(nb, execution)
         manager.notebook_start()
         try:
-            run.client = _Client(
+            client = _Client(
                 manager,
                 timeout=None,
-                startup_timeout=KERNEL_WITHIN,
+                startup_timeout=KERNEL_TIMEOUT,
                 kernel_name=kernel_name,
                 log=logger,
-                stdout_file=_Hiding(sys.stdout, secrets),  # the run's log
-                stderr_file=_Hiding(sys.stderr, secrets),
+                stdout_file=_WithoutSecrets(sys.stdout, execution.secrets),  # the run's log
+                stderr_file=_WithoutSecrets(sys.stderr, execution.secrets),
             )
-            run.client.execute()
+            execution.listener.on_client(client)
+            client.execute()
         finally:
             manager.notebook_complete()
         return manager.nb
 
 
-def run_papermill(
-    run: NotebookRun, source: Path, *, parameters: dict[str, Any], kernel: str, cwd: Path, secrets: Sequence[str]
-) -> None:
-    """Execute a notebook. Raises PapermillExecutionError when a cell failed, which is then marked in the notebook."""
+@dataclass(frozen=True)
+class Job:
+    """A notebook to execute. source: its text as it was queued; cwd: the folder that its relative paths start from."""
+
+    source: Path
+    parameters: dict[str, Any]
+    kernel: str
+    cwd: Path
+
+
+def run_papermill(job: Job, file: NotebookFile, listener: Listener, secrets: Sequence[str]) -> None:
+    """Execute a notebook. Raises PapermillExecutionError if a cell fails; the notebook then marks that cell."""
     papermill_engines.register(ENGINE, _Engine)
-    path = str(source).replace("{", "{{").replace("}", "}}")  # papermill fills in what stands in braces
+    path = str(job.source).replace("{", "{{").replace("}", "}}")  # papermill replaces what is in braces
     try:
         execute_notebook(
-            path, None, parameters=parameters, engine_name=ENGINE, kernel_name=kernel, progress_bar=False, cwd=cwd,
-            run=run, secrets=secrets,
-        )  # fmt: skip
+            path,
+            None,
+            parameters=job.parameters,
+            engine_name=ENGINE,
+            kernel_name=job.kernel,
+            progress_bar=False,
+            cwd=job.cwd,
+            execution=_Execution(file, listener, secrets),
+        )
     except PapermillExecutionError:
-        run.manager.save()  # with the marks papermill has put before the failed cell
+        file.save_again()  # with papermill's marks before the failed cell
         raise

@@ -60,14 +60,14 @@ def predict(  # noqa: PLR0917
 ) -> None:
     """Say what is on images. Exits with 1 if one of them cannot be read; its row says why."""
     from imgcls_lab.api import inference
+    from imgcls_lab.api.run_queue import find_model
     from imgcls_lab.errors import InputError
 
     if as_json and as_csv:
         raise InputError("Ask for --json or for --csv.")
-    paths = inference.list_images(images, _tell)
-    answers = inference.predict(
-        inference.locate(model), paths, top=top, tta=_tta(tta), device=device, batch_size=batch_size, tell=_tell
-    )
+    paths = inference.list_images(images, _note)
+    options = inference.Options(_tta(tta), device, batch_size)
+    answers = inference.predict(find_model(model), paths, top=top, options=options, notify=_note)
     found: list[ImagePrediction] = []
     with progress_bar("images") as progress:
         for answer in answers:
@@ -86,7 +86,7 @@ def predict(  # noqa: PLR0917
         raise typer.Exit(1)
 
 
-def _tell(sentence: str) -> None:
+def _note(sentence: str) -> None:
     say(sentence, err=True)
 
 
@@ -128,17 +128,12 @@ def evaluate(  # noqa: PLR0917
 ) -> None:
     """Measure a model on a split: overall, and class by class, the worst first. Classes are matched by name."""
     from imgcls_lab.api import inference
+    from imgcls_lab.api.run_queue import find_model
 
+    options = inference.Options(_tta(tta), device, batch_size)
     with progress_bar("images") as progress:
         report = inference.evaluate(
-            inference.locate(model),
-            split.value,
-            root=root,
-            tta=_tta(tta),
-            device=device,
-            batch_size=batch_size,
-            progress=progress,
-            tell=_tell,
+            find_model(model), split.value, root=root, options=options, progress=progress, notify=_note
         )
     if as_json:
         print_json(report)
@@ -176,8 +171,9 @@ def export(
 ) -> None:
     """Write a model for other programs. Nothing is written unless it answers as the model does, on real images."""
     from imgcls_lab.api import inference
+    from imgcls_lab.api.run_queue import find_model
 
-    done = inference.export(inference.locate(model), form.value, out, inference.list_images(images or [], _tell))
+    done = inference.export(find_model(model), form.value, out, inference.list_images(images or [], _note))
     say(f"Written: {done.folder}")
     say(
         f"Checked on {counted(done.images, 'image')}, "

@@ -12,6 +12,7 @@ import imgcls_lab as lab
 from imgcls_lab import TrainConfig, run_layout
 from imgcls_lab.api import inference
 from imgcls_lab.api.run_folder import RunFolder
+from imgcls_lab.api.run_queue import find_model
 from imgcls_lab.errors import ImgclsError, InputError, NotFoundError
 from imgcls_lab.events import Event, Metrics, RunState
 from imgcls_lab.settings import Settings
@@ -77,7 +78,7 @@ def test_an_evaluation_says_of_which_epoch_its_model_is(trained: lab.Run, few: T
     assert best is not None
     assert (report.epoch, report.step) == (best.epoch, best.epoch * 5)
     bare = Path(shutil.copytree(trained.best_checkpoint, tmp_path / "bare", ignore=shutil.ignore_patterns("training*")))
-    report = inference.evaluate(inference.locate(bare), "val", root=few.root)
+    report = inference.evaluate(find_model(bare), "val", root=few.root)
     assert (report.epoch, report.step) == (None, None)
 
 

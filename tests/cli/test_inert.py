@@ -45,12 +45,12 @@ def test_a_path_in_an_error_and_in_a_row_is_inert(imgcls: Command, few: TrainCon
     assert "\\x1b" in done.err
 
 
-def test_every_command_prints_through_the_frame() -> None:
+def test_every_command_prints_through_output() -> None:
     """`typer.echo`, `print` and the streams themselves would let escapes pass."""
     folder = Path(imgcls_lab.cli.__file__).parent
     found = []
     for path in sorted(folder.glob("*.py")):
-        if path.name == "frame.py":
+        if path.name == "output.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
