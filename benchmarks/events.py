@@ -16,7 +16,7 @@ from unittest import mock
 
 from benchmarks.frame import Line, told
 from benchmarks.timing import best
-from imgcls_lab import demo
+from imgcls_lab import demo_data
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 from imgcls_lab.engine.reporting.console_log import Journal
@@ -45,7 +45,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     rounds = 2 if quick else 5
     settings = Settings(home=str(folder / "home"), datasets_dir=str(folder / "data"))
     (folder / "data").mkdir()
-    config = demo.prepare(settings, None).config.model_copy(update={"log_every": 1, "epochs": 6})
+    config = demo_data.prepare(settings, None).config.model_copy(update={"log_every": 1, "epochs": 6})
     silent = config.model_copy(update={"log_every": 10**9})
     taken: list[float] = []
     epochs: dict[str, list[float]] = {"every step": [], "at the end of an epoch": []}

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import labs
 from benchmarks.frame import Line, told
 from benchmarks.timing import percentile
-from imgcls_lab import demo
+from imgcls_lab import demo_data
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.events import AnyEvent, Desired, Metrics, Started, read_events
 from imgcls_lab.run_layout import events_name
@@ -23,7 +23,7 @@ from tests.executor.stub_lab import StubLab
 def measure(folder: Path, quick: bool) -> list[Line]:
     lab = labs.demo_lab(folder)
     try:
-        config = demo.prepare(lab.settings, lab.store).config.model_copy(update={"log_every": 1, "epochs": 50})
+        config = demo_data.prepare(lab.settings, lab.store).config.model_copy(update={"log_every": 1, "epochs": 50})
         lab.start_daemon(real=True)
         first = _launch(lab, config)["first step"]
         launches = [_launch(lab, config) for _ in range(5 if quick else 20)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import labs
 from benchmarks.frame import Line, told
 from benchmarks.timing import best, in_turn, seconds
-from imgcls_lab import demo
+from imgcls_lab import demo_data
 from imgcls_lab.batch.notebook_source import read
 from imgcls_lab.batch.submit_notebook import submit_notebook
 from imgcls_lab.events import RunState
@@ -29,7 +29,7 @@ PARAMETERS = {"epochs": 1}
 def measure(folder: Path, quick: bool) -> list[Line]:
     lab = labs.demo_lab(folder)
     try:
-        demo.prepare(lab.settings, lab.store)
+        demo_data.prepare(lab.settings, lab.store)
         lab.start_daemon(real=True)
         first = _queued(lab)
         found = in_turn({"queue": lambda: _queued(lab), "papermill": lambda: _alone(lab, folder)}, 2 if quick else 5)

@@ -25,7 +25,7 @@ import simplejpeg
 
 from benchmarks import labs
 from benchmarks.frame import Line, told
-from imgcls_lab import demo
+from imgcls_lab import demo_data
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.events import EpochEnded, Event, Metrics, Phase, Started, read_events
 from imgcls_lab.run_layout import events_name
@@ -85,7 +85,7 @@ def _make(folder: Path, each: int) -> TrainConfig:
                 (target / f"{place:03d}.jpg").write_bytes(simplejpeg.encode_jpeg(image, quality=80))
     model = folder / "models" / "tiny"
     model.parent.mkdir()
-    demo.write_model(model, {**demo.TINY_RESNET, "embedding_size": 8, "hidden_sizes": [8, 16, 16, 32]})
+    demo_data.write_model(model, {**demo_data.TINY_RESNET, "embedding_size": 8, "hidden_sizes": [8, 16, 16, 32]})
     return TrainConfig(
         root=str(root), model_flavour=str(model), load_pretrained=False, image_size=EDGE, augmentation="light",
         epochs=1, batch_size=256, lr=1e-3, log_every=1, cache="off", device="cpu", precision="fp32",

@@ -10,13 +10,13 @@ import gzip
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.demo import DemoFiles, Entry, publish, register, write_model
+from imgcls_lab.demo_data import DemoFiles, Entry, publish, register, write_model
 from imgcls_lab.errors import ConflictError, DataError
 from imgcls_lab.imagefolder import inspect_folder
 from imgcls_lab.settings import Settings
@@ -44,6 +44,12 @@ SMALL_RESNET = {
     "downsample_in_first_stage": False,
     "downsample_in_bottleneck": False,
 }
+
+# At 64 px the net's first stage has 16 x 16 cells, at the 28 px of the images 7 x 7.
+RECIPE: dict[str, Any] = {
+    "load_pretrained": False, "image_size": 64, "augmentation": "light", "epochs": 24, "batch_size": 128, "lr": 2e-3,
+    "warmup_epochs": 1, "label_smoothing": 0.1, "ema_decay": 0.999, "log_every": 20, "threads": 2,
+}  # fmt: skip
 
 
 def available(source: Path | None = None) -> bool:
@@ -79,25 +85,8 @@ def prepare(settings: Settings, store: Store | None = None, source: Path | None 
 
 
 def recipe(root: Path, model: Path) -> TrainConfig:
-    """The shipped recipe, for two cores. tests/acceptance/test_engine_accuracy.py trains it and prints what it reaches.
-
-    At 64 px the net's first stage has 16 x 16 cells, at the 28 px of the images 7 x 7.
-    """
-    return TrainConfig(
-        root=str(root),
-        model_flavour=str(model),
-        load_pretrained=False,
-        image_size=64,
-        augmentation="light",
-        epochs=24,
-        batch_size=128,
-        lr=2e-3,
-        warmup_epochs=1,
-        label_smoothing=0.1,
-        ema_decay=0.999,
-        log_every=20,
-        threads=2,
-    )
+    """The shipped recipe, for two cores. tests/acceptance/test_engine_accuracy.py trains it and prints its accuracy."""
+    return TrainConfig(root=str(root), model_flavour=str(model), **RECIPE)
 
 
 def write(root: Path, *, train: int | None = None, test: int | None = None, source: Path | None = None) -> Path:

@@ -57,6 +57,7 @@ def test_what_is_required_is_imported() -> None:
         "imgcls_lab.server.app",
         "imgcls_lab.executor.daemon",
         "imgcls_lab.demo",
+        "imgcls_lab.demo_data",
     ],
 )
 def test_importing_does_not_bring_torch_along(module: str) -> None:

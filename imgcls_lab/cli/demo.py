@@ -33,20 +33,19 @@ def demo(
 ) -> None:
     """Train a small net on real handwritten digits, through queue and executor, and load what came out."""
     from imgcls_lab import demo as digits
-    from imgcls_lab.api import context
     from imgcls_lab.errors import ImgclsError
     from imgcls_lab.events import RunState
 
-    settings, store = context.settings(), context.store()
     if data is Data.FASHION:
         from imgcls_lab import fashion_mnist
+        from imgcls_lab.api import context
 
-        written = fashion_mnist.prepare(settings, store)
+        written = fashion_mnist.prepare(context.settings(), context.store())
         say(f"Images: {written.root} (55,000 to train, 5,000 to validate, 10,000 to test), model: {written.model}")
         say(f"The recipe is saved as the config “{fashion_mnist.NAME}”. Train it:")
         say(f"  {program()} train --config {fashion_mnist.NAME}")
         return
-    files = digits.prepare(settings, store)
+    files = digits.prepare()
     say(f"Demo data: {files.root} (1,797 handwritten digits), model: {files.model}")
     if prepare_only:
         return

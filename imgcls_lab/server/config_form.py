@@ -18,7 +18,7 @@ from tornado import web
 from imgcls_lab import image_size
 from imgcls_lab.config import GROUPS, TrainConfig
 from imgcls_lab.config.model import weights_problem
-from imgcls_lab.demo import CONFIG, demo_config
+from imgcls_lab.demo_data import CONFIG, demo_config
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.events import RunKind
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder

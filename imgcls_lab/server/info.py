@@ -7,7 +7,7 @@ from pathlib import Path
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from imgcls_lab import demo
+from imgcls_lab import demo_data
 from imgcls_lab._version import __version__
 from imgcls_lab.schemas import ServerInfo
 from imgcls_lab.server.backend import Backend
@@ -18,8 +18,8 @@ from imgcls_lab.store import Store
 
 def demo_folders(settings: Settings) -> tuple[Path, Path] | None:
     """The demo's images and model, if they are there."""
-    root = Path(settings.datasets_dir).expanduser().absolute() / demo.DATASET
-    model = settings.models_dir / demo.MODEL
+    root = Path(settings.datasets_dir).expanduser().absolute() / demo_data.DATASET
+    model = settings.models_dir / demo_data.MODEL
     return (root, model) if (root / "train").is_dir() and (model / "config.json").is_file() else None
 
 
@@ -50,7 +50,7 @@ class DemoHandler(ApiHandler):
     @authorized
     async def post(self) -> None:
         def prepare(store: Store) -> ServerInfo:
-            demo.prepare(self.backend.settings, store)
+            demo_data.prepare(self.backend.settings, store)
             return server_info(self.backend.settings)
 
         await self.answer(prepare)

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from imgcls_lab import Run, demo
+from imgcls_lab import Run, demo_data
 from imgcls_lab.cli import main
 from imgcls_lab.engine import standalone
 from imgcls_lab.engine.inference import export as exporting
@@ -33,7 +33,7 @@ class Digits(NamedTuple):
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Digits:
     home = tmp_path_factory.mktemp("home")
-    files = demo.prepare(Settings(home=str(home), datasets_dir=str(home / "datasets")))
+    files = demo_data.prepare(Settings(home=str(home), datasets_dir=str(home / "datasets")))
     outcome = standalone(files.config.with_changes(epochs=4, threads=1), home / "digits-run")
     return Digits(outcome.folder, files.root, outcome.values)
 

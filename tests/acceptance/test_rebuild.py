@@ -234,14 +234,14 @@ def test_a_rebuild_gives_the_same_rows(
 def test_a_rebuild_gives_the_same_rows_of_real_trainings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine itself: a loss, a stop and its resume, a sweep and its trials, a training in this process."""
     import imgcls_lab as lab
-    from imgcls_lab import demo
+    from imgcls_lab import demo_data
     from imgcls_lab.api import context
     from imgcls_lab.executor import client
     from imgcls_lab.settings import Settings
 
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
     settings = Settings()
-    config = demo.prepare(settings).config.with_changes(epochs=2, batch_size=64, threads=1)
+    config = demo_data.prepare(settings).config.with_changes(epochs=2, batch_size=64, threads=1)
     try:
         lost, stopped = lab.launch(config, name="lost"), lab.launch(config.with_changes(seed=1), name="stopped")
         for run in (lost, stopped):

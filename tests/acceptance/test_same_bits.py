@@ -20,7 +20,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 import imgcls_lab as lab
-from imgcls_lab import TrainConfig, demo, run_layout
+from imgcls_lab import TrainConfig, demo_data, run_layout
 from imgcls_lab.api import context
 from imgcls_lab.cpu import cores
 from imgcls_lab.events import LIVE, Desired, EpochEnded, Metrics, RunState, Started, read_events
@@ -50,7 +50,7 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
 @pytest.fixture
 def config(own: Settings) -> TrainConfig:
     """Sixteen digits a class; precision, threads, cache and the like are left to the machine."""
-    files = demo.prepare(own)
+    files = demo_data.prepare(own)
     root = own.home_path / "few digits"
     for split, count in (("train", 16), ("val", 6)):
         for folder in (files.root / split).iterdir():
@@ -64,7 +64,7 @@ def large(config: TrainConfig, folder: Path) -> TrainConfig:
     """The same with a model and pictures that train in bf16 where the processor has it."""
     folder.mkdir()
     (folder / "config.json").write_text(
-        json.dumps({**demo.TINY_RESNET, "embedding_size": 64, "hidden_sizes": [64, 128, 256, 512]})
+        json.dumps({**demo_data.TINY_RESNET, "embedding_size": 64, "hidden_sizes": [64, 128, 256, 512]})
     )
     return config.with_changes(model_flavour=str(folder), image_size=64, epochs=2)
 

@@ -22,7 +22,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import imgcls_lab as lab
-from imgcls_lab import Sweep, TrainConfig, demo
+from imgcls_lab import Sweep, TrainConfig, demo_data
 from imgcls_lab.api import context
 from imgcls_lab.batch.sweep_file import read_file
 from imgcls_lab.events import LIVE, Desired, Finished, Phase, RunKind, RunState, read_events
@@ -49,7 +49,7 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
 @pytest.fixture
 def few(own: Settings) -> TrainConfig:
     """Sixteen images a class, one thread."""
-    files = demo.prepare(own)
+    files = demo_data.prepare(own)
     root = own.home_path / "few digits"
     for split, count in (("train", 16), ("val", 6)):
         for folder in (files.root / split).iterdir():
@@ -203,7 +203,7 @@ def overhead_of_papermill(config: TrainConfig, tmp_path: Path, number: int) -> f
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_tpe_with_pruning_beats_random_search_at_the_same_budget_of_epochs(own: Settings) -> None:
-    demo.prepare(own, context.store())
+    demo_data.prepare(own, context.store())
     best: dict[str, list[float]] = {"tpe": [], "random": []}
     epochs: dict[str, float] = {}
     for strategy, values in best.items():

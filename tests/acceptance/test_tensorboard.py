@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
-from imgcls_lab.demo import prepare
+from imgcls_lab.demo_data import prepare
 from imgcls_lab.engine import train
 from imgcls_lab.engine.reporting.tensorboard_writer import BoardWriter
 from imgcls_lab.schemas import BoardRequest, SubmitRequest

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imgcls_lab import TrainConfig, demo
+from imgcls_lab import TrainConfig, demo_data
 from imgcls_lab.api import context
 from imgcls_lab.events import LIVE, Desired, RunState
 from imgcls_lab.executor import client
@@ -19,7 +19,7 @@ from imgcls_lab.settings import Settings
 def few(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """A config that trains on sixteen images a class in a second, on one thread."""
     home = tmp_path_factory.mktemp("few")
-    files = demo.prepare(Settings(home=str(home), datasets_dir=str(home / "datasets")))
+    files = demo_data.prepare(Settings(home=str(home), datasets_dir=str(home / "datasets")))
     root = home / "few digits"
     for split, count in (("train", 16), ("val", 6)):
         for folder in (files.root / split).iterdir():

@@ -16,7 +16,7 @@ from figures import note, size
 from server_process import Server
 from stub_lab import StubLab
 
-from imgcls_lab import TrainConfig, demo
+from imgcls_lab import TrainConfig, demo_data
 from imgcls_lab.events import RunState
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
@@ -26,7 +26,7 @@ from imgcls_lab.settings import Settings
 def digits(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """Sixteen images a class, five steps an epoch, one thread, a checkpoint at almost every step."""
     home = tmp_path_factory.mktemp("few")
-    files = demo.prepare(Settings(home=str(home), datasets_dir=str(home / "datasets")))
+    files = demo_data.prepare(Settings(home=str(home), datasets_dir=str(home / "datasets")))
     root = home / "few digits"
     for split, count in (("train", 16), ("val", 6)):
         for folder in (files.root / split).iterdir():

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from serving import Api
 
-from imgcls_lab import TrainConfig, demo, run_layout
+from imgcls_lab import TrainConfig, demo_data, run_layout
 from imgcls_lab.events import RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
@@ -72,7 +72,7 @@ async def test_wrong_parameters_are_named_field_by_field(api: Api, store: Store,
 async def test_a_sweep_is_queued_shown_as_a_matrix_and_refused_as_a_whole(
     api: Api, store: Store, settings: Settings
 ) -> None:
-    files = demo.prepare(settings)
+    files = demo_data.prepare(settings)
     base = files.config.model_dump(mode="json")
     body: dict[str, Any] = {"base": base, "space": {"lr": {"values": [1e-3, 1e-2]}, "seed": {"values": [0, 1]}}}
     made = await api("POST", "sweeps", body)
@@ -112,7 +112,7 @@ async def test_a_sweep_reaches_no_path_that_its_base_could_not_name(
 ) -> None:
     outside = tmp_path / "outside.py"
     outside.write_text("raise SystemExit")
-    files = demo.prepare(store.settings)
+    files = demo_data.prepare(store.settings)
     base = files.config.model_dump(mode="json")
     request = {"base": base, "strategy": "grid", "space": {field: {"values": [str(outside)]}}}
     assert (await api("POST", "sweeps", request)).status == 403
