@@ -16,11 +16,13 @@ FRONT := $(shell find labextension/src labextension/style labextension/schema -t
          $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)
 WORK := $(patsubst notebooks/%,work/%,$(wildcard notebooks/*.ipynb notebooks/*.yaml))
 
+TIMED := $(BIN)/python $(CURDIR)/tools/timed.py
+
 QUICK := not browser and not slow and not cuda
 # rooms whose tests wait for processes: beside the trainings of the others they would wait too long
 APART := $(addprefix tests/,boards chaos executor)
 
-.PHONY: help setup system lab demo test lint unit browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
+.PHONY: help setup system lab demo test check lint unit browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,21 +77,25 @@ system: ## the browser and the database server that the tests use (Debian packag
 	@bash tools/system.sh
 
 test: setup system lint unit browser ## everything that CI checks
+	@$(BIN)/python tools/timed.py --report
+
+check: setup ## the inner loop, in less than four minutes: style, types, and the tests nearest to what has changed
+	@$(BIN)/python tools/check.py
 
 lint: setup ## style, types and room contracts, Python and TypeScript
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
-	(cd labextension && npm run --silent lint && npm run --silent check)
+	$(TIMED) ruff $(BIN)/ruff check .
+	$(TIMED) format $(BIN)/ruff format --check .
+	$(TIMED) mypy $(BIN)/mypy
+	$(TIMED) layers $(BIN)/lint-imports --no-cache
+	(cd labextension && $(TIMED) eslint npm run --silent lint && $(TIMED) tsc npm run --silent check)
 
 unit: setup ## all tests but the browser's
-	(cd labextension && npm test --silent)
-	$(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile tests $(APART:%=--ignore=%)
-	$(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile $(APART)
+	(cd labextension && $(TIMED) vitest npm test --silent)
+	$(TIMED) "unit tests" $(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile tests $(APART:%=--ignore=%)
+	$(TIMED) "processes" $(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile $(APART)
 
 browser: setup system ## a real JupyterLab in a real Chromium
-	$(BIN)/pytest -m "browser and not slow" -n 2 --dist loadfile tests
+	$(TIMED) browser $(BIN)/pytest -m "browser and not slow" -n 2 --dist loadfile tests
 
 acceptance: setup system ## every line an issue is judged by, and every slow test
 	$(BIN)/pytest tests/acceptance -m "not cuda" -s

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from imgcls_lab import images
+
+DURATIONS = Path(__file__).parents[1] / ".make" / "durations.json"
+SLOWEST = 12
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which test files took longest, and keep the seconds of each for `make check`, which runs what fits."""
+    took: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                took[report.nodeid.split("::")[0]] += report.duration  # type: ignore[assignment]
+    if hasattr(config, "workerinput") or len(took) < 2:
+        return
+    terminalreporter.section("slowest test files")
+    for name, seconds in took.most_common(SLOWEST):
+        terminalreporter.write_line(f"{seconds:7.1f} s  {name}")
+    if DURATIONS.parent.is_dir():
+        kept = json.loads(DURATIONS.read_text()) if DURATIONS.exists() else {}
+        kept |= {name: round(seconds, 1) for name, seconds in took.items()}
+        DURATIONS.write_text(json.dumps(kept, indent=1))
 
 
 @pytest.fixture(autouse=True)
