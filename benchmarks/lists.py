@@ -55,7 +55,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
 def _rest(folder: Path, rounds: int) -> list[Line]:
     """10,000 runs, page after page, as the panel asks for them."""
     with _filled(folder, 10_000, None) as store:
-        project = store.projects()[1].id
+        project = store.projects.list()[1].id
         home = store.settings.home_path
     lines = []
     with labs.serving(folder / "server", home) as (_, asker):
@@ -129,7 +129,7 @@ def _filled(folder: Path, count: int, url: str | None) -> Iterator[Store]:
     rng = random.Random(count)
     settings = labs.settings(folder, cpu_slots=0, **({"db_url": url} if url else {}))
     with Store.open(settings, migrate=True) as store:
-        projects = [store.add_project(ProjectEdit(name=f"project {number}")).id for number in range(5)]
+        projects = [store.projects.add(ProjectEdit(name=f"project {number}")).id for number in range(5)]
         config = TrainConfig.parse({**labs.CONFIG, "model_flavour": "microsoft/resnet-18"}).model_dump(mode="json")
         template = store.submit(SubmitRequest(config=config, notes="a word or two of what this run is to show"))
         with store.read() as session:

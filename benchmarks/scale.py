@@ -181,7 +181,7 @@ def _panel(folder: Path, root: str) -> Found:
     settings = labs.settings(folder)
     with Store.open(settings, migrate=True) as store:
         begin = time.time()
-        data = store.add_dataset(DatasetEdit(name="scale", root=root))
+        data = store.datasets.add(DatasetEdit(name="scale", root=root))
         registered = time.time() - begin
     with labs.serving(folder / "server", settings.home_path, {"DATASETS_DIR": root}) as (server, asker):
         first, _ = asker.get(f"datasets/{data.id}")

@@ -150,9 +150,9 @@ def publish(temporary: Path, folder: Path) -> None:
 
 def register(files: DemoFiles, store: Store, *, data: Entry, model: Entry, config: Entry) -> None:
     """Register what is not registered yet; an entry of that name that a user has changed is left as it is."""
-    if data.name not in {item.name for item in store.datasets()}:
-        store.add_dataset(DatasetEdit(root=str(files.root), **data._asdict()))
-    if model.name not in {item.name for item in store.models()}:
-        store.add_model(ModelEdit(flavour=str(files.model), load_pretrained=False, **model._asdict()))
-    if config.name not in {item.name for item in store.configs()}:
-        store.add_config(ConfigEdit(config=files.config.model_dump(mode="json"), **config._asdict()))
+    if store.datasets.named(data.name) is None:
+        store.datasets.add(DatasetEdit(root=str(files.root), **data._asdict()))
+    if store.models.named(model.name) is None:
+        store.models.add(ModelEdit(flavour=str(files.model), load_pretrained=False, **model._asdict()))
+    if store.configs.named(config.name) is None:
+        store.configs.add(ConfigEdit(config=files.config.model_dump(mode="json"), **config._asdict()))

@@ -55,7 +55,7 @@ def test_preparing_twice_registers_a_recipe_that_can_be_trained(source: Path, ho
     store = context.store()
     files = [fashion_mnist.prepare(Settings(), store, source) for _ in range(2)]
     assert files[0] == files[1]
-    saved = next(item for item in store.configs() if item.name == fashion_mnist.NAME)
+    saved = next(item for item in store.configs.list() if item.name == fashion_mnist.NAME)
     config = resolve(TrainConfig.parse(saved.config), Settings(), store)
     assert (config.root, config.epochs) == (str(files[0].root), 24)
     context.close()

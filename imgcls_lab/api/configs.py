@@ -74,9 +74,9 @@ def _data(root: str, settings: Settings, store: Store | None) -> str:
     """A folder, else a registered data set's name, else a folder beside the data sets."""
     path = Path(os.path.expanduser(root))
     if not path.is_dir():
-        for item in store.datasets() if store is not None else ():
-            if item.name == root:
-                return item.root
+        known = store.datasets.named(root) if store is not None else None
+        if known is not None:
+            return known.root
         beside = Path(settings.datasets_dir).expanduser() / root
         if beside.is_dir():
             path = beside
@@ -88,9 +88,9 @@ def _model(flavour: str, settings: Settings, store: Store | None) -> str:
     path = Path(os.path.expanduser(flavour))
     if path.is_dir():
         return str(path.absolute())
-    for item in store.models() if store is not None else ():
-        if item.name == flavour:
-            return item.flavour
+    known = store.models.named(flavour) if store is not None else None
+    if known is not None:
+        return known.flavour
     if flavour == Path(flavour).name and (settings.models_dir / flavour).is_dir():
         return str(settings.models_dir / flavour)
     if flavour.startswith(("/", "./", "../", "~")) or flavour.count("/") > 1:

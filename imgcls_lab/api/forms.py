@@ -42,10 +42,10 @@ def form(config: TrainConfig | Mapping[str, Any] | None = None) -> RunForm:
     return RunForm(
         start,
         suggestions={
-            "root": [item.root for item in store.datasets()],
-            "model_flavour": [item.flavour for item in store.models()],
+            "root": [item.root for item in store.datasets.list()],
+            "model_flavour": [item.flavour for item in store.models.list()],
         },
-        projects=[item.name for item in store.projects()],
+        projects=[item.name for item in store.projects.list()],
         check=check,
         launch=start_run,
     )
@@ -56,8 +56,8 @@ def _start(store: Store) -> dict[str, Any]:
     last = store.runs(limit=1).items
     if last:
         return store.run(last[0].id).config
-    saved = store.configs()
+    saved = store.configs.list()
     if saved:
         return dict(saved[0].config)
-    known = store.datasets()
+    known = store.datasets.list()
     return {"root": known[0].root} if known else {}

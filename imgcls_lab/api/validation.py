@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from imgcls_lab.errors import InputError, NotFoundError, Problem
+from imgcls_lab.errors import InputError, Problem
 from imgcls_lab.schemas import ProjectEdit, Wire
 
 if TYPE_CHECKING:
@@ -40,10 +40,8 @@ def request(kind: type[W], **values: Any) -> W:
 
 
 def project_id(store: Store, name: str, *, make: bool = False) -> int:
-    """The id of a project by its name. Raises NotFoundError unless it may be made."""
-    for item in store.projects():
-        if item.name == name:
-            return item.id
+    """The id of a project. make: add one of this name where there is none. Raises NotFoundError otherwise."""
     if not make:
-        raise NotFoundError(f"There is no project “{name}”. `imgcls-lab projects list` lists them.")
-    return store.add_project(request(ProjectEdit, name=name)).id
+        return store.projects.find(name).id
+    known = store.projects.named(name)
+    return store.projects.add(request(ProjectEdit, name=name)).id if known is None else known.id

@@ -131,11 +131,17 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def read_config(source: str | None, settings: Sequence[str] | None, store: Store | None = None) -> TrainConfig:
-    """The config of `--config` with each `--set` on top. Raises ConfigError with a sentence a wrong field."""
+def read_config(
+    source: str | None,
+    settings: Sequence[str] | None,
+    store: Store | None = None,
+    *,
+    base: dict[str, Any] | None = None,
+) -> TrainConfig:
+    """The config of `--config`, else `base`, with each `--set` on top. Raises ConfigError: a sentence a wrong field."""
     from imgcls_lab.config import TrainConfig
 
-    values = (_read_source(source, store) if source is not None else {}) | read_settings(settings)
+    values = (_read_source(source, store) if source is not None else base or {}) | read_settings(settings)
     if "root" not in values:
         message = "Name the folder of images: --set root=FOLDER"
         message += f". The config “{source}” has no root." if source is not None else ", or a config by --config."
@@ -159,9 +165,9 @@ def _read_source(source: str, store: Store | None) -> dict[str, Any]:
     try:
         data = json.loads(read_given(path, LARGEST_CONFIG))
     except (FileNotFoundError, IsADirectoryError):
-        for saved in store.configs() if store is not None else ():
-            if saved.name == source:
-                return dict(saved.config)
+        saved = store.configs.named(source) if store is not None else None
+        if saved is not None:
+            return dict(saved.config)
         raise ConfigError(f"There is no config file “{source}”, and no saved config of that name.") from None
     except OSError as error:
         raise ConfigError(f"The config file “{source}” cannot be read: {error.strerror}.") from None

@@ -1,14 +1,15 @@
 """`imgcls-lab projects | configs | datasets | models`, each with list, show, add, edit and rm; `datasets rescan`.
 
-An entry is named by its name or its number. One `Shelf` a kind says how the store calls it; the commands differ only
-in what an entry is made of.
+An entry is named by its name or its number. `REGISTRIES` is the table: a row says how a list shows an entry, and which
+fields `add` and `edit` take. The commands themselves are made once for all rows.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -19,118 +20,261 @@ from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
+    from imgcls_lab.store.collection import Collection
 
 Entry = Annotated[str, typer.Argument(metavar="NAME", help="Its name, or its number.")]
-NewName = Annotated[str, typer.Argument(metavar="NAME", help="A name that no other has.")]
-Rename = Annotated[str | None, typer.Option("--name", help="A new name.")]
-Text = Annotated[str | None, typer.Option("--description", help="A few words about it.")]
-Root = Annotated[Path, typer.Argument(help="Folder with train/CLASS and val/CLASS, or with the classes alone.")]
-NewRoot = Annotated[Path | None, typer.Option("--root", help="Another folder.")]
-Flavour = Annotated[str, typer.Argument(help="Model of the Hugging Face hub, or a local folder.")]
-NewFlavour = Annotated[str | None, typer.Option("--flavour", help="Another model.")]
-Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of the hub model.")]
-Pretrained = Annotated[bool | None, typer.Option("--pretrained/--from-scratch", help="Start from its weights or not.")]
-Project = Annotated[str | None, typer.Option("--project", help="Project it belongs to.")]
-MaxRunning = Annotated[
-    int | None, typer.Option("--max-running", min=-1, help="Its runs at once, on all hosts; 0: on hold, -1: no limit.")
-]
+Values = dict[str, Any]
 
 
-class Shelf(NamedTuple):
-    """A kind of entry: how it is called, its columns in a list, the row of an entry, and what `rm` does."""
+class Field(NamedTuple):
+    """A field of an entry as the commands take it. A field that is not given keeps its value, or its default.
 
-    one: str
-    many: str
-    title: str
+    add, edit: the parameter's type in each command; required: `add` does not go without it; read: the field's value
+    from what was typed.
+    """
+
+    name: str
+    add: Any
+    edit: Any
+    required: bool = False
+    read: Callable[[Any], Any] = lambda typed: typed
+
+
+class Registry(NamedTuple):
+    """A collection of the store: what a list shows, what `rm` does, which fields there are.
+
+    combine: fields that follow from several parameters and from the old entry, None in `add`.
+    """
+
+    name: str
     columns: tuple[str, ...]
     row: Callable[[Any], tuple[object, ...]]
     rm: str
+    fields: tuple[Field, ...]
+    combine: Callable[[Store, Values, Any], Values] = lambda _store, given, _old: given
 
-    def all(self, store: Store) -> list[Any]:
-        return list(getattr(store, self.many)())
+    def collection(self, store: Store) -> Collection[Any, Any, Any]:
+        found: Collection[Any, Any, Any] = getattr(store, self.name)
+        return found
 
-    def find(self, store: Store, name: str) -> Any:
-        """The entry of a name, else of a number, looked at anew. Raises NotFoundError."""
-        from imgcls_lab.errors import NotFoundError
-
-        entries = self.all(store)
-        for match in (lambda item: item.name == name, lambda item: str(item.id) == name):
-            for item in filter(match, entries):
-                return getattr(store, self.one)(item.id)
-        raise NotFoundError(f"There is no {self.title} “{name}”. `imgcls-lab {self.many} list` lists them.")
+    @property
+    def noun(self) -> str:
+        return {"datasets": "data set"}.get(self.name, self.name.removesuffix("s"))
 
 
+# ── the table ───────────────────────────────────────────────────────────────────────────────────────────────────────
 def _time(t: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(t))
 
 
-PROJECTS = Shelf(
-    "project", "projects", "project", ("id", "name", "runs", "at once", "description"),
-    lambda item: (
-        item.id, item.name, item.runs, "–" if item.max_running is None else item.max_running, item.description,
-    ),
-    "Remove a project in which nothing is left. `imgcls-lab edit RUN --project NAME` moves a run to another.",
-)  # fmt: skip
-CONFIGS = Shelf(
-    "config", "configs", "config", ("id", "name", "project", "changed", "description"),
-    lambda item: (item.id, item.name, item.project, _time(item.updated_at), item.description),
-    "Remove a config; runs made from it keep their own copy.",
-)  # fmt: skip
-DATASETS = Shelf(
-    "dataset", "datasets", "data set", ("id", "name", "classes", "images", "folder", "problem"),
-    lambda item: (
-        item.id, item.name, len(item.classes),
-        ", ".join(f"{split} {count}" for split, count in item.images.items()), item.root, item.problem or "",
-    ),
-    "Forget a data set; its folder stays.",
-)  # fmt: skip
-MODELS = Shelf(
-    "model", "models", "model", ("id", "name", "model", "revision", "weights", "problem"),
-    lambda item: (
-        item.id, item.name, item.flavour, item.revision,
-        "pretrained" if item.load_pretrained else "from scratch", item.problem or "",
-    ),
-    "Forget a model; its files stay.",
-)  # fmt: skip
+def _absolute(path: Path) -> str:
+    return str(path.expanduser().absolute())
 
 
+def _flavour(text: str) -> str:
+    """A local folder by its whole path, a hub id as it is."""
+    path = Path(text).expanduser()
+    return _absolute(path) if path.is_dir() else text
+
+
+def _config(store: Store, given: Values, old: Any) -> Values:
+    """`--config` and `--set` give the config; without `--config`, `--set` changes the old one."""
+    source, settings, project = given.pop("config", None), given.pop("settings", None), given.pop("project", None)
+    base = dict(old.config) if old is not None and source is None else None
+    given["config"] = read_config(source, settings, store, base=base).model_dump(mode="json")
+    if project is not None:
+        given["project_id"] = store.projects.find(project).id
+    return given
+
+
+_Text = Annotated[str | None, typer.Option("--description", help="A few words about it.")]
+_Project = Annotated[str | None, typer.Option("--project", help="Project it belongs to.")]
+_Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of the hub model.")]
+_Pretrained = Annotated[bool | None, typer.Option("--pretrained/--from-scratch", help="Start from its weights or not.")]
+_MaxRunning = Annotated[
+    int | None, typer.Option("--max-running", min=-1, help="Its runs at once, on all hosts; 0: on hold, -1: no limit.")
+]
+NAME = Field(
+    "name",
+    Annotated[str, typer.Argument(metavar="NAME", help="A name that no other has.")],
+    Annotated[str | None, typer.Option("--name", help="A new name.")],
+    required=True,
+)
+DESCRIPTION = Field("description", _Text, _Text)
+REGISTRIES = (
+    Registry(
+        "projects",
+        ("id", "name", "runs", "at once", "description"),
+        lambda item: (item.id, item.name, item.runs, item.max_running, item.description),
+        "Remove a project in which nothing is left. `imgcls-lab edit RUN --project NAME` moves a run to another.",
+        (
+            NAME,
+            DESCRIPTION,
+            Field("max_running", _MaxRunning, _MaxRunning, read=lambda typed: None if typed < 0 else typed),
+        ),
+    ),
+    Registry(
+        "configs",
+        ("id", "name", "project", "changed", "description"),
+        lambda item: (item.id, item.name, item.project, _time(item.updated_at), item.description),
+        "Remove a config; runs made from it keep their own copy.",
+        (
+            NAME,
+            Field("config", ConfigOption, ConfigOption),
+            Field("settings", Set, Set),
+            Field("project", _Project, _Project),
+            DESCRIPTION,
+        ),
+        _config,
+    ),
+    Registry(
+        "datasets",
+        ("id", "name", "classes", "images", "folder", "problem"),
+        lambda item: (
+            item.id,
+            item.name,
+            len(item.classes),
+            ", ".join(f"{split} {count}" for split, count in item.images.items()),
+            item.root,
+            item.problem or "",
+        ),
+        "Forget a data set; its folder stays.",
+        (
+            NAME,
+            Field(
+                "root",
+                Annotated[
+                    Path, typer.Argument(help="Folder with train/CLASS and val/CLASS, or with the classes alone.")
+                ],
+                Annotated[Path | None, typer.Option("--root", help="Another folder.")],
+                required=True,
+                read=_absolute,
+            ),
+            DESCRIPTION,
+        ),
+    ),
+    Registry(
+        "models",
+        ("id", "name", "model", "revision", "weights", "problem"),
+        lambda item: (
+            item.id,
+            item.name,
+            item.flavour,
+            item.revision,
+            "pretrained" if item.load_pretrained else "from scratch",
+            item.problem or "",
+        ),
+        "Forget a model; its files stay.",
+        (
+            NAME,
+            Field(
+                "flavour",
+                Annotated[str, typer.Argument(help="Model of the Hugging Face hub, or a local folder.")],
+                Annotated[str | None, typer.Option("--flavour", help="Another model.")],
+                required=True,
+                read=_flavour,
+            ),
+            Field("revision", _Revision, _Revision),
+            Field("load_pretrained", _Pretrained, _Pretrained),
+            DESCRIPTION,
+        ),
+    ),
+)
+
+
+# ── the commands of each row ────────────────────────────────────────────────────────────────────────────────────────
 def _store() -> Store:
     from imgcls_lab.api import context
 
     return context.store()
 
 
-def _shelf_app(shelf: Shelf) -> typer.Typer:
-    """`list`, `show` and `rm`, which are the same for every kind."""
-    app = typer.Typer(no_args_is_help=True, help=f"List, add, change and remove {shelf.title}s.")
+def _registry_app(registry: Registry) -> typer.Typer:
+    """`list`, `show`, `add`, `edit` and `rm`."""
+    noun = registry.noun
+    app = typer.Typer(no_args_is_help=True, help=f"List, add, change and remove {noun}s.")
 
-    @app.command("list", help=f"List the {shelf.title}s.")
+    @app.command("list", help=f"List the {noun}s.")
     def list_(as_json: Json = False) -> None:
-        entries = shelf.all(_store())
+        entries = registry.collection(_store()).list()
         if as_json:
             print_json(entries)
         else:
-            print_table(shelf.columns, map(shelf.row, entries), f"No {shelf.title}s yet.")
+            print_table(registry.columns, map(registry.row, entries), f"No {noun}s yet.")
 
-    @app.command(help=f"Show one {shelf.title}.")
+    @app.command(help=f"Show one {noun}.")
     def show(name: Entry, as_json: Json = False) -> None:
-        entry = shelf.find(_store(), name)
+        entry = registry.collection(_store()).find(name)
         if as_json:
             print_json(entry)
-            return
-        _say_values(entry.model_dump(mode="json"))
+        else:
+            _say_values(entry.model_dump(mode="json"))
 
-    @app.command(help=shelf.rm)
-    def rm(name: Entry) -> None:
+    def add(**typed: Any) -> None:
         store = _store()
-        entry = shelf.find(store, name)
-        getattr(store, f"delete_{shelf.one}")(entry.id)
-        say(f"Removed the {shelf.title} {entry.name}.")
+        collection = registry.collection(store)
+        entry = collection.add(_edit(registry, store, typed, None))
+        say(f"Added the {noun} {entry.name}.")
+        for note in filter(None, [getattr(entry, "problem", None), *getattr(entry, "notes", ())]):
+            say(f"Note: {note}")
+
+    def edit(entry: str, **typed: Any) -> None:
+        store = _store()
+        collection = registry.collection(store)
+        old = collection.find(entry)
+        changed = collection.edit(old.id, _edit(registry, store, typed, old))
+        say(f"Changed the {noun} {changed.name}.")
+
+    app.command(help=f"Add a {noun}.")(
+        _with_parameters(add, [_parameter(field, new=True) for field in registry.fields])
+    )
+    app.command(help=f"Change a {noun}. What is not given stays.")(
+        _with_parameters(
+            edit,
+            [
+                Parameter("entry", Parameter.POSITIONAL_OR_KEYWORD, annotation=Entry),
+                *(_parameter(field, new=False) for field in registry.fields),
+            ],
+        )
+    )
+
+    @app.command(help=registry.rm)
+    def rm(name: Entry) -> None:
+        collection = registry.collection(_store())
+        entry = collection.find(name)
+        collection.delete(entry.id)
+        say(f"Removed the {noun} {entry.name}.")
 
     return app
 
 
-def _say_values(values: dict[str, Any], indent: str = "") -> None:
+def _parameter(field: Field, *, new: bool) -> Parameter:
+    return Parameter(
+        field.name,
+        Parameter.POSITIONAL_OR_KEYWORD,
+        annotation=field.add if new else field.edit,
+        default=Parameter.empty if new and field.required else None,
+    )
+
+
+def _with_parameters(command: Callable[..., None], parameters: Sequence[Parameter]) -> Callable[..., None]:
+    """Give a command the signature that typer reads its arguments and options from."""
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def _edit(registry: Registry, store: Store, typed: Mapping[str, Any], old: Any) -> Any:
+    """The request that `add` or `edit` sends to the store. Raises InputError."""
+    from imgcls_lab.api.validation import request
+
+    kind = registry.collection(store).edit_type
+    given = {field.name: field.read(typed[field.name]) for field in registry.fields if typed[field.name] is not None}
+    kept = {} if old is None else {name: getattr(old, name) for name in kind.model_fields}
+    return request(kind, **{**kept, **registry.combine(store, given, old)})
+
+
+def _say_values(values: Values, indent: str = "") -> None:
     """A line a value; what a value holds in turn is indented below it."""
     width = max(map(len, values), default=0)
     for key, value in values.items():
@@ -148,217 +292,44 @@ def _say_values(values: dict[str, Any], indent: str = "") -> None:
         say(f"{indent}{key:<{width}}  {shown}")
 
 
-def _added(shelf: Shelf, entry: Any) -> None:
-    say(f"Added the {shelf.title} {entry.name}.")
-    for note in filter(None, [getattr(entry, "problem", None), *getattr(entry, "notes", ())]):
-        say(f"Note: {note}")
+# ── commands that only one registry has ─────────────────────────────────────────────────────────────────────────────
+def config_fields(as_json: Json = False) -> None:
+    """List what a config can set, with defaults: the names that --set takes."""
+    from imgcls_lab.config import TrainConfig
+
+    found = [
+        {"name": name, "default": None if item.is_required() else item.default, "meaning": item.description or ""}
+        for name, item in TrainConfig.model_fields.items()
+    ]
+    if as_json:
+        print_json(found)
+    else:
+        rows = [(item["name"], json.dumps(item["default"]), item["meaning"]) for item in found]
+        print_table(["name", "default", "meaning"], rows, "")
 
 
-def _changed(shelf: Shelf, entry: Any) -> None:
-    say(f"Changed the {shelf.title} {entry.name}.")
-
-
-def _kept(new: Any, old: Any) -> Any:
-    """An option that was not given keeps what there is."""
-    return old if new is None else new
-
-
-def _projects() -> typer.Typer:
-    app = _shelf_app(PROJECTS)
-
-    def limit(given: int | None) -> dict[str, int | None]:
-        return {} if given is None else {"max_running": None if given < 0 else given}
-
-    @app.command(help="Add a project.")
-    def add(name: NewName, description: Text = None, max_running: MaxRunning = None) -> None:
-        from imgcls_lab.api.validation import request
-        from imgcls_lab.schemas import ProjectEdit
-
-        new = request(ProjectEdit, name=name, description=description or "", **limit(max_running))
-        _added(PROJECTS, _store().add_project(new))
-
-    @app.command(help="Rename, describe or limit a project.")
-    def edit(name: Entry, new_name: Rename = None, description: Text = None, max_running: MaxRunning = None) -> None:
-        from imgcls_lab.api.validation import request
-        from imgcls_lab.schemas import ProjectEdit
-
-        store = _store()
-        old = PROJECTS.find(store, name)
-        texts = {"name": _kept(new_name, old.name), "description": _kept(description, old.description)}
-        change = request(ProjectEdit, **texts, **limit(max_running))
-        _changed(PROJECTS, store.edit_project(old.id, change))
-
-    return app
-
-
-def _configs() -> typer.Typer:
-    app = _shelf_app(CONFIGS)
-
-    @app.command(help="List what a config can set, with defaults: the names that --set takes.")
-    def fields(as_json: Json = False) -> None:
-        from imgcls_lab.config import TrainConfig
-
-        found = [
-            {"name": name, "default": None if item.is_required() else item.default, "meaning": item.description or ""}
-            for name, item in TrainConfig.model_fields.items()
-        ]
-        if as_json:
-            print_json(found)
-        else:
-            rows = [(item["name"], json.dumps(item["default"]), item["meaning"]) for item in found]
-            print_table(["name", "default", "meaning"], rows, "")
-
-    @app.command(help="Save a config under a name.")
-    def add(
-        name: NewName,
-        config: ConfigOption = None,
-        settings: Set = None,
-        project: Project = None,
-        description: Text = None,
-    ) -> None:
-        from imgcls_lab.api.validation import request
-        from imgcls_lab.schemas import ConfigEdit
-
-        store = _store()
-        values = read_config(config, settings, store).model_dump(mode="json")
-        of = PROJECTS.find(store, project).id if project else None
-        edit = request(ConfigEdit, name=name, config=values, project_id=of, description=description or "")
-        _added(CONFIGS, store.add_config(edit))
-
-    @app.command(help="Change a saved config; each --set changes one setting of it.")
-    def edit(  # noqa: PLR0917
-        name: Entry,
-        config: ConfigOption = None,
-        settings: Set = None,
-        new_name: Rename = None,
-        project: Project = None,
-        description: Text = None,
-    ) -> None:
-        from imgcls_lab.api.validation import request
-        from imgcls_lab.schemas import ConfigEdit
-
-        store = _store()
-        old = CONFIGS.find(store, name)
-        values = read_config(config or old.name, settings, store).model_dump(mode="json")
-        change = request(
-            ConfigEdit,
-            name=_kept(new_name, old.name),
-            config=values,
-            project_id=PROJECTS.find(store, project).id if project else old.project_id,
-            description=_kept(description, old.description),
-        )
-        _changed(CONFIGS, store.edit_config(old.id, change))
-
-    return app
-
-
-def _datasets() -> typer.Typer:
-    app = _shelf_app(DATASETS)
-
-    @app.command(help="Register a folder of images.")
-    def add(name: NewName, root: Root, description: Text = None) -> None:
-        from imgcls_lab.api.validation import request
-        from imgcls_lab.schemas import DatasetEdit
-
-        edit = request(DatasetEdit, name=name, root=str(root.expanduser().absolute()), description=description or "")
-        _added(DATASETS, _store().add_dataset(edit))
-
-    @app.command(help="Change a data set's name, folder or description.")
-    def edit(name: Entry, new_name: Rename = None, root: NewRoot = None, description: Text = None) -> None:
-        from imgcls_lab.api.validation import request
-        from imgcls_lab.schemas import DatasetEdit
-
-        store = _store()
-        old = DATASETS.find(store, name)
-        change = request(
-            DatasetEdit,
-            name=_kept(new_name, old.name),
-            root=str(root.expanduser().absolute()) if root else old.root,
-            description=_kept(description, old.description),
-        )
-        _changed(DATASETS, store.edit_dataset(old.id, change))
-
-    @app.command(help="Look at a data set's folder again: its classes and images. Exit 1 if it cannot be trained on.")
-    def rescan(name: Entry, as_json: Json = False) -> None:
-        store = _store()
-        found = store.rescan_dataset(DATASETS.find(store, name).id)
-        if as_json:
-            print_json(found)
-        else:
-            images = ", ".join(f"{split} {count:,}" for split, count in found.images.items()) or "no images"
-            say(f"{found.name}: {counted(len(found.classes), 'class', 'classes')}; {images}.")
-            for note in found.notes:
-                say(note)
-            if found.problem:
-                say(found.problem, err=True)
+def rescan(name: Entry, as_json: Json = False) -> None:
+    """Inspect a data set's folder again: its classes and images. Exit 1 if it cannot be trained on."""
+    datasets = _store().datasets
+    found = datasets.rescan(datasets.find(name).id)
+    if as_json:
+        print_json(found)
+    else:
+        images = ", ".join(f"{split} {count:,}" for split, count in found.images.items()) or "no images"
+        say(f"{found.name}: {counted(len(found.classes), 'class', 'classes')}; {images}.")
+        for note in found.notes:
+            say(note)
         if found.problem:
-            raise typer.Exit(1)
-
-    return app
-
-
-def _models() -> typer.Typer:
-    app = _shelf_app(MODELS)
-
-    @app.command(help="Register a model.")
-    def add(
-        name: NewName,
-        flavour: Flavour,
-        revision: Revision = None,
-        pretrained: Pretrained = True,
-        description: Text = None,
-    ) -> None:
-        from imgcls_lab.api.validation import request
-        from imgcls_lab.schemas import ModelEdit
-
-        edit = request(
-            ModelEdit,
-            name=name,
-            flavour=_flavour(flavour),
-            revision=revision,
-            load_pretrained=bool(pretrained),
-            description=description or "",
-        )
-        _added(MODELS, _store().add_model(edit))
-
-    @app.command(help="Change a registered model.")
-    def edit(  # noqa: PLR0917
-        name: Entry,
-        new_name: Rename = None,
-        flavour: NewFlavour = None,
-        revision: Revision = None,
-        pretrained: Pretrained = None,
-        description: Text = None,
-    ) -> None:
-        from imgcls_lab.api.validation import request
-        from imgcls_lab.schemas import ModelEdit
-
-        store = _store()
-        old = MODELS.find(store, name)
-        change = request(
-            ModelEdit,
-            name=_kept(new_name, old.name),
-            flavour=_flavour(flavour) if flavour else old.flavour,
-            revision=_kept(revision, old.revision),
-            load_pretrained=_kept(pretrained, old.load_pretrained),
-            description=_kept(description, old.description),
-        )
-        _changed(MODELS, store.edit_model(old.id, change))
-
-    return app
-
-
-def _flavour(text: str) -> str:
-    """A local folder by its whole path, a hub id as it is."""
-    path = Path(text).expanduser()
-    return str(path.absolute()) if path.is_dir() else text
+            say(found.problem, err=True)
+    if found.problem:
+        raise typer.Exit(1)
 
 
 def add_to(app: typer.Typer) -> None:
-    for name, part in (
-        ("projects", _projects()),
-        ("configs", _configs()),
-        ("datasets", _datasets()),
-        ("models", _models()),
-    ):
-        app.add_typer(part, name=name)
+    for registry in REGISTRIES:
+        part = _registry_app(registry)
+        if registry.name == "configs":
+            part.command("fields")(config_fields)
+        if registry.name == "datasets":
+            part.command()(rescan)
+        app.add_typer(part, name=registry.name)

@@ -91,7 +91,7 @@ def defaults(store: Store) -> dict[str, Any]:
     """
     fields = TrainConfig.model_fields
     values = {name: "" if field.is_required() else field.get_default() for name, field in fields.items()}
-    trained = [model for model in store.models() if model.load_pretrained and not model.problem]
+    trained = [model for model in store.models.list() if model.load_pretrained and not model.problem]
     newest = max(trained, key=lambda model: model.created_at, default=None)
     return values | {"model_flavour": newest.flavour if newest else "", "revision": newest.revision if newest else None}
 

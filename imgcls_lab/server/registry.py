@@ -1,4 +1,4 @@
-"""Routes of what is registered: projects, configs, data sets, models. One pair of handlers, one row a kind."""
+"""Routes of the registries: projects, configs, data sets, models. One pair of handlers serves all four."""
 
 from __future__ import annotations
 
@@ -7,92 +7,89 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_server.auth.decorator import authorized
-from pydantic import BaseModel
 from tornado import web
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit
+from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, check_reference, number_of
 from imgcls_lab.server.paths import allowed_config, allowed_folder, allowed_model
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
+from imgcls_lab.store.collection import Collection
+from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """What is kept of one kind, and the store's functions for it. `check` refuses paths that a request may not name."""
+class Registry:
+    """A collection of the store under an address of its own. `check` refuses paths that a request may not name."""
 
-    kind: str
-    edit: type[BaseModel]
-    check: Callable[[Settings, Any], Any]
-    list: Callable[[Store], Any]
-    show: Callable[[Store, int], Any]
-    add: Callable[[Store, Any], Any]
-    change: Callable[[Store, int, Any], Any]
-    delete: Callable[[Store, int], None]
+    collection: Callable[[Store], Collection[Any, Any, Any]]
+    kind: type[Collection[Any, Any, Any]]
+    check: Callable[[Settings, Any], Any] = lambda _settings, edit: edit
 
 
-class ShelfHandler(ApiHandler):
-    """All of a kind, and the way to add one."""
+class RegistryHandler(ApiHandler):
+    """Base of the routes of one registry."""
 
-    def initialize(self, backend: Backend, shelf: Shelf) -> None:  # type: ignore[override]
+    def initialize(self, backend: Backend, registry: Registry) -> None:  # type: ignore[override]
         super().initialize(backend)
-        self.shelf = shelf
+        self.registry = registry
+
+    def edit(self) -> Callable[[], Any]:
+        """The body of the request; call it in the store's thread, since it looks at files. Raises InputError."""
+        body = self.body(self.registry.kind.edit_type)
+        return lambda: self.registry.check(self.backend.settings, body)
+
+    def number(self, text: str) -> int:
+        return number_of(text, self.registry.kind.noun)
+
+
+class CollectionHandler(RegistryHandler):
+    """All entries, and the way to add one."""
 
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        await self.answer(self.shelf.list)
+        await self.answer(lambda store: self.registry.collection(store).list())
 
     @web.authenticated
     @authorized
     async def post(self) -> None:
-        shelf, edit = self.shelf, self.body(self.shelf.edit)
-        settings = self.backend.settings
-        await self.answer(lambda store: shelf.add(store, shelf.check(settings, edit)), 201)
+        edit = self.edit()
+        await self.answer(lambda store: self.registry.collection(store).add(edit()), 201)
 
 
-class EntryHandler(ApiHandler):
-    """One of a kind. PATCH takes the whole edit."""
-
-    def initialize(self, backend: Backend, shelf: Shelf) -> None:  # type: ignore[override]
-        super().initialize(backend)
-        self.shelf = shelf
+class EntryHandler(RegistryHandler):
+    """One entry. PATCH takes the whole edit."""
 
     @web.authenticated
     @authorized
     async def get(self, text: str) -> None:
-        shelf, number = self.shelf, number_of(text, self.shelf.kind)
-        await self.answer(lambda store: shelf.show(store, number))
+        number = self.number(text)
+        await self.answer(lambda store: self.registry.collection(store).get(number))
 
     @web.authenticated
     @authorized
     async def patch(self, text: str) -> None:
-        shelf, number = self.shelf, number_of(text, self.shelf.kind)
-        edit = self.body(shelf.edit)
-        settings = self.backend.settings
-        await self.answer(lambda store: shelf.change(store, number, shelf.check(settings, edit)))
+        number, edit = self.number(text), self.edit()
+        await self.answer(lambda store: self.registry.collection(store).edit(number, edit()))
 
     @web.authenticated
     @authorized
     async def delete(self, text: str) -> None:
-        shelf, number = self.shelf, number_of(text, self.shelf.kind)
-        await self.answer(lambda store: shelf.delete(store, number))
+        number = self.number(text)
+        await self.answer(lambda store: self.registry.collection(store).delete(number))
 
 
 class RescanHandler(ApiHandler):
-    """A new look at the folder of a data set."""
+    """Inspect the folder of a data set again."""
 
     @web.authenticated
     @authorized
     async def post(self, text: str) -> None:
-        number = number_of(text, SHELVES["datasets"].kind)
-        await self.answer(lambda store: store.rescan_dataset(number))
-
-
-def _check_project(_: Settings, edit: ProjectEdit) -> ProjectEdit:
-    return edit
+        number = number_of(text, Datasets.noun)
+        await self.answer(lambda store: store.datasets.rescan(number))
 
 
 def _check_config(settings: Settings, edit: ConfigEdit) -> ConfigEdit:
@@ -109,31 +106,19 @@ def _check_model(settings: Settings, edit: ModelEdit) -> ModelEdit:
     return edit.model_copy(update={"flavour": allowed_model(settings, edit.flavour, "flavour")})
 
 
-SHELVES = {
-    "projects": Shelf(
-        "project", ProjectEdit, _check_project,
-        Store.projects, Store.project, Store.add_project, Store.edit_project, Store.delete_project,
-    ),
-    "configs": Shelf(
-        "config", ConfigEdit, _check_config,
-        Store.configs, Store.config, Store.add_config, Store.edit_config, Store.delete_config,
-    ),
-    "datasets": Shelf(
-        "data set", DatasetEdit, _check_dataset,
-        Store.datasets, Store.dataset, Store.add_dataset, Store.edit_dataset, Store.delete_dataset,
-    ),
-    "models": Shelf(
-        "model", ModelEdit, _check_model,
-        Store.models, Store.model, Store.add_model, Store.edit_model, Store.delete_model,
-    ),
-}  # fmt: skip
+REGISTRIES = {
+    "projects": Registry(lambda store: store.projects, Projects),
+    "configs": Registry(lambda store: store.configs, Configs, _check_config),
+    "datasets": Registry(lambda store: store.datasets, Datasets, _check_dataset),
+    "models": Registry(lambda store: store.models, Models, _check_model),
+}
 
 
 def routes(backend: Backend) -> list[Route]:
     found: list[Route] = []
-    for name, shelf in SHELVES.items():
-        arguments = {"backend": backend, "shelf": shelf}
-        found.append((rf"{PREFIX}/{name}", ShelfHandler, arguments))
+    for name, registry in REGISTRIES.items():
+        arguments = {"backend": backend, "registry": registry}
+        found.append((rf"{PREFIX}/{name}", CollectionHandler, arguments))
         found.append((rf"{PREFIX}/{name}/([^/]+)", EntryHandler, arguments))
     found.append((rf"{PREFIX}/datasets/([^/]+)/rescan", RescanHandler, {"backend": backend}))
     return found

@@ -1,7 +1,7 @@
 """The run database: `Store`, through which everything reads and changes runs and registries.
 
 Called by server, command line, notebook API and the executor's daemon. All methods are synchronous and safe for
-threads; views are the models of `wire.py`. It starts no process and imports no torch.
+threads; views are the models of `imgcls_lab.schemas`. It starts no process and imports no torch.
 """
 
 from __future__ import annotations
@@ -17,19 +17,11 @@ from imgcls_lab._version import __version__
 from imgcls_lab.events import LIVE, Desired, RunState
 from imgcls_lab.schemas import (
     AlertView,
-    ConfigEdit,
-    ConfigView,
     Cursor,
-    DatasetEdit,
-    DatasetView,
     DevicesReply,
     EpochReport,
     LogChunk,
     MetricsBatch,
-    ModelEdit,
-    ModelView,
-    ProjectEdit,
-    ProjectView,
     RunDetail,
     RunEdit,
     RunPage,
@@ -39,14 +31,14 @@ from imgcls_lab.schemas import (
     SubmitRequest,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, backups, executors, metrics, migrations, queries, registry, run_files
+from imgcls_lab.store import alerts, backups, executors, metrics, migrations, queries, run_files
 from imgcls_lab.store import runs as _runs
 from imgcls_lab.store.consistency_check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged, to_folder
 from imgcls_lab.store.folder_rows import Mirror
 from imgcls_lab.store.pyramid import Axis
 from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
-from imgcls_lab.store.tables import Config, Dataset, Model, Project
+from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
 
 __all__ = ["RebuildReport", "Store", "migrate", "rebuild"]
 
@@ -60,6 +52,10 @@ class Store:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
+        self.projects = Projects(database)
+        self.configs = Configs(database)
+        self.datasets = Datasets(database)
+        self.models = Models(database)
         self._observer = executors.Observer()
 
     @classmethod
@@ -222,76 +218,6 @@ class Store:
         """The evaluation of an epoch, by default the last; that of the best model on test/. Raises NotFoundError."""
         return run_files.read_report(self.settings.run_dir(self._id(run_id)), epoch, split)
 
-    # ── registries ──────────────────────────────────────────────────────────────────────────────────────────
-    def projects(self) -> list[ProjectView]:
-        return self._read(registry.projects)
-
-    def project(self, project_id: int) -> ProjectView:
-        return self._read(registry.project, project_id)
-
-    def add_project(self, edit: ProjectEdit) -> ProjectView:
-        return self.project(self._save(Project, registry.save_project, edit))
-
-    def edit_project(self, project_id: int, edit: ProjectEdit) -> ProjectView:
-        return self.project(self._save(Project, registry.save_project, edit, project_id))
-
-    def delete_project(self, project_id: int) -> None:
-        with self.write() as session:
-            registry.delete_project(session, project_id)
-
-    def configs(self) -> list[ConfigView]:
-        return self._read(registry.configs)
-
-    def config(self, config_id: int) -> ConfigView:
-        return self._read(registry.config, config_id)
-
-    def add_config(self, edit: ConfigEdit) -> ConfigView:
-        return self.config(self._save(Config, registry.save_config, edit))
-
-    def edit_config(self, config_id: int, edit: ConfigEdit) -> ConfigView:
-        return self.config(self._save(Config, registry.save_config, edit, config_id))
-
-    def delete_config(self, config_id: int) -> None:
-        with self.write() as session:
-            registry.delete_config(session, config_id)
-
-    def datasets(self) -> list[DatasetView]:
-        return self._read(registry.datasets)
-
-    def dataset(self, dataset_id: int) -> DatasetView:
-        return self._read(registry.dataset, dataset_id)
-
-    def rescan_dataset(self, dataset_id: int) -> DatasetView:
-        """A data set after a new look at its folder."""
-        with self.write() as session:
-            return registry.rescan_dataset(session, dataset_id)
-
-    def add_dataset(self, edit: DatasetEdit) -> DatasetView:
-        return self.dataset(self._save(Dataset, registry.save_dataset, edit))
-
-    def edit_dataset(self, dataset_id: int, edit: DatasetEdit) -> DatasetView:
-        return self.dataset(self._save(Dataset, registry.save_dataset, edit, dataset_id))
-
-    def delete_dataset(self, dataset_id: int) -> None:
-        with self.write() as session:
-            registry.delete_dataset(session, dataset_id)
-
-    def models(self) -> list[ModelView]:
-        return self._read(registry.models)
-
-    def model(self, model_id: int) -> ModelView:
-        return self._read(registry.model, model_id)
-
-    def add_model(self, edit: ModelEdit) -> ModelView:
-        return self.model(self._save(Model, registry.save_model, edit))
-
-    def edit_model(self, model_id: int, edit: ModelEdit) -> ModelView:
-        return self.model(self._save(Model, registry.save_model, edit, model_id))
-
-    def delete_model(self, model_id: int) -> None:
-        with self.write() as session:
-            registry.delete_model(session, model_id)
-
     # ── executors, care ─────────────────────────────────────────────────────────────────────────────────────
     def devices(self) -> DevicesReply:
         """Executors, their devices and who holds them."""
@@ -348,10 +274,6 @@ class Store:
     def _read(self, query: Callable[..., T], *arguments: Any) -> T:
         with self.read() as session:
             return query(session, *arguments)
-
-    def _save(self, kind: type[Any], save: Callable[..., int], edit: Any, *arguments: Any) -> int:
-        with registry.unique_names(kind, edit.name), self.write() as session:
-            return save(session, edit, *arguments)
 
     def _change(self, change: Callable[[Session], str]) -> RunView:
         with self.write() as session:

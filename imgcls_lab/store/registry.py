@@ -1,25 +1,17 @@
-"""Projects, configs, data sets and models: create, list, edit, delete. Called through `Store`; knows no run's life.
-
-Names are unique within their kind. What is in use is not deleted; the error says by what.
-"""
+"""The registries: projects, configs, data sets and models. Called through `Store`; know no run's life."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-from sqlalchemy import func
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.imagefolder import inspect_folder
-from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import (
     ConfigEdit,
     ConfigView,
@@ -31,14 +23,12 @@ from imgcls_lab.schemas import (
     ProjectView,
 )
 from imgcls_lab.store import run_counts
+from imgcls_lab.store.collection import Collection
 from imgcls_lab.store.tables import Config, Dataset, Model, Project, Run
 
 DEFAULT_PROJECT = "default"
-Entry = TypeVar("Entry", Project, Config, Dataset, Model)
-_KINDS: dict[type[Any], str] = {Project: "project", Config: "config", Dataset: "data set", Model: "model"}
 
 
-# ── projects ────────────────────────────────────────────────────────────────────────────────────────────────────
 def default_project(session: Session) -> Project:
     """The project of runs and configs that name none."""
     project = session.exec(select(Project).where(Project.name == DEFAULT_PROJECT)).first()
@@ -50,121 +40,101 @@ def default_project(session: Session) -> Project:
 
 
 def find_project(session: Session, project_id: int) -> Project:
-    return _find(session, Project, project_id)
+    """Raises NotFoundError."""
+    project = session.get(Project, project_id)
+    if project is None:
+        raise NotFoundError(f"There is no {Projects.noun} {project_id}.")
+    return project
 
 
-def projects(session: Session) -> list[ProjectView]:
-    runs = run_counts.by_project(session)
-    rows = session.exec(select(Project).order_by(func.lower(Project.name))).all()
-    return [_project_view(row, runs.get(row.id or 0, 0)) for row in rows]
+class Projects(Collection[Project, ProjectEdit, ProjectView]):
+    table = Project
+    edit_type = ProjectEdit
+    noun = "project"
+    used_by = {"run": Run.project_id, "config": Config.project_id}  # noqa: RUF012
+
+    def _views(self, session: Session, rows: Sequence[Project]) -> list[ProjectView]:
+        runs = run_counts.by_project(session)
+        return [ProjectView(runs=runs.get(row.id or 0, 0), **row.model_dump()) for row in rows]
+
+    def _apply(self, _session: Session, row: Project, edit: ProjectEdit) -> None:
+        if row.name == DEFAULT_PROJECT != edit.name:
+            raise ConflictError(f"The project “{DEFAULT_PROJECT}” keeps its name: runs that name no project go there.")
+        row.name, row.description = edit.name, edit.description
+        if "max_running" in edit.model_fields_set:  # a caller that does not know the limit keeps it
+            row.max_running = edit.max_running
+
+    def _check_deletable(self, session: Session, row: Project) -> None:
+        if row.name == DEFAULT_PROJECT:
+            raise ConflictError(f"The project “{DEFAULT_PROJECT}” stays: runs that name no project go there.")
+        users = self._users(session, row)
+        if users:
+            raise ConflictError(
+                f"The project “{row.name}” is used by {users}; delete those first, or move them "
+                "(`imgcls-lab edit RUN --project NAME`)."
+            )
 
 
-def project(session: Session, project_id: int) -> ProjectView:
-    row = find_project(session, project_id)
-    return _project_view(row, sum(run_counts.by_state(session, project_id).values()))
+class Configs(Collection[Config, ConfigEdit, ConfigView]):
+    """Saved configs. A run holds its own copy, so nothing refers to them."""
+
+    table = Config
+    edit_type = ConfigEdit
+    noun = "config"
+
+    def _views(self, session: Session, rows: Sequence[Config]) -> list[ConfigView]:
+        names = dict(session.exec(select(Project.id, Project.name)).all())
+        return [ConfigView(project=names[row.project_id], **row.model_dump()) for row in rows]
+
+    def _apply(self, session: Session, row: Config, edit: ConfigEdit) -> None:
+        """Raises ConfigError where the config could not be launched as it is."""
+        parsed = TrainConfig.parse(edit.config)
+        if edit.project_id is not None:
+            row.project_id = find_project(session, edit.project_id).id or 0
+        elif row.id is None:
+            row.project_id = default_project(session).id or 0
+        row.name, row.description, row.updated_at = edit.name, edit.description, time.time()
+        row.config = parsed.model_dump(mode="json")
 
 
-def save_project(session: Session, edit: ProjectEdit, project_id: int | None = None) -> int:
-    row = find_project(session, project_id) if project_id else Project(name="", created_at=time.time())
-    if row.name == DEFAULT_PROJECT != edit.name:
-        raise ConflictError(f"The project “{DEFAULT_PROJECT}” keeps its name: runs that name no project go there.")
-    row.name, row.description = edit.name, edit.description
-    if "max_running" in edit.model_fields_set:  # who does not know of the limit keeps it
-        row.max_running = edit.max_running
-    return _save(session, row)
+class Datasets(Collection[Dataset, DatasetEdit, DatasetView]):
+    """Folders of images, as the last inspection found them."""
+
+    table = Dataset
+    edit_type = DatasetEdit
+    noun = "data set"
+    used_by = {"run": Run.dataset_id}  # noqa: RUF012
+
+    def rescan(self, dataset_id: int) -> DatasetView:
+        """Inspect the folder again; lists show the result from then on. Raises NotFoundError."""
+        with self._database.write() as session:
+            row = self._row(session, dataset_id)
+            _inspect(row)
+            session.add(row)
+            return self._view(session, row)
+
+    def _views(self, _session: Session, rows: Sequence[Dataset]) -> list[DatasetView]:
+        """Of the folder itself, only that it still exists is checked now."""
+        views = [DatasetView(**row.model_dump()) for row in rows]
+        for view in views:
+            if not os.path.isdir(view.root):
+                view.problem = f"The folder “{view.root}” is not there any more. Put it back or edit the data set."
+        return views
+
+    def _apply(self, _session: Session, row: Dataset, edit: DatasetEdit) -> None:
+        """Raises InputError for a new folder that cannot be trained on, with the reason.
+
+        A data set keeps its folder when that cannot be trained on any more: `problem` then says so.
+        """
+        root = os.path.abspath(Path(edit.root).expanduser())
+        is_new = root != row.root
+        row.name, row.root, row.description = edit.name, root, edit.description
+        _inspect(row)
+        if is_new and row.problem:
+            raise InputError(row.problem, [Problem("root", row.problem)])
 
 
-def delete_project(session: Session, project_id: int) -> None:
-    row = find_project(session, project_id)
-    if row.name == DEFAULT_PROJECT:
-        raise ConflictError(f"The project “{DEFAULT_PROJECT}” stays: runs that name no project go there.")
-    _refuse_if_used(session, row, runs=col(Run.project_id), configs=col(Config.project_id))
-    session.delete(row)
-
-
-def _project_view(row: Project, runs: int) -> ProjectView:
-    return ProjectView(runs=runs, **row.model_dump())
-
-
-# ── configs ─────────────────────────────────────────────────────────────────────────────────────────────────────
-def configs(session: Session) -> list[ConfigView]:
-    names = dict(session.exec(select(Project.id, Project.name)).all())
-    return [_config_view(row, names[row.project_id]) for row in session.exec(select(Config).order_by(Config.name))]
-
-
-def config(session: Session, config_id: int) -> ConfigView:
-    row = _find(session, Config, config_id)
-    return _config_view(row, find_project(session, row.project_id).name)
-
-
-def save_config(session: Session, edit: ConfigEdit, config_id: int | None = None) -> int:
-    """Raises ConfigError where the config could not be launched as it is."""
-    parsed = TrainConfig.parse(edit.config)
-    now = time.time()
-    chosen = find_project(session, edit.project_id) if edit.project_id is not None else None
-    if config_id:
-        row = _find(session, Config, config_id)
-    else:
-        chosen = chosen or default_project(session)
-        row = Config(name="", project_id=chosen.id or 0, created_at=now, updated_at=now)
-    if chosen is not None:
-        row.project_id = chosen.id or 0
-    row.name, row.description, row.updated_at = edit.name, edit.description, now
-    row.config = parsed.model_dump(mode="json")
-    return _save(session, row)
-
-
-def delete_config(session: Session, config_id: int) -> None:
-    session.delete(_find(session, Config, config_id))  # a run holds its own copy
-
-
-def _config_view(row: Config, project_name: str) -> ConfigView:
-    return ConfigView(project=project_name, **row.model_dump())
-
-
-# ── data sets ───────────────────────────────────────────────────────────────────────────────────────────────────
-def datasets(session: Session) -> list[DatasetView]:
-    """As the last look found them; only that the folder is still there is checked anew."""
-    rows = session.exec(select(Dataset).order_by(func.lower(Dataset.name))).all()
-    return [_dataset_view(row) for row in rows]
-
-
-def dataset(session: Session, dataset_id: int) -> DatasetView:
-    """As the last look found it."""
-    return _dataset_view(_find(session, Dataset, dataset_id))
-
-
-def rescan_dataset(session: Session, dataset_id: int) -> DatasetView:
-    """With a new look at the folder, which lists then show too."""
-    row = _find(session, Dataset, dataset_id)
-    _look(row)
-    session.add(row)
-    return _dataset_view(row)
-
-
-def save_dataset(session: Session, edit: DatasetEdit, dataset_id: int | None = None) -> int:
-    """Raises InputError for a folder that cannot be trained on, with the reason.
-
-    One that is registered keeps its name and its place also when it is not what it was: `problem` then says so.
-    """
-    root = os.path.abspath(Path(edit.root).expanduser())
-    row = _find(session, Dataset, dataset_id) if dataset_id else Dataset(name="", root="", created_at=time.time())
-    is_new = root != row.root
-    row.name, row.root, row.description = edit.name, root, edit.description
-    _look(row)
-    if is_new and row.problem:
-        raise InputError(row.problem, [Problem("root", row.problem)])
-    return _save(session, row)
-
-
-def delete_dataset(session: Session, dataset_id: int) -> None:
-    """Forget a data set; its folder stays."""
-    row = _find(session, Dataset, dataset_id)
-    _refuse_if_used(session, row, runs=col(Run.dataset_id))
-    session.delete(row)
-
-
-def _look(row: Dataset) -> None:
+def _inspect(row: Dataset) -> None:
     found = inspect_folder(Path(row.root))
     sizes = found.splits.get("train", {}).values()
     row.classes = list(found.classes)
@@ -174,41 +144,25 @@ def _look(row: Dataset) -> None:
     row.notes, row.not_taken = list(found.notes), dict(found.not_taken)
 
 
-def _dataset_view(row: Dataset) -> DatasetView:
-    view = DatasetView(**row.model_dump())
-    if not os.path.isdir(row.root):
-        view.problem = f"The folder “{row.root}” is not there any more. Put it back or edit the data set."
-    return view
+class Models(Collection[Model, ModelEdit, ModelView]):
+    """Models of the hub or of local folders. Whether the hub has one is seen when a run loads it."""
 
+    table = Model
+    edit_type = ModelEdit
+    noun = "model"
+    used_by = {"run": Run.model_id}  # noqa: RUF012
 
-# ── models ──────────────────────────────────────────────────────────────────────────────────────────────────────
-def models(session: Session) -> list[ModelView]:
-    return [_model_view(row) for row in session.exec(select(Model).order_by(func.lower(Model.name)))]
+    def _views(self, _session: Session, rows: Sequence[Model]) -> list[ModelView]:
+        return [ModelView(problem=_model_problem(row.flavour), **row.model_dump()) for row in rows]
 
-
-def model(session: Session, model_id: int) -> ModelView:
-    return _model_view(_find(session, Model, model_id))
-
-
-def save_model(session: Session, edit: ModelEdit, model_id: int | None = None) -> int:
-    """Raises InputError for a local folder without a model; whether a hub has an id is seen when a run loads it."""
-    flavour = edit.flavour
-    if _is_local(flavour):
-        flavour = os.path.abspath(Path(flavour).expanduser())
-    problem = _model_problem(flavour)
-    if problem:
-        raise InputError(problem, [Problem("flavour", problem)])
-    row = _find(session, Model, model_id) if model_id else Model(name="", flavour="", created_at=time.time())
-    row.name, row.flavour, row.revision = edit.name, flavour, edit.revision
-    row.load_pretrained, row.description = edit.load_pretrained, edit.description
-    return _save(session, row)
-
-
-def delete_model(session: Session, model_id: int) -> None:
-    """Forget a model; its folder stays."""
-    row = _find(session, Model, model_id)
-    _refuse_if_used(session, row, runs=col(Run.model_id))
-    session.delete(row)
+    def _apply(self, _session: Session, row: Model, edit: ModelEdit) -> None:
+        """Raises InputError for a local folder without a model."""
+        flavour = os.path.abspath(Path(edit.flavour).expanduser()) if _is_local(edit.flavour) else edit.flavour
+        problem = _model_problem(flavour)
+        if problem:
+            raise InputError(problem, [Problem("flavour", problem)])
+        row.name, row.flavour, row.revision = edit.name, flavour, edit.revision
+        row.load_pretrained, row.description = edit.load_pretrained, edit.description
 
 
 def _is_local(flavour: str) -> bool:
@@ -221,45 +175,3 @@ def _model_problem(flavour: str) -> str | None:
     if not os.path.isdir(flavour):
         return f"The model folder “{flavour}” does not exist. Check the path."
     return f"The folder “{flavour}” holds no config.json, so it is no model. Name the folder that holds it."
-
-
-def _model_view(row: Model) -> ModelView:
-    return ModelView(problem=_model_problem(row.flavour), **row.model_dump())
-
-
-# ── common ──────────────────────────────────────────────────────────────────────────────────────────────────────
-def _find(session: Session, kind: type[Entry], entry_id: int) -> Entry:
-    row = session.get(kind, entry_id)
-    if row is None:
-        raise NotFoundError(f"There is no {_KINDS[kind]} {entry_id}.")
-    return row
-
-
-def _save(session: Session, row: Project | Config | Dataset | Model) -> int:
-    session.add(row)
-    session.flush()
-    if row.id is None:
-        raise RuntimeError("The database gave no id.")
-    return row.id
-
-
-@contextmanager
-def unique_names(kind: type[Any], name: str) -> Iterator[None]:
-    """Turns the database's refusal of a second equal name into a ConflictError."""
-    try:
-        yield
-    except IntegrityError as error:
-        raise ConflictError(f"There is a {_KINDS[kind]} named “{name}” already; choose another name.") from error
-
-
-def _refuse_if_used(session: Session, row: Project | Dataset | Model, **columns: Any) -> None:
-    used = []
-    for what, column in columns.items():
-        count = session.exec(select(func.count()).where(column == row.id)).one()
-        if count:
-            used.append(counted(count, what.removesuffix("s")))
-    if used:
-        kind = _KINDS[type(row)]
-        move = " (`imgcls-lab edit RUN --project NAME`)" if isinstance(row, Project) else ""
-        remedy = f"delete those first, or move them{move}." if move else "delete those first."
-        raise ConflictError(f"The {kind} “{row.name}” is used by {' and '.join(used)}; {remedy}")

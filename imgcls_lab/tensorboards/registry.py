@@ -67,7 +67,7 @@ class Shelf:
     def choose(self, request: BoardRequest) -> Choice:
         """The choice that a request names, written anew. Raises NotFoundError, InputError."""
         if request.project_id is not None:
-            project = self._store.project(request.project_id)
+            project = self._store.projects.get(request.project_id)
             return self.write(Choice(id=f"project-{project.id}", title=project.name, project_id=project.id))
         if request.sweep_id is not None:
             sweep = self._store.run(request.sweep_id)

@@ -85,12 +85,12 @@ class Home:
                 (folder / split / name).mkdir(parents=True)
                 for number in range(2):
                     Image.new("RGB", (8, 8), (number, 0, 9)).save(folder / split / name / f"{number}.png")
-        self.project = store.add_project(ProjectEdit(name="birds", description="two of them", max_running=3)).id
-        store.add_project(ProjectEdit(name="gone"))
-        store.delete_project(next(p.id for p in store.projects() if p.name == "gone"))
-        store.add_dataset(DatasetEdit(name="spots", root=str(folder), description="made here"))
-        store.add_model(ModelEdit(name="a stub", flavour="stub"))
-        store.add_config(ConfigEdit(name="mine", config=STUB, project_id=self.project, description="kept"))
+        self.project = store.projects.add(ProjectEdit(name="birds", description="two of them", max_running=3)).id
+        store.projects.add(ProjectEdit(name="gone"))
+        store.projects.delete(next(p.id for p in store.projects.list() if p.name == "gone"))
+        store.datasets.add(DatasetEdit(name="spots", root=str(folder), description="made here"))
+        store.models.add(ModelEdit(name="a stub", flavour="stub"))
+        store.configs.add(ConfigEdit(name="mine", config=STUB, project_id=self.project, description="kept"))
 
         lab.start_daemon()
         self.good = self.submit("good", steps=8, project=self.project, key="only-once", config={"root": str(folder)})

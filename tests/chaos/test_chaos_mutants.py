@@ -159,7 +159,7 @@ def a_killed_save_leaves_only_whole_checkpoints(_: StubLab, folder: Path) -> Non
 def a_limit_holds_when_hosts_claim_at_once(lab: StubLab, _: Path) -> None:
     from imgcls_lab.schemas import ProjectEdit
 
-    project = lab.store.add_project(ProjectEdit(name="small", max_running=1)).id
+    project = lab.store.projects.add(ProjectEdit(name="small", max_running=1)).id
     for _number in range(4):
         lab.store.submit(SubmitRequest(config={"root": "/d"}, project_id=project))
     for number in range(4):

@@ -102,9 +102,9 @@ def test_demo_data_are_prepared_once(imgcls: Command, idle: Settings) -> None:
     stamp = image.stat().st_mtime_ns
     assert imgcls("demo", "--prepare-only").code == 0
     assert image.stat().st_mtime_ns == stamp
-    assert [item.name for item in context.store().datasets()] == ["digits"]
-    assert [item.name for item in context.store().models()] == ["tiny-resnet"]
-    assert [item.name for item in context.store().configs()] == ["digits demo"]
+    assert [item.name for item in context.store().datasets.list()] == ["digits"]
+    assert [item.name for item in context.store().models.list()] == ["tiny-resnet"]
+    assert [item.name for item in context.store().configs.list()] == ["digits demo"]
 
 
 def test_a_folder_of_the_demos_name_is_left_alone(imgcls: Command, idle: Settings) -> None:

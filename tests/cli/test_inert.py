@@ -30,7 +30,7 @@ def test_a_control_character_is_written_out(character: str) -> None:
 def test_a_name_from_the_store_is_inert_in_a_table_and_the_same_in_json(
     imgcls: Command, few: TrainConfig, idle: Settings
 ) -> None:
-    context.store().add_dataset(DatasetEdit(name=EVIL, root=few.root))
+    context.store().datasets.add(DatasetEdit(name=EVIL, root=few.root))
     for words in (["datasets", "list"], ["datasets", "list", "--json"]):
         done = imgcls(*words)
         assert "rose" in done.out

@@ -121,6 +121,27 @@ def test_configs(imgcls: Command, few: TrainConfig) -> None:
     assert imgcls("configs", "rm", "c").code == 0
 
 
+def test_a_changed_config_starts_from_the_saved_one_and_not_from_a_file_of_its_name(
+    imgcls: Command, few: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert imgcls("configs", "add", "c", "--set", f"root={few.root}", "--set", "lr=0.5").code == 0
+    Path("c").write_text(json.dumps({"root": few.root, "lr": 0.25}))
+    assert imgcls("configs", "edit", "c", "--set", "epochs=4", "--description", "longer").code == 0
+    found = ConfigView.model_validate_json(imgcls("configs", "show", "c", "--json").out)
+    assert (found.config["lr"], found.config["epochs"], found.description) == (0.5, 4, "longer")
+
+
+def test_a_limit_of_a_project_stays_until_it_is_taken_away(imgcls: Command) -> None:
+    assert imgcls("projects", "add", "small", "--max-running", "2").code == 0
+    limits = []
+    for words in (["--description", "x"], ["--max-running", "0"], ["--max-running", "-1"]):
+        assert imgcls("projects", "edit", "small", *words).code == 0
+        shown = ProjectView.model_validate_json(imgcls("projects", "show", "small", "--json").out)
+        limits.append(shown.max_running)
+    assert limits == [2, 0, None]
+
+
 def test_a_name_that_cannot_be_is_one_sentence(imgcls: Command) -> None:
     done = imgcls("projects", "add", "x" * 201)
     assert (done.code, done.err) == (2, "Name must have at most 200 characters.\n")

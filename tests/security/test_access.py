@@ -53,13 +53,13 @@ def test_the_list_of_routes_is_the_promised_one(extension: ImgclsLab) -> None:
 
 
 async def test_no_route_answers_without_a_token(api: Api, extension: ImgclsLab, store: Store) -> None:
-    projects = store.projects()
+    projects = store.projects.list()
     for verb, path in routes(extension):
         for headers in ({}, {"Authorization": "token wrong"}):
             body = {"name": "x"} if verb in {"POST", "PATCH"} else None
             reply = await api(verb, path, body, headers=headers)
             assert reply.status == 403, (verb, path)
-    assert store.projects() == projects
+    assert store.projects.list() == projects
 
 
 async def test_the_stream_is_refused_before_the_upgrade(api: Api, jp_http_port: int, jp_base_url: str) -> None:
@@ -106,20 +106,20 @@ class TestWithACookie:
 
     async def test_writing_needs_the_xsrf_token(self, api: Api, store: Store, extension: ImgclsLab) -> None:
         cookies = await self.login(api)
-        projects = store.projects()
+        projects = store.projects.list()
         cookie = f"{cookies['login']}; {cookies['xsrf']}"
         for verb, path in routes(extension):
             if verb != "GET":
                 body = {"name": "x"} if verb in {"POST", "PATCH"} else None
                 reply = await api(verb, path, body, headers={"Cookie": cookie})
                 assert reply.status == 403, (verb, path)
-        assert store.projects() == projects
+        assert store.projects.list() == projects
         good = {"Cookie": cookie, "X-XSRFToken": cookies["xsrf"].split("=", 1)[1]}
         assert (await api("POST", "projects", {"name": "x"}, headers=good)).status == 201
 
     async def test_a_foreign_page_reads_and_writes_nothing(self, api: Api, store: Store, extension: ImgclsLab) -> None:
         cookies = await self.login(api)
-        projects = store.projects()
+        projects = store.projects.list()
         headers = {
             "Cookie": f"{cookies['login']}; {cookies['xsrf']}",
             "X-XSRFToken": cookies["xsrf"].split("=", 1)[1],
@@ -130,7 +130,7 @@ class TestWithACookie:
             reply = await api(verb, path, body, headers=headers)
             assert reply.status == 403, (verb, path)
             assert "Access-Control-Allow-Origin" not in reply.headers
-        assert store.projects() == projects
+        assert store.projects.list() == projects
 
     async def test_a_foreign_page_gets_no_stream(self, api: Api, jp_http_port: int, jp_base_url: str) -> None:
         cookies = await self.login(api)
@@ -171,7 +171,7 @@ async def test_reading_changes_nothing(
     await api("POST", "runs", {"config": config})
 
     def state() -> Any:
-        return store.runs().model_dump(), store.projects(), store.configs(), sorted(home.rglob("*.json"))
+        return store.runs().model_dump(), store.projects.list(), store.configs.list(), sorted(home.rglob("*.json"))
 
     before = state()
     for verb, path in routes(extension):

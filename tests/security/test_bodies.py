@@ -64,7 +64,7 @@ async def test_a_body_of_two_megabytes_is_refused_and_not_kept(api: Api, store: 
     status, message = await refused(api, b'{"name": "' + b"x" * 2_000_000 + b'"}', "projects")
     assert status == 413
     assert "1000 kB" in message
-    assert len(store.projects()) == 1
+    assert len(store.projects.list()) == 1
 
 
 async def test_an_endless_body_is_dropped_as_it_comes(

@@ -84,7 +84,7 @@ async def test_no_spelling_leads_out_of_the_allowed_folders(
         check = await api("POST", "configs/check", {"config": {**config, "root": path}})
         assert [problem["field"] for problem in check.json["problems"]] == ["root"], path
         assert "Classes" not in check.json["facts"]
-    assert (store.runs().total, store.configs(), store.datasets(), store.models()) == (0, [], [], [])
+    assert (store.runs().total, store.configs.list(), store.datasets.list(), store.models.list()) == (0, [], [], [])
 
 
 async def test_a_registered_path_cannot_be_changed_to_one_outside(
@@ -92,7 +92,7 @@ async def test_a_registered_path_cannot_be_changed_to_one_outside(
 ) -> None:
     number = (await api("POST", "datasets", {"name": "pets", "root": str(images)})).json["id"]
     assert (await api("PATCH", f"datasets/{number}", {"name": "pets", "root": str(outside)})).status == 403
-    assert store.dataset(number).root == str(images)
+    assert store.datasets.get(number).root == str(images)
 
 
 async def test_nobody_learns_what_exists_outside(api: Api, outside: Path, config: dict[str, Any]) -> None:

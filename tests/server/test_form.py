@@ -31,7 +31,7 @@ async def test_the_demo_is_written_once_and_fills_the_form(api: Api, store: Stor
     assert not (await api("GET", "info")).json["demo_ready"]
     for _ in range(2):
         assert (await api("POST", "demo")).json["demo_ready"]
-    assert [entry.name for entry in store.datasets()] == ["digits"]
+    assert [entry.name for entry in store.datasets.list()] == ["digits"]
     start = (await api("GET", "configs/schema")).json["start"]
     assert start["root"] == str(Path(settings.datasets_dir) / "digits")
     check = (await api("POST", "configs/check", {"config": start})).json
@@ -191,7 +191,7 @@ async def test_ones_own_data_start_from_real_defaults_and_a_model_that_was_train
     own = reply["defaults"]
     assert (own["root"], own["model_flavour"], own["image_size"], own["hflip"]) == ("", "", None, None)
     assert own["lr"] == TrainConfig.model_fields["lr"].default
-    store.add_model(ModelEdit(name="resnet", flavour="microsoft/resnet-50"))
+    store.models.add(ModelEdit(name="resnet", flavour="microsoft/resnet-50"))
     assert (await api("GET", "configs/schema")).json["defaults"]["model_flavour"] == "microsoft/resnet-50"
 
 

@@ -99,7 +99,7 @@ async def test_a_data_set_that_cannot_be_trained_on_is_refused_with_the_reason(
     (problem,) = reply.json["problems"]
     assert problem["field"] == "root"
     assert "images lie in it without a class" in problem["message"]
-    assert store.datasets() == []
+    assert store.datasets.list() == []
 
 
 async def test_a_data_set_is_rescanned_by_its_route_alone(api: Api, images: Path) -> None:
@@ -137,7 +137,7 @@ async def test_a_config_that_cannot_be_launched_is_not_kept(api: Api, config: di
     reply = await api("POST", "configs", {"name": "bad", "config": {**config, "batch_size": 0, "epoch": 3}})
     assert reply.status == 400
     assert {p["field"] for p in reply.json["problems"]} == {"batch_size", "epoch"}
-    assert store.configs() == []
+    assert store.configs.list() == []
 
 
 async def test_names_with_html_come_back_as_inert_json(api: Api) -> None:

@@ -127,7 +127,7 @@ def test_twelve_servers_that_start_at_once_migrate_once(settings: Settings):
         done = list(pool.map(lambda _: migrate(settings), range(12)))
     assert sum(done) == 1
     with Store.open(settings) as store:
-        assert [project.name for project in store.projects()] == ["default"]
+        assert [project.name for project in store.projects.list()] == ["default"]
 
 
 def test_a_backup_holds_the_runs_and_is_private(sqlite: Store, tmp_path: Path):
@@ -168,7 +168,7 @@ def test_a_migration_copies_the_database_first_and_keeps_the_runs(settings: Sett
     with Store.open(settings) as store:
         run = store.run("20250101-000000-aaaaaa")
         assert (run.name, run.state.value, run.wish.device, run.payload, run.after) == ("old", "queued", "cuda", {}, [])
-        assert (store.runs().counts, store.projects()[0].runs) == ({run.state: 1}, 1)
+        assert (store.runs().counts, store.projects.list()[0].runs) == ({run.state: 1}, 1)
         (copy,) = (settings.home_path / "backups").iterdir()
         assert copy.name.startswith("imgcls-0001-")
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
@@ -217,7 +217,7 @@ def test_a_writer_waits_for_a_foreign_lock(sqlite: Store):
     blocker.execute("BEGIN EXCLUSIVE")
     threading.Timer(1.5, lambda: blocker.execute("ROLLBACK")).start()
     begin = time.monotonic()
-    sqlite.add_project(ProjectEdit(name="late"))
+    sqlite.projects.add(ProjectEdit(name="late"))
     assert time.monotonic() - begin > 1
     blocker.close()
 
@@ -239,9 +239,9 @@ def test_no_connection_crosses_a_fork(store: Store, submit):
 def test_a_failed_transaction_leaves_nothing(store: Store):
     from imgcls_lab.schemas import ProjectEdit
 
-    store.add_project(ProjectEdit(name="a"))
+    store.projects.add(ProjectEdit(name="a"))
     with pytest.raises(ConflictError):
-        store.add_project(ProjectEdit(name="a"))
+        store.projects.add(ProjectEdit(name="a"))
 
     def fail_in_the_middle() -> None:
         with store.write() as session:
@@ -250,4 +250,4 @@ def test_a_failed_transaction_leaves_nothing(store: Store):
 
     with pytest.raises(RuntimeError):
         fail_in_the_middle()
-    assert {project.name for project in store.projects()} == {"default", "a"}
+    assert {project.name for project in store.projects.list()} == {"default", "a"}

@@ -249,20 +249,20 @@ def test_a_run_whose_folder_cannot_be_made_is_not_accepted(store: Store, submit,
 
 
 def test_a_delete_that_was_cut_off_is_finished_and_registries_outlive_a_new_database(store: Store, submit, monkeypatch):
-    project = store.add_project(ProjectEdit(name="birds", max_running=2))
-    store.add_project(ProjectEdit(name="gone"))
-    store.delete_project(next(p.id for p in store.projects() if p.name == "gone"))
+    project = store.projects.add(ProjectEdit(name="birds", max_running=2))
+    store.projects.add(ProjectEdit(name="gone"))
+    store.projects.delete(next(p.id for p in store.projects.list() if p.name == "gone"))
     run_id, *_ = finished_runs(store, submit)
     monkeypatch.setattr("imgcls_lab.store.runs.remove_folder", lambda *_: None)
     store.delete_run(run_id)
     monkeypatch.undo()
     assert store.settings.run_dir(run_id).is_dir()
     forget(store, keep=True)
-    store.add_project(ProjectEdit(name="made before the rebuild"))
+    store.projects.add(ProjectEdit(name="made before the rebuild"))
     assert rebuild(store.settings).problems == []
     assert not store.settings.run_dir(run_id).exists()
     assert run_id not in {run.id for run in store.runs().items}
-    names = {item.name: item.max_running for item in store.projects()}
+    names = {item.name: item.max_running for item in store.projects.list()}
     assert names == {"birds": 2, "default": None, "made before the rebuild": None}
     assert project.name in names
 

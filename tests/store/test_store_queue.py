@@ -80,7 +80,7 @@ def test_a_run_after_one_that_is_not_there_is_refused(store: Store, submit):
 
 
 def test_a_project_runs_no_more_than_its_limit_also_when_two_hosts_claim_at_once(store: Store, submit):
-    project = store.add_project(ProjectEdit(name="small", max_running=2)).id
+    project = store.projects.add(ProjectEdit(name="small", max_running=2)).id
     for _ in range(8):
         submit(project_id=project)
     other = submit("other")
@@ -96,7 +96,7 @@ def test_a_project_runs_no_more_than_its_limit_also_when_two_hosts_claim_at_once
     assert any(run.id == other for run in live)
     with store.read() as session:
         assert queue.full_projects(session) == {project: "Waits: the project “small” runs 2 runs at once."}
-    store.edit_project(project, ProjectEdit(name="small", max_running=None))
+    store.projects.edit(project, ProjectEdit(name="small", max_running=None))
     assert claim(store, "cpu:9").run.project_id == project
 
 

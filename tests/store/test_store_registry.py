@@ -23,99 +23,118 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_the_default_project_is_there_and_stays(store: Store):
-    (default,) = store.projects()
+    (default,) = store.projects.list()
     assert default.name == "default"
     with pytest.raises(ConflictError):
-        store.delete_project(default.id)
+        store.projects.delete(default.id)
     with pytest.raises(ConflictError):
-        store.edit_project(default.id, ProjectEdit(name="other"))
-    assert store.edit_project(default.id, ProjectEdit(name="default", description="x")).description == "x"
+        store.projects.edit(default.id, ProjectEdit(name="other"))
+    assert store.projects.edit(default.id, ProjectEdit(name="default", description="x")).description == "x"
 
 
 def test_a_project_is_created_edited_and_deleted(store: Store):
-    made = store.add_project(ProjectEdit(name="birds"))
-    assert store.edit_project(made.id, ProjectEdit(name="fish")).name == "fish"
+    made = store.projects.add(ProjectEdit(name="birds"))
+    assert store.projects.edit(made.id, ProjectEdit(name="fish")).name == "fish"
     with pytest.raises(ConflictError, match="named “default” already"):
-        store.edit_project(made.id, ProjectEdit(name="default"))
-    store.delete_project(made.id)
+        store.projects.edit(made.id, ProjectEdit(name="default"))
+    store.projects.delete(made.id)
     with pytest.raises(NotFoundError):
-        store.project(made.id)
+        store.projects.get(made.id)
+
+
+def test_an_entry_is_found_by_its_name_else_by_its_number(store: Store):
+    birds = store.projects.add(ProjectEdit(name="birds"))
+    number = str(birds.id)
+    assert [store.projects.find(text).id for text in ("birds", number)] == [birds.id, birds.id]
+    other = store.projects.add(ProjectEdit(name=number))
+    assert store.projects.find(number).id == other.id, "a name goes before a number"
+    assert store.projects.named("birds") == birds
+    assert store.projects.named("Birds") is None
+    for text in ("fish", "99", "-1", ""):
+        with pytest.raises(NotFoundError):
+            store.projects.find(text)
+
+
+def test_entries_are_listed_by_name_whatever_its_case(store: Store):
+    for name in ("b", "A", "c"):
+        store.configs.add(ConfigEdit(name=name, config={"root": "/data"}))
+    assert [item.name for item in store.configs.list()] == ["A", "b", "c"]
 
 
 def test_runs_are_counted_where_they_are(store: Store, submit):
-    birds = store.add_project(ProjectEdit(name="birds"))
+    birds = store.projects.add(ProjectEdit(name="birds"))
     first, second = submit(), submit(project_id=birds.id)
     store.edit_run(first, RunEdit(project_id=birds.id))
     store.request(second, Desired.STOP)
-    assert {project.name: project.runs for project in store.projects()} == {"birds": 2, "default": 0}
+    assert {project.name: project.runs for project in store.projects.list()} == {"birds": 2, "default": 0}
     counts = {RunState.QUEUED: 1, RunState.CANCELLED: 1}
     assert (store.runs().counts, store.runs(project_id=birds.id).counts) == (counts, counts)
     store.delete_run(second)
-    assert (store.runs().counts, store.project(birds.id).runs) == ({RunState.QUEUED: 1}, 1)
+    assert (store.runs().counts, store.projects.get(birds.id).runs) == ({RunState.QUEUED: 1}, 1)
 
 
 def test_what_is_in_use_is_not_deleted_and_the_error_says_by_what(store: Store, submit, pictures: Path):
-    project = store.add_project(ProjectEdit(name="birds"))
-    dataset = store.add_dataset(DatasetEdit(name="pictures", root=str(pictures)))
-    model = store.add_model(ModelEdit(name="tiny", flavour="tiny"))
-    store.add_config(ConfigEdit(name="c", config={"root": "/data"}, project_id=project.id))
+    project = store.projects.add(ProjectEdit(name="birds"))
+    dataset = store.datasets.add(DatasetEdit(name="pictures", root=str(pictures)))
+    model = store.models.add(ModelEdit(name="tiny", flavour="tiny"))
+    store.configs.add(ConfigEdit(name="c", config={"root": "/data"}, project_id=project.id))
     run = store.run(submit(project_id=project.id, config={"root": str(pictures)}))
     assert (run.dataset_id, run.model_id) == (dataset.id, model.id), "found by folder and flavour"
     with pytest.raises(ConflictError, match="1 run and 1 config"):
-        store.delete_project(project.id)
+        store.projects.delete(project.id)
     with pytest.raises(ConflictError, match="used by 1 run"):
-        store.delete_dataset(dataset.id)
+        store.datasets.delete(dataset.id)
     with pytest.raises(ConflictError, match="used by 1 run"):
-        store.delete_model(model.id)
+        store.models.delete(model.id)
 
 
 def test_a_config_is_checked_and_completed(store: Store):
-    made = store.add_config(ConfigEdit(name="c", config={"root": "/data", "lr": 0.1}))
+    made = store.configs.add(ConfigEdit(name="c", config={"root": "/data", "lr": 0.1}))
     assert (made.project, made.config["lr"], made.config["epochs"]) == ("default", 0.1, 10)
     with pytest.raises(ConfigError, match="did you mean lr"):
-        store.edit_config(made.id, ConfigEdit(name="c", config={"root": "/data", "lrr": 1}))
-    assert store.config(made.id).config["lr"] == 0.1
-    store.delete_config(made.id)
-    assert store.configs() == []
+        store.configs.edit(made.id, ConfigEdit(name="c", config={"root": "/data", "lrr": 1}))
+    assert store.configs.get(made.id).config["lr"] == 0.1
+    store.configs.delete(made.id)
+    assert store.configs.list() == []
 
 
 def test_a_data_set_is_looked_at(store: Store, pictures: Path):
-    made = store.add_dataset(DatasetEdit(name="pets", root=str(pictures)))
+    made = store.datasets.add(DatasetEdit(name="pets", root=str(pictures)))
     assert (made.classes, made.images, made.problem) == (["cat", "dog"], {"train": 5, "val": 2}, None)
     assert (made.smallest_class, made.largest_class) == (2, 3)
     (pictures / "train/cat/9.png").write_bytes(b"x")
-    assert store.dataset(made.id).images["train"] == 5, "to read is not to look"
-    assert store.rescan_dataset(made.id).images["train"] == 6
-    assert store.datasets()[0].images["train"] == 6
+    assert store.datasets.get(made.id).images["train"] == 5, "to read is not to look"
+    assert store.datasets.rescan(made.id).images["train"] == 6
+    assert store.datasets.list()[0].images["train"] == 6
     pictures.rename(pictures.with_name("gone"))
-    assert "not there any more" in store.datasets()[0].problem
+    assert "not there any more" in store.datasets.list()[0].problem
 
 
 def test_a_folder_that_cannot_be_trained_on_is_refused_with_the_reason(store: Store, pictures: Path):
     with pytest.raises(InputError, match="has no folder train/") as refused:
-        store.add_dataset(DatasetEdit(name="no", root=str(pictures / "val")))
+        store.datasets.add(DatasetEdit(name="no", root=str(pictures / "val")))
     assert [problem.field for problem in refused.value.problems] == ["root"]
-    assert store.datasets() == []
-    made = store.add_dataset(DatasetEdit(name="pets", root=str(pictures)))
+    assert store.datasets.list() == []
+    made = store.datasets.add(DatasetEdit(name="pets", root=str(pictures)))
     with pytest.raises(InputError, match="does not exist"):
-        store.edit_dataset(made.id, DatasetEdit(name="pets", root=str(pictures / "no")))
+        store.datasets.edit(made.id, DatasetEdit(name="pets", root=str(pictures / "no")))
     for file in (pictures / "train/dog").iterdir():
         file.unlink()
-    renamed = store.edit_dataset(made.id, DatasetEdit(name="beasts", root=str(pictures)))
+    renamed = store.datasets.edit(made.id, DatasetEdit(name="beasts", root=str(pictures)))
     assert (renamed.name, "“dog” has no image" in str(renamed.problem)) == ("beasts", True)
 
 
 def test_a_missing_folder_is_refused(store: Store, tmp_path: Path):
     with pytest.raises(InputError, match="does not exist"):
-        store.add_dataset(DatasetEdit(name="no", root=str(tmp_path / "no")))
+        store.datasets.add(DatasetEdit(name="no", root=str(tmp_path / "no")))
     with pytest.raises(InputError, match=r"holds no config\.json"):
-        store.add_model(ModelEdit(name="no", flavour=str(tmp_path)))
-    assert store.datasets() == []
+        store.models.add(ModelEdit(name="no", flavour=str(tmp_path)))
+    assert store.datasets.list() == []
 
 
 def test_a_hub_model_is_taken_by_its_word(store: Store):
-    made = store.add_model(ModelEdit(name="vit", flavour="google/vit-base-patch16-224", revision="main"))
+    made = store.models.add(ModelEdit(name="vit", flavour="google/vit-base-patch16-224", revision="main"))
     assert (made.problem, made.revision) == (None, "main")
-    assert store.edit_model(made.id, ModelEdit(name="vit", flavour="google/other")).flavour == "google/other"
-    store.delete_model(made.id)
-    assert store.models() == []
+    assert store.models.edit(made.id, ModelEdit(name="vit", flavour="google/other")).flavour == "google/other"
+    store.models.delete(made.id)
+    assert store.models.list() == []

@@ -130,7 +130,7 @@ def test_a_resumed_run_called_back_while_it_waits_is_what_it_was(
 
 
 def test_lists_filter_sort_and_count(store: Store, submit):
-    project = store.add_project(ProjectEdit(name="birds")).id
+    project = store.projects.add(ProjectEdit(name="birds")).id
     ids = [submit(f"run {n}", config={"lr": lr}) for n, lr in enumerate((0.3, 0.1, 0.2))]
     ids.append(submit("bird", project_id=project, notes="50% of the data"))
     store.request(ids[0], Desired.STOP)
@@ -242,7 +242,7 @@ def test_the_database_file_is_for_its_owner_alone(sqlite: Store):
 def test_a_long_list_is_read_in_another_way_and_is_the_same(
     store: Store, submit: Callable[..., str], monkeypatch: pytest.MonkeyPatch, sort: str, descending: bool
 ):
-    other = store.add_project(ProjectEdit(name="other")).id
+    other = store.projects.add(ProjectEdit(name="other")).id
     for number in range(12):
         run_id = submit(f"run {number}", project_id=other if number % 3 else None, config={"lr": 10.0**-number})
         if number % 2:
