@@ -13,7 +13,7 @@ from benchmarks.frame import Line, told
 from benchmarks.timing import percentile
 from imgcls_lab import demo_data
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.events import AnyEvent, Desired, Metrics, Started, read_events
+from imgcls_lab.events import AnyEvent, DesiredState, Metrics, Started, read_events
 from imgcls_lab.run_layout import events_name
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.store import Store
@@ -47,7 +47,7 @@ def _launch(lab: StubLab, config: TrainConfig) -> dict[str, float]:
     path = lab.settings.run_dir(run_id) / events_name(1)
     lab.until(lambda: any(isinstance(event, Metrics) for event in _events(path)), 120, lab.daemon_log)
     events = _events(path)
-    lab.store.request(run_id, Desired.KILL)
+    lab.store.request(run_id, DesiredState.KILL)
     run = lab.wait(run_id)
     _free(lab.store)
     begun = run.attempts[0].started_at

@@ -49,7 +49,7 @@ ENDED = frozenset({RunState.STOPPED, RunState.SUCCEEDED, RunState.FAILED, RunSta
 RESUMABLE = frozenset({RunState.STOPPED, RunState.FAILED, RunState.CANCELLED})
 
 
-class Desired(StrEnum):
+class DesiredState(StrEnum):
     """What the user wants a run to do."""
 
     RUN = "run"

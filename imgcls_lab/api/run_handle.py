@@ -24,7 +24,7 @@ from imgcls_lab.api.run_source import StoreFeed
 from imgcls_lab.api.validation import project_id, request
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, ImgclsError, InputError, NotFoundError, unknown
-from imgcls_lab.events import ENDED, LIVE, Desired, RunState
+from imgcls_lab.events import ENDED, LIVE, DesiredState, RunState
 from imgcls_lab.executor import client
 from imgcls_lab.schemas import EpochReport, ImagePrediction, LogChunk, RunDetail, RunEdit, Series, SeriesReply
 from imgcls_lab.terminal import inert
@@ -234,11 +234,11 @@ class Run:
     # ── changing ────────────────────────────────────────────────────────────────────────────────────────────
     def stop(self) -> Self:
         """Ask it to end after a checkpoint; `wait` waits for that."""
-        return self._request(Desired.STOP)
+        return self._request(DesiredState.STOP)
 
     def kill(self) -> Self:
         """End it now, without a checkpoint; `resume` goes on from the last one."""
-        return self._request(Desired.KILL)
+        return self._request(DesiredState.KILL)
 
     def resume(self, **changes: Any) -> Self:
         """Queue it again after a stop, a kill or a failure; it goes on exactly where its last checkpoint is.
@@ -270,7 +270,7 @@ class Run:
         self._indexed("delete").delete_run(self.id)
         self._deleted = True
 
-    def _request(self, desired: Desired) -> Self:
+    def _request(self, desired: DesiredState) -> Self:
         store = self._indexed(desired.value)
         if store.request(self.id, desired).state in LIVE:
             client.ensure(store.settings)  # which passes the wish on

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgcls_lab.events import Desired
+from imgcls_lab.events import DesiredState
 from imgcls_lab.schemas import Cursor, EpochReport, LogChunk, MetricsBatch, RunDetail, RunView, SeriesReply
 
 if TYPE_CHECKING:
@@ -42,4 +42,4 @@ class StoreFeed:
         """stop, kill or resume."""
         if name == "resume":
             return self._store.resume(self.run_id)
-        return self._store.request(self.run_id, Desired(name))
+        return self._store.request(self.run_id, DesiredState(name))

@@ -30,7 +30,7 @@ from imgcls_lab.api.run_handle import Run
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.training.interrupts import signals
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoppedError, StoreError
-from imgcls_lab.events import ENDED, TERMINAL, Desired, Event, EventWriter, Failed, FailureKind, RunKind, RunState
+from imgcls_lab.events import ENDED, TERMINAL, DesiredState, Event, EventWriter, Failed, FailureKind, RunKind, RunState
 from imgcls_lab.executor import client
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.settings import Settings
@@ -221,7 +221,7 @@ def _obeying(folder: Path, stop: threading.Event, *, keep: bool) -> Iterator[Non
     def watch() -> None:
         while not done.wait(PACE):
             with contextlib.suppress(OSError, ValueError):
-                if run_layout.read_plain(wish).decode().strip() in (Desired.STOP, Desired.KILL):
+                if run_layout.read_plain(wish).decode().strip() in (DesiredState.STOP, DesiredState.KILL):
                     stop.set()
 
     watcher = threading.Thread(target=watch, name="imgcls-desired", daemon=True)

@@ -25,7 +25,7 @@ from imgcls_lab.batch.event_forwarder import Relay
 from imgcls_lab.batch.notebook_source import kept_text
 from imgcls_lab.batch.secrets import hidden, secrets_of_environment
 from imgcls_lab.errors import ImgclsError
-from imgcls_lab.events import Began, Desired, Event, EventWriter, Failed, FailureKind, Phase, Stopped
+from imgcls_lab.events import Began, DesiredState, Event, EventWriter, Failed, FailureKind, Phase, Stopped
 from imgcls_lab.settings import Settings
 
 PACE = 0.25  # seconds between two looks at the trainings inside
@@ -108,8 +108,8 @@ class NotebookRun:
                 self._relay.look()
             if self._stopping.is_set():
                 with contextlib.suppress(OSError):  # the training inside looks there
-                    if run_layout.read_plain(self.folder / run_layout.DESIRED) == Desired.RUN.value.encode():
-                        run_layout.write_atomic(self.folder / run_layout.DESIRED, Desired.STOP.value)
+                    if run_layout.read_plain(self.folder / run_layout.DESIRED) == DesiredState.RUN.value.encode():
+                        run_layout.write_atomic(self.folder / run_layout.DESIRED, DesiredState.STOP.value)
                 waited += PACE
                 if not self._relay.training and waited >= INTERRUPT_AGAIN:
                     waited = 0.0

@@ -27,7 +27,7 @@ from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, InputEr
 from imgcls_lab.events import (
     LIVE,
     Began,
-    Desired,
+    DesiredState,
     EventWriter,
     Failed,
     FailureKind,
@@ -170,7 +170,7 @@ class Driver:
     def _prune(self, trial: FrozenTrial, run: RunView, curve: list[tuple[int, float]]) -> None:
         self._study.note(trial, pruned=True)
         try:
-            self.store.request(run.id, Desired.STOP)
+            self.store.request(run.id, DesiredState.STOP)
             print(f"{describe(trial.params)}: pruned after epoch {curve[-1][0]} ({run.id})", flush=True)
         except (ConflictError, NotFoundError):  # it has ended or was deleted meanwhile
             pass
@@ -204,7 +204,7 @@ class Driver:
             if run_id is None:
                 continue
             try:
-                self.store.request(run_id, Desired.STOP)
+                self.store.request(run_id, DesiredState.STOP)
             except (ConflictError, NotFoundError):
                 continue
         self._write_down()

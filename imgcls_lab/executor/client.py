@@ -19,7 +19,7 @@ from imgcls_lab import run_layout
 from imgcls_lab._version import __version__
 from imgcls_lab.entry_points import DAEMON
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
-from imgcls_lab.events import LIVE, Desired, RunState
+from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.executor import locks
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.schemas import DevicesReply
@@ -193,7 +193,7 @@ def _stop_runs(settings: Settings) -> None:
             live = session.exec(query).all()
         for run_id in live:
             with contextlib.suppress(ConflictError):
-                store.request(run_id, Desired.STOP)
+                store.request(run_id, DesiredState.STOP)
         until = time.monotonic() + settings.stop_grace + 30
         while time.monotonic() < until:
             with store.read() as session:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlmodel import col
 
-from imgcls_lab.events import Desired, RunKind, RunState
+from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import DESIRED, HEARTBEAT, OWNER, events_name, read_plain, write_atomic
@@ -112,16 +112,16 @@ class Keeper:
             self._write_wish(run, folder)
         except OSError as error:  # a full disk must not keep a run from being stopped
             log.warning("%s: the wish to %s could not be written: %s", run.id, run.desired, error)
-            if run.desired == Desired.KILL.value:
+            if run.desired == DesiredState.KILL.value:
                 self._backend.clear(run.id, run.attempt)
             elif owner.alive():
                 os.kill(owner.pid, signal.SIGTERM)
-        if run.desired != Desired.RUN.value and run.state == RunState.RUNNING.value:
+        if run.desired != DesiredState.RUN.value and run.state == RunState.RUNNING.value:
             with self._store.write() as session:
                 attempts.show_stopping(session, run.id, run.attempt)
 
     def _write_wish(self, run: Run, folder: Path) -> None:
-        if run.desired != Desired.RUN.value and _text(folder / DESIRED) != run.desired:
+        if run.desired != DesiredState.RUN.value and _text(folder / DESIRED) != run.desired:
             write_atomic(folder / DESIRED, run.desired)
 
     def _check_pulse(self, run: Run, attempt: Attempt, folder: Path) -> None:
@@ -134,7 +134,7 @@ class Keeper:
         over = attempts.said(attempt) is not None
         if self._after_last_event.look(over) > self._settings.stop_grace and over:
             log.warning("%s attempt %d stays after its last event: ended", run.id, attempt.number)
-            write_atomic(folder / DESIRED, Desired.KILL.value)
+            write_atomic(folder / DESIRED, DesiredState.KILL.value)
 
     def _check_progress(self, run: Run, attempt: Attempt) -> None:
         """Tell of a training that lives and writes nothing; whether to end it is for a person to say."""
@@ -170,7 +170,7 @@ class Keeper:
             verdict = judge(
                 attempts.said(now),
                 end,
-                Desired(fresh.desired),
+                DesiredState(fresh.desired),
                 saved_step=fresh.saved_step,
                 trained=now.resume_step is not None,
                 last_line=last_line(folder),

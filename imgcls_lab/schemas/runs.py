@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from imgcls_lab.events import Desired, FailureKind, RunKind, RunState
+from imgcls_lab.events import DesiredState, FailureKind, RunKind, RunState
 from imgcls_lab.schemas.base import Wire
 
 
@@ -30,7 +30,7 @@ class RunView(Wire):
     model_id: int | None
     parent_id: str | None
     state: RunState
-    desired: Desired
+    desired: DesiredState
     attempt: int  # 0 before the first
     priority: int
     resumable: bool  # queued again, it goes on from what it has; a training without a checkpoint starts anew

@@ -9,7 +9,7 @@ from tornado import web
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
-from imgcls_lab.events import Desired, RunKind, RunState
+from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.schemas import ResumeRequest, RunEdit, RunView, SubmitRequest
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, check_reference, run_id_of
@@ -112,7 +112,7 @@ class RunActionHandler(ApiHandler):
             changes = self.optional_body(ResumeRequest).config  # no path may change at a resume, so none is checked
             await self.answer(lambda store: store.resume(run_id, changes))
         else:
-            await self.answer(lambda store: store.request(run_id, Desired(action)))
+            await self.answer(lambda store: store.request(run_id, DesiredState(action)))
         self.backend.wake_executor()
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from sqlmodel import Session
 
 from imgcls_lab._version import __version__
-from imgcls_lab.events import LIVE, Desired, RunState
+from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.schemas import (
     AlertView,
     Cursor,
@@ -99,7 +99,7 @@ class Store:
         """Queue a run. Raises ConfigError, NotFoundError, ConflictError (a key used for another body)."""
         return self._view(_runs.submit(self.database, request, run_id))
 
-    def request(self, run_id: str, desired: Desired) -> RunView:
+    def request(self, run_id: str, desired: DesiredState) -> RunView:
         """Ask a run to stop (checkpoint first) or to end now; one that waits is called back. Raises ConflictError."""
         return self._change(lambda session: _runs.request_change(session, run_id, desired))
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
-from imgcls_lab.events import ENDED, LIVE, Desired, FailureKind, RunState
+from imgcls_lab.events import ENDED, LIVE, DesiredState, FailureKind, RunState
 from imgcls_lab.store import alerts, queue, states
 from imgcls_lab.store.database import to_folder
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
@@ -163,7 +163,7 @@ def _requeue(session: Session, run_id: str, attempt: int, verdict: Verdict, now:
     start = f"step {saved_step}" if saved_step else "the beginning"
     states.move(
         session, run_id, RunState.QUEUED, attempt=attempt, losses=losses, lost_at_step=saved_step, failure=None,
-        desired=Desired.RUN.value, message=f"{reason}; it goes on from {start}.",
+        desired=DesiredState.RUN.value, message=f"{reason}; it goes on from {start}.",
     )  # fmt: skip
     return RunState.QUEUED
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, func, or_
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, exists, select
 
-from imgcls_lab.events import LIVE, Desired, RunState
+from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.plurals import counted
 from imgcls_lab.store import executors, states
 from imgcls_lab.store.database import walked
@@ -237,5 +237,5 @@ def settle(session: Session, news: News) -> None:
         else:
             queued = col(Run.state) == RunState.QUEUED.value
             states.move(
-                session, run_id, state, queued, message=sentence, desired=Desired.RUN.value, ended_at=time.time()
+                session, run_id, state, queued, message=sentence, desired=DesiredState.RUN.value, ended_at=time.time()
             )

@@ -17,7 +17,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.events import LIVE, RESUMABLE, Desired, FailureKind, RunKind, RunState
+from imgcls_lab.events import LIVE, RESUMABLE, DesiredState, FailureKind, RunKind, RunState
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name, read_plain
 from imgcls_lab.schemas import SubmitRequest
@@ -162,7 +162,7 @@ def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = 
     folder = settings.run_dir(run_id)
     with database.read() as session:
         run = find_run(session, run_id)
-        number, desired = run.attempt, Desired(run.desired)
+        number, desired = run.attempt, DesiredState(run.desired)
         if RunState(run.state) not in LIVE:
             return True
     newer = [other for other in attempts_in(folder) if other > number] if folder.is_dir() else []
@@ -177,7 +177,7 @@ def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = 
         end = read_end(folder, number)
         run = find_run(session, run_id)
         trained = row is not None and row.resume_step is not None
-        wish = desired if end is None or desired is not Desired.RUN else end.wish
+        wish = desired if end is None or desired is not DesiredState.RUN else end.wish
         verdict = said or judge(
             None, end, wish, saved_step=run.saved_step, trained=trained, last_line=last_line(folder)
         )
@@ -206,7 +206,7 @@ def _close(session: Session, folder: Path, number: int, verdict: Verdict, end: P
 def _next_attempt(session: Session, folder: Path, number: int, newer: int) -> bool:
     """Open the attempt after one that was closed."""
     run_id, external = folder.name, not (folder / launch_name(newer)).exists()
-    if states.change_live(session, run_id, number, attempt=newer, external=external, desired=Desired.RUN.value):
+    if states.change_live(session, run_id, number, attempt=newer, external=external, desired=DesiredState.RUN.value):
         _open_attempt(session, folder, run_id, newer)
     return False
 
@@ -230,7 +230,7 @@ def begins_again(database: Database, settings: Settings, run_id: str, known: int
             session, run_id,
             col(Run.state).in_(states.texts(RESUMABLE)), col(Run.attempt) == known, col(Run.external).is_(True),
             state=RunState.STARTING.value, attempt=newer[0], host=host_name(), ended_at=None, message=None,
-            failure=None, desired=Desired.RUN.value,
+            failure=None, desired=DesiredState.RUN.value,
         )  # fmt: skip
         if reopened:
             _open_attempt(session, folder, run_id, newer[0])

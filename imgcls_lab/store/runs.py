@@ -21,7 +21,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError
-from imgcls_lab.events import ENDED, LIVE, RESUMABLE, Desired, RunKind, RunState
+from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, RunState
 from imgcls_lab.run_layout import is_run_id, new_run_id
 from imgcls_lab.schemas import RunEdit, SubmitRequest
 from imgcls_lab.settings import Settings
@@ -167,12 +167,12 @@ def config_columns(config: TrainConfig | None) -> dict[str, Any]:
     }
 
 
-def request_change(session: Session, text: str, desired: Desired) -> str:
+def request_change(session: Session, text: str, desired: DesiredState) -> str:
     """Ask a run to stop or to end at once; its id. Asking twice is asking once. Raises ConflictError.
 
     A run that waits is called back: cancelled, or again what its last attempt came to, with the reason of that.
     """
-    if desired is Desired.RUN:
+    if desired is DesiredState.RUN:
         raise ConflictError("A stop cannot be taken back; wait until the run has stopped, then resume it.")
     run = find_run(session, text)
     back, values = _called_back(session, run)
@@ -180,7 +180,7 @@ def request_change(session: Session, text: str, desired: Desired) -> str:
     if states.move(session, run.id, back, col(Run.state) == RunState.QUEUED.value, **values):
         return run.id
     live = col(Run.state).in_(states.texts(LIVE))
-    weaker = ["run"] if desired is Desired.STOP else ["run", "stop"]
+    weaker = ["run"] if desired is DesiredState.STOP else ["run", "stop"]
     if states.change_run(session, run.id, live, col(Run.desired).in_(weaker), desired=desired.value):
         return run.id
     state = RunState(session.exec(select(Run.state).where(Run.id == run.id)).one())
@@ -218,7 +218,7 @@ def resume(session: Session, text: str, changes: Mapping[str, Any], settings: Se
         raise ConflictError(f"Only a training can go on with other settings; “{run.name}” is a {run.kind}.")
     config = TrainConfig.parse(run.config).resumed_with(changes, settings.run_dir(run.id)) if changes else None
     values: dict[str, Any] = {
-        "desired": Desired.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None, "failure": None,
+        "desired": DesiredState.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None, "failure": None,
         "phase": None, "losses": 0, "lost_at_step": -1, "external": False,
         **(config_columns(config) if config else {}),
     }  # fmt: skip

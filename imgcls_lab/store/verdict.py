@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab.events import Desired, FailureKind, RunState, read_line
+from imgcls_lab.events import DesiredState, FailureKind, RunState, read_line
 from imgcls_lab.run_layout import OUTPUT_LOG, events_name, exit_name, launch_name, open_plain, read_plain
 
 # Signals by which a process kills itself through a mistake in its code; any other came from outside.
@@ -48,8 +48,8 @@ class ProcessEnd:
         return self.code if self.signal is None else -self.signal
 
     @property
-    def wish(self) -> Desired:
-        return Desired(self.asked) if self.asked in set(Desired) else Desired.RUN
+    def wish(self) -> DesiredState:
+        return DesiredState(self.asked) if self.asked in set(DesiredState) else DesiredState.RUN
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,13 @@ class Verdict:
 
 
 def judge(
-    said: Verdict | None, end: ProcessEnd | None, desired: Desired, *, saved_step: int, trained: bool, last_line: str
+    said: Verdict | None,
+    end: ProcessEnd | None,
+    desired: DesiredState,
+    *,
+    saved_step: int,
+    trained: bool,
+    last_line: str,
 ) -> Verdict:
     """The verdict on an attempt whose processes are all dead.
 
@@ -73,10 +79,10 @@ def judge(
     lost = said is not None and said.failure is FailureKind.LOST
     if said is not None and not lost:
         return said
-    if desired is Desired.KILL:
+    if desired is DesiredState.KILL:
         start = f"; it can be resumed from step {saved_step}" if saved_step else ""
         return Verdict(RunState.CANCELLED, message=f"Killed on request{start}.")
-    if desired is Desired.STOP:
+    if desired is DesiredState.STOP:
         return _stopped(end, saved_step, trained)
     if end is not None and not end.started:
         return Verdict(RunState.LOST, message=end.message, counted=False)

@@ -29,7 +29,7 @@ from stub_lab import StubLab  # noqa: E402
 
 from imgcls_lab import run_layout  # noqa: E402
 from imgcls_lab.config import TrainConfig  # noqa: E402
-from imgcls_lab.events import Desired, RunKind, RunState  # noqa: E402
+from imgcls_lab.events import DesiredState, RunKind, RunState  # noqa: E402
 from imgcls_lab.identity import ProcessIdentity  # noqa: E402
 from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit, SubmitRequest  # noqa: E402
 from imgcls_lab.store import Store, rebuild  # noqa: E402
@@ -106,15 +106,15 @@ class Home:
             lab.trainer(run_id)
         os.kill(lab.supervisor(self.orphan), signal.SIGKILL)
         lab.kill_daemon()  # in the middle of all that
-        store.request(self.stopped, Desired.STOP)
-        store.request(self.killed, Desired.KILL)
+        store.request(self.stopped, DesiredState.STOP)
+        store.request(self.killed, DesiredState.KILL)
         lab.start_daemon()
         for run_id in (self.stopped, self.killed):
             lab.wait(run_id)
         store.resume(self.stopped)
         lab.until(lambda: lab.state(self.stopped) is RunState.RUNNING)
         lab.trainer(self.stopped)
-        store.request(self.stopped, Desired.STOP)
+        store.request(self.stopped, DesiredState.STOP)
         lab.wait(self.stopped)
         lab.wait(self.orphan)
 
@@ -140,8 +140,8 @@ class Home:
         store.edit_run(self.waiting, RunEdit(name="waits, and was renamed", priority=9, project_id=self.project))
         self.after = self.submit("comes after", steps=5, after=[self.waiting, self.good])
         self.called_back = self.submit("called back")
-        store.request(self.called_back, Desired.STOP)
-        store.request(self.living, Desired.STOP)
+        store.request(self.called_back, DesiredState.STOP)
+        store.request(self.living, DesiredState.STOP)
 
     def hooks(self) -> list[str | None]:
         return [row["hook"] for row in dump(self.lab.store)["alerts"].values()]
@@ -214,7 +214,7 @@ def test_a_rebuild_gives_the_same_rows(
         # and it all goes on
         lab.start_daemon()
         assert lab.wait(made.living).state is RunState.STOPPED
-        lab.store.request(made.resumed, Desired.KILL)
+        lab.store.request(made.resumed, DesiredState.KILL)
         for run_id in (made.waiting, made.after):
             assert lab.wait(run_id).state is RunState.SUCCEEDED
         assert lab.run(made.waiting).started_at < lab.run(made.after).started_at

@@ -23,7 +23,7 @@ import imgcls_lab as lab
 from imgcls_lab import TrainConfig, demo_data, run_layout
 from imgcls_lab.api import context
 from imgcls_lab.cpu import cores
-from imgcls_lab.events import LIVE, Desired, EpochEnded, Metrics, RunState, Started, read_events
+from imgcls_lab.events import LIVE, DesiredState, EpochEnded, Metrics, RunState, Started, read_events
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
 
@@ -42,7 +42,7 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     yield settings
     for run in context.store().runs(states=[RunState.QUEUED, *LIVE]).items:
         if not run.external:
-            context.store().request(run.id, Desired.KILL)
+            context.store().request(run.id, DesiredState.KILL)
     client.stop(settings, stop_runs=True)
     context.close()
 

@@ -25,7 +25,7 @@ import imgcls_lab as lab
 from imgcls_lab import Sweep, TrainConfig, demo_data
 from imgcls_lab.api import context
 from imgcls_lab.batch.sweep_file import read_file
-from imgcls_lab.events import LIVE, Desired, Finished, Phase, RunKind, RunState, read_events
+from imgcls_lab.events import LIVE, DesiredState, Finished, Phase, RunKind, RunState, read_events
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
 
@@ -41,7 +41,7 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     settings = Settings()
     yield settings
     for run in context.store().runs(states=[RunState.QUEUED, *LIVE]).items:
-        context.store().request(run.id, Desired.KILL)
+        context.store().request(run.id, DesiredState.KILL)
     client.stop(settings, stop_runs=True)
     context.close()
 

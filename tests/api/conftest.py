@@ -10,7 +10,7 @@ import pytest
 
 from imgcls_lab import TrainConfig, demo_data
 from imgcls_lab.api import context
-from imgcls_lab.events import LIVE, Desired, RunState
+from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
 
@@ -39,7 +39,7 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     yield settings
     for run in context.store().runs(states=[RunState.QUEUED, *LIVE]).items:
         if not run.external:
-            context.store().request(run.id, Desired.KILL)
+            context.store().request(run.id, DesiredState.KILL)
     client.stop(settings, stop_runs=True)
     context.close()
 

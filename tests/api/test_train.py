@@ -19,7 +19,7 @@ from imgcls_lab import TrainConfig, run_layout
 from imgcls_lab.api import context
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.errors import ConfigError, ConflictError, DataError, NotFoundError
-from imgcls_lab.events import Desired, Event, Metrics, Notice, RunState, read_events
+from imgcls_lab.events import DesiredState, Event, Metrics, Notice, RunState, read_events
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import rebuild
@@ -124,7 +124,7 @@ def test_a_stop_from_the_panel_reaches_a_training_in_a_kernel(few: TrainConfig, 
                 while time.monotonic() < deadline:
                     with contextlib.suppress(NotFoundError):
                         if context.store().run(self.run_id).state is RunState.RUNNING:
-                            context.store().request(self.run_id, Desired.STOP)
+                            context.store().request(self.run_id, DesiredState.STOP)
                             return
                     time.sleep(0.1)
 

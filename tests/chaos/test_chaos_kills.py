@@ -18,7 +18,7 @@ from sqlalchemy import delete
 from sqlmodel import select
 from stub_lab import StubLab
 
-from imgcls_lab.events import LIVE, Desired, RunState
+from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.store import attempts
 from imgcls_lab.store.tables import DeviceClaim
 
@@ -48,7 +48,7 @@ def test_cancels_at_random_moments_leave_no_process(lab: StubLab):
         run_id = lab.submit(steps=10_000, step_seconds=0.02, ignore_term=number % 2 == 0, children=3)
         runs.append(run_id)
         time.sleep(rng.uniform(0, 0.8))
-        lab.store.request(run_id, Desired.KILL if number % 3 == 0 else Desired.STOP)
+        lab.store.request(run_id, DesiredState.KILL if number % 3 == 0 else DesiredState.STOP)
     wrong, left = [], []
     for run_id in runs:
         run = lab.wait(run_id, seconds=size(60, 600))

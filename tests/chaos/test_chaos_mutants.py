@@ -22,7 +22,7 @@ from store_steps import claim, feed, finish, points, started, write
 from stub_daemon import argv
 from stub_lab import StubLab
 
-from imgcls_lab.events import LIVE, Desired, RunState
+from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.executor import processes, run_monitor
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
@@ -170,9 +170,9 @@ def a_limit_holds_when_hosts_claim_at_once(lab: StubLab, _: Path) -> None:
 def a_stop_is_not_taken_back(lab: StubLab, _: Path) -> None:
     run_id = lab.submit()
     claim(lab.store)
-    lab.store.request(run_id, Desired.KILL)
-    lab.store.request(run_id, Desired.STOP)
-    assert lab.run(run_id).desired is Desired.KILL
+    lab.store.request(run_id, DesiredState.KILL)
+    lab.store.request(run_id, DesiredState.STOP)
+    assert lab.run(run_id).desired is DesiredState.KILL
 
 
 # ── the defects ─────────────────────────────────────────────────────────────────────────────────────────────────

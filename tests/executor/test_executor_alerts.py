@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from stub_lab import StubLab
 
-from imgcls_lab.events import Desired, RunState
+from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.executor import alert_sender, webhook
 from imgcls_lab.schemas import AlertView
 
@@ -65,7 +65,7 @@ def test_ends_are_told_once_a_run_and_attempt_and_a_stop_is_not(lab: StubLab):
     for run_id in (good, bad, lost):
         lab.wait(run_id)
     lab.trainer(stopped)
-    lab.store.request(stopped, Desired.STOP)
+    lab.store.request(stopped, DesiredState.STOP)
     lab.wait(stopped)
     assert kinds(lab, good) == ["finished"]
     assert kinds(lab, bad) == ["failed"]

@@ -15,7 +15,7 @@ import pytest
 from stub_lab import StubLab
 
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError
-from imgcls_lab.events import Desired, RunState
+from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.executor import client, locks
 from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.identity import ProcessIdentity, host_name
@@ -245,7 +245,7 @@ def test_a_run_in_a_kernel_is_found_shown_and_ends_when_its_kernel_dies(lab: Stu
     lab.store.resume(run_id)
     lab.until(lambda: lab.run(run_id).attempt == 2 and lab.run(run_id).step > ended.step)
     assert not lab.run(run_id).external
-    lab.store.request(run_id, Desired.STOP)
+    lab.store.request(run_id, DesiredState.STOP)
     run = lab.wait(run_id)
     assert lab.steps(run_id) == list(range(1, run.step + 1))
 
@@ -339,7 +339,7 @@ def test_a_run_is_stopped_on_a_full_disk_too(home: Path, monkeypatch: pytest.Mon
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(run_monitor, "write_atomic", full)
-        lab.store.request(run_id, Desired.STOP)
+        lab.store.request(run_id, DesiredState.STOP)
         lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.STOPPED)
         assert lab.run(run_id).message is None, "it wrote its checkpoint"
     finally:

@@ -11,7 +11,7 @@ import time
 import pytest
 from stub_lab import StubLab
 
-from imgcls_lab.events import Desired, FailureKind, RunState
+from imgcls_lab.events import DesiredState, FailureKind, RunState
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.store import attempts
 
@@ -99,7 +99,7 @@ def test_stop_checkpoints_and_resume_goes_on(lab: StubLab):
     lab.start_daemon()
     run_id = lab.submit(steps=400, step_seconds=0.02)
     lab.trainer(run_id)
-    lab.store.request(run_id, Desired.STOP)
+    lab.store.request(run_id, DesiredState.STOP)
     stopped = lab.wait(run_id)
     assert (stopped.state, stopped.resumable) == (RunState.STOPPED, True)
     assert stopped.checkpoints[-1].step == stopped.step > 0
@@ -107,7 +107,7 @@ def test_stop_checkpoints_and_resume_goes_on(lab: StubLab):
     lab.wait(run_id, RunState.RUNNING)
     lab.until(lambda: lab.run(run_id).step > stopped.step)
     assert lab.run(run_id).resumed_at_step == stopped.step
-    lab.store.request(run_id, Desired.STOP)
+    lab.store.request(run_id, DesiredState.STOP)
     again = lab.wait(run_id)
     assert lab.steps(run_id) == list(range(1, again.step + 1))
 
@@ -119,7 +119,7 @@ def test_a_trainer_that_ignores_the_stop_is_killed_with_its_whole_tree(home):
         run_id = lab.submit(steps=10_000, ignore_term=True, children=3)
         lab.trainer(run_id)
         lab.until(lambda: len(lab.processes_of(run_id)) == 5)  # supervisor, trainer, three generations
-        lab.store.request(run_id, Desired.STOP)
+        lab.store.request(run_id, DesiredState.STOP)
         run = lab.wait(run_id)
         assert run.state is RunState.STOPPED
         assert "was killed" in run.message
@@ -134,7 +134,7 @@ def test_kill_ends_at_once_and_resumes_from_the_last_checkpoint(lab: StubLab):
     lab.trainer(run_id)
     lab.until(lambda: lab.store.run(run_id).checkpoints)
     begin = time.monotonic()
-    lab.store.request(run_id, Desired.KILL)
+    lab.store.request(run_id, DesiredState.KILL)
     run = lab.wait(run_id)
     assert time.monotonic() - begin < 5
     saved = run.checkpoints[-1].step
@@ -144,7 +144,7 @@ def test_kill_ends_at_once_and_resumes_from_the_last_checkpoint(lab: StubLab):
     lab.store.resume(run_id)
     lab.wait(run_id, RunState.RUNNING)
     assert lab.store.run(run_id).resumed_at_step == saved
-    lab.store.request(run_id, Desired.KILL)
+    lab.store.request(run_id, DesiredState.KILL)
     lab.wait(run_id)
 
 
@@ -170,7 +170,7 @@ def test_a_stop_before_the_first_step_cancels(lab: StubLab):
     run_id = lab.submit(slow_start=30)
     lab.wait(run_id, RunState.STARTING)
     lab.until((lab.settings.run_dir(run_id) / "output.log").exists)
-    lab.store.request(run_id, Desired.KILL)
+    lab.store.request(run_id, DesiredState.KILL)
     assert lab.wait(run_id).state is RunState.CANCELLED
 
 
@@ -208,7 +208,7 @@ def test_a_restarted_daemon_adopts_the_same_process_with_no_gap(lab: StubLab, nu
         lab.start_daemon()
         lab.until(lambda seen=seen: lab.run(run_id).step > seen)
         assert lab.run(run_id).attempts[-1].pid == pid
-    lab.store.request(run_id, Desired.STOP)
+    lab.store.request(run_id, DesiredState.STOP)
     run = lab.wait(run_id)
     assert (run.state, run.attempt) == (RunState.STOPPED, 1)
     assert lab.steps(run_id) == list(range(1, run.step + 1))
@@ -249,8 +249,8 @@ def test_a_daemon_that_dies_before_the_launch_costs_the_run_no_try(lab: StubLab)
     assert lab.store.losses(run_id) == 0
 
 
-@pytest.mark.parametrize("wish", [Desired.STOP, Desired.KILL])
-def test_a_run_stopped_before_its_launch_is_not_started_by_the_next_daemon(lab: StubLab, wish: Desired):
+@pytest.mark.parametrize("wish", [DesiredState.STOP, DesiredState.KILL])
+def test_a_run_stopped_before_its_launch_is_not_started_by_the_next_daemon(lab: StubLab, wish: DesiredState):
     run_id = claimed_by_a_daemon_that_died(lab)
     lab.store.request(run_id, wish)
     lab.start_daemon()

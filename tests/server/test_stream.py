@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from serving import Api, Training
 
-from imgcls_lab.events import Desired, Stopped
+from imgcls_lab.events import DesiredState, Stopped
 from imgcls_lab.schemas import ProjectEdit, SubmitRequest
 from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.server.topics import LOG_BEHIND
@@ -138,7 +138,7 @@ async def test_changed_and_deleted_runs_are_told_to_every_socket(
     later = await asyncio.to_thread(store.submit, SubmitRequest(config=config, name="later"))
     for link in links:
         assert [run["id"] for run in (await link.next(1))["changed"]] == [later.id]
-    await asyncio.to_thread(lambda: (store.request(earlier.id, Desired.KILL), store.delete_run(earlier.id)))
+    await asyncio.to_thread(lambda: (store.request(earlier.id, DesiredState.KILL), store.delete_run(earlier.id)))
     for link in links:
         gone = await link.next(1)
         while not gone["deleted"]:

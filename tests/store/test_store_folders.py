@@ -14,7 +14,7 @@ from store_steps import checkpoint, claim, epoch, feed, finish, points, started,
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import NotFoundError, StoreError
-from imgcls_lab.events import Desired, Failed, FailureKind, Finished, RunState
+from imgcls_lab.events import DesiredState, Failed, FailureKind, Finished, RunState
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, new_run_id, write_atomic
 from imgcls_lab.schemas import ProjectEdit, RunEdit
@@ -229,7 +229,7 @@ def test_a_change_is_in_the_folder_before_it_is_committed_and_goes_with_a_failed
 
     event.listen(store.database.engine, "commit", tear)
     with pytest.raises(TornError):
-        store.request(run_id, Desired.STOP)
+        store.request(run_id, DesiredState.STOP)
     event.remove(store.database.engine, "commit", tear)
     assert (store.run(run_id).state, desired()) == (RunState.QUEUED, "run")
     event.listen(store.database.engine, "commit", lambda _: (_ for _ in ()).throw(TornError))

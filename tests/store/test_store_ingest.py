@@ -255,12 +255,12 @@ def test_checkpoints_carry_their_links_once_and_vanish_with_their_folder(store: 
 
 
 def test_a_stopped_run_called_back_from_the_queue_keeps_its_checkpoint(store: Store, run_id: str):
-    from imgcls_lab.events import Desired
+    from imgcls_lab.events import DesiredState
 
     feed(store, run_id, 1, started(), checkpoint(store, run_id, 1, 10, "last"), Stopped(step=10))
     finish(store, run_id, 1, RunState.STOPPED)
     store.resume(run_id)
-    assert store.request(run_id, Desired.STOP).state is RunState.STOPPED
+    assert store.request(run_id, DesiredState.STOP).state is RunState.STOPPED
 
 
 def test_a_live_reader_gets_every_point_once_in_pieces(store: Store, run_id: str, monkeypatch: pytest.MonkeyPatch):

@@ -15,7 +15,7 @@ from sqlmodel import select
 from store_steps import HOST, checkpoint, feed, points, started
 
 from imgcls_lab.errors import ConflictError
-from imgcls_lab.events import ENDED, LIVE, Desired, RunState
+from imgcls_lab.events import ENDED, LIVE, DesiredState, RunState
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts
@@ -80,8 +80,8 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
             row[0] = RunState.RUNNING
             assert feed(store, run_id, row[1], *events)
 
-        @rule(data=st.data(), desired=st.sampled_from([Desired.STOP, Desired.KILL]))
-        def ask(self, data: st.DataObject, desired: Desired) -> None:
+        @rule(data=st.data(), desired=st.sampled_from([DesiredState.STOP, DesiredState.KILL]))
+        def ask(self, data: st.DataObject, desired: DesiredState) -> None:
             run_id = self.pick(data, *RunState)
             if run_id is None:
                 return

@@ -8,7 +8,7 @@ import pytest
 from store_steps import HOST, claim, feed, finish
 
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.events import Began, Desired, Finished, Phase, RunKind, RunState
+from imgcls_lab.events import Began, DesiredState, Finished, Phase, RunKind, RunState
 from imgcls_lab.schemas import ProjectEdit, RunEdit, SubmitRequest
 from imgcls_lab.store import Store, attempts, queue
 
@@ -51,7 +51,7 @@ def test_what_follows_a_run_that_did_not_succeed_is_cancelled_and_says_so(store:
         claim(store)
         finish(store, first, 1, RunState.FAILED, message="x")
     else:
-        store.request(first, Desired.STOP)
+        store.request(first, DesiredState.STOP)
         if end == "delete":
             store.delete_run(first)
     settle(store)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
-from imgcls_lab.events import Desired, RunState
+from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit
 from imgcls_lab.store import Store
 
@@ -65,7 +65,7 @@ def test_runs_are_counted_where_they_are(store: Store, submit):
     birds = store.projects.add(ProjectEdit(name="birds"))
     first, second = submit(), submit(project_id=birds.id)
     store.edit_run(first, RunEdit(project_id=birds.id))
-    store.request(second, Desired.STOP)
+    store.request(second, DesiredState.STOP)
     assert {project.name: project.runs for project in store.projects.list()} == {"birds": 2, "default": 0}
     counts = {RunState.QUEUED: 1, RunState.CANCELLED: 1}
     assert (store.runs().counts, store.runs(project_id=birds.id).counts) == (counts, counts)

@@ -12,7 +12,7 @@ from sqlalchemy import event, update
 from store_steps import HOST, checkpoint, claim, epoch, feed, finish, points, started
 
 from imgcls_lab.errors import ConfigError, ConflictError, InputError, NotFoundError
-from imgcls_lab.events import Desired, FailureKind, RunState
+from imgcls_lab.events import DesiredState, FailureKind, RunState
 from imgcls_lab.schemas import ProjectEdit, RunEdit, SubmitRequest
 from imgcls_lab.store import Store, attempts, queries, states
 from imgcls_lab.store.tables import Run
@@ -63,11 +63,11 @@ def test_a_prefix_that_one_run_has_names_it(store: Store, submit):
 def test_a_waiting_run_is_cancelled_and_a_live_one_is_only_asked(store: Store, submit):
     live, waiting = submit(), submit()
     assert claim(store).run.id == live
-    assert store.request(waiting, Desired.STOP).state is RunState.CANCELLED
-    asked = store.request(live, Desired.STOP)
-    assert (asked.state, asked.desired) == (RunState.STARTING, Desired.STOP)
-    assert store.request(live, Desired.KILL).desired is Desired.KILL
-    assert store.request(live, Desired.STOP).desired is Desired.KILL, "a kill is not taken back by a stop"
+    assert store.request(waiting, DesiredState.STOP).state is RunState.CANCELLED
+    asked = store.request(live, DesiredState.STOP)
+    assert (asked.state, asked.desired) == (RunState.STARTING, DesiredState.STOP)
+    assert store.request(live, DesiredState.KILL).desired is DesiredState.KILL
+    assert store.request(live, DesiredState.STOP).desired is DesiredState.KILL, "a kill is not taken back by a stop"
 
 
 def test_stopping_what_has_ended_is_said_and_stopping_twice_is_nothing(store: Store, submit):
@@ -75,13 +75,13 @@ def test_stopping_what_has_ended_is_said_and_stopping_twice_is_nothing(store: St
     claim(store)
     feed(store, run_id, 1, started(), *points(1, 3))
     finish(store, run_id, 1, RunState.STOPPED)
-    assert store.request(run_id, Desired.STOP).state is RunState.STOPPED
+    assert store.request(run_id, DesiredState.STOP).state is RunState.STOPPED
     other = submit()
     claim(store)
     feed(store, other, 1, started())
     finish(store, other, 1, RunState.SUCCEEDED)
     with pytest.raises(ConflictError, match="succeeded"):
-        store.request(other, Desired.STOP)
+        store.request(other, DesiredState.STOP)
 
 
 def test_what_has_not_succeeded_is_resumed(store: Store, submit):
@@ -122,7 +122,7 @@ def test_a_resumed_run_called_back_while_it_waits_is_what_it_was(
     ended_at = store.run(run_id).attempts[0].ended_at
     if end is not RunState.LOST:  # a lost run is queued again by itself
         assert store.resume(run_id).message is None
-    called_back = store.request(run_id, Desired.STOP)
+    called_back = store.request(run_id, DesiredState.STOP)
     assert (called_back.state, called_back.message, called_back.failure) == (state, message, verdict.get("failure"))
     assert (called_back.ended_at, called_back.resumable) == (ended_at, bool(saved))
     assert store.resume(run_id).state is RunState.QUEUED
@@ -133,7 +133,7 @@ def test_lists_filter_sort_and_count(store: Store, submit):
     project = store.projects.add(ProjectEdit(name="birds")).id
     ids = [submit(f"run {n}", config={"lr": lr}) for n, lr in enumerate((0.3, 0.1, 0.2))]
     ids.append(submit("bird", project_id=project, notes="50% of the data"))
-    store.request(ids[0], Desired.STOP)
+    store.request(ids[0], DesiredState.STOP)
     assert [run.id for run in store.runs().items] == ids[::-1]
     assert [run.lr for run in store.runs(sort="lr", descending=False).items] == [0.0003, 0.1, 0.2, 0.3]
     assert [run.id for run in store.runs(project_id=project).items] == ids[3:]
@@ -166,7 +166,7 @@ def test_a_reader_of_changes_sees_each_change_once(store: Store, submit):
     assert [run.name for run in batch.changed] == ["new"]
     known = {run_id: batch.changed[0].revision}
     assert store.changed_runs(0.0, known)[0].changed == []
-    store.request(run_id, Desired.STOP)
+    store.request(run_id, DesiredState.STOP)
     store.delete_run(run_id)
     batch, since = store.changed_runs(since, known)
     assert (batch.changed, batch.deleted) == ([], [run_id])
@@ -191,7 +191,7 @@ def test_a_run_is_deleted_with_its_folder_but_not_while_it_lives(store: Store, s
 def test_a_parent_may_go_and_its_child_stays(store: Store, submit):
     parent = submit()
     child = submit(parent_id=parent)
-    store.request(parent, Desired.STOP)
+    store.request(parent, DesiredState.STOP)
     store.delete_run(parent)
     assert store.run(child).parent_id is None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from imgcls_lab import run_layout
 from imgcls_lab.entry_points import NOTEBOOK, SUPERVISOR, SWEEP, TRAINING, EntryPoint
 from imgcls_lab.errors import ExecutorError
-from imgcls_lab.events import Desired, RunKind
+from imgcls_lab.events import DesiredState, RunKind
 from imgcls_lab.executor import processes
 from imgcls_lab.executor.forkserver_manager import SOCKET, ForkServerManager, warm_argv
 from imgcls_lab.identity import ProcessIdentity
@@ -69,7 +69,7 @@ class LocalBackend:
         run_layout.write_atomic(
             folder / run_layout.CONFIG, json.dumps(run.config, indent=1)
         )  # a resume may have changed it
-        run_layout.write_atomic(folder / run_layout.DESIRED, Desired.RUN.value)
+        run_layout.write_atomic(folder / run_layout.DESIRED, DesiredState.RUN.value)
         tag = {run_layout.RUN_TAG: processes.tag_of(run.id, attempt)}
         own = {**values, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
         launch = {

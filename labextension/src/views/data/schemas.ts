@@ -9,7 +9,7 @@ export type RunState =
 /**
  * What the user wants a run to do.
  */
-export type Desired = 'run' | 'stop' | 'kill';
+export type DesiredState = 'run' | 'stop' | 'kill';
 export type FailureKind = 'application' | 'out_of_memory' | 'disk_full' | 'diverged' | 'lost';
 export type RunKind1 = 'train' | 'notebook' | 'sweep' | 'task';
 
@@ -63,7 +63,7 @@ export interface RunDetail {
   model_id: number | null;
   parent_id: string | null;
   state: RunState;
-  desired: Desired;
+  desired: DesiredState;
   attempt: number;
   priority: number;
   resumable: boolean;
@@ -170,7 +170,7 @@ export interface RunView {
   model_id: number | null;
   parent_id: string | null;
   state: RunState;
-  desired: Desired;
+  desired: DesiredState;
   attempt: number;
   priority: number;
   resumable: boolean;
@@ -448,7 +448,7 @@ export interface Queued {
   model_id: number | null;
   parent_id: string | null;
   state: RunState;
-  desired: Desired;
+  desired: DesiredState;
   attempt: number;
   priority: number;
   resumable: boolean;
