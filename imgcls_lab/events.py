@@ -44,8 +44,9 @@ class RunState(StrEnum):
     LOST = "lost"  # its process died without a word; requeued or failed by the daemon
 
 
-LIVE = frozenset({RunState.STARTING, RunState.RUNNING, RunState.STOPPING})
+LIVE = frozenset({RunState.STARTING, RunState.RUNNING, RunState.STOPPING})  # an attempt of it holds a process
 ENDED = frozenset({RunState.STOPPED, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
+ACTIVE = frozenset(RunState) - ENDED  # it goes on without a person: it is queued, lives, or was lost
 RESUMABLE = frozenset({RunState.STOPPED, RunState.FAILED, RunState.CANCELLED})
 
 

@@ -25,7 +25,7 @@ from imgcls_lab.batch.sweep_view import Noted, Notes, request_of, sweep_view
 from imgcls_lab.batch.trial_runs import TrialRuns
 from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, InputError, NotFoundError, StoreError
 from imgcls_lab.events import (
-    LIVE,
+    ACTIVE,
     Began,
     DesiredState,
     EventWriter,
@@ -45,7 +45,6 @@ from imgcls_lab.store import Store
 PACE = 0.3  # seconds between two looks
 ENSURE_EVERY = 5.0  # seconds between two looks whether an executor lives
 RETRY = 2.0  # seconds after the database did not answer
-WAITING = frozenset({RunState.QUEUED, RunState.LOST}) | LIVE
 
 
 class Driver:
@@ -140,7 +139,7 @@ class Driver:
         self._epochs[run.id] = run.epoch
         curve = self._runs.curve(run) if run.step else []
         ended_early = self._study.report(trial, curve)
-        if run.state in WAITING:
+        if run.state in ACTIVE:
             if ended_early and not trial.user_attrs.get("pruned") and run.state is not RunState.QUEUED:
                 self._prune(trial, run, curve)
             return True

@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from imgcls_lab import run_layout
 from imgcls_lab.batch.sweep_spec import grid, higher_is_better, pruner_of, trials_budget
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.events import LIVE, RunKind, RunState
+from imgcls_lab.events import ACTIVE, RunKind, RunState
 from imgcls_lab.schemas import CurvePoint, RunDetail, RunView, Scalar, SweepRequest, SweepView, TrialView
 from imgcls_lab.store import Store
 
@@ -64,7 +64,7 @@ def sweep_view(store: Store, text: str) -> SweepView:
     run = store.run(text)
     request, notes = request_of(run), read_notes(store, run.id)
     runs = store.run_views({trial.run_id for trial in notes.trials if trial.run_id})
-    live = run.state in LIVE | {RunState.QUEUED, RunState.LOST}
+    live = run.state in ACTIVE
     cells: dict[str, TrialView] = {}
     if request.strategy == "grid":
         for params in grid(request.space):

@@ -142,14 +142,14 @@ def fill(
 
 
 def _print_trials(view: SweepView) -> None:
-    from imgcls_lab.config.evaluation import figure
+    from imgcls_lab.config.evaluation import METRIC_TITLES, figure
 
     def order(trial: TrialView) -> float:
         if trial.value is None:
             return float("inf")
         return -trial.value if view.higher_is_better else trial.value
 
-    title = view.metric.replace("_", " ").replace("macro f1", "macro F1")
+    title = METRIC_TITLES.get(view.metric, view.metric)
     rows = [
         (
             trial.number,

@@ -216,11 +216,11 @@ def executor() -> Finding:
 
 
 def _unfinished(settings: Settings) -> int:
-    from imgcls_lab.events import ENDED, RunState
+    from imgcls_lab.events import ACTIVE
     from imgcls_lab.store import Store
 
     with Store.open(settings) as store:
-        return store.runs(states=set(RunState) - ENDED, limit=1).total
+        return store.runs(states=ACTIVE, limit=1).total
 
 
 def panel() -> Finding:

@@ -10,7 +10,18 @@ TTA = Literal["none", "hflip", "five_crop"]
 MonitorMetric = Literal[
     "accuracy", "top_k", "macro_f1", "weighted_f1", "balanced_accuracy", "auroc", "calibration_error", "loss"
 ]
+METRIC_TITLES: dict[str, str] = {
+    "accuracy": "accuracy",
+    "top_k": "top-k accuracy",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "balanced_accuracy": "balanced accuracy",
+    "auroc": "AUROC",
+    "calibration_error": "calibration error",
+    "loss": "loss",
+}
 LOWER_IS_BETTER = ("loss", "calibration_error")
+FRACTION_METRICS = tuple(name for name in METRIC_TITLES if name != "loss")  # 0..1, shown in per cent
 
 
 class EvaluationFields(FieldGroup):
@@ -97,8 +108,8 @@ class EvaluationFields(FieldGroup):
 
 
 def figure(metric: str, value: float | None) -> str:
-    """A named figure with its unit."""
+    """A metric by its title, with its value and unit: `accuracy 97.4 %`."""
     if value is None:
         return f"{metric} –"
-    name = metric.replace("_", " ").replace(" f1", " F1").replace("top k", "top-k").replace("auroc", "AUROC")
-    return f"loss {value:.4f}" if metric == "loss" else f"{name} {value * 100:.1f} %"
+    title = METRIC_TITLES.get(metric, metric)
+    return f"{title} {value * 100:.1f} %" if metric in FRACTION_METRICS else f"{title} {value:.4f}"

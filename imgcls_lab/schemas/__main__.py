@@ -1,4 +1,4 @@
-"""`python -m imgcls_lab.schemas`: the JSON Schema of all wire types, from which the TypeScript ones are made."""
+"""`python -m imgcls_lab.schemas`: the JSON Schema of all wire types and the shared constants, for `npm run schemas`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.batches import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
+from imgcls_lab.schemas.constants import CONSTANTS
 from imgcls_lab.schemas.executor import AlertView, DevicesReply
 from imgcls_lab.schemas.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo
 from imgcls_lab.schemas.registry import (
@@ -62,4 +63,5 @@ class WireTypes(Wire):
 
 
 if __name__ == "__main__":
-    print(json.dumps(WireTypes.model_json_schema(mode="serialization"), indent=1))
+    types = WireTypes.model_json_schema(mode="serialization")
+    print(json.dumps({"types": types, "constants": CONSTANTS}, indent=1))

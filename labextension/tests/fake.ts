@@ -1,8 +1,8 @@
 // Runs, and a source held in the hand: what it answers is written in the test, what it was asked can be read.
 import { SourceError, type Link, type Source, type Topic } from '../src/views/data/source';
-import type { Batch, RunView, Series } from '../src/views/data/types';
+import type { Batch, Run, Series } from '../src/views/data/types';
 
-export function aRun(part: Partial<RunView> = {}): RunView {
+export function aRun(part: Partial<Run> = {}): Run {
   return {
     id: 'r1',
     kind: 'train',

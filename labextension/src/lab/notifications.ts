@@ -2,7 +2,7 @@
 import type { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Source } from '../views/data/source';
-import type { AlertView } from '../views/data/types';
+import type { Alert } from '../views/data/types';
 
 type Emit = typeof Notification.emit;
 
@@ -29,7 +29,7 @@ export function notify(
 ): void {
   const known = new Set<string>();
   let begun = false;
-  const tell = (alert: AlertView, aloud: boolean) => {
+  const tell = (alert: Alert, aloud: boolean) => {
     const news = !known.has(alert.id);
     known.add(alert.id);
     if (!news || !aloud || !wanted()) return;

@@ -3,9 +3,9 @@ import { cellsOf, itemOf, kindsOf } from '../../src/views/forms/new_sweep';
 import { unreached, valueOf } from '../../src/views/forms/new_notebook_run';
 import { ranks } from '../../src/views/live/sweep_results';
 import { scaleOf } from '../../src/views/live/sweep_plots';
-import type { ParameterView, SweepView, TrialView } from '../../src/views/data/types';
+import type { Parameter, Sweep, Trial } from '../../src/views/data/types';
 
-const parameter = (kind: ParameterView['kind'], optional = false): ParameterView => ({
+const parameter = (kind: Parameter['kind'], optional = false): Parameter => ({
   name: 'p',
   kind,
   optional,
@@ -87,15 +87,15 @@ describe('the space of a sweep', () => {
 });
 
 describe('the results of a sweep', () => {
-  const trial = (number: number, value: number | null) => ({ number, value }) as TrialView;
+  const trial = (number: number, value: number | null) => ({ number, value }) as Trial;
 
   it('are ranked by what is better', () => {
     const view = { trials: [trial(0, 0.2), trial(1, 0.6), trial(2, null)], higher_is_better: true };
-    expect([...ranks(view as SweepView)]).toEqual([
+    expect([...ranks(view as Sweep)]).toEqual([
       [0, 0],
       [1, 1],
     ]);
-    expect([...ranks({ ...view, higher_is_better: false } as SweepView)][0]).toEqual([0, 1]);
+    expect([...ranks({ ...view, higher_is_better: false } as Sweep)][0]).toEqual([0, 1]);
   });
 
   it('stand along orders of magnitude, and words by rank', () => {

@@ -4,13 +4,13 @@ import { expect, it } from 'vitest';
 import { LiveSweep } from '../../src/views/live/live_sweep';
 import { GoProvider, type Place } from '../../src/views/ui/navigation';
 import { SourceError, SourceProvider } from '../../src/views/data/source';
-import type { RunDetail, SweepView, TrialView } from '../../src/views/data/types';
+import type { RunDetail, Sweep, Trial } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
 import { host, root, stage } from '../stage';
 
 stage();
 
-const trial = (number: number, lr: number, part: Partial<TrialView>): TrialView => ({
+const trial = (number: number, lr: number, part: Partial<Trial>): Trial => ({
   number,
   params: { lr },
   identity: null,
@@ -28,7 +28,7 @@ const trial = (number: number, lr: number, part: Partial<TrialView>): TrialView 
   ...part,
 });
 
-const view: SweepView = {
+const view: Sweep = {
   run_id: 's1',
   name: 'sweep of lr',
   strategy: 'random',

@@ -5,11 +5,11 @@ import { notify } from '../../src/lab/notifications';
 import { Alerts } from '../../src/views/pages/alerts';
 import { Devices } from '../../src/views/pages/devices';
 import { SourceProvider } from '../../src/views/data/source';
-import type { AlertView, DeviceView, HolderView } from '../../src/views/data/types';
+import type { Alert, Device, Holder } from '../../src/views/data/types';
 import { FakeSource } from '../fake';
 import { host, root, stage } from '../stage';
 
-const alert = (part: Partial<AlertView> = {}): AlertView => ({
+const alert = (part: Partial<Alert> = {}): Alert => ({
   id: 'a-1-end',
   kind: 'failed',
   text: '“a” failed: no reason',
@@ -18,7 +18,7 @@ const alert = (part: Partial<AlertView> = {}): AlertView => ({
   created_at: 1000,
   ...part,
 });
-const holder = (part: Partial<HolderView> = {}): HolderView => ({
+const holder = (part: Partial<Holder> = {}): Holder => ({
   pid: 7,
   name: 'ipykernel_launcher',
   user: 'alice',
@@ -84,7 +84,7 @@ describe('the panel', () => {
   });
 
   it('names who holds the memory of a GPU, and whether it idles', async () => {
-    const device: DeviceView = {
+    const device: Device = {
       name: 'cuda:0',
       title: 'GPU 0 · H100',
       kind: 'cuda',

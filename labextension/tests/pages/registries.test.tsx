@@ -2,14 +2,14 @@ import { act } from 'react';
 import { expect, it } from 'vitest';
 import { LibraryPage } from '../../src/views/pages/registries';
 import { SourceProvider } from '../../src/views/data/source';
-import type { DatasetView } from '../../src/views/data/types';
+import type { Dataset } from '../../src/views/data/types';
 import { FakeSource } from '../fake';
 import { host, root, stage } from '../stage';
 
 stage();
 
 it('looks at the folder of a data set again, and shows what it found', async () => {
-  let pets: DatasetView = {
+  let pets: Dataset = {
     id: 3,
     name: 'pets',
     root: '/d/pets',

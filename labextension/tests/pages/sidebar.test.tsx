@@ -7,13 +7,13 @@ import { Sidebar } from '../../src/views/pages/sidebar';
 import { SourceProvider } from '../../src/views/data/source';
 import { StatusLine } from '../../src/views/pages/status_line';
 import { followed, type Trend } from '../../src/views/data/trend';
-import type { RunView } from '../../src/views/data/types';
+import type { Run } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
 import { host, root, stage } from '../stage';
 
 stage();
 
-const sourceOf = (...runs: RunView[]) =>
+const sourceOf = (...runs: Run[]) =>
   new FakeSource({
     runs: (params: { states?: string[] }) => {
       const items = runs.filter(run => params.states?.includes(run.state));
@@ -50,7 +50,7 @@ it('draws one figure in a sparkline, an epoch a point, also through a resume', (
     at(2, 0.6, 1.8),
     at(3, 0.7, 1),
   ];
-  const trend = (some: RunView[]) => some.reduce<Trend | undefined>(followed, undefined)!;
+  const trend = (some: Run[]) => some.reduce<Trend | undefined>(followed, undefined)!;
   expect(trend(runs)).toEqual({
     metric: 'accuracy',
     points: [

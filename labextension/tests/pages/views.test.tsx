@@ -9,14 +9,14 @@ import { readable } from '../../src/views/pages/run';
 import { Head } from '../../src/views/pages/run_head';
 import { Sidebar } from '../../src/views/pages/sidebar';
 import { SourceProvider } from '../../src/views/data/source';
-import type { EpochReport, RunDetail, RunView } from '../../src/views/data/types';
+import type { EpochReport, RunDetail, Run } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
 import { host, root, stage } from '../stage';
 
 const EVIL = '<img src=x onerror="window.hacked = true">';
 stage();
 
-const sourceOf = (...runs: RunView[]) =>
+const sourceOf = (...runs: Run[]) =>
   new FakeSource({
     runs: (params: { states?: string[] }) => {
       const items = runs.filter(run => params.states?.includes(run.state));
@@ -83,7 +83,7 @@ it('shows the best model on test/ where the run was tested, and what was left ou
         ? report('test', { 'test/a.png': 'a.png is no image.' })
         : report('val', {}, params.epoch),
   });
-  const draw = async (run: RunView) =>
+  const draw = async (run: Run) =>
     act(async () => {
       root.render(
         <SourceProvider value={source}>
@@ -141,7 +141,7 @@ it('moves with the stream, and only forwards', async () => {
   const source = sourceOf(aRun({ revision: 5, step: 50 }));
   await show(source);
   const bar = () => host.querySelector('[role=progressbar]')!.getAttribute('aria-valuenow');
-  const push = (run: RunView) =>
+  const push = (run: Run) =>
     act(async () => source.on('runs').push({ kind: 'runs', changed: [run], deleted: [] }));
   expect(bar()).toBe('50');
   await push(aRun({ revision: 6, step: 60 }));
@@ -209,7 +209,7 @@ it('stops listening when the last view is gone', async () => {
 
 it('asks again for the runs after a gap, and tells of each change of state once', async () => {
   vi.useFakeTimers();
-  let state: RunView['state'] = 'running';
+  let state: Run['state'] = 'running';
   const source = new FakeSource({
     runs: (params: { states: string[] }) => {
       const run = aRun({ state, revision: state === 'running' ? 1 : 2 });
@@ -287,7 +287,7 @@ it('writes figures as a reader wants them', () => {
 });
 
 it('offers to resume a run that has a checkpoint, and to start another one again', async () => {
-  const buttons = async (part: Partial<RunView>) => {
+  const buttons = async (part: Partial<Run>) => {
     const run = aRun(part) as RunDetail;
     await act(async () => {
       root.render(

@@ -4,7 +4,7 @@ import { feedOf, type Feed } from './runs_store';
 import { SeriesStore } from './series_store';
 import { onShelf } from './registry_changes';
 import { SourceError, useSource, type Axis, type Link, type Params, type Query, type Result } from './source';
-import type { RunDetail, RunView } from './types';
+import type { RunDetail, Run } from './types';
 
 export const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -77,7 +77,7 @@ export function useRun(id: string): {
   const seen = runs.get(id);
   const answer = useQuery('run', { id });
   const { data, reload } = answer;
-  const newer: RunView | undefined = data && seen && seen.revision > data.revision ? seen : undefined;
+  const newer: Run | undefined = data && seen && seen.revision > data.revision ? seen : undefined;
   const mark = seen && `${seen.state} ${seen.attempt} ${seen.best?.epoch} ${Math.floor(seen.epoch)}`;
   const last = useRef(mark);
   useEffect(() => {

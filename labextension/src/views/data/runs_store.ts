@@ -1,13 +1,13 @@
 // The runs that matter now: all that run or wait, the last that ended, and how many there are. One feed a source,
 // shared by the sidebar, run pages, the status bar and notifications; it listens while anyone does.
 import type { Link, Source } from './source';
-import { ENDED, LIVE, WAITING, type RunsBatch, type RunState, type RunView } from './types';
+import { ACTIVE_STATES, ENDED_STATES, type RunsBatch, type RunState, type Run } from './types';
 
 const RECENT = 12;
 const AGAIN = 400; // ms between a change of state and the next look at the counts
 
 export interface Feed {
-  runs: ReadonlyMap<string, RunView>;
+  runs: ReadonlyMap<string, Run>;
   /** Ids of runs that were deleted while somebody listened. */
   deleted: ReadonlySet<string>;
   counts: Partial<Record<RunState, number>>;
@@ -16,7 +16,7 @@ export interface Feed {
   error: string | null;
 }
 
-type Change = (before: RunView | undefined, now: RunView) => void;
+type Change = (before: Run | undefined, now: Run) => void;
 
 export class RunsFeed {
   readonly #source: Source;
@@ -81,10 +81,10 @@ export class RunsFeed {
   async #load(signal: AbortSignal): Promise<void> {
     try {
       const [active, recent] = await Promise.all([
-        this.#source.query('runs', { states: [...LIVE, ...WAITING], limit: 200 }, signal),
+        this.#source.query('runs', { states: [...ACTIVE_STATES], limit: 200 }, signal),
         this.#source.query(
           'runs',
-          { states: [...ENDED], sort: 'ended_at', order: 'desc', limit: RECENT },
+          { states: [...ENDED_STATES], sort: 'ended_at', order: 'desc', limit: RECENT },
           signal,
         ),
       ]);
@@ -124,7 +124,7 @@ export class RunsFeed {
     }
   }
 
-  #tell(before: RunView | undefined, now: RunView): void {
+  #tell(before: Run | undefined, now: Run): void {
     for (const change of this.#changes) change(before, now);
   }
 

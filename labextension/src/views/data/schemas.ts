@@ -25,22 +25,22 @@ export interface WireTypes {
   series: SeriesReply;
   log: LogChunk;
   report: EpochReport;
-  project: ProjectView;
+  project: Project;
   project_edit: ProjectEdit;
-  config: ConfigView;
+  config: Config;
   config_edit: ConfigEdit;
-  dataset: DatasetView;
+  dataset: Dataset;
   dataset_edit: DatasetEdit;
-  model: ModelView;
+  model: Model;
   model_edit: ModelEdit;
-  notebook: NotebookView;
+  notebook: Notebook;
   notebook_request: NotebookRequest;
   queued: Queued;
   sweep_request: SweepRequest;
-  sweep: SweepView;
+  sweep: Sweep;
   devices: DevicesReply;
-  alert: AlertView;
-  board: BoardView;
+  alert: Alert;
+  board: Board;
   board_request: BoardRequest;
   form: SchemaReply;
   check: CheckReply;
@@ -104,8 +104,8 @@ export interface RunDetail {
   };
   wish: DeviceWish;
   after: string[];
-  attempts: AttemptView[];
-  checkpoints: CheckpointView[];
+  attempts: Attempt[];
+  checkpoints: Checkpoint[];
   tags: string[];
   manifest: {
     [k: string]: unknown;
@@ -128,7 +128,7 @@ export interface DeviceWish {
   gpus: number;
   host: string | null;
 }
-export interface AttemptView {
+export interface Attempt {
   number: number;
   state: RunState;
   host: string | null;
@@ -141,7 +141,7 @@ export interface AttemptView {
   failure: FailureKind | null;
   message: string | null;
 }
-export interface CheckpointView {
+export interface Checkpoint {
   name: string;
   step: number;
   epoch: number;
@@ -151,7 +151,7 @@ export interface CheckpointView {
   created_at: number;
 }
 export interface RunPage {
-  items: RunView[];
+  items: Run[];
   total: number;
   counts: {
     [k: string]: number;
@@ -160,7 +160,7 @@ export interface RunPage {
 /**
  * A run as lists and pages show it.
  */
-export interface RunView {
+export interface Run {
   id: string;
   kind: RunKind;
   name: string;
@@ -306,7 +306,7 @@ export interface ClassFigures {
   recall: number | null;
   f1: number | null;
 }
-export interface ProjectView {
+export interface Project {
   id: number;
   name: string;
   description: string;
@@ -322,7 +322,7 @@ export interface ProjectEdit {
   description?: string;
   max_running?: number | null;
 }
-export interface ConfigView {
+export interface Config {
   id: number;
   name: string;
   project_id: number;
@@ -345,7 +345,7 @@ export interface ConfigEdit {
 /**
  * A registered folder of images, with what a quick look found (by file names; unreadable files: see the run).
  */
-export interface DatasetView {
+export interface Dataset {
   id: number;
   name: string;
   root: string;
@@ -371,7 +371,7 @@ export interface DatasetEdit {
 /**
  * A registered model: a hub id, a local folder, or a run's best checkpoint.
  */
-export interface ModelView {
+export interface Model {
   id: number;
   name: string;
   flavour: string;
@@ -391,15 +391,15 @@ export interface ModelEdit {
 /**
  * A notebook as the form of a batch needs it.
  */
-export interface NotebookView {
+export interface Notebook {
   path: string;
-  parameters: ParameterView[];
-  derived: DerivedView[];
+  parameters: Parameter[];
+  derived: Derived[];
 }
 /**
  * A parameter that a notebook declares.
  */
-export interface ParameterView {
+export interface Parameter {
   name: string;
   kind: 'int' | 'float' | 'str' | 'bool' | 'list' | 'dict' | 'any';
   optional: boolean;
@@ -410,7 +410,7 @@ export interface ParameterView {
 /**
  * What the parameters cell makes from its own parameters; given values of these do not reach it.
  */
-export interface DerivedView {
+export interface Derived {
   name: string;
   sources: string[];
   sentence: string;
@@ -539,7 +539,7 @@ export interface Range {
 /**
  * A sweep as its page shows it.
  */
-export interface SweepView {
+export interface Sweep {
   run_id: string;
   name: string;
   strategy: 'grid' | 'random' | 'tpe' | 'asha';
@@ -553,7 +553,7 @@ export interface SweepView {
   planned: number | null;
   epochs_budget: number | null;
   epochs_done: number;
-  trials: TrialView[];
+  trials: Trial[];
   best: number | null;
   importance: {
     [k: string]: number;
@@ -563,7 +563,7 @@ export interface SweepView {
 /**
  * A cell of the matrix. A trial whose run failed, was stopped, was deleted or never began is a hole.
  */
-export interface TrialView {
+export interface Trial {
   number: number;
   params: {
     [k: string]: boolean | number | string | null;
@@ -589,12 +589,12 @@ export interface CurvePoint {
   value: number;
 }
 export interface DevicesReply {
-  executors: ExecutorView[];
-  devices: DeviceView[];
+  executors: Executor[];
+  devices: Device[];
   message: string | null;
   warm_memory?: number | null;
 }
-export interface ExecutorView {
+export interface Executor {
   id: string;
   host: string;
   pid: number;
@@ -603,7 +603,7 @@ export interface ExecutorView {
   started_at: number;
   beat_at: number;
 }
-export interface DeviceView {
+export interface Device {
   name: string;
   title: string;
   kind: 'cuda' | 'cpu';
@@ -614,12 +614,12 @@ export interface DeviceView {
   run_id: string | null;
   run_name: string | null;
   held_by: string | null;
-  holders: HolderView[];
+  holders: Holder[];
 }
 /**
  * A process that holds memory of a GPU. What cannot be seen from its host's executor is null.
  */
-export interface HolderView {
+export interface Holder {
   pid: number;
   name: string | null;
   user: string | null;
@@ -633,7 +633,7 @@ export interface HolderView {
 /**
  * Something that a person should hear of once. The webhook gets this, too.
  */
-export interface AlertView {
+export interface Alert {
   id: string;
   kind: 'finished' | 'failed' | 'lost' | 'stalled' | 'disk';
   text: string;
@@ -644,7 +644,7 @@ export interface AlertView {
 /**
  * A TensorBoard and its process: `asleep` frees its memory and starts again when it is opened.
  */
-export interface BoardView {
+export interface Board {
   id: string;
   title: string;
   project_id: number | null;
@@ -764,7 +764,7 @@ export interface StreamMessage {
 }
 export interface RunsBatch {
   kind: 'runs';
-  changed: RunView[];
+  changed: Run[];
   deleted: string[];
 }
 /**
@@ -791,5 +791,39 @@ export interface DevicesBatch {
 }
 export interface AlertsBatch {
   kind: 'alerts';
-  alerts: AlertView[];
+  alerts: Alert[];
 }
+
+export const RUN_STATES = [
+  'queued',
+  'starting',
+  'running',
+  'stopping',
+  'stopped',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'lost',
+] as const;
+export const ACTIVE_STATES = ['queued', 'starting', 'running', 'stopping', 'lost'] as const;
+export const LIVE_STATES = ['starting', 'running', 'stopping'] as const;
+export const ENDED_STATES = ['stopped', 'succeeded', 'failed', 'cancelled'] as const;
+export const METRIC_TITLES = {
+  accuracy: 'accuracy',
+  top_k: 'top-k accuracy',
+  macro_f1: 'macro F1',
+  weighted_f1: 'weighted F1',
+  balanced_accuracy: 'balanced accuracy',
+  auroc: 'AUROC',
+  calibration_error: 'calibration error',
+  loss: 'loss',
+} as const;
+export const FRACTION_METRICS = [
+  'accuracy',
+  'top_k',
+  'macro_f1',
+  'weighted_f1',
+  'balanced_accuracy',
+  'auroc',
+  'calibration_error',
+] as const;

@@ -3,15 +3,15 @@
 import { createContext, useContext } from 'react';
 import type {
   AlertsBatch,
-  AlertView,
+  Alert,
   Batch,
   BoardRequest,
-  BoardView,
+  Board,
   CheckReply,
   ConfigEdit,
-  ConfigView,
+  Config,
   DatasetEdit,
-  DatasetView,
+  Dataset,
   DevicesBatch,
   DevicesReply,
   DevicesTopic,
@@ -23,28 +23,28 @@ import type {
   MetricsBatch,
   MetricsTopic,
   ModelEdit,
-  ModelView,
+  Model,
   NotebookRequest,
-  NotebookView,
+  Notebook,
   ProjectEdit,
-  ProjectView,
+  Project,
   RunDetail,
   RunEdit,
   RunPage,
   RunsBatch,
   RunState,
   RunsTopic,
-  RunView,
+  Run,
   SchemaReply,
   SeriesReply,
   ServerInfo,
   SubmitRequest,
   SweepRequest,
-  SweepView,
+  Sweep,
   Topic,
 } from './types';
 
-export type Config = Record<string, unknown>;
+export type TrainConfig = Record<string, unknown>;
 export type Axis = 'step' | 'epoch' | 'time';
 
 export interface RunsQuery {
@@ -69,17 +69,17 @@ export interface SeriesQuery {
 
 /** The four registries: what a list shows of an item, and what one may set. */
 export interface Registry {
-  projects: { view: ProjectView; edit: ProjectEdit };
-  configs: { view: ConfigView; edit: ConfigEdit };
-  datasets: { view: DatasetView; edit: DatasetEdit };
-  models: { view: ModelView; edit: ModelEdit };
+  projects: { view: Project; edit: ProjectEdit };
+  configs: { view: Config; edit: ConfigEdit };
+  datasets: { view: Dataset; edit: DatasetEdit };
+  models: { view: Model; edit: ModelEdit };
 }
 export type Shelf = keyof Registry;
 
 export type Params = {
   info: Record<string, never>;
   schema: Record<string, never>;
-  check: { config: Config };
+  check: { config: TrainConfig };
   runs: RunsQuery;
   run: { id: string };
   series: SeriesQuery;
@@ -102,10 +102,10 @@ export type Result = {
   log: LogChunk;
   report: EpochReport;
   devices: DevicesReply;
-  alerts: AlertView[];
-  boards: BoardView[];
-  notebook: NotebookView;
-  sweep: SweepView;
+  alerts: Alert[];
+  boards: Board[];
+  notebook: Notebook;
+  sweep: Sweep;
 } & { [S in Shelf]: Registry[S]['view'][] };
 
 export type Args = {
@@ -114,7 +114,7 @@ export type Args = {
   sweep: SweepRequest;
   stop: { id: string };
   kill: { id: string };
-  resume: { id: string; config?: Config };
+  resume: { id: string; config?: TrainConfig };
   'runs.edit': { id: string; edit: RunEdit };
   'runs.delete': { id: string };
   demo: Record<string, never>;
@@ -130,22 +130,22 @@ export type Args = {
 } & { [S in Shelf as `${S}.delete`]: { id: number } };
 
 export type Reply = {
-  submit: RunView;
-  runNotebook: RunView;
-  sweep: RunView;
-  stop: RunView;
-  kill: RunView;
-  resume: RunView;
-  'runs.edit': RunView;
+  submit: Run;
+  runNotebook: Run;
+  sweep: Run;
+  stop: Run;
+  kill: Run;
+  resume: Run;
+  'runs.edit': Run;
   'runs.delete': void;
   demo: unknown;
   'executor.start': unknown;
-  openBoard: BoardView;
-  chooseRuns: BoardView;
-  stopBoard: BoardView;
-  restartBoard: BoardView;
+  openBoard: Board;
+  chooseRuns: Board;
+  stopBoard: Board;
+  restartBoard: Board;
   deleteBoard: void;
-  'datasets.rescan': DatasetView;
+  'datasets.rescan': Dataset;
 } & { [S in Shelf as `${S}.add`]: Registry[S]['view'] } & {
   [S in Shelf as `${S}.edit`]: Registry[S]['view'];
 } & { [S in Shelf as `${S}.delete`]: void };

@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useState } from 'react';
 import { useAction } from './hooks';
 import { useSource, type Source } from './source';
-import type { BoardView } from './types';
+import type { Board } from './types';
 
 const SOON = 5_000; // ms between two looks while there are boards
 const SELDOM = 60_000;
@@ -18,9 +18,9 @@ const listenersOf = (source: Source): Set<() => void> => {
 export const boardsChanged = (source: Source): void => listenersOf(source).forEach(look => look());
 
 /** All boards; empty where there are none or where the server has none to give. `look` false: do not ask. */
-export function useBoards(look = true): BoardView[] {
+export function useBoards(look = true): Board[] {
   const source = useSource();
-  const [boards, setBoards] = useState<BoardView[]>([]);
+  const [boards, setBoards] = useState<Board[]>([]);
   const pause = boards.length > 0 ? SOON : SELDOM;
   useEffect(() => {
     if (!look) return;

@@ -1,5 +1,5 @@
 // The course of one figure of a run, for its sparkline: always the same figure, a value an epoch. Pure; no view.
-import type { RunView } from './types';
+import type { Run } from './types';
 
 export interface Trend {
   /** Name of the figure: accuracy, loss ... */
@@ -10,7 +10,7 @@ export interface Trend {
 const MOST = 30; // epochs
 
 /** The last validation's value of a figure that decides the best; its tag as the engine writes it. */
-function valueOf(run: RunView, metric: string): number | null | undefined {
+function valueOf(run: Run, metric: string): number | null | undefined {
   if (metric === 'loss') return run.latest['loss/val'];
   if (metric !== 'top_k') return run.latest[`metric/${metric}`];
   const tag = Object.keys(run.latest).find(name => /^metric\/top\d+$/.test(name));
@@ -18,7 +18,7 @@ function valueOf(run: RunView, metric: string): number | null | undefined {
 }
 
 /** The trend with what a run says now; the same object where that is nothing new. Which figure is known by the best. */
-export function followed(trend: Trend | undefined, run: RunView): Trend | undefined {
+export function followed(trend: Trend | undefined, run: Run): Trend | undefined {
   const value = run.best ? valueOf(run, run.best.metric) : null;
   if (!run.best || value == null) return trend;
   const { metric } = run.best;

@@ -1,4 +1,5 @@
-// The wire's types, with the names for unions that the generator does not give.
+// The types that server and page exchange, with names for unions that the generator does not give, and questions about states.
+import { ACTIVE_STATES, LIVE_STATES } from './schemas';
 import type {
   AlertsBatch,
   AlertsTopic,
@@ -17,9 +18,14 @@ export * from './schemas';
 export type Topic = RunsTopic | MetricsTopic | LogTopic | DevicesTopic | AlertsTopic;
 export type Batch = RunsBatch | MetricsBatch | LogBatch | DevicesBatch | AlertsBatch;
 
-export const LIVE: readonly RunState[] = ['starting', 'running', 'stopping', 'lost'];
-export const WAITING: readonly RunState[] = ['queued'];
-export const ENDED: readonly RunState[] = ['stopped', 'succeeded', 'failed', 'cancelled'];
+const among =
+  (states: readonly RunState[]) =>
+  (state: RunState): boolean =>
+    states.includes(state);
 
-/** Whether more may come of a run by itself. */
-export const isActive = (state: RunState): boolean => !ENDED.includes(state);
+/** Whether an attempt of the run holds a process. */
+export const isLive = among(LIVE_STATES);
+/** Whether the run goes on without a person. */
+export const isActive = among(ACTIVE_STATES);
+/** Whether the run has begun and goes on: it is live, or it was lost and will be queued again. */
+export const isUnderWay = among(ACTIVE_STATES.filter(state => state !== 'queued'));

@@ -1,5 +1,5 @@
 // TrainConfig's JSON Schema as a form: which field stands where, how its text becomes a value. Pure; no view.
-import type { Config } from '../data/source';
+import type { TrainConfig } from '../data/source';
 import type { SchemaReply } from '../data/types';
 
 export type Control = 'number' | 'text' | 'switch' | 'choice';
@@ -141,7 +141,7 @@ export function textOf(value: unknown): string {
   return String(value);
 }
 
-export function draftOf(layout: Layout, config: Config): Draft {
+export function draftOf(layout: Layout, config: TrainConfig): Draft {
   const draft: Draft = {};
   for (const field of layout.fields.values()) {
     const value = field.name in config ? config[field.name] : field.fallback;
@@ -151,8 +151,11 @@ export function draftOf(layout: Layout, config: Config): Draft {
 }
 
 /** The config that a draft means, and what of it cannot be read. A number that is none is left out of the config. */
-export function configOf(layout: Layout, draft: Draft): { config: Config; problems: Record<string, string> } {
-  const config: Config = {};
+export function configOf(
+  layout: Layout,
+  draft: Draft,
+): { config: TrainConfig; problems: Record<string, string> } {
+  const config: TrainConfig = {};
   const problems: Record<string, string> = {};
   for (const field of layout.fields.values()) {
     const value = draft[field.name];
@@ -219,7 +222,7 @@ const SCHEDULES: Record<string, (now: Moment) => number> = {
 };
 
 /** The learning rate over the run, as the engine's schedule has it: epochs done -> rate; empty for a plugin's. */
-export function learningRates(config: Config, points = 160): { x: number[]; y: number[] } {
+export function learningRates(config: TrainConfig, points = 160): { x: number[]; y: number[] } {
   const schedule = SCHEDULES[String(config.schedule ?? 'cosine')];
   if (!schedule) return { x: [], y: [] };
   const number = (name: string, fallback: number) =>

@@ -1,5 +1,6 @@
 // The controls of a form: a label above, what is wrong or worth knowing below.
 import { useId, useState, type ReactNode } from 'react';
+import { METRIC_TITLES } from '../data/types';
 import type { Field } from './config_form';
 
 /** Words for switches that read better as a choice: [label, on, off]. */
@@ -10,16 +11,9 @@ const AS_CHOICE: Record<string, [string, string, string]> = {
 
 const CHOICE_WORDS: Record<string, Record<string, string>> = {
   device: { auto: 'next free GPU, else CPU', cuda: 'next free GPU', cpu: 'CPU' },
-  monitor_metric: {
-    accuracy: 'validation accuracy',
-    top_k: 'validation top-k accuracy',
-    macro_f1: 'validation macro F1',
-    weighted_f1: 'validation weighted F1',
-    balanced_accuracy: 'validation balanced accuracy',
-    auroc: 'validation AUROC',
-    calibration_error: 'validation calibration error',
-    loss: 'validation loss',
-  },
+  monitor_metric: Object.fromEntries(
+    Object.entries(METRIC_TITLES).map(([name, title]) => [name, `validation ${title}`]),
+  ),
   hflip: { '': 'as the augmentation has it', true: 'half of them', false: 'none' },
   tta: { none: 'the image', hflip: 'the image and its mirror image', five_crop: 'centre and corners' },
 };

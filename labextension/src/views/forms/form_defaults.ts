@@ -1,8 +1,8 @@
 // Whose settings a form holds. They change when the user asks for others, never because another data set is chosen.
 // Pure; no view.
 import { draftOf, type Draft, type Layout } from './config_form';
-import type { Config } from '../data/source';
-import type { ConfigView, RunDetail, SchemaReply } from '../data/types';
+import type { TrainConfig } from '../data/source';
+import type { Config, RunDetail, SchemaReply } from '../data/types';
 
 export interface Base {
   /** Whose values these are, as part of a sentence; null: the defaults. */
@@ -12,7 +12,7 @@ export interface Base {
   project: number | null;
 }
 
-const based = (layout: Layout, from: string, config: Config, project: number | null): Base => ({
+const based = (layout: Layout, from: string, config: TrainConfig, project: number | null): Base => ({
   from,
   draft: draftOf(layout, config),
   project,
@@ -23,7 +23,7 @@ export const ofRun = (layout: Layout, run: RunDetail): Base =>
   based(layout, `the run “${run.name}”`, run.config, run.project_id);
 
 /** A saved config. */
-export const ofConfig = (layout: Layout, item: ConfigView): Base =>
+export const ofConfig = (layout: Layout, item: Config): Base =>
   based(layout, `“${item.name}”`, item.config, item.project_id);
 
 /** The defaults, for a data set. */
@@ -40,12 +40,7 @@ export const suggested = (layout: Layout, schema: SchemaReply): Base =>
     : based(layout, schema.start_from, schema.start, schema.start_project_id);
 
 /** Settings that were made for a data set: the newest config saved for it, else what the server suggests. */
-export function madeFor(
-  layout: Layout,
-  schema: SchemaReply,
-  root: string,
-  configs: ConfigView[],
-): Base | null {
+export function madeFor(layout: Layout, schema: SchemaReply, root: string, configs: Config[]): Base | null {
   if (root === '') return null;
   const saved = configs
     .filter(item => item.config.root === root)

@@ -6,9 +6,9 @@ import { leaf, plural } from '../ui/format';
 import { useQuery } from '../data/hooks';
 import { Await, LaunchButton, ProjectChoice, RunName, useLaunch } from './launch';
 import { Problem } from '../ui/states';
-import type { NotebookView, ParameterView } from '../data/types';
+import type { Notebook, Parameter } from '../data/types';
 
-const EXAMPLES: Record<ParameterView['kind'], string> = {
+const EXAMPLES: Record<Parameter['kind'], string> = {
   int: 'a whole number',
   float: 'a number',
   str: 'a text',
@@ -19,7 +19,7 @@ const EXAMPLES: Record<ParameterView['kind'], string> = {
 };
 
 /** What was typed as a value of the parameter; a sentence where it is none. Empty means the default. */
-export function valueOf(parameter: ParameterView, text: string): { value?: unknown; problem?: string } {
+export function valueOf(parameter: Parameter, text: string): { value?: unknown; problem?: string } {
   const typed = text.trim();
   if (typed === '') return {};
   if (typed === 'None' && parameter.optional) return { value: null };
@@ -51,7 +51,7 @@ function Input({
   problem,
   onChange,
 }: {
-  parameter: ParameterView;
+  parameter: Parameter;
   text: string;
   problem?: string;
   onChange: (text: string) => void;
@@ -90,7 +90,7 @@ function Input({
 
 /** What the parameters cell computes without the values that were typed. */
 export const unreached = (
-  notebook: Pick<NotebookView, 'parameters' | 'derived'>,
+  notebook: Pick<Notebook, 'parameters' | 'derived'>,
   values: Record<string, unknown>,
 ): string[] => {
   const changed = notebook.parameters
@@ -105,7 +105,7 @@ export const unreached = (
 
 interface Props {
   path: string;
-  notebook: NotebookView;
+  notebook: Notebook;
   onLaunched?: () => void;
 }
 

@@ -9,21 +9,24 @@ import { useQuery } from '../data/hooks';
 import { Await, LaunchButton, ProjectChoice, RunName, useLaunch } from './launch';
 import { RegisterFolder, datasetText } from './register_dataset';
 import { SaveConfig } from './save_config';
-import type { Config } from '../data/source';
+import type { TrainConfig } from '../data/source';
 import { Button, Problem } from '../ui/states';
-import type { CheckReply, DatasetView, RunDetail, SchemaReply } from '../data/types';
+import type { CheckReply, Dataset, RunDetail, SchemaReply } from '../data/types';
 
 const PAUSE = 350; // ms without a key before the server is asked
 
 /** What the server says of a config, asked when typing rests. */
-function useCheck(config: Config): { check: CheckReply | undefined; error: string | null } {
+function useCheck(config: TrainConfig): { check: CheckReply | undefined; error: string | null } {
   const text = JSON.stringify(config);
   const [asked, setAsked] = useState<string | null>(null);
   useEffect(() => {
     const timer = setTimeout(() => setAsked(text), PAUSE);
     return () => clearTimeout(timer);
   }, [text]);
-  const params = useMemo(() => (asked === null ? null : { config: JSON.parse(asked) as Config }), [asked]);
+  const params = useMemo(
+    () => (asked === null ? null : { config: JSON.parse(asked) as TrainConfig }),
+    [asked],
+  );
   const { data, error } = useQuery('check', params);
   return { check: data, error };
 }
@@ -84,7 +87,7 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
       ...(known ? { load_pretrained: known.load_pretrained, revision: textOf(known.revision) } : {}),
     }));
   };
-  const registered = (item: DatasetView) => {
+  const registered = (item: Dataset) => {
     setRegistering(false);
     set('root', item.root);
   };

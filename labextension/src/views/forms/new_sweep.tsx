@@ -6,7 +6,7 @@ import { useQuery } from '../data/hooks';
 import { Await, LaunchButton, RunName, useLaunch } from './launch';
 import { Button, Problem } from '../ui/states';
 import { valueText } from '../live/sweep_results';
-import type { Choices, Range, RunDetail, SweepRequest } from '../data/types';
+import { METRIC_TITLES, type Choices, type Range, type RunDetail, type SweepRequest } from '../data/types';
 
 type Item = Choices | Range;
 interface Row {
@@ -15,16 +15,7 @@ interface Row {
   text: string;
 }
 
-const METRICS: (SweepRequest['metric'] & string)[] = [
-  'accuracy',
-  'macro_f1',
-  'weighted_f1',
-  'balanced_accuracy',
-  'auroc',
-  'top_k',
-  'calibration_error',
-  'loss',
-];
+const METRICS = Object.keys(METRIC_TITLES) as (SweepRequest['metric'] & string)[];
 const KINDS: Record<string, string> = {
   number: 'a number',
   string: 'a word',

@@ -1,14 +1,14 @@
 // The column beside the form of a new run: what would happen, as the server sees it before any image is opened.
 import { Chart } from '../ui/chart';
 import { learningRates } from './config_form';
-import type { Config } from '../data/source';
+import type { TrainConfig } from '../data/source';
 import type { CheckReply } from '../data/types';
 
 const WARNINGS = new Set(['Left out', 'Not taken', 'Image size']);
 
 const LONG = 60; // characters; what is longer is read, not compared
 
-export function Before({ check, config }: { check: CheckReply | undefined; config: Config }) {
+export function Before({ check, config }: { check: CheckReply | undefined; config: TrainConfig }) {
   const rates = learningRates(config);
   const facts = Object.entries(check?.facts ?? {});
   return (

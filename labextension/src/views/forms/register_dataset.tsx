@@ -6,17 +6,17 @@ import { useAction } from '../data/hooks';
 import { InlineForm } from './inline_form';
 import { change } from '../data/registry_changes';
 import { useSource } from '../data/source';
-import type { DatasetView } from '../data/types';
+import type { Dataset } from '../data/types';
 
 /** "digits · 1,797 images, 10 classes" */
-export function datasetText(dataset: DatasetView): string {
+export function datasetText(dataset: Dataset): string {
   const images = Object.values(dataset.images).reduce((sum, n) => sum + n, 0);
   return `${dataset.name} · ${plural(images, 'image')}, ${plural(dataset.classes.length, 'class', 'classes')}`;
 }
 
 interface Props {
   datasetsDir: string | undefined;
-  onDone: (dataset: DatasetView) => void;
+  onDone: (dataset: Dataset) => void;
   onCancel: () => void;
 }
 
@@ -27,7 +27,7 @@ export function RegisterFolder({ datasetsDir, onDone, onCancel }: Props) {
   const { busy, error, act } = useAction();
   const shown = name || leaf(root.trim());
   const submit = async () => {
-    let dataset: DatasetView | undefined;
+    let dataset: Dataset | undefined;
     const folder = root.trim();
     // A name alone means a folder beside the other data sets.
     const full =

@@ -4,7 +4,7 @@ import { FieldInput } from './fields';
 import { configOf, draftOf, layoutOf, type Draft, type Layout } from './config_form';
 import { useAction, useQuery } from '../data/hooks';
 import { InlineForm } from './inline_form';
-import { useSource, type Config } from '../data/source';
+import { useSource, type TrainConfig } from '../data/source';
 import { Await } from './launch';
 import type { RunDetail } from '../data/types';
 
@@ -15,7 +15,7 @@ interface Props {
 }
 
 /** What of a config differs from the run's. */
-export function changesOf(config: Config, before: Config): Config {
+export function changesOf(config: TrainConfig, before: TrainConfig): TrainConfig {
   return Object.fromEntries(
     Object.entries(config).filter(([name, value]) => name in before && value !== before[name]),
   );
@@ -23,7 +23,7 @@ export function changesOf(config: Config, before: Config): Config {
 
 function Fields({ layout, run, onResumed, onCancel }: Props & { layout: Layout }) {
   const source = useSource();
-  const before = run.config as Config;
+  const before = run.config as TrainConfig;
   const [draft, setDraft] = useState<Draft>(() => draftOf(layout, before));
   const { busy, error, act } = useAction();
   const { config, problems } = configOf(layout, draft);

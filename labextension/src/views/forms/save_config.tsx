@@ -4,14 +4,14 @@ import { Labelled } from './fields';
 import { useAction } from '../data/hooks';
 import { InlineForm } from './inline_form';
 import { change } from '../data/registry_changes';
-import { useSource, type Config } from '../data/source';
-import type { ConfigView } from '../data/types';
+import { useSource, type TrainConfig } from '../data/source';
+import type { Config } from '../data/types';
 
 interface Props {
-  config: Config;
+  config: TrainConfig;
   /** Where a new one goes; null: the default project. */
   project: number | null;
-  existing: ConfigView[];
+  existing: Config[];
   onDone: (name: string) => void;
   onCancel: () => void;
 }

@@ -7,7 +7,7 @@ import { useRun, useSeries } from '../data/hooks';
 import type { SeriesStore } from '../data/series_store';
 import { SourceProvider, type Axis, type Link, type Source } from '../data/source';
 import { LinkState, Problem, Progress, Standing, State } from '../ui/states';
-import { isActive, type EpochReport, type RunDetail, type RunView } from '../data/types';
+import { isActive, type EpochReport, type RunDetail, type Run } from '../data/types';
 import { useZoom } from '../ui/zoom';
 
 export const LOSS = ['loss/train', 'loss/val'];
@@ -27,7 +27,7 @@ export function lineOf(
 }
 
 /** A validation figure with its epoch: of the best epoch where its evaluation is given, else the last one. */
-function validated(run: RunView, tag: string, best: EpochReport | undefined): [value: string, note: string] {
+function validated(run: Run, tag: string, best: EpochReport | undefined): [value: string, note: string] {
   const of = best?.split === 'val' && tag in best.values ? best : undefined;
   const last = metric(tag, run.latest[tag]);
   if (run.latest[tag] == null) return ['–', ''];
@@ -37,7 +37,7 @@ function validated(run: RunView, tag: string, best: EpochReport | undefined): [v
 }
 
 /** The figures that say where a run stands. `best`: the evaluation of its best epoch. */
-export function Figures({ run, best }: { run: RunView; best?: EpochReport }) {
+export function Figures({ run, best }: { run: Run; best?: EpochReport }) {
   const last = run.latest;
   const tested = last['test/accuracy'];
   const top = Object.keys(last).find(tag => tag.startsWith('metric/top'));
@@ -87,7 +87,7 @@ export function Figures({ run, best }: { run: RunView; best?: EpochReport }) {
 }
 
 /** Why a run waits or what it failed of, beside where it stands. */
-export const Message = ({ run }: { run: RunView }) =>
+export const Message = ({ run }: { run: Run }) =>
   run.message ? (
     <p
       className={run.state === 'failed' ? 'imgcls-problem' : 'imgcls-note'}
@@ -142,7 +142,7 @@ export function LiveHead({
   what,
   children,
 }: {
-  run: RunView;
+  run: Run;
   link: Link;
   what: string;
   children?: ReactNode;

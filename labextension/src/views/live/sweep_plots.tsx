@@ -2,7 +2,7 @@
 import { useMemo, useState, type ReactNode } from 'react';
 import { duration, figure, metric, metricTitle, percent } from '../ui/format';
 import { useGo } from '../ui/navigation';
-import type { SweepView, TrialView } from '../data/types';
+import type { Sweep, Trial } from '../data/types';
 
 const WIDTH = 340;
 const HEIGHT = 190;
@@ -11,8 +11,8 @@ const BOTTOM = 26;
 const TOP = 10;
 const RIGHT = 10;
 
-type Done = TrialView & { value: number };
-const doneOf = (view: SweepView): Done[] => view.trials.filter((trial): trial is Done => trial.value != null);
+type Done = Trial & { value: number };
+const doneOf = (view: Sweep): Done[] => view.trials.filter((trial): trial is Done => trial.value != null);
 
 /** Places values of one parameter or metric along an axis, 0..1: numbers over orders of magnitude where they span
  * some, anything that is no number by its rank. */
@@ -48,15 +48,7 @@ function Card({ title, note, children }: { title: string; note?: string; childre
   );
 }
 
-function Axes({
-  view,
-  ends,
-  values,
-}: {
-  view: SweepView;
-  ends: [unknown, unknown];
-  values: [number, number];
-}) {
+function Axes({ view, ends, values }: { view: Sweep; ends: [unknown, unknown]; values: [number, number] }) {
   const text = (value: unknown) => (typeof value === 'number' ? figure(value) : String(value ?? ''));
   return (
     <g className="imgcls-axes">
@@ -77,7 +69,7 @@ function Axes({
   );
 }
 
-function Dot({ trial, view, cx, cy }: { trial: TrialView; view: SweepView; cx: number; cy: number }) {
+function Dot({ trial, view, cx, cy }: { trial: Trial; view: Sweep; cx: number; cy: number }) {
   const go = useGo();
   const open = () => trial.run_id && go({ view: 'run', id: trial.run_id });
   return (
@@ -100,7 +92,7 @@ const Svg = ({ label, children }: { label: string; children: ReactNode }) => (
 );
 
 /** Each trial in the order it was asked for, and the best so far as a line. */
-export function History({ view }: { view: SweepView }) {
+export function History({ view }: { view: Sweep }) {
   const done = doneOf(view);
   if (done.length === 0) return <p className="imgcls-muted">The first result is not there yet.</p>;
   const scale = scaleOf(done.map(trial => trial.value));
@@ -130,7 +122,7 @@ export function History({ view }: { view: SweepView }) {
 }
 
 /** How much of the differences each parameter explains. */
-export function Importance({ view }: { view: SweepView }) {
+export function Importance({ view }: { view: Sweep }) {
   const parts = Object.entries(view.importance).sort((a, b) => b[1] - a[1]);
   if (parts.length === 0) return null;
   return (
@@ -153,7 +145,7 @@ export function Importance({ view }: { view: SweepView }) {
 }
 
 /** Each trial as a line through its parameters to its value; the better, the stronger. */
-export function Parallel({ view }: { view: SweepView }) {
+export function Parallel({ view }: { view: Sweep }) {
   const done = doneOf(view);
   const names = Object.keys(view.space);
   if (done.length < 2) return null;
@@ -196,7 +188,7 @@ export function Parallel({ view }: { view: SweepView }) {
 }
 
 /** The metric over each parameter. */
-export function Slices({ view }: { view: SweepView }) {
+export function Slices({ view }: { view: Sweep }) {
   const done = doneOf(view);
   if (done.length === 0) return null;
   const values = scaleOf(done.map(trial => trial.value));
@@ -228,7 +220,7 @@ export function Slices({ view }: { view: SweepView }) {
 const FINE = 20; // tiles across
 
 /** The metric over two parameters, filled in between the trials by their distance. */
-export function Contour({ view }: { view: SweepView }) {
+export function Contour({ view }: { view: Sweep }) {
   const names = Object.keys(view.space);
   const ranked = [...names].sort((a, b) => (view.importance[b] ?? 0) - (view.importance[a] ?? 0));
   const [first, setFirst] = useState<string>();
@@ -316,14 +308,14 @@ export function Contour({ view }: { view: SweepView }) {
 const short = (value: unknown): string => (typeof value === 'number' ? figure(value) : String(value ?? ''));
 
 /** Which device worked on which trial, and when. */
-export function Timeline({ view }: { view: SweepView }) {
+export function Timeline({ view }: { view: Sweep }) {
   const go = useGo();
   const trials = view.trials.filter(trial => trial.started_at != null);
   if (trials.length === 0) return null;
   const begin = Math.min(...trials.map(trial => trial.started_at!));
   const end = Math.max(...trials.map(trial => trial.ended_at ?? Date.now() / 1000));
   const span = Math.max(1, end - begin);
-  const lanes: { free: number; trials: TrialView[] }[] = [];
+  const lanes: { free: number; trials: Trial[] }[] = [];
   for (const trial of [...trials].sort((a, b) => a.started_at! - b.started_at!)) {
     const lane = lanes.find(item => item.free <= trial.started_at! + 0.3);
     const until = trial.ended_at ?? end;

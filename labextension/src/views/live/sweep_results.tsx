@@ -7,7 +7,7 @@ import { useGo } from '../ui/navigation';
 import { useSource } from '../data/source';
 import { Button, Problem } from '../ui/states';
 import { Contour, History, Importance, Parallel, Slices, Timeline } from './sweep_plots';
-import { isActive, type RunDetail, type SweepView, type TrialView } from '../data/types';
+import { isActive, type RunDetail, type Sweep, type Trial } from '../data/types';
 
 const PACE = 1500; // ms between two looks while it runs
 
@@ -30,7 +30,7 @@ function useSweep(run: RunDetail) {
 }
 
 /** Share of the way from the worst to the best value, 0..1, for a cell's tint. */
-export function ranks(view: SweepView): Map<number, number> {
+export function ranks(view: Sweep): Map<number, number> {
   const done = view.trials.filter(trial => trial.value != null);
   const values = done.map(trial => trial.value!);
   const low = Math.min(...values);
@@ -43,7 +43,7 @@ export function ranks(view: SweepView): Map<number, number> {
   );
 }
 
-function Cell({ trial, view, rank }: { trial: TrialView; view: SweepView; rank: number | undefined }) {
+function Cell({ trial, view, rank }: { trial: Trial; view: Sweep; rank: number | undefined }) {
   const go = useGo();
   const last = trial.curve[trial.curve.length - 1];
   const shown =
@@ -76,7 +76,7 @@ function Cell({ trial, view, rank }: { trial: TrialView; view: SweepView; rank: 
 }
 
 /** Rows and columns: with a grid the last parameter goes across, else each trial has a row. */
-export function Matrix({ view }: { view: SweepView }) {
+export function Matrix({ view }: { view: Sweep }) {
   const shades = useMemo(() => ranks(view), [view]);
   const names = Object.keys(view.space);
   const across = names[names.length - 1]!;
@@ -84,7 +84,7 @@ export function Matrix({ view }: { view: SweepView }) {
   const grid = view.strategy === 'grid' && names.length > 1;
   if (!grid) return <Trials view={view} shades={shades} />;
   const columns = [...new Set(view.trials.map(trial => JSON.stringify(trial.params[across] ?? null)))];
-  const rows = new Map<string, Map<string, TrialView>>();
+  const rows = new Map<string, Map<string, Trial>>();
   for (const trial of view.trials) {
     const key = JSON.stringify(down.map(name => trial.params[name] ?? null));
     if (!rows.has(key)) rows.set(key, new Map());
@@ -131,9 +131,9 @@ export function Matrix({ view }: { view: SweepView }) {
   );
 }
 
-function Trials({ view, shades }: { view: SweepView; shades: Map<number, number> }) {
+function Trials({ view, shades }: { view: Sweep; shades: Map<number, number> }) {
   const names = Object.keys(view.space);
-  const order = (trial: TrialView) => shades.get(trial.number) ?? -1;
+  const order = (trial: Trial) => shades.get(trial.number) ?? -1;
   const [byValue, setByValue] = useState(true);
   const trials = byValue ? [...view.trials].sort((a, b) => order(b) - order(a)) : view.trials;
   return (
@@ -178,7 +178,7 @@ function Trials({ view, shades }: { view: SweepView; shades: Map<number, number>
   );
 }
 
-function Standing({ view }: { view: SweepView }) {
+function Standing({ view }: { view: Sweep }) {
   const go = useGo();
   const done = view.trials.filter(trial => trial.state === 'succeeded' || trial.state === 'pruned').length;
   const pruned = view.trials.filter(trial => trial.state === 'pruned').length;

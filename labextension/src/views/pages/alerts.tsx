@@ -4,18 +4,18 @@ import { ago } from '../ui/format';
 import { useGo } from '../ui/navigation';
 import { useSource } from '../data/source';
 import { Section } from '../ui/states';
-import type { AlertView } from '../data/types';
+import type { Alert } from '../data/types';
 
 const SHOWN = 5;
 const LATELY = 24 * 3600; // seconds
 
 /** The last alerts that need a person's eye, newest first. A run that has finished is in the list of runs. */
-function useAlerts(): AlertView[] {
+function useAlerts(): Alert[] {
   const source = useSource();
-  const [alerts, setAlerts] = useState<AlertView[]>([]);
+  const [alerts, setAlerts] = useState<Alert[]>([]);
   useEffect(() => {
     const stop = new AbortController();
-    const add = (more: AlertView[]) =>
+    const add = (more: Alert[]) =>
       setAlerts(was => {
         const all = new Map([...was, ...more].map(alert => [alert.id, alert]));
         return [...all.values()].sort((a, b) => b.created_at - a.created_at).slice(0, 100);

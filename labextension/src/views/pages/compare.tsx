@@ -8,7 +8,7 @@ import { useGo } from '../ui/navigation';
 import { RunsTable } from './runs';
 import { useSource } from '../data/source';
 import { Button, Problem, State } from '../ui/states';
-import { isActive, type RunDetail, type RunView } from '../data/types';
+import { isActive, type RunDetail, type Run } from '../data/types';
 
 /** The details of some runs: their configs do not change, so each is asked for once. */
 function useDetails(ids: string[]): { details: Map<string, RunDetail>; error: string | null } {
@@ -64,8 +64,7 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
     [ids, details],
   );
   const chosen = useMemo(() => new Set(ids), [ids]);
-  const choose = (run: RunView, on: boolean) =>
-    onChange(on ? [...ids, run.id] : ids.filter(id => id !== run.id));
+  const choose = (run: Run, on: boolean) => onChange(on ? [...ids, run.id] : ids.filter(id => id !== run.id));
   const active = runs.some(run => isActive(run.state));
   const now = useNow(active);
   const figures: [string, (run: RunDetail) => string][] = [

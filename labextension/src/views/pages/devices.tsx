@@ -5,7 +5,7 @@ import { sentence, useAction, useNow } from '../data/hooks';
 import { useGo } from '../ui/navigation';
 import { useSource } from '../data/source';
 import { Button, Problem, Section } from '../ui/states';
-import type { DevicesReply, DeviceView, HolderView } from '../data/types';
+import type { DevicesReply, Device, Holder } from '../data/types';
 
 /** Devices and executors, live. */
 function useDevices(): { devices: DevicesReply | undefined; error: string | null } {
@@ -33,7 +33,7 @@ function useDevices(): { devices: DevicesReply | undefined; error: string | null
 }
 
 /** "train.ipynb · 30.0 GB · for 2 h · idle for 1 h" */
-function Holder({ holder, now }: { holder: HolderView; now: number }) {
+function HolderRow({ holder, now }: { holder: Holder; now: number }) {
   const go = useGo();
   const name = holder.run_name ?? holder.notebook ?? holder.name ?? `process ${holder.pid}`;
   const facts = [
@@ -61,7 +61,7 @@ function Holder({ holder, now }: { holder: HolderView; now: number }) {
   );
 }
 
-function Device({ device, now }: { device: DeviceView; now: number }) {
+function DeviceRow({ device, now }: { device: Device; now: number }) {
   const memory = device.memory_total != null ? usage(device.memory_used ?? 0, device.memory_total) : null;
   const use = device.utilisation == null ? null : percent(device.utilisation, 0);
   const share =
@@ -86,7 +86,7 @@ function Device({ device, now }: { device: DeviceView; now: number }) {
       {device.holders.length > 0 && (
         <ul className="imgcls-holders imgcls-note" aria-label={`Memory of ${device.title}`}>
           {device.holders.map(holder => (
-            <Holder key={holder.pid} holder={holder} now={now} />
+            <HolderRow key={holder.pid} holder={holder} now={now} />
           ))}
         </ul>
       )}
@@ -106,7 +106,7 @@ export function Devices() {
       aside={devices?.devices.length ? `${busyOnes} of ${devices.devices.length} busy` : ''}
     >
       {devices?.devices.map(device => (
-        <Device key={`${device.host} ${device.name}`} device={device} now={now} />
+        <DeviceRow key={`${device.host} ${device.name}`} device={device} now={now} />
       ))}
       {devices?.warm_memory != null && (
         <div

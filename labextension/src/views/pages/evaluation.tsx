@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import { count, metric, metricTitle, percent, plural } from '../ui/format';
 import { useQuery } from '../data/hooks';
 import { Problem } from '../ui/states';
-import type { ClassFigures, EpochReport, RunView } from '../data/types';
+import type { ClassFigures, EpochReport, Run } from '../data/types';
 
 type Column = keyof ClassFigures;
 const share = (value: number | null): string => (value == null ? '–' : percent(value));
@@ -116,7 +116,7 @@ export function Confusion({ report }: { report: EpochReport }) {
 
 /** An evaluation of a run: of an epoch of val/, or of the best model on test/; null: not asked for. Asked for again
  * when the run has new figures. */
-function useReport(run: RunView, wanted: { epoch?: number; split?: 'test' } | null) {
+function useReport(run: Run, wanted: { epoch?: number; split?: 'test' } | null) {
   const marks = ['loss/val', 'metric/accuracy', 'metric/macro_f1', 'test/accuracy'];
   const evaluated = marks.map(tag => run.latest[tag] ?? '').join(' ');
   const seen = useRef(evaluated);
@@ -131,10 +131,10 @@ function useReport(run: RunView, wanted: { epoch?: number; split?: 'test' } | nu
 }
 
 /** The evaluation of the best epoch on val/; of the last one while none is the best. */
-export const useBestReport = (run: RunView) => useReport(run, run.best ? { epoch: run.best.epoch } : {});
+export const useBestReport = (run: Run) => useReport(run, run.best ? { epoch: run.best.epoch } : {});
 
 /** Which of a run's evaluations a report is: "epoch 7, the best". */
-export function whichOf(run: RunView, report: EpochReport): string {
+export function whichOf(run: Run, report: EpochReport): string {
   const best = report.epoch === run.best?.epoch;
   const last = report.epoch === lastEpoch(run);
   const words = best && last ? 'the best and the last' : best ? 'the best' : last ? 'the last' : null;
@@ -142,13 +142,13 @@ export function whichOf(run: RunView, report: EpochReport): string {
 }
 
 /** The checkpoint that a report tells of, where it was kept under a name for sure. */
-function checkpointOf(run: RunView, report: EpochReport): string {
+function checkpointOf(run: Run, report: EpochReport): string {
   if (report.epoch === run.best?.epoch) return ' (checkpoint “best”)';
   return report.epoch === lastEpoch(run) ? ' (checkpoint “last”)' : '';
 }
 
 /** The last epoch that was evaluated. */
-export const lastEpoch = (run: RunView): number => Math.floor(run.epoch + 1e-6);
+export const lastEpoch = (run: Run): number => Math.floor(run.epoch + 1e-6);
 
 const SHOWN = 200;
 
@@ -182,7 +182,7 @@ const figureTitle = (name: string, split: string) =>
   metricTitle(split === TEST ? name.replace(/^metric\//, 'test/') : name);
 
 /** The evaluation of an epoch of a run, the best at first, or of its best model on test/. */
-export function Evaluation({ run }: { run: RunView }) {
+export function Evaluation({ run }: { run: Run }) {
   const [choice, setChoice] = useState(BEST); // the best epoch, an epoch's number, or the test
   const best = useBestReport(run);
   const other =

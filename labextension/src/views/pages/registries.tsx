@@ -11,7 +11,7 @@ import { change } from '../data/registry_changes';
 import { useSource, type Registry, type Shelf } from '../data/source';
 import { Button, Problem } from '../ui/states';
 import { Tabs } from '../ui/tabs';
-import type { ConfigView, DatasetView, ModelView, ProjectView } from '../data/types';
+import type { Config, Dataset, Model, Project } from '../data/types';
 
 interface Input {
   name: string;
@@ -40,25 +40,25 @@ const datasets: ShelfPlan<'datasets'> = {
   add: 'Register a folder…',
   inputs: [{ name: 'name', title: 'Name' }, { name: 'root', title: 'Folder' }, ABOUT],
   columns: [
-    ['folder', (item: DatasetView) => <span className="imgcls-mono">{item.root}</span>, true],
-    ['classes', (item: DatasetView) => count(item.classes.length)],
+    ['folder', (item: Dataset) => <span className="imgcls-mono">{item.root}</span>, true],
+    ['classes', (item: Dataset) => count(item.classes.length)],
     [
       'images',
-      (item: DatasetView) =>
+      (item: Dataset) =>
         Object.entries(item.images)
           .map(([split, n]) => `${split} ${count(n)}`)
           .join(' · ') || '–',
     ],
     [
       'a class in train',
-      (item: DatasetView) =>
+      (item: Dataset) =>
         item.smallest_class == null
           ? '–'
           : item.smallest_class === item.largest_class
             ? count(item.smallest_class)
             : `${count(item.smallest_class)} to ${count(item.largest_class ?? 0)}`,
     ],
-    ['added', (item: DatasetView) => ago(item.created_at)],
+    ['added', (item: Dataset) => ago(item.created_at)],
   ],
   problem: item => item.problem,
   notes: item => item.notes,
@@ -78,10 +78,10 @@ const models: ShelfPlan<'models'> = {
     ABOUT,
   ],
   columns: [
-    ['model', (item: ModelView) => <span className="imgcls-mono">{item.flavour}</span>, true],
-    ['revision', (item: ModelView) => item.revision ?? '–'],
-    ['starts from', (item: ModelView) => (item.load_pretrained ? 'pretrained weights' : 'random weights')],
-    ['added', (item: ModelView) => ago(item.created_at)],
+    ['model', (item: Model) => <span className="imgcls-mono">{item.flavour}</span>, true],
+    ['revision', (item: Model) => item.revision ?? '–'],
+    ['starts from', (item: Model) => (item.load_pretrained ? 'pretrained weights' : 'random weights')],
+    ['added', (item: Model) => ago(item.created_at)],
   ],
   problem: item => item.problem,
   empty: 'Add the models that you start from, so that forms offer them.',
@@ -99,12 +99,12 @@ const configs: ShelfPlan<'configs'> = {
   columns: [
     [
       'model',
-      (item: ConfigView) => <span className="imgcls-mono">{String(item.config.model_flavour ?? '–')}</span>,
+      (item: Config) => <span className="imgcls-mono">{String(item.config.model_flavour ?? '–')}</span>,
       true,
     ],
-    ['epochs', (item: ConfigView) => String(item.config.epochs ?? '–')],
-    ['project', (item: ConfigView) => item.project],
-    ['changed', (item: ConfigView) => ago(item.updated_at)],
+    ['epochs', (item: Config) => String(item.config.epochs ?? '–')],
+    ['project', (item: Config) => item.project],
+    ['changed', (item: Config) => ago(item.updated_at)],
   ],
   empty: 'Fill in a new run and save its config here by a name.',
 };
@@ -119,9 +119,9 @@ const projects: ShelfPlan<'projects'> = {
     ABOUT,
   ],
   columns: [
-    ['at once', (item: ProjectView) => (item.max_running == null ? '–' : count(item.max_running))],
-    ['runs', (item: ProjectView) => count(item.runs)],
-    ['added', (item: ProjectView) => ago(item.created_at)],
+    ['at once', (item: Project) => (item.max_running == null ? '–' : count(item.max_running))],
+    ['runs', (item: Project) => count(item.runs)],
+    ['added', (item: Project) => ago(item.created_at)],
   ],
   empty: 'Projects keep runs and configs apart.',
 };

@@ -10,7 +10,7 @@ import { Head } from './run_head';
 import { Button, Problem, Progress, State } from '../ui/states';
 import { SweepTab } from '../live/sweep_results';
 import { Tabs } from '../ui/tabs';
-import { LIVE, isActive, type RunDetail } from '../data/types';
+import { isActive, isUnderWay, type RunDetail } from '../data/types';
 
 const TABS = ['Trials', 'Plots', 'Curves', 'Evaluation', 'Config', 'Checkpoints', 'Log'] as const;
 type Tab = (typeof TABS)[number];
@@ -24,7 +24,7 @@ const tabsOf = (kind: RunDetail['kind']): Tab[] =>
 function Unattended({ run }: { run: RunDetail }) {
   const { data } = useQuery('devices', {});
   const here = data?.executors.filter(item => item.host === run.host) ?? [];
-  if (!data || !LIVE.includes(run.state) || run.unreachable || here.some(item => item.state === 'alive'))
+  if (!data || !isUnderWay(run.state) || run.unreachable || here.some(item => item.state === 'alive'))
     return null;
   return (
     <p className="imgcls-note" role="status">

@@ -8,7 +8,7 @@ import { useGo } from '../ui/navigation';
 import { ResumeForm } from '../forms/resume_form';
 import { useSource, type Command, type Link } from '../data/source';
 import { Button, Chip, LinkState, Problem, State } from '../ui/states';
-import { LIVE, isActive, type RunDetail } from '../data/types';
+import { isActive, isLive, isUnderWay, type RunDetail } from '../data/types';
 
 function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) {
   const source = useSource();
@@ -26,7 +26,7 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
       onDeleted();
     }
   };
-  const live = LIVE.includes(run.state);
+  const live = isUnderWay(run.state);
   const stopping = live && run.desired !== 'run';
   return (
     <div className="imgcls-actions">
@@ -175,7 +175,7 @@ export function Head({ run, link, onDeleted }: { run: RunDetail; link: Link; onD
           {run.external && (
             <Chip title="It runs in a notebook or shell, not under the executor">in a kernel or shell</Chip>
           )}
-          {run.phase && LIVE.includes(run.state) && <span className="imgcls-muted">{run.phase}…</span>}
+          {run.phase && isLive(run.state) && <span className="imgcls-muted">{run.phase}…</span>}
           <LinkState link={link} />
         </div>
       </div>

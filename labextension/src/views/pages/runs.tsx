@@ -5,35 +5,23 @@ import { useFeed, useNow, useQuery } from '../data/hooks';
 import { useGo } from '../ui/navigation';
 import type { RunsQuery } from '../data/source';
 import { Button, Problem, State, progressOf } from '../ui/states';
-import { isActive, type RunState, type RunView } from '../data/types';
+import { RUN_STATES, isActive, type Run, type RunState } from '../data/types';
 
 const PAGE = 50;
-const STATES: RunState[] = [
-  'queued',
-  'starting',
-  'running',
-  'stopping',
-  'stopped',
-  'succeeded',
-  'failed',
-  'cancelled',
-  'lost',
+const COLUMNS: [sort: string, title: string, show: (run: Run, now: number) => string, wide?: boolean][] = [
+  ['model_flavour', 'model', run => leaf(run.model_flavour), true],
+  ['root', 'data', run => leaf(run.root), true],
+  ['best', 'best', run => (run.best ? metric(run.best.metric, run.best.value) : '–')],
+  ['epoch', 'epoch', run => (run.epochs ? `${Math.floor(run.epoch + 1e-6)} / ${run.epochs}` : '–')],
+  ['lr', 'lr', run => figure(run.lr)],
+  ['batch_size', 'batch', run => figure(run.batch_size)],
+  ['ran', 'time', (run, now) => duration(ranFor(run, now))],
+  ['created_at', 'made', (run, now) => ago(run.created_at, now)],
 ];
-const COLUMNS: [sort: string, title: string, show: (run: RunView, now: number) => string, wide?: boolean][] =
-  [
-    ['model_flavour', 'model', run => leaf(run.model_flavour), true],
-    ['root', 'data', run => leaf(run.root), true],
-    ['best', 'best', run => (run.best ? metric(run.best.metric, run.best.value) : '–')],
-    ['epoch', 'epoch', run => (run.epochs ? `${Math.floor(run.epoch + 1e-6)} / ${run.epochs}` : '–')],
-    ['lr', 'lr', run => figure(run.lr)],
-    ['batch_size', 'batch', run => figure(run.batch_size)],
-    ['ran', 'time', (run, now) => duration(ranFor(run, now))],
-    ['created_at', 'made', (run, now) => ago(run.created_at, now)],
-  ];
 
 interface Chooser {
   chosen: ReadonlySet<string>;
-  onChoose: (run: RunView, on: boolean) => void;
+  onChoose: (run: Run, on: boolean) => void;
 }
 
 /** The table with its filters; a page's own buttons stand at the right of the filters. */
@@ -105,7 +93,7 @@ export function RunsTable({ chosen, onChoose, children }: Chooser & { children?:
           onChange={e => put({ states: e.target.value ? [e.target.value as RunState] : undefined })}
         >
           <option value="">all states</option>
-          {STATES.map(state => (
+          {RUN_STATES.map(state => (
             <option key={state} value={state}>
               {state}
               {data?.counts[state] ? ` (${data.counts[state]})` : ''}
@@ -173,7 +161,7 @@ export function RunsTable({ chosen, onChoose, children }: Chooser & { children?:
                   <td
                     key={column}
                     className={left ? 'imgcls-left imgcls-clip' : undefined}
-                    title={left ? String(run[column as keyof RunView] ?? '') : undefined}
+                    title={left ? String(run[column as keyof Run] ?? '') : undefined}
                   >
                     {show(run, now)}
                   </td>
@@ -209,7 +197,7 @@ export function RunsTable({ chosen, onChoose, children }: Chooser & { children?:
 export function RunsPage() {
   const go = useGo();
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
-  const choose = (run: RunView, on: boolean) =>
+  const choose = (run: Run, on: boolean) =>
     setChosen(was => {
       const next = new Set(was);
       if (on) next.add(run.id);

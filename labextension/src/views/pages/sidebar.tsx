@@ -10,7 +10,7 @@ import { change } from '../data/registry_changes';
 import { useSource } from '../data/source';
 import { Button, Dot, LinkState, Problem, Progress, Section, Sparkline, Standing, left } from '../ui/states';
 import { followed, type Trend } from '../data/trend';
-import { LIVE, isActive, type RunView } from '../data/types';
+import { isActive, isUnderWay, type Run } from '../data/types';
 
 /** The TensorBoards, where there are any: each with its memory and age, and the buttons of its process. */
 function Boards({ now }: { now: number }) {
@@ -84,7 +84,7 @@ function Boards({ now }: { now: number }) {
 }
 
 /** What stands at the right of a run's name. */
-function aside(run: RunView, now: number): string {
+function aside(run: Run, now: number): string {
   if (run.state === 'queued') return run.priority > 0 ? 'next' : 'waiting';
   if (run.unreachable) return 'unreachable';
   if (isActive(run.state)) return run.state === 'running' ? left(run) : run.state;
@@ -95,7 +95,7 @@ function aside(run: RunView, now: number): string {
 }
 
 interface RowProps {
-  run: RunView;
+  run: Run;
   now: number;
   trend: Trend | undefined;
   current: boolean;
@@ -103,7 +103,7 @@ interface RowProps {
 
 function RunRow({ run, now, trend, current }: RowProps) {
   const go = useGo();
-  const live = LIVE.includes(run.state);
+  const live = isUnderWay(run.state);
   return (
     <button
       type="button"
@@ -138,7 +138,7 @@ function RunRow({ run, now, trend, current }: RowProps) {
 }
 
 /** The course of the figure that decides each live run's best, epoch by epoch, seen while the panel is open. */
-function useTrends(runs: RunView[]): Map<string, Trend> {
+function useTrends(runs: Run[]): Map<string, Trend> {
   const [trends, setTrends] = useState(() => new Map<string, Trend>());
   useEffect(() => {
     setTrends(was => {
@@ -155,9 +155,9 @@ function useTrends(runs: RunView[]): Map<string, Trend> {
   return trends;
 }
 
-const byStart = (a: RunView, b: RunView) => (b.started_at ?? b.created_at) - (a.started_at ?? a.created_at);
-const byQueue = (a: RunView, b: RunView) => b.priority - a.priority || a.created_at - b.created_at;
-const byEnd = (a: RunView, b: RunView) => (b.ended_at ?? b.updated_at) - (a.ended_at ?? a.updated_at);
+const byStart = (a: Run, b: Run) => (b.started_at ?? b.created_at) - (a.started_at ?? a.created_at);
+const byQueue = (a: Run, b: Run) => b.priority - a.priority || a.created_at - b.created_at;
+const byEnd = (a: Run, b: Run) => (b.ended_at ?? b.updated_at) - (a.ended_at ?? a.updated_at);
 
 function Welcome() {
   const source = useSource();
@@ -188,7 +188,7 @@ export function Sidebar({ current }: { current?: string }) {
   const go = useGo();
   const feed = useFeed();
   const all = [...feed.runs.values()];
-  const running = all.filter(run => LIVE.includes(run.state)).sort(byStart);
+  const running = all.filter(run => isUnderWay(run.state)).sort(byStart);
   const queued = all.filter(run => run.state === 'queued').sort(byQueue);
   const recent = all
     .filter(run => !isActive(run.state))
@@ -198,7 +198,7 @@ export function Sidebar({ current }: { current?: string }) {
   const { data: info } = useQuery('info', {});
   const trends = useTrends(all);
   const total = Object.values(feed.counts).reduce((sum, n) => sum + (n ?? 0), 0);
-  const row = (run: RunView) => (
+  const row = (run: Run) => (
     <RunRow key={run.id} run={run} now={now} trend={trends.get(run.id)} current={run.id === current} />
   );
   return (

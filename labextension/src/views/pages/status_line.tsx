@@ -1,7 +1,7 @@
 // The line in a status bar: "2 running · 1 queued", and how the link stands; nothing while all is quiet and well.
 import { useFeed } from '../data/hooks';
 import { Dot, LinkState } from '../ui/states';
-import { LIVE } from '../data/types';
+import { RUN_STATES, isUnderWay } from '../data/types';
 
 export interface StatusWords {
   running: (runs: number) => string;
@@ -12,7 +12,7 @@ export interface StatusWords {
 
 export function StatusLine({ words, onOpen }: { words: StatusWords; onOpen: () => void }) {
   const { counts, link } = useFeed();
-  const running = LIVE.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+  const running = RUN_STATES.filter(isUnderWay).reduce((sum, state) => sum + (counts[state] ?? 0), 0);
   const queued = counts.queued ?? 0;
   const parts = [running > 0 && words.running(running), queued > 0 && words.queued(queued)].filter(Boolean);
   const broken = link === 'reconnecting';

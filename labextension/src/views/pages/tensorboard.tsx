@@ -7,7 +7,7 @@ import { RunsTable } from './runs';
 import { SourceError, useSource } from '../data/source';
 import { Button, Problem } from '../ui/states';
 import { onTheme } from '../ui/theme';
-import { isActive, type BoardView, type RunView } from '../data/types';
+import { isActive, type Board, type Run } from '../data/types';
 
 const RELOAD = 10_000; // ms between two looks at the event files of a live run
 
@@ -25,7 +25,7 @@ interface Props {
   wanted: Wanted;
   /** Where a board is served: a URL of this origin that ends with a slash. */
   address: (id: string) => string;
-  onOpen?: (board: BoardView) => void;
+  onOpen?: (board: Board) => void;
 }
 
 const isDark = (element: Element): boolean => {
@@ -61,14 +61,14 @@ export function linked(url: string, tag?: string): string {
 }
 
 /** Opens the board, once. */
-function useBoard(wanted: Wanted, round: number): { board: BoardView | undefined; error: string | null } {
+function useBoard(wanted: Wanted, round: number): { board: Board | undefined; error: string | null } {
   const source = useSource();
-  const [state, setState] = useState<{ board?: BoardView; error: string | null }>({ error: null });
+  const [state, setState] = useState<{ board?: Board; error: string | null }>({ error: null });
   const key = JSON.stringify(wanted);
   useEffect(() => {
     const stop = new AbortController();
     const { id, run_ids, sweep_id, project_id } = JSON.parse(key) as Wanted;
-    const open = async (): Promise<BoardView> => {
+    const open = async (): Promise<Board> => {
       const known = id && (await source.query('boards', {}, stop.signal)).find(board => board.id === id);
       if (known) return known;
       if (run_ids?.length || sweep_id || project_id != null)
@@ -146,7 +146,7 @@ function Frame({ start, title, live, onLeave }: FrameProps) {
   return <iframe ref={frame} className="imgcls-frame" title={title} />;
 }
 
-function Standing({ board }: { board: BoardView | undefined }) {
+function Standing({ board }: { board: Board | undefined }) {
   if (board?.state !== 'running') return <span className="imgcls-muted">{board?.state ?? ''}</span>;
   return (
     <span
@@ -209,7 +209,7 @@ export function BoardPage({ wanted, address, onOpen }: Props) {
     if (visible && down && board.state === 'asleep') wake();
   }
 
-  const choose = (run: RunView, on: boolean) => {
+  const choose = (run: Run, on: boolean) => {
     const next = on ? [...ids, run.id] : ids.filter(id => id !== run.id);
     if (!opened || next.length === 0) return;
     setChosen(next);

@@ -1,5 +1,5 @@
 // Numbers, times and sizes as a reader wants them. Every figure of every view goes through here.
-import type { RunView } from '../data/types';
+import { FRACTION_METRICS, METRIC_TITLES, type Run } from '../data/types';
 
 const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 
@@ -49,16 +49,9 @@ function decimals(step: number): Intl.NumberFormatOptions {
   return { minimumFractionDigits: digits, maximumFractionDigits: digits };
 }
 
-const SHARES = new Set([
-  'accuracy',
-  'balanced_accuracy',
-  'macro_f1',
-  'weighted_f1',
-  'auroc',
-  'top_k',
-  'calibration_error',
-]);
+const FRACTIONS = new Set<string>(FRACTION_METRICS);
 const TITLES: Record<string, string> = {
+  ...METRIC_TITLES,
   'loss/train': 'training loss',
   'loss/val': 'validation loss',
   'loss/test': 'test loss',
@@ -66,23 +59,15 @@ const TITLES: Record<string, string> = {
   'throughput/images_per_second': 'images per second',
   grad_norm: 'gradient norm',
   lr: 'learning rate',
-  accuracy: 'accuracy',
-  top_k: 'top-k accuracy',
-  macro_f1: 'macro F1',
-  weighted_f1: 'weighted F1',
-  balanced_accuracy: 'balanced accuracy',
-  auroc: 'AUROC',
-  calibration_error: 'calibration error',
-  loss: 'loss',
 };
 const TOP = /^top(\d+)$/;
 
 /** `metric/accuracy` and `test/accuracy` -> `accuracy`. */
 const bare = (name: string): string => name.replace(/^(metric|test)\//, '');
 
-/** A metric's value with its unit, as `figure` of config/evaluation.py has it: all but the loss are in per cent. */
+/** A metric's value with its unit: a fraction is shown in per cent. */
 export const metric = (name: string, value: number | null | undefined): string =>
-  value != null && (SHARES.has(bare(name)) || TOP.test(bare(name))) ? percent(value) : figure(value);
+  value != null && (FRACTIONS.has(bare(name)) || TOP.test(bare(name))) ? percent(value) : figure(value);
 
 export function metricTitle(name: string): string {
   const plain = bare(name);
@@ -107,8 +92,8 @@ export function duration(seconds: number | null | undefined): string {
   return `${Math.round(seconds / 86400)} d`;
 }
 
-/** How long a run has run, all its attempts together, as RunView.seconds has it; null: it has not begun yet. */
-export function ranFor(run: RunView, now = Date.now() / 1000): number | null {
+/** How long a run has run, all its attempts together, as Run.seconds has it; null: it has not begun yet. */
+export function ranFor(run: Run, now = Date.now() / 1000): number | null {
   if (run.running_since == null) return run.started_at == null ? null : run.ran;
   return run.ran + Math.max(0, (run.unreachable ? run.updated_at : now) - run.running_since);
 }

@@ -3,7 +3,7 @@ import type { ButtonHTMLAttributes, ReactNode } from 'react';
 import { duration, metric, metricTitle } from './format';
 import type { Link } from '../data/source';
 import type { Trend } from '../data/trend';
-import type { RunState, RunView } from '../data/types';
+import type { RunState, Run } from '../data/types';
 
 const TONES: Record<RunState, string> = {
   queued: 'wait',
@@ -51,10 +51,10 @@ export function Section({
 }
 
 /** Share of the run's steps that are done. */
-export const progressOf = (run: RunView): number =>
+export const progressOf = (run: Run): number =>
   run.state === 'succeeded' ? 1 : run.total_steps ? Math.min(1, run.step / run.total_steps) : 0;
 
-export function Progress({ run, label }: { run: RunView; label?: string }) {
+export function Progress({ run, label }: { run: Run; label?: string }) {
   const share = progressOf(run);
   return (
     <div
@@ -71,7 +71,7 @@ export function Progress({ run, label }: { run: RunView; label?: string }) {
 }
 
 /** "epoch 7 / 10 · 94.3 %" */
-export function Standing({ run }: { run: RunView }) {
+export function Standing({ run }: { run: Run }) {
   const parts = [];
   if (run.phase && (run.state !== 'running' || run.step === 0 || run.kind !== 'train')) parts.push(run.phase);
   if (run.epochs) parts.push(`epoch ${Math.min(run.epochs, Math.floor(run.epoch + 1e-6))} / ${run.epochs}`);
@@ -79,10 +79,10 @@ export function Standing({ run }: { run: RunView }) {
   return <span className="imgcls-num">{parts.join(' · ') || run.phase || 'starting'}</span>;
 }
 
-export const bestText = (run: RunView): string =>
+export const bestText = (run: Run): string =>
   run.best ? `${metricTitle(run.best.metric)} ${metric(run.best.metric, run.best.value)}` : '';
 
-export const left = (run: RunView): string =>
+export const left = (run: Run): string =>
   run.seconds_left == null ? '' : `${duration(run.seconds_left)} left`;
 
 /** A drawn trend of a figure. */

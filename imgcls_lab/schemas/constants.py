@@ -1,0 +1,21 @@
+"""Values that Python and TypeScript share. `python -m imgcls_lab.schemas` prints them beside the JSON Schema."""
+
+from __future__ import annotations
+
+from imgcls_lab.config.evaluation import FRACTION_METRICS, METRIC_TITLES
+from imgcls_lab.events import ACTIVE, ENDED, LIVE, RunState
+
+
+def _ordered(states: frozenset[RunState]) -> list[RunState]:
+    """A set of states in the order in which a run goes through them."""
+    return [state for state in RunState if state in states]
+
+
+CONSTANTS = {
+    "RUN_STATES": list(RunState),
+    "ACTIVE_STATES": _ordered(ACTIVE),
+    "LIVE_STATES": _ordered(LIVE),
+    "ENDED_STATES": _ordered(ENDED),
+    "METRIC_TITLES": METRIC_TITLES,
+    "FRACTION_METRICS": FRACTION_METRICS,
+}
