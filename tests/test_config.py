@@ -53,9 +53,9 @@ def test_a_learning_rate_that_cannot_train_is_refused(lr: object) -> None:
 
 
 def test_true_is_no_number() -> None:
-    found = problems(epochs=True, lr=True, workers=False, hflip=True)
+    found = problems(epochs=True, lr=True, num_workers=False, hflip=True)
     assert found["epochs"] == "Must be a number, not true."
-    assert found["workers"] == "Must be a number, not false."
+    assert found["num_workers"] == "Must be a number, not false."
     assert "lr" in found
     assert "hflip" not in found
 
@@ -92,8 +92,8 @@ def test_better_is_lower_for_loss_and_calibration_error_alone_unless_said() -> N
 
 
 def test_where_the_data_lies_and_how_it_is_read_is_no_part_of_the_identity() -> None:
-    one = TrainConfig(root="here", workers=0, ckpt_dir="a").result_fields()
-    other = TrainConfig(root="there", workers=2, ckpt_dir="b").result_fields()
+    one = TrainConfig(root="here", num_workers=0, ckpt_dir="a").result_fields()
+    other = TrainConfig(root="there", num_workers=2, ckpt_dir="b").result_fields()
     assert one == other
     assert one != TrainConfig(root="here", lr=1e-5).result_fields()
 
@@ -139,10 +139,10 @@ def test_a_name_that_nothing_has_is_refused_with_the_one_that_was_meant(field: s
 
 def test_a_resume_may_change_what_changes_no_result() -> None:
     config = TrainConfig(root="flowers")
-    assert config.resumed_with({"workers": 3, "cache": "off", "keep_last": 5}, "runs/x").workers == 3
+    assert config.resumed_with({"num_workers": 3, "cache": "off", "keep_last": 5}, "runs/x").num_workers == 3
     with pytest.raises(ConfigError) as caught:
-        config.resumed_with({"lr": 0.5, "epochs": 7, "workers": 0, "tb_root": "elsewhere"}, "runs/x")
+        config.resumed_with({"lr": 0.5, "epochs": 7, "num_workers": 0, "tb_root": "elsewhere"}, "runs/x")
     assert {problem.field for problem in caught.value.problems} == {"lr", "epochs", "tb_root"}
     assert "launch --config runs/x/config.json" in str(caught.value)
-    with pytest.raises(ConfigError, match="did you mean workers"):
+    with pytest.raises(ConfigError, match="did you mean num_workers"):
         config.resumed_with({"worker": 0}, "runs/x")

@@ -244,7 +244,7 @@ class Run:
         """Queue it again after a stop, a kill or a failure; it goes on exactly where its last checkpoint is.
 
         Without a checkpoint (`view.resumable` is false) it starts again from the beginning. changes: settings that
-        change no result, such as `workers=0` or `cache="off"`. Raises ConfigError for others.
+        change no result, such as `num_workers=0` or `cache="off"`. Raises ConfigError for others.
         """
         store = self._indexed("resume")
         store.resume(self.id, changes)

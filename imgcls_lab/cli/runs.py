@@ -183,7 +183,7 @@ def resume(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="A setting that changes no result, such as workers=0, cache=off or keep_last=5. Repeatable.",
+            help="A setting that changes no result, such as num_workers=0, cache=off or keep_last=5. Repeatable.",
         ),
     ] = None,
     as_json: Json = False,

@@ -104,7 +104,7 @@ class DataFields(FieldGroup):
         ge=1,
         le=4,
     )
-    erase: float | None = field(
+    random_erasing: float | None = field(
         None,
         "data",
         "Random erasing",

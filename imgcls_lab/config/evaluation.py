@@ -70,21 +70,21 @@ class EvaluationFields(FieldGroup):
         affects_result=False,
         gt=0,
     )
-    board_evaluation: bool = field(
+    tensorboard_evaluation: bool = field(
         True,
         "evaluation",
         "Pictures in TensorBoard",
         "Confusion matrix, example predictions and PR curves in TensorBoard, once an epoch.",
         affects_result=False,
     )
-    board_histograms: bool = field(
+    tensorboard_histograms: bool = field(
         False,
         "evaluation",
         "Histograms in TensorBoard",
         "Histograms of weights and gradients in TensorBoard, once an epoch.",
         affects_result=False,
     )
-    board_graph: bool = field(
+    tensorboard_graph: bool = field(
         False,
         "evaluation",
         "Graph in TensorBoard",

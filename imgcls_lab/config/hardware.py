@@ -24,7 +24,7 @@ class HardwareFields(FieldGroup):
         gt=0,
         le=1024,
     )
-    processes: int = field(
+    num_processes: int = field(
         1,
         "hardware",
         "Processes",
@@ -38,7 +38,7 @@ class HardwareFields(FieldGroup):
         "Synchronous batch norm",
         "Batch norms see the batches of all processes, on GPUs; off: each its own.",
     )
-    workers: int | None = field(
+    num_workers: int | None = field(
         None,
         "hardware",
         "Loader processes",

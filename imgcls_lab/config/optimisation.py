@@ -53,8 +53,8 @@ class OptimisationFields(FieldGroup):
         gt=0,
         le=1,
     )
-    accumulate: int = field(
-        1, "optimisation", "Accumulate", "Batches whose gradients are added up to one step.", gt=0, le=4096
+    gradient_accumulation_steps: int = field(
+        1, "optimisation", "Gradient accumulation", "Batches whose gradients are added up to one step.", gt=0, le=4096
     )
     layer_decay: float | None = field(
         None,

@@ -35,8 +35,8 @@ class ScheduleFields(FieldGroup):
     decay_rate: float = field(
         0.1, "schedule", "Decay rate", "Factor of each decay of the schedules step and plateau.", gt=0, lt=1
     )
-    decay_share: float = field(
-        0.2, "schedule", "Decay share", "Last share of the run in which wsd and rsqrt go down.", gt=0, le=1
+    decay_fraction: float = field(
+        0.2, "schedule", "Decay fraction", "Last share of the run in which wsd and rsqrt go down.", gt=0, le=1
     )
     plateau_epochs: int = field(
         3,
@@ -46,7 +46,7 @@ class ScheduleFields(FieldGroup):
         unit="epochs",
         gt=0,
     )
-    early_stopping: int | None = field(
+    early_stopping_patience: int | None = field(
         None,
         "schedule",
         "Early stopping",

@@ -111,11 +111,11 @@ class TrainConfig(
 
     @model_validator(mode="after")
     def _can_be_shared(self) -> Self:
-        if self.processes > 1 and self.batch_size < 2 * self.processes:
-            least = 2 * self.processes
-            raise ValueError(f"{self.processes} processes need a batch_size of {least} or more: two images each.")
-        if self.processes > 1 and self.unfreeze_epoch:
-            raise ValueError("unfreeze_epoch works in one process only; set processes to 1.")
+        if self.num_processes > 1 and self.batch_size < 2 * self.num_processes:
+            least = 2 * self.num_processes
+            raise ValueError(f"{self.num_processes} processes need a batch_size of {least} or more: two images each.")
+        if self.num_processes > 1 and self.unfreeze_epoch:
+            raise ValueError("unfreeze_epoch works in one process only; set num_processes to 1.")
         return self
 
     if not TYPE_CHECKING:  # type checkers know the fields

@@ -189,7 +189,7 @@ def _steps(found: FolderSummary, config: TrainConfig) -> str:
     full, rest = divmod(images, config.batch_size)
     lone = rest == 1 and full > 0 and config.batch_size > 1  # a last batch of one image is left out
     batches = full + (1 if rest and not lone else 0)
-    an_epoch = math.ceil(batches / config.accumulate)
+    an_epoch = math.ceil(batches / config.gradient_accumulation_steps)
     return f"{an_epoch:,} an epoch, {an_epoch * config.epochs:,} in all"
 
 

@@ -148,7 +148,7 @@ def device_columns(request: SubmitRequest, config: TrainConfig | None) -> dict[s
     device = request.device or ("none" if drives else config.device if config else "auto")
     if device == "auto" and (request.gpus or 1) > 1:  # a number of GPUs is no wish that a CPU can grant
         device = "cuda"
-    gpus = request.gpus or (config.processes if config else 1)
+    gpus = request.gpus or (config.num_processes if config else 1)
     return {"device_wanted": device, "gpus_wanted": gpus, "host_wanted": request.host}
 
 

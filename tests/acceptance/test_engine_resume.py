@@ -23,7 +23,13 @@ from tests.engine.test_resume import start
 
 Make = Callable[..., TrainConfig]
 EPOCHS, STEPS = 4, 16  # of four batches of 16 images in two, an epoch
-EVERYTHING = {"ema_decay": 0.9, "mixup": 0.2, "accumulate": 2, "epochs": EPOCHS, "checkpoint_every_minutes": 0.001}
+EVERYTHING = {
+    "ema_decay": 0.9,
+    "mixup": 0.2,
+    "gradient_accumulation_steps": 2,
+    "epochs": EPOCHS,
+    "checkpoint_every_minutes": 0.001,
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +81,8 @@ def train_with_kills(config: TrainConfig, folder: Path, kills: list[int]) -> int
 )
 def test_killed_at_random_steps_a_run_ends_bit_equal(config: Make, tmp_path: Path, workers: int, kills: int) -> None:
     total = STEPS if kills < 10 else 4 * STEPS
-    given = config(workers=workers, cache="off", epochs=EPOCHS * total // STEPS)
-    whole = train(given.with_changes(workers=0), tmp_path / "whole")
+    given = config(num_workers=workers, cache="off", epochs=EPOCHS * total // STEPS)
+    whole = train(given.with_changes(num_workers=0), tmp_path / "whole")
     assert whole.state is RunState.SUCCEEDED
     moments = sorted(random.Random(kills + workers).choices(range(1, whole.step), k=kills))
     hits = train_with_kills(given, tmp_path / "killed", moments)

@@ -33,7 +33,7 @@ def test_what_failed_in_another_process_is_told_in_its_words(
                 path.write_bytes(b"no image")
 
     with pytest.raises(ImgclsError, match="It could be read when the run began"):
-        train(shared(root=str(digits), cache="off", workers=0), tmp_path / "run", on_event=ruin)
+        train(shared(root=str(digits), cache="off", num_workers=0), tmp_path / "run", on_event=ruin)
     assert [event.kind for event in of_type(tmp_path / "run", "failed")] == ["application"]
 
 

@@ -84,11 +84,11 @@ def test_the_same_call_resumes_a_folder_of_ones_own(
     out = tmp_path / "mine"
     assert lab.train(few, out=out, screen=Interrupts(at_step=3)).state is RunState.STOPPED
     assert "The same command again" in capsys.readouterr().err
-    again = lab.train(few.with_changes(cache="off", workers=0, keep_last=3), out=out)
+    again = lab.train(few.with_changes(cache="off", num_workers=0, keep_last=3), out=out)
     assert again.state is RunState.SUCCEEDED
     assert again.config.keep_last == 3
     notices = [event.text for event in read_events(out / "events-002.jsonl")[0] if isinstance(event, Notice)]
-    assert any("workers 0 (was empty)" in text for text in notices)
+    assert any("num_workers 0 (was empty)" in text for text in notices)
     assert len(again.view.attempts) == 2
     assert list(again.metrics().index) == list(range(1, 11))
     lab.train(few.with_changes(keep_best=2), out=out)

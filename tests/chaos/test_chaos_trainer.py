@@ -33,7 +33,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
             (root / split / folder.name).mkdir(parents=True)
             for path in sorted(folder.iterdir())[:count]:
                 shutil.copy(path, root / split / folder.name)
-    changes = {"batch_size": 32, "threads": 1, "workers": 0, "checkpoint_every_minutes": 1e-4}
+    changes = {"batch_size": 32, "threads": 1, "num_workers": 0, "checkpoint_every_minutes": 1e-4}
     return files.config.with_changes(root=str(root), **changes)
 
 

@@ -135,8 +135,8 @@ def test_without_an_executor_every_command_says_so(imgcls: Command, config: str,
     assert imgcls("show", run.id).err == ""
     assert imgcls("kill", run.id).out.endswith("was cancelled: Killed on request.\n")
     assert "imgcls-lab launch --config" in imgcls("resume", run.id, "--set", "lr=0.5").err
-    resumed = json.loads(imgcls("resume", run.id, "--set", "workers=0", "--json").out)
-    assert (resumed["state"], resumed["config"]["workers"]) == ("queued", 0)
+    resumed = json.loads(imgcls("resume", run.id, "--set", "num_workers=0", "--json").out)
+    assert (resumed["state"], resumed["config"]["num_workers"]) == ("queued", 0)
     for command in ("stop", "kill"):
         view = RunDetail.model_validate_json(imgcls(command, run.id, "--json").out)
         assert (view.state, view.message) == (RunState.CANCELLED, "Killed on request.")

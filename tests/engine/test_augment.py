@@ -82,7 +82,7 @@ def test_crops_flips_and_boxes_are_what_a_slow_loop_makes_of_the_draws() -> None
     noise = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     aspects = np.linspace(0.5, 2, 8).astype(np.float32)
     draws = uniforms(0, 0, IMAGES[:8], augment._SLOTS).astype(np.float64)
-    details = {"crop_scale": 0.3, "crop_ratio": 1.5, "erase": 0.6, "vflip": 0.4}
+    details = {"crop_scale": 0.3, "crop_ratio": 1.5, "random_erasing": 0.6, "vflip": 0.4}
     spec = replace(SPEC, steps=(ShortEdge(32), Place(32, 32)))
     found = Augmentation(replace(make("none").recipe, **details, hflip=0.5), 0, spec)(noise, 0, IMAGES[:8], aspects)
     for image, draw, aspect, result in zip(noise.numpy(), draws, aspects, found.numpy(), strict=True):
@@ -171,7 +171,7 @@ DETAIL_VALUES = {
     "rotate": 30,
     "color_jitter": 0.4,
     "randaugment": 8,
-    "erase": 0.5,
+    "random_erasing": 0.5,
 }
 
 
@@ -191,7 +191,7 @@ def test_number_of_operations_is_a_detail(pixels: torch.Tensor) -> None:
 
 
 def test_a_detail_can_switch_off_what_the_recipe_does(pixels: torch.Tensor) -> None:
-    off = apply("heavy", pixels, crop_scale=1, crop_ratio=1, randaugment=0, erase=0)
+    off = apply("heavy", pixels, crop_scale=1, crop_ratio=1, randaugment=0, random_erasing=0)
     assert torch.equal(off, apply("none", pixels))
 
 
@@ -221,7 +221,7 @@ def test_jitter_stays_within_its_reach() -> None:
 def test_erased_share_and_size() -> None:
     white = torch.full((COUNT, 32, 32, 3), 255, dtype=torch.uint8)
     for share in (0.25, 1.0):
-        gone = (apply("none", white, erase=share) == 0).all(1).float().mean((1, 2))
+        gone = (apply("none", white, random_erasing=share) == 0).all(1).float().mean((1, 2))
         assert abs(float((gone > 0).float().mean()) - share) < 0.15
         assert float(gone.max()) <= augment.ERASE_AREA[1] + 0.02
 

@@ -71,7 +71,7 @@ def test_file_that_vanishes_during_training(make_config: Make, digits: Path, tmp
             for path in (digits / "train/digit-0").iterdir():
                 path.unlink()
 
-    config = make_config(root=str(digits), cache="off", workers=workers)
+    config = make_config(root=str(digits), cache="off", num_workers=workers)
     with pytest.raises(DataError, match="It could be read when the run began"):
         train(config, tmp_path / "run", on_event=vanish)
 

@@ -109,7 +109,7 @@ def plain(make_config: Callable[..., TrainConfig], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="module")
 def full(make_config: Callable[..., TrainConfig], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    config = make_config(board_histograms=True, board_graph=True)
+    config = make_config(tensorboard_histograms=True, tensorboard_graph=True)
     return train(config, tmp_path_factory.mktemp("full") / "run")
 
 
@@ -165,7 +165,7 @@ def test_each_epoch_has_its_pictures_and_pr_curves(plain: Outcome) -> None:
 def test_what_is_off_is_not_written(plain: Outcome, run: Run) -> None:
     tags = read(plain).Tags()
     assert (tags["histograms"], tags["graph"]) == ([], False)
-    tags = read(run("bare", board_evaluation=False, epochs=1)).Tags()
+    tags = read(run("bare", tensorboard_evaluation=False, epochs=1)).Tags()
     assert tags["images"] == []
     assert not [tag for tag in tags["tensors"] if tag.startswith("pr/")]
 
@@ -212,7 +212,7 @@ def test_a_long_tensor_s_histogram_counts_a_sample_of_it(
 
 @pytest.mark.parametrize("model", ["tiny_model", "tiny_vit"])
 def test_the_graph_names_the_model_s_parts(run: Run, model: str, request: pytest.FixtureRequest) -> None:
-    outcome = run(model_flavour=str(request.getfixturevalue(model)), board_graph=True, epochs=1)
+    outcome = run(model_flavour=str(request.getfixturevalue(model)), tensorboard_graph=True, epochs=1)
     names = {node.name for node in read(outcome).Graph().node}
     part = "classifier" if model == "tiny_model" else "attention"
     assert any(part in name.lower() for name in names), sorted(names)[:20]
@@ -224,7 +224,7 @@ def test_a_model_that_cannot_be_traced_trains_all_the_same(run: Run, monkeypatch
         raise RuntimeError("no trace\nand more")
 
     monkeypatch.setattr(torch.jit, "trace", fail)
-    outcome = run(board_graph=True, epochs=1)
+    outcome = run(tensorboard_graph=True, epochs=1)
     (notice,) = [event for event in of_type(outcome.folder, "notice") if event.level == "warning"]
     assert notice.text == "This model's graph cannot be drawn for TensorBoard: no trace"
 
@@ -236,7 +236,7 @@ def test_what_tensorboard_is_told_changes_no_weight(plain: Outcome, full: Outcom
 def test_a_resume_writes_no_second_graph_and_goes_on_with_pictures(
     make_config: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:
-    config = make_config(board_graph=True, board_histograms=True)
+    config = make_config(tensorboard_graph=True, tensorboard_histograms=True)
     stop, on_event = stop_after(9)
     train(config, tmp_path / "run", stop=stop, on_event=on_event)
     outcome = train(config, tmp_path / "run")

@@ -53,7 +53,13 @@ def shared(make_config: Make, still_vit: Path) -> Make:
     """Batches of 17 of 120 images: the shares are uneven, and the last batch is small."""
 
     def make(**changes: Any) -> TrainConfig:
-        given = {"model_flavour": str(still_vit), "batch_size": 17, "lr": 1e-3, "processes": 2, "accumulate": 2}
+        given = {
+            "model_flavour": str(still_vit),
+            "batch_size": 17,
+            "lr": 1e-3,
+            "num_processes": 2,
+            "gradient_accumulation_steps": 2,
+        }
         return make_config(**{**given, **changes})
 
     return make
@@ -71,7 +77,7 @@ def both(shared: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainC
 
 def test_two_processes_train_as_one(both: tuple[TrainConfig, Outcome, list[Event]], tmp_path: Path) -> None:
     config, two, heard = both
-    alone = train(config.with_changes(processes=1), tmp_path / "alone")
+    alone = train(config.with_changes(num_processes=1), tmp_path / "alone")
     assert two.state is RunState.SUCCEEDED
     assert two.step == alone.step
     assert [event.seq for event in heard] == list(range(1, len(heard) + 1))
@@ -115,7 +121,7 @@ def test_a_stopped_run_of_two_goes_on_bit_equal(shared: Make, tiny_vit: Path, tm
     assert train(config, tmp_path / "parts").state is RunState.SUCCEEDED
     assert same_files(tmp_path / "whole/checkpoints/last", tmp_path / "parts/checkpoints/last", "model.safetensors")
     with pytest.raises(ConfigError, match="began with 2 processes"):
-        train(config.with_changes(processes=1, epochs=3), tmp_path / "parts")
+        train(config.with_changes(num_processes=1, epochs=3), tmp_path / "parts")
 
 
 def test_a_killed_process_ends_the_run_and_leaves_none(shared: Make, tmp_path: Path) -> None:
@@ -169,9 +175,9 @@ def test_a_process_without_validation_images_reads_none(shared: Make, digits: Pa
 
 def test_what_cannot_be_shared_is_refused(shared: Make, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="batch_size of 8 or more"):
-        shared(processes=4, batch_size=7)
+        shared(num_processes=4, batch_size=7)
     with pytest.raises(ConfigError, match="unfreeze_epoch works in one process"):
         shared(freeze_backbone=True, unfreeze_epoch=1)
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="on GPUs only"):
-            train(shared(processes=1, sync_batchnorm=True), tmp_path / "run")
+            train(shared(num_processes=1, sync_batchnorm=True), tmp_path / "run")

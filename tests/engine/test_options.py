@@ -63,7 +63,7 @@ def test_same_config_gives_the_same_bits(run: Run, plain: Outcome) -> None:
         {"eps": 1e-3},
         {"weight_decay": 1.0},
         {"clip_grad_norm": 0.01, "optimizer": "sgd"},
-        {"accumulate": 2},
+        {"gradient_accumulation_steps": 2},
         {"schedule": "linear"},
         {"schedule": "constant"},
         {"warmup_epochs": 1},
@@ -120,10 +120,10 @@ def test_loader_processes_are_as_many_as_asked_for_where_nothing_is_cached(
         return load(images, batches, workers)
 
     monkeypatch.setattr(image_set, "_worker_batches", loading)
-    run("cached", cache="ram", workers=2, epochs=1)
-    run("none", cache="off", workers=0, epochs=1)
+    run("cached", cache="ram", num_workers=2, epochs=1)
+    run("none", cache="off", num_workers=0, epochs=1)
     assert asked == []
-    run("two", cache="off", workers=2, epochs=1)
+    run("two", cache="off", num_workers=2, epochs=1)
     assert asked == [2, 2]  # training and validation
 
 
@@ -242,7 +242,7 @@ def test_same_number_of_other_classes_gets_a_new_head_and_says_so(tiny_vit: Path
 
 
 def test_early_stopping_ends_the_run(run: Run) -> None:
-    outcome = run(epochs=30, lr=1e-7, early_stopping=2, monitor_metric="accuracy")
+    outcome = run(epochs=30, lr=1e-7, early_stopping_patience=2, monitor_metric="accuracy")
     epochs = of_type(outcome.folder, "epoch")
     assert outcome.state is RunState.SUCCEEDED
     assert len(epochs) < 30

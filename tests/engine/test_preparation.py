@@ -151,7 +151,7 @@ def test_a_model_of_wide_images_is_trained_and_exported(
     changes: dict[str, Any],
     shape: tuple[int, int],
 ) -> None:
-    fields = {"image_size": None, "board_graph": True, **changes}
+    fields = {"image_size": None, "tensorboard_graph": True, **changes}
     outcome = run(root=str(odd_digits), model_flavour=str(wide_vit), load_pretrained=True, epochs=2, **fields)
     best = outcome.folder / "checkpoints/best"
     assert load(best, "cpu").spec.shape == shape

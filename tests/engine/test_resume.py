@@ -27,7 +27,13 @@ from .conftest import curve, events_of, of_type, same_files
 
 Make = Callable[..., TrainConfig]
 
-HARD: dict[str, Any] = {"ema_decay": 0.9, "mixup": 0.4, "cutmix": 1.0, "accumulate": 2, "augmentation": "heavy"}
+HARD: dict[str, Any] = {
+    "ema_decay": 0.9,
+    "mixup": 0.4,
+    "cutmix": 1.0,
+    "gradient_accumulation_steps": 2,
+    "augmentation": "heavy",
+}
 
 
 def stop_after(step: int) -> tuple[threading.Event, Callable[[Any], None]]:
@@ -63,7 +69,9 @@ def test_resumed_run_ends_bit_equal(make_config: Make, tmp_path: Path, stop_at: 
     assert resumed.resume_step == outcome.step == stop_at
 
 
-@pytest.mark.parametrize("changes", [HARD, {"cache": "off", "workers": 2}, {"cache": "off", "workers": 0, **HARD}])
+@pytest.mark.parametrize(
+    "changes", [HARD, {"cache": "off", "num_workers": 2}, {"cache": "off", "num_workers": 0, **HARD}]
+)
 def test_resume_is_exact_with(make_config: Make, tmp_path: Path, changes: dict[str, Any]) -> None:
     config = make_config(**changes)
     train(config, tmp_path / "whole")
@@ -75,7 +83,7 @@ def test_resume_is_exact_with(make_config: Make, tmp_path: Path, changes: dict[s
 
 def test_what_may_change_at_a_resume_changes_no_bit(make_config: Make, tmp_path: Path) -> None:
     others: dict[str, Any] = {
-        "workers": 2,
+        "num_workers": 2,
         "cache": "off",
         "eval_batch_size": 3,
         "log_every": 2,
@@ -83,9 +91,9 @@ def test_what_may_change_at_a_resume_changes_no_bit(make_config: Make, tmp_path:
         "checkpoint_every_minutes": 0.0001,
         "keep_last": 4,
         "keep_best": 2,
-        "board_evaluation": False,
-        "board_histograms": True,
-        "board_graph": True,
+        "tensorboard_evaluation": False,
+        "tensorboard_histograms": True,
+        "tensorboard_graph": True,
     }
     fields = TrainConfig.model_json_schema()["properties"]
     assert others.keys() == {name for name, item in fields.items() if item["at_resume"]}
@@ -134,7 +142,7 @@ def wait_for_step(folder: Path, attempt: int, step: int) -> None:
 
 
 def test_killed_process_goes_on_bit_equal(make_config: Make, tmp_path: Path) -> None:
-    config = make_config(epochs=4, checkpoint_every_minutes=1e-4, cache="off", workers=2, **HARD)
+    config = make_config(epochs=4, checkpoint_every_minutes=1e-4, cache="off", num_workers=2, **HARD)
     train(config, tmp_path / "whole")
     folder = tmp_path / "killed"
     for attempt, step in enumerate(sorted(random.Random(3).sample(range(2, 15), 2)), start=1):
@@ -186,8 +194,8 @@ def test_cache_and_loader_processes_do_not_change_the_result(run: Callable[..., 
         run(name, augmentation="standard", **changes).folder
         for name, changes in (
             ("cached", {"cache": "ram"}),
-            ("read", {"cache": "off", "workers": 0}),
-            ("two", {"cache": "off", "workers": 2}),
+            ("read", {"cache": "off", "num_workers": 0}),
+            ("two", {"cache": "off", "num_workers": 2}),
         )
     ]
     for other in folders[1:]:

@@ -35,7 +35,7 @@ def rates(config: TrainConfig, drops: int = 0) -> list[float]:
         ("tanh", {}, {}),
         ("poly", {"poly_power": 1.5}, {"decay_rate": 1.5}),
         ("step", {"decay_epochs": 2.0, "min_lr_ratio": 0.0}, {"decay_rate": 0.1, "decay_epochs": 2}),
-        ("wsd", {"decay_share": 0.3}, {"decay_epochs": 0.3}),
+        ("wsd", {"decay_fraction": 0.3}, {"decay_epochs": 0.3}),
         ("constant", {}, {}),
     ],
 )
@@ -76,8 +76,8 @@ def test_every_schedule_warms_up_to_lr_and_never_rises_again(make_config: Make, 
         ("poly", "poly_power", 5.0),
         ("step", "decay_epochs", 1.0),
         ("step", "decay_rate", 0.5),
-        ("wsd", "decay_share", 0.9),
-        ("rsqrt", "decay_share", 0.9),
+        ("wsd", "decay_fraction", 0.9),
+        ("rsqrt", "decay_fraction", 0.9),
         ("linear", "min_lr_ratio", 0.5),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_gain_below_min_delta_does_not_count_but_adds_up(make_config: Make) ->
 
 
 def test_min_delta_ends_a_run_that_hardly_improves(make_config: Make, tmp_path: Path) -> None:
-    base = make_config(epochs=6, monitor_metric="loss", early_stopping=2, lr=1e-3)
+    base = make_config(epochs=6, monitor_metric="loss", early_stopping_patience=2, lr=1e-3)
     patient = train(base, tmp_path / "patient")
     strict = train(base.with_changes(min_delta=100.0), tmp_path / "strict")
     assert len(of_type(patient.folder, "epoch")) == 6

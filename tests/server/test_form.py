@@ -83,7 +83,7 @@ async def test_steps_are_counted_as_the_engine_does(api: Api, config: dict[str, 
         ({"batch_size": 10}, "1 an epoch, 3 in all"),
         ({"batch_size": 3}, "3 an epoch, 9 in all"),  # the tenth image alone is left out
         ({"batch_size": 1}, "10 an epoch, 30 in all"),
-        ({"accumulate": 2}, "2 an epoch, 6 in all"),
+        ({"gradient_accumulation_steps": 2}, "2 an epoch, 6 in all"),
     ):
         assert (await check(api, config, **changes))[1]["Steps"] == steps
 

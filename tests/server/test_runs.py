@@ -124,11 +124,11 @@ async def test_a_run_is_stopped_resumed_renamed_and_deleted(api: Api, train: Cal
     assert (await api("POST", f"{path}/stop")).json["desired"] == "stop"
     assert (await api("POST", f"{path}/kill")).json["desired"] == "kill"
     training.end(Stopped(step=2))
-    refused = await api("POST", f"{path}/resume", {"config": {"lr": 0.5, "workers": 1}})
+    refused = await api("POST", f"{path}/resume", {"config": {"lr": 0.5, "num_workers": 1}})
     assert (refused.status, [problem["field"] for problem in refused.json["problems"]]) == (400, ["lr"])
     assert (await api("POST", f"{path}/resume", {"config": {"tb_root": "/etc"}})).status == 400
-    assert (await api("POST", f"{path}/resume", {"config": {"workers": 1}})).json["state"] == "queued"
-    assert (await api("GET", path)).json["config"]["workers"] == 1
+    assert (await api("POST", f"{path}/resume", {"config": {"num_workers": 1}})).json["state"] == "queued"
+    assert (await api("GET", path)).json["config"]["num_workers"] == 1
     assert (await api("PATCH", path, {"name": "better", "notes": "n"})).json["name"] == "better"
     assert (await api("PATCH", path, {"name": ""})).status == 400
     assert (await api("POST", f"{path}/kill")).status == 200

@@ -41,7 +41,7 @@ class Group:
         self.step = 0
         self._last: Event | None = None
         self._shared = shared or Shared.nothing(folder)
-        self._count = config.processes
+        self._count = config.num_processes
         self._events = folder / run_layout.events_name(attempt)
         self._offset = self._events.stat().st_size if self._events.exists() else 0
         self._clear()

@@ -126,8 +126,8 @@ class Ranks:
         here = int(os.environ.get("LOCAL_RANK", self.rank))
         if here >= torch.cuda.device_count():
             found = torch.cuda.device_count()
-            text = f"{self.count} processes need as many GPUs, and {found} can be used here. Lower processes."
-            raise ConfigError(text, [Problem("processes", text)])
+            text = f"{self.count} processes need as many GPUs, and {found} can be used here. Lower num_processes."
+            raise ConfigError(text, [Problem("num_processes", text)])
         torch.cuda.set_device(here)
         return torch.device("cuda", here)
 
@@ -187,7 +187,7 @@ def joining(processes: int, stop: threading.Event) -> Iterator[Ranks]:
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if processes not in (1, count):
         text = f"The config says {processes} processes and {count} were started. Set processes to {count}, or to 1."
-        raise ConfigError(text, [Problem("processes", text)])
+        raise ConfigError(text, [Problem("num_processes", text)])
     store = os.environ.get(STORE)
     if store:
         threading.Thread(target=_hear_launcher, args=(stop,), daemon=True).start()

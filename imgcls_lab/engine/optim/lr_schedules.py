@@ -105,7 +105,7 @@ def constant(now: Moment) -> float:  # noqa: ARG001
 
 def _decaying(now: Moment) -> float:
     """How far the final decay has come, 0..1."""
-    share = now.config.decay_share
+    share = now.config.decay_fraction
     return min(1.0, max(0.0, (now.done - (1 - share)) / share))
 
 

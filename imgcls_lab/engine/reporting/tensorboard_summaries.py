@@ -67,7 +67,7 @@ def open_board(run: Training, folder: Path) -> Summaries:
         model=run.model,
         optimizer=run.optimizer,
     )
-    if run.config.board_graph and run.progress.step == 0:
+    if run.config.tensorboard_graph and run.progress.step == 0:
         recorder.phase("drawing the model's graph")
         try:
             board.graph(run.val.reader.spec.shape)
@@ -102,8 +102,8 @@ class Summaries:
         self._process.cpu_percent()  # the first answer is 0: it has nothing to compare with
         self._step = resume_step
         self._flushed = time.monotonic()
-        self._gradients_due = config.board_histograms
-        if config.board_histograms:
+        self._gradients_due = config.tensorboard_histograms
+        if config.tensorboard_histograms:
             optimizer.register_step_pre_hook(self._before_step)
 
     def hear(self, event: Event) -> None:
@@ -129,7 +129,7 @@ class Summaries:
         """Write what an epoch's evaluation looks like, if the config asks for it and the epoch has pictures."""
         if not is_drawn(epoch, self._config.epochs):
             return
-        if self._config.board_evaluation:
+        if self._config.tensorboard_evaluation:
             found = counts.predictions()
             if counts.confusion is not None:
                 self._picture(
@@ -140,7 +140,7 @@ class Summaries:
                     self._picture(tag, step, self._examples(chosen, found))
             for tag, curve in pr_curves(found["labels"], found["classes"], found["shares"], self._classes):
                 self._writer.summary(step, make.pr_curve_raw(tag, *curve))
-        if self._config.board_histograms:
+        if self._config.tensorboard_histograms:
             for name, weight in self._model.named_parameters():
                 if weight.requires_grad:
                     self._histogram(f"weights/{name}", step, weight)

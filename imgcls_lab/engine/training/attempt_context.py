@@ -32,7 +32,7 @@ def as_known(error: BaseException) -> ImgclsError | None:
         return ImgclsError("Interrupted twice; the last checkpoint is intact.")
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
         return OutOfMemoryError(
-            "There was not enough memory for a batch. Lower batch_size (and raise accumulate instead), "
+            "There was not enough memory for a batch. Lower batch_size and raise gradient_accumulation_steps instead, "
             "lower image_size, or take a smaller model."
         )
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

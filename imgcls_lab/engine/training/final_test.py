@@ -43,7 +43,7 @@ def _test(run: Training) -> dict[str, float] | None:
         images,
         len(run.classes),
         batch_size=config.eval_batch_size or 2 * config.batch_size,
-        workers=pick_workers(config.workers, False, run.device),
+        workers=pick_workers(config.num_workers, False, run.device),
         device=run.device,
         spec=spec,
         top_k=config.top_k,

@@ -136,7 +136,7 @@ def find_lr(
         average, diverged = 0.0, False
         for number in range(steps):
             rate = lowest * (highest / lowest) ** (number / max(1, steps - 1))
-            loss = trial.step([next(batches) for _ in range(config.accumulate)], rate)
+            loss = trial.step([next(batches) for _ in range(config.gradient_accumulation_steps)], rate)
             average = SMOOTHING * average + (1 - SMOOTHING) * loss
             smooth = average / (1 - SMOOTHING ** (number + 1))
             diverged = not math.isfinite(smooth) or smooth > DIVERGED * min(losses, default=math.inf)

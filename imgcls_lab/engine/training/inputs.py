@@ -204,7 +204,8 @@ def views_for(config: TrainConfig, recipe: Recipe, model: nn.Module, sets: tuple
     change what is learned, so that what other programs leave free decides nothing: raises OutOfMemoryError instead.
     """
     mixed = config.mixup or config.cutmix
-    if not config.freeze_backbone or config.unfreeze_epoch or mixed or config.processes > 1 or not config.feature_views:
+    frozen = config.freeze_backbone and not config.unfreeze_epoch
+    if not frozen or mixed or config.num_processes > 1 or not config.feature_views:
         return 0
     views = 1 if recipe == Recipe() else min(config.feature_views, config.epochs)
     size = _size_of_features(model, sets[1].reader.spec)

@@ -30,7 +30,7 @@ from imgcls_lab.events import EpochEnded, Metrics
 
 def fit(run: Training) -> bool:
     """Train to the end, or until the stop is set (False). Either way the newest checkpoint holds where it stands."""
-    patience = run.config.early_stopping
+    patience = run.config.early_stopping_patience
     while run.progress.epoch < run.config.epochs and not (patience and run.progress.since_best >= patience):
         run.clock = time.monotonic()
         if not (_train_epoch(run) and _validate_epoch(run)):
@@ -50,7 +50,7 @@ def _train_epoch(run: Training) -> bool:
     begin_epoch(run.model, config, now.epoch)
     loss_sum = torch.tensor(now.window_loss, device=run.device)
     images, clock, saved_at = 0, time.monotonic(), time.monotonic()
-    for start in range(now.batch, len(batches), config.accumulate):
+    for start in range(now.batch, len(batches), config.gradient_accumulation_steps):
         late = time.monotonic() - saved_at > 60 * config.checkpoint_every_minutes
         stop, save = run.ranks.any(run.stop.is_set(), late)
         if stop or save:
@@ -61,7 +61,7 @@ def _train_epoch(run: Training) -> bool:
             run.note_time()
             save_restore.save(run, [run_layout.LAST])
             saved_at = clock = time.monotonic()
-        group = batches[start : start + config.accumulate]
+        group = batches[start : start + config.gradient_accumulation_steps]
         rate = learning_rate(config, now.step, run.total_steps, run.steps_per_epoch, now.drops)
         telling = (now.step + 1) % config.log_every == 0 or start + len(group) == len(batches)
         loss, norm = _step(run, group, start, kept, rate, check=telling or run.device.type == "cpu")

@@ -228,7 +228,7 @@ def _assemble(
         train=train_set,
         val=val_set,
         test=test_set,
-        workers=image_set.pick_workers(config.workers, train_set.pixels is not None, device, ranks.count),
+        workers=image_set.pick_workers(config.num_workers, train_set.pixels is not None, device, ranks.count),
         augment=Augmentation(recipe, config.seed, train_set.reader.spec, memory_format),
         loss=losses.make_loss(config, len(classes), weights),
         draw_weights=1.0 / counts[train_set.labels] if config.balance == "sampler" else None,
@@ -263,8 +263,8 @@ def _scan(
     if ranks.any(scanned is None)[0]:
         return None
     if ranks.count > 1 and len(splits.train) < 2 * ranks.count:
-        text = f"{ranks.count} processes need {2 * ranks.count} training images or more, two each. Lower processes."
-        raise ConfigError(text, [Problem("processes", text)])
+        text = f"{ranks.count} processes need {2 * ranks.count} training images or more, two each. Lower num_processes."
+        raise ConfigError(text, [Problem("num_processes", text)])
     return scanned
 
 
@@ -284,7 +284,7 @@ def _check_processes(config: TrainConfig, began: dict[str, Any] | None, ranks: R
     before = (began or {}).get("processes", 1)
     if began and before != ranks.count:
         text = f"This run began with {before} processes and cannot go on with {ranks.count}. Start as many again."
-        raise ConfigError(text, [Problem("processes", text)])
+        raise ConfigError(text, [Problem("num_processes", text)])
     if config.sync_batchnorm and hardware.pick_device(config).type != "cuda":
         text = "Batch norms are synchronous on GPUs only. Turn sync_batchnorm off."
         raise ConfigError(text, [Problem("sync_batchnorm", text)])

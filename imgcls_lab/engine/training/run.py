@@ -46,10 +46,10 @@ def train(
     folder = Path(folder).absolute()
     stop = stop or threading.Event()
     attempt_context.make_folder(folder)
-    if config.processes > 1 and not process_group.started_as_one():
+    if config.num_processes > 1 and not process_group.started_as_one():
         return _train_group(config, folder, attempt, on_event, stop=stop, shared=shared)
     with ExitStack() as around:
-        here = around.enter_context(process_group.joining(config.processes, stop))
+        here = around.enter_context(process_group.joining(config.num_processes, stop))
         if here.writes and not process_group.launched():
             around.enter_context(attempt_context.lock(folder))
         around.enter_context(interrupts.signals(stop))

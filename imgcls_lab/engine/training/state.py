@@ -97,7 +97,7 @@ class Training:
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-self.batches_per_epoch // self.config.accumulate)
+        return -(-self.batches_per_epoch // self.config.gradient_accumulation_steps)
 
     @property
     def total_steps(self) -> int:

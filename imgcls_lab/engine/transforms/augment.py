@@ -72,8 +72,8 @@ class Augmentation:
         for plan in plans:
             values = _colour(values, plan)
         values = _standardise(values, self.spec)
-        if recipe.erase:
-            values = _erase(values, recipe.erase, draws)
+        if recipe.random_erasing:
+            values = _erase(values, recipe.random_erasing, draws)
         return values.contiguous(memory_format=self.memory_format)
 
     def _moved(self, pixels: torch.Tensor, draws: Draws) -> torch.Tensor:

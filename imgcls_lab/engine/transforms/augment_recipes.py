@@ -21,7 +21,7 @@ class Recipe:
     vflip: share of the images that are mirrored or turned upside down; rotate: largest angle, degrees; color_jitter:
     largest change of brightness, contrast and saturation; randaugment: magnitude 0..10 of RandAugment (Cubuk et al.
     2020), randaugment_ops: its operations an image, randaugment_std: deviation of the magnitude, infinite: evenly
-    from 0 up to it; erase: share of the images in which a random box is erased (Zhong et al. 2020).
+    from 0 up to it; random_erasing: share of the images in which a random box is erased (Zhong et al. 2020).
     """
 
     shift: float = 0.0
@@ -34,7 +34,7 @@ class Recipe:
     randaugment: float = 0.0
     randaugment_ops: int = 2
     randaugment_std: float = math.inf
-    erase: float = 0.0
+    random_erasing: float = 0.0
 
     @property
     def crops(self) -> bool:
@@ -45,16 +45,19 @@ RECIPES: Registry[Recipe] = Registry("augmentation")
 RECIPES.register("none")(Recipe())
 RECIPES.register("light")(Recipe(shift=1 / 16, hflip=0.5))
 RECIPES.register("standard")(Recipe(crop_scale=0.35, crop_ratio=4 / 3, hflip=0.5))
-RECIPES.register("heavy")(Recipe(crop_scale=0.35, crop_ratio=4 / 3, hflip=0.5, randaugment=6, erase=0.25))
+RECIPES.register("heavy")(Recipe(crop_scale=0.35, crop_ratio=4 / 3, hflip=0.5, randaugment=6, random_erasing=0.25))
 # timm's for fine-tuning: rand-m9-mstd0.5 and --reprob 0.25
 RECIPES.register("timm")(
-    Recipe(crop_scale=0.08, crop_ratio=4 / 3, hflip=0.5, randaugment=9, randaugment_std=0.5, erase=0.25)
+    Recipe(crop_scale=0.08, crop_ratio=4 / 3, hflip=0.5, randaugment=9, randaugment_std=0.5, random_erasing=0.25)
 )
 
 HALF = 0.5  # of the images are mirrored where a config asks for it and the recipe does not
 
 # Fields of TrainConfig that, where given, replace what the recipe says.
-DETAILS = ("crop_scale", "crop_ratio", "vflip", "rotate", "color_jitter", "randaugment", "randaugment_ops", "erase")
+DETAILS = (
+    *("crop_scale", "crop_ratio", "vflip", "rotate", "color_jitter"),
+    *("randaugment", "randaugment_ops", "random_erasing"),
+)
 
 
 def recipe_of(config: TrainConfig) -> Recipe:

@@ -118,11 +118,11 @@ it('says of a run that is not there that it was deleted, and of an error what it
 });
 
 it('resumes with other settings, and sends those alone that were changed', async () => {
-  const config = { lr: 0.1, workers: null, cache: 'auto', keep_last: 2 };
+  const config = { lr: 0.1, num_workers: null, cache: 'auto', keep_last: 2 };
   const source = await show(() => detail({ state: 'stopped', resumable: true, kind: 'train', config }));
   const properties = {
     lr: { type: 'number', title: 'Learning rate' },
-    workers: { anyOf: [{ type: 'integer' }, { type: 'null' }], title: 'Loader processes', at_resume: true },
+    num_workers: { anyOf: [{ type: 'integer' }, { type: 'null' }], title: 'Loader processes', at_resume: true },
     keep_last: { type: 'integer', title: 'Last checkpoints', at_resume: true },
   };
   source.answers.schema = () => ({
@@ -141,12 +141,12 @@ it('resumes with other settings, and sends those alone that were changed', async
     'Last checkpoints',
   ]);
   await act(async () => {
-    const input = form.querySelector<HTMLInputElement>('[name=workers]')!;
+    const input = form.querySelector<HTMLInputElement>('[name=num_workers]')!;
     Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value')!.set!.call(input, '0');
     input.dispatchEvent(new Event('input', { bubbles: true }));
   });
   await act(async () => button('Resume with 1 changed').click());
-  expect(source.asked).toContainEqual(['resume', { id: 'r1', config: { workers: 0 } }]);
+  expect(source.asked).toContainEqual(['resume', { id: 'r1', config: { num_workers: 0 } }]);
 });
 
 it('says that the figures stand still while no executor looks after the run', async () => {

@@ -197,7 +197,7 @@ interface Moment {
 const floorOf = (now: Moment) => now.number('min_lr_ratio', 0);
 const above = (now: Moment, left: number) => floorOf(now) + (1 - floorOf(now)) * left;
 const decaying = (now: Moment) => {
-  const share = now.number('decay_share', 0.2);
+  const share = now.number('decay_fraction', 0.2);
   return Math.min(1, Math.max(0, (now.done - (1 - share)) / share));
 };
 
