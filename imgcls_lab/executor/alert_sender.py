@@ -1,6 +1,6 @@
-"""What a host itself has to tell: a disk that is nearly full; and the way of all its alerts to the webhook.
+"""Sends the alerts of this host to the webhook, and adds the alert of a disk that is nearly full.
 
-Called by the daemon on its rounds. Alerts about runs are written where their states move.
+Called by the daemon every few seconds. Alerts about runs are written where the state of a run changes.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, alerts
 
 
-class Alarms:
-    """One host's. Remembers nothing that the database does not know."""
+class AlertSender:
+    """The alerts of one host. The database knows all that matters; this remembers nothing else."""
 
     def __init__(self, settings: Settings, host: str) -> None:
         self._settings = settings
         self._host = host
-        self._low = False
-        self._results: list[tuple[str, str]] = []  # of the webhook, not written down yet
+        self._disk_is_low = False
+        self._results: list[tuple[str, str]] = []  # of the webhook; not in the database yet
         self._webhook = Webhook(settings.webhook) if settings.webhook else None
 
-    def look(self, store: Store) -> None:
-        """Raises StoreError."""
+    def update(self, store: Store) -> None:
+        """Check the disk, and post what the database says is pending. Raises StoreError."""
         self._check_disk(store)
         if self._webhook is not None:
             self._send(store, self._webhook)
@@ -32,14 +32,14 @@ class Alarms:
     def _check_disk(self, store: Store) -> None:
         limit = self._settings.disk_alert * 1e9
         free = shutil.disk_usage(self._settings.home_path).free
-        low, self._low = self._low, limit > 0 and free < limit
-        if not self._low or low:
+        was_low, self._disk_is_low = self._disk_is_low, limit > 0 and free < limit
+        if not self._disk_is_low or was_low:
             return
         text = (
             f"The disk of {self._settings.home_path} on {self._host} has {free / 1e9:.1f} GB left, less than the "
             f"{limit / 1e9:g} GB of IMGCLS_DISK_ALERT. Free some space; a run that finds the disk full ends."
         )
-        with store.write() as session:  # at most once a day, however often it comes and goes
+        with store.write() as session:  # at most one alert a day
             alerts.add(session, f"disk-{self._host}-{time.strftime('%Y%m%d')}", "disk", text, host=self._host)
 
     def _send(self, store: Store, webhook: Webhook) -> None:

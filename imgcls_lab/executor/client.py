@@ -1,4 +1,7 @@
-"""Starting, stopping and asking the executor of this host. Called by server, notebook API and command line."""
+"""Starts, stops and queries the executor of this host. Called by server, notebook API and command line.
+
+It finds the daemon by its lock and its info file, whose paths the settings name; it does not import the daemon.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,9 @@ _children: dict[str, subprocess.Popen[bytes]] = {}  # by home: daemons this proc
 
 
 def ensure(settings: Settings) -> None:
-    """Start the executor if none lives here; an older version makes room for this one, and runs go on.
+    """Start the executor if none lives here. An older version is replaced by this one, and its runs go on.
 
-    Does not wait until it has come up, and does nothing where autostart is off. Raises ExecutorError.
+    Does not wait until the executor works, and does nothing if autostart is off. Raises ExecutorError.
     """
     if not settings.autostart:
         return
@@ -50,7 +53,7 @@ def ensure(settings: Settings) -> None:
             return
         log.info("The executor is imgcls-lab %s; %s takes over.", info.get("version"), __version__)
         stop(settings)
-    if _on_its_way(settings) is None:
+    if _starting(settings) is None:
         _spawn(settings)
 
 
@@ -58,18 +61,18 @@ def start(settings: Settings) -> None:
     """Start the executor and wait until it works; nothing to do where one lives. Raises ExecutorError."""
     if locks.is_locked(settings.executor_lock) and _ready(settings):
         return
-    child = _on_its_way(settings) or _spawn(settings)
+    child = _starting(settings) or _spawn(settings)
     until = time.monotonic() + START_WITHIN
     while time.monotonic() < until:
         if _ready(settings):
             return
         code = child.poll()
         if code is not None and not locks.is_locked(settings.executor_lock):
-            if code == 0:  # it made room for another, which has ended since
+            if code == 0:  # it left the place to another daemon, which has ended since
                 child = _spawn(settings)
                 continue
             raise ExecutorError(
-                f"The executor did not start: {_last_words(settings)} Its log is {settings.executor_log}."
+                f"The executor did not start: {_last_error(settings)} Its log is {settings.executor_log}."
             )
         time.sleep(0.05)
     raise ExecutorError(f"The executor did not come up within {START_WITHIN:g} s. Look at {settings.executor_log}.")
@@ -79,24 +82,24 @@ def stop(settings: Settings, *, stop_runs: bool = False) -> None:
     """End the executor of this host; its runs go on unless `stop_runs`. Raises ExecutorError when it stays."""
     if stop_runs and locks.is_locked(settings.executor_lock):
         _stop_runs(settings)
-    told: ProcessIdentity | None = None
+    signalled: ProcessIdentity | None = None
     until = time.monotonic() + STOP_WITHIN
     while lives(settings):
-        identity = _identity(settings)  # read again: one that was on its way may have taken the place of another
-        if identity is not None and identity != told and identity.alive():
-            told = identity
+        identity = _identity(settings)  # read again: a daemon that was starting may have replaced another
+        if identity is not None and identity != signalled and identity.alive():
+            signalled = identity
             with contextlib.suppress(ProcessLookupError):
                 os.kill(identity.pid, signal.SIGTERM)
         if time.monotonic() > until:
-            pid = f" (pid {told.pid})" if told else ""
+            pid = f" (pid {signalled.pid})" if signalled else ""
             raise ExecutorError(f"The executor{pid} did not end within {STOP_WITHIN:g} s; try again.")
         time.sleep(0.05)
     _children.pop(settings.home, None)
 
 
 def lives(settings: Settings) -> bool:
-    """Whether an executor of this home lives on this machine, or is on its way."""
-    return locks.is_locked(settings.executor_lock) or _ready(settings) or _on_its_way(settings) is not None
+    """Whether an executor of this home lives on this machine, or is starting."""
+    return locks.is_locked(settings.executor_lock) or _ready(settings) or _starting(settings) is not None
 
 
 def status(settings: Settings) -> DevicesReply:
@@ -109,9 +112,9 @@ def status(settings: Settings) -> DevicesReply:
 
 
 def forget(settings: Settings, host: str) -> int:
-    """Declare a silent host gone for good: its runs go back to the queue, its devices are free; how many runs.
+    """Declare a silent host gone for good: its runs are queued again, its devices are free. Returns how many runs.
 
-    Whoever asks vouches that nothing runs there any more. Raises NotFoundError, ConflictError for a host that beats.
+    The caller guarantees that nothing runs there any more. Raises NotFoundError, and ConflictError for a live host.
     """
     with Store.open(settings, migrate=False) as store:
         with store.read() as session:
@@ -179,7 +182,7 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _on_its_way(settings: Settings) -> subprocess.Popen[bytes] | None:
+def _starting(settings: Settings) -> subprocess.Popen[bytes] | None:
     """The daemon that this process started, if it has not ended: perhaps it holds no lock yet."""
     child = _children.get(settings.home)
     return child if child is not None and child.poll() is None else None
@@ -223,7 +226,7 @@ def _ready(settings: Settings) -> bool:
     return identity is not None and identity.alive()
 
 
-def _last_words(settings: Settings) -> str:
+def _last_error(settings: Settings) -> str:
     if shutil.disk_usage(settings.home_path).free < 1 << 20:  # then the log lacks its end, too
         return f"the disk of {settings.home_path} is full."
     try:

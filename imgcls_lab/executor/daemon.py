@@ -1,7 +1,7 @@
-"""The executor's daemon: one a host and home. Claims waiting runs, keeps the live ones, indexes those of notebooks.
+"""The executor's daemon: claims waiting runs, monitors live ones, and indexes those of notebooks.
 
-`python -m imgcls_lab.executor.daemon`, started by `client.start`. It may die at any moment and come back: runs are
-kept by their supervisors meanwhile. SIGTERM ends it and leaves the runs alone.
+`client.start` starts `python -m imgcls_lab.executor.daemon`, one for each host and home. It may die at any moment and
+come back: meanwhile each run has its supervisor. SIGTERM ends it and leaves the runs alone.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from imgcls_lab.errors import ExecutorError, ImgclsError, RevisionError, StoreEr
 from imgcls_lab.events import RESUMABLE, FailureKind, RunState
 from imgcls_lab.executor import devices as dev
 from imgcls_lab.executor import locks
-from imgcls_lab.executor.alert_sender import Alarms
+from imgcls_lab.executor.alert_sender import AlertSender
 from imgcls_lab.executor.backends.local import LocalBackend
-from imgcls_lab.executor.device_allocator import Arbiter
-from imgcls_lab.executor.run_monitor import Keeper
-from imgcls_lab.executor.scheduler import Placing
+from imgcls_lab.executor.device_allocator import DeviceAllocator
+from imgcls_lab.executor.run_monitor import RunMonitor
+from imgcls_lab.executor.scheduler import Scheduler
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import Settings
@@ -42,8 +42,8 @@ from imgcls_lab.store.verdict import Verdict
 log = logging.getLogger(__name__)
 
 BEAT_EVERY = 5.0
-GLANCE_EVERY = 0.1
-GLANCE_SHARE = 5.0  # times the work of a glance that it waits at least: many live runs are looked at less often
+INGEST_EVERY = 0.1
+INGEST_PAUSE = 5.0  # times the work of an ingest that the next one waits at least: many live runs are read less often
 DEVICES_EVERY = 3.0
 SCAN_EVERY = 2.0
 ALERTS_EVERY = 2.0
@@ -65,16 +65,16 @@ class Daemon:
         self.backend = backend or LocalBackend()
         self.host = host_name()
         self._ended_at = -DEVICES_EVERY  # when a run of this host ended last
-        self.arbiter = Arbiter(settings, self.host, probe or dev.HostProbe(settings.cpu_slots))
+        self.allocator = DeviceAllocator(settings, self.host, probe or dev.HostProbe(settings.cpu_slots))
         self.id = f"{self.host}-{secrets.token_hex(4)}"
         self.stopping = threading.Event()
         self._clock = clock
-        self._keepers: dict[tuple[str, int], Keeper] = {}
+        self._monitors: dict[tuple[str, int], RunMonitor] = {}
         self._known: set[str] | None = None  # folders that have a row
-        self._alarms = Alarms(settings, self.host)
+        self._alert_sender = AlertSender(settings, self.host)
         self._observer = executors.Observer(clock)
-        self._complaints: dict[str, str] = {}
-        self._strangers: dict[str, float] = {}  # folders without an owner, and since when
+        self._logged_errors: dict[str, str] = {}  # the newest of each run
+        self._ownerless: dict[str, float] = {}  # folders without an owner, and since when
         self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0, "alerts": 0.0}
 
     def run(self) -> int:
@@ -90,7 +90,7 @@ class Daemon:
             log.error("The executor cannot start: %s", error)
             return 1
         with store:
-            if self._is_taken(store):
+            if self._host_is_taken(store):
                 log.error(
                     "The executor cannot start: one of this host uses this database with another home. "
                     "Give each home its own database, or stop the other."
@@ -105,7 +105,7 @@ class Daemon:
                 pause = 0.0
                 try:
                     self.round(store)
-                    self._glance(until=self._clock() + self.settings.poll_interval)
+                    self._ingest(until=self._clock() + self.settings.poll_interval)
                 except RevisionError as error:  # it is another program's; a newer one's daemon takes over
                     log.error("The executor ends, and its runs go on: %s", error)
                     self.stopping.set()
@@ -122,62 +122,62 @@ class Daemon:
         return 0
 
     def round(self, store: Store) -> None:
-        """One look at everything. Nothing it does needs an earlier round of the same process. Raises StoreError."""
+        """Check everything once. No round needs an earlier one of the same process. Raises StoreError."""
         if self._is_due("beat", min(BEAT_EVERY, self.settings.lease / 6)):
             migrations.check_revision(store.database)
             with store.write() as session:
                 there = executors.beat(session, self.id)
-            if not there:  # the database was made anew, or an older copy was put back
-                log.warning("This executor was not in the database any more; it looks at all runs anew.")
+            if not there:  # the database was made anew, or replaced by an older copy
+                log.warning("This executor was not in the database any more; it checks all runs anew.")
                 self._register(store)
                 self._known = None
-        # its supervisor holds the device a moment longer than a run lives: look until it is seen to be free
+        # a supervisor holds its device a moment longer than its run lives: read the devices until it is free
         just_ended = self._clock() - self._ended_at < DEVICES_EVERY
         if self._is_due("devices", 0.0 if just_ended else DEVICES_EVERY):
-            self.arbiter.look(store)
-        self._keep(store)
+            self.allocator.update(store)
+        self._check_live_runs(store)
         if self._is_due("scan", SCAN_EVERY):
-            self._scan(store)
+            self._index_new_folders(store)
         self._settle(store)
         if self._is_due("alerts", ALERTS_EVERY):
-            self._alarms.look(store)
+            self._alert_sender.update(store)
         while not self.stopping.is_set() and self._claim(store):
             pass
         self.backend.reap()
 
-    def _glance(self, until: float) -> None:
-        """Between two rounds: take in what live runs write, so that a page shows a step at once. Raises StoreError."""
-        pause = GLANCE_EVERY
+    def _ingest(self, until: float) -> None:
+        """Between two rounds: ingest what live runs write, so that a page shows a step at once. Raises StoreError."""
+        pause = INGEST_EVERY
         while (left := until - self._clock()) > 0 and not self.stopping.wait(min(pause, left)):
             if left > pause:
                 began = time.thread_time()
-                for keeper in self._keepers.values():
-                    keeper.glance()
-                pause = max(GLANCE_EVERY, GLANCE_SHARE * (time.thread_time() - began))
+                for monitor in self._monitors.values():
+                    monitor.ingest_new()
+                pause = max(INGEST_EVERY, INGEST_PAUSE * (time.thread_time() - began))
 
     # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
-    def _keep(self, store: Store) -> None:
+    def _check_live_runs(self, store: Store) -> None:
         with store.read() as session:
             live = attempts.live_runs(session, self.host)
         keys = {(run.id, attempt.number) for run, attempt in live}
-        if self._keepers.keys() - keys:
+        if self._monitors.keys() - keys:
             self._ended_at, self._due["devices"] = self._clock(), 0.0
-        self._keepers = {key: keeper for key, keeper in self._keepers.items() if key in keys}
+        self._monitors = {key: monitor for key, monitor in self._monitors.items() if key in keys}
         for run, attempt in live:
             key = (run.id, attempt.number)
-            keeper = self._keepers.setdefault(key, Keeper(store, self.backend, self._clock))
+            monitor = self._monitors.setdefault(key, RunMonitor(store, self.backend, self._clock))
             try:
-                keeper.look(run, attempt)
-                self._complaints.pop(run.id, None)
+                monitor.check(run, attempt)
+                self._logged_errors.pop(run.id, None)
             except StoreError:
                 raise
-            except Exception as error:  # one strange folder must not keep the others waiting
-                if self._complaints.get(run.id) != repr(error):  # once, not three times a second
-                    self._complaints[run.id] = repr(error)
-                    log.exception("%s could not be looked after.", run.id)
+            except Exception as error:  # one damaged folder must not keep the others waiting
+                if self._logged_errors.get(run.id) != repr(error):  # once, not three times a second
+                    self._logged_errors[run.id] = repr(error)
+                    log.exception("%s could not be checked.", run.id)
 
     def _settle(self, store: Store) -> None:
-        """Runs that wait for others or for another host: say so, and cancel those that wait in vain."""
+        """Runs that wait for others or for another host: write down why, and cancel those that wait in vain."""
         with store.read() as session:
             hosts = executors.alive_hosts(session, self._observer, self.settings.lease)
             news = queue.to_settle(session, hosts)
@@ -195,15 +195,15 @@ class Daemon:
                 return False
             everywhere = queue.Fleet.read(session, self._observer, self.settings.lease)
             drivers = sum(run.device_wanted == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self.host))
-            devices, taken = self.arbiter.devices, self.arbiter.taken(everywhere)
-            place = Placing(everywhere, devices, taken, drivers)
-            if not _has_news(itertools.chain([first], waiting), place):
+            devices, unavailable = self.allocator.devices, self.allocator.unavailable(everywhere)
+            scheduler = Scheduler(everywhere, devices, unavailable, drivers)
+            if not _has_news(itertools.chain([first], waiting), scheduler):
                 return False
         try:
             with store.write() as session:
-                place = Placing(everywhere, devices, taken, drivers)
-                claim = attempts.claim(session, self.host, self.id, place)
-        except IntegrityError:  # a device was taken since we looked
+                scheduler = Scheduler(everywhere, devices, unavailable, drivers)
+                claim = attempts.claim(session, self.host, self.id, scheduler)
+        except IntegrityError:  # another run took the device meanwhile
             return False
         if claim is None:
             return False
@@ -211,18 +211,18 @@ class Daemon:
         return True
 
     def _start(self, store: Store, claim: attempts.Claim) -> None:
-        run, chosen = claim.run, [device for device in self.arbiter.devices if device.name in claim.devices]
+        run, chosen = claim.run, [device for device in self.allocator.devices if device.name in claim.devices]
         try:
             owner = self.backend.start(
                 self.settings,
                 run,
                 attempt=claim.attempt,
                 locks=[device.lock(self.settings) for device in chosen],
-                values=dev.variables(self.arbiter.devices, claim.devices, self.settings.cpu_slots),
+                values=dev.device_environment(self.allocator.devices, claim.devices, self.settings.cpu_slots),
             )
         except (OSError, ExecutorError) as error:
             with store.write() as session:
-                attempts.finish(session, run.id, claim.attempt, _no_start(self.settings, error), None)
+                attempts.finish(session, run.id, claim.attempt, _start_failure(self.settings, error), None)
             log.warning("%s could not be started: %s", run.id, error)
             return
         if self._known is not None:
@@ -233,7 +233,7 @@ class Daemon:
             attempts.set_owner(session, run.id, claim.attempt, noted, None)
 
     # ── folders of kernels and shells ───────────────────────────────────────────────────────────────────────
-    def _scan(self, store: Store) -> None:
+    def _index_new_folders(self, store: Store) -> None:
         if self._known is None:
             with store.read() as session:
                 self._known = set(session.exec(select(Run.id)).all())
@@ -259,13 +259,13 @@ class Daemon:
         folder = self.settings.run_dir(run_id)
         owner = run_folders.read_owner(folder)
         if owner is not None or run_folders.attempts_in(folder):
-            self._strangers.pop(run_id, None)
+            self._ownerless.pop(run_id, None)
             return owner is None or owner.status() != "unknown"
-        return self._clock() - self._strangers.setdefault(run_id, self._clock()) > OWNER_WITHIN
+        return self._clock() - self._ownerless.setdefault(run_id, self._clock()) > OWNER_WITHIN
 
     # ── itself ──────────────────────────────────────────────────────────────────────────────────────────────
     def _take_lock(self) -> int | None:
-        until = time.monotonic() + 2  # somebody may be asking whether a daemon lives
+        until = time.monotonic() + 2  # `locks.is_locked` may hold it for a moment
         while (lock := locks.try_lock(self.settings.executor_lock)) is None:
             if time.monotonic() > until or self._has_another():
                 return None
@@ -273,14 +273,14 @@ class Daemon:
         return lock
 
     def _has_another(self) -> bool:
-        """Whether the daemon that was noted last lives; to wait for its lock would be to take over from it."""
+        """Whether the daemon that was written down last lives. Waiting for its lock would mean to replace it."""
         try:
             return ProcessIdentity.from_json(self.settings.executor_info.read_bytes()).alive()
         except (OSError, ValueError):
             return False
 
-    def _is_taken(self, store: Store) -> bool:
-        """Whether a daemon of another home keeps this host's runs: it alone has their folders."""
+    def _host_is_taken(self, store: Store) -> bool:
+        """Whether a daemon of another home monitors this host's runs: it alone has their folders."""
         with store.read() as session:
             rows = session.exec(select(Executor.identity).where(Executor.host == self.host)).all()
         return any(ProcessIdentity.from_json(json.dumps(row)).alive() for row in rows)
@@ -310,7 +310,7 @@ class Daemon:
 
 
 def _has_news(waiting: Iterable[queue.Waiting], place: attempts.Place) -> bool:
-    """Whether a waiting run can start, or one of the first does not say yet why it waits."""
+    """Whether a waiting run can start, or one of the first does not state yet why it waits."""
     for position, run in enumerate(waiting):
         found = place(run)
         if isinstance(found, list) or (position < queue.TOLD and found not in (None, run.message)):
@@ -318,7 +318,7 @@ def _has_news(waiting: Iterable[queue.Waiting], place: attempts.Place) -> bool:
     return False
 
 
-def _no_start(settings: Settings, error: OSError | ExecutorError) -> Verdict:
+def _start_failure(settings: Settings, error: OSError | ExecutorError) -> Verdict:
     if isinstance(error, ExecutorError):
         return Verdict(RunState.FAILED, FailureKind.APPLICATION, str(error))
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:

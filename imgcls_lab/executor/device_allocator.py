@@ -1,7 +1,7 @@
-"""The devices of this host as the daemon deals them out: what is there, who holds what, what a run may have now.
+"""The devices of this host for the daemon: what there is, which processes hold it, and what a run may have now.
 
-Called by the daemon on its rounds. Devices and their holders go into the database for the device page; the claim
-itself, which makes two runs on one device impossible, is a row of the claiming transaction.
+Called by the daemon. Writes devices and their processes into the database for the devices page. The claim itself, which
+makes two runs on one device impossible, is a row of the claiming transaction.
 """
 
 from __future__ import annotations
@@ -12,54 +12,54 @@ from sqlmodel import select
 
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.devices import OTHERS, Device, DeviceProbe
-from imgcls_lab.executor.gpu_processes import Holders, largest_holder
+from imgcls_lab.executor.gpu_processes import GpuProcessTracker, largest_other
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, executors, tables
 from imgcls_lab.store.queue import Fleet
 from imgcls_lab.store.tables import DeviceClaim
 
 
-class Arbiter:
-    """`devices`: as of the last look."""
+class DeviceAllocator:
+    """The devices of one host. `devices`: as of the last update."""
 
     def __init__(self, settings: Settings, host: str, probe: DeviceProbe) -> None:
         self._settings = settings
         self._host = host
         self._probe = probe
-        self._holders: Holders | None = None
+        self._tracker: GpuProcessTracker | None = None
         self.devices: list[Device] = []
 
-    def look(self, store: Store) -> None:
-        """See what is there and write it down. Raises StoreError."""
+    def update(self, store: Store) -> None:
+        """Read the devices and write them down. Raises StoreError."""
         with store.read() as session:
-            ours = set(session.exec(select(DeviceClaim.device).where(DeviceClaim.host == self._host)).all())
-            if self._holders is None:  # since when, an earlier daemon has seen
+            claimed = set(session.exec(select(DeviceClaim.device).where(DeviceClaim.host == self._host)).all())
+            if self._tracker is None:  # an earlier daemon has seen since when
                 seen = session.exec(select(tables.Device.holders).where(tables.Device.host == self._host)).all()
-                self._holders = Holders([row for rows in seen for row in rows])
+                self._tracker = GpuProcessTracker([row for rows in seen for row in rows])
         self.devices = []
-        for device in self._probe.look():
-            rows = self._holders.look(device.name, device.processes, device.utilisation)
-            known = replace(device, holders=rows)
-            self.devices.append(replace(known, held_by=self._held_by(known, ours)))
+        for device in self._probe.read():
+            processes, utilisation = (device.gpu.processes, device.gpu.utilisation) if device.gpu else ((), None)
+            known = replace(device, holders=self._tracker.update(device.name, processes, utilisation))
+            self.devices.append(replace(known, held_by=self._held_by(known, claimed)))
         with store.write() as session:
             executors.save_devices(session, self._host, [device.row() for device in self.devices])
 
-    def taken(self, everywhere: Fleet) -> set[str]:
+    def unavailable(self, everywhere: Fleet) -> set[str]:
         """Devices that no run can have now."""
         claimed = {name for host, name in everywhere.claims if host == self._host}
         return claimed | {device.name for device in self.devices if self._is_locked(device) or self._is_full(device)}
 
-    def _held_by(self, device: Device, ours: set[str]) -> str | None:
-        """Who keeps a device from our runs, part of a sentence; None: nobody, or a run of ours."""
-        if device.held_by is not None or device.name in ours:
+    def _held_by(self, device: Device, claimed: set[str]) -> str | None:
+        """Who keeps a device from our runs, for a sentence. None: nobody, or a run of ours."""
+        if device.held_by is not None or device.name in claimed:
             return device.held_by
         if self._is_locked(device):
             return OTHERS
-        return largest_holder(device.holders) if self._is_full(device) else None
+        return largest_other(device.holders) if self._is_full(device) else None
 
     def _is_locked(self, device: Device) -> bool:
         return locks.is_locked(device.lock(self._settings))
 
     def _is_full(self, device: Device) -> bool:
-        """Whether so much memory is held by other programs that a run would hardly fit."""
+        """Whether other programs hold so much memory that a run would hardly fit."""
         return device.used_by_others() > self._settings.gpu_others

@@ -1,19 +1,19 @@
-"""What a host can train on: GPUs by NVML, and CPU slots. Called by the daemon, which is given a probe.
+"""What a host can train on: GPUs by NVML, and CPU slots. Called by the daemon, through a probe.
 
-The probe is a seam, and so is its source of GPUs: tests hand over others. Nothing here imports torch.
+The probe is a seam, and so is its source of GPUs: tests give others. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from imgcls_lab.cpu import share_of_cores
 from imgcls_lab.executor import locks
-from imgcls_lab.executor.nvml import Gpu, GpuProcess, GpuSource, Nvml
+from imgcls_lab.executor.nvml import Gpu, GpuSource, Nvml
 from imgcls_lab.settings import Settings
 
 OTHERS = "a run of another user or home"  # who holds a device whose lock is taken and that is not ours
@@ -21,29 +21,29 @@ OTHERS = "a run of another user or home"  # who holds a device whose lock is tak
 
 @dataclass(frozen=True)
 class Device:
-    """One device as it is now. Memory in bytes, utilisation 0..1; `held_by`: a sentence, where others use it."""
+    """One device as it is now. gpu: what the driver reports; None for a CPU slot.
+
+    held_by: part of a sentence if others use it. holders: the processes on it, as `gpu_processes.py` describes them.
+    """
 
     name: str
     position: int
     title: str
     kind: Literal["cuda", "cpu"]
     uuid: str
-    memory_total: int | None = None
-    memory_used: int | None = None
-    utilisation: float | None = None
+    gpu: Gpu | None = None
     held_by: str | None = None
-    processes: tuple[GpuProcess, ...] = ()  # that hold its memory, as the driver tells
-    holders: list[dict[str, Any]] = field(default_factory=list)  # the same, as `holders.py` describes them
+    holders: list[dict[str, Any]] = field(default_factory=list)
 
     def row(self) -> dict[str, Any]:
-        row = asdict(self)
-        del row["processes"]
-        return row
+        """Its columns in the database. Memory in bytes, utilisation 0..1."""
+        row = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "gpu"}
+        return row | {name: getattr(self.gpu, name, None) for name in ("memory_total", "memory_used", "utilisation")}
 
     def used_by_others(self) -> float:
-        """Share of its memory, 0..1, that processes hold which belong to no run."""
+        """Fraction of its memory, 0..1, that processes hold which belong to no run."""
         held = sum(row["memory"] or 0 for row in self.holders if row["run_id"] is None)
-        return held / self.memory_total if self.memory_total else 0.0
+        return held / self.gpu.memory_total if self.gpu and self.gpu.memory_total else 0.0
 
     def lock(self, settings: Settings) -> Path:
         """Host-wide for a GPU, since users share it; a home's own for a CPU slot."""
@@ -53,9 +53,9 @@ class Device:
 
 
 class DeviceProbe(Protocol):
-    """Looks at the host's devices. Called every few seconds; must not raise for a device that is gone."""
+    """Reads the host's devices. Called every few seconds; must not raise for a device that is gone."""
 
-    def look(self) -> list[Device]: ...
+    def read(self) -> list[Device]: ...
 
 
 class HostProbe:
@@ -65,7 +65,7 @@ class HostProbe:
         self.cpu_slots = max(0, cpu_slots)
         self._source = source or Nvml()
 
-    def look(self) -> list[Device]:
+    def read(self) -> list[Device]:
         slots = [
             Device(f"cpu:{i}", i, f"CPU slot {i}" if self.cpu_slots > 1 else "CPU", "cpu", f"cpu-{i}")
             for i in range(self.cpu_slots)
@@ -75,11 +75,7 @@ class HostProbe:
 
 
 def _device(gpu: Gpu) -> Device:
-    title = f"GPU {gpu.index} · {gpu.name}"
-    return Device(
-        f"cuda:{gpu.index}", gpu.index, title, "cuda", gpu.uuid, gpu.memory_total, gpu.memory_used, gpu.utilisation,
-        processes=gpu.processes,
-    )  # fmt: skip
+    return Device(f"cuda:{gpu.index}", gpu.index, f"GPU {gpu.index} · {gpu.name}", "cuda", gpu.uuid, gpu)
 
 
 def _visible(setting: str | None, position: int, uuid: str) -> bool:
@@ -89,8 +85,8 @@ def _visible(setting: str | None, position: int, uuid: str) -> bool:
     return str(position) in names or any(name and uuid.startswith(name) for name in names)
 
 
-def variables(devices: Sequence[Device], chosen: Sequence[str], slots: int) -> dict[str, str]:
-    """Environment that shows a run its own devices only, and its share of the cores."""
+def device_environment(devices: Sequence[Device], chosen: Sequence[str], slots: int) -> dict[str, str]:
+    """Environment that shows a run its own devices only, and gives it its part of the cores."""
     uuids = [device.uuid for device in devices if device.name in chosen and device.kind == "cuda"]
     values = {"CUDA_VISIBLE_DEVICES": ",".join(uuids), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     if not uuids:

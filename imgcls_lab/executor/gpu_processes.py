@@ -1,7 +1,7 @@
-"""Who holds a GPU's memory: a run, or a process of this host with its name, its user, since when, and whether it idles.
+"""The processes that hold a GPU's memory: name, user and run of each, since when, and whether it is idle.
 
-Called by the daemon with each look at the devices. It sees pids; which notebook a kernel's pid belongs to only the
-Jupyter server knows, and adds it when it shows the page.
+Called by the device allocator with each reading of the devices. It sees pids. Only the Jupyter server knows which
+notebook a kernel's pid belongs to; the server adds that when it shows the page.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import psutil
 from imgcls_lab.executor.nvml import GpuProcess
 from imgcls_lab.run_layout import RUN_TAG
 
-BUSY = 0.01  # share of the GPU's time above which a process is not idle
+BUSY = 0.01  # fraction of the GPU's time above which a process is not idle
 
 
-class Holders:
-    """Remembers since when each process holds memory and idles, also what an earlier daemon saw."""
+class GpuProcessTracker:
+    """Remembers since when each process holds memory and is idle. known: rows that an earlier daemon made."""
 
     def __init__(self, known: Iterable[Mapping[str, Any]] = (), clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._known = {_key(row): dict(row) for row in known}
 
-    def look(self, device: str, processes: Iterable[GpuProcess], utilisation: float | None) -> list[dict[str, Any]]:
-        """The rows for one device. utilisation: of the whole device, where a process's own is not told."""
+    def update(self, device: str, processes: Iterable[GpuProcess], utilisation: float | None) -> list[dict[str, Any]]:
+        """The rows of one device. utilisation: of the whole device, for processes whose own is not known."""
         now, rows = self._clock(), []
         for process in processes:
             row = describe(process.pid) | {"device": device, "memory": process.memory}
@@ -43,8 +43,8 @@ class Holders:
         return rows
 
 
-def largest_holder(rows: Iterable[Mapping[str, Any]]) -> str | None:
-    """Part of a sentence about the process of no run that holds most: `ipykernel_launcher (pid 7, 60.1 GB)`."""
+def largest_other(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """The largest process that belongs to no run, for a sentence: `ipykernel_launcher (pid 7, 60.1 GB)`."""
     others = [row for row in rows if row["run_id"] is None]
     if not others:
         return None
@@ -54,7 +54,7 @@ def largest_holder(rows: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def describe(pid: int) -> dict[str, Any]:
-    """Name, user, ancestors and run of a process; what cannot be seen from here (another container) is None."""
+    """Name, user, ancestors and run of a process; None for what this container cannot see."""
     row: dict[str, Any] = {"pid": pid, "started": None, "name": None, "user": None, "parents": [], "run_id": None}
     with contextlib.suppress(psutil.Error, OSError):
         process = psutil.Process(pid)
@@ -68,7 +68,7 @@ def describe(pid: int) -> dict[str, Any]:
 
 
 def _name(process: psutil.Process) -> str:
-    """The program, and the module or script that a Python runs."""
+    """The program; for a Python the module or script that it runs."""
     words = process.cmdline()
     if len(words) > 2 and words[1] == "-m":
         return words[2]
@@ -77,5 +77,5 @@ def _name(process: psutil.Process) -> str:
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A pid alone is given to the next process."""
+    """Identifies a process: the system gives a pid alone to the next process."""
     return row["device"], row["pid"], row["started"]

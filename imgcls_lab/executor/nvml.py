@@ -1,6 +1,6 @@
 """NVIDIA's management library behind one small interface. Used by the devices' probe; tests hand over another.
 
-Nothing here decides anything: it reads what the driver tells, and what a board does not tell is None.
+It decides nothing: it reads what the driver reports, and what a board does not report is None.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GpuProcess:
-    """A process that holds memory of a GPU. memory: bytes; busy: its share of the GPU's time, 0..1."""
+    """A process that holds memory of a GPU. memory: bytes; busy: the fraction of the GPU's time that it uses, 0..1."""
 
     pid: int
     memory: int | None = None
@@ -35,13 +35,13 @@ class Gpu:
 
 
 class GpuSource(Protocol):
-    """Tells of the GPUs of this host. Must not raise for one that is gone."""
+    """Reads the GPUs of this host. Must not raise for one that is gone."""
 
     def gpus(self) -> list[Gpu]: ...
 
 
 class Nvml:
-    """The real source. Without a driver there are no GPUs; one that fails is asked anew the next time."""
+    """The real source. Without a driver there are no GPUs; a driver that fails is loaded again the next time."""
 
     def __init__(self) -> None:
         self._library: Any = None
@@ -64,7 +64,7 @@ class Nvml:
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
         try:
             utilisation: float | None = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
-        except nvml.NVMLError:  # not told by some boards and by MIG slices
+        except nvml.NVMLError:  # some boards and MIG slices do not report it
             utilisation = None
         return Gpu(
             index,
@@ -87,7 +87,7 @@ class Nvml:
         return tuple(GpuProcess(pid, used, busy.get(pid)) for pid, used in sorted(memory.items()))
 
     def _busy(self, nvml: Any, handle: Any, index: int) -> dict[int, float]:
-        """Largest share of the GPU's time by pid since the last look; empty where the board does not tell."""
+        """Largest fraction of the GPU's time by pid since the last reading; empty if the board does not report it."""
         try:
             samples = nvml.nvmlDeviceGetProcessUtilization(handle, self._sampled.get(index, 0))
         except nvml.NVMLError:

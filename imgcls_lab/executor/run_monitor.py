@@ -1,7 +1,7 @@
-"""Keeps one live run of this host true to its folder: ingests, passes on wishes, sees its end. Called by the daemon.
+"""Watches one live run of this host: ingests its events, passes on what users ask of it, and records its end.
 
-It holds no state that matters: after a restart the next daemon looks at the same folders, processes and rows and
-goes on. A run is given up only when its processes are confirmed dead.
+Called by the daemon. It holds no state that matters: after a restart the next daemon reads the same folders, processes
+and rows, and goes on. A run is given up only when its processes are confirmed dead.
 """
 
 from __future__ import annotations
@@ -29,50 +29,50 @@ from imgcls_lab.store.verdict import ended_at, judge, last_line, read_end, unlau
 
 log = logging.getLogger(__name__)
 
-MAX_STEP = 5.0  # seconds one look may add to a wait: a daemon that was asleep itself accuses nobody
+MAX_STEP = 5.0  # seconds that one call adds at most: while the daemon itself was suspended, it saw nothing
 
 
-class Stillness:
-    """How long something has not changed, as far as this process was awake to see it."""
+class UnchangedTimer:
+    """How long a value has not changed, as far as this process was awake to see it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._value: object = None
         self._last: float | None = None
-        self._still = 0.0
+        self._seconds = 0.0
 
-    def look(self, value: object) -> float:
+    def update(self, value: object) -> float:
         """Seconds for which the value has been the same."""
         now = self._clock()
         if self._last is None or value != self._value:
-            self._value, self._still = value, 0.0
+            self._value, self._seconds = value, 0.0
         else:
-            self._still += min(now - self._last, MAX_STEP)
+            self._seconds += min(now - self._last, MAX_STEP)
         self._last = now
-        return self._still
+        return self._seconds
 
 
-class Keeper:
+class RunMonitor:
     """One attempt of one run, as long as this daemon lives."""
 
     def __init__(self, store: Store, backend: LocalBackend, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._settings = store.settings
         self._backend = backend
-        self._heartbeat = Stillness(clock)
-        self._after_last_event = Stillness(clock)
-        self._progress = Stillness(clock)
-        self._size = -1
+        self._heartbeat = UnchangedTimer(clock)
+        self._after_last_event = UnchangedTimer(clock)
+        self._progress = UnchangedTimer(clock)
+        self._size = -1  # bytes of the events that are ingested
         self._watched: tuple[str, int] | None = None  # run and attempt, while it lives
-        self._told_at = -2  # size of the events at which a standstill was told
+        self._alerted_size = -2  # size of the events when the alert of a stalled run was added
 
-    def look(self, run: Run, attempt: Attempt) -> None:
-        """One look at a run and its processes. Raises StoreError, OSError."""
+    def check(self, run: Run, attempt: Attempt) -> None:
+        """Check the run and its processes once. Raises StoreError, OSError."""
         folder = self._settings.run_dir(run.id)
         self._watched = None
         if run.external:
             self._watched = (run.id, attempt.number)
-            self._write_wish(run, folder)
+            self._write_desired(run, folder)
             follow(self._store.database, self._settings, run.id)
             return
         owner = self._owner(run, attempt, folder)
@@ -80,25 +80,25 @@ class Keeper:
         end = read_end(folder, attempt.number)
         if owner is not None and alive and end is None:
             self._watched = (run.id, attempt.number)
-            self.glance()
-            self._pass_on(run, folder, owner)
-            self._check_pulse(run, attempt, folder)
+            self.ingest_new()
+            self._pass_on_desired(run, folder, owner)
+            self._check_heartbeat(run, attempt, folder)
             return
-        self._close(run, attempt, folder)
+        self._finish(run, attempt, folder)
 
     # ── while it lives ──────────────────────────────────────────────────────────────────────────────────────
     def _owner(self, run: Run, attempt: Attempt, folder: Path) -> ProcessIdentity | None:
         owner = ProcessIdentity.from_json(json.dumps(attempt.owner)) if attempt.owner else None
-        trainer = _trainer(folder, attempt.number)
-        if owner is None:  # the daemon that started it died before it could note it
+        trainer = _trainer_pid(folder, attempt.number)
+        if owner is None:  # the daemon that started it died before it could write it down
             owner = self._backend.find(folder, run.id, attempt.number)
         if owner is not None and (attempt.owner is None or trainer != attempt.pid):
             with self._store.write() as session:
                 attempts.set_owner(session, run.id, attempt.number, json.loads(owner.to_json()), trainer)
         return owner
 
-    def glance(self) -> None:
-        """Take in what the run has written since, if it lived at the last look. Raises StoreError."""
+    def ingest_new(self) -> None:
+        """Ingest what the run has written since, if it lived at the last check. Raises StoreError."""
         if self._watched is None:
             return
         run_id, attempt = self._watched
@@ -107,11 +107,11 @@ class Keeper:
             ingest(self._store.database, self._settings, run_id, attempt)
             self._size = size
 
-    def _pass_on(self, run: Run, folder: Path, owner: ProcessIdentity) -> None:
+    def _pass_on_desired(self, run: Run, folder: Path, owner: ProcessIdentity) -> None:
         try:
-            self._write_wish(run, folder)
+            self._write_desired(run, folder)
         except OSError as error:  # a full disk must not keep a run from being stopped
-            log.warning("%s: the wish to %s could not be written: %s", run.id, run.desired, error)
+            log.warning("%s: the request to %s could not be written: %s", run.id, run.desired, error)
             if run.desired == DesiredState.KILL.value:
                 self._backend.clear(run.id, run.attempt)
             elif owner.alive():
@@ -120,40 +120,40 @@ class Keeper:
             with self._store.write() as session:
                 attempts.show_stopping(session, run.id, run.attempt)
 
-    def _write_wish(self, run: Run, folder: Path) -> None:
+    def _write_desired(self, run: Run, folder: Path) -> None:
         if run.desired != DesiredState.RUN.value and _text(folder / DESIRED) != run.desired:
             write_atomic(folder / DESIRED, run.desired)
 
-    def _check_pulse(self, run: Run, attempt: Attempt, folder: Path) -> None:
-        """End an attempt whose supervisor does not beat any more, or whose trainer stays after its last event."""
-        silent = self._heartbeat.look(_text(folder / HEARTBEAT))
+    def _check_heartbeat(self, run: Run, attempt: Attempt, folder: Path) -> None:
+        """End an attempt whose supervisor does not beat any more, or whose trainer goes on after its last event."""
+        silent = self._heartbeat.update(_text(folder / HEARTBEAT))
         if silent > self._settings.lease:
             log.warning("%s attempt %d has not beaten for %.0f s: ended", run.id, attempt.number, silent)
             self._backend.clear(run.id, attempt.number)
         self._check_progress(run, attempt)
         over = attempts.said(attempt) is not None
-        if self._after_last_event.look(over) > self._settings.stop_grace and over:
+        if self._after_last_event.update(over) > self._settings.stop_grace and over:
             log.warning("%s attempt %d stays after its last event: ended", run.id, attempt.number)
             write_atomic(folder / DESIRED, DesiredState.KILL.value)
 
     def _check_progress(self, run: Run, attempt: Attempt) -> None:
-        """Tell of a training that lives and writes nothing; whether to end it is for a person to say."""
+        """Add an alert about a training that lives and writes nothing. A person decides whether to end it."""
         limit = self._settings.stall_minutes * 60
-        still = self._progress.look(self._size)
-        if limit <= 0 or still < limit or self._told_at == self._size or run.kind != RunKind.TRAIN.value:
+        unchanged = self._progress.update(self._size)
+        if limit <= 0 or unchanged < limit or self._alerted_size == self._size or run.kind != RunKind.TRAIN.value:
             return
-        self._told_at = self._size
+        self._alerted_size = self._size
         text = f"“{run.name}” has made no progress for {self._settings.stall_minutes:g} minutes; look at its log."
         with self._store.write() as session:
             alert_id = f"{run.id}-{attempt.number}-stalled-{attempt.seq}"
             alerts.add(session, alert_id, "stalled", text, host=run.host, run_id=run.id)
 
     # ── its end ─────────────────────────────────────────────────────────────────────────────────────────────
-    def _close(self, run: Run, attempt: Attempt, folder: Path) -> None:
-        """Confirm that nothing of it lives, read the rest of its events, write what it came to."""
-        left = self._backend.clear(run.id, attempt.number)
-        if left:
-            names = ", ".join(map(str, left))
+    def _finish(self, run: Run, attempt: Attempt, folder: Path) -> None:
+        """Confirm that none of its processes lives, ingest the rest of its events, and write its final state."""
+        remaining = self._backend.clear(run.id, attempt.number)
+        if remaining:
+            names = ", ".join(map(str, remaining))
             message = f"Process {names} cannot be ended, so {', '.join(attempt.devices)} stays out of use until it is."
             if run.message != message:
                 with self._store.write() as session:
@@ -175,15 +175,15 @@ class Keeper:
                 trained=now.resume_step is not None,
                 last_line=last_line(folder),
             )
-            session.expunge_all()  # what follows is fenced, not tracked
-            # a machine that was off meanwhile adds no hours to the run
+            session.expunge_all()  # the writes below are fenced by the attempt; the session must not track these rows
+            # a machine that was switched off meanwhile adds no hours to the run
             ended = ended_at(folder, attempt.number, end)
             state = attempts.finish(session, run.id, attempt.number, verdict, end, at=ended, seen=time.time())
         if state is not None:
             log.info("%s attempt %d: %s, now %s", run.id, attempt.number, verdict.state.value, state.value)
 
 
-def _trainer(folder: Path, attempt: int) -> int | None:
+def _trainer_pid(folder: Path, attempt: int) -> int | None:
     """Pid of the process that trains, as the supervisor wrote it."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         data = json.loads(read_plain(folder / OWNER))

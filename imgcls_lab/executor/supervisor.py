@@ -1,7 +1,7 @@
-"""Keeps one attempt of one run: holds its device locks, starts the trainer, beats, stops it, writes down its end.
+"""Supervises one attempt of one run: holds its device locks, starts the trainer, beats, stops it, and writes its exit.
 
-Started by the daemon as `python -m imgcls_lab.executor.supervisor LAUNCH.json`, in a session of its own, and
-survives it. Standard library only; it opens no database and reads no event. It dies after the trainer.
+The daemon starts `python -m imgcls_lab.executor.supervisor LAUNCH.json` in a session of its own, and the supervisor
+survives the daemon. Standard library only; it opens no database and reads no event. It ends after the trainer.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ LOCK = ".supervisor.lock"
 POLL = 0.1  # seconds
 AFTER_TERM = 2.0  # seconds between the last SIGTERM and SIGKILL
 RESERVE = ".end-reserve"
-FULL = 128 * 1024  # bytes: with less room than this, whatever failed has failed for want of it
+FULL = 128 * 1024  # bytes: a disk with less free space than this is full, and that is why the trainer failed
 KEEP_HEAD = 2**20  # bytes of a log's beginning that stay when it is cut
 
 
 class NotStartedError(Exception):
-    """The trainer must not be started here and now."""
+    """The trainer must not be started now."""
 
 
 class Supervisor:
@@ -50,14 +50,13 @@ class Supervisor:
         self.log_cap: int = data["log_cap"]
         self.tag = processes.tag_of(data["run_id"], self.attempt)
         self.held: list[int] = []
-        self.asked = "run"
+        self.desired = "run"
         self.forced = False
         self.note: str | None = None
         self._beats = 0
         self._next_beat = 0.0
-        self._since_asked = 0.0
-        self._last_words = False
-        self._told_to_end = False
+        self._desired_since = 0.0
+        self._sigterm_sent = False
 
     def run(self) -> None:
         if (self.folder / run_layout.exit_name(self.attempt)).exists():
@@ -68,16 +67,16 @@ class Supervisor:
         try:
             self._take_locks()
         except NotStartedError as error:
-            self._write_end(started=False, message=str(error))
+            self._write_exit(started=False, message=str(error))
             return
         self._write_owner(None)
-        self._reserve_room()
+        self._reserve_space()
         self._beat()
         try:
             child = self._start()
         except OSError as error:
             what = f"The Python {self.argv[0]} could not be started: {error.strerror}. Submit the run from another one."
-            self._write_end(code=127, message=what)
+            self._write_exit(code=127, message=what)
             return
         self._write_owner(child.pid)
         self._watch(child)
@@ -85,9 +84,9 @@ class Supervisor:
         code = child.wait()
         self._cut_log()
         if code < 0:
-            self._write_end(signal=-code, forced=self.forced, message=self.note, left=left)
+            self._write_exit(signal=-code, forced=self.forced, message=self.note, left=left)
         else:
-            self._write_end(code=code, forced=self.forced, left=left)
+            self._write_exit(code=code, forced=self.forced, left=left)
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────────────────
     def _take_locks(self) -> None:
@@ -129,7 +128,7 @@ class Supervisor:
 
     # ── while it lives ──────────────────────────────────────────────────────────────────────────────────────
     def _watch(self, child: subprocess.Popen[bytes]) -> None:
-        """Until the trainer has ended. It is not reaped yet, so that its pid and session stay its own."""
+        """Until the trainer has ended. It is not reaped yet, so that no other process gets its pid and session."""
         handle = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else None
         try:
             while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
@@ -152,7 +151,7 @@ class Supervisor:
         self._next_beat = now + self.beat_every
         self._beats += 1
         self._cut_log()
-        # in place: needs no room on a full disk, and a reader sees the old number or the new one
+        # in place: it needs no space on a full disk, and a reader sees the old number or the new one
         with contextlib.suppress(OSError):
             descriptor = os.open(self.folder / run_layout.HEARTBEAT, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
@@ -162,18 +161,18 @@ class Supervisor:
 
     def _read_desired(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            wish = run_layout.read_plain(self.folder / run_layout.DESIRED).decode().strip()
-            if wish == "kill" or (wish == "stop" and self.asked == "run"):
-                self._ask(wish)
+            desired = run_layout.read_plain(self.folder / run_layout.DESIRED).decode().strip()
+            if desired == "kill" or (desired == "stop" and self.desired == "run"):
+                self._set_desired(desired)
 
-    def _ask(self, wish: str) -> None:
-        if self.asked != wish:
-            self.asked, self._since_asked = wish, time.monotonic()
+    def _set_desired(self, desired: str) -> None:
+        if self.desired != desired:
+            self.desired, self._desired_since = desired, time.monotonic()
 
     def _on_signal(self, _number: int, _frame: Any) -> None:
-        """The machine goes down, or somebody wants it to end: let the trainer write its checkpoint."""
-        if self.asked == "run":
-            self._ask("stop")
+        """The machine shuts down, or somebody ends the supervisor: let the trainer write its checkpoint."""
+        if self.desired == "run":
+            self._set_desired("stop")
 
     def _check_start(self, child: subprocess.Popen[bytes]) -> None:
         if self.note is not None or time.monotonic() - self._started_at < self.deadline:
@@ -186,14 +185,14 @@ class Supervisor:
         self._end_all(child.pid)
 
     def _stop(self, child: subprocess.Popen[bytes]) -> None:
-        """Ask the trainer for its checkpoint; after the grace ask all its processes to end; then end them."""
-        waited = time.monotonic() - self._since_asked
-        if self.asked == "kill":
+        """Signal the trainer to save and end; after the grace period end all its processes."""
+        waited = time.monotonic() - self._desired_since
+        if self.desired == "kill":
             self.forced = True
             self._end_all(child.pid)
-        elif self.asked == "stop":
-            if not self._told_to_end:
-                self._told_to_end = True
+        elif self.desired == "stop":
+            if not self._sigterm_sent:
+                self._sigterm_sent = True
                 # the trainer alone: its loader processes must live until the checkpoint is written
                 os.kill(child.pid, signal.SIGTERM)
                 os.kill(child.pid, signal.SIGCONT)
@@ -202,7 +201,7 @@ class Supervisor:
                 self._end_all(child.pid, gently=AFTER_TERM)
 
     def _end_all(self, leader: int, gently: float = 0) -> list[int]:
-        """End all that belongs to the attempt; gives what cannot be ended."""
+        """End all processes of the attempt. Returns those that cannot be ended."""
         return processes.end_all(
             lambda: sorted({*processes.tagged(self.tag), *processes.in_session(leader)}),
             lambda pid: processes.has_tag(pid, self.tag) or processes.is_in_session(pid, leader),
@@ -210,7 +209,7 @@ class Supervisor:
         )
 
     def _cut_log(self) -> None:
-        """Keep the log under its cap: its beginning and its newest part stay."""
+        """Keep the log below its cap: its beginning and its newest part stay."""
         path = self.folder / run_layout.OUTPUT_LOG
         with contextlib.suppress(OSError):
             size = path.stat().st_size
@@ -230,16 +229,16 @@ class Supervisor:
         owner = json.loads(ProcessIdentity.current().to_json()) | {"attempt": self.attempt, "trainer": None}
         if trainer is not None and (identity := ProcessIdentity.of(trainer)) is not None:
             owner["trainer"] = json.loads(identity.to_json())
-        with contextlib.suppress(OSError):  # the daemon knows this process without it
+        with contextlib.suppress(OSError):  # the daemon knows this process anyway
             run_layout.write_atomic(self.folder / run_layout.OWNER, json.dumps(owner))
 
-    def _reserve_room(self) -> None:
-        """A file's worth of the disk, for how it ended: on a full disk that must be written, too."""
+    def _reserve_space(self) -> None:
+        """Keep some space of the disk for the exit file, which must be written on a full disk, too."""
         with contextlib.suppress(OSError):
             run_layout.write_atomic(self.folder / RESERVE, b" " * 4096)
 
     def _use_reserve(self, text: str) -> None:
-        """Write the end into the reserved room, and give it its name; neither needs more of the disk."""
+        """Write the exit into the reserved file, and rename it; neither needs more of the disk."""
         descriptor = os.open(self.folder / RESERVE, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.pwrite(descriptor, text.encode().ljust(4096), 0)
@@ -249,10 +248,10 @@ class Supervisor:
         os.replace(self.folder / RESERVE, self.folder / run_layout.exit_name(self.attempt))
         run_layout.fsync_folder(self.folder)
 
-    def _write_end(self, **facts: Any) -> None:
-        """Write how it ended, again and again while it cannot be written: nobody else knows."""
+    def _write_exit(self, **facts: Any) -> None:
+        """Write how the trainer ended, with more tries if the disk refuses: nobody else knows."""
         full = shutil.disk_usage(self.folder).free < FULL
-        text = json.dumps({"attempt": self.attempt, "asked": self.asked, "t": time.time(), "full": full, **facts})
+        text = json.dumps({"attempt": self.attempt, "asked": self.desired, "t": time.time(), "full": full, **facts})
         with contextlib.suppress(OSError):
             self._use_reserve(text)
             return
@@ -261,7 +260,7 @@ class Supervisor:
                 run_layout.write_atomic(self.folder / run_layout.exit_name(self.attempt), text)
                 return
             except OSError as error:
-                print(f"supervisor: the end could not be written: {error}", file=sys.stderr, flush=True)
+                print(f"supervisor: the exit could not be written: {error}", file=sys.stderr, flush=True)
             if wait is not None:
                 time.sleep(wait)
 

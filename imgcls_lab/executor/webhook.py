@@ -1,7 +1,7 @@
 """Posts alerts to the webhook of the settings, in a thread of its own: a slow or dead address delays no run.
 
-Used by the daemon, which hands over what the database says is pending and writes down what became of it. An alert
-that was posted just before a daemon died is posted again by the next: at least once, never silently dropped.
+Used by the alert sender, which gives it the pending alerts of the database and writes the results back. The next daemon
+posts an alert again that was posted just before a daemon died: each alert is posted at least once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from imgcls_lab.schemas import AlertView
 
 log = logging.getLogger(__name__)
 
-WITHIN = 10.0  # seconds for one try
+TIMEOUT = 10.0  # seconds for one try
 PAUSES = (1.0, 10.0)  # seconds before the second and the third try
 
 
@@ -33,21 +33,21 @@ class Webhook:
         threading.Thread(target=self._work, name="imgcls-webhook", daemon=True).start()
 
     def take(self, alerts: list[AlertView]) -> None:
-        """Post these, each once for as long as its result was not fetched."""
+        """Post these, each once until `forget` is called for it."""
         for alert in alerts:
             if alert.id not in self._taken:
                 self._taken.add(alert.id)
                 self._waiting.put(alert)
 
     def results(self) -> list[tuple[str, Literal["sent", "failed"]]]:
-        """What became of alerts since the last call."""
+        """The results since the last call, by alert id."""
         found = []
         while not self._results.empty():
             found.append(self._results.get())
         return found
 
     def forget(self, alert_ids: set[str]) -> None:
-        """Their results are written down."""
+        """The results of these are in the database."""
         self._taken -= alert_ids
 
     def _work(self) -> None:
@@ -72,7 +72,7 @@ def _post(url: str, body: bytes) -> None:
     if not url.startswith(("http://", "https://")):
         raise ValueError("its address must begin with https:// or http://")
     request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"}, method="POST")  # noqa: S310
-    with urllib.request.urlopen(request, timeout=WITHIN) as reply:  # noqa: S310 — its scheme was looked at
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:  # noqa: S310 — its scheme was checked
         reply.read(65_536)
 
 

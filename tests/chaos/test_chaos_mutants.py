@@ -26,7 +26,7 @@ from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.executor import processes, run_monitor
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
-from imgcls_lab.executor.run_monitor import Stillness
+from imgcls_lab.executor.run_monitor import UnchangedTimer
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import RUN_TAG, new_run_id
 from imgcls_lab.schemas import SubmitRequest
@@ -134,19 +134,19 @@ def no_two_trainers_of_a_run_live_at_once(lab: StubLab, _: Path) -> None:
 
 def a_moved_clock_reaps_nobody(_: StubLab, __: Path) -> None:
     real = time.time
-    watch = run_monitor.Stillness(time.monotonic)
-    watch.look("beat")
+    watch = run_monitor.UnchangedTimer(time.monotonic)
+    watch.update("beat")
     with Patch.context() as patch:
         patch.setattr(time, "time", lambda: real() + 3600)
-        assert watch.look("beat") < 30, "a clock that was set counts as silence"
+        assert watch.update("beat") < 30, "a clock that was set counts as silence"
 
 
 def a_sleeping_observer_accuses_nobody(_: StubLab, __: Path) -> None:
     now = [0.0]
-    watch = run_monitor.Stillness(lambda: now[0])
-    watch.look("beat")
+    watch = run_monitor.UnchangedTimer(lambda: now[0])
+    watch.update("beat")
     now[0] = 3600  # the machine was suspended, and the beat stood still with it
-    assert watch.look("beat") < 30, "the observer slept, and blames the run for it"
+    assert watch.update("beat") < 30, "the observer slept, and blames the run for it"
 
 
 def a_killed_save_leaves_only_whole_checkpoints(_: StubLab, folder: Path) -> None:
@@ -273,7 +273,7 @@ def wall_clock_lease(patch: Patch) -> None:
         return time.time()
 
     patch.setattr(run_monitor, "MAX_STEP", float("inf"))
-    patch.setattr(run_monitor, "Stillness", lambda _clock: Stillness(time_of_day))
+    patch.setattr(run_monitor, "UnchangedTimer", lambda _clock: UnchangedTimer(time_of_day))
 
 
 def unbounded_steps(patch: Patch) -> None:

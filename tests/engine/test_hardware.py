@@ -14,7 +14,7 @@ import pytest
 from imgcls_lab import cpu
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware
-from imgcls_lab.executor.devices import variables
+from imgcls_lab.executor.devices import device_environment
 
 # Faults of taking, filling and freeing 4 x 20 MiB five times, when the heap has settled: as the library is, with memory
 # kept, and MiB of the process with memory kept and given back.
@@ -69,6 +69,6 @@ def test_threads_are_a_slots_in_and_outside_of_the_queue(
     monkeypatch.setattr(cpu, "cores", lambda: 12)
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "3")
     outside = hardware.pick_threads(make_config(threads=None))
-    monkeypatch.setenv("IMGCLS_THREADS", variables([], [], 3)["IMGCLS_THREADS"])
+    monkeypatch.setenv("IMGCLS_THREADS", device_environment([], [], 3)["IMGCLS_THREADS"])
     assert (outside, hardware.pick_threads(make_config(threads=None))) == (4, 4)
     assert hardware.pick_threads(make_config(threads=7)) == 7

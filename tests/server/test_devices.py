@@ -10,7 +10,7 @@ import pytest
 from serving import Api
 
 from imgcls_lab.executor import forkserver_manager
-from imgcls_lab.executor.gpu_processes import Holders
+from imgcls_lab.executor.gpu_processes import GpuProcessTracker
 from imgcls_lab.executor.nvml import GpuProcess
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import write_atomic
@@ -26,7 +26,7 @@ GPU = {
 
 def show(store: Store, *pids: int, host: str | None = None) -> None:
     """What a daemon writes when it sees these processes on the GPU."""
-    rows = Holders(clock=lambda: 1000.0).look("cuda:0", [GpuProcess(pid, 30) for pid in pids], 0.0)
+    rows = GpuProcessTracker(clock=lambda: 1000.0).update("cuda:0", [GpuProcess(pid, 30) for pid in pids], 0.0)
     with store.write() as session:
         executors.save_devices(session, host or host_name(), [{**GPU, "holders": rows}])
 
@@ -65,7 +65,7 @@ async def test_a_kernels_process_and_its_child_show_as_their_notebook(
 
 
 def _rows(pid: int) -> list[dict[str, Any]]:
-    return Holders().look("cuda:0", [GpuProcess(pid, 30)], None)
+    return GpuProcessTracker().update("cuda:0", [GpuProcess(pid, 30)], None)
 
 
 async def test_devices_say_what_warm_start_holds_here(api: Api, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Starts an attempt as processes of this host, and ends what is left of it. Called by the daemon alone."""
+"""Starts an attempt as processes of this host, and ends its remaining processes. Called by the daemon alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Argv = Callable[[RunKind, str, Path, int], list[str]]
 
 # What does a run of each kind, as `python -m MODULE FOLDER --attempt N`.
 ENTRY_POINTS: dict[RunKind, EntryPoint] = {RunKind.TRAIN: TRAINING, RunKind.NOTEBOOK: NOTEBOOK, RunKind.SWEEP: SWEEP}
-# These queue runs themselves. Whatever trains never talks to the database, and need not know its password.
+# These queue runs themselves. A training never talks to the database, so it is not given its password.
 QUEUES_RUNS = frozenset({RunKind.NOTEBOOK, RunKind.SWEEP})
 
 
@@ -117,7 +117,7 @@ class LocalBackend:
             self._fork_server.close()
 
     def find(self, folder: Path, run_id: str, attempt: int) -> ProcessIdentity | None:
-        """The supervisor of an attempt whose start was not noted: a daemon died in between."""
+        """The supervisor of an attempt whose start is not in the database, because a daemon died in between."""
         with contextlib.suppress(OSError, ValueError):
             text = run_layout.read_plain(folder / run_layout.OWNER)
             if json.loads(text).get("attempt") == attempt:
@@ -129,16 +129,16 @@ class LocalBackend:
         return None
 
     def clear(self, run_id: str, attempt: int) -> list[int]:
-        """End every process of an attempt; those that cannot be ended (they hang in the kernel) are given back."""
+        """End every process of an attempt. Returns those that cannot be ended because they hang in the kernel."""
         tag = processes.tag_of(run_id, attempt)
         return processes.end_all(lambda: processes.tagged(tag), lambda pid: processes.has_tag(pid, tag))
 
     def reap(self) -> None:
-        """Let supervisors that have ended go."""
+        """Forget supervisors that have ended."""
         self._children = [child for child in self._children if child.poll() is None]
 
     def _python(self, python: str) -> str:
-        """The Python that a run was submitted from, if it has this package; else this one."""
+        """The Python that a run was submitted from if it has this package, else this one."""
         if python and python not in self._usable:
             self._usable[python] = _has_package(python)
             if not self._usable[python]:

@@ -110,10 +110,10 @@ def test_a_disk_nearly_full_is_told_once(lab: StubLab, monkeypatch: pytest.Monke
     free = [4e9]
     usage = type("usage", (), {"free": property(lambda _: free[0])})
     monkeypatch.setattr(alert_sender.shutil, "disk_usage", lambda _: usage())
-    watch = alert_sender.Alarms(lab.settings, "here")
+    watch = alert_sender.AlertSender(lab.settings, "here")
     for left in (4e9, 4e9, 9e9, 3e9):
         free[0] = left
-        watch.look(lab.store)
+        watch.update(lab.store)
     (alert,) = lab.store.alerts()
     assert (alert.kind, alert.host) == ("disk", "here")
     assert "has 4.0 GB left" in alert.text

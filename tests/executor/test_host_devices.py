@@ -15,7 +15,7 @@ from imgcls_lab.events import RunState
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
-from imgcls_lab.executor.devices import Device, HostProbe, variables
+from imgcls_lab.executor.devices import Device, HostProbe, device_environment
 from imgcls_lab.executor.nvml import GpuProcess, Nvml
 from imgcls_lab.schemas import SubmitRequest
 
@@ -24,8 +24,8 @@ CPU = Device("cpu:0", 0, "CPU", "cpu", "cpu-0")
 
 
 def test_a_run_sees_its_own_gpu_by_uuid_and_a_cpu_run_sees_none():
-    assert variables([*GPUS, CPU], ["cuda:1"], 1)["CUDA_VISIBLE_DEVICES"] == GPUS[1].uuid
-    cpu = variables([*GPUS, CPU], ["cpu:0"], 2)
+    assert device_environment([*GPUS, CPU], ["cuda:1"], 1)["CUDA_VISIBLE_DEVICES"] == GPUS[1].uuid
+    cpu = device_environment([*GPUS, CPU], ["cpu:0"], 2)
     assert cpu["CUDA_VISIBLE_DEVICES"] == ""
     assert int(cpu["IMGCLS_THREADS"]) == max(1, len(os.sched_getaffinity(0)) // 2)
 
@@ -72,16 +72,16 @@ def test_the_probe_tells_what_nvml_tells(monkeypatch: pytest.MonkeyPatch):
     source = Nvml()
     source._tried, source._library = True, FakeNvml()
     probe = HostProbe(2, source)
-    first, second, *slots = probe.look()
-    assert (first.name, first.title, first.memory_used, first.utilisation) == ("cuda:0", "GPU 0 · H100", 8, 0.5)
-    assert second.utilisation is None
-    assert first.processes == (GpuProcess(7, 5, 0.4), GpuProcess(8, None, None))
-    assert probe.look()[0].processes[0].busy is None, "no new sample is no idleness"
+    first, second, *slots = probe.read()
+    assert (first.name, first.title, first.gpu.memory_used, first.gpu.utilisation) == ("cuda:0", "GPU 0 · H100", 8, 0.5)
+    assert second.gpu.utilisation is None
+    assert first.gpu.processes == (GpuProcess(7, 5, 0.4), GpuProcess(8, None, None))
+    assert probe.read()[0].gpu.processes[0].busy is None, "no new sample is no idleness"
     assert [slot.name for slot in slots] == ["cpu:0", "cpu:1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1abc")
-    assert [device.name for device in probe.look() if device.kind == "cuda"] == ["cuda:1"]
+    assert [device.name for device in probe.read() if device.kind == "cuda"] == ["cuda:1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert [device.name for device in probe.look() if device.kind == "cuda"] == []
+    assert [device.name for device in probe.read() if device.kind == "cuda"] == []
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def gpus(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """A daemon in this process on a host with two (drawn) GPUs."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     lab = StubLab(home)
-    daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=SimpleNamespace(look=lambda: [*GPUS, CPU]))
+    daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=SimpleNamespace(read=lambda: [*GPUS, CPU]))
     daemon._register(lab.store)
     yield lab, daemon
     lab.close()
@@ -178,7 +178,7 @@ def test_a_full_disk_at_the_start_is_told(gpus: tuple[StubLab, Daemon], monkeypa
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(local.layout, "write_atomic", full)
+    monkeypatch.setattr(local.run_layout, "write_atomic", full)
     run_id = cuda_run(lab, 3)
     daemon.round(lab.store)
     run = lab.run(run_id)

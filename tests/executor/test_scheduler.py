@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgcls_lab.executor.devices import Device
-from imgcls_lab.executor.scheduler import MAX_DRIVERS, Placing
+from imgcls_lab.executor.scheduler import MAX_DRIVERS, Scheduler
 from imgcls_lab.store import tables
 from imgcls_lab.store.queue import Fleet
 from imgcls_lab.store.tables import Run
@@ -25,8 +25,8 @@ def fleet(claims: dict[str, str], here=(*GPUS, CPU), elsewhere=()) -> Fleet:
     return Fleet({row.host for row in rows} | {HERE}, rows, {(HERE, name): by for name, by in claims.items()})
 
 
-def placing(claims: dict[str, str], here=(*GPUS, CPU), drivers: int = 0, elsewhere=()) -> Placing:
-    return Placing(fleet(claims, here, elsewhere), list(here), set(claims), drivers)
+def placing(claims: dict[str, str], here=(*GPUS, CPU), drivers: int = 0, elsewhere=()) -> Scheduler:
+    return Scheduler(fleet(claims, here, elsewhere), list(here), set(claims), drivers)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_run_without_a_device_needs_none_but_they_are_not_endless():
 def test_a_project_at_its_limit_waits_and_its_drivers_do_not():
     full = fleet({})
     full.full[1] = "Waits: the project “p” runs 1 run at once."
-    place = Placing(full, [*GPUS, CPU], set(), 0)
+    place = Scheduler(full, [*GPUS, CPU], set(), 0)
     assert place(wish()) == full.full[1]
     assert place(wish(project_id=2)) == ["cuda:0"]
     assert place(wish("none")) == []

@@ -14,7 +14,7 @@ from stub_lab import StubLab
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.executor.devices import HostProbe
-from imgcls_lab.executor.gpu_processes import Holders, describe
+from imgcls_lab.executor.gpu_processes import GpuProcessTracker, describe
 from imgcls_lab.executor.nvml import Gpu, GpuProcess
 from imgcls_lab.run_layout import RUN_TAG
 from imgcls_lab.schemas import SubmitRequest
@@ -33,19 +33,20 @@ class FakeGpus:
 
 def test_since_when_it_holds_and_idles_is_remembered_also_by_the_next_daemon():
     now = [100.0]
-    holders = Holders(clock=lambda: now[0])
+    holders = GpuProcessTracker(clock=lambda: now[0])
     me = os.getpid()
-    (row,) = holders.look("cuda:0", [GpuProcess(me, 5, busy=0.9)], None)
+    (row,) = holders.update("cuda:0", [GpuProcess(me, 5, busy=0.9)], None)
     assert (row["since"], row["idle_since"]) == (100.0, None)
     now[0] = 110
-    (row,) = holders.look("cuda:0", [GpuProcess(me, 5, busy=0.0)], None)
+    (row,) = holders.update("cuda:0", [GpuProcess(me, 5, busy=0.0)], None)
     assert (row["since"], row["idle_since"]) == (100.0, 110.0)
-    later = Holders([row], clock=lambda: 150.0)
-    (row,) = later.look("cuda:0", [GpuProcess(me, 5)], 0.0)
+    later = GpuProcessTracker([row], clock=lambda: 150.0)
+    (row,) = later.update("cuda:0", [GpuProcess(me, 5)], 0.0)
     assert (row["since"], row["idle_since"]) == (100.0, 110.0)
-    (row,) = later.look("cuda:0", [GpuProcess(me, 5)], 0.5)
+    (row,) = later.update("cuda:0", [GpuProcess(me, 5)], 0.5)
     assert row["idle_since"] is None
-    (other,) = Holders([{**row, "started": 1.0}], clock=lambda: 200.0).look("cuda:0", [GpuProcess(me, 5)], None)
+    reused = GpuProcessTracker([{**row, "started": 1.0}], clock=lambda: 200.0)
+    (other,) = reused.update("cuda:0", [GpuProcess(me, 5)], None)
     assert other["since"] == 200.0, "the pid was given to another process"
 
 
