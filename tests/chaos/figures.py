@@ -23,4 +23,4 @@ def note(what: str, seen: object, target: str) -> None:
 
 def table() -> str:
     """All rows so far, as Markdown."""
-    return "\n".join(["| test | seen | target |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in ROWS)])
+    return "\n".join(["| test | result | target |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in ROWS)])
