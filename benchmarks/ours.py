@@ -20,6 +20,7 @@ from imgcls_lab.engine.training import attempt_context, loop
 from imgcls_lab.engine.training.prepare import prepare
 from imgcls_lab.engine.training.state import Progress, Training
 from imgcls_lab.events import Event, Metrics
+from imgcls_lab.planning.steps import epoch_batches
 
 
 class Ours:
@@ -79,7 +80,7 @@ class Ours:
     def batches(self) -> list[Any]:
         run = self.run
         order = rng.epoch_order(run.config.seed, run.progress.epoch, len(run.train), None)
-        return rng.epoch_batches(order, run.config.batch_size, 1)
+        return epoch_batches(order, run.config.batch_size, 1)
 
     def bare(self, steps: int) -> float:
         """Seconds of so many bare steps on one batch in memory, in the run's precision and memory layout."""

@@ -1,7 +1,7 @@
 """What makes two trials the same: the config, the images and the code. Called by the sweep's driver; imports no torch.
 
-The fingerprint of a data folder is the one the engine writes into a run's manifest; files that did not change since
-the last look (size and time) are not read again.
+The fingerprint of a data folder is `planning.fingerprint`, as in a run's manifest; files that did not change since the
+last look (size and time) are not read again.
 """
 
 from __future__ import annotations
@@ -9,18 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imgcls_lab import _version, run_layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.imagefolder import SPLITS, inspect_folder, list_images
+from imgcls_lab.imagefolder import inspect_folder, list_images
+from imgcls_lab.planning.fingerprint import UNREADABLE, data_fingerprint, file_digest
 
-PIECE = 2**20
+VERSION = 2  # of the files that keep digests; raise it where a digest comes to mean something else
+Digest = Callable[[Path], bytes]
+_HOME = Path(_version.__file__).parent
 # what a result depends on
-_CODE = ("engine", "config", "images.py", "imagefiles.py", "imagefolder.py", "processor.py")
+_CODE = ("engine", "planning", "config", "images.py", "image_files.py", "imagefolder.py", "class_names.py", "cpu.py")
 
 
 def of_training(config: TrainConfig, data: str, model: str, computes: str) -> str:
@@ -40,50 +45,60 @@ def of_notebook(code: str, parameters: Mapping[str, Any], data: str, computes: s
 @lru_cache(maxsize=1)
 def code_version() -> str:
     """The package's version with a hash of the files that train."""
-    home = Path(_version.__file__).parent
-    files = [path for name in _CODE for path in _python_files(home / name)]
     digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for path in code_files():
+        digest.update(path.relative_to(_HOME).as_posix().encode() + b"\0" + path.read_bytes())
     return f"{_version.__version__}+{digest.hexdigest()[:16]}"
+
+
+def code_files() -> list[Path]:
+    """The files that a result depends on, sub-packages included."""
+    places = [_HOME / name for name in _CODE]
+    return sorted(path for place in places for path in (place.rglob("*.py") if place.is_dir() else [place]))
 
 
 def of_images(root: Path, memory: Path, stop: Callable[[], bool] = lambda: False) -> str:
     """Fingerprint of a folder of images, as a run's manifest has it. Raises OSError; InterruptedError when stopped."""
     summary = inspect_folder(root)
-    paths = [
-        path
-        for split in SPLITS
-        if split in ("train", "val") and split in summary.splits
-        for path in list_images(summary, split)[0]
-    ]
-    return _of_files(root, paths, memory, stop)
+    splits = [split for split in ("train", "val") if split in summary.splits]
+    paths = [path for split in splits for path in list_images(summary, split)[0]]
+    return _of_files(root, paths, memory, file_digest, stop)
 
 
 def of_folder(root: Path, memory: Path) -> str:
     """Fingerprint of all files of a model's folder. Raises OSError."""
-    return _of_files(root, [os.path.relpath(path, root) for path in root.rglob("*") if path.is_file()], memory)
+    paths = [os.path.relpath(path, root) for path in root.rglob("*") if path.is_file()]
+    return _of_files(root, paths, memory, _whole_file_digest)
 
 
-def _of_files(root: Path, paths: Iterable[str], memory: Path, stop: Callable[[], bool] = lambda: False) -> str:
+def _of_files(
+    root: Path, paths: list[str], memory: Path, digest: Digest, stop: Callable[[], bool] = lambda: False
+) -> str:
     memory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    index = memory / f"{_sha(str(root.resolve()))[:32]}.json"
+    index = memory / f"{_sha(str(root.resolve()))[:32]}-{VERSION}.json"
     known = _read(index)
     seen: dict[str, list[Any]] = {}
     for path in paths:
         if stop():
             raise InterruptedError
-        status = os.stat(root / path)
-        stamp = [status.st_size, status.st_mtime_ns]
+        stamp = _stamp(root / path)
         before = known.get(path)
-        fresh = before is None or before[:2] != stamp
-        seen[path] = [*stamp, _digest(root / path)] if fresh or before is None else before
+        unchanged = before is not None and stamp is not None and before[:2] == stamp
+        seen[path] = before if unchanged and before else [*(stamp or (None, None)), digest(root / path).hex()]
     if seen != known:
         run_layout.write_atomic(index, json.dumps(seen))
-    content = hashlib.sha256()
-    for path in sorted(seen, key=os.fsencode):  # as the engine's scan does
-        content.update(os.fsencode(path) + b"\0" + bytes.fromhex(seen[path][2]))
-    return content.hexdigest()
+    digests = b"".join(bytes.fromhex(entry[2]) for entry in seen.values())
+    names = np.array([os.fsencode(path) for path in seen], np.bytes_)
+    return data_fingerprint(names, np.frombuffer(digests, np.uint64).reshape(len(seen), -1))
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """Size and time of change; None where there is no such file any more."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _read(index: Path) -> dict[str, list[Any]]:
@@ -94,20 +109,13 @@ def _read(index: Path) -> dict[str, list[Any]]:
     return found if isinstance(found, dict) else {}
 
 
-def _digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's content; zeros where it cannot be opened."""
-    digest = hashlib.sha256()
+def _whole_file_digest(path: Path) -> bytes:
+    """SHA-256 of a file of any size; `UNREADABLE` where it cannot be opened."""
     try:
         with path.open("rb") as file:
-            while piece := file.read(PIECE):
-                digest.update(piece)
+            return hashlib.file_digest(file, "sha256").digest()
     except OSError:
-        return "0" * 64
-    return digest.hexdigest()
-
-
-def _python_files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else list(path.glob("*.py"))
+        return UNREADABLE
 
 
 def _sha(value: Any) -> str:

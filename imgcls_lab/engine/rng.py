@@ -7,25 +7,11 @@ resume needs no state, and neither batch composition nor loader processes matter
 from __future__ import annotations
 
 import functools
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
-
-class Stream(IntEnum):
-    """What numbers are for; two streams never share any."""
-
-    ORDER = 1
-    AUGMENT = 2
-    MIX = 3
-    SPLIT = 4
-    INIT = 5
-
-
-def generator(seed: int, stream: Stream, *position: int) -> np.random.Generator:
-    """A generator for one place of a run."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, stream, *position])))
+from imgcls_lab.planning.seeding import Stream, generator
 
 
 def uniforms(
@@ -62,20 +48,3 @@ def epoch_order(
     if weights is None:
         return random.permutation(images).astype(np.int64)
     return random.choice(images, size=images, p=weights / weights.sum()).astype(np.int64)
-
-
-def epoch_batches(order: npt.NDArray[np.int64], batch_size: int, processes: int = 1) -> list[npt.NDArray[np.int64]]:
-    """The order cut into batches.
-
-    A last batch without two images for each process joins the one before it: batch norm cannot train on one.
-    """
-    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    if len(batches) > 1 and len(batches[-1]) < min(2 * processes, batch_size):
-        batches[-2:] = [order[(len(batches) - 2) * batch_size :]]
-    return batches
-
-
-def batches_per_epoch(images: int, batch_size: int, processes: int = 1) -> int:
-    """Length of `epoch_batches`."""
-    full, rest = divmod(images, batch_size)
-    return full + (1 if rest and (full == 0 or rest >= min(2 * processes, batch_size)) else 0)

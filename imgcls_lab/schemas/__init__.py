@@ -24,7 +24,15 @@ from imgcls_lab.schemas.batches import (
     TrialView,
 )
 from imgcls_lab.schemas.executor import AlertKind, AlertView, DevicesReply, DeviceView, ExecutorView, HolderView
-from imgcls_lab.schemas.forms import CheckReply, ErrorReply, FieldProblem, SchemaReply, ServerInfo
+from imgcls_lab.schemas.forms import (
+    CheckReply,
+    ErrorReply,
+    FieldProblem,
+    LrCurve,
+    SchemaReply,
+    ServerInfo,
+    StepCounts,
+)
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
     ConfigView,
@@ -115,6 +123,7 @@ __all__ = [
     "LogBatch",
     "LogChunk",
     "LogTopic",
+    "LrCurve",
     "MetricsBatch",
     "MetricsTopic",
     "ModelEdit",
@@ -142,6 +151,7 @@ __all__ = [
     "Series",
     "SeriesReply",
     "ServerInfo",
+    "StepCounts",
     "Strategy",
     "StreamMessage",
     "SubmitRequest",

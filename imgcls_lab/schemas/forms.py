@@ -23,11 +23,28 @@ class FieldProblem(Wire):
     message: str
 
 
+class StepCounts(Wire):
+    """Optimizer steps of a run that can read every image and is not stopped early."""
+
+    batches_per_epoch: int
+    steps_per_epoch: int
+    total_steps: int
+
+
+class LrCurve(Wire):
+    """The learning rate over a run: at most 200 points, corners among them; a line between two points is close."""
+
+    step: list[int]  # from 0
+    lr: list[float]
+
+
 class CheckReply(Wire):
     """What would happen if this config were launched."""
 
     problems: list[FieldProblem]  # empty: it can be launched
     facts: dict[str, str]  # steps, classes, disk ...: label -> sentence
+    steps: StepCounts | None  # null: config or data have a problem
+    lr_curve: LrCurve | None  # null: as above, or the schedule is a plugin's
 
 
 class ErrorReply(Wire):

@@ -5,9 +5,9 @@ The check reads folder and file names only; whether each image and the model can
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from imgcls_lab.demo_data import CONFIG, demo_config
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.events import RunKind
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
+from imgcls_lab.planning.preview import RunPreview, preview
 from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import CheckReply, FieldProblem, SchemaReply
+from imgcls_lab.schemas import CheckReply, FieldProblem, SchemaReply, StepCounts
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import MAX_PROBLEMS, PREFIX, ApiHandler, Route, check_reference, shorten
 from imgcls_lab.server.info import demo_folders
@@ -119,16 +120,18 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
         except InputError as error:
             problems += error.problems
     facts: dict[str, str] = {}
-    found: FolderSummary | None = None
-    if "root" in folders:
-        found = inspect_folder(folders["root"])
-        if found.problem:
-            problems.append(Problem("root", found.problem))
-        else:
-            facts |= _data_facts(found) | _scan_facts(store, folders["root"])
-            if config is not None:
-                facts["Images"] += _held_out(found, config)
-                facts["Steps"] = _steps(found, config)
+    planned: RunPreview | None = None
+    found = inspect_folder(folders["root"]) if "root" in folders else None
+    if found is not None and found.problem:
+        problems.append(Problem("root", found.problem))
+    elif found is not None:
+        facts |= _data_facts(found) | _scan_facts(store, folders["root"])
+        if config is not None:
+            wrong, planned = _plan(found, config)
+            problems += wrong
+    if planned is not None:
+        facts["Images"] += f", of which {planned.held_out:,} are held out for validation" if planned.held_out else ""
+        facts["Steps"] = planned.steps_text
     if flavour := folders.get("model_flavour", ""):
         wrong, place = _look_at_model(
             flavour, values.get("revision"), pretrained=bool(config and config.load_pretrained)
@@ -142,7 +145,20 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
     shown = [
         FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000)) for p in problems[:MAX_PROBLEMS]
     ]
-    return CheckReply(problems=shown, facts=facts)
+    return CheckReply(
+        problems=shown,
+        facts=facts,
+        steps=StepCounts.model_validate(planned.steps, from_attributes=True) if planned else None,
+        lr_curve=planned.lr_curve if planned else None,
+    )
+
+
+def _plan(found: FolderSummary, config: TrainConfig) -> tuple[Sequence[Problem], RunPreview | None]:
+    """What a run of it would do, or why it would be refused."""
+    try:
+        return (), preview(config, found)
+    except InputError as error:
+        return error.problems, None
 
 
 def _data_facts(found: FolderSummary) -> dict[str, str]:
@@ -163,34 +179,6 @@ def _data_facts(found: FolderSummary) -> dict[str, str]:
     if others := [note for note in found.notes if note != found.not_taken_said]:
         facts["Note"] = "\n".join(others)
     return facts
-
-
-def _held_out(found: FolderSummary, config: TrainConfig) -> str:
-    """How many of the training images validate, where there is no val/."""
-    if "val" in found.splits:
-        return ""
-    held = f"{sum(_kept_back(found, config)):,}"
-    return (
-        f", of which {f'about {held}, in whole groups,' if config.group_pattern else held} are held out for validation"
-    )
-
-
-def _kept_back(found: FolderSummary, config: TrainConfig) -> list[int]:
-    """Images of each class that the engine holds out without val/: the share, at least one where there are two."""
-    if "val" in found.splits:
-        return []
-    counts = found.splits["train"].values()
-    return [min(max(1, round(count * config.val_fraction)), count - 1) for count in counts if count]
-
-
-def _steps(found: FolderSummary, config: TrainConfig) -> str:
-    """Steps of an epoch and of the run, as the engine counts them if it can read every image."""
-    images = found.images("train") - sum(_kept_back(found, config))
-    full, rest = divmod(images, config.batch_size)
-    lone = rest == 1 and full > 0 and config.batch_size > 1  # a last batch of one image is left out
-    batches = full + (1 if rest and not lone else 0)
-    an_epoch = math.ceil(batches / config.gradient_accumulation_steps)
-    return f"{an_epoch:,} an epoch, {an_epoch * config.epochs:,} in all"
 
 
 def _scan_facts(store: Store, root: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.rng import batches_per_epoch, epoch_batches, epoch_order, uniforms
+from imgcls_lab.engine.rng import epoch_order, uniforms
 from imgcls_lab.engine.transforms import augment
 from imgcls_lab.engine.transforms.augment import Augmentation, Plan, crop_shape, normalise
 from imgcls_lab.engine.transforms.augment_recipes import DETAILS, RECIPES, Recipe, recipe_of
@@ -259,13 +259,6 @@ def test_weighted_order_draws_rare_images_more_often() -> None:
     order = epoch_order(0, 0, 100, weights)
     assert len(order) == 100
     assert 30 < int((order >= 90).sum()) < 70
-
-
-@pytest.mark.parametrize(("images", "size"), [(10, 4), (9, 4), (8, 4), (1, 4), (5, 1), (5, 5), (6, 5)])
-def test_number_of_batches_is_known_beforehand(images: int, size: int) -> None:
-    batches = epoch_batches(np.arange(images), size)
-    assert len(batches) == batches_per_epoch(images, size)
-    assert all(len(batch) > 1 for batch in batches) or size == 1 or images == 1
 
 
 def test_table_of_recipes_in_the_documentation_is_true() -> None:

@@ -24,10 +24,10 @@ from imgcls_lab.engine.data.image_set import Reader, pick_workers
 from imgcls_lab.engine.data.scan import caches_for
 from imgcls_lab.engine.data.split import list_splits
 from imgcls_lab.engine.reporting.predictions import load_predictions
-from imgcls_lab.engine.rng import batches_per_epoch, epoch_batches
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ConfigError, ProcessLostError
 from imgcls_lab.events import Event, Metrics, RunState
+from imgcls_lab.planning.steps import batches_per_epoch, epoch_batches
 
 from .conftest import SIZE, curve, of_type, same_files
 

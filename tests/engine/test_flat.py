@@ -67,6 +67,7 @@ def test_a_flat_folder_is_resumed_to_the_same_bits(make_config: Make, flat: Path
 def test_the_fingerprint_of_a_sweep_is_that_of_the_run(run: Run, flat: Path, tmp_path: Path) -> None:
     shutil.copy(flat / "digit-0/000.png", flat / "digit-0/x.jpg?w=200")
     (flat / "digit-0/clip.mp4").write_bytes(bytes(99))
+    (flat / "digit-0/empty.png").touch()  # which a run cannot read
     outcome = run(root=str(flat), epochs=1)
     assert trial_identity.of_images(flat, tmp_path / "memory") == data_of(outcome.folder)["fingerprint"]
 

@@ -24,6 +24,7 @@ from imgcls_lab.engine.optim import losses
 from imgcls_lab.engine.optim.lr_schedules import learning_rate
 from imgcls_lab.engine.optim.optimizers import make_optimizer
 from imgcls_lab.events import RunState
+from imgcls_lab.planning.steps import StepPlan
 from imgcls_lab.schemas import EpochReport
 
 from .conftest import curve, events_of, of_type
@@ -192,15 +193,16 @@ def test_training_learns(run: Run) -> None:
 
 def test_learning_rate_is_a_function_of_the_step(make_config: Make) -> None:
     config = make_config(lr=1.0, warmup_epochs=1, epochs=10, min_lr_ratio=0.1)
-    rates = [learning_rate(config, step, 100, 10) for step in range(100)]
+    steps = StepPlan(batches_per_epoch=10, steps_per_epoch=10, epochs=10)
+    rates = [learning_rate(config, step, steps) for step in range(100)]
     assert rates[:10] == sorted(rates[:10])
     assert rates[0] > 0
     assert max(rates) == rates[10] == 1.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] == pytest.approx(0.1, abs=0.01)
-    linear = learning_rate(config.with_changes(schedule="linear"), 55, 100, 10)
+    linear = learning_rate(config.with_changes(schedule="linear"), 55, steps)
     assert linear == pytest.approx(0.55)
-    assert learning_rate(config.with_changes(schedule="constant"), 99, 100, 10) == 1.0
+    assert learning_rate(config.with_changes(schedule="constant"), 99, steps) == 1.0
 
 
 def test_norms_and_biases_do_not_decay(make_config: Make, tiny_model: Path) -> None:

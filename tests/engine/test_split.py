@@ -13,11 +13,12 @@ import pytest
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.data.image_set import Reader
-from imgcls_lab.engine.data.split import Splits, groups_of, hold_out_groups, list_splits
+from imgcls_lab.engine.data.split import Splits, list_splits
 from imgcls_lab.engine.rng import epoch_order
 from imgcls_lab.engine.transforms.geometry import Place, ShortEdge
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ConfigError, DataError
+from imgcls_lab.planning.holdout import groups_of, hold_out_groups
 from imgcls_lab.schemas import EpochReport
 
 from .conftest import of_type

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,31 @@ async def test_a_good_config_has_facts_and_no_problem(api: Api, config: dict[str
     assert store.runs().total == 0
 
 
-async def test_steps_are_counted_as_the_engine_does(api: Api, config: dict[str, Any]) -> None:
-    for changes, steps in (
-        ({"batch_size": 10}, "1 an epoch, 3 in all"),
-        ({"batch_size": 3}, "3 an epoch, 9 in all"),  # the tenth image alone is left out
-        ({"batch_size": 1}, "10 an epoch, 30 in all"),
-        ({"gradient_accumulation_steps": 2}, "2 an epoch, 6 in all"),
+async def test_the_check_counts_the_steps_and_gives_the_learning_rates(api: Api, config: dict[str, Any]) -> None:
+    for changes, counts in (
+        ({"batch_size": 10}, (1, 1, 3)),
+        ({"batch_size": 3}, (3, 3, 9)),  # the tenth image joins the batch before it
+        ({"batch_size": 4, "gradient_accumulation_steps": 2}, (3, 2, 6)),
+        ({"batch_size": 4, "num_processes": 2}, (2, 2, 6)),  # two images are too few for two processes
     ):
-        assert (await check(api, config, **changes))[1]["Steps"] == steps
+        reply = (await api("POST", "configs/check", {"config": {**config, **changes}})).json
+        assert tuple(reply["steps"].values()) == counts
+        assert f"{counts[2]} in all" in reply["facts"]["Steps"]
+        assert reply["lr_curve"]["step"] == list(range(counts[2]))
+        assert max(reply["lr_curve"]["lr"]) <= TrainConfig.model_fields["lr"].default
+
+
+async def test_without_data_or_with_too_few_there_are_no_steps(
+    api: Api, config: dict[str, Any], home: Path, images: Path
+) -> None:
+    for changes in ({"root": str(home / "datasets" / "nowhere")}, {"batch_size": 0}):
+        reply = (await api("POST", "configs/check", {"config": {**config, **changes}})).json
+        assert (reply["steps"], reply["lr_curve"]) == (None, None)
+    reply = (await api("POST", "configs/check", {"config": {**config, "batch_size": 32, "num_processes": 6}})).json
+    assert {problem["field"] for problem in reply["problems"]} == {"num_processes"}
+    shutil.rmtree(images / "val")
+    reply = (await api("POST", "configs/check", {"config": {**config, "group_pattern": "(patient[0-9]+)"}})).json
+    assert {problem["field"] for problem in reply["problems"]} == {"group_pattern"}
 
 
 async def test_each_problem_stands_at_its_field(api: Api, config: dict[str, Any], home: Path) -> None:

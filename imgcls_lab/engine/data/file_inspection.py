@@ -6,7 +6,6 @@ work of the interpreter, which threads only hinder each other in. It changes not
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 import sys
@@ -28,6 +27,7 @@ from imgcls_lab.engine.data.scan_index import ENTRY, Entries
 from imgcls_lab.errors import DataError, OutOfMemoryError
 from imgcls_lab.image_files import printable
 from imgcls_lab.images import decode_sized, read_bytes
+from imgcls_lab.planning.fingerprint import content_digest
 
 PRINT_EDGE = 64  # px; a file that is only looked at is decoded no larger than this where its format allows
 ALONE = 256  # files up to which no process is started
@@ -108,7 +108,7 @@ class _Share:
                 return
         data = read_bytes(full)
         if not unchanged:
-            entry["digest"] = np.frombuffer(hashlib.sha256(data).digest(), np.uint64)
+            entry["digest"] = np.frombuffer(content_digest(data), np.uint64)
         kept = self._is_kept(place)
         image, size = decode_sized(data, size_hint=PRINT_EDGE if kept else look.images.reader.hint, name=full)
         if not kept and image.size <= SMALL:

@@ -6,7 +6,6 @@ Called once a run. What is learned of a file is kept in an index, so that the ne
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from imgcls_lab.engine.data.image_set import ImageSet, class_counts
 from imgcls_lab.engine.data.scan_index import ENTRY, Entries
 from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError
 from imgcls_lab.image_files import printable
+from imgcls_lab.planning.fingerprint import data_fingerprint
 
 USED = 2  # sets that a run reads again after the scan: train and val
 CHUNK = 128  # files after which the cache is flushed and the progress told
@@ -74,7 +74,8 @@ def scan(
     if found_out is None:
         return None
     reasons, notes = found_out
-    fingerprint = _fingerprint(sets[:USED], entries)
+    used = np.concatenate([images.paths for images in sets[:USED]])
+    fingerprint = data_fingerprint(used, entries["digest"][: len(used)])
     quarantined = {_name(sets, number): reason for number, reason in sorted(reasons.items())}
     entries = _leave_out(sets, classes, entries, reasons)
     notes += _keep_index(index, entries)
@@ -245,15 +246,6 @@ def _on_disk(sets: list[ImageSet], shared: Shared) -> list[Cache]:
 
 def _no_cache(error: OSError) -> str:
     return f"Decoded images cannot be kept on disk ({error.strerror or error}), so each epoch decodes them anew."
-
-
-def _fingerprint(sets: list[ImageSet], entries: Entries) -> str:
-    """The same however the files are shared out among the sets; zeros stand for what could not be opened."""
-    paths = np.concatenate([images.paths for images in sets])
-    content = hashlib.sha256()
-    for number in np.argsort(paths, kind="stable"):
-        content.update(bytes(paths[number]) + b"\0" + entries["digest"][number].tobytes())
-    return content.hexdigest()
 
 
 def _check_left(images: ImageSet, classes: list[str], reason: str) -> None:

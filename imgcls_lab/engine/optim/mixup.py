@@ -12,8 +12,9 @@ import torch
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.optim.losses import Partners, Target
-from imgcls_lab.engine.rng import Stream, uniforms
+from imgcls_lab.engine.rng import uniforms
 from imgcls_lab.engine.transforms.augment import inside
+from imgcls_lab.planning.seeding import Stream
 
 Doubles = npt.NDArray[np.float64]
 

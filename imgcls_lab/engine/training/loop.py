@@ -26,6 +26,7 @@ from imgcls_lab.engine.training import failure_dump, save_restore
 from imgcls_lab.engine.training.state import Training
 from imgcls_lab.errors import DivergedError
 from imgcls_lab.events import EpochEnded, Metrics
+from imgcls_lab.planning.steps import epoch_batches
 
 
 def fit(run: Training) -> bool:
@@ -43,7 +44,7 @@ def fit(run: Training) -> bool:
 def _train_epoch(run: Training) -> bool:
     config, now = run.config, run.progress
     order = rng.epoch_order(config.seed, now.epoch, len(run.train), run.draw_weights)
-    batches = rng.epoch_batches(order, config.batch_size, run.ranks.count)
+    batches, steps = epoch_batches(order, config.batch_size, run.ranks.count), run.steps
     if not run.feed.begin(now.epoch):
         return False
     kept = Timed(run.feed.batches([run.ranks.share(batch) for batch in batches[now.batch :]]))
@@ -62,7 +63,7 @@ def _train_epoch(run: Training) -> bool:
             save_restore.save(run, [run_layout.LAST])
             saved_at = clock = time.monotonic()
         group = batches[start : start + config.gradient_accumulation_steps]
-        rate = learning_rate(config, now.step, run.total_steps, run.steps_per_epoch, now.drops)
+        rate = learning_rate(config, now.step, steps, now.drops)
         telling = (now.step + 1) % config.log_every == 0 or start + len(group) == len(batches)
         loss, norm = _step(run, group, start, kept, rate, check=telling or run.device.type == "cpu")
         loss_sum += loss

@@ -46,6 +46,7 @@ from imgcls_lab.engine.transforms.augment_recipes import Recipe, recipe_of
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ConfigError, DataError, Problem
 from imgcls_lab.events import Started
+from imgcls_lab.planning.steps import plan_steps
 
 
 def prepare(
@@ -155,8 +156,8 @@ def prepare(
     recorder.emit(
         Started(
             resume_step=run.progress.step,
-            total_steps=run.total_steps,
-            steps_per_epoch=run.steps_per_epoch,
+            total_steps=run.steps.total_steps,
+            steps_per_epoch=run.steps.steps_per_epoch,
             epochs=config.epochs,
             train_images=len(train_set),
             val_images=len(val_set),
@@ -262,9 +263,7 @@ def _scan(
         )
     if ranks.any(scanned is None)[0]:
         return None
-    if ranks.count > 1 and len(splits.train) < 2 * ranks.count:
-        text = f"{ranks.count} processes need {2 * ranks.count} training images or more, two each. Lower num_processes."
-        raise ConfigError(text, [Problem("num_processes", text)])
+    plan_steps(config, len(splits.train), ranks.count)  # refuses too few images for the processes
     return scanned
 
 

@@ -15,13 +15,13 @@ import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine import rng
 from imgcls_lab.engine.data.image_set import ImageSet
 from imgcls_lab.engine.distributed.process_group import Ranks
 from imgcls_lab.engine.optim.losses import Target
 from imgcls_lab.engine.optim.optimizers import WeightAverage
 from imgcls_lab.engine.reporting.recorder import Recorder
 from imgcls_lab.engine.transforms.augment import Augmentation
+from imgcls_lab.planning.steps import StepPlan, plan_steps
 
 if TYPE_CHECKING:
     from imgcls_lab.engine.training.inputs import Feed
@@ -92,16 +92,8 @@ class Training:
         self.clock = now
 
     @property
-    def batches_per_epoch(self) -> int:
-        return rng.batches_per_epoch(len(self.train), self.config.batch_size, self.ranks.count)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return -(-self.batches_per_epoch // self.config.gradient_accumulation_steps)
-
-    @property
-    def total_steps(self) -> int:
-        return self.steps_per_epoch * self.config.epochs
+    def steps(self) -> StepPlan:
+        return plan_steps(self.config, len(self.train), self.ranks.count)
 
     @property
     def exported(self) -> nn.Module:

@@ -7,7 +7,6 @@ import {
   draftOf,
   fieldOf,
   layoutOf,
-  learningRates,
   textOf,
   type Layout,
 } from '../../src/views/forms/config_form';
@@ -118,32 +117,3 @@ describe('a draft', () => {
 it('writes small numbers short', () => {
   expect([3e-4, 0.05, 1e-5, 10, null, true].map(textOf)).toEqual(['3e-4', '0.05', '1e-5', '10', '', 'true']);
 });
-
-// The engine's own rates of a run of 10 epochs and 100 steps: schedule -> rate of each step.
-const RATES = `
-import json
-from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.optim.lr_schedules import SCHEDULES, learning_rate
-config = TrainConfig(root="d", epochs=10, warmup_epochs=1, lr=0.1, min_lr_ratio=0.01)
-print(json.dumps({name: [learning_rate(config.with_changes(schedule=name), step, 100, 10) for step in range(100)]
-                  for name in SCHEDULES.names()}))
-`;
-
-it('draws every schedule as the engine has it', () => {
-  const python = process.env.PYTHON ?? (existsSync(venv) ? venv : 'python');
-  const env = { ...process.env, PYTHONPATH: '..' };
-  const engine = JSON.parse(execFileSync(python, ['-c', RATES], { env, encoding: 'utf8' })) as Record<
-    string,
-    number[]
-  >;
-  const names = layout.fields.get('schedule')!.suggestions;
-  expect(names.sort()).toEqual(Object.keys(engine).sort());
-  const start = { epochs: 10, warmup_epochs: 1, lr: 0.1, min_lr_ratio: 0.01 };
-  for (const [schedule, rates] of Object.entries(engine)) {
-    const { y } = learningRates({ ...start, schedule }, 100);
-    for (let step = 10; step < 100; step += 1)
-      expect(y[step], `${schedule} ${step}`).toBeCloseTo(rates[step]!, 6);
-    expect(y[0]).toBe(0);
-  }
-  expect(learningRates({ ...start, schedule: 'mine' })).toEqual({ x: [], y: [] });
-}, 60_000);

@@ -84,7 +84,7 @@ beforeEach(() => {
     configs: () => [saved('my pets', '/pets', 5)],
     models: () => [],
     projects: () => [project('default', 1), project('zoo', 2)],
-    check: () => ({ problems: [], facts: {} }),
+    check: () => ({ problems: [], facts: {}, steps: null, lr_curve: null }),
     run: () => ({ ...aRun({ name: 'old' }), config: { ...schema.start, epochs: 3 } }),
     submit: () => aRun(),
   });
@@ -191,6 +191,8 @@ it('keeps the mark of each field, also while another one cannot be read', async 
   source.answers.check = (params: { config: { epochs?: number } }) => ({
     problems: params.config.epochs === 0 ? [{ field: 'epochs', message: 'Must be at least 1.' }] : [],
     facts: {},
+    steps: null,
+    lr_curve: null,
   });
   await show();
   const marks = () =>
@@ -237,4 +239,20 @@ it('is done with once the run is launched', async () => {
   const [, request] = source.asked.find(([name]) => name === 'submit')!;
   expect(request).toMatchObject({ config: { root: '/digits', hflip: true, epochs: 8 } });
   expect(done).toBe(1);
+});
+
+it('draws the learning rates that the server gives, over the epochs', async () => {
+  const chart = () => host.querySelector<HTMLElement>('figure[aria-label="Learning rate"]');
+  await show();
+  await until(() => source.asked.some(([name]) => name === 'check'));
+  expect(chart()).toBeNull();
+  source.answers.check = () => ({
+    problems: [],
+    facts: {},
+    steps: { batches_per_epoch: 4, steps_per_epoch: 2, total_steps: 4 },
+    lr_curve: { step: [0, 1, 3], lr: [0.5, 1, 0] },
+  });
+  await type('epochs', '2');
+  await until(() => chart() !== null);
+  expect(chart()!.dataset.points).toBe('3');
 });

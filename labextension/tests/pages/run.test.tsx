@@ -122,7 +122,11 @@ it('resumes with other settings, and sends those alone that were changed', async
   const source = await show(() => detail({ state: 'stopped', resumable: true, kind: 'train', config }));
   const properties = {
     lr: { type: 'number', title: 'Learning rate' },
-    num_workers: { anyOf: [{ type: 'integer' }, { type: 'null' }], title: 'Loader processes', at_resume: true },
+    num_workers: {
+      anyOf: [{ type: 'integer' }, { type: 'null' }],
+      title: 'Loader processes',
+      at_resume: true,
+    },
     keep_last: { type: 'integer', title: 'Last checkpoints', at_resume: true },
   };
   source.answers.schema = () => ({

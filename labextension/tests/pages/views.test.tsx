@@ -180,7 +180,12 @@ it('offers to register a folder where there is no data set, before it complains'
       start_project_id: null,
       defaults: { root: '' },
     }),
-    check: () => ({ problems: [{ field: 'root', message: 'Must not be empty.' }], facts: {} }),
+    check: () => ({
+      problems: [{ field: 'root', message: 'Must not be empty.' }],
+      facts: {},
+      steps: null,
+      lr_curve: null,
+    }),
     datasets: () => [],
   });
   await act(async () =>

@@ -693,10 +693,27 @@ export interface CheckReply {
   facts: {
     [k: string]: string;
   };
+  steps: StepCounts | null;
+  lr_curve: LrCurve | null;
 }
 export interface FieldProblem {
   field: string;
   message: string;
+}
+/**
+ * Optimizer steps of a run that can read every image and is not stopped early.
+ */
+export interface StepCounts {
+  batches_per_epoch: number;
+  steps_per_epoch: number;
+  total_steps: number;
+}
+/**
+ * The learning rate over a run: at most 200 points, corners among them; a line between two points is close.
+ */
+export interface LrCurve {
+  step: number[];
+  lr: number[];
 }
 export interface ErrorReply {
   message: string;

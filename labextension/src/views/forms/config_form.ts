@@ -187,58 +187,6 @@ export const changed = (section: Section, draft: Draft): number =>
       : value !== textOf(field.fallback);
   }).length;
 
-/** A place in a run after its warm-up: share done (0..1), epochs since, and the config's numbers. */
-interface Moment {
-  done: number;
-  epoch: number;
-  number: (name: string, fallback: number) => number;
-}
-
-const floorOf = (now: Moment) => now.number('min_lr_ratio', 0);
-const above = (now: Moment, left: number) => floorOf(now) + (1 - floorOf(now)) * left;
-const decaying = (now: Moment) => {
-  const share = now.number('decay_fraction', 0.2);
-  return Math.min(1, Math.max(0, (now.done - (1 - share)) / share));
-};
-
-/** The engine's schedules (engine/optim/lr_schedules.py) as shares of the highest rate; a plateau is drawn as if none came. */
-const SCHEDULES: Record<string, (now: Moment) => number> = {
-  cosine: now => above(now, (1 + Math.cos(Math.PI * now.done)) / 2),
-  linear: now => above(now, 1 - now.done),
-  poly: now => above(now, (1 - now.done) ** now.number('poly_power', 2)),
-  tanh: now => above(now, (1 - Math.tanh(-7 + 10 * now.done)) / 2),
-  step: now => {
-    const every = now.number('decay_epochs', 0);
-    const decays = Math.floor(every > 0 ? now.epoch / every : 3 * now.done);
-    return Math.max(floorOf(now), now.number('decay_rate', 0.1) ** decays);
-  },
-  wsd: now => above(now, 1 - Math.sqrt(decaying(now))),
-  rsqrt: now => {
-    const stable = (1 + now.epoch / Math.max(now.number('warmup_epochs', 0), 1)) ** -0.5;
-    return floorOf(now) + Math.max(stable - floorOf(now), 0) * (1 - decaying(now));
-  },
-  plateau: () => 1,
-  constant: () => 1,
-};
-
-/** The learning rate over the run, as the engine's schedule has it: epochs done -> rate; empty for a plugin's. */
-export function learningRates(config: TrainConfig, points = 160): { x: number[]; y: number[] } {
-  const schedule = SCHEDULES[String(config.schedule ?? 'cosine')];
-  if (!schedule) return { x: [], y: [] };
-  const number = (name: string, fallback: number) =>
-    typeof config[name] === 'number' ? (config[name] as number) : fallback;
-  const epochs = Math.max(1e-9, number('epochs', 1));
-  const warmup = Math.min(epochs, number('warmup_epochs', 0));
-  const top = number('lr', 0);
-  const x = Array.from({ length: points + 1 }, (_, i) => (epochs * i) / points);
-  const y = x.map(at => {
-    if (at < warmup) return (top * at) / warmup;
-    const done = epochs > warmup ? (at - warmup) / (epochs - warmup) : 1;
-    return top * schedule({ done, epoch: at - warmup, number });
-  });
-  return { x, y };
-}
-
 /** A key for one launch: pressed twice it is one run. `crypto.randomUUID` is missing on plain http. */
 export const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('');

@@ -297,7 +297,7 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
           )}
         </div>
       </form>
-      <Before check={readable ? check : undefined} config={config} />
+      <Before check={readable ? check : undefined} schedule={String(config.schedule ?? '')} />
     </div>
   );
 }

@@ -1,15 +1,13 @@
 // The column beside the form of a new run: what would happen, as the server sees it before any image is opened.
 import { Chart } from '../ui/chart';
-import { learningRates } from './config_form';
-import type { TrainConfig } from '../data/source';
 import type { CheckReply } from '../data/types';
 
 const WARNINGS = new Set(['Left out', 'Not taken', 'Image size']);
 
 const LONG = 60; // characters; what is longer is read, not compared
 
-export function Before({ check, config }: { check: CheckReply | undefined; config: TrainConfig }) {
-  const rates = learningRates(config);
+export function Before({ check, schedule }: { check: CheckReply | undefined; schedule: string }) {
+  const { lr_curve: curve, steps } = check ?? {};
   const facts = Object.entries(check?.facts ?? {});
   return (
     <aside className="imgcls-before" aria-label="Before you launch">
@@ -37,14 +35,21 @@ export function Before({ check, config }: { check: CheckReply | undefined; confi
           {check ? 'Nothing to say until the form can be read.' : 'Looking at the data…'}
         </p>
       )}
-      {rates.x.length > 0 && (
+      {curve && steps && (
         <Chart
           title="Learning rate"
           axis="epoch"
           height={130}
           legend={false}
-          note={`over the run, ${String(config.schedule ?? '')}`}
-          lines={[{ label: 'learning rate', colour: 2, ...rates }]}
+          note={`over the run, ${schedule}`}
+          lines={[
+            {
+              label: 'learning rate',
+              colour: 2,
+              x: curve.step.map(step => step / steps.steps_per_epoch),
+              y: curve.lr,
+            },
+          ]}
         />
       )}
     </aside>
