@@ -12,7 +12,7 @@ class CheckpointingFields(FieldGroup):
         None,
         "checkpointing",
         "Keep every",
-        "Keep the checkpoint of every n-th epoch besides best and last; empty: none.",
+        "Keep the checkpoint of every n-th epoch in addition to best and last; empty: none.",
         unit="epochs",
         affects_result=False,
         gt=0,
@@ -48,15 +48,15 @@ class CheckpointingFields(FieldGroup):
         None,
         "checkpointing",
         "Checkpoint folder",
-        "Where checkpoints really lie; empty: in the run's folder.",
+        "Folder of the checkpoints; empty: in the run's folder.",
         affects_result=False,
-        at_resume=False,  # what the run wrote lies there
+        at_resume=False,  # the run has written there
     )
     tb_root: str | None = field(
         None,
         "checkpointing",
         "TensorBoard folder",
-        "Where event files really lie; empty: in the run's folder.",
+        "Folder of the event files; empty: in the run's folder.",
         affects_result=False,
-        at_resume=False,  # what the run wrote lies there
+        at_resume=False,  # the run has written there
     )

@@ -25,7 +25,7 @@ class DataFields(FieldGroup):
         None,
         "data",
         "Image size",
-        "Shorter edge of the images that the model sees; empty: what the model was made for.",
+        "Shorter edge of the model's input; empty: the size that the model was trained with.",
         unit="px",
         le=4096,
     )
@@ -34,7 +34,7 @@ class DataFields(FieldGroup):
         "data",
         "Augmentation",
         "none: resize only; light: small shifts, and flips; standard: random crop and flip; "
-        "heavy: standard with RandAugment and random erasing; timm: as timm fine-tunes.",
+        "heavy: standard with RandAugment and random erasing; timm: the augmentation that timm uses for fine-tuning.",
         first=True,
         suggestions=RECIPES,
         min_length=1,
@@ -43,14 +43,16 @@ class DataFields(FieldGroup):
         None,
         "data",
         "Mirror images",
-        "on: mirror half of them, whatever the augmentation; off: none, where left and right mean something, as in "
-        "digits and letters; empty: as the augmentation has it.",
+        "on: mirror half of the images with any augmentation; off: mirror none, because left and right have a "
+        "meaning, as "
+        "in digits and letters; empty: as the augmentation does.",
     )
     crop_scale: float | None = field(
         None,
         "data",
         "Smallest crop",
-        "Smallest share of an image's area that a random crop keeps; 1: the whole; empty: as the augmentation has it.",
+        "Smallest fraction of an image's area that a random crop keeps; 1: the whole image; empty: as the "
+        "augmentation does.",
         gt=0,
         le=1,
     )
@@ -58,8 +60,9 @@ class DataFields(FieldGroup):
         None,
         "data",
         "Crop shape",
-        "How much wider or higher than the image a crop may be in shape; 1: not at all; empty: as the augmentation "
-        "has it.",
+        "How much the aspect ratio of a crop may differ from that of the image; 1: not at all; empty: as the "
+        "augmentation "
+        "does.",
         ge=1,
         le=10,
     )
@@ -67,7 +70,7 @@ class DataFields(FieldGroup):
         None,
         "data",
         "Upside down",
-        "Share of the images that are turned upside down; empty: as the augmentation has it.",
+        "Fraction of the images that are flipped vertically; empty: as the augmentation does.",
         ge=0,
         le=1,
     )
@@ -75,7 +78,7 @@ class DataFields(FieldGroup):
         None,
         "data",
         "Rotation",
-        "Largest angle of a random rotation; empty: as the augmentation has it.",
+        "Largest angle of a random rotation; empty: as the augmentation does.",
         unit="degrees",
         ge=0,
         le=180,
@@ -84,7 +87,7 @@ class DataFields(FieldGroup):
         None,
         "data",
         "Colour jitter",
-        "Largest change of brightness, contrast and saturation; empty: as the augmentation has it.",
+        "Largest change of brightness, contrast and saturation; empty: as the augmentation does.",
         ge=0,
         le=1,
     )
@@ -92,7 +95,7 @@ class DataFields(FieldGroup):
         None,
         "data",
         "RandAugment",
-        "Magnitude of RandAugment; 0: off; empty: as the augmentation has it.",
+        "Magnitude of RandAugment; 0: off; empty: as the augmentation does.",
         ge=0,
         le=10,
     )
@@ -100,7 +103,7 @@ class DataFields(FieldGroup):
         None,
         "data",
         "RandAugment's operations",
-        "Operations of RandAugment an image; empty: as the augmentation has it.",
+        "Operations of RandAugment per image; empty: as the augmentation does.",
         ge=1,
         le=4,
     )
@@ -108,15 +111,15 @@ class DataFields(FieldGroup):
         None,
         "data",
         "Random erasing",
-        "Share of the images in which a random box is erased; empty: as the augmentation has it.",
+        "Fraction of the images in which a random box is erased; empty: as the augmentation does.",
         ge=0,
         le=1,
     )
     val_fraction: float = field(
         0.2,
         "data",
-        "Validation share",
-        "Share of train/ kept for validation, class by class, if there is no val/.",
+        "Validation fraction",
+        "Fraction of each class in train/ that is held out for validation, if there is no val/.",
         gt=0,
         lt=1,
     )
@@ -124,28 +127,29 @@ class DataFields(FieldGroup):
         None,
         "data",
         "Groups",
-        "Regular expression whose first group names the group of an image by its path, such as (patient[0-9]+): images "
-        "of one group are never both trained and validated on.",
+        "Regular expression whose first group names the group of an image by its path, such as (patient[0-9]+): all "
+        "images of a group are on the same side of the split.",
         max_length=500,
     )
     on_duplicates: Literal["report", "drop_exact", "drop_near"] = field(
         "report",
         "data",
         "Copies",
-        "Training images that are in val/ or test/ too: report: say so; drop_exact: leave out the same files; "
-        "drop_near: and what looks the same.",
+        "Training images that are also in val/ or test/. report: keep and report them; drop_exact: leave out exact "
+        "copies; "
+        "drop_near: leave out look-alikes, too.",
     )
     balance: Literal["none", "sampler", "class_weights"] = field(
         "none",
         "data",
         "Class balance",
-        "sampler: draw rare classes more often; class_weights: weigh their loss more.",
+        "sampler: draw rare classes more often; class_weights: give their loss a higher weight.",
     )
     cache: Literal["auto", "ram", "disk", "off"] = field(
         "auto",
         "data",
         "Image cache",
-        "Where decoded images are kept; auto: on the disk that runs share, if there is room, or in memory.",
+        "Where decoded images are kept; auto: on disk, shared by all runs, if there is space; otherwise in memory.",
         affects_result=False,
     )
 
@@ -157,5 +161,7 @@ class DataFields(FieldGroup):
         except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"is no regular expression: {error}") from None
         if not groups:
-            raise ValueError("has no group; put what names the group into parentheses, such as (patient[0-9]+)")
+            raise ValueError(
+                "has no group; put the part that names the group into parentheses, such as (patient[0-9]+)"
+            )
         return value

@@ -31,7 +31,7 @@ class EvaluationFields(FieldGroup):
         "accuracy",
         "evaluation",
         "Keep the best by",
-        "Validation figure that decides which checkpoint is the best.",
+        "Validation metric that decides which checkpoint is the best.",
         first=True,
     )
     monitor_mode: Literal["auto", "max", "min"] = field(
@@ -41,7 +41,7 @@ class EvaluationFields(FieldGroup):
         5,
         "evaluation",
         "Top k",
-        "An image counts as right in top-k accuracy if its class is among so many likeliest.",
+        "Top-k accuracy counts an image as correct if its class is among the k most probable classes.",
         gt=0,
         le=100,
     )
@@ -49,14 +49,14 @@ class EvaluationFields(FieldGroup):
         "none",
         "evaluation",
         "Test-time views",
-        "Views whose answers are averaged on test/ at the end of the run; hflip: the image and its mirror image; "
-        "five_crop: centre and corners. Validation sees the plain image.",
+        "Views whose probabilities are averaged on test/ at the end of the run. hflip: the image and its mirror image; "
+        "five_crop: centre and corners. Validation uses the image itself.",
     )
     eval_batch_size: int | None = field(
         None,
         "evaluation",
         "Evaluation batch",
-        "Images a step in validation; empty: twice the batch size.",
+        "Batch size of the evaluation; empty: twice the batch size of the training.",
         affects_result=False,
         gt=0,
         le=65_536,
@@ -88,20 +88,20 @@ class EvaluationFields(FieldGroup):
         False,
         "evaluation",
         "Graph in TensorBoard",
-        "The model's graph in TensorBoard, drawn when the run begins.",
+        "The model's graph in TensorBoard, drawn when the run starts.",
         affects_result=False,
     )
 
     @property
     def monitor_tag(self) -> str:
-        """Tag of the validation figure that `monitor_metric` names."""
+        """Tag of the validation metric that `monitor_metric` names."""
         if self.monitor_metric == "loss":
             return "loss/val"
         return f"metric/top{self.top_k}" if self.monitor_metric == "top_k" else f"metric/{self.monitor_metric}"
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether a larger `monitor_metric` is the better one."""
+        """Whether a higher `monitor_metric` is better."""
         if self.monitor_mode == "auto":
             return self.monitor_metric not in LOWER_IS_BETTER
         return self.monitor_mode == "max"

@@ -14,13 +14,17 @@ class HardwareFields(FieldGroup):
         "auto", "hardware", "Device", "auto: a GPU if there is one.", first=True
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = field(
-        "auto", "hardware", "Precision", "auto: what this hardware gains from, resolved once and recorded."
+        "auto",
+        "hardware",
+        "Precision",
+        "auto: chosen by hardware and model on the first attempt, and recorded.",
     )
     threads: int | None = field(
         None,
         "hardware",
         "CPU threads",
-        "Threads of a CPU run, of all its processes; empty: its share of the cores. They change the last bits.",
+        "Threads of a CPU run, over all its processes; empty: the cores divided by the slots. They change the last "
+        "bits.",
         gt=0,
         le=1024,
     )
@@ -28,7 +32,7 @@ class HardwareFields(FieldGroup):
         1,
         "hardware",
         "Processes",
-        "Processes that train one model together, a GPU each. The batch size stays that of all of them.",
+        "Processes that train one model together, with one GPU each. The batch size is that of all processes together.",
         gt=0,
         le=64,
     )
@@ -36,13 +40,13 @@ class HardwareFields(FieldGroup):
         False,
         "hardware",
         "Synchronous batch norm",
-        "Batch norms see the batches of all processes, on GPUs; off: each its own.",
+        "Batch norm statistics over the batches of all processes, on GPUs only; off: each process separately.",
     )
     num_workers: int | None = field(
         None,
         "hardware",
         "Loader processes",
-        "Processes that decode images, for each that trains; empty: chosen for this machine.",
+        "Processes that decode images, per training process; empty: chosen for this machine.",
         affects_result=False,
         ge=0,
         le=256,
@@ -51,13 +55,13 @@ class HardwareFields(FieldGroup):
         "cpu",
         "hardware",
         "Decoder",
-        "gpu (experimental, not yet tried on a GPU): decode the JPEG files of training on the GPU that trains, anew in "
+        "gpu (experimental, not yet tried on a GPU): decode the JPEG files of training on the training GPU, again in "
         "each epoch; the last bits differ.",
     )
     channels_last: Literal["auto", "on", "off"] = field(
         "auto",
         "hardware",
         "Channels last",
-        "Memory layout that convolutional nets are faster in; auto: on for these, off for others.",
+        "Memory format in which convolutional networks are faster; auto: on for these, off for others.",
     )
     compile: bool = field(False, "hardware", "Compile", "Compile the model first: slow start, faster steps on a GPU.")

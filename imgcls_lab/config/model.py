@@ -1,4 +1,4 @@
-"""The group “model” of TrainConfig: which model, and what of it learns."""
+"""The group “model” of TrainConfig: which model, and which of its parts are trained."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ class ModelFields(FieldGroup):
         True, "model", "Pretrained weights", "Start from the model's weights; off: start from random ones.", first=True
     )
     freeze_backbone: bool = field(
-        False, "model", "Freeze the backbone", "Train the classification head alone.", first=True
+        False, "model", "Freeze the backbone", "Train only the classification head.", first=True
     )
     feature_views: int = field(
         4,
         "model",
         "Views of features",
-        "Under a frozen backbone: so many augmented views of each image pass it, once, and the head trains on them in "
-        "turn. 0: each epoch passes the backbone anew.",
+        "With a frozen backbone: compute the features of this many augmented views of each image once, and train the "
+        "head on "
+        "them in turn. 0: compute them again in each epoch.",
         ge=0,
         le=1000,
     )
@@ -57,7 +58,7 @@ class ModelFields(FieldGroup):
         None,
         "model",
         "Unfreeze after",
-        "Epochs after which a frozen backbone learns too; empty: it stays frozen.",
+        "Epochs after which the frozen backbone is trained, too; empty: it stays frozen.",
         unit="epochs",
         gt=0,
     )
@@ -69,7 +70,7 @@ class ModelFields(FieldGroup):
         gt=0,
     )
     backbone_lr_ratio: float = field(
-        1.0, "model", "Backbone's rate", "Learning rate of the backbone as a share of the head's.", gt=0, le=1
+        1.0, "model", "Backbone's rate", "Learning rate of the backbone, as a factor of the head's.", gt=0, le=1
     )
     lora_rank: int | None = field(
         None,
@@ -86,12 +87,13 @@ class ModelFields(FieldGroup):
         (),
         "model",
         "LoRA targets",
-        "Names, or ends of names, of the layers that get updates, such as query, value; empty: all of the backbone.",
+        "Names, or ends of names, of the layers that get updates, such as query, value; empty: all layers of the "
+        "backbone.",
     )
     drop_path: float | None = field(
-        None, "model", "Drop path", "Rate of stochastic depth; empty: the model's own.", ge=0, lt=1
+        None, "model", "Drop path", "Rate of stochastic depth; empty: the model's default.", ge=0, lt=1
     )
-    dropout: float | None = field(None, "model", "Dropout", "Rate of dropout; empty: the model's own.", ge=0, lt=1)
+    dropout: float | None = field(None, "model", "Dropout", "Rate of dropout; empty: the model's default.", ge=0, lt=1)
     gradient_checkpointing: bool = field(
         False,
         "model",

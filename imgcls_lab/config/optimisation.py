@@ -13,7 +13,7 @@ class OptimisationFields(FieldGroup):
     """Optimisation."""
 
     epochs: int = field(10, "optimisation", "Epochs", "Passes over the training images.", first=True, gt=0, le=100_000)
-    batch_size: int = field(32, "optimisation", "Batch size", "Images a step.", first=True, gt=0, le=65_536)
+    batch_size: int = field(32, "optimisation", "Batch size", "Images per batch.", first=True, gt=0, le=65_536)
     lr: float = field(
         3e-4,
         "optimisation",
@@ -28,33 +28,39 @@ class OptimisationFields(FieldGroup):
         "adamw",
         "optimisation",
         "Optimizer",
-        "Name of an optimizer of timm, or of a plugin's.",
+        "Name of an optimizer of timm or of a plugin.",
         suggestions=("adamw", "sgd", "lion", "lamb", "adopt", "muon", "nadamw", "adan", "rmsprop"),
         min_length=1,
     )
     weight_decay: float = field(
-        0.05, "optimisation", "Weight decay", "Decay of the weights; never of biases and norms.", ge=0, le=10
+        0.05, "optimisation", "Weight decay", "Decay of the weights; not applied to biases and norms.", ge=0, le=10
     )
     momentum: float | None = field(
-        None, "optimisation", "Momentum", "Momentum of SGD and its kin; empty: 0.9.", ge=0, lt=1
+        None, "optimisation", "Momentum", "Momentum of SGD and similar optimizers; empty: 0.9.", ge=0, lt=1
     )
     betas: Numbers = field(
         (),
         "optimisation",
         "Betas",
-        "Decay rates of the averages that Adam and its kin keep, such as 0.9, 0.95; empty: the optimizer's own.",
+        "Decay rates of the moving averages in Adam and similar optimizers, such as 0.9, 0.95; empty: the "
+        "optimizer's default.",
         max_length=3,
     )
     eps: float | None = field(
         None,
         "optimisation",
         "Epsilon",
-        "What keeps Adam and its kin from dividing by zero; empty: the optimizer's own.",
+        "Term that keeps Adam and similar optimizers from dividing by zero; empty: the optimizer's default.",
         gt=0,
         le=1,
     )
     gradient_accumulation_steps: int = field(
-        1, "optimisation", "Gradient accumulation", "Batches whose gradients are added up to one step.", gt=0, le=4096
+        1,
+        "optimisation",
+        "Gradient accumulation",
+        "Batches whose gradients are added up before an optimizer step.",
+        gt=0,
+        le=4096,
     )
     layer_decay: float | None = field(
         None,
@@ -71,15 +77,17 @@ class OptimisationFields(FieldGroup):
         "norm",
         "optimisation",
         "Clip by",
-        "What the limit is of: norm: the whole gradient's norm; value: each of its numbers; agc: each unit's norm as a "
-        "share of its weights' norm, where 0.01 is usual.",
+        "What is limited. norm: the norm of the whole gradient; value: each of its values; agc: the norm per unit, "
+        "relative to "
+        "the norm of its weights (0.01 is usual).",
     )
     seed: int = field(0, "optimisation", "Seed", "Seed of everything random.", ge=0, lt=2**32)
     plugins: Names = field(
         (),
         "optimisation",
         "Plugins",
-        "Python files that register losses, optimizers, schedules or recipes. They are code: name your own alone.",
+        "Python files that register losses, optimizers, schedules or recipes. They are code: name only files that "
+        "you trust.",
     )
 
     _split_lists = field_validator("betas", "plugins", mode="before")(split_names)

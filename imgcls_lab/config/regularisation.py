@@ -13,7 +13,7 @@ class RegularisationFields(FieldGroup):
         "cross_entropy",
         "regularisation",
         "Loss",
-        "cross_entropy; focal: hard images weigh more; bce: each class by itself; asl: asymmetric; or a plugin's.",
+        "cross_entropy; focal: hard images weigh more; bce: each class separately; asl: asymmetric; or a plugin's.",
         suggestions=LOSSES,
         min_length=1,
     )
@@ -21,12 +21,12 @@ class RegularisationFields(FieldGroup):
         2.0,
         "regularisation",
         "Focal gamma",
-        "How much less the focal loss weighs what is learnt; 0: not.",
+        "How much the focal loss lowers the weight of images that are already learnt; 0: not at all.",
         ge=0,
         le=10,
     )
     label_smoothing: float = field(
-        0.0, "regularisation", "Label smoothing", "Share of the target spread over all classes.", ge=0, lt=1
+        0.0, "regularisation", "Label smoothing", "Part of the target that is spread over all classes.", ge=0, lt=1
     )
     mixup: float = field(0.0, "regularisation", "MixUp", "Alpha of MixUp; 0: off.", ge=0, le=10)
     cutmix: float = field(0.0, "regularisation", "CutMix", "Alpha of CutMix; 0: off.", ge=0, le=10)
@@ -34,7 +34,7 @@ class RegularisationFields(FieldGroup):
         None,
         "regularisation",
         "EMA decay",
-        "Keep a moving average of the weights with this decay, and evaluate and export that; empty: off.",
+        "Keep an exponential moving average of the weights with this decay, and evaluate and export it; empty: off.",
         gt=0,
         lt=1,
     )

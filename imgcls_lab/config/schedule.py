@@ -1,4 +1,4 @@
-"""The group “schedule” of TrainConfig: the learning rate over time, and when to end."""
+"""The group “schedule” of TrainConfig: the learning rate over time, and when to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ScheduleFields(FieldGroup):
         "cosine",
         "schedule",
         "Schedule",
-        "Course of the learning rate after the warm-up, step by step; or a plugin's.",
+        "Curve of the learning rate after the warm-up, or the name of a plugin's schedule.",
         suggestions=SCHEDULES,
         min_length=1,
     )
@@ -21,7 +21,7 @@ class ScheduleFields(FieldGroup):
         0.5, "schedule", "Warm-up", "Epochs in which the learning rate rises from zero.", unit="epochs", ge=0
     )
     min_lr_ratio: float = field(
-        0.01, "schedule", "Final rate", "Learning rate at the end, as a share of the highest.", ge=0, le=1
+        0.01, "schedule", "Final rate", "Learning rate at the end, as a fraction of the highest.", ge=0, le=1
     )
     poly_power: float = field(2.0, "schedule", "Power", "Exponent of the schedule poly.", gt=0, le=10)
     decay_epochs: float | None = field(
@@ -36,13 +36,13 @@ class ScheduleFields(FieldGroup):
         0.1, "schedule", "Decay rate", "Factor of each decay of the schedules step and plateau.", gt=0, lt=1
     )
     decay_fraction: float = field(
-        0.2, "schedule", "Decay fraction", "Last share of the run in which wsd and rsqrt go down.", gt=0, le=1
+        0.2, "schedule", "Decay fraction", "Last fraction of the run, in which wsd and rsqrt decay.", gt=0, le=1
     )
     plateau_epochs: int = field(
         3,
         "schedule",
         "Plateau",
-        "Epochs without a better result after which the schedule plateau decays.",
+        "Epochs without an improvement after which the schedule plateau decays.",
         unit="epochs",
         gt=0,
     )
@@ -50,15 +50,15 @@ class ScheduleFields(FieldGroup):
         None,
         "schedule",
         "Early stopping",
-        "Stop after this many epochs without a better result; empty: never.",
+        "Stop after this many epochs without an improvement; empty: never.",
         unit="epochs",
         gt=0,
     )
     min_delta: float = field(
         0.0,
         "schedule",
-        "Least gain",
-        "Gain of the watched figure from which early stopping and plateau count an epoch as better.",
+        "Smallest improvement",
+        "Change of the monitored metric that early stopping and plateau count as an improvement.",
         ge=0,
         allow_inf_nan=False,
     )

@@ -26,8 +26,8 @@ from imgcls_lab.errors import ConfigError, Problem, unknown
 from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import CONFIG
 
-_REFUSED = "Changes the result, so it stays as the run began."
-_STAYS = "Is where the run has written already, so it stays as the run began."
+_REFUSED = "Changes the result, so a resume cannot change it."
+_STAYS = "The run has already written there, so a resume cannot change it."
 
 
 # pydantic takes the fields of the last base first: the groups stand in the order of GROUPS, read upwards
@@ -49,8 +49,8 @@ class TrainConfig(
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_number_by_chance(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python and pydantic take true for 1; in a config it is a slip."""
+    def _no_bool_as_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python and pydantic accept true as 1; in a config it is a mistake."""
         kind = cls.model_fields[str(info.field_name)].annotation
         kinds = {kind, *get_args(kind)}
         if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
@@ -66,7 +66,7 @@ class TrainConfig(
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        """What would else fail when the run starts, hours after it was queued."""
+        """Otherwise the run would fail when it starts, hours after it was queued."""
         given = {} if self.plugins else {field: str(getattr(self, field)) for field in NAMED}
         wrong = [
             Problem(field, unknown(NAMED[field][0], name, NAMED[field][1]))
@@ -87,7 +87,7 @@ class TrainConfig(
         return self
 
     @model_validator(mode="after")
-    def _learns_in_one_way(self) -> Self:
+    def _one_way_to_freeze(self) -> Self:
         if self.lora_rank and self.freeze_backbone:
             raise ValueError("lora_rank trains updates of a frozen backbone by itself; turn freeze_backbone off.")
         if self.unfreeze_epoch and not self.freeze_backbone:
@@ -106,11 +106,11 @@ class TrainConfig(
         for name in ("ckpt_dir", "tb_root"):
             folder = getattr(self, name)
             if folder and Path(os.path.abspath(os.path.expanduser(folder))).is_relative_to(root):
-                raise ValueError(f"{name} lies inside the data set, where a run must not write; name another folder.")
+                raise ValueError(f"{name} lies inside the data set, where a run must not write; choose another folder.")
         return self
 
     @model_validator(mode="after")
-    def _can_be_shared(self) -> Self:
+    def _batch_fits_processes(self) -> Self:
         if self.num_processes > 1 and self.batch_size < 2 * self.num_processes:
             least = 2 * self.num_processes
             raise ValueError(f"{self.num_processes} processes need a batch_size of {least} or more: two images each.")
@@ -158,7 +158,7 @@ class TrainConfig(
             return after
         settings = " ".join(f"--set {p.field}={json.dumps(after.model_dump(mode='json')[p.field])}" for p in refused)
         raise ConfigError(
-            f"The run cannot go on with another config. {joined(refused)} To start a new run from it: "
+            f"The run cannot resume with another config. {joined(refused)} To start a new run from it: "
             f"imgcls-lab launch --config {shlex.quote(os.path.join(os.fspath(folder), CONFIG))} {settings}",
             refused,
         )
