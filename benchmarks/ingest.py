@@ -37,8 +37,8 @@ def measure(folder: Path, quick: bool) -> list[Line]:
 
 def _one(store: Store, events: int) -> float:
     """Seconds to take in a new run's folder."""
-    run = store.submit(SubmitRequest(config={"root": "/data", "model_flavour": "stub", "device": "cpu"}))
-    with store.write() as session:
+    run = store.runs.submit(SubmitRequest(config={"root": "/data", "model_flavour": "stub", "device": "cpu"}))
+    with store.database.write() as session:
         claimed = attempts.claim(session, "bench-host", "bench", lambda run: [f"cpu:{run.number}"])
     assert claimed is not None
     target = store.settings.run_dir(run.id)
@@ -56,6 +56,6 @@ def _one(store: Store, events: int) -> float:
     begin = time.perf_counter()
     assert ingest(store.database, store.settings, run.id, claimed.attempt)
     took = time.perf_counter() - begin
-    found = store.series([run.id], ["lr"], max_points=0).series[0]
+    found = store.metrics.series([run.id], ["lr"], max_points=0).series[0]
     assert len(found.step) == events, "rows are missing"
     return took

@@ -40,8 +40,8 @@ def demo_lab(folder: Path) -> StubLab:
 
 def claimed(store: Store, name: str | None = None) -> tuple[RunView, int, Path]:
     """A run as if a daemon had just started it: its view, its attempt and its folder."""
-    run = store.submit(SubmitRequest(config=CONFIG, name=name))
-    with store.write() as session:
+    run = store.runs.submit(SubmitRequest(config=CONFIG, name=name))
+    with store.database.write() as session:
         claim = attempts.claim(session, "bench-host", "bench", lambda run: [f"cpu:{run.number}"])
     assert claim is not None
     assert claim.run.id == run.id

@@ -43,11 +43,11 @@ def measure(folder: Path, quick: bool) -> list[Line]:
 def _launch(lab: StubLab, config: TrainConfig) -> dict[str, float]:
     """Seconds from the submit to each stage of a run; it is then ended."""
     begin = time.time()
-    run_id = lab.store.submit(SubmitRequest(config=config.model_dump(mode="json"))).id
+    run_id = lab.store.runs.submit(SubmitRequest(config=config.model_dump(mode="json"))).id
     path = lab.settings.run_dir(run_id) / events_name(1)
     lab.until(lambda: any(isinstance(event, Metrics) for event in _events(path)), 120, lab.daemon_log)
     events = _events(path)
-    lab.store.request(run_id, DesiredState.KILL)
+    lab.store.runs.set_desired_state(run_id, DesiredState.KILL)
     run = lab.wait(run_id)
     _free(lab.store)
     begun = run.attempts[0].started_at
@@ -66,6 +66,6 @@ def _events(path: Path) -> list[AnyEvent]:
 
 def _free(store: Store) -> None:
     """Wait until the device is free for the next run, and a moment longer."""
-    while any(device.run_id for device in store.devices().devices):
+    while any(device.run_id for device in store.executors.status().devices):
         time.sleep(0.05)
     time.sleep(0.5)

@@ -81,8 +81,8 @@ def _rest(folder: Path, rounds: int) -> list[Line]:
 
 def _growth(folder: Path, database: str, urls: dict[int, str | None], rounds: int) -> list[Line]:
     works: dict[str, Callable[[Store], object]] = {
-        "list by date": lambda store: store.runs(limit=PAGE),
-        "list by metric": lambda store: store.runs(**BY_METRIC),
+        "list by date": lambda store: store.runs.list(limit=PAGE),
+        "list by metric": lambda store: store.runs.list(**BY_METRIC),
         "claim": _claim,
         "an idle daemon's round": _idle_round,
     }
@@ -104,7 +104,7 @@ def _growth(folder: Path, database: str, urls: dict[int, str | None], rounds: in
 
 
 def _claim(store: Store) -> None:
-    with store.write() as session:
+    with store.database.write() as session:
         assert attempts.claim(session, "bench-host", "bench", lambda run: [f"cpu:{run.number}"]) is not None
 
 
@@ -131,18 +131,18 @@ def _filled(folder: Path, count: int, url: str | None) -> Iterator[Store]:
     with Store.open(settings, migrate=True) as store:
         projects = [store.projects.add(ProjectEdit(name=f"project {number}")).id for number in range(5)]
         config = TrainConfig.parse({**labs.CONFIG, "model_flavour": "microsoft/resnet-18"}).model_dump(mode="json")
-        template = store.submit(SubmitRequest(config=config, notes="a word or two of what this run is to show"))
-        with store.read() as session:
+        template = store.runs.submit(SubmitRequest(config=config, notes="a word or two of what this run is to show"))
+        with store.database.read() as session:
             row = session.exec(select(Run).where(Run.id == template.id)).one().model_dump(exclude={"number"})
         rows = [_row(row, number, rng, projects) for number in range(1, count)]
         table: Any = Run
         for start in range(0, len(rows), 2000):
-            with store.write() as session:
+            with store.database.write() as session:
                 session.execute(insert(table.__table__), rows[start : start + 2000])
         if url:  # what its autovacuum does within a minute; nobody does it for SQLite
             with store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(text("VACUUM ANALYZE"))
-        with store.read() as session:
+        with store.database.read() as session:
             assert len(session.exec(select(Project.id)).all()) == 6
         yield store
 

@@ -27,7 +27,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     settings = labs.settings(folder)
     with Store.open(settings, migrate=True) as store:
         run_id = long_run(store, points)
-        values = store.series([run_id], ["loss/train"], low=spike - 500, high=spike + 500).series[0].value
+        values = store.metrics.series([run_id], ["loss/train"], low=spike - 500, high=spike + 500).series[0].value
         assert max(value for value in values if value is not None) == 9.0
     with labs.serving(folder / "server", settings.home_path) as (_, asker):
         common = {"run": run_id, "tag": "loss/train", "max_points": 2000}

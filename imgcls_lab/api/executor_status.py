@@ -33,7 +33,7 @@ def unattended(store: Store, views: Iterable[RunView]) -> str | None:
         return None
     if full := store.database.full():
         return full
-    executors = store.devices().executors
+    executors = store.executors.status().executors
     alive = {item.host for item in executors if item.state == "alive"}
     asleep = next((item for item in executors if item.state == "suspended"), None)
     if asleep is not None and (waits or any(view.host == asleep.host for view in live)):

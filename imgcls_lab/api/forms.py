@@ -53,9 +53,9 @@ def form(config: TrainConfig | Mapping[str, Any] | None = None) -> RunForm:
 
 def _start(store: Store) -> dict[str, Any]:
     """What a new form starts with."""
-    last = store.runs(limit=1).items
+    last = store.runs.list(limit=1).items
     if last:
-        return store.run(last[0].id).config
+        return store.runs.get(last[0].id).config
     saved = store.configs.list()
     if saved:
         return dict(saved[0].config)

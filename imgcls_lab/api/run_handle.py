@@ -247,7 +247,7 @@ class Run:
         change no result, such as `num_workers=0` or `cache="off"`. Raises ConfigError for others.
         """
         store = self._indexed("resume")
-        store.resume(self.id, changes)
+        store.runs.resume(self.id, changes)
         client.ensure(store.settings)
         return self.refresh()
 
@@ -262,17 +262,17 @@ class Run:
         """Change what is given. Of a higher priority, a waiting run goes before others; a new `project` is made."""
         store = self._indexed("edit")
         moved = project_id(store, project, make=True) if project else None
-        store.edit_run(self.id, request(RunEdit, name=name, notes=notes, priority=priority, project_id=moved))
+        store.runs.edit(self.id, request(RunEdit, name=name, notes=notes, priority=priority, project_id=moved))
         return self.refresh()
 
     def delete(self) -> None:
         """Delete it with its metrics and its folder. Raises ConflictError while it lives."""
-        self._indexed("delete").delete_run(self.id)
+        self._indexed("delete").runs.delete(self.id)
         self._deleted = True
 
     def _request(self, desired: DesiredState) -> Self:
         store = self._indexed(desired.value)
-        if store.request(self.id, desired).state in LIVE:
+        if store.runs.set_desired_state(self.id, desired).state in LIVE:
             client.ensure(store.settings)  # which passes the wish on
         return self.refresh()
 
@@ -284,7 +284,7 @@ class Run:
         known = None
         if self._store is not None:
             try:
-                known = self._store.run(self._id)
+                known = self._store.runs.get(self._id)
             except NotFoundError:
                 if self._folder is None:
                     self._deleted = True
@@ -308,7 +308,7 @@ class Run:
         """The store, if it knows this run. Raises ConflictError."""
         store = self._store or context.store()
         with contextlib.suppress(NotFoundError):
-            store.run(self.id)
+            store.runs.get(self.id)
             return store
         raise ConflictError(
             f"The run “{self.name}” is in no database yet, so there is nothing to {verb} it by. Start the executor, "

@@ -70,7 +70,7 @@ def launch(
         host=host,
         idempotency_key=idempotency_key,
     )
-    view = store.submit(submitted)
+    view = store.runs.submit(submitted)
     client.ensure(settings)
     return Run(view.id, store=store)
 
@@ -82,7 +82,7 @@ def run(run_id: str) -> Run:
     if folder is not None and not RunFolder(folder).info:
         folder = None
     try:
-        return Run(store.run(run_id).id, store=store)
+        return Run(store.runs.get(run_id).id, store=store)
     except NotFoundError:
         if folder is None:
             raise
@@ -119,7 +119,7 @@ def runs(
 ) -> Runs:
     """The runs of the store, newest first. `text` is looked for in name, id, model, root and notes."""
     store = context.store()
-    page = store.runs(
+    page = store.runs.list(
         project_id=project_id(store, project) if project else None,
         states=states_of(state),
         text=text,

@@ -24,22 +24,22 @@ class StoreFeed:
         self.run_id = run_id
 
     def run(self) -> RunDetail:
-        return self._store.run(self.run_id)
+        return self._store.runs.get(self.run_id)
 
     def series(self, tags: list[str] | None = None, max_points: int | None = None) -> SeriesReply:
-        return self._store.series([self.run_id], tags, max_points=max_points or ALL_POINTS)
+        return self._store.metrics.series([self.run_id], tags, max_points=max_points or ALL_POINTS)
 
     def points_since(self, cursor: Cursor) -> MetricsBatch:
-        return self._store.points_since({self.run_id: cursor})
+        return self._store.metrics.points_since({self.run_id: cursor})
 
     def log(self, offset: int = -65_536, limit: int = 262_144) -> LogChunk:
-        return self._store.log(self.run_id, offset, limit)
+        return self._store.runs.log(self.run_id, offset, limit)
 
     def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
-        return self._store.report(self.run_id, epoch, split)
+        return self._store.runs.report(self.run_id, epoch, split)
 
     def command(self, name: str) -> RunView:
         """stop, kill or resume."""
         if name == "resume":
-            return self._store.resume(self.run_id)
-        return self._store.request(self.run_id, DesiredState(name))
+            return self._store.runs.resume(self.run_id)
+        return self._store.runs.set_desired_state(self.run_id, DesiredState(name))

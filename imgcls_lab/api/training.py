@@ -104,7 +104,7 @@ def _await_index(store: Any, run_id: str) -> None:
     until = time.monotonic() + INDEXED_WITHIN
     while time.monotonic() < until:
         with contextlib.suppress(ImgclsError):
-            if store.run(run_id).state in ENDED:
+            if store.runs.get(run_id).state in ENDED:
                 return
         time.sleep(0.1)
 

@@ -18,5 +18,5 @@ def submit_notebook(store: Store, source: Source, request: NotebookRequest) -> Q
     told = warnings(source.parameters, source.derived, request.parameters)
     payload = {**keep(source, store.settings), "parameters": values, WARNINGS: told}
     name = request.name or source.path.stem
-    view = store.submit(SubmitRequest(kind=RunKind.NOTEBOOK, payload=payload, name=name, **given))
+    view = store.runs.submit(SubmitRequest(kind=RunKind.NOTEBOOK, payload=payload, name=name, **given))
     return Queued(**dict(view), warnings=told)

@@ -31,7 +31,7 @@ def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> 
         payload["notebook"] = keep(source, store.settings)
         payload["computes"] += f", {cpu.share_of_cores(store.settings.cpu_slots)} threads"
     payload[WARNINGS] = told = sweep_warnings(request, source)
-    view = store.submit(
+    view = store.runs.submit(
         SubmitRequest(
             kind=RunKind.SWEEP,
             payload=payload,

@@ -55,7 +55,7 @@ class Driver:
         self.folder = folder
         self.stopping = threading.Event()
         self._events = events
-        self._sweep = store.run(folder.name)
+        self._sweep = store.runs.get(folder.name)
         self._request = request_of(self._sweep)
         self._study = Study(folder, self._request)
         self._runs = TrialRuns(store, self._sweep, self._request)
@@ -154,7 +154,7 @@ class Driver:
         else:
             self._study.tell(trial, None, TrialState.PRUNED if pruned else TrialState.FAIL)
             if pruned:
-                self.store.explain(run.id, f"Pruned by the sweep “{self._sweep.name}”.")
+                self.store.runs.explain_stop(run.id, f"Pruned by the sweep “{self._sweep.name}”.")
         return False
 
     def _run_of(self, trial: FrozenTrial) -> RunView | None:
@@ -169,7 +169,7 @@ class Driver:
     def _prune(self, trial: FrozenTrial, run: RunView, curve: list[tuple[int, float]]) -> None:
         self._study.note(trial, pruned=True)
         try:
-            self.store.request(run.id, DesiredState.STOP)
+            self.store.runs.set_desired_state(run.id, DesiredState.STOP)
             print(f"{describe(trial.params)}: pruned after epoch {curve[-1][0]} ({run.id})", flush=True)
         except (ConflictError, NotFoundError):  # it has ended or was deleted meanwhile
             pass
@@ -182,9 +182,9 @@ class Driver:
         """Know what earlier attempts did. One that a user asked for tries again what has failed or is gone."""
         for trial in self._study.trials(*DONE):
             run_id = trial.user_attrs.get("run_id")
-            if run_id and (run := self.store.run_views([run_id]).get(run_id)):
+            if run_id and (run := self.store.runs.by_id([run_id]).get(run_id)):
                 self._epochs[run_id] = run.epoch
-        if self.store.losses(self._sweep.id):
+        if self.store.runs.lost_attempts(self._sweep.id):
             return
         running = self._study.running()
         for trial in running:
@@ -203,7 +203,7 @@ class Driver:
             if run_id is None:
                 continue
             try:
-                self.store.request(run_id, DesiredState.STOP)
+                self.store.runs.set_desired_state(run_id, DesiredState.STOP)
             except (ConflictError, NotFoundError):
                 continue
         self._write_down()
@@ -254,7 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with _open(settings, stopping) as store:
-        attempt = given.attempt or store.run(folder.name).attempt or 1
+        attempt = given.attempt or store.runs.get(folder.name).attempt or 1
         with EventWriter(folder, attempt) as events:
             try:
                 driver = Driver(store, folder, events)

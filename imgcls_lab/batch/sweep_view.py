@@ -61,9 +61,9 @@ def read_notes(store: Store, run_id: str) -> Notes:
 
 def sweep_view(store: Store, text: str) -> SweepView:
     """The sweep of a run's id. Raises NotFoundError."""
-    run = store.run(text)
+    run = store.runs.get(text)
     request, notes = request_of(run), read_notes(store, run.id)
-    runs = store.run_views({trial.run_id for trial in notes.trials if trial.run_id})
+    runs = store.runs.by_id({trial.run_id for trial in notes.trials if trial.run_id})
     live = run.state in ACTIVE
     cells: dict[str, TrialView] = {}
     if request.strategy == "grid":

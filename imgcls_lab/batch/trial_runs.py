@@ -85,19 +85,19 @@ class TrialRuns:
         """The run of an identity: the one that has come furthest."""
         order = [RunState.SUCCEEDED, RunState.RUNNING, RunState.STARTING, RunState.STOPPING, RunState.LOST,
                  RunState.QUEUED, RunState.STOPPED, RunState.FAILED, RunState.CANCELLED]  # fmt: skip
-        return min(self._store.keyed_runs(_key(identity)), key=lambda run: order.index(run.state), default=None)
+        return min(self._store.runs.by_key(_key(identity)), key=lambda run: order.index(run.state), default=None)
 
     def begin(self, params: Mapping[str, Scalar], identity: str, found: RunView | None) -> RunView:
         """Queue a trial, or take up the run that there is of it."""
         if found is not None and found.state in RESUMABLE:
             try:
-                return self._store.resume(found.id)
+                return self._store.runs.resume(found.id)
             except ConflictError:  # another was first
-                return self._store.run_views([found.id]).get(found.id, found)
+                return self._store.runs.by_id([found.id]).get(found.id, found)
         if found is not None:
             return found
         try:
-            return self._store.submit(self._submission(params, _key(identity)))
+            return self._store.runs.submit(self._submission(params, _key(identity)))
         except ConflictError:  # another sweep has queued the same trial just now
             again = self.find(identity)
             if again is None:
@@ -120,7 +120,7 @@ class TrialRuns:
 
     def curve(self, run: RunView) -> list[tuple[int, float]]:
         """The metric by epoch, as far as it is in the database."""
-        reply = self._store.series([run.id], [metric_tag(self._request)], max_points=MOST_POINTS)
+        reply = self._store.metrics.series([run.id], [metric_tag(self._request)], max_points=MOST_POINTS)
         points = {}
         for series in reply.series:
             for epoch, value in zip(series.epoch, series.value, strict=True):
@@ -131,7 +131,7 @@ class TrialRuns:
     def room(self) -> int:
         """How many trials may be under way: one a device, and one in line where no result is waited for."""
         wanted = self._request.device or str(self._request.base.get("device", "auto"))
-        devices = [device for device in self._store.devices().devices if not device.held_by]
+        devices = [device for device in self._store.executors.status().devices if not device.held_by]
         gpus = any(device.kind == "cuda" for device in devices)
         fitting = max(1, sum(fits(wanted, device, gpus=gpus) for device in devices))
         blind = self._request.strategy in {"grid", "random"} and pruner_of(self._request) == "none"

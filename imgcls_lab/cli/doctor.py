@@ -180,7 +180,7 @@ def database() -> Finding:
         return Finding("database", "ok", "SQLite in the home, made at the first use")
     try:
         with Store.open(settings) as store:
-            return Finding("database", "ok", f"{store.database.shown}, runs: {store.runs(limit=1).total}")
+            return Finding("database", "ok", f"{store.database.shown}, runs: {store.runs.list(limit=1).total}")
     except StoreError as error:
         return Finding("database", "wrong", str(error))
 
@@ -220,7 +220,7 @@ def _unfinished(settings: Settings) -> int:
     from imgcls_lab.store import Store
 
     with Store.open(settings) as store:
-        return store.runs(states=ACTIVE, limit=1).total
+        return store.runs.list(states=ACTIVE, limit=1).total
 
 
 def panel() -> Finding:

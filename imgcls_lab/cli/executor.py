@@ -70,7 +70,7 @@ def status(as_json: Json = False) -> None:
                 (item.host, item.name, item.title, item.run_name or item.held_by or "free") for item in reply.devices
             ]
             print_table(["host", "device", "what", "held by"], devices, "")
-        for run in store.runs(states=LIVE, limit=1000).items:
+        for run in store.runs.list(states=LIVE, limit=1000).items:
             if run.external:
                 on = f" on {', '.join(run.devices)}" if run.devices else ""
                 say(f"Outside the queue: {run.name} trains{on} of {run.host} in a kernel or shell, and holds no slot.")
@@ -195,7 +195,7 @@ def alerts(
     """List what happened: runs that finished, failed, were lost or stand still; a disk nearly full. Newest first."""
     from imgcls_lab.api import context
 
-    found = context.store().alerts(limit)
+    found = context.store().alerts.list(limit)
     if as_json:
         print_json(found)
         return

@@ -39,16 +39,16 @@ class AlertSender:
             f"The disk of {self._settings.home_path} on {self._host} has {free / 1e9:.1f} GB left, less than the "
             f"{limit / 1e9:g} GB of IMGCLS_DISK_ALERT. Free some space; a run that finds the disk full ends."
         )
-        with store.write() as session:  # at most one alert a day
+        with store.database.write() as session:  # at most one alert a day
             alerts.add(session, f"disk-{self._host}-{time.strftime('%Y%m%d')}", "disk", text, host=self._host)
 
     def _send(self, store: Store, webhook: Webhook) -> None:
         self._results += webhook.results()
         if self._results:
-            with store.write() as session:
+            with store.database.write() as session:
                 for alert_id, hook in self._results:
                     alerts.mark(session, alert_id, hook)
             webhook.forget({alert_id for alert_id, _ in self._results})
             self._results.clear()
-        with store.read() as session:
+        with store.database.read() as session:
             webhook.take(alerts.pending(session, self._host))

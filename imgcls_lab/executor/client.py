@@ -106,7 +106,7 @@ def status(settings: Settings) -> DevicesReply:
     """Executors and devices. Never raises for a database that is not there yet: it says so in `message`."""
     try:
         with Store.open(settings, migrate=False) as store:
-            return store.devices()
+            return store.executors.status()
     except StoreError as error:
         return DevicesReply(executors=[], devices=[], message=str(error))
 
@@ -117,7 +117,7 @@ def forget(settings: Settings, host: str) -> int:
     The caller guarantees that nothing runs there any more. Raises NotFoundError, and ConflictError for a live host.
     """
     with Store.open(settings, migrate=False) as store:
-        with store.read() as session:
+        with store.database.read() as session:
             rows = session.exec(select(Executor).where(Executor.host == host)).all()
             live = attempts.live_runs(session, host)
         if not rows and not live:
@@ -126,14 +126,14 @@ def forget(settings: Settings, host: str) -> int:
             raise ConflictError("This host knows its own runs; start its executor, and it sorts them out.")
         seen = {row.id: row.beat for row in rows}
         time.sleep(min(settings.lease, 10))
-        with store.read() as session:
+        with store.database.read() as session:
             if any(row.beat != seen.get(row.id) for row in session.exec(select(Executor).where(Executor.host == host))):
                 raise ConflictError(f"The executor of “{host}” is alive; stop it there.")
         lost = Verdict(RunState.LOST, message=f"The host {host} is gone", counted=False)
         for run, attempt in live:
-            with store.write() as session:
+            with store.database.write() as session:
                 attempts.finish(session, run.id, attempt.number, lost, None)
-        with store.write() as session:
+        with store.database.write() as session:
             for row in session.exec(select(Executor).where(Executor.host == host)).all():
                 session.delete(row)
             for claim in session.exec(select(DeviceClaim).where(DeviceClaim.host == host)).all():
@@ -192,14 +192,14 @@ def _stop_runs(settings: Settings) -> None:
     with Store.open(settings, migrate=False) as store:
         query = select(Run.id).where(col(Run.state).in_(texts(LIVE)), Run.host == host_name())
         query = query.where(col(Run.external).is_(False))
-        with store.read() as session:
+        with store.database.read() as session:
             live = session.exec(query).all()
         for run_id in live:
             with contextlib.suppress(ConflictError):
-                store.request(run_id, DesiredState.STOP)
+                store.runs.set_desired_state(run_id, DesiredState.STOP)
         until = time.monotonic() + settings.stop_grace + 30
         while time.monotonic() < until:
-            with store.read() as session:
+            with store.database.read() as session:
                 if not session.exec(query).first():
                     return
             time.sleep(0.2)

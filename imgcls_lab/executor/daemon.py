@@ -72,7 +72,7 @@ class Daemon:
         self._monitors: dict[tuple[str, int], RunMonitor] = {}
         self._known: set[str] | None = None  # folders that have a row
         self._alert_sender = AlertSender(settings, self.host)
-        self._observer = executors.Observer(clock)
+        self._watch = executors.HeartbeatWatch(settings.lease, clock)
         self._logged_errors: dict[str, str] = {}  # the newest of each run
         self._ownerless: dict[str, float] = {}  # folders without an owner, and since when
         self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0, "alerts": 0.0}
@@ -125,7 +125,7 @@ class Daemon:
         """Check everything once. No round needs an earlier one of the same process. Raises StoreError."""
         if self._is_due("beat", min(BEAT_EVERY, self.settings.lease / 6)):
             migrations.check_revision(store.database)
-            with store.write() as session:
+            with store.database.write() as session:
                 there = executors.beat(session, self.id)
             if not there:  # the database was made anew, or replaced by an older copy
                 log.warning("This executor was not in the database any more; it checks all runs anew.")
@@ -157,7 +157,7 @@ class Daemon:
 
     # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
     def _check_live_runs(self, store: Store) -> None:
-        with store.read() as session:
+        with store.database.read() as session:
             live = attempts.live_runs(session, self.host)
         keys = {(run.id, attempt.number) for run, attempt in live}
         if self._monitors.keys() - keys:
@@ -178,29 +178,29 @@ class Daemon:
 
     def _settle(self, store: Store) -> None:
         """Runs that wait for others or for another host: write down why, and cancel those that wait in vain."""
-        with store.read() as session:
-            hosts = executors.alive_hosts(session, self._observer, self.settings.lease)
+        with store.database.read() as session:
+            hosts = self._watch.hosts(session, "alive")
             news = queue.to_settle(session, hosts)
         if news:
-            with store.write() as session:
+            with store.database.write() as session:
                 queue.settle(session, news)
 
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def _claim(self, store: Store) -> bool:
         """Start one waiting run, if a device is free for it."""
-        with store.read() as session:
+        with store.database.read() as session:
             waiting = queue.waiting(session, self.host)
             first = next(waiting, None)
             if first is None:
                 return False
-            everywhere = queue.Fleet.read(session, self._observer, self.settings.lease)
+            everywhere = queue.Cluster.read(session, self._watch)
             drivers = sum(run.device_wanted == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self.host))
             devices, unavailable = self.allocator.devices, self.allocator.unavailable(everywhere)
             scheduler = Scheduler(everywhere, devices, unavailable, drivers)
             if not _has_news(itertools.chain([first], waiting), scheduler):
                 return False
         try:
-            with store.write() as session:
+            with store.database.write() as session:
                 scheduler = Scheduler(everywhere, devices, unavailable, drivers)
                 claim = attempts.claim(session, self.host, self.id, scheduler)
         except IntegrityError:  # another run took the device meanwhile
@@ -221,21 +221,21 @@ class Daemon:
                 values=dev.device_environment(self.allocator.devices, claim.devices, self.settings.cpu_slots),
             )
         except (OSError, ExecutorError) as error:
-            with store.write() as session:
+            with store.database.write() as session:
                 attempts.finish(session, run.id, claim.attempt, _start_failure(self.settings, error), None)
             log.warning("%s could not be started: %s", run.id, error)
             return
         if self._known is not None:
             self._known.add(run.id)
         log.info("%s attempt %d started on %s.", run.id, claim.attempt, ", ".join(claim.devices) or "no device")
-        with store.write() as session:
+        with store.database.write() as session:
             noted = json.loads(owner.to_json()) if owner else None
             attempts.set_owner(session, run.id, claim.attempt, noted, None)
 
     # ── folders of kernels and shells ───────────────────────────────────────────────────────────────────────
     def _index_new_folders(self, store: Store) -> None:
         if self._known is None:
-            with store.read() as session:
+            with store.database.read() as session:
                 self._known = set(session.exec(select(Run.id)).all())
         for run_id in set(run_folders.all_folders(self.settings)) - self._known:
             try:
@@ -247,7 +247,7 @@ class Daemon:
                     raise
                 log.debug("%s is no run yet: %s", run_id, error)
         store.catch_up_folders()
-        with store.read() as session:
+        with store.database.read() as session:
             ended = select(Run.id, Run.attempt).where(col(Run.external).is_(True), col(Run.state).in_(texts(RESUMABLE)))
             candidates = session.exec(ended).all()
         for run_id, attempt in candidates:
@@ -281,12 +281,12 @@ class Daemon:
 
     def _host_is_taken(self, store: Store) -> bool:
         """Whether a daemon of another home monitors this host's runs: it alone has their folders."""
-        with store.read() as session:
+        with store.database.read() as session:
             rows = session.exec(select(Executor.identity).where(Executor.host == self.host)).all()
         return any(ProcessIdentity.from_json(json.dumps(row)).alive() for row in rows)
 
     def _register(self, store: Store) -> None:
-        with store.write() as session:
+        with store.database.write() as session:
             executors.register(session, self.id, self.host, ProcessIdentity.current(), __version__)
             freed = attempts.stale_claims(session, self.host)
             alerts.prune(session)
@@ -295,7 +295,7 @@ class Daemon:
 
     def _sign_off(self, store: Store) -> None:
         try:
-            with store.write() as session:
+            with store.database.write() as session:
                 executors.sign_off(session, self.id)
         except StoreError as error:
             log.warning("%s", error)

@@ -15,7 +15,7 @@ from imgcls_lab.executor.devices import OTHERS, Device, DeviceProbe
 from imgcls_lab.executor.gpu_processes import GpuProcessTracker, largest_other
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, executors, tables
-from imgcls_lab.store.queue import Fleet
+from imgcls_lab.store.queue import Cluster
 from imgcls_lab.store.tables import DeviceClaim
 
 
@@ -31,7 +31,7 @@ class DeviceAllocator:
 
     def update(self, store: Store) -> None:
         """Read the devices and write them down. Raises StoreError."""
-        with store.read() as session:
+        with store.database.read() as session:
             claimed = set(session.exec(select(DeviceClaim.device).where(DeviceClaim.host == self._host)).all())
             if self._tracker is None:  # an earlier daemon has seen since when
                 seen = session.exec(select(tables.Device.holders).where(tables.Device.host == self._host)).all()
@@ -41,10 +41,10 @@ class DeviceAllocator:
             processes, utilisation = (device.gpu.processes, device.gpu.utilisation) if device.gpu else ((), None)
             known = replace(device, holders=self._tracker.update(device.name, processes, utilisation))
             self.devices.append(replace(known, held_by=self._held_by(known, claimed)))
-        with store.write() as session:
+        with store.database.write() as session:
             executors.save_devices(session, self._host, [device.row() for device in self.devices])
 
-    def unavailable(self, everywhere: Fleet) -> set[str]:
+    def unavailable(self, everywhere: Cluster) -> set[str]:
         """Devices that no run can have now."""
         claimed = {name for host, name in everywhere.claims if host == self._host}
         return claimed | {device.name for device in self.devices if self._is_locked(device) or self._is_full(device)}

@@ -93,7 +93,7 @@ class RunMonitor:
         if owner is None:  # the daemon that started it died before it could write it down
             owner = self._backend.find(folder, run.id, attempt.number)
         if owner is not None and (attempt.owner is None or trainer != attempt.pid):
-            with self._store.write() as session:
+            with self._store.database.write() as session:
                 attempts.set_owner(session, run.id, attempt.number, json.loads(owner.to_json()), trainer)
         return owner
 
@@ -117,7 +117,7 @@ class RunMonitor:
             elif owner.alive():
                 os.kill(owner.pid, signal.SIGTERM)
         if run.desired != DesiredState.RUN.value and run.state == RunState.RUNNING.value:
-            with self._store.write() as session:
+            with self._store.database.write() as session:
                 attempts.show_stopping(session, run.id, run.attempt)
 
     def _write_desired(self, run: Run, folder: Path) -> None:
@@ -144,7 +144,7 @@ class RunMonitor:
             return
         self._alerted_size = self._size
         text = f"“{run.name}” has made no progress for {self._settings.stall_minutes:g} minutes; look at its log."
-        with self._store.write() as session:
+        with self._store.database.write() as session:
             alert_id = f"{run.id}-{attempt.number}-stalled-{attempt.seq}"
             alerts.add(session, alert_id, "stalled", text, host=run.host, run_id=run.id)
 
@@ -156,13 +156,13 @@ class RunMonitor:
             names = ", ".join(map(str, remaining))
             message = f"Process {names} cannot be ended, so {', '.join(attempt.devices)} stays out of use until it is."
             if run.message != message:
-                with self._store.write() as session:
+                with self._store.database.write() as session:
                     states.change_run(session, run.id, col(Run.attempt) == attempt.number, message=message)
             return
         if not ingest(self._store.database, self._settings, run.id, attempt.number):
             return  # another process was first
         end = read_end(folder, attempt.number) or unlaunched(folder, attempt.number)
-        with self._store.write() as session:
+        with self._store.database.write() as session:
             now = session.get(Attempt, (run.id, attempt.number))
             fresh = session.get(Run, run.number)
             if now is None or fresh is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from imgcls_lab.executor.devices import Device
-from imgcls_lab.store.queue import NO_DEVICE, Fleet, Waiting, fits
+from imgcls_lab.store.queue import NO_DEVICE, Cluster, Waiting, fits
 
 MAX_DRIVERS = 8  # sweep drivers at once on a host: they take no device, and each is a process of about 100 MB
 
@@ -16,8 +16,8 @@ class Scheduler:
     unavailable: devices that no run can have now. drivers: live runs of this host that take no device.
     """
 
-    def __init__(self, fleet: Fleet, devices: Sequence[Device], unavailable: Set[str], drivers: int) -> None:
-        self._fleet = fleet
+    def __init__(self, cluster: Cluster, devices: Sequence[Device], unavailable: Set[str], drivers: int) -> None:
+        self._cluster = cluster
         self._devices = devices
         self._unavailable = set(unavailable)
         self._drivers = drivers
@@ -28,14 +28,14 @@ class Scheduler:
             if self._drivers < MAX_DRIVERS:
                 return []
             return f"Waits: {self._drivers} runs that start other runs live here already."
-        if run.project_id not in self._fleet.full:
+        if run.project_id not in self._cluster.full:
             found = self._free_devices(run)
             if found is not None:
                 return found
-        return self._fleet.reason(run)
+        return self._cluster.reason(run)
 
     def _free_devices(self, run: Waiting) -> list[str] | None:
-        usable = [d for d in self._devices if fits(run.device_wanted, d, gpus=self._fleet.has_gpu)]
+        usable = [d for d in self._devices if fits(run.device_wanted, d, gpus=self._cluster.has_gpu)]
         count = run.gpus_wanted if usable and usable[0].kind == "cuda" else 1
         if len(usable) < count:
             return None

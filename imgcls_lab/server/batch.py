@@ -122,7 +122,7 @@ def notebook_file(root: Path, path: str) -> Path:
 
 def executed(store: Store, run_id: str) -> bytes:
     """The notebook's text. Raises NotFoundError while there is none."""
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     try:
         with run_layout.open_plain(store.settings.run_dir(run.id) / run_layout.NOTEBOOK) as file:
             data = file.read(LARGEST + 1)

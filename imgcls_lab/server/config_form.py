@@ -69,9 +69,9 @@ def form(settings: Settings, store: Store, project_id: int | None = None) -> Sch
     """The schema, and what a new form starts with: the newest training's config, else the demo's, else the defaults."""
     own = defaults(store)
     start, source, project = own, None, None
-    trainings = (run for run in store.runs(project_id=project_id, limit=RECENT).items if run.kind is RunKind.TRAIN)
+    trainings = (run for run in store.runs.list(project_id=project_id, limit=RECENT).items if run.kind is RunKind.TRAIN)
     if newest := next(trainings, None):
-        start, source = store.run(newest.id).config, f"the last run, “{newest.name}”"
+        start, source = store.runs.get(newest.id).config, f"the last run, “{newest.name}”"
         project = newest.project_id
     elif found := demo_folders(settings):
         start, source = demo_config(*found).model_dump(mode="json"), f"“{CONFIG}”"
@@ -183,7 +183,7 @@ def _data_facts(found: FolderSummary) -> dict[str, str]:
 
 def _scan_facts(store: Store, root: str) -> dict[str, str]:
     """What the last run that scanned this folder had to leave out."""
-    known = store.last_scan(root)
+    known = store.runs.last_scan(root)
     if known is None or not known.unreadable:
         return {}
     paths = list(known.unreadable)

@@ -26,7 +26,7 @@ class AlertsHandler(ApiHandler):
     @authorized
     async def get(self) -> None:
         limit = self.whole("limit", 100, low=1, high=1000)
-        await self.answer(lambda store: store.alerts(limit))
+        await self.answer(lambda store: store.alerts.list(limit))
 
 
 class ExecutorStartHandler(ApiHandler):

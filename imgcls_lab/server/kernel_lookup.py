@@ -41,11 +41,11 @@ class Notebooks:
     def devices(self, store: Store) -> DevicesReply:
         """Executors and devices, what warm start holds here, and the notebooks of those processes that are kernels."""
         used = forkserver_manager.memory_used(store.settings)  # rounded: each change goes to all pages
-        reply = store.devices().model_copy(update={"warm_memory": used and round(used, -7)})
+        reply = store.executors.status().model_copy(update={"warm_memory": used and round(used, -7)})
         here = host_name()
         if not self._paths or not any(device.host == here and device.holders for device in reply.devices):
             return reply
-        parents = store.holder_parents(here)
+        parents = store.executors.holder_parents(here)
         devices = [self._named(device, parents) if device.host == here else device for device in reply.devices]
         return reply.model_copy(update={"devices": devices})
 

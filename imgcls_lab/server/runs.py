@@ -37,7 +37,7 @@ class RunsHandler(ApiHandler):
         limit = self.whole("limit", 200, low=1, high=MAX_PAGE)
         offset = self.whole("offset", 0)
         await self.answer(
-            lambda store: store.runs(
+            lambda store: store.runs.list(
                 project_id=project,
                 states=states or None,
                 text=text,
@@ -65,7 +65,7 @@ class RunsHandler(ApiHandler):
                 check_reference(number, kind)
             TrainConfig.parse(request.config)  # its problems before those of paths: there may be no path yet
             checked = request.model_copy(update={"config": allowed_config(settings, request.config)})
-            return store.submit(checked)
+            return store.runs.submit(checked)
 
         await self.answer(submit, 201)
         self.backend.wake_executor()
@@ -85,20 +85,20 @@ class RunHandler(ApiHandler):
     @authorized
     async def get(self, text: str) -> None:
         run_id = run_id_of(text)
-        await self.answer(lambda store: store.run(run_id))
+        await self.answer(lambda store: store.runs.get(run_id))
 
     @web.authenticated
     @authorized
     async def patch(self, text: str) -> None:
         run_id, edit = run_id_of(text), self.body(RunEdit)
         check_reference(edit.project_id, "project")
-        await self.answer(lambda store: store.edit_run(run_id, edit))
+        await self.answer(lambda store: store.runs.edit(run_id, edit))
 
     @web.authenticated
     @authorized
     async def delete(self, text: str) -> None:
         run_id = run_id_of(text)
-        await self.answer(lambda store: store.delete_run(run_id))
+        await self.answer(lambda store: store.runs.delete(run_id))
 
 
 class RunActionHandler(ApiHandler):
@@ -110,9 +110,9 @@ class RunActionHandler(ApiHandler):
         run_id = run_id_of(text)
         if action == "resume":
             changes = self.optional_body(ResumeRequest).config  # no path may change at a resume, so none is checked
-            await self.answer(lambda store: store.resume(run_id, changes))
+            await self.answer(lambda store: store.runs.resume(run_id, changes))
         else:
-            await self.answer(lambda store: store.request(run_id, DesiredState(action)))
+            await self.answer(lambda store: store.runs.set_desired_state(run_id, DesiredState(action)))
         self.backend.wake_executor()
 
 
@@ -130,7 +130,7 @@ class SeriesHandler(ApiHandler):
         low, high = self.optional_number("low"), self.optional_number("high")
         max_points = self.whole("max_points", 2000, low=2, high=20_000)
         await self.answer(
-            lambda store: store.series(run_ids, tags, axis=axis, low=low, high=high, max_points=max_points)
+            lambda store: store.metrics.series(run_ids, tags, axis=axis, low=low, high=high, max_points=max_points)
         )
 
 
@@ -143,7 +143,7 @@ class LogHandler(ApiHandler):
         run_id = run_id_of(text)
         offset = self.whole("offset", -65_536, low=-(2**53))
         limit = self.whole("limit", 262_144, low=1, high=MAX_LOG)
-        await self.answer(lambda store: store.log(run_id, offset, limit))
+        await self.answer(lambda store: store.runs.log(run_id, offset, limit))
 
 
 class ReportHandler(ApiHandler):
@@ -157,7 +157,7 @@ class ReportHandler(ApiHandler):
         split = self.get_query_argument("split", "val")
         if split not in ("val", "test"):
             raise InputError("There are evaluations of split=val and split=test.")
-        await self.answer(lambda store: store.report(run_id, epoch, split))
+        await self.answer(lambda store: store.runs.report(run_id, epoch, split))
 
 
 def routes(backend: Backend) -> list[Route]:

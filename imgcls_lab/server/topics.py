@@ -37,10 +37,14 @@ LOG_TAIL = 65_536  # bytes that it then gets
 DEVICES_EVERY = 10  # rounds
 
 
-class Round:
-    """One look at the store, shared by all feeds: what several want is asked once."""
+def _ask_devices(store: Store) -> DevicesReply:
+    return store.executors.status()
 
-    def __init__(self, store: Store, number: int, devices: Callable[[Store], DevicesReply] = Store.devices) -> None:
+
+class Round:
+    """One look at the store, shared by all topics: what several want is asked once."""
+
+    def __init__(self, store: Store, number: int, devices: Callable[[Store], DevicesReply] = _ask_devices) -> None:
         self.store = store
         self._ask_devices = devices
         self.number = number
@@ -50,13 +54,13 @@ class Round:
 
     def unattended_hosts(self) -> frozenset[str]:
         if self._unattended is None:
-            self._unattended = frozenset(self.store.unattended_hosts())
+            self._unattended = frozenset(self.store.executors.unattended_hosts())
         return self._unattended
 
     def runs(self, since: float) -> tuple[RunsBatch, float]:
         """Runs changed since, and the value to ask with next time."""
         if since not in self._runs:
-            self._runs[since] = self.store.changed_runs(since, {})
+            self._runs[since] = self.store.runs.changed_since(since, {})
         return self._runs[since]
 
     def devices(self) -> DevicesReply:
@@ -87,7 +91,7 @@ class RunsFeed(Feed):
         batch, self._since = look.runs(self._since)
         if look.unattended_hosts() != self._unattended:  # no row of these runs has changed, and yet they show otherwise
             told = {run.id for run in batch.changed}
-            more = look.store.live_on(look.unattended_hosts() ^ self._unattended)
+            more = look.store.runs.live_on(look.unattended_hosts() ^ self._unattended)
             batch = batch.model_copy(update={"changed": batch.changed + [run for run in more if run.id not in told]})
             self._unattended = look.unattended_hosts()
         return batch if batch.changed or batch.deleted else None
@@ -110,7 +114,7 @@ class MetricsFeed(Feed):
         whole = MetricsBatch(series=[], cursors={})
         points = 0
         for run_ids in _chunks(sorted(self._pending), RUNS_A_QUERY):
-            batch = look.store.points_since({run_id: self._cursors[run_id] for run_id in run_ids})
+            batch = look.store.metrics.points_since({run_id: self._cursors[run_id] for run_id in run_ids})
             told = {series.run_id for series in batch.series}
             self._pending -= set(run_ids) - told  # one that told something may have more
             self._cursors |= batch.cursors
@@ -133,9 +137,9 @@ class LogFeed(Feed):
         self._offset = topic.offset
 
     def news(self, look: Round) -> LogBatch | None:
-        chunk = look.store.log(self._run_id, self._offset, LOG_CHUNK)
+        chunk = look.store.runs.log(self._run_id, self._offset, LOG_CHUNK)
         if chunk.size - chunk.end > LOG_BEHIND:
-            chunk = look.store.log(self._run_id, -LOG_TAIL, LOG_TAIL)
+            chunk = look.store.runs.log(self._run_id, -LOG_TAIL, LOG_TAIL)
         if chunk.end == self._offset or not chunk.text:
             return None
         self._offset = chunk.end
@@ -167,7 +171,7 @@ class AlertsFeed(Feed):
         self._since: int | None = None
 
     def news(self, look: Round) -> AlertsBatch | None:
-        found, self._since = look.store.alerts_since(self._since)
+        found, self._since = look.store.alerts.since(self._since)
         return AlertsBatch(alerts=found) if found else None
 
 

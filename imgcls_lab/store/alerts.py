@@ -6,6 +6,7 @@ The id of an alert says of what it is, so that the same thing is told once, whoe
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
@@ -13,11 +14,36 @@ from sqlmodel import Session, col, select
 from imgcls_lab.config.evaluation import figure
 from imgcls_lab.events import FailureKind, RunState
 from imgcls_lab.schemas import AlertKind, AlertView
-from imgcls_lab.store.database import tell, to_folder
+from imgcls_lab.store.database import Database, tell, to_folder
 from imgcls_lab.store.tables import Alert, Counter, Run
 
 KEPT = 1000
 FRESH = 3600.0  # seconds: a run that ended earlier was found, not watched, and is no news
+
+
+class Alerts:
+    """`store.alerts`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list(self, limit: int = 100) -> Sequence[AlertView]:
+        """The newest alerts, newest first."""
+        with self._database.read() as session:
+            rows = session.exec(select(Alert).order_by(col(Alert.change).desc()).limit(limit))
+            return [view(row) for row in rows]
+
+    def since(self, change: int | None) -> tuple[Sequence[AlertView], int]:
+        """Alerts after a value of the counter of changes, oldest first, and the value to ask with next time.
+
+        change: None for a reader that begins now and wants none of the past.
+        """
+        with self._database.read() as session:
+            now = session.exec(select(Counter.value).where(Counter.name == "changes")).one()
+            if change is None or change >= now:
+                return [], now
+            rows = session.exec(select(Alert).where(col(Alert.change) > change).order_by(col(Alert.change)))
+            return [view(row) for row in rows], now
 
 
 def add(
@@ -30,7 +56,7 @@ def add(
     run_id: str | None = None,
     at: float | None = None,
 ) -> None:
-    """Tell of something that happened, now or `at` a time, unless it was told already."""
+    """Add an alert about something that happened, now or `at` a time, unless it was added already."""
     if session.get(Alert, alert_id) is not None:
         return
     hook = session.info.get("hook")
@@ -59,24 +85,6 @@ def ended(session: Session, run_id: str, attempt: int, state: RunState, *, lost:
     else:
         return
     add(session, f"{run_id}-{attempt}-end", kind, text, host=run.host, run_id=run_id, at=at)
-
-
-def recent(session: Session, limit: int) -> list[AlertView]:
-    """The newest alerts, newest first."""
-    rows = session.exec(select(Alert).order_by(col(Alert.change).desc()).limit(limit))
-    return [view(row) for row in rows]
-
-
-def since(session: Session, change: int | None) -> tuple[list[AlertView], int]:
-    """Alerts after a value of the counter of changes, oldest first, and the value to ask with next time.
-
-    change: None for a reader that begins now and wants none of the past.
-    """
-    now = session.exec(select(Counter.value).where(Counter.name == "changes")).one()
-    if change is None or change >= now:
-        return [], now
-    rows = session.exec(select(Alert).where(col(Alert.change) > change).order_by(col(Alert.change)))
-    return [view(row) for row in rows], now
 
 
 def view(row: Alert) -> AlertView:

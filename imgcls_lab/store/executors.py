@@ -1,4 +1,7 @@
-"""Executors and their devices: the rows that daemons write and lists show. Called through `Store` and by daemons."""
+"""Executors and their devices: the rows that daemons write and lists show.
+
+Called as `store.executors`, and by daemons.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +10,102 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
+from imgcls_lab._version import __version__
 from imgcls_lab.events import LIVE
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.schemas import DevicesReply, DeviceView, ExecutorView, HolderView
+from imgcls_lab.schemas import DevicesReply, DeviceView, ExecutorView, HolderView, RunView
+from imgcls_lab.store.database import Database
 from imgcls_lab.store.tables import Attempt, Device, DeviceClaim, Executor, Run
 
 State = Literal["alive", "silent", "suspended", "stopped"]
+V = TypeVar("V", bound=RunView)
 
 
-class Observer:
-    """Says by this process's monotonic clock whether a number still grows; wall clocks are never compared."""
+class HeartbeatWatch:
+    """Says whether a daemon lives: its beat must grow within the lease, by this process's monotonic clock.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    Wall clocks are never compared. Safe for threads.
+    """
+
+    def __init__(self, lease: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lease = lease
         self._clock = clock
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._seen: dict[str, tuple[int, float]] = {}  # executor -> its beat, and when it was seen first
         self._lock = threading.Lock()
 
-    def quiet_for(self, key: str, number: int) -> float:
-        """Seconds since this number was first seen under this key."""
+    def state(self, row: Executor) -> State:
+        """silent: it does not beat any more and is not known to have ended; suspended: somebody stopped its process."""
+        if row.state == "stopped":
+            return "stopped"
+        identity = ProcessIdentity.from_json(json.dumps(row.identity))
+        if identity.status() == "dead":
+            return "stopped"
+        if identity.suspended():
+            return "suspended"
+        return "silent" if self._unchanged_for(row.id, row.beat) > self._lease else "alive"
+
+    def hosts(self, session: Session, *states: State) -> set[str]:
+        """Hosts whose daemon is in one of these states."""
+        return {row.host for row in session.exec(select(Executor)).all() if self.state(row) in states}
+
+    def _unchanged_for(self, executor_id: str, beat: int) -> float:
+        """Seconds since this beat was seen first."""
         now = self._clock()
         with self._lock:
-            if key not in self._seen or self._seen[key][0] != number:
-                self._seen[key] = (number, now)
-            return now - self._seen[key][1]
+            if executor_id not in self._seen or self._seen[executor_id][0] != beat:
+                self._seen[executor_id] = (beat, now)
+            return now - self._seen[executor_id][1]
+
+
+class Executors:
+    """`store.executors`: what the daemons are and hold, for whoever shows it."""
+
+    def __init__(self, database: Database, lease: float) -> None:
+        self._database = database
+        self._watch = HeartbeatWatch(lease)
+
+    def status(self) -> DevicesReply:
+        """Executors, their devices and who holds them; a message where something is wrong."""
+        with self._database.read() as session:
+            reply = _devices_reply(session, self._watch)
+        full = self._database.full()
+        return reply.model_copy(update={"message": full}) if full else reply
+
+    def unattended_hosts(self) -> set[str]:
+        """Hosts whose executor ended, is suspended or does not beat any more, as far as this store has watched."""
+        with self._database.read() as session:
+            return self._unattended(session)
+
+    def holder_parents(self, host: str) -> dict[int, list[int]]:
+        """Pid -> its ancestors, nearest first, of the processes that hold memory of a host's GPUs."""
+        with self._database.read() as session:
+            rows = session.exec(select(Device.holders).where(Device.host == host)).all()
+        return {holder["pid"]: holder["parents"] for holders in rows for holder in holders}
+
+    def mark_silent(self, session: Session, views: list[V]) -> list[V]:
+        """The views, with a message where a run's host is silent, and no estimate where no daemon watches the run."""
+        if not any(view.state in LIVE for view in views):
+            return views
+        unattended = self._unattended(session)
+        silent = self._watch.hosts(session, "silent") if unattended else set()
+
+        def marked(view: V) -> V:
+            if view.state not in LIVE or view.host not in unattended:
+                return view
+            if view.host in silent:
+                return view.model_copy(update={"unreachable": True, "message": unreachable(view.host)})
+            return view.model_copy(update={"seconds_left": None})
+
+        return [marked(view) for view in views]
+
+    def _unattended(self, session: Session) -> set[str]:
+        """Hosts that had an executor and have none that works: what their runs do is not seen."""
+        return self._watch.hosts(session, *get_args(State)) - self._watch.hosts(session, "alive")
 
 
 def register(session: Session, executor_id: str, host: str, identity: ProcessIdentity, version: str) -> None:
@@ -66,12 +137,11 @@ def save_devices(session: Session, host: str, devices: list[dict[str, Any]]) -> 
     session.add_all(Device(host=host, **device) for device in devices)
 
 
-def devices(session: Session, observer: Observer, lease: float, version: str) -> DevicesReply:
-    """All executors and devices, and who holds which."""
+def _devices_reply(session: Session, watch: HeartbeatWatch) -> DevicesReply:
     executors = [
         ExecutorView(
             id=row.id, host=row.host, pid=int(row.identity["pid"]), version=row.version,
-            state=executor_state(row, observer, lease), started_at=row.started_at, beat_at=row.beat_at,
+            state=watch.state(row), started_at=row.started_at, beat_at=row.beat_at,
         )
         for row in session.exec(select(Executor).order_by(Executor.host))
     ]  # fmt: skip
@@ -87,7 +157,7 @@ def devices(session: Session, observer: Observer, lease: float, version: str) ->
         )
         for row in session.exec(select(Device).order_by(Device.host, col(Device.kind).desc(), col(Device.position)))
     ]
-    return DevicesReply(executors=executors, devices=views, message=_message(executors, version))
+    return DevicesReply(executors=executors, devices=views, message=_message(executors, __version__))
 
 
 def _holding_runs(session: Session) -> dict[tuple[str, int | str], tuple[str, str]]:
@@ -112,30 +182,6 @@ def _holder(host: str, row: dict[str, Any], names: Mapping[tuple[str, int | str]
     return HolderView(**shown, run_id=run_id, run_name=name, notebook=None)
 
 
-def parents(session: Session, host: str) -> dict[int, list[int]]:
-    """Pid -> its ancestors, nearest first, of the processes that hold memory of a host's GPUs."""
-    rows = session.exec(select(Device.holders).where(Device.host == host)).all()
-    return {holder["pid"]: holder["parents"] for holders in rows for holder in holders}
-
-
-def alive_hosts(session: Session, observer: Observer, lease: float) -> set[str]:
-    """Hosts whose daemon lives."""
-    rows = session.exec(select(Executor)).all()
-    return {row.host for row in rows if executor_state(row, observer, lease) == "alive"}
-
-
-def silent_hosts(session: Session, observer: Observer, lease: float) -> set[str]:
-    """Hosts whose daemon does not beat any more and is not known to have ended."""
-    rows = session.exec(select(Executor)).all()
-    return {row.host for row in rows if executor_state(row, observer, lease) == "silent"}
-
-
-def unattended_hosts(session: Session, observer: Observer, lease: float) -> set[str]:
-    """Hosts that had an executor and have none that works: what their runs do is not seen."""
-    rows = session.exec(select(Executor)).all()
-    return {row.host for row in rows} - {row.host for row in rows if executor_state(row, observer, lease) == "alive"}
-
-
 def unreachable(host: str) -> str:
     """What is said of a run that lives on a silent host."""
     return (
@@ -150,17 +196,6 @@ def suspended(host: str, pid: int) -> str:
         f"The executor of {host} (process {pid}) is suspended: it takes nothing in and starts nothing, and what its "
         f"runs do meanwhile is not seen. Wake it: kill -CONT {pid}"
     )
-
-
-def executor_state(row: Executor, observer: Observer, lease: float) -> State:
-    if row.state == "stopped":
-        return "stopped"
-    identity = ProcessIdentity.from_json(json.dumps(row.identity))
-    if identity.status() == "dead":
-        return "stopped"
-    if identity.suspended():
-        return "suspended"
-    return "silent" if observer.quiet_for(row.id, row.beat) > lease else "alive"
 
 
 def _message(executors: list[ExecutorView], version: str) -> str | None:

@@ -40,7 +40,7 @@ from imgcls_lab.store import pyramid, states
 from imgcls_lab.store.artifacts import Artifacts
 from imgcls_lab.store.database import Database, insert_rows
 from imgcls_lab.store.metrics import tags_of
-from imgcls_lab.store.runs import config_columns
+from imgcls_lab.store.run_rows import config_columns
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
 
 CHUNK = 2**20  # bytes of events in one transaction

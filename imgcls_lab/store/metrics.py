@@ -1,4 +1,4 @@
-"""Reading points: series thinned for a plot, and what is new for a live view. Called through `Store`."""
+"""Reading points: series thinned for a plot, and what is new for a live view. Called as `store.metrics`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sqlalchemy import and_, exists, func, or_
 from sqlmodel import Session, col, select
 
 from imgcls_lab.schemas import Cursor, MetricsBatch, Series, SeriesReply
+from imgcls_lab.store.database import Database
 from imgcls_lab.store.pyramid import Axis, Curve
-from imgcls_lab.store.runs import find_run
+from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
 from imgcls_lab.store.training_time import Leg, TrainingTime
 
@@ -23,20 +24,46 @@ _NEW: Any = (
 )  # fmt: skip
 
 
+class MetricReader:
+    """`store.metrics`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def series(
+        self,
+        run_ids: Iterable[str],
+        tags: Iterable[str] | None = None,
+        *,
+        axis: Axis = "step",
+        low: float | None = None,
+        high: float | None = None,
+        max_points: int = 2000,
+    ) -> SeriesReply:
+        """Points by run and tag, at most about `max_points` each: smallest and largest of each stretch are kept.
+
+        low, high: range on the axis (steps, epochs or seconds of training), inclusive. Raises NotFoundError.
+        """
+        with self._database.read() as session:
+            return series(session, run_ids, tags, axis=axis, low=low, high=high, max_points=max_points)
+
+    def points_since(self, cursors: Mapping[str, Cursor]) -> MetricsBatch:
+        """Points behind each cursor, and from which step on a reader must forget what it has."""
+        with self._database.read() as session:
+            return points_since(session, cursors)
+
+
 def series(
     session: Session,
     run_ids: Iterable[str],
-    tags: Iterable[str] | None = None,
+    tags: Iterable[str] | None,
     *,
-    axis: Axis = "step",
-    low: float | None = None,
-    high: float | None = None,
-    max_points: int = 2000,
+    axis: Axis,
+    low: float | None,
+    high: float | None,
+    max_points: int,
 ) -> SeriesReply:
-    """Points by run and tag, at most about `max_points` each: smallest and largest of each stretch are kept.
-
-    low, high: range on the axis (steps, epochs or seconds of training), inclusive.
-    """
+    """As `MetricReader.series`."""
     wanted = None if tags is None else set(tags)
     reply = SeriesReply(series=[], cursors={})
     for text in run_ids:

@@ -1,4 +1,4 @@
-"""Runs as lists and pages show them. Called through `Store`; changes nothing.
+"""Runs as lists and pages show them. Called by `store.runs`; changes nothing.
 
 A reader that wants what is new remembers the counter of changes, never a time of day.
 """
@@ -31,7 +31,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_counts
 from imgcls_lab.store.database import walked
 from imgcls_lab.store.metrics import tags_of
-from imgcls_lab.store.runs import find_run
+from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Dependency, Project, Run
 
@@ -117,7 +117,7 @@ def _view_of(session: Session, run: Run) -> RunView:
     return _views(session, _LISTED.where(col(Run.number) == run.number))[0]
 
 
-def run_views(session: Session, run_ids: list[str]) -> dict[str, RunView]:
+def by_id(session: Session, run_ids: list[str]) -> dict[str, RunView]:
     """Runs by id; a statement for each few hundred."""
     found: dict[str, RunView] = {}
     for wanted in _chunks(run_ids):
@@ -125,53 +125,63 @@ def run_views(session: Session, run_ids: list[str]) -> dict[str, RunView]:
     return found
 
 
-def keyed_runs(session: Session, key: str) -> list[RunView]:
+def by_key(session: Session, key: str) -> list[RunView]:
     """Runs of an idempotency key, and of those that go on with a colon, oldest first."""
     same = or_(col(Run.idempotency_key) == key, col(Run.idempotency_key).startswith(f"{key}:", autoescape=True))
     return _views(session, _LISTED.where(same).order_by(col(Run.number)))
 
 
-def runs(
-    session: Session,
-    *,
-    project_id: int | None = None,
-    parent_id: str | None = None,
-    states: Iterable[RunState] | None = None,
-    text: str | None = None,
-    sort: str = "created_at",
-    descending: bool = True,
-    limit: int = 200,
-    offset: int = 0,
-) -> RunPage:
+class RunFilter(NamedTuple):
+    """Which runs a list has; None: all. text: is looked for in name, id, model, root and notes."""
+
+    project_id: int | None
+    parent_id: str | None
+    states: frozenset[RunState] | None
+    text: str | None
+
+
+class RunOrder(NamedTuple):
+    """In which order a list stands, and which piece of it is wanted."""
+
+    sort: str
+    descending: bool
+    limit: int
+    offset: int
+
+
+def page(session: Session, wanted: RunFilter, order: RunOrder) -> RunPage:
     """A page of runs, and how many there are in each state. Raises InputError for a column that is none."""
     sorts = SORTS | {"ran": _ran_by(time.time())}
-    if sort not in sorts:
-        raise InputError(f"Runs cannot be sorted by “{sort}”; choose one of {', '.join(sorts)}.")
-    by_state = _counts(session, project_id, parent_id)
-    filters: list[ColumnElement[bool]] = []
-    if project_id is not None:
-        filters.append(col(Run.project_id) == project_id)
-    if parent_id is not None:
-        filters.append(col(Run.parent_id) == parent_id)
-    if states is not None:
-        filters.append(col(Run.state).in_(texts(states)))
-    if text:
-        columns = (Run.name, Run.id, Run.model_flavour, Run.root, Run.notes)
-        filters.append(or_(*(col(column).icontains(text, autoescape=True) for column in columns)))
-    if text:
+    if order.sort not in sorts:
+        raise InputError(f"Runs cannot be sorted by “{order.sort}”; choose one of {', '.join(sorts)}.")
+    by_state = _counts(session, wanted.project_id, wanted.parent_id)
+    filters = _conditions(wanted)
+    if wanted.text:
         total = session.exec(select(func.count()).select_from(Run).where(*filters)).one()
     else:
-        wanted = None if states is None else set(states)
-        total = sum(count for state, count in by_state.items() if wanted is None or state in wanted)
-        if total > MANY and parent_id is None:  # few runs are sorted faster than they are met on a walk
-            filters = _on_a_walk(session, project_id if sort != "created_at" else None, states) + (
-                [col(Run.project_id) == project_id] if sort == "created_at" and project_id is not None else []
-            )
+        total = sum(count for state, count in by_state.items() if wanted.states is None or state in wanted.states)
+        if total > MANY and wanted.parent_id is None:  # few runs are sorted faster than an index is walked for them
+            filters = _conditions_along_an_index(session, wanted, order)
     among = select(Run.number).where(*filters)
-    if sort == "project":
+    if order.sort == "project":
         among = among.join(Project)
-    numbers = _numbers(session, among, sorts[sort], descending=descending, limit=limit, offset=offset)
-    return RunPage(items=_page(session, numbers), total=total, counts=by_state)
+    return RunPage(
+        items=_in_order(session, _numbers(session, among, sorts[order.sort], order)), total=total, counts=by_state
+    )
+
+
+def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.project_id is not None:
+        conditions.append(col(Run.project_id) == wanted.project_id)
+    if wanted.parent_id is not None:
+        conditions.append(col(Run.parent_id) == wanted.parent_id)
+    if wanted.states is not None:
+        conditions.append(col(Run.state).in_(texts(wanted.states)))
+    if wanted.text:
+        columns = (Run.name, Run.id, Run.model_flavour, Run.root, Run.notes)
+        conditions.append(or_(*(col(column).icontains(wanted.text, autoescape=True) for column in columns)))
+    return conditions
 
 
 def _counts(session: Session, project_id: int | None, parent_id: str | None) -> dict[RunState, int]:
@@ -184,40 +194,41 @@ def _counts(session: Session, project_id: int | None, parent_id: str | None) -> 
     return {RunState(state): count for state, count in session.exec(children.group_by(col(Run.state)))}
 
 
-def _on_a_walk(
-    session: Session, project_id: int | None, states: Iterable[RunState] | None
-) -> list[ColumnElement[bool]]:
-    """The filters of a list that is read along an index of its order, until a page is full."""
-    filters = [] if project_id is None else [walked(session, Run.project_id) == project_id]
-    return filters + ([] if states is None else [walked(session, Run.state).in_(texts(states))])
+def _conditions_along_an_index(session: Session, wanted: RunFilter, order: RunOrder) -> list[ColumnElement[bool]]:
+    """The conditions of a list that is read along an index of its order, until a page is full."""
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.project_id is not None:
+        column = col(Run.project_id) if order.sort == "created_at" else walked(session, Run.project_id)
+        conditions.append(column == wanted.project_id)
+    if wanted.states is not None:
+        conditions.append(walked(session, Run.state).in_(texts(wanted.states)))
+    return conditions
 
 
-def _numbers(
-    session: Session, among: Select[Any], column: Any, *, descending: bool, limit: int, offset: int
-) -> list[int]:
+def _numbers(session: Session, among: Select[Any], column: Any, order: RunOrder) -> list[int]:
     """Numbers of the runs of a page, in its order; those without a value are last, whichever the direction."""
 
-    def page(part: ColumnElement[bool], keys: list[Any], limit: int, offset: int) -> list[int]:
-        order = [key.desc() if descending else key.asc() for key in keys]
-        found = session.execute(among.where(part).order_by(*order).limit(limit).offset(offset))
+    def piece(part: ColumnElement[bool], keys: list[Any], limit: int, offset: int) -> list[int]:
+        sorted_by = [key.desc() if order.descending else key.asc() for key in keys]
+        found = session.execute(among.where(part).order_by(*sorted_by).limit(limit).offset(offset))
         return list(found.scalars())
 
-    numbers = page(column.is_not(None), [column, col(Run.number)], limit, offset)
-    if len(numbers) < limit:
+    numbers = piece(column.is_not(None), [column, col(Run.number)], order.limit, order.offset)
+    if len(numbers) < order.limit:
         valued = select(func.count()).select_from(among.where(column.is_not(None)).subquery())
-        before = len(numbers) + offset if numbers or not offset else session.exec(valued).one()
-        numbers += page(column.is_(None), [col(Run.number)], limit - len(numbers), max(0, offset - before))
+        before = len(numbers) + order.offset if numbers or not order.offset else session.exec(valued).one()
+        numbers += piece(column.is_(None), [col(Run.number)], order.limit - len(numbers), max(0, order.offset - before))
     return numbers
 
 
-def _page(session: Session, numbers: list[int]) -> list[RunView]:
+def _in_order(session: Session, numbers: list[int]) -> list[RunView]:
     """Views of runs in a given order."""
     places = {number: place for place, number in enumerate(numbers)}
     listed = _LISTED.where(col(Run.number).in_(numbers))
     return _views(session, listed, key=lambda row: places[row.number])
 
 
-def changed_runs(session: Session, since: float, known: Mapping[str, int]) -> tuple[RunsBatch, float]:
+def changed_since(session: Session, since: float, known: Mapping[str, int]) -> tuple[RunsBatch, float]:
     """What changed after `since`, and the value to ask with next time.
 
     since: 0 at first, which gives the runs changed last; then what the last call returned. known: run -> revision

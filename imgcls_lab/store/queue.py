@@ -17,8 +17,9 @@ from sqlmodel import Session, col, exists, select
 
 from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.plurals import counted
-from imgcls_lab.store import executors, states
+from imgcls_lab.store import states
 from imgcls_lab.store.database import walked
+from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.tables import Dependency, Device, DeviceClaim, Project, Run
 
 LOOK_AHEAD = 1000  # waiting runs that are tried in one round
@@ -87,7 +88,7 @@ def fits(wanted: str, device: AnyDevice, *, gpus: bool) -> bool:
 
 
 @dataclass
-class Fleet:
+class Cluster:
     """All hosts as the database shows them: what is there, what is held, which projects are at their limit."""
 
     hosts: set[str]  # whose executor lives
@@ -96,8 +97,8 @@ class Fleet:
     full: dict[int, str] = field(default_factory=dict)  # project -> why its runs wait
 
     @classmethod
-    def read(cls, session: Session, observer: executors.Observer, lease: float) -> Fleet:
-        hosts = executors.alive_hosts(session, observer, lease)
+    def read(cls, session: Session, watch: HeartbeatWatch) -> Cluster:
+        hosts = watch.hosts(session, "alive")
         devices = list(session.exec(select(Device).order_by(Device.host, col(Device.position))))
         claims = select(DeviceClaim.host, DeviceClaim.device, Run.name).join(Run)
         held = {(host, device): f"“{name}”" for host, device, name in session.exec(claims)}

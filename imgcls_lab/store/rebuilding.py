@@ -35,7 +35,7 @@ from imgcls_lab.store.folder_rows import (
     to_json,
 )
 from imgcls_lab.store.ingest import replay
-from imgcls_lab.store.runs import remove_folder
+from imgcls_lab.store.run_files import remove_folder
 from imgcls_lab.store.tables import (
     Alert,
     Artifact,

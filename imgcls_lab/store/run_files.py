@@ -1,9 +1,14 @@
-"""What is read from a run's folder rather than from the database: log and reports. Called through `Store`."""
+"""What is read from a run's folder rather than from the database: log and reports; and the end of a folder.
+
+Called by `store.runs` and by `rebuilding`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,6 +16,7 @@ from pydantic import ValidationError
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.run_layout import OUTPUT_LOG, REPORTS, TEST_REPORT, open_plain, report_name
 from imgcls_lab.schemas import EpochReport, LogChunk
+from imgcls_lab.settings import Settings
 
 MAX_REPORT = 32 * 2**20
 
@@ -80,3 +86,14 @@ def read_report(folder: Path, epoch: int | None, split: str = "val") -> EpochRep
         raise NotFoundError(f"The report {path.name} of this run cannot be shown: {_reason(error)}.") from None
     except ValidationError:
         raise NotFoundError(f"The report {path.name} is damaged and cannot be shown.") from None
+
+
+def remove_folder(settings: Settings, run_id: str) -> None:
+    """Remove a run's folder, and its checkpoints and event files where they lie elsewhere."""
+    folder, trash = settings.run_dir(run_id), settings.runs_dir / f".deleted-{run_id}"
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(trash)
+    for link in (trash / "checkpoints", trash / "tensorboard"):
+        if link.is_symlink() and link.resolve().name == run_id:  # ours, and of this run alone
+            shutil.rmtree(link.resolve(), ignore_errors=True)
+    shutil.rmtree(trash, ignore_errors=True)

@@ -27,7 +27,7 @@ from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.folder_rows import read_info
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.registry import DEFAULT_PROJECT
-from imgcls_lab.store.runs import config_columns, default_name, device_columns, find_run
+from imgcls_lab.store.run_rows import config_columns, default_name, device_columns, find_run
 from imgcls_lab.store.tables import Attempt, Dataset, DeletedRun, Model, Project, Run
 from imgcls_lab.store.verdict import ProcessEnd, Verdict, ended_at, judge, last_line, launched_at, read_end
 

@@ -1,18 +1,14 @@
-"""What people do with runs: submit, stop, resume, rename, delete. Called through `Store`; writes no attempt.
+"""`store.runs`: submit, stop, resume, edit, delete and read runs. Called through `Store`; writes no attempt.
 
-A run that waits is moved here; of a run that lives only `desired` is set, and a daemon does the rest.
+A run that waits is moved here. Of a run that lives only `desired` is set, and a daemon does the rest.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import shutil
-import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete
@@ -23,157 +19,218 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError
 from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, RunState
 from imgcls_lab.run_layout import is_run_id, new_run_id
-from imgcls_lab.schemas import RunEdit, SubmitRequest
+from imgcls_lab.schemas import EpochReport, LogChunk, RunDetail, RunEdit, RunPage, RunsBatch, RunView, SubmitRequest
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import states
+from imgcls_lab.store import queries, run_files, states
 from imgcls_lab.store.database import Database, touch
-from imgcls_lab.store.registry import default_project, find_project
-from imgcls_lab.store.tables import Attempt, Dataset, DeletedRun, Dependency, Metric, Model, Run
+from imgcls_lab.store.executors import Executors
+from imgcls_lab.store.registry import find_project
+from imgcls_lab.store.run_rows import config_columns, find_run, new_run
+from imgcls_lab.store.tables import Attempt, DeletedRun, Dependency, Metric, Run
 
 
-def find_run(session: Session, text: str) -> Run:
-    """The run of an id or of a prefix that only one run has. Raises NotFoundError, InputError."""
-    run = session.exec(select(Run).where(Run.id == text)).first()
-    if run is not None:
-        return run
-    found = (
-        session.exec(select(Run).where(col(Run.id).startswith(text, autoescape=True)).limit(3)).all() if text else []
-    )
-    if not found:
-        raise NotFoundError(f"There is no run “{text}”. `imgcls-lab runs` lists them.")
-    if len(found) > 1:
-        raise InputError(f"“{text}” is the beginning of several runs, such as {found[0].id} and {found[1].id}.")
-    return found[0]
+class Runs:
+    """All runs of a database. A run is named by its id, or by the beginning of one that no other run has."""
 
+    def __init__(self, database: Database, settings: Settings, executors: Executors) -> None:
+        self._database = database
+        self._settings = settings
+        self._executors = executors
 
-def submit(database: Database, request: SubmitRequest, run_id: str | None = None) -> str:
-    """Queue a run; its id. The same key and body give the same run, however many ask at once.
+    # ── changing ────────────────────────────────────────────────────────────────────────────────────────────
+    def submit(self, request: SubmitRequest, *, run_id: str | None = None) -> RunView:
+        """Queue a run. The same key and body give the same run, however many ask at once.
 
-    Raises ConfigError, NotFoundError for a project, data set, model or run that is not there, and ConflictError
-    when the key was used with another body.
-    """
-    training = request.kind is RunKind.TRAIN
-    config = TrainConfig.parse(request.config) if training or request.config else None
-    if run_id is not None and not is_run_id(run_id):
-        raise InputError(f"“{run_id}” is not a run id.")
-    # without defaults: a field that a later version adds must not make the same body another
-    body = request.model_dump(mode="json", exclude={"idempotency_key"}, exclude_defaults=True)
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    if request.idempotency_key is not None:
-        earlier = _submitted(database, request.idempotency_key, digest)
-        if earlier is not None:
-            return earlier
-    try:
-        with database.write() as session:
-            run = new_run(session, run_id or new_run_id(), config, request, digest)
-            session.add(run)
-            session.flush()
-            for after in dict.fromkeys(find_run(session, text).id for text in request.after):
-                session.add(Dependency(run_id=run.id, after_id=after))
-            if not request.name:
-                run.name = f"{run.name} #{run.number}"
-            touch(session, run.id)
+        Raises ConfigError; NotFoundError for a project, data set, model or run that is not there; ConflictError when
+        the key was used with another body.
+        """
+        training = request.kind is RunKind.TRAIN
+        config = TrainConfig.parse(request.config) if training or request.config else None
+        if run_id is not None and not is_run_id(run_id):
+            raise InputError(f"“{run_id}” is not a run id.")
+        digest = _digest(request)
+        known = self._submitted(request.idempotency_key, digest)
+        if known is not None:
+            return self._view(known)
+        try:
+            with self._database.write() as session:
+                run = new_run(session, run_id or new_run_id(), config, request, digest)
+                session.add(run)
+                session.flush()
+                for after in dict.fromkeys(find_run(session, text).id for text in request.after):
+                    session.add(Dependency(run_id=run.id, after_id=after))
+                if not request.name:
+                    run.name = f"{run.name} #{run.number}"
+                touch(session, run.id)
+                made = run.id
+        except IntegrityError as error:
+            known = self._submitted(request.idempotency_key, digest)  # another was first with this key
+            if known is None:
+                raise ConflictError("A run with this id exists already, or what it refers to was deleted.") from error
+            return self._view(known)
+        return self._view(made)
+
+    def set_desired_state(self, text: str, desired: DesiredState) -> RunView:
+        """Ask a run to stop (checkpoint first) or to end now. Asking twice is asking once. Raises ConflictError.
+
+        A run that waits is called back: cancelled, or again what its last attempt came to, with the reason of that.
+        """
+        if desired is DesiredState.RUN:
+            raise ConflictError("A stop cannot be taken back; wait until the run has stopped, then resume it.")
+        return self._change(lambda session: _set_desired_state(session, text, desired))
+
+    def resume(self, text: str, changes: Mapping[str, Any] | None = None) -> RunView:
+        """Queue a run that was stopped, failed or cancelled again; it goes on from its last checkpoint.
+
+        changes: settings of a training that its next attempts have instead, if they change no result. A sweep that has
+        finished can be queued again, too: it then runs what is missing. Raises ConflictError, ConfigError.
+        """
+        return self._change(lambda session: _resume(session, text, changes or {}, self._settings))
+
+    def edit(self, text: str, edit: RunEdit) -> RunView:
+        """Change name, notes, priority or project. Raises NotFoundError."""
+
+        def change(session: Session) -> str:
+            run = find_run(session, text)
+            values = edit.model_dump(exclude_none=True)
+            if "project_id" in values:
+                find_project(session, values["project_id"])
+            if values and not states.change_run(session, run.id, **values):
+                raise NotFoundError(f"The run “{run.name}” was just deleted.")
             return run.id
-    except IntegrityError as error:
-        if request.idempotency_key is not None:  # another was first with this key
-            earlier = _submitted(database, request.idempotency_key, digest)
-            if earlier is not None:
-                return earlier
-        raise ConflictError("A run with this id exists already, or what it refers to was just deleted.") from error
+
+        return self._change(change)
+
+    def explain_stop(self, run_id: str, message: str) -> None:
+        """Say why a run was stopped; does nothing where it was not."""
+        stopped = col(Run.state).in_([RunState.STOPPED.value, RunState.CANCELLED.value])
+        with self._database.write() as session:
+            states.change_run(session, run_id, stopped, message=message)
+
+    def delete(self, text: str) -> None:
+        """Delete row, metrics and folder of a run that has ended. Raises ConflictError while it waits or lives.
+
+        The folder leaves under another name first, so that a scan of the folders cannot bring the run back.
+        """
+        with self._database.write() as session:
+            run = find_run(session, text)
+            gone = session.execute(
+                delete(Run)
+                .where(col(Run.id) == run.id, col(Run.state).in_(states.texts(ENDED)))
+                .execution_options(synchronize_session=False)
+                .returning(col(Run.number))
+            ).scalar_one_or_none()
+            if gone is None:
+                raise ConflictError(f"The run “{run.name}” is {run.state}; stop it before you delete it.")
+            session.execute(delete(Metric).where(col(Metric.run_number) == gone))
+            session.merge(DeletedRun(id=run.id))
+            session.flush()
+            touch(session, run.id)
+            run_id = run.id
+            session.expunge(run)
+        run_files.remove_folder(self._settings, run_id)
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
+    def get(self, text: str) -> RunDetail:
+        """One run with all that its page shows. Raises NotFoundError, InputError."""
+        with self._database.read() as session:
+            return self._executors.mark_silent(session, [queries.detail(session, self._settings, text)])[0]
+
+    def list(
+        self,
+        *,
+        project_id: int | None = None,
+        parent_id: str | None = None,
+        states: Iterable[RunState] | None = None,
+        text: str | None = None,
+        sort: str = "created_at",
+        descending: bool = True,
+        limit: int = 200,
+        offset: int = 0,
+    ) -> RunPage:
+        """A page of runs, and how many there are in each state.
+
+        text: is looked for in name, id, model, root and notes; parent_id: of a sweep. Raises InputError.
+        """
+        wanted = queries.RunFilter(project_id, parent_id, None if states is None else frozenset(states), text)
+        order = queries.RunOrder(sort, descending, limit, offset)
+        with self._database.read() as session:
+            page = queries.page(session, wanted, order)
+            page.items = self._executors.mark_silent(session, page.items)
+            return page
+
+    def by_id(self, run_ids: Iterable[str]) -> dict[str, RunView]:
+        """Runs by their whole ids; those that are not there (any more) are left out."""
+        with self._database.read() as session:
+            return queries.by_id(session, [*run_ids])
+
+    def by_key(self, key: str) -> Sequence[RunView]:
+        """Runs submitted under an idempotency key, or under one that goes on with a colon, oldest first."""
+        with self._database.read() as session:
+            return queries.by_key(session, key)
+
+    def changed_since(self, since: float, known: Mapping[str, int]) -> tuple[RunsBatch, float]:
+        """What changed after `since` (0 at first, then what the last call returned), less what the reader knows."""
+        with self._database.read() as session:
+            batch, now = queries.changed_since(session, since, known)
+            batch.changed = self._executors.mark_silent(session, batch.changed)
+            return batch, now
+
+    def live_on(self, hosts: Iterable[str]) -> Sequence[RunView]:
+        """Runs that live on some hosts, or lived there when the hosts went silent."""
+        with self._database.read() as session:
+            return self._executors.mark_silent(session, queries.live_on(session, hosts))
+
+    def lost_attempts(self, text: str) -> int:
+        """How often a run was lost in a row: 0 where a user asked for its present attempt."""
+        with self._database.read() as session:
+            return find_run(session, text).losses
+
+    def last_scan(self, root: str) -> queries.Scan | None:
+        """What the newest run that has scanned a data set's folder found; None while none has."""
+        with self._database.read() as session:
+            return queries.last_scan(session, self._settings, root)
+
+    def log(self, text: str, offset: int = -65536, limit: int = 262_144) -> LogChunk:
+        """A piece of the run's log; a negative offset counts from its end."""
+        return run_files.read_log(self._settings.run_dir(self._id(text)), offset, limit)
+
+    def report(self, text: str, epoch: int | None = None, split: str = "val") -> EpochReport:
+        """The evaluation of an epoch, by default the last; that of the best model on test/. Raises NotFoundError."""
+        return run_files.read_report(self._settings.run_dir(self._id(text)), epoch, split)
+
+    # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _submitted(self, key: str | None, digest: str) -> str | None:
+        """The run that was submitted under a key. Raises ConflictError where that was another."""
+        if key is None:
+            return None
+        with self._database.read() as session:
+            row = session.exec(select(Run.id, Run.body_digest).where(Run.idempotency_key == key)).first()
+        if row is not None and row[1] != digest:
+            raise ConflictError("This idempotency key was used for another run; use a new key.")
+        return None if row is None else row[0]
+
+    def _change(self, change: Callable[[Session], str]) -> RunView:
+        with self._database.write() as session:
+            run_id = change(session)
+        return self._view(run_id)
+
+    def _view(self, run_id: str) -> RunView:
+        with self._database.read() as session:
+            return queries.run_view(session, run_id)
+
+    def _id(self, text: str) -> str:
+        with self._database.read() as session:
+            return find_run(session, text).id
 
 
-def _submitted(database: Database, key: str, digest: str) -> str | None:
-    with database.read() as session:
-        row = session.exec(select(Run.id, Run.body_digest).where(Run.idempotency_key == key)).first()
-    if row is None:
-        return None
-    if row[1] != digest:
-        raise ConflictError("This idempotency key was used for another run; use a new key.")
-    return row[0]
+def _digest(request: SubmitRequest) -> str:
+    """What tells two requests of one key apart. Without defaults: a field of a later version must not change it."""
+    body = request.model_dump(mode="json", exclude={"idempotency_key"}, exclude_defaults=True)
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def new_run(
-    session: Session, run_id: str, config: TrainConfig | None, request: SubmitRequest, digest: str | None
-) -> Run:
-    """A row for a run that waits, linked to what it refers to. Not added yet."""
-    project = find_project(session, request.project_id) if request.project_id else default_project(session)
-    dataset_id, model_id = request.dataset_id, request.model_id
-    if dataset_id is not None and session.get(Dataset, dataset_id) is None:
-        raise NotFoundError(f"There is no data set {dataset_id}.")
-    if model_id is not None and session.get(Model, model_id) is None:
-        raise NotFoundError(f"There is no model {model_id}.")
-    if request.parent_id is not None:
-        find_run(session, request.parent_id)
-    if dataset_id is None and config is not None:
-        dataset_id = session.exec(select(Dataset.id).where(Dataset.root == config.root)).first()
-    if model_id is None and config is not None:
-        same = select(Model.id).where(Model.flavour == config.model_flavour, Model.revision == config.revision)
-        model_id = session.exec(same).first()
-    now = time.time()
-    return Run(
-        id=run_id,
-        kind=request.kind.value,
-        name=request.name or default_name(request.kind, config),
-        project_id=project.id or 0,
-        dataset_id=dataset_id,
-        model_id=model_id,
-        parent_id=request.parent_id,
-        state=RunState.QUEUED.value,
-        priority=request.priority,
-        python=sys.executable,
-        created_at=now,
-        queued_at=now,
-        updated_at=now,
-        devices=[],
-        latest={},
-        notes=request.notes,
-        payload=request.payload,
-        idempotency_key=request.idempotency_key,
-        body_digest=digest,
-        **device_columns(request, config),
-        **config_columns(config),
-    )
-
-
-def default_name(kind: RunKind, config: TrainConfig | None) -> str:
-    """The name of a run that was given none."""
-    if config is None:
-        return kind.value.capitalize()
-    return f"{Path(config.root).name} {Path(config.model_flavour).name}"
-
-
-def device_columns(request: SubmitRequest, config: TrainConfig | None) -> dict[str, Any]:
-    """What a run needs of a host: as the request says, else its config, else what its kind needs."""
-    drives = request.kind is RunKind.SWEEP  # it starts other runs and computes nothing
-    device = request.device or ("none" if drives else config.device if config else "auto")
-    if device == "auto" and (request.gpus or 1) > 1:  # a number of GPUs is no wish that a CPU can grant
-        device = "cuda"
-    gpus = request.gpus or (config.num_processes if config else 1)
-    return {"device_wanted": device, "gpus_wanted": gpus, "host_wanted": request.host}
-
-
-def config_columns(config: TrainConfig | None) -> dict[str, Any]:
-    """The columns of a run that its config gives."""
-    if config is None:
-        return {"config": {}}
-    return {
-        "config": config.model_dump(mode="json"),
-        "model_flavour": config.model_flavour,
-        "root": config.root,
-        "batch_size": config.batch_size,
-        "lr": config.lr,
-        "epochs": config.epochs,
-        "best_metric": config.monitor_metric,
-    }
-
-
-def request_change(session: Session, text: str, desired: DesiredState) -> str:
-    """Ask a run to stop or to end at once; its id. Asking twice is asking once. Raises ConflictError.
-
-    A run that waits is called back: cancelled, or again what its last attempt came to, with the reason of that.
-    """
-    if desired is DesiredState.RUN:
-        raise ConflictError("A stop cannot be taken back; wait until the run has stopped, then resume it.")
+def _set_desired_state(session: Session, text: str, desired: DesiredState) -> str:
     run = find_run(session, text)
     back, values = _called_back(session, run)
     values |= {"phase": None, "seconds_left": None, "desired": desired.value}
@@ -201,18 +258,7 @@ def _called_back(session: Session, run: Run) -> tuple[RunState, dict[str, Any]]:
     return state, {"ended_at": last.ended_at or time.time(), "message": message, "failure": last.failure}
 
 
-def explain(session: Session, run_id: str, message: str) -> None:
-    """Say why a run was stopped."""
-    over = [RunState.STOPPED.value, RunState.CANCELLED.value]
-    states.change_run(session, run_id, col(Run.state).in_(over), message=message)
-
-
-def resume(session: Session, text: str, changes: Mapping[str, Any], settings: Settings) -> str:
-    """Queue a run that was stopped, failed or cancelled again; it goes on from its last checkpoint.
-
-    changes: settings of a training that its next attempts have instead, if they change no result. A sweep that has
-    finished can be queued again, too: it then runs what is missing. Raises ConflictError, ConfigError.
-    """
+def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: Settings) -> str:
     run = find_run(session, text)
     if changes and run.kind != RunKind.TRAIN.value:
         raise ConflictError(f"Only a training can go on with other settings; “{run.name}” is a {run.kind}.")
@@ -230,49 +276,3 @@ def resume(session: Session, text: str, changes: Mapping[str, Any], settings: Se
     if state in ENDED:
         raise ConflictError(f"The run “{run.name}” {state.value}; there is nothing of it to resume.")
     raise ConflictError(f"The run “{run.name}” is {state.value}; it can be resumed after it has stopped.")
-
-
-def edit(session: Session, text: str, change: RunEdit) -> str:
-    """Change name, notes, priority or project of a run; its id."""
-    run = find_run(session, text)
-    values = change.model_dump(exclude_none=True)
-    if "project_id" in values:
-        find_project(session, values["project_id"])
-    if values and not states.change_run(session, run.id, **values):
-        raise NotFoundError(f"The run “{run.name}” was just deleted.")
-    return run.id
-
-
-def delete_run(database: Database, settings: Settings, text: str) -> None:
-    """Delete row, metrics and folder of a run that has ended. Raises ConflictError while it waits or lives.
-
-    The folder leaves under another name first, so that a scan of the folders cannot bring the run back.
-    """
-    with database.write() as session:
-        run = find_run(session, text)
-        gone = session.execute(
-            delete(Run)
-            .where(col(Run.id) == run.id, col(Run.state).in_(states.texts(ENDED)))
-            .execution_options(synchronize_session=False)
-            .returning(col(Run.number))
-        ).scalar_one_or_none()
-        if gone is None:
-            raise ConflictError(f"The run “{run.name}” is {run.state}; stop it before you delete it.")
-        session.execute(delete(Metric).where(col(Metric.run_number) == gone))
-        session.merge(DeletedRun(id=run.id))
-        session.flush()
-        touch(session, run.id)
-        run_id = run.id
-        session.expunge(run)
-    remove_folder(settings, run_id)
-
-
-def remove_folder(settings: Settings, run_id: str) -> None:
-    """Remove a run's folder, and its checkpoints and event files where they lie elsewhere."""
-    folder, trash = settings.run_dir(run_id), settings.runs_dir / f".deleted-{run_id}"
-    with contextlib.suppress(FileNotFoundError):
-        folder.rename(trash)
-    for link in (trash / "checkpoints", trash / "tensorboard"):
-        if link.is_symlink() and link.resolve().name == run_id:  # ours, and of this run alone
-            shutil.rmtree(link.resolve(), ignore_errors=True)
-    shutil.rmtree(trash, ignore_errors=True)

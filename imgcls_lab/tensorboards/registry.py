@@ -70,11 +70,11 @@ class Shelf:
             project = self._store.projects.get(request.project_id)
             return self.write(Choice(id=f"project-{project.id}", title=project.name, project_id=project.id))
         if request.sweep_id is not None:
-            sweep = self._store.run(request.sweep_id)
+            sweep = self._store.runs.get(request.sweep_id)
             return self.write(Choice(id=f"sweep-{sweep.id}", title=sweep.name, sweep_id=sweep.id))
         if not request.run_ids:
             raise InputError("Name the runs, the sweep or the project that TensorBoard should show.")
-        ids = [self._store.run(run_id).id for run_id in dict.fromkeys(request.run_ids)]
+        ids = [self._store.runs.get(run_id).id for run_id in dict.fromkeys(request.run_ids)]
         digest = hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12]
         board_id = f"run-{ids[0]}" if len(ids) == 1 else f"runs-{digest}"
         # runs that were added to this board by hand stay; those that are asked for are there in any case
@@ -88,7 +88,7 @@ class Shelf:
         if choice.follows:
             what = "project" if choice.project_id is not None else "sweep"
             raise InputError(f"This TensorBoard shows the {what} “{choice.title}”; open one for the runs instead.")
-        runs = [self._store.run(run_id) for run_id in dict.fromkeys(run_ids)]
+        runs = [self._store.runs.get(run_id) for run_id in dict.fromkeys(run_ids)]
         if not runs:
             raise InputError("A TensorBoard shows one run at least.")
         if len(runs) > MOST_BOARD_RUNS:
@@ -136,7 +136,7 @@ class Shelf:
 
     def _runs(self, choice: Choice) -> list[RunView]:
         if choice.follows:
-            page = self._store.runs(project_id=choice.project_id, parent_id=choice.sweep_id, limit=MOST_FOLLOWED)
+            page = self._store.runs.list(project_id=choice.project_id, parent_id=choice.sweep_id, limit=MOST_FOLLOWED)
             return page.items
         return self._existing(choice.run_ids)
 
@@ -145,7 +145,7 @@ class Shelf:
         runs: list[RunView] = []
         for run_id in dict.fromkeys(run_ids):
             try:
-                runs.append(self._store.run(run_id))
+                runs.append(self._store.runs.get(run_id))
             except NotFoundError:
                 continue
         return runs

@@ -24,7 +24,7 @@ WHILE_IT_LIVES = {"revision", "updated_at"}  # they move with every point
 def dump(store: Store) -> Rows:
     """All tables, each row by its key; a tag is its name."""
     found: Rows = {}
-    with store.read() as session:
+    with store.database.read() as session:
         names = dict(session.execute(select(Tag.__table__.c.id, Tag.__table__.c.name)).all())
         for table in metadata.sorted_tables:
             rows = [dict(row) for row in session.execute(select(table)).mappings()]

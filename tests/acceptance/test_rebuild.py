@@ -106,15 +106,15 @@ class Home:
             lab.trainer(run_id)
         os.kill(lab.supervisor(self.orphan), signal.SIGKILL)
         lab.kill_daemon()  # in the middle of all that
-        store.request(self.stopped, DesiredState.STOP)
-        store.request(self.killed, DesiredState.KILL)
+        store.runs.set_desired_state(self.stopped, DesiredState.STOP)
+        store.runs.set_desired_state(self.killed, DesiredState.KILL)
         lab.start_daemon()
         for run_id in (self.stopped, self.killed):
             lab.wait(run_id)
-        store.resume(self.stopped)
+        store.runs.resume(self.stopped)
         lab.until(lambda: lab.state(self.stopped) is RunState.RUNNING)
         lab.trainer(self.stopped)
-        store.request(self.stopped, DesiredState.STOP)
+        store.runs.set_desired_state(self.stopped, DesiredState.STOP)
         lab.wait(self.stopped)
         lab.wait(self.orphan)
 
@@ -127,7 +127,7 @@ class Home:
         lab.until(lambda: self.knows(self.kernel) and lab.state(self.kernel) is RunState.SUCCEEDED)
         self.deleted = self.submit("deleted", steps=5)
         lab.wait(self.deleted)
-        store.delete_run(self.deleted)
+        store.runs.delete(self.deleted)
 
         self.living = self.submit("lives", hang_at=7, steps=20)
         lab.until(lambda: lab.run(self.living).step == 6)
@@ -135,13 +135,13 @@ class Home:
         lab.kill_daemon()
         # what people do while no executor lives
         self.resumed = self.stopped
-        store.resume(self.resumed)
+        store.runs.resume(self.resumed)
         self.waiting = self.submit("waits", steps=5, priority=7)
-        store.edit_run(self.waiting, RunEdit(name="waits, and was renamed", priority=9, project_id=self.project))
+        store.runs.edit(self.waiting, RunEdit(name="waits, and was renamed", priority=9, project_id=self.project))
         self.after = self.submit("comes after", steps=5, after=[self.waiting, self.good])
         self.called_back = self.submit("called back")
-        store.request(self.called_back, DesiredState.STOP)
-        store.request(self.living, DesiredState.STOP)
+        store.runs.set_desired_state(self.called_back, DesiredState.STOP)
+        store.runs.set_desired_state(self.living, DesiredState.STOP)
 
     def hooks(self) -> list[str | None]:
         return [row["hook"] for row in dump(self.lab.store)["alerts"].values()]
@@ -154,7 +154,7 @@ class Home:
             project_id=given["project"], idempotency_key=given["key"], parent_id=given["parent"],
             priority=given["priority"] or 0, after=given["after"] or [], payload=given["payload"] or {},
         )  # fmt: skip
-        return self.lab.store.submit(request).id
+        return self.lab.store.runs.submit(request).id
 
     def in_a_kernel(self) -> str:
         """A training outside the queue, by another process that owns its folder."""
@@ -174,7 +174,7 @@ class Home:
         return run_id
 
     def knows(self, run_id: str) -> bool:
-        return bool(self.lab.store.run_views([run_id]))
+        return bool(self.lab.store.runs.by_id([run_id]))
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -214,7 +214,7 @@ def test_a_rebuild_gives_the_same_rows(
         # and it all goes on
         lab.start_daemon()
         assert lab.wait(made.living).state is RunState.STOPPED
-        lab.store.request(made.resumed, DesiredState.KILL)
+        lab.store.runs.set_desired_state(made.resumed, DesiredState.KILL)
         for run_id in (made.waiting, made.after):
             assert lab.wait(run_id).state is RunState.SUCCEEDED
         assert lab.run(made.waiting).started_at < lab.run(made.after).started_at
@@ -223,7 +223,7 @@ def test_a_rebuild_gives_the_same_rows(
         new = SubmitRequest(
             config={**STUB, "root": str(tmp_path / "spots")}, name="good", idempotency_key="another-one"
         )
-        assert lab.store.submit(new).id not in before["runs"]
+        assert lab.store.runs.submit(new).id not in before["runs"]
         lab.until(lambda: {f"{made.waiting}-1-end", f"{made.after}-1-end"} <= set(hook.ids))
         assert set(posted).isdisjoint(hook.ids[len(posted) :]), "what was told is not posted again"
     finally:
@@ -247,7 +247,7 @@ def test_a_rebuild_gives_the_same_rows_of_real_trainings(home: Path, monkeypatch
         for run in (lost, stopped):
             while not run.refresh().view.step:
                 time.sleep(0.1)
-        os.kill(context.store().run(lost.id).attempts[-1].pid or 0, signal.SIGKILL)
+        os.kill(context.store().runs.get(lost.id).attempts[-1].pid or 0, signal.SIGKILL)
         stopped.stop()
         stopped.wait(120)
         stopped.resume()

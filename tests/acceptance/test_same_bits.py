@@ -40,9 +40,9 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setenv("IMGCLS_CPU_SLOTS", "2")
     settings = Settings()
     yield settings
-    for run in context.store().runs(states=[RunState.QUEUED, *LIVE]).items:
+    for run in context.store().runs.list(states=[RunState.QUEUED, *LIVE]).items:
         if not run.external:
-            context.store().request(run.id, DesiredState.KILL)
+            context.store().runs.set_desired_state(run.id, DesiredState.KILL)
     client.stop(settings, stop_runs=True)
     context.close()
 

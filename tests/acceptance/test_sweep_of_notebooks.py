@@ -40,8 +40,8 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setenv("IMGCLS_STOP_GRACE", "10")
     settings = Settings()
     yield settings
-    for run in context.store().runs(states=[RunState.QUEUED, *LIVE]).items:
-        context.store().request(run.id, DesiredState.KILL)
+    for run in context.store().runs.list(states=[RunState.QUEUED, *LIVE]).items:
+        context.store().runs.set_desired_state(run.id, DesiredState.KILL)
     client.stop(settings, stop_runs=True)
     context.close()
 

@@ -47,7 +47,7 @@ def show(what: str, reached: str, target: str) -> None:
 
 def write_run(store: Store, settings: Settings, steps: int, name: str = "a run") -> str:
     """A queued run with curves of so many steps."""
-    run_id = store.submit(SubmitRequest(config={"root": "/data"}, name=name)).id
+    run_id = store.runs.submit(SubmitRequest(config={"root": "/data"}, name=name)).id
     folder = settings.run_dir(run_id) / "tensorboard"
     folder.mkdir(parents=True, exist_ok=True)
     writer = BoardWriter(folder, 1, 0)
@@ -241,7 +241,7 @@ def test_the_hparams_tab_compares_runs_by_their_best_epoch(store: Store) -> None
     ids = []
     for lr in (1e-4, 1e-2):
         config = demo.config.with_changes(lr=lr, epochs=1)
-        ids.append(store.submit(SubmitRequest(config=config.model_dump(), name=f"lr {lr:g}")).id)
+        ids.append(store.runs.submit(SubmitRequest(config=config.model_dump(), name=f"lr {lr:g}")).id)
         train(config, settings.run_dir(ids[-1]))
     boards = Boards(settings, store)
     try:

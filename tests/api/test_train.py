@@ -53,13 +53,13 @@ def test_training_needs_no_daemon_and_is_indexed_when_one_comes(few: TrainConfig
     assert len(list(idle.scans_dir.glob("*.npy"))) == 1
     assert (run.best_checkpoint / "config.json").is_file()
     with pytest.raises(NotFoundError):
-        context.store().run(run.id)
+        context.store().runs.get(run.id)
     assert lab.run(run.id).name == "by hand"
     with pytest.raises(ConflictError, match="in no database yet"):
         run.delete()
 
     assert rebuild(idle).runs == 1
-    known = context.store().run(run.id)
+    known = context.store().runs.get(run.id)
     assert (known.name, known.external, known.state) == ("by hand", True, RunState.SUCCEEDED)
     indexed, first_hand = known.best, run.refresh().view.best
     assert indexed == first_hand
@@ -123,8 +123,8 @@ def test_a_stop_from_the_panel_reaches_a_training_in_a_kernel(few: TrainConfig, 
                 deadline = time.monotonic() + 60
                 while time.monotonic() < deadline:
                     with contextlib.suppress(NotFoundError):
-                        if context.store().run(self.run_id).state is RunState.RUNNING:
-                            context.store().request(self.run_id, DesiredState.STOP)
+                        if context.store().runs.get(self.run_id).state is RunState.RUNNING:
+                            context.store().runs.set_desired_state(self.run_id, DesiredState.STOP)
                             return
                     time.sleep(0.1)
 
@@ -140,7 +140,7 @@ def test_the_list_of_runs_knows_at_once_that_a_training_has_ended(few: TrainConf
     context.store()  # which makes the database that a daemon asks for
     client.start(own)
     run = lab.train(few)
-    assert context.store().run(run.id).state is RunState.SUCCEEDED
+    assert context.store().runs.get(run.id).state is RunState.SUCCEEDED
 
 
 ASLEEP = """

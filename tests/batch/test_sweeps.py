@@ -62,7 +62,7 @@ class Stubs:
 
     def close(self) -> None:
         self.kill()
-        for view in context.store().runs(limit=1000).items:
+        for view in context.store().runs.list(limit=1000).items:
             for attempt in range(1, view.attempt + 1):
                 LocalBackend().clear(view.id, attempt)
         context.close()
@@ -130,7 +130,7 @@ def test_the_driver_starts_an_executor_that_nobody_else_would(stubs: Stubs, monk
     monkeypatch.setenv("IMGCLS_AUTOSTART", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     stubs.start()
-    sweep = Sweep(context.store().submit(_request(stubs)).id)
+    sweep = Sweep(context.store().runs.submit(_request(stubs)).id)
     until(stubs.runs)
     stubs.kill()
     before = stubs.settings.executor_info.read_text()
@@ -257,7 +257,7 @@ def test_a_trials_identity_names_what_decides_on_its_precision_and_threads(
 ) -> None:
     def identity(**notebook: Any) -> str:
         base = {"x": 1} if notebook else few.with_changes(threads=None)
-        run = context.store().run(lab.sweep(base, {"lr": [1e-3]}, **notebook).id)
+        run = context.store().runs.get(lab.sweep(base, {"lr": [1e-3]}, **notebook).id)
         return TrialRuns(context.store(), run, request_of(run)).identity({"lr": 1e-3})
 
     notebook = {"notebook": write("x = 0\nlr = 0.1", "print(x, lr)")}

@@ -50,7 +50,7 @@ def boards(settings: Settings, store: Store) -> Iterator[Boards]:
 
 def make_run(store: Store, settings: Settings, name: str, **fields: Any) -> str:
     """A queued run with one scalar in its TensorBoard folder."""
-    run_id = store.submit(SubmitRequest(config={"root": "/data"}, name=name, **fields)).id
+    run_id = store.runs.submit(SubmitRequest(config={"root": "/data"}, name=name, **fields)).id
     folder = settings.run_dir(run_id) / "tensorboard"
     writer = EventFileWriter(str(folder))
     value = Summary.Value(tag="loss/train", simple_value=0.5)
@@ -142,10 +142,10 @@ def test_a_run_added_to_a_live_board_shows_up_without_a_restart(
 
 def test_a_project_board_follows_new_runs_and_new_names(boards: Boards, store: Store, settings: Settings) -> None:
     one = make_run(store, settings, "one")
-    board = boards.open(BoardRequest(project_id=store.run(one).project_id))
+    board = boards.open(BoardRequest(project_id=store.runs.get(one).project_id))
     target = boards.ensure(board.id)
     make_run(store, settings, "two")
-    store.edit_run(one, RunEdit(name="first"))
+    store.runs.edit(one, RunEdit(name="first"))
     boards.refresh()
     wait_for(lambda: runs_shown(target) == {"first", "two"})
 
@@ -302,7 +302,7 @@ def test_boards_that_sleep_for_long_are_forgotten(boards: Boards, store: Store, 
 
 
 def test_a_board_holds_200_runs_at_most(boards: Boards, store: Store) -> None:
-    ids = [store.submit(SubmitRequest(config={"root": "/data"})).id for _ in range(201)]
+    ids = [store.runs.submit(SubmitRequest(config={"root": "/data"})).id for _ in range(201)]
     board = boards.open(BoardRequest(run_ids=ids[:200]))
     with pytest.raises(InputError, match="200 runs at most, not 201"):
         boards.add(board.id, [ids[200]])

@@ -69,7 +69,7 @@ class Killer:
             self.steps[self.lab.submit(steps=steps, step_seconds=0.02)] = steps
 
     def _open(self) -> list[str]:
-        page = self.lab.store.runs(limit=1000, states=[RunState.QUEUED, RunState.LOST, *LIVE])
+        page = self.lab.store.runs.list(limit=1000, states=[RunState.QUEUED, RunState.LOST, *LIVE])
         return [run.id for run in page.items]
 
     def _kill(self) -> None:
@@ -82,7 +82,7 @@ class Killer:
         self.verdict.kills[what] += 1
 
     def _kill_process(self, what: str) -> bool:
-        with self.lab.store.read() as session:
+        with self.lab.store.database.read() as session:
             query = select(Run.id, Run.attempt).where(col(Run.state).in_(texts(LIVE)), Run.losses < GIVEN_UP_AFTER)
             live = session.exec(query.order_by(col(Run.number))).all()
         if not live:
@@ -107,7 +107,7 @@ class Killer:
         end = time.monotonic() + seconds
         while True:
             now = time.monotonic()
-            live = {run.id: run.attempt for run in self.lab.store.runs(limit=1000, states=LIVE).items}
+            live = {run.id: run.attempt for run in self.lab.store.runs.list(limit=1000, states=LIVE).items}
             empty = {key for key, n in live.items() if not processes.tagged(processes.tag_of(key, n))}
             self._without = {key: self._without.get(key, now) for key in empty}
             longest = max((now - since for since in self._without.values()), default=0.0)
@@ -118,7 +118,7 @@ class Killer:
 
     def _judge(self) -> Verdict:
         begin, verdict = time.monotonic(), self.verdict
-        self.lab.until(lambda: all(device.run_id is None for device in self.lab.store.devices().devices), 60)
+        self.lab.until(lambda: all(device.run_id is None for device in self.lab.store.executors.status().devices), 60)
         verdict.devices_free_after = time.monotonic() - begin
         verdict.runs = len(self.steps)
         for run_id, steps in self.steps.items():

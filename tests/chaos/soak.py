@@ -45,9 +45,9 @@ def look(server: Server, run_id: str) -> None:
 
 
 def tidy(lab: StubLab) -> None:
-    old = lab.store.runs(states=ENDED, sort="created_at", limit=1000).items[KEPT:]
+    old = lab.store.runs.list(states=ENDED, sort="created_at", limit=1000).items[KEPT:]
     for run in old:
-        lab.store.delete_run(run.id)
+        lab.store.runs.delete(run.id)
 
 
 def median(values: list[float]) -> float:

@@ -48,12 +48,12 @@ def test_the_same_submit_100_times_at_once_makes_one_row(lab: StubLab):
 
     def submit(_: int) -> str:
         with Store.open(lab.settings) as store:  # each with connections of its own, as separate processes have
-            return store.submit(request).id
+            return store.runs.submit(request).id
 
     with ThreadPoolExecutor(20) as pool:
         ids = set(pool.map(submit, range(100)))
-    note("the same submit 100 times at once", f"{lab.store.runs().total} row", "1 row")
-    assert (len(ids), lab.store.runs().total) == (1, 1)
+    note("the same submit 100 times at once", f"{lab.store.runs.list().total} row", "1 row")
+    assert (len(ids), lab.store.runs.list().total) == (1, 1)
 
 
 def test_a_lock_on_the_database_does_not_slow_the_trainer(home: Path):
@@ -211,7 +211,7 @@ def test_a_full_disk_is_a_clear_failure_and_the_run_goes_on_when_there_is_room(
              "clear failure, resumable")  # fmt: skip
         assert run.failure is FailureKind.DISK_FULL
         saved = run.checkpoints[-1].step
-        lab.store.resume(run_id)
+        lab.store.runs.resume(run_id)
         again = lab.wait(run_id)
         assert (again.state, again.resumed_at_step) == (RunState.SUCCEEDED, saved)
         assert lab.steps(run_id) == list(range(1, 201))

@@ -48,7 +48,7 @@ def test_cancels_at_random_moments_leave_no_process(lab: StubLab):
         run_id = lab.submit(steps=10_000, step_seconds=0.02, ignore_term=number % 2 == 0, children=3)
         runs.append(run_id)
         time.sleep(rng.uniform(0, 0.8))
-        lab.store.request(run_id, DesiredState.KILL if number % 3 == 0 else DesiredState.STOP)
+        lab.store.runs.set_desired_state(run_id, DesiredState.KILL if number % 3 == 0 else DesiredState.STOP)
     wrong, left = [], []
     for run_id in runs:
         run = lab.wait(run_id, seconds=size(60, 600))
@@ -58,7 +58,7 @@ def test_cancels_at_random_moments_leave_no_process(lab: StubLab):
     note(f"cancel at {count} random moments, three levels of children that ignore SIGTERM",
          f"{len(wrong)} in a wrong state, {len(left)} processes left", "0, 0")  # fmt: skip
     assert (wrong, left) == ([], [])
-    lab.until(lambda: all(device.run_id is None for device in lab.store.devices().devices))
+    lab.until(lambda: all(device.run_id is None for device in lab.store.executors.status().devices))
 
 
 def test_a_trainer_that_slept_completes_once(home: Path):
@@ -92,7 +92,7 @@ def test_a_daemon_that_slept_through_its_hosts_end_changes_nothing(home: Path):
         for pid in lab.processes_of(run_id):
             os.kill(pid, signal.SIGKILL)
         forget_here(lab)
-        with lab.store.write() as session:
+        with lab.store.database.write() as session:
             claim = attempts.claim(session, "host-b", "host-b-1", lambda _: ["cpu:7"])
         assert (claim.run.id, claim.attempt) == (run_id, 2)
         before = lab.run(run_id)
@@ -127,7 +127,7 @@ def put_to_sleep(pid: int, database: Path) -> None:
 
 
 def claims(lab: StubLab) -> list[DeviceClaim]:
-    with lab.store.read() as session:
+    with lab.store.database.read() as session:
         return list(session.exec(select(DeviceClaim)).all())
 
 
@@ -135,9 +135,9 @@ def forget_here(lab: StubLab) -> None:
     """`executor forget` refuses one's own host, rightly; as another host would do it."""
     from imgcls_lab.store.verdict import Verdict
 
-    host = lab.store.devices().executors[0].host
-    for run in lab.store.runs(states=LIVE).items:
-        with lab.store.write() as session:
+    host = lab.store.executors.status().executors[0].host
+    for run in lab.store.runs.list(states=LIVE).items:
+        with lab.store.database.write() as session:
             attempts.finish(session, run.id, run.attempt, Verdict(RunState.LOST, counted=False), None)
-    with lab.store.write() as session:
+    with lab.store.database.write() as session:
         session.execute(delete(DeviceClaim).where(DeviceClaim.host == host))

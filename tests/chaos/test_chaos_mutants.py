@@ -58,7 +58,7 @@ def each_run_is_claimed_once(lab: StubLab, _: Path) -> None:
 
 
 def claim_as(lab: StubLab, host: str) -> str | None:
-    with lab.store.write() as session:
+    with lab.store.database.write() as session:
         claimed = attempts.claim(session, host, host, lambda _: ["cpu:0"])
         return claimed.run.id if claimed else None
 
@@ -73,15 +73,15 @@ def a_device_has_one_run(lab: StubLab, _: Path) -> None:
             claim(lab.store, "cpu:0")
         except IntegrityError:
             continue
-    live = lab.store.runs(states=LIVE).items
+    live = lab.store.runs.list(states=LIVE).items
     assert len(live) == 1, "two runs on one device"
 
 
 def the_same_submit_is_one_run(lab: StubLab, _: Path) -> None:
     request = SubmitRequest(config={"root": "/data"}, idempotency_key="the-same-key")
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: lab.store.submit(request), range(16)))
-    assert lab.store.runs().total == 1
+        list(pool.map(lambda _: lab.store.runs.submit(request), range(16)))
+    assert lab.store.runs.list().total == 1
 
 
 def events_are_indexed_once(lab: StubLab, _: Path) -> None:
@@ -161,17 +161,17 @@ def a_limit_holds_when_hosts_claim_at_once(lab: StubLab, _: Path) -> None:
 
     project = lab.store.projects.add(ProjectEdit(name="small", max_running=1)).id
     for _number in range(4):
-        lab.store.submit(SubmitRequest(config={"root": "/d"}, project_id=project))
+        lab.store.runs.submit(SubmitRequest(config={"root": "/d"}, project_id=project))
     for number in range(4):
         claim_as(lab, f"host-{number}")
-    assert len(lab.store.runs(states=LIVE).items) == 1
+    assert len(lab.store.runs.list(states=LIVE).items) == 1
 
 
 def a_stop_is_not_taken_back(lab: StubLab, _: Path) -> None:
     run_id = lab.submit()
     claim(lab.store)
-    lab.store.request(run_id, DesiredState.KILL)
-    lab.store.request(run_id, DesiredState.STOP)
+    lab.store.runs.set_desired_state(run_id, DesiredState.KILL)
+    lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
     assert lab.run(run_id).desired is DesiredState.KILL
 
 
@@ -193,10 +193,10 @@ def select_then_update(patch: Patch) -> None:
     together = threading.Barrier(6)
 
     def naive(lab: StubLab, host: str) -> str:
-        with lab.store.read() as session:
+        with lab.store.database.read() as session:
             run = next(queue.waiting(session, host))
         together.wait(10)
-        with lab.store.write() as session:
+        with lab.store.database.write() as session:
             states.change_run(session, run.id, state=RunState.STARTING.value, attempt=run.attempt + 1, host=host)
         return run.id
 

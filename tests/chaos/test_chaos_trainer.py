@@ -38,7 +38,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 
 
 def queue(lab: StubLab, config: TrainConfig) -> str:
-    return lab.store.submit(SubmitRequest(config=config.model_dump(mode="json"))).id
+    return lab.store.runs.submit(SubmitRequest(config=config.model_dump(mode="json"))).id
 
 
 def weights(lab: StubLab, run_id: str) -> bytes:

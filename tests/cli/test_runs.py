@@ -125,12 +125,12 @@ def test_without_an_executor_every_command_says_so(imgcls: Command, config: str,
         True,
     )
 
-    with context.store().write() as session:
+    with context.store().database.write() as session:
         attempts.claim(session, host_name(), "gone-1", lambda _: ["cpu:0"])
     shown = imgcls("show", run.id).err
     updated = time.strftime("%H:%M:%S", time.localtime(lab.run(run.id).view.updated_at))
     assert shown.startswith(f"As of {updated}: no executor runs on this machine, so what its runs do meanwhile is not")
-    with context.store().write() as session:
+    with context.store().database.write() as session:
         attempts.finish(session, run.id, 1, Verdict(RunState.CANCELLED, message="Killed on request."), None)
     assert imgcls("show", run.id).err == ""
     assert imgcls("kill", run.id).out.endswith("was cancelled: Killed on request.\n")

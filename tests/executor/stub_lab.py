@@ -59,13 +59,13 @@ class StubLab:
 
     def submit(self, name: str | None = None, **wish: Any) -> str:
         config = {"root": "/data/digits", "model_flavour": "stub", "device": "cpu"}
-        return self.store.submit(SubmitRequest(config=config, name=name, notes=json.dumps(wish))).id
+        return self.store.runs.submit(SubmitRequest(config=config, name=name, notes=json.dumps(wish))).id
 
     def run(self, run_id: str) -> RunDetail:
-        return self.store.run(run_id)
+        return self.store.runs.get(run_id)
 
     def state(self, run_id: str) -> RunState:
-        return self.store.run(run_id).state
+        return self.store.runs.get(run_id).state
 
     def wait(self, run_id: str, *states: RunState, seconds: float = 40) -> RunDetail:
         """The run as soon as it is in one of the states, by default in an ended one."""
@@ -83,7 +83,7 @@ class StubLab:
 
     def steps(self, run_id: str, tag: str = "loss/train") -> list[int]:
         """Steps at which the database holds a point, in order, as often as it holds one."""
-        series = self.store.series([run_id], [tag], max_points=1_000_000).series
+        series = self.store.metrics.series([run_id], [tag], max_points=1_000_000).series
         return series[0].step if series else []
 
     def processes_of(self, run_id: str) -> list[int]:
@@ -115,7 +115,7 @@ class StubLab:
             if daemon.poll() is None:
                 daemon.kill()
             daemon.wait(10)
-        for run in self.store.runs(limit=10_000).items:
+        for run in self.store.runs.list(limit=10_000).items:
             for number in range(1, run.attempt + 1):
                 LocalBackend().clear(run.id, number)
         self.store.close()

@@ -54,7 +54,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def kinds(lab: StubLab, run_id: str) -> list[str]:
-    return [alert.kind for alert in reversed(lab.store.alerts()) if alert.run_id == run_id]
+    return [alert.kind for alert in reversed(lab.store.alerts.list()) if alert.run_id == run_id]
 
 
 def test_ends_are_told_once_a_run_and_attempt_and_a_stop_is_not(lab: StubLab):
@@ -65,32 +65,32 @@ def test_ends_are_told_once_a_run_and_attempt_and_a_stop_is_not(lab: StubLab):
     for run_id in (good, bad, lost):
         lab.wait(run_id)
     lab.trainer(stopped)
-    lab.store.request(stopped, DesiredState.STOP)
+    lab.store.runs.set_desired_state(stopped, DesiredState.STOP)
     lab.wait(stopped)
     assert kinds(lab, good) == ["finished"]
     assert kinds(lab, bad) == ["failed"]
     assert kinds(lab, lost) == ["lost", "finished"]
     assert kinds(lab, stopped) == []
-    texts = {alert.id: alert.text for alert in lab.store.alerts()}
+    texts = {alert.id: alert.text for alert in lab.store.alerts.list()}
     assert texts[f"{good}-1-end"] == "“good” has finished, best accuracy 100.0 %."
     assert texts[f"{bad}-1-end"] == "“bad” failed: The stub failed as it was told."
     assert texts[f"{lost}-1-end"].endswith("it goes on from step 5.")
     lab.kill_daemon()
     lab.start_daemon()
     time.sleep(1)
-    assert len(lab.store.alerts()) == len(texts)
+    assert len(lab.store.alerts.list()) == len(texts)
 
 
 def test_a_reader_of_the_stream_gets_what_comes_after_it_came(lab: StubLab):
     lab.start_daemon()
     lab.wait(lab.submit(steps=3))
-    found, since = lab.store.alerts_since(None)
+    found, since = lab.store.alerts.since(None)
     assert found == []
     second = lab.submit(steps=3)
     lab.wait(second)
-    found, since = lab.store.alerts_since(since)
+    found, since = lab.store.alerts.since(since)
     assert [alert.run_id for alert in found] == [second]
-    assert lab.store.alerts_since(since)[0] == []
+    assert lab.store.alerts.since(since)[0] == []
 
 
 def test_a_run_that_writes_nothing_more_is_told_and_left_alone(home: Path):
@@ -114,7 +114,7 @@ def test_a_disk_nearly_full_is_told_once(lab: StubLab, monkeypatch: pytest.Monke
     for left in (4e9, 4e9, 9e9, 3e9):
         free[0] = left
         watch.update(lab.store)
-    (alert,) = lab.store.alerts()
+    (alert,) = lab.store.alerts.list()
     assert (alert.kind, alert.host) == ("disk", "here")
     assert "has 4.0 GB left" in alert.text
 
@@ -143,7 +143,7 @@ def pending(lab: StubLab) -> int:
     from imgcls_lab.identity import host_name
     from imgcls_lab.store import alerts
 
-    with lab.store.read() as session:
+    with lab.store.database.read() as session:
         return len(alerts.pending(session, host_name()))
 
 

@@ -22,6 +22,7 @@ from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import RUN_INFO, new_run_id, write_atomic
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, executors
+from imgcls_lab.store.tables import Executor
 
 
 @pytest.fixture
@@ -129,9 +130,9 @@ def test_a_daemon_whose_database_is_another_version_s_ends_and_leaves_its_runs(l
 
 @pytest.mark.parametrize(("theirs", "remedy"), [("99.0.0", "Restart Jupyter"), ("0.0.1", "takes over")])
 def test_executor_and_program_of_different_versions_say_who_is_to_be_restarted(lab: StubLab, theirs: str, remedy: str):
-    with lab.store.write() as session:
+    with lab.store.database.write() as session:
         executors.register(session, "a", host_name(), ProcessIdentity.current(), theirs)
-    assert remedy in lab.store.devices().message
+    assert remedy in lab.store.executors.status().message
 
 
 def test_stop_with_runs_stops_them_first(lab: StubLab):
@@ -145,18 +146,20 @@ def test_stop_with_runs_stops_them_first(lab: StubLab):
 
 def test_the_daemon_that_is_gone_is_seen_by_its_process_not_by_a_clock(lab: StubLab):
     lab.start_daemon()
-    lab.until(lambda: lab.store.devices().executors)
+    lab.until(lambda: lab.store.executors.status().executors)
     lab.kill_daemon()
-    assert lab.store.devices().executors[0].state == "stopped"
+    assert lab.store.executors.status().executors[0].state == "stopped"
 
 
 def test_a_silent_host_is_seen_by_a_beat_that_stands_still():
     now = [0.0]
-    observer = executors.Observer(lambda: now[0])
-    assert observer.quiet_for("a", 1) == 0
-    now[0] = 40
-    assert observer.quiet_for("a", 1) == 40
-    assert observer.quiet_for("a", 2) == 0
+    watch = executors.HeartbeatWatch(30, lambda: now[0])
+    identity = json.loads(ProcessIdentity("far", "boot:1", 1, "1").to_json())
+    row = Executor(id="far-1", host="far", identity=identity, version="1", state="alive", started_at=0, beat_at=0)
+    states = []
+    for row.beat, now[0] in ((1, 0), (1, 30), (1, 40), (2, 40), (2, 70), (2, 71)):
+        states.append(watch.state(row))
+    assert states == ["alive", "alive", "silent", "alive", "alive", "silent"]
 
 
 def test_a_run_of_a_silent_host_shows_as_unreachable_and_keeps_its_device(lab: StubLab):
@@ -164,21 +167,21 @@ def test_a_run_of_a_silent_host_shows_as_unreachable_and_keeps_its_device(lab: S
     from imgcls_lab.store import attempts
 
     run_id = lab.submit()
-    with lab.store.write() as session:
+    with lab.store.database.write() as session:
         executors.register(session, "far-1", "far", ProcessIdentity("far", "boot:1", 1, "1"), "0.1.0")
         executors.save_devices(session, "far", [])
         attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
     now = [0.0]
-    lab.store._observer = executors.Observer(lambda: now[0])
+    lab.store.executors._watch = executors.HeartbeatWatch(lab.settings.lease, lambda: now[0])
     feed = RunsFeed()
     assert not feed.news(Round(lab.store, 1)).changed[0].unreachable
     assert not lab.run(run_id).unreachable
     now[0] = lab.settings.lease + 1
     (told,) = feed.news(Round(lab.store, 2)).changed
-    for view in (told, lab.run(run_id), lab.store.runs().items[0]):
+    for view in (told, lab.run(run_id), lab.store.runs.list().items[0]):
         assert (view.unreachable, view.state) == (True, RunState.STARTING)
         assert "imgcls-lab executor forget far" in view.message
-    with lab.store.write() as session:
+    with lab.store.database.write() as session:
         executors.beat(session, "far-1")
     assert not lab.run(run_id).unreachable
     assert not feed.news(Round(lab.store, 3)).changed[0].unreachable
@@ -190,13 +193,13 @@ def test_only_a_silent_host_is_forgotten_and_its_runs_wait_again(lab: StubLab):
     with pytest.raises(NotFoundError):
         client.forget(lab.settings, "nowhere")
     run_id = lab.submit()
-    with lab.store.write() as session:
+    with lab.store.database.write() as session:
         far = ProcessIdentity("far", "boot:1", 1, "1")
         executors.register(session, "far-1", "far", far, "0.1.0")
         attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
     lab.settings.lease = 0.2
     lab.start_daemon()
-    lab.until(lambda: any(e.host == host_name() for e in lab.store.devices().executors))
+    lab.until(lambda: any(e.host == host_name() for e in lab.store.executors.status().executors))
     with pytest.raises(ConflictError):
         client.forget(lab.settings, host_name())
     lab.kill_daemon(signal.SIGTERM)
@@ -209,7 +212,7 @@ def test_a_run_of_another_host_is_never_declared_lost_here(lab: StubLab):
     from imgcls_lab.store import attempts
 
     run_id = lab.submit()
-    with lab.store.write() as session:
+    with lab.store.database.write() as session:
         attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
     lab.start_daemon()
     time.sleep(2)
@@ -232,7 +235,7 @@ def test_a_run_in_a_kernel_is_found_shown_and_ends_when_its_kernel_dies(lab: Stu
     folder = lab.settings.run_dir(run_id)
     kernel = subprocess.Popen([sys.executable, "-c", script, str(folder), str(Path(__file__).parent)])
     try:
-        lab.until(lambda: lab.store.runs().total == 1)
+        lab.until(lambda: lab.store.runs.list().total == 1)
         lab.wait(run_id, RunState.RUNNING)
         run = lab.run(run_id)
         assert (run.external, run.name, run.devices) == (True, "in a kernel", ["cpu"])
@@ -242,10 +245,10 @@ def test_a_run_in_a_kernel_is_found_shown_and_ends_when_its_kernel_dies(lab: Stu
         kernel.wait()
     ended = lab.wait(run_id)
     assert (ended.state, ended.resumable) == (RunState.STOPPED, True)
-    lab.store.resume(run_id)
+    lab.store.runs.resume(run_id)
     lab.until(lambda: lab.run(run_id).attempt == 2 and lab.run(run_id).step > ended.step)
     assert not lab.run(run_id).external
-    lab.store.request(run_id, DesiredState.STOP)
+    lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
     run = lab.wait(run_id)
     assert lab.steps(run_id) == list(range(1, run.step + 1))
 
@@ -315,7 +318,7 @@ def test_run_info_is_written_where_a_rebuild_finds_it(lab: StubLab):
 
 def test_two_homes_of_a_host_do_not_share_a_database(lab: StubLab, tmp_path: Path):
     lab.start_daemon()
-    lab.until(lambda: lab.store.devices().executors)
+    lab.until(lambda: lab.store.executors.status().executors)
     other = Settings(home=str(tmp_path / "other"), db_url=lab.settings.db_url)
     with pytest.raises(ExecutorError, match="another home"):
         client.start(other)
@@ -339,7 +342,7 @@ def test_a_run_is_stopped_on_a_full_disk_too(home: Path, monkeypatch: pytest.Mon
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(run_monitor, "write_atomic", full)
-        lab.store.request(run_id, DesiredState.STOP)
+        lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
         lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.STOPPED)
         assert lab.run(run_id).message is None, "it wrote its checkpoint"
     finally:

@@ -41,17 +41,17 @@ def test_runs_wait_for_the_one_slot_and_say_so(lab: StubLab):
     lab.trainer(first)
     lab.until(lambda: lab.run(second).message is not None)
     assert lab.run(second).message == "Waits for a CPU slot: “first” is running."
-    assert lab.store.devices().devices[0].run_name == "first"
+    assert lab.store.executors.status().devices[0].run_name == "first"
     assert lab.wait(second).state is RunState.SUCCEEDED
     assert lab.state(first) is RunState.SUCCEEDED
-    assert lab.store.devices().devices[0].run_name is None
+    assert lab.store.executors.status().devices[0].run_name is None
 
 
 def test_a_gpu_run_on_a_machine_without_one_says_so(lab: StubLab):
     from imgcls_lab.schemas import SubmitRequest
 
     lab.start_daemon()
-    run_id = lab.store.submit(SubmitRequest(config={"root": "/data", "device": "cuda"})).id
+    run_id = lab.store.runs.submit(SubmitRequest(config={"root": "/data", "device": "cuda"})).id
     lab.until(lambda: lab.run(run_id).message is not None)
     assert "this machine has none" in lab.run(run_id).message
 
@@ -99,15 +99,15 @@ def test_stop_checkpoints_and_resume_goes_on(lab: StubLab):
     lab.start_daemon()
     run_id = lab.submit(steps=400, step_seconds=0.02)
     lab.trainer(run_id)
-    lab.store.request(run_id, DesiredState.STOP)
+    lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
     stopped = lab.wait(run_id)
     assert (stopped.state, stopped.resumable) == (RunState.STOPPED, True)
     assert stopped.checkpoints[-1].step == stopped.step > 0
-    lab.store.resume(run_id)
+    lab.store.runs.resume(run_id)
     lab.wait(run_id, RunState.RUNNING)
     lab.until(lambda: lab.run(run_id).step > stopped.step)
     assert lab.run(run_id).resumed_at_step == stopped.step
-    lab.store.request(run_id, DesiredState.STOP)
+    lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
     again = lab.wait(run_id)
     assert lab.steps(run_id) == list(range(1, again.step + 1))
 
@@ -119,7 +119,7 @@ def test_a_trainer_that_ignores_the_stop_is_killed_with_its_whole_tree(home):
         run_id = lab.submit(steps=10_000, ignore_term=True, children=3)
         lab.trainer(run_id)
         lab.until(lambda: len(lab.processes_of(run_id)) == 5)  # supervisor, trainer, three generations
-        lab.store.request(run_id, DesiredState.STOP)
+        lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
         run = lab.wait(run_id)
         assert run.state is RunState.STOPPED
         assert "was killed" in run.message
@@ -132,19 +132,19 @@ def test_kill_ends_at_once_and_resumes_from_the_last_checkpoint(lab: StubLab):
     lab.start_daemon()
     run_id = lab.submit(steps=10_000, ignore_term=True, children=3, first_attempt_only=True)
     lab.trainer(run_id)
-    lab.until(lambda: lab.store.run(run_id).checkpoints)
+    lab.until(lambda: lab.store.runs.get(run_id).checkpoints)
     begin = time.monotonic()
-    lab.store.request(run_id, DesiredState.KILL)
+    lab.store.runs.set_desired_state(run_id, DesiredState.KILL)
     run = lab.wait(run_id)
     assert time.monotonic() - begin < 5
     saved = run.checkpoints[-1].step
     assert (run.state, run.resumable) == (RunState.CANCELLED, True)
     assert run.message == f"Killed on request; it can be resumed from step {saved}."
     assert lab.processes_of(run_id) == []
-    lab.store.resume(run_id)
+    lab.store.runs.resume(run_id)
     lab.wait(run_id, RunState.RUNNING)
-    assert lab.store.run(run_id).resumed_at_step == saved
-    lab.store.request(run_id, DesiredState.KILL)
+    assert lab.store.runs.get(run_id).resumed_at_step == saved
+    lab.store.runs.set_desired_state(run_id, DesiredState.KILL)
     lab.wait(run_id)
 
 
@@ -170,7 +170,7 @@ def test_a_stop_before_the_first_step_cancels(lab: StubLab):
     run_id = lab.submit(slow_start=30)
     lab.wait(run_id, RunState.STARTING)
     lab.until((lab.settings.run_dir(run_id) / "output.log").exists)
-    lab.store.request(run_id, DesiredState.KILL)
+    lab.store.runs.set_desired_state(run_id, DesiredState.KILL)
     assert lab.wait(run_id).state is RunState.CANCELLED
 
 
@@ -208,7 +208,7 @@ def test_a_restarted_daemon_adopts_the_same_process_with_no_gap(lab: StubLab, nu
         lab.start_daemon()
         lab.until(lambda seen=seen: lab.run(run_id).step > seen)
         assert lab.run(run_id).attempts[-1].pid == pid
-    lab.store.request(run_id, DesiredState.STOP)
+    lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
     run = lab.wait(run_id)
     assert (run.state, run.attempt) == (RunState.STOPPED, 1)
     assert lab.steps(run_id) == list(range(1, run.step + 1))
@@ -229,11 +229,11 @@ def test_a_result_written_while_no_daemon_lived_is_found(lab: StubLab):
 def claimed_by_a_daemon_that_died(lab: StubLab) -> str:
     """A run that a daemon of this host had claimed and not launched when it died."""
     lab.start_daemon()
-    lab.until(lambda: lab.store.devices().executors)
-    host = lab.store.devices().executors[0].host
+    lab.until(lambda: lab.store.executors.status().executors)
+    host = lab.store.executors.status().executors[0].host
     lab.kill_daemon()
     run_id = lab.submit(steps=20)
-    with lab.store.write() as session:
+    with lab.store.database.write() as session:
         claim = attempts.claim(session, host, "the dead one", lambda _: ["cpu:0"])
     assert claim is not None
     assert claim.run.id == run_id
@@ -246,13 +246,13 @@ def test_a_daemon_that_dies_before_the_launch_costs_the_run_no_try(lab: StubLab)
     run = lab.wait(run_id)
     assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
     assert run.attempts[0].message == "The executor died before it could start it"
-    assert lab.store.losses(run_id) == 0
+    assert lab.store.runs.lost_attempts(run_id) == 0
 
 
 @pytest.mark.parametrize("wish", [DesiredState.STOP, DesiredState.KILL])
 def test_a_run_stopped_before_its_launch_is_not_started_by_the_next_daemon(lab: StubLab, wish: DesiredState):
     run_id = claimed_by_a_daemon_that_died(lab)
-    lab.store.request(run_id, wish)
+    lab.store.runs.set_desired_state(run_id, wish)
     lab.start_daemon()
     run = lab.wait(run_id)
     assert (run.state, run.attempt) == (RunState.CANCELLED, 1)

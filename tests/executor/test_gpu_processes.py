@@ -74,10 +74,10 @@ def test_a_run_waits_while_another_program_holds_the_gpus_memory_and_says_which(
         daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=probe)
         daemon._register(lab.store)
         gpus.processes = (GpuProcess(os.getpid(), 60 * 10**9),)
-        run_id = lab.store.submit(SubmitRequest(config={"root": "/d", "device": "cuda"}, notes='{"steps": 3}')).id
+        run_id = lab.store.runs.submit(SubmitRequest(config={"root": "/d", "device": "cuda"}, notes='{"steps": 3}')).id
         daemon.round(lab.store)
         assert f"(pid {os.getpid()}, 60.0 GB) is running" in lab.run(run_id).message
-        device = next(device for device in lab.store.devices().devices if device.kind == "cuda")
+        device = next(device for device in lab.store.executors.status().devices if device.kind == "cuda")
         assert f"pid {os.getpid()}" in device.held_by
         assert (device.holders[0].pid, device.holders[0].run_id) == (os.getpid(), None)
         gpus.processes = (GpuProcess(os.getpid(), 10**9),)  # a little is no reason
@@ -94,12 +94,12 @@ def test_memory_of_a_run_shows_its_name(home: Path):
         daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=HostProbe(1, gpus))
         daemon._register(lab.store)
         config = {"root": "/d", "device": "cuda"}
-        run_id = lab.store.submit(SubmitRequest(config=config, name="mine", notes='{"steps": 10000}')).id
+        run_id = lab.store.runs.submit(SubmitRequest(config=config, name="mine", notes='{"steps": 10000}')).id
         lab.until(lambda: daemon.round(lab.store) or lab.run(run_id).step > 0)
         gpus.processes = (GpuProcess(lab.trainer(run_id), 70 * 10**9),)
         daemon._due["devices"] = 0
         daemon.round(lab.store)
-        device = next(device for device in lab.store.devices().devices if device.kind == "cuda")
+        device = next(device for device in lab.store.executors.status().devices if device.kind == "cuda")
         assert (device.run_name, device.held_by) == ("mine", None)
         assert (device.holders[0].run_id, device.holders[0].run_name) == (run_id, "mine")
     finally:

@@ -97,7 +97,7 @@ def gpus(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 def cuda_run(lab: StubLab, steps: int) -> str:
     config = {"root": "/data", "device": "cuda"}
-    return lab.store.submit(SubmitRequest(config=config, notes=f'{{"steps": {steps}}}')).id
+    return lab.store.runs.submit(SubmitRequest(config=config, notes=f'{{"steps": {steps}}}')).id
 
 
 def test_a_device_is_free_as_soon_as_the_supervisor_of_an_ended_run_lets_go(gpus: tuple[StubLab, Daemon]):
@@ -108,9 +108,9 @@ def test_a_device_is_free_as_soon_as_the_supervisor_of_an_ended_run_lets_go(gpus
         fcntl.flock(lock, fcntl.LOCK_EX)  # the supervisor holds it a moment longer
         daemon._due["devices"] = 0
         daemon.round(lab.store)
-        assert lab.store.devices().devices[0].held_by is not None
+        assert lab.store.executors.status().devices[0].held_by is not None
     daemon.round(lab.store)
-    assert lab.store.devices().devices[0].held_by is None
+    assert lab.store.executors.status().devices[0].held_by is None
 
 
 def test_two_gpus_run_two_runs_isolated_and_a_third_waits(gpus: tuple[StubLab, Daemon]):
@@ -128,7 +128,7 @@ def test_two_gpus_run_two_runs_isolated_and_a_third_waits(gpus: tuple[StubLab, D
     assert lab.run(ids[2]).message.startswith("Waits for a GPU")
     assert {lab.run(run_id).devices[0] for run_id in ids[:2]} == {"cuda:0", "cuda:1"}
     round_until(lambda: all(lab.state(run_id) is RunState.SUCCEEDED for run_id in ids))
-    seen = {lab.store.log(run_id).text.splitlines()[0] for run_id in ids[:2]}
+    seen = {lab.store.runs.log(run_id).text.splitlines()[0] for run_id in ids[:2]}
     assert seen == {f"attempt 1 on '{gpu.uuid}'" for gpu in GPUS}
 
 
@@ -184,4 +184,4 @@ def test_a_full_disk_at_the_start_is_told(gpus: tuple[StubLab, Daemon], monkeypa
     run = lab.run(run_id)
     assert (run.state, run.failure.value, run.resumable) == (RunState.FAILED, "disk_full", False)
     assert "is full" in run.message
-    assert all(device.run_id is None for device in lab.store.devices().devices)
+    assert all(device.run_id is None for device in lab.store.executors.status().devices)

@@ -7,7 +7,7 @@ import pytest
 from imgcls_lab.executor.devices import Device
 from imgcls_lab.executor.scheduler import MAX_DRIVERS, Scheduler
 from imgcls_lab.store import tables
-from imgcls_lab.store.queue import Fleet
+from imgcls_lab.store.queue import Cluster
 from imgcls_lab.store.tables import Run
 
 HERE = "host-a"
@@ -19,14 +19,14 @@ def wish(device: str = "auto", gpus: int = 1, host: str | None = None, project_i
     return Run(device_wanted=device, gpus_wanted=gpus, host_wanted=host, project_id=project_id)
 
 
-def fleet(claims: dict[str, str], here=(*GPUS, CPU), elsewhere=()) -> Fleet:
+def cluster(claims: dict[str, str], here=(*GPUS, CPU), elsewhere=()) -> Cluster:
     rows = [tables.Device(host=HERE, **device.row()) for device in here]
     rows += [tables.Device(host="host-b", **device.row()) for device in elsewhere]
-    return Fleet({row.host for row in rows} | {HERE}, rows, {(HERE, name): by for name, by in claims.items()})
+    return Cluster({row.host for row in rows} | {HERE}, rows, {(HERE, name): by for name, by in claims.items()})
 
 
 def placing(claims: dict[str, str], here=(*GPUS, CPU), drivers: int = 0, elsewhere=()) -> Scheduler:
-    return Scheduler(fleet(claims, here, elsewhere), list(here), set(claims), drivers)
+    return Scheduler(cluster(claims, here, elsewhere), list(here), set(claims), drivers)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_run_without_a_device_needs_none_but_they_are_not_endless():
 
 
 def test_a_project_at_its_limit_waits_and_its_drivers_do_not():
-    full = fleet({})
+    full = cluster({})
     full.full[1] = "Waits: the project “p” runs 1 run at once."
     place = Scheduler(full, [*GPUS, CPU], set(), 0)
     assert place(wish()) == full.full[1]

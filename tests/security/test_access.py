@@ -171,7 +171,7 @@ async def test_reading_changes_nothing(
     await api("POST", "runs", {"config": config})
 
     def state() -> Any:
-        return store.runs().model_dump(), store.projects.list(), store.configs.list(), sorted(home.rglob("*.json"))
+        return store.runs.list().model_dump(), store.projects.list(), store.configs.list(), sorted(home.rglob("*.json"))
 
     before = state()
     for verb, path in routes(extension):

@@ -47,7 +47,7 @@ async def test_odd_json_is_refused(api: Api, store: Store) -> None:
     ):
         for path in ("runs", "configs"):
             assert (await refused(api, body, path))[0] == 400, body[:60]
-    assert store.runs().total == 0
+    assert store.runs.list().total == 0
 
 
 async def test_a_check_survives_what_a_run_refuses(api: Api) -> None:
@@ -111,7 +111,7 @@ async def test_an_error_nobody_foresaw_says_nothing_of_the_inside(
     def explode(**_: Any) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(store, "runs", explode)
+    monkeypatch.setattr(store.runs, "list", explode)
     reply = await api("GET", "runs")
     assert reply.status == 500
     assert "secret detail" not in reply.body.decode()

@@ -84,7 +84,12 @@ async def test_no_spelling_leads_out_of_the_allowed_folders(
         check = await api("POST", "configs/check", {"config": {**config, "root": path}})
         assert [problem["field"] for problem in check.json["problems"]] == ["root"], path
         assert "Classes" not in check.json["facts"]
-    assert (store.runs().total, store.configs.list(), store.datasets.list(), store.models.list()) == (0, [], [], [])
+    assert (store.runs.list().total, store.configs.list(), store.datasets.list(), store.models.list()) == (
+        0,
+        [],
+        [],
+        [],
+    )
 
 
 async def test_a_registered_path_cannot_be_changed_to_one_outside(

@@ -29,7 +29,7 @@ async def test_a_config_with_plugins_is_refused_wherever_it_is_sent(
             assert "IMGCLS_ALLOW_PLUGINS=1" in reply.json["message"]
         check = (await api("POST", "configs/check", {"config": sent})).json
         assert [problem["field"] for problem in check["problems"]] == ["plugins"]
-    assert (store.runs().total, len(store.configs.list())) == (0, 1)
+    assert (store.runs.list().total, len(store.configs.list())) == (0, 1)
     assert "plugins" not in store.configs.get(saved).config or not store.configs.get(saved).config["plugins"]
 
 
@@ -48,4 +48,4 @@ async def test_a_server_that_takes_plugins_takes_those_of_its_folders(
     assert (await api("POST", "runs", {"config": {**config, "plugins": [str(outside)]}})).status == 403
     made = await api("POST", "runs", {"config": {**config, "plugins": str(inside)}})
     assert made.status == 201
-    assert store.run(made.json["id"]).config["plugins"] == [str(inside.resolve())]
+    assert store.runs.get(made.json["id"]).config["plugins"] == [str(inside.resolve())]

@@ -130,7 +130,7 @@ class Training:
         self.begin(resume_step=0)
 
     def begin(self, *, resume_step: int) -> None:
-        with self.store.write() as session:
+        with self.store.database.write() as session:
             claimed = attempts.claim(session, "test-host", "test", lambda run: [f"cpu:{run.number}"])
         assert claimed is not None
         assert claimed.run.id == self.run.id
@@ -161,7 +161,7 @@ class Training:
         self.ingest()
         from imgcls_lab.store.tables import Attempt
 
-        with self.store.write() as session:
+        with self.store.database.write() as session:
             row = session.get(Attempt, (self.run.id, self.attempt))
             verdict = attempts.said(row) if row else None
             assert verdict is not None
@@ -171,6 +171,6 @@ class Training:
 @pytest.fixture
 def train(store: Store, config: dict[str, Any]) -> Callable[..., Training]:
     def begin(**changes: Any) -> Training:
-        return Training(store, store.submit(SubmitRequest(config={**config, **changes})))
+        return Training(store, store.runs.submit(SubmitRequest(config={**config, **changes})))
 
     return begin

@@ -36,7 +36,7 @@ async def test_a_form_is_made_from_the_parameters_and_queues_the_notebook(
     ]
     made = await api("POST", "notebooks", {"path": "deep/a b.ipynb", "parameters": {"lr": 1e-3}, "name": "mine"})
     assert made.status == 201
-    run = store.run(made.json["id"])
+    run = store.runs.get(made.json["id"])
     assert (run.state, run.name, run.payload["parameters"]) == (RunState.QUEUED, "mine", {"lr": 1e-3})
     assert run.payload["notebook"] == str(notebook)
 
@@ -66,7 +66,7 @@ async def test_wrong_parameters_are_named_field_by_field(api: Api, store: Store,
     assert reply.status == 400
     assert [problem["field"] for problem in reply.json["problems"]] == ["epoch", "lr"]
     assert "It declares epochs, lr." in reply.json["message"]
-    assert store.runs().total == 0
+    assert store.runs.list().total == 0
 
 
 async def test_a_sweep_is_queued_shown_as_a_matrix_and_refused_as_a_whole(
@@ -82,7 +82,7 @@ async def test_a_sweep_is_queued_shown_as_a_matrix_and_refused_as_a_whole(
     assert [trial["params"] for trial in shown.json["trials"]][:2] == [{"lr": 1e-3, "seed": 0}, {"lr": 1e-3, "seed": 1}]
     assert {trial["state"] for trial in shown.json["trials"]} == {"waiting"}
     assert shown.json["planned"] == 4
-    threads = TrainConfig.parse(store.run(made.json["id"]).payload["request"]["base"]).threads
+    threads = TrainConfig.parse(store.runs.get(made.json["id"]).payload["request"]["base"]).threads
     assert threads is not None  # or the trials of two slots would differ in their bits
 
     for wrong, status in (
@@ -92,8 +92,8 @@ async def test_a_sweep_is_queued_shown_as_a_matrix_and_refused_as_a_whole(
         ({**body, "notebook": "../x.ipynb"}, 403),
     ):
         assert (await api("POST", "sweeps", wrong)).status == status
-    assert store.runs().total == 1
-    run = store.runs().items[0]
+    assert store.runs.list().total == 1
+    run = store.runs.list().items[0]
     other = await api("GET", "sweeps/20260101-000000-abcdef")
     assert other.status == 404
     assert run.kind == "sweep"
@@ -116,4 +116,4 @@ async def test_a_sweep_reaches_no_path_that_its_base_could_not_name(
     base = files.config.model_dump(mode="json")
     request = {"base": base, "strategy": "grid", "space": {field: {"values": [str(outside)]}}}
     assert (await api("POST", "sweeps", request)).status == 403
-    assert store.runs().total == 0
+    assert store.runs.list().total == 0

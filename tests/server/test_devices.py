@@ -27,7 +27,7 @@ GPU = {
 def show(store: Store, *pids: int, host: str | None = None) -> None:
     """What a daemon writes when it sees these processes on the GPU."""
     rows = GpuProcessTracker(clock=lambda: 1000.0).update("cuda:0", [GpuProcess(pid, 30) for pid in pids], 0.0)
-    with store.write() as session:
+    with store.database.write() as session:
         executors.save_devices(session, host or host_name(), [{**GPU, "holders": rows}])
 
 
@@ -49,7 +49,7 @@ async def test_a_kernels_process_and_its_child_show_as_their_notebook(
         assert (shown["memory"], shown["since"], shown["idle_since"]) == (30, 1000.0, 1000.0)
         assert by_pid[child.pid]["notebook"] is None
 
-        with store.write() as session_:
+        with store.database.write() as session_:
             rows = [{**holder, "parents": [kernel.provisioner.pid]} for holder in _rows(child.pid)]
             executors.save_devices(session_, host_name(), [{**GPU, "holders": rows}])
         (device,) = (await api("GET", "devices")).json["devices"]

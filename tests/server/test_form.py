@@ -76,7 +76,7 @@ async def test_a_good_config_has_facts_and_no_problem(api: Api, config: dict[str
     assert facts["Steps"] == "3 an epoch, 9 in all"
     assert facts["Balance"] == "4 to 6 training images a class, 1 : 1.5 (“dog”, “cat”)."
     assert facts["Disk"].endswith("GB free where runs are written")
-    assert store.runs().total == 0
+    assert store.runs.list().total == 0
 
 
 async def test_the_check_counts_the_steps_and_gives_the_learning_rates(api: Api, config: dict[str, Any]) -> None:
@@ -190,7 +190,7 @@ async def test_the_check_says_what_the_last_scan_left_out(
 ) -> None:
     assert "Left out" not in (await check(api, config))[1]
     run = (await api("POST", "runs", {"config": config, "name": "first"})).json["id"]
-    with store.write() as session:
+    with store.database.write() as session:
         states.change_run(session, run, attempt=1)
     folder = settings.run_dir(run)
     folder.mkdir(parents=True, exist_ok=True)
@@ -217,7 +217,7 @@ async def test_a_new_form_starts_with_the_last_training_and_says_whose_values_th
     api: Api, config: dict[str, Any], store: Store
 ) -> None:
     await api("POST", "runs", {"config": {**config, "lr": 0.25}, "name": "mine"})
-    store.submit(SubmitRequest(kind=RunKind.NOTEBOOK, name="a notebook"))
+    store.runs.submit(SubmitRequest(kind=RunKind.NOTEBOOK, name="a notebook"))
     reply = (await api("GET", "configs/schema")).json
     assert (reply["start"]["lr"], reply["start_from"]) == (0.25, "the last run, “mine”")
     assert reply["start_project_id"] == 1

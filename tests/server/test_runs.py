@@ -24,7 +24,7 @@ async def test_a_run_is_queued_once_however_often_it_is_sent(api: Api, config: d
     assert first.json["state"] == "queued"
     other = await api("POST", "runs", {**body, "name": "second"})
     assert other.status == 409
-    assert store.runs().total == 1
+    assert store.runs.list().total == 1
 
 
 async def test_a_config_that_cannot_run_is_refused_field_by_field(
@@ -35,7 +35,7 @@ async def test_a_config_that_cannot_run_is_refused_field_by_field(
     problems = {problem["field"]: problem["message"] for problem in reply.json["problems"]}
     assert set(problems) == {"batch_size", "lr", "epohs"}
     assert "epochs" in problems["epohs"]
-    assert store.runs().total == 0
+    assert store.runs.list().total == 0
 
 
 async def test_what_a_run_refers_to_must_be_there(api: Api, config: dict[str, Any]) -> None:

@@ -117,7 +117,7 @@ async def test_a_resume_takes_points_back(
     link.subscribe(1, "metrics", run_ids=[training.run.id])
     assert (await link.next(1))["superseded"] == {}
     training.end(Stopped(step=4))
-    store.resume(training.run.id)
+    store.runs.resume(training.run.id)
     training.begin(resume_step=2)
     training.points(3)
     batches = [await link.next(1)]
@@ -130,15 +130,17 @@ async def test_a_resume_takes_points_back(
 async def test_changed_and_deleted_runs_are_told_to_every_socket(
     connect: Callable[[], Any], config: dict[str, Any], store: Store
 ) -> None:
-    earlier = store.submit(SubmitRequest(config=config, name="earlier"))
+    earlier = store.runs.submit(SubmitRequest(config=config, name="earlier"))
     links = [await connect(), await connect()]
     for link in links:
         link.subscribe(1, "runs")
         assert [run["name"] for run in (await link.next(1))["changed"]] == ["earlier"]
-    later = await asyncio.to_thread(store.submit, SubmitRequest(config=config, name="later"))
+    later = await asyncio.to_thread(store.runs.submit, SubmitRequest(config=config, name="later"))
     for link in links:
         assert [run["id"] for run in (await link.next(1))["changed"]] == [later.id]
-    await asyncio.to_thread(lambda: (store.request(earlier.id, DesiredState.KILL), store.delete_run(earlier.id)))
+    await asyncio.to_thread(
+        lambda: (store.runs.set_desired_state(earlier.id, DesiredState.KILL), store.runs.delete(earlier.id))
+    )
     for link in links:
         gone = await link.next(1)
         while not gone["deleted"]:
@@ -273,7 +275,7 @@ async def test_a_database_that_fails_is_said_once_and_the_stream_goes_on(
         raise StoreError("The run database does not answer.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "changed_runs", fail)
+        patch.setattr(store.runs, "changed_since", fail)
         assert await link.error() == "The run database does not answer."
         await link.silence(0.6)
     link.subscribe(2, "devices")
@@ -286,8 +288,10 @@ async def test_two_hundred_subscribed_runs_are_asked_about_only_when_they_change
     training = train()
     others = [f"20260101-000000-{number:06d}" for number in range(199)]
     asked: list[int] = []
-    points_since = store.points_since
-    monkeypatch.setattr(store, "points_since", lambda cursors: (asked.append(len(cursors)), points_since(cursors))[1])
+    points_since = store.metrics.points_since
+    monkeypatch.setattr(
+        store.metrics, "points_since", lambda cursors: (asked.append(len(cursors)), points_since(cursors))[1]
+    )
     link = await connect()
     link.subscribe(1, "metrics", run_ids=[training.run.id, *others])
     await until(lambda: sum(asked) == 200)
@@ -303,5 +307,5 @@ async def test_projects_do_not_wake_readers_of_runs(connect: Callable[[], Any], 
     link = await connect()
     link.subscribe(1, "runs")
     await asyncio.sleep(0.4)
-    await asyncio.to_thread(store.add_project, ProjectEdit(name="p"))
+    await asyncio.to_thread(store.projects.add, ProjectEdit(name="p"))
     await link.silence()

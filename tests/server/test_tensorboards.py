@@ -20,7 +20,7 @@ from imgcls_lab.tensorboards.address import LoopbackAddress, UnixAddress
 
 @pytest.fixture
 def run_id(store: Store, settings: Settings) -> str:
-    run_id = store.submit(SubmitRequest(config={"root": "/data"}, name="first run")).id
+    run_id = store.runs.submit(SubmitRequest(config={"root": "/data"}, name="first run")).id
     (settings.run_dir(run_id) / "tensorboard").mkdir(parents=True)
     return run_id
 

@@ -52,6 +52,6 @@ def submit(store: Store) -> Callable[..., str]:
 
     def submit(name: str | None = None, **fields: object) -> str:
         config = {"root": "/data/digits", "model_flavour": "tiny", **fields.pop("config", {})}
-        return store.submit(SubmitRequest(config=config, name=name, **fields)).id
+        return store.runs.submit(SubmitRequest(config=config, name=name, **fields)).id
 
     return submit

@@ -13,12 +13,12 @@ HOST = "host-a"
 
 
 def claim(store: Store, device: str = "cpu:0", host: str = HOST) -> attempts.Claim | None:
-    with store.write() as session:
+    with store.database.write() as session:
         return attempts.claim(session, host, f"{host}-1", lambda _: [device])
 
 
 def finish(store: Store, run_id: str, attempt: int, state: RunState, **verdict: object) -> RunState | None:
-    with store.write() as session:
+    with store.database.write() as session:
         return attempts.finish(session, run_id, attempt, Verdict(state, **verdict), None)
 
 
@@ -61,5 +61,5 @@ def feed(store: Store, run_id: str, attempt: int, *events: Event) -> bool:
 
 
 def steps(store: Store, run_id: str, tag: str = "loss/train") -> list[int]:
-    series = store.series([run_id], [tag], max_points=10**6).series
+    series = store.metrics.series([run_id], [tag], max_points=10**6).series
     return series[0].step if series else []

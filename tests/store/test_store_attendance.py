@@ -17,7 +17,7 @@ from imgcls_lab.api.executor_status import unattended
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.server.topics import Round, RunsFeed
 from imgcls_lab.store import Store, database, executors
-from imgcls_lab.store.runs import find_run
+from imgcls_lab.store.run_rows import find_run
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def live_run(store: Store, submit, sleeper: subprocess.Popen[bytes]) -> str:
     """A run that says “8 s left”, on a host whose executor is the sleeper."""
     run_id = submit()
     claim(store, host=host_name())
-    with store.write() as session:
+    with store.database.write() as session:
         executors.register(session, "e-1", host_name(), ProcessIdentity.of(sleeper.pid), __version__)
         run = find_run(session, run_id)
         run.seconds_left = 8.0
@@ -48,34 +48,34 @@ def test_a_suspended_executor_is_named_and_what_is_left_is_not_guessed(
 ) -> None:
     feed = RunsFeed()
     feed.news(Round(store, 1))
-    assert (store.run(live_run).seconds_left, store.devices().message) == (8.0, None)
-    assert unattended(store, [store.run(live_run)]) is None
+    assert (store.runs.get(live_run).seconds_left, store.executors.status().message) == (8.0, None)
+    assert unattended(store, [store.runs.get(live_run)]) is None
 
     os.kill(sleeper.pid, signal.SIGSTOP)
     os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED | os.WNOWAIT)
-    assert [item.state for item in store.devices().executors] == ["suspended"]
-    for sentence in (store.devices().message, unattended(store, [store.run(live_run)])):
+    assert [item.state for item in store.executors.status().executors] == ["suspended"]
+    for sentence in (store.executors.status().message, unattended(store, [store.runs.get(live_run)])):
         assert f"kill -CONT {sleeper.pid}" in str(sentence)
-    assert store.run(live_run).seconds_left is None
+    assert store.runs.get(live_run).seconds_left is None
     told = feed.news(Round(store, 2))
     assert told is not None, "no row has changed, and yet the run shows otherwise"
     assert [(run.id, run.seconds_left) for run in told.changed] == [(live_run, None)]
 
     os.kill(sleeper.pid, signal.SIGCONT)
     os.waitid(os.P_PID, sleeper.pid, os.WCONTINUED | os.WNOWAIT)
-    assert store.run(live_run).seconds_left == 8.0
+    assert store.runs.get(live_run).seconds_left == 8.0
 
 
 def test_a_killed_executor_leaves_no_estimate(store: Store, live_run: str, sleeper: subprocess.Popen[bytes]) -> None:
     sleeper.kill()
     sleeper.wait()
-    assert store.run(live_run).seconds_left is None
-    assert "No executor is running" in str(store.devices().message)
+    assert store.runs.get(live_run).seconds_left is None
+    assert "No executor is running" in str(store.executors.status().message)
 
 
 def test_a_full_disk_of_the_database_is_named(store: Store, live_run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(database.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 4096))
-    for sentence in (store.devices().message, unattended(store, [store.run(live_run)])):
+    for sentence in (store.executors.status().message, unattended(store, [store.runs.get(live_run)])):
         # the disk of a PostgreSQL server is not ours to look at
         assert ("is full" in str(sentence)) is store.database.is_sqlite

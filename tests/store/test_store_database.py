@@ -59,7 +59,7 @@ def test_wal_is_used_on_versions_without_its_bug_only(version: tuple[int, int, i
 
 
 def test_the_journal_is_what_the_rule_says(sqlite: Store):
-    with sqlite.read() as session:
+    with sqlite.database.read() as session:
         mode = session.execute(text("PRAGMA journal_mode")).scalar_one()
         timeout = session.execute(text("PRAGMA busy_timeout")).scalar_one()
     assert mode == ("wal" if db.wal_is_safe(sqlite3.sqlite_version_info) else "delete")
@@ -133,11 +133,11 @@ def test_twelve_servers_that_start_at_once_migrate_once(settings: Settings):
 def test_a_backup_holds_the_runs_and_is_private(sqlite: Store, tmp_path: Path):
     from imgcls_lab.schemas import SubmitRequest
 
-    run = sqlite.submit(SubmitRequest(config={"root": "/data"}))
+    run = sqlite.runs.submit(SubmitRequest(config={"root": "/data"}))
     target = sqlite.backup(tmp_path / "copy.db")
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     with Store.open(Settings(home=str(tmp_path / "other"), db_url=f"sqlite:///{target}")) as copy:
-        assert copy.run(run.id).name == run.name
+        assert copy.runs.get(run.id).name == run.name
     with pytest.raises(StoreError, match="exists already"):
         sqlite.backup(target)
 
@@ -166,9 +166,9 @@ def test_a_migration_copies_the_database_first_and_keeps_the_runs(settings: Sett
         Store.open(settings)
     assert migrate(settings) is True
     with Store.open(settings) as store:
-        run = store.run("20250101-000000-aaaaaa")
+        run = store.runs.get("20250101-000000-aaaaaa")
         assert (run.name, run.state.value, run.wish.device, run.payload, run.after) == ("old", "queued", "cuda", {}, [])
-        assert (store.runs().counts, store.projects.list()[0].runs) == ({run.state: 1}, 1)
+        assert (store.runs.list().counts, store.projects.list()[0].runs) == ({run.state: 1}, 1)
         (copy,) = (settings.home_path / "backups").iterdir()
         assert copy.name.startswith("imgcls-0001-")
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
@@ -183,7 +183,7 @@ def test_a_backup_of_postgresql_is_an_archive_that_restores(postgres, home: Path
 
     settings = Settings(home=str(home), db_url=postgres.url())
     with Store.open(settings, migrate=True) as store:
-        run = store.submit(SubmitRequest(config={"root": "/data"}))
+        run = store.runs.submit(SubmitRequest(config={"root": "/data"}))
         target = store.backup(tmp_path / "copy.dump")
         assert stat.S_IMODE(target.stat().st_mode) == 0o600
         with pytest.raises(StoreError, match="exists already"):
@@ -191,7 +191,7 @@ def test_a_backup_of_postgresql_is_an_archive_that_restores(postgres, home: Path
     address = postgres.url().replace(":secret-word", "")
     subprocess.run(["pg_restore", "--no-owner", f"--dbname={address}", str(target)], check=True, capture_output=True)
     with Store.open(settings) as store:
-        assert store.run(run.id).name == run.name
+        assert store.runs.get(run.id).name == run.name
 
 
 def test_without_pg_dump_a_backup_says_so_and_a_migration_goes_on(postgres, home: Path, monkeypatch):
@@ -207,7 +207,7 @@ def test_without_pg_dump_a_backup_says_so_and_a_migration_goes_on(postgres, home
 def test_writers_wait_for_each_other(store: Store, submit):
     with ThreadPoolExecutor(16) as pool:
         ids = list(pool.map(lambda _: submit(), range(64)))
-    assert len(set(ids)) == store.runs().total == 64
+    assert len(set(ids)) == store.runs.list().total == 64
 
 
 def test_a_writer_waits_for_a_foreign_lock(sqlite: Store):
@@ -224,16 +224,16 @@ def test_a_writer_waits_for_a_foreign_lock(sqlite: Store):
 
 def test_no_connection_crosses_a_fork(store: Store, submit):
     run_id = submit()
-    store.run(run_id)
+    store.runs.get(run_id)
     child = os.fork()
     if child == 0:
         try:
-            os._exit(0 if store.run(run_id).id == run_id and store.database.engine.pool.checkedin() <= 1 else 1)
+            os._exit(0 if store.runs.get(run_id).id == run_id and store.database.engine.pool.checkedin() <= 1 else 1)
         except BaseException:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     for _ in range(20):
-        assert store.run(run_id).id == run_id
+        assert store.runs.get(run_id).id == run_id
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store):
@@ -244,7 +244,7 @@ def test_a_failed_transaction_leaves_nothing(store: Store):
         store.projects.add(ProjectEdit(name="a"))
 
     def fail_in_the_middle() -> None:
-        with store.write() as session:
+        with store.database.write() as session:
             session.execute(text("UPDATE projects SET name = 'b' WHERE name = 'a'"))
             raise RuntimeError
 

@@ -19,7 +19,7 @@ from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, new_run_id, write_atomic
 from imgcls_lab.schemas import ProjectEdit, RunEdit
 from imgcls_lab.store import Store, folder_rows, rebuild, run_folders
-from imgcls_lab.store.runs import find_run
+from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Attempt, Metric, Run, RunCount, metadata
 
 
@@ -49,14 +49,14 @@ def test_a_run_in_a_kernel_is_shown_while_it_lives_and_ends_with_its_events(stor
     assert run_folders.adopt(store.database, store.settings, run_id)
     assert not run_folders.adopt(store.database, store.settings, run_id), "once"
     assert not run_folders.follow(store.database, store.settings, run_id)
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     assert (run.state, run.external, run.step, run.name, run.project) == (
         RunState.RUNNING, True, 5, "by hand", "by hand",
     )  # fmt: skip
     assert run.attempts[0].pid == os.getpid()
     write(store, run_id, 1, *points(6, 9), Finished(step=9, best_epoch=1, values={}))
     assert run_folders.follow(store.database, store.settings, run_id)
-    assert store.run(run_id).state is RunState.SUCCEEDED
+    assert store.runs.get(run_id).state is RunState.SUCCEEDED
     assert steps(store, run_id) == list(range(1, 10))
 
 
@@ -67,12 +67,12 @@ def test_a_dead_kernel_leaves_a_run_that_can_be_resumed(store: Store, dead, save
     write(store, run_id, 1, *events)
     run_folders.adopt(store.database, store.settings, run_id)
     assert run_folders.follow(store.database, store.settings, run_id)
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     assert (run.state, run.resumable) == (state, saved)
     assert "resume" in run.message
-    assert store.resume(run_id).state is RunState.QUEUED
+    assert store.runs.resume(run_id).state is RunState.QUEUED
     assert claim(store).attempt == 2
-    assert not store.run(run_id).external
+    assert not store.runs.get(run_id).external
 
 
 def test_a_later_attempt_in_the_same_folder_reopens_the_run(store: Store, dead):
@@ -85,7 +85,7 @@ def test_a_later_attempt_in_the_same_folder_reopens_the_run(store: Store, dead):
     write(store, run_id, 2, started(resume_step=5), *points(6, 8))
     assert run_folders.begins_again(store.database, store.settings, run_id, 1)
     assert not run_folders.follow(store.database, store.settings, run_id)
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     assert (run.state, run.attempt, run.step) == (RunState.RUNNING, 2, 8)
     assert steps(store, run_id) == list(range(1, 9))
 
@@ -96,7 +96,7 @@ def test_a_folder_that_is_no_run_yet_is_left_alone(store: Store):
     with pytest.raises(OSError):
         run_folders.adopt(store.database, store.settings, run_id)
     with pytest.raises(NotFoundError):
-        store.run(run_id)
+        store.runs.get(run_id)
 
 
 def finished_runs(store: Store, submit) -> list[str]:
@@ -125,25 +125,25 @@ def finished_runs(store: Store, submit) -> list[str]:
 def essence(store: Store) -> list[tuple[object, ...]]:
     return [
         (r.id, r.name, r.state, r.attempt, r.step, r.best, r.latest, r.message, r.failure, r.notes, steps(store, r.id))
-        for r in sorted(store.runs().items, key=lambda run: run.id)
+        for r in sorted(store.runs.list().items, key=lambda run: run.id)
     ]
 
 
 def test_the_index_made_anew_from_the_folders_is_the_same(store: Store, submit):
     finished_runs(store, submit)
-    before = essence(store), store.runs().counts
-    with store.write() as session:
+    before = essence(store), store.runs.list().counts
+    with store.database.write() as session:
         session.execute(update(RunCount).values(count=7))
     assert ["numbers of runs" in sentence for sentence in store.check()] == [True]
     report = rebuild(store.settings)
     assert (report.runs, report.problems) == (3, [])
-    assert (essence(store), store.runs().counts) == before
+    assert (essence(store), store.runs.list().counts) == before
     assert store.check() == []
 
 
 def forget(store: Store, keep: bool) -> None:
     """As after the loss of the database; `keep` False: and as folders were before they told more than their events."""
-    with store.write() as session:
+    with store.database.write() as session:
         for table in reversed(metadata.sorted_tables):
             if table.name != "counters":
                 session.execute(table.delete())
@@ -166,28 +166,28 @@ def test_an_old_folder_is_judged_by_its_files_and_no_time_is_made_up(store: Stor
     forget(store, keep=False)
     store.database.hook = "pending"
     assert rebuild(store.settings).problems == []
-    run = store.run(first)
+    run = store.runs.get(first)
     lost, last = run.attempts
     assert (run.state, run.ended_at, last.ended_at, last.exit_code) == (RunState.SUCCEEDED, 2e9, 2e9, 0)
     assert (lost.state, lost.ended_at, lost.exit_code) == (RunState.LOST, 1e9, -9)
     assert "SIGKILL" in lost.message
-    run = store.run(second)
+    run = store.runs.get(second)
     assert (run.started_at, run.attempts[0].started_at, run.ended_at) == (events[0]["t"], events[0]["t"], 1.9e9)
-    assert store.run(third).ended_at is None, "nothing says when"
-    assert store.alerts() == [], "what is old is not told"
+    assert store.runs.get(third).ended_at is None, "nothing says when"
+    assert store.alerts.list() == [], "what is old is not told"
 
 
 def test_what_the_database_still_has_stays_and_what_folders_know_besides_is_added(store: Store, submit):
     ids = finished_runs(store, submit)
     waiting = submit("waits", priority=3)
-    before = essence(store), store.run(ids[0]).attempts, store.run(waiting)
-    with store.write() as session:
+    before = essence(store), store.runs.get(ids[0]).attempts, store.runs.get(waiting)
+    with store.database.write() as session:
         number = find_run(session, ids[0]).number
         session.execute(delete(Metric).where(col(Metric.run_number) == number))
         session.execute(delete(Run).where(col(Run.id) == ids[1]))
         session.info.clear()
     assert rebuild(store.settings).problems == []
-    assert (essence(store), store.run(ids[0]).attempts, store.run(waiting)) == before
+    assert (essence(store), store.runs.get(ids[0]).attempts, store.runs.get(waiting)) == before
 
 
 def test_points_that_only_the_database_has_stay(store: Store, submit):
@@ -204,7 +204,7 @@ def test_points_that_only_the_database_has_stay(store: Store, submit):
 def test_an_older_copy_of_the_database_learns_what_happened_since(store: Store, submit):
     (run_id, *_) = finished_runs(store, submit)
     after = essence(store)
-    with store.write() as session:  # as it was while its first attempt ran
+    with store.database.write() as session:  # as it was while its first attempt ran
         old = {"state": "running", "attempt": 1, "revision": 3, "ended_at": None}
         session.execute(update(Run).where(col(Run.id) == run_id).values(**old))
         session.execute(delete(Attempt).where(col(Attempt.run_id) == run_id, col(Attempt.number) == 2))
@@ -229,9 +229,9 @@ def test_a_change_is_in_the_folder_before_it_is_committed_and_goes_with_a_failed
 
     event.listen(store.database.engine, "commit", tear)
     with pytest.raises(TornError):
-        store.request(run_id, DesiredState.STOP)
+        store.runs.set_desired_state(run_id, DesiredState.STOP)
     event.remove(store.database.engine, "commit", tear)
-    assert (store.run(run_id).state, desired()) == (RunState.QUEUED, "run")
+    assert (store.runs.get(run_id).state, desired()) == (RunState.QUEUED, "run")
     event.listen(store.database.engine, "commit", lambda _: (_ for _ in ()).throw(TornError))
     with pytest.raises(TornError):
         submit("never was")
@@ -244,7 +244,7 @@ def test_a_run_whose_folder_cannot_be_made_is_not_accepted(store: Store, submit,
     )
     with pytest.raises(StoreError, match="No space left"):
         submit()
-    assert store.runs().items == []
+    assert store.runs.list().items == []
     assert list(store.settings.runs_dir.iterdir()) == []
 
 
@@ -253,15 +253,15 @@ def test_a_delete_that_was_cut_off_is_finished_and_registries_outlive_a_new_data
     store.projects.add(ProjectEdit(name="gone"))
     store.projects.delete(next(p.id for p in store.projects.list() if p.name == "gone"))
     run_id, *_ = finished_runs(store, submit)
-    monkeypatch.setattr("imgcls_lab.store.runs.remove_folder", lambda *_: None)
-    store.delete_run(run_id)
+    monkeypatch.setattr("imgcls_lab.store.run_files.remove_folder", lambda *_: None)
+    store.runs.delete(run_id)
     monkeypatch.undo()
     assert store.settings.run_dir(run_id).is_dir()
     forget(store, keep=True)
     store.projects.add(ProjectEdit(name="made before the rebuild"))
     assert rebuild(store.settings).problems == []
     assert not store.settings.run_dir(run_id).exists()
-    assert run_id not in {run.id for run in store.runs().items}
+    assert run_id not in {run.id for run in store.runs.list().items}
     names = {item.name: item.max_running for item in store.projects.list()}
     assert names == {"birds": 2, "default": None, "made before the rebuild": None}
     assert project.name in names
@@ -289,7 +289,7 @@ def test_a_lost_database_comes_back_from_the_folders(home: Path, sqlite: Store):
     from imgcls_lab.schemas import SubmitRequest
 
     def submit(name: str, **fields: object) -> str:
-        return sqlite.submit(SubmitRequest(config={"root": "/data", "model_flavour": "t"}, name=name, **fields)).id
+        return sqlite.runs.submit(SubmitRequest(config={"root": "/data", "model_flavour": "t"}, name=name, **fields)).id
 
     finished_runs(sqlite, submit)
     before = essence(sqlite)
@@ -305,9 +305,9 @@ def test_a_lost_database_comes_back_from_the_folders(home: Path, sqlite: Store):
 
 def test_an_edit_reaches_the_folder(store: Store, submit):
     run_id = finished_runs(store, submit)[1]
-    store.edit_run(run_id, RunEdit(name="new", notes="more"))
+    store.runs.edit(run_id, RunEdit(name="new", notes="more"))
     rebuild(store.settings)
-    assert (store.run(run_id).name, store.run(run_id).notes) == ("new", "more")
+    assert (store.runs.get(run_id).name, store.runs.get(run_id).notes) == ("new", "more")
 
 
 def test_a_deleted_run_does_not_come_back_by_a_scan(store: Store, dead):
@@ -315,7 +315,7 @@ def test_a_deleted_run_does_not_come_back_by_a_scan(store: Store, dead):
     run_folders.adopt(store.database, store.settings, run_id)
     run_folders.follow(store.database, store.settings, run_id)
     config = (store.settings.run_dir(run_id) / CONFIG).read_bytes()
-    store.delete_run(run_id)
+    store.runs.delete(run_id)
     store.settings.run_dir(run_id).mkdir()
     (store.settings.run_dir(run_id) / CONFIG).write_bytes(config)
     assert not run_folders.adopt(store.database, store.settings, run_id)
@@ -350,16 +350,16 @@ def test_folders_whose_names_are_no_ids_are_named_by_check_and_rebuild(home: Pat
 def test_the_log_is_read_from_both_ends_at_whole_characters(store: Store, submit):
     run_id = submit()
     folder = store.settings.run_dir(run_id)
-    assert store.log(run_id).text == ""
+    assert store.runs.log(run_id).text == ""
     (folder / "output.log").write_text("añ€😀" * 100)
-    whole = store.log(run_id)
+    whole = store.runs.log(run_id)
     assert (whole.text, whole.offset, whole.end) == ("añ€😀" * 100, 0, 1000)
     pieces, offset = "", 0
     for _ in range(2000):
-        chunk = store.log(run_id, offset, 7)
+        chunk = store.runs.log(run_id, offset, 7)
         pieces, offset = pieces + chunk.text, chunk.end
         if offset == chunk.size:
             break
     assert pieces == "añ€😀" * 100
     for back in range(1, 12):
-        assert "�" not in store.log(run_id, -back).text
+        assert "�" not in store.runs.log(run_id, -back).text

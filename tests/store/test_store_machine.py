@@ -31,8 +31,8 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
 
         def __init__(self) -> None:
             super().__init__()
-            for run in store.runs(limit=1000).items:
-                with store.write() as session:
+            for run in store.runs.list(limit=1000).items:
+                with store.database.write() as session:
                     session.execute(delete(Run).where(Run.id == run.id))
             self.model: dict[str, list] = {}
             self.held: dict[str, str] = {}
@@ -43,13 +43,13 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
 
         @rule()
         def submit(self) -> None:
-            run_id = store.submit(SubmitRequest(config={"root": "/data"})).id
+            run_id = store.runs.submit(SubmitRequest(config={"root": "/data"})).id
             self.model[run_id] = [RunState.QUEUED, 0, 0, [], RunState.CANCELLED]
 
         @rule(device=st.sampled_from(DEVICES))
         def claim(self, device: str) -> None:
             waiting = [run_id for run_id, row in self.model.items() if row[0] is RunState.QUEUED]
-            with store.write() as session:
+            with store.database.write() as session:
                 place = "busy" if device in self.held.values() else [device]
                 claimed = attempts.claim(session, HOST, "e", lambda _: place)
             if not waiting or device in self.held.values():
@@ -88,9 +88,9 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
             row = self.model[run_id]
             if row[0] in {RunState.SUCCEEDED, RunState.FAILED}:
                 with pytest.raises(ConflictError):
-                    store.request(run_id, desired)
+                    store.runs.set_desired_state(run_id, desired)
                 return
-            store.request(run_id, desired)
+            store.runs.set_desired_state(run_id, desired)
             if row[0] is RunState.QUEUED:
                 row[0] = row[4]
 
@@ -102,7 +102,7 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
             if run_id is None:
                 return
             row = self.model[run_id]
-            with store.write() as session:
+            with store.database.write() as session:
                 verdict = Verdict(to, message="x", counted=False)
                 now = attempts.finish(session, run_id, row[1], verdict, None)
             assert now is (RunState.QUEUED if to is RunState.LOST else to)
@@ -114,7 +114,7 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
         def end_twice(self, data: st.DataObject, to: RunState) -> None:
             run_id = self.pick(data, *ENDED, RunState.QUEUED)
             if run_id is not None:
-                with store.write() as session:
+                with store.database.write() as session:
                     verdict = Verdict(to, message="late")
                     assert attempts.finish(session, run_id, self.model[run_id][1], verdict, None) is None
 
@@ -125,31 +125,31 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
                 return
             row = self.model[run_id]
             if row[0] is not RunState.SUCCEEDED:
-                row[0] = store.resume(run_id).state
+                row[0] = store.runs.resume(run_id).state
             else:
                 with pytest.raises(ConflictError):
-                    store.resume(run_id)
+                    store.runs.resume(run_id)
 
         @precondition(lambda self: len(self.model) > 3)
         @rule(data=st.data())
         def delete(self, data: st.DataObject) -> None:
             run_id = self.pick(data, *ENDED)
             if run_id is not None:
-                store.delete_run(run_id)
+                store.runs.delete(run_id)
                 del self.model[run_id]
 
         @invariant()
         def same(self) -> None:
-            page = store.runs(limit=1000)
+            page = store.runs.list(limit=1000)
             assert {run.id: (run.state, run.attempt) for run in page.items} == {
                 run_id: (row[0], row[1]) for run_id, row in self.model.items()
             }
             assert page.counts == Counter(row[0] for row in self.model.values())
-            with store.read() as session:
+            with store.database.read() as session:
                 claims = {claim.run_id: claim.device for claim in session.exec(select(DeviceClaim))}
             assert claims == self.held
             for run_id, row in self.model.items():
-                series = store.series([run_id], ["loss/train"]).series
+                series = store.metrics.series([run_id], ["loss/train"]).series
                 assert (series[0].step if series else []) == row[3]
 
     return Machine

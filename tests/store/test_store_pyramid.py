@@ -45,7 +45,7 @@ class Long:
 
     def again(self, resume_step: int) -> None:
         self.end()
-        self.store.resume(self.id)
+        self.store.runs.resume(self.id)
         self._begin(resume_step)
 
     def log(self, steps: Iterable[int], value=math.sin) -> None:
@@ -54,10 +54,10 @@ class Long:
         assert ingest.ingest(self.store.database, self.store.settings, self.id, self.attempt)
 
     def series(self, **query) -> Series:
-        return self.store.series([self.id], ["loss/train"], **query).series[0]
+        return self.store.metrics.series([self.id], ["loss/train"], **query).series[0]
 
     def kept(self) -> int:
-        with self.store.read() as session:
+        with self.store.database.read() as session:
             return session.exec(select(func.count()).select_from(ThinnedMetric)).one()
 
 
@@ -157,5 +157,5 @@ def test_what_is_kept_thinned_goes_with_the_run_and_comes_with_a_rebuild(run: Lo
     rebuild(store.settings)
     assert run.kept() == kept
     assert max(run.series(max_points=100).value) == 9.0
-    store.delete_run(run.id)
+    store.runs.delete(run.id)
     assert run.kept() == 0

@@ -14,7 +14,7 @@ from imgcls_lab.store import Store, attempts, queue
 
 
 def settle(store: Store) -> None:
-    with store.write() as session:
+    with store.database.write() as session:
         queue.settle(session, queue.to_settle(session, {HOST}))
 
 
@@ -22,21 +22,21 @@ def test_of_a_higher_priority_a_run_goes_first_also_when_it_is_raised_later(stor
     submit("first")
     urgent, last = submit("urgent", priority=5), submit("last")
     assert claim(store, "cpu:0").run.id == urgent
-    store.edit_run(last, RunEdit(priority=1))
+    store.runs.edit(last, RunEdit(priority=1))
     assert claim(store, "cpu:1").run.id == last
 
 
 def test_a_run_waits_for_others_and_starts_when_all_have_succeeded(store: Store, submit):
     first, second = submit("first"), submit("second")
     then = submit("then", after=[first, second, first])
-    assert store.run(then).after == sorted([first, second])
+    assert store.runs.get(then).after == sorted([first, second])
     settle(store)
-    assert store.run(then).message == "Waits until “first” and 1 more have succeeded."
+    assert store.runs.get(then).message == "Waits until “first” and 1 more have succeeded."
     assert [claim(store, f"cpu:{n}").run.id for n in range(2)] == [first, second]
     assert claim(store, "cpu:2") is None
     finish(store, first, 1, RunState.SUCCEEDED)
     settle(store)
-    assert store.run(then).message == "Waits until “second” has succeeded."
+    assert store.runs.get(then).message == "Waits until “second” has succeeded."
     finish(store, second, 1, RunState.SUCCEEDED)
     settle(store)
     assert claim(store, "cpu:0").run.id == then
@@ -51,16 +51,16 @@ def test_what_follows_a_run_that_did_not_succeed_is_cancelled_and_says_so(store:
         claim(store)
         finish(store, first, 1, RunState.FAILED, message="x")
     else:
-        store.request(first, DesiredState.STOP)
+        store.runs.set_desired_state(first, DesiredState.STOP)
         if end == "delete":
-            store.delete_run(first)
+            store.runs.delete(first)
     settle(store)
     settle(store)
-    run = store.run(second)
+    run = store.runs.get(second)
     name = first if end == "delete" else "first"
     assert (run.state, run.message) == (RunState.CANCELLED, f"Cancelled: it was to run after “{name}”, which {how}.")
-    assert store.run(third).state is RunState.CANCELLED
-    with store.read() as session:
+    assert store.runs.get(third).state is RunState.CANCELLED
+    with store.database.read() as session:
         assert queue.to_settle(session, {HOST}) == []
 
 
@@ -70,8 +70,8 @@ def test_a_stopped_run_is_waited_for(store: Store, submit):
     claim(store)
     finish(store, first, 1, RunState.STOPPED)
     settle(store)
-    assert store.run(then).state is RunState.QUEUED
-    assert "was stopped; resume or delete that" in store.run(then).message
+    assert store.runs.get(then).state is RunState.QUEUED
+    assert "was stopped; resume or delete that" in store.runs.get(then).message
 
 
 def test_a_run_after_one_that_is_not_there_is_refused(store: Store, submit):
@@ -91,10 +91,10 @@ def test_a_project_runs_no_more_than_its_limit_also_when_two_hosts_claim_at_once
         thread.start()
     for thread in threads:
         thread.join()
-    live = store.runs(states=[RunState.STARTING]).items
+    live = store.runs.list(states=[RunState.STARTING]).items
     assert sum(run.project_id == project for run in live) == 2
     assert any(run.id == other for run in live)
-    with store.read() as session:
+    with store.database.read() as session:
         assert queue.full_projects(session) == {project: "Waits: the project “small” runs 2 runs at once."}
     store.projects.edit(project, ProjectEdit(name="small", max_running=None))
     assert claim(store, "cpu:9").run.project_id == project
@@ -104,7 +104,7 @@ def test_a_run_for_a_named_host_is_left_to_it(store: Store, submit):
     run_id = submit(host="host-b")
     assert claim(store) is None
     settle(store)
-    assert "host-b, where no executor runs" in store.run(run_id).message
+    assert "host-b, where no executor runs" in store.runs.get(run_id).message
     assert claim(store, host="host-b").run.id == run_id
 
 
@@ -112,43 +112,43 @@ def test_runs_that_cannot_be_placed_do_not_hide_those_behind_them(store: Store, 
     for _ in range(queue.TOLD + 20):
         submit(device="cuda")
     small = submit(device="cpu")
-    with store.write() as session:
+    with store.database.write() as session:
         found = attempts.claim(session, HOST, "e", lambda run: ["cpu:0"] if run.device_wanted == "cpu" else "busy")
     assert found.run.id == small
-    told = [run for run in store.runs(limit=500).items if run.message == "busy"]
+    told = [run for run in store.runs.list(limit=500).items if run.message == "busy"]
     assert len(told) == queue.TOLD, "rows are not rewritten by the thousand each time that a run begins"
 
 
 def test_a_sweeps_steps_are_its_trials(store: Store):
-    run_id = store.submit(SubmitRequest(kind=RunKind.SWEEP, payload={}, idempotency_key="sweep-0002")).id
+    run_id = store.runs.submit(SubmitRequest(kind=RunKind.SWEEP, payload={}, idempotency_key="sweep-0002")).id
     assert claim(store) is not None
     feed(store, run_id, 1, Began(), Phase(name="3 of 8 trials", done=3, total=8))
-    view = store.run(run_id)
+    view = store.runs.get(run_id)
     assert (view.step, view.total_steps, view.phase) == (3, 8, "3 of 8 trials")
 
 
 def test_a_sweep_needs_no_config_and_no_device_and_carries_its_payload(store: Store):
     from store_steps import feed
 
-    view = store.submit(SubmitRequest(kind=RunKind.SWEEP, payload={"trials": 5}, idempotency_key="sweep-0001"))
-    run = store.run(view.id)
+    view = store.runs.submit(SubmitRequest(kind=RunKind.SWEEP, payload={"trials": 5}, idempotency_key="sweep-0001"))
+    run = store.runs.get(view.id)
     assert (run.kind, run.payload, run.wish.device, run.config) == (RunKind.SWEEP, {"trials": 5}, "none", {})
     assert run.name == f"Sweep #{1}"
-    with store.write() as session:
+    with store.database.write() as session:
         assert attempts.claim(session, HOST, "e", lambda _: []).devices == []
     assert feed(store, run.id, 1, Began())
-    assert store.run(run.id).state is RunState.RUNNING
+    assert store.runs.get(run.id).state is RunState.RUNNING
     assert feed(store, run.id, 1, Finished(step=0, best_epoch=0, values={}))
     assert finish(store, run.id, 1, RunState.SUCCEEDED) is RunState.SUCCEEDED
 
 
 def test_what_a_run_asks_for_is_its_configs_device_unless_the_request_says_otherwise(store: Store, submit):
-    assert store.run(submit(config={"device": "cpu"})).wish.device == "cpu"
-    wish = store.run(submit(config={"device": "cpu"}, device="H100", gpus=4, host="b")).wish
+    assert store.runs.get(submit(config={"device": "cpu"})).wish.device == "cpu"
+    wish = store.runs.get(submit(config={"device": "cpu"}, device="H100", gpus=4, host="b")).wish
     assert (wish.device, wish.gpus, wish.host) == ("H100", 4, "b")
 
 
 def test_a_number_of_gpus_is_not_granted_by_a_cpu(store: Store, submit):
-    assert store.run(submit(gpus=2)).wish.device == "cuda"
-    assert store.run(submit(gpus=2, device="H100")).wish.device == "H100"
-    assert store.run(submit(gpus=1)).wish.device == "auto"
+    assert store.runs.get(submit(gpus=2)).wish.device == "cuda"
+    assert store.runs.get(submit(gpus=2, device="H100")).wish.device == "H100"
+    assert store.runs.get(submit(gpus=1)).wish.device == "auto"

@@ -64,13 +64,13 @@ def test_entries_are_listed_by_name_whatever_its_case(store: Store):
 def test_runs_are_counted_where_they_are(store: Store, submit):
     birds = store.projects.add(ProjectEdit(name="birds"))
     first, second = submit(), submit(project_id=birds.id)
-    store.edit_run(first, RunEdit(project_id=birds.id))
-    store.request(second, DesiredState.STOP)
+    store.runs.edit(first, RunEdit(project_id=birds.id))
+    store.runs.set_desired_state(second, DesiredState.STOP)
     assert {project.name: project.runs for project in store.projects.list()} == {"birds": 2, "default": 0}
     counts = {RunState.QUEUED: 1, RunState.CANCELLED: 1}
-    assert (store.runs().counts, store.runs(project_id=birds.id).counts) == (counts, counts)
-    store.delete_run(second)
-    assert (store.runs().counts, store.projects.get(birds.id).runs) == ({RunState.QUEUED: 1}, 1)
+    assert (store.runs.list().counts, store.runs.list(project_id=birds.id).counts) == (counts, counts)
+    store.runs.delete(second)
+    assert (store.runs.list().counts, store.projects.get(birds.id).runs) == ({RunState.QUEUED: 1}, 1)
 
 
 def test_what_is_in_use_is_not_deleted_and_the_error_says_by_what(store: Store, submit, pictures: Path):
@@ -78,7 +78,7 @@ def test_what_is_in_use_is_not_deleted_and_the_error_says_by_what(store: Store, 
     dataset = store.datasets.add(DatasetEdit(name="pictures", root=str(pictures)))
     model = store.models.add(ModelEdit(name="tiny", flavour="tiny"))
     store.configs.add(ConfigEdit(name="c", config={"root": "/data"}, project_id=project.id))
-    run = store.run(submit(project_id=project.id, config={"root": str(pictures)}))
+    run = store.runs.get(submit(project_id=project.id, config={"root": str(pictures)}))
     assert (run.dataset_id, run.model_id) == (dataset.id, model.id), "found by folder and flavour"
     with pytest.raises(ConflictError, match="1 run and 1 config"):
         store.projects.delete(project.id)

@@ -20,7 +20,7 @@ from imgcls_lab.store.verdict import Verdict
 
 
 def test_a_submitted_run_waits_with_its_config(store: Store, submit):
-    run = store.run(submit(config={"lr": 0.5}))
+    run = store.runs.get(submit(config={"lr": 0.5}))
     assert (run.state, run.attempt, run.project, run.lr) == (RunState.QUEUED, 0, "default", 0.5)
     assert run.config["lr"] == 0.5
     assert run.config["epochs"] == 10
@@ -29,8 +29,8 @@ def test_a_submitted_run_waits_with_its_config(store: Store, submit):
 
 def test_a_wrong_config_is_not_queued(store: Store):
     with pytest.raises(ConfigError, match="batch_size: must be greater than 0"):
-        store.submit(SubmitRequest(config={"root": "/data", "batch_size": 0}))
-    assert store.runs().total == 0
+        store.runs.submit(SubmitRequest(config={"root": "/data", "batch_size": 0}))
+    assert store.runs.list().total == 0
 
 
 def test_same_key_and_body_give_the_same_run_and_another_body_is_refused(store: Store, submit):
@@ -38,36 +38,38 @@ def test_same_key_and_body_give_the_same_run_and_another_body_is_refused(store: 
     assert submit("a", idempotency_key="key-12345") == first
     with pytest.raises(ConflictError, match="idempotency key"):
         submit("b", idempotency_key="key-12345")
-    assert store.runs().total == 1
+    assert store.runs.list().total == 1
 
 
 def test_the_same_submit_100_times_at_once_makes_one_row(store: Store, submit):
     with ThreadPoolExecutor(20) as pool:
         ids = set(pool.map(lambda _: submit("a", idempotency_key="key-12345"), range(100)))
     assert len(ids) == 1
-    assert store.runs().total == 1
+    assert store.runs.list().total == 1
 
 
 def test_a_prefix_that_one_run_has_names_it(store: Store, submit):
     first, second = submit(), submit()
-    assert store.run(first).id == first
-    assert store.run(first[:-1]).id == first
+    assert store.runs.get(first).id == first
+    assert store.runs.get(first[:-1]).id == first
     with pytest.raises(InputError, match="several runs"):
-        store.run(second[:4])
+        store.runs.get(second[:4])
     with pytest.raises(NotFoundError):
-        store.run("nothing")
+        store.runs.get("nothing")
     with pytest.raises(NotFoundError):
-        store.run("%")
+        store.runs.get("%")
 
 
 def test_a_waiting_run_is_cancelled_and_a_live_one_is_only_asked(store: Store, submit):
     live, waiting = submit(), submit()
     assert claim(store).run.id == live
-    assert store.request(waiting, DesiredState.STOP).state is RunState.CANCELLED
-    asked = store.request(live, DesiredState.STOP)
+    assert store.runs.set_desired_state(waiting, DesiredState.STOP).state is RunState.CANCELLED
+    asked = store.runs.set_desired_state(live, DesiredState.STOP)
     assert (asked.state, asked.desired) == (RunState.STARTING, DesiredState.STOP)
-    assert store.request(live, DesiredState.KILL).desired is DesiredState.KILL
-    assert store.request(live, DesiredState.STOP).desired is DesiredState.KILL, "a kill is not taken back by a stop"
+    assert store.runs.set_desired_state(live, DesiredState.KILL).desired is DesiredState.KILL
+    assert store.runs.set_desired_state(live, DesiredState.STOP).desired is DesiredState.KILL, (
+        "a kill is not taken back by a stop"
+    )
 
 
 def test_stopping_what_has_ended_is_said_and_stopping_twice_is_nothing(store: Store, submit):
@@ -75,31 +77,31 @@ def test_stopping_what_has_ended_is_said_and_stopping_twice_is_nothing(store: St
     claim(store)
     feed(store, run_id, 1, started(), *points(1, 3))
     finish(store, run_id, 1, RunState.STOPPED)
-    assert store.request(run_id, DesiredState.STOP).state is RunState.STOPPED
+    assert store.runs.set_desired_state(run_id, DesiredState.STOP).state is RunState.STOPPED
     other = submit()
     claim(store)
     feed(store, other, 1, started())
     finish(store, other, 1, RunState.SUCCEEDED)
     with pytest.raises(ConflictError, match="succeeded"):
-        store.request(other, DesiredState.STOP)
+        store.runs.set_desired_state(other, DesiredState.STOP)
 
 
 def test_what_has_not_succeeded_is_resumed(store: Store, submit):
     run_id = submit()
     with pytest.raises(ConflictError, match="is queued"):
-        store.resume(run_id)
+        store.runs.resume(run_id)
     claim(store)
     finish(store, run_id, 1, RunState.FAILED, message="no")
-    resumed = store.resume(run_id)
+    resumed = store.runs.resume(run_id)
     assert (resumed.state, resumed.message, resumed.ended_at) == (RunState.QUEUED, None, None)
     assert claim(store).attempt == 2
     finish(store, run_id, 2, RunState.CANCELLED, message="Killed on request.")
-    killed = store.run(run_id)
-    assert (killed.resumable, store.resume(run_id).state) == (False, RunState.QUEUED)
+    killed = store.runs.get(run_id)
+    assert (killed.resumable, store.runs.resume(run_id).state) == (False, RunState.QUEUED)
     claim(store)
     finish(store, run_id, 3, RunState.SUCCEEDED)
     with pytest.raises(ConflictError, match="succeeded; there is nothing of it to resume"):
-        store.resume(run_id)
+        store.runs.resume(run_id)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +121,13 @@ def test_a_resumed_run_called_back_while_it_waits_is_what_it_was(
     claim(store)
     feed(store, run_id, 1, started(), *points(1, 10), *([checkpoint(store, run_id, 1, saved, "last")] if saved else []))
     finish(store, run_id, 1, end, **verdict)
-    ended_at = store.run(run_id).attempts[0].ended_at
+    ended_at = store.runs.get(run_id).attempts[0].ended_at
     if end is not RunState.LOST:  # a lost run is queued again by itself
-        assert store.resume(run_id).message is None
-    called_back = store.request(run_id, DesiredState.STOP)
+        assert store.runs.resume(run_id).message is None
+    called_back = store.runs.set_desired_state(run_id, DesiredState.STOP)
     assert (called_back.state, called_back.message, called_back.failure) == (state, message, verdict.get("failure"))
     assert (called_back.ended_at, called_back.resumable) == (ended_at, bool(saved))
-    assert store.resume(run_id).state is RunState.QUEUED
+    assert store.runs.resume(run_id).state is RunState.QUEUED
     assert claim(store).attempt == 2
 
 
@@ -133,17 +135,17 @@ def test_lists_filter_sort_and_count(store: Store, submit):
     project = store.projects.add(ProjectEdit(name="birds")).id
     ids = [submit(f"run {n}", config={"lr": lr}) for n, lr in enumerate((0.3, 0.1, 0.2))]
     ids.append(submit("bird", project_id=project, notes="50% of the data"))
-    store.request(ids[0], DesiredState.STOP)
-    assert [run.id for run in store.runs().items] == ids[::-1]
-    assert [run.lr for run in store.runs(sort="lr", descending=False).items] == [0.0003, 0.1, 0.2, 0.3]
-    assert [run.id for run in store.runs(project_id=project).items] == ids[3:]
-    assert [run.id for run in store.runs(text="50%").items] == ids[3:]
-    assert store.runs(text="RUN").total == 3
-    page = store.runs(states=[RunState.QUEUED], limit=1, offset=1)
+    store.runs.set_desired_state(ids[0], DesiredState.STOP)
+    assert [run.id for run in store.runs.list().items] == ids[::-1]
+    assert [run.lr for run in store.runs.list(sort="lr", descending=False).items] == [0.0003, 0.1, 0.2, 0.3]
+    assert [run.id for run in store.runs.list(project_id=project).items] == ids[3:]
+    assert [run.id for run in store.runs.list(text="50%").items] == ids[3:]
+    assert store.runs.list(text="RUN").total == 3
+    page = store.runs.list(states=[RunState.QUEUED], limit=1, offset=1)
     assert (len(page.items), page.total) == (1, 3)
     assert page.counts == {RunState.QUEUED: 3, RunState.CANCELLED: 1}
     with pytest.raises(InputError, match="cannot be sorted"):
-        store.runs(sort="config")
+        store.runs.list(sort="config")
 
 
 def test_runs_without_a_best_value_come_last_in_both_directions(store: Store, submit):
@@ -152,48 +154,48 @@ def test_runs_without_a_best_value_come_last_in_both_directions(store: Store, su
         claim(store, device=f"cpu:{n}")
     feed(store, ids[0], 1, started(), epoch(1, 0.5))
     feed(store, ids[2], 1, started(), epoch(1, 0.9))
-    assert [run.id for run in store.runs(sort="best").items] == [ids[2], ids[0], ids[1]]
-    assert [run.id for run in store.runs(sort="best", descending=False).items] == [ids[0], ids[2], ids[1]]
+    assert [run.id for run in store.runs.list(sort="best").items] == [ids[2], ids[0], ids[1]]
+    assert [run.id for run in store.runs.list(sort="best", descending=False).items] == [ids[0], ids[2], ids[1]]
 
 
 def test_a_reader_of_changes_sees_each_change_once(store: Store, submit):
     run_id = submit()
-    batch, since = store.changed_runs(0.0, {})
+    batch, since = store.runs.changed_since(0.0, {})
     assert [run.id for run in batch.changed] == [run_id]
-    assert store.changed_runs(since, {})[0].changed == []
-    store.edit_run(run_id, RunEdit(name="new"))
-    batch, since = store.changed_runs(since, {})
+    assert store.runs.changed_since(since, {})[0].changed == []
+    store.runs.edit(run_id, RunEdit(name="new"))
+    batch, since = store.runs.changed_since(since, {})
     assert [run.name for run in batch.changed] == ["new"]
     known = {run_id: batch.changed[0].revision}
-    assert store.changed_runs(0.0, known)[0].changed == []
-    store.request(run_id, DesiredState.STOP)
-    store.delete_run(run_id)
-    batch, since = store.changed_runs(since, known)
+    assert store.runs.changed_since(0.0, known)[0].changed == []
+    store.runs.set_desired_state(run_id, DesiredState.STOP)
+    store.runs.delete(run_id)
+    batch, since = store.runs.changed_since(since, known)
     assert (batch.changed, batch.deleted) == ([], [run_id])
 
 
 def test_a_run_is_deleted_with_its_folder_but_not_while_it_lives(store: Store, submit):
     run_id = submit()
     with pytest.raises(ConflictError, match="stop it before"):
-        store.delete_run(run_id)
+        store.runs.delete(run_id)
     claim(store)
     feed(store, run_id, 1, started(), *points(1, 5))
     with pytest.raises(ConflictError):
-        store.delete_run(run_id)
+        store.runs.delete(run_id)
     finish(store, run_id, 1, RunState.STOPPED)
-    store.delete_run(run_id)
+    store.runs.delete(run_id)
     assert not store.settings.run_dir(run_id).exists()
     with pytest.raises(NotFoundError):
-        store.run(run_id)
+        store.runs.get(run_id)
     assert store.check() == []
 
 
 def test_a_parent_may_go_and_its_child_stays(store: Store, submit):
     parent = submit()
     child = submit(parent_id=parent)
-    store.request(parent, DesiredState.STOP)
-    store.delete_run(parent)
-    assert store.run(child).parent_id is None
+    store.runs.set_desired_state(parent, DesiredState.STOP)
+    store.runs.delete(parent)
+    assert store.runs.get(child).parent_id is None
 
 
 def test_claims_go_by_priority_then_by_age(store: Store, submit):
@@ -217,7 +219,7 @@ def test_twenty_claimers_start_each_run_once_and_no_device_twice(store: Store, s
     with ThreadPoolExecutor(20) as pool:
         started_ids = [run_id for run_id in pool.map(work, range(40)) if run_id]
     assert len(started_ids) == len(set(started_ids)) == 6
-    live = [run for run in store.runs().items if run.state is RunState.STARTING]
+    live = [run for run in store.runs.list().items if run.state is RunState.STARTING]
     assert sorted(run.id for run in live) == sorted(started_ids)
     assert sorted(device for run in live for device in run.devices) == [f"cpu:{n}" for n in range(6)]
     assert set(started_ids) <= set(ids)
@@ -227,9 +229,9 @@ def test_a_waiting_run_says_why(store: Store, submit):
     from imgcls_lab.store import attempts
 
     run_id = submit()
-    with store.write() as session:
+    with store.database.write() as session:
         assert attempts.claim(session, HOST, "x", lambda _: "Waits for a GPU.") is None
-    assert store.run(run_id).message == "Waits for a GPU."
+    assert store.runs.get(run_id).message == "Waits for a GPU."
 
 
 def test_the_database_file_is_for_its_owner_alone(sqlite: Store):
@@ -247,7 +249,7 @@ def test_a_long_list_is_read_in_another_way_and_is_the_same(
         run_id = submit(f"run {number}", project_id=other if number % 3 else None, config={"lr": 10.0**-number})
         if number % 2:
             write = update(Run).where(Run.id == run_id)
-            with store.write() as session:
+            with store.database.write() as session:
                 session.execute(
                     write.values(
                         state="failed", best_value=(number * 7) % 5, best_epoch=1, best_metric="metric/accuracy",
@@ -257,7 +259,7 @@ def test_a_long_list_is_read_in_another_way_and_is_the_same(
 
     def pages(**filters: object) -> list[str]:
         asked = {"sort": sort, "descending": descending, "limit": 5, **filters}
-        return [run.id for offset in (0, 5, 10, 15) for run in store.runs(offset=offset, **asked).items]
+        return [run.id for offset in (0, 5, 10, 15) for run in store.runs.list(offset=offset, **asked).items]
 
     asks = [
         {},
@@ -267,7 +269,7 @@ def test_a_long_list_is_read_in_another_way_and_is_the_same(
     ]
     short = [pages(**ask) for ask in asks]
     assert [len(set(found)) for found in short] == [12, 8, 6, 4]
-    values = [getattr(run, sort) for run in store.runs(sort=sort, descending=descending).items]
+    values = [getattr(run, sort) for run in store.runs.list(sort=sort, descending=descending).items]
     known = [value.value if sort == "best" else value for value in values if value is not None]
     assert known == sorted(known, reverse=descending)
     assert values[len(known) :] == [None] * (12 - len(known))  # without a value: last
@@ -282,17 +284,17 @@ def test_a_run_took_what_its_attempts_ran_and_no_pause(store: Store, submit):
     for number, (start, seconds) in enumerate([(begun, 3600), (begun + 86400, 1800)], start=1):
         claim(store)
         feed(store, run_id, number, started())
-        with store.write() as session:
+        with store.database.write() as session:
             states.change_attempt(session, run_id, number, started_at=start)
             verdict = Verdict(RunState.STOPPED)
             attempts.finish(session, run_id, number, verdict, None, at=start + seconds)
-        store.resume(run_id)
-    view = store.run(run_id)
+        store.runs.resume(run_id)
+    view = store.runs.get(run_id)
     assert (view.ran, view.running_since, view.seconds(time.time())) == (5400, None, 5400)
     waits = submit("waits")
     claim(store)
     now = time.time()
-    listed = {run.id: run for run in store.runs(sort="ran").items}
+    listed = {run.id: run for run in store.runs.list(sort="ran").items}
     assert list(listed) == [run_id, waits]
     assert listed[run_id].running_since == pytest.approx(now, abs=60)
     assert listed[run_id].seconds(listed[run_id].running_since + 1800) == 7200
@@ -308,6 +310,6 @@ def test_a_list_of_runs_takes_the_same_few_statements_however_many_runs(store: S
     event.listen(store.database.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
     for limit in (3, 30):
         asked.clear()
-        assert len(store.runs(limit=limit).items) == limit
+        assert len(store.runs.list(limit=limit).items) == limit
         selects = [statement for statement in asked if statement.lstrip().upper().startswith("SELECT")]
         assert len(selects) <= 5, selects

@@ -1,0 +1,111 @@
+"""Rows of `runs`: how one is found by its id, and what a request and a config write into a new one.
+
+Called by the store's other modules inside their transactions. Moves no run.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import InputError, NotFoundError
+from imgcls_lab.events import RunKind, RunState
+from imgcls_lab.schemas import SubmitRequest
+from imgcls_lab.store.registry import default_project, find_project
+from imgcls_lab.store.tables import Dataset, Model, Run
+
+
+def find_run(session: Session, text: str) -> Run:
+    """The run of an id or of a prefix that only one run has. Raises NotFoundError, InputError."""
+    run = session.exec(select(Run).where(Run.id == text)).first()
+    if run is not None:
+        return run
+    found = (
+        session.exec(select(Run).where(col(Run.id).startswith(text, autoescape=True)).limit(3)).all() if text else []
+    )
+    if not found:
+        raise NotFoundError(f"There is no run “{text}”. `imgcls-lab runs` lists them.")
+    if len(found) > 1:
+        raise InputError(f"“{text}” is the beginning of several runs, such as {found[0].id} and {found[1].id}.")
+    return found[0]
+
+
+def new_run(
+    session: Session, run_id: str, config: TrainConfig | None, request: SubmitRequest, digest: str | None
+) -> Run:
+    """A row for a run that waits, linked to what it refers to. Not added yet. Raises NotFoundError."""
+    return Run(
+        id=run_id,
+        kind=request.kind.value,
+        name=request.name or default_name(request.kind, config),
+        body_digest=digest,
+        **_waiting_columns(request),
+        **_links(session, request, config),
+        **device_columns(request, config),
+        **config_columns(config),
+    )
+
+
+def _waiting_columns(request: SubmitRequest) -> dict[str, Any]:
+    """The columns of a run that was submitted just now."""
+    now = time.time()
+    columns = {name: getattr(request, name) for name in ("priority", "notes", "payload", "idempotency_key")}
+    columns |= {"state": RunState.QUEUED.value, "devices": [], "latest": {}, "python": sys.executable}
+    return columns | {"created_at": now, "queued_at": now, "updated_at": now}
+
+
+def _links(session: Session, request: SubmitRequest, config: TrainConfig | None) -> dict[str, Any]:
+    """Project, data set, model and parent: as the request names them, else as the config's folder and model tell."""
+    project = find_project(session, request.project_id) if request.project_id else default_project(session)
+    dataset_id, model_id = request.dataset_id, request.model_id
+    if dataset_id is not None and session.get(Dataset, dataset_id) is None:
+        raise NotFoundError(f"There is no data set {dataset_id}.")
+    if model_id is not None and session.get(Model, model_id) is None:
+        raise NotFoundError(f"There is no model {model_id}.")
+    if request.parent_id is not None:
+        find_run(session, request.parent_id)
+    if dataset_id is None and config is not None:
+        dataset_id = session.exec(select(Dataset.id).where(Dataset.root == config.root)).first()
+    if model_id is None and config is not None:
+        same = select(Model.id).where(Model.flavour == config.model_flavour, Model.revision == config.revision)
+        model_id = session.exec(same).first()
+    return {
+        "project_id": project.id or 0, "dataset_id": dataset_id, "model_id": model_id, "parent_id": request.parent_id
+    }  # fmt: skip
+
+
+def default_name(kind: RunKind, config: TrainConfig | None) -> str:
+    """The name of a run that was given none."""
+    if config is None:
+        return kind.value.capitalize()
+    return f"{Path(config.root).name} {Path(config.model_flavour).name}"
+
+
+def device_columns(request: SubmitRequest, config: TrainConfig | None) -> dict[str, Any]:
+    """What a run needs of a host: as the request says, else its config, else what its kind needs."""
+    drives = request.kind is RunKind.SWEEP  # it starts other runs and computes nothing
+    device = request.device or ("none" if drives else config.device if config else "auto")
+    if device == "auto" and (request.gpus or 1) > 1:  # a number of GPUs is no wish that a CPU can grant
+        device = "cuda"
+    gpus = request.gpus or (config.num_processes if config else 1)
+    return {"device_wanted": device, "gpus_wanted": gpus, "host_wanted": request.host}
+
+
+def config_columns(config: TrainConfig | None) -> dict[str, Any]:
+    """The columns of a run that its config gives."""
+    if config is None:
+        return {"config": {}}
+    return {
+        "config": config.model_dump(mode="json"),
+        "model_flavour": config.model_flavour,
+        "root": config.root,
+        "batch_size": config.batch_size,
+        "lr": config.lr,
+        "epochs": config.epochs,
+        "best_metric": config.monitor_metric,
+    }
