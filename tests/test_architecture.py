@@ -25,7 +25,7 @@ ENTRY_POINTS = "imgcls_lab/entry_points.py"  # the one place where modules are n
 
 # Files and packages that still break a rule on long functions and calls; the list only shrinks.
 NOT_YET = (
-    "imgcls_lab/engine/", "imgcls_lab/store/", "imgcls_lab/api/", "imgcls_lab/batch/", "imgcls_lab/cli/",
+    "imgcls_lab/engine/", "imgcls_lab/store/", "imgcls_lab/api/run_folder.py",
 )  # fmt: skip
 
 

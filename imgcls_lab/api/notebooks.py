@@ -1,4 +1,4 @@
-"""Notebooks in the queue: `lab.launch_notebook`. papermill executes them in the background, each on a device."""
+"""`lab.launch_notebook` queues a notebook. papermill executes it in the background, on a device of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import print_notes
 from imgcls_lab.api.run_handle import Run
-from imgcls_lab.api.validation import project_id, request
+from imgcls_lab.api.run_queue import common_fields, ids_of
+from imgcls_lab.api.validation import request
 from imgcls_lab.batch import notebook_source
 from imgcls_lab.batch.submit_notebook import submit_notebook
 from imgcls_lab.executor import client
@@ -31,26 +32,24 @@ def launch_notebook(
 ) -> Run:
     """Queue a notebook; the run's executed notebook is `run.notebook`, saved as it goes.
 
-    `parameters` are those of its cell that is tagged “parameters”; others, and values of another kind, are refused
-    with InputError before anything is queued, and so are keys that are no texts and what looks like a secret. What its
-    parameters cell computes from a given one is said. The text is taken now: later changes of the file do not matter.
-    device: auto, cuda, cpu or part of a GPU's name. after: runs that must succeed first. host: the one that it must
-    run on. `lab.train` in it trains on the run's device, and its curves are the run's; resumed, a finished training is
-    not done again. Raises NotFoundError without the file.
+    `parameters` are those of its cell with the tag “parameters”. Others, values of another kind, keys that are no texts
+    and what looks like a secret raise InputError before anything is queued. A warning names what the parameters cell
+    computes from a given value. The text is stored now: later changes of the file do not matter. device: auto, cuda,
+    cpu or part of a GPU's name. after: runs that must succeed first. host: the host that it must run on. `lab.train` in
+    it trains on the run's device, and its curves are the run's. A resume does not repeat a finished training. Raises
+    NotFoundError without the file.
     """
     settings, store = context.settings(), context.store()
     wanted = request(
         NotebookRequest,
         path=str(notebook),
         parameters=dict(parameters or {}),
-        name=name,
-        project_id=project_id(store, project, make=True) if project else None,
+        after=ids_of(after),
         device=device,
         host=host,
-        notes=notes,
-        priority=priority,
-        after=[item.id if isinstance(item, Run) else item for item in after],
-        idempotency_key=idempotency_key,
+        **common_fields(
+            store, name=name, project=project, notes=notes, priority=priority, idempotency_key=idempotency_key
+        ),
     )
     view = submit_notebook(store, notebook_source.read(notebook), wanted)
     print_notes(*view.warnings)

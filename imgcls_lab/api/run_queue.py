@@ -1,6 +1,6 @@
-"""Runs in the queue: put one in, find one, list many.
+"""Runs: queue one, find one, list many.
 
-Called as `lab.launch`, `lab.run` and `lab.runs`, and by the command line. Trains nothing itself: the executor does.
+Called as `lab.launch`, `lab.run` and `lab.runs`, and by the command line. It trains nothing itself: the executor does.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def launch(
 ) -> Run:
     """Queue a run; it trains in the background, whatever becomes of this process.
 
-    A `project` that does not exist is made. Of a higher `priority`, a run goes before others. It waits until all
-    runs of `after` have succeeded, and is cancelled if one of them fails. `device`: auto, cuda, cpu or part of a
-    GPU's name, such as H100; `gpus`: how many of one host; `host`: the one that it must run on. The same
+    A `project` that does not exist is made. A run with a higher `priority` starts before others. The run waits until
+    all runs of `after` have succeeded, and is cancelled if one of them fails. `device`: auto, cuda, cpu or part of a
+    GPU's name, such as H100; `gpus`: how many of one host; `host`: the host that it must run on. The same
     `idempotency_key` (8 to 200 characters) gives the same run, and with another request ConflictError. Raises
     ConfigError and DataError before anything is queued.
     """
@@ -60,19 +60,26 @@ def launch(
     submitted = request(
         SubmitRequest,
         config=resolved.model_dump(mode="json"),
-        name=name,
-        project_id=project_id(store, project, make=True) if project else None,
-        notes=notes,
-        priority=priority,
-        after=[item.id if isinstance(item, Run) else item for item in after],
+        after=ids_of(after),
         device=device,
         gpus=gpus,
         host=host,
-        idempotency_key=idempotency_key,
+        **common_fields(
+            store, name=name, project=project, notes=notes, priority=priority, idempotency_key=idempotency_key
+        ),
     )
     view = store.runs.submit(submitted)
     client.ensure(settings)
     return Run(view.id, store=store)
+
+
+def common_fields(store: Store, *, project: str | None, **fields: Any) -> dict[str, Any]:
+    """The fields that requests for trainings, notebooks and sweeps share; a `project` that does not exist is made."""
+    return fields | {"project_id": project_id(store, project, make=True) if project else None}
+
+
+def ids_of(runs: Iterable[Run | str]) -> list[str]:
+    return [item.id if isinstance(item, Run) else item for item in runs]
 
 
 def run(run_id: str) -> Run:

@@ -1,4 +1,4 @@
-"""Sweeps: `lab.sweep` queues one, `lab.Sweep(run_id)` is one that is there. Its driver is a run of the executor."""
+"""Sweeps: `lab.sweep` queues one, `lab.Sweep(run_id)` is a queued one. Its driver is a run of the executor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imgcls_lab import image_size
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import look_at, print_notes
 from imgcls_lab.api.run_handle import Run
-from imgcls_lab.api.validation import project_id
+from imgcls_lab.api.run_queue import common_fields
 from imgcls_lab.batch import notebook_source as notebooks
 from imgcls_lab.batch.submit_sweep import submit_sweep
 from imgcls_lab.batch.sweep_spec import check_space, corners, make_request, trial_config
@@ -64,24 +64,26 @@ def sweep(
     and DataError before anything is queued.
     """
     budgets = {"trials": budget} if isinstance(budget, int) else dict(budget or {})
+    search = {
+        "strategy": strategy,
+        "metric": metric,
+        "pruner": pruner,
+        "direction": direction,
+        "parallel": parallel,
+        "seed": seed,
+    }
     request = make_request(
         base=base.model_dump(mode="json") if isinstance(base, TrainConfig) else dict(base),
         space=space,
-        strategy=strategy,
-        metric=metric,
-        pruner=pruner,
-        direction=direction,
-        parallel=parallel,
-        seed=seed,
-        device=device,
-        name=name,
-        notes=notes,
-        priority=priority,
         notebook=str(Path(notebook).expanduser().absolute()) if notebook is not None else None,
-        project_id=project_id(context.store(), project, make=True) if project else None,
-        idempotency_key=idempotency_key,
+        device=device,
+        **search,
         **budgets,
-    )
+        **common_fields(
+            context.store(),
+            name=name, project=project, notes=notes, priority=priority, idempotency_key=idempotency_key,
+        ),
+    )  # fmt: skip
     return launch_sweep(request)
 
 

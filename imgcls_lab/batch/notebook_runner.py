@@ -22,7 +22,7 @@ from typing import Any
 
 from imgcls_lab import run_layout
 from imgcls_lab.batch.event_forwarder import Relay
-from imgcls_lab.batch.notebook_source import kept_text
+from imgcls_lab.batch.notebook_source import stored_text
 from imgcls_lab.batch.secrets import hidden, secrets_of_environment
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.events import Began, DesiredState, Event, EventWriter, Failed, FailureKind, Phase, Stopped
@@ -74,7 +74,7 @@ class NotebookRun:
         payload = self._payload()
         source = self.folder / run_layout.SOURCE
         if not source.exists():  # one text for all attempts
-            run_layout.write_atomic(source, kept_text(payload, Settings()))
+            run_layout.write_atomic(source, stored_text(payload, Settings()))
         job = Job(
             source,
             parameters=payload.get("parameters") or {},

@@ -1,6 +1,6 @@
-"""A notebook as a run takes it: read from a local file, looked at, and kept under its hash, without outputs.
+"""A notebook as a run takes it: read from a local file, checked, and stored under its hash, without outputs.
 
-Called by whoever queues a notebook. What is queued is what will run, whatever becomes of the file meanwhile.
+Called by all that queue a notebook. A run executes the stored text, whatever becomes of the file meanwhile.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INJECTED = "injected-parameters"
 
 
 @dataclass(frozen=True)
-class Source:
+class NotebookSource:
     """A notebook's text without outputs. `digest`: SHA-256 of it; `code`: SHA-256 of what it executes."""
 
     path: Path
@@ -44,8 +44,8 @@ class Source:
         return self.path.name
 
 
-def read(path: str | Path) -> Source:
-    """Raises InputError for what is no local notebook in Python, NotFoundError if there is no such file."""
+def read(path: str | Path) -> NotebookSource:
+    """Raises InputError unless it is a local notebook in Python, and NotFoundError if there is no such file."""
     file = local(path)
     try:
         text = read_given(file, LARGEST, REMEDY).decode("utf-8")
@@ -64,7 +64,7 @@ def read(path: str | Path) -> Source:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"“{file}” is no notebook: {first[:200]}.") from None
     try:
-        return _look(file, notebook)
+        return _source_of(file, notebook)
     except RecursionError:
         raise InputError(f"“{file}” is no notebook: it is nested too deep.") from None
 
@@ -84,7 +84,7 @@ def local(path: str | Path) -> Path:
     return file
 
 
-def _look(file: Path, notebook: NotebookNode) -> Source:
+def _source_of(file: Path, notebook: NotebookNode) -> NotebookSource:
     kernel = notebook.metadata.get("kernelspec", {})
     language = kernel.get("language") or notebook.metadata.get("language_info", {}).get("name") or "python"
     if str(language).lower() not in {"python", "ipython"}:
@@ -101,14 +101,14 @@ def _look(file: Path, notebook: NotebookNode) -> Source:
     notebook.metadata.pop("papermill", None)
     text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    return Source(file, text, _sha(text), _sha(json.dumps([name, code])), name, parameters, derived)
+    return NotebookSource(file, text, _sha(text), _sha(json.dumps([name, code])), name, parameters, derived)
 
 
-def parse(payload: dict[str, Any], settings: Settings) -> Source:
-    """The notebook that a payload names, as it was kept. Raises NotFoundError."""
-    text = kept_text(payload, settings)
+def parse(payload: dict[str, Any], settings: Settings) -> NotebookSource:
+    """The notebook that a payload names, as it was stored. Raises NotFoundError."""
+    text = stored_text(payload, settings)
     notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
-    return _look(Path(str(payload.get("notebook", ""))), notebook)
+    return _source_of(Path(str(payload.get("notebook", ""))), notebook)
 
 
 def _check_kernel(file: Path, name: str) -> None:
@@ -133,19 +133,19 @@ def _sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# ── kept in the home ────────────────────────────────────────────────────────────────────────────────────────────
-def keep(source: Source, settings: Settings) -> dict[str, Any]:
-    """Store the text under its hash; gives what a run's payload says of it."""
+# ── stored in the home ──────────────────────────────────────────────────────────────────────────────────────────
+def store_text(source: NotebookSource, settings: Settings) -> dict[str, Any]:
+    """Store the text under its hash. Returns what a run's payload says of the notebook."""
     folder = settings.notebooks_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    kept = folder / f"{source.digest}.ipynb"
-    if not kept.exists():
-        run_layout.write_atomic(kept, source.text)
+    file = folder / f"{source.digest}.ipynb"
+    if not file.exists():
+        run_layout.write_atomic(file, source.text)
     return {"notebook": str(source.path), "digest": source.digest, "code": source.code, "kernel": source.kernel}
 
 
-def kept_text(payload: dict[str, Any], settings: Settings) -> str:
-    """The text that a payload names. Raises NotFoundError if it is not there or not what was kept."""
+def stored_text(payload: dict[str, Any], settings: Settings) -> str:
+    """The text that a payload names. Raises NotFoundError if it is missing or was changed."""
     digest = str(payload.get("digest", ""))
     if len(digest) == 64 and digest.isalnum():
         try:

@@ -1,7 +1,7 @@
 """The search of a sweep: an Optuna study in the sweep's own folder. Used by the driver alone; knows no run.
 
-A trial's suggestion depends on the seed, its number and the results before it, never on how often the driver was
-killed: the sampler is seeded anew for each trial.
+A trial's values depend on the seed, its number and the results before it. They do not depend on how often the driver
+was killed, because the sampler is seeded again for each trial.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from imgcls_lab.schemas import Choices, Range, Scalar, SweepRequest
 
 log = logging.getLogger(__name__)
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-ENOUGH = 8  # results from which importance says anything
+ENOUGH = 8  # results; with fewer, the importance means nothing
 
 
 class Study:
@@ -55,7 +55,7 @@ class Study:
         return self._study.get_trials(deepcopy=False, states=states or None)
 
     def running(self) -> list[FrozenTrial]:
-        """Trials that were asked for and have no result. One that was cut off while it was made is given up."""
+        """Trials without a result. A trial that a kill cut off while it was made is given up."""
         found = self.trials(TrialState.RUNNING)
         for trial in found:
             if trial.params.keys() != self.distributions.keys():
@@ -66,8 +66,8 @@ class Study:
         """Trials that count against the budget: all but those that fill holes."""
         return sum("fills" not in trial.user_attrs for trial in self.trials(TrialState.RUNNING, *DONE))
 
-    def more(self) -> bool:
-        """Whether the plan has another trial: one that waits in line, or one more of the budget."""
+    def has_more(self) -> bool:
+        """Whether there is another trial: an enqueued one, or one more of the budget."""
         if self.trials(TrialState.WAITING):
             return True
         budget = trials_budget(self.request)
@@ -82,16 +82,17 @@ class Study:
         return self.trials()[trial.number]
 
     def enqueue(self, params: Mapping[str, Scalar], fills: int) -> None:
-        """Put the values of an earlier trial in line again."""
+        """Enqueue the values of an earlier trial again."""
         self._study.enqueue_trial(dict(params), user_attrs={"fills": fills})
 
-    def note(self, trial: FrozenTrial, **facts: Any) -> None:
-        for name, value in facts.items():
+    def set_attributes(self, trial: FrozenTrial, **attributes: Any) -> None:
+        """Store user attributes of a trial."""
+        for name, value in attributes.items():
             self._trial(trial).set_user_attr(name, value)
-        trial.user_attrs.update(facts)
+        trial.user_attrs.update(attributes)
 
     def report(self, trial: FrozenTrial, curve: Iterable[tuple[int, float]]) -> bool:
-        """Take in a trial's values by epoch; whether the pruner would end it now."""
+        """Report a trial's values by epoch. Returns whether the pruner would end it now."""
         handle, news = self._trial(trial), False
         for epoch, value in curve:
             if epoch not in trial.intermediate_values and math.isfinite(value):
@@ -103,7 +104,7 @@ class Study:
         self._study.tell(trial.number, value if state is TrialState.COMPLETE else None, state, skip_if_finished=True)
 
     def importance(self) -> dict[str, float]:
-        """Each parameter's share in how the results differ, by fANOVA; empty while there are too few results."""
+        """How much each parameter matters for the result, by fANOVA, in sum 1; empty with too few results."""
         if len(self.trials(TrialState.COMPLETE)) < ENOUGH or len(self.distributions) < 2:
             return {}
         try:

@@ -1,6 +1,6 @@
-"""Puts a sweep into the queue: looked at as a whole first, so that no trial fails for what could be known before.
+"""Queues a sweep. The whole sweep is checked first, so that no trial fails for something that was known before.
 
-Called by `lab.sweep`, the command line and the server. The sweep's driver (`drive.py`) is a run of its own.
+Called by `lab.sweep`, the command line and the server. The sweep's driver (`sweep_driver.py`) is a run of its own.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from imgcls_lab import cpu
-from imgcls_lab.batch.notebook_source import Source, keep
+from imgcls_lab.batch.notebook_source import NotebookSource, store_text
 from imgcls_lab.batch.submit_notebook import WARNINGS
 from imgcls_lab.batch.sweep_spec import check_space, check_trials, sweep_warnings
 from imgcls_lab.events import RunKind
@@ -18,19 +18,19 @@ from imgcls_lab.store import Store
 _OF_THE_RUN = {"name", "project_id", "notes", "priority", "idempotency_key"}
 
 
-def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> Queued:
+def submit_sweep(store: Store, request: SweepRequest, source: NotebookSource | None) -> Queued:
     """Queue its driver. `request.base` is resolved: absolute folders. Raises InputError, ConfigError, ConflictError."""
     check_space(request)
     if source is None:
         request = request.model_copy(update={"base": {**request.base, "threads": _threads(store, request)}})
     check_trials(request, source)
-    # the processor decides on the precision and the last bits; of a notebook's trainings the share of the cores, too
+    # the processor decides on the precision and the last bits; for a notebook's trainings the threads do, too
     computes = cpu.arithmetic()
     payload: dict[str, Any] = {"request": request.model_dump(mode="json", exclude=_OF_THE_RUN), "computes": computes}
     if source is not None:
-        payload["notebook"] = keep(source, store.settings)
+        payload["notebook"] = store_text(source, store.settings)
         payload["computes"] += f", {cpu.share_of_cores(store.settings.cpu_slots)} threads"
-    payload[WARNINGS] = told = sweep_warnings(request, source)
+    payload[WARNINGS] = found = sweep_warnings(request, source)
     view = store.runs.submit(
         SubmitRequest(
             kind=RunKind.SWEEP,
@@ -42,7 +42,7 @@ def submit_sweep(store: Store, request: SweepRequest, source: Source | None) -> 
             idempotency_key=request.idempotency_key,
         )
     )
-    return Queued(**dict(view), warnings=told)
+    return Queued(**dict(view), warnings=found)
 
 
 def _threads(store: Store, request: SweepRequest) -> int | None:

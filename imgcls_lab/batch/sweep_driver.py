@@ -1,7 +1,8 @@
-"""`python -m imgcls_lab.batch.sweep_driver SWEEP`: asks for trials, queues their runs, prunes them, waits for them.
+"""Drives a sweep: asks the study for trials, queues their runs, prunes them, and waits for the last one.
 
-Started by the executor as a run without a device; SWEEP is the run's folder or id. It may be killed at any moment and
-started again: what was asked stands in the study, what was queued in the database under the trial's identity.
+The executor starts `python -m imgcls_lab.batch.sweep_driver SWEEP` as a run without a device; SWEEP is the run's folder
+or id. It may be killed at any moment and started again: the study has what was asked, and the database has what was
+queued, under the trial's identity.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from imgcls_lab import run_layout
 from imgcls_lab.batch.optuna_study import DONE, Study
 from imgcls_lab.batch.sweep_spec import describe, higher_is_better, trials_budget
-from imgcls_lab.batch.sweep_view import Noted, Notes, request_of, sweep_view
+from imgcls_lab.batch.sweep_view import SweepRecord, TrialRecord, request_of, sweep_view
 from imgcls_lab.batch.trial_runs import TrialRuns
 from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, InputError, NotFoundError, StoreError
 from imgcls_lab.events import (
@@ -42,13 +43,13 @@ from imgcls_lab.schemas import CurvePoint, RunView
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 
-PACE = 0.3  # seconds between two looks
-ENSURE_EVERY = 5.0  # seconds between two looks whether an executor lives
-RETRY = 2.0  # seconds after the database did not answer
+POLL_INTERVAL = 0.3  # seconds between two rounds
+ENSURE_EVERY = 5.0  # seconds between two checks whether an executor lives
+RETRY_AFTER = 2.0  # seconds after the database did not answer
 
 
-class Driver:
-    """One attempt at driving a sweep."""
+class SweepDriver:
+    """One attempt of a sweep's run."""
 
     def __init__(self, store: Store, folder: Path, events: EventWriter) -> None:
         self.store = store
@@ -59,33 +60,33 @@ class Driver:
         self._request = request_of(self._sweep)
         self._study = Study(folder, self._request)
         self._runs = TrialRuns(store, self._sweep, self._request)
-        self._epochs: dict[str, float] = {}  # done, by run
-        self._said = ""
+        self._epochs: dict[str, float] = {}  # that each run has done
+        self._written = ""  # what trials.json holds
         self._next_ensure = 0.0
-        self._results = -1  # results that the importance was computed from
+        self._results = -1  # how many results the importance was computed from
         self._importance: dict[str, float] = {}
 
     def drive(self) -> bool:
-        """Until every trial has its result, or the stop is set (False)."""
+        """Until every trial has its result (True), or the sweep is stopped (False)."""
         self._events.write(Phase(name="reading the data"))
         self._runs.prepare(self.stopping.is_set)
         self._events.write(Began())
-        self._take_up()
+        self._resume_study()
         while not self.stopping.is_set():
-            pause = PACE
+            pause = POLL_INTERVAL
             try:
                 if self._round():
                     return True
-                self._see_to_executor()
+                self._ensure_executor()
             except StoreError as error:
                 logging.warning("%s", error)
-                pause = RETRY
+                pause = RETRY_AFTER
             self.stopping.wait(pause)
         self._stop_trials()
         return False
 
     def finish(self) -> int:
-        """The last words. Returns the exit code: 1 where no trial has given anything."""
+        """Write the last event. Returns the exit code: 1 if no trial has a result."""
         view = sweep_view(self.store, self.folder.name)
         if view.holes:
             print(
@@ -95,8 +96,8 @@ class Driver:
             )
         results = len(self._study.trials(TrialState.COMPLETE, TrialState.PRUNED))
         if view.trials and not results:
-            told = next((trial for trial in view.trials if trial.message), None)
-            reason = f"Trial {told.number}: {told.message}" if told else "Its trials say why."
+            first = next((trial for trial in view.trials if trial.message), None)
+            reason = f"Trial {first.number}: {first.message}" if first else "Its trials say why."
             count = len(view.trials)
             what = "Its one trial has no result." if count == 1 else f"None of its {count} trials has a result."
             self._events.write(Failed(step=0, kind=FailureKind.APPLICATION, message=f"{what} {reason}"))
@@ -104,8 +105,8 @@ class Driver:
         self._events.write(Finished(step=results, best_epoch=0, values={}))
         return 0
 
-    def _see_to_executor(self) -> None:
-        """Start the executor if it has died and nobody else is there to do it: without it no trial goes on."""
+    def _ensure_executor(self) -> None:
+        """Start the executor if it has died: without it no trial goes on, and nobody else may start it."""
         if time.monotonic() < self._next_ensure:
             return
         self._next_ensure = time.monotonic() + ENSURE_EVERY
@@ -114,24 +115,24 @@ class Driver:
         except ExecutorError as error:
             logging.warning("%s", error)
 
-    # ── one look ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── one round ───────────────────────────────────────────────────────────────────────────────────────────
     def _round(self) -> bool:
-        """See to every trial under way, and ask for more where there is room. True: there is nothing left to do."""
-        under_way = [trial for trial in self._study.running() if self._see_to(trial)]
-        room = self._runs.room()
-        while len(under_way) < room and self._has_budget() and self._study.more() and not self.stopping.is_set():
+        """Advance every trial under way, and ask for more while slots are free. True: all is done."""
+        under_way = [trial for trial in self._study.running() if self._advance(trial)]
+        slots = self._runs.slots()
+        while len(under_way) < slots and self._has_budget() and self._study.has_more() and not self.stopping.is_set():
             trial = self._study.ask()
-            if self._see_to(trial):
+            if self._advance(trial):
                 under_way.append(trial)
-        self._write_down()
-        return not under_way and not (self._has_budget() and self._study.more())
+        self._write_record()
+        return not under_way and not (self._has_budget() and self._study.has_more())
 
-    def _see_to(self, trial: FrozenTrial) -> bool:
-        """Bring a trial one step further. False: it has its result."""
+    def _advance(self, trial: FrozenTrial) -> bool:
+        """Queue, prune or conclude a trial. False: it has its result."""
         try:
             run = self._run_of(trial)
         except InputError as error:  # this point of the space makes no run
-            self._study.note(trial, message=str(error))
+            self._study.set_attributes(trial, message=str(error))
             run = None
         if run is None:
             self._study.tell(trial, None, TrialState.FAIL)
@@ -146,10 +147,12 @@ class Driver:
         pruned = bool(trial.user_attrs.get("pruned"))
         if run.state is RunState.SUCCEEDED and curve:
             value = (max if higher_is_better(self._request) else min)(value for _, value in curve)
-            self._study.note(trial, pruned=False)
+            self._study.set_attributes(trial, pruned=False)
             self._study.tell(trial, value, TrialState.COMPLETE)
         elif run.state is RunState.SUCCEEDED:
-            self._study.note(trial, message=f"It wrote no {self._request.metric}: does it train by lab.train?")
+            self._study.set_attributes(
+                trial, message=f"It wrote no {self._request.metric}: does it train by lab.train?"
+            )
             self._study.tell(trial, None, TrialState.FAIL)
         else:
             self._study.tell(trial, None, TrialState.PRUNED if pruned else TrialState.FAIL)
@@ -158,16 +161,16 @@ class Driver:
         return False
 
     def _run_of(self, trial: FrozenTrial) -> RunView | None:
-        """The run of a trial, queued if there is none yet. None: it was deleted while it was under way."""
+        """The run of a trial, queued if there is none yet. None: it was deleted meanwhile."""
         identity = self._runs.identity(trial.params)
         found = self._runs.find(identity)
         if not trial.user_attrs.get("begun"):
             found = self._runs.begin(trial.params, identity, found)
-            self._study.note(trial, begun=True, identity=identity, run_id=found.id)
+            self._study.set_attributes(trial, begun=True, identity=identity, run_id=found.id)
         return found
 
     def _prune(self, trial: FrozenTrial, run: RunView, curve: list[tuple[int, float]]) -> None:
-        self._study.note(trial, pruned=True)
+        self._study.set_attributes(trial, pruned=True)
         try:
             self.store.runs.set_desired_state(run.id, DesiredState.STOP)
             print(f"{describe(trial.params)}: pruned after epoch {curve[-1][0]} ({run.id})", flush=True)
@@ -178,8 +181,8 @@ class Driver:
         return self._request.epochs is None or sum(self._epochs.values()) < self._request.epochs
 
     # ── begin and end of an attempt ─────────────────────────────────────────────────────────────────────────
-    def _take_up(self) -> None:
-        """Know what earlier attempts did. One that a user asked for tries again what has failed or is gone."""
+    def _resume_study(self) -> None:
+        """Read what earlier attempts did. After a user's resume, queue again what has failed or was deleted."""
         for trial in self._study.trials(*DONE):
             run_id = trial.user_attrs.get("run_id")
             if run_id and (run := self.store.runs.by_id([run_id]).get(run_id)):
@@ -188,16 +191,16 @@ class Driver:
             return
         running = self._study.running()
         for trial in running:
-            self._study.note(trial, begun=False)
+            self._study.set_attributes(trial, begun=False)
         under_way = [trial.params for trial in running]
-        in_line = [t.system_attrs.get("fixed_params") for t in self._study.trials(TrialState.WAITING)]
+        enqueued = [t.system_attrs.get("fixed_params") for t in self._study.trials(TrialState.WAITING)]
         for cell in sweep_view(self.store, self._sweep.id).trials:
             was_asked = cell.identity is not None or cell.message is not None
-            if cell.hole and was_asked and cell.params not in under_way and cell.params not in in_line:
+            if cell.hole and was_asked and cell.params not in under_way and cell.params not in enqueued:
                 self._study.enqueue(cell.params, fills=cell.number)
 
     def _stop_trials(self) -> None:
-        """The sweep is to stop: so are its trials; they go on with it."""
+        """Stop the trials of a sweep that stops; they go on when the sweep does."""
         for trial in self._study.running():
             run_id = trial.user_attrs.get("run_id")
             if run_id is None:
@@ -206,17 +209,17 @@ class Driver:
                 self.store.runs.set_desired_state(run_id, DesiredState.STOP)
             except (ConflictError, NotFoundError):
                 continue
-        self._write_down()
+        self._write_record()
 
     # ── what readers see ────────────────────────────────────────────────────────────────────────────────────
-    def _write_down(self) -> None:
+    def _write_record(self) -> None:
         trials = self._study.trials(TrialState.RUNNING, *DONE)
         results = sum(trial.state is TrialState.COMPLETE for trial in trials)
         if results != self._results:
             self._results, self._importance = results, self._study.importance()
-        notes = Notes(
+        record = SweepRecord(
             trials=[
-                Noted(
+                TrialRecord(
                     number=trial.number,
                     params=trial.params,
                     identity=trial.user_attrs.get("identity"),
@@ -230,12 +233,12 @@ class Driver:
             ],
             importance=self._importance,
         )
-        text = notes.model_dump_json()
-        if text == self._said:
+        text = record.model_dump_json()
+        if text == self._written:
             return
-        self._said = text
+        self._written = text
         run_layout.write_atomic(self.folder / run_layout.TRIALS, text)
-        # by their values: one that fills a hole stands for the one before it
+        # by their values: a trial that fills a hole replaces the one before it
         done = len({json.dumps(trial.params, sort_keys=True) for trial in trials if trial.state in DONE})
         total = trials_budget(self._request)
         name = f"{done} of {counted(total, 'trial')}" if total else counted(done, "trial")
@@ -257,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
         attempt = given.attempt or store.runs.get(folder.name).attempt or 1
         with EventWriter(folder, attempt) as events:
             try:
-                driver = Driver(store, folder, events)
+                driver = SweepDriver(store, folder, events)
                 driver.stopping = stopping
                 if driver.drive():
                     return driver.finish()
@@ -273,14 +276,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _open(settings: Settings, stopping: threading.Event) -> Store:
-    """The store, as soon as it answers. Raises StoreError when it is to stop before."""
+    """The store, as soon as it answers. Raises StoreError if the sweep is stopped before."""
     while True:
         try:
             return Store.open(settings, migrate=False)
         except StoreError:
             if stopping.is_set():
                 raise
-            time.sleep(RETRY)
+            time.sleep(RETRY_AFTER)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A sweep as it is asked for: read, checked and resolved before anything is queued. Called by API, CLI and server."""
+"""A sweep's request: read, checked and resolved before anything is queued. Called by API, CLI and server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from imgcls_lab.batch.notebook_source import Source
+from imgcls_lab.batch.notebook_source import NotebookSource
 from imgcls_lab.batch.parameters import checked, warnings
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, InputError, Problem
@@ -101,8 +101,8 @@ def _range_problem(item: Range, strategy: str) -> str | None:
     return None
 
 
-def check_trials(request: SweepRequest, source: Source | None) -> None:
-    """Raises InputError, ConfigError unless base and space together make runs: each end of each parameter is tried."""
+def check_trials(request: SweepRequest, source: NotebookSource | None) -> None:
+    """Raises InputError, ConfigError unless base and space make valid runs: each end of each parameter is tried."""
     if source is not None:
         checked(source.parameters, request.base, source.name)  # those too that the space replaces: they are kept
     for params in corners(request.space):
@@ -112,7 +112,7 @@ def check_trials(request: SweepRequest, source: Source | None) -> None:
             trial_config(request, params)
 
 
-def sweep_warnings(request: SweepRequest, source: Source | None) -> list[str]:
+def sweep_warnings(request: SweepRequest, source: NotebookSource | None) -> list[str]:
     """What is worth knowing of a sweep's values; of a notebook's, since a config computes nothing."""
     if source is None:
         return []

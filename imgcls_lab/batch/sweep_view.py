@@ -1,7 +1,7 @@
-"""A sweep as a matrix of trials: what its driver wrote down, with where each run stands now. Changes nothing.
+"""A sweep as a matrix of trials: what its driver has written, with the present state of each run. Changes nothing.
 
-Called by API, server and the driver itself. A run that failed, was stopped by hand, was deleted, or never began is a
-hole; `holes` are what a fill runs.
+Called by API, server and the driver itself. A trial whose run failed, was stopped by hand, was deleted, or never began
+is a hole. To fill a sweep is to run its holes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from imgcls_lab.schemas import CurvePoint, RunDetail, RunView, Scalar, SweepRequ
 from imgcls_lab.store import Store
 
 
-class Noted(BaseModel):
+class TrialRecord(BaseModel):
     """A trial as the driver writes it into trials.json."""
 
     number: int
@@ -34,91 +34,99 @@ class Noted(BaseModel):
     message: str | None = None  # why it could not be run
 
 
-class Notes(BaseModel):
-    """All that the driver writes down for readers."""
+class SweepRecord(BaseModel):
+    """trials.json: all that the driver writes for readers."""
 
-    trials: list[Noted] = []
+    trials: list[TrialRecord] = []
     importance: dict[str, float] = {}
 
 
-_NOTES = TypeAdapter(Notes)
+_RECORD = TypeAdapter(SweepRecord)
 
 
 def request_of(run: RunDetail) -> SweepRequest:
-    """What a sweep was asked to do. Raises NotFoundError for a run that is none."""
+    """The request of a sweep. Raises NotFoundError for a run that is not a sweep."""
     if run.kind is not RunKind.SWEEP:
         raise NotFoundError(f"The run “{run.name}” is no sweep.")
     return SweepRequest.model_validate(run.payload["request"])
 
 
-def read_notes(store: Store, run_id: str) -> Notes:
-    """What its driver wrote last; nothing while there is nothing."""
+def read_record(store: Store, run_id: str) -> SweepRecord:
+    """What the driver wrote last; an empty record before it has written anything."""
     try:
-        return _NOTES.validate_json(run_layout.read_plain(store.settings.run_dir(run_id) / run_layout.TRIALS))
+        return _RECORD.validate_json(run_layout.read_plain(store.settings.run_dir(run_id) / run_layout.TRIALS))
     except (OSError, ValueError):
-        return Notes()
+        return SweepRecord()
 
 
 def sweep_view(store: Store, text: str) -> SweepView:
     """The sweep of a run's id. Raises NotFoundError."""
     run = store.runs.get(text)
-    request, notes = request_of(run), read_notes(store, run.id)
-    runs = store.runs.by_id({trial.run_id for trial in notes.trials if trial.run_id})
+    request, record = request_of(run), read_record(store, run.id)
+    runs = store.runs.by_id({trial.run_id for trial in record.trials if trial.run_id})
     live = run.state in ACTIVE
     cells: dict[str, TrialView] = {}
     if request.strategy == "grid":
         for params in grid(request.space):
-            cells[_key(params)] = _trial(len(cells), Noted(number=len(cells), params=params), None, live)
-    for noted in notes.trials:  # one that fills a hole comes after the one it stands for
-        known = cells.get(_key(noted.params))
+            cells[_key(params)] = _trial(len(cells), TrialRecord(number=len(cells), params=params), None, live)
+    for recorded in record.trials:  # a trial that fills a hole comes after the trial that it replaces
+        known = cells.get(_key(recorded.params))
         number = known.number if known else len(cells)
-        cells[_key(noted.params)] = _trial(number, noted, runs.get(noted.run_id or ""), live)
+        cells[_key(recorded.params)] = _trial(number, recorded, runs.get(recorded.run_id or ""), live)
     trials = list(cells.values())
     return SweepView(
         run_id=run.id,
         name=run.name,
-        strategy=request.strategy,
-        pruner=pruner_of(request),
-        metric=request.metric,
-        higher_is_better=higher_is_better(request),
-        notebook=request.notebook,
-        space=request.space,
-        planned=trials_budget(request),
-        epochs_budget=request.epochs,
-        epochs_done=sum(view.epoch for view in runs.values()),
         trials=trials,
+        epochs_done=sum(view.epoch for view in runs.values()),
         best=_best(trials, higher_is_better(request)),
-        importance=notes.importance,
+        importance=record.importance,
         holes=sum(trial.hole for trial in trials),
+        **_plan(request),
     )
 
 
-def _trial(number: int, noted: Noted, run: RunView | None, live: bool) -> TrialView:
-    state, hole = _state(noted, run, live)
-    return TrialView(
-        number=number,
-        params=noted.params,
-        identity=noted.identity,
-        run_id=noted.run_id if run else None,
-        run_name=run.name if run else None,
-        state=state,
-        hole=hole,
-        value=noted.value,
-        curve=noted.curve,
-        message=noted.message or (run.message if run else None),
-        device=run.devices[0] if run and run.devices else None,
-        started_at=run.started_at if run else None,
-        ended_at=run.ended_at if run else None,
-        ran=run.seconds(time.time()) if run else None,
-    )
+def _plan(request: SweepRequest) -> dict[str, Any]:
+    """The fields of a view that only depend on the request."""
+    return {
+        "strategy": request.strategy,
+        "pruner": pruner_of(request),
+        "metric": request.metric,
+        "higher_is_better": higher_is_better(request),
+        "notebook": request.notebook,
+        "space": request.space,
+        "planned": trials_budget(request),
+        "epochs_budget": request.epochs,
+    }
 
 
-def _state(noted: Noted, run: RunView | None, live: bool) -> tuple[Any, bool]:
+def _trial(number: int, recorded: TrialRecord, run: RunView | None, live: bool) -> TrialView:
+    state, hole = _state(recorded, run, live)
+    message = recorded.message or (run.message if run else None)
+    of_record = {name: getattr(recorded, name) for name in ("params", "identity", "value", "curve")}
+    return TrialView(number=number, state=state, hole=hole, message=message, **of_record, **_of_run(run))
+
+
+def _of_run(run: RunView | None) -> dict[str, Any]:
+    """The fields of a trial's view that come from its run."""
+    if run is None:
+        return dict.fromkeys(("run_id", "run_name", "device", "started_at", "ended_at", "ran"))
+    return {
+        "run_id": run.id,
+        "run_name": run.name,
+        "device": run.devices[0] if run.devices else None,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "ran": run.seconds(time.time()),
+    }
+
+
+def _state(recorded: TrialRecord, run: RunView | None, live: bool) -> tuple[Any, bool]:
     """A trial's state, and whether it is a hole."""
-    if noted.message:
+    if recorded.message:
         return "failed", True
     if run is None:
-        return ("missing", True) if noted.run_id else ("waiting", not live)
+        return ("missing", True) if recorded.run_id else ("waiting", not live)
     match run.state:
         case RunState.QUEUED:
             return "queued", False
@@ -127,7 +135,7 @@ def _state(noted: Noted, run: RunView | None, live: bool) -> tuple[Any, bool]:
         case RunState.FAILED:
             return "failed", True
         case RunState.STOPPED | RunState.CANCELLED:
-            return ("pruned", False) if noted.pruned else ("stopped", True)
+            return ("pruned", False) if recorded.pruned else ("stopped", True)
         case _:
             return "running", False
 

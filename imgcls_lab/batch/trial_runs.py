@@ -1,7 +1,7 @@
-"""The runs of a sweep's trials: their identity, how they are queued or found, and what they have come to.
+"""The runs of a sweep's trials: their identity, how they are queued or found, and their results.
 
-Used by the driver. A run is submitted under its trial's identity as the idempotency key, so that the same trial in
-two sweeps, or asked for by a driver that was killed and started again, is one run.
+Used by the driver. The trial's identity is the run's idempotency key. So the same trial of two sweeps is one run, and
+so is a trial that a driver queues again after a kill.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab.batch import trial_identity
-from imgcls_lab.batch.notebook_source import Source, parse
+from imgcls_lab.batch.notebook_source import NotebookSource, parse
 from imgcls_lab.batch.parameters import checked
 from imgcls_lab.batch.sweep_spec import describe, metric_tag, pruner_of, trial_config
 from imgcls_lab.config import TrainConfig
@@ -22,7 +22,7 @@ from imgcls_lab.schemas import RunDetail, RunView, Scalar, SubmitRequest, SweepR
 from imgcls_lab.store import Store
 from imgcls_lab.store.queue import fits
 
-MOST_POINTS = 100_000  # of a series: none is thinned
+MAX_POINTS = 100_000  # of a series: none is thinned
 
 
 class TrialRuns:
@@ -33,19 +33,19 @@ class TrialRuns:
         self._sweep = sweep
         self._request = request
         self._notebook: dict[str, Any] = sweep.payload.get("notebook") or {}
-        self._source: Source | None = parse(self._notebook, store.settings) if self._notebook else None
+        self._source: NotebookSource | None = parse(self._notebook, store.settings) if self._notebook else None
         self._data: dict[str, str] = {}  # fingerprints by folder
         self._models: dict[str, str] = {}
 
     def prepare(self, stop: Callable[[], bool]) -> None:
-        """Read the data that all trials share. Raises DataError; InterruptedError when stopped."""
+        """Read the data that all trials share. Raises DataError, and InterruptedError if stopped."""
         root = self._request.base.get("root")
         if isinstance(root, str):
             self._fingerprint(root, stop)
 
     # ── identity ────────────────────────────────────────────────────────────────────────────────────────────
     def identity(self, params: Mapping[str, Scalar]) -> str:
-        """Hash of config, data, code and processor of a trial. Raises InputError where these values make no run."""
+        """Hash of config, data, code and processor of a trial. Raises InputError if no run can have these values."""
         computes = str(self._sweep.payload.get("computes", ""))
         if self._source is not None:
             values = self._parameters(params)
@@ -62,7 +62,7 @@ class TrialRuns:
     def _fingerprint(self, root: str, stop: Callable[[], bool] = lambda: False) -> str:
         if root not in self._data:
             try:
-                self._data[root] = trial_identity.of_images(Path(root), self._memory, stop)
+                self._data[root] = trial_identity.of_images(Path(root), self._fingerprint_cache, stop)
             except InterruptedError:
                 raise
             except OSError as error:
@@ -73,26 +73,26 @@ class TrialRuns:
         folder = Path(flavour)
         if flavour not in self._models:
             is_folder = folder.is_absolute() and folder.is_dir()
-            self._models[flavour] = trial_identity.of_folder(folder, self._memory) if is_folder else flavour
+            self._models[flavour] = trial_identity.of_folder(folder, self._fingerprint_cache) if is_folder else flavour
         return self._models[flavour]
 
     @property
-    def _memory(self) -> Path:
+    def _fingerprint_cache(self) -> Path:
         return self._store.settings.home_path / "fingerprints"
 
     # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────
     def find(self, identity: str) -> RunView | None:
-        """The run of an identity: the one that has come furthest."""
+        """The run of an identity; of several the one that has come furthest."""
         order = [RunState.SUCCEEDED, RunState.RUNNING, RunState.STARTING, RunState.STOPPING, RunState.LOST,
                  RunState.QUEUED, RunState.STOPPED, RunState.FAILED, RunState.CANCELLED]  # fmt: skip
         return min(self._store.runs.by_key(_key(identity)), key=lambda run: order.index(run.state), default=None)
 
     def begin(self, params: Mapping[str, Scalar], identity: str, found: RunView | None) -> RunView:
-        """Queue a trial, or take up the run that there is of it."""
+        """Queue a trial, or resume the run that there is of it."""
         if found is not None and found.state in RESUMABLE:
             try:
                 return self._store.runs.resume(found.id)
-            except ConflictError:  # another was first
+            except ConflictError:  # another process was first
                 return self._store.runs.by_id([found.id]).get(found.id, found)
         if found is not None:
             return found
@@ -120,7 +120,7 @@ class TrialRuns:
 
     def curve(self, run: RunView) -> list[tuple[int, float]]:
         """The metric by epoch, as far as it is in the database."""
-        reply = self._store.metrics.series([run.id], [metric_tag(self._request)], max_points=MOST_POINTS)
+        reply = self._store.metrics.series([run.id], [metric_tag(self._request)], max_points=MAX_POINTS)
         points = {}
         for series in reply.series:
             for epoch, value in zip(series.epoch, series.value, strict=True):
@@ -128,14 +128,14 @@ class TrialRuns:
                     points[round(epoch)] = value
         return sorted(points.items())
 
-    def room(self) -> int:
-        """How many trials may be under way: one a device, and one in line where no result is waited for."""
+    def slots(self) -> int:
+        """How many trials may be under way: one a device, and one queued if no trial depends on earlier results."""
         wanted = self._request.device or str(self._request.base.get("device", "auto"))
         devices = [device for device in self._store.executors.status().devices if not device.held_by]
         gpus = any(device.kind == "cuda" for device in devices)
         fitting = max(1, sum(fits(wanted, device, gpus=gpus) for device in devices))
-        blind = self._request.strategy in {"grid", "random"} and pruner_of(self._request) == "none"
-        return min(self._request.parallel or 10_000, fitting + blind)
+        independent = self._request.strategy in {"grid", "random"} and pruner_of(self._request) == "none"
+        return min(self._request.parallel or 10_000, fitting + independent)
 
 
 def _key(identity: str) -> str:

@@ -9,12 +9,12 @@ import typer
 from typer.core import TyperCommand
 
 from imgcls_lab.cli.output import Json, print_json, print_table, program, say
-from imgcls_lab.cli.train import After, Host, Key, Name, Project
+from imgcls_lab.cli.train import After, Host, Key, Name, Project, run_options
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
-    from imgcls_lab.schemas import SweepView, TrialView
+    from imgcls_lab.schemas import ParameterView, SweepView, TrialView
 
 SweepId = Annotated[str, typer.Argument(metavar="SWEEP", help="Id of the sweep's run, or the beginning of one.")]
 PARAMETER = ("-p", "--parameter")
@@ -60,26 +60,13 @@ def run_notebook(  # noqa: PLR0917
     from imgcls_lab.batch import notebook_source
     from imgcls_lab.batch.parameters import read_texts
 
-    read = notebook_source.read(notebook)
+    source = notebook_source.read(notebook)
     if listed:
-        if as_json:
-            print_json(read.parameters)
-        else:
-            rows = [(item.name, item.kind, item.source, item.help) for item in read.parameters]
-            print_table(["parameter", "kind", "default", "meaning"], rows, "It declares no parameters.")
+        _print_parameters(source.parameters, as_json)
         return
-    run = api.launch_notebook(
-        notebook,
-        read_texts(read.parameters, (pair.split("=", 1) for pair in parameters or ())),
-        name=name,
-        project=project,
-        device=device,
-        notes=notes,
-        priority=priority,
-        after=after or (),
-        host=host,
-        idempotency_key=key,
-    )
+    given = read_texts(source.parameters, (pair.split("=", 1) for pair in parameters or ()))
+    shared = run_options(name=name, project=project, notes=notes, priority=priority, after=after, key=key)
+    run = api.launch_notebook(notebook, given, device=device, host=host, **shared)
     if not as_json:
         say(f"Queued as {run.id} ({run.name}).")
     if wait:
@@ -90,6 +77,14 @@ def run_notebook(  # noqa: PLR0917
         say(f"Executed notebook: {run.notebook}")
     else:
         say(f"Follow it: {program()} logs -f {run.id}")
+
+
+def _print_parameters(parameters: list[ParameterView], as_json: bool) -> None:
+    if as_json:
+        print_json(parameters)
+        return
+    rows = [(item.name, item.kind, item.source, item.help) for item in parameters]
+    print_table(["parameter", "kind", "default", "meaning"], rows, "It declares no parameters.")
 
 
 def sweep(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,11 @@ Host = Annotated[str | None, typer.Option(help="The host that it must run on.")]
 Key = Annotated[
     str | None, typer.Option(help="Of your choice, 8 characters or more: the same command again gives the same run.")
 ]
+
+
+def run_options(*, after: list[str] | None, key: str | None, **options: Any) -> dict[str, Any]:
+    """The options of `launch` and `run-notebook`, as `lab.launch` and `lab.launch_notebook` name them."""
+    return {**options, "after": after or (), "idempotency_key": key}
 
 
 def train(
@@ -72,10 +77,8 @@ def launch(  # noqa: PLR0917
     from imgcls_lab.api import context
 
     given = read_config(config, settings, context.store())
-    run = api.launch(
-        given, name=name, project=project, notes=notes, priority=priority, after=after or (), device=device, gpus=gpus,
-        host=host, idempotency_key=key,
-    )  # fmt: skip
+    shared = run_options(name=name, project=project, notes=notes, priority=priority, after=after, key=key)
+    run = api.launch(given, device=device, gpus=gpus, host=host, **shared)
     if not as_json:
         say(f"Queued as {run.id} ({run.name}).")
     if wait:

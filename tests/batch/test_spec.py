@@ -132,7 +132,7 @@ def test_a_search_that_was_killed_suggests_what_it_would_have_suggested(tmp_path
     def suggestions(folder: Path, *, reopened: bool) -> list[dict[str, Any]]:
         folder.mkdir()
         study, found = Study(folder, asked), []
-        while study.more():
+        while study.has_more():
             if reopened:
                 study = Study(folder, asked)
             trial = study.ask()

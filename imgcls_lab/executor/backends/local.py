@@ -58,45 +58,32 @@ class LocalBackend:
         values: dict[str, str],
     ) -> ProcessIdentity | None:
         """Write the run's folder and start its supervisor. Raises OSError and ExecutorError, with nothing started."""
-        kind = RunKind(run.kind)
+        kind, folder = RunKind(run.kind), settings.run_dir(run.id)
         python = self._python(run.python)
-        argv = self._argv(kind, python, settings.run_dir(run.id), attempt)
+        argv = self._argv(kind, python, folder, attempt)
         socket = self._fork_socket(settings, kind, python)
         if socket is not None:
             argv, values = warm_argv(socket, argv), {**values, SOCKET: socket}
-        folder = settings.run_dir(run.id)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        run_layout.write_atomic(
-            folder / run_layout.CONFIG, json.dumps(run.config, indent=1)
-        )  # a resume may have changed it
-        run_layout.write_atomic(folder / run_layout.DESIRED, DesiredState.RUN.value)
-        tag = {run_layout.RUN_TAG: processes.tag_of(run.id, attempt)}
-        own = {**values, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
+        values = values | {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
+        before = {name: os.environ.get(name) for name in values}
         launch = {
             "run_id": run.id,
             "attempt": attempt,
             "argv": argv,
-            "environment": {**own, run_layout.BEFORE: json.dumps({name: os.environ.get(name) for name in own})},
+            "environment": {**values, run_layout.BEFORE: json.dumps(before)},
             "locks": [str(lock) for lock in locks],
             "grace": settings.stop_grace,
             "deadline": settings.start_deadline,
             "beat_every": min(5.0, settings.lease / 6),
             "log_cap": LOG_CAP,
         }
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # the folder of a resumed run holds its config before the resume
+        run_layout.write_atomic(folder / run_layout.CONFIG, json.dumps(run.config, indent=1))
+        run_layout.write_atomic(folder / run_layout.DESIRED, DesiredState.RUN.value)
         path = folder / run_layout.launch_name(attempt)
         run_layout.write_atomic(path, json.dumps(launch, indent=1))
-        environment = {**os.environ, **settings.environment(), **tag}
-        environment.pop("IMGCLS_WEBHOOK")  # its address is a secret, and the daemon alone posts to it
-        if kind not in QUEUES_RUNS:
-            environment.pop("IMGCLS_DB_URL")
-        child = subprocess.Popen(
-            SUPERVISOR.argv(sys.executable, str(path)),
-            cwd=settings.home_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        child = _start_supervisor(settings, kind, path, processes.tag_of(run.id, attempt))
         self._children.append(child)
         return ProcessIdentity.of(child.pid)
 
@@ -144,6 +131,21 @@ class LocalBackend:
             if not self._usable[python]:
                 log.warning("%s cannot import imgcls_lab; its runs use %s", python, sys.executable)
         return python if self._usable.get(python) else sys.executable
+
+
+def _start_supervisor(settings: Settings, kind: RunKind, launch: Path, tag: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, **settings.environment(), run_layout.RUN_TAG: tag}
+    environment.pop("IMGCLS_WEBHOOK")  # its address is a secret, and the daemon alone posts to it
+    if kind not in QUEUES_RUNS:
+        environment.pop("IMGCLS_DB_URL")
+    return subprocess.Popen(
+        SUPERVISOR.argv(sys.executable, str(launch)),
+        cwd=settings.home_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _has_package(python: str) -> bool:
