@@ -55,5 +55,4 @@ def test_the_picture_of_accuracy_reads_in_per_cent_and_ends_at_100(values: list[
     )
     shown = [float(text[:-2]) for text in ElementTree.fromstring(svg([series], "r")).itertext() if text.endswith(" %")]
     assert len(shown) == 3
-    assert max(shown) <= 100
-    assert min(shown) >= 0
+    assert 0 <= min(shown) <= max(shown) <= 100

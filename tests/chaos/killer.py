@@ -118,7 +118,7 @@ class Killer:
 
     def _judge(self) -> Verdict:
         begin, verdict = time.monotonic(), self.verdict
-        self.lab.until(lambda: all(device.run_id is None for device in self.lab.store.executors.status().devices), 60)
+        self.lab.until(lambda: {device.run_id for device in self.lab.store.executors.status().devices} == {None}, 60)
         verdict.devices_free_after = time.monotonic() - begin
         verdict.runs = len(self.steps)
         for run_id, steps in self.steps.items():

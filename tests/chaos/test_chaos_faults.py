@@ -115,7 +115,8 @@ def catch_up(lab: StubLab, run_id: str, what: str) -> None:
     back = time.monotonic() - begin
     assert lab.wait(run_id, seconds=60).state is RunState.SUCCEEDED
     run = lab.run(run_id)
-    assert (run.attempt, lab.steps(run_id)) == (1, list(range(1, (run.total_steps or 0) + 1)))
+    assert run.total_steps
+    assert (run.attempt, lab.steps(run_id)) == (1, list(range(1, run.total_steps + 1)))
     note(what, f"all points in the database {back:.1f} s after it was back", "10 s")
     assert back < 10
 

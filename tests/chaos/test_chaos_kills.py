@@ -58,7 +58,7 @@ def test_cancels_at_random_moments_leave_no_process(lab: StubLab):
     note(f"cancel at {count} random moments, three levels of children that ignore SIGTERM",
          f"{len(wrong)} in a wrong state, {len(left)} processes left", "0, 0")  # fmt: skip
     assert (wrong, left) == ([], [])
-    lab.until(lambda: all(device.run_id is None for device in lab.store.executors.status().devices))
+    lab.until(lambda: {device.run_id for device in lab.store.executors.status().devices} == {None})
 
 
 def test_a_trainer_that_slept_completes_once(home: Path):

@@ -91,7 +91,9 @@ def test_two_processes_train_as_one(both: tuple[TrainConfig, Outcome, list[Event
     assert furthest < 1e-3
     assert apart < 1e-4
     first, second = of_type(alone.folder, "epoch"), of_type(two.folder, "epoch")
+    assert [event.epoch for event in second] == list(range(1, config.epochs + 1))
     for a, b in zip(first, second, strict=True):
+        assert a.values.keys() == b.values.keys() >= {"metric/accuracy", "loss/val"}
         for tag in a.values.keys() - {"time/epoch"}:
             assert b.values[tag] == pytest.approx(a.values[tag], abs=0.026), tag  # one image of forty
         assert b.values["loss/val"] == pytest.approx(a.values["loss/val"], abs=1e-4)

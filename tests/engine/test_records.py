@@ -21,7 +21,9 @@ Run = Callable[..., Outcome]
 
 def test_each_epoch_has_report_and_predictions(run: Run) -> None:
     folder = run().folder
-    for event in of_type(folder, "epoch"):
+    epochs = of_type(folder, "epoch")
+    assert [event.epoch for event in epochs] == [1, 2]
+    for event in epochs:
         report = EpochReport.model_validate_json((folder / event.report).read_text())
         assert (report.epoch, report.step, report.images) == (event.epoch, event.step, 40)
         assert report.values["metric/accuracy"] == event.values["metric/accuracy"]

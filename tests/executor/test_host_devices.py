@@ -184,4 +184,4 @@ def test_a_full_disk_at_the_start_is_told(gpus: tuple[StubLab, Daemon], monkeypa
     run = lab.run(run_id)
     assert (run.state, run.failure.value, run.resumable) == (RunState.FAILED, "disk_full", False)
     assert "is full" in run.message
-    assert all(device.run_id is None for device in lab.store.executors.status().devices)
+    assert {device.run_id for device in lab.store.executors.status().devices} == {None}

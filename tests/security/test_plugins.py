@@ -30,7 +30,7 @@ async def test_a_config_with_plugins_is_refused_wherever_it_is_sent(
         check = (await api("POST", "configs/check", {"config": sent})).json
         assert [problem["field"] for problem in check["problems"]] == ["plugins"]
     assert (store.runs.list().total, len(store.configs.list())) == (0, 1)
-    assert "plugins" not in store.configs.get(saved).config or not store.configs.get(saved).config["plugins"]
+    assert store.configs.get(saved).config["plugins"] == []
 
 
 async def test_no_plugins_are_no_plugins(api: Api, config: dict[str, Any]) -> None:

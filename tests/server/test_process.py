@@ -94,7 +94,7 @@ def test_the_database_password_is_in_no_reply_log_or_process_list(serve: Callabl
         status, reply = server.ask(method, path, {"name": "x"} if method == "POST" else None)
         said.append(json.dumps(reply))
         assert status == (200 if path == "info" else 503), reply
-    assert "“" in said[0] or "database" in said[0]
+    assert "127.0.0.1" in said[0]
     said.append(server.log.read_text())
     said += [p.read_bytes().decode(errors="replace") for p in Path("/proc").glob("[0-9]*/cmdline") if _readable(p)]
     said += [p.read_text(errors="replace") for p in home.rglob("*") if p.is_file()]

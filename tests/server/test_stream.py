@@ -303,9 +303,14 @@ async def test_two_hundred_subscribed_runs_are_asked_about_only_when_they_change
     assert sum(asked) == 202  # once for the news, once to see that there is no more
 
 
-async def test_projects_do_not_wake_readers_of_runs(connect: Callable[[], Any], store: Store) -> None:
+async def test_projects_do_not_wake_readers_of_runs(
+    connect: Callable[[], Any], config: dict[str, Any], store: Store
+) -> None:
     link = await connect()
+    earlier = await asyncio.to_thread(store.runs.submit, SubmitRequest(config=config))
     link.subscribe(1, "runs")
-    await asyncio.sleep(0.4)
+    assert [run["id"] for run in (await link.next(1))["changed"]] == [earlier.id]
     await asyncio.to_thread(store.projects.add, ProjectEdit(name="p"))
     await link.silence()
+    later = await asyncio.to_thread(store.runs.submit, SubmitRequest(config=config))
+    assert [run["id"] for run in (await link.next(1))["changed"]] == [later.id]
