@@ -19,7 +19,7 @@ WORK := $(patsubst notebooks/%,work/%,$(wildcard notebooks/*.ipynb notebooks/*.y
 TIMED := $(BIN)/python $(CURDIR)/tools/timed.py
 
 QUICK := not browser and not slow and not cuda
-# these tests wait for processes: beside the trainings of other tests they would wait too long
+# rooms whose tests wait for processes: beside the trainings of the others they would wait too long
 APART := $(addprefix tests/,boards chaos executor)
 
 .PHONY: help setup system lab demo test check lint unit browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
@@ -82,7 +82,7 @@ test: setup system lint unit browser ## everything that CI checks
 check: setup ## the inner loop, in less than four minutes: style, types, and the tests nearest to what has changed
 	@$(BIN)/python tools/check.py
 
-lint: setup ## style, types and layers of imports, Python and TypeScript
+lint: setup ## style, types and room contracts, Python and TypeScript
 	$(TIMED) ruff $(BIN)/ruff check .
 	$(TIMED) format $(BIN)/ruff format --check .
 	$(TIMED) mypy $(BIN)/mypy

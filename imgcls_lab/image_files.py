@@ -33,15 +33,15 @@ LOOKED_AT = 1000  # files or folders of a short look
 class Walk:
     """One look at folders. Counts what it leaves out, each thing once.
 
-    not_taken: files that are no images, by suffix; junk: by name; outside: links that lead out of the root; lost: links
-    that lead nowhere, or back to a folder that they are in; both relative to the root.
+    skipped_files: files that are no images, by suffix; junk: by name; outside: links that lead out of the root;
+    lost: links that lead nowhere, or back to a folder that they are in; both relative to the root.
     """
 
     def __init__(self, root: Path, *, bounded: bool = True) -> None:
         """`bounded`: a link must stay below the root: a request over REST may name a data set and nothing outside."""
         self._root = os.fspath(root)
         self._real = os.path.realpath(root) if bounded else None
-        self.not_taken: Counter[str] = Counter()
+        self.skipped_files: Counter[str] = Counter()
         self.junk: Counter[str] = Counter()
         self.outside: set[str] = set()
         self.lost: set[str] = set()
@@ -86,7 +86,7 @@ class Walk:
         suffix = suffix_of(entry.name)
         if suffix not in RAW_SUFFIXES and is_image(entry.path):
             return True
-        self.not_taken[suffix] += 1
+        self.skipped_files[suffix] += 1
         return False
 
     def _follows(self, link: str) -> bool:
@@ -114,9 +114,9 @@ class Walk:
 
     def not_taken_said(self) -> str | None:
         """Of the files that are no images: how many of which suffix, and what makes an image of them."""
-        heif = {suffix: n for suffix, n in self.not_taken.items() if suffix in HEIF_SUFFIXES}
-        raw = {suffix: n for suffix, n in self.not_taken.items() if suffix in RAW_SUFFIXES}
-        rest = {suffix: n for suffix, n in self.not_taken.items() if suffix not in heif and suffix not in raw}
+        heif = {suffix: n for suffix, n in self.skipped_files.items() if suffix in HEIF_SUFFIXES}
+        raw = {suffix: n for suffix, n in self.skipped_files.items() if suffix in RAW_SUFFIXES}
+        rest = {suffix: n for suffix, n in self.skipped_files.items() if suffix not in heif and suffix not in raw}
         parts = []
         if heif:
             parts.append(f"{_counted(heif)} (`{HEIF_REMEDY}`, then they are read)")
@@ -124,7 +124,7 @@ class Walk:
             parts.append(f"{_counted(raw)} (raw images of a camera; save them as JPEG or PNG)")
         if rest:
             parts.append(f"{_counted(rest)} (no images of a known format)")
-        total = self.not_taken.total()
+        total = self.skipped_files.total()
         return f"{counted(total, 'file is', 'files are')} not taken: {'; '.join(parts)}." if parts else None
 
     def _junk_said(self) -> str | None:

@@ -26,7 +26,7 @@ class FolderSummary:
 
     splits: split -> class -> number of images, only splits that exist; classes: those of train, in the fixed order
     that a model's outputs have; problem: a sentence if it cannot be trained on; notes: sentences worth knowing;
-    flat: the classes lie in the root itself, which is what train/ would be; not_taken: files that are no images, by
+    flat: the classes lie in the root itself, which is what train/ would be; skipped_files: files that are no images, by
     suffix, and not_taken_said: a sentence about them, which is among the notes; outside, lost: paths of links that lead
     out of the data set, or nowhere, which were left out; sample: paths of some training images.
     """
@@ -37,7 +37,7 @@ class FolderSummary:
     problem: str | None = None
     notes: list[str] = field(default_factory=list)
     flat: bool = False
-    not_taken: dict[str, int] = field(default_factory=dict)
+    skipped_files: dict[str, int] = field(default_factory=dict)
     not_taken_said: str | None = None
     outside: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ def inspect_folder(root: str | os.PathLike[str]) -> FolderSummary:
         counted,
         problem=problem,
         notes=[] if problem else [*notes, *walk.said()],
-        not_taken=dict(walk.not_taken),
+        skipped_files=dict(walk.skipped_files),
         not_taken_said=walk.not_taken_said(),
         outside=sorted(walk.outside),
         lost=sorted(walk.lost),

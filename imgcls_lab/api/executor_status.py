@@ -44,7 +44,7 @@ def unattended(store: Store, views: Iterable[RunView]) -> str | None:
     if not alone and (alive or not waits):
         return None
     hosts = sorted({str(view.host) for view in alone}) or [host_name()]
-    beats = [item.beat_at for item in executors if item.host in hosts] or [view.updated_at for view in alone]
+    beats = [item.heartbeat_at for item in executors if item.host in hosts] or [view.updated_at for view in alone]
     seen = max(beats, default=None)
     since = f"As of {moment(seen)}: no" if alone and seen is not None else "No"
     here = hosts == [host_name()]

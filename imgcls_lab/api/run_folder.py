@@ -14,6 +14,7 @@ from typing import Any
 from imgcls_lab import run_layout
 from imgcls_lab.api.curves import Curves
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.saved import upgraded
 from imgcls_lab.errors import ConfigError, ConflictError, NotFoundError
 from imgcls_lab.events import (
     ENDED,
@@ -41,7 +42,7 @@ from imgcls_lab.schemas import (
     BestFigure,
     CheckpointView,
     Cursor,
-    DeviceWish,
+    DeviceRequest,
     EpochReport,
     LogChunk,
     MetricsBatch,
@@ -81,9 +82,10 @@ class RunFolder:
     def config(self) -> dict[str, Any]:
         """The config in the folder. Raises NotFoundError if there is none."""
         if self._config is None:
-            self._config = _read_json(self.folder / run_layout.CONFIG)
-            if self._config is None:
+            saved = _read_json(self.folder / run_layout.CONFIG)
+            if saved is None:
                 raise NotFoundError(f"“{self.folder}” holds no run: it has no {run_layout.CONFIG}.")
+            self._config = upgraded(saved)
         return self._config
 
     def has_events(self) -> bool:
@@ -208,7 +210,7 @@ class RunFolder:
             model_id=self.info.get("model_id"),
             parent_id=self.info.get("parent_id"),
             state=state,
-            desired=DesiredState.RUN,
+            desired_state=DesiredState.RUN,
             attempt=max(self._attempts, default=0),
             priority=0,
             resumable=is_resumable(RunState.STOPPED if state is RunState.LOST else state, kind, bool(self._saved)),
@@ -239,7 +241,7 @@ class RunFolder:
             notes=str(self.info.get("notes") or ""),
             config=config,
             payload=self.info.get("payload") or {},
-            wish=DeviceWish(
+            device_request=DeviceRequest(
                 device=str(self.info.get("device") or config.get("device", "auto")),
                 gpus=int(self.info.get("gpus") or 1),
                 host=self.info.get("host"),

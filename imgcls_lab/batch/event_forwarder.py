@@ -229,7 +229,7 @@ class Relay:
     def _is_best(self, training: _Training, event: EpochEnded) -> bool:
         """Whether an epoch is the best of all trainings so far."""
         try:
-            config = TrainConfig.parse(run_layout.read_plain(training.folder / run_layout.CONFIG))
+            config = TrainConfig.parse_saved(run_layout.read_plain(training.folder / run_layout.CONFIG))
         except (OSError, ConfigError):
             return event.best
         value = event.values.get(config.monitor_tag)

@@ -6,8 +6,11 @@ was killed, because the sampler is seeded again for each trial.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import math
+import sqlite3
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,6 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from imgcls_lab import run_layout
 from imgcls_lab.batch.sweep_spec import grid, higher_is_better, pruner_of, trials_budget
+from imgcls_lab.config.saved import FORMER_FIELDS, upgraded
 from imgcls_lab.schemas import Choices, Range, Scalar, SweepRequest
 
 log = logging.getLogger(__name__)
@@ -39,6 +43,8 @@ class Study:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.request = request
         self.distributions = {name: _distribution(item) for name, item in request.space.items()}
+        if request.notebook is None:
+            _upgrade(folder / run_layout.STUDY)
         self._study = optuna.create_study(
             study_name="sweep",
             storage=f"sqlite:///{folder / run_layout.STUDY}",
@@ -116,6 +122,26 @@ class Study:
 
     def _trial(self, trial: FrozenTrial) -> optuna.Trial:
         return optuna.Trial(self._study, trial._trial_id)
+
+
+def _upgrade(file: Path) -> None:
+    """Give the parameters in a study of an earlier version the names of today, where Optuna keeps them.
+
+    `fixed_params` holds the values of a trial that waits in line. Optuna has no call that renames a parameter.
+    """
+    if not file.exists():
+        return
+    with contextlib.closing(sqlite3.connect(file, timeout=30)) as connection, connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'trial_params'").fetchone():
+            return  # it was cut off while it was made
+        names = [(name, former) for former, name in FORMER_FIELDS.items()]
+        connection.executemany("UPDATE trial_params SET param_name = ? WHERE param_name = ?", names)
+        of_line = "FROM trial_system_attributes WHERE key = 'fixed_params'"
+        fixed = connection.execute(f"SELECT trial_system_attribute_id, value_json {of_line}").fetchall()
+        connection.executemany(
+            "UPDATE trial_system_attributes SET value_json = ? WHERE trial_system_attribute_id = ?",
+            [(json.dumps(upgraded(json.loads(values))), number) for number, values in fixed],
+        )
 
 
 def _distribution(item: Choices | Range) -> BaseDistribution:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from imgcls_lab.batch.notebook_source import NotebookSource
 from imgcls_lab.batch.parameters import checked, warnings
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.sentences import closest
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.schemas import Choices, Pruner, Range, Scalar, SweepRequest
 
@@ -136,7 +137,9 @@ def trial_config(request: SweepRequest, params: Mapping[str, Scalar]) -> TrainCo
     """The config of a direct trial: its best checkpoint is the best by the sweep's metric. Raises ConfigError."""
     unknown = [name for name in params if name not in TrainConfig.model_fields]
     if unknown:
-        raise ConfigError(f"There is no setting “{unknown[0]}” to sweep over.", [Problem(unknown[0], "Unknown.")])
+        close = closest(unknown[0], TrainConfig)
+        hint = f"Did you mean {close}?" if close else "`imgcls-lab configs fields` lists them."
+        raise ConfigError(f"There is no setting “{unknown[0]}” to sweep over. {hint}", [Problem(unknown[0], hint)])
     values = {**request.base, "monitor_metric": request.metric, "monitor_mode": request.direction, **params}
     return TrainConfig.parse(values)
 

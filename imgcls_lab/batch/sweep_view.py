@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from imgcls_lab import run_layout
 from imgcls_lab.batch.sweep_spec import grid, higher_is_better, pruner_of, trials_budget
+from imgcls_lab.config.saved import upgraded
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.events import ACTIVE, RunKind, RunState
 from imgcls_lab.schemas import CurvePoint, RunDetail, RunView, Scalar, SweepRequest, SweepView, TrialView
@@ -51,18 +52,24 @@ def request_of(run: RunDetail) -> SweepRequest:
     return SweepRequest.model_validate(run.payload["request"])
 
 
-def read_record(store: Store, run_id: str) -> SweepRecord:
-    """What the driver wrote last; an empty record before it has written anything."""
+def read_record(store: Store, run_id: str, request: SweepRequest) -> SweepRecord:
+    """What the driver wrote last, also of an earlier version; an empty record before it has written anything."""
     try:
-        return _RECORD.validate_json(run_layout.read_plain(store.settings.run_dir(run_id) / run_layout.TRIALS))
+        record = _RECORD.validate_json(run_layout.read_plain(store.settings.run_dir(run_id) / run_layout.TRIALS))
     except (OSError, ValueError):
         return SweepRecord()
+    if request.notebook is None:  # the parameters of its trials are fields of a config
+        record.importance = upgraded(record.importance)
+        for trial in record.trials:
+            trial.params = upgraded(trial.params)
+    return record
 
 
 def sweep_view(store: Store, text: str) -> SweepView:
     """The sweep of a run's id. Raises NotFoundError."""
     run = store.runs.get(text)
-    request, record = request_of(run), read_record(store, run.id)
+    request = request_of(run)
+    record = read_record(store, run.id, request)
     runs = store.runs.by_id({trial.run_id for trial in record.trials if trial.run_id})
     live = run.state in ACTIVE
     cells: dict[str, TrialView] = {}

@@ -237,7 +237,9 @@ def _answer(view: RunDetail, as_json: bool) -> None:
 def _say(view: RunView) -> None:
     from imgcls_lab.api.progress import line
 
-    asked = f"; asked to {view.desired.value}" if view.desired.value != "run" and view.ended_at is None else ""
+    asked = (
+        f"; asked to {view.desired_state.value}" if view.desired_state.value != "run" and view.ended_at is None else ""
+    )
     say(f"{line(view)}{asked}.")
 
 

@@ -7,6 +7,7 @@ import difflib
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from imgcls_lab.config.saved import FORMER_FIELDS
 from imgcls_lab.errors import Problem
 
 _SENTENCES = {
@@ -33,7 +34,9 @@ _SENTENCES = {
 
 
 def closest(name: str, model: type[BaseModel]) -> str | None:
-    """The field whose name, or whose title as a name, is nearest to one that there is not."""
+    """The field whose former name this is, or whose name or title is nearest to it."""
+    if name in FORMER_FIELDS:
+        return FORMER_FIELDS[name]
     titles = {(item.title or key).lower().replace(" ", "_"): key for key, item in model.model_fields.items()}
     known = titles | {key: key for key in model.model_fields}
     found = difflib.get_close_matches(name.lower(), known, n=1)

@@ -20,6 +20,7 @@ from imgcls_lab.config.model import ModelFields
 from imgcls_lab.config.names import NAMED
 from imgcls_lab.config.optimisation import OptimisationFields
 from imgcls_lab.config.regularisation import RegularisationFields
+from imgcls_lab.config.saved import upgraded
 from imgcls_lab.config.schedule import ScheduleFields
 from imgcls_lab.config.sentences import joined, problem
 from imgcls_lab.errors import ConfigError, Problem, unknown
@@ -137,6 +138,15 @@ class TrainConfig(
             return cls.model_validate(dict(data))
         except ValidationError as error:
             raise _refusal(error, cls) from None
+
+    @classmethod
+    def parse_saved(cls, data: Mapping[str, Any] | str | bytes) -> Self:
+        """The config that this version or an earlier one saved with a run. Raises ConfigError."""
+        try:
+            values = json.loads(data) if isinstance(data, str | bytes) else data
+        except ValueError:  # of JSON or UTF-8
+            return cls.parse(data)
+        return cls.parse(upgraded(values)) if isinstance(values, Mapping) else cls.parse(data)
 
     def with_changes(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated anew. Raises ConfigError."""

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shared", default=None, help="what it shares with other runs, as JSON; by default the home's")
     given = parser.parse_args(arguments)
     try:
-        config = TrainConfig.parse((given.config or given.folder / run_layout.CONFIG).read_bytes())
+        config = TrainConfig.parse_saved((given.config or given.folder / run_layout.CONFIG).read_bytes())
     except (OSError, ImgclsError) as error:
         message = f"The run's config cannot be read. {error}"
         print(message, file=sys.stderr)

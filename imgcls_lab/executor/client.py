@@ -124,10 +124,12 @@ def forget(settings: Settings, host: str) -> int:
             raise NotFoundError(f"There is no executor of a host “{host}”. `imgcls-lab executor status` lists them.")
         if host == host_name():
             raise ConflictError("This host knows its own runs; start its executor, and it sorts them out.")
-        seen = {row.id: row.beat for row in rows}
+        seen = {row.id: row.heartbeat for row in rows}
         time.sleep(min(settings.lease, 10))
         with store.database.read() as session:
-            if any(row.beat != seen.get(row.id) for row in session.exec(select(Executor).where(Executor.host == host))):
+            if any(
+                row.heartbeat != seen.get(row.id) for row in session.exec(select(Executor).where(Executor.host == host))
+            ):
                 raise ConflictError(f"The executor of “{host}” is alive; stop it there.")
         lost = Verdict(RunState.LOST, message=f"The host {host} is gone", counted=False)
         for run, attempt in live:

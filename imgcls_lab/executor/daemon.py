@@ -194,7 +194,7 @@ class Daemon:
             if first is None:
                 return False
             everywhere = queue.Cluster.read(session, self._watch)
-            drivers = sum(run.device_wanted == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self.host))
+            drivers = sum(run.requested_device == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self.host))
             devices, unavailable = self.allocator.devices, self.allocator.unavailable(everywhere)
             scheduler = Scheduler(everywhere, devices, unavailable, drivers)
             if not _has_news(itertools.chain([first], waiting), scheduler):

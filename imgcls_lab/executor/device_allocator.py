@@ -34,12 +34,12 @@ class DeviceAllocator:
         with store.database.read() as session:
             claimed = set(session.exec(select(DeviceClaim.device).where(DeviceClaim.host == self._host)).all())
             if self._tracker is None:  # an earlier daemon has seen since when
-                seen = session.exec(select(tables.Device.holders).where(tables.Device.host == self._host)).all()
+                seen = session.exec(select(tables.Device.gpu_processes).where(tables.Device.host == self._host)).all()
                 self._tracker = GpuProcessTracker([row for rows in seen for row in rows])
         self.devices = []
         for device in self._probe.read():
             processes, utilisation = (device.gpu.processes, device.gpu.utilisation) if device.gpu else ((), None)
-            known = replace(device, holders=self._tracker.update(device.name, processes, utilisation))
+            known = replace(device, gpu_processes=self._tracker.update(device.name, processes, utilisation))
             self.devices.append(replace(known, held_by=self._held_by(known, claimed)))
         with store.database.write() as session:
             executors.save_devices(session, self._host, [device.row() for device in self.devices])
@@ -55,7 +55,7 @@ class DeviceAllocator:
             return device.held_by
         if self._is_locked(device):
             return OTHERS
-        return largest_other(device.holders) if self._is_full(device) else None
+        return largest_other(device.gpu_processes) if self._is_full(device) else None
 
     def _is_locked(self, device: Device) -> bool:
         return locks.is_locked(device.lock(self._settings))

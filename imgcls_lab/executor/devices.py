@@ -23,7 +23,8 @@ OTHERS = "a run of another user or home"  # who holds a device whose lock is tak
 class Device:
     """One device as it is now. gpu: what the driver reports; None for a CPU slot.
 
-    held_by: part of a sentence if others use it. holders: the processes on it, as `gpu_processes.py` describes them.
+    held_by: part of a sentence if others use it. gpu_processes: the processes on it, as
+    `gpu_processes.py` describes them.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Device:
     uuid: str
     gpu: Gpu | None = None
     held_by: str | None = None
-    holders: list[dict[str, Any]] = field(default_factory=list)
+    gpu_processes: list[dict[str, Any]] = field(default_factory=list)
 
     def row(self) -> dict[str, Any]:
         """Its columns in the database. Memory in bytes, utilisation 0..1."""
@@ -42,7 +43,7 @@ class Device:
 
     def used_by_others(self) -> float:
         """Fraction of its memory, 0..1, that processes hold which belong to no run."""
-        held = sum(row["memory"] or 0 for row in self.holders if row["run_id"] is None)
+        held = sum(row["memory"] or 0 for row in self.gpu_processes if row["run_id"] is None)
         return held / self.gpu.memory_total if self.gpu and self.gpu.memory_total else 0.0
 
     def lock(self, settings: Settings) -> Path:

@@ -111,18 +111,18 @@ class RunMonitor:
         try:
             self._write_desired(run, folder)
         except OSError as error:  # a full disk must not keep a run from being stopped
-            log.warning("%s: the request to %s could not be written: %s", run.id, run.desired, error)
-            if run.desired == DesiredState.KILL.value:
+            log.warning("%s: the request to %s could not be written: %s", run.id, run.desired_state, error)
+            if run.desired_state == DesiredState.KILL.value:
                 self._backend.clear(run.id, run.attempt)
             elif owner.alive():
                 os.kill(owner.pid, signal.SIGTERM)
-        if run.desired != DesiredState.RUN.value and run.state == RunState.RUNNING.value:
+        if run.desired_state != DesiredState.RUN.value and run.state == RunState.RUNNING.value:
             with self._store.database.write() as session:
                 attempts.show_stopping(session, run.id, run.attempt)
 
     def _write_desired(self, run: Run, folder: Path) -> None:
-        if run.desired != DesiredState.RUN.value and _text(folder / DESIRED) != run.desired:
-            write_atomic(folder / DESIRED, run.desired)
+        if run.desired_state != DesiredState.RUN.value and _text(folder / DESIRED) != run.desired_state:
+            write_atomic(folder / DESIRED, run.desired_state)
 
     def _check_heartbeat(self, run: Run, attempt: Attempt, folder: Path) -> None:
         """End an attempt whose supervisor does not beat any more, or whose trainer goes on after its last event."""
@@ -170,7 +170,7 @@ class RunMonitor:
             verdict = judge(
                 attempts.said(now),
                 end,
-                DesiredState(fresh.desired),
+                DesiredState(fresh.desired_state),
                 saved_step=fresh.saved_step,
                 trained=now.resume_step is not None,
                 last_line=last_line(folder),

@@ -24,7 +24,7 @@ class Scheduler:
 
     def __call__(self, run: Waiting) -> list[str] | str | None:
         """The names of the run's devices, or the sentence why it waits, or None if only another host can take it."""
-        if run.device_wanted == NO_DEVICE:
+        if run.requested_device == NO_DEVICE:
             if self._drivers < MAX_DRIVERS:
                 return []
             return f"Waits: {self._drivers} runs that start other runs live here already."
@@ -35,8 +35,8 @@ class Scheduler:
         return self._cluster.reason(run)
 
     def _free_devices(self, run: Waiting) -> list[str] | None:
-        usable = [d for d in self._devices if fits(run.device_wanted, d, gpus=self._cluster.has_gpu)]
-        count = run.gpus_wanted if usable and usable[0].kind == "cuda" else 1
+        usable = [d for d in self._devices if fits(run.requested_device, d, gpus=self._cluster.has_gpu)]
+        count = run.requested_gpus if usable and usable[0].kind == "cuda" else 1
         if len(usable) < count:
             return None
         usable.sort(key=Device.used_by_others)  # a stable sort: devices that nobody else uses stay in their order

@@ -32,7 +32,7 @@ class DeviceView(Wire):
     run_id: str | None
     run_name: str | None
     held_by: str | None  # part of a sentence, where something else holds it, so that no run starts
-    holders: list[HolderView]
+    gpu_processes: list[HolderView]
 
 
 class ExecutorView(Wire):
@@ -42,7 +42,7 @@ class ExecutorView(Wire):
     version: str
     state: Literal["alive", "silent", "suspended", "stopped"]  # suspended: SIGSTOP, it does nothing until SIGCONT
     started_at: float
-    beat_at: float
+    heartbeat_at: float
 
 
 class DevicesReply(Wire):

@@ -61,7 +61,7 @@ class DatasetView(Wire):
     largest_class: int | None
     problem: str | None  # a sentence, if it cannot be trained on now
     notes: list[str]  # sentences worth knowing otherwise
-    not_taken: dict[str, int]  # files that are no images, by suffix
+    skipped_files: dict[str, int]  # files that are no images, by suffix
 
 
 class DatasetEdit(Wire):

@@ -30,7 +30,7 @@ class RunView(Wire):
     model_id: int | None
     parent_id: str | None
     state: RunState
-    desired: DesiredState
+    desired_state: DesiredState
     attempt: int  # 0 before the first
     priority: int
     resumable: bool  # queued again, it goes on from what it has; a training without a checkpoint starts anew
@@ -93,7 +93,7 @@ class CheckpointView(Wire):
     created_at: float
 
 
-class DeviceWish(Wire):
+class DeviceRequest(Wire):
     """What a run needs. `device`: auto, cuda, cpu, none (it computes nothing), or part of a GPU's name (H100)."""
 
     device: str
@@ -106,7 +106,7 @@ class RunDetail(RunView):
 
     config: dict[str, Any]  # empty where the run is no training and has none
     payload: dict[str, Any]  # what a kind other than train was asked to do
-    wish: DeviceWish
+    device_request: DeviceRequest
     after: list[str]  # runs that must succeed first
     attempts: list[AttemptView]
     checkpoints: list[CheckpointView]
@@ -124,7 +124,7 @@ class RunPage(Wire):
 class SubmitRequest(Wire):
     """A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
 
-    `config` is needed by a training alone. `device` and `gpus`: as in DeviceWish, by default what the config says.
+    `config` is needed by a training alone. `device` and `gpus`: as in DeviceRequest, by default what the config says.
     """
 
     kind: RunKind = RunKind.TRAIN

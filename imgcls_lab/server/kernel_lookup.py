@@ -43,7 +43,7 @@ class Notebooks:
         used = forkserver_manager.memory_used(store.settings)  # rounded: each change goes to all pages
         reply = store.executors.status().model_copy(update={"warm_memory": used and round(used, -7)})
         here = host_name()
-        if not self._paths or not any(device.host == here and device.holders for device in reply.devices):
+        if not self._paths or not any(device.host == here and device.gpu_processes for device in reply.devices):
             return reply
         parents = store.executors.holder_parents(here)
         devices = [self._named(device, parents) if device.host == here else device for device in reply.devices]
@@ -55,7 +55,7 @@ class Notebooks:
             path = next((self._paths[pid] for pid in family if pid in self._paths), None)
             return holder.model_copy(update={"notebook": path})
 
-        return device.model_copy(update={"holders": [named(holder) for holder in device.holders]})
+        return device.model_copy(update={"gpu_processes": [named(holder) for holder in device.gpu_processes]})
 
 
 def _pid(kernels: Any, kernel_id: str) -> int | None:

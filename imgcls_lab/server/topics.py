@@ -156,7 +156,7 @@ class DevicesFeed(Feed):
         if self._last is not None and look.number % DEVICES_EVERY:
             return None
         devices = look.devices()
-        still = {"executors": {"__all__": {"beat_at"}}}  # the beat alone is no news
+        still = {"executors": {"__all__": {"heartbeat_at"}}}  # the beat alone is no news
         text = devices.model_dump_json(exclude=still)
         if text == self._last:
             return None

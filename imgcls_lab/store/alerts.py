@@ -61,7 +61,7 @@ def add(
         return
     hook = session.info.get("hook")
     when = time.time() if at is None else at
-    session.add(Alert(id=alert_id, kind=kind, run_id=run_id, host=host, text=text, created_at=when, hook=hook))
+    session.add(Alert(id=alert_id, kind=kind, run_id=run_id, host=host, text=text, created_at=when, webhook_state=hook))
     session.flush()
     tell(session, alert_id)
     _record(session, run_id)
@@ -88,20 +88,23 @@ def ended(session: Session, run_id: str, attempt: int, state: RunState, *, lost:
 
 
 def view(row: Alert) -> AlertView:
-    return AlertView.model_validate(row.model_dump(exclude={"hook", "change"}))
+    return AlertView.model_validate(row.model_dump(exclude={"webhook_state", "change"}))
 
 
 def pending(session: Session, host: str, limit: int = 50) -> list[AlertView]:
     """Alerts of a host that its webhook has not sent yet, oldest first."""
     rows = session.exec(
-        select(Alert).where(Alert.hook == "pending", Alert.host == host).order_by(col(Alert.change)).limit(limit)
+        select(Alert)
+        .where(Alert.webhook_state == "pending", Alert.host == host)
+        .order_by(col(Alert.change))
+        .limit(limit)
     )
     return [view(row) for row in rows]
 
 
 def mark(session: Session, alert_id: str, hook: str) -> None:
     """Note what became of an alert's webhook: sent or failed."""
-    marked = update(Alert).where(col(Alert.id) == alert_id).values(hook=hook).returning(col(Alert.run_id))
+    marked = update(Alert).where(col(Alert.id) == alert_id).values(webhook_state=hook).returning(col(Alert.run_id))
     for (run_id,) in session.execute(marked):
         _record(session, run_id)
 

@@ -148,22 +148,22 @@ def finish(
 
 
 def _requeue(session: Session, run_id: str, attempt: int, verdict: Verdict, now: float) -> RunState:
-    columns: Any = (col(Run.losses), col(Run.saved_step), col(Run.lost_at_step), col(Run.name))
-    losses, saved_step, lost_at_step, _name = session.exec(select(*columns).where(Run.id == run_id)).one()
+    columns: Any = (col(Run.lost_attempts), col(Run.saved_step), col(Run.lost_at_step), col(Run.name))
+    lost_attempts, saved_step, lost_at_step, _name = session.exec(select(*columns).where(Run.id == run_id)).one()
     if verdict.counted:
-        losses = 1 if saved_step > lost_at_step else losses + 1
+        lost_attempts = 1 if saved_step > lost_at_step else lost_attempts + 1
     reason = verdict.message or "Its process could not be started"
-    if losses > MAX_LOSSES:
+    if lost_attempts > MAX_LOSSES:
         states.move(
             session, run_id, RunState.FAILED, attempt=attempt, ended_at=now, failure=FailureKind.LOST.value,
-            message=f"{reason}, {losses} times in a row without a newer checkpoint. Look at the log, free memory if "
-            "the machine ran short of it, then resume the run.",
+            message=f"{reason}, {lost_attempts} times in a row without a newer checkpoint. Look at the log, free "
+            "memory if the machine ran short of it, then resume the run.",
         )  # fmt: skip
         return RunState.FAILED
     start = f"step {saved_step}" if saved_step else "the beginning"
     states.move(
-        session, run_id, RunState.QUEUED, attempt=attempt, losses=losses, lost_at_step=saved_step, failure=None,
-        desired=DesiredState.RUN.value, message=f"{reason}; it goes on from {start}.",
+        session, run_id, RunState.QUEUED, attempt=attempt, lost_attempts=lost_attempts, lost_at_step=saved_step,
+        failure=None, desired_state=DesiredState.RUN.value, message=f"{reason}; it goes on from {start}.",
     )  # fmt: skip
     return RunState.QUEUED
 

@@ -47,7 +47,7 @@ class HeartbeatWatch:
             return "stopped"
         if identity.suspended():
             return "suspended"
-        return "silent" if self._unchanged_for(row.id, row.beat) > self._lease else "alive"
+        return "silent" if self._unchanged_for(row.id, row.heartbeat) > self._lease else "alive"
 
     def hosts(self, session: Session, *states: State) -> set[str]:
         """Hosts whose daemon is in one of these states."""
@@ -84,7 +84,7 @@ class Executors:
     def holder_parents(self, host: str) -> dict[int, list[int]]:
         """Pid -> its ancestors, nearest first, of the processes that hold memory of a host's GPUs."""
         with self._database.read() as session:
-            rows = session.exec(select(Device.holders).where(Device.host == host)).all()
+            rows = session.exec(select(Device.gpu_processes).where(Device.host == host)).all()
         return {holder["pid"]: holder["parents"] for holders in rows for holder in holders}
 
     def mark_silent(self, session: Session, views: list[V]) -> list[V]:
@@ -115,7 +115,7 @@ def register(session: Session, executor_id: str, host: str, identity: ProcessIde
     session.add(
         Executor(
             id=executor_id, host=host, identity=json.loads(identity.to_json()), version=version, state="alive",
-            started_at=now, beat=1, beat_at=now,
+            started_at=now, heartbeat=1, heartbeat_at=now,
         )
     )  # fmt: skip
 
@@ -123,7 +123,7 @@ def register(session: Session, executor_id: str, host: str, identity: ProcessIde
 def beat(session: Session, executor_id: str) -> bool:
     """False: the row is gone; another daemon took this host over."""
     statement = update(Executor).where(col(Executor.id) == executor_id)
-    changed = session.execute(statement.values(beat=col(Executor.beat) + 1, beat_at=time.time()))
+    changed = session.execute(statement.values(heartbeat=col(Executor.heartbeat) + 1, heartbeat_at=time.time()))
     return bool(changed.rowcount == 1)  # type: ignore[attr-defined]
 
 
@@ -141,7 +141,7 @@ def _devices_reply(session: Session, watch: HeartbeatWatch) -> DevicesReply:
     executors = [
         ExecutorView(
             id=row.id, host=row.host, pid=int(row.identity["pid"]), version=row.version,
-            state=watch.state(row), started_at=row.started_at, beat_at=row.beat_at,
+            state=watch.state(row), started_at=row.started_at, heartbeat_at=row.heartbeat_at,
         )
         for row in session.exec(select(Executor).order_by(Executor.host))
     ]  # fmt: skip
@@ -150,8 +150,8 @@ def _devices_reply(session: Session, watch: HeartbeatWatch) -> DevicesReply:
     names = _holding_runs(session)
     views = [
         DeviceView(
-            **row.model_dump(exclude={"position", "uuid", "holders"}),
-            holders=[_holder(row.host, holder, names) for holder in row.holders],
+            **row.model_dump(exclude={"position", "uuid", "gpu_processes"}),
+            gpu_processes=[_holder(row.host, holder, names) for holder in row.gpu_processes],
             run_id=held.get((row.host, row.name), (None, None))[0],
             run_name=held.get((row.host, row.name), (None, None))[1],
         )

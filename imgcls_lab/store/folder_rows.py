@@ -21,6 +21,7 @@ from sqlmodel import Session, col
 from imgcls_lab.errors import StoreError
 from imgcls_lab.run_layout import RUN_INFO, read_plain, write_atomic
 from imgcls_lab.settings import Settings
+from imgcls_lab.store.saved import FORMAT, upgraded_info, upgraded_registry
 from imgcls_lab.store.tables import (
     Alert,
     Attempt,
@@ -38,10 +39,10 @@ log = logging.getLogger(__name__)
 
 REGISTRY = "registry.json"
 REGISTRIES: dict[str, Any] = {"projects": Project, "configs": Config, "datasets": Dataset, "models": Model}
-# Keys of run.json that name a column as it is, and those that name what a run wishes for.
+# Keys of run.json that name a column as it is, and those that name what it requests of a host.
 _PLAIN = ("id", "kind", "name", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python", "payload")
-_WISHES = {"device": "device_wanted", "gpus": "gpus_wanted", "host": "host_wanted"}
-_TOLD = {*_PLAIN, *_WISHES.values(), "project_id"}  # the project stands there by its name
+_REQUESTED = {"device": "requested_device", "gpus": "requested_gpus", "host": "requested_host"}
+_TOLD = {*_PLAIN, *_REQUESTED.values(), "project_id"}  # the project stands there by its name
 
 Row = dict[str, Any]
 
@@ -95,9 +96,10 @@ def of_run(session: Session, run_id: str) -> Record | None:
 def to_json(record: Record) -> str:
     run = record.run
     info = {
+        "format": FORMAT,
         **{key: run[key] for key in _PLAIN},
         "project": record.project,
-        **{key: run[column] for key, column in _WISHES.items()},
+        **{key: run[column] for key, column in _REQUESTED.items()},
         "row": {name: value for name, value in run.items() if name not in _TOLD},
         "attempts": record.attempts,
         "after": record.after,
@@ -107,12 +109,12 @@ def to_json(record: Record) -> str:
 
 
 def read_info(folder: Path) -> dict[str, Any]:
-    """What `run.json` holds; empty where there is none, or it is damaged."""
+    """What `run.json` holds, under the names of today; empty where there is none, or it is damaged."""
     try:
         found = json.loads(read_plain(folder / RUN_INFO))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return upgraded_info(found) if isinstance(found, dict) else {}
 
 
 def read(folder: Path) -> Record | Deleted | None:
@@ -126,7 +128,7 @@ def read(folder: Path) -> Record | Deleted | None:
     row, attempts, after, alerts = (info.get(key) for key in ("row", "attempts", "after", "alerts"))
     if not isinstance(row, dict) or not all(isinstance(part, list) for part in (attempts, after, alerts)):
         return None
-    run = {**row, **{key: info.get(key) for key in _PLAIN}, **{c: info.get(key) for key, c in _WISHES.items()}}
+    run = {**row, **{key: info.get(key) for key in _PLAIN}, **{c: info.get(key) for key, c in _REQUESTED.items()}}
     known = _known(Run, run)
     if known.get("id") != folder.name or not {"state", "attempt", "revision", "number"} <= set(known):
         return None
@@ -154,6 +156,7 @@ def read_registry(settings: Settings) -> dict[str, list[Row]]:
     tables = {**REGISTRIES, "alerts": Alert}
     if not isinstance(found, dict):
         return {}
+    found = upgraded_registry(found)
     return {
         name: [_known(tables[name], row) for row in found.get(name) or () if isinstance(row, dict)] for name in tables
     }
@@ -168,7 +171,7 @@ def _merged(session: Session, kept: dict[str, list[Row]], deleted: set[tuple[str
     """The file's text: what the database has; and, of what a database before this one had, all that nobody deleted."""
     # whoever changes one waits here until this is committed
     session.execute(select(col(Counter.value)).where(col(Counter.name) == "changes").with_for_update())
-    merged = {}
+    merged: dict[str, Any] = {"format": FORMAT}
     for name, table in REGISTRIES.items():
         present = rows(session, table)
         there = {_key(row) for row in present}

@@ -214,7 +214,7 @@ class _Batch:
     def _look_inside(self) -> None:
         """Only now is known what a notebook trains: its folder has the config."""
         try:
-            config = TrainConfig.parse(read_plain(self.folder / CONFIG))
+            config = TrainConfig.parse_saved(read_plain(self.folder / CONFIG))
         except (OSError, ConfigError):
             return
         for name, value in config_columns(config).items():

@@ -21,7 +21,7 @@ from imgcls_lab.schemas import (
     AttemptView,
     BestFigure,
     CheckpointView,
-    DeviceWish,
+    DeviceRequest,
     RunDetail,
     RunPage,
     RunsBatch,
@@ -40,7 +40,7 @@ CHUNK = 500  # ids in one statement
 LOOKED_AT = 5  # runs of a folder whose manifests are read
 MANY = 2000  # runs from which on a page is read along the index of its order
 _SAME = (
-    "id", "kind", "name", "project_id", "dataset_id", "model_id", "parent_id", "state", "desired", "attempt",
+    "id", "kind", "name", "project_id", "dataset_id", "model_id", "parent_id", "state", "desired_state", "attempt",
     "priority", "external", "message", "failure", "phase", "created_at", "started_at", "ended_at", "updated_at",
     "revision", "host", "devices", "step", "total_steps", "epoch", "epochs", "resumed_at_step", "seconds_left",
     "latest", "model_flavour", "root", "batch_size", "lr", "notes",
@@ -274,7 +274,7 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
         **_view_of(session, run).model_dump(),
         config=run.config,
         payload=run.payload,
-        wish=DeviceWish(device=run.device_wanted, gpus=run.gpus_wanted, host=run.host_wanted),
+        device_request=DeviceRequest(device=run.requested_device, gpus=run.requested_gpus, host=run.requested_host),
         after=sorted(session.exec(select(Dependency.after_id).where(Dependency.run_id == run.id)).all()),
         attempts=[_attempt_view(attempt) for attempt in attempts],
         checkpoints=checkpoints,

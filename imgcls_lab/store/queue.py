@@ -37,9 +37,9 @@ class Waiting(NamedTuple):
     attempt: int
     message: str | None
     started_at: float | None
-    device_wanted: str
-    gpus_wanted: int
-    host_wanted: str | None
+    requested_device: str
+    requested_gpus: int
+    requested_host: str | None
 
 
 def waiting(session: Session, host: str) -> Iterator[Waiting]:
@@ -49,7 +49,7 @@ def waiting(session: Session, host: str) -> Iterator[Waiting]:
     """
     query: Any = select(*(getattr(Run, name) for name in Waiting._fields))
     query = query.where(Run.state == RunState.QUEUED.value, ~_after_unfinished())
-    query = query.where(or_(col(Run.host_wanted).is_(None), col(Run.host_wanted) == host))
+    query = query.where(or_(col(Run.requested_host).is_(None), col(Run.requested_host) == host))
     query = query.order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
     for start, end in ((0, TOLD), (TOLD, LOOK_AHEAD)):
         page = session.exec(query.limit(end - start).offset(start)).all()
@@ -115,15 +115,15 @@ class Cluster:
 
     def reason(self, run: Waiting) -> str | None:
         """Why a run waits, a sentence; None where it need not wait any longer."""
-        if run.device_wanted == NO_DEVICE:
+        if run.requested_device == NO_DEVICE:
             return None
         if run.project_id in self.full:
             return self.full[run.project_id]
-        hosts = self.hosts if run.host_wanted is None else {run.host_wanted}
-        usable = [d for d in self.devices if d.host in hosts and fits(run.device_wanted, d, gpus=self.has_gpu)]
-        gpu = run.device_wanted not in ("auto", "cpu") or (run.device_wanted == "auto" and self.has_gpu)
-        count = run.gpus_wanted if gpu else 1
-        what = _what(run.device_wanted, count) if gpu else "a CPU slot"
+        hosts = self.hosts if run.requested_host is None else {run.requested_host}
+        usable = [d for d in self.devices if d.host in hosts and fits(run.requested_device, d, gpus=self.has_gpu)]
+        gpu = run.requested_device not in ("auto", "cpu") or (run.requested_device == "auto" and self.has_gpu)
+        count = run.requested_gpus if gpu else 1
+        what = _what(run.requested_device, count) if gpu else "a CPU slot"
         most = max((sum(d.host == host for d in usable) for host in hosts), default=0)
         if most < count:
             return self._never(what, run, most, gpu=gpu)
@@ -137,7 +137,9 @@ class Cluster:
         return f"Waits for {what}: {also}{holders[0]}{more} {'are' if more else 'is'} running."
 
     def _never(self, what: str, run: Waiting, most: int, *, gpu: bool) -> str:
-        where = f"the host {run.host_wanted}" if run.host_wanted else "this machine" if len(self.hosts) < 2 else None
+        where = (
+            f"the host {run.requested_host}" if run.requested_host else "this machine" if len(self.hosts) < 2 else None
+        )
         if most:
             return f"Waits for {what}: {where or 'no machine'} has {'only' if where else 'more than'} {most}."
         has = f"{where} has none" if where else "no machine has one"
@@ -161,7 +163,7 @@ def full_projects(session: Session, *, lock: int | None = None) -> dict[int, str
     full = {}
     for project in session.exec(limited):
         running = select(func.count()).select_from(Run).where(
-            Run.project_id == project.id, col(Run.state).in_(states.texts(LIVE)), Run.device_wanted != NO_DEVICE,
+            Run.project_id == project.id, col(Run.state).in_(states.texts(LIVE)), Run.requested_device != NO_DEVICE,
             col(Run.external).is_(False),
         )  # fmt: skip
         limit = project.max_running or 0
@@ -186,8 +188,11 @@ def to_settle(session: Session, hosts: Set[str]) -> News:
 
 
 def _for_absent(session: Session, hosts: Set[str]) -> News:
-    columns: Any = (Run.id, Run.message, Run.host_wanted)
-    absent = col(Run.host_wanted).not_in(hosts), col(Run.host_wanted) > ""  # the second lets an index leave out NULL
+    columns: Any = (Run.id, Run.message, Run.requested_host)
+    absent = (
+        col(Run.requested_host).not_in(hosts),
+        col(Run.requested_host) > "",
+    )  # the second lets an index leave out NULL
     query: Any = select(*columns).where(Run.state == RunState.QUEUED.value, *absent, ~_after_unfinished())
     news: News = []
     for run_id, message, host in session.exec(query.order_by(col(Run.number)).limit(TOLD)):
@@ -238,5 +243,11 @@ def settle(session: Session, news: News) -> None:
         else:
             queued = col(Run.state) == RunState.QUEUED.value
             states.move(
-                session, run_id, state, queued, message=sentence, desired=DesiredState.RUN.value, ended_at=time.time()
+                session,
+                run_id,
+                state,
+                queued,
+                message=sentence,
+                desired_state=DesiredState.RUN.value,
+                ended_at=time.time(),
             )

@@ -141,7 +141,7 @@ def _inspect(row: Dataset) -> None:
     row.images = {split: sum(classes.values()) for split, classes in found.splits.items()}
     row.smallest_class, row.largest_class = min(sizes, default=None), max(sizes, default=None)
     row.problem = found.problem
-    row.notes, row.not_taken = list(found.notes), dict(found.not_taken)
+    row.notes, row.skipped_files = list(found.notes), dict(found.skipped_files)
 
 
 class Models(Collection[Model, ModelEdit, ModelView]):

@@ -107,7 +107,7 @@ def project_named(session: Session, name: str, created_at: float) -> int:
 def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[str, Any], first: int) -> Run:
     created = float(info.get("created_at") or launched_at(folder, first) or folder.stat().st_mtime)
     parent, kind = info.get("parent_id"), _kind(info)
-    wish = SubmitRequest.model_construct(
+    request = SubmitRequest.model_construct(
         kind=kind, device=info.get("device"), gpus=info.get("gpus"), host=info.get("host")
     )
     columns = config_columns(config)
@@ -132,7 +132,7 @@ def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[
         latest={},
         notes=str(info.get("notes") or ""),
         payload=info["payload"] if isinstance(info.get("payload"), dict) else {},
-        **device_columns(wish, config),
+        **device_columns(request, config),
         **columns,
     )
 
@@ -162,7 +162,7 @@ def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = 
     folder = settings.run_dir(run_id)
     with database.read() as session:
         run = find_run(session, run_id)
-        number, desired = run.attempt, DesiredState(run.desired)
+        number, desired_state = run.attempt, DesiredState(run.desired_state)
         if RunState(run.state) not in LIVE:
             return True
     newer = [other for other in attempts_in(folder) if other > number] if folder.is_dir() else []
@@ -177,9 +177,10 @@ def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = 
         end = read_end(folder, number)
         run = find_run(session, run_id)
         trained = row is not None and row.resume_step is not None
-        wish = desired if end is None or desired is not DesiredState.RUN else end.wish
+        if end is not None and desired_state is DesiredState.RUN:
+            desired_state = end.desired_state
         verdict = said or judge(
-            None, end, wish, saved_step=run.saved_step, trained=trained, last_line=last_line(folder)
+            None, end, desired_state, saved_step=run.saved_step, trained=trained, last_line=last_line(folder)
         )
         if newer:
             _close(session, folder, number, verdict, end)
@@ -206,7 +207,9 @@ def _close(session: Session, folder: Path, number: int, verdict: Verdict, end: P
 def _next_attempt(session: Session, folder: Path, number: int, newer: int) -> bool:
     """Open the attempt after one that was closed."""
     run_id, external = folder.name, not (folder / launch_name(newer)).exists()
-    if states.change_live(session, run_id, number, attempt=newer, external=external, desired=DesiredState.RUN.value):
+    if states.change_live(
+        session, run_id, number, attempt=newer, external=external, desired_state=DesiredState.RUN.value
+    ):
         _open_attempt(session, folder, run_id, newer)
     return False
 
@@ -230,7 +233,7 @@ def begins_again(database: Database, settings: Settings, run_id: str, known: int
             session, run_id,
             col(Run.state).in_(states.texts(RESUMABLE)), col(Run.attempt) == known, col(Run.external).is_(True),
             state=RunState.STARTING.value, attempt=newer[0], host=host_name(), ended_at=None, message=None,
-            failure=None, desired=DesiredState.RUN.value,
+            failure=None, desired_state=DesiredState.RUN.value,
         )  # fmt: skip
         if reopened:
             _open_attempt(session, folder, run_id, newer[0])
@@ -247,4 +250,4 @@ def read_config(folder: Path, info: dict[str, Any]) -> TrainConfig | None:
     text = read_plain(folder / CONFIG)
     if _kind(info) is not RunKind.TRAIN and text.strip() == b"{}":
         return None
-    return TrainConfig.parse(text)
+    return TrainConfig.parse_saved(text)

@@ -93,7 +93,7 @@ def device_columns(request: SubmitRequest, config: TrainConfig | None) -> dict[s
     if device == "auto" and (request.gpus or 1) > 1:  # a number of GPUs is no wish that a CPU can grant
         device = "cuda"
     gpus = request.gpus or (config.num_processes if config else 1)
-    return {"device_wanted": device, "gpus_wanted": gpus, "host_wanted": request.host}
+    return {"requested_device": device, "requested_gpus": gpus, "requested_host": request.host}
 
 
 def config_columns(config: TrainConfig | None) -> dict[str, Any]:

@@ -184,7 +184,7 @@ class Runs:
     def lost_attempts(self, text: str) -> int:
         """How often a run was lost in a row: 0 where a user asked for its present attempt."""
         with self._database.read() as session:
-            return find_run(session, text).losses
+            return find_run(session, text).lost_attempts
 
     def last_scan(self, root: str) -> queries.Scan | None:
         """What the newest run that has scanned a data set's folder found; None while none has."""
@@ -233,12 +233,12 @@ def _digest(request: SubmitRequest) -> str:
 def _set_desired_state(session: Session, text: str, desired: DesiredState) -> str:
     run = find_run(session, text)
     back, values = _called_back(session, run)
-    values |= {"phase": None, "seconds_left": None, "desired": desired.value}
+    values |= {"phase": None, "seconds_left": None, "desired_state": desired.value}
     if states.move(session, run.id, back, col(Run.state) == RunState.QUEUED.value, **values):
         return run.id
     live = col(Run.state).in_(states.texts(LIVE))
     weaker = ["run"] if desired is DesiredState.STOP else ["run", "stop"]
-    if states.change_run(session, run.id, live, col(Run.desired).in_(weaker), desired=desired.value):
+    if states.change_run(session, run.id, live, col(Run.desired_state).in_(weaker), desired_state=desired.value):
         return run.id
     state = RunState(session.exec(select(Run.state).where(Run.id == run.id)).one())
     if state in {RunState.SUCCEEDED, RunState.FAILED}:
@@ -264,8 +264,8 @@ def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: S
         raise ConflictError(f"Only a training can go on with other settings; “{run.name}” is a {run.kind}.")
     config = TrainConfig.parse(run.config).resumed_with(changes, settings.run_dir(run.id)) if changes else None
     values: dict[str, Any] = {
-        "desired": DesiredState.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None, "failure": None,
-        "phase": None, "losses": 0, "lost_at_step": -1, "external": False,
+        "desired_state": DesiredState.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None,
+        "failure": None, "phase": None, "lost_attempts": 0, "lost_at_step": -1, "external": False,
         **(config_columns(config) if config else {}),
     }  # fmt: skip
     filled = {RunState.SUCCEEDED} if run.kind == RunKind.SWEEP.value else set()

@@ -67,7 +67,7 @@ class Dataset(Table, table=True):
     largest_class: int | None = None
     problem: str | None = None
     notes: list[str] = _json()
-    not_taken: dict[str, int] = _json()  # files that are no images, by suffix
+    skipped_files: dict[str, int] = _json()  # files that are no images, by suffix
 
 
 class Model(Table, table=True):
@@ -89,7 +89,7 @@ class Run(Table, table=True):
     __table_args__ = (
         Index("ix_runs_state_host", "state", "host"),
         Index("ix_runs_queue", "state", text("priority DESC"), "queued_at", "number"),
-        Index("ix_runs_state_host_wanted", "state", "host_wanted"),
+        Index("ix_runs_state_requested_host", "state", "requested_host"),
         Index("ix_runs_external_state", "external", "state"),
         Index("ix_runs_project_id_created_at", "project_id", "created_at"),
         # Read for a list by one of its columns, instead of the rows with their configs. None of them is long
@@ -111,7 +111,7 @@ class Run(Table, table=True):
     model_id: int | None = Field(default=None, foreign_key="models.id", index=True)
     parent_id: str | None = Field(default=None, foreign_key="runs.id", index=True, ondelete="SET NULL")
     state: str
-    desired: str = "run"
+    desired_state: str = "run"
     attempt: int = 0
     priority: int = 0
     external: bool = False
@@ -146,10 +146,10 @@ class Run(Table, table=True):
     lr: float | None = None
     notes: str = ""
     payload: dict[str, Any] = _json()
-    device_wanted: str = "auto"  # auto, cuda, cpu, none or part of a GPU's name
-    gpus_wanted: int = 1
-    host_wanted: str | None = None
-    losses: int = 0  # attempts lost in a row without a newer checkpoint
+    requested_device: str = "auto"  # auto, cuda, cpu, none or part of a GPU's name
+    requested_gpus: int = 1
+    requested_host: str | None = None
+    lost_attempts: int = 0  # attempts lost in a row without a newer checkpoint
     saved_step: int = 0  # of the newest checkpoint
     lost_at_step: int = -1  # saved_step when the last attempt was lost
     idempotency_key: str | None = Field(default=None, unique=True)
@@ -275,7 +275,7 @@ class Artifact(Table, table=True):
 
 
 class Executor(Table, table=True):
-    """A daemon. `beat` grows; whoever watches decides by its own clock whether it still does."""
+    """A daemon. `heartbeat` grows; whoever watches decides by its own clock whether it still does."""
 
     __tablename__ = "executors"
 
@@ -285,8 +285,8 @@ class Executor(Table, table=True):
     version: str
     state: str  # alive, stopped
     started_at: float
-    beat: int = 0
-    beat_at: float
+    heartbeat: int = 0
+    heartbeat_at: float
 
 
 class Device(Table, table=True):
@@ -302,7 +302,9 @@ class Device(Table, table=True):
     memory_used: int | None = Field(default=None, sa_type=BigInteger)
     utilisation: float | None = None
     held_by: str | None = None
-    holders: list[dict[str, Any]] = _json()  # processes that hold its memory, as `executor/gpu_processes.py` saw them
+    gpu_processes: list[dict[str, Any]] = (
+        _json()
+    )  # processes that hold its memory, as `executor/gpu_processes.py` saw them
 
 
 class Alert(Table, table=True):
@@ -318,7 +320,9 @@ class Alert(Table, table=True):
     host: str | None = None
     text: str
     created_at: float
-    hook: str | None = Field(default=None, index=True)  # of the webhook: pending, sent, failed; None: there was none
+    webhook_state: str | None = Field(
+        default=None, index=True
+    )  # of the webhook: pending, sent, failed; None: there was none
     change: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, index=True))  # see `database.write`
 
 

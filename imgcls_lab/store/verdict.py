@@ -48,7 +48,7 @@ class ProcessEnd:
         return self.code if self.signal is None else -self.signal
 
     @property
-    def wish(self) -> DesiredState:
+    def desired_state(self) -> DesiredState:
         return DesiredState(self.asked) if self.asked in set(DesiredState) else DesiredState.RUN
 
 
@@ -65,7 +65,7 @@ class Verdict:
 def judge(
     said: Verdict | None,
     end: ProcessEnd | None,
-    desired: DesiredState,
+    desired_state: DesiredState,
     *,
     saved_step: int,
     trained: bool,
@@ -79,10 +79,10 @@ def judge(
     lost = said is not None and said.failure is FailureKind.LOST
     if said is not None and not lost:
         return said
-    if desired is DesiredState.KILL:
+    if desired_state is DesiredState.KILL:
         start = f"; it can be resumed from step {saved_step}" if saved_step else ""
         return Verdict(RunState.CANCELLED, message=f"Killed on request{start}.")
-    if desired is DesiredState.STOP:
+    if desired_state is DesiredState.STOP:
         return _stopped(end, saved_step, trained)
     if end is not None and not end.started:
         return Verdict(RunState.LOST, message=end.message, counted=False)

@@ -13,7 +13,7 @@ export function aRun(part: Partial<Run> = {}): Run {
     model_id: null,
     parent_id: null,
     state: 'running',
-    desired: 'run',
+    desired_state: 'run',
     attempt: 1,
     priority: 0,
     resumable: false,

@@ -144,7 +144,7 @@ class Home:
         store.runs.set_desired_state(self.living, DesiredState.STOP)
 
     def hooks(self) -> list[str | None]:
-        return [row["hook"] for row in dump(self.lab.store)["alerts"].values()]
+        return [row["webhook_state"] for row in dump(self.lab.store)["alerts"].values()]
 
     def submit(self, name: str, *, kind: RunKind = RunKind.TRAIN, **wish: object) -> str:
         given = {key: wish.pop(key, None) for key in ("project", "key", "parent", "priority", "after", "payload")}

@@ -83,7 +83,9 @@ class Killer:
 
     def _kill_process(self, what: str) -> bool:
         with self.lab.store.database.read() as session:
-            query = select(Run.id, Run.attempt).where(col(Run.state).in_(texts(LIVE)), Run.losses < GIVEN_UP_AFTER)
+            query = select(Run.id, Run.attempt).where(
+                col(Run.state).in_(texts(LIVE)), Run.lost_attempts < GIVEN_UP_AFTER
+            )
             live = session.exec(query.order_by(col(Run.number))).all()
         if not live:
             return False

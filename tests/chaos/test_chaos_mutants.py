@@ -172,7 +172,7 @@ def a_stop_is_not_taken_back(lab: StubLab, _: Path) -> None:
     claim(lab.store)
     lab.store.runs.set_desired_state(run_id, DesiredState.KILL)
     lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
-    assert lab.run(run_id).desired is DesiredState.KILL
+    assert lab.run(run_id).desired_state is DesiredState.KILL
 
 
 # ── the defects ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -293,7 +293,7 @@ def desired_overwritten(patch: Patch) -> None:
     real = states.change_run
 
     def always(session, run_id, /, *where, **values):
-        return real(session, run_id, **values) if "desired" in values else real(session, run_id, *where, **values)
+        return real(session, run_id, **values) if "desired_state" in values else real(session, run_id, *where, **values)
 
     patch.setattr(runs.states, "change_run", always)
 

@@ -71,7 +71,7 @@ def test_what_a_data_set_does_not_take_is_told_at_every_look(imgcls: Command, fe
     assert rescanned.out.startswith("pets: 10 classes; train 160.\n“pets” has no train/")
     assert told in rescanned.out
     found = json.loads(imgcls("datasets", "rescan", "pets", "--json").out)
-    assert (found["not_taken"], told in found["notes"]) == ({".heic": 1}, True)
+    assert (found["skipped_files"], told in found["notes"]) == ({".heic": 1}, True)
 
 
 def test_a_folder_that_cannot_be_trained_on_is_not_registered(imgcls: Command, few: TrainConfig) -> None:

@@ -90,7 +90,7 @@ def test_a_launch_names_devices_and_runs_to_wait_for(imgcls: Command, config: st
     options = ["--after", first["id"], "--device", "H100", "--gpus", "2", "--host", "big", "--priority", "3"]
     second = json.loads(imgcls("launch", "--config", config, *options, "--json").out)
     assert second["after"] == [first["id"]]
-    assert second["wish"] == {"device": "H100", "gpus": 2, "host": "big"}
+    assert second["device_request"] == {"device": "H100", "gpus": 2, "host": "big"}
     assert first["id"] in imgcls("show", second["id"]).out
     imgcls("edit", first["id"], "--priority", "9", "--notes", "soon")
     changed = json.loads(imgcls("show", first["id"], "--json").out)

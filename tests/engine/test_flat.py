@@ -91,7 +91,7 @@ def test_other_files_and_links_are_in_the_manifest_by_name(run: Run, flat: Path,
     (flat / "digit-1/loop.png").symlink_to("loop.png")
     (flat / "digit-1/far.png").symlink_to(tmp_path)
     facts = data_of(run(root=str(flat), epochs=1).folder)
-    assert facts["not_taken"] == {".heic": 2, ".mp4": 1}
+    assert facts["skipped_files"] == {".heic": 2, ".mp4": 1}
     assert (facts["links_left_out"], facts["links"]) == (2, ["digit-1/far.png", "digit-1/loop.png"])
     assert (facts["train_images"] + facts["val_images"], facts["quarantined"]) == (121, {})
 

@@ -176,7 +176,7 @@ def test_an_image_is_told_by_its_content_where_its_suffix_says_nothing(digits: P
     for name in names:
         shutil.copy(digits / "train/digit-0/000.png", digits / "train/digit-0" / name)
     summary = inspect_folder(digits)
-    assert (summary.splits["train"]["digit-0"], summary.not_taken) == (36, {})
+    assert (summary.splits["train"]["digit-0"], summary.skipped_files) == (36, {})
     listed, _ = list_images(summary, "train")
     assert {f"train/digit-0/{name}" for name in names} < set(listed)
 
@@ -190,7 +190,7 @@ def test_what_is_no_image_is_counted_by_its_suffix_with_the_remedy(digits: Path)
     os.mkfifo(folder / "pipe")
     summary = inspect_folder(digits)
     assert summary.splits["train"]["digit-0"] == 30
-    assert summary.not_taken == {
+    assert summary.skipped_files == {
         ".heic": 2, ".heif": 1, ".mp4": 1, ".txt": 1, "no suffix": 2, "an odd suffix": 1, ".cr2": 1,
     }  # fmt: skip
     assert summary.not_taken_said is not None

@@ -155,7 +155,7 @@ def test_a_silent_host_is_seen_by_a_beat_that_stands_still():
     now = [0.0]
     watch = executors.HeartbeatWatch(30, lambda: now[0])
     identity = json.loads(ProcessIdentity("far", "boot:1", 1, "1").to_json())
-    row = Executor(id="far-1", host="far", identity=identity, version="1", state="alive", started_at=0, beat_at=0)
+    row = Executor(id="far-1", host="far", identity=identity, version="1", state="alive", started_at=0, heartbeat_at=0)
     states = []
     for row.beat, now[0] in ((1, 0), (1, 30), (1, 40), (2, 40), (2, 70), (2, 71)):
         states.append(watch.state(row))

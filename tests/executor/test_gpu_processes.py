@@ -79,7 +79,7 @@ def test_a_run_waits_while_another_program_holds_the_gpus_memory_and_says_which(
         assert f"(pid {os.getpid()}, 60.0 GB) is running" in lab.run(run_id).message
         device = next(device for device in lab.store.executors.status().devices if device.kind == "cuda")
         assert f"pid {os.getpid()}" in device.held_by
-        assert (device.holders[0].pid, device.holders[0].run_id) == (os.getpid(), None)
+        assert (device.gpu_processes[0].pid, device.gpu_processes[0].run_id) == (os.getpid(), None)
         gpus.processes = (GpuProcess(os.getpid(), 10**9),)  # a little is no reason
         daemon._due["devices"] = 0
         daemon.round(lab.store)
@@ -101,6 +101,6 @@ def test_memory_of_a_run_shows_its_name(home: Path):
         daemon.round(lab.store)
         device = next(device for device in lab.store.executors.status().devices if device.kind == "cuda")
         assert (device.run_name, device.held_by) == ("mine", None)
-        assert (device.holders[0].run_id, device.holders[0].run_name) == (run_id, "mine")
+        assert (device.gpu_processes[0].run_id, device.gpu_processes[0].run_name) == (run_id, "mine")
     finally:
         lab.close()

@@ -16,7 +16,7 @@ CPU = Device("cpu:0", 0, "CPU", "cpu", "cpu-0")
 
 
 def wish(device: str = "auto", gpus: int = 1, host: str | None = None, project_id: int = 1) -> Run:
-    return Run(device_wanted=device, gpus_wanted=gpus, host_wanted=host, project_id=project_id)
+    return Run(requested_device=device, requested_gpus=gpus, requested_host=host, project_id=project_id)
 
 
 def cluster(claims: dict[str, str], here=(*GPUS, CPU), elsewhere=()) -> Cluster:

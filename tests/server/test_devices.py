@@ -28,7 +28,7 @@ def show(store: Store, *pids: int, host: str | None = None) -> None:
     """What a daemon writes when it sees these processes on the GPU."""
     rows = GpuProcessTracker(clock=lambda: 1000.0).update("cuda:0", [GpuProcess(pid, 30) for pid in pids], 0.0)
     with store.database.write() as session:
-        executors.save_devices(session, host or host_name(), [{**GPU, "holders": rows}])
+        executors.save_devices(session, host or host_name(), [{**GPU, "gpu_processes": rows}])
 
 
 async def test_a_kernels_process_and_its_child_show_as_their_notebook(
@@ -43,7 +43,7 @@ async def test_a_kernels_process_and_its_child_show_as_their_notebook(
     try:
         show(store, kernel.provisioner.pid, child.pid)
         (device,) = (await api("GET", "devices")).json["devices"]
-        by_pid = {holder["pid"]: holder for holder in device["holders"]}
+        by_pid = {holder["pid"]: holder for holder in device["gpu_processes"]}
         shown = by_pid[kernel.provisioner.pid]
         assert (shown["notebook"], shown["name"]) == ("work/train.ipynb", "ipykernel_launcher")
         assert (shown["memory"], shown["since"], shown["idle_since"]) == (30, 1000.0, 1000.0)
@@ -51,13 +51,13 @@ async def test_a_kernels_process_and_its_child_show_as_their_notebook(
 
         with store.database.write() as session_:
             rows = [{**holder, "parents": [kernel.provisioner.pid]} for holder in _rows(child.pid)]
-            executors.save_devices(session_, host_name(), [{**GPU, "holders": rows}])
+            executors.save_devices(session_, host_name(), [{**GPU, "gpu_processes": rows}])
         (device,) = (await api("GET", "devices")).json["devices"]
-        assert device["holders"][0]["notebook"] == "work/train.ipynb"
+        assert device["gpu_processes"][0]["notebook"] == "work/train.ipynb"
 
         show(store, kernel.provisioner.pid, host="elsewhere")  # the same number there is another process
         devices = {device["host"]: device for device in (await api("GET", "devices")).json["devices"]}
-        assert devices["elsewhere"]["holders"][0]["notebook"] is None
+        assert devices["elsewhere"]["gpu_processes"][0]["notebook"] is None
     finally:
         child.kill()
         child.wait()

@@ -85,7 +85,7 @@ async def test_a_data_set_says_what_it_does_not_take_and_what_its_layout_means(a
     for name in ("a.HEIC", "b.heic", "clip.mov"):
         (flat / "cat" / name).write_bytes(b"x")
     made = (await api("POST", "datasets", {"name": "pets", "root": str(flat)})).json
-    assert (made["images"], made["not_taken"]) == ({"train": 10}, {".heic": 2, ".mov": 1})
+    assert (made["images"], made["skipped_files"]) == ({"train": 10}, {".heic": 2, ".mov": 1})
     assert "so its 2 folders are the classes" in made["notes"][0]
     assert "2 .heic (`pip install pillow-heif`" in " ".join(made["notes"])
     assert (await api("GET", "datasets")).json == [made]

@@ -51,7 +51,7 @@ async def test_a_run_asks_for_devices_and_waits_for_others_over_rest(api: Api, c
     reply = await api("POST", "runs", body)
     assert (reply.status, reply.json["priority"]) == (201, 3)
     detail = (await api("GET", f"runs/{reply.json['id']}")).json
-    assert (detail["after"], detail["wish"]) == ([first], {"device": "H100", "gpus": 2, "host": "big"})
+    assert (detail["after"], detail["device_request"]) == ([first], {"device": "H100", "gpus": 2, "host": "big"})
     changed = await api("PATCH", f"runs/{first}", {"priority": 7})
     assert (changed.status, changed.json["priority"]) == (200, 7)
     assert (await api("POST", "runs", {"config": config, "after": [UNKNOWN]})).status == 404
@@ -121,8 +121,8 @@ async def test_a_run_is_stopped_resumed_renamed_and_deleted(api: Api, train: Cal
     training.points(1, 2)
     assert (await api("DELETE", path)).status == 409
     assert (await api("POST", f"{path}/resume")).status == 409
-    assert (await api("POST", f"{path}/stop")).json["desired"] == "stop"
-    assert (await api("POST", f"{path}/kill")).json["desired"] == "kill"
+    assert (await api("POST", f"{path}/stop")).json["desired_state"] == "stop"
+    assert (await api("POST", f"{path}/kill")).json["desired_state"] == "kill"
     training.end(Stopped(step=2))
     refused = await api("POST", f"{path}/resume", {"config": {"lr": 0.5, "num_workers": 1}})
     assert (refused.status, [problem["field"] for problem in refused.json["problems"]]) == (400, ["lr"])

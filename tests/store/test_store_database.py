@@ -167,7 +167,13 @@ def test_a_migration_copies_the_database_first_and_keeps_the_runs(settings: Sett
     assert migrate(settings) is True
     with Store.open(settings) as store:
         run = store.runs.get("20250101-000000-aaaaaa")
-        assert (run.name, run.state.value, run.wish.device, run.payload, run.after) == ("old", "queued", "cuda", {}, [])
+        assert (run.name, run.state.value, run.device_request.device, run.payload, run.after) == (
+            "old",
+            "queued",
+            "cuda",
+            {},
+            [],
+        )
         assert (store.runs.list().counts, store.projects.list()[0].runs) == ({run.state: 1}, 1)
         (copy,) = (settings.home_path / "backups").iterdir()
         assert copy.name.startswith("imgcls-0001-")

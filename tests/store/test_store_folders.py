@@ -218,7 +218,7 @@ def test_a_change_is_in_the_folder_before_it_is_committed_and_goes_with_a_failed
     folder = store.settings.run_dir(run_id)
 
     def desired() -> str:
-        return json.loads((folder / RUN_INFO).read_text())["row"]["desired"]
+        return json.loads((folder / RUN_INFO).read_text())["row"]["desired_state"]
 
     class TornError(Exception):
         pass

@@ -113,7 +113,7 @@ def test_runs_that_cannot_be_placed_do_not_hide_those_behind_them(store: Store, 
         submit(device="cuda")
     small = submit(device="cpu")
     with store.database.write() as session:
-        found = attempts.claim(session, HOST, "e", lambda run: ["cpu:0"] if run.device_wanted == "cpu" else "busy")
+        found = attempts.claim(session, HOST, "e", lambda run: ["cpu:0"] if run.requested_device == "cpu" else "busy")
     assert found.run.id == small
     told = [run for run in store.runs.list(limit=500).items if run.message == "busy"]
     assert len(told) == queue.TOLD, "rows are not rewritten by the thousand each time that a run begins"
@@ -132,7 +132,7 @@ def test_a_sweep_needs_no_config_and_no_device_and_carries_its_payload(store: St
 
     view = store.runs.submit(SubmitRequest(kind=RunKind.SWEEP, payload={"trials": 5}, idempotency_key="sweep-0001"))
     run = store.runs.get(view.id)
-    assert (run.kind, run.payload, run.wish.device, run.config) == (RunKind.SWEEP, {"trials": 5}, "none", {})
+    assert (run.kind, run.payload, run.device_request.device, run.config) == (RunKind.SWEEP, {"trials": 5}, "none", {})
     assert run.name == f"Sweep #{1}"
     with store.database.write() as session:
         assert attempts.claim(session, HOST, "e", lambda _: []).devices == []
@@ -143,12 +143,12 @@ def test_a_sweep_needs_no_config_and_no_device_and_carries_its_payload(store: St
 
 
 def test_what_a_run_asks_for_is_its_configs_device_unless_the_request_says_otherwise(store: Store, submit):
-    assert store.runs.get(submit(config={"device": "cpu"})).wish.device == "cpu"
-    wish = store.runs.get(submit(config={"device": "cpu"}, device="H100", gpus=4, host="b")).wish
+    assert store.runs.get(submit(config={"device": "cpu"})).device_request.device == "cpu"
+    wish = store.runs.get(submit(config={"device": "cpu"}, device="H100", gpus=4, host="b")).device_request
     assert (wish.device, wish.gpus, wish.host) == ("H100", 4, "b")
 
 
 def test_a_number_of_gpus_is_not_granted_by_a_cpu(store: Store, submit):
-    assert store.runs.get(submit(gpus=2)).wish.device == "cuda"
-    assert store.runs.get(submit(gpus=2, device="H100")).wish.device == "H100"
-    assert store.runs.get(submit(gpus=1)).wish.device == "auto"
+    assert store.runs.get(submit(gpus=2)).device_request.device == "cuda"
+    assert store.runs.get(submit(gpus=2, device="H100")).device_request.device == "H100"
+    assert store.runs.get(submit(gpus=1)).device_request.device == "auto"

@@ -65,9 +65,9 @@ def test_a_waiting_run_is_cancelled_and_a_live_one_is_only_asked(store: Store, s
     assert claim(store).run.id == live
     assert store.runs.set_desired_state(waiting, DesiredState.STOP).state is RunState.CANCELLED
     asked = store.runs.set_desired_state(live, DesiredState.STOP)
-    assert (asked.state, asked.desired) == (RunState.STARTING, DesiredState.STOP)
-    assert store.runs.set_desired_state(live, DesiredState.KILL).desired is DesiredState.KILL
-    assert store.runs.set_desired_state(live, DesiredState.STOP).desired is DesiredState.KILL, (
+    assert (asked.state, asked.desired_state) == (RunState.STARTING, DesiredState.STOP)
+    assert store.runs.set_desired_state(live, DesiredState.KILL).desired_state is DesiredState.KILL
+    assert store.runs.set_desired_state(live, DesiredState.STOP).desired_state is DesiredState.KILL, (
         "a kill is not taken back by a stop"
     )
 

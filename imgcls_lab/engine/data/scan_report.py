@@ -33,7 +33,7 @@ def data_facts(splits: Splits, scanned: ScanResult) -> dict[str, Any]:
     sets = {images.split: images for images in (splits.train, splits.val, splits.test)}
     return {
         "root": os.fspath(splits.summary.root),
-        "not_taken": splits.summary.not_taken,
+        "skipped_files": splits.summary.skipped_files,
         "fingerprint": scanned.fingerprint,
         **{f"{split}_images": len(images) for split, images in sets.items()},
         "counts": {split: _by_class(images, splits.summary.classes) for split, images in sets.items()},

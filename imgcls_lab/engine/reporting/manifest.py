@@ -17,18 +17,19 @@ import torch
 from imgcls_lab import run_layout
 from imgcls_lab._version import __version__
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.saved import upgraded
 from imgcls_lab.engine import hardware
 
 _LARGEST_DIFF = 1_000_000  # characters
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an earlier attempt, if one came that far."""
+    """The manifest of an earlier attempt, if one came that far; the config in it under the names of today."""
     try:
         data: dict[str, Any] = json.loads((folder / run_layout.MANIFEST).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return data
+    return {**data, "config": upgraded(data["config"])}
 
 
 def write(folder: Path, config: TrainConfig, device: torch.device, resolved: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ def replay(folder: Path) -> Replay:
         )
     facts: dict[str, Any] = json.loads(run_layout.read_plain(kept / failure_dump.FACTS))
     tensors = load_file(kept / failure_dump.TENSORS)
-    config = TrainConfig.parse(run_layout.read_plain(folder / run_layout.CONFIG))
+    config = TrainConfig.parse_saved(run_layout.read_plain(folder / run_layout.CONFIG))
     model, _spec, labels = load_labelled(kept / failure_dump.MODEL)
     small_conv_grad.prepare(model)  # to round as the run did
     result = Replay(step=facts["step"])

@@ -57,7 +57,7 @@ def standalone(
 def _is_changed(config: TrainConfig, out: Path, *, trained: bool) -> bool:
     """Whether the folder's run has another config. Raises ConflictError if it has trained and cannot go on so."""
     try:
-        before = TrainConfig.parse((out / run_layout.CONFIG).read_bytes())
+        before = TrainConfig.parse_saved((out / run_layout.CONFIG).read_bytes())
     except ConfigError as error:
         raise ConflictError(f"The folder “{out}” holds a config.json that is no run's. Give another folder.") from error
     changes = config.changes_from(before.model_dump(mode="json"))

@@ -59,7 +59,7 @@ const dataset = (name: string, id: number) => ({
   largest_class: 1,
   problem: null,
   notes: [],
-  not_taken: {},
+  skipped_files: {},
 });
 const saved = (name: string, root: string, epochs: number) => ({
   id: 7,

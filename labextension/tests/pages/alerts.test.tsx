@@ -95,7 +95,7 @@ describe('the panel', () => {
       run_id: null,
       run_name: null,
       held_by: 'ipykernel_launcher (pid 7, 30.0 GB)',
-      holders: [
+      gpu_processes: [
         holder({ notebook: 'work/train.ipynb', idle_since: Date.now() / 1000 - 3700 }),
         holder({ pid: 8, run_id: 'r1', run_name: 'my run' }),
         holder({ pid: 9, name: null, memory: null }),

@@ -21,7 +21,7 @@ it('looks at the folder of a data set again, and shows what it found', async () 
     largest_class: 6,
     problem: null,
     notes: [],
-    not_taken: {},
+    skipped_files: {},
   };
   const source = new FakeSource({
     datasets: () => [pets],

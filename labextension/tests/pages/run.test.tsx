@@ -13,7 +13,7 @@ const detail = (part: Partial<RunDetail> = {}): RunDetail => ({
   ...aRun({ state: 'succeeded', running_since: null }),
   config: {},
   payload: {},
-  wish: { device: 'auto', gpus: 1, host: null },
+  device_request: { device: 'auto', gpus: 1, host: null },
   after: [],
   attempts: [],
   checkpoints: [],
@@ -154,7 +154,7 @@ it('resumes with other settings, and sends those alone that were changed', async
 });
 
 it('says that the figures stand still while no executor looks after the run', async () => {
-  const executor = { id: 'e', host: 'here', pid: 7, version: '1', state: 'alive', started_at: 1, beat_at: 2 };
+  const executor = { id: 'e', host: 'here', pid: 7, version: '1', state: 'alive', started_at: 1, heartbeat_at: 2 };
   const message = 'The executor of here (process 7) is suspended.';
   const shown = async (state: string) => {
     const source = await show(() => detail({ state: 'running', running_since: 1001 }));

@@ -2,7 +2,7 @@
 
 export type RunKind = 'train' | 'notebook' | 'sweep' | 'task';
 /**
- * The state of a run. `store/states.py` says who may change it.
+ * Where a run stands. Who may move it is written in `store/states.py`.
  */
 export type RunState =
   'queued' | 'starting' | 'running' | 'stopping' | 'stopped' | 'succeeded' | 'failed' | 'cancelled' | 'lost';
@@ -63,7 +63,7 @@ export interface RunDetail {
   model_id: number | null;
   parent_id: string | null;
   state: RunState;
-  desired: DesiredState;
+  desired_state: DesiredState;
   attempt: number;
   priority: number;
   resumable: boolean;
@@ -102,7 +102,7 @@ export interface RunDetail {
   payload: {
     [k: string]: unknown;
   };
-  wish: DeviceWish;
+  device_request: DeviceRequest;
   after: string[];
   attempts: Attempt[];
   checkpoints: Checkpoint[];
@@ -123,7 +123,7 @@ export interface BestFigure {
 /**
  * What a run needs. `device`: auto, cuda, cpu, none (it computes nothing), or part of a GPU's name (H100).
  */
-export interface DeviceWish {
+export interface DeviceRequest {
   device: string;
   gpus: number;
   host: string | null;
@@ -170,7 +170,7 @@ export interface Run {
   model_id: number | null;
   parent_id: string | null;
   state: RunState;
-  desired: DesiredState;
+  desired_state: DesiredState;
   attempt: number;
   priority: number;
   resumable: boolean;
@@ -207,7 +207,7 @@ export interface Run {
 /**
  * A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
  *
- * `config` is needed by a training alone. `device` and `gpus`: as in DeviceWish, by default what the config says.
+ * `config` is needed by a training alone. `device` and `gpus`: as in DeviceRequest, by default what the config says.
  */
 export interface SubmitRequest {
   kind?: RunKind1;
@@ -359,7 +359,7 @@ export interface Dataset {
   largest_class: number | null;
   problem: string | null;
   notes: string[];
-  not_taken: {
+  skipped_files: {
     [k: string]: number;
   };
 }
@@ -448,7 +448,7 @@ export interface Queued {
   model_id: number | null;
   parent_id: string | null;
   state: RunState;
-  desired: DesiredState;
+  desired_state: DesiredState;
   attempt: number;
   priority: number;
   resumable: boolean;
@@ -601,7 +601,7 @@ export interface Executor {
   version: string;
   state: 'alive' | 'silent' | 'suspended' | 'stopped';
   started_at: number;
-  beat_at: number;
+  heartbeat_at: number;
 }
 export interface Device {
   name: string;
@@ -614,7 +614,7 @@ export interface Device {
   run_id: string | null;
   run_name: string | null;
   held_by: string | null;
-  holders: Holder[];
+  gpu_processes: Holder[];
 }
 /**
  * A process that holds memory of a GPU. What cannot be seen from its host's executor is null.

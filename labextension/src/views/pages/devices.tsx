@@ -83,9 +83,9 @@ function DeviceRow({ device, now }: { device: Device; now: number }) {
         </div>
       )}
       <div className="imgcls-note imgcls-clip">{device.run_name ?? device.held_by ?? 'free'}</div>
-      {device.holders.length > 0 && (
+      {device.gpu_processes.length > 0 && (
         <ul className="imgcls-holders imgcls-note" aria-label={`Memory of ${device.title}`}>
-          {device.holders.map(holder => (
+          {device.gpu_processes.map(holder => (
             <HolderRow key={holder.pid} holder={holder} now={now} />
           ))}
         </ul>
@@ -98,7 +98,7 @@ export function Devices() {
   const source = useSource();
   const { devices, error } = useDevices();
   const { busy, error: failed, act } = useAction();
-  const now = useNow(devices?.devices.some(device => device.holders.length > 0) ?? false, 30);
+  const now = useNow(devices?.devices.some(device => device.gpu_processes.length > 0) ?? false, 30);
   const busyOnes = devices?.devices.filter(device => device.run_id || device.held_by).length ?? 0;
   return (
     <Section

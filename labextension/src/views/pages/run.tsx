@@ -28,7 +28,7 @@ function Unattended({ run }: { run: RunDetail }) {
     return null;
   return (
     <p className="imgcls-note" role="status">
-      As of {moment(Math.max(run.updated_at, ...here.map(item => item.beat_at)))}: the figures stand still,
+      As of {moment(Math.max(run.updated_at, ...here.map(item => item.heartbeat_at)))}: the figures stand still,
       the run may go on. {data.message}
     </p>
   );

@@ -27,7 +27,7 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
     }
   };
   const live = isUnderWay(run.state);
-  const stopping = live && run.desired !== 'run';
+  const stopping = live && run.desired_state !== 'run';
   return (
     <div className="imgcls-actions">
       <div className="imgcls-buttons">
@@ -53,7 +53,7 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
             label="Kill"
             question="End it now, without a checkpoint?"
             busy={busy !== null}
-            disabled={run.desired === 'kill'}
+            disabled={run.desired_state === 'kill'}
             onConfirm={ask('kill')}
           />
         )}
