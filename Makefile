@@ -19,8 +19,8 @@ WORK := $(patsubst notebooks/%,work/%,$(wildcard notebooks/*.ipynb notebooks/*.y
 TIMED := $(BIN)/python $(CURDIR)/tools/timed.py
 
 QUICK := not browser and not slow and not cuda
-# rooms whose tests wait for processes: beside the trainings of the others they would wait too long
-APART := $(addprefix tests/,boards chaos executor)
+# these tests wait for processes: beside the trainings of other tests they would wait too long
+APART := $(addprefix tests/,tensorboards chaos executor)
 
 .PHONY: help setup system lab demo test check lint unit browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
 
