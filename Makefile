@@ -82,7 +82,7 @@ test: setup system lint unit browser ## everything that CI checks
 check: setup ## the inner loop, in less than four minutes: style, types, and the tests nearest to what has changed
 	@$(BIN)/python tools/check.py
 
-lint: setup ## style, types and room contracts, Python and TypeScript
+lint: setup ## style, types and layers of imports, Python and TypeScript
 	$(TIMED) ruff $(BIN)/ruff check .
 	$(TIMED) format $(BIN)/ruff format --check .
 	$(TIMED) mypy $(BIN)/mypy

@@ -1,4 +1,4 @@
-"""Names of class folders that a person takes for one, and how to tell them apart: Unicode forms, case, blanks.
+"""Names of class folders that look alike, and how they differ: Unicode forms, case, blanks.
 
 Called by `imagefolder`. Knows names alone, no files.
 """
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 
 
 def look(name: str) -> str:
-    """The same text for names that look the same, or differ in case alone."""
+    """The same text for names that look the same or differ only in case."""
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     seen = "".join(c for c in plain if unicodedata.category(c) != "Cf")  # of no width
     return " ".join(seen.split())
 
 
 def twins(names: Mapping[str, Iterable[str]]) -> str | None:
-    """A sentence about two names that are one to a reader. names: place, such as train/ -> the names in it.
+    """A sentence about two names that look alike. names: place, such as train/ -> the names in it.
 
     Letters are told apart by case: “a” and “A” are two classes.
     """
@@ -31,7 +31,7 @@ def twins(names: Mapping[str, Iterable[str]]) -> str | None:
 
 
 def likeness(name: str) -> str:
-    """What two names share that are one to a reader."""
+    """How two names that look alike differ."""
     composed = unicodedata.normalize("NFC", name)
     return composed if len(composed) == 1 else look(name)
 
@@ -67,7 +67,7 @@ def _difference(one: str, other: str) -> str:
 
 
 def spelled(name: str) -> str:
-    """The name with every character that cannot be seen, or is not ASCII, by its code point: caf<U+00E9>."""
+    """The name with the code point of every character that is invisible or not ASCII: caf<U+00E9>."""
     ends = {0, len(name) - 1}
     return "".join(
         c if c.isascii() and c.isprintable() and not (c == " " and at in ends) else f"<U+{ord(c):04X}>"

@@ -1,4 +1,4 @@
-"""The processor of this machine: its cores, a run's share of them, and how wide it multiplies. Standard library only.
+"""The CPU of this machine: its cores, the threads of a run, and its vector instructions. Standard library only.
 
 Asked by whatever starts or does training, so that every way to start a run resolves the same threads and the same
 arithmetic. Nothing here measures: what else the machine does at the moment changes no answer.
@@ -31,14 +31,14 @@ def share_of_cores(slots: int) -> int:
 
 
 def bf16_unit() -> Bf16 | None:
-    """The part that multiplies bf16 in hardware: AMX's tiles before AVX-512's vectors; None where there is neither."""
+    """The unit that multiplies bf16 in hardware: AMX, or AVX512-BF16; None if there is neither."""
     if "amx_bf16" in _flags():
         return "amx_bf16"
     return "avx512_bf16" if "avx512_bf16" in _flags() else None
 
 
 def arithmetic() -> str:
-    """Kind of processor, as far as bits depend on it, and environment variables by which libraries compute otherwise.
+    """The kind of CPU, as far as bits depend on it, and environment variables that change the arithmetic of libraries.
 
     Two processors that say the same may still be of different makes.
     """

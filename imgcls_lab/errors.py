@@ -1,7 +1,7 @@
 """The one hierarchy of errors.
 
-Every room raises these and no room catches them to hide them: the CLI prints the sentence and exits with
-`exit_code`, the server answers with `status` and the sentence, the engine writes `kind` into its last event.
+All packages raise these errors, and none catches one to hide it. The CLI prints the message and exits with
+`exit_code`, the server answers with `status` and the message, the engine writes `kind` into its last event.
 A message names the thing, the place and the remedy; the traceback goes to the log.
 """
 
@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple
 class Problem(NamedTuple):
     """What is wrong with one field of a config or a request.
 
-    field: dotted name, `""` where the whole is meant; message: a sentence that says what to do.
+    field: dotted name; `""` for the config as a whole. message: a sentence that says what to do.
     """
 
     field: str
@@ -35,7 +35,7 @@ class ImgclsError(Exception):
 
 
 class InputError(ImgclsError):
-    """The user gave something that cannot work. `problems` says it field by field, for forms."""
+    """The user's input cannot work. `problems` has one entry for each wrong field, for forms."""
 
     status = 400
     exit_code = 2
@@ -50,7 +50,7 @@ class ConfigError(InputError):
 
 
 class DataError(InputError):
-    """A folder of images that cannot be trained on, or a file that is no image."""
+    """A folder of images that cannot be used for training, or a file that is not an image."""
 
 
 class ModelError(InputError):
@@ -64,7 +64,7 @@ class ForbiddenPathError(InputError):
 
 
 class NotFoundError(ImgclsError):
-    """Nothing is stored under this id or name."""
+    """There is nothing with this id or name."""
 
     status = 404
     exit_code = 2
@@ -78,7 +78,7 @@ class ConflictError(ImgclsError):
 
 
 class MismatchError(ImgclsError):
-    """Two things that must agree do not: an export and its model, a model and what its run reported."""
+    """Two results that must agree do not: an export and its model, a model and the metrics of its run."""
 
     status = 409
     exit_code = 4
@@ -111,19 +111,19 @@ class OutOfMemoryError(ImgclsError):
 
 
 class DiskFullError(ImgclsError):
-    """No room left where the run writes; the last checkpoint is intact and the run can be resumed."""
+    """The disk is full where the run writes. The last checkpoint is intact, and the run can be resumed."""
 
     kind = "disk_full"
 
 
 class ProcessLostError(ImgclsError):
-    """One of a run's processes died without a word; the run can go on from its last checkpoint."""
+    """One of a run's processes died without a report. The run can resume from its last checkpoint."""
 
     kind = "lost"
 
 
 class DivergedError(ImgclsError):
-    """The loss is not finite any more."""
+    """The loss is no longer finite."""
 
     kind = "diverged"
 
@@ -135,7 +135,7 @@ def of_kind(kind: str, message: str) -> ImgclsError:
 
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    """The sentence about a name that nothing has: what was meant perhaps, else what there is."""
+    """The sentence about an unknown name: similar names if there are any, else the known names."""
     close = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known[:12]) or 'none'}."
     return f"There is no {kind} “{name}”; {hint}"

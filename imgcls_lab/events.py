@@ -1,7 +1,7 @@
 """The events a run emits, and their JSON-lines form: the only language between the engine and the rest.
 
-The engine writes them (`EventWriter`), everybody else reads them by `read_events`. One file an attempt, append-only; a
-torn last line is not there yet. Each line carries its CRC-32: one that was changed since is left out, and said.
+The engine writes events with `EventWriter`; everybody else reads them with `read_events`. Each attempt has one
+append-only file. A torn last line does not count yet. Each line has its CRC-32; a changed line is skipped and reported.
 Non-finite numbers travel as the strings NaN, Infinity and -Infinity.
 """
 
@@ -31,7 +31,7 @@ E = TypeVar("E", bound="Event")
 
 
 class RunState(StrEnum):
-    """Where a run stands. Who may move it is written in `store/states.py`."""
+    """The state of a run. `store/states.py` says who may change it."""
 
     QUEUED = "queued"
     STARTING = "starting"
@@ -40,13 +40,13 @@ class RunState(StrEnum):
     STOPPED = "stopped"  # after a checkpoint
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    CANCELLED = "cancelled"  # killed, or called back before it began
-    LOST = "lost"  # its process died without a word; requeued or failed by the daemon
+    CANCELLED = "cancelled"  # killed, or cancelled before it started
+    LOST = "lost"  # its process died without a report; the daemon queues it again or marks it as failed
 
 
 LIVE = frozenset({RunState.STARTING, RunState.RUNNING, RunState.STOPPING})  # an attempt of it holds a process
 ENDED = frozenset({RunState.STOPPED, RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
-ACTIVE = frozenset(RunState) - ENDED  # it goes on without a person: it is queued, lives, or was lost
+ACTIVE = frozenset(RunState) - ENDED  # it continues without a user's action: it is queued, live or lost
 RESUMABLE = frozenset({RunState.STOPPED, RunState.FAILED, RunState.CANCELLED})
 
 
@@ -66,9 +66,9 @@ class RunKind(StrEnum):
 
 
 def is_resumable(state: RunState, kind: RunKind, saved: bool) -> bool:
-    """Whether a run that is queued again goes on from what it has: a training needs a checkpoint, else it starts anew.
+    """Whether a run that is queued again resumes. A training needs a checkpoint, otherwise it starts again.
 
-    saved: whether it has one. A notebook and a sweep go on with what their trainings have.
+    saved: whether it has a checkpoint. A notebook and a sweep resume with the checkpoints of their trainings.
     """
     return state in RESUMABLE and (saved or kind is not RunKind.TRAIN)
 
@@ -82,7 +82,7 @@ class FailureKind(StrEnum):
 
 
 class Event(BaseModel):
-    """What all events carry. `attempt`, `seq` (from 1, gap-free) and `t` (Unix seconds) are stamped by the writer."""
+    """The fields of all events. The writer sets `attempt`, `seq` (from 1, gap-free) and `t` (Unix seconds)."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="strings", allow_inf_nan=True)
 
@@ -102,7 +102,7 @@ class Phase(Event):
 
 
 class Started(Event):
-    """Training begins or goes on. Rows of earlier attempts with step > resume_step are superseded."""
+    """Training starts or resumes. Rows of earlier attempts with step > resume_step are superseded."""
 
     type: Literal["started"] = "started"
     resume_step: int = 0
@@ -118,13 +118,13 @@ class Started(Event):
 
 
 class Began(Event):
-    """A run that is no training (a notebook, a sweep, a task) does its work from now on."""
+    """A run without a training of its own (a notebook, a sweep, a task) starts its work."""
 
     type: Literal["began"] = "began"
 
 
 class Metrics(Event):
-    """Figures at a step, by tag: loss/train, lr, throughput/images_per_second, grad_norm ..."""
+    """Metrics at a step, by tag: loss/train, lr, throughput/images_per_second, grad_norm ..."""
 
     type: Literal["metrics"] = "metrics"
     step: int  # optimizer steps done, from 1
@@ -163,14 +163,14 @@ class Notice(Event):
 
 
 class Stopped(Event):
-    """Ended on request after a checkpoint; can be resumed."""
+    """The run ended on request, after a checkpoint. It can be resumed."""
 
     type: Literal["stopped"] = "stopped"
     step: int
 
 
 class Failed(Event):
-    """Ended by an error. `message` is a sentence; the traceback is in the log."""
+    """The run ended with an error. `message` is a sentence; the traceback is in the log."""
 
     type: Literal["failed"] = "failed"
     step: int
@@ -179,7 +179,7 @@ class Failed(Event):
 
 
 class Finished(Event):
-    """Ended as planned. `values`: figures of the best epoch, and test/accuracy ... of its model if there is test/."""
+    """The run ended as planned. `values`: metrics of the best epoch, and test/accuracy ... if there is a test/."""
 
     type: Literal["finished"] = "finished"
     step: int
@@ -188,7 +188,7 @@ class Finished(Event):
 
     @property
     def test_values(self) -> dict[str, float | None]:
-        """The figures on test/, for those that keep a run's latest values."""
+        """The metrics on test/, for callers that keep a run's latest values."""
         return {tag: value for tag, value in finite(self.values).items() if tag.startswith("test/")}
 
 

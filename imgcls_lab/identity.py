@@ -33,20 +33,20 @@ class ProcessIdentity:
 
     @classmethod
     def of(cls, pid: int) -> Self | None:
-        """The identity of a process of this machine; None when there is none (a zombie is none)."""
+        """The identity of a process of this machine; None if there is no such process (or a zombie)."""
         start = _start_time(pid)
         return None if start is None else cls(machine_id(), boot_id(), pid, start)
 
     @classmethod
     def current(cls) -> Self:
-        """This process. Raises RuntimeError where the system does not tell."""
+        """This process. Raises RuntimeError if the system does not report its start time."""
         identity = cls.of(os.getpid())
         if identity is None:
-            raise RuntimeError("This system does not tell when a process started.")
+            raise RuntimeError("This system does not report when a process started.")
         return identity
 
     def status(self) -> Literal["alive", "dead", "unknown"]:
-        """`unknown`: another machine or pid namespace, of which this process cannot judge."""
+        """`unknown`: the process belongs to another machine or pid namespace, where this process cannot look."""
         if self.machine_id != machine_id():
             return "unknown"
         if self.boot_id != boot_id():
@@ -56,11 +56,11 @@ class ProcessIdentity:
         return "alive" if _start_time(self.pid) == self.start_time else "dead"
 
     def alive(self) -> bool:
-        """Whether this very process is known to live; False also where this machine cannot judge."""
+        """Whether exactly this process is known to live; also False if this machine cannot know."""
         return self.status() == "alive"
 
     def suspended(self) -> bool:
-        """Whether it lives and does nothing, since somebody stopped it (SIGSTOP, Ctrl-Z)."""
+        """Whether it lives but is suspended (SIGSTOP, Ctrl-Z)."""
         return self.alive() and _state(self.pid) in {"T", "t"}
 
     def to_json(self) -> str:

@@ -1,4 +1,4 @@
-"""What an empty image_size costs where the images are much smaller than what the model was made for.
+"""What an empty image_size costs if the images are much smaller than the model's input.
 
 Asked before a run starts by the form, `lab.launch`, `lab.train` and the command line. Reads JSON files of the model and
 the headers of a few images; imports no torch, asks no hub, decides nothing.

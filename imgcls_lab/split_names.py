@@ -1,4 +1,4 @@
-"""Names that people give to the folders of a split, and what they must be called here: Train/, Validation/, testing/.
+"""Other names of split folders, and the names that they need here: Train/, Validation/, testing/.
 
 Called by `imagefolder`. Renames nothing.
 """

@@ -1,4 +1,4 @@
-"""Text that a terminal shows and does not obey. Called by everything that prints a name or a path.
+"""Text without control characters, safe to print on a terminal. Called wherever a name or a path is printed.
 
 Names of files, classes and runs may hold escape sequences, which would move the cursor, set the title or hide a line.
 """
@@ -12,7 +12,7 @@ _ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 
 
 def inert(text: str) -> str:
-    """The text with each control character written out, such as \\x1b, and so what cannot be encoded."""
+    """The text with each control character, and each character that cannot be encoded, written out as \\x1b."""
     shown = _ACTIVE.sub(lambda match: _written(match[0]), text)
     return shown.encode("utf-8", "backslashreplace").decode("utf-8")
 

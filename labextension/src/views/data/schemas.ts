@@ -2,7 +2,7 @@
 
 export type RunKind = 'train' | 'notebook' | 'sweep' | 'task';
 /**
- * Where a run stands. Who may move it is written in `store/states.py`.
+ * The state of a run. `store/states.py` says who may change it.
  */
 export type RunState =
   'queued' | 'starting' | 'running' | 'stopping' | 'stopped' | 'succeeded' | 'failed' | 'cancelled' | 'lost';
