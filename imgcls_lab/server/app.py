@@ -14,7 +14,7 @@ from jupyter_server.serverapp import ServerApp
 from imgcls_lab.server import batch, config_form, devices, info, registry, runs, stream, tensorboards
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.stream import Hub
-from imgcls_lab.server.tensorboards import BoardKeeper
+from imgcls_lab.server.tensorboards import TensorBoardService
 from imgcls_lab.settings import Settings
 
 
@@ -30,7 +30,7 @@ class ImgclsLab(ExtensionApp):
     def initialize_settings(self) -> None:
         self.backend = Backend(Settings(parent=self), self.log)
         self.hub = Hub(self.backend)
-        self.boards = BoardKeeper(self.backend)
+        self.boards = TensorBoardService(self.backend)
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>

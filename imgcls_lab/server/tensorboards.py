@@ -1,7 +1,7 @@
 """TensorBoards: their list and life cycle over REST, and the tab's content through jupyter-server-proxy.
 
-Each board is served at `<base_url>imgcls/tensorboard/<id>/`, for the Jupyter server's user alone. Asking for it
-starts its process; `imgcls_lab.tensorboards.manager` owns that life. Cookies and tokens are never passed on.
+Each board is served at `<base_url>imgcls/tensorboard/<id>/`, for the Jupyter server's user alone. The first request
+starts its process; `imgcls_lab.tensorboards.manager` starts and ends processes. Cookies and tokens are never forwarded.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ from imgcls_lab.errors import ImgclsError, NotFoundError
 from imgcls_lab.schemas import MOST_BOARD_RUNS, BoardRequest, Wire
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import AUTH_RESOURCE, PREFIX, ApiHandler, Route, to_json
-from imgcls_lab.tensorboards.address import LOOPBACK
-from imgcls_lab.tensorboards.manager import Boards
+from imgcls_lab.tensorboards.manager import TensorBoardManager
 
 T = TypeVar("T")
 REFRESH_SECONDS = 3.0
-# What the proxy raises when the process is killed while it is asked.
+# What the proxy raises if the process is killed during a request.
 _ENDED = (web.HTTPError, OSError, HTTPClientError)
-# Headers that name the user to the Jupyter server; TensorBoard has no business with them.
+# Headers that identify the user to the Jupyter server; TensorBoard must not get them.
 _PRIVATE = ("Cookie", "Authorization", "X-XSRFToken")
 
 
@@ -41,33 +40,33 @@ class RunIds(Wire):
     run_ids: list[str] = Field(max_length=MOST_BOARD_RUNS)
 
 
-class BoardKeeper:
-    """The boards of this server, made at the first question; keeps the links of those that run up to date."""
+class TensorBoardService:
+    """The manager of this server's boards, made at the first request. Keeps the links of running boards up to date."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._boards: Boards | None = None
+        self._manager: TensorBoardManager | None = None
         self._making = threading.Lock()
         self._task: asyncio.Task[None] | None = None
 
-    async def ask(self, question: Callable[[Boards], T]) -> T:
+    async def ask(self, question: Callable[[TensorBoardManager], T]) -> T:
         """What `question` returns, run in a thread."""
         if self._task is None:
-            self._task = asyncio.create_task(self._keep())
+            self._task = asyncio.create_task(self._refresh())
         return await self._backend.run(lambda: question(self._get()))
 
-    def _get(self) -> Boards:
+    def _get(self) -> TensorBoardManager:
         with self._making:
-            if self._boards is None:
-                self._boards = Boards(self._backend.settings, self._backend.store())
-            return self._boards
+            if self._manager is None:
+                self._manager = TensorBoardManager(self._backend.settings, self._backend.store())
+            return self._manager
 
-    async def _keep(self) -> None:
+    async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
-            if self._boards is not None:
+            if self._manager is not None:
                 try:
-                    await self._backend.run(self._boards.refresh)
+                    await self._backend.run(self._manager.refresh)
                 except ImgclsError as error:
                     self._backend.log.warning("%s", self._backend.scrub(str(error)))
 
@@ -75,16 +74,16 @@ class BoardKeeper:
         """End the boards' processes."""
         if self._task is not None:
             self._task.cancel()
-        if self._boards is not None:
-            await self._backend.run(self._boards.close)
+        if self._manager is not None:
+            await self._backend.run(self._manager.close)
 
 
 class BoardHandlerBase(ApiHandler):
-    def initialize(self, backend: Backend, boards: BoardKeeper) -> None:  # type: ignore[override]
+    def initialize(self, backend: Backend, boards: TensorBoardService) -> None:  # type: ignore[override]
         super().initialize(backend)
         self.boards = boards
 
-    async def tell(self, question: Callable[[Boards], Any], status: int = 200) -> None:
+    async def answer_with(self, question: Callable[[TensorBoardManager], Any], status: int = 200) -> None:
         self.reply(await self.boards.ask(lambda boards: to_json(question(boards))), status)
 
 
@@ -94,34 +93,34 @@ class BoardsHandler(BoardHandlerBase):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        await self.tell(Boards.all)
+        await self.answer_with(TensorBoardManager.all)
 
     @web.authenticated
     @authorized
     async def post(self) -> None:
         request = self.body(BoardRequest)
-        await self.tell(lambda boards: boards.open(request), 201)
+        await self.answer_with(lambda boards: boards.open(request), 201)
 
 
 class BoardHandler(BoardHandlerBase):
     @web.authenticated
     @authorized
     async def delete(self, board_id: str) -> None:
-        await self.tell(lambda boards: boards.delete(board_id))
+        await self.answer_with(lambda boards: boards.delete(board_id))
 
 
 class BoardStopHandler(BoardHandlerBase):
     @web.authenticated
     @authorized
     async def post(self, board_id: str) -> None:
-        await self.tell(lambda boards: boards.stop(board_id))
+        await self.answer_with(lambda boards: boards.stop(board_id))
 
 
 class BoardRestartHandler(BoardHandlerBase):
     @web.authenticated
     @authorized
     async def post(self, board_id: str) -> None:
-        await self.tell(lambda boards: boards.restart(board_id))
+        await self.answer_with(lambda boards: boards.restart(board_id))
 
 
 class BoardRunsHandler(BoardHandlerBase):
@@ -131,13 +130,13 @@ class BoardRunsHandler(BoardHandlerBase):
     @authorized
     async def put(self, board_id: str) -> None:
         request = self.body(RunIds)
-        await self.tell(lambda boards: boards.choose(board_id, request.run_ids))
+        await self.answer_with(lambda boards: boards.choose(board_id, request.run_ids))
 
     @web.authenticated
     @authorized
     async def post(self, board_id: str) -> None:
         request = self.body(RunIds)
-        await self.tell(lambda boards: boards.add(board_id, request.run_ids))
+        await self.answer_with(lambda boards: boards.add(board_id, request.run_ids))
 
 
 class BoardProxyHandler(ProxyHandler):  # type: ignore[misc]
@@ -147,18 +146,18 @@ class BoardProxyHandler(ProxyHandler):  # type: ignore[misc]
     SUPPORTED_METHODS = ("GET", "HEAD", "POST")
     unix_socket: str | None = None
 
-    def initialize(self, boards: BoardKeeper) -> None:
+    def initialize(self, boards: TensorBoardService) -> None:
         self.boards = boards
 
     @web.authenticated
     @authorized
     async def get(self, board_id: str, path: str) -> None:
-        await self._pass_on(board_id, path)
+        await self._forward(board_id, path)
 
     @web.authenticated
     @authorized
     async def head(self, board_id: str, path: str) -> None:
-        await self._pass_on(board_id, path)
+        await self._forward(board_id, path)
 
     @web.authenticated
     @authorized
@@ -167,24 +166,23 @@ class BoardProxyHandler(ProxyHandler):  # type: ignore[misc]
         # another origin is refused before.
         if not self.check_origin():
             raise web.HTTPError(403)
-        await self._pass_on(board_id, path)
+        await self._forward(board_id, path)
 
-    async def _pass_on(self, board_id: str, path: str) -> None:
+    async def _forward(self, board_id: str, path: str) -> None:
         self.proxy_base = url_path_join("imgcls/tensorboard", board_id)
         try:
             try:
                 await self._ask(board_id, path)
             except _ENDED:
-                await self._ask(board_id, path)  # it ended between our look and our question: once more
+                await self._ask(board_id, path)  # it ended after we found it alive: once more
         except _ENDED:
-            self._say("TensorBoard ended while it was answering.", board_id, 503)
+            self._send_page("TensorBoard ended while it was answering.", board_id, 503)
         except ImgclsError as error:
-            self._say(str(error), board_id, 404 if isinstance(error, NotFoundError) else 503)
+            self._send_page(str(error), board_id, 404 if isinstance(error, NotFoundError) else 503)
 
     async def _ask(self, board_id: str, path: str) -> None:
-        target = await self.boards.ask(partial(Boards.ensure, board_id=board_id))
-        self.unix_socket = str(target.socket) if target.socket else None
-        await self.proxy("localhost" if target.socket else LOOPBACK, target.port, f"{target.prefix}/{path}")
+        self.unix_socket = str(await self.boards.ask(partial(TensorBoardManager.ensure, board_id=board_id)))
+        await self.proxy("localhost", 0, f"/{path}")
 
     def proxy_request_headers(self) -> HTTPHeaders:
         headers: HTTPHeaders = super().proxy_request_headers()
@@ -193,7 +191,7 @@ class BoardProxyHandler(ProxyHandler):  # type: ignore[misc]
         headers["Accept-Encoding"] = "gzip"
         return headers
 
-    def _say(self, sentence: str, board_id: str, status: int) -> None:
+    def _send_page(self, sentence: str, board_id: str, status: int) -> None:
         """A page with a sentence and a button, where the tab would be."""
         self.clear()
         self.set_status(status)
@@ -230,7 +228,7 @@ document.getElementById("restart").addEventListener("click", async (event) => {
 """
 
 
-def routes(backend: Backend, boards: BoardKeeper) -> list[Route]:
+def routes(backend: Backend, boards: TensorBoardService) -> list[Route]:
     """The REST routes under the API's prefix, and the tab's own."""
     one = rf"{PREFIX}/tensorboards/([^/]+)"
     context = {"backend": backend, "boards": boards}

@@ -1,7 +1,7 @@
-"""Boards: which runs a TensorBoard shows, and the life of the process that serves it.
+"""The TensorBoards of one Jupyter server: which runs each shows, and the process that serves it.
 
-What is chosen lies on disk (`shelf.py`); a process is started when somebody asks for its board (`process.py`) and ends
-by itself when nobody does (`serve.py`). Used by the server extension, from threads; all methods block.
+The boards lie on disk (`registry.py`). A process is started for the first request to its board (`process.py`) and ends
+by itself without requests (`serve.py`). Used by the server extension, from threads; all methods block.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -21,90 +20,88 @@ from imgcls_lab.errors import NotFoundError
 from imgcls_lab.schemas import BoardRequest, BoardView
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.tensorboards.address import Address, Target, address
 from imgcls_lab.tensorboards.process import BoardProcess
-from imgcls_lab.tensorboards.registry import Choice, Shelf
+from imgcls_lab.tensorboards.registry import Board, BoardRegistry
 
-MOST_ASLEEP = 20  # boards without a process that are remembered
-_SOCKETS = "imgcls-tb"
+MAX_ASLEEP = 20  # boards without a process that are remembered
+_SOCKETS = "imgcls-tb"  # prefix of the folders of sockets
 
 
-class Boards:
+class TensorBoardManager:
     """All boards of one Jupyter server."""
 
-    def __init__(self, settings: Settings, store: Store, *, make_address: Callable[[Path], Address] = address) -> None:
+    def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
-        self._shelf = Shelf(settings, store)
-        self._make_address = make_address
-        _sweep_sockets()
+        self._registry = BoardRegistry(settings, store)
+        _remove_stale_sockets()
         # A socket's path may have about 100 bytes, less than a home's path can have; mkdtemp gives a 0700 folder.
         me = psutil.Process()
         self._sockets = Path(tempfile.mkdtemp(prefix=f"{_SOCKETS}-{me.pid}-{int(me.create_time())}-"))
         self._processes: dict[str, BoardProcess] = {}
         self._lock = threading.Lock()
 
-    # ── what is chosen ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── the boards ──────────────────────────────────────────────────────────────────────────────────────────────
     def open(self, request: BoardRequest) -> BoardView:
         """The board of these runs, this sweep or project; made if there is none. Raises NotFoundError, InputError."""
-        choice = self._shelf.choose(request)
-        for old in [view for view in self.all() if view.state == "asleep" and view.id != choice.id][MOST_ASLEEP:]:
+        board = self._registry.choose(request)
+        for old in [view for view in self.all() if view.state == "asleep" and view.id != board.id][MAX_ASLEEP:]:
             self.delete(old.id)
-        return self._view(choice)
+        return self._view(board)
 
     def add(self, board_id: str, run_ids: list[str]) -> BoardView:
         """Add runs to a board of runs; a running TensorBoard shows them within seconds."""
-        choice = self._shelf.read(board_id)
-        return self._view(self._shelf.set_runs(choice, [*choice.run_ids, *run_ids]))
+        board = self._registry.read(board_id)
+        return self._view(self._registry.set_runs(board, [*board.run_ids, *run_ids]))
 
     def choose(self, board_id: str, run_ids: list[str]) -> BoardView:
         """Let a board show these runs and no others; a running TensorBoard follows within seconds."""
-        return self._view(self._shelf.set_runs(self._shelf.read(board_id), run_ids))
+        return self._view(self._registry.set_runs(self._registry.read(board_id), run_ids))
 
     def all(self) -> list[BoardView]:
         """All boards: those that run first, then the newest."""
-        return sorted(map(self._view, self._shelf.all()), key=lambda view: view.state != "running")
+        return sorted(map(self._view, self._registry.all()), key=lambda view: view.state != "running")
 
     def delete(self, board_id: str) -> None:
-        """Stop and forget a board; the runs stay."""
+        """Stop and delete a board; the runs stay."""
         self.stop(board_id)
         with self._lock:
             self._processes.pop(board_id, None)
-        self._shelf.delete(board_id)
+        self._registry.delete(board_id)
 
     # ── the process ─────────────────────────────────────────────────────────────────────────────────────────────
-    def ensure(self, board_id: str) -> Target:
-        """Where the board's TensorBoard answers; started if it sleeps. Raises ImgclsError when it cannot start."""
+    def ensure(self, board_id: str) -> Path:
+        """The socket of the board's TensorBoard; started if it sleeps. Raises ImgclsError if it cannot start."""
         process = self._process(board_id)
-        if process.serving:  # the way of nearly every request: no lock
-            return process.target
+        if process.serving:  # nearly every request comes here, without a lock
+            return process.socket
         with process.lock:
             if not process.serving:
                 process.end()
-                self._shelf.link(self._shelf.read(board_id))
-                log = self._shelf.folder(board_id) / "log"
-                process.start(self._shelf.logdir(board_id), log, self._settings.tb_idle_timeout)
-            return process.target
+                self._registry.link(self._registry.read(board_id))
+                log = self._registry.folder(board_id) / "log"
+                process.start(self._registry.logdir(board_id), log, self._settings.tb_idle_timeout)
+            return process.socket
 
     def stop(self, board_id: str) -> BoardView:
         """End the board's TensorBoard and free its memory; opening the board starts it again."""
-        choice = self._shelf.read(board_id)
+        board = self._registry.read(board_id)
         process = self._process(board_id)
         with process.lock:
             process.end()
-        return self._view(choice)
+        return self._view(board)
 
     def restart(self, board_id: str) -> BoardView:
         """Stop, then start anew."""
         self.stop(board_id)
         self.ensure(board_id)
-        return self._view(self._shelf.read(board_id))
+        return self._view(self._registry.read(board_id))
 
     def refresh(self) -> None:
         """Show new runs of a project, and new names, in the boards that run. Called every few seconds."""
         for board_id, process in [*self._processes.items()]:
             if process.alive:
-                with contextlib.suppress(NotFoundError):  # forgotten meanwhile
-                    self._shelf.link(self._shelf.read(board_id))
+                with contextlib.suppress(NotFoundError):  # it was deleted meanwhile
+                    self._registry.link(self._registry.read(board_id))
 
     def close(self) -> None:
         """End all processes and remove the sockets; at the end of the Jupyter server."""
@@ -117,16 +114,16 @@ class Boards:
     def _process(self, board_id: str) -> BoardProcess:
         with self._lock:
             if board_id not in self._processes:
-                self._shelf.read(board_id)
+                self._registry.read(board_id)
                 path = self._sockets / hashlib.sha256(board_id.encode()).hexdigest()[:12]
-                self._processes[board_id] = BoardProcess(self._make_address(path))
+                self._processes[board_id] = BoardProcess(path)
             return self._processes[board_id]
 
-    def _view(self, choice: Choice) -> BoardView:
-        process = self._processes.get(choice.id)
+    def _view(self, board: Board) -> BoardView:
+        process = self._processes.get(board.id)
         message, memory = (process.message, process.memory) if process else (None, None)
         return BoardView(
-            **choice.model_dump(),
+            **board.model_dump(),
             state="running" if memory is not None else "failed" if message else "asleep",
             message=message,
             memory=memory,
@@ -134,12 +131,16 @@ class Boards:
         )
 
 
-def _sweep_sockets() -> None:
-    """Remove the socket folders of this user's servers that are dead (a kill -9 leaves them)."""
+def _remove_stale_sockets() -> None:
+    """Remove the socket folders of this user's dead servers (a kill -9 leaves them)."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_SOCKETS}-*-*-*"):
         pid, born = folder.name.split("-")[2:4]
-        own = not hasattr(os, "getuid") or folder.lstat().st_uid == os.getuid()
-        if own and pid.isdigit() and born.isdigit() and not _lives(int(pid), int(born)):
+        if (
+            folder.lstat().st_uid == os.getuid()
+            and pid.isdigit()
+            and born.isdigit()
+            and not _lives(int(pid), int(born))
+        ):
             shutil.rmtree(folder, ignore_errors=True)
 
 

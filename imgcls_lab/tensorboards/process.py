@@ -1,11 +1,13 @@
-"""The process of one board: started when it is asked for, ended on request; it ends by itself when it is idle.
+"""The process that serves one board on a unix socket. It ends by itself when it is idle.
 
-Used by `keeper.py`, which holds `lock` while it starts or ends one. Knows no run and no database.
+Used by `manager.py`, which holds `lock` while it starts or ends one. Knows no run and no database.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -16,21 +18,19 @@ import psutil
 
 from imgcls_lab.entry_points import TENSORBOARD
 from imgcls_lab.errors import ImgclsError
-from imgcls_lab.tensorboards.address import Address, Target, answers
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
 # What the process needs of our environment; nothing that may hold a secret.
-_PASSED_ON = (
-    "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH",
-    "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE",  # without which Python does not start on Windows
-)  # fmt: skip
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
 class BoardProcess:
-    def __init__(self, address: Address) -> None:
+    """A TensorBoard process, or the place of one. socket: the path of its unix socket."""
+
+    def __init__(self, socket: Path) -> None:
         self.lock = threading.Lock()
-        self.address = address
+        self.socket = socket
         self.popen: subprocess.Popen[bytes] | None = None
         self.started_at: float | None = None
         self._failed: str | None = None  # why it did not start
@@ -41,12 +41,8 @@ class BoardProcess:
 
     @property
     def serving(self) -> bool:
-        """Whether somebody listens. A process that is about to end has taken its socket away first."""
-        return self.alive and answers(self.address)
-
-    @property
-    def target(self) -> Target:
-        return self.address.target
+        """Whether the process listens. A process that is about to end has removed its socket before."""
+        return self.alive and _listens(self.socket)
 
     @property
     def memory(self) -> int | None:
@@ -55,7 +51,7 @@ class BoardProcess:
             return None
         try:
             return int(psutil.Process(self.popen.pid).memory_info().rss)
-        except psutil.NoSuchProcess:  # ended between the two questions
+        except psutil.NoSuchProcess:  # it ended between the two calls
             return None
 
     @property
@@ -67,18 +63,18 @@ class BoardProcess:
 
     def start(self, logdir: Path, log: Path, idle_seconds: float) -> None:
         """Start and wait until it listens. Raises ImgclsError, with its last line, when it does not."""
-        folder = self.address.path.parent
+        folder = self.socket.parent
         try:
             folder.mkdir(mode=0o700, exist_ok=True)  # the last process to end removes it
         except OSError as error:
             raise ImgclsError(f"TensorBoard's socket cannot be made in {folder}: {error.strerror}.") from error
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
             self.popen = subprocess.Popen(
-                TENSORBOARD.argv(sys.executable, str(logdir), str(self.address.path), str(idle_seconds)),
+                TENSORBOARD.argv(sys.executable, str(logdir), str(self.socket), str(idle_seconds)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | self.address.environment,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                 start_new_session=True,
             )
         self.started_at, self._failed = time.time(), None
@@ -92,7 +88,7 @@ class BoardProcess:
             time.sleep(0.03)
 
     def end(self) -> None:
-        """End it, by force if it does not listen; what went wrong is forgotten."""
+        """End it, by force if it does not obey, and forget why it failed."""
         if self.popen is not None:
             self.popen.terminate()
             try:
@@ -101,9 +97,19 @@ class BoardProcess:
                 self.popen.kill()
                 self.popen.wait()
         self.popen = self._failed = None
-        self.address.remove()
+        with contextlib.suppress(OSError):  # it is gone, or it is a name that no socket can have
+            self.socket.unlink()
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _last_line(log: Path) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it said nothing."
+    return lines[-1][:300] if lines else "it printed nothing."

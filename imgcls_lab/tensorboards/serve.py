@@ -1,9 +1,8 @@
 """One TensorBoard on a unix socket: `python -m imgcls_lab.tensorboards.serve LOGDIR SOCKET IDLE_SECONDS`.
 
-Started by `process.py` and by nobody else. TensorBoard has no unix-socket option and no idle time-out, so this gives
-it a server class over werkzeug's `unix://`, and a watchdog that ends the process when nobody has asked for anything
-for a while or when its parent is gone. It opens no TCP port where there are unix sockets, and reads nothing but its
-log folder.
+Started by `process.py` alone. TensorBoard has no option for a unix socket and no idle time-out. So this module gives it
+a server class over werkzeug's `unix://`, and a watchdog that ends the process when no request has come for a while or
+when its parent has ended. It opens no TCP port, and reads nothing but its log folder.
 """
 
 from __future__ import annotations
@@ -24,24 +23,23 @@ from tensorboard.program import TensorBoardServer
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Response
 
-from imgcls_lab.tensorboards.address import LOOPBACK, SecretPath, Wsgi, publish, secret_of_environment
-
 WATCH_SECONDS = 1.0
 RELOAD_SECONDS = 3
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 SCALARS = 10_000  # a tag; the engine writes about 6,000 of a million steps, so nothing is dropped
 
 
 class _Handler(WSGIRequestHandler):
-    """HTTP/1.1 as TensorBoard's own handler has it, and silence: the Jupyter server logs requests already."""
+    """HTTP/1.1 as TensorBoard's own handler has it. It logs nothing: the Jupyter server logs requests already."""
 
     protocol_version = "HTTP/1.1"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Activity:
-    """WSGI middleware that remembers when somebody last asked for something."""
+    """WSGI middleware that remembers the time of the last request."""
 
     def __init__(self, app: Wsgi) -> None:
         self._app = app
@@ -66,11 +64,10 @@ class RelativeFonts:
         return page(environ, start_response)
 
 
-def server_class(path: Path, idle_seconds: float, secret: str | None) -> Callable[[Any, Any], TensorBoardServer]:
-    """A TensorBoard server class that ends after `idle_seconds` without a question (0: never).
+def server_class(path: Path, idle_seconds: float) -> Callable[[Any, Any], TensorBoardServer]:
+    """A TensorBoard server class for the unix socket `path` (mode 0600).
 
-    It listens on the unix socket `path` (mode 0600); with a secret, on a port of the loopback interface below that
-    path, and writes the port to `path`.
+    The server ends after `idle_seconds` without a request (0: never).
     """
 
     class BoardServer(ThreadedWSGIServer, TensorBoardServer):  # type: ignore[misc]
@@ -78,41 +75,35 @@ def server_class(path: Path, idle_seconds: float, secret: str | None) -> Callabl
 
         def __init__(self, wsgi_app: Any, _flags: Any) -> None:
             activity = Activity(RelativeFonts(wsgi_app))
-            if secret is None:
-                before = os.umask(0o177)  # the socket is 0600 from its first moment
-                try:
-                    super().__init__(f"unix://{path}", 0, activity, _Handler)
-                finally:
-                    os.umask(before)
-            else:
-                super().__init__(LOOPBACK, 0, SecretPath(activity, secret), _Handler)
-                publish(path, self.server_port)
+            before = os.umask(0o177)  # the socket is 0600 from its first moment
+            try:
+                super().__init__(f"unix://{path}", 0, activity, _Handler)
+            finally:
+                os.umask(before)
             threading.Thread(target=self._watch, args=(activity, psutil.Process(os.getppid())), daemon=True).start()
 
         def _watch(self, activity: Activity, parent: psutil.Process) -> None:
             while self._has(parent) and not (idle_seconds and time.monotonic() - activity.last > idle_seconds):
                 time.sleep(WATCH_SECONDS)
-            path.unlink(missing_ok=True)  # first: who comes now starts another process
+            path.unlink(missing_ok=True)  # first: the next request starts another process
             self.shutdown()
 
         @staticmethod
         def _has(parent: psutil.Process) -> bool:
-            # a dead parent may stay a zombie that “runs”; on Windows its number stays ours
-            return os.getppid() == parent.pid and parent.is_running()
+            return os.getppid() == parent.pid and parent.is_running()  # a dead parent may stay a zombie that “runs”
 
         def get_url(self) -> str:
             return f"unix://{path}"
 
         def print_serving_message(self) -> None:
-            """Say nothing: nobody opens this address by hand."""
+            """Print nothing: nobody opens this address by hand."""
 
     return BoardServer
 
 
 def main(logdir: Path, path: Path, idle_seconds: float) -> None:
     """Serve until idle, orphaned or terminated; the socket and its folder go with the process."""
-    made = server_class(path, idle_seconds, secret_of_environment())
-    board = program.TensorBoard(default.get_plugins(), server_class=made)
+    board = program.TensorBoard(default.get_plugins(), server_class=server_class(path, idle_seconds))
     board.configure(
         argv=[
             "tensorboard",
@@ -129,7 +120,7 @@ def main(logdir: Path, path: Path, idle_seconds: float) -> None:
     finally:
         server.server_close()
         path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # other boards still have theirs in it
+        with contextlib.suppress(OSError):  # the sockets of other boards are still in it
             path.parent.rmdir()
 
 

@@ -28,8 +28,7 @@ from imgcls_lab.engine.reporting.tensorboard_writer import BoardWriter
 from imgcls_lab.schemas import BoardRequest, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.tensorboards.address import Target
-from imgcls_lab.tensorboards.manager import Boards
+from imgcls_lab.tensorboards.manager import TensorBoardManager
 
 CYCLES = 20
 pytestmark = pytest.mark.timeout(900)
@@ -57,11 +56,11 @@ def write_run(store: Store, settings: Settings, steps: int, name: str = "a run")
     return run_id
 
 
-def ask(target: Target, url: str, body: str | None = None) -> Any:
+def ask(target: Path, url: str, body: str | None = None) -> Any:
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(60)
-    connection.sock.connect(str(target.socket))
+    connection.sock.connect(str(target))
     headers = {"Content-Type": "application/json"} if body else {}
     connection.request("POST" if body else "GET", url, body, headers)
     reply = connection.getresponse()
@@ -95,9 +94,9 @@ def files(settings: Settings) -> set[str]:
     return {str(path) for path in (settings.home_path / "tensorboard").rglob("*")}
 
 
-def cycle(store: Store, settings: Settings, ends: Callable[[Boards, str], None]) -> None:
+def cycle(store: Store, settings: Settings, ends: Callable[[TensorBoardManager, str], None]) -> None:
     """Open 20 times what `ends` ends, and look for what is left over."""
-    boards = Boards(settings, store)
+    boards = TensorBoardManager(settings, store)
     try:
         board = boards.open(BoardRequest(run_ids=[write_run(store, settings, 10)])).id
         boards.ensure(board)
@@ -121,7 +120,7 @@ def cycle(store: Store, settings: Settings, ends: Callable[[Boards, str], None])
 
 @pytest.mark.slow
 def test_20_times_opened_idle_and_opened_again(store: Store) -> None:
-    def idle(boards: Boards, board: str) -> None:
+    def idle(boards: TensorBoardManager, board: str) -> None:
         wait_for(lambda: not boards._processes[board].alive)
         assert boards.all()[0].state == "asleep"
         assert sockets() == set()
@@ -131,7 +130,7 @@ def test_20_times_opened_idle_and_opened_again(store: Store) -> None:
 
 @pytest.mark.slow
 def test_20_times_killed_and_opened_again(store: Store) -> None:
-    def kill(boards: Boards, board: str) -> None:
+    def kill(boards: TensorBoardManager, board: str) -> None:
         popen = boards._processes[board].popen
         assert popen
         popen.send_signal(signal.SIGKILL)
@@ -145,14 +144,14 @@ def test_nothing_outlives_a_server_that_is_killed(store: Store) -> None:
     run_id = write_run(store, Settings(), 10)
     code = f"""
         import time
-        from imgcls_lab.tensorboards.manager import Boards
+        from imgcls_lab.tensorboards.manager import TensorBoardManager
         from imgcls_lab.settings import Settings
         from imgcls_lab.store import Store
         from imgcls_lab.schemas import BoardRequest
         settings = Settings()
-        boards = Boards(settings, Store.open(settings))
+        boards = TensorBoardManager(settings, Store.open(settings))
         target = boards.ensure(boards.open(BoardRequest(run_ids=[{run_id!r}])).id)
-        print(boards.all()[0].memory, target.socket, flush=True)
+        print(boards.all()[0].memory, target, flush=True)
         time.sleep(600)
     """
     server = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
@@ -170,20 +169,19 @@ def test_nothing_outlives_a_server_that_is_killed(store: Store) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_another_user_of_the_host_is_refused(store: Store) -> None:
     settings = Settings()
-    boards = Boards(settings, store)
+    boards = TensorBoardManager(settings, store)
     try:
         target = boards.ensure(boards.open(BoardRequest(run_ids=[write_run(store, settings, 10)])).id)
-        assert target.socket
-        code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(target.socket)!r})"
+        code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(target)!r})"
         for opened in (False, True):
             # even where the folder is opened up, the socket's own mode refuses
-            target.socket.parent.chmod(0o755 if opened else 0o700)
+            target.parent.chmod(0o755 if opened else 0o700)
             other = subprocess.run(
                 ["/usr/bin/python3", "-c", code], user=65534, check=False, capture_output=True, text=True
             )
             assert "PermissionError" in other.stderr
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-        modes = f"{target.socket.stat().st_mode & 0o777:o}"
+        modes = f"{target.stat().st_mode & 0o777:o}"
         show("uid 65534 connects", f"refused, socket {modes}", "refused, socket 600")
         assert modes == "600"
     finally:
@@ -192,7 +190,7 @@ def test_another_user_of_the_host_is_refused(store: Store) -> None:
 
 def test_a_run_of_a_million_steps_opens_in_seconds_with_its_spike(store: Store) -> None:
     settings = Settings()
-    boards = Boards(settings, store)
+    boards = TensorBoardManager(settings, store)
     try:
         began = time.monotonic()
         run_id = write_run(store, settings, 1_000_000, "long")
@@ -243,7 +241,7 @@ def test_the_hparams_tab_compares_runs_by_their_best_epoch(store: Store) -> None
         config = demo.config.with_changes(lr=lr, epochs=1)
         ids.append(store.runs.submit(SubmitRequest(config=config.model_dump(), name=f"lr {lr:g}")).id)
         train(config, settings.run_dir(ids[-1]))
-    boards = Boards(settings, store)
+    boards = TensorBoardManager(settings, store)
     try:
         target = boards.ensure(boards.open(BoardRequest(run_ids=ids)).id)
         wait_for(lambda: len(ask(target, "/data/runs")) == 2)

@@ -15,7 +15,6 @@ from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.tensorboards.address import LoopbackAddress, UnixAddress
 
 
 @pytest.fixture
@@ -31,8 +30,8 @@ async def tab(api: Api, board_id: str, path: str = "", **options: Any) -> Reply:
 
 
 def process(extension: ImgclsLab, board_id: str) -> Any:
-    assert extension.boards._boards is not None
-    return extension.boards._boards._processes[board_id].popen
+    assert extension.boards._manager is not None
+    return extension.boards._manager._processes[board_id].popen
 
 
 async def test_the_tab_shows_tensorboard_and_starts_it_when_asked(api: Api, run_id: str) -> None:
@@ -71,15 +70,15 @@ async def test_what_cannot_start_is_a_sentence_and_a_button_not_a_500(
     api: Api, run_id: str, extension: ImgclsLab
 ) -> None:
     board = (await api("POST", "tensorboards", {"run_ids": [run_id]})).json["id"]
-    boards = extension.boards._boards
+    boards = extension.boards._manager
     assert boards is not None
     process = boards._process(board)
-    good, process.address = process.address, UnixAddress(Path("/proc/no-socket"))
+    good, process.socket = process.socket, Path("/proc/no-socket")
     page = await tab(api, board)
     assert page.status == 503
     assert b"TensorBoard did not start: No such file" in page.body
     assert b"Restart TensorBoard" in page.body
-    process.address = good
+    process.socket = good
     assert (await api("POST", f"tensorboards/{board}/restart")).status == 200
 
 
@@ -119,17 +118,6 @@ async def test_wrong_questions_are_sentences(api: Api, settings: Settings) -> No
     assert (await api("POST", "tensorboards", {"run_ids": ["nope"]})).status == 404
     assert (await api("POST", "tensorboards/run-1/stop")).status == 404
     assert (await api("DELETE", "tensorboards/..%2F..%2Fruns")).status == 404
-
-
-async def test_the_tab_works_without_unix_sockets_too(api: Api, run_id: str, extension: ImgclsLab) -> None:
-    board = (await api("POST", "tensorboards", {"run_ids": [run_id]})).json["id"]
-    boards = extension.boards._boards
-    assert boards is not None
-    boards._make_address = LoopbackAddress
-    page = await tab(api, board)
-    assert page.status == 200
-    assert b"<title>TensorBoard</title>" in page.body
-    assert json.loads((await tab(api, board, "data/environment")).body)["data_location"].endswith("logdir")
 
 
 async def test_more_runs_than_a_board_holds_are_refused(api: Api, run_id: str) -> None:

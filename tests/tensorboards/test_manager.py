@@ -26,8 +26,7 @@ from imgcls_lab.errors import ImgclsError, InputError, NotFoundError
 from imgcls_lab.schemas import BoardRequest, RunEdit, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from imgcls_lab.tensorboards.address import LoopbackAddress, Target, UnixAddress
-from imgcls_lab.tensorboards.manager import MOST_ASLEEP, Boards
+from imgcls_lab.tensorboards.manager import MAX_ASLEEP, TensorBoardManager
 
 
 @pytest.fixture
@@ -42,8 +41,8 @@ def store(settings: Settings) -> Iterator[Store]:
 
 
 @pytest.fixture
-def boards(settings: Settings, store: Store) -> Iterator[Boards]:
-    boards = Boards(settings, store)
+def boards(settings: Settings, store: Store) -> Iterator[TensorBoardManager]:
+    boards = TensorBoardManager(settings, store)
     yield boards
     boards.close()
 
@@ -59,11 +58,11 @@ def make_run(store: Store, settings: Settings, name: str, **fields: Any) -> str:
     return run_id
 
 
-def get(target: Target, url: str) -> tuple[int, bytes]:
+def get(target: Path, url: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(20)
-    connection.sock.connect(str(target.socket))
+    connection.sock.connect(str(target))
     connection.request("GET", url)
     reply = connection.getresponse()
     body = reply.read()
@@ -71,7 +70,7 @@ def get(target: Target, url: str) -> tuple[int, bytes]:
     return reply.status, body
 
 
-def runs_shown(target: Target) -> set[str]:
+def runs_shown(target: Path) -> set[str]:
     return set(json.loads(get(target, "/data/runs")[1]))
 
 
@@ -83,7 +82,7 @@ def wait_for(condition: object, seconds: float = 15) -> None:
         time.sleep(0.05)
 
 
-def pid_of(boards: Boards, board_id: str) -> int:
+def pid_of(boards: TensorBoardManager, board_id: str) -> int:
     popen = boards._processes[board_id].popen
     assert popen is not None
     return popen.pid
@@ -93,7 +92,9 @@ def tcp_listeners(pid: int) -> list[object]:
     return [c for c in psutil.Process(pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
 
 
-def test_a_board_serves_its_runs_by_the_names_of_the_panel(boards: Boards, store: Store, settings: Settings) -> None:
+def test_a_board_serves_its_runs_by_the_names_of_the_panel(
+    boards: TensorBoardManager, store: Store, settings: Settings
+) -> None:
     run_id = make_run(store, settings, "vit-base lr 3e-4")
     board = boards.open(BoardRequest(run_ids=[run_id]))
     assert board.state == "asleep"
@@ -106,22 +107,23 @@ def test_a_board_serves_its_runs_by_the_names_of_the_panel(boards: Boards, store
     assert view.memory > 10_000_000
 
 
-def test_the_socket_is_private_and_no_tcp_port_is_opened(boards: Boards, store: Store, settings: Settings) -> None:
+def test_the_socket_is_private_and_no_tcp_port_is_opened(
+    boards: TensorBoardManager, store: Store, settings: Settings
+) -> None:
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
     target = boards.ensure(board.id)
     get(target, "/data/plugins_listing")
-    path = target.socket
-    assert path is not None
+    path = target
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert tcp_listeners(pid_of(boards, board.id)) == []
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_another_user_of_the_host_cannot_connect(boards: Boards, store: Store, settings: Settings) -> None:
+def test_another_user_of_the_host_cannot_connect(boards: TensorBoardManager, store: Store, settings: Settings) -> None:
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
     target = boards.ensure(board.id)
-    code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(target.socket)!r})"
+    code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(target)!r})"
     own = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert own.returncode == 0, own.stderr
     other = subprocess.run(["/usr/bin/python3", "-c", code], user=65534, capture_output=True, text=True, check=False)
@@ -129,7 +131,7 @@ def test_another_user_of_the_host_cannot_connect(boards: Boards, store: Store, s
 
 
 def test_a_run_added_to_a_live_board_shows_up_without_a_restart(
-    boards: Boards, store: Store, settings: Settings
+    boards: TensorBoardManager, store: Store, settings: Settings
 ) -> None:
     one, two = make_run(store, settings, "one"), make_run(store, settings, "two")
     board = boards.open(BoardRequest(run_ids=[one]))
@@ -140,7 +142,9 @@ def test_a_run_added_to_a_live_board_shows_up_without_a_restart(
     assert pid_of(boards, board.id) == pid
 
 
-def test_a_project_board_follows_new_runs_and_new_names(boards: Boards, store: Store, settings: Settings) -> None:
+def test_a_project_board_follows_new_runs_and_new_names(
+    boards: TensorBoardManager, store: Store, settings: Settings
+) -> None:
     one = make_run(store, settings, "one")
     board = boards.open(BoardRequest(project_id=store.runs.get(one).project_id))
     target = boards.ensure(board.id)
@@ -151,7 +155,7 @@ def test_a_project_board_follows_new_runs_and_new_names(boards: Boards, store: S
 
 
 def test_names_that_are_no_file_names_and_equal_names_are_told_apart(
-    boards: Boards, store: Store, settings: Settings
+    boards: TensorBoardManager, store: Store, settings: Settings
 ) -> None:
     ids = [make_run(store, settings, name) for name in ("../../etc/passwd", "same", "same", "<b>")]
     board = boards.open(BoardRequest(run_ids=ids))
@@ -163,7 +167,7 @@ def test_names_that_are_no_file_names_and_equal_names_are_told_apart(
 
 def test_an_idle_board_ends_by_itself_and_comes_back(store: Store) -> None:
     settings = Settings(tb_idle_timeout=1.5)
-    boards = Boards(settings, store)
+    boards = TensorBoardManager(settings, store)
     try:
         board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
         for _ in range(3):
@@ -172,13 +176,14 @@ def test_an_idle_board_ends_by_itself_and_comes_back(store: Store) -> None:
             process = boards._processes[board.id]
             wait_for(lambda p=process: not p.alive)
             assert boards.all()[0].state == "asleep"
-            assert target.socket is not None
-            assert not target.socket.exists()
+            assert not target.exists()
     finally:
         boards.close()
 
 
-def test_a_board_that_was_killed_comes_back_each_time(boards: Boards, store: Store, settings: Settings) -> None:
+def test_a_board_that_was_killed_comes_back_each_time(
+    boards: TensorBoardManager, store: Store, settings: Settings
+) -> None:
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
     for _ in range(5):
         target = boards.ensure(board.id)
@@ -187,9 +192,9 @@ def test_a_board_that_was_killed_comes_back_each_time(boards: Boards, store: Sto
         boards._processes[board.id].popen.wait()  # type: ignore[union-attr]
 
 
-def test_a_board_that_cannot_start_says_why(boards: Boards, store: Store, settings: Settings) -> None:
+def test_a_board_that_cannot_start_says_why(boards: TensorBoardManager, store: Store, settings: Settings) -> None:
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
-    boards._process(board.id).address = UnixAddress(Path("/proc/no-socket"))
+    boards._process(board.id).socket = Path("/proc/no-socket")
     with pytest.raises(ImgclsError, match=r"TensorBoard did not start: No such file"):
         boards.ensure(board.id)
     assert boards.all()[0].state == "failed"
@@ -201,13 +206,13 @@ def test_nothing_is_left_when_the_server_is_killed(store: Store, settings: Setti
         import time
         from imgcls_lab.settings import Settings
         from imgcls_lab.store import Store
-        from imgcls_lab.tensorboards.manager import Boards
+        from imgcls_lab.tensorboards.manager import TensorBoardManager
         from imgcls_lab.schemas import BoardRequest
         settings = Settings()
-        boards = Boards(settings, Store.open(settings))
+        boards = TensorBoardManager(settings, Store.open(settings))
         board = boards.open(BoardRequest(run_ids=[{run_id!r}]))
         target = boards.ensure(board.id)
-        print(boards._processes[board.id].popen.pid, target.socket, flush=True)
+        print(boards._processes[board.id].popen.pid, target, flush=True)
         time.sleep(600)
     """
     server = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
@@ -221,17 +226,16 @@ def test_nothing_is_left_when_the_server_is_killed(store: Store, settings: Setti
 
 
 def test_closing_ends_every_process_and_removes_the_sockets(store: Store, settings: Settings) -> None:
-    boards = Boards(settings, store)
+    boards = TensorBoardManager(settings, store)
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
     target = boards.ensure(board.id)
     pid = pid_of(boards, board.id)
     boards.close()
     assert not psutil.pid_exists(pid)
-    assert target.socket is not None
-    assert not target.socket.parent.exists()
+    assert not target.parent.exists()
 
 
-def test_what_is_asked_for_wrongly_is_a_sentence(boards: Boards) -> None:
+def test_what_is_asked_for_wrongly_is_a_sentence(boards: TensorBoardManager) -> None:
     with pytest.raises(InputError, match="Name the runs"):
         boards.open(BoardRequest())
     for bad in ("run-../..", "nothing-here", "run-1"):
@@ -239,7 +243,9 @@ def test_what_is_asked_for_wrongly_is_a_sentence(boards: Boards) -> None:
             boards.ensure(bad)
 
 
-def test_a_board_shows_the_runs_that_were_chosen_anew(boards: Boards, store: Store, settings: Settings) -> None:
+def test_a_board_shows_the_runs_that_were_chosen_anew(
+    boards: TensorBoardManager, store: Store, settings: Settings
+) -> None:
     one, two = make_run(store, settings, "one"), make_run(store, settings, "two")
     board = boards.open(BoardRequest(run_ids=[one]))
     target = boards.ensure(board.id)
@@ -254,7 +260,7 @@ def test_a_board_shows_the_runs_that_were_chosen_anew(boards: Boards, store: Sto
 
 
 def test_a_process_that_was_killed_is_told_from_one_that_sleeps(
-    boards: Boards, store: Store, settings: Settings
+    boards: TensorBoardManager, store: Store, settings: Settings
 ) -> None:
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
     boards.ensure(board.id)
@@ -268,7 +274,7 @@ def test_a_process_that_was_killed_is_told_from_one_that_sleeps(
 
 
 def test_a_board_of_a_sweep_shows_its_runs_and_those_that_come(
-    boards: Boards, store: Store, settings: Settings
+    boards: TensorBoardManager, store: Store, settings: Settings
 ) -> None:
     sweep = make_run(store, settings, "lr sweep")
     make_run(store, settings, "alone")
@@ -284,7 +290,7 @@ def test_a_board_of_a_sweep_shows_its_runs_and_those_that_come(
 
 
 def test_opening_a_run_shows_it_even_where_its_board_shows_others_by_now(
-    boards: Boards, store: Store, settings: Settings
+    boards: TensorBoardManager, store: Store, settings: Settings
 ) -> None:
     one, two = make_run(store, settings, "one"), make_run(store, settings, "two")
     board = boards.open(BoardRequest(run_ids=[one]))
@@ -292,56 +298,27 @@ def test_opening_a_run_shows_it_even_where_its_board_shows_others_by_now(
     assert boards.open(BoardRequest(run_ids=[one])).run_ids == [two, one]
 
 
-def test_boards_that_sleep_for_long_are_forgotten(boards: Boards, store: Store, settings: Settings) -> None:
-    ids = [make_run(store, settings, f"run {i}") for i in range(MOST_ASLEEP + 3)]
+def test_boards_that_sleep_for_long_are_forgotten(boards: TensorBoardManager, store: Store, settings: Settings) -> None:
+    ids = [make_run(store, settings, f"run {i}") for i in range(MAX_ASLEEP + 3)]
     for run_id in ids:
         boards.open(BoardRequest(run_ids=[run_id]))
     kept = boards.all()
-    assert len(kept) == MOST_ASLEEP + 1
+    assert len(kept) == MAX_ASLEEP + 1
     assert kept[0].run_ids == [ids[-1]]
 
 
-def test_a_board_holds_200_runs_at_most(boards: Boards, store: Store) -> None:
+def test_a_board_holds_200_runs_at_most(boards: TensorBoardManager, store: Store) -> None:
     ids = [store.runs.submit(SubmitRequest(config={"root": "/data"})).id for _ in range(201)]
     board = boards.open(BoardRequest(run_ids=ids[:200]))
     with pytest.raises(InputError, match="200 runs at most, not 201"):
         boards.add(board.id, [ids[200]])
 
 
-def test_without_unix_sockets_only_a_secret_path_of_the_loopback_answers(store: Store, settings: Settings) -> None:
-    boards = Boards(settings, store, make_address=LoopbackAddress)
-    try:
-        board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
-        target = boards.ensure(board.id)
-        process = boards._processes[board.id]
-        assert len(target.prefix) > 40
-        assert target.prefix[1:] not in " ".join(psutil.Process(pid_of(boards, board.id)).cmdline())
-        assert process.address.path.stat().st_mode & 0o777 == 0o600
-        (listener,) = tcp_listeners(pid_of(boards, board.id))
-        assert (listener.laddr.ip, listener.laddr.port) == ("127.0.0.1", target.port)
-
-        def status(path: str) -> int:
-            connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=20)
-            connection.request("GET", path)
-            reply = connection.getresponse()
-            reply.read()
-            connection.close()
-            return reply.status
-
-        assert status(f"{target.prefix}/data/environment") == 200
-        assert [status(path) for path in ("/", "/data/environment", f"{target.prefix[:-1]}/", "//x")] == [404] * 4
-        assert boards.restart(board.id).state == "running"
-        assert boards.ensure(board.id).port
-    finally:
-        boards.close()
-    assert not process.address.path.exists()
-
-
 def test_the_sockets_of_a_server_that_is_dead_are_swept_away(store: Store, settings: Settings) -> None:
     dead = Path(tempfile.mkdtemp(prefix=f"imgcls-tb-{os.getpid()}-1-"))  # the same number, born at another time
-    boards = Boards(settings, store)
+    boards = TensorBoardManager(settings, store)
     assert not dead.exists()
     assert boards._sockets.exists()
-    Boards(settings, store).close()
+    TensorBoardManager(settings, store).close()
     assert boards._sockets.exists()
     boards.close()
