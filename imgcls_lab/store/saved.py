@@ -17,7 +17,7 @@ FORMAT = 2  # of run.json and registry.json
 FORMER_COLUMNS = {
     "runs": {
         "desired": "desired_state",
-        "lost_attempts": "lost_attempts",
+        "losses": "lost_attempts",
         "device_wanted": "requested_device",
         "gpus_wanted": "requested_gpus",
         "host_wanted": "requested_host",
