@@ -15,6 +15,7 @@ from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import launch
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError, Problem
+from imgcls_lab.planning.preview import preview
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
@@ -31,10 +32,11 @@ def form(config: TrainConfig | Mapping[str, Any] | None = None) -> RunForm:
     def check(given: TrainConfig) -> tuple[Sequence[Problem], Sequence[str]]:
         try:
             resolved, found = look_at(given, settings, store)
+            planned = preview(resolved, found)
         except InputError as error:
             return error.problems or [Problem("", str(error))], ()
         size = image_size.advice(resolved, found)
-        return (), [*found.notes, *([size] if size else [])]
+        return (), [f"Steps: {planned.steps_text}.", *found.notes, *([size] if size else [])]
 
     def start_run(given: TrainConfig, name: str | None, project: str | None) -> Run:
         return launch(given, name=name, project=project)

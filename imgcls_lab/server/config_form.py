@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +98,53 @@ def defaults(store: Store) -> dict[str, Any]:
 
 def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckReply:
     """All problems that can be seen without reading an image or a model, and what a run of it would do."""
-    problems: list[Problem] = []
+    config, problems = _parse(values)
+    folders, refused = _allowed(settings, values)
+    problems += refused
+    facts: dict[str, str] = {}
+    planned: RunPreview | None = None
+    found = inspect_folder(folders["root"]) if "root" in folders else None
+    if found is not None and found.problem:
+        problems.append(Problem("root", found.problem))
+    elif found is not None:
+        facts |= _data_facts(found) | _scan_facts(store, folders["root"])
+        if config is not None:
+            planned, refused = _plan(found, config)
+            problems += refused
+    if planned is not None:
+        facts["Images"] += f", of which {planned.held_out:,} are held out for validation" if planned.held_out else ""
+        facts["Steps"] = planned.steps_text
+    if flavour := folders.get("model_flavour", ""):
+        refused, place = _look_at_model(
+            flavour, values.get("revision"), pretrained=bool(config and config.load_pretrained)
+        )
+        problems += refused
+        facts |= {"Model": place} if place else {}
+        if place and config is not None and found is not None and not found.problem:
+            given = config.with_changes(model_flavour=flavour)
+            facts |= {"Image size": size} if (size := image_size.advice(given, found)) else {}
+    facts["Disk"] = _disk(settings.runs_dir)
+    return CheckReply(
+        problems=[
+            FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000)) for p in problems[:MAX_PROBLEMS]
+        ],
+        facts=facts,
+        steps=StepCounts.model_validate(planned.steps, from_attributes=True) if planned else None,
+        lr_curve=planned.lr_curve if planned else None,
+    )
+
+
+def _parse(values: dict[str, Any]) -> tuple[TrainConfig | None, list[Problem]]:
+    """The config that the values mean, or what is wrong with them."""
     try:
-        config = TrainConfig.parse(values)
+        return TrainConfig.parse(values), []
     except ConfigError as error:
-        problems += error.problems
-        config = None
+        return None, list(error.problems)
+
+
+def _allowed(settings: Settings, values: dict[str, Any]) -> tuple[dict[str, str], list[Problem]]:
+    """The paths that the values name and that this server may read, by field; what is wrong with the others."""
+    problems: list[Problem] = []
     try:
         allowed_plugins(settings, values.get("plugins"))
     except InputError as error:
@@ -119,46 +159,15 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
             folders[field] = look(settings, text, field)
         except InputError as error:
             problems += error.problems
-    facts: dict[str, str] = {}
-    planned: RunPreview | None = None
-    found = inspect_folder(folders["root"]) if "root" in folders else None
-    if found is not None and found.problem:
-        problems.append(Problem("root", found.problem))
-    elif found is not None:
-        facts |= _data_facts(found) | _scan_facts(store, folders["root"])
-        if config is not None:
-            wrong, planned = _plan(found, config)
-            problems += wrong
-    if planned is not None:
-        facts["Images"] += f", of which {planned.held_out:,} are held out for validation" if planned.held_out else ""
-        facts["Steps"] = planned.steps_text
-    if flavour := folders.get("model_flavour", ""):
-        wrong, place = _look_at_model(
-            flavour, values.get("revision"), pretrained=bool(config and config.load_pretrained)
-        )
-        problems += wrong
-        facts |= {"Model": place} if place else {}
-        if place and config is not None and found is not None and not found.problem:
-            given = config.with_changes(model_flavour=flavour)
-            facts |= {"Image size": size} if (size := image_size.advice(given, found)) else {}
-    facts["Disk"] = _disk(settings.runs_dir)
-    shown = [
-        FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000)) for p in problems[:MAX_PROBLEMS]
-    ]
-    return CheckReply(
-        problems=shown,
-        facts=facts,
-        steps=StepCounts.model_validate(planned.steps, from_attributes=True) if planned else None,
-        lr_curve=planned.lr_curve if planned else None,
-    )
+    return folders, problems
 
 
-def _plan(found: FolderSummary, config: TrainConfig) -> tuple[Sequence[Problem], RunPreview | None]:
-    """What a run of it would do, or why it would be refused."""
+def _plan(found: FolderSummary, config: TrainConfig) -> tuple[RunPreview | None, list[Problem]]:
+    """What a run of the config would do, or why it would be refused."""
     try:
-        return (), preview(config, found)
+        return preview(config, found), []
     except InputError as error:
-        return error.problems, None
+        return None, list(error.problems)
 
 
 def _data_facts(found: FolderSummary) -> dict[str, str]:

@@ -9,6 +9,8 @@ import pytest
 
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig
+from imgcls_lab.imagefolder import inspect_folder
+from imgcls_lab.planning.preview import preview
 from imgcls_lab.settings import Settings
 from imgcls_lab.widgets.form import RunForm
 
@@ -64,6 +66,15 @@ def test_a_field_that_cannot_be_read_hides_no_mark_of_another(form: RunForm) -> 
     assert "does not exist" in marks["root"]
     assert "Must be" in marks["epochs"]
     assert "“fast”" in marks["lr"]
+
+
+def test_the_steps_of_the_run_stand_beside_the_button(form: RunForm, few: TrainConfig) -> None:
+    for epochs in (1, 7):
+        form.fields["warmup_epochs"].control.value = "0"
+        form.fields["epochs"].control.value = str(epochs)
+        planned = preview(form.config, inspect_folder(few.root)).steps
+        assert planned.total_steps == epochs * planned.steps_per_epoch
+        assert f"{planned.steps_per_epoch:,} an epoch, {planned.total_steps:,} in all" in unescape(form.message.value)
 
 
 def test_an_emptied_setting_is_none_where_that_has_a_meaning(form: RunForm) -> None:
