@@ -110,7 +110,8 @@ def _claim(store: Store) -> None:
 
 def _idle_round(store: Store) -> None:
     """What a daemon does three times a second while nothing changes: here all runs wait, since none may start."""
-    daemons.setdefault(store, Daemon(store.settings)).round(store)
+    daemon = daemons.setdefault(store, Daemon(store.settings))
+    daemon.round(daemon.store_of(store))
 
 
 daemons: dict[Store, Daemon] = {}

@@ -10,7 +10,7 @@ import time
 
 from imgcls_lab.executor.webhook import Webhook
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, alerts
+from imgcls_lab.store.executor_store import ExecutorStore
 
 
 class AlertSender:
@@ -23,13 +23,13 @@ class AlertSender:
         self._results: list[tuple[str, str]] = []  # of the webhook; not in the database yet
         self._webhook = Webhook(settings.webhook) if settings.webhook else None
 
-    def update(self, store: Store) -> None:
+    def update(self, store: ExecutorStore) -> None:
         """Check the disk, and post what the database says is pending. Raises StoreError."""
         self._check_disk(store)
         if self._webhook is not None:
             self._send(store, self._webhook)
 
-    def _check_disk(self, store: Store) -> None:
+    def _check_disk(self, store: ExecutorStore) -> None:
         limit = self._settings.disk_alert * 1e9
         free = shutil.disk_usage(self._settings.home_path).free
         was_low, self._disk_is_low = self._disk_is_low, limit > 0 and free < limit
@@ -39,16 +39,12 @@ class AlertSender:
             f"The disk of {self._settings.home_path} on {self._host} has {free / 1e9:.1f} GB left, less than the "
             f"{limit / 1e9:g} GB of IMGCLS_DISK_ALERT. Free some space; a run that finds the disk full ends."
         )
-        with store.database.write() as session:  # at most one alert a day
-            alerts.add(session, f"disk-{self._host}-{time.strftime('%Y%m%d')}", "disk", text, host=self._host)
+        store.add_alert(f"disk-{self._host}-{time.strftime('%Y%m%d')}", "disk", text)  # at most one a day
 
-    def _send(self, store: Store, webhook: Webhook) -> None:
+    def _send(self, store: ExecutorStore, webhook: Webhook) -> None:
         self._results += webhook.results()
         if self._results:
-            with store.database.write() as session:
-                for alert_id, hook in self._results:
-                    alerts.mark(session, alert_id, hook)
+            store.mark_alerts(self._results)
             webhook.forget({alert_id for alert_id, _ in self._results})
             self._results.clear()
-        with store.database.read() as session:
-            webhook.take(alerts.pending(session, self._host))
+        webhook.take(store.pending_alerts())

@@ -16,21 +16,18 @@ import sys
 import time
 from typing import Any
 
-from sqlmodel import col, select
-
 from imgcls_lab import run_layout
 from imgcls_lab._version import __version__
 from imgcls_lab.entry_points import DAEMON
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
-from imgcls_lab.events import LIVE, DesiredState, RunState
+from imgcls_lab.events import DesiredState
 from imgcls_lab.executor import locks
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.schemas import DevicesReply
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, attempts, executors
-from imgcls_lab.store.states import texts
-from imgcls_lab.store.tables import DeviceClaim, Executor, Run
-from imgcls_lab.store.verdict import Verdict
+from imgcls_lab.store import Store
+from imgcls_lab.store.executor_store import ExecutorStore
+from imgcls_lab.store.executors import HeartbeatWatch, is_older
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +46,7 @@ def ensure(settings: Settings) -> None:
         return
     if locks.is_locked(settings.executor_lock):
         info = _info(settings)
-        if info is None or not executors.is_older(str(info.get("version")), __version__):
+        if info is None or not is_older(str(info.get("version")), __version__):
             return
         log.info("The executor is imgcls-lab %s; %s takes over.", info.get("version"), __version__)
         stop(settings)
@@ -117,30 +114,16 @@ def forget(settings: Settings, host: str) -> int:
     The caller guarantees that nothing runs there any more. Raises NotFoundError, and ConflictError for a live host.
     """
     with Store.open(settings, migrate=False) as store:
-        with store.database.read() as session:
-            rows = session.exec(select(Executor).where(Executor.host == host)).all()
-            live = attempts.live_runs(session, host)
-        if not rows and not live:
+        of_host = _store_of(store, host)
+        beats, live = of_host.beats(), of_host.live_runs()
+        if not beats and not live:
             raise NotFoundError(f"There is no executor of a host “{host}”. `imgcls-lab executor status` lists them.")
         if host == host_name():
             raise ConflictError("This host knows its own runs; start its executor, and it sorts them out.")
-        seen = {row.id: row.heartbeat for row in rows}
         time.sleep(min(settings.lease, 10))
-        with store.database.read() as session:
-            if any(
-                row.heartbeat != seen.get(row.id) for row in session.exec(select(Executor).where(Executor.host == host))
-            ):
-                raise ConflictError(f"The executor of “{host}” is alive; stop it there.")
-        lost = Verdict(RunState.LOST, message=f"The host {host} is gone", counted=False)
-        for run, attempt in live:
-            with store.database.write() as session:
-                attempts.finish(session, run.id, attempt.number, lost, None)
-        with store.database.write() as session:
-            for row in session.exec(select(Executor).where(Executor.host == host)).all():
-                session.delete(row)
-            for claim in session.exec(select(DeviceClaim).where(DeviceClaim.host == host)).all():
-                session.delete(claim)
-            executors.save_devices(session, host, [])
+        if of_host.beats() != beats:
+            raise ConflictError(f"The executor of “{host}” is alive; stop it there.")
+        of_host.forget_host(live)
     return len(live)
 
 
@@ -192,20 +175,26 @@ def _starting(settings: Settings) -> subprocess.Popen[bytes] | None:
 
 def _stop_runs(settings: Settings) -> None:
     with Store.open(settings, migrate=False) as store:
-        query = select(Run.id).where(col(Run.state).in_(texts(LIVE)), Run.host == host_name())
-        query = query.where(col(Run.external).is_(False))
-        with store.database.read() as session:
-            live = session.exec(query).all()
-        for run_id in live:
+        for run_id in _live_runs(store):
             with contextlib.suppress(ConflictError):
                 store.runs.set_desired_state(run_id, DesiredState.STOP)
         until = time.monotonic() + settings.stop_grace + 30
         while time.monotonic() < until:
-            with store.database.read() as session:
-                if not session.exec(query).first():
-                    return
+            if not _live_runs(store):
+                return
             time.sleep(0.2)
     raise ExecutorError("Some runs did not stop in time; kill them with `imgcls-lab kill`.")
+
+
+def _live_runs(store: Store) -> list[str]:
+    """Ids of this host's live runs that an executor started."""
+    live = _store_of(store, host_name()).live_runs()
+    return [run.id for run, _ in live if not run.external]
+
+
+def _store_of(store: Store, host: str) -> ExecutorStore:
+    """The queries about a host, for a process that is no daemon."""
+    return ExecutorStore(store.database, store.settings, host, "", HeartbeatWatch(store.settings.lease))
 
 
 def _info(settings: Settings) -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ come back: meanwhile each run has its supervisor. SIGTERM ends it and leaves the
 from __future__ import annotations
 
 import errno
-import itertools
 import json
 import logging
 import os
@@ -16,14 +15,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select
+from collections.abc import Callable
 
 from imgcls_lab._version import __version__
 from imgcls_lab.errors import ExecutorError, ImgclsError, RevisionError, StoreError
-from imgcls_lab.events import RESUMABLE, FailureKind, RunState
+from imgcls_lab.events import FailureKind, RunState
 from imgcls_lab.executor import devices as dev
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.alert_sender import AlertSender
@@ -34,9 +30,10 @@ from imgcls_lab.executor.scheduler import Scheduler
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, alerts, attempts, executors, migrations, queue, rebuilding, run_folders
-from imgcls_lab.store.states import texts
-from imgcls_lab.store.tables import Executor, Run
+from imgcls_lab.store import Store, run_folders
+from imgcls_lab.store.attempts import Claim
+from imgcls_lab.store.executor_store import ExecutorStore
+from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -72,7 +69,7 @@ class Daemon:
         self._monitors: dict[tuple[str, int], RunMonitor] = {}
         self._known: set[str] | None = None  # folders that have a row
         self._alert_sender = AlertSender(settings, self.host)
-        self._watch = executors.HeartbeatWatch(settings.lease, clock)
+        self._watch = HeartbeatWatch(settings.lease, clock)
         self._logged_errors: dict[str, str] = {}  # the newest of each run
         self._ownerless: dict[str, float] = {}  # folders without an owner, and since when
         self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0, "alerts": 0.0}
@@ -90,13 +87,14 @@ class Daemon:
             log.error("The executor cannot start: %s", error)
             return 1
         with store:
-            if self._host_is_taken(store):
+            own = self.store_of(store)
+            if self._host_is_taken(own):
                 log.error(
                     "The executor cannot start: one of this host uses this database with another home. "
                     "Give each home its own database, or stop the other."
                 )
                 return 1
-            self._register(store)
+            self._register(own)
             identity = json.loads(ProcessIdentity.current().to_json())
             text = json.dumps({**identity, "id": self.id, "version": __version__})
             write_atomic(self.settings.executor_info, text)
@@ -104,7 +102,7 @@ class Daemon:
             while not self.stopping.is_set():
                 pause = 0.0
                 try:
-                    self.round(store)
+                    self.round(own)
                     self._ingest(until=self._clock() + self.settings.poll_interval)
                 except RevisionError as error:  # it is another program's; a newer one's daemon takes over
                     log.error("The executor ends, and its runs go on: %s", error)
@@ -117,17 +115,19 @@ class Daemon:
                     pause = max(self.settings.poll_interval, 1.0)
                 self.stopping.wait(pause)
             self.backend.close()
-            self._sign_off(store)
+            self._sign_off(own)
         os.close(lock)
         return 0
 
-    def round(self, store: Store) -> None:
+    def store_of(self, store: Store) -> ExecutorStore:
+        """The queries of this daemon on an open store."""
+        return ExecutorStore(store.database, self.settings, self.host, self.id, self._watch)
+
+    def round(self, store: ExecutorStore) -> None:
         """Check everything once. No round needs an earlier one of the same process. Raises StoreError."""
         if self._is_due("beat", min(BEAT_EVERY, self.settings.lease / 6)):
-            migrations.check_revision(store.database)
-            with store.database.write() as session:
-                there = executors.beat(session, self.id)
-            if not there:  # the database was made anew, or replaced by an older copy
+            store.check_revision()
+            if not store.beat():  # the database was made anew, or replaced by an older copy
                 log.warning("This executor was not in the database any more; it checks all runs anew.")
                 self._register(store)
                 self._known = None
@@ -138,7 +138,7 @@ class Daemon:
         self._check_live_runs(store)
         if self._is_due("scan", SCAN_EVERY):
             self._index_new_folders(store)
-        self._settle(store)
+        store.settle()
         if self._is_due("alerts", ALERTS_EVERY):
             self._alert_sender.update(store)
         while not self.stopping.is_set() and self._claim(store):
@@ -156,16 +156,15 @@ class Daemon:
                 pause = max(INGEST_EVERY, INGEST_PAUSE * (time.thread_time() - began))
 
     # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
-    def _check_live_runs(self, store: Store) -> None:
-        with store.database.read() as session:
-            live = attempts.live_runs(session, self.host)
+    def _check_live_runs(self, store: ExecutorStore) -> None:
+        live = store.live_runs()
         keys = {(run.id, attempt.number) for run, attempt in live}
         if self._monitors.keys() - keys:
             self._ended_at, self._due["devices"] = self._clock(), 0.0
         self._monitors = {key: monitor for key, monitor in self._monitors.items() if key in keys}
         for run, attempt in live:
             key = (run.id, attempt.number)
-            monitor = self._monitors.setdefault(key, RunMonitor(store, self.backend, self._clock))
+            monitor = self._monitors.setdefault(key, RunMonitor(store, self.settings, self.backend, self._clock))
             try:
                 monitor.check(run, attempt)
                 self._logged_errors.pop(run.id, None)
@@ -176,41 +175,19 @@ class Daemon:
                     self._logged_errors[run.id] = repr(error)
                     log.exception("%s could not be checked.", run.id)
 
-    def _settle(self, store: Store) -> None:
-        """Runs that wait for others or for another host: write down why, and cancel those that wait in vain."""
-        with store.database.read() as session:
-            hosts = self._watch.hosts(session, "alive")
-            news = queue.to_settle(session, hosts)
-        if news:
-            with store.database.write() as session:
-                queue.settle(session, news)
-
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
-    def _claim(self, store: Store) -> bool:
+    def _claim(self, store: ExecutorStore) -> bool:
         """Start one waiting run, if a device is free for it."""
-        with store.database.read() as session:
-            waiting = queue.waiting(session, self.host)
-            first = next(waiting, None)
-            if first is None:
-                return False
-            everywhere = queue.Cluster.read(session, self._watch)
-            drivers = sum(run.requested_device == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self.host))
-            devices, unavailable = self.allocator.devices, self.allocator.unavailable(everywhere)
-            scheduler = Scheduler(everywhere, devices, unavailable, drivers)
-            if not _has_news(itertools.chain([first], waiting), scheduler):
-                return False
-        try:
-            with store.database.write() as session:
-                scheduler = Scheduler(everywhere, devices, unavailable, drivers)
-                claim = attempts.claim(session, self.host, self.id, scheduler)
-        except IntegrityError:  # another run took the device meanwhile
-            return False
+        devices = self.allocator.devices
+        claim = store.claim(
+            lambda cluster, drivers: Scheduler(cluster, devices, self.allocator.unavailable(cluster), drivers)
+        )
         if claim is None:
             return False
         self._start(store, claim)
         return True
 
-    def _start(self, store: Store, claim: attempts.Claim) -> None:
+    def _start(self, store: ExecutorStore, claim: Claim) -> None:
         run, chosen = claim.run, [device for device in self.allocator.devices if device.name in claim.devices]
         try:
             owner = self.backend.start(
@@ -221,38 +198,29 @@ class Daemon:
                 values=dev.device_environment(self.allocator.devices, claim.devices, self.settings.cpu_slots),
             )
         except (OSError, ExecutorError) as error:
-            with store.database.write() as session:
-                attempts.finish(session, run.id, claim.attempt, _start_failure(self.settings, error), None)
+            store.finish(run.id, claim.attempt, _start_failure(self.settings, error))
             log.warning("%s could not be started: %s", run.id, error)
             return
         if self._known is not None:
             self._known.add(run.id)
         log.info("%s attempt %d started on %s.", run.id, claim.attempt, ", ".join(claim.devices) or "no device")
-        with store.database.write() as session:
-            noted = json.loads(owner.to_json()) if owner else None
-            attempts.set_owner(session, run.id, claim.attempt, noted, None)
+        store.set_owner(run.id, claim.attempt, owner, None)
 
     # ── folders of kernels and shells ───────────────────────────────────────────────────────────────────────
-    def _index_new_folders(self, store: Store) -> None:
+    def _index_new_folders(self, store: ExecutorStore) -> None:
         if self._known is None:
-            with store.database.read() as session:
-                self._known = set(session.exec(select(Run.id)).all())
+            self._known = store.known_runs()
         for run_id in set(run_folders.all_folders(self.settings)) - self._known:
             try:
                 if self._is_ours(run_id):
-                    rebuilding.take_in(store.database, self.settings, run_id)
+                    store.take_in(run_id)
                     self._known.add(run_id)
             except (OSError, ImgclsError) as error:
                 if isinstance(error, StoreError):
                     raise
                 log.debug("%s is no run yet: %s", run_id, error)
         store.catch_up_folders()
-        with store.database.read() as session:
-            ended = select(Run.id, Run.attempt).where(col(Run.external).is_(True), col(Run.state).in_(texts(RESUMABLE)))
-            candidates = session.exec(ended).all()
-        for run_id, attempt in candidates:
-            if self.settings.run_dir(run_id).is_dir():
-                run_folders.begins_again(store.database, self.settings, run_id, attempt)
+        store.reopen_resumed()
 
     def _is_ours(self, run_id: str) -> bool:
         """Whether this host's daemon may index a folder: its owner is a process here, or is gone."""
@@ -279,24 +247,18 @@ class Daemon:
         except (OSError, ValueError):
             return False
 
-    def _host_is_taken(self, store: Store) -> bool:
+    def _host_is_taken(self, store: ExecutorStore) -> bool:
         """Whether a daemon of another home monitors this host's runs: it alone has their folders."""
-        with store.database.read() as session:
-            rows = session.exec(select(Executor.identity).where(Executor.host == self.host)).all()
-        return any(ProcessIdentity.from_json(json.dumps(row)).alive() for row in rows)
+        return any(identity.alive() for identity in store.identities())
 
-    def _register(self, store: Store) -> None:
-        with store.database.write() as session:
-            executors.register(session, self.id, self.host, ProcessIdentity.current(), __version__)
-            freed = attempts.stale_claims(session, self.host)
-            alerts.prune(session)
+    def _register(self, store: ExecutorStore) -> None:
+        freed = store.register()
         if freed:
             log.warning("%d devices were held by runs that had ended; they are free again.", freed)
 
-    def _sign_off(self, store: Store) -> None:
+    def _sign_off(self, store: ExecutorStore) -> None:
         try:
-            with store.database.write() as session:
-                executors.sign_off(session, self.id)
+            store.sign_off()
         except StoreError as error:
             log.warning("%s", error)
         log.info("Executor %s has ended; its runs go on.", self.id)
@@ -307,15 +269,6 @@ class Daemon:
             return False
         self._due[what] = now + every
         return True
-
-
-def _has_news(waiting: Iterable[queue.Waiting], place: attempts.Place) -> bool:
-    """Whether a waiting run can start, or one of the first does not state yet why it waits."""
-    for position, run in enumerate(waiting):
-        found = place(run)
-        if isinstance(found, list) or (position < queue.TOLD and found not in (None, run.message)):
-            return True
-    return False
 
 
 def _start_failure(settings: Settings, error: OSError | ExecutorError) -> Verdict:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlmodel import select
-
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.devices import OTHERS, Device, DeviceProbe
 from imgcls_lab.executor.gpu_processes import GpuProcessTracker, largest_other
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, executors, tables
+from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.queue import Cluster
-from imgcls_lab.store.tables import DeviceClaim
 
 
 class DeviceAllocator:
@@ -29,20 +26,17 @@ class DeviceAllocator:
         self._tracker: GpuProcessTracker | None = None
         self.devices: list[Device] = []
 
-    def update(self, store: Store) -> None:
+    def update(self, store: ExecutorStore) -> None:
         """Read the devices and write them down. Raises StoreError."""
-        with store.database.read() as session:
-            claimed = set(session.exec(select(DeviceClaim.device).where(DeviceClaim.host == self._host)).all())
-            if self._tracker is None:  # an earlier daemon has seen since when
-                seen = session.exec(select(tables.Device.gpu_processes).where(tables.Device.host == self._host)).all()
-                self._tracker = GpuProcessTracker([row for rows in seen for row in rows])
+        claimed = store.claimed_devices()
+        if self._tracker is None:  # an earlier daemon has seen since when
+            self._tracker = GpuProcessTracker(store.saved_holders())
         self.devices = []
         for device in self._probe.read():
             processes, utilisation = (device.gpu.processes, device.gpu.utilisation) if device.gpu else ((), None)
             known = replace(device, gpu_processes=self._tracker.update(device.name, processes, utilisation))
             self.devices.append(replace(known, held_by=self._held_by(known, claimed)))
-        with store.database.write() as session:
-            executors.save_devices(session, self._host, [device.row() for device in self.devices])
+        store.save_devices([device.row() for device in self.devices])
 
     def unavailable(self, everywhere: Cluster) -> set[str]:
         """Devices that no run can have now."""

@@ -11,21 +11,18 @@ import json
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
-
-from sqlmodel import col
 
 from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import DESIRED, HEARTBEAT, OWNER, events_name, read_plain, write_atomic
-from imgcls_lab.store import Store, alerts, attempts, states
-from imgcls_lab.store.ingest import ingest
-from imgcls_lab.store.run_folders import follow
+from imgcls_lab.settings import Settings
+from imgcls_lab.store.attempts import reported
+from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.tables import Attempt, Run
-from imgcls_lab.store.verdict import ended_at, judge, last_line, read_end, unlaunched
+from imgcls_lab.store.verdict import read_end
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +52,11 @@ class UnchangedTimer:
 class RunMonitor:
     """One attempt of one run, as long as this daemon lives."""
 
-    def __init__(self, store: Store, backend: LocalBackend, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: ExecutorStore, settings: Settings, backend: LocalBackend, clock: Callable[[], float]
+    ) -> None:
         self._store = store
-        self._settings = store.settings
+        self._settings = settings
         self._backend = backend
         self._heartbeat = UnchangedTimer(clock)
         self._after_last_event = UnchangedTimer(clock)
@@ -73,7 +72,7 @@ class RunMonitor:
         if run.external:
             self._watched = (run.id, attempt.number)
             self._write_desired(run, folder)
-            follow(self._store.database, self._settings, run.id)
+            self._store.follow(run.id)
             return
         owner = self._owner(run, attempt, folder)
         alive = owner is not None and owner.alive()
@@ -84,7 +83,7 @@ class RunMonitor:
             self._pass_on_desired(run, folder, owner)
             self._check_heartbeat(run, attempt, folder)
             return
-        self._finish(run, attempt, folder)
+        self._finish(run, attempt)
 
     # ── while it lives ──────────────────────────────────────────────────────────────────────────────────────
     def _owner(self, run: Run, attempt: Attempt, folder: Path) -> ProcessIdentity | None:
@@ -93,8 +92,7 @@ class RunMonitor:
         if owner is None:  # the daemon that started it died before it could write it down
             owner = self._backend.find(folder, run.id, attempt.number)
         if owner is not None and (attempt.owner is None or trainer != attempt.pid):
-            with self._store.database.write() as session:
-                attempts.set_owner(session, run.id, attempt.number, json.loads(owner.to_json()), trainer)
+            self._store.set_owner(run.id, attempt.number, owner, trainer)
         return owner
 
     def ingest_new(self) -> None:
@@ -104,7 +102,7 @@ class RunMonitor:
         run_id, attempt = self._watched
         size = _size(self._settings.run_dir(run_id), attempt)
         if size != self._size:
-            ingest(self._store.database, self._settings, run_id, attempt)
+            self._store.ingest(run_id, attempt)
             self._size = size
 
     def _pass_on_desired(self, run: Run, folder: Path, owner: ProcessIdentity) -> None:
@@ -117,8 +115,7 @@ class RunMonitor:
             elif owner.alive():
                 os.kill(owner.pid, signal.SIGTERM)
         if run.desired_state != DesiredState.RUN.value and run.state == RunState.RUNNING.value:
-            with self._store.database.write() as session:
-                attempts.show_stopping(session, run.id, run.attempt)
+            self._store.show_stopping(run.id, run.attempt)
 
     def _write_desired(self, run: Run, folder: Path) -> None:
         if run.desired_state != DesiredState.RUN.value and _text(folder / DESIRED) != run.desired_state:
@@ -131,7 +128,7 @@ class RunMonitor:
             log.warning("%s attempt %d has not beaten for %.0f s: ended", run.id, attempt.number, silent)
             self._backend.clear(run.id, attempt.number)
         self._check_progress(run, attempt)
-        over = attempts.said(attempt) is not None
+        over = reported(attempt) is not None
         if self._after_last_event.update(over) > self._settings.stop_grace and over:
             log.warning("%s attempt %d stays after its last event: ended", run.id, attempt.number)
             write_atomic(folder / DESIRED, DesiredState.KILL.value)
@@ -144,42 +141,21 @@ class RunMonitor:
             return
         self._alerted_size = self._size
         text = f"“{run.name}” has made no progress for {self._settings.stall_minutes:g} minutes; look at its log."
-        with self._store.database.write() as session:
-            alert_id = f"{run.id}-{attempt.number}-stalled-{attempt.seq}"
-            alerts.add(session, alert_id, "stalled", text, host=run.host, run_id=run.id)
+        self._store.add_alert(f"{run.id}-{attempt.number}-stalled-{attempt.seq}", "stalled", text, run_id=run.id)
 
     # ── its end ─────────────────────────────────────────────────────────────────────────────────────────────
-    def _finish(self, run: Run, attempt: Attempt, folder: Path) -> None:
-        """Confirm that none of its processes lives, ingest the rest of its events, and write its final state."""
+    def _finish(self, run: Run, attempt: Attempt) -> None:
+        """Confirm that none of its processes lives, and have its final state written."""
         remaining = self._backend.clear(run.id, attempt.number)
         if remaining:
             names = ", ".join(map(str, remaining))
             message = f"Process {names} cannot be ended, so {', '.join(attempt.devices)} stays out of use until it is."
             if run.message != message:
-                with self._store.database.write() as session:
-                    states.change_run(session, run.id, col(Run.attempt) == attempt.number, message=message)
+                self._store.show_message(run.id, attempt.number, message)
             return
-        if not ingest(self._store.database, self._settings, run.id, attempt.number):
-            return  # another process was first
-        end = read_end(folder, attempt.number) or unlaunched(folder, attempt.number)
-        with self._store.database.write() as session:
-            now = session.get(Attempt, (run.id, attempt.number))
-            fresh = session.get(Run, run.number)
-            if now is None or fresh is None:
-                return
-            verdict = judge(
-                attempts.said(now),
-                end,
-                DesiredState(fresh.desired_state),
-                saved_step=fresh.saved_step,
-                trained=now.resume_step is not None,
-                last_line=last_line(folder),
-            )
-            session.expunge_all()  # the writes below are fenced by the attempt; the session must not track these rows
-            # a machine that was switched off meanwhile adds no hours to the run
-            ended = ended_at(folder, attempt.number, end)
-            state = attempts.finish(session, run.id, attempt.number, verdict, end, at=ended, seen=time.time())
-        if state is not None:
+        found = self._store.finish_by_folder(run, attempt.number)
+        if found is not None:
+            verdict, state = found
             log.info("%s attempt %d: %s, now %s", run.id, attempt.number, verdict.state.value, state.value)
 
 

@@ -14,7 +14,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import backups, migrations
 from imgcls_lab.store.alerts import Alerts
 from imgcls_lab.store.consistency_check import check as check_all
-from imgcls_lab.store.database import Database, set_aside_if_damaged, to_folder
+from imgcls_lab.store.database import Database, set_aside_if_damaged
 from imgcls_lab.store.executors import Executors
 from imgcls_lab.store.folder_rows import Mirror
 from imgcls_lab.store.metrics import MetricReader
@@ -71,14 +71,6 @@ class Store:
     def backup(self, path: Path) -> Path:
         """Copy the database as of this moment. Raises StoreError where the file exists or cannot be written."""
         return backups.backup(self.database, path.expanduser().absolute())
-
-    def catch_up_folders(self) -> None:
-        """Write once more what a run's folder did not take, for a full disk or the like."""
-        behind = self.database.mirror.behind if self.database.mirror is not None else set()
-        if behind:
-            with self.database.write() as session:
-                for run_id in behind:
-                    to_folder(session, run_id)
 
     def check(self) -> list[str]:
         """What is wrong between database and folders, a sentence each. Raises StoreError."""

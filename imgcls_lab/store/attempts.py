@@ -7,7 +7,7 @@ process was first: the caller drops what it knows and looks again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim 
     for position, run in enumerate(queue.waiting(session, host)):
         found = place(run)
         if not isinstance(found, list):
-            if found is not None and run.message != found and position < queue.TOLD:
+            if found is not None and run.message != found and position < queue.EXPLAINED:
                 queued = col(Run.state) == RunState.QUEUED.value
                 states.change_run(session, run.id, queued, message=found, recorded=False)
             continue
@@ -80,6 +80,15 @@ def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim 
     return None
 
 
+def has_news(waiting: Iterable[queue.Waiting], place: Place) -> bool:
+    """Whether a waiting run can start, or one of the first does not state yet why it waits."""
+    for position, run in enumerate(waiting):
+        found = place(run)
+        if isinstance(found, list) or (position < queue.EXPLAINED and found not in (None, run.message)):
+            return True
+    return False
+
+
 def live_runs(session: Session, host: str) -> list[tuple[Run, Attempt]]:
     """Runs that live on this host, with their present attempts."""
     statement = (
@@ -96,10 +105,6 @@ def set_owner(session: Session, run_id: str, attempt: int, owner: dict[str, Any]
     if not states.change_live(session, run_id, attempt):
         return False
     return states.change_attempt(session, run_id, attempt, owner=owner, pid=pid)
-
-
-def show_stopping(session: Session, run_id: str, attempt: int) -> bool:
-    return states.move(session, run_id, RunState.STOPPING, attempt=attempt)
 
 
 def finish(
@@ -168,7 +173,7 @@ def _requeue(session: Session, run_id: str, attempt: int, verdict: Verdict, now:
     return RunState.QUEUED
 
 
-def stale_claims(session: Session, host: str) -> int:
+def free_stale_claims(session: Session, host: str) -> int:
     """Free devices of this host that are held by attempts which do not live; how many. Only after a restored backup."""
     live = select(Run.id).where(col(Run.state).in_(states.texts(LIVE)), Run.host == host)
     gone = session.execute(
@@ -177,8 +182,8 @@ def stale_claims(session: Session, host: str) -> int:
     return int(gone.rowcount)  # type: ignore[attr-defined]
 
 
-def said(attempt: Attempt) -> Verdict | None:
-    """What the last event of an attempt said, if it had one: ingest notes it in the attempt's row."""
+def reported(attempt: Attempt) -> Verdict | None:
+    """The verdict that an attempt's last event gave; None: it has none. Ingest writes it into the attempt's row."""
     state = RunState(attempt.state)
     if state not in ENDED:
         return None

@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args
 
 from sqlalchemy import delete, update
@@ -108,7 +108,9 @@ class Executors:
         return self._watch.hosts(session, *get_args(State)) - self._watch.hosts(session, "alive")
 
 
-def register(session: Session, executor_id: str, host: str, identity: ProcessIdentity, version: str) -> None:
+def register(
+    session: Session, executor_id: str, host: str, identity: ProcessIdentity, version: str = __version__
+) -> None:
     """Add a daemon's row; earlier ones of this host, which have ended, go."""
     session.execute(delete(Executor).where(col(Executor.host) == host))
     now = time.time()
@@ -131,7 +133,7 @@ def sign_off(session: Session, executor_id: str) -> None:
     session.execute(update(Executor).where(col(Executor.id) == executor_id).values(state="stopped"))
 
 
-def save_devices(session: Session, host: str, devices: list[dict[str, Any]]) -> None:
+def save_devices(session: Session, host: str, devices: Sequence[dict[str, Any]]) -> None:
     """Replace the devices of a host by what its daemon sees now."""
     session.execute(delete(Device).where(col(Device.host) == host))
     session.add_all(Device(host=host, **device) for device in devices)

@@ -23,7 +23,7 @@ from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.tables import Dependency, Device, DeviceClaim, Project, Run
 
 LOOK_AHEAD = 1000  # waiting runs that are tried in one round
-TOLD = 100  # of them, those that are told why they wait
+EXPLAINED = 100  # of them, those whose message says why they wait
 NO_DEVICE = "none"
 _BROKEN = {RunState.FAILED.value: "failed", RunState.CANCELLED.value: "was cancelled", None: "was deleted"}
 
@@ -51,7 +51,7 @@ def waiting(session: Session, host: str) -> Iterator[Waiting]:
     query = query.where(Run.state == RunState.QUEUED.value, ~_after_unfinished())
     query = query.where(or_(col(Run.requested_host).is_(None), col(Run.requested_host) == host))
     query = query.order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
-    for start, end in ((0, TOLD), (TOLD, LOOK_AHEAD)):
+    for start, end in ((0, EXPLAINED), (EXPLAINED, LOOK_AHEAD)):
         page = session.exec(query.limit(end - start).offset(start)).all()
         yield from (Waiting(*row) for row in page)
         if len(page) < end - start:
@@ -176,10 +176,10 @@ def full_projects(session: Session, *, lock: int | None = None) -> dict[int, str
     return full
 
 
-News = list[tuple[str, RunState | None, str]]  # run, the state it must take (None: it goes on waiting), a sentence
+Updates = list[tuple[str, RunState | None, str]]  # run, the state it must take (None: it goes on waiting), a sentence
 
 
-def to_settle(session: Session, hosts: Set[str]) -> News:
+def to_settle(session: Session, hosts: Set[str]) -> Updates:
     """What is to be written about runs that no host may look at: those after other runs, those for an absent host.
 
     hosts: whose executor lives.
@@ -187,24 +187,24 @@ def to_settle(session: Session, hosts: Set[str]) -> News:
     return _after_others(session) + _for_absent(session, hosts)
 
 
-def _for_absent(session: Session, hosts: Set[str]) -> News:
+def _for_absent(session: Session, hosts: Set[str]) -> Updates:
     columns: Any = (Run.id, Run.message, Run.requested_host)
     absent = (
         col(Run.requested_host).not_in(hosts),
         col(Run.requested_host) > "",
     )  # the second lets an index leave out NULL
     query: Any = select(*columns).where(Run.state == RunState.QUEUED.value, *absent, ~_after_unfinished())
-    news: News = []
-    for run_id, message, host in session.exec(query.order_by(col(Run.number)).limit(TOLD)):
+    updates: Updates = []
+    for run_id, message, host in session.exec(query.order_by(col(Run.number)).limit(EXPLAINED)):
         sentence = (
             f"Waits for the host {host}, where no executor runs. Start one there, or submit the run without a host."
         )
         if message != sentence:
-            news.append((run_id, None, sentence))
-    return news
+            updates.append((run_id, None, sentence))
+    return updates
 
 
-def _after_others(session: Session) -> News:
+def _after_others(session: Session) -> Updates:
     before = aliased(Run)
     columns: Any = (Run.id, Run.message, Dependency.after_id, before.name, before.state)
     query: Any = (
@@ -218,25 +218,25 @@ def _after_others(session: Session) -> News:
     for run_id, message, after_id, name, state in session.exec(query):
         if state != RunState.SUCCEEDED.value:
             waits.setdefault((run_id, message), []).append((state, name or after_id))
-    news: News = []
+    updates: Updates = []
     for (run_id, message), unmet in waits.items():
         broken = next(((state, name) for state, name in unmet if state in _BROKEN), None)
         if broken:
             sentence = f"Cancelled: it was to run after “{broken[1]}”, which {_BROKEN[broken[0]]}."
-            news.append((run_id, RunState.CANCELLED, sentence))
+            updates.append((run_id, RunState.CANCELLED, sentence))
             continue
         state, name = unmet[0]
         more = f" and {len(unmet) - 1} more" if len(unmet) > 1 else ""
         hint = ", which was stopped; resume or delete that" if state == RunState.STOPPED.value else ""
         sentence = f"Waits until “{name}”{more} {'have' if more else 'has'} succeeded{hint}."
         if message != sentence:
-            news.append((run_id, None, sentence))
-    return news
+            updates.append((run_id, None, sentence))
+    return updates
 
 
-def settle(session: Session, news: News) -> None:
+def settle(session: Session, updates: Updates) -> None:
     """Write what `to_settle` found."""
-    for run_id, state, sentence in news:
+    for run_id, state, sentence in updates:
         if state is None:
             queued = col(Run.state) == RunState.QUEUED.value
             states.change_run(session, run_id, queued, message=sentence, recorded=False)

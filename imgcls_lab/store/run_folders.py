@@ -171,7 +171,7 @@ def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = 
     ingest(database, settings, run_id, number)
     with database.write() as session:
         row = session.get(Attempt, (run_id, number))
-        said = attempts.said(row) if row is not None else None
+        said = attempts.reported(row) if row is not None else None
         if said is None and not gone:
             return False
         end = read_end(folder, number)

@@ -122,12 +122,15 @@ def tag_parts(tag: str) -> tuple[str, int]:
 def no_two_trainers_of_a_run_live_at_once(lab: StubLab, _: Path) -> None:
     """The supervisor is killed and leaves its trainer behind; the next attempt starts when that is dead."""
     daemon = Daemon(lab.settings, backend=LocalBackend(argv))
-    daemon._register(lab.store)
+    daemon._register(daemon.store_of(lab.store))
     run_id = lab.submit(steps=400, step_seconds=0.02)
-    lab.until(lambda: daemon.round(lab.store) or lab.run(run_id).step > 0)
+    lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.run(run_id).step > 0)
     os.kill(lab.supervisor(run_id), signal.SIGKILL)
     lab.until(
-        lambda: daemon.round(lab.store) or (lab.run(run_id).attempt == 2 and lab.state(run_id) is RunState.RUNNING)
+        lambda: (
+            daemon.round(daemon.store_of(lab.store))
+            or (lab.run(run_id).attempt == 2 and lab.state(run_id) is RunState.RUNNING)
+        )
     )
     assert not (lab.settings.run_dir(run_id) / "doubled").exists(), "two trainers of one run"
 

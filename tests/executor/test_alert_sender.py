@@ -16,6 +16,8 @@ from stub_lab import StubLab
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.executor import alert_sender, webhook
 from imgcls_lab.schemas import AlertView
+from imgcls_lab.store.executor_store import ExecutorStore
+from imgcls_lab.store.executors import HeartbeatWatch
 
 
 class Receiver:
@@ -110,10 +112,11 @@ def test_a_disk_nearly_full_is_told_once(lab: StubLab, monkeypatch: pytest.Monke
     free = [4e9]
     usage = type("usage", (), {"free": property(lambda _: free[0])})
     monkeypatch.setattr(alert_sender.shutil, "disk_usage", lambda _: usage())
-    watch = alert_sender.AlertSender(lab.settings, "here")
+    own = ExecutorStore(lab.store.database, lab.settings, "here", "here-1", HeartbeatWatch(30))
+    sender = alert_sender.AlertSender(lab.settings, "here")
     for left in (4e9, 4e9, 9e9, 3e9):
         free[0] = left
-        watch.update(lab.store)
+        sender.update(own)
     (alert,) = lab.store.alerts.list()
     assert (alert.kind, alert.host) == ("disk", "here")
     assert "has 4.0 GB left" in alert.text

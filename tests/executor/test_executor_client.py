@@ -334,16 +334,16 @@ def test_a_run_is_stopped_on_a_full_disk_too(home: Path, monkeypatch: pytest.Mon
     lab = StubLab(home)
     try:
         daemon = Daemon(lab.settings, backend=LocalBackend(argv))
-        daemon._register(lab.store)
+        daemon._register(daemon.store_of(lab.store))
         run_id = lab.submit(steps=10_000)
-        lab.until(lambda: daemon.round(lab.store) or lab.run(run_id).step > 0)
+        lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.run(run_id).step > 0)
 
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(run_monitor, "write_atomic", full)
         lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
-        lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.STOPPED)
+        lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.state(run_id) is RunState.STOPPED)
         assert lab.run(run_id).message is None, "it wrote its checkpoint"
     finally:
         lab.close()

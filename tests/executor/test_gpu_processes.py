@@ -72,17 +72,17 @@ def test_a_run_waits_while_another_program_holds_the_gpus_memory_and_says_which(
     try:
         probe = HostProbe(1, gpus)
         daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=probe)
-        daemon._register(lab.store)
+        daemon._register(daemon.store_of(lab.store))
         gpus.processes = (GpuProcess(os.getpid(), 60 * 10**9),)
         run_id = lab.store.runs.submit(SubmitRequest(config={"root": "/d", "device": "cuda"}, notes='{"steps": 3}')).id
-        daemon.round(lab.store)
+        daemon.round(daemon.store_of(lab.store))
         assert f"(pid {os.getpid()}, 60.0 GB) is running" in lab.run(run_id).message
         device = next(device for device in lab.store.executors.status().devices if device.kind == "cuda")
         assert f"pid {os.getpid()}" in device.held_by
         assert (device.gpu_processes[0].pid, device.gpu_processes[0].run_id) == (os.getpid(), None)
         gpus.processes = (GpuProcess(os.getpid(), 10**9),)  # a little is no reason
         daemon._due["devices"] = 0
-        daemon.round(lab.store)
+        daemon.round(daemon.store_of(lab.store))
         assert lab.run(run_id).devices == ["cuda:0"]
     finally:
         lab.close()
@@ -92,13 +92,13 @@ def test_memory_of_a_run_shows_its_name(home: Path):
     lab, gpus = StubLab(home), FakeGpus()
     try:
         daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=HostProbe(1, gpus))
-        daemon._register(lab.store)
+        daemon._register(daemon.store_of(lab.store))
         config = {"root": "/d", "device": "cuda"}
         run_id = lab.store.runs.submit(SubmitRequest(config=config, name="mine", notes='{"steps": 10000}')).id
-        lab.until(lambda: daemon.round(lab.store) or lab.run(run_id).step > 0)
+        lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.run(run_id).step > 0)
         gpus.processes = (GpuProcess(lab.trainer(run_id), 70 * 10**9),)
         daemon._due["devices"] = 0
-        daemon.round(lab.store)
+        daemon.round(daemon.store_of(lab.store))
         device = next(device for device in lab.store.executors.status().devices if device.kind == "cuda")
         assert (device.run_name, device.held_by) == ("mine", None)
         assert (device.gpu_processes[0].run_id, device.gpu_processes[0].run_name) == (run_id, "mine")

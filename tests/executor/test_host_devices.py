@@ -90,7 +90,7 @@ def gpus(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     lab = StubLab(home)
     daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=SimpleNamespace(read=lambda: [*GPUS, CPU]))
-    daemon._register(lab.store)
+    daemon._register(daemon.store_of(lab.store))
     yield lab, daemon
     lab.close()
 
@@ -103,13 +103,13 @@ def cuda_run(lab: StubLab, steps: int) -> str:
 def test_a_device_is_free_as_soon_as_the_supervisor_of_an_ended_run_lets_go(gpus: tuple[StubLab, Daemon]):
     lab, daemon = gpus
     run_id = cuda_run(lab, 2)
-    lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.SUCCEEDED)
+    lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.state(run_id) is RunState.SUCCEEDED)
     with open(GPUS[0].lock(lab.settings), "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the supervisor holds it a moment longer
         daemon._due["devices"] = 0
-        daemon.round(lab.store)
+        daemon.round(daemon.store_of(lab.store))
         assert lab.store.executors.status().devices[0].held_by is not None
-    daemon.round(lab.store)
+    daemon.round(daemon.store_of(lab.store))
     assert lab.store.executors.status().devices[0].held_by is None
 
 
@@ -119,7 +119,7 @@ def test_two_gpus_run_two_runs_isolated_and_a_third_waits(gpus: tuple[StubLab, D
 
     def round_until(condition) -> None:
         def step() -> bool:
-            daemon.round(lab.store)
+            daemon.round(daemon.store_of(lab.store))
             return condition()
 
         lab.until(step)
@@ -137,10 +137,10 @@ def test_a_gpu_locked_by_another_user_is_left_alone(gpus: tuple[StubLab, Daemon]
     held = [locks.try_lock(gpu.lock(lab.settings), shared_folder=True) for gpu in GPUS]
     assert None not in held
     run_id = cuda_run(lab, 3)
-    daemon.round(lab.store)
+    daemon.round(daemon.store_of(lab.store))
     assert "another user or home" in lab.run(run_id).message
     os.close(held[1])
-    lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.SUCCEEDED)
+    lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.state(run_id) is RunState.SUCCEEDED)
     os.close(held[0])
     assert lab.run(run_id).attempts[0].devices == ["cuda:1"]
 
@@ -150,10 +150,10 @@ def test_a_device_lost_between_look_and_start_is_a_free_retry(gpus: tuple[StubLa
     held = [locks.try_lock(gpu.lock(lab.settings), shared_folder=True) for gpu in GPUS]
     monkeypatch.setattr(locks, "is_locked", lambda _: False)
     run_id = cuda_run(lab, 3)
-    lab.until(lambda: daemon.round(lab.store) or lab.run(run_id).attempt == 6)
+    lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.run(run_id).attempt == 6)
     for lock in held:
         os.close(lock)
-    lab.until(lambda: daemon.round(lab.store) or lab.state(run_id) is RunState.SUCCEEDED)
+    lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.state(run_id) is RunState.SUCCEEDED)
     assert "another user" in lab.run(run_id).attempts[0].message
 
 
@@ -180,7 +180,7 @@ def test_a_full_disk_at_the_start_is_told(gpus: tuple[StubLab, Daemon], monkeypa
 
     monkeypatch.setattr(local.run_layout, "write_atomic", full)
     run_id = cuda_run(lab, 3)
-    daemon.round(lab.store)
+    daemon.round(daemon.store_of(lab.store))
     run = lab.run(run_id)
     assert (run.state, run.failure.value, run.resumable) == (RunState.FAILED, "disk_full", False)
     assert "is full" in run.message

@@ -163,7 +163,7 @@ class Training:
 
         with self.store.database.write() as session:
             row = session.get(Attempt, (self.run.id, self.attempt))
-            verdict = attempts.said(row) if row else None
+            verdict = attempts.reported(row) if row else None
             assert verdict is not None
             attempts.finish(session, self.run.id, self.attempt, verdict, None)
 

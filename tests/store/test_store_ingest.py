@@ -221,7 +221,7 @@ def test_without_the_fence_a_zombie_would_end_the_run(store: Store, run_id: str,
 def test_last_events_are_what_the_attempt_said(store: Store, run_id: str):
     feed(store, run_id, 1, started(), Failed(step=3, kind=FailureKind.OUT_OF_MEMORY, message="Too large."))
     with store.database.read() as session:
-        said = attempts.said(session.get(Attempt, (run_id, 1)))
+        said = attempts.reported(session.get(Attempt, (run_id, 1)))
     assert (said.state, said.failure, said.message) == (RunState.FAILED, FailureKind.OUT_OF_MEMORY, "Too large.")
     assert store.runs.get(run_id).state is RunState.RUNNING, "the run ends when its processes have"
 

@@ -109,14 +109,14 @@ def test_a_run_for_a_named_host_is_left_to_it(store: Store, submit):
 
 
 def test_runs_that_cannot_be_placed_do_not_hide_those_behind_them(store: Store, submit):
-    for _ in range(queue.TOLD + 20):
+    for _ in range(queue.EXPLAINED + 20):
         submit(device="cuda")
     small = submit(device="cpu")
     with store.database.write() as session:
         found = attempts.claim(session, HOST, "e", lambda run: ["cpu:0"] if run.requested_device == "cpu" else "busy")
     assert found.run.id == small
     told = [run for run in store.runs.list(limit=500).items if run.message == "busy"]
-    assert len(told) == queue.TOLD, "rows are not rewritten by the thousand each time that a run begins"
+    assert len(told) == queue.EXPLAINED, "rows are not rewritten by the thousand each time that a run begins"
 
 
 def test_a_sweeps_steps_are_its_trials(store: Store):

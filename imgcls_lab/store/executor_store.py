@@ -1,0 +1,230 @@
+"""What only the daemon of a host reads and writes: its own row, devices, claims, live runs and folders.
+
+Called by `executor/`. Each method is one transaction or a few. Every write about an attempt is fenced by that attempt
+(`states.py`): where another process was first, it changes nothing and the caller looks again. All raise StoreError.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, delete, select
+
+from imgcls_lab.events import RESUMABLE, DesiredState, RunState
+from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.schemas import AlertKind, AlertView
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import alerts, attempts, executors, migrations, queue, rebuilding, run_folders, states
+from imgcls_lab.store.database import Database, to_folder
+from imgcls_lab.store.ingest import ingest
+from imgcls_lab.store.tables import Attempt, Device, DeviceClaim, Executor, Run
+from imgcls_lab.store.verdict import Verdict, ended_at, judge, last_line, read_end, unlaunched
+
+SchedulerOf = Callable[[queue.Cluster, int], attempts.Place]  # from the cluster and the runs here without a device
+
+
+class ExecutorStore:
+    """The run database for the daemon of one host. executor_id: its row; watch: which other daemons live."""
+
+    def __init__(
+        self, database: Database, settings: Settings, host: str, executor_id: str, watch: executors.HeartbeatWatch
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._host = host
+        self._id = executor_id
+        self._watch = watch
+
+    # ── the daemon itself ───────────────────────────────────────────────────────────────────────────────────
+    def check_revision(self) -> None:
+        """Raises RevisionError where another version of this program has migrated the tables."""
+        migrations.check_revision(self._database)
+
+    def register(self) -> int:
+        """Add this daemon's row; earlier ones of the host go. Devices that ended runs held are freed; how many."""
+        with self._database.write() as session:
+            executors.register(session, self._id, self._host, ProcessIdentity.current())
+            freed = attempts.free_stale_claims(session, self._host)
+            alerts.prune(session)
+        return freed
+
+    def beat(self) -> bool:
+        """False: this daemon's row is gone, since the database was made anew or another daemon took the host over."""
+        with self._database.write() as session:
+            return executors.beat(session, self._id)
+
+    def sign_off(self) -> None:
+        with self._database.write() as session:
+            executors.sign_off(session, self._id)
+
+    def identities(self) -> list[ProcessIdentity]:
+        """Of the daemons that are registered for this host."""
+        with self._database.read() as session:
+            rows = session.exec(select(Executor.identity).where(Executor.host == self._host)).all()
+        return [ProcessIdentity.from_json(json.dumps(row)) for row in rows]
+
+    def beats(self) -> dict[str, int]:
+        """The beats of the daemons that are registered for this host, by their ids."""
+        with self._database.read() as session:
+            return dict(session.exec(select(Executor.id, Executor.heartbeat).where(Executor.host == self._host)).all())
+
+    def forget_host(self, live: Iterable[tuple[Run, Attempt]]) -> None:
+        """Queue the host's live runs again; drop its daemons, devices and claims."""
+        lost = Verdict(RunState.LOST, message=f"The host {self._host} is gone", counted=False)
+        for run, attempt in live:
+            self.finish(run.id, attempt.number, lost)
+        with self._database.write() as session:
+            for table in (Executor, DeviceClaim, Device):
+                session.execute(delete(table).where(col(table.host) == self._host))
+
+    # ── devices ─────────────────────────────────────────────────────────────────────────────────────────────
+    def claimed_devices(self) -> set[str]:
+        """Names of this host's devices that runs of ours hold."""
+        with self._database.read() as session:
+            return set(session.exec(select(DeviceClaim.device).where(DeviceClaim.host == self._host)).all())
+
+    def saved_holders(self) -> list[dict[str, Any]]:
+        """The processes on this host's GPUs, as a daemon saved them last."""
+        with self._database.read() as session:
+            saved = session.exec(select(Device.gpu_processes).where(Device.host == self._host)).all()
+        return [row for rows in saved for row in rows]
+
+    def save_devices(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Replace the devices of this host."""
+        with self._database.write() as session:
+            executors.save_devices(session, self._host, rows)
+
+    # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
+    def claim(self, scheduler_of: SchedulerOf) -> attempts.Claim | None:
+        """Take the first waiting run that a scheduler finds devices for. The others' messages say why they wait."""
+        with self._database.read() as session:
+            waiting = queue.waiting(session, self._host)
+            first = next(waiting, None)
+            if first is None:
+                return None
+            cluster = queue.Cluster.read(session, self._watch)
+            drivers = sum(run.requested_device == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self._host))
+            if not attempts.has_news(itertools.chain([first], waiting), scheduler_of(cluster, drivers)):
+                return None
+        try:
+            with self._database.write() as session:
+                return attempts.claim(session, self._host, self._id, scheduler_of(cluster, drivers))
+        except IntegrityError:  # another run took the device meanwhile
+            return None
+
+    def settle(self) -> None:
+        """Runs that wait for others or for another host: write down why, and cancel those that wait in vain."""
+        with self._database.read() as session:
+            updates = queue.to_settle(session, self._watch.hosts(session, "alive"))
+        if updates:
+            with self._database.write() as session:
+                queue.settle(session, updates)
+
+    # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
+    def live_runs(self) -> list[tuple[Run, Attempt]]:
+        """Runs that live on this host, with their present attempts."""
+        with self._database.read() as session:
+            return attempts.live_runs(session, self._host)
+
+    def set_owner(self, run_id: str, attempt: int, owner: ProcessIdentity | None, pid: int | None) -> None:
+        """Write down which supervisor has an attempt, and the pid of its trainer."""
+        saved = json.loads(owner.to_json()) if owner else None
+        with self._database.write() as session:
+            attempts.set_owner(session, run_id, attempt, saved, pid)
+
+    def show_stopping(self, run_id: str, attempt: int) -> None:
+        with self._database.write() as session:
+            states.move(session, run_id, RunState.STOPPING, attempt=attempt)
+
+    def show_message(self, run_id: str, attempt: int, message: str) -> None:
+        with self._database.write() as session:
+            states.change_run(session, run_id, col(Run.attempt) == attempt, message=message)
+
+    def ingest(self, run_id: str, attempt: int) -> bool:
+        """Bring an attempt's new events into the database. False: it is not the living one."""
+        return ingest(self._database, self._settings, run_id, attempt)
+
+    def follow(self, run_id: str) -> None:
+        """Bring a run of a kernel or shell up to its folder."""
+        run_folders.follow(self._database, self._settings, run_id)
+
+    def finish(self, run_id: str, attempt: int, verdict: Verdict) -> RunState | None:
+        """Write a verdict on an attempt that left nothing to read, and free its devices."""
+        with self._database.write() as session:
+            return attempts.finish(session, run_id, attempt, verdict, None)
+
+    def finish_by_folder(self, run: Run, attempt: int) -> tuple[Verdict, RunState] | None:
+        """Write what an attempt came to, by its events and its folder; the verdict, and the run's state then.
+
+        None: another process was first. The caller has confirmed that the processes of the attempt are dead.
+        """
+        if not self.ingest(run.id, attempt):
+            return None
+        folder = self._settings.run_dir(run.id)
+        end = read_end(folder, attempt) or unlaunched(folder, attempt)
+        with self._database.write() as session:
+            row, fresh = session.get(Attempt, (run.id, attempt)), session.get(Run, run.number)
+            if row is None or fresh is None:
+                return None
+            verdict = judge(
+                attempts.reported(row),
+                end,
+                DesiredState(fresh.desired_state),
+                saved_step=fresh.saved_step,
+                trained=row.resume_step is not None,
+                last_line=last_line(folder),
+            )
+            session.expunge_all()  # the writes below are fenced by the attempt; the session must not track these rows
+            # a machine that was switched off meanwhile adds no hours to the run
+            ended = ended_at(folder, attempt, end)
+            state = attempts.finish(session, run.id, attempt, verdict, end, at=ended, seen=time.time())
+        return None if state is None else (verdict, state)
+
+    # ── folders of kernels and shells ───────────────────────────────────────────────────────────────────────
+    def known_runs(self) -> set[str]:
+        """Ids of all runs that have a row."""
+        with self._database.read() as session:
+            return set(session.exec(select(Run.id)).all())
+
+    def take_in(self, run_id: str) -> None:
+        """Add the row of a new folder, if that is for a daemon to do. Raises ConfigError, OSError: no run's folder."""
+        rebuilding.take_in(self._database, self._settings, run_id)
+
+    def reopen_resumed(self) -> None:
+        """Reopen the runs of kernels and shells whose folders show a newer attempt."""
+        with self._database.read() as session:
+            ended = col(Run.state).in_(states.texts(RESUMABLE))
+            candidates = session.exec(select(Run.id, Run.attempt).where(col(Run.external).is_(True), ended)).all()
+        for run_id, attempt in candidates:
+            if self._settings.run_dir(run_id).is_dir():
+                run_folders.begins_again(self._database, self._settings, run_id, attempt)
+
+    def catch_up_folders(self) -> None:
+        """Write again what a run's folder could not take before, for a full disk or the like."""
+        behind = self._database.mirror.behind if self._database.mirror is not None else set()
+        if behind:
+            with self._database.write() as session:
+                for run_id in behind:
+                    to_folder(session, run_id)
+
+    # ── alerts ──────────────────────────────────────────────────────────────────────────────────────────────
+    def add_alert(self, alert_id: str, kind: AlertKind, text: str, run_id: str | None = None) -> None:
+        """Add an alert, unless there is one of this id."""
+        with self._database.write() as session:
+            alerts.add(session, alert_id, kind, text, host=self._host, run_id=run_id)
+
+    def pending_alerts(self) -> list[AlertView]:
+        """Alerts of this host that its webhook has not sent yet, oldest first."""
+        with self._database.read() as session:
+            return alerts.pending(session, self._host)
+
+    def mark_alerts(self, results: Iterable[tuple[str, str]]) -> None:
+        """Write down what became of alerts' webhooks: (id, sent or failed)."""
+        with self._database.write() as session:
+            for alert_id, result in results:
+                alerts.mark(session, alert_id, result)
