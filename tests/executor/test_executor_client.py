@@ -157,7 +157,7 @@ def test_a_silent_host_is_seen_by_a_beat_that_stands_still():
     identity = json.loads(ProcessIdentity("far", "boot:1", 1, "1").to_json())
     row = Executor(id="far-1", host="far", identity=identity, version="1", state="alive", started_at=0, heartbeat_at=0)
     states = []
-    for row.beat, now[0] in ((1, 0), (1, 30), (1, 40), (2, 40), (2, 70), (2, 71)):
+    for row.heartbeat, now[0] in ((1, 0), (1, 30), (1, 40), (2, 40), (2, 70), (2, 71)):
         states.append(watch.state(row))
     assert states == ["alive", "alive", "silent", "alive", "alive", "silent"]
 
@@ -310,7 +310,7 @@ def test_run_info_is_written_where_a_rebuild_finds_it(lab: StubLab):
     lab.wait(run_id)
     info = json.loads((lab.settings.run_dir(run_id) / RUN_INFO).read_text())
     assert set(info) == {
-        "id", "kind", "name", "project", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python",
+        "format", "id", "kind", "name", "project", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python",
         "payload", "device", "gpus", "host", "row", "attempts", "after", "alerts",
     }  # fmt: skip
     assert info["python"] == sys.executable
