@@ -310,8 +310,8 @@ def test_run_info_is_written_where_a_rebuild_finds_it(lab: StubLab):
     lab.wait(run_id)
     info = json.loads((lab.settings.run_dir(run_id) / RUN_INFO).read_text())
     assert set(info) == {
-        "format", "id", "kind", "name", "project", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python",
-        "payload", "device", "gpus", "host", "row", "attempts", "after", "alerts",
+        "format", "id", "kind", "name", "project", "parent_id", "notes", "created_at", "dataset_id", "model_id",
+        "python", "payload", "device", "gpus", "host", "row", "attempts", "after", "alerts",
     }  # fmt: skip
     assert info["python"] == sys.executable
 
