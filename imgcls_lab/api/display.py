@@ -12,7 +12,7 @@ from imgcls_lab.api.progress import in_notebook, line
 from imgcls_lab.config.evaluation import figure
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.schemas import RunDetail, Series
-from imgcls_lab.widgets.comm import Feed
+from imgcls_lab.widgets.comm import RunSource
 from imgcls_lab.widgets.static_picture import svg
 
 RUN_TYPE = "application/vnd.imgcls.run+json"
@@ -25,8 +25,8 @@ POINTS = 300  # a series of the picture
 class LiveCell:
     """One output. `served`: the server knows the run, so that the cell can live without this kernel."""
 
-    def __init__(self, feed: Feed, *, served: bool) -> None:
-        self._feed = feed
+    def __init__(self, source: RunSource, *, served: bool) -> None:
+        self._source = source
         self._served = served
         self._handle: Any = None
         self._widget: Any = None
@@ -48,8 +48,8 @@ class LiveCell:
 
     def bundle(self) -> dict[str, Any]:
         """The output by MIME type."""
-        run = self._feed.run()
-        series = self._feed.series(TAGS, POINTS).series
+        run = self._source.run()
+        series = self._source.series(TAGS, POINTS).series
         bundle: dict[str, Any] = {"text/plain": table(run, series), "image/svg+xml": svg(series, line(run))}
         if self._widget is not None:
             bundle[WIDGET_TYPE] = {"version_major": 2, "version_minor": 1, "model_id": self._widget.model_id}
@@ -63,7 +63,7 @@ class LiveCell:
         if not live.available():
             return None
         try:
-            return live.LiveRunWidget(self._feed)
+            return live.LiveRunWidget(self._source)
         except ImgclsError:
             return None  # the other forms show it
 

@@ -1,7 +1,7 @@
-"""Whether anybody keeps unfinished runs up to date: the executor of the host that they are on.
+"""Whether an executor watches the unfinished runs: each host needs its own.
 
-Called by what lists runs and by what waits for one. Without it a list says as of when it is, and a wait has the
-executor started, as a submit would, or says that it waits in vain.
+Called by all that list runs and by `Run.wait`. Without an executor a list says how old it is; a wait starts the
+executor, as a submit does, or says that no executor runs.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from imgcls_lab.schemas import RunView
     from imgcls_lab.store import Store
 
-EVERY = 5.0  # seconds between two looks of a wait
+EVERY = 5.0  # seconds between two checks of a wait
 
 
-def unattended(store: Store, views: Iterable[RunView]) -> str | None:
-    """A sentence where unfinished runs are shown that no executor sees to; None where there are none.
+def missing_executor(store: Store, views: Iterable[RunView]) -> str | None:
+    """A sentence if no executor watches some unfinished run of these; else None.
 
-    Of another host that went silent the runs themselves say so (`unreachable`).
+    A run of another host that went silent says so itself (`unreachable`).
     """
     live = [view for view in views if view.state in LIVE and view.host]
     waits = any(view.state in (RunState.QUEUED, RunState.LOST) for view in views)
@@ -49,9 +49,9 @@ def unattended(store: Store, views: Iterable[RunView]) -> str | None:
     since = f"As of {moment(seen)}: no" if alone and seen is not None else "No"
     here = hosts == [host_name()]
     where = "this machine" if here else f"the host {hosts[0]}" if len(hosts) == 1 else f"the hosts {', '.join(hosts)}"
-    what = "what its runs do meanwhile is not seen" if alone else ""
+    what = "its runs are not watched" if alone else ""
     if waits and not alive:
-        what += " and what is queued waits" if what else "what is queued waits"
+        what += " and queued runs wait" if what else "queued runs wait"
     return f"{since} executor runs on {where}, so {what}. Start it{'' if here else ' there'}: imgcls-lab executor start"
 
 
@@ -62,8 +62,8 @@ def moment(t: float) -> str:
     return clock if day == today else f"{day} {clock}"
 
 
-class Attendance:
-    """Sees to it, while somebody waits for a run, that an executor lives."""
+class ExecutorWatch:
+    """Starts the executor while somebody waits for a run, if none lives."""
 
     def __init__(self, store: Store | None) -> None:
         self._store = store
@@ -71,19 +71,19 @@ class Attendance:
         self._tried = False
         self._note: str | None = None
 
-    def look(self, view: RunView) -> str | None:
-        """Start the executor where none lives and it may be started; a sentence while none does. Raises ExecutorError.
+    def check(self, view: RunView) -> str | None:
+        """Start the executor if none lives and it may be started. A sentence while none lives. Raises ExecutorError.
 
-        Looks every few seconds however often it is called.
+        It checks every few seconds, however often it is called.
         """
         now = time.monotonic()
         if self._store is not None and now >= self._due:
             self._due = now + EVERY
-            missing = unattended(self._store, [view])
+            missing = missing_executor(self._store, [view])
             self._note = None
             if missing is not None:
                 client.ensure(self._store.settings)
-                # one that is on its way counts; one that has come to nothing does not
-                self._note = missing if self._tried else unattended(self._store, [view])
+                # one that is starting counts; one that has failed to start does not
+                self._note = missing if self._tried else missing_executor(self._store, [view])
             self._tried = missing is not None
         return self._note

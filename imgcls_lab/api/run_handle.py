@@ -1,7 +1,7 @@
-"""`Run`: one run in the user's hands, whether it waits, trains under the executor, or trained in a kernel.
+"""`Run`: the handle of one run, whether it waits, trains under the executor, or trained in a kernel.
 
-Made by `launch`, `train`, `run` and `runs`. State comes from the store; curves, evaluations, log and checkpoints come
-first-hand from the run's folder where this machine has it, so nothing has to be indexed before it can be read.
+Made by `launch`, `train`, `run` and `runs`. The state comes from the store. Curves, evaluations, log and checkpoints
+come from the run's folder if this machine has it, so that they can be read before they are indexed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 from imgcls_lab import run_layout
 from imgcls_lab.api import context, inference
 from imgcls_lab.api.configs import print_notes
-from imgcls_lab.api.executor_status import Attendance
+from imgcls_lab.api.executor_status import ExecutorWatch
 from imgcls_lab.api.progress import line, progress_line
 from imgcls_lab.api.run_folder import RunFolder, parsed
-from imgcls_lab.api.run_source import StoreFeed
+from imgcls_lab.api.run_source import StoreRunSource
 from imgcls_lab.api.validation import project_id, request
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, ImgclsError, InputError, NotFoundError, unknown
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from imgcls_lab.store import Store
 
 OVER = ENDED | {RunState.LOST}
-PACE = 0.2  # seconds between two looks of `wait` at the beginning of a run
+POLL_AT_FIRST = 0.2  # seconds between two reads of `wait` at the beginning of a run
 
 
 class Run:
-    """One run. Attributes are as of the last look; `state` and `refresh` look again."""
+    """One run. Attributes are as of the last read; `state` and `refresh` read again."""
 
     def __init__(self, run_id: str, *, store: Store | None = None, folder: Path | None = None) -> None:
         """A run of the store, or of a folder that no store knows. Raises NotFoundError."""
@@ -52,7 +52,7 @@ class Run:
         self._view = self._look()
         self._id = self._view.id
         self._cells: list[LiveCell] = []
-        self._watched: StoreFeed | RunFolder | None = None
+        self._watched: StoreRunSource | RunFolder | None = None
         self._deleted = False
 
     # ── what it is ──────────────────────────────────────────────────────────────────────────────────────────
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def view(self) -> RunDetail:
-        """All that is known of it, as of the last look."""
+        """All that is known of it, as of the last read."""
         return self._view
 
     @property
@@ -80,7 +80,7 @@ class Run:
 
     @property
     def state(self) -> RunState:
-        """Where it stands now."""
+        """Its state now."""
         return self.refresh()._view.state
 
     @property
@@ -102,23 +102,23 @@ class Run:
         return file
 
     def refresh(self) -> Self:
-        """Look again. Raises NotFoundError if it was deleted."""
+        """Read again. Raises NotFoundError if it was deleted."""
         self._view = self._look()
         return self
 
     # ── what it made ────────────────────────────────────────────────────────────────────────────────────────
     def metrics(self, tags: str | Sequence[str] | None = None) -> pd.DataFrame:
-        """Its curves: index `step`, a column a tag and `epoch`. Figures of validation stand at the epochs' ends.
+        """Its curves: index `step`, a column a tag and `epoch`. Metrics of a validation stand at the end of its epoch.
 
-        tags: the one or those that are wanted, by default all. Before the first validation a tag may have no points
-        yet; after it, NotFoundError names the tags that there are.
+        tags: one or several, by default all. Before the first validation a tag may have no points yet; later,
+        NotFoundError names the tags that exist.
         """
         wanted = [tags] if isinstance(tags, str) else None if tags is None else list(dict.fromkeys(tags))
-        feed = self._files() or self._feed()
-        series = feed.series(wanted).series
+        source = self._files() or self._source()
+        series = source.series(wanted).series
         missing = set(wanted or ()) - {item.tag for item in series}
         if missing:
-            view = feed.run()
+            view = source.run()
             if view.state in OVER or "loss/val" in view.tags:
                 raise NotFoundError(f"{unknown('curve', min(missing), view.tags)} The run is “{view.name}”.")
         return _frame(series, wanted or [])
@@ -126,13 +126,13 @@ class Run:
     def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
         """Evaluation of an epoch, by default the last; with `split="test"` that of the best model on test/.
 
-        Holds figures a class and the confusion matrix.
+        It holds metrics of each class and the confusion matrix.
         """
         _known("split of a report", split, ("val", "test"))
-        return (self._files() or self._feed()).report(epoch, split)
+        return (self._files() or self._source()).report(epoch, split)
 
     def predictions(self, epoch: int | str | None = None) -> pd.DataFrame:
-        """What it said of each validation image at an epoch, by default the best; "test": of each test image.
+        """Its prediction for each validation image at an epoch, by default the best; "test": for each test image.
 
         Columns: path, label, right, class_1, share_1 ... Raises NotFoundError.
         """
@@ -146,7 +146,7 @@ class Run:
     def evaluate(
         self, split: str = "test", *, root: str | os.PathLike[str] | None = None, tta: TTA = "none"
     ) -> EpochReport:
-        """Figures of its best model on a split of its own images, or of another folder's with the same classes.
+        """Metrics of its best model on a split of its own images, or of another folder's with the same classes.
 
         Its epoch and step are those of the checkpoint.
         """
@@ -182,37 +182,37 @@ class Run:
 
     def output(self, offset: int = -65_536) -> LogChunk:
         """What it printed, from a byte on; a negative offset counts from the end."""
-        return (self._files() or self._feed()).log(offset)
+        return (self._files() or self._source()).log(offset)
 
     # ── watching ────────────────────────────────────────────────────────────────────────────────────────────
     def watch(self) -> None:
         """Show its live cell. It needs no kernel in JupyterLab, and leaves a picture in the saved notebook."""
         from imgcls_lab.api.display import LiveCell
 
-        cell = LiveCell(self._feed(), served=self._store is not None and self._folder is None)
+        cell = LiveCell(self._source(), served=self._store is not None and self._folder is None)
         cell.show()
         self._cells.append(cell)
 
     def wait(self, timeout: float | None = None, poll: float = 0.5) -> Self:
         """Wait until it has ended, with a line of progress; looks every `poll` seconds.
 
-        Starts the executor where none lives, unless that is turned off; then it says that it waits in vain. Raises
-        ImgclsError with the run's own sentence if it failed, and TimeoutError after `timeout` seconds; the run goes
-        on. Interrupting the wait leaves the run alone, too.
+        Starts the executor if none lives. If that is turned off, it prints that no executor runs. Raises ImgclsError
+        with the run's own sentence if it failed, and TimeoutError after `timeout` seconds; the run goes on. An
+        interrupt ends the wait and leaves the run alone, too.
         """
-        progress, attendance = progress_line(), Attendance(self._store)
+        progress, executor = progress_line(), ExecutorWatch(self._store)
         start = time.monotonic()
         try:
             while True:
                 view = self.refresh()._view
                 progress.show(view, self._watched_series)
                 if view.state not in OVER or self._comes_back(view):
-                    progress.note(attendance.look(view))
+                    progress.note(executor.check(view))
                 if view.state in OVER and not self._comes_back(view):
                     break
                 if timeout is not None and time.monotonic() - start > timeout:
                     raise TimeoutError(f"After {timeout:g} s: {line(view)}. The run goes on.")
-                time.sleep(min(poll, PACE) if time.monotonic() - start < 5 else poll)
+                time.sleep(min(poll, POLL_AT_FIRST) if time.monotonic() - start < 5 else poll)
         finally:
             progress.close()
             for cell in self._cells:
@@ -224,7 +224,7 @@ class Run:
     def _watched_series(self, tags: list[str]) -> SeriesReply:
         """Points of some series; a folder is read on from the last call."""
         if not isinstance(self._watched, RunFolder):
-            self._watched = self._files() or self._feed()
+            self._watched = self._files() or self._source()
         return self._watched.series(tags)
 
     def _comes_back(self, view: RunDetail) -> bool:
@@ -259,7 +259,7 @@ class Run:
         priority: int | None = None,
         project: str | None = None,
     ) -> Self:
-        """Change what is given. Of a higher priority, a waiting run goes before others; a new `project` is made."""
+        """Change what is given. A run with a higher priority starts before others; a new `project` is made."""
         store = self._indexed("edit")
         moved = project_id(store, project, make=True) if project else None
         store.runs.edit(self.id, request(RunEdit, name=name, notes=notes, priority=priority, project_id=moved))
@@ -273,7 +273,7 @@ class Run:
     def _request(self, desired: DesiredState) -> Self:
         store = self._indexed(desired.value)
         if store.runs.set_desired_state(self.id, desired).state in LIVE:
-            client.ensure(store.settings)  # which passes the wish on
+            client.ensure(store.settings)  # which passes it on to the run
         return self.refresh()
 
     # ── where it is read ────────────────────────────────────────────────────────────────────────────────────
@@ -299,10 +299,10 @@ class Run:
         folder = self._folder or RunFolder(self.folder, self.id)
         return folder if folder.has_events() else None
 
-    def _feed(self) -> StoreFeed | RunFolder:
+    def _source(self) -> StoreRunSource | RunFolder:
         if self._folder is not None:
             return self._folder
-        return StoreFeed(self._store or context.store(), self.id)
+        return StoreRunSource(self._store or context.store(), self.id)
 
     def _indexed(self, verb: str) -> Store:
         """The store, if it knows this run. Raises ConflictError."""

@@ -1,6 +1,6 @@
-"""What a live cell reads of a run that the store knows; `RunFolder` gives the same of a folder.
+"""The source of a live cell for a run of the store; `RunFolder` is the source for a run's folder.
 
-Made by `Run.watch`. `widgets/comm.py` says what a feed is.
+Made by `Run.watch`. `widgets/comm.py` defines what a source is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ALL_POINTS = 1_000_000_000
 
 
-class StoreFeed:
+class StoreRunSource:
     """One run of the store."""
 
     def __init__(self, store: Store, run_id: str) -> None:

@@ -101,9 +101,9 @@ def print_table(
 def warn_unattended(views: Iterable[RunView]) -> None:
     """Say on stderr where unfinished runs are shown that no executor sees to."""
     from imgcls_lab.api import context
-    from imgcls_lab.api.executor_status import unattended
+    from imgcls_lab.api.executor_status import missing_executor
 
-    if sentence := unattended(context.store(), list(views)):
+    if sentence := missing_executor(context.store(), list(views)):
         say(sentence, err=True)
 
 

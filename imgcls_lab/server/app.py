@@ -1,7 +1,7 @@
 """The server extension: traits and wiring only.
 
-Loaded by Jupyter Server. Builds the settings and the backend, hands them to the routes, wakes the executor in the
-background, and lets go of everything when the server stops.
+Loaded by Jupyter Server. It builds the settings and the backend, gives them to the routes, wakes the executor in the
+background, and closes everything when the server stops.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ImgclsLab(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Once the event loop runs: bring the tables up to date and wake the executor, waiting for neither."""
-        self.backend.notebooks.serve(serverapp)
+        self.backend.kernels.serve(serverapp)
         self.backend.wake_executor()
 
     async def stop_extension(self) -> None:

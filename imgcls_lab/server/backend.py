@@ -1,8 +1,7 @@
-"""What every handler works with: the settings, the store, and threads of its own for whatever may block.
+"""What every handler works with: the settings, the store, and threads for all that may block.
 
-Built once by `app.py` and handed to each handler as an argument. Nothing here runs on the event loop but the
-waiting; the store is opened at the first question, in a thread, so that an unreachable database delays nobody's
-JupyterLab and each request gets a sentence instead.
+Built once by `app.py` and given to each handler as an argument. The event loop only waits here. The store is opened for
+the first request, in a thread: an unreachable database does not delay JupyterLab, and each request gets a sentence.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from sqlalchemy.exc import ArgumentError
 
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
 from imgcls_lab.schemas import DevicesReply
-from imgcls_lab.server.kernel_lookup import Notebooks
+from imgcls_lab.server.kernel_lookup import KernelLookup
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 
 T = TypeVar("T")
 AnyLogger = Logger | LoggerAdapter[Any]
 
-THREADS = 6  # questions at once; SQLite gains nothing from more
+THREADS = 6  # queries at once; SQLite gains nothing from more
 RETRY = 2.0  # seconds for which a failed opening of the store is not tried again
-CLOSING = 5.0  # seconds that running questions have when the server stops
+CLOSING = 5.0  # seconds that running queries have when the server stops
 
 
 class Backend:
@@ -39,9 +38,9 @@ class Backend:
 
     def __init__(self, settings: Settings, log: AnyLogger) -> None:
         self.settings = settings
-        self.notebooks = Notebooks()
+        self.kernels = KernelLookup()
         self.log = log
-        self._questions = ThreadPoolExecutor(THREADS, thread_name_prefix="imgcls-store")
+        self._queries = ThreadPoolExecutor(THREADS, thread_name_prefix="imgcls-store")
         self._starts = ThreadPoolExecutor(1, thread_name_prefix="imgcls-executor")
         self._opening = threading.Lock()
         self._store: Store | None = None
@@ -51,11 +50,11 @@ class Backend:
 
     async def run(self, work: Callable[[], T]) -> T:
         """What `work` returns, run in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._questions, work)
+        return await asyncio.get_running_loop().run_in_executor(self._queries, work)
 
-    async def ask(self, question: Callable[[Store], T]) -> T:
-        """What `question` returns, run in a thread with the store. Raises StoreError if that cannot be opened."""
-        return await self.run(lambda: question(self.store()))
+    async def ask(self, query: Callable[[Store], T]) -> T:
+        """What `query` returns, run in a thread with the store. Raises StoreError if that cannot be opened."""
+        return await self.run(lambda: query(self.store()))
 
     def store(self) -> Store:
         """The open store; blocks while it is opened, so only for threads. Raises StoreError."""
@@ -81,7 +80,7 @@ class Backend:
 
     # ── executor ────────────────────────────────────────────────────────────────────────────────────────────
     def wake_executor(self) -> None:
-        """See to it that a daemon lives, without waiting. A failure is logged; the devices' reply says it to users."""
+        """Start a daemon if none lives, without waiting. A failure is logged; the devices' reply shows it to users."""
         if self._waking:
             return
         self._waking = True
@@ -92,12 +91,12 @@ class Backend:
         from imgcls_lab.executor import client
 
         await asyncio.get_running_loop().run_in_executor(self._starts, client.start, self.settings)
-        return await self.ask(self.notebooks.devices)
+        return await self.ask(self.kernels.devices)
 
     def _ensure(self) -> None:
         from imgcls_lab.executor import client
 
-        self._waking = False  # a submit from here on asks again
+        self._waking = False  # a later submit starts it again
         try:
             self.store()  # the server migrates before the daemon looks
             client.ensure(self.settings)
@@ -118,10 +117,10 @@ class Backend:
         return self.scrub("".join(traceback.format_exception(error)))
 
     async def close(self) -> None:
-        """Let running questions end, for a few seconds, and close the store."""
+        """Wait a few seconds for running queries, and close the store."""
 
         def finish() -> None:
-            self._questions.shutdown(wait=True, cancel_futures=True)
+            self._queries.shutdown(wait=True, cancel_futures=True)
             self._starts.shutdown(wait=True, cancel_futures=True)
             with self._opening:
                 if self._store is not None:
@@ -134,7 +133,7 @@ class Backend:
         while closer.is_alive() and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         if closer.is_alive():
-            self.log.warning("A question to the run database is still running; the server stops without its answer.")
+            self.log.warning("A query of the run database is still running; the server stops without its result.")
 
 
 def _secrets(url: str) -> tuple[str, ...]:
@@ -142,7 +141,7 @@ def _secrets(url: str) -> tuple[str, ...]:
     try:
         password = make_url(url).password
     except ArgumentError:
-        return (url,)  # no URL: nobody knows which part is the secret
+        return (url,)  # not a URL: any part may be the secret
     if not password:
         return ()
     text = str(password)

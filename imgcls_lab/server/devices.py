@@ -1,4 +1,4 @@
-"""Routes of the executor: devices and who holds them, alerts, and the way to start a daemon."""
+"""Routes of the executor: devices and their processes, alerts, and the start of a daemon."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class DevicesHandler(ApiHandler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        await self.backend.notebooks.look()
-        await self.answer(self.backend.notebooks.devices)
+        await self.backend.kernels.refresh()
+        await self.answer(self.backend.kernels.devices)
 
 
 class AlertsHandler(ApiHandler):

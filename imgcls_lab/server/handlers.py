@@ -1,7 +1,7 @@
-"""What all REST handlers share: the way to the store, the reading of a request, the one mapping of errors.
+"""The base of all REST handlers: access to the store, reading of a request, and the one mapping of errors.
 
-A handler's verb is `@web.authenticated @authorized` in its own class, never here: Jupyter's decorator remembers the
-action of the first call, so a decorated verb shared by several resources would authorise the wrong one.
+Each handler decorates its verbs by `@web.authenticated @authorized` in its own class, never here. Jupyter's decorator
+remembers the action of the first call, so a decorated verb that several resources share would authorise the wrong one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ M = TypeVar("M", bound=BaseModel)
 Answer = BaseModel | Sequence[BaseModel] | None
 
 
-@web.stream_request_body  # so that a body is counted while it comes in, and a huge one is never held
+@web.stream_request_body  # a body is counted while it arrives, and a huge one is never held
 class ApiHandler(APIHandler):
     """A REST handler with a backend. Subclasses decorate their verbs."""
 
@@ -76,7 +76,7 @@ class ApiHandler(APIHandler):
         return self.body(model) if self._received else model()
 
     def whole(self, name: str, fallback: int, *, low: int = 0, high: int = 2**53) -> int:
-        """A whole number of the query, kept within bounds. Raises InputError when it is none."""
+        """A whole number of the query, within bounds. Raises InputError if it is not a whole number."""
         value = self.optional_whole(name)
         return fallback if value is None else min(max(value, low), high)
 
@@ -110,9 +110,9 @@ class ApiHandler(APIHandler):
         return value
 
     # ── the answer ──────────────────────────────────────────────────────────────────────────────────────────
-    async def answer(self, question: Callable[[Store], Answer], status: int = 200) -> None:
-        """Ask the store in a thread and send what it says. Text is made of it in the thread too: curves are long."""
-        data = await self.backend.ask(lambda store: to_json(question(store)))
+    async def answer(self, query: Callable[[Store], Answer], status: int = 200) -> None:
+        """Query the store in a thread and send the result. The thread also makes the JSON text: curves are long."""
+        data = await self.backend.ask(lambda store: to_json(query(store)))
         self.reply(data, status)
 
     def reply(self, data: bytes | None, status: int = 200) -> None:
@@ -138,7 +138,7 @@ class ApiHandler(APIHandler):
         value: BaseException | None,
         tb: TracebackType | None,  # noqa: ARG002
     ) -> None:
-        """A refused request is a line; what nobody foresaw is a traceback, without the database's password."""
+        """A refused request is one line; an unexpected error is a traceback, without the database's password."""
         summary = f"{self.request.method} {self.request.path}"
         if isinstance(value, ImgclsError) and value.status < 500:
             self.log.debug("%s: %s", summary, value)
@@ -186,14 +186,14 @@ def to_json(answer: Answer) -> bytes | None:
 
 
 def run_id_of(text: str) -> str:
-    """A run id from a URL. Raises NotFoundError when it has not the form of one, so that no path gets further."""
+    """A run id from a URL. Raises NotFoundError if it is malformed, so that no path gets further."""
     if not is_run_id(text):
         raise NotFoundError(f"There is no run “{text[:60]}”.")
     return text
 
 
 def number_of(text: str, kind: str) -> int:
-    """The id of a registered thing from a URL. Raises NotFoundError when no row can have it."""
+    """The id of a registry's entry from a URL. Raises NotFoundError if no row can have it."""
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) <= MAX_ID):
         raise NotFoundError(f"There is no {kind} “{text[:60]}”.")
     return int(text)

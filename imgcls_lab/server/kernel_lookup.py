@@ -1,6 +1,6 @@
-"""Which notebook a process belongs to: kernels of this server by their pids, joined with what executors see.
+"""Which notebook a process belongs to: the pids of this server's kernels, joined with the processes that executors see.
 
-Asked by the devices' route and by the stream's poller, which look on the event loop; the join itself runs in a thread.
+Used by the devices' route and by the stream's poller. They refresh it on the event loop; the join runs in a thread.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from imgcls_lab.schemas import DevicesReply, DeviceView, HolderView
 from imgcls_lab.store import Store
 
 
-class Notebooks:
-    """The kernels of a server, none before it serves. `look` remembers them, so that a thread can ask."""
+class KernelLookup:
+    """The kernels of a server, as of the last `refresh`; none before `serve`."""
 
     def __init__(self) -> None:
         self._server: ServerApp | None = None
         self._paths: dict[int, str] = {}  # pid of a kernel -> path of its notebook, console or script
 
     def serve(self, server: ServerApp) -> None:
-        """From now on, look at the kernels of this server."""
+        """Use the kernels of this server from now on."""
         self._server = server
 
-    async def look(self) -> None:
-        """Ask for the sessions and their kernels. On the event loop only."""
+    async def refresh(self) -> None:
+        """Read the sessions and their kernels. On the event loop only."""
         if self._server is None:
             return
         paths: dict[int, str] = {}

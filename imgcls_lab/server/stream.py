@@ -1,8 +1,8 @@
-"""The one WebSocket, and the poller behind it that all sockets of this server share.
+"""The WebSocket, and the poller that all sockets of this server share.
 
-The poller looks at the store ten times a second, in a thread, and only while somebody subscribes. Each client
-has at most one round of messages on its way: while they are not sent, its feeds are not asked, so a slow or dead
-client costs no memory and hears the rest later, from its own cursors.
+The poller queries the store ten times a second, in a thread, and only while somebody subscribes. Each client has the
+messages of at most one poll in flight: until they are sent, its subscriptions are skipped. So a slow or dead client
+costs no memory, and gets the rest later, from its own cursors.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from imgcls_lab.schemas import Batch, StreamMessage, Subscribe, Topic, Unsubscri
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import AUTH_RESOURCE, PREFIX, Route
 from imgcls_lab.server.request_parsing import read_as, read_json
-from imgcls_lab.server.topics import DEVICES_EVERY, Feed, Round, feed_of
+from imgcls_lab.server.topics import DEVICES_EVERY, Poll, Subscription, subscription_to
 from imgcls_lab.store import Store
 
-PERIOD = 0.1  # seconds between two looks
-PAUSE = 2.0  # seconds after one that failed
+PERIOD = 0.1  # seconds between two polls
+PAUSE = 2.0  # seconds after a poll that failed
 MAX_SUBSCRIPTIONS = 100  # of one socket
 MAX_MESSAGE = 64 * 1024  # bytes from a client
 _REQUEST: TypeAdapter[Subscribe | Unsubscribe] = TypeAdapter(
@@ -40,12 +40,12 @@ _REQUEST: TypeAdapter[Subscribe | Unsubscribe] = TypeAdapter(
 
 
 class Client:
-    """One socket as the poller sees it: its feeds, and what is on its way to it."""
+    """One socket as the poller sees it: its subscriptions, and the messages in flight."""
 
     def __init__(self, write: Callable[[str], Awaitable[None]], close: Callable[[], None]) -> None:
         self._write = write
         self.close = close
-        self.feeds: dict[int, Feed] = {}
+        self.subscriptions: dict[int, Subscription] = {}
         self._sending: asyncio.Task[None] | None = None
 
     @property
@@ -63,14 +63,14 @@ class Client:
                 await self._write(text)
 
     def drop(self) -> None:
-        """Forget everything: the socket has closed."""
-        self.feeds.clear()
+        """Remove all subscriptions: the socket has closed."""
+        self.subscriptions.clear()
         if self._sending is not None:
             self._sending.cancel()
 
 
 class Hub:
-    """The poller. All methods are called on the event loop; the store is asked in a thread."""
+    """The poller. All methods are called on the event loop; the store is queried in a thread."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -88,7 +88,7 @@ class Hub:
 
     def subscribe(self, client: Client, number: int, topic: Topic) -> None:
         """Send news of a topic from now on; an earlier subscription of this number ends. Raises NotFoundError."""
-        client.feeds[number] = feed_of(topic)
+        client.subscriptions[number] = subscription_to(topic)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._poll(), name="imgcls-poll")
 
@@ -104,38 +104,43 @@ class Hub:
 
     @property
     def watched(self) -> bool:
-        return any(client.feeds for client in self._clients)
+        return any(client.subscriptions for client in self._clients)
 
     async def _poll(self) -> None:
         outage = False
         while self.watched:
-            began = time.monotonic()
+            start = time.monotonic()
             try:
-                await self._round(recovered=outage)
+                await self._poll_once(recovered=outage)
                 outage = False
-                await asyncio.sleep(max(0.0, PERIOD - (time.monotonic() - began)))
+                await asyncio.sleep(max(0.0, PERIOD - (time.monotonic() - start)))
             except Exception as error:
                 if not outage:
-                    self._say_outage(error)
+                    self._report_outage(error)
                 outage = True
                 await asyncio.sleep(PAUSE)
 
-    async def _round(self, *, recovered: bool) -> None:
-        """One look at the store, and what it shows to each client that is ready for more."""
+    async def _poll_once(self, *, recovered: bool) -> None:
+        """Query the store once, and send each client that is ready what is new for it."""
         self._number += 1
         if self._number % DEVICES_EVERY == 0:
-            await self._backend.notebooks.look()
-        everyone = [feed for client in self._clients for feed in client.feeds.values()]
+            await self._backend.kernels.refresh()
+        everyone = [each for client in self._clients for each in client.subscriptions.values()]
         asked = [
-            (client, number, feed) for client in self._clients if client.ready for number, feed in client.feeds.items()
+            (client, number, each)
+            for client in self._clients
+            if client.ready
+            for number, each in client.subscriptions.items()
         ]
-        answers = await self._backend.ask(lambda store: self._look(store, everyone, [feed for _, _, feed in asked]))
+        answers = await self._backend.ask(
+            lambda store: self._next_batches(store, everyone, [each for _, _, each in asked])
+        )
         texts: dict[Client, list[str]] = {}
-        for (client, number, feed), (batch, error) in zip(asked, answers, strict=True):
-            if client.feeds.get(number) is not feed:
+        for (client, number, subscription), (batch, error) in zip(asked, answers, strict=True):
+            if client.subscriptions.get(number) is not subscription:
                 continue  # unsubscribed meanwhile
             if error is not None:
-                del client.feeds[number]
+                del client.subscriptions[number]
             if batch or error:
                 texts.setdefault(client, []).append(_message(number, batch, error))
         for client, messages in texts.items():
@@ -144,26 +149,28 @@ class Hub:
         if recovered:
             self._backend.log.info("The run database answers again.")
 
-    def _look(self, store: Store, everyone: list[Feed], asked: list[Feed]) -> list[tuple[str | None, str | None]]:
-        """For each feed asked: its batch as JSON text, or why it ends. Runs in a thread."""
-        look = Round(store, self._number, self._backend.notebooks.devices)
-        changed, self._since = look.runs(self._since)
+    def _next_batches(
+        self, store: Store, everyone: list[Subscription], asked: list[Subscription]
+    ) -> list[tuple[str | None, str | None]]:
+        """For each subscription asked: its batch as JSON text, or why it ends. Runs in a thread."""
+        poll = Poll(store, self._number, self._backend.kernels.devices)
+        changed, self._since = poll.runs(self._since)
         ids = {run.id for run in changed.changed}
-        for feed in everyone:
-            feed.note(ids)
+        for subscription in everyone:
+            subscription.mark_changed(ids)
         answers: list[tuple[str | None, str | None]] = []
-        for feed in asked:
+        for subscription in asked:
             try:
-                batch: Batch | None = feed.news(look)
+                batch: Batch | None = subscription.next_batch(poll)
             except ImgclsError as error:
                 if error.status >= 500:
-                    raise  # nobody's subscription is at fault
+                    raise  # the server's error, and no subscription's
                 answers.append((None, str(error)))
             else:
                 answers.append((None if batch is None else batch.model_dump_json(), None))
         return answers
 
-    def _say_outage(self, error: Exception) -> None:
+    def _report_outage(self, error: Exception) -> None:
         if isinstance(error, ImgclsError):
             sentence = self._backend.scrub(str(error))
             self._backend.log.warning("The stream waits: %s", sentence)
@@ -171,8 +178,8 @@ class Hub:
             sentence = "The server could not read the run database; the reason is in the Jupyter server's log."
             self._backend.log.error("The stream failed.\n%s", self._backend.describe(error))
         for client in self._clients:
-            if client.ready and client.feeds:
-                client.send([_message(number, None, sentence) for number in client.feeds])
+            if client.ready and client.subscriptions:
+                client.send([_message(number, None, sentence) for number in client.subscriptions])
 
 
 class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
@@ -190,7 +197,7 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         return MAX_MESSAGE
 
     def set_default_headers(self) -> None:
-        """None: Jupyter's are for pages."""
+        """Set none: Jupyter's headers are for pages."""
 
     @ws_authenticated
     async def get(self, *args: Any, **kwargs: Any) -> None:
@@ -217,8 +224,8 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
                 number = value["id"]
             request = read_as(_REQUEST, value)
             if isinstance(request, Unsubscribe):
-                self._client.feeds.pop(request.id, None)
-            elif len(self._client.feeds) >= MAX_SUBSCRIPTIONS and request.id not in self._client.feeds:
+                self._client.subscriptions.pop(request.id, None)
+            elif len(self._client.subscriptions) >= MAX_SUBSCRIPTIONS and request.id not in self._client.subscriptions:
                 self._refuse(number, f"A page may follow at most {MAX_SUBSCRIPTIONS} topics.")
             else:
                 self._hub.subscribe(self._client, request.id, request.topic)
@@ -226,7 +233,7 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
             self._refuse(number, str(error))
 
     def _refuse(self, number: int, sentence: str) -> None:
-        """Say what was wrong with a message; a client that sends wrong ones and reads no answers is cut off."""
+        """Report what was wrong with a message. A client that sends wrong ones and reads no answers is disconnected."""
         if self._client is None:
             return
         if self._client.ready:

@@ -1,7 +1,7 @@
-"""What each topic of the stream has news of. One feed a subscription; its cursor is all that it remembers.
+"""The subscriptions of the stream, one class for each topic. A subscription remembers its cursor and nothing else.
 
-Called by the stream's poller in a thread, one round at a time. A feed whose client is slow is not asked, and tells
-later from where it was: nothing piles up and nothing is lost.
+Called by the stream's poller in a thread, once a poll. A subscription whose client is slow is skipped, and goes on
+later from its cursor: nothing accumulates in memory and nothing is lost.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from imgcls_lab.schemas import (
 )
 from imgcls_lab.store import Store
 
-RUNS_A_QUERY = 8  # of a metrics feed
-POINTS_A_BATCH = 50_000  # about; the rest comes in the next round
+RUNS_A_QUERY = 8  # of a metrics subscription
+POINTS_A_BATCH = 50_000  # about; the rest comes with the next poll
 LOG_CHUNK = 262_144  # bytes
-LOG_BEHIND = 2**20  # bytes that a log's reader may be behind before it is taken to the end
+LOG_BEHIND = 2**20  # bytes that a reader of a log may be behind before it is moved to the end
 LOG_TAIL = 65_536  # bytes that it then gets
-DEVICES_EVERY = 10  # rounds
+DEVICES_EVERY = 10  # polls
 
 
 def _ask_devices(store: Store) -> DevicesReply:
     return store.executors.status()
 
 
-class Round:
-    """One look at the store, shared by all topics: what several want is asked once."""
+class Poll:
+    """One poll of the store, for all subscriptions: each query runs at most once."""
 
     def __init__(self, store: Store, number: int, devices: Callable[[Store], DevicesReply] = _ask_devices) -> None:
         self.store = store
@@ -69,36 +69,36 @@ class Round:
         return self._devices
 
 
-class Feed(ABC):
-    """News of one topic for one subscription."""
+class Subscription(ABC):
+    """One client's subscription to one topic."""
 
-    def note(self, changed: set[str]) -> None:  # noqa: B027 — most feeds need no note
-        """Runs that changed since the last round; told also while the client is not asked for."""
+    def mark_changed(self, run_ids: set[str]) -> None:  # noqa: B027 — most subscriptions need no marks
+        """These runs changed since the last poll. Called even while the client is slow."""
 
     @abstractmethod
-    def news(self, look: Round) -> Batch | None:
-        """What is new since the last call, or None. Raises ImgclsError: the subscription has ended."""
+    def next_batch(self, poll: Poll) -> Batch | None:
+        """What is new since the last call, or None. Raises ImgclsError, which ends the subscription."""
 
 
-class RunsFeed(Feed):
+class RunsSubscription(Subscription):
     """Changed and deleted runs; at first those that changed last, so that none is missed in between."""
 
     def __init__(self) -> None:
         self._since = 0.0
         self._unattended: frozenset[str] = frozenset()
 
-    def news(self, look: Round) -> RunsBatch | None:
-        batch, self._since = look.runs(self._since)
-        if look.unattended_hosts() != self._unattended:  # no row of these runs has changed, and yet they show otherwise
-            told = {run.id for run in batch.changed}
-            more = look.store.runs.live_on(look.unattended_hosts() ^ self._unattended)
-            batch = batch.model_copy(update={"changed": batch.changed + [run for run in more if run.id not in told]})
-            self._unattended = look.unattended_hosts()
+    def next_batch(self, poll: Poll) -> RunsBatch | None:
+        batch, self._since = poll.runs(self._since)
+        if poll.unattended_hosts() != self._unattended:  # no row has changed, but the page must show these runs anew
+            known = {run.id for run in batch.changed}
+            more = poll.store.runs.live_on(poll.unattended_hosts() ^ self._unattended)
+            batch = batch.model_copy(update={"changed": batch.changed + [run for run in more if run.id not in known]})
+            self._unattended = poll.unattended_hosts()
         return batch if batch.changed or batch.deleted else None
 
 
-class MetricsFeed(Feed):
-    """New points of some runs. Only runs that changed are asked about."""
+class MetricsSubscription(Subscription):
+    """New points of some runs. Only runs that changed are queried."""
 
     def __init__(self, topic: MetricsTopic) -> None:
         wrong = next((run_id for run_id in topic.run_ids if not is_run_id(run_id)), None)
@@ -107,28 +107,28 @@ class MetricsFeed(Feed):
         self._cursors = {run_id: topic.since.get(run_id, Cursor()) for run_id in topic.run_ids}
         self._pending = set(self._cursors)
 
-    def note(self, changed: set[str]) -> None:
-        self._pending |= changed & self._cursors.keys()
+    def mark_changed(self, run_ids: set[str]) -> None:
+        self._pending |= run_ids & self._cursors.keys()
 
-    def news(self, look: Round) -> MetricsBatch | None:
+    def next_batch(self, poll: Poll) -> MetricsBatch | None:
         whole = MetricsBatch(series=[], cursors={})
         points = 0
         for run_ids in _chunks(sorted(self._pending), RUNS_A_QUERY):
-            batch = look.store.metrics.points_since({run_id: self._cursors[run_id] for run_id in run_ids})
-            told = {series.run_id for series in batch.series}
-            self._pending -= set(run_ids) - told  # one that told something may have more
+            batch = poll.store.metrics.points_since({run_id: self._cursors[run_id] for run_id in run_ids})
+            known = {series.run_id for series in batch.series}
+            self._pending -= set(run_ids) - known  # a run with new points may have more
             self._cursors |= batch.cursors
             whole.series += batch.series
             whole.superseded |= batch.superseded
-            whole.cursors |= {run_id: batch.cursors[run_id] for run_id in told | batch.superseded.keys()}
+            whole.cursors |= {run_id: batch.cursors[run_id] for run_id in known | batch.superseded.keys()}
             points += sum(len(series.step) for series in batch.series)
             if points >= POINTS_A_BATCH:
                 break
         return whole if whole.series or whole.superseded else None
 
 
-class LogFeed(Feed):
-    """New text of one run's log. A reader that is far behind is taken to the end; the chunk's offset shows the gap."""
+class LogSubscription(Subscription):
+    """New text of one run's log. A reader that is far behind is moved to the end; the chunk's offset shows the gap."""
 
     def __init__(self, topic: LogTopic) -> None:
         if not is_run_id(topic.run_id):
@@ -136,26 +136,26 @@ class LogFeed(Feed):
         self._run_id = topic.run_id
         self._offset = topic.offset
 
-    def news(self, look: Round) -> LogBatch | None:
-        chunk = look.store.runs.log(self._run_id, self._offset, LOG_CHUNK)
+    def next_batch(self, poll: Poll) -> LogBatch | None:
+        chunk = poll.store.runs.log(self._run_id, self._offset, LOG_CHUNK)
         if chunk.size - chunk.end > LOG_BEHIND:
-            chunk = look.store.runs.log(self._run_id, -LOG_TAIL, LOG_TAIL)
+            chunk = poll.store.runs.log(self._run_id, -LOG_TAIL, LOG_TAIL)
         if chunk.end == self._offset or not chunk.text:
             return None
         self._offset = chunk.end
         return LogBatch(run_id=self._run_id, chunk=chunk)
 
 
-class DevicesFeed(Feed):
+class DevicesSubscription(Subscription):
     """Executors and devices, when something about them changed."""
 
     def __init__(self) -> None:
         self._last: str | None = None
 
-    def news(self, look: Round) -> DevicesBatch | None:
-        if self._last is not None and look.number % DEVICES_EVERY:
+    def next_batch(self, poll: Poll) -> DevicesBatch | None:
+        if self._last is not None and poll.number % DEVICES_EVERY:
             return None
-        devices = look.devices()
+        devices = poll.devices()
         still = {"executors": {"__all__": {"heartbeat_at"}}}  # the beat alone is no news
         text = devices.model_dump_json(exclude=still)
         if text == self._last:
@@ -164,30 +164,30 @@ class DevicesFeed(Feed):
         return DevicesBatch(devices=devices)
 
 
-class AlertsFeed(Feed):
+class AlertsSubscription(Subscription):
     """Alerts from the subscription on."""
 
     def __init__(self) -> None:
         self._since: int | None = None
 
-    def news(self, look: Round) -> AlertsBatch | None:
-        found, self._since = look.store.alerts.since(self._since)
+    def next_batch(self, poll: Poll) -> AlertsBatch | None:
+        found, self._since = poll.store.alerts.since(self._since)
         return AlertsBatch(alerts=found) if found else None
 
 
-def feed_of(topic: Topic) -> Feed:
-    """The feed of a topic. Raises NotFoundError for a run id that is none."""
+def subscription_to(topic: Topic) -> Subscription:
+    """A new subscription to a topic. Raises NotFoundError for a malformed run id."""
     match topic:
         case RunsTopic():
-            return RunsFeed()
+            return RunsSubscription()
         case MetricsTopic():
-            return MetricsFeed(topic)
+            return MetricsSubscription(topic)
         case LogTopic():
-            return LogFeed(topic)
+            return LogSubscription(topic)
         case DevicesTopic():
-            return DevicesFeed()
+            return DevicesSubscription()
         case AlertsTopic():
-            return AlertsFeed()
+            return AlertsSubscription()
 
 
 def _chunks(items: list[str], size: int) -> Iterable[list[str]]:

@@ -1,7 +1,8 @@
-"""The kernel's side of a live cell: pushes a run's state and points to the page, and answers what the page asks.
+"""The kernel's side of a live cell: pushes a run's state and points to the page, and answers the page's requests.
 
-Called by `LiveRunWidget`, in a thread of its own, so that a cell that runs does not hold it up. The kernel speaks by
-itself; batches are numbered, and a page that misses one asks for a snapshot (`labextension/src/widget/comm_source.ts`).
+Called by `LiveRunWidget`, in a thread of its own, so that a running cell does not block it. The kernel pushes without
+being asked; batches are numbered, and a page that misses one requests a snapshot
+(`labextension/src/widget/comm_source.ts`).
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from imgcls_lab.errors import ImgclsError, InputError
 from imgcls_lab.events import RESUMABLE, RunState
 from imgcls_lab.schemas import Cursor, EpochReport, LogChunk, MetricsBatch, RunDetail, RunView, Series, SeriesReply
 
-PERIOD = 0.5  # seconds between two looks at a run that is on its way
-REST = 5.0  # ... at one that ended but may be resumed, and between two snapshots
+PERIOD = 0.5  # seconds between two reads of a live run
+REST = 5.0  # ... of a run that ended but may be resumed, and between two snapshots
 SNAPSHOT_POINTS = 2000  # most points a series in a snapshot
 FINAL = frozenset({RunState.SUCCEEDED})
 
 
-class Feed(Protocol):
+class RunSource(Protocol):
     """What the live cell reads: a run of the store, or a run's folder."""
 
     run_id: str
@@ -37,7 +38,7 @@ class Feed(Protocol):
 
 
 class Channel(Protocol):
-    """Where a pusher speaks to the page."""
+    """How a pusher sends to the page."""
 
     def set_snapshot(self, snapshot: dict[str, Any]) -> None: ...
     def post(self, message: dict[str, Any], buffers: list[bytes] | None = None) -> None: ...
@@ -46,8 +47,8 @@ class Channel(Protocol):
 class Pusher:
     """Pushes one run until it has ended for good or `close` is called. Errors of the store are retried."""
 
-    def __init__(self, feed: Feed, channel: Channel) -> None:
-        self._feed = feed
+    def __init__(self, source: RunSource, channel: Channel) -> None:
+        self._source = source
         self._channel = channel
         self._lock = Lock()  # the thread below and the kernel's message loop
         self._stop = Event()
@@ -55,10 +56,10 @@ class Pusher:
         self._seq = 0
         self._shown: tuple[str, int] | None = None
         self._cursor = Cursor()
-        self._thread = Thread(target=self._work, name=f"imgcls-live-{feed.run_id}", daemon=True)
+        self._thread = Thread(target=self._work, name=f"imgcls-live-{source.run_id}", daemon=True)
 
     def start(self) -> None:
-        """Send the first snapshot, then go on in the thread. Raises what the feed raises."""
+        """Send the first snapshot, then go on in the thread. Raises what the source raises."""
         self.snapshot(first=True)
         self._thread.start()
 
@@ -77,8 +78,8 @@ class Pusher:
         The cursor stays: what came since the last batch goes out again with the next one, for pages that ignored it.
         """
         with self._lock:
-            run = self._feed.run()
-            reply = self._feed.series(None, SNAPSHOT_POINTS)
+            run = self._source.run()
+            reply = self._source.series(None, SNAPSHOT_POINTS)
             heads, points = pack(reply.series)
             cursor = reply.cursors.get(run.id, Cursor())
             if first:
@@ -97,8 +98,8 @@ class Pusher:
     def batch(self) -> tuple[RunDetail, bool]:
         """Send what is new. Returns the run and whether anything was."""
         with self._lock:
-            run = self._feed.run()
-            news = self._feed.points_since(self._cursor)
+            run = self._source.run()
+            news = self._source.points_since(self._cursor)
             changed = (run.state, run.revision) != self._shown
             if not changed and not news.series and not news.superseded:
                 return run, False
@@ -155,15 +156,15 @@ class Pusher:
     def _result(self, message: dict[str, Any]) -> Any:
         name = message.get("kind") or message.get("name")
         given = message.get("params") or message.get("args") or {}
-        if given.get("id") != self._feed.run_id:
+        if given.get("id") != self._source.run_id:
             raise InputError("This cell shows one run and answers for no other.")
         if message.get("op") == "command" and name in ("stop", "kill", "resume"):
-            view = self._feed.command(name)
+            view = self._source.command(name)
             self._wake.set()
             return view.model_dump(mode="json")
         queries: dict[str, Callable[[], LogChunk | EpochReport]] = {
-            "log": lambda: self._feed.log(int(given.get("offset", -65_536)), int(given.get("limit", 262_144))),
-            "report": lambda: self._feed.report(given.get("epoch"), given.get("split", "val")),
+            "log": lambda: self._source.log(int(given.get("offset", -65_536)), int(given.get("limit", 262_144))),
+            "report": lambda: self._source.report(given.get("epoch"), given.get("split", "val")),
         }
         if message.get("op") == "query" and name in queries:
             return queries[name]().model_dump(mode="json")

@@ -1,6 +1,6 @@
 """The live cell as a widget: for front ends without the Lab extension, and for kernels whose run no server knows.
 
-Made by `api/display.py`. All it shows comes from a `Feed`; it never trains and never touches the database itself.
+Made by `api/display.py`. All it shows comes from a `RunSource`; it never trains and never touches the database itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from imgcls_lab.widgets.comm import Feed, Pusher
+from imgcls_lab.widgets.comm import Pusher, RunSource
 
 STATIC = Path(__file__).parent / "static"
 
@@ -31,9 +31,9 @@ class LiveRunWidget(anywidget.AnyWidget):
     run_id = traitlets.Unicode().tag(sync=True)
     snapshot = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
 
-    def __init__(self, feed: Feed) -> None:
-        super().__init__(run_id=feed.run_id)
-        self._pusher = Pusher(feed, self)
+    def __init__(self, source: RunSource) -> None:
+        super().__init__(run_id=source.run_id)
+        self._pusher = Pusher(source, self)
         self.on_msg(self._on_message)
         self._pusher.start()
 

@@ -99,7 +99,7 @@ def test_a_wait_in_vain_says_so_once(
     run = lab.launch(few)
     with pytest.raises(TimeoutError):
         run.wait(timeout=1, poll=0.1)
-    assert capsys.readouterr().err.count("No executor runs on this machine, so what is queued waits.") == 1
+    assert capsys.readouterr().err.count("No executor runs on this machine, so queued runs wait.") == 1
 
 
 def test_a_wish_for_a_live_run_starts_the_executor_that_passes_it_on(few: TrainConfig, own: Settings) -> None:

@@ -114,7 +114,7 @@ def test_a_waiting_run_is_stopped_and_a_saved_config_launched(imgcls: Command, c
 def test_without_an_executor_every_command_says_so(imgcls: Command, config: str, idle: Settings) -> None:
     queued = imgcls("launch", "--config", config)
     run = lab.runs()[0]
-    sentence = "No executor runs on this machine, so what is queued waits. Start it: imgcls-lab executor start\n"
+    sentence = "No executor runs on this machine, so queued runs wait. Start it: imgcls-lab executor start\n"
     assert sentence in queued.err
     for words in (["runs"], ["show", run.id], ["runs", "--json"]):
         assert imgcls(*words).err == sentence
@@ -129,7 +129,7 @@ def test_without_an_executor_every_command_says_so(imgcls: Command, config: str,
         attempts.claim(session, host_name(), "gone-1", lambda _: ["cpu:0"])
     shown = imgcls("show", run.id).err
     updated = time.strftime("%H:%M:%S", time.localtime(lab.run(run.id).view.updated_at))
-    assert shown.startswith(f"As of {updated}: no executor runs on this machine, so what its runs do meanwhile is not")
+    assert shown.startswith(f"As of {updated}: no executor runs on this machine, so its runs are not watched")
     with context.store().database.write() as session:
         attempts.finish(session, run.id, 1, Verdict(RunState.CANCELLED, message="Killed on request."), None)
     assert imgcls("show", run.id).err == ""

@@ -163,7 +163,7 @@ def test_a_silent_host_is_seen_by_a_beat_that_stands_still():
 
 
 def test_a_run_of_a_silent_host_shows_as_unreachable_and_keeps_its_device(lab: StubLab):
-    from imgcls_lab.server.topics import Round, RunsFeed
+    from imgcls_lab.server.topics import Poll, RunsSubscription
     from imgcls_lab.store import attempts
 
     run_id = lab.submit()
@@ -173,18 +173,18 @@ def test_a_run_of_a_silent_host_shows_as_unreachable_and_keeps_its_device(lab: S
         attempts.claim(session, "far", "far-1", lambda _: ["cuda:0"])
     now = [0.0]
     lab.store.executors._watch = executors.HeartbeatWatch(lab.settings.lease, lambda: now[0])
-    feed = RunsFeed()
-    assert not feed.news(Round(lab.store, 1)).changed[0].unreachable
+    subscription = RunsSubscription()
+    assert not subscription.next_batch(Poll(lab.store, 1)).changed[0].unreachable
     assert not lab.run(run_id).unreachable
     now[0] = lab.settings.lease + 1
-    (told,) = feed.news(Round(lab.store, 2)).changed
+    (told,) = subscription.next_batch(Poll(lab.store, 2)).changed
     for view in (told, lab.run(run_id), lab.store.runs.list().items[0]):
         assert (view.unreachable, view.state) == (True, RunState.STARTING)
         assert "imgcls-lab executor forget far" in view.message
     with lab.store.database.write() as session:
         executors.beat(session, "far-1")
     assert not lab.run(run_id).unreachable
-    assert not feed.news(Round(lab.store, 3)).changed[0].unreachable
+    assert not subscription.next_batch(Poll(lab.store, 3)).changed[0].unreachable
 
 
 def test_only_a_silent_host_is_forgotten_and_its_runs_wait_again(lab: StubLab):

@@ -34,7 +34,7 @@ def show(store: Store, *pids: int, host: str | None = None) -> None:
 async def test_a_kernels_process_and_its_child_show_as_their_notebook(
     api: Api, extension: ImgclsLab, store: Store, jp_serverapp: Any
 ) -> None:
-    extension.backend.notebooks.serve(jp_serverapp)
+    extension.backend.kernels.serve(jp_serverapp)
     session = await jp_serverapp.session_manager.create_session(
         path="work/train.ipynb", name="train.ipynb", type="notebook", kernel_name="python3"
     )

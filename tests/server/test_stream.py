@@ -257,7 +257,7 @@ async def test_a_socket_follows_at_most_a_hundred_topics(connect: Callable[[], A
     async with asyncio.timeout(5):
         while not errors:
             errors += json.loads(await link.socket.read_message())["error"] is not None
-    assert sum(len(client.feeds) for client in extension.hub._clients) == 100
+    assert sum(len(client.subscriptions) for client in extension.hub._clients) == 100
 
 
 async def test_a_database_that_fails_is_said_once_and_the_stream_goes_on(

@@ -13,9 +13,9 @@ import pytest
 from store_steps import claim
 
 from imgcls_lab import __version__
-from imgcls_lab.api.executor_status import unattended
+from imgcls_lab.api.executor_status import missing_executor
 from imgcls_lab.identity import ProcessIdentity, host_name
-from imgcls_lab.server.topics import Round, RunsFeed
+from imgcls_lab.server.topics import Poll, RunsSubscription
 from imgcls_lab.store import Store, database, executors
 from imgcls_lab.store.run_rows import find_run
 
@@ -46,18 +46,18 @@ def live_run(store: Store, submit, sleeper: subprocess.Popen[bytes]) -> str:
 def test_a_suspended_executor_is_named_and_what_is_left_is_not_guessed(
     store: Store, live_run: str, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    feed = RunsFeed()
-    feed.news(Round(store, 1))
+    subscription = RunsSubscription()
+    subscription.next_batch(Poll(store, 1))
     assert (store.runs.get(live_run).seconds_left, store.executors.status().message) == (8.0, None)
-    assert unattended(store, [store.runs.get(live_run)]) is None
+    assert missing_executor(store, [store.runs.get(live_run)]) is None
 
     os.kill(sleeper.pid, signal.SIGSTOP)
     os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED | os.WNOWAIT)
     assert [item.state for item in store.executors.status().executors] == ["suspended"]
-    for sentence in (store.executors.status().message, unattended(store, [store.runs.get(live_run)])):
+    for sentence in (store.executors.status().message, missing_executor(store, [store.runs.get(live_run)])):
         assert f"kill -CONT {sleeper.pid}" in str(sentence)
     assert store.runs.get(live_run).seconds_left is None
-    told = feed.news(Round(store, 2))
+    told = subscription.next_batch(Poll(store, 2))
     assert told is not None, "no row has changed, and yet the run shows otherwise"
     assert [(run.id, run.seconds_left) for run in told.changed] == [(live_run, None)]
 
@@ -76,6 +76,6 @@ def test_a_killed_executor_leaves_no_estimate(store: Store, live_run: str, sleep
 def test_a_full_disk_of_the_database_is_named(store: Store, live_run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(database.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 4096))
-    for sentence in (store.executors.status().message, unattended(store, [store.runs.get(live_run)])):
+    for sentence in (store.executors.status().message, missing_executor(store, [store.runs.get(live_run)])):
         # the disk of a PostgreSQL server is not ours to look at
         assert ("is full" in str(sentence)) is store.database.is_sqlite

@@ -21,10 +21,10 @@ run.watch()
 # what any front end without the extension shows; its thread pushes while this cell keeps the kernel busy
 WIDGET = """
 from imgcls_lab.api.display import WIDGET_TYPE, LiveCell
-from imgcls_lab.api.run_source import StoreFeed
+from imgcls_lab.api.run_source import StoreRunSource
 from imgcls_lab.api import context
 run = lab.launch(config, name="by the kernel")
-cell = LiveCell(StoreFeed(context.store(), run.id), served=False)
+cell = LiveCell(StoreRunSource(context.store(), run.id), served=False)
 cell.show()
 run.wait()
 time.sleep(5)
