@@ -1,7 +1,7 @@
-"""A config as a user gives it, made fit for a run: names looked up, paths made absolute, the folder looked at.
+"""Resolves a user's config for a run: looks up names, makes paths absolute, inspects the folder of images.
 
-Called before a run is launched or trained. A shell or a kernel may name any path; names of registered data sets and
-models work too, since a path that does not exist may be one.
+Called before a run is launched or trained. A shell or a kernel may name any path. A path that does not exist may be the
+name of a registered data set or model.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def resolve(config: TrainConfig | Mapping[str, Any], settings: Settings, store: 
 
     Raises ConfigError for a wrong field and DataError for a folder that cannot be trained on.
     """
-    return look_at(config, settings, store)[0]
+    return resolve_and_inspect(config, settings, store)[0]
 
 
-def look_at(
+def resolve_and_inspect(
     config: TrainConfig | Mapping[str, Any], settings: Settings, store: Store | None = None
 ) -> tuple[TrainConfig, FolderSummary]:
     """As `resolve`, and what its folder of images holds."""

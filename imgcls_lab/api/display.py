@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from imgcls_lab.api.progress import in_notebook, line
-from imgcls_lab.config.evaluation import figure
+from imgcls_lab.config.evaluation import format_metric
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.schemas import RunDetail, Series
 from imgcls_lab.widgets.comm import RunSource
@@ -80,8 +80,8 @@ def table(run: RunDetail, series: list[Series]) -> str:
     if rows:
         lines.append(f"{'epoch':>5}  {'loss/val':>9}  {'accuracy':>9}  {'macro F1':>9}")
     for epoch, row in sorted(rows.items())[-10:]:
-        loss = figure("loss", row.get("loss/val")).removeprefix("loss ")
-        accuracy = figure("accuracy", row.get("metric/accuracy")).removeprefix("accuracy ")
-        f1 = figure("macro_f1", row.get("metric/macro_f1")).removeprefix("macro F1 ")
+        loss = format_metric("loss", row.get("loss/val")).removeprefix("loss ")
+        accuracy = format_metric("accuracy", row.get("metric/accuracy")).removeprefix("accuracy ")
+        f1 = format_metric("macro_f1", row.get("metric/macro_f1")).removeprefix("macro F1 ")
         lines.append(f"{epoch:>5}  {loss:>9}  {accuracy:>9}  {f1:>9}")
     return "\n".join(lines)

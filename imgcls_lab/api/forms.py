@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcls_lab import image_size
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import look_at
+from imgcls_lab.api.configs import resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import launch
 from imgcls_lab.config import TrainConfig
@@ -31,7 +31,7 @@ def form(config: TrainConfig | Mapping[str, Any] | None = None) -> RunForm:
 
     def check(given: TrainConfig) -> tuple[Sequence[Problem], Sequence[str]]:
         try:
-            resolved, found = look_at(given, settings, store)
+            resolved, found = resolve_and_inspect(given, settings, store)
             planned = preview(resolved, found)
         except InputError as error:
             return error.problems or [Problem("", str(error))], ()

@@ -1,7 +1,7 @@
-"""Training inside a notebook run: where its folder is. Called by `train`, in the kernel of a batch notebook.
+"""Training inside a notebook run: finds its folder. Called by `train`, in the kernel of a batch notebook.
 
-The run holds the device already, so a training inside is no second run: it writes into a folder of the run. The same
-notebook executed again finds what it trained before, in the order in which it asks for it.
+The notebook's run holds the device already, so a training inside is not a second run: it writes into a folder of the
+run. When the notebook is executed again, it finds its earlier trainings, in the order in which it starts them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from imgcls_lab import run_layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.settings import Settings
 
-_asked: Counter[str] = Counter()  # trainings of each config that this kernel has begun
+_started: Counter[str] = Counter()  # trainings of each config that this kernel has begun
 
 
-def enclosing(settings: Settings) -> Path | None:
+def enclosing_run(settings: Settings) -> Path | None:
     """The folder of the notebook run that this kernel belongs to; None in any other process."""
     run_id = os.environ.get(run_layout.RUN_TAG, "").partition("/")[0]
     if not run_layout.is_run_id(run_id):
@@ -34,13 +34,13 @@ def training_folder(run: Path, config: TrainConfig) -> Path:
     home.mkdir(mode=0o700, exist_ok=True)
     there = sorted(path.name for path in home.iterdir())
     same = [name for name in there if name.endswith(f"-{digest}")]
-    position = _asked[digest]
-    _asked[digest] += 1
+    position = _started[digest]
+    _started[digest] += 1
     name = same[position] if position < len(same) else f"{len(there) + 1:02d}-{digest}"
     return home / name
 
 
-def introduce(run: Path, training: Path) -> None:
+def write_run_info(run: Path, training: Path) -> None:
     """Write into a training's folder which run it belongs to, so that views of it name and find that run."""
     info = json.loads(run_layout.read_plain(run / run_layout.RUN_INFO))
     kept = {key: info.get(key) for key in ("id", "name", "project", "created_at")}

@@ -1,6 +1,6 @@
-"""How far a run is, as one line: under `run.wait()` in a terminal, a pipe or a notebook cell.
+"""The progress of a run as one line: under `run.wait()` in a terminal, a pipe or a notebook cell.
 
-Called by `Run.wait`. Talks to the page or the terminal only; knows runs as `RunDetail`.
+Called by `Run.wait` and `train`. It writes to the page or the terminal only; it knows runs as `RunDetail`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from imgcls_lab.config.evaluation import figure
+from imgcls_lab.config.evaluation import format_metric
 from imgcls_lab.events import ENDED, RunState
 from imgcls_lab.schemas import RunView, SeriesReply
 from imgcls_lab.terminal import inert
@@ -29,21 +29,21 @@ _WORDS = {
 
 
 def line(run: RunView) -> str:
-    """One sentence about where a run stands: `digits trains: epoch 3.2 of 8, accuracy 97.4 %, 12 s left`."""
+    """One sentence about the state of a run: `digits trains: epoch 3.2 of 8, accuracy 97.4 %, 12 s left`."""
     parts: list[str] = []
     if run.phase and run.state in (RunState.STARTING, RunState.RUNNING):
         parts.append(run.phase)
     if run.epochs and run.step:
         parts.append(f"epoch {run.epoch:.1f} of {run.epochs}".replace(".0 of", " of"))
     if run.best:
-        parts.append(f"best {figure(run.best.metric, run.best.value)}")
+        parts.append(f"best {format_metric(run.best.metric, run.best.value)}")
     if run.seconds_left is not None and run.state is RunState.RUNNING:
         parts.append(f"{duration(run.seconds_left)} left")
-    told = [", ".join(parts)] if parts else []
+    clauses = [", ".join(parts)] if parts else []
     if run.message:
-        told.append(run.message.removesuffix("."))
+        clauses.append(run.message.removesuffix("."))
     text = f"{run.name} {_WORDS[run.state]}"
-    return inert(f"{text}: {'. '.join(told)}" if told else text)
+    return inert(f"{text}: {'. '.join(clauses)}" if clauses else text)
 
 
 def duration(seconds: float) -> str:
@@ -56,8 +56,8 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def share(run: RunView) -> float:
-    """How much of a run is done, 0 to 1."""
+def fraction_done(run: RunView) -> float:
+    """The part of a run that is done, 0 to 1."""
     return min(1.0, run.step / run.total_steps) if run.total_steps else 0.0
 
 
@@ -75,7 +75,7 @@ class ProgressLine(Protocol):
 class TerminalLine:
     """A bar at the bottom of a terminal, a row an epoch above it; in a pipe the rows alone, and changes of state.
 
-    Of the epochs before the first look the last has a row; of those after it each one, however quick they are.
+    Each epoch has a row. Of the epochs before the first call only the last one has.
     """
 
     def __init__(self) -> None:
@@ -83,26 +83,26 @@ class TerminalLine:
         self._task: Any = None
         self._state = ""
         self._note: str | None = None
-        self._figures: tuple[float | None, ...] | None = None  # at the last look
-        self._told = -1  # the last epoch that has a row
+        self._metrics: tuple[float | None, ...] | None = None  # at the last call
+        self._last_epoch = -1  # the last epoch that has a row
 
     def show(self, run: RunView, series: ReadSeries) -> None:
-        self.tell_epochs(run, series)
+        self.print_epochs(run, series)
         if sys.stderr.isatty():
             self._draw(run)
         elif run.state != self._state:
             self._print(line(run))
         self._state = run.state
 
-    def tell_epochs(self, run: RunView, series: ReadSeries) -> None:
+    def print_epochs(self, run: RunView, series: ReadSeries) -> None:
         """The rows that are due, and nothing else."""
-        figures = tuple(run.latest.get(tag) for tag in _FIGURES.values())
-        if _FIGURES["loss"] in run.latest and (figures != self._figures or run.state in ENDED):
-            rows = _epochs(series(list(_FIGURES.values())))
-            for epoch in [epoch for epoch in rows if epoch > self._told][-1 if self._figures is None else 0 :]:
-                self._told = epoch
+        metrics = tuple(run.latest.get(tag) for tag in _METRICS.values())
+        if _METRICS["loss"] in run.latest and (metrics != self._metrics or run.state in ENDED):
+            rows = _epochs(series(list(_METRICS.values())))
+            for epoch in [epoch for epoch in rows if epoch > self._last_epoch][-1 if self._metrics is None else 0 :]:
+                self._last_epoch = epoch
                 self._print(f"epoch {epoch:>3}   {'   '.join(rows[epoch])}")
-        self._figures = figures
+        self._metrics = metrics
 
     def note(self, sentence: str | None) -> None:
         if sentence != self._note and sentence is not None:
@@ -121,7 +121,7 @@ class TerminalLine:
         head, _, standing = line(run).partition(": ")
         from rich.markup import escape
 
-        self._bar.update(self._task, completed=share(run), description=escape(head), standing=escape(standing))
+        self._bar.update(self._task, completed=fraction_done(run), description=escape(head), standing=escape(standing))
 
     def _print(self, text: str) -> None:
         if self._bar is not None:
@@ -134,16 +134,19 @@ class TerminalLine:
             self._bar.stop()
 
 
-_FIGURES = {"loss": "loss/val", "accuracy": "metric/accuracy", "macro_f1": "metric/macro_f1"}
+_METRICS = {"loss": "loss/val", "accuracy": "metric/accuracy", "macro_f1": "metric/macro_f1"}
 
 
 def _epochs(reply: SeriesReply) -> dict[int, list[str]]:
-    """Epoch -> its figures, in words."""
+    """Epoch -> its metrics, in words."""
     values: dict[int, dict[str, float | None]] = {}
     for item in reply.series:
         for epoch, value in zip(item.epoch, item.value, strict=True):
             values.setdefault(round(epoch), {})[item.tag] = value
-    return {epoch: [figure(name, values[epoch].get(tag)) for name, tag in _FIGURES.items()] for epoch in sorted(values)}
+    return {
+        epoch: [format_metric(name, values[epoch].get(tag)) for name, tag in _METRICS.items()]
+        for epoch in sorted(values)
+    }
 
 
 class NotebookLine:
@@ -159,7 +162,8 @@ class NotebookLine:
         if text == self._last:
             return
         self._last = text
-        bar = f'<progress max="1" value="{share(run):.4f}" style="width: 12em; vertical-align: middle"></progress>'
+        style = "width: 12em; vertical-align: middle"
+        bar = f'<progress max="1" value="{fraction_done(run):.4f}" style="{style}"></progress>'
         bundle = {"text/plain": text, "text/html": f"{bar} <span>{html.escape(text)}</span>"}
         if self._handle is None:
             from IPython.display import display

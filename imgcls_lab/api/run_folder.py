@@ -39,7 +39,7 @@ from imgcls_lab.events import (
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.schemas import (
     AttemptView,
-    BestFigure,
+    BestMetric,
     CheckpointView,
     Cursor,
     DeviceRequest,
@@ -69,7 +69,7 @@ class RunFolder:
         self._failure: FailureKind | None = None
         self._phase: str | None = None
         self._started: Started | None = None
-        self._best: BestFigure | None = None
+        self._best: BestMetric | None = None
         self._saved: dict[str, int] = {}  # checkpoint -> epoch
         self._latest: dict[str, float | None] = {}
         self._step = 0
@@ -152,7 +152,7 @@ class RunFolder:
                 if event.best:
                     config = TrainConfig.model_construct(**self.config)
                     value = event.values.get(config.monitor_tag, float("nan"))
-                    self._best = BestFigure(metric=config.monitor_metric, value=value, epoch=event.epoch)
+                    self._best = BestMetric(metric=config.monitor_metric, value=value, epoch=event.epoch)
             case CheckpointSaved():
                 self._saved[Path(event.folder).name] = event.epoch
             case Stopped():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from imgcls_lab import image_size, run_layout
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import look_at, print_notes
+from imgcls_lab.api.configs import print_notes, resolve_and_inspect
 from imgcls_lab.api.inference import Model
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
@@ -55,7 +55,7 @@ def launch(
     ConfigError and DataError before anything is queued.
     """
     settings, store = context.settings(), context.store()
-    resolved, found = look_at(config, settings, store)
+    resolved, found = resolve_and_inspect(config, settings, store)
     print_notes(*found.notes, image_size.advice(resolved, found))
     submitted = request(
         SubmitRequest,

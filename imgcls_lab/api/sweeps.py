@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from imgcls_lab import image_size
 from imgcls_lab.api import context
-from imgcls_lab.api.configs import look_at, print_notes
+from imgcls_lab.api.configs import print_notes, resolve_and_inspect
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import common_fields
 from imgcls_lab.batch import notebook_source as notebooks
@@ -17,7 +17,7 @@ from imgcls_lab.batch.submit_sweep import submit_sweep
 from imgcls_lab.batch.sweep_spec import check_space, corners, make_request, trial_config
 from imgcls_lab.batch.sweep_view import request_of, sweep_view
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.config.evaluation import figure
+from imgcls_lab.config.evaluation import format_metric
 from imgcls_lab.errors import ConfigError, NotFoundError, Problem
 from imgcls_lab.events import RunState
 from imgcls_lab.executor import client
@@ -103,7 +103,7 @@ def launch_sweep(request: SweepRequest) -> Sweep:
 def _resolved(request: SweepRequest, settings: Settings, store: Store) -> SweepRequest:
     """With absolute folders: names are looked up once, not by each trial."""
     first = trial_config(request, next(corners(request.space)))
-    resolved, found = look_at(first, settings, store)
+    resolved, found = resolve_and_inspect(first, settings, store)
     print_notes(*found.notes, image_size.advice(resolved, found))
     fixed = {
         name: getattr(resolved, name)
@@ -219,7 +219,7 @@ class Sweep:
         done = sum(trial.state in {"succeeded", "pruned"} for trial in view.trials)
         holes = f", {view.holes} to fill" if view.holes else ""
         best = next((trial.value for trial in view.trials if trial.number == view.best), None)
-        shown = f", best {figure(view.metric, best)}" if best is not None else ""
+        shown = f", best {format_metric(view.metric, best)}" if best is not None else ""
         return f"<Sweep {self.id}: {view.name}, {done} of {counted(len(view.trials), 'trial')}{shown}{holes}>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Training in this process: in a kernel by `lab.train`, in a shell by `imgcls-lab train`.
 
-The run is *external*: this process writes its folder under the home, and a daemon that scans there indexes it. With
-`out` the folder is the user's own and nobody indexes it. Neither needs a database or a server. In a notebook that runs
-as a batch, the training belongs to that run (`inside.py`).
+The run is *external*: this process writes its folder under the home, where a daemon finds and indexes it. With `out`
+the folder is the user's own and nobody indexes it. Neither needs a database or a server. In a notebook run, the
+training belongs to that run (`notebook_run.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from imgcls_lab import image_size, run_layout
 from imgcls_lab.api import context, notebook_run
-from imgcls_lab.api.configs import look_at, print_notes
+from imgcls_lab.api.configs import print_notes, resolve_and_inspect
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
@@ -35,12 +35,12 @@ from imgcls_lab.executor import client
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.settings import Settings
 
-PACE = 0.4  # seconds between two looks of the progress line
-INDEXED_WITHIN = 5.0  # seconds that the end of a run waits for the index
+POLL_INTERVAL = 0.4  # seconds between two updates of the progress line
+INDEX_TIMEOUT = 5.0  # seconds that the end of a run waits for the index
 
 
 class Screen(Protocol):
-    """Where a training in this process shows how it goes."""
+    """Where a training in this process shows its progress."""
 
     def begin(self, run: RunFolder, *, indexed: bool) -> None: ...
     def on_event(self, event: Event) -> None: ...
@@ -63,9 +63,9 @@ def train(
     something else, StoppedError when a notebook run was stopped, and ImgclsError with a sentence if training fails.
     """
     settings = context.settings()
-    outer = notebook_run.enclosing(settings)
+    outer = notebook_run.enclosing_run(settings)
     standalone = out is not None or outer is not None
-    resolved, found = look_at(config, settings, _store_if_needed(config) if out is None else None)
+    resolved, found = resolve_and_inspect(config, settings, _store_if_needed(config) if out is None else None)
     print_notes(image_size.advice(resolved, found))  # its scan says the rest
     shown, stop = screen or LineScreen(), threading.Event()
     with signals(stop), contextlib.ExitStack() as around:
@@ -75,15 +75,15 @@ def train(
         elif outer is not None:
             folder, indexed = notebook_run.training_folder(outer, resolved), True
         else:
-            folder = make_folder(resolved, settings, name=name, project=project)
-            around.enter_context(_ending(folder))
+            folder = make_run_folder(resolved, settings, name=name, project=project)
+            around.enter_context(_recording_failure(folder))
             indexed = _ensure_indexed(settings)
         outcome = _train(resolved, folder, shown, stop, indexed=indexed, standalone=standalone, outer=outer)
     if outcome.message and outcome.state is RunState.SUCCEEDED:
         print(outcome.message)
     if outer is not None and outcome.state is RunState.STOPPED:
         raise StoppedError(f"Stopped at step {outcome.step} after a checkpoint; resume the run to go on from there.")
-    store = _store_if_there() if indexed and outer is None else None
+    store = _store_or_none() if indexed and outer is None else None
     run = Run(folder.name, store=store, folder=folder)
     if store is not None:
         _await_index(store, run.id)
@@ -93,15 +93,15 @@ def train(
 
 
 def _check_device(config: TrainConfig) -> None:
-    """Raises ConfigError for a device that is not here, before a run stands that could only fail."""
-    from imgcls_lab.engine.hardware import pick_device  # torch: takes seconds, which the training needs anyway
+    """Raises ConfigError for a device that this machine lacks, before the run is made."""
+    from imgcls_lab.engine.hardware import pick_device  # torch: takes seconds, which the training takes anyway
 
     pick_device(config)
 
 
 def _await_index(store: Any, run_id: str) -> None:
-    """Give the daemon a moment to see the end, so that `lab.runs()` in the next line knows it too."""
-    until = time.monotonic() + INDEXED_WITHIN
+    """Wait until the daemon has seen the end, so that `lab.runs()` in the next line shows it too."""
+    until = time.monotonic() + INDEX_TIMEOUT
     while time.monotonic() < until:
         with contextlib.suppress(ImgclsError):
             if store.runs.get(run_id).state in ENDED:
@@ -111,17 +111,17 @@ def _await_index(store: Any, run_id: str) -> None:
 
 def how_to_resume(run: Run, out: Path | str | None, step: int) -> str:
     """The sentence after a stop."""
-    begun = run.view.resumable
-    where = f"at step {step} after a checkpoint" if begun else "before the first checkpoint"
+    saved = run.view.resumable
+    where = f"at step {step} after a checkpoint" if saved else "before the first checkpoint"
     if out is not None:
-        return f"Stopped {where}. The same command again {'goes on exactly from there' if begun else 'starts it'}."
-    what = "go on exactly from there" if begun else "start it again"
+        return f"Stopped {where}. The same command again {'goes on exactly from there' if saved else 'starts it'}."
+    what = "go on exactly from there" if saved else "start it again"
     return f'Stopped {where}. To {what}: `imgcls-lab resume {run.id}`, or in Python lab.run("{run.id}").resume().'
 
 
 @contextlib.contextmanager
-def _ending(folder: Path) -> Iterator[None]:
-    """Say the end of a training that could not say it itself: its owner, this process, may live on."""
+def _recording_failure(folder: Path) -> Iterator[None]:
+    """Write the last event of a training that could not write it itself: its owner, this process, may live on."""
     try:
         yield
     except BaseException as error:
@@ -134,11 +134,11 @@ def _ending(folder: Path) -> Iterator[None]:
                 events.write(Failed(step=0, kind=FailureKind(kind), message=text))
         raise
     finally:
-        # the process lives on when the run has ended, so it must not look like its owner any more
+        # this process lives on after the run, so it must not stay the run's owner
         (folder / run_layout.OWNER).unlink(missing_ok=True)
 
 
-def make_folder(config: TrainConfig, settings: Settings, *, name: str | None, project: str | None) -> Path:
+def make_run_folder(config: TrainConfig, settings: Settings, *, name: str | None, project: str | None) -> Path:
     """A new run's folder under the home, complete from the moment that it has its name."""
     settings.make_home()
     run_id = run_layout.new_run_id()
@@ -181,21 +181,21 @@ def _train(
 
     if not standalone:
         screen.begin(RunFolder(folder), indexed=indexed)
-    begun = not standalone
+    showing = not standalone
 
     def on_event(event: Event) -> None:
-        nonlocal begun
-        if not begun:  # a finished or refused folder shows nothing
+        nonlocal showing
+        if not showing:  # a finished or refused folder shows nothing
             if outer is not None and indexed:
-                notebook_run.introduce(outer, folder)
+                notebook_run.write_run_info(outer, folder)
             screen.begin(RunFolder(folder), indexed=indexed)
-            begun = True
+            showing = True
         screen.on_event(event)
 
     # a folder of one's own is all that a stand-alone run writes to
     work = engine.standalone if standalone else partial(engine.train, shared=engine.Shared.of(context.settings()))
     try:
-        with _obeying(outer or folder, stop, keep=outer is not None):
+        with _watching_desired_state(outer or folder, stop, keep=outer is not None):
             return work(config, folder, on_event=on_event, stop=stop)
     except ImgclsError:
         if folder.is_dir():
@@ -203,25 +203,25 @@ def _train(
                 log.write(traceback.format_exc())
         raise
     finally:
-        if begun:
+        if showing:
             screen.end()
 
 
 @contextlib.contextmanager
-def _obeying(folder: Path, stop: threading.Event, *, keep: bool) -> Iterator[None]:
-    """Set `stop` when the panel or the command line asks this run to end; the daemon writes that wish into the folder.
+def _watching_desired_state(folder: Path, stop: threading.Event, *, keep: bool) -> Iterator[None]:
+    """Set `stop` when the panel or the command line stops this run: the daemon writes that into the folder.
 
-    A kill is obeyed like a stop: this process is the user's kernel or shell and must live on. `keep`: the wish there
-    is of this attempt, else of an earlier one.
+    A kill is obeyed like a stop: this process is the user's kernel or shell and must live on. `keep`: the desired state
+    in the folder belongs to this attempt; else it is of an earlier one and is removed.
     """
-    wish, done = folder / run_layout.DESIRED, threading.Event()
+    desired, done = folder / run_layout.DESIRED, threading.Event()
     if not keep:
-        wish.unlink(missing_ok=True)
+        desired.unlink(missing_ok=True)
 
     def watch() -> None:
-        while not done.wait(PACE):
+        while not done.wait(POLL_INTERVAL):
             with contextlib.suppress(OSError, ValueError):
-                if run_layout.read_plain(wish).decode().strip() in (DesiredState.STOP, DesiredState.KILL):
+                if run_layout.read_plain(desired).decode().strip() in (DesiredState.STOP, DesiredState.KILL):
                     stop.set()
 
     watcher = threading.Thread(target=watch, name="imgcls-desired", daemon=True)
@@ -252,7 +252,7 @@ class LineScreen:
             self._cell.show()
 
     def on_event(self, _event: Event) -> None:
-        if self._run is not None and time.monotonic() - self._shown > PACE:
+        if self._run is not None and time.monotonic() - self._shown > POLL_INTERVAL:
             self._shown = time.monotonic()
             self._line.show(self._run.run(), self._run.series)
 
@@ -260,7 +260,7 @@ class LineScreen:
         view = self._run.run() if self._run is not None else None
         if self._run is not None and view is not None:
             if isinstance(self._line, TerminalLine) and view.state is RunState.FAILED:  # a shell gets the error itself
-                self._line.tell_epochs(view, self._run.series)
+                self._line.print_epochs(view, self._run.series)
             else:
                 self._line.show(view, self._run.series)
         self._line.close()
@@ -269,7 +269,7 @@ class LineScreen:
 
 
 def _ensure_indexed(settings: Settings) -> bool:
-    """Start the daemon that indexes the run, and say whether there is one; training goes on without it."""
+    """Start the daemon that indexes the run. Returns whether there is one; training goes on without it."""
     try:
         context.store(settings)
         client.ensure(settings)
@@ -283,10 +283,10 @@ def _store_if_needed(config: TrainConfig | Mapping[str, Any]) -> Any:
     """The store, where a name of the config may have to be looked up; folders need none."""
     given = config.model_dump(include={"root", "model_flavour"}) if isinstance(config, TrainConfig) else config
     paths = (str(given.get("root", "")), str(given.get("model_flavour", "")))
-    return None if all(Path(path).expanduser().is_dir() for path in paths) else _store_if_there()
+    return None if all(Path(path).expanduser().is_dir() for path in paths) else _store_or_none()
 
 
-def _store_if_there() -> Any:
+def _store_or_none() -> Any:
     try:
         return context.store()
     except StoreError:

@@ -28,7 +28,7 @@ from imgcls_lab.errors import ImgclsError
 from imgcls_lab.events import Began, DesiredState, Event, EventWriter, Failed, FailureKind, Phase, Stopped
 from imgcls_lab.settings import Settings
 
-PACE = 0.25  # seconds between two looks at the trainings inside
+POLL_INTERVAL = 0.25  # seconds between two reads of the trainings inside
 INTERRUPT_AGAIN = 5.0  # seconds between two interruptions of a cell that is to stop
 
 
@@ -100,9 +100,9 @@ class NotebookRun:
         self.say(Phase(name=self._cell, done=number - 1, total=total))
 
     def _watch(self) -> None:
-        """Pass on what trainings write, and a wish to stop."""
+        """Forward the events of trainings, and a request to stop."""
         waited = INTERRUPT_AGAIN
-        while not self._ended.wait(PACE):
+        while not self._ended.wait(POLL_INTERVAL):
             self._note_kernel()
             with _reported():
                 self._relay.look()
@@ -110,7 +110,7 @@ class NotebookRun:
                 with contextlib.suppress(OSError):  # the training inside looks there
                     if run_layout.read_plain(self.folder / run_layout.DESIRED) == DesiredState.RUN.value.encode():
                         run_layout.write_atomic(self.folder / run_layout.DESIRED, DesiredState.STOP.value)
-                waited += PACE
+                waited += POLL_INTERVAL
                 if not self._relay.training and waited >= INTERRUPT_AGAIN:
                     waited = 0.0
                     self._interrupt()
@@ -140,7 +140,7 @@ class NotebookRun:
         if killed:
             print(f"The kernel was killed from outside ({signal.Signals(killed).name}).", file=sys.stderr, flush=True)
             self._events.close()
-            os.kill(os.getpid(), killed)  # nobody's fault but the machine's: the executor tries it again
+            os.kill(os.getpid(), killed)  # the machine's fault: the executor starts the run again
         kind, message = self._failure(error)
         print(self._hidden("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)
         self.say(Failed(step=self._relay.step, kind=kind, message=self._hidden(message)))
@@ -180,7 +180,7 @@ def _folder_of(payload: dict[str, Any], fallback: Path) -> Path:
 
 @contextlib.contextmanager
 def _reported() -> Iterator[None]:
-    """A look that fails (a full disk, a damaged line) is told in the log; the next one tries again."""
+    """Log a read that fails (a full disk, a damaged line); the next one tries again."""
     try:
         yield
     except (OSError, ValueError) as error:

@@ -32,7 +32,7 @@ from imgcls_lab.schemas import Choices, Range, Scalar, SweepRequest
 
 log = logging.getLogger(__name__)
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-ENOUGH = 8  # results; with fewer, the importance means nothing
+MIN_RESULTS = 8  # with fewer the importance means nothing
 
 
 class Study:
@@ -68,7 +68,7 @@ class Study:
                 self._study.tell(trial.number, state=TrialState.FAIL)
         return [trial for trial in found if trial.params.keys() == self.distributions.keys()]
 
-    def asked(self) -> int:
+    def budget_used(self) -> int:
         """Trials that count against the budget: all but those that fill holes."""
         return sum("fills" not in trial.user_attrs for trial in self.trials(TrialState.RUNNING, *DONE))
 
@@ -77,7 +77,7 @@ class Study:
         if self.trials(TrialState.WAITING):
             return True
         budget = trials_budget(self.request)
-        return self.request.strategy != "grid" and (budget is None or self.asked() < budget)
+        return self.request.strategy != "grid" and (budget is None or self.budget_used() < budget)
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────────────
     def ask(self) -> FrozenTrial:
@@ -111,7 +111,7 @@ class Study:
 
     def importance(self) -> dict[str, float]:
         """How much each parameter matters for the result, by fANOVA, in sum 1; empty with too few results."""
-        if len(self.trials(TrialState.COMPLETE)) < ENOUGH or len(self.distributions) < 2:
+        if len(self.trials(TrialState.COMPLETE)) < MIN_RESULTS or len(self.distributions) < 2:
             return {}
         try:
             evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)

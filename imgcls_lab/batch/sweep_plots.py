@@ -40,7 +40,7 @@ def history(results: pd.DataFrame, metric: str, higher_is_better: bool) -> Svg:
     done = results[results[metric].notna()]
     values = [float(value) for value in done[metric]]
     best = list((done[metric].cummax() if higher_is_better else done[metric].cummin()).astype(float))
-    xs, ys = _places([float(n) for n in done.index], False), _places(values + best, True)
+    xs, ys = _coordinates([float(n) for n in done.index], False), _coordinates(values + best, True)
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys[len(values) :], strict=True))
     dots = "".join(_dot(x, y, _DOT) for x, y in zip(xs, ys, strict=False))
     line = f'<polyline points="{points}" fill="none" stroke="{_BEST}" stroke-width="1.5"/>'
@@ -50,7 +50,7 @@ def history(results: pd.DataFrame, metric: str, higher_is_better: bool) -> Svg:
 def _panel(done: pd.DataFrame, metric: str, name: str, higher_is_better: bool) -> str:
     column = [None if value is None or value != value else value for value in done[name]]  # noqa: PLR0124
     values = [float(value) for value in done[metric]]
-    xs, ys = _places(_along(column), False), _places(values, True)
+    xs, ys = _coordinates(_along(column), False), _coordinates(values, True)
     best = (max if higher_is_better else min)(range(len(values)), key=values.__getitem__, default=-1)
     dots = "".join(_dot(x, y, _BEST if i == best else _DOT) for i, (x, y) in enumerate(zip(xs, ys, strict=True)))
     ends = [_short(value) for value in _ends(column)]
@@ -78,7 +78,7 @@ def _ends(column: list[Any]) -> list[Any]:
     return [column[order[0]], column[order[-1]]] if order else []
 
 
-def _places(values: list[float], upward: bool) -> list[float]:
+def _coordinates(values: list[float], upward: bool) -> list[float]:
     low, high = min(values, default=0.0), max(values, default=1.0)
     span = (high - low) or 1.0
     start, length = (HEIGHT - EDGE - 6, -(HEIGHT - EDGE - 28)) if upward else (EDGE + 6, WIDTH - EDGE - 20)

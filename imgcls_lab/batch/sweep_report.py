@@ -22,7 +22,7 @@ from imgcls_lab.schemas import SweepView
 if TYPE_CHECKING:
     import pandas as pd
 
-WITHIN = 120  # seconds a cell may take
+CELL_TIMEOUT = 120  # seconds a cell may take
 
 
 def write_report(view: SweepView, results: pd.DataFrame, path: Path) -> Path:
@@ -32,7 +32,7 @@ def write_report(view: SweepView, results: pd.DataFrame, path: Path) -> Path:
     from nbclient import NotebookClient
 
     notebook = _notebook(view, results)
-    NotebookClient(notebook, timeout=WITHIN, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3").execute()
     run_layout.write_atomic(path, nbformat.writes(notebook))  # type: ignore[no-untyped-call]
     return path
 

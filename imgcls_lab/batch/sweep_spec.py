@@ -17,7 +17,7 @@ from imgcls_lab.config.sentences import closest
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.schemas import Choices, Pruner, Range, Scalar, SweepRequest
 
-MOST = 2000  # trials of a grid
+MAX_CELLS = 2000  # of a grid
 TOO_MANY = 10**9  # values of a range with a step: no search tells them apart
 LARGEST_WHOLE = 2**53
 USUAL_TRIALS = 20  # of a search without a budget
@@ -73,9 +73,9 @@ def check_space(request: SweepRequest) -> None:
                 problems.append(Problem(name, "The same value stands there twice."))
         elif text := _range_problem(item, request.strategy):
             problems.append(Problem(name, text))
-    if not problems and request.strategy == "grid" and grid_size(request.space) > MOST:
+    if not problems and request.strategy == "grid" and grid_size(request.space) > MAX_CELLS:
         problems.append(
-            Problem("space", f"The grid has more than {MOST} cells; take fewer values, or another strategy.")
+            Problem("space", f"The grid has more than {MAX_CELLS} cells; take fewer values, or another strategy.")
         )
     if request.strategy == "grid" and (request.trials or request.epochs):
         problems.append(Problem("trials", "A grid runs each of its cells; it has no other budget."))

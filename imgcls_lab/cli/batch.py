@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SweepId = Annotated[str, typer.Argument(metavar="SWEEP", help="Id of the sweep's run, or the beginning of one.")]
 PARAMETER = ("-p", "--parameter")
-MOST_REASONS = 5  # of failed trials, under their table
+MAX_REASONS = 5  # of failed trials, under their table
 
 
 class _Pairs(TyperCommand):
@@ -137,7 +137,7 @@ def fill(
 
 
 def _print_trials(view: SweepView) -> None:
-    from imgcls_lab.config.evaluation import METRIC_TITLES, figure
+    from imgcls_lab.config.evaluation import METRIC_TITLES, format_metric
 
     def order(trial: TrialView) -> float:
         if trial.value is None:
@@ -150,7 +150,7 @@ def _print_trials(view: SweepView) -> None:
             trial.number,
             *("–" if value is None else str(value) for value in (trial.params.get(name) for name in view.space)),
             trial.state,
-            "–" if trial.value is None else figure(view.metric, trial.value).removeprefix(f"{title} "),
+            "–" if trial.value is None else format_metric(view.metric, trial.value).removeprefix(f"{title} "),
             trial.curve[-1].epoch if trial.curve else 0,
             trial.run_id or "–",
         )
@@ -159,10 +159,10 @@ def _print_trials(view: SweepView) -> None:
     print_table(["trial", *view.space, "state", title, "epochs", "run"], rows, "No trials yet.")
     if view.holes:
         told = [trial for trial in view.trials if trial.hole and trial.message]
-        for trial in told[:MOST_REASONS]:
+        for trial in told[:MAX_REASONS]:
             say(f"Trial {trial.number}: {trial.message}")
-        if len(told) > MOST_REASONS:
-            say(f"{len(told) - MOST_REASONS} more say why with --json.")
+        if len(told) > MAX_REASONS:
+            say(f"{len(told) - MAX_REASONS} more say why with --json.")
         what = "1 of them is a hole" if view.holes == 1 else f"{view.holes} of them are holes"
         say(f"{what}: {program()} fill {view.run_id}")
 

@@ -59,11 +59,11 @@ def demo(
 
 def _summary(run: Run, root: Path) -> None:
     from imgcls_lab.api.progress import duration
-    from imgcls_lab.config.evaluation import figure
+    from imgcls_lab.config.evaluation import format_metric
 
     view = run.view
     right, total = recognised(run.best_checkpoint, root / "test")
-    best = figure(view.best.metric, view.best.value) if view.best else "–"
+    best = format_metric(view.best.metric, view.best.value) if view.best else "–"
     say("")
     say(f"Trained in {duration(view.ran)} on {', '.join(view.devices) or 'cpu'}; best validation {best}.")
     say(f"Loaded again with plain transformers: {right} of {total} test digits right ({right / total:.1%}).")

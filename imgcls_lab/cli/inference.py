@@ -143,10 +143,10 @@ def evaluate(  # noqa: PLR0917
 
 def _tables(report: EpochReport) -> None:
     say(f"{counted(report.images, 'image')} of {report.split}/")
-    print_table(["figure", "value"], [(tag, _figure(value)) for tag, value in report.values.items()], "")
+    print_table(["metric", "value"], [(tag, _metric(value)) for tag, value in report.values.items()], "")
     say("")
     ranked = sorted(report.classes, key=lambda row: (row.f1 is None, row.f1 or 0.0))
-    rows = [(row.name, row.images, _figure(row.precision), _figure(row.recall), _figure(row.f1)) for row in ranked]
+    rows = [(row.name, row.images, _metric(row.precision), _metric(row.recall), _metric(row.f1)) for row in ranked]
     print_table(["class", "images", "precision", "recall", "F1"], rows, "")
     if report.left_out:
         say(f"\n{counted(len(report.left_out), 'unreadable image is', 'unreadable images are')} left out:")
@@ -154,7 +154,7 @@ def _tables(report: EpochReport) -> None:
             say(f"  {reason}")
 
 
-def _figure(value: float | None) -> str | None:
+def _metric(value: float | None) -> str | None:
     return None if value is None else f"{value:.4f}"
 
 

@@ -29,7 +29,7 @@ def runs(  # noqa: PLR0917
 ) -> None:
     """List runs, newest first."""
     from imgcls_lab import api
-    from imgcls_lab.config.evaluation import figure
+    from imgcls_lab.config.evaluation import format_metric
 
     found = api.runs(project, state or None, limit, text=text, sort=sort, descending=not ascending)
     warn_unattended(found.views)
@@ -43,7 +43,7 @@ def runs(  # noqa: PLR0917
             view.project,
             view.state.value,
             f"{view.epoch:.1f}/{view.epochs}" if view.epochs else "–",
-            figure(view.best.metric, view.best.value) if view.best else "–",
+            format_metric(view.best.metric, view.best.value) if view.best else "–",
             time.strftime("%Y-%m-%d %H:%M", time.localtime(view.created_at)),
         )
         for view in found.views
@@ -83,8 +83,8 @@ def show(run_id: RunId, as_json: Json = False) -> None:
         "attempts": str(len(view.attempts)),
         "folder": view.folder,
     }
-    for tag, figure in sorted(view.latest.items()):
-        facts[tag] = "not finite" if figure is None else f"{figure:.6g}"
+    for tag, latest in sorted(view.latest.items()):
+        facts[tag] = "not finite" if latest is None else f"{latest:.6g}"
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         say(f"  {name:<{width}}  {value}")
@@ -111,7 +111,7 @@ def wait(
         if as_json:
             print_json(run.view)
     if not as_json:
-        _say(run.view)
+        _say_line(run.view)
 
 
 def logs(
@@ -212,7 +212,7 @@ def edit(  # noqa: PLR0917
     if as_json:
         print_json(view)
     else:
-        _say(view)
+        _say_line(view)
 
 
 def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
@@ -231,10 +231,10 @@ def _answer(view: RunDetail, as_json: bool) -> None:
     if as_json:
         print_json(view)
     else:
-        _say(view)
+        _say_line(view)
 
 
-def _say(view: RunView) -> None:
+def _say_line(view: RunView) -> None:
     from imgcls_lab.api.progress import line
 
     asked = (

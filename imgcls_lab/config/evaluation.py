@@ -107,7 +107,7 @@ class EvaluationFields(FieldGroup):
         return self.monitor_mode == "max"
 
 
-def figure(metric: str, value: float | None) -> str:
+def format_metric(metric: str, value: float | None) -> str:
     """A metric by its title, with its value and unit: `accuracy 97.4 %`."""
     if value is None:
         return f"{metric} –"

@@ -31,8 +31,8 @@ from imgcls_lab.store.executors import HeartbeatWatch, is_older
 
 log = logging.getLogger(__name__)
 
-START_WITHIN = 30.0
-STOP_WITHIN = 20.0
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 20.0
 LOG_CAP = 2 * 2**20
 _children: dict[str, subprocess.Popen[bytes]] = {}  # by home: daemons this process started
 
@@ -59,7 +59,7 @@ def start(settings: Settings) -> None:
     if locks.is_locked(settings.executor_lock) and _ready(settings):
         return
     child = _starting(settings) or _spawn(settings)
-    until = time.monotonic() + START_WITHIN
+    until = time.monotonic() + START_TIMEOUT
     while time.monotonic() < until:
         if _ready(settings):
             return
@@ -72,7 +72,7 @@ def start(settings: Settings) -> None:
                 f"The executor did not start: {_last_error(settings)} Its log is {settings.executor_log}."
             )
         time.sleep(0.05)
-    raise ExecutorError(f"The executor did not come up within {START_WITHIN:g} s. Look at {settings.executor_log}.")
+    raise ExecutorError(f"The executor did not come up within {START_TIMEOUT:g} s. Look at {settings.executor_log}.")
 
 
 def stop(settings: Settings, *, stop_runs: bool = False) -> None:
@@ -80,7 +80,7 @@ def stop(settings: Settings, *, stop_runs: bool = False) -> None:
     if stop_runs and locks.is_locked(settings.executor_lock):
         _stop_runs(settings)
     signalled: ProcessIdentity | None = None
-    until = time.monotonic() + STOP_WITHIN
+    until = time.monotonic() + STOP_TIMEOUT
     while lives(settings):
         identity = _identity(settings)  # read again: a daemon that was starting may have replaced another
         if identity is not None and identity != signalled and identity.alive():
@@ -89,7 +89,7 @@ def stop(settings: Settings, *, stop_runs: bool = False) -> None:
                 os.kill(identity.pid, signal.SIGTERM)
         if time.monotonic() > until:
             pid = f" (pid {signalled.pid})" if signalled else ""
-            raise ExecutorError(f"The executor{pid} did not end within {STOP_WITHIN:g} s; try again.")
+            raise ExecutorError(f"The executor{pid} did not end within {STOP_TIMEOUT:g} s; try again.")
         time.sleep(0.05)
     _children.pop(settings.home, None)
 

@@ -44,7 +44,7 @@ INGEST_PAUSE = 5.0  # times the work of an ingest that the next one waits at lea
 DEVICES_EVERY = 3.0
 SCAN_EVERY = 2.0
 ALERTS_EVERY = 2.0
-OWNER_WITHIN = 30.0  # seconds a new folder may lack an owner before it counts as abandoned
+OWNER_TIMEOUT = 30.0  # seconds a new folder may lack an owner before it counts as abandoned
 
 
 class Daemon:
@@ -229,7 +229,7 @@ class Daemon:
         if owner is not None or run_folders.attempts_in(folder):
             self._ownerless.pop(run_id, None)
             return owner is None or owner.status() != "unknown"
-        return self._clock() - self._ownerless.setdefault(run_id, self._clock()) > OWNER_WITHIN
+        return self._clock() - self._ownerless.setdefault(run_id, self._clock()) > OWNER_TIMEOUT
 
     # ── itself ──────────────────────────────────────────────────────────────────────────────────────────────
     def _take_lock(self) -> int | None:

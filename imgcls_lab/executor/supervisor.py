@@ -27,7 +27,7 @@ POLL = 0.1  # seconds
 AFTER_TERM = 2.0  # seconds between the last SIGTERM and SIGKILL
 RESERVE = ".end-reserve"
 FULL = 128 * 1024  # bytes: a disk with less free space than this is full, and that is why the trainer failed
-KEEP_HEAD = 2**20  # bytes of a log's beginning that stay when it is cut
+LOG_HEAD = 2**20  # bytes of a log's beginning that stay when it is cut
 
 
 class NotStartedError(Exception):
@@ -49,7 +49,7 @@ class Supervisor:
         self.beat_every: float = data["beat_every"]
         self.log_cap: int = data["log_cap"]
         self.tag = processes.tag_of(data["run_id"], self.attempt)
-        self.held: list[int] = []
+        self.lock_handles: list[int] = []
         self.desired = "run"
         self.forced = False
         self.note: str | None = None
@@ -96,7 +96,7 @@ class Supervisor:
             if time.monotonic() > until:
                 raise NotStartedError("An earlier attempt of it still holds the run's folder")
             time.sleep(POLL)
-        self.held.append(own)
+        self.lock_handles.append(own)
         if (self.folder / run_layout.launch_name(self.attempt + 1)).exists():
             raise NotStartedError("A newer attempt was started already")
         for name in self.device_locks:
@@ -104,7 +104,7 @@ class Supervisor:
             held = locks.try_lock(path, shared_folder=path.parent == locks.HOST_LOCKS)
             if held is None:
                 raise NotStartedError("Its device was just taken by a run of another user")
-            self.held.append(held)
+            self.lock_handles.append(held)
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **{k: v for k, v in self.environment.items() if v is not None}}
@@ -215,7 +215,7 @@ class Supervisor:
             size = path.stat().st_size
             if size <= self.log_cap:
                 return
-            head, tail = min(KEEP_HEAD, self.log_cap // 4), self.log_cap // 2
+            head, tail = min(LOG_HEAD, self.log_cap // 4), self.log_cap // 2
             with path.open("r+b") as file:
                 file.seek(size - tail)
                 newest = file.read()

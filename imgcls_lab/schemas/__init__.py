@@ -47,7 +47,7 @@ from imgcls_lab.schemas.registry import (
 )
 from imgcls_lab.schemas.runs import (
     AttemptView,
-    BestFigure,
+    BestMetric,
     CheckpointView,
     DeviceRequest,
     ResumeRequest,
@@ -94,7 +94,7 @@ __all__ = [
     "AlertsTopic",
     "AttemptView",
     "Batch",
-    "BestFigure",
+    "BestMetric",
     "BoardRequest",
     "BoardView",
     "CheckReply",

@@ -10,7 +10,7 @@ from imgcls_lab.events import DesiredState, FailureKind, RunKind, RunState
 from imgcls_lab.schemas.base import Wire
 
 
-class BestFigure(Wire):
+class BestMetric(Wire):
     """The best value of the monitored metric so far."""
 
     metric: str  # as TrainConfig.monitor_metric: accuracy, macro_f1, loss ...
@@ -54,7 +54,7 @@ class RunView(Wire):
     epochs: int | None
     resumed_at_step: int | None
     seconds_left: float | None
-    best: BestFigure | None
+    best: BestMetric | None
     latest: dict[str, float | None]  # last value by tag
     model_flavour: str
     root: str

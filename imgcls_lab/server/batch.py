@@ -95,10 +95,10 @@ class SweepHandler(ApiHandler):
     async def get(self, text: str) -> None:
         run_id = run_id_of(text)
 
-        def look(store: Store) -> SweepView:
+        def view_of(store: Store) -> SweepView:
             return sweep_view(store, run_id)
 
-        await self.answer(look)
+        await self.answer(view_of)
 
 
 def notebook_view(path: str, file: Path) -> NotebookView:

@@ -115,7 +115,7 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
         facts["Images"] += f", of which {planned.held_out:,} are held out for validation" if planned.held_out else ""
         facts["Steps"] = planned.steps_text
     if flavour := folders.get("model_flavour", ""):
-        refused, place = _look_at_model(
+        refused, place = _check_model(
             flavour, values.get("revision"), pretrained=bool(config and config.load_pretrained)
         )
         problems += refused
@@ -202,12 +202,12 @@ def _scan_facts(store: Store, root: str) -> dict[str, str]:
     }
 
 
-def _look_at_model(flavour: str, revision: Any, *, pretrained: bool) -> tuple[list[Problem], str]:
+def _check_model(flavour: str, revision: Any, *, pretrained: bool) -> tuple[list[Problem], str]:
     """What is wrong with a folder or an id, as far as it can be seen without asking a hub, and where it is found."""
     place = "A folder on this machine"
     sentence = None
     if not is_local(flavour):
-        sentence, place = _look_at_cache(flavour, revision if isinstance(revision, str) else None)
+        sentence, place = _check_hub_cache(flavour, revision if isinstance(revision, str) else None)
     elif not os.path.isdir(flavour):
         sentence = f"The model folder “{flavour}” does not exist. Check the path."
     elif not os.path.isfile(os.path.join(flavour, "config.json")):
@@ -217,7 +217,7 @@ def _look_at_model(flavour: str, revision: Any, *, pretrained: bool) -> tuple[li
     return ([Problem("model_flavour", sentence)], "") if sentence else ([], place)
 
 
-def _look_at_cache(flavour: str, revision: str | None) -> tuple[str | None, str]:
+def _check_hub_cache(flavour: str, revision: str | None) -> tuple[str | None, str]:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 

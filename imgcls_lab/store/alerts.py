@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
-from imgcls_lab.config.evaluation import figure
+from imgcls_lab.config.evaluation import format_metric
 from imgcls_lab.events import FailureKind, RunState
 from imgcls_lab.schemas import AlertKind, AlertView
 from imgcls_lab.store.database import Database, tell, to_folder
@@ -75,7 +75,7 @@ def ended(session: Session, run_id: str, attempt: int, state: RunState, *, lost:
     session.expunge(run)  # read only
     kind: AlertKind
     if state is RunState.SUCCEEDED:
-        best = f", best {figure(run.best_metric, run.best_value)}" if run.best_metric and run.best_value else ""
+        best = f", best {format_metric(run.best_metric, run.best_value)}" if run.best_metric and run.best_value else ""
         kind, text = "finished", f"“{run.name}” has finished{best}."
     elif state is RunState.FAILED:
         kind = "lost" if run.failure == FailureKind.LOST.value else "failed"

@@ -19,7 +19,7 @@ from imgcls_lab.events import LIVE, RunKind, RunState, is_resumable
 from imgcls_lab.run_layout import MANIFEST, read_plain
 from imgcls_lab.schemas import (
     AttemptView,
-    BestFigure,
+    BestMetric,
     CheckpointView,
     DeviceRequest,
     RunDetail,
@@ -75,7 +75,7 @@ def _view(row: Row[Any], ran: float, since: float | None) -> RunView:
     found = row._mapping
     best = None
     if row.best_value is not None and row.best_metric is not None and row.best_epoch is not None:
-        best = BestFigure(metric=row.best_metric, value=row.best_value, epoch=row.best_epoch)
+        best = BestMetric(metric=row.best_metric, value=row.best_value, epoch=row.best_epoch)
     state = RunState(row.state)
     return RunView(
         project=row.project,

@@ -80,7 +80,7 @@ def test_epochs_before_a_failure_have_their_rows(folder: Path, capsys: pytest.Ca
         line.show(run.run(), run.series)
         ended(out, 1, 2)
         out.write(Failed(step=2, kind=FailureKind.APPLICATION, message="No."))
-        line.tell_epochs(run.run(), run.series)
+        line.print_epochs(run.run(), run.series)
     printed = capsys.readouterr().err
     assert rows(printed) == [1, 2]
     assert "No." not in printed

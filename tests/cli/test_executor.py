@@ -12,7 +12,7 @@ import imgcls_lab as lab
 from cli.conftest import Command
 from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
-from imgcls_lab.api.training import make_folder
+from imgcls_lab.api.training import make_run_folder
 from imgcls_lab.events import EventWriter, Started
 from imgcls_lab.identity import host_name
 from imgcls_lab.schemas import DevicesReply
@@ -115,7 +115,7 @@ def test_a_folder_of_the_demos_name_is_left_alone(imgcls: Command, idle: Setting
 
 
 def test_a_training_in_a_kernel_is_named_beside_the_devices(imgcls: Command, few: TrainConfig, idle: Settings) -> None:
-    folder = make_folder(few, idle, name="by hand", project=None)
+    folder = make_run_folder(few, idle, name="by hand", project=None)
     with EventWriter(folder, 1) as out:
         out.write(
             Started(

@@ -87,7 +87,7 @@ export interface RunDetail {
   epochs: number | null;
   resumed_at_step: number | null;
   seconds_left: number | null;
-  best: BestFigure | null;
+  best: BestMetric | null;
   latest: {
     [k: string]: number | null;
   };
@@ -115,7 +115,7 @@ export interface RunDetail {
 /**
  * The best value of the monitored metric so far.
  */
-export interface BestFigure {
+export interface BestMetric {
   metric: string;
   value: number;
   epoch: number;
@@ -194,7 +194,7 @@ export interface Run {
   epochs: number | null;
   resumed_at_step: number | null;
   seconds_left: number | null;
-  best: BestFigure | null;
+  best: BestMetric | null;
   latest: {
     [k: string]: number | null;
   };
@@ -472,7 +472,7 @@ export interface Queued {
   epochs: number | null;
   resumed_at_step: number | null;
   seconds_left: number | null;
-  best: BestFigure | null;
+  best: BestMetric | null;
   latest: {
     [k: string]: number | null;
   };
