@@ -62,7 +62,7 @@ def test_preparing_twice_registers_a_recipe_that_can_be_trained(source: Path, ho
 
 
 def test_without_the_files_it_says_where_they_come_from(home: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Install Debian's package dataset-fashion-mnist"):
+    with pytest.raises(DataError, match="dataset-fashion-mnist"):
         fashion_mnist.prepare(Settings(), source=tmp_path)
 
 

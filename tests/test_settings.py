@@ -31,7 +31,7 @@ def test_a_child_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGCLS_LEASE", "soon")
-    with pytest.raises(InputError, match="IMGCLS_LEASE must be a number"):
+    with pytest.raises(InputError, match="IMGCLS_LEASE"):
         _ = Settings().lease
 
 

@@ -45,7 +45,7 @@ def test_a_curve_is_asked_for_by_its_name_and_no_other(trained: lab.Run) -> None
     assert trained.metrics("loss/train").equals(trained.metrics(["loss/train"]))
     assert list(trained.metrics("loss/train")) == ["epoch", "loss/train"]
     for asked in ("loss/foo", ["loss/train", "loss/foo"]):
-        with pytest.raises(NotFoundError, match="no curve “loss/foo”; did you mean loss/"):
+        with pytest.raises(NotFoundError, match=r"“loss/foo”.*loss/"):
             trained.metrics(asked)
 
 
@@ -60,10 +60,10 @@ def test_before_the_first_validation_its_figures_have_no_points(trained: lab.Run
 
 
 def test_forms_views_and_splits_that_there_are_not_are_named(trained: lab.Run, few: TrainConfig) -> None:
-    with pytest.raises(InputError, match="no form of an export “tflite”; there are hf, onnx, torch-export"):
+    with pytest.raises(InputError, match="“tflite”; there are hf, onnx, torch-export"):
         trained.export("tflite")  # type: ignore[arg-type]
     assert not (trained.folder / "exports").exists()
-    with pytest.raises(InputError, match="“flip”; did you mean hflip"):
+    with pytest.raises(InputError, match=r"“flip”.*hflip"):
         trained.evaluate("val", tta="flip")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="“flip”"):
         trained.predict(few.root, tta="flip")  # type: ignore[arg-type]

@@ -95,11 +95,11 @@ def test_wait_gives_up_after_its_timeout_and_leaves_the_run_alone(few: TrainConf
 def test_bad_configs_are_refused_before_anything_is_queued(few: TrainConfig, idle: Settings, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         lab.launch(few.with_changes(root=str(tmp_path / "nowhere")))
-    with pytest.raises(ConfigError, match="batch_size: must be greater than 0"):
+    with pytest.raises(ConfigError, match="batch_size:"):
         lab.launch({**few.model_dump(), "batch_size": 0})
     with pytest.raises(ConfigError, match="did you mean epochs"):
         lab.launch({**few.model_dump(), "epoch": 1})
-    with pytest.raises(ConfigError, match="Turn load_pretrained off to start from random"):
+    with pytest.raises(ConfigError, match="load_pretrained off"):
         lab.launch(few.with_changes(load_pretrained=True))
     assert len(lab.runs()) == 0
 
@@ -112,10 +112,10 @@ def test_what_is_worth_knowing_is_said_before_anything_is_queued(
     flat = shutil.copytree(Path(few.root) / "train", tmp_path / "flat")
     lab.launch(few.with_changes(root=str(flat), image_size=None))
     said = capsys.readouterr().err
-    assert "“flat” has no train/, so its 10 folders are the classes" in said
-    assert "The images are about 32 px and the model was made for 224 px" in said
+    assert "10 folders" in said
+    assert "about 32 px" in said
     form = lab.form(few.with_changes(image_size=None))
-    assert "Set image_size, such as 32" in form.message.value
+    assert "image_size, such as 32" in form.message.value
     assert not form.button.disabled
 
 
@@ -157,7 +157,7 @@ def test_the_same_key_gives_the_same_run(few: TrainConfig, idle: Settings) -> No
     assert len(runs) == 1
     with pytest.raises(ConflictError, match="used for another run"):
         lab.launch(few, idempotency_key="press-once", name="other")
-    with pytest.raises(InputError, match="must have at least 8 characters"):
+    with pytest.raises(InputError, match="at least 8"):
         lab.launch(few, idempotency_key="press")
 
 

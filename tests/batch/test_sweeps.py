@@ -150,7 +150,7 @@ def test_fill_runs_exactly_what_failed_or_was_deleted(stubs: Stubs) -> None:
     sweep.wait(60)
     assert cells(sweep) == {1e-4: "succeeded", 1e-3: "succeeded", 3e-3: "failed", 1e-2: "succeeded"}
     assert sweep.view.holes == 1
-    assert "1 of 4 trials has no result" in sweep.run.log()
+    assert "1 of 4" in sweep.run.log()
     deleted = next(run for run in stubs.runs() if run.config.lr == 1e-4)
     deleted.delete()
     assert cells(sweep)[1e-4] == "missing"
@@ -175,7 +175,7 @@ def test_a_sweep_without_any_result_has_failed_and_can_be_filled(stubs: Stubs) -
     stubs.fails.write_text("0.003")
     sweep = stubs.sweep([3e-3])
     stubs.start()
-    with pytest.raises(ImgclsError, match="Its one trial has no result"):
+    with pytest.raises(ImgclsError, match="no result"):
         sweep.wait(60)
     stubs.fails.unlink()
     sweep.fill().wait(60)
@@ -189,7 +189,7 @@ def test_an_added_value_and_a_second_sweep_run_only_what_is_new(stubs: Stubs) ->
     wider = first.extend({"lr": [1e-2]}).wait(60)
     assert list(cells(wider)) == [1e-4, 1e-3, 1e-2]
     assert len(stubs.runs()) == 3
-    with pytest.raises(ConfigError, match="has all of these values already"):
+    with pytest.raises(ConfigError, match="all of these values"):
         wider.extend({"lr": [1e-3, 1e-2]})
     assert ids <= {trial.run_id for trial in wider.view.trials}
     searched = stubs.sweep([1e-4, 1e-3, 1e-2], strategy="random", budget=6).wait(60)
@@ -207,7 +207,8 @@ def test_pruning_ends_bad_trials_early_and_says_so(stubs: Stubs, monkeypatch: py
     assert states.count("pruned") >= 3
     assert set(states) == {"pruned", "succeeded"}
     pruned = [lab.run(str(trial.run_id)) for trial in sweep.view.trials if trial.state == "pruned"]
-    assert all(run.state is RunState.STOPPED and run.view.message == "Pruned by the sweep “it”." for run in pruned)
+    assert {run.state for run in pruned} == {RunState.STOPPED}
+    assert all("Pruned by the sweep “it”" in str(run.view.message) for run in pruned)
     assert all(run.view.epoch < 6 for run in pruned)
     assert sweep.view.holes == 0
     assert sweep.view.epochs_done < 9 * 6

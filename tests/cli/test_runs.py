@@ -41,7 +41,7 @@ def test_a_folder_of_ones_own_is_interrupted_resumed_finished_and_guarded(
             break
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "The same command again goes on exactly from there." in err
+    assert "The same command" in err
     assert "Traceback" not in err
 
     resumed = shell(*command)
@@ -67,7 +67,7 @@ def test_a_launched_run_is_waited_for_listed_shown_and_deleted(imgcls: Command, 
     assert table[0].split() == ["run", "name", "project", "state", "epochs", "best", "created"]
     assert view.id in table[1]
     shown = imgcls("show", view.id[:-2]).out
-    assert "queued has finished: epoch 2 of 2" in shown
+    assert "epoch 2 of 2" in shown
     assert view.folder in shown
     assert RunDetail.model_validate_json(imgcls("show", view.id, "--json").out).id == view.id
     assert "training begins" in imgcls("logs", view.id, "--follow").out
@@ -80,7 +80,7 @@ def test_a_launched_run_is_waited_for_listed_shown_and_deleted(imgcls: Command, 
     assert imgcls("wait", view.id).out == f"{imgcls('show', view.id).out.splitlines()[0]}.\n"
 
     again = imgcls("resume", view.id)
-    assert (again.code, "there is nothing of it to resume" in again.err) == (3, True)
+    assert (again.code, "nothing of it to resume" in again.err) == (3, True)
     assert imgcls("delete", view.id, "--yes").code == 0
     assert not Path(view.folder).exists()
 
@@ -119,17 +119,13 @@ def test_without_an_executor_every_command_says_so(imgcls: Command, config: str,
     for words in (["runs"], ["show", run.id], ["runs", "--json"]):
         assert imgcls(*words).err == sentence
     waited = imgcls("wait", run.id, "--timeout", "0.5")
-    assert (waited.code, sentence in waited.err, "waits in the queue. The run goes on." in waited.err) == (
-        1,
-        True,
-        True,
-    )
+    assert (waited.code, sentence in waited.err, "waits in the queue" in waited.err) == (1, True, True)
 
     with context.store().database.write() as session:
         attempts.claim(session, host_name(), "gone-1", lambda _: ["cpu:0"])
     shown = imgcls("show", run.id).err
     updated = time.strftime("%H:%M:%S", time.localtime(lab.run(run.id).view.updated_at))
-    assert shown.startswith(f"As of {updated}: no executor runs on this machine, so its runs are not watched")
+    assert shown.startswith(f"As of {updated}: no executor runs")
     with context.store().database.write() as session:
         attempts.finish(session, run.id, 1, Verdict(RunState.CANCELLED, message="Killed on request."), None)
     assert imgcls("show", run.id).err == ""
@@ -145,7 +141,7 @@ def test_without_an_executor_every_command_says_so(imgcls: Command, config: str,
 def test_an_unknown_column_to_sort_by_is_told_the_known_ones(imgcls: Command, idle: Settings) -> None:
     done = imgcls("runs", "--sort", "bogus")
     assert done.code == 2
-    assert "choose one of created_at, started_at" in done.err
+    assert "created_at, started_at" in done.err
     assert "project_id" not in done.err
 
 

@@ -72,7 +72,7 @@ def test_file_that_vanishes_during_training(make_config: Make, digits: Path, tmp
                 path.unlink()
 
     config = make_config(root=str(digits), cache="off", num_workers=workers)
-    with pytest.raises(DataError, match="It could be read when the run began"):
+    with pytest.raises(DataError, match="when the run began"):
         train(config, tmp_path / "run", on_event=vanish)
 
 
@@ -128,7 +128,7 @@ def test_model_with_code_of_its_own_is_refused_and_none_is_run(
             json.dumps({"image_processor_type": "Processor", "auto_map": needed})
         )
     text = failure(make_config(model_flavour=str(model)), tmp_path / "run", ModelError)
-    assert "needs code of its own, which is not run here. Take another model." in text
+    assert "code of its own" in text
     assert not marker.exists()
 
 
@@ -141,7 +141,7 @@ def test_model_of_another_kind(make_config: Make, tmp_path: Path) -> None:
 
 def test_image_size_that_the_model_cannot_take(make_config: Make, tiny_vit: Path, tmp_path: Path) -> None:
     config = make_config(model_flavour=str(tiny_vit), image_size=2)
-    assert "cannot take images of 2 px" in failure(config, tmp_path / "run", ModelError)
+    assert "2 px" in failure(config, tmp_path / "run", ModelError)
 
 
 def test_bf16_where_a_cpu_computes_it_wrong(make_config: Make, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_batches_of_one_image_are_refused_where_batch_norm_cannot_learn_from_the
     make_config: Make, tmp_path: Path, tiny_vit: Path
 ) -> None:
     text = failure(make_config(batch_size=1, image_size=16), tmp_path / "run", ConfigError)  # its last maps are 1 px
-    assert "Set batch_size to 2 or more" in text
+    assert "batch_size to 2" in text
     assert of_type(tmp_path / "run", "started") == []
     few = {"batch_size": 1, "epochs": 1, "log_every": 40}
     for name, changes in (

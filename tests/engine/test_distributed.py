@@ -176,9 +176,9 @@ def test_a_process_without_validation_images_reads_none(shared: Make, digits: Pa
 
 
 def test_what_cannot_be_shared_is_refused(shared: Make, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="batch_size of 8 or more"):
+    with pytest.raises(ConfigError, match="batch_size of 8"):
         shared(num_processes=4, batch_size=7)
-    with pytest.raises(ConfigError, match="unfreeze_epoch works in one process"):
+    with pytest.raises(ConfigError, match="unfreeze_epoch"):
         shared(freeze_backbone=True, unfreeze_epoch=1)
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="on GPUs only"):

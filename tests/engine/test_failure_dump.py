@@ -27,7 +27,7 @@ WILD = {"optimizer": "sgd", "lr": 10, "momentum": 0.99, "clip_grad_norm": None, 
 @pytest.fixture(scope="module")
 def diverged(make_config: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("diverged") / "run"
-    with pytest.raises(DivergedError, match="`imgcls-lab replay run` shows where it began"):
+    with pytest.raises(DivergedError, match="`imgcls-lab replay run`"):
         train(make_config(**WILD), folder)
     return folder
 

@@ -48,8 +48,8 @@ def test_a_flat_folder_gives_the_bits_of_the_same_classes_under_train(
     assert same_files(tmp_path / "under/checkpoints/last", tmp_path / "alone/checkpoints/last", "model.safetensors")
     assert data_of(tmp_path / "alone")["counts"]["val"] == {f"digit-{i}": 6 for i in range(4)}
     notes = [event.text for event in of_type(tmp_path / "alone", "notice")]
-    assert any("so its 4 folders are the classes" in note for note in notes)
-    assert any("1 image lies in “flat” itself" in note for note in notes)
+    assert any("4 folders" in note for note in notes)
+    assert any("1 image lies in “flat”" in note for note in notes)
     paths = load_predictions(outcome.folder, 1)["path"]
     assert len(paths) == 24
     assert all((flat / path).is_file() for path in paths)
@@ -79,7 +79,7 @@ def test_a_flat_folder_is_measured_by_what_was_held_out_and_as_a_whole(make_conf
         outcome.values["metric/accuracy"]
     )
     assert predict.evaluate(model, flat, "train").images == 120
-    with pytest.raises(DataError, match="Ask for the split train"):
+    with pytest.raises(DataError, match="split train"):
         predict.evaluate(model, flat, "test")
 
 
@@ -101,7 +101,7 @@ def test_evaluation_tells_a_class_that_only_looks_like_the_models(tiny_vit: Path
         (digits / f"val/digit-{number}").rename(digits / "val" / name)
     with pytest.raises(DataError) as refused:
         predict.evaluate(tiny_vit, digits, "val")
-    assert "the one in the model, the other in val/) look alike and differ in blanks at an end" in str(refused.value)
+    assert "blanks at an end" in str(refused.value)
     assert spelled("dog ") in str(refused.value)
 
 
@@ -113,7 +113,7 @@ def test_a_class_that_was_spelled_anew_is_told_at_a_resume(make_config: Make, di
     train(config, tmp_path / "run", stop=stop, on_event=on_event)
     for split in ("train", "val"):
         (digits / split / "cafe\u0301").rename(digits / split / "caf\u00e9")
-    with pytest.raises(DataError, match=r"differ in their Unicode form.*cafe<U\+0301> and caf<U\+00E9>"):
+    with pytest.raises(DataError, match=r"Unicode form.*cafe<U\+0301> and caf<U\+00E9>"):
         train(config, tmp_path / "run")
 
 

@@ -147,7 +147,7 @@ def test_lora_targets_alpha_and_rank_are_heeded(make_config: Make, vit: nn.Modul
 
 
 def test_lora_targets_that_no_layer_has_are_refused(make_config: Make, vit: nn.Module) -> None:
-    with pytest.raises(ConfigError, match="No layer of this model is named qeury; there are"):
+    with pytest.raises(ConfigError, match="qeury; there are"):
         add_lora(vit, make_config(lora_rank=2, lora_targets=("qeury",)))
 
 
@@ -208,7 +208,7 @@ def test_dropout_and_drop_path_are_those_of_the_config(make_config: Make, tiny_v
 
 
 def test_an_architecture_without_drop_path_says_so(make_config: Make, tiny_model: Path) -> None:
-    with pytest.raises(ConfigError, match="A resnet has no drop path that can be set") as caught:
+    with pytest.raises(ConfigError, match="resnet has no drop path") as caught:
         with_rates(read_flavour(str(tiny_model), None, None), make_config(drop_path=0.1))
     assert caught.value.problems[0].field == "drop_path"
 
@@ -247,7 +247,7 @@ def test_recomputed_activations_take_less_memory_and_give_the_same(make_config: 
 
 def test_an_architecture_that_cannot_recompute_says_so(make_config: Make, tiny_model: Path) -> None:
     model = build(read_flavour(str(tiny_model), None, SIZE), CLASSES, False, 0, lambda _: None)
-    with pytest.raises(ConfigError, match="A resnet cannot recompute its activations"):
+    with pytest.raises(ConfigError, match="resnet cannot recompute"):
         prepare(model, make_config(gradient_checkpointing=True))
 
 

@@ -187,7 +187,7 @@ class Shifted(transformers.CLIPImageProcessor):
 @pytest.mark.parametrize("processor", [Darker(**SQUARE), Shifted(size={"shortest_edge": 36}, **CUT)], ids=["D", "S"])
 def test_a_class_that_does_otherwise_than_its_fields_say_is_refused(processor: Any) -> None:
     assert spec_of(processor)  # the fields alone look like any other
-    with pytest.raises(ModelError, match=rf"{type(processor).__name__} prepares images in a way that is not known"):
+    with pytest.raises(ModelError, match=rf"{type(processor).__name__} .*not known"):
         prove(processor)
 
 

@@ -77,8 +77,8 @@ def test_outputs_without_a_name_are_a_new_head_in_training_and_a_sentence_elsewh
     assert head.shape == (4, 32)
     assert not torch.equal(head, own_head(folder))
     assert "id2label" in told
-    assert "gets a new head for 4 classes" in told
-    with pytest.raises(ModelError, match=r"id2label in the config.json of the model “.*/model” .*Give each output"):
+    assert "new head for 4" in told
+    with pytest.raises(ModelError, match=r"id2label .*“.*/model”"):
         load(folder)
     with pytest.raises(ModelError, match="id2label"):
         evaluate(folder, digits_source, "val")
@@ -98,7 +98,7 @@ def test_a_head_that_the_weights_lack_is_new_and_predicts_nothing(tiny_vit: Path
 
     ViTModel.from_pretrained(tiny_vit, add_pooling_layer=False).save_pretrained(tmp_path)
     assert "gets a new head" in head_of(tmp_path, ["LABEL_0", "LABEL_1"])[1]
-    with pytest.raises(ModelError, match=r"no weights of a head \(classifier.bias\)"):
+    with pytest.raises(ModelError, match=r"\(classifier.bias\)"):
         load(tmp_path)
 
 

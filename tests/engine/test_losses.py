@@ -100,10 +100,10 @@ def test_class_weights_and_smoothing_count(make_config: Make, name: str, logits:
 
 
 def test_what_a_loss_cannot_take_is_refused_before_training(make_config: Make) -> None:
-    with pytest.raises(ConfigError, match=r"“asl” does not take mixed images\. Set mixup and cutmix to 0") as caught:
+    with pytest.raises(ConfigError, match=r"“asl” .*mixup and cutmix to 0") as caught:
         make_loss(make_config(loss="asl", cutmix=1.0), 3)
     assert caught.value.problems[0].field == "mixup"
-    with pytest.raises(ConfigError, match=r"“asl” does not take class weights\. Set balance to sampler"):
+    with pytest.raises(ConfigError, match=r"“asl” .*balance to sampler"):
         make_loss(make_config(loss="asl"), 3, torch.ones(3))
 
 
@@ -116,5 +116,5 @@ def test_a_loss_that_gives_no_number_to_learn_from_is_refused(make_config: Make)
         for name, sentence in (("each", r"gives a tensor of shape \(2,\)"), ("fixed", "a number without a gradient")):
             with pytest.raises(ConfigError, match=sentence):
                 make_loss(make_config(loss=name, plugins=mine), 3)
-        with pytest.raises(ConfigError, match="“wrong” fails on a batch of two images"):
+        with pytest.raises(ConfigError, match="“wrong” fails"):
             make_loss(make_config(loss="wrong", plugins=mine), 3)

@@ -156,7 +156,7 @@ def test_a_monitored_auroc_that_the_images_cannot_give_is_refused_before_trainin
     for label in (1, 2, 3):
         for image in (digits / f"val/digit-{label}").iterdir():
             image.unlink()
-    with pytest.raises(ConfigError, match="AUROC needs validation images of two classes"):
+    with pytest.raises(ConfigError, match="AUROC"):
         train(make_config(root=str(digits), monitor_metric="auroc"), tmp_path / "run")
     assert not list((tmp_path / "run/checkpoints").iterdir())
 

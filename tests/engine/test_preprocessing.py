@@ -212,12 +212,12 @@ def test_a_model_without_a_processor_is_prepared_plainly_and_the_run_says_so(
 ) -> None:
     folder = run(model_flavour=str(tiny_resnet(tmp_path / "model")), epochs=1).folder
     (said,) = (event.text for event in of_type(folder, "notice") if "without an image processor" in event.text)
-    assert "resized to 16 px and normalised with ImageNet's mean" in said
+    assert "resized to 16 px" in said
     told: list[str] = []
     assert load(folder / "checkpoints/best", "cpu", told.append).spec == EvalSpec.plain(16)
     assert told == []  # what a run made says how its images are prepared
     load(tmp_path / "model", "cpu", told.append)
-    assert "comes without an image processor, so images are resized to 224 px" in told[0]
+    assert "resized to 224 px" in told[0]
 
 
 def test_a_model_with_a_processor_says_nothing_of_the_kind(
@@ -305,9 +305,7 @@ def test_the_same_classes_in_another_order_keep_the_head_and_are_put_in_order(tm
     told: list[str] = []
     fit_head(model, Labels("m", ("a", "b", "c", "d")), ["c", "a", "d", "b"], (24, 24), told.append, made=False)
     assert torch.equal(model(pixel_values=images).logits, before[:, [2, 0, 3, 1]])
-    assert told == [
-        "The model knows these classes in another order, so its head is kept and its outputs are put in order."
-    ]
+    assert ["another order" in sentence for sentence in told] == [True]
 
 
 def test_other_classes_get_a_new_head_and_one_of_the_old_is_named(tmp_path: Path) -> None:
@@ -316,4 +314,4 @@ def test_other_classes_get_a_new_head_and_one_of_the_old_is_named(tmp_path: Path
     told: list[str] = []
     fit_head(model, Labels("m", ("a", "b", "c", "zebra")), ["a", "b", "c", "d"], (24, 24), told.append, made=False)
     assert not torch.equal(model.classifier[1].weight, before)
-    assert told == ["The model knows 4 other classes (“zebra” ...), so it gets a new head for 4 classes."]
+    assert ["4 other classes (“zebra” ...)" in sentence for sentence in told] == [True]

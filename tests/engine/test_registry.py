@@ -35,7 +35,7 @@ def test_what_was_registered_is_found_by_its_name(table: Registry[Callable[[], i
 
 
 def test_an_unknown_name_is_refused_with_those_that_come_close(table: Registry[Callable[[], int]]) -> None:
-    with pytest.raises(ConfigError, match="There is no loss “thre”; did you mean three") as caught:
+    with pytest.raises(ConfigError, match=r"“thre”.*three") as caught:
         table.get("thre")
     assert caught.value.problems[0].field == "loss"
     with pytest.raises(ConfigError, match="there are one, three"):
@@ -43,7 +43,7 @@ def test_an_unknown_name_is_refused_with_those_that_come_close(table: Registry[C
 
 
 def test_a_name_is_given_once(table: Registry[Callable[[], int]]) -> None:
-    with pytest.raises(ConfigError, match="There is a loss “one” already"):
+    with pytest.raises(ConfigError, match="“one” already"):
         table.register("one")(lambda: 2)
 
 

@@ -451,7 +451,7 @@ def test_a_broken_file_whose_name_is_no_utf8_is_left_out_and_named(
 
 def test_a_class_whose_name_is_no_utf8_is_refused(make_config: Make, photos: Path, tmp_path: Path) -> None:
     shutil.copytree(next((photos / "train").iterdir()), photos / "train" / os.fsdecode(b"\xff\xfebad"))
-    with pytest.raises(DataError, match=r"“\\xff\\xfebad” is not UTF-8"):
+    with pytest.raises(DataError, match=r"“\\xff\\xfebad”"):
         train(make_config(root=str(photos), epochs=1), tmp_path / "run")
 
 

@@ -88,13 +88,13 @@ def test_every_class_keeps_training_images_and_gets_validation_images_where_grou
 
 def test_pattern_that_does_not_match_is_a_sentence(make_config: Make, patients: Path) -> None:
     (patients / "train/digit-0/patient0_000.png").rename(patients / "train/digit-0/stray.png")
-    with pytest.raises(ConfigError, match=r"matches 119 of 120 images, and not “train/digit-0/stray\.png”") as caught:
+    with pytest.raises(ConfigError, match=r"119 of 120 .*“train/digit-0/stray\.png”") as caught:
         split(make_config(root=str(patients), group_pattern=PATIENT))
     assert caught.value.problems[0].field == "group_pattern"
 
 
 def test_one_group_cannot_be_split(make_config: Make, patients: Path) -> None:
-    with pytest.raises(DataError, match="no group of images can be held out"):
+    with pytest.raises(DataError, match="no group"):
         split(make_config(root=str(patients), group_pattern="(train)/"))
 
 

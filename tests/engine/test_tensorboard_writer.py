@@ -226,7 +226,7 @@ def test_a_model_that_cannot_be_traced_trains_all_the_same(run: Run, monkeypatch
     monkeypatch.setattr(torch.jit, "trace", fail)
     outcome = run(tensorboard_graph=True, epochs=1)
     (notice,) = [event for event in of_type(outcome.folder, "notice") if event.level == "warning"]
-    assert notice.text == "This model's graph cannot be drawn for TensorBoard: no trace"
+    assert notice.text.endswith(": no trace")
 
 
 def test_what_tensorboard_is_told_changes_no_weight(plain: Outcome, full: Outcome) -> None:

@@ -36,7 +36,7 @@ def test_runs_wait_for_the_one_slot_and_say_so(lab: StubLab):
     first, second = lab.submit("first", steps=60), lab.submit("second", steps=5)
     lab.trainer(first)
     lab.until(lambda: lab.run(second).message is not None)
-    assert lab.run(second).message == "Waits for a CPU slot: “first” is running."
+    assert "“first”" in lab.run(second).message
     assert lab.store.executors.status().devices[0].run_name == "first"
     assert lab.wait(second).state is RunState.SUCCEEDED
     assert lab.state(first) is RunState.SUCCEEDED
@@ -135,7 +135,7 @@ def test_kill_ends_at_once_and_resumes_from_the_last_checkpoint(lab: StubLab):
     assert time.monotonic() - begin < 5
     saved = run.checkpoints[-1].step
     assert (run.state, run.resumable) == (RunState.CANCELLED, True)
-    assert run.message == f"Killed on request; it can be resumed from step {saved}."
+    assert f"from step {saved}" in run.message
     assert lab.processes_of(run_id) == []
     lab.store.runs.resume(run_id)
     lab.wait(run_id, RunState.RUNNING)
@@ -241,7 +241,7 @@ def test_a_daemon_that_dies_before_the_launch_costs_the_run_no_try(lab: StubLab)
     lab.start_daemon()
     run = lab.wait(run_id)
     assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
-    assert run.attempts[0].message == "The executor died before it could start it"
+    assert "executor died" in run.attempts[0].message
     assert lab.store.runs.lost_attempts(run_id) == 0
 
 
@@ -300,5 +300,5 @@ def test_the_log_is_capped(lab: StubLab, monkeypatch: pytest.MonkeyPatch):
     text = log.read_text()
     assert text.startswith("first\n")
     assert text.endswith("\nlast\n")
-    assert "bytes were cut out here" in text
+    assert "cut out" in text
     assert len(text) < 10_000

@@ -39,7 +39,7 @@ def test_quickstart_tells_its_story(own: Settings, tmp_path: Path) -> None:
     (live,) = outputs["launch"]
     kinds = set(live["data"])
     assert {"application/vnd.imgcls.run+json", "image/svg+xml", "text/plain"} <= kinds
-    assert "first digits has finished: epoch 4 of 4" in live["data"]["text/plain"]  # brought up to date by `wait`
+    assert "epoch 4 of 4" in live["data"]["text/plain"]  # brought up to date by `wait`
     assert "test digits are right" in "".join(output.get("text", "") for output in outputs["model"])
     assert all(output.output_type != "error" for cell in outputs.values() for output in cell)
     first, second = sorted(lab.runs(), key=lambda run: run.view.created_at)

@@ -86,7 +86,7 @@ async def test_a_data_set_says_what_it_does_not_take_and_what_its_layout_means(a
         (flat / "cat" / name).write_bytes(b"x")
     made = (await api("POST", "datasets", {"name": "pets", "root": str(flat)})).json
     assert (made["images"], made["skipped_files"]) == ({"train": 10}, {".heic": 2, ".mov": 1})
-    assert "so its 2 folders are the classes" in made["notes"][0]
+    assert "2 folders" in made["notes"][0]
     assert "2 .heic (`pip install pillow-heif`" in " ".join(made["notes"])
     assert (await api("GET", "datasets")).json == [made]
 
@@ -98,7 +98,7 @@ async def test_a_data_set_that_cannot_be_trained_on_is_refused_with_the_reason(
     assert reply.status == 400
     (problem,) = reply.json["problems"]
     assert problem["field"] == "root"
-    assert "images lie in it without a class" in problem["message"]
+    assert "without a class" in problem["message"]
     assert store.datasets.list() == []
 
 
@@ -128,9 +128,9 @@ async def test_a_home_in_a_path_is_expanded_before_it_is_checked(
 
 async def test_an_unknown_field_is_told_what_there_is(api: Api) -> None:
     close = (await api("POST", "projects", {"name": "x", "discription": "y"})).json["problems"]
-    assert [problem["message"] for problem in close] == ["There is no such field; did you mean description?"]
+    assert ["did you mean description?" in problem["message"] for problem in close] == [True]
     far = (await api("POST", "projects", {"name": "x", "qqq": "y"})).json["problems"]
-    assert far[0]["message"] == "There is no such field; there are name, description, max_running."
+    assert "name, description, max_running" in far[0]["message"]
 
 
 async def test_a_config_that_cannot_be_launched_is_not_kept(api: Api, config: dict[str, Any], store: Store) -> None:

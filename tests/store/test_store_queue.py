@@ -31,12 +31,12 @@ def test_a_run_waits_for_others_and_starts_when_all_have_succeeded(store: Store,
     then = submit("then", after=[first, second, first])
     assert store.runs.get(then).after == sorted([first, second])
     settle(store)
-    assert store.runs.get(then).message == "Waits until “first” and 1 more have succeeded."
+    assert store.runs.get(then).message.startswith("Waits until “first” and 1 more")
     assert [claim(store, f"cpu:{n}").run.id for n in range(2)] == [first, second]
     assert claim(store, "cpu:2") is None
     finish(store, first, 1, RunState.SUCCEEDED)
     settle(store)
-    assert store.runs.get(then).message == "Waits until “second” has succeeded."
+    assert store.runs.get(then).message.startswith("Waits until “second”")
     finish(store, second, 1, RunState.SUCCEEDED)
     settle(store)
     assert claim(store, "cpu:0").run.id == then
@@ -58,7 +58,8 @@ def test_what_follows_a_run_that_did_not_succeed_is_cancelled_and_says_so(store:
     settle(store)
     run = store.runs.get(second)
     name = first if end == "delete" else "first"
-    assert (run.state, run.message) == (RunState.CANCELLED, f"Cancelled: it was to run after “{name}”, which {how}.")
+    assert run.state is RunState.CANCELLED
+    assert f"“{name}”, which {how}" in run.message
     assert store.runs.get(third).state is RunState.CANCELLED
     with store.database.read() as session:
         assert queue.to_settle(session, {HOST}) == []
@@ -71,7 +72,7 @@ def test_a_stopped_run_is_waited_for(store: Store, submit):
     finish(store, first, 1, RunState.STOPPED)
     settle(store)
     assert store.runs.get(then).state is RunState.QUEUED
-    assert "was stopped; resume or delete that" in store.runs.get(then).message
+    assert "was stopped" in store.runs.get(then).message
 
 
 def test_a_run_after_one_that_is_not_there_is_refused(store: Store, submit):
@@ -95,7 +96,9 @@ def test_a_project_runs_no_more_than_its_limit_also_when_two_hosts_claim_at_once
     assert sum(run.project_id == project for run in live) == 2
     assert any(run.id == other for run in live)
     with store.database.read() as session:
-        assert queue.full_projects(session) == {project: "Waits: the project “small” runs 2 runs at once."}
+        full = queue.full_projects(session)
+    assert list(full) == [project]
+    assert "“small” runs 2 runs" in full[project]
     store.projects.edit(project, ProjectEdit(name="small", max_running=None))
     assert claim(store, "cpu:9").run.project_id == project
 
@@ -104,7 +107,7 @@ def test_a_run_for_a_named_host_is_left_to_it(store: Store, submit):
     run_id = submit(host="host-b")
     assert claim(store) is None
     settle(store)
-    assert "host-b, where no executor runs" in store.runs.get(run_id).message
+    assert "host-b" in store.runs.get(run_id).message
     assert claim(store, host="host-b").run.id == run_id
 
 

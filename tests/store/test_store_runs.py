@@ -28,7 +28,7 @@ def test_a_submitted_run_waits_with_its_config(store: Store, submit):
 
 
 def test_a_wrong_config_is_not_queued(store: Store):
-    with pytest.raises(ConfigError, match="batch_size: must be greater than 0"):
+    with pytest.raises(ConfigError, match="batch_size:"):
         store.runs.submit(SubmitRequest(config={"root": "/data", "batch_size": 0}))
     assert store.runs.list().total == 0
 
@@ -100,7 +100,7 @@ def test_what_has_not_succeeded_is_resumed(store: Store, submit):
     assert (killed.resumable, store.runs.resume(run_id).state) == (False, RunState.QUEUED)
     claim(store)
     finish(store, run_id, 3, RunState.SUCCEEDED)
-    with pytest.raises(ConflictError, match="succeeded; there is nothing of it to resume"):
+    with pytest.raises(ConflictError, match="succeeded"):
         store.runs.resume(run_id)
 
 

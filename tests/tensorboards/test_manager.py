@@ -195,7 +195,7 @@ def test_a_board_that_was_killed_comes_back_each_time(
 def test_a_board_that_cannot_start_says_why(boards: TensorBoardManager, store: Store, settings: Settings) -> None:
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
     boards._process(board.id).socket = Path("/proc/no-socket")
-    with pytest.raises(ImgclsError, match=r"TensorBoard did not start: No such file"):
+    with pytest.raises(ImgclsError, match=r"No such file"):
         boards.ensure(board.id)
     assert boards.all()[0].state == "failed"
 
@@ -285,7 +285,7 @@ def test_a_board_of_a_sweep_shows_its_runs_and_those_that_come(
     make_run(store, settings, "lr=2", parent_id=sweep)
     boards.refresh()
     wait_for(lambda: runs_shown(target) == {"lr=1", "lr=2"})
-    with pytest.raises(InputError, match="shows the sweep “lr sweep”"):
+    with pytest.raises(InputError, match="“lr sweep”"):
         boards.add(board.id, [sweep])
 
 
