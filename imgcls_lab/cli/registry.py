@@ -190,7 +190,7 @@ def _store() -> Store:
 
 
 def _registry_app(registry: Registry) -> typer.Typer:
-    """`list`, `show`, `add`, `edit` and `rm`."""
+    """The commands of a registry: `list`, `show`, `rm`, `add` and `edit`."""
     noun = registry.noun
     app = typer.Typer(no_args_is_help=True, help=f"List, add, change and remove {noun}s.")
 
@@ -210,6 +210,21 @@ def _registry_app(registry: Registry) -> typer.Typer:
         else:
             _say_values(entry.model_dump(mode="json"))
 
+    @app.command(help=registry.rm)
+    def rm(name: Entry) -> None:
+        collection = registry.collection(_store())
+        entry = collection.find(name)
+        collection.delete(entry.id)
+        say(f"Removed the {noun} {entry.name}.")
+
+    _add_changing_commands(app, registry)
+    return app
+
+
+def _add_changing_commands(app: typer.Typer, registry: Registry) -> None:
+    """`add` and `edit`, whose parameters are the fields of the registry."""
+    noun = registry.noun
+
     def add(**typed: Any) -> None:
         store = _store()
         collection = registry.collection(store)
@@ -218,34 +233,19 @@ def _registry_app(registry: Registry) -> typer.Typer:
         for note in filter(None, [getattr(entry, "problem", None), *getattr(entry, "notes", ())]):
             say(f"Note: {note}")
 
-    def edit(entry: str, **typed: Any) -> None:
+    def edit(found_by: str, **typed: Any) -> None:
         store = _store()
         collection = registry.collection(store)
-        old = collection.find(entry)
-        changed = collection.edit(old.id, _edit(registry, store, typed, old))
-        say(f"Changed the {noun} {changed.name}.")
+        old = collection.find(found_by)
+        entry = collection.edit(old.id, _edit(registry, store, typed, old))
+        say(f"Changed the {noun} {entry.name}.")
 
+    entry = Parameter("found_by", Parameter.POSITIONAL_OR_KEYWORD, annotation=Entry)
+    fields = [_parameter(field, new=False) for field in registry.fields]
     app.command(help=f"Add a {noun}.")(
         _with_parameters(add, [_parameter(field, new=True) for field in registry.fields])
     )
-    app.command(help=f"Change a {noun}. What is not given stays.")(
-        _with_parameters(
-            edit,
-            [
-                Parameter("entry", Parameter.POSITIONAL_OR_KEYWORD, annotation=Entry),
-                *(_parameter(field, new=False) for field in registry.fields),
-            ],
-        )
-    )
-
-    @app.command(help=registry.rm)
-    def rm(name: Entry) -> None:
-        collection = registry.collection(_store())
-        entry = collection.find(name)
-        collection.delete(entry.id)
-        say(f"Removed the {noun} {entry.name}.")
-
-    return app
+    app.command(help=f"Change a {noun}. What is not given stays.")(_with_parameters(edit, [entry, *fields]))
 
 
 def _parameter(field: Field, *, new: bool) -> Parameter:

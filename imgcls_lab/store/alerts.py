@@ -1,6 +1,6 @@
-"""Alerts: what a person should hear of once. Written by daemons, shown by panel and command line, sent by the webhook.
+"""Alerts: what a person should be told once. Written by daemons, shown by panel and command line, sent by the webhook.
 
-The id of an alert says of what it is, so that the same thing is told once, whoever notices it and however often.
+The id of an alert names its cause. So each cause gives one alert, however many daemons notice it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 from imgcls_lab.config.evaluation import format_metric
 from imgcls_lab.events import FailureKind, RunState
 from imgcls_lab.schemas import AlertKind, AlertView
-from imgcls_lab.store.database import Database, tell, to_folder
+from imgcls_lab.store.database import Database, to_folder, touch_alert
 from imgcls_lab.store.tables import Alert, Counter, Run
 
 KEPT = 1000
@@ -63,7 +63,7 @@ def add(
     when = time.time() if at is None else at
     session.add(Alert(id=alert_id, kind=kind, run_id=run_id, host=host, text=text, created_at=when, webhook_state=hook))
     session.flush()
-    tell(session, alert_id)
+    touch_alert(session, alert_id)
     _record(session, run_id)
 
 
@@ -110,7 +110,7 @@ def mark(session: Session, alert_id: str, hook: str) -> None:
 
 
 def _record(session: Session, run_id: str | None) -> None:
-    """The folders know what was told, so that a database made anew does not tell it again."""
+    """Folders hold the alerts too, so that a database made anew does not send them again."""
     if run_id is not None:
         to_folder(session, run_id)
     else:

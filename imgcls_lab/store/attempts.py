@@ -20,7 +20,7 @@ from imgcls_lab.store.database import to_folder
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 from imgcls_lab.store.verdict import ProcessEnd, Verdict
 
-MAX_LOSSES = 3  # retries without a newer checkpoint
+MAX_LOST_ATTEMPTS = 3  # retries without a newer checkpoint
 
 
 @dataclass(frozen=True)
@@ -119,57 +119,54 @@ def finish(
 ) -> RunState | None:
     """Write what an attempt came to, and free its devices. None: it was not the living attempt any more.
 
-    at: when it ended, by default now; seen: when that was found, by default then: old news make no alert.
-
-    A lost attempt goes back to the queue, unless it was lost too often without a newer checkpoint.
+    at: when it ended, by default now; seen: when that was found, by default then. An end that was found long ago makes
+    no alert. A lost attempt is queued again, unless it was lost too often without a newer checkpoint.
     """
     session.execute(delete(DeviceClaim).where(col(DeviceClaim.run_id) == run_id, col(DeviceClaim.attempt) == attempt))
     now = at or time.time()
-    told = now if seen is None else seen
+    found_at = now if seen is None else seen
     to_folder(session, run_id)  # also where the attempt is not the living one any more
-    states.change_attempt(  # once: who comes late does not make it longer
-        session, run_id, attempt, col(Attempt.ended_at).is_(None),
-        state=verdict.state.value, ended_at=now, failure=verdict.failure, message=verdict.message,
-        exit_code=None if end is None else end.exit_code,
-    )  # fmt: skip
+    result = {"failure": verdict.failure, "message": verdict.message, "ended_at": now}
+    ending = {**result, "state": verdict.state.value, "exit_code": None if end is None else end.exit_code}
+    states.change_attempt(session, run_id, attempt, col(Attempt.ended_at).is_(None), **ending)  # the first end counts
     rest: dict[str, Any] = {"phase": None, "seconds_left": None, "devices": []}
     if verdict.state is RunState.LOST:
         if not states.move(session, run_id, RunState.LOST, attempt=attempt, **rest):
             return None
         state = _requeue(session, run_id, attempt, verdict, now)
-        alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=told)
+        alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=found_at)
         return state
-    values = {**rest, "message": verdict.message, "failure": verdict.failure, "ended_at": now}
+    values = {**rest, **result}
     lives = col(Run.state).in_(states.texts(LIVE))  # a queued run may be moved to the same states, but by people
     moved = states.move(session, run_id, verdict.state, lives, attempt=attempt, **values) or (
-        # a result from a run that never said it had begun
+        # the result of a run that never reported its start
         states.move(session, run_id, RunState.RUNNING, lives, attempt=attempt)
         and states.move(session, run_id, verdict.state, attempt=attempt, **values)
     )
     if not moved:
         return None
-    alerts.ended(session, run_id, attempt, verdict.state, lost=False, at=told)
+    alerts.ended(session, run_id, attempt, verdict.state, lost=False, at=found_at)
     return verdict.state
 
 
 def _requeue(session: Session, run_id: str, attempt: int, verdict: Verdict, now: float) -> RunState:
-    columns: Any = (col(Run.lost_attempts), col(Run.saved_step), col(Run.lost_at_step), col(Run.name))
-    lost_attempts, saved_step, lost_at_step, _name = session.exec(select(*columns).where(Run.id == run_id)).one()
+    columns: Any = (col(Run.lost_attempts), col(Run.saved_step), col(Run.lost_at_step))
+    lost_attempts, saved_step, lost_at_step = session.exec(select(*columns).where(Run.id == run_id)).one()
     if verdict.counted:
         lost_attempts = 1 if saved_step > lost_at_step else lost_attempts + 1
     reason = verdict.message or "Its process could not be started"
-    if lost_attempts > MAX_LOSSES:
-        states.move(
-            session, run_id, RunState.FAILED, attempt=attempt, ended_at=now, failure=FailureKind.LOST.value,
-            message=f"{reason}, {lost_attempts} times in a row without a newer checkpoint. Look at the log, free "
-            "memory if the machine ran short of it, then resume the run.",
-        )  # fmt: skip
+    if lost_attempts > MAX_LOST_ATTEMPTS:
+        failed = {"ended_at": now, "failure": FailureKind.LOST.value}
+        message = (
+            f"{reason}, {lost_attempts} times in a row without a newer checkpoint. Look at the log, free memory if the "
+            "machine ran short of it, then resume the run."
+        )
+        states.move(session, run_id, RunState.FAILED, attempt=attempt, message=message, **failed)
         return RunState.FAILED
     start = f"step {saved_step}" if saved_step else "the beginning"
-    states.move(
-        session, run_id, RunState.QUEUED, attempt=attempt, lost_attempts=lost_attempts, lost_at_step=saved_step,
-        failure=None, desired_state=DesiredState.RUN.value, message=f"{reason}; it goes on from {start}.",
-    )  # fmt: skip
+    counted = {"lost_attempts": lost_attempts, "lost_at_step": saved_step}
+    again = {"failure": None, "desired_state": DesiredState.RUN.value, "message": f"{reason}; it goes on from {start}."}
+    states.move(session, run_id, RunState.QUEUED, attempt=attempt, **counted, **again)
     return RunState.QUEUED
 
 

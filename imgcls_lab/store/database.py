@@ -227,9 +227,9 @@ def to_folder(session: Session, run_id: str) -> None:
     session.info.setdefault("recorded", set()).add(run_id)
 
 
-def tell(session: Session, alert_id: str) -> None:
+def touch_alert(session: Session, alert_id: str) -> None:
     """Note that an alert was added in this transaction."""
-    session.info.setdefault("told", set()).add(alert_id)
+    session.info.setdefault("alerts", set()).add(alert_id)
 
 
 def insert_rows(session: Session, table: Any, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
@@ -254,15 +254,15 @@ def walked(session: Session, column: Any) -> ColumnElement[Any]:
 
 
 def _count_changes(session: Session) -> None:
-    touched, told = sorted(session.info.pop("touched", ())), sorted(session.info.pop("told", ()))
-    if not touched and not told:
+    touched, alerts = (sorted(session.info.pop(name, ())) for name in ("touched", "alerts"))
+    if not touched and not alerts:
         return
     counter = update(Counter).where(col(Counter.name) == "changes").values(value=col(Counter.value) + 1)
     change = session.execute(counter.returning(col(Counter.value))).scalar_one()
     found = _stamp(session, Run, touched, change)
     if found < len(touched):
         _stamp(session, DeletedRun, touched, change)
-    _stamp(session, Alert, told, change)
+    _stamp(session, Alert, alerts, change)
 
 
 def _stamp(session: Session, table: Any, ids: list[str], change: int) -> int:

@@ -19,7 +19,7 @@ from imgcls_lab.events import RESUMABLE, DesiredState, RunState
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.schemas import AlertKind, AlertView
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, attempts, executors, migrations, queue, rebuilding, run_folders, states
+from imgcls_lab.store import alerts, attempts, executors, migrations, queue, run_folders, run_restore, states
 from imgcls_lab.store.database import Database, to_folder
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.tables import Attempt, Device, DeviceClaim, Executor, Run
@@ -193,7 +193,7 @@ class ExecutorStore:
 
     def take_in(self, run_id: str) -> None:
         """Add the row of a new folder, if that is for a daemon to do. Raises ConfigError, OSError: no run's folder."""
-        rebuilding.take_in(self._database, self._settings, run_id)
+        run_restore.take_in(self._database, self._settings, run_id)
 
     def reopen_resumed(self) -> None:
         """Reopen the runs of kernels and shells whose folders show a newer attempt."""
