@@ -1,7 +1,7 @@
-"""`imgcls-lab`: a thin face. Each command calls one function of a room and prints what it gives.
+"""`imgcls-lab`: the command line. Each command calls one function of another package and prints the result.
 
-The modules hold commands by subject and import rooms inside the commands, so that `--help` is quick. Listings take
-`--json`; errors are one sentence on stderr with the error's exit code, and a traceback only with `--debug`.
+The modules hold the commands by subject. They import other packages inside the commands, so that `--help` is quick.
+Listings take `--json`. An error is one sentence on stderr with its exit code; `--debug` adds the traceback.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from imgcls_lab._version import __version__
 from imgcls_lab.cli import (
     batch,
     cache,
+    db,
     demo,
     doctor,
     executor,
@@ -53,18 +54,10 @@ def options(
     """Fine-tune, watch, compare and reproduce image classifiers. `--debug` shows the traceback of an error."""
 
 
-demo.add_to(app)
-train.add_to(app)
-finders.add_to(app)
-runs.add_to(app)
-inference.add_to(app)
-replay.add_to(app)
-batch.add_to(app)
-registry.add_to(app)
-cache.add_to(app)
-executor.add_to(app)
-doctor.add_to(app)
-settings.add_to(app)
+for part in (
+    demo, train, finders, runs, inference, replay, batch, registry, cache, executor, db, doctor, settings,
+):  # fmt: skip
+    part.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -79,5 +72,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(error, err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader went away, as `head` does
+        sys.stderr.close()  # the reader has ended, as `head` does
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""`imgcls-lab run-notebook` and `sweep`: batches in the queue."""
+"""`imgcls-lab run-notebook`, `sweep`, `trials` and `fill`: queue notebooks and sweeps."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def run_notebook(  # noqa: PLR0917
     project: Project = None,
     device: Annotated[str | None, typer.Option(help="auto, cuda, cpu or part of a GPU's name.")] = None,
     notes: Annotated[str, typer.Option(help="Notes of the run.")] = "",
-    priority: Annotated[int, typer.Option(help="Of a higher priority, a run goes before others.")] = 0,
+    priority: Annotated[int, typer.Option(help="A run with a higher priority starts first.")] = 0,
     after: After = None,
     host: Host = None,
     key: Key = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Put a notebook into the queue; papermill executes it in the background, on a device of its own."""
+    """Queue a notebook; papermill executes it in the background, on a device of its own."""
     from imgcls_lab import api
     from imgcls_lab.batch import notebook_source
     from imgcls_lab.batch.parameters import read_texts
@@ -92,7 +92,7 @@ def sweep(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Put a sweep into the queue. Its trials are ordinary runs, as many at once as devices allow."""
+    """Queue a sweep. Its trials are ordinary runs, as many at once as devices allow."""
     from imgcls_lab.api.sweeps import launch_sweep
     from imgcls_lab.batch.sweep_file import read_file
 
@@ -158,11 +158,11 @@ def _print_trials(view: SweepView) -> None:
     ]
     print_table(["trial", *view.space, "state", title, "epochs", "run"], rows, "No trials yet.")
     if view.holes:
-        told = [trial for trial in view.trials if trial.hole and trial.message]
-        for trial in told[:MAX_REASONS]:
+        failed = [trial for trial in view.trials if trial.hole and trial.message]
+        for trial in failed[:MAX_REASONS]:
             say(f"Trial {trial.number}: {trial.message}")
-        if len(told) > MAX_REASONS:
-            say(f"{len(told) - MAX_REASONS} more say why with --json.")
+        if len(failed) > MAX_REASONS:
+            say(f"{len(failed) - MAX_REASONS} more say why with --json.")
         what = "1 of them is a hole" if view.holes == 1 else f"{view.holes} of them are holes"
         say(f"{what}: {program()} fill {view.run_id}")
 

@@ -1,4 +1,4 @@
-"""`imgcls-lab cache`: what decoded images take on disk, and how to be rid of them."""
+"""`imgcls-lab cache`: list and clear the decoded images on disk."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import typer
 
 from imgcls_lab.cli.output import Json, print_json, print_table, say
 
-cache = typer.Typer(no_args_is_help=True, help="Decoded images on disk, which runs share. They may go at any time.")
+cache = typer.Typer(
+    no_args_is_help=True, help="Decoded images on disk, which runs share. You may remove them at any time."
+)
 
 
 @cache.command("list")
 def list_entries(as_json: Json = False) -> None:
-    """List what is cached, the longest unused first: that is what goes when IMGCLS_CACHE_GB is reached."""
+    """List what is cached, the longest unused first. At IMGCLS_CACHE_GB the longest unused is removed."""
     from imgcls_lab.api import context
     from imgcls_lab.engine.data import cache_eviction
 
@@ -37,7 +39,7 @@ def list_entries(as_json: Json = False) -> None:
 
 @cache.command()
 def clear(as_json: Json = False) -> None:
-    """Remove it all. Runs that read it go on; the next ones decode their images anew."""
+    """Remove all. Runs that read it go on; later runs decode their images again."""
     from imgcls_lab.api import context
     from imgcls_lab.engine.data import cache_eviction
 

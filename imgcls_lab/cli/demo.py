@@ -24,7 +24,7 @@ class Data(StrEnum):
 
 def demo(
     data: Annotated[
-        Data, typer.Option(help="digits, or fashion-mnist: its images are written, and the recipe to train on them.")
+        Data, typer.Option(help="digits, or fashion-mnist: writes its images, and a config to train on them.")
     ] = Data.DIGITS,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the demo's own number.")] = None,
     prepare_only: Annotated[
@@ -82,7 +82,7 @@ def _summary(run: Run, root: Path) -> None:
 
 
 def recognised(model: Path, folder: Path) -> tuple[int, int]:
-    """How many images of FOLDER/CLASS/* a saved model names right, and how many there are."""
+    """How many images of FOLDER/CLASS/* a saved model recognises, and how many there are."""
     from transformers import pipeline
     from transformers.utils import logging
 

@@ -1,4 +1,4 @@
-"""`imgcls-lab doctor`: what this machine has and what is wrong, in words. Changes nothing.
+"""`imgcls-lab doctor`: checks this machine and the installation. Changes nothing.
 
 Exit 1 if something is wrong.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from imgcls_lab.settings import Settings
 
 GB = 1e9
-# What the running of it needs; what only tests need is not looked for.
+# The packages that it needs at run time; those of the tests are not checked.
 PACKAGES = (
     "alembic", "anywidget", "ipywidgets", "jupyter-server", "jupyter-server-proxy", "jupyterlab", "numpy", "pandas",
     "papermill", "pillow", "psutil", "psycopg", "pydantic", "safetensors", "scikit-learn", "simplejpeg", "sqlalchemy",
@@ -43,7 +43,7 @@ print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "thr
 
 
 class Finding(NamedTuple):
-    """One look: `ok`, `note` (worth knowing) or `wrong` (something will not work), and a sentence with the remedy."""
+    """The result of one check: `ok`, `note` (worth knowing) or `wrong` (it will not work); `text` has the remedy."""
 
     name: str
     state: Literal["ok", "note", "wrong"]
@@ -73,7 +73,7 @@ def doctor(as_json: Json = False) -> None:
 def _safely(look: Callable[[], Finding]) -> Finding:
     try:
         return look()
-    except Exception as error:  # a look that fails is a finding, and the others are still wanted
+    except Exception as error:  # a check that fails is a finding; the other checks still run
         return Finding(look.__name__, "wrong", f"Could not be looked at: {error}")
 
 
@@ -186,7 +186,7 @@ def database() -> Finding:
 
 
 def _fresh(settings: Settings) -> bool:
-    """Whether this home has no database yet; to look for one would leave it there, empty."""
+    """Whether this home has no database yet. Opening it would make an empty one."""
     file = settings.home_path / "imgcls.db"
     return settings.db_url == f"sqlite:///{file}" and not file.exists()
 

@@ -1,4 +1,4 @@
-"""`imgcls-lab find-lr` and `find-batch-size`: what to begin with, found in some seconds."""
+"""`imgcls-lab find-lr` and `find-batch-size`: find values to begin with, in some seconds."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _config(config: str | None, settings: list[str] | None) -> TrainConfig:
 
 @contextmanager
 def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A line on stderr that tells how far it has come."""
+    """A line on stderr with the progress."""
     from rich.console import Console
 
     console = Console(stderr=True, quiet=quiet)

@@ -1,4 +1,4 @@
-"""`imgcls-lab predict | evaluate | export`: what a trained model says, how good it is, and its form for others."""
+"""`imgcls-lab predict | evaluate | export`: apply, measure and export a trained model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="Id of a run or the beginning of one, a run's folder, or a model folder.")
 ]
 TtaOption = Annotated[
-    Views, typer.Option("--tta", help="Views whose answers are averaged; hflip: the image and its mirror image.")
+    Views, typer.Option("--tta", help="Views whose predictions are averaged; hflip: the image and its mirror image.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images at a time.")]
@@ -58,7 +58,7 @@ def predict(  # noqa: PLR0917
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Say what is on images. Exits with 1 if one of them cannot be read; its row says why."""
+    """Predict the classes of images. Exit 1 if one of them cannot be read; its row says why."""
     from imgcls_lab.api import inference
     from imgcls_lab.api.run_queue import find_model
     from imgcls_lab.errors import InputError
@@ -118,7 +118,7 @@ def _csv(found: list[ImagePrediction], top: int) -> str:
 def evaluate(  # noqa: PLR0917
     model: Model,
     root: Annotated[
-        Path | None, typer.Option(help="Folder of images with SPLIT/CLASS; without: the one that the run trained on.")
+        Path | None, typer.Option(help="Folder of images with SPLIT/CLASS. By default the one that the run trained on.")
     ] = None,
     split: Annotated[Split, typer.Option(help="train, val or test.")] = Split.TEST,
     tta: TtaOption = Views.NONE,
@@ -126,7 +126,7 @@ def evaluate(  # noqa: PLR0917
     batch_size: BatchSize = 64,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on a split: overall, and class by class, the worst first. Classes are matched by name."""
+    """Measure a model on a split: overall, and each class, the worst first. Classes are matched by name."""
     from imgcls_lab.api import inference
     from imgcls_lab.api.run_queue import find_model
 
@@ -162,14 +162,14 @@ def export(
     model: Model,
     form: Annotated[Form, typer.Option("--format", help="hf: a transformers folder; onnx; torch-export.")] = Form.HF,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to make; without: exports/FORMAT in the run's folder.")
+        Path | None, typer.Option(help="Folder to make. By default exports/FORMAT in the run's folder.")
     ] = None,
     images: Annotated[
         list[str] | None,
-        typer.Option(help="Images to check the export on; without: some that the run validated. Repeatable."),
+        typer.Option(help="Images to check the export on. By default some that the run validated. Repeatable."),
     ] = None,
 ) -> None:
-    """Write a model for other programs. Nothing is written unless it answers as the model does, on real images."""
+    """Write a model for other programs. It is written only if it predicts as the model does, on real images."""
     from imgcls_lab.api import inference
     from imgcls_lab.api.run_queue import find_model
 

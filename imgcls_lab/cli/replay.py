@@ -1,4 +1,4 @@
-"""`imgcls-lab replay`: where a run's numbers first went wrong."""
+"""`imgcls-lab replay`: find the first number of a run that is not finite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def replay(
     run: Annotated[str, typer.Argument(help="Run (id or the beginning of one), or the folder of `train --out`.")],
     as_json: Json = False,
 ) -> None:
-    """Play the step again that broke a run, and say which module gave the first number that is not finite."""
+    """Repeat the step that broke a run, and name the module with the first number that is not finite."""
     from imgcls_lab import api
     from imgcls_lab.engine.training.replay import replay as play
 

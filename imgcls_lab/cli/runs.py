@@ -1,4 +1,4 @@
-"""`imgcls-lab runs | show | wait | logs | stop | kill | resume | edit | delete`: runs that are there."""
+"""`imgcls-lab runs | show | wait | logs | stop | kill | resume | edit | delete`: list and change runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the
 def runs(  # noqa: PLR0917
     project: Annotated[str | None, typer.Option(help="Only those of this project.")] = None,
     state: Annotated[list[str] | None, typer.Option(help="Only those in this state. Repeatable.")] = None,
-    text: Annotated[str | None, typer.Option("--search", help="Looked for in name, id, model, data and notes.")] = None,
+    text: Annotated[str | None, typer.Option("--search", help="Text in name, id, model, data or notes.")] = None,
     sort: Annotated[
         str, typer.Option(help="created_at, started_at, ended_at, name, project, state, best, epoch, lr ...")
     ] = "created_at",
@@ -55,7 +55,7 @@ def runs(  # noqa: PLR0917
 
 
 def show(run_id: RunId, as_json: Json = False) -> None:
-    """Show one run: where it stands, its last figures, its checkpoints."""
+    """Show one run: its state, its last metrics, its checkpoints."""
     from imgcls_lab import api
     from imgcls_lab.api.progress import duration, line
 
@@ -149,7 +149,7 @@ def logs(
 
 
 def _say_log(text: str) -> None:
-    """A line that was overwritten, as of a progress bar, comes as lines of its own."""
+    """Each state of an overwritten line, as of a progress bar, is printed as a line."""
     say(text.replace("\r\n", "\n").replace("\r", "\n"), newline=False)
 
 
@@ -157,7 +157,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")]
 
 
 def stop(run_id: RunId, wait: Wait = False, as_json: Json = False) -> None:
-    """Ask a run to end after a checkpoint; it can be resumed. One that waits is cancelled."""
+    """Stop a run after a checkpoint; it can be resumed. A queued run is cancelled."""
     from imgcls_lab import api
 
     run = api.run(run_id).stop()
@@ -188,7 +188,7 @@ def resume(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Queue a stopped, failed or cancelled run again; it goes on exactly where its last checkpoint is.
+    """Queue a stopped, failed or cancelled run again; it goes on exactly from its last checkpoint.
 
     Without a checkpoint it starts from the beginning.
     """
@@ -201,7 +201,7 @@ def edit(  # noqa: PLR0917
     run_id: RunId,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
     notes: Annotated[str | None, typer.Option(help="New notes.")] = None,
-    priority: Annotated[int | None, typer.Option(help="Of a higher priority, a run goes before others.")] = None,
+    priority: Annotated[int | None, typer.Option(help="A run with a higher priority starts first.")] = None,
     project: Annotated[str | None, typer.Option(help="Move it to this project; made if there is none.")] = None,
     as_json: Json = False,
 ) -> None:

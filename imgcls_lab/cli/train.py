@@ -10,13 +10,14 @@ import typer
 from imgcls_lab.cli.output import ConfigOption, Json, Set, print_json, program, read_config, say, warn_unattended
 
 Name = Annotated[str | None, typer.Option(help="Name of the run.")]
-Project = Annotated[str | None, typer.Option(help="Project it belongs to; made if there is none of this name.")]
+Project = Annotated[str | None, typer.Option(help="Its project; made if there is none of this name.")]
 After = Annotated[
-    list[str] | None, typer.Option(help="Wait until this run has succeeded; cancelled if it fails. Repeatable.")
+    list[str] | None, typer.Option(help="Start after this run has succeeded; cancelled if it fails. Repeatable.")
 ]
 Host = Annotated[str | None, typer.Option(help="The host that it must run on.")]
 Key = Annotated[
-    str | None, typer.Option(help="Of your choice, 8 characters or more: the same command again gives the same run.")
+    str | None,
+    typer.Option(help="Any text of 8 characters or more: the same command with this key gives the same run."),
 ]
 
 
@@ -30,7 +31,7 @@ def train(
     settings: Set = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run; the same command again resumes it. Without: a new run in the home."),
+        typer.Option(help="Folder of the run; the same command again resumes it. By default a new run in the home."),
     ] = None,
     name: Name = None,
     project: Project = None,
@@ -61,10 +62,10 @@ def launch(  # noqa: PLR0917
     name: Name = None,
     project: Project = None,
     notes: Annotated[str, typer.Option(help="Notes of the run.")] = "",
-    priority: Annotated[int, typer.Option(help="Of a higher priority, a run goes before others.")] = 0,
+    priority: Annotated[int, typer.Option(help="A run with a higher priority starts first.")] = 0,
     after: After = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cuda, cpu or part of a GPU's name. Without: as the config says.")
+        str | None, typer.Option(help="auto, cuda, cpu or part of a GPU's name. By default as the config says.")
     ] = None,
     gpus: Annotated[int | None, typer.Option(help="How many GPUs of one host.")] = None,
     host: Host = None,
@@ -72,7 +73,7 @@ def launch(  # noqa: PLR0917
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Put a run into the queue; it trains in the background."""
+    """Queue a run; it trains in the background."""
     from imgcls_lab import api
     from imgcls_lab.api import context
 
