@@ -19,6 +19,7 @@ import typer
 
 from imgcls_lab.errors import ConfigError, Problem
 from imgcls_lab.input_file import read_given
+from imgcls_lab.run_layout import CONFIG, MANIFEST, RUN_INFO
 from imgcls_lab.terminal import inert
 
 if TYPE_CHECKING:
@@ -177,7 +178,10 @@ def _read_source(source: str, store: Store | None) -> dict[str, Any]:
         raise ConfigError(f"The config file “{source}” is not valid JSON: {error}.") from None
     if not isinstance(data, dict):
         raise ConfigError(f"The config file “{source}” must hold a JSON object, such as {{“root”: “flowers”}}.")
-    return data
+    from imgcls_lab.config.saved import upgraded
+
+    of_a_run = path.name == CONFIG and any((path.parent / name).exists() for name in (RUN_INFO, MANIFEST))
+    return upgraded(data) if of_a_run else data  # an earlier version may have saved it; what a user wrote is of today
 
 
 def _parse(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -85,6 +86,19 @@ def test_a_config_file_that_is_no_json_is_named(imgcls: Command, tmp_path: Path)
     assert "is not valid JSON" in done.err
     (tmp_path / "cfg.json").write_text("[]")
     assert "must hold a JSON object" in imgcls("train", "--config", str(tmp_path / "cfg.json")).err
+
+
+def test_a_config_that_an_earlier_version_saved_with_a_run_is_read_and_a_users_is_not(
+    imgcls: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"root": str(tmp_path / "nowhere"), "workers": 0}))
+    assert "num_workers" in imgcls("train", "--config", str(path)).err
+    (tmp_path / "manifest.json").write_text("{}")
+    done = imgcls("train", "--config", str(path))
+    assert done.code == 2
+    assert "nowhere" in done.err
+    assert "num_workers" not in done.err
 
 
 @pytest.mark.parametrize("words", [("launch", "--config"), ("sweep",)])

@@ -93,6 +93,7 @@ def test_a_changed_kept_file_is_refused(make_config: Make, plugin: Path, tmp_pat
             "from imgcls_lab.engine.optim.losses import LOSSES\nLOSSES.register('bce')(print)\n",
             "There is a loss “bce” already",
         ),
+        ("import imgcls_lab.engine.recipes\n", "line 1: ModuleNotFoundError.* docs/training.md"),
         (None, "cannot be read: No such file"),
     ],
 )

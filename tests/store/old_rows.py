@@ -7,6 +7,7 @@ sweeps, a notebook run, trainings of plain Python processes, registries and aler
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,22 @@ from imgcls_lab.store import migrations
 REVISION = "0005"
 HOME = "/home/anna/imgcls-lab/home-of-0005"  # as the rows and the files in the folders name it
 PYTHON = "/home/anna/venv/bin/python"
-HOST = "vm"
+HOST = "host-of-0005"
 
 Rows = dict[str, list[dict[str, Any]]]
 
 
 def read(**now: str) -> Rows:
-    """The rows by table. now: texts of this module's names, such as HOME, that stand there instead."""
-    content = (Path(__file__).parent / "filled_0005.json").read_text(encoding="utf-8")
-    for name, value in now.items():
-        content = content.replace(json.dumps(globals()[name])[1:-1], json.dumps(value)[1:-1])
-    found: Rows = json.loads(content)
+    """The rows by table. now: by a name of this module, such as HOME, what stands there instead."""
+    found: Rows = json.loads(as_of_now((Path(__file__).parent / "filled_0005.json").read_text(encoding="utf-8"), now))
     return found
+
+
+def as_of_now(text: str, now: Mapping[str, str]) -> str:
+    """JSON of that day with what it says of the machine as `now` has it."""
+    for name, value in now.items():
+        text = text.replace(globals()[name], json.dumps(value)[1:-1])
+    return text
 
 
 def fill(settings: Settings, rows: Rows) -> None:

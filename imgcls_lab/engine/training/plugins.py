@@ -96,7 +96,13 @@ def _execute(code: bytes, path: Path) -> None:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = lines[-1] if lines else getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
-        raise _problem(f"The plugin “{path}” fails{where}: {type(error).__name__}: {error}.") from error
+        text = f"The plugin “{path}” fails{where}: {type(error).__name__}: {error}."
+        if isinstance(error, ImportError) and (error.name or "").startswith("imgcls_lab."):
+            text += (
+                " It was written for another version of imgcls-lab. docs/training.md says what to import now; start a "
+                "new run with a corrected copy."
+            )
+        raise _problem(text) from error
 
 
 def _problem(text: str) -> ConfigError:
