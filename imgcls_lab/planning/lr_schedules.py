@@ -122,8 +122,8 @@ def _epochs_between_decays(config: TrainConfig) -> float:
 
 def _final_decay(point: SchedulePoint) -> float:
     """How far the final decay has come, 0..1."""
-    share = point.config.decay_fraction
-    return min(1.0, max(0.0, (point.progress - (1 - share)) / share))
+    fraction = point.config.decay_fraction
+    return min(1.0, max(0.0, (point.progress - (1 - fraction)) / fraction))
 
 
 # ── the curve of a run that has not begun ───────────────────────────────────────────────────────────────────────
