@@ -2,15 +2,33 @@ import js from '@eslint/js';
 import hooks from 'eslint-plugin-react-hooks';
 import ts from 'typescript-eslint';
 
-// Views know no host, and the widget knows no Lab: a view must run in a notebook cell of any front end.
-const hostFree = {
-  'no-restricted-imports': [
-    'error',
-    {
-      patterns: [{ group: ['@jupyterlab/*', '@lumino/*', '@jupyter-widgets/*', '**/lab/*', '**/widget/*'] }],
-    },
-  ],
+// Views know no host, and the widget knows no Lab: a view must run in a notebook cell of any front end. @lumino/polling
+// is a timer and no host.
+const HOSTS = [
+  '@jupyterlab/*',
+  '@lumino/*',
+  '!@lumino/polling',
+  '@jupyter-widgets/*',
+  '**/lab/*',
+  '**/widget/*',
+];
+// A folder of views imports from those below it alone: data < ui < live, forms < pages.
+const ABOVE = {
+  data: ['ui', 'live', 'forms', 'pages'],
+  ui: ['live', 'forms', 'pages'],
+  live: ['forms', 'pages'],
+  forms: ['live', 'pages'],
+  pages: [],
 };
+const layers = Object.entries(ABOVE).map(([folder, above]) => ({
+  files: [`src/views/${folder}/**/*.{ts,tsx}`],
+  rules: {
+    'no-restricted-imports': [
+      'error',
+      { patterns: [{ group: HOSTS }, ...above.map(name => ({ group: [`../${name}/*`] }))] },
+    ],
+  },
+}));
 
 export default ts.config(
   { ignores: ['lib', 'node_modules', 'src/views/data/schemas.ts'] },
@@ -27,6 +45,6 @@ export default ts.config(
       eqeqeq: ['error', 'always', { null: 'ignore' }],
     },
   },
-  { files: ['src/views/**/*.{ts,tsx}'], rules: hostFree },
+  ...layers,
   { files: ['tools/**/*.mjs'], languageOptions: { globals: { process: 'readonly', console: 'readonly' } } },
 );

@@ -26,7 +26,7 @@ class LiveRunWidget(anywidget.AnyWidget):
     """A run's state and curves, live. Closing it, or the end of the run or kernel, ends its thread."""
 
     _esm = STATIC / "widget.js"
-    _css = STATIC / "widget-style.css"
+    _css = STATIC / "widget.css"
 
     run_id = traitlets.Unicode().tag(sync=True)
     snapshot = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)

@@ -1,6 +1,6 @@
 // Runs, and a source held in the hand: what it answers is written in the test, what it was asked can be read.
-import { SourceError, type Link, type Source, type Topic } from '../src/views/data/source';
-import type { Batch, Run, Series } from '../src/views/data/types';
+import { SourceError, type ConnectionState, type Source } from '../src/views/data/source';
+import type { Batch, Run, Series, Topic } from '../src/views/data/types';
 
 export function aRun(part: Partial<Run> = {}): Run {
   return {
@@ -65,7 +65,7 @@ export const aSeries = (
 interface Subscription {
   topic: Topic;
   push: (batch: Batch) => void;
-  link: (link: Link) => void;
+  connection: (connection: ConnectionState) => void;
   signal: AbortSignal;
 }
 
@@ -83,10 +83,10 @@ export class FakeSource implements Source {
   subscribe = (
     topic: Topic,
     onBatch: (batch: never) => void,
-    onState: (link: Link) => void,
+    onState: (connection: ConnectionState) => void,
     signal: AbortSignal,
   ) => {
-    const subscription = { topic, push: onBatch as (batch: Batch) => void, link: onState, signal };
+    const subscription = { topic, push: onBatch as (batch: Batch) => void, connection: onState, signal };
     this.subscriptions.push(subscription);
     signal.addEventListener('abort', () =>
       this.subscriptions.splice(this.subscriptions.indexOf(subscription), 1),

@@ -64,7 +64,7 @@ def test_demo_run_is_launched_from_the_panel_and_its_curve_moves(desk: Desk, lab
     expect(desk.page.locator("#jp-main-statusbar")).to_contain_text("1 running")
     desk.run_page("succeeded", timeout=150)
 
-    expect(desk.main.locator(".imgcls-figures")).to_contain_text("epoch")
+    expect(desk.main.locator(".imgcls-metrics")).to_contain_text("epoch")
     row = desk.page.locator(f"#imgcls-lab-sidebar section[aria-label=Recent] [data-run='{run}']")
     expect(row).to_contain_text(re.compile(r"\d\d\.\d %"))
     desk.main.get_by_role("tab", name="Evaluation").click()
@@ -170,9 +170,9 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
     expect(desk.main.locator("[data-base]")).to_have_count(0)
     expect(desk.main.locator("[name=model_flavour]")).to_have_value("")
     fill_in(desk, model_flavour="some/model")
-    expect(desk.main.locator(".imgcls-before")).to_contain_text("will be looked up on the hub")
+    expect(desk.main.locator(".imgcls-preflight")).to_contain_text("will be looked up on the hub")
     fill_in(desk, model_flavour="tiny-resnet", image_size="32")  # as the registry names it
-    expect(desk.main.locator(".imgcls-before")).to_contain_text("A folder on this machine")
+    expect(desk.main.locator(".imgcls-preflight")).to_contain_text("A folder on this machine")
 
     desk.main.get_by_role("button", name="Save config…").click()
     desk.main.locator("[name=config-name]").fill("my colours")
@@ -186,7 +186,7 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
     desk.main.locator("select[name=load-config]").select_option(label="my colours")
     expect(desk.main.locator("select[name=root] option:checked")).to_contain_text("colours")
     expect(desk.main.locator("[data-base]")).to_contain_text("“my colours”")
-    expect(desk.main.locator(".imgcls-before")).to_contain_text("1 image that “short one” could not read")
+    expect(desk.main.locator(".imgcls-preflight")).to_contain_text("1 image that “short one” could not read")
     second = launch(desk, **{"run-name": "long one", "epochs": "3000", "lr": "5e-4"})
     assert first != second
     desk.run_page("running", timeout=120)

@@ -10,9 +10,9 @@ const svgstr = `<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" v
 
 export const labIcon = new LabIcon({ name: 'imgcls-lab:icon', svgstr });
 
-const boardSvg = `<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="0 0 24 24" fill="none">
+const tensorBoardSvg = `<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="0 0 24 24" fill="none">
   <path class="jp-icon3 jp-icon-selectable" fill="#616161" fill-rule="evenodd" d="M4 3h16a2 2 0 0 1 2 2v14a2 2 0 0 1-2 2H4a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2zm0 2v14h16V5zm2 11.5V15l3.6-4.3 2.6 2.4L17 7.5l1.4 1.2-6.1 7-2.6-2.4-2.4 3.2z"/>
 </svg>`;
 
 /** A frame with a curve in it: TensorBoard. */
-export const boardIcon = new LabIcon({ name: 'imgcls-lab:tensorboard', svgstr: boardSvg });
+export const tensorBoardIcon = new LabIcon({ name: 'imgcls-lab:tensorboard', svgstr: tensorBoardSvg });

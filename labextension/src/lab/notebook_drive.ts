@@ -6,7 +6,7 @@ import { ServerConnection, type Contents } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ToolbarButton, refreshIcon, type Toolbar } from '@jupyterlab/ui-components';
 import { Signal } from '@lumino/signaling';
-import { feedOf } from '../views/data/runs_store';
+import { runsStoreOf } from '../views/data/runs_store';
 import type { Source } from '../views/data/source';
 import { isActive } from '../views/data/types';
 
@@ -29,7 +29,7 @@ export function refreshExecuted(app: JupyterFrontEnd, source: Source, trans: Tra
         onClick: refresh,
       });
       (panel as typeof panel & { toolbar: Toolbar }).toolbar.insertItem(0, 'imgcls-refresh', button);
-      const stop = feedOf(source).listen(
+      const stop = runsStoreOf(source).listen(
         () => undefined,
         (before, now) => {
           if (now.id === id && before && isActive(before.state) && !isActive(now.state)) refresh();

@@ -16,9 +16,9 @@ const TYPES = {
 // ms on the screen; after that it is in Lab's list of notifications, and what went wrong in the panel's, too
 const SHORT = 8000;
 const LONG = 20_000;
-const MISSED = 50; // alerts at most that are told after a broken link
+const MISSED = 50; // alerts at most that are shown after a broken connection
 
-/** Tell of each alert until `signal` aborts. `open` shows its run. */
+/** Show each alert until `signal` aborts. `open` shows its run. */
 export function notify(
   source: Source,
   trans: TranslationBundle,
@@ -29,25 +29,25 @@ export function notify(
 ): void {
   const known = new Set<string>();
   let begun = false;
-  const tell = (alert: Alert, aloud: boolean) => {
+  const report = (alert: Alert, isNew: boolean) => {
     const news = !known.has(alert.id);
     known.add(alert.id);
-    if (!news || !aloud || !wanted()) return;
+    if (!news || !isNew || !wanted()) return;
     const { run_id } = alert;
     const actions = run_id ? [{ label: trans.__('Open'), callback: () => open(run_id) }] : [];
     emit(alert.text, TYPES[alert.kind], { autoClose: alert.kind === 'finished' ? SHORT : LONG, actions });
   };
-  /** The first look learns what is old; each later one finds what a broken link has missed. */
-  const look = async () => {
+  /** The first query learns what is old; each later one finds what was missed while the connection was broken. */
+  const query = async () => {
     const alerts = await source.query('alerts', { limit: MISSED }, signal);
-    for (const alert of [...alerts].reverse()) tell(alert, begun);
+    for (const alert of [...alerts].reverse()) report(alert, begun);
     begun = true;
   };
   source.subscribe(
     { kind: 'alerts' },
-    batch => batch.alerts.forEach(alert => tell(alert, true)),
-    link => {
-      if (link === 'live' || link === 'gap') look().catch(() => undefined); // the next live link looks again
+    batch => batch.alerts.forEach(alert => report(alert, true)),
+    connection => {
+      if (connection === 'live' || connection === 'gap') query().catch(() => undefined); // asked again when the connection is back
     },
     signal,
   );

@@ -6,15 +6,14 @@ import {
   type Args,
   type BatchOf,
   type Command,
-  type Link,
+  type ConnectionState,
   type Params,
   type Query,
   type Reply,
   type Result,
   type Source,
-  type Topic,
 } from '../views/data/source';
-import type { ErrorReply } from '../views/data/types';
+import type { ErrorReply, Topic } from '../views/data/types';
 import { Stream } from './stream';
 
 const PREFIX = 'imgcls/api';
@@ -56,7 +55,7 @@ function queryCall(kind: Query, params: unknown): Call {
     }
     case 'alerts':
       return get('alerts', params as Params['alerts']);
-    case 'boards':
+    case 'tensorboards':
       return get('tensorboards');
     case 'notebook':
       return get('notebooks', params as Params['notebook']);
@@ -87,27 +86,25 @@ function commandCall(name: Command, args: unknown): Call {
       return { verb: 'POST', path: 'demo' };
     case 'executor.start':
       return { verb: 'POST', path: 'executor/start' };
-    case 'openBoard':
+    case 'tensorboards.open':
       return { verb: 'POST', path: 'tensorboards', body: args };
-    case 'chooseRuns': {
-      const { id, run_ids } = args as Args['chooseRuns'];
+    case 'tensorboards.choose': {
+      const { id, run_ids } = args as Args['tensorboards.choose'];
       return { verb: 'PUT', path: `tensorboards/${part(id)}/runs`, body: { run_ids } };
     }
-    case 'stopBoard':
-    case 'restartBoard':
+    case 'tensorboards.stop':
+    case 'tensorboards.restart':
       return {
         verb: 'POST',
-        path: `tensorboards/${part((args as { id: string }).id)}/${name === 'stopBoard' ? 'stop' : 'restart'}`,
+        path: `tensorboards/${part((args as { id: string }).id)}/${name.split('.')[1]}`,
       };
-    case 'deleteBoard':
-      return { verb: 'DELETE', path: `tensorboards/${part((args as { id: string }).id)}` };
     case 'datasets.rescan':
       return { verb: 'POST', path: `datasets/${part((args as { id: number }).id)}/rescan` };
     default: {
-      const [shelf, verb] = name.split('.') as [string, 'add' | 'edit' | 'delete'];
+      const [registry, verb] = name.split('.') as [string, 'add' | 'edit' | 'delete'];
       const { id, edit } = args as { id: string | number; edit?: unknown };
-      if (verb === 'add') return { verb: 'POST', path: shelf, body: edit };
-      const path = `${shelf}/${part(id)}`;
+      if (verb === 'add') return { verb: 'POST', path: registry, body: edit };
+      const path = `${registry}/${part(id)}`;
       return verb === 'edit' ? { verb: 'PATCH', path, body: edit } : { verb: 'DELETE', path };
     }
   }
@@ -135,7 +132,7 @@ export class ServerSource implements Source {
   subscribe<T extends Topic>(
     topic: T,
     onBatch: (batch: BatchOf[T['kind']]) => void,
-    onState: (link: Link) => void,
+    onState: (connection: ConnectionState) => void,
     signal: AbortSignal,
   ): void {
     this.#stream.subscribe(topic, onBatch, onState, signal);

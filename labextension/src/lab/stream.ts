@@ -1,7 +1,7 @@
-// All subscriptions of a page over one WebSocket. After a broken link it connects again with growing pauses and
+// All subscriptions of a page over one WebSocket. After a broken connection it connects again with growing pauses and
 // subscribes each topic from where it had come. Knows sockets and topics; no Lab, no view.
-import type { BatchOf, Link, Topic } from '../views/data/source';
-import type { Batch, StreamMessage } from '../views/data/types';
+import type { BatchOf, ConnectionState } from '../views/data/source';
+import type { Batch, StreamMessage, Topic } from '../views/data/types';
 
 /** What is used of a WebSocket. */
 export type Socket = Pick<WebSocket, 'send' | 'close' | 'onopen' | 'onmessage' | 'onclose'>;
@@ -9,7 +9,7 @@ export type Socket = Pick<WebSocket, 'send' | 'close' | 'onopen' | 'onmessage' |
 interface Subscription {
   topic: Topic;
   onBatch: (batch: never) => void;
-  onState: (link: Link) => void;
+  onState: (connection: ConnectionState) => void;
 }
 
 const FIRST_PAUSE = 500; // ms
@@ -17,7 +17,7 @@ const LONGEST_PAUSE = 15_000;
 const IDLE = 2_000; // ms that an unused socket stays open, for the next view
 
 /** The topic from behind a batch on. */
-export function advance(topic: Topic, batch: Batch): Topic {
+function advance(topic: Topic, batch: Batch): Topic {
   if (topic.kind === 'metrics' && batch.kind === 'metrics') {
     return { ...topic, since: { ...topic.since, ...batch.cursors } };
   }
@@ -44,7 +44,7 @@ export class Stream {
   subscribe<T extends Topic>(
     topic: T,
     onBatch: (batch: BatchOf[T['kind']]) => void,
-    onState: (link: Link) => void,
+    onState: (connection: ConnectionState) => void,
     signal: AbortSignal,
   ): void {
     if (signal.aborted) return;
@@ -81,7 +81,7 @@ export class Stream {
       this.#ready = true;
       this.#tries = 0;
       for (const [id, { topic }] of this.#subscriptions) this.#send(id, topic);
-      this.#tell('live');
+      this.#report('live');
     };
     socket.onmessage = event => socket === this.#socket && this.#take(String(event.data));
     socket.onclose = () => {
@@ -94,7 +94,7 @@ export class Stream {
 
   #retry(): void {
     if (this.#subscriptions.size === 0) return;
-    this.#tell('reconnecting');
+    this.#report('reconnecting');
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#tries++) * (0.75 + this.#random() / 2);
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
@@ -137,7 +137,7 @@ export class Stream {
     this.#pause = undefined;
   }
 
-  #tell(link: Link): void {
-    for (const { onState } of [...this.#subscriptions.values()]) onState(link);
+  #report(connection: ConnectionState): void {
+    for (const { onState } of [...this.#subscriptions.values()]) onState(connection);
   }
 }

@@ -3,61 +3,82 @@ import { ReactWidget } from '@jupyterlab/apputils';
 import { URLExt } from '@jupyterlab/coreutils';
 import type { ServerConnection } from '@jupyterlab/services';
 import { UUID } from '@lumino/coreutils';
+import { Signal } from '@lumino/signaling';
 import type { Widget } from '@lumino/widgets';
 import { useState, useSyncExternalStore, type ReactElement } from 'react';
-import { BoardPage } from '../views/pages/tensorboard';
-import { ComparePage } from '../views/pages/compare';
-import { LibraryPage } from '../views/pages/registries';
+import { SourceProvider, type Source } from '../views/data/source';
+import type { Board } from '../views/data/types';
+import { NewNotebookRun } from '../views/forms/new_notebook_run';
 import { NewRun } from '../views/forms/new_run';
 import { NewSweep } from '../views/forms/new_sweep';
-import { NotebookPage } from '../views/forms/new_notebook_run';
-import { GoProvider, type Place } from '../views/ui/navigation';
+import { ComparePage } from '../views/pages/compare';
+import { RegistriesPage } from '../views/pages/registries';
 import { RunPage } from '../views/pages/run';
 import { RunsPage } from '../views/pages/runs';
 import { Sidebar } from '../views/pages/sidebar';
-import { SourceProvider, type Source } from '../views/data/source';
-import { boardIcon, labIcon } from './icons';
+import { TensorBoardPage } from '../views/pages/tensorboard';
+import { NavigationProvider, type Place } from '../views/ui/navigation';
+import { labIcon, tensorBoardIcon } from './icons';
 
-/** Where a board is served. */
-export const boardAddress =
+/** Where a TensorBoard is served. */
+export const tensorBoardAddress =
   (settings: ServerConnection.ISettings) =>
   (id: string): string =>
     `${URLExt.join(settings.baseUrl, 'imgcls/tensorboard', encodeURIComponent(id))}/`;
 
-export type Go = (place: Place) => void;
+/** What all views of a page share. */
+export interface Context {
+  source: Source;
+  navigate: (place: Place) => void;
+  /** Where a TensorBoard is served. */
+  address: (id: string) => string;
+  titles: Record<Place['view'], string>;
+}
 
-class View extends ReactWidget {
-  constructor(
-    private readonly view: ReactElement,
-    private readonly source: Source,
-    private readonly go: Go,
-  ) {
+/** A view as a widget of Lab, with what it needs around it. */
+export abstract class ViewWidget extends ReactWidget {
+  constructor(protected readonly context: Pick<Context, 'source' | 'navigate'>) {
     super();
     this.addClass('imgcls');
   }
 
+  protected abstract view(): ReactElement | null;
+
   protected override render(): ReactElement {
     return (
-      <SourceProvider value={this.source}>
-        <GoProvider value={this.go}>{this.view}</GoProvider>
+      <SourceProvider value={this.context.source}>
+        <NavigationProvider value={this.context.navigate}>{this.view()}</NavigationProvider>
       </SourceProvider>
     );
   }
 }
 
-function Panel({ current }: { current: Current }) {
-  return <Sidebar current={useSyncExternalStore(current.listen, current.read)} />;
-}
-
-/** The run whose page is looked at. */
-export interface Current {
+/** The run whose page is in front. */
+interface CurrentRun {
   read: () => string | undefined;
   listen: (changed: () => void) => () => void;
 }
 
+function Panel({ current }: { current: CurrentRun }) {
+  return <Sidebar current={useSyncExternalStore(current.listen, current.read)} />;
+}
+
+class SidebarWidget extends ViewWidget {
+  constructor(
+    context: Context,
+    private readonly current: CurrentRun,
+  ) {
+    super(context);
+  }
+
+  protected override view(): ReactElement {
+    return <Panel current={this.current} />;
+  }
+}
+
 /** The panel at the left. */
-export function sidebar(source: Source, go: Go, current: Current, caption: string): Widget {
-  const widget = new View(<Panel current={current} />, source, go);
+export function sidebar(context: Context, current: CurrentRun, caption: string): Widget {
+  const widget = new SidebarWidget(context, current);
   widget.id = 'imgcls-lab-sidebar';
   widget.addClass('imgcls-side');
   widget.title.icon = labIcon;
@@ -80,81 +101,74 @@ function Compare({ start, onChange }: { start: string[]; onChange: (ids: string[
 
 let serial = 0;
 
-/** A tab of the main area. `place` says what to open when it is restored. */
-export class Tab extends View {
+/** A tab of the main area. */
+export class Tab extends ViewWidget {
+  /** What to open when the tab is restored: what it shows by now. */
   place: Place;
-  /** By which the saved layout knows it, whatever place it shows by then. */
-  readonly key: string;
+  readonly placeChanged = new Signal<this, void>(this);
+  readonly #start: Place;
+  readonly #shared: Context;
 
   constructor(
     place: Place,
-    source: Source,
-    go: Go,
-    titles: Record<Place['view'], string>,
-    onChange: (tab: Tab) => void,
-    address: (id: string) => string,
-    key: string = UUID.uuid4(),
+    context: Context,
+    /** By which the saved layout knows it, whatever place it shows by then. */
+    readonly key: string = UUID.uuid4(),
   ) {
-    const self: { tab?: Tab } = {};
-    const named = (title: string) => {
-      if (!self.tab) return;
-      self.tab.title.label = title;
-      self.tab.title.caption = title;
-    };
-    const close = () => self.tab?.parent?.close();
-    super(element(), source, go);
-    self.tab = this;
-    this.place = place;
-    this.key = key;
+    super(context);
+    this.place = this.#start = place;
+    this.#shared = context;
     this.id = `imgcls-lab-${place.view}-${place.view === 'run' ? place.id : ++serial}`;
     this.addClass('imgcls-main');
-    this.title.icon = place.view === 'board' ? boardIcon : labIcon;
+    this.title.icon = place.view === 'tensorboard' ? tensorBoardIcon : labIcon;
     this.title.closable = true;
-    named(titles[place.view]);
+    this.#setTitle(context.titles[place.view]);
+  }
 
-    function element(): ReactElement {
-      switch (place.view) {
-        case 'new':
-          return <NewRun from={place.from} onLaunched={close} />;
-        case 'run':
-          return <RunPage id={place.id} onTitle={named} onClose={close} />;
-        case 'runs':
-          return <RunsPage />;
-        case 'notebook':
-          return <NotebookPage path={place.path} onLaunched={close} />;
-        case 'newsweep':
-          return <NewSweep from={place.from} onLaunched={close} />;
-        case 'executed': // the host opens it as a notebook
-          return <RunPage id={place.id} onTitle={named} onClose={close} />;
-        case 'board':
-          return (
-            <BoardPage
-              wanted={place}
-              address={address}
-              onOpen={({ id, title, run_ids, sweep_id, project_id }) => {
-                if (!self.tab) return;
-                const runs = sweep_id ? { sweep_id } : project_id == null ? { run_ids } : { project_id };
-                const { tag } = place;
-                self.tab.place = { view: 'board', id, ...runs, ...(tag && { tag }) };
-                named(title);
-                onChange(self.tab);
-              }}
-            />
-          );
-        case 'library':
-          return <LibraryPage shelf={place.shelf} />;
-        case 'compare':
-          return (
-            <Compare
-              start={place.ids}
-              onChange={ids => {
-                if (!self.tab) return;
-                self.tab.place = { view: 'compare', ids };
-                onChange(self.tab);
-              }}
-            />
-          );
-      }
+  override dispose(): void {
+    Signal.clearData(this);
+    super.dispose();
+  }
+
+  protected override view(): ReactElement {
+    const place = this.#start;
+    switch (place.view) {
+      case 'new-run':
+        return <NewRun from={place.from} onLaunched={this.#close} />;
+      case 'run':
+      case 'executed-notebook': // the host opens it as a notebook
+        return <RunPage id={place.id} onTitle={this.#setTitle} onClose={this.#close} />;
+      case 'runs':
+        return <RunsPage />;
+      case 'run-notebook':
+        return <NewNotebookRun path={place.path} onLaunched={this.#close} />;
+      case 'new-sweep':
+        return <NewSweep from={place.from} onLaunched={this.#close} />;
+      case 'tensorboard':
+        return <TensorBoardPage target={place} address={this.#shared.address} onOpen={this.#onTensorBoard} />;
+      case 'registries':
+        return <RegistriesPage registry={place.registry} />;
+      case 'compare':
+        return <Compare start={place.ids} onChange={ids => this.#setPlace({ view: 'compare', ids })} />;
     }
+  }
+
+  readonly #close = (): void => this.parent?.close();
+
+  readonly #setTitle = (title: string): void => {
+    this.title.label = title;
+    this.title.caption = title;
+  };
+
+  readonly #onTensorBoard = ({ id, title, run_ids, sweep_id, project_id }: Board): void => {
+    const runs = sweep_id ? { sweep_id } : project_id == null ? { run_ids } : { project_id };
+    const tag = this.#start.view === 'tensorboard' ? this.#start.tag : undefined;
+    this.#setPlace({ view: 'tensorboard', id, ...runs, ...(tag && { tag }) });
+    this.#setTitle(title);
+  };
+
+  #setPlace(place: Place): void {
+    this.place = place;
+    this.placeChanged.emit();
   }
 }

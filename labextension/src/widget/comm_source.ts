@@ -6,7 +6,7 @@ import {
   type Args,
   type BatchOf,
   type Command,
-  type Link,
+  type ConnectionState,
   type Params,
   type Query,
   type Reply,
@@ -29,7 +29,7 @@ export interface Model {
 interface Listener {
   topic: Topic;
   onBatch: (batch: never) => void;
-  onState: (link: Link) => void;
+  onState: (connection: ConnectionState) => void;
 }
 
 interface Waiting {
@@ -85,7 +85,7 @@ export class CommSource implements Source {
   subscribe<T extends Topic>(
     topic: T,
     onBatch: (batch: BatchOf[T['kind']]) => void,
-    onState: (link: Link) => void,
+    onState: (connection: ConnectionState) => void,
     signal: AbortSignal,
   ): void {
     if (signal.aborted) return;

@@ -1,4 +1,5 @@
 // The notebook widget: what anywidget loads. It draws the host-free live view over the widget's messages.
+import '../views/ui/base.css'; // first, so that each view's own style goes over it
 import { createRoot } from 'react-dom/client';
 import { LiveRun } from '../views/live/live_run';
 import { CommSource, type Model } from './comm_source';

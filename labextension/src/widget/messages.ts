@@ -21,14 +21,14 @@ export interface Snapshot extends Packed {
   points: DataView;
 }
 
-export interface BatchMessage extends Packed {
+interface BatchMessage extends Packed {
   op: 'batch';
   seq: number;
   run: RunDetail | null;
   superseded: Record<string, number>;
 }
 
-export interface ReplyMessage {
+interface ReplyMessage {
   op: 'reply';
   id: number;
   result?: unknown;
@@ -37,7 +37,7 @@ export interface ReplyMessage {
 
 export type Message = BatchMessage | ReplyMessage;
 
-export function unpack(heads: Head[], points: DataView): Series[] {
+function unpack(heads: Head[], points: DataView): Series[] {
   let at = 0;
   const column = (count: number): number[] => {
     const values = new Array<number>(count);

@@ -3,7 +3,7 @@ import { act } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NewRun } from '../../src/views/forms/new_run';
-import { change } from '../../src/views/data/registry_changes';
+import { mutate } from '../../src/views/data/mutate';
 import { SourceProvider } from '../../src/views/data/source';
 import type { SchemaReply } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
@@ -213,7 +213,7 @@ it('takes up a project that another page has made', async () => {
   expect(names()).toEqual(['default', 'zoo']);
   source.answers['projects.add'] = () => project('new', 3);
   source.answers.projects = () => [project('default', 1), project('zoo', 2), project('new', 3)];
-  await act(async () => void change(source, 'projects.add', { edit: { name: 'new', description: '' } }));
+  await act(async () => void mutate(source, 'projects.add', { edit: { name: 'new', description: '' } }));
   expect(names()).toEqual(['default', 'zoo', 'new']);
 });
 

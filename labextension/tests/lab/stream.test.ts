@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Stream, type Socket } from '../../src/lab/stream';
-import type { Link } from '../../src/views/data/source';
+import type { ConnectionState } from '../../src/views/data/source';
 import type { Batch } from '../../src/views/data/types';
 
 class FakeSocket implements Socket {
@@ -19,7 +19,7 @@ class FakeSocket implements Socket {
 
 let sockets: FakeSocket[];
 let stream: Stream;
-let links: Link[];
+let links: ConnectionState[];
 let batches: Batch[];
 let stop: AbortController;
 
@@ -43,7 +43,7 @@ const listen = (topic: Parameters<Stream['subscribe']>[0]) =>
   stream.subscribe(
     topic,
     batch => batches.push(batch),
-    link => links.push(link),
+    connection => links.push(connection),
     stop.signal,
   );
 

@@ -2,7 +2,7 @@
 import { act } from 'react';
 import { expect, it } from 'vitest';
 import { LiveSweep } from '../../src/views/live/live_sweep';
-import { GoProvider, type Place } from '../../src/views/ui/navigation';
+import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { SourceError, SourceProvider } from '../../src/views/data/source';
 import type { RunDetail, Sweep, Trial } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
@@ -52,9 +52,9 @@ async function show(answers: Record<string, () => unknown>) {
   await act(async () =>
     root.render(
       <SourceProvider value={source}>
-        <GoProvider value={place => went.push(place)}>
+        <NavigationProvider value={place => went.push(place)}>
           <LiveSweep id="s1" />
-        </GoProvider>
+        </NavigationProvider>
       </SourceProvider>,
     ),
   );

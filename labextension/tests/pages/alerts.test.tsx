@@ -1,7 +1,5 @@
-// Alerts and holders of devices: told once, named by run, notebook or program.
 import { act, type ReactNode } from 'react';
-import { describe, expect, it, vi } from 'vitest';
-import { notify } from '../../src/lab/notifications';
+import { describe, expect, it } from 'vitest';
 import { Alerts } from '../../src/views/pages/alerts';
 import { Devices } from '../../src/views/pages/devices';
 import { SourceProvider } from '../../src/views/data/source';
@@ -34,42 +32,6 @@ stage();
 
 const show = (answers: Record<string, () => unknown>, view: ReactNode) =>
   act(async () => root.render(<SourceProvider value={new FakeSource(answers)}>{view}</SourceProvider>));
-
-const trans = { __: (text: string) => text } as never;
-
-function listening(answers: Record<string, () => unknown>, wanted = true) {
-  const source = new FakeSource(answers);
-  const emit = vi.fn();
-  const open = vi.fn();
-  notify(source, trans, () => wanted, open, emit, new AbortController().signal);
-  return { source, emit, open, topic: source.on('alerts') };
-}
-
-describe('notifications', () => {
-  it('tell each alert once, and nothing that was there before the page', async () => {
-    let there = [alert({ id: 'old' })];
-    const { source, emit, open, topic } = listening({ alerts: () => there });
-    await vi.waitFor(() => expect(source.asked).toHaveLength(1));
-    topic.push({ kind: 'alerts', alerts: [alert({ id: 'old' }), alert(), alert()] });
-    expect(emit).toHaveBeenCalledTimes(1);
-    expect(emit.mock.calls[0]?.slice(0, 2)).toEqual(['“a” failed: no reason', 'error']);
-    expect(emit.mock.calls[0]?.[2].autoClose).toBeGreaterThan(0); // it goes from the screen by itself
-    emit.mock.calls[0]?.[2].actions[0].callback();
-    expect(open).toHaveBeenCalledWith('r1');
-
-    there = [alert({ id: 'missed', kind: 'disk', run_id: null }), alert(), alert({ id: 'old' })];
-    topic.link('live'); // again, after a broken link
-    await vi.waitFor(() => expect(emit).toHaveBeenCalledTimes(2));
-    expect(emit.mock.calls[1]?.[2].actions).toEqual([]);
-  });
-
-  it('stay away where the user does not want them', async () => {
-    const { source, emit, topic } = listening({ alerts: () => [] }, false);
-    await vi.waitFor(() => expect(source.asked).toHaveLength(1));
-    topic.push({ kind: 'alerts', alerts: [alert()] });
-    expect(emit).not.toHaveBeenCalled();
-  });
-});
 
 describe('the panel', () => {
   it('lists what went wrong lately and not what finished', async () => {

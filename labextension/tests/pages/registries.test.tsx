@@ -1,6 +1,6 @@
 import { act } from 'react';
 import { expect, it } from 'vitest';
-import { LibraryPage } from '../../src/views/pages/registries';
+import { RegistriesPage } from '../../src/views/pages/registries';
 import { SourceProvider } from '../../src/views/data/source';
 import type { Dataset } from '../../src/views/data/types';
 import { FakeSource } from '../fake';
@@ -36,7 +36,7 @@ it('looks at the folder of a data set again, and shows what it found', async () 
   await act(async () => {
     root.render(
       <SourceProvider value={source}>
-        <LibraryPage />
+        <RegistriesPage />
       </SourceProvider>,
     );
   });

@@ -83,7 +83,7 @@ it('labels what is of the best epoch and what of the last', async () => {
       best: { metric: 'accuracy', value: 0.9, epoch: 2 },
       latest: { 'loss/val': 0.5, 'metric/macro_f1': 0.8 },
     });
-  const figures = () => host.querySelector('.imgcls-figures')!.textContent;
+  const figures = () => host.querySelector('.imgcls-metrics')!.textContent;
   await show(run);
   expect(figures()).toContain('macro F180.0 %epoch 3, the last');
   await act(async () => root.render(null));
@@ -154,7 +154,15 @@ it('resumes with other settings, and sends those alone that were changed', async
 });
 
 it('says that the figures stand still while no executor looks after the run', async () => {
-  const executor = { id: 'e', host: 'here', pid: 7, version: '1', state: 'alive', started_at: 1, heartbeat_at: 2 };
+  const executor = {
+    id: 'e',
+    host: 'here',
+    pid: 7,
+    version: '1',
+    state: 'alive',
+    started_at: 1,
+    heartbeat_at: 2,
+  };
   const message = 'The executor of here (process 7) is suspended.';
   const shown = async (state: string) => {
     const source = await show(() => detail({ state: 'running', running_since: 1001 }));

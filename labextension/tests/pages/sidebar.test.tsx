@@ -1,8 +1,8 @@
 // The panel at the left, the status bar and the list of runs: what they show of runs, sweeps and projects.
 import { act } from 'react';
 import { expect, it } from 'vitest';
-import { RunsTable } from '../../src/views/pages/runs';
-import { change } from '../../src/views/data/registry_changes';
+import { RunsTable } from '../../src/views/pages/runs_table';
+import { mutate } from '../../src/views/data/mutate';
 import { Sidebar } from '../../src/views/pages/sidebar';
 import { SourceProvider } from '../../src/views/data/source';
 import { StatusLine } from '../../src/views/pages/status_line';
@@ -34,6 +34,9 @@ async function show(source: FakeSource) {
     );
   });
 }
+
+const EVIL = '<img src=x onerror="window.hacked = true">';
+stage();
 
 it('draws one figure in a sparkline, an epoch a point, also through a resume', () => {
   const at = (epoch: number, accuracy: number | null, loss: number) =>
@@ -81,7 +84,7 @@ it('fills the bar of a sweep by its trials, and says how many are done', async (
   expect(host.querySelector('[data-run]')!.textContent).toContain('3 of 4 trials');
 });
 
-it('sets what runs apart from how the link stands, in the status bar', async () => {
+it('sets what runs apart from how the connection stands, in the status bar', async () => {
   const words = { running: (n: number) => `${n} running`, queued: (n: number) => `${n} queued`, title: '' };
   const source = sourceOf(aRun());
   source.answers.runs = () => ({ items: [aRun()], total: 1, counts: { running: 1 } });
@@ -93,7 +96,7 @@ it('sets what runs apart from how the link stands, in the status bar', async () 
     ),
   );
   expect(host.textContent).toBe('1 running');
-  await act(async () => source.on('runs').link('reconnecting'));
+  await act(async () => source.on('runs').connection('reconnecting'));
   expect(host.textContent!.replaceAll('\u00a0', ' ')).toBe('1 running · reconnecting…');
 });
 
@@ -112,7 +115,7 @@ it('lists a new project in an open list of runs', async () => {
   expect(names()).toEqual(['all projects', 'p1', 'p2']);
   source.answers.projects = () => [project(1), project(2), project(3)];
   source.answers['projects.add'] = () => project(3);
-  await act(async () => void change(source, 'projects.add', { edit: { name: 'p3', description: '' } }));
+  await act(async () => void mutate(source, 'projects.add', { edit: { name: 'p3', description: '' } }));
   expect(names()).toEqual(['all projects', 'p1', 'p2', 'p3']);
   source.answers.projects = () => [1, 2, 3, 4].map(project); // made by the command line
   await act(async () => {
@@ -120,4 +123,60 @@ it('lists a new project in an open list of runs', async () => {
     host.querySelector('table')!.dispatchEvent(over);
   });
   expect(names()).toContain('p4');
+});
+
+it('shows a run name that holds HTML as text', async () => {
+  await show(sourceOf(aRun({ name: EVIL })));
+  expect(host.querySelector('img')).toBeNull();
+  expect(host.textContent).toContain(EVIL);
+});
+
+it('sorts runs into running, queued and recent, each with its state as a word', async () => {
+  await show(
+    sourceOf(
+      aRun({ id: 'a' }),
+      aRun({ id: 'b', state: 'queued', message: 'Waits for cpu:0.' }),
+      aRun({ id: 'c', state: 'failed', failure: 'out_of_memory', ended_at: 1, message: 'No memory.' }),
+    ),
+  );
+  const section = (name: string) => host.querySelector(`section[aria-label="${name}"]`)!.textContent;
+  expect(section('Running')).toContain('running');
+  expect(section('Queued')).toContain('Waits for cpu:0.');
+  expect(section('Recent')).toContain('failed · ');
+  expect(section('Recent')).not.toContain('out of memory'); // a word more is in the title
+  expect(host.querySelector<HTMLElement>('[data-run=c]')!.title).toBe(
+    'a run · failed · out of memory · No memory.',
+  );
+  expect(host.querySelectorAll('.imgcls-primary')).toHaveLength(1);
+});
+
+it('moves with the stream, and only forwards', async () => {
+  const source = sourceOf(aRun({ revision: 5, step: 50 }));
+  await show(source);
+  const bar = () => host.querySelector('[role=progressbar]')!.getAttribute('aria-valuenow');
+  const push = (run: Run) =>
+    act(async () => source.on('runs').push({ kind: 'runs', changed: [run], deleted: [] }));
+  expect(bar()).toBe('50');
+  await push(aRun({ revision: 6, step: 60 }));
+  expect(bar()).toBe('60');
+  await push(aRun({ revision: 4, step: 40 }));
+  expect(bar()).toBe('60');
+});
+
+it('offers the demo where there is no run, and says that no executor lives', async () => {
+  const source = sourceOf();
+  source.answers.demo = () => ({});
+  await show(source);
+  expect(host.textContent).toContain('No executor runs.');
+  const button = [...host.querySelectorAll('button')].find(item => item.textContent === 'Try the demo')!;
+  await act(async () => button.click());
+  expect(source.asked.map(([name]) => name)).toContain('demo');
+});
+
+it('stops listening when the last view is gone', async () => {
+  const source = sourceOf();
+  await show(source);
+  expect(source.subscriptions.length).toBeGreaterThan(0);
+  act(() => root.render(null));
+  expect(source.subscriptions).toHaveLength(0);
 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { linked, themed } from '../../src/views/pages/tensorboard';
+import { linked, themed } from '../../src/views/pages/tensorboard_frame';
 
 const url = 'http://lab/user/a%20b/imgcls/tensorboard/run-1/';
 

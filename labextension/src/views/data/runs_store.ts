@@ -1,32 +1,32 @@
-// The runs that matter now: all that run or wait, the last that ended, and how many there are. One feed a source,
+// The runs that matter now: all that run or wait, the last that ended, and how many there are. One store a source,
 // shared by the sidebar, run pages, the status bar and notifications; it listens while anyone does.
-import type { Link, Source } from './source';
+import { messageOf, type ConnectionState, type Source } from './source';
 import { ACTIVE_STATES, ENDED_STATES, type RunsBatch, type RunState, type Run } from './types';
 
 const RECENT = 12;
-const AGAIN = 400; // ms between a change of state and the next look at the counts
+const AGAIN = 400; // ms between a change of state and the next query for the counts
 
-export interface Feed {
+export interface RunsSnapshot {
   runs: ReadonlyMap<string, Run>;
   /** Ids of runs that were deleted while somebody listened. */
   deleted: ReadonlySet<string>;
   counts: Partial<Record<RunState, number>>;
-  link: Link;
+  connection: ConnectionState;
   loaded: boolean;
   error: string | null;
 }
 
 type Change = (before: Run | undefined, now: Run) => void;
 
-export class RunsFeed {
+export class RunsStore {
   readonly #source: Source;
   readonly #listeners = new Set<() => void>();
   readonly #changes = new Set<Change>();
-  #feed: Feed = {
+  #snapshot: RunsSnapshot = {
     runs: new Map(),
     deleted: new Set(),
     counts: {},
-    link: 'connecting',
+    connection: 'connecting',
     loaded: false,
     error: null,
   };
@@ -38,7 +38,7 @@ export class RunsFeed {
     this.#source = source;
   }
 
-  readonly current = (): Feed => this.#feed;
+  readonly current = (): RunsSnapshot => this.#snapshot;
 
   /** Listen until the returned function is called. `onChange` sees each run before and after. */
   readonly listen = (listener: () => void, onChange?: Change): (() => void) => {
@@ -52,7 +52,7 @@ export class RunsFeed {
     };
   };
 
-  /** Look again: after a command of ours, without waiting for the stream. */
+  /** Query again: after a command of ours, without waiting for the stream. */
   readonly refresh = (): void => {
     if (this.#stop) void this.#load(this.#stop.signal);
   };
@@ -63,9 +63,10 @@ export class RunsFeed {
     this.#source.subscribe(
       { kind: 'runs' },
       batch => this.#merge(batch),
-      link => {
-        if (link === 'gap' || (link === 'live' && this.#feed.link === 'reconnecting')) this.refresh();
-        this.#set({ link: link === 'gap' ? 'live' : link });
+      connection => {
+        if (connection === 'gap' || (connection === 'live' && this.#snapshot.connection === 'reconnecting'))
+          this.refresh();
+        this.#set({ connection: connection === 'gap' ? 'live' : connection });
       },
       stop.signal,
     );
@@ -91,29 +92,29 @@ export class RunsFeed {
       if (signal.aborted) return;
       const runs = new Map([...active.items, ...recent.items].map(run => [run.id, run]));
       for (const run of runs.values()) {
-        const known = this.#feed.runs.get(run.id);
+        const known = this.#snapshot.runs.get(run.id);
         if (known && known.revision > run.revision)
           runs.set(run.id, known); // the stream was faster
-        else if (this.#feed.loaded) this.#tell(known, run);
+        else if (this.#snapshot.loaded) this.#report(known, run);
       }
       this.#set({ runs, counts: active.counts, loaded: true, error: null });
     } catch (error) {
-      if (!signal.aborted) this.#set({ error: error instanceof Error ? error.message : String(error) });
+      if (!signal.aborted) this.#set({ error: messageOf(error) });
     }
   }
 
   #merge(batch: RunsBatch): void {
-    const runs = new Map(this.#feed.runs);
+    const runs = new Map(this.#snapshot.runs);
     let moved = batch.deleted.length > 0;
     for (const run of batch.changed) {
       const known = runs.get(run.id);
       if (known && known.revision > run.revision) continue;
       if (!known || known.state !== run.state) moved = true;
       runs.set(run.id, run);
-      this.#tell(known, run);
+      this.#report(known, run);
     }
     for (const id of batch.deleted) runs.delete(id);
-    const deleted = new Set([...this.#feed.deleted, ...batch.deleted]);
+    const deleted = new Set([...this.#snapshot.deleted, ...batch.deleted]);
     for (const run of batch.changed) deleted.delete(run.id); // its folder was indexed anew
     this.#set({ runs, deleted });
     if (moved && this.#timer === null) {
@@ -124,21 +125,21 @@ export class RunsFeed {
     }
   }
 
-  #tell(before: Run | undefined, now: Run): void {
+  #report(before: Run | undefined, now: Run): void {
     for (const change of this.#changes) change(before, now);
   }
 
-  #set(part: Partial<Feed>): void {
-    this.#feed = { ...this.#feed, ...part };
+  #set(part: Partial<RunsSnapshot>): void {
+    this.#snapshot = { ...this.#snapshot, ...part };
     for (const listener of this.#listeners) listener();
   }
 }
 
-const feeds = new WeakMap<Source, RunsFeed>();
+const stores = new WeakMap<Source, RunsStore>();
 
-/** The feed of a source. */
-export function feedOf(source: Source): RunsFeed {
-  let feed = feeds.get(source);
-  if (!feed) feeds.set(source, (feed = new RunsFeed(source)));
-  return feed;
+/** The store of a source. */
+export function runsStoreOf(source: Source): RunsStore {
+  let store = stores.get(source);
+  if (!store) stores.set(source, (store = new RunsStore(source)));
+  return store;
 }

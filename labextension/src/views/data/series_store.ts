@@ -14,17 +14,18 @@ const copy = (series: Series): Series => ({
 });
 
 export class SeriesStore {
-  /** Grows with each change, so that a view can tell. */
-  version = 0;
   cursors: Record<string, Cursor> = {};
   readonly #series = new Map<string, Series>();
+
+  constructor(reply?: SeriesReply) {
+    if (reply) this.reset(reply);
+  }
 
   /** Take a query's answer in place of all that was. */
   reset(reply: SeriesReply): void {
     this.#series.clear();
     for (const series of reply.series) this.#series.set(keyOf(series.run_id, series.tag), copy(series));
     this.cursors = { ...reply.cursors };
-    this.version++;
   }
 
   /** Add new points. A resume that went back takes the later points of its run away first. */
@@ -32,7 +33,6 @@ export class SeriesStore {
     for (const [runId, step] of Object.entries(batch.superseded ?? {})) this.#cut(runId, step);
     for (const series of batch.series) this.#append(series);
     Object.assign(this.cursors, batch.cursors);
-    this.version++;
   }
 
   get(runId: string, tag: string): Series | undefined {

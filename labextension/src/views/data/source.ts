@@ -1,10 +1,9 @@
 // The one seam between the views and what holds the data. `ServerSource` (REST and one WebSocket) and the
-// notebook's `CommSource` implement it; a view cannot tell which one it has.
+// notebook's `CommSource` implement it; a view does not know which of them it has.
 import { createContext, useContext } from 'react';
 import type {
   AlertsBatch,
   Alert,
-  Batch,
   BoardRequest,
   Board,
   CheckReply,
@@ -14,14 +13,11 @@ import type {
   Dataset,
   DevicesBatch,
   DevicesReply,
-  DevicesTopic,
   EpochReport,
   FieldProblem,
   LogBatch,
   LogChunk,
-  LogTopic,
   MetricsBatch,
-  MetricsTopic,
   ModelEdit,
   Model,
   NotebookRequest,
@@ -33,7 +29,6 @@ import type {
   RunPage,
   RunsBatch,
   RunState,
-  RunsTopic,
   Run,
   SchemaReply,
   SeriesReply,
@@ -58,7 +53,7 @@ export interface RunsQuery {
   offset?: number;
 }
 
-export interface SeriesQuery {
+interface SeriesQuery {
   run_ids: string[];
   tags?: string[];
   axis?: Axis;
@@ -68,13 +63,13 @@ export interface SeriesQuery {
 }
 
 /** The four registries: what a list shows of an item, and what one may set. */
-export interface Registry {
-  projects: { view: Project; edit: ProjectEdit };
-  configs: { view: Config; edit: ConfigEdit };
-  datasets: { view: Dataset; edit: DatasetEdit };
-  models: { view: Model; edit: ModelEdit };
+export interface Registries {
+  projects: { item: Project; edit: ProjectEdit };
+  configs: { item: Config; edit: ConfigEdit };
+  datasets: { item: Dataset; edit: DatasetEdit };
+  models: { item: Model; edit: ModelEdit };
 }
-export type Shelf = keyof Registry;
+export type RegistryName = keyof Registries;
 
 export type Params = {
   info: Record<string, never>;
@@ -87,10 +82,10 @@ export type Params = {
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
   devices: Record<string, never>;
   alerts: { limit?: number };
-  boards: Record<string, never>;
+  tensorboards: Record<string, never>;
   notebook: { path: string };
   sweep: { id: string };
-} & { [S in Shelf]: Record<string, never> };
+} & { [S in RegistryName]: Record<string, never> };
 
 export type Result = {
   info: ServerInfo;
@@ -103,10 +98,10 @@ export type Result = {
   report: EpochReport;
   devices: DevicesReply;
   alerts: Alert[];
-  boards: Board[];
+  tensorboards: Board[];
   notebook: Notebook;
   sweep: Sweep;
-} & { [S in Shelf]: Registry[S]['view'][] };
+} & { [S in RegistryName]: Registries[S]['item'][] };
 
 export type Args = {
   submit: SubmitRequest;
@@ -119,15 +114,15 @@ export type Args = {
   'runs.delete': { id: string };
   demo: Record<string, never>;
   'executor.start': Record<string, never>;
-  openBoard: Partial<BoardRequest>;
-  chooseRuns: { id: string; run_ids: string[] };
-  stopBoard: { id: string };
-  restartBoard: { id: string };
-  deleteBoard: { id: string };
+  'tensorboards.open': Partial<BoardRequest>;
+  'tensorboards.choose': { id: string; run_ids: string[] };
+  'tensorboards.stop': { id: string };
+  'tensorboards.restart': { id: string };
+  'tensorboards.delete': { id: string };
   'datasets.rescan': { id: number };
-} & { [S in Shelf as `${S}.add`]: { edit: Registry[S]['edit'] } } & {
-  [S in Shelf as `${S}.edit`]: { id: number; edit: Registry[S]['edit'] };
-} & { [S in Shelf as `${S}.delete`]: { id: number } };
+} & { [S in RegistryName as `${S}.add`]: { edit: Registries[S]['edit'] } } & {
+  [S in RegistryName as `${S}.edit`]: { id: number; edit: Registries[S]['edit'] };
+} & { [S in RegistryName as `${S}.delete`]: { id: number } };
 
 export type Reply = {
   submit: Run;
@@ -140,21 +135,21 @@ export type Reply = {
   'runs.delete': void;
   demo: unknown;
   'executor.start': unknown;
-  openBoard: Board;
-  chooseRuns: Board;
-  stopBoard: Board;
-  restartBoard: Board;
-  deleteBoard: void;
+  'tensorboards.open': Board;
+  'tensorboards.choose': Board;
+  'tensorboards.stop': Board;
+  'tensorboards.restart': Board;
+  'tensorboards.delete': void;
   'datasets.rescan': Dataset;
-} & { [S in Shelf as `${S}.add`]: Registry[S]['view'] } & {
-  [S in Shelf as `${S}.edit`]: Registry[S]['view'];
-} & { [S in Shelf as `${S}.delete`]: void };
+} & { [S in RegistryName as `${S}.add`]: Registries[S]['item'] } & {
+  [S in RegistryName as `${S}.edit`]: Registries[S]['item'];
+} & { [S in RegistryName as `${S}.delete`]: void };
 
 export type Query = keyof Params;
 export type Command = keyof Args;
 
 /** How a subscription stands. `gap`: batches were missed, so query anew; then batches follow as before. */
-export type Link = 'connecting' | 'live' | 'reconnecting' | 'gap';
+export type ConnectionState = 'connecting' | 'live' | 'reconnecting' | 'gap';
 
 /** The batch that a topic brings. */
 export interface BatchOf {
@@ -168,11 +163,11 @@ export interface BatchOf {
 export interface Source {
   query<K extends Query>(kind: K, params: Params[K], signal: AbortSignal): Promise<Result[K]>;
   /** Batches of a topic until `signal` aborts. The topic's cursor (`since`, `offset`) says from where on; after a
-   * broken link the source goes on from the last batch by itself. */
+   * broken connection the source goes on from the last batch by itself. */
   subscribe<T extends Topic>(
     topic: T,
     onBatch: (batch: BatchOf[T['kind']]) => void,
-    onState: (link: Link) => void,
+    onState: (connection: ConnectionState) => void,
     signal: AbortSignal,
   ): void;
   command<K extends Command>(name: K, args: Args[K]): Promise<Reply[K]>;
@@ -190,6 +185,9 @@ export class SourceError extends Error {
   }
 }
 
+/** An error as a sentence for the user. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 const Context = createContext<Source | null>(null);
 export const SourceProvider = Context.Provider;
 
@@ -199,5 +197,3 @@ export function useSource(): Source {
   if (!source) throw new Error('A view stands outside a SourceProvider.');
   return source;
 }
-
-export type { Batch, DevicesTopic, LogTopic, MetricsTopic, RunsTopic, Topic };

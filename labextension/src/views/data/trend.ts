@@ -1,15 +1,15 @@
-// The course of one figure of a run, for its sparkline: always the same figure, a value an epoch. Pure; no view.
+// One metric of a run, a value an epoch, for its sparkline. Pure; no view.
 import type { Run } from './types';
 
 export interface Trend {
-  /** Name of the figure: accuracy, loss ... */
+  /** Its name: accuracy, loss ... */
   metric: string;
   points: { epoch: number; value: number }[];
 }
 
 const MOST = 30; // epochs
 
-/** The last validation's value of a figure that decides the best; its tag as the engine writes it. */
+/** The last validation's value of the metric that decides which epoch is the best. */
 function valueOf(run: Run, metric: string): number | null | undefined {
   if (metric === 'loss') return run.latest['loss/val'];
   if (metric !== 'top_k') return run.latest[`metric/${metric}`];
@@ -17,7 +17,7 @@ function valueOf(run: Run, metric: string): number | null | undefined {
   return tag === undefined ? undefined : run.latest[tag];
 }
 
-/** The trend with what a run says now; the same object where that is nothing new. Which figure is known by the best. */
+/** The trend with the value of now; the same object where nothing is new. The run's best says which metric it is. */
 export function followed(trend: Trend | undefined, run: Run): Trend | undefined {
   const value = run.best ? valueOf(run, run.best.metric) : null;
   if (!run.best || value == null) return trend;

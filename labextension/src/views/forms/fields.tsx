@@ -2,6 +2,10 @@
 import { useId, useState, type ReactNode } from 'react';
 import { METRIC_TITLES } from '../data/types';
 import type { Field } from './config_form';
+import '../ui/inputs.css';
+import '../ui/layout.css';
+import '../ui/messages.css';
+import './fields.css';
 
 /** Words for switches that read better as a choice: [label, on, off]. */
 const AS_CHOICE: Record<string, [string, string, string]> = {

@@ -1,6 +1,8 @@
 // A small form inside a page or inside another form, where Enter means its own button and not the outer one.
 import type { ReactNode } from 'react';
-import { Button, Problem } from '../ui/states';
+import { Button } from '../ui/button';
+import { Problem } from '../ui/messages';
+import './inline_form.css';
 
 interface Props {
   label: string;

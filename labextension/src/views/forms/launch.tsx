@@ -3,17 +3,20 @@
 import { useRef, type ReactNode } from 'react';
 import { Labelled } from './fields';
 import { newKey } from './config_form';
-import { useAction, useQuery, type Answer } from '../data/hooks';
-import { useGo } from '../ui/navigation';
+import { useAction, useQuery, type QueryResult } from '../data/use_query';
+import { useNavigate } from '../ui/navigation';
 import { useSource, type Args } from '../data/source';
-import { Button, Problem } from '../ui/states';
+import { Button } from '../ui/button';
+import { Problem } from '../ui/messages';
+import '../ui/inputs.css';
+import '../ui/layout.css';
 
 type Launching = 'submit' | 'runNotebook' | 'sweep';
 
 /** Launches a request and goes to the run that it made; pressed twice, or again after an error, it is one run. */
 export function useLaunch(onLaunched?: () => void) {
   const source = useSource();
-  const go = useGo();
+  const navigate = useNavigate();
   const { busy, error, act } = useAction();
   const key = useRef({ text: '', key: '' });
   const launch = <K extends Launching>(command: K, request: Omit<Args[K], 'idempotency_key'>) =>
@@ -23,7 +26,7 @@ export function useLaunch(onLaunched?: () => void) {
       const args = { ...request, idempotency_key: key.current.key } as Args[K];
       const run = await source.command(command, args);
       key.current = { text: '', key: '' };
-      go({ view: 'run', id: run.id });
+      navigate({ view: 'run', id: run.id });
       onLaunched?.();
     });
   return { busy: busy !== null, error, launch };
@@ -78,11 +81,11 @@ export function ProjectChoice({ value, onChange }: { value: string; onChange: (v
 /** What a page shows until the answer that it is made from is there. */
 export function Await<T>({
   answer,
-  reading,
+  pending,
   children,
 }: {
-  answer: Pick<Answer<T>, 'data' | 'error' | 'reload'>;
-  reading: string;
+  answer: Pick<QueryResult<T>, 'data' | 'error' | 'reload'>;
+  pending: string;
   children: (data: T) => ReactNode;
 }) {
   if (answer.error) {
@@ -93,6 +96,6 @@ export function Await<T>({
       </div>
     );
   }
-  if (answer.data === undefined) return <p className="imgcls-empty imgcls-muted">{reading}</p>;
+  if (answer.data === undefined) return <p className="imgcls-empty imgcls-muted">{pending}</p>;
   return children(answer.data);
 }

@@ -3,10 +3,13 @@ import { useMemo, useState } from 'react';
 import { Labelled } from './fields';
 import { textOf } from './config_form';
 import { leaf, plural } from '../ui/format';
-import { useQuery } from '../data/hooks';
+import { useQuery } from '../data/use_query';
 import { Await, LaunchButton, ProjectChoice, RunName, useLaunch } from './launch';
-import { Problem } from '../ui/states';
+import { Problem } from '../ui/messages';
 import type { Notebook, Parameter } from '../data/types';
+import '../ui/inputs.css';
+import '../ui/layout.css';
+import './form.css';
 
 const EXAMPLES: Record<Parameter['kind'], string> = {
   int: 'a whole number',
@@ -201,9 +204,9 @@ function Form({ path, notebook, onLaunched }: Props) {
 }
 
 /** A notebook as a run: its form. */
-export function NotebookPage({ path, onLaunched }: { path: string; onLaunched?: () => void }) {
+export function NewNotebookRun({ path, onLaunched }: { path: string; onLaunched?: () => void }) {
   return (
-    <Await answer={useQuery('notebook', { path })} reading="Reading the notebook…">
+    <Await answer={useQuery('notebook', { path })} pending="Reading the notebook…">
       {notebook => (
         <div className="imgcls-form-page">
           <Form path={path} notebook={notebook} onLaunched={onLaunched} />

@@ -1,16 +1,18 @@
 // The column beside the form of a new run: what would happen, as the server sees it before any image is opened.
 import { Chart } from '../ui/chart';
 import type { CheckReply } from '../data/types';
+import '../ui/table.css';
+import './preflight.css';
 
 const WARNINGS = new Set(['Left out', 'Not taken', 'Image size']);
 
 const LONG = 60; // characters; what is longer is read, not compared
 
-export function Before({ check, schedule }: { check: CheckReply | undefined; schedule: string }) {
+export function Preflight({ check, schedule }: { check: CheckReply | undefined; schedule: string }) {
   const { lr_curve: curve, steps } = check ?? {};
   const facts = Object.entries(check?.facts ?? {});
   return (
-    <aside className="imgcls-before" aria-label="Before you launch">
+    <aside className="imgcls-preflight" aria-label="Before you launch">
       <h2>Before you launch</h2>
       {facts.length > 0 ? (
         <table className="imgcls-facts">

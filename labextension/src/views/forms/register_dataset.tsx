@@ -2,11 +2,12 @@
 import { useState } from 'react';
 import { Labelled } from './fields';
 import { plural, leaf } from '../ui/format';
-import { useAction } from '../data/hooks';
+import { useAction } from '../data/use_query';
 import { InlineForm } from './inline_form';
-import { change } from '../data/registry_changes';
+import { mutate } from '../data/mutate';
 import { useSource } from '../data/source';
 import type { Dataset } from '../data/types';
+import '../ui/inputs.css';
 
 /** "digits · 1,797 images, 10 classes" */
 export function datasetText(dataset: Dataset): string {
@@ -35,7 +36,7 @@ export function RegisterFolder({ datasetsDir, onDone, onCancel }: Props) {
         ? `${datasetsDir.replace(/\/$/, '')}/${folder}`
         : folder;
     const done = await act('add', async () => {
-      dataset = await change(source, 'datasets.add', { edit: { name: shown, root: full } });
+      dataset = await mutate(source, 'datasets.add', { edit: { name: shown, root: full } });
     });
     if (done && dataset) onDone(dataset);
   };

@@ -2,7 +2,7 @@
 import { useMemo, useState } from 'react';
 import { FieldInput } from './fields';
 import { configOf, draftOf, layoutOf, type Draft, type Layout } from './config_form';
-import { useAction, useQuery } from '../data/hooks';
+import { useAction, useQuery } from '../data/use_query';
 import { InlineForm } from './inline_form';
 import { useSource, type TrainConfig } from '../data/source';
 import { Await } from './launch';
@@ -15,7 +15,7 @@ interface Props {
 }
 
 /** What of a config differs from the run's. */
-export function changesOf(config: TrainConfig, before: TrainConfig): TrainConfig {
+function changesOf(config: TrainConfig, before: TrainConfig): TrainConfig {
   return Object.fromEntries(
     Object.entries(config).filter(([name, value]) => name in before && value !== before[name]),
   );
@@ -70,7 +70,7 @@ export function ResumeForm(props: Props) {
     return { ...whole, fields: new Map([...whole.fields].filter(([, field]) => field.atResume)) };
   }, [schema.data]);
   return (
-    <Await answer={{ ...schema, data: layout }} reading="Reading the form…">
+    <Await answer={{ ...schema, data: layout }} pending="Reading the form…">
       {ready => <Fields {...props} layout={ready} />}
     </Await>
   );

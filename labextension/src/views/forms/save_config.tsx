@@ -1,11 +1,12 @@
 // Keeping a config under a name: a new one, or in place of one that has the name.
 import { useState } from 'react';
 import { Labelled } from './fields';
-import { useAction } from '../data/hooks';
+import { useAction } from '../data/use_query';
 import { InlineForm } from './inline_form';
-import { change } from '../data/registry_changes';
+import { mutate } from '../data/mutate';
 import { useSource, type TrainConfig } from '../data/source';
 import type { Config } from '../data/types';
+import '../ui/inputs.css';
 
 interface Props {
   config: TrainConfig;
@@ -25,11 +26,11 @@ export function SaveConfig({ config, project, existing, onDone, onCancel }: Prop
     const title = name.trim();
     const saved = await act('save', () =>
       same
-        ? change(source, 'configs.edit', {
+        ? mutate(source, 'configs.edit', {
             id: same.id,
             edit: { name: title, config, project_id: same.project_id, description: same.description },
           })
-        : change(source, 'configs.add', { edit: { name: title, config, project_id: project } }),
+        : mutate(source, 'configs.add', { edit: { name: title, config, project_id: project } }),
     );
     if (saved) onDone(title);
   };

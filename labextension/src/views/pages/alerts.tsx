@@ -1,40 +1,32 @@
 // What went wrong lately: runs that failed, were lost or stand still, and disks nearly full.
-import { useEffect, useState } from 'react';
 import { ago } from '../ui/format';
-import { useGo } from '../ui/navigation';
-import { useSource } from '../data/source';
-import { Section } from '../ui/states';
-import type { Alert } from '../data/types';
+import { useNavigate } from '../ui/navigation';
+import { useSubscription, type Subscription } from '../data/use_subscription';
+import { Section } from './sidebar_section';
+import type { Alert, AlertsTopic } from '../data/types';
+import './run_row.css';
 
 const SHOWN = 5;
+const KEPT = 100;
+const FIRST = { limit: 50 };
 const LATELY = 24 * 3600; // seconds
 
-/** The last alerts that need a person's eye, newest first. A run that has finished is in the list of runs. */
-function useAlerts(): Alert[] {
-  const source = useSource();
-  const [alerts, setAlerts] = useState<Alert[]>([]);
-  useEffect(() => {
-    const stop = new AbortController();
-    const add = (more: Alert[]) =>
-      setAlerts(was => {
-        const all = new Map([...was, ...more].map(alert => [alert.id, alert]));
-        return [...all.values()].sort((a, b) => b.created_at - a.created_at).slice(0, 100);
-      });
-    source.query('alerts', { limit: 50 }, stop.signal).then(add, () => undefined); // the runs say it, too
-    source.subscribe(
-      { kind: 'alerts' },
-      batch => add(batch.alerts),
-      () => undefined,
-      stop.signal,
-    );
-    return () => stop.abort();
-  }, [source]);
-  return alerts;
-}
+const byTime = (alerts: Alert[], more: Alert[]): Alert[] => {
+  const all = new Map([...alerts, ...more].map(alert => [alert.id, alert]));
+  return [...all.values()].sort((a, b) => b.created_at - a.created_at).slice(0, KEPT);
+};
+
+const ALERTS: Subscription<'alerts', AlertsTopic, Alert[]> = {
+  query: 'alerts',
+  begin: (reply, alerts = []) => byTime(reply, alerts),
+  topic: { kind: 'alerts' },
+  merge: (alerts = [], batch) => byTime(alerts, batch.alerts),
+};
 
 export function Alerts({ now }: { now: number }) {
-  const go = useGo();
-  const lately = useAlerts().filter(item => item.kind !== 'finished' && now - item.created_at < LATELY);
+  const navigate = useNavigate();
+  const { data: alerts = [] } = useSubscription(ALERTS, FIRST); // its error is said where the runs are
+  const lately = alerts.filter(item => item.kind !== 'finished' && now - item.created_at < LATELY);
   if (lately.length === 0) return null;
   return (
     <Section title="Alerts" aside={lately.length}>
@@ -51,7 +43,7 @@ export function Alerts({ now }: { now: number }) {
             type="button"
             className="imgcls-row imgcls-run-row"
             data-alert={kind}
-            onClick={() => go({ view: 'run', id: run_id })}
+            onClick={() => navigate({ view: 'run', id: run_id })}
           >
             {words}
           </button>

@@ -1,36 +1,18 @@
 // Several runs in one chart, and what sets their configs apart.
-import { useEffect, useMemo, useState } from 'react';
-import { Curves, CurveTools, useChoices, type Shown } from './curves';
+import { useMemo, useState } from 'react';
+import { Curves, CurveTools, useChartOptions, type ShownRun } from './curves';
 import { textOf } from '../forms/config_form';
 import { duration, metric, plural, ranFor } from '../ui/format';
-import { sentence, useFeed, useNow } from '../data/hooks';
-import { useGo } from '../ui/navigation';
-import { RunsTable } from './runs';
-import { useSource } from '../data/source';
-import { Button, Problem, State } from '../ui/states';
+import { useRunDetails, useRuns } from '../data/use_runs';
+import { useNow } from '../ui/use_now';
+import { useNavigate } from '../ui/navigation';
+import { RunsTable } from './runs_table';
+import { Button } from '../ui/button';
+import { Problem } from '../ui/messages';
+import { State } from '../ui/run_state';
 import { isActive, type RunDetail, type Run } from '../data/types';
 
-/** The details of some runs: their configs do not change, so each is asked for once. */
-function useDetails(ids: string[]): { details: Map<string, RunDetail>; error: string | null } {
-  const source = useSource();
-  const [details, setDetails] = useState(() => new Map<string, RunDetail>());
-  const [error, setError] = useState<string | null>(null);
-  const key = ids.join();
-  useEffect(() => {
-    const stop = new AbortController();
-    setError(null);
-    for (const id of key ? key.split(',') : []) {
-      source.query('run', { id }, stop.signal).then(
-        run => stop.signal.aborted || setDetails(was => new Map(was).set(id, run)),
-        problem => stop.signal.aborted || setError(sentence(problem)),
-      );
-    }
-    return () => stop.abort();
-  }, [source, key]);
-  return { details, error };
-}
-
-/** Names that tell runs apart: two of the same name get the start of their ids. */
+/** Distinct names: runs of the same name get the end of their ids. */
 export function distinct(runs: { id: string; name: string }[]): Map<string, string> {
   const seen = new Map<string, number>();
   for (const run of runs) seen.set(run.name, (seen.get(run.name) ?? 0) + 1);
@@ -48,17 +30,17 @@ export function differences(configs: Record<string, unknown>[]): [string, string
 }
 
 export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: string[]) => void }) {
-  const go = useGo();
-  const feed = useFeed();
-  const { details, error } = useDetails(ids);
-  const [choices, setChoices] = useChoices();
+  const navigate = useNavigate();
+  const { runs: known } = useRuns();
+  const { details, error } = useRunDetails(ids);
+  const [options, setOptions] = useChartOptions();
   const [choosing, setChoosing] = useState(ids.length < 2);
   const runs = ids.flatMap(id => {
     const detail = details.get(id);
-    return detail ? [{ ...detail, ...feed.runs.get(id) } as RunDetail] : [];
+    return detail ? [{ ...detail, ...known.get(id) } as RunDetail] : [];
   });
   const names = distinct(runs);
-  const shown: Shown[] = runs.map((run, i) => ({ id: run.id, name: names.get(run.id)!, colour: i }));
+  const shown: ShownRun[] = runs.map((run, i) => ({ id: run.id, name: names.get(run.id)!, colour: i }));
   const rows = useMemo(
     () => differences(ids.flatMap(id => (details.has(id) ? [details.get(id)!.config] : []))),
     [ids, details],
@@ -67,7 +49,7 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
   const choose = (run: Run, on: boolean) => onChange(on ? [...ids, run.id] : ids.filter(id => id !== run.id));
   const active = runs.some(run => isActive(run.state));
   const now = useNow(active);
-  const figures: [string, (run: RunDetail) => string][] = [
+  const metrics: [string, (run: RunDetail) => string][] = [
     [
       'best',
       run => (run.best ? `${metric(run.best.metric, run.best.value)} (epoch ${run.best.epoch})` : '–'),
@@ -78,12 +60,12 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
     ['time', run => duration(ranFor(run, now))],
   ];
   return (
-    <div className="imgcls-page imgcls-compare">
+    <div className="imgcls-page">
       <header className="imgcls-page-head">
         <h1>Compare</h1>
         <span className="imgcls-muted">{plural(runs.length, 'run')}</span>
         <span className="imgcls-spacer" />
-        <Button disabled={ids.length === 0} onClick={() => go({ view: 'board', run_ids: ids })}>
+        <Button disabled={ids.length === 0} onClick={() => navigate({ view: 'tensorboard', run_ids: ids })}>
           TensorBoard
         </Button>
         <Button aria-expanded={choosing} onClick={() => setChoosing(!choosing)}>
@@ -98,8 +80,8 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
       <Problem>{error}</Problem>
       {runs.length > 0 && (
         <div className="imgcls-stack">
-          <CurveTools choices={choices} onChange={setChoices} />
-          <Curves runs={shown} active={active} choices={choices} sync="imgcls-compare" />
+          <CurveTools options={options} onChange={setOptions} />
+          <Curves runs={shown} active={active} options={options} sync="compare" />
           <section className="imgcls-card imgcls-scroll">
             <h3>{runs.length > 1 && rows.length === 0 ? 'The configs are equal' : 'What differs'}</h3>
             <table className="imgcls-table imgcls-table-text">
@@ -111,7 +93,7 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
                       <button
                         type="button"
                         className="imgcls-legend-item"
-                        onClick={() => go({ view: 'run', id: run.id })}
+                        onClick={() => navigate({ view: 'run', id: run.id })}
                       >
                         <i
                           className="imgcls-key"
@@ -132,7 +114,7 @@ export function ComparePage({ ids, onChange }: { ids: string[]; onChange: (ids: 
                     </td>
                   ))}
                 </tr>
-                {figures.map(([title, show]) => (
+                {metrics.map(([title, show]) => (
                   <tr key={title}>
                     <th scope="row">{title}</th>
                     {runs.map(run => (

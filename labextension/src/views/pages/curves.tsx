@@ -1,27 +1,29 @@
-// The curves of one run or of several, with the choices that hold for all charts of a page.
+// The curves of one run or of several, with the options that hold for all charts of a page.
 import { Fragment, useId, useState, type ReactNode } from 'react';
 import { Chart, type Line } from '../ui/chart';
-import { useSeries } from '../data/hooks';
-import { lineOf } from '../live/live_run';
+import { useSeries } from '../data/use_series';
+import { lineOf } from '../live/series_line';
 import type { Axis } from '../data/source';
-import { Problem } from '../ui/states';
+import { Problem } from '../ui/messages';
 import { useZoom } from '../ui/zoom';
+import '../ui/inputs.css';
+import '../ui/toolbar.css';
 
-export interface Choices {
+interface ChartOptions {
   axis: Axis;
   log: boolean;
   smoothing: number;
 }
 
-export const useChoices = () => useState<Choices>({ axis: 'step', log: false, smoothing: 0.6 });
+export const useChartOptions = () => useState<ChartOptions>({ axis: 'step', log: false, smoothing: 0.6 });
 
 /** Axis, log scale and smoothing. */
 export function CurveTools({
-  choices,
+  options,
   onChange,
 }: {
-  choices: Choices;
-  onChange: (choices: Choices) => void;
+  options: ChartOptions;
+  onChange: (options: ChartOptions) => void;
 }) {
   const id = useId();
   return (
@@ -30,8 +32,8 @@ export function CurveTools({
       <select
         id={`${id}-axis`}
         className="imgcls-small"
-        value={choices.axis}
-        onChange={e => onChange({ ...choices, axis: e.target.value as Axis })}
+        value={options.axis}
+        onChange={e => onChange({ ...options, axis: e.target.value as Axis })}
       >
         <option value="step">step</option>
         <option value="epoch">epoch</option>
@@ -40,8 +42,8 @@ export function CurveTools({
       <label>
         <input
           type="checkbox"
-          checked={choices.log}
-          onChange={e => onChange({ ...choices, log: e.target.checked })}
+          checked={options.log}
+          onChange={e => onChange({ ...options, log: e.target.checked })}
         />
         log scale
       </label>
@@ -52,15 +54,15 @@ export function CurveTools({
         min={0}
         max={0.95}
         step={0.05}
-        value={choices.smoothing}
-        onChange={e => onChange({ ...choices, smoothing: Number(e.target.value) })}
+        value={options.smoothing}
+        onChange={e => onChange({ ...options, smoothing: Number(e.target.value) })}
       />
-      <span className="imgcls-num imgcls-tools-value">{choices.smoothing.toFixed(2)}</span>
+      <span className="imgcls-num imgcls-tools-value">{options.smoothing.toFixed(2)}</span>
     </div>
   );
 }
 
-export interface Shown {
+export interface ShownRun {
   id: string;
   name: string;
   colour: number;
@@ -70,7 +72,7 @@ interface Plan {
   title: string;
   /** [tag, label where one run is shown, dashed where several are] */
   tags: [string, string, boolean][];
-  unit?: 'share';
+  unit?: 'fraction';
   log: boolean;
   smooth: boolean;
   note?: string;
@@ -95,7 +97,7 @@ const PLANS: Plan[] = [
       ['metric/accuracy', 'accuracy', false],
       ['metric/macro_f1', 'macro F1', true],
     ],
-    unit: 'share',
+    unit: 'fraction',
     log: false,
     smooth: false,
     note: 'validation',
@@ -115,25 +117,25 @@ const PLANS: Plan[] = [
 const ALL_TAGS = PLANS.flatMap(plan => plan.tags.map(([tag]) => tag));
 
 interface CurvesProps {
-  runs: Shown[];
+  runs: ShownRun[];
   active: boolean;
-  choices: Choices;
+  options: ChartOptions;
   sync: string;
   /** Stands among the charts, after the third. */
   children?: ReactNode;
 }
 
 /** The charts. One run: its tags are the lines. Several: a colour a run, the validation's line dashed. */
-export function Curves({ runs, active, choices, sync, children }: CurvesProps) {
+export function Curves({ runs, active, options, sync, children }: CurvesProps) {
   const ids = runs.map(run => run.id);
-  const { store, version, error } = useSeries(ids, ALL_TAGS, choices.axis, active);
-  const zoom = useZoom(choices.axis);
+  const { store, error } = useSeries(ids, ALL_TAGS, options.axis, active);
+  const zoom = useZoom(options.axis);
   const several = runs.length > 1;
   const linesOf = (plan: Plan): Line[] =>
     runs
       .flatMap(run =>
         plan.tags.map(([tag, label, second], i) =>
-          lineOf(store, run.id, tag, choices.axis, {
+          lineOf(store, run.id, tag, options.axis, {
             label: several ? `${run.name} · ${label}` : label,
             ...(several ? { group: run.name } : {}),
             colour: several ? run.colour : i,
@@ -155,10 +157,9 @@ export function Curves({ runs, active, choices, sync, children }: CurvesProps) {
                 <Chart
                   title={plan.title}
                   lines={lines}
-                  version={version}
-                  axis={choices.axis}
-                  log={choices.log && plan.log}
-                  smoothing={plan.smooth ? choices.smoothing : 0}
+                  axis={options.axis}
+                  log={options.log && plan.log}
+                  smoothing={plan.smooth ? options.smoothing : 0}
                   sync={sync}
                   zoom={zoom}
                   height={i < 2 ? 220 : 140}

@@ -1,40 +1,27 @@
 // Devices in the panel: what they do, who holds them, and which program or notebook holds a GPU's memory, since when.
-import { useEffect, useState } from 'react';
 import { ago, bytes, percent, usage } from '../ui/format';
-import { sentence, useAction, useNow } from '../data/hooks';
-import { useGo } from '../ui/navigation';
+import { useAction } from '../data/use_query';
+import { useNow } from '../ui/use_now';
+import { useNavigate } from '../ui/navigation';
 import { useSource } from '../data/source';
-import { Button, Problem, Section } from '../ui/states';
-import type { DevicesReply, Device, Holder } from '../data/types';
+import { Button } from '../ui/button';
+import { Problem } from '../ui/messages';
+import { Section } from './sidebar_section';
+import type { Device, DevicesReply, DevicesTopic, Holder } from '../data/types';
+import { useSubscription, type Subscription } from '../data/use_subscription';
+import '../ui/run_state.css';
+import './devices.css';
 
-/** Devices and executors, live. */
-function useDevices(): { devices: DevicesReply | undefined; error: string | null } {
-  const source = useSource();
-  const [devices, setDevices] = useState<DevicesReply>();
-  const [error, setError] = useState<string | null>(null);
-  useEffect(() => {
-    const stop = new AbortController();
-    const take = (reply: DevicesReply) => {
-      setDevices(reply);
-      setError(null);
-    };
-    source
-      .query('devices', {}, stop.signal)
-      .then(take, problem => stop.signal.aborted || setError(sentence(problem)));
-    source.subscribe(
-      { kind: 'devices' },
-      batch => take(batch.devices),
-      () => undefined,
-      stop.signal,
-    );
-    return () => stop.abort();
-  }, [source]);
-  return { devices, error };
-}
+const DEVICES: Subscription<'devices', DevicesTopic, DevicesReply> = {
+  query: 'devices',
+  begin: reply => reply,
+  topic: { kind: 'devices' },
+  merge: (_, batch) => batch.devices,
+};
 
 /** "train.ipynb · 30.0 GB · for 2 h · idle for 1 h" */
 function HolderRow({ holder, now }: { holder: Holder; now: number }) {
-  const go = useGo();
+  const navigate = useNavigate();
   const name = holder.run_name ?? holder.notebook ?? holder.name ?? `process ${holder.pid}`;
   const facts = [
     holder.memory != null && bytes(holder.memory),
@@ -49,7 +36,7 @@ function HolderRow({ holder, now }: { holder: Holder; now: number }) {
         <button
           type="button"
           className="imgcls-run-link imgcls-clip"
-          onClick={() => go({ view: 'run', id: run_id })}
+          onClick={() => navigate({ view: 'run', id: run_id })}
         >
           {name}
         </button>
@@ -64,7 +51,7 @@ function HolderRow({ holder, now }: { holder: Holder; now: number }) {
 function DeviceRow({ device, now }: { device: Device; now: number }) {
   const memory = device.memory_total != null ? usage(device.memory_used ?? 0, device.memory_total) : null;
   const use = device.utilisation == null ? null : percent(device.utilisation, 0);
-  const share =
+  const used =
     device.utilisation ?? (device.memory_total ? (device.memory_used ?? 0) / device.memory_total : 0);
   return (
     <div className="imgcls-row">
@@ -78,7 +65,7 @@ function DeviceRow({ device, now }: { device: Device; now: number }) {
         <div className="imgcls-bar" aria-hidden="true">
           <i
             className={device.held_by && !device.run_id ? 'imgcls-fill-warn' : ''}
-            style={{ width: `${Math.min(100, share * 100)}%` }}
+            style={{ width: `${Math.min(100, used * 100)}%` }}
           />
         </div>
       )}
@@ -96,7 +83,7 @@ function DeviceRow({ device, now }: { device: Device; now: number }) {
 
 export function Devices() {
   const source = useSource();
-  const { devices, error } = useDevices();
+  const { data: devices, error } = useSubscription(DEVICES, {});
   const { busy, error: failed, act } = useAction();
   const now = useNow(devices?.devices.some(device => device.gpu_processes.length > 0) ?? false, 30);
   const busyOnes = devices?.devices.filter(device => device.run_id || device.held_by).length ?? 0;

@@ -1,28 +1,38 @@
 // The head of a run's page: its name, what it is, and what can be done with it.
-import { useState } from 'react';
+import { useState, type ReactNode } from 'react';
 import { ConfirmButton } from '../ui/confirm_button';
-import { feedOf } from '../data/runs_store';
+import { runsStoreOf } from '../data/runs_store';
 import { count, leaf } from '../ui/format';
-import { useAction, useQuery } from '../data/hooks';
-import { useGo } from '../ui/navigation';
+import { useAction, useQuery } from '../data/use_query';
+import { useNavigate } from '../ui/navigation';
 import { ResumeForm } from '../forms/resume_form';
-import { useSource, type Command, type Link } from '../data/source';
-import { Button, Chip, LinkState, Problem, State } from '../ui/states';
+import { useSource, type Command, type ConnectionState } from '../data/source';
+import { Button } from '../ui/button';
+import { ConnectionNotice, Problem } from '../ui/messages';
+import { State } from '../ui/run_state';
 import { isActive, isLive, isUnderWay, type RunDetail } from '../data/types';
+import '../ui/inputs.css';
+import './run_head.css';
+
+const Chip = ({ children, title }: { children: ReactNode; title?: string }) => (
+  <span className="imgcls-chip" title={title}>
+    {children}
+  </span>
+);
 
 function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) {
   const source = useSource();
-  const go = useGo();
+  const navigate = useNavigate();
   const { busy, error, act } = useAction();
   const [changing, setChanging] = useState(false);
   const ask = (name: Extract<Command, 'stop' | 'kill' | 'resume'>) => () =>
     void act(name, async () => {
       await source.command(name, { id: run.id });
-      feedOf(source).refresh();
+      runsStoreOf(source).refresh();
     });
   const remove = async () => {
     if (await act('delete', () => source.command('runs.delete', { id: run.id }))) {
-      feedOf(source).refresh();
+      runsStoreOf(source).refresh();
       onDeleted();
     }
   };
@@ -72,20 +82,28 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
           </Button>
         )}
         {run.kind === 'notebook' && (
-          <Button disabled={run.attempt === 0} onClick={() => go({ view: 'executed', id: run.id })}>
+          <Button
+            disabled={run.attempt === 0}
+            onClick={() => navigate({ view: 'executed-notebook', id: run.id })}
+          >
             Open notebook
           </Button>
         )}
-        {run.kind === 'train' && <Button onClick={() => go({ view: 'new', from: run.id })}>Clone…</Button>}
+        {run.kind === 'train' && (
+          <Button onClick={() => navigate({ view: 'new-run', from: run.id })}>Clone…</Button>
+        )}
         {run.kind !== 'sweep' && (
           <>
-            <Button onClick={() => go({ view: 'newsweep', from: run.id })}>Sweep…</Button>
-            <Button onClick={() => go({ view: 'compare', ids: [run.id] })}>Compare…</Button>
+            <Button onClick={() => navigate({ view: 'new-sweep', from: run.id })}>Sweep…</Button>
+            <Button onClick={() => navigate({ view: 'compare', ids: [run.id] })}>Compare…</Button>
           </>
         )}
         <Button
           onClick={() =>
-            go({ view: 'board', ...(run.kind === 'sweep' ? { sweep_id: run.id } : { run_ids: [run.id] }) })
+            navigate({
+              view: 'tensorboard',
+              ...(run.kind === 'sweep' ? { sweep_id: run.id } : { run_ids: [run.id] }),
+            })
           }
         >
           TensorBoard
@@ -105,7 +123,7 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
           onCancel={() => setChanging(false)}
           onResumed={() => {
             setChanging(false);
-            feedOf(source).refresh();
+            runsStoreOf(source).refresh();
           }}
         />
       )}
@@ -122,7 +140,7 @@ function Title({ run }: { run: RunDetail }) {
     setEditing(false);
     if (!name.trim() || name === run.name) return;
     if (await act('rename', () => source.command('runs.edit', { id: run.id, edit: { name: name.trim() } })))
-      feedOf(source).refresh();
+      runsStoreOf(source).refresh();
   };
   if (editing) {
     return (
@@ -152,7 +170,15 @@ function Title({ run }: { run: RunDetail }) {
   );
 }
 
-export function Head({ run, link, onDeleted }: { run: RunDetail; link: Link; onDeleted: () => void }) {
+export function Head({
+  run,
+  connection,
+  onDeleted,
+}: {
+  run: RunDetail;
+  connection: ConnectionState;
+  onDeleted: () => void;
+}) {
   const { data: datasets } = useQuery('datasets', {});
   const dataset = datasets?.find(item => item.id === run.dataset_id);
   const attempt =
@@ -176,7 +202,7 @@ export function Head({ run, link, onDeleted }: { run: RunDetail; link: Link; onD
             <Chip title="It runs in a notebook or shell, not under the executor">in a kernel or shell</Chip>
           )}
           {run.phase && isLive(run.state) && <span className="imgcls-muted">{run.phase}…</span>}
-          <LinkState link={link} />
+          <ConnectionNotice connection={connection} />
         </div>
       </div>
       <Actions run={run} onDeleted={onDeleted} />

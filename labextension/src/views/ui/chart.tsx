@@ -1,18 +1,20 @@
 // The one chart: a title, the drawing and its legend. It knows nothing of runs or sources.
 import { useEffect, useRef, useState } from 'react';
 import type uPlot from 'uplot';
-import { duration, figure, percent } from './format';
+import { duration, formatNumber, percent } from './format';
 import { Plot, groupOf, type ChartProps, type Line } from './plot';
 import type { Axis } from '../data/source';
+import './button.css';
+import './chart.css';
 
 export type { Line };
 
-export const axisValue = (axis: Axis, value: number): string =>
+const axisValue = (axis: Axis, value: number): string =>
   axis === 'time'
     ? duration(value)
     : axis === 'epoch'
-      ? `epoch ${figure(value)}`
-      : `step ${figure(Math.round(value))}`;
+      ? `epoch ${formatNumber(value)}`
+      : `step ${formatNumber(Math.round(value))}`;
 
 /** A line's y at or just before an index of the joined data. */
 function valueAt(data: uPlot.AlignedData, series: number, index: number): number | null {
@@ -30,7 +32,7 @@ export function Chart(props: ChartProps) {
   const plot = useRef<Plot | null>(null);
   const [, setHiddenRound] = useState(0);
   const [at, setAt] = useState<{ x: number; values: Map<string, number | null> } | null>(null);
-  const format = unit === 'share' ? percent : figure;
+  const format = unit === 'fraction' ? percent : formatNumber;
   const latest = useRef(props);
   latest.current = props;
 

@@ -1,6 +1,7 @@
 // A button that asks once more, in its own place, before it does what cannot be undone.
 import { useEffect, useRef, useState } from 'react';
-import { Button } from './states';
+import { Button } from './button';
+import './confirm_button.css';
 
 interface Props {
   label: string;

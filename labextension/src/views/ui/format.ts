@@ -1,4 +1,4 @@
-// Numbers, times and sizes as a reader wants them. Every figure of every view goes through here.
+// Numbers, times and sizes as a reader wants them. All views format with these functions.
 import { FRACTION_METRICS, METRIC_TITLES, type Run } from '../data/types';
 
 const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
@@ -9,10 +9,10 @@ export const plural = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`;
 
 /** 0.943 -> 94.3 % */
-export const percent = (share: number, digits = 1): string => `${(share * 100).toFixed(digits)} %`;
+export const percent = (fraction: number, digits = 1): string => `${(fraction * 100).toFixed(digits)} %`;
 
 /** About three significant digits: 0.214, 12.3, 1,412, 3e-5. */
-export function figure(value: number | null | undefined): string {
+export function formatNumber(value: number | null | undefined): string {
   if (value == null || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);
   if (Number.isInteger(value) || size >= 1000) return integer.format(value);
@@ -23,19 +23,19 @@ export function figure(value: number | null | undefined): string {
   return value.toExponential(1).replace('.0e', 'e');
 }
 
-/** The values at an axis, all with the decimals that tell them apart. `share`: in per cent. */
-export function ticks(values: (number | null)[], share = false): string[] {
+/** The values at an axis, each with the decimals that make them distinct. `fraction`: in per cent. */
+export function ticks(values: (number | null)[], fraction = false): string[] {
   const given = values.filter((v): v is number => v != null);
-  const step = given.length > 1 ? Math.abs(given[1]! - given[0]!) * (share ? 100 : 1) : 0;
+  const step = given.length > 1 ? Math.abs(given[1]! - given[0]!) * (fraction ? 100 : 1) : 0;
   const largest = Math.max(...given.map(Math.abs));
   const even =
     given.length < 3 || Math.abs(given[2]! - given[1]! - (given[1]! - given[0]!)) < step * 0.01 + 1e-12;
   return values.map(value => {
     if (value == null) return '';
-    if (share) return `${(value * 100).toFixed(step && step < 1 ? 1 : 0)} %`;
+    if (fraction) return `${(value * 100).toFixed(step && step < 1 ? 1 : 0)} %`;
     if (value === 0) return '0';
     if (largest < 0.01) return short(value);
-    return even && step ? value.toLocaleString('en', decimals(step)) : figure(value);
+    return even && step ? value.toLocaleString('en', decimals(step)) : formatNumber(value);
   });
 }
 
@@ -67,7 +67,7 @@ const bare = (name: string): string => name.replace(/^(metric|test)\//, '');
 
 /** A metric's value with its unit: a fraction is shown in per cent. */
 export const metric = (name: string, value: number | null | undefined): string =>
-  value != null && (FRACTIONS.has(bare(name)) || TOP.test(bare(name))) ? percent(value) : figure(value);
+  value != null && (FRACTIONS.has(bare(name)) || TOP.test(bare(name))) ? percent(value) : formatNumber(value);
 
 export function metricTitle(name: string): string {
   const plain = bare(name);
@@ -135,3 +135,7 @@ export function usage(used: number, total: number): string {
 
 /** The last part of a path or hub id. */
 export const leaf = (path: string): string => path.replace(/\/+$/, '').split('/').pop() || path;
+
+/** A value of a setting or of a notebook's parameter. */
+export const parameterText = (value: unknown): string =>
+  typeof value === 'number' ? String(Number(value.toPrecision(4))) : value === null ? 'None' : String(value);

@@ -1,6 +1,7 @@
 // How the one chart draws: uPlot, wrapped once. Lines over one axis, thinned to the pixels, drawn at most once a frame
 // and only while seen. Used by chart.tsx alone; it knows nothing of runs, sources or React.
 import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
 import { decimate, smooth, within, type Points } from './decimate';
 import { duration, ticks } from './format';
 import type { Axis } from '../data/source';
@@ -23,8 +24,6 @@ export interface Line extends Points {
 export interface ChartProps {
   title: string;
   lines: Line[];
-  /** Grows when the points of a line grew in place. */
-  version?: number;
   axis?: Axis;
   log?: boolean;
   smoothing?: number;
@@ -33,8 +32,8 @@ export interface ChartProps {
   sync?: string;
   /** What is shown of the x axis, shared by the charts of a page; without it all is shown. */
   zoom?: Zoom;
-  /** What y is: `share` reads in per cent, and its axis ends at 0 and 100 %. */
-  unit?: 'share';
+  /** What y is: a `fraction` is shown in per cent, and its axis ends at 0 and 100 %. */
+  unit?: 'fraction';
   note?: string;
   legend?: boolean;
 }
@@ -51,13 +50,13 @@ const SMALL = '11px';
 const DRAG = 6; // px that the mouse moves before it draws a window
 const FAINT_UP_TO = 4; // lines for which the raw curve shows behind the smoothed one
 
-/** The ends of an axis of shares: as uPlot would put them around its values, but no further than 0 and 100 %. */
-export function shareEnds(low: number | null, high: number | null): [number, number] {
+/** The ends of an axis of fractions: as uPlot would put them around the values, but no further than 0 and 100 %. */
+export function fractionRange(low: number | null, high: number | null): [number, number] {
   const [bottom, top] = low == null || high == null ? [0, 1] : uPlot.rangeNum(low, high, 0.1, true);
   return [Math.max(0, bottom ?? 0), Math.min(1, top ?? 1)];
 }
 
-export interface Drawn {
+interface Drawn {
   data: uPlot.AlignedData;
   lines: { line: Line; faint: boolean }[];
 }
@@ -237,8 +236,8 @@ export class Plot {
         x: { time: false },
         y: {
           distr: log ? 3 : 1,
-          ...(unit === 'share' && !log
-            ? { range: (_: uPlot, low: number, high: number) => shareEnds(low, high) }
+          ...(unit === 'fraction' && !log
+            ? { range: (_: uPlot, low: number, high: number) => fractionRange(low, high) }
             : {}),
         },
       },
@@ -257,7 +256,7 @@ export class Plot {
           size: 46,
           gap: 6,
           space: height < 180 ? 26 : 34,
-          values: (_, splits) => ticks(splits, unit === 'share'),
+          values: (_, splits) => ticks(splits, unit === 'fraction'),
         },
       ],
       series: [

@@ -1,6 +1,7 @@
 // Tabs and the panel of the one that is open, by the keys and roles of the WAI-ARIA pattern: one tab is in the order
 // of Tab, the arrows, Home and End go to the others.
 import { useId, useRef, type KeyboardEvent, type ReactNode } from 'react';
+import './tabs.css';
 
 interface Props<T extends string> {
   label: string;

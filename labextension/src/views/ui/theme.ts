@@ -37,16 +37,16 @@ export function onTheme(changed: () => void, signal: AbortSignal): void {
   signal.addEventListener('abort', () => watchers.delete(changed));
   if (watching) return;
   watching = true;
-  // Lab swaps a style sheet after the attribute: look once more when it has loaded.
-  const tell = () => {
+  // Lab swaps a style sheet after the attribute: read the colours once more when it has loaded.
+  const notify = () => {
     for (const delay of [0, 400]) setTimeout(() => watchers.forEach(watcher => watcher()), delay);
   };
   const options = {
     attributes: true,
     attributeFilter: ['class', 'data-jp-theme-name', 'data-jp-theme-light', 'data-theme'],
   };
-  const observer = new MutationObserver(tell);
+  const observer = new MutationObserver(notify);
   observer.observe(document.body, options);
   observer.observe(document.documentElement, options);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', tell);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', notify);
 }

@@ -19,8 +19,8 @@ export function useZoom(axis: Axis): Zoom {
   return { window: held.axis === axis ? held.window : null, set };
 }
 
-const LEAST = 1e-4; // share of the whole that a window has at least
-const PAN = 0.2; // share of the window that an arrow moves by
+const LEAST = 1e-4; // a window is at least this fraction of the whole
+const PAN = 0.2; // an arrow moves by this fraction of the window
 
 /** A window inside the whole; null where it would show all of it. */
 function inside([low, high]: Window, [first, last]: Window): Window | null {

@@ -1,0 +1,103 @@
+// The plugin of the panel: the side bar, the tabs of the main area, the commands that open them, and executed notebooks.
+import {
+  ILabShell,
+  ILayoutRestorer,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin,
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
+import { ILauncher } from '@jupyterlab/launcher';
+import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
+import { Commands, addCommands, commandOf } from './commands';
+import { ExecutedDrive, refreshExecuted } from './notebook_drive';
+import { sourceOf } from './source_of';
+import { Tabs } from './tabs';
+import { sidebar, tensorBoardAddress, type Context } from './widgets';
+
+const titlesIn = (trans: TranslationBundle): Context['titles'] => ({
+  'new-run': trans.__('New run'),
+  run: trans.__('Run'),
+  runs: trans.__('Runs'),
+  compare: trans.__('Compare'),
+  registries: trans.__('Registries'),
+  tensorboard: trans.__('TensorBoard'),
+  'run-notebook': trans.__('Batch'),
+  'new-sweep': trans.__('New sweep'),
+  'executed-notebook': trans.__('Run'),
+});
+
+/** The commands in the palette, the launcher and the context menu of a notebook. */
+function offerCommands(
+  app: JupyterFrontEnd,
+  palette: ICommandPalette | null,
+  launcher: ILauncher | null,
+  category: string,
+): void {
+  const { panel, newRun, runs, compare, registries, tensorboard, runNotebook } = Commands;
+  for (const command of [panel, newRun, runs, compare, registries, tensorboard])
+    palette?.addItem({ command, category });
+  launcher?.add({ command: newRun, category, rank: 1, args: { isLauncher: true } });
+  launcher?.add({ command: tensorboard, category, rank: 2, args: { isLauncher: true } });
+  app.contextMenu.addItem({
+    command: runNotebook,
+    selector: '.jp-DirListing-item[data-file-type="notebook"]',
+    rank: 3.5,
+  });
+}
+
+export const panel: JupyterFrontEndPlugin<void> = {
+  id: 'imgcls-lab:panel',
+  description: 'The Image Lab panel: devices and runs at the left, forms and run pages in the main area.',
+  autoStart: true,
+  optional: [ILabShell, ILayoutRestorer, ICommandPalette, ILauncher, ITranslator, IDefaultFileBrowser],
+  activate: (
+    app: JupyterFrontEnd,
+    labShell: ILabShell | null,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null,
+    translator: ITranslator | null,
+    files: IDefaultFileBrowser | null,
+  ) => {
+    const trans = (translator ?? nullTranslator).load('imgcls-lab');
+    const { contents, serverSettings } = app.serviceManager;
+    const source = sourceOf(app);
+    const context: Context = {
+      source,
+      navigate: place => void app.commands.execute(...commandOf(place)),
+      address: tensorBoardAddress(serverSettings),
+      titles: titlesIn(trans),
+    };
+    const tabs = new Tabs(app, context);
+    const current = {
+      read: tabs.currentRun,
+      listen: (changed: () => void) => {
+        labShell?.currentChanged.connect(changed);
+        return () => void labShell?.currentChanged.disconnect(changed);
+      },
+    };
+    const side = sidebar(context, current, trans.__('Image Lab'));
+    if (labShell) {
+      app.shell.add(side, 'left', { rank: 450 });
+      restorer?.add(side, side.id);
+    }
+    contents.addDrive(new ExecutedDrive(serverSettings));
+    refreshExecuted(app, source, trans);
+    addCommands(app, trans, {
+      open: tabs.open,
+      reveal: () => app.shell.activateById(side.id),
+      currentRun: tabs.currentRun,
+      chosenNotebook: () => {
+        const item = files?.selectedItems().next().value;
+        return item?.type === 'notebook' ? contents.localPath(item.path) : undefined;
+      },
+    });
+    void restorer?.restore(tabs.tracker, {
+      command: Commands.open,
+      args: widget => ({ ...widget.content.place, key: widget.content.key }) as never,
+      name: widget => widget.content.key,
+    });
+    offerCommands(app, palette, launcher, trans.__('Image Lab'));
+  },
+};

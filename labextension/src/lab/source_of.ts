@@ -1,0 +1,14 @@
+// The one source of a page, shared by all plugins.
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ServerConnection } from '@jupyterlab/services';
+import type { Source } from '../views/data/source';
+import { ServerSource } from './server_source';
+
+const sources = new WeakMap<ServerConnection.ISettings, Source>();
+
+export function sourceOf(app: JupyterFrontEnd): Source {
+  const settings = app.serviceManager.serverSettings;
+  let source = sources.get(settings);
+  if (!source) sources.set(settings, (source = new ServerSource(settings)));
+  return source;
+}

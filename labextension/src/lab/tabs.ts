@@ -1,0 +1,63 @@
+// The tabs of the main area: each place has one tab, which is brought to the front when the place is opened again.
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import type { Place } from '../views/ui/navigation';
+import { Tab, type Context } from './widgets';
+
+type TensorBoardPlace = Extract<Place, { view: 'tensorboard' }>;
+
+/** Whether two places show one TensorBoard: the same one, or the same choice. */
+function sameTensorBoard(a: TensorBoardPlace, b: TensorBoardPlace): boolean {
+  if (a.tag !== b.tag) return false;
+  if (a.id && b.id) return a.id === b.id;
+  if (a.sweep_id || b.sweep_id) return a.sweep_id === b.sweep_id;
+  if (a.project_id != null || b.project_id != null) return a.project_id === b.project_id;
+  const runs = (place: TensorBoardPlace) => [...(place.run_ids ?? [])].sort().join();
+  return runs(a) !== '' && runs(a) === runs(b);
+}
+
+/** Whether two places share a tab. Comparisons may be open several times. */
+function samePlace(a: Place, b: Place): boolean {
+  if (a.view === 'run' && b.view === 'run') return a.id === b.id;
+  if (a.view === 'new-run' && b.view === 'new-run') return a.from === b.from;
+  if (a.view === 'new-sweep' && b.view === 'new-sweep') return a.from === b.from;
+  if (a.view === 'run-notebook' && b.view === 'run-notebook') return a.path === b.path;
+  if (a.view === 'tensorboard' && b.view === 'tensorboard') return sameTensorBoard(a, b);
+  return a.view === b.view && (a.view === 'runs' || a.view === 'registries');
+}
+
+export class Tabs {
+  readonly tracker = new WidgetTracker<MainAreaWidget<Tab>>({ namespace: 'imgcls-lab-tabs' });
+
+  constructor(
+    private readonly app: JupyterFrontEnd,
+    private readonly context: Context,
+  ) {}
+
+  /** Show a place. `key`: by which a saved layout knows its tab. */
+  readonly open = ({ key, ...place }: Place & { key?: string }): void => {
+    const known = this.tracker.find(item => !item.isDisposed && samePlace(item.content.place, place));
+    const widget = known ?? this.#add(new Tab(place, this.context, key));
+    this.app.shell.activateById(widget.id);
+  };
+
+  /** Id of the run whose page is in front. */
+  readonly currentRun = (): string | undefined => {
+    const widget = this.tracker.currentWidget;
+    const place = widget === this.app.shell.currentWidget ? widget?.content.place : undefined;
+    return place?.view === 'run' ? place.id : undefined;
+  };
+
+  #add(tab: Tab): MainAreaWidget<Tab> {
+    const widget = new MainAreaWidget({ content: tab });
+    widget.id = tab.id;
+    widget.toolbar.hide();
+    const { label, icon } = tab.title;
+    Object.assign(widget.title, { label, caption: label, icon, closable: true });
+    tab.title.changed.connect(({ label, caption }) => Object.assign(widget.title, { label, caption }));
+    tab.placeChanged.connect(() => void this.tracker.save(widget));
+    void this.tracker.add(widget);
+    this.app.shell.add(widget, 'main');
+    return widget;
+  }
+}

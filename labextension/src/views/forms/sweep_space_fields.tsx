@@ -1,0 +1,115 @@
+// The rows of a sweep's form: a setting, and the values that it takes.
+import { useRef, useState } from 'react';
+import { Button } from '../ui/button';
+import { parameterText } from '../ui/format';
+import { Labelled } from './fields';
+import { itemOf, type Item } from './sweep_space';
+import '../ui/inputs.css';
+import './sweep_space_fields.css';
+
+interface Row {
+  id: number;
+  name: string;
+  text: string;
+}
+
+/** The rows that one has typed, and what they mean. `kinds`: of the values that a setting takes; null: any. */
+export function useSpace(names: string[], kinds: (name: string) => string[] | null) {
+  const serial = useRef(1);
+  const [rows, setRows] = useState<Row[]>([{ id: 0, name: 'lr', text: '' }]);
+  const read = rows.map(row => ({ row, ...itemOf(row.text, kinds(row.name)) }));
+  const space: Record<string, Item> = Object.fromEntries(
+    read.flatMap(({ row, item }) => (row.name && item ? [[row.name, item]] : [])),
+  );
+  return {
+    read,
+    space,
+    /** Each row has a setting of its own and can be read. */
+    complete:
+      read.every(({ row, item }) => row.name && item) &&
+      new Set(rows.map(row => row.name)).size === rows.length,
+    put: (id: number, part: Partial<Row>) =>
+      setRows(was => was.map(row => (row.id === id ? { ...row, ...part } : row))),
+    add: () =>
+      setRows(was => {
+        const name = names.find(item => !was.some(row => row.name === item)) ?? '';
+        return [...was, { id: serial.current++, name, text: '' }];
+      }),
+    remove: (id: number) => setRows(was => was.filter(row => row.id !== id)),
+  };
+}
+
+type Space = ReturnType<typeof useSpace>;
+
+interface RowProps {
+  row: Row;
+  problem: string | undefined;
+  names: string[];
+  base: Record<string, unknown>;
+  onChange: (part: Partial<Row>) => void;
+  /** Not for the only row. */
+  onRemove: (() => void) | undefined;
+}
+
+function SpaceRow({ row, problem, names, base, onChange, onRemove }: RowProps) {
+  return (
+    <div className="imgcls-space-row">
+      <Labelled title="Setting" note={row.name in base ? `here ${parameterText(base[row.name])}` : undefined}>
+        {id => (
+          <select
+            id={id}
+            name="sweep-name"
+            value={row.name}
+            onChange={e => onChange({ name: e.target.value })}
+          >
+            {!names.includes(row.name) && <option value={row.name}>{row.name}</option>}
+            {names.map(item => (
+              <option key={item}>{item}</option>
+            ))}
+          </select>
+        )}
+      </Labelled>
+      <Labelled title="Values" problem={row.text ? problem : undefined} note="1e-4, 1e-3 or 1e-5 .. 1e-2 log">
+        {(id, described) => (
+          <input
+            id={id}
+            name="sweep-values"
+            aria-describedby={described}
+            value={row.text}
+            spellCheck={false}
+            onChange={e => onChange({ text: e.target.value })}
+          />
+        )}
+      </Labelled>
+      {onRemove && (
+        <Button aria-label={`Take ${row.name} out`} onClick={onRemove}>
+          ✕
+        </Button>
+      )}
+    </div>
+  );
+}
+
+interface Props {
+  space: Space;
+  names: string[];
+  /** The values that all trials share. */
+  base: Record<string, unknown>;
+}
+
+export function SpaceFields({ space: { read, put, add, remove }, names, base }: Props) {
+  return (
+    <fieldset>
+      <legend>Over what</legend>
+      {read.map(({ row, problem }) => (
+        <SpaceRow
+          key={row.id}
+          {...{ row, problem, names, base }}
+          onChange={part => put(row.id, part)}
+          onRemove={read.length > 1 ? () => remove(row.id) : undefined}
+        />
+      ))}
+      <Button onClick={add}>One more setting</Button>
+    </fieldset>
+  );
+}

@@ -1,0 +1,59 @@
+// What the server says of a form's config, asked when typing rests, and what is wrong field by field.
+import { useEffect, useMemo, useState } from 'react';
+import type { TrainConfig } from '../data/source';
+import type { CheckReply } from '../data/types';
+import { useQuery } from '../data/use_query';
+import { configOf, type Draft, type Layout } from './config_form';
+
+const PAUSE = 350; // ms without a key before the server is asked
+
+export interface Check {
+  /** As far as the draft can be read. */
+  config: TrainConfig;
+  /** The server's answer; none while the draft cannot be read. */
+  reply: CheckReply | undefined;
+  /** The server has answered at least once. */
+  answered: boolean;
+  /** Why the server could not be asked. */
+  error: string | null;
+  /** What is wrong: a sentence by the name of its field. */
+  wrong: Record<string, string>;
+  /** What is wrong with no field of the form. */
+  general: string | null;
+  readable: boolean;
+  valid: boolean;
+}
+
+/** The parameters of the query, once typing rests. */
+function useRested(config: TrainConfig): { config: TrainConfig } | null {
+  const text = JSON.stringify(config);
+  const [rested, setRested] = useState<string | null>(null);
+  useEffect(() => {
+    const timer = setTimeout(() => setRested(text), PAUSE);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return useMemo(() => (rested === null ? null : { config: JSON.parse(rested) as TrainConfig }), [rested]);
+}
+
+export function useCheck(layout: Layout, draft: Draft): Check {
+  const { config, problems } = useMemo(() => configOf(layout, draft), [layout, draft]);
+  // what cannot be read is left out of what the server checks, so every other field keeps its mark
+  const { data, error } = useQuery('check', useRested(config));
+  const wrong: Record<string, string> = { ...problems };
+  let general: string | null = null;
+  for (const { field, message } of data?.problems ?? []) {
+    if (layout.fields.has(field)) wrong[field] ??= message;
+    else general ??= message;
+  }
+  const readable = Object.keys(problems).length === 0;
+  return {
+    config,
+    reply: readable ? data : undefined,
+    answered: data !== undefined,
+    error,
+    wrong,
+    general,
+    readable,
+    valid: readable && general === null && Object.keys(wrong).length === 0,
+  };
+}

@@ -1,0 +1,62 @@
+// What the form of a new run holds while one types, and where its values come from.
+import { useState } from 'react';
+import type { Config, Model, RunDetail, SchemaReply } from '../data/types';
+import { textOf, type Draft, type Layout } from './config_form';
+import {
+  defaultsForDataset,
+  defaultsFromConfig,
+  defaultsFromRun,
+  schemaDefaults,
+  suggestedDefaults,
+  withNewDefaults,
+  type FormDefaults,
+} from './form_defaults';
+
+export function useDraft(
+  layout: Layout,
+  schema: SchemaReply,
+  parent: RunDetail | undefined,
+  configs: Config[],
+) {
+  const [defaults, setDefaults] = useState<FormDefaults>(() =>
+    parent ? defaultsFromRun(layout, parent) : suggestedDefaults(layout, schema),
+  );
+  const [draft, setDraft] = useState<Draft>(defaults.draft);
+  const [project, setProject] = useState(textOf(defaults.project));
+  const start = (next: FormDefaults, values: Draft = next.draft) => {
+    setDefaults(next);
+    setDraft(values);
+    if (next.project !== null) setProject(String(next.project));
+  };
+  const root = String(draft.root ?? '');
+  const offered = defaultsForDataset(layout, schema, root, configs);
+  return {
+    draft,
+    project,
+    setProject,
+    /** Whose values these are, as part of a sentence; null: the defaults. */
+    from: defaults.from,
+    set: (field: string, value: string | boolean) => setDraft(was => ({ ...was, [field]: value })),
+    reset: () => start(schemaDefaults(layout, schema, root)),
+    load: (config: Config) => start(defaultsFromConfig(layout, config)),
+    /** Other values that were made for this data set: whose, and how to take them. What was typed stays. */
+    offer:
+      offered && offered.from !== defaults.from
+        ? {
+            from: offered.from,
+            take: () => start(offered, { ...withNewDefaults(draft, defaults.draft, offered.draft), root }),
+          }
+        : null,
+    /** A model by its flavour or the name that it has in the registry. */
+    pickModel: (text: string, models: Model[]) => {
+      const known = models.find(item => item.flavour === text || item.name === text);
+      setDraft(was => ({
+        ...was,
+        model_flavour: known?.flavour ?? text,
+        ...(known ? { load_pretrained: known.load_pretrained, revision: textOf(known.revision) } : {}),
+      }));
+    },
+  };
+}
+
+export type DraftState = ReturnType<typeof useDraft>;

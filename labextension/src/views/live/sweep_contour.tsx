@@ -1,0 +1,96 @@
+// The metric of a sweep over two parameters.
+import { useMemo, useState } from 'react';
+import type { Sweep } from '../data/types';
+import { metricTitle } from '../ui/format';
+import { Svg, TrialPoint, endText } from './sweep_plot';
+import { HEIGHT, LEFT, doneOf, scaleOf, x, y } from './sweep_scale';
+import '../ui/inputs.css';
+import './sweep_contour.css';
+
+const FINE = 20; // tiles across
+
+/** The metric over two parameters, filled in between the trials by their distance. */
+export function Contour({ sweep }: { sweep: Sweep }) {
+  const names = Object.keys(sweep.space);
+  const ranked = [...names].sort((a, b) => (sweep.importance[b] ?? 0) - (sweep.importance[a] ?? 0));
+  const [first, setFirst] = useState<string>();
+  const [second, setSecond] = useState<string>();
+  const across = first ?? ranked[0]!;
+  const up = second ?? ranked.find(name => name !== across) ?? ranked[0]!;
+  const picture = useMemo(() => {
+    const done = doneOf(sweep);
+    if (done.length < 4 || across === up) return null;
+    const xs = scaleOf(done.map(trial => trial.params[across] ?? null));
+    const ys = scaleOf(done.map(trial => trial.params[up] ?? null));
+    const values = scaleOf(done.map(trial => trial.value));
+    const points = done.map(trial => ({
+      trial,
+      px: xs.at(trial.params[across] ?? null),
+      py: ys.at(trial.params[up] ?? null),
+      good: sweep.higher_is_better ? values.at(trial.value) : 1 - values.at(trial.value),
+    }));
+    const tiles = Array.from({ length: FINE * FINE }, (_, n) => {
+      const tx = ((n % FINE) + 0.5) / FINE;
+      const ty = (Math.floor(n / FINE) + 0.5) / FINE;
+      let sum = 0;
+      let weight = 0;
+      for (const { px, py, good } of points) {
+        const w = 1 / ((px - tx) ** 2 + (py - ty) ** 2 + 0.004);
+        sum += w * good;
+        weight += w;
+      }
+      return { tx, ty, good: sum / weight };
+    });
+    return { points, tiles, xs, ys };
+  }, [sweep, across, up]);
+  if (names.length < 2) return null;
+  const step = 1 / FINE;
+  const choice = (value: string, other: string, set: (name: string) => void, label: string) => (
+    <select aria-label={label} value={value} onChange={e => set(e.target.value)}>
+      {names
+        .filter(name => name !== other)
+        .map(name => (
+          <option key={name}>{name}</option>
+        ))}
+    </select>
+  );
+  return (
+    <section className="imgcls-card imgcls-sweep-plot">
+      <h3>
+        Contour {choice(across, up, setFirst, 'Across')} × {choice(up, across, setSecond, 'Upwards')}
+      </h3>
+      {picture ? (
+        <Svg label={`${metricTitle(sweep.metric)} over ${across} and ${up}`}>
+          {picture.tiles.map(({ tx, ty, good }, n) => (
+            <rect
+              key={n}
+              className="imgcls-tile"
+              x={x(tx - step / 2)}
+              y={y(ty + step / 2)}
+              width={x(step) - x(0)}
+              height={y(0) - y(step)}
+              style={{ opacity: Math.round(good * 10) / 12 }}
+            />
+          ))}
+          {picture.points.map(({ trial, px, py }) => (
+            <TrialPoint key={trial.number} trial={trial} sweep={sweep} cx={x(px)} cy={y(py)} />
+          ))}
+          <g className="imgcls-axes">
+            {(['start', 'end'] as const).map((anchor, end) => (
+              <text key={anchor} x={x(end)} y={HEIGHT - 8} textAnchor={anchor}>
+                {endText(picture.xs.ends[end])}
+              </text>
+            ))}
+            {[0, 1].map(end => (
+              <text key={end} x={LEFT - 4} y={y(end) + 3} textAnchor="end">
+                {endText(picture.ys.ends[end])}
+              </text>
+            ))}
+          </g>
+        </Svg>
+      ) : (
+        <p className="imgcls-muted">It needs four results.</p>
+      )}
+    </section>
+  );
+}

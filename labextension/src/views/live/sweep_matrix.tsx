@@ -1,0 +1,158 @@
+// The trials of a sweep as a matrix where its holes show: with a grid the last parameter goes across, else each trial has
+// a row.
+import { useMemo, useState } from 'react';
+import type { Sweep, Trial } from '../data/types';
+import { metric, metricTitle, parameterText } from '../ui/format';
+import { useNavigate } from '../ui/navigation';
+import '../ui/inputs.css';
+import '../ui/layout.css';
+import '../ui/toolbar.css';
+import './sweep_matrix.css';
+
+/** How far each value is from the worst (0) to the best (1), for a cell's tint: trial number -> rank. */
+export function ranks(sweep: Sweep): Map<number, number> {
+  const done = sweep.trials.filter(trial => trial.value != null);
+  const values = done.map(trial => trial.value!);
+  const low = Math.min(...values);
+  const span = Math.max(...values) - low || 1;
+  return new Map(
+    done.map(trial => {
+      const high = (trial.value! - low) / span;
+      return [trial.number, sweep.higher_is_better ? high : 1 - high];
+    }),
+  );
+}
+
+function Cell({ trial, sweep, rank }: { trial: Trial; sweep: Sweep; rank: number | undefined }) {
+  const navigate = useNavigate();
+  const last = trial.curve[trial.curve.length - 1];
+  const shown =
+    trial.state === 'succeeded'
+      ? metric(sweep.metric, trial.value)
+      : last && (trial.state === 'running' || trial.state === 'pruned')
+        ? metric(sweep.metric, last.value)
+        : trial.state;
+  const names = Object.entries(trial.params).map(([name, value]) => `${name} ${parameterText(value)}`);
+  const title = [names.join(', '), trial.state, trial.message].filter(Boolean).join(' · ');
+  const classes = ['imgcls-cell', `imgcls-cell-${trial.state}`, trial.hole && 'imgcls-hole'];
+  if (trial.number === sweep.best) classes.push('imgcls-cell-best');
+  return (
+    <button
+      type="button"
+      className={classes.filter(Boolean).join(' ')}
+      style={rank === undefined ? undefined : ({ '--rank': `${Math.round(rank * 55)}%` } as object)}
+      title={title}
+      aria-label={`Trial ${trial.number}: ${title}`}
+      data-trial={trial.number}
+      data-state={trial.state}
+      disabled={!trial.run_id}
+      onClick={() => trial.run_id && navigate({ view: 'run', id: trial.run_id })}
+    >
+      {shown}
+      {trial.state === 'pruned' && <small> pruned</small>}
+      {trial.state === 'running' && <small> …</small>}
+    </button>
+  );
+}
+
+export function Matrix({ sweep }: { sweep: Sweep }) {
+  const shades = useMemo(() => ranks(sweep), [sweep]);
+  const names = Object.keys(sweep.space);
+  const across = names[names.length - 1]!;
+  const down = names.slice(0, -1);
+  const grid = sweep.strategy === 'grid' && names.length > 1;
+  if (!grid) return <Trials sweep={sweep} shades={shades} />;
+  const columns = [...new Set(sweep.trials.map(trial => JSON.stringify(trial.params[across] ?? null)))];
+  const rows = new Map<string, Map<string, Trial>>();
+  for (const trial of sweep.trials) {
+    const key = JSON.stringify(down.map(name => trial.params[name] ?? null));
+    if (!rows.has(key)) rows.set(key, new Map());
+    rows.get(key)!.set(JSON.stringify(trial.params[across] ?? null), trial);
+  }
+  return (
+    <div className="imgcls-scroll">
+      <table className="imgcls-matrix">
+        <thead>
+          <tr>
+            {down.map(name => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+            {columns.map(column => (
+              <th key={column} scope="col">
+                {across} {parameterText(JSON.parse(column))}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {[...rows].map(([key, cells]) => (
+            <tr key={key}>
+              {(JSON.parse(key) as unknown[]).map((value, index) => (
+                <th key={index} scope="row" className="imgcls-num">
+                  {parameterText(value)}
+                </th>
+              ))}
+              {columns.map(column => {
+                const trial = cells.get(column);
+                return (
+                  <td key={column}>
+                    {trial && <Cell trial={trial} sweep={sweep} rank={shades.get(trial.number)} />}
+                  </td>
+                );
+              })}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Trials({ sweep, shades }: { sweep: Sweep; shades: Map<number, number> }) {
+  const names = Object.keys(sweep.space);
+  const order = (trial: Trial) => shades.get(trial.number) ?? -1;
+  const [byValue, setByValue] = useState(true);
+  const trials = byValue ? [...sweep.trials].sort((a, b) => order(b) - order(a)) : sweep.trials;
+  return (
+    <div className="imgcls-scroll">
+      <div className="imgcls-tools">
+        <label>
+          <input type="checkbox" checked={byValue} onChange={e => setByValue(e.target.checked)} /> the best
+          first
+        </label>
+      </div>
+      <table className="imgcls-matrix">
+        <thead>
+          <tr>
+            <th scope="col">trial</th>
+            {names.map(name => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+            <th scope="col">{metricTitle(sweep.metric)}</th>
+            <th scope="col">epochs</th>
+          </tr>
+        </thead>
+        <tbody>
+          {trials.map(trial => (
+            <tr key={trial.number}>
+              <th scope="row">{trial.number}</th>
+              {names.map(name => (
+                <td key={name} className="imgcls-num">
+                  {parameterText(trial.params[name] ?? null)}
+                </td>
+              ))}
+              <td>
+                <Cell trial={trial} sweep={sweep} rank={shades.get(trial.number)} />
+              </td>
+              <td className="imgcls-num">{trial.curve[trial.curve.length - 1]?.epoch ?? '–'}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

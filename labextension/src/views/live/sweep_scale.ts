@@ -1,0 +1,36 @@
+// Where the trials of a sweep stand in a plot: the drawing's size, and scales for parameters and metrics. Pure; no sweep.
+import type { Sweep, Trial } from '../data/types';
+
+export const WIDTH = 340;
+export const HEIGHT = 190;
+export const LEFT = 46;
+export const BOTTOM = 26;
+export const TOP = 10;
+export const RIGHT = 10;
+
+export type Done = Trial & { value: number };
+export const doneOf = (sweep: Sweep): Done[] =>
+  sweep.trials.filter((trial): trial is Done => trial.value != null);
+
+export const x = (fraction: number): number => LEFT + 6 + fraction * (WIDTH - LEFT - RIGHT - 12);
+export const y = (fraction: number): number => HEIGHT - BOTTOM - 6 - fraction * (HEIGHT - BOTTOM - TOP - 12);
+
+/** Places values of one parameter or metric along an axis, 0..1: numbers over orders of magnitude where they span
+ * some, anything that is no number by its rank. */
+export function scaleOf(values: unknown[]): { at: (value: unknown) => number; ends: [unknown, unknown] } {
+  const numbers = values.filter((v): v is number => typeof v === 'number');
+  if (numbers.length < values.length || numbers.length === 0) {
+    const order = [...new Set(values.map(String))].sort();
+    const at = (value: unknown) =>
+      order.length > 1 ? order.indexOf(String(value)) / (order.length - 1) : 0.5;
+    return { at, ends: [order[0], order[order.length - 1]] };
+  }
+  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  const log = low > 0 && high / low > 20;
+  const along = (value: number) => (log ? Math.log10(value) : value);
+  const span = along(high) - along(low);
+  return {
+    at: value => (span > 0 && typeof value === 'number' ? (along(value) - along(low)) / span : 0.5),
+    ends: [low, high],
+  };
+}

@@ -1,0 +1,34 @@
+// The tab of a run's curves: its metrics, its charts, and its worst classes.
+import { isActive, type RunDetail } from '../data/types';
+import { RunMetrics } from '../live/run_metrics';
+import { Curves, CurveTools, useChartOptions } from './curves';
+import { ClassTable } from './class_table';
+import { useBestReport, whichOf } from './use_report';
+import '../ui/layout.css';
+
+export function CurvesTab({ run }: { run: RunDetail }) {
+  const [options, setOptions] = useChartOptions();
+  const { data: report } = useBestReport(run);
+  return (
+    <div className="imgcls-stack">
+      <RunMetrics run={run} best={report} />
+      <CurveTools options={options} onChange={setOptions} />
+      <Curves
+        runs={[{ id: run.id, name: run.name, colour: 0 }]}
+        active={isActive(run.state)}
+        options={options}
+        sync={`run-${run.id}`}
+      >
+        {report && (
+          <section className="imgcls-card">
+            <h3>
+              Per class · {whichOf(run, report)}
+              {report.classes.length > 5 && <span className="imgcls-muted"> · the five worst</span>}
+            </h3>
+            <ClassTable report={report} most={5} />
+          </section>
+        )}
+      </Curves>
+    </div>
+  );
+}

@@ -1,0 +1,63 @@
+// A run in the panel: its name, where it stands, and the sparkline of its metric.
+import { isActive, isUnderWay, type Run } from '../data/types';
+import type { Trend } from '../data/trend';
+import { ago, metric } from '../ui/format';
+import { useNavigate } from '../ui/navigation';
+import { Dot, Progress, StatusText, timeLeft } from '../ui/run_state';
+import { Sparkline } from '../ui/sparkline';
+import './sidebar_section.css';
+import './run_row.css';
+
+/** What stands at the right of a run's name. */
+function aside(run: Run, now: number): string {
+  if (run.state === 'queued') return run.priority > 0 ? 'next' : 'waiting';
+  if (run.unreachable) return 'unreachable';
+  if (isActive(run.state)) return run.state === 'running' ? timeLeft(run) : run.state;
+  const age = ago(run.ended_at ?? run.updated_at, now);
+  if (run.state === 'succeeded')
+    return [run.best && metric(run.best.metric, run.best.value), age].filter(Boolean).join(' · ');
+  return [run.state, run.resumable && 'resumable', age].filter(Boolean).join(' · ');
+}
+
+interface RowProps {
+  run: Run;
+  now: number;
+  trend: Trend | undefined;
+  current: boolean;
+}
+
+export function RunRow({ run, now, trend, current }: RowProps) {
+  const navigate = useNavigate();
+  const underWay = isUnderWay(run.state);
+  return (
+    <button
+      type="button"
+      className="imgcls-row imgcls-run-row"
+      data-run={run.id}
+      aria-current={current}
+      title={[run.name, run.state, run.failure?.replaceAll('_', ' '), run.message]
+        .filter(Boolean)
+        .join(' · ')}
+      onClick={() => navigate({ view: 'run', id: run.id })}
+    >
+      <span className="imgcls-line">
+        <span className="imgcls-name">
+          <Dot state={run.state} />
+          <b className="imgcls-clip">{run.name}</b>
+          <span className="imgcls-sr">{run.state}</span>
+        </span>
+        <span className="imgcls-muted imgcls-num">{aside(run, now)}</span>
+      </span>
+      {underWay && <Progress run={run} />}
+      {underWay && (
+        <span className="imgcls-line">
+          <span className="imgcls-note imgcls-clip">
+            <StatusText run={run} />
+          </span>
+          {trend && <Sparkline trend={trend} />}
+        </span>
+      )}
+      {run.state === 'queued' && run.message && <span className="imgcls-note">{run.message}</span>}
+    </button>
+  );
+}

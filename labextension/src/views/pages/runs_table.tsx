@@ -1,0 +1,244 @@
+// The table of all runs: found by text, project and state, sorted by a column, page by page; some of them chosen.
+import { useCallback, useEffect, useReducer, useState, type ReactNode } from 'react';
+import type { RunsQuery } from '../data/source';
+import { RUN_STATES, isActive, type Run, type RunPage, type RunState } from '../data/types';
+import { useQuery } from '../data/use_query';
+import { useOnChange, useRuns } from '../data/use_runs';
+import { Button } from '../ui/button';
+import { ago, duration, formatNumber, leaf, metric, ranFor } from '../ui/format';
+import { Problem } from '../ui/messages';
+import { useNavigate } from '../ui/navigation';
+import { State, progressOf } from '../ui/run_state';
+import { useNow } from '../ui/use_now';
+import '../ui/inputs.css';
+import '../ui/layout.css';
+import '../ui/table.css';
+import '../ui/toolbar.css';
+import './runs_table.css';
+
+const PAGE = 50;
+const TYPING = 250; // ms without a key before the server is asked
+const COLUMNS: [sort: string, title: string, show: (run: Run, now: number) => string, wide?: boolean][] = [
+  ['model_flavour', 'model', run => leaf(run.model_flavour), true],
+  ['root', 'data', run => leaf(run.root), true],
+  ['best', 'best', run => (run.best ? metric(run.best.metric, run.best.value) : '–')],
+  ['epoch', 'epoch', run => (run.epochs ? `${Math.floor(run.epoch + 1e-6)} / ${run.epochs}` : '–')],
+  ['lr', 'lr', run => formatNumber(run.lr)],
+  ['batch_size', 'batch', run => formatNumber(run.batch_size)],
+  ['ran', 'time', (run, now) => duration(ranFor(run, now))],
+  ['created_at', 'made', (run, now) => ago(run.created_at, now)],
+];
+const START: RunsQuery = { sort: 'created_at', order: 'desc', limit: PAGE, offset: 0 };
+
+interface Choice {
+  chosen: ReadonlySet<string>;
+  onChoose: (run: Run, on: boolean) => void;
+}
+
+type Change = (part: Partial<RunsQuery>) => void;
+
+interface FiltersProps {
+  filter: RunsQuery;
+  counts: RunPage['counts'] | undefined;
+  projects: { id: number; name: string }[] | undefined;
+  onChange: Change;
+  children: ReactNode;
+}
+
+function Filters({ filter, counts, projects, onChange, children }: FiltersProps) {
+  const [typed, setTyped] = useState('');
+  useEffect(() => {
+    const q = typed || undefined;
+    if (q === filter.q) return;
+    const timer = setTimeout(() => onChange({ q }), TYPING);
+    return () => clearTimeout(timer);
+  }, [typed, filter.q, onChange]);
+  return (
+    <div className="imgcls-filters">
+      <input
+        type="search"
+        aria-label="Find runs"
+        placeholder="Find by name, model or data"
+        value={typed}
+        onChange={e => setTyped(e.target.value)}
+      />
+      <select
+        aria-label="State"
+        value={filter.states?.[0] ?? ''}
+        onChange={e => onChange({ states: e.target.value ? [e.target.value as RunState] : undefined })}
+      >
+        <option value="">all states</option>
+        {RUN_STATES.map(state => (
+          <option key={state} value={state}>
+            {state}
+            {counts?.[state] ? ` (${counts[state]})` : ''}
+          </option>
+        ))}
+      </select>
+      {projects && projects.length > 1 && (
+        <select
+          aria-label="Project"
+          value={filter.project ?? ''}
+          onChange={e => onChange({ project: e.target.value ? Number(e.target.value) : undefined })}
+        >
+          <option value="">all projects</option>
+          {projects.map(project => (
+            <option key={project.id} value={project.id}>
+              {project.name}
+            </option>
+          ))}
+        </select>
+      )}
+      <span className="imgcls-spacer" />
+      {children}
+    </div>
+  );
+}
+
+interface HeaderProps {
+  column: string;
+  title: string;
+  left?: boolean;
+  filter: RunsQuery;
+  onChange: Change;
+}
+
+/** The head of a column; a click sorts by it, another one the other way round. */
+function Header({ column, title, left, filter, onChange }: HeaderProps) {
+  const sorted = filter.sort === column;
+  const down = filter.order === 'desc';
+  return (
+    <th
+      className={left ? 'imgcls-left' : undefined}
+      aria-sort={sorted ? (down ? 'descending' : 'ascending') : 'none'}
+    >
+      <button
+        type="button"
+        className="imgcls-sort"
+        onClick={() => onChange({ sort: column, order: sorted && down ? 'asc' : 'desc' })}
+      >
+        {title}
+        {sorted ? (down ? ' ↓' : ' ↑') : ''}
+      </button>
+    </th>
+  );
+}
+
+function Row({ run, now, chosen, onChoose }: Choice & { run: Run; now: number }) {
+  const navigate = useNavigate();
+  return (
+    <tr data-run={run.id} aria-selected={chosen.has(run.id)}>
+      <td className="imgcls-check">
+        <input
+          type="checkbox"
+          aria-label={`Choose ${run.name}`}
+          checked={chosen.has(run.id)}
+          onChange={e => onChoose(run, e.target.checked)}
+        />
+      </td>
+      <td className="imgcls-left">
+        <button
+          type="button"
+          className="imgcls-run-link imgcls-clip"
+          title={run.name}
+          onClick={() => navigate({ view: 'run', id: run.id })}
+        >
+          {run.name}
+        </button>
+      </td>
+      <td className="imgcls-left">
+        <State state={run.state} unreachable={run.unreachable} />
+        {isActive(run.state) && run.total_steps ? (
+          <span className="imgcls-muted imgcls-num"> {Math.round(progressOf(run) * 100)} %</span>
+        ) : (
+          ''
+        )}
+      </td>
+      {COLUMNS.map(([column, , show, left]) => (
+        <td
+          key={column}
+          className={left ? 'imgcls-left imgcls-clip' : undefined}
+          title={left ? String(run[column as keyof Run] ?? '') : undefined}
+        >
+          {show(run, now)}
+        </td>
+      ))}
+    </tr>
+  );
+}
+
+function Pager({ offset, total, onChange }: { offset: number; total: number; onChange: Change }) {
+  return (
+    <div className="imgcls-buttons">
+      <Button disabled={offset === 0} onClick={() => onChange({ offset: Math.max(0, offset - PAGE) })}>
+        ‹ Newer
+      </Button>
+      <span className="imgcls-muted imgcls-num">
+        {offset + 1} to {Math.min(total, offset + PAGE)} of {total}
+      </span>
+      <Button disabled={offset + PAGE >= total} onClick={() => onChange({ offset: offset + PAGE })}>
+        Older ›
+      </Button>
+    </div>
+  );
+}
+
+/** A filter after a change; but for a move to another page it begins at the first one. */
+const change = (was: RunsQuery, part: Partial<RunsQuery>): RunsQuery => ({
+  ...was,
+  offset: 0,
+  ...part,
+});
+
+/** The table with its filters; a page's own buttons stand at the right of the filters. */
+export function RunsTable({ chosen, onChoose, children }: Choice & { children?: ReactNode }) {
+  const { runs, counts } = useRuns();
+  const { data: projects, reload: reloadProjects } = useQuery('projects', {});
+  const [filter, onChange] = useReducer(change, START);
+  const { data, error, reload } = useQuery('runs', filter);
+  const reloadAll = useCallback(() => {
+    reload(); // a run came, went or changed its state
+    reloadProjects(); // it may have brought a project with it
+  }, [reload, reloadProjects]);
+  useOnChange(Object.entries(counts).join(), reloadAll);
+  const rows = data?.items.map(run => runs.get(run.id) ?? run) ?? [];
+  const now = useNow(rows.some(run => run.running_since != null));
+  return (
+    <div
+      className="imgcls-stack"
+      onPointerEnter={reloadProjects} // one may have been made elsewhere
+    >
+      <Filters {...{ filter, projects, onChange }} counts={data?.counts}>
+        {children}
+      </Filters>
+      <Problem>{error}</Problem>
+      <div className="imgcls-scroll">
+        <table className="imgcls-table imgcls-runs">
+          <thead>
+            <tr>
+              <th className="imgcls-check" aria-label="Chosen" />
+              <Header column="name" title="run" left {...{ filter, onChange }} />
+              <Header column="state" title="state" left {...{ filter, onChange }} />
+              {COLUMNS.map(([column, title, , left]) => (
+                <Header key={column} {...{ column, title, left, filter, onChange }} />
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map(run => (
+              <Row key={run.id} {...{ run, now, chosen, onChoose }} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {data?.total === 0 && (
+        <p className="imgcls-muted">
+          {filter.q || filter.states || filter.project ? 'No run is like that.' : 'No runs yet.'}
+        </p>
+      )}
+      {data && data.total > PAGE && (
+        <Pager offset={filter.offset ?? 0} total={data.total} onChange={onChange} />
+      )}
+    </div>
+  );
+}

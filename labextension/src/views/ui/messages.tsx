@@ -1,0 +1,19 @@
+// What a view says of errors and of its connection.
+import type { ReactNode } from 'react';
+import type { ConnectionState } from '../data/source';
+import './messages.css';
+
+export const Problem = ({ children }: { children: ReactNode }) =>
+  children ? (
+    <p className="imgcls-problem" role="alert">
+      {children}
+    </p>
+  ) : null;
+
+/** Shown while the connection is broken. */
+export const ConnectionNotice = ({ connection }: { connection: ConnectionState }) =>
+  connection === 'reconnecting' ? (
+    <span className="imgcls-connection" role="status">
+      reconnecting…
+    </span>
+  ) : null;

@@ -1,0 +1,50 @@
+import { describe, expect, it, vi } from 'vitest';
+import { notify } from '../../src/lab/notifications';
+import type { Alert } from '../../src/views/data/types';
+import { FakeSource } from '../fake';
+
+const alert = (part: Partial<Alert> = {}): Alert => ({
+  id: 'a-1-end',
+  kind: 'failed',
+  text: '“a” failed: no reason',
+  run_id: 'r1',
+  host: 'here',
+  created_at: 1000,
+  ...part,
+});
+
+const trans = { __: (text: string) => text } as never;
+
+function listening(answers: Record<string, () => unknown>, wanted = true) {
+  const source = new FakeSource(answers);
+  const emit = vi.fn();
+  const open = vi.fn();
+  notify(source, trans, () => wanted, open, emit, new AbortController().signal);
+  return { source, emit, open, topic: source.on('alerts') };
+}
+
+describe('notifications', () => {
+  it('tell each alert once, and nothing that was there before the page', async () => {
+    let there = [alert({ id: 'old' })];
+    const { source, emit, open, topic } = listening({ alerts: () => there });
+    await vi.waitFor(() => expect(source.asked).toHaveLength(1));
+    topic.push({ kind: 'alerts', alerts: [alert({ id: 'old' }), alert(), alert()] });
+    expect(emit).toHaveBeenCalledTimes(1);
+    expect(emit.mock.calls[0]?.slice(0, 2)).toEqual(['“a” failed: no reason', 'error']);
+    expect(emit.mock.calls[0]?.[2].autoClose).toBeGreaterThan(0); // it goes from the screen by itself
+    emit.mock.calls[0]?.[2].actions[0].callback();
+    expect(open).toHaveBeenCalledWith('r1');
+
+    there = [alert({ id: 'missed', kind: 'disk', run_id: null }), alert(), alert({ id: 'old' })];
+    topic.connection('live'); // again, after a broken connection
+    await vi.waitFor(() => expect(emit).toHaveBeenCalledTimes(2));
+    expect(emit.mock.calls[1]?.[2].actions).toEqual([]);
+  });
+
+  it('stay away where the user does not want them', async () => {
+    const { source, emit, topic } = listening({ alerts: () => [] }, false);
+    await vi.waitFor(() => expect(source.asked).toHaveLength(1));
+    topic.push({ kind: 'alerts', alerts: [alert()] });
+    expect(emit).not.toHaveBeenCalled();
+  });
+});
