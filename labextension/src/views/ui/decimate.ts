@@ -1,4 +1,5 @@
-// What a curve goes through before it is drawn: smoothing, cutting to the window, thinning to what the pixels show.
+// What a curve goes through before it is drawn: smoothing, cutting to the window, thinning to what the pixels show. The
+// points come thinned from the server; this is for the width of the drawing alone.
 
 export interface Points {
   x: number[];
