@@ -1,4 +1,4 @@
-"""The settings and the store of this process, opened when first needed and kept.
+"""The settings and the store of this process, opened at the first use and kept open.
 
 Called by everything of `api` and by the command line. A changed IMGCLS_HOME or a fork gets a store of its own,
 since no database connection may cross a fork.

@@ -1,4 +1,4 @@
-"""A run's live cell: one output with a form for each place a notebook is read in.
+"""A run's live cell: one output with a form for each kind of reader.
 
 Made by `Run.watch` and `train`. JupyterLab with the extension takes the run's own type and asks the server by run id,
 with no kernel; VS Code, Colab and others take the widget; GitHub and nbconvert take the picture; a terminal the table.
@@ -69,7 +69,7 @@ class LiveCell:
 
 
 def table(run: RunDetail, series: list[Series]) -> str:
-    """Where a run stands, and the figures of its last epochs, as text."""
+    """The state of a run and the metrics of its last epochs, as text."""
     rows: dict[int, dict[str, float | None]] = {}
     for item in series:
         if item.tag == "loss/train":

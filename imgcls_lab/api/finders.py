@@ -1,4 +1,4 @@
-"""`lab.find_lr` and `lab.find_batch_size`: what to begin with, found in some seconds by the engine in this process."""
+"""`lab.find_lr` and `lab.find_batch_size`: find values to begin with, in some seconds, in this process."""
 
 from __future__ import annotations
 

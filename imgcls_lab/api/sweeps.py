@@ -55,12 +55,12 @@ def sweep(
     priority: int = 0,
     idempotency_key: str | None = None,
 ) -> Sweep:
-    """Queue a sweep of trainings, or with `notebook` of a notebook; it goes on whatever becomes of this process.
+    """Queue a sweep of trainings, or with `notebook` of a notebook; it goes on after this process ends.
 
     base: what all trials share, a config or the notebook's parameters. space: by name `[1e-4, 1e-3]` for these
     values, `(1e-5, 1e-2)` or `{"low": 1e-5, "high": 1e-2, "log": True}` for a range. strategy: grid, random, tpe or
     asha (random with early ends). budget: trials, or `{"trials": n, "epochs": n}`. pruner: none, median or asha.
-    Trials are ordinary runs; one that some sweep has run already is taken as it is. Raises InputError, ConfigError
+    Trials are ordinary runs; a trial that another sweep has run already is reused. Raises InputError, ConfigError
     and DataError before anything is queued.
     """
     budgets = {"trials": budget} if isinstance(budget, int) else dict(budget or {})
@@ -175,12 +175,12 @@ class Sweep:
         return self
 
     def fill(self) -> Self:
-        """Run what is missing, has failed or was stopped, and nothing else. Raises ConflictError while it runs."""
+        """Run the trials that are missing, have failed or were stopped. Raises ConflictError while it runs."""
         self.run.resume()
         return self
 
     def extend(self, space: Space, name: str | None = None) -> Sweep:
-        """A sweep over more values of the same parameters: the trials of this one are taken as they are.
+        """A sweep over more values of the same parameters; it reuses the trials of this one.
 
         Raises ConfigError where nothing is new.
         """
@@ -203,7 +203,7 @@ class Sweep:
         return launch_sweep(self.request.model_copy(update=update))
 
     def report(self, path: str | Path) -> Path:
-        """Write a notebook with its tables and plots, executed, that needs nothing but pandas to run again.
+        """Write an executed notebook with its tables and plots; it needs only pandas to run again.
 
         How the plots are drawn stands in it, too.
         """

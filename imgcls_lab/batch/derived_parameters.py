@@ -1,7 +1,7 @@
-"""What a parameters cell computes from its own parameters: `steps = epochs * 10`. Called where a notebook is read.
+"""What a parameters cell computes from its own parameters: `steps = epochs * 10`. Called when a notebook is read.
 
-papermill sets the given values in a cell of its own behind it, so such a value keeps that of the default. Nothing is
-executed here; what names a function counts as made from all that the function reads.
+papermill sets the given values in a cell of its own after that cell, so a computed value keeps using the default.
+Nothing is executed here. A name of a function counts as computed from all that the function reads.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _PLAIN = (ast.Assign, ast.AnnAssign)
 
 
 def derived(tree: ast.Module, parameters: Sequence[str]) -> list[DerivedView]:
-    """Each name that the cell makes from parameters, with the sentence that says so."""
-    sources = {name: {name} for name in parameters}  # of all names: the parameters that they are made from
+    """Each name that the cell computes from parameters, with a sentence that explains it."""
+    sources = {name: {name} for name in parameters}  # of each name: the parameters that it is computed from
     texts: dict[str, str] = {}
     for statement in tree.body:
         late = _is_function(statement)  # it reads its parameters when it is called, perhaps in a later cell
@@ -47,7 +47,7 @@ def derived(tree: ast.Module, parameters: Sequence[str]) -> list[DerivedView]:
 
 
 def unreached(found: Sequence[DerivedView], parameters: Sequence[ParameterView], given: Mapping[str, Any]) -> list[str]:
-    """The sentences that matter for these values: what is made from a given one and is not given itself."""
+    """The sentences for these values: what is computed from a given value and is not given itself."""
     defaults = {item.name: item.default for item in parameters}
     changed = {name for name, value in given.items() if defaults.get(name) is None or value != defaults[name]}
     return [item.sentence for item in found if item.name not in given and changed & set(item.sources)]
@@ -83,7 +83,7 @@ def _is_whole(statement: ast.Assign | ast.AnnAssign, name: str) -> bool:
 
 
 def _nodes(node: ast.AST, without: tuple[type[ast.AST], ...]) -> Iterator[ast.AST]:
-    """A statement's nodes, without what lies in such nodes below it."""
+    """A statement's nodes, without those inside of nodes of these types."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, without):

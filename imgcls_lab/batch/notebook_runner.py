@@ -29,7 +29,7 @@ from imgcls_lab.events import Began, DesiredState, Event, EventWriter, Failed, F
 from imgcls_lab.settings import Settings
 
 POLL_INTERVAL = 0.25  # seconds between two reads of the trainings inside
-INTERRUPT_AGAIN = 5.0  # seconds between two interruptions of a cell that is to stop
+INTERRUPT_AGAIN = 5.0  # seconds between two interrupts of a cell that must stop
 
 
 class NotebookRun:
@@ -122,7 +122,7 @@ class NotebookRun:
             os.kill(os.getpid(), signal.SIGINT)
 
     def _note_kernel(self) -> None:
-        """Remember the kernel's process: the client forgets it when it has died."""
+        """Remember the kernel's process: the client forgets a dead one."""
         manager = getattr(self._client, "km", None)
         process = getattr(getattr(manager, "provisioner", None), "process", None)
         self._process = process or self._process
@@ -173,7 +173,7 @@ class NotebookRun:
 
 
 def _folder_of(payload: dict[str, Any], fallback: Path) -> Path:
-    """The notebook's own folder, where it is still there: relative paths in it mean the same as in JupyterLab."""
+    """The notebook's own folder, if it exists: relative paths mean the same as in JupyterLab."""
     folder = Path(str(payload.get("notebook", ""))).parent
     return folder if folder.is_absolute() and folder.is_dir() else fallback
 

@@ -1,7 +1,7 @@
-"""The parameters a notebook declares, and what is given for them. Called before a run is queued; executes nothing.
+"""The parameters that a notebook declares, and the values given for them. Called before a run is queued.
 
-papermill itself passes on any name it is given, unescaped, into the notebook's code. Here a name must be one that the
-parameters cell declares, and a value one of its kind that JSON can hold.
+It executes nothing. papermill itself writes any given name, unescaped, into the notebook's code. Here a name must be
+one that the parameters cell declares, and a value must have its kind and be one that JSON can hold.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WORDS = {
 _TYPE_COMMENT = re.compile(r"type:\s*(?P<type>[^\s]+)\s*(?P<help>.*)")
 _TYPES: dict[str, type] = {"str": str, "bool": bool, "list": list, "dict": dict}
 BITS = 1024  # of a whole number: what a float can hold
-DEEPEST = 50  # levels of lists and mappings in a value
+MAX_DEPTH = 50  # levels of lists and mappings in a value
 
 
 # ── what a notebook declares ────────────────────────────────────────────────────────────────────────────────────
@@ -118,9 +118,11 @@ def _comments(source: str) -> dict[int, str]:
 
 
 def warnings(parameters: Sequence[ParameterView], made: Sequence[DerivedView], given: Mapping[str, Any]) -> list[str]:
-    """What is worth knowing of values that are taken."""
-    told = [f"{name}: a tuple arrives in the notebook as a list." for name, value in given.items() if _has_tuple(value)]
-    return told + unreached(made, parameters, given)
+    """Sentences worth knowing about accepted values."""
+    found = [
+        f"{name}: a tuple arrives in the notebook as a list." for name, value in given.items() if _has_tuple(value)
+    ]
+    return found + unreached(made, parameters, given)
 
 
 def _has_tuple(value: Any) -> bool:
@@ -131,7 +133,7 @@ def _has_tuple(value: Any) -> bool:
 
 # ── what is given for them ──────────────────────────────────────────────────────────────────────────────────────
 def checked(parameters: Sequence[ParameterView], given: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The given values as the notebook takes them. Raises InputError: a sentence for each that it cannot take."""
+    """The given values as the notebook accepts them. Raises InputError, with a sentence for each wrong value."""
     known = {parameter.name: parameter for parameter in parameters}
     values: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -149,14 +151,14 @@ def checked(parameters: Sequence[ParameterView], given: Mapping[str, Any], name:
 
 
 def listed(parameters: Sequence[ParameterView]) -> str:
-    """The sentence that names them all."""
+    """The sentence that names all parameters."""
     if not parameters:
         return "It declares no parameters: tag one of its cells “parameters” and assign them there."
     return f"It declares {', '.join(parameter.name for parameter in parameters)}."
 
 
 def read_texts(parameters: Sequence[ParameterView], pairs: Iterable[Sequence[str]]) -> dict[str, Any]:
-    """What a shell gave, as values of the declared kinds; what cannot be read stays a text, for `checked` to refuse."""
+    """Values from a shell, as the declared kinds; a text that cannot be parsed stays, and `checked` refuses it."""
     kinds = {parameter.name: parameter for parameter in parameters}
     return {key: _read_text(kinds.get(key), text) for key, text in pairs}
 
@@ -194,13 +196,13 @@ def _value(parameter: ParameterView, value: Any) -> Any:
 
 
 def _plain(value: Any, where: str, depth: int = 0) -> Any:
-    """The value as JSON holds it; tuples become lists. Raises InputError for what JSON would change.
+    """The value as JSON holds it; tuples become lists. Raises InputError for a value that JSON would change.
 
     where: its place in the parameter, such as `["a"][0]`; empty: the whole.
     """
     it = where or "It"
-    if depth > DEEPEST:
-        raise InputError(f"It is nested more than {DEEPEST} levels deep.")
+    if depth > MAX_DEPTH:
+        raise InputError(f"It is nested more than {MAX_DEPTH} levels deep.")
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:  # without importing it
         value = value.item()
     if isinstance(value, str):
@@ -227,7 +229,7 @@ def _plain(value: Any, where: str, depth: int = 0) -> Any:
 
 
 def _key(key: Any, where: str, value: Any) -> str:
-    """A key of a mapping: a text, since any other would come back as one. Raises InputError."""
+    """A key of a mapping; it must be a text, since JSON turns all keys into texts. Raises InputError."""
     if not isinstance(key, str):
         place = f" of {where}" if where else ""
         raise InputError(

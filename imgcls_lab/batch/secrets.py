@@ -1,6 +1,7 @@
-"""What must not stand in a notebook: secrets by their name, by their shape, and by the environment. Called by batches.
+"""Finds secrets, which a notebook must not hold: by their name, by their shape, and by the environment.
 
-Parameters are written into the executed notebook, which people share; a secret belongs into the environment.
+Called when a notebook is queued and executed. Parameters are written into the executed notebook, which people share; a
+secret belongs into the environment.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from imgcls_lab.errors import InputError
 
 HIDDEN = "•••"
-SHORTEST_SECRET = 8  # characters: a shorter value would be found in words that are no secret
+SHORTEST_SECRET = 8  # characters: a shorter value would match ordinary words
 _NAME = re.compile(
     r"(^|_)(password|passwd|passphrase|secret|credentials?|api_?key|access_?key|private_?key|[a-z]*token)(_|$)", re.I
 )

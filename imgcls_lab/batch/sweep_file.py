@@ -1,4 +1,4 @@
-"""A sweep in a YAML file, as `imgcls-lab sweep` takes it. Relative paths in it are relative to the file."""
+"""A sweep in a YAML file, for `imgcls-lab sweep`. Relative paths in it are relative to the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGEST = 1_000_000  # bytes
 
 
 def read_file(path: Path) -> SweepRequest:
-    """Raises InputError with a sentence for what is no sweep."""
+    """The request in a file. Raises InputError if it is not a sweep."""
     file = path.expanduser().absolute()
     try:
         data = yaml.safe_load(read_given(file, LARGEST).decode("utf-8"))
@@ -45,7 +45,7 @@ def read_file(path: Path) -> SweepRequest:
 
 
 def _anchor(values: dict[str, Any], name: str, folder: Path) -> None:
-    """Make a path absolute where it is one of this folder; a name of the hub or of a data set stays."""
+    """Make a path absolute if it exists in this folder; a name of the hub or of a data set stays."""
     if name in values:
         values[name] = _anchored(values[name], folder)
 
@@ -63,7 +63,7 @@ def _item(item: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-4 as a text, since it has no point; nobody means that."""
+    """YAML 1.1 reads 1e-4 as a text, because it has no point. Here it is a number."""
     if isinstance(value, str):
         try:
             return float(value) if "e" in value.lower() and value.strip()[:1] in "+-.0123456789" else value

@@ -36,7 +36,7 @@ def slices(results: pd.DataFrame, metric: str, parameters: list[str], higher_is_
 
 
 def history(results: pd.DataFrame, metric: str, higher_is_better: bool) -> Svg:
-    """Each trial's value in the order they were asked for, and the best so far as a line."""
+    """Each trial's value in the order of the trials, and the best so far as a line."""
     done = results[results[metric].notna()]
     values = [float(value) for value in done[metric]]
     best = list((done[metric].cummax() if higher_is_better else done[metric].cummin()).astype(float))
@@ -62,7 +62,7 @@ def _panel(done: pd.DataFrame, metric: str, name: str, higher_is_better: bool) -
 
 
 def _along(column: list[Any]) -> list[float]:
-    """Values on an axis: numbers over orders of magnitude where they span some; anything else by its rank."""
+    """Values on an axis: numbers, logarithmic if they span orders of magnitude; anything else by its rank."""
     numbers = [value for value in column if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(column):
         ranks = {value: float(rank) for rank, value in enumerate(sorted(set(map(str, column))))}

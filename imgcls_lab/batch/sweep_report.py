@@ -1,7 +1,7 @@
-"""A sweep as a notebook: tables and plots from results that stand in it. Called by `Sweep.report`.
+"""A sweep as a notebook: tables and plots of its results. Called by `Sweep.report`.
 
-The notebook is executed where it is written, so that it opens with its outputs; its cells need no store and no package
-but pandas to run again: the source of the plots stands in it.
+The notebook is executed when it is written, so that it opens with its outputs. Its cells need no store and only pandas
+to run again: the notebook holds the results and the source of the plots.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CELL_TIMEOUT = 120  # seconds a cell may take
 
 
 def write_report(view: SweepView, results: pd.DataFrame, path: Path) -> Path:
-    """Write and execute it. Raises InputError for a name that is no notebook's, or a folder that is not there."""
+    """Write and execute it. Raises InputError unless the name ends with .ipynb and its folder exists."""
     if path.suffix != ".ipynb" or not path.parent.is_dir():
         raise InputError(f"“{path}” is no name for a notebook: give NAME.ipynb in a folder that exists.")
     from nbclient import NotebookClient
@@ -57,7 +57,7 @@ def _notebook(view: SweepView, results: pd.DataFrame) -> Any:
         ),
         _text("## The best trials"),
         _code(best),
-        _text("## In the order they were asked for"),
+        _text("## In the order of the trials"),
         _code(f"history(results, {view.metric!r}, {better})"),
         _text("## Parameter by parameter"),
         _code(f"slices(results, {view.metric!r}, {names!r}, {better})"),
@@ -65,7 +65,7 @@ def _notebook(view: SweepView, results: pd.DataFrame) -> Any:
     ]
     if view.importance:
         cells += [
-            _text("## How much each parameter matters\n\nShares of how the results differ, by fANOVA."),
+            _text("## How much each parameter matters\n\nFractions of the variance of the results, by fANOVA."),
             _code("importance.sort_values(ascending=False).to_frame()"),
         ]
     notebook = nbformat.v4.new_notebook(cells=cells)  # type: ignore[no-untyped-call]

@@ -21,7 +21,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.imagefolder import inspect_folder, list_images
 from imgcls_lab.planning.fingerprint import UNREADABLE, data_fingerprint, file_digest
 
-VERSION = 2  # of the files that keep digests; raise it where a digest comes to mean something else
+VERSION = 2  # of the files with digests; raise it when the meaning of a digest changes
 Digest = Callable[[Path], bytes]
 _HOME = Path(_version.__file__).parent
 # what a result depends on
@@ -30,7 +30,7 @@ _CODE = ("engine", "planning", "config", "images.py", "image_files.py", "imagefo
 
 def of_training(config: TrainConfig, data: str, model: str, computes: str) -> str:
     """Identity (hex) of a direct trial. data: fingerprint of its images; model: of its model folder, or its name;
-    computes: what the precision `auto` and the last bits depend on, as `sweeps.py` has it."""
+    computes: what the precision `auto` and the last bits depend on, as `submit_sweep.py` has it."""
     fields = {**config.result_fields(), "model_flavour": model}
     return _sha({"kind": "train", "config": fields, "data": data, "code": code_version(), "computes": computes})
 

@@ -1,4 +1,4 @@
-"""Routes of batches: a notebook's parameters, queueing it, what it became, and sweeps.
+"""Routes of batches: a notebook's parameters, queueing it, the executed notebook, and sweeps.
 
 A notebook is named as the file browser names it and must lie under the server's own root, where whoever may ask can
 run it anyway.
@@ -88,7 +88,7 @@ class SweepsHandler(ApiHandler):
 
 
 class SweepHandler(ApiHandler):
-    """One sweep, as a matrix of its trials. It is stopped and filled as the run that it is."""
+    """One sweep, as a matrix of its trials. The routes of its run stop and fill it."""
 
     @web.authenticated
     @authorized

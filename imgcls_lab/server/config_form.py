@@ -1,4 +1,4 @@
-"""Routes of the form: the schema of a config with what a new form starts from, and what a config would do.
+"""Routes of the form: the schema of a config with the values of a new form, and the check of a config.
 
 The check reads folder and file names only; whether each image and the model can be read, the run itself says.
 """
@@ -55,7 +55,7 @@ class SchemaHandler(ApiHandler):
 
 
 class CheckHandler(ApiHandler):
-    """What would happen if this config were launched; nothing is changed."""
+    """The check of a config before a launch; nothing is changed."""
 
     @web.authenticated
     @authorized
@@ -65,7 +65,7 @@ class CheckHandler(ApiHandler):
 
 
 def form(settings: Settings, store: Store, project_id: int | None = None) -> SchemaReply:
-    """The schema, and what a new form starts with: the newest training's config, else the demo's, else the defaults."""
+    """The schema and the values of a new form: the newest training's config, else the demo's, else the defaults."""
     own = defaults(store)
     start, source, project = own, None, None
     trainings = (run for run in store.runs.list(project_id=project_id, limit=RECENT).items if run.kind is RunKind.TRAIN)

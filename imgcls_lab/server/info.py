@@ -1,4 +1,4 @@
-"""Routes about this server: where things live, and the demo data."""
+"""Routes about this server: its folders, and the demo data."""
 
 from __future__ import annotations
 

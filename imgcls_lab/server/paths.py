@@ -26,8 +26,8 @@ def allowed_folder(settings: Settings, text: str, field: str) -> str:
     """
     path = os.path.abspath(os.path.expanduser(text))
     try:
-        settings.allowed(text)  # where the system would go: a link may stand before a ..
-        settings.allowed(path)  # where the name leads that is kept
+        settings.allowed(text)  # what the system would open: a link may stand before a ..
+        settings.allowed(path)  # the name that is stored
     except ForbiddenPathError:
         named = f"“{text[:200]}”" + (f" ({path[:200]})" if text.startswith("~") else "")
         what, place = ("model", settings.models_dir) if field in MODELS else ("data", settings.datasets_dir)
@@ -82,7 +82,7 @@ def allowed_space(settings: Settings, space: dict[str, Choices | Range]) -> dict
 
     def checked(name: str, value: Any) -> Any:
         found = allowed_config(settings, {name: value})[name]
-        return value if isinstance(found, list) else found  # the names of plugins stay as they came
+        return value if isinstance(found, list) else found  # the names of plugins stay as they are
 
     return {
         name: item.model_copy(update={"values": [checked(name, value) for value in item.values]})

@@ -1,4 +1,4 @@
-"""Routes of runs: the list, one run, what it is asked to do, its curves, log and reports."""
+"""Routes of runs: the list, one run, its actions, curves, log and reports."""
 
 from __future__ import annotations
 

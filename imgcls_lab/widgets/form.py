@@ -50,12 +50,12 @@ class Field:
         control.layout = WIDE
         self.control = control
         self.note = widgets.HTML()
-        self.say(None)
+        self.show_problem(None)
         self.box = widgets.HBox([control, self.note])
 
     @property
     def value(self) -> Any:
-        """The value as JSON would give it; what is no number stays a text, for the config to refuse."""
+        """The value as JSON would give it; a text that is not a number stays, and the config refuses it."""
         given = self.control.value
         if not isinstance(given, str) or isinstance(self.control, widgets.Dropdown):
             return given
@@ -69,7 +69,7 @@ class Field:
                 return text
         return text
 
-    def say(self, problem: str | None) -> None:
+    def show_problem(self, problem: str | None) -> None:
         """Show a problem beside the control, or the unit and meaning."""
         hint = f"{self._unit} · {self._help}" if self._unit else self._help
         self.note.value = WRONG.format(escape(problem)) if problem else NOTE.format(escape(hint))
@@ -145,28 +145,28 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
         for problem in problems:
             by_field.setdefault(problem.field, problem.message)
         for name, field in self.fields.items():
-            field.say(by_field.pop(name, None))
+            field.show_problem(by_field.pop(name, None))
         hints = NOTE.format(escape(" ".join(notes))) if notes else ""
         self.message.value = WRONG.format(escape(" ".join(by_field.values()))) if by_field else hints
         self.button.disabled = bool(problems)
         return not problems
 
     def _problems(self) -> tuple[Sequence[Problem], Sequence[str]]:
-        """What is wrong, and else what is worth knowing. A field that cannot be read hides nothing of the others."""
+        """The problems, else the notes. A field that cannot be read does not hide the problems of others."""
         problems: list[Problem] = []
         try:
             config = self.config
         except InputError as error:
-            problems = _said(error)
+            problems = _problems_of(error)
             wrong = {problem.field for problem in problems}
             try:
                 config = TrainConfig.parse({name: value for name, value in self.values.items() if name not in wrong})
-            except InputError:  # the fields that are left do not fit together without the wrong ones
+            except InputError:  # the other fields are not valid without the wrong ones
                 return problems, ()
         try:
             more, notes = self._check(config)
         except InputError as error:
-            more, notes = _said(error), ()
+            more, notes = _problems_of(error), ()
         return [*problems, *more], () if problems else notes
 
     def submit(self) -> None:
@@ -186,7 +186,7 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
             self.run.watch()
 
 
-def _said(error: InputError) -> list[Problem]:
+def _problems_of(error: InputError) -> list[Problem]:
     return list(error.problems) or [Problem("", str(error))]
 
 

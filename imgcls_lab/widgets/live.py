@@ -52,7 +52,7 @@ class LiveRunWidget(anywidget.AnyWidget):
 
     @property
     def following(self) -> bool:
-        """Whether its thread still looks for news."""
+        """Whether its thread still follows the run."""
         return self._pusher.running
 
     def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: list[memoryview]) -> None:

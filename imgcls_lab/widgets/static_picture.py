@@ -14,7 +14,7 @@ from imgcls_lab.schemas import Series
 WIDTH, HEIGHT = 720, 240
 _COLOURS = {"loss/train": "#3b82c4", "loss/val": "#d97706", "metric/accuracy": "#2f9e62", "metric/macro_f1": "#8b5cf6"}
 _PANELS = (("Loss", ("loss/train", "loss/val")), ("Accuracy", ("metric/accuracy", "metric/macro_f1")))
-_SHARES = "Accuracy"  # the panel whose axis reads in per cent and ends at 0 and 100 %
+_PERCENT_PANEL = "Accuracy"  # its axis is in percent, from 0 to 100 %
 _NAMES = {
     "loss/train": "training",
     "loss/val": "validation",
@@ -49,12 +49,12 @@ def _panel(name: str, series: list[Series], x: float, width: float) -> str:
     low, high = min(v for _, v in everything), max(v for _, v in everything)
     if high - low < 1e-9:
         low, high = low - 0.5, high + 0.5
-    if name == _SHARES:
+    if name == _PERCENT_PANEL:
         low, high = max(0.0, low), min(1.0, high)
     for value in (low, (low + high) / 2, high):
         y = bottom - (value - low) / (high - low) * (bottom - top)
         parts.append(f'<line x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="#80808040"/>')
-        shown = f"{value * 100:.3g} %" if name == _SHARES else f"{value:.3g}"
+        shown = f"{value * 100:.3g} %" if name == _PERCENT_PANEL else f"{value:.3g}"
         parts.append(f'<text x="{left - 5:.1f}" y="{y + 4:.1f}" text-anchor="end" {grey}>{shown}</text>')
     parts.append(f'<text x="{left:.0f}" y="{bottom + 16}" {grey}>0</text>')
     label = f"{last_epoch:g} {'epoch' if last_epoch == 1 else 'epochs'}"
