@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Annotated, BinaryIO, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import attempt_of, events_name, open_plain
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,10 @@ class Phase(Event):
 
 
 class Started(Event):
-    """Training starts or resumes. Rows of earlier attempts with step > resume_step are superseded."""
+    """Training begins or goes on. The first one of an attempt takes back all points before it with step > resume_step.
+
+    A later one of the same attempt is the next training of a notebook and takes nothing back.
+    """
 
     type: Literal["started"] = "started"
     resume_step: int = 0
@@ -249,12 +253,40 @@ class EventWriter:
         self.close()
 
 
+class DamagedLine(NamedTuple):
+    """A line that is no event any more and was left out."""
+
+    attempt: int
+    file: str  # name of the file
+    offset: int  # byte at which the line begins
+    position: int  # how many events of the same scan stand before it
+
+    @property
+    def sentence(self) -> str:
+        return left_out(self.file, 1)
+
+
+def left_out(name: str, count: int) -> str:
+    """The sentence on damaged lines of a file."""
+    what = counted(count, "line is damaged and is", "lines are damaged and are")
+    return f"{name}: {what} left out; what the others say is here."
+
+
 class Scan(NamedTuple):
-    """Events in their order, the offset behind the last whole line, and where the lines begin that were left out."""
+    """Events in their order, the offset behind the last whole line, and the lines that were left out."""
 
     events: list[AnyEvent]
     end: int
-    damaged: list[int]
+    damaged: list[DamagedLine]
+
+    def in_order(self) -> Sequence[AnyEvent | DamagedLine]:
+        """Events and damaged lines, as they stand in the file."""
+        if not self.damaged:
+            return self.events
+        found: list[AnyEvent | DamagedLine] = list(self.events)
+        for line in reversed(self.damaged):
+            found.insert(line.position, line)
+        return found
 
 
 def read_events(path: Path, offset: int = 0, *, limit: int | None = None) -> tuple[list[AnyEvent], int]:
@@ -279,7 +311,7 @@ def scan_events(path: Path, offset: int = 0, *, limit: int | None = None) -> Sca
                 if event is not None:
                     found.events.append(event)
                 elif line != b"":
-                    found.damaged.append(end)
+                    found.damaged.append(DamagedLine(attempt or 0, path.name, end, len(found.events)))
                     _say_damaged(path, end)
                 end = after
                 if limit is not None and end - offset >= limit:

@@ -89,6 +89,12 @@ def attempt_of(path: Path) -> int | None:
     return int(found[1]) if found else None
 
 
+def event_files(folder: Path) -> list[Path]:
+    """The event files of a run's folder, in the order of its attempts."""
+    found = [path for path in folder.glob("events-*.jsonl") if attempt_of(path) is not None]
+    return sorted(found, key=lambda path: attempt_of(path) or 0)
+
+
 def launch_name(attempt: int) -> str:
     return f"launch-{attempt:03d}.json"
 

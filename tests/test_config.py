@@ -40,7 +40,7 @@ def test_a_batch_size_of_zero_is_one_clear_sentence() -> None:
 
 
 def test_an_unknown_setting_names_the_one_that_was_meant() -> None:
-    assert problems(batchsize=3)["batchsize"] == "There is no such setting; did you mean batch_size?"
+    assert problems(batchsize=3)["batchsize"] == "There is no such field; did you mean batch_size?"
 
 
 def test_all_wrong_fields_are_named_at_once() -> None:

@@ -6,37 +6,27 @@ Called by `Run` and the live cell. Only reads; the folder may grow meanwhile.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from imgcls_lab import run_layout
-from imgcls_lab.api.curves import Curves
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import upgraded
+from imgcls_lab.curves import Curves
 from imgcls_lab.errors import ConfigError, ConflictError, NotFoundError
 from imgcls_lab.events import (
     ENDED,
-    AnyEvent,
-    Began,
     CheckpointSaved,
     DesiredState,
     EpochEnded,
-    Event,
-    Failed,
-    FailureKind,
-    Finished,
-    Metrics,
-    Phase,
     RunKind,
     RunState,
-    Started,
-    Stopped,
-    finite,
     is_resumable,
+    scan_events,
 )
 from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.run_state import AttemptState, Monitor, RunProgress, move_links
 from imgcls_lab.schemas import (
     AttemptView,
     BestMetric,
@@ -51,6 +41,33 @@ from imgcls_lab.schemas import (
     SeriesReply,
 )
 from imgcls_lab.store import run_files
+from imgcls_lab.store.verdict import Verdict, judge, last_line, read_end
+
+
+class _FolderHistory(Curves):
+    """What the reducer keeps of a folder's run: its points, and its checkpoints by name."""
+
+    def __init__(self, run_id: str, folder: Path) -> None:
+        super().__init__(run_id)
+        self.folder = folder
+        self.checkpoints: dict[str, CheckpointView] = {}
+        self.paths: dict[str, str] = {}  # of the checkpoints, relative to the folder
+
+    def checkpoint(self, event: CheckpointSaved) -> None:
+        path = Path(event.folder)
+        saved = CheckpointView(
+            name=path.name, step=event.step, epoch=event.epoch, attempt=event.attempt, links=[], size=0,
+            created_at=event.t,
+        )  # fmt: skip
+        self.checkpoints[path.name], self.paths[path.name] = saved, event.folder
+        move_links(self.checkpoints.values(), saved, event.links)
+
+    def report(self, event: EpochEnded) -> None:
+        """Evaluations are read from their files."""
+
+    def monitor(self) -> Monitor | None:
+        config = _read_json(self.folder / run_layout.CONFIG)
+        return None if config is None else Monitor.of(upgraded(config))
 
 
 class RunFolder:
@@ -61,32 +78,20 @@ class RunFolder:
         self.info = _read_json(folder / run_layout.RUN_INFO) or {}
         self.run_id = run_id or str(self.info.get("id") or folder.name)
         self._lock = RLock()
-        self._curves = Curves(self.run_id)
-        self._config: dict[str, Any] | None = None
-        self._attempts: dict[int, AttemptView] = {}
-        self._state = RunState.STARTING
-        self._message: str | None = None
-        self._failure: FailureKind | None = None
-        self._phase: str | None = None
-        self._started: Started | None = None
-        self._best: BestMetric | None = None
-        self._saved: dict[str, int] = {}  # checkpoint -> epoch
-        self._latest: dict[str, float | None] = {}
-        self._step = 0
-        self._epoch = 0.0
-        self._first = self._last = 0.0  # times of the first and the newest event
-        self._heard: dict[int, float] = {}  # time of the newest event, by attempt
+        self._kind = RunKind(self.info["kind"]) if self.info.get("kind") in set(RunKind) else RunKind.TRAIN
+        self._history = _FolderHistory(self.run_id, folder)
+        monitor = self._history.monitor() or Monitor.of({})
+        self._progress = RunProgress(self._history, self._kind, monitor)
+        self._offsets: dict[str, int] = {}
         self._revision = 0
 
     @property
     def config(self) -> dict[str, Any]:
         """The config in the folder. Raises NotFoundError if there is none."""
-        if self._config is None:
-            saved = _read_json(self.folder / run_layout.CONFIG)
-            if saved is None:
-                raise NotFoundError(f"“{self.folder}” holds no run: it has no {run_layout.CONFIG}.")
-            self._config = upgraded(saved)
-        return self._config
+        found = _read_json(self.folder / run_layout.CONFIG)  # anew each time: a notebook's changes with its trainings
+        if found is None:
+            raise NotFoundError(f"“{self.folder}” holds no run: it has no {run_layout.CONFIG}.")
+        return upgraded(found)
 
     def has_events(self) -> bool:
         return any(self.folder.glob("events-*.jsonl"))
@@ -101,12 +106,12 @@ class RunFolder:
     def series(self, tags: list[str] | None = None, max_points: int | None = None) -> SeriesReply:
         with self._lock:
             self._read()
-            return self._curves.series(tags, max_points)
+            return self._history.series(self._cursor, tags, max_points)
 
     def points_since(self, cursor: Cursor) -> MetricsBatch:
         with self._lock:
             self._read()
-            return self._curves.since(cursor)
+            return self._history.since(cursor, self._cursor)
 
     def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
         """The evaluation of an epoch, by default the last; that of the best model on test/. Raises NotFoundError."""
@@ -120,154 +125,138 @@ class RunFolder:
         """Whoever trains here is not ours to command."""
         raise ConflictError(f"This run trains in a kernel or shell: {name} it there.")
 
-    # ── events into a state ─────────────────────────────────────────────────────────────────────────────────
+    # ── reading on ──────────────────────────────────────────────────────────────────────────────────────────
     def _read(self) -> None:
-        news: list[AnyEvent] = self._curves.read(self.folder)
-        for event in news:
-            self._apply(event)
-        self._revision += len(news)
+        """Take in what the folder's event files have grown by."""
+        for path in run_layout.event_files(self.folder):
+            scan = scan_events(path, self._offsets.get(path.name, 0))
+            self._offsets[path.name] = scan.end
+            for event in scan.in_order():
+                self._revision += self._progress.apply(event)
 
-    def _apply(self, event: AnyEvent) -> None:
-        self._first = self._first or event.t
-        self._last = self._heard[event.attempt] = event.t
-        match event:
-            case Phase():
-                if self._attempts.get(event.attempt) is None:
-                    self._begin(event, RunState.STARTING)
-                self._phase = event.name
-            case Started():
-                self._begin(event, RunState.RUNNING)
-                self._started = event
-                self._step = event.resume_step
-                self._phase = None
-            case Began():
-                self._begin(event, RunState.RUNNING)
-                self._phase = None
-            case Metrics():
-                self._step, self._epoch, self._phase = event.step, event.epoch, None
-                self._latest.update(finite(event.values))
-            case EpochEnded():
-                self._step, self._epoch = event.step, float(event.epoch)
-                self._latest.update(finite(event.values))
-                if event.best:
-                    config = TrainConfig.model_construct(**self.config)
-                    value = event.values.get(config.monitor_tag, float("nan"))
-                    self._best = BestMetric(metric=config.monitor_metric, value=value, epoch=event.epoch)
-            case CheckpointSaved():
-                self._saved[Path(event.folder).name] = event.epoch
-            case Stopped():
-                self._end(event, RunState.STOPPED)
-            case Failed():
-                self._failure, self._message = event.kind, event.message
-                self._end(event, RunState.FAILED)
-            case Finished():
-                self._latest |= event.test_values
-                self._end(event, RunState.SUCCEEDED)
-            case _:
-                pass
+    @property
+    def _cursor(self) -> Cursor:
+        """How far the run was read."""
+        return Cursor(attempt=self._progress.attempt.number, seq=self._progress.attempt.seq)
 
-    def _begin(self, event: Event, state: RunState) -> None:
-        known = self._attempts.get(event.attempt)
-        self._state, self._message, self._failure = state, None, None
-        self._attempts[event.attempt] = AttemptView(
-            number=event.attempt,
-            state=state,
-            host=None,
-            pid=None,
-            devices=[],
-            started_at=known.started_at if known else event.t,
-            ended_at=None,
-            resume_step=event.resume_step if isinstance(event, Started) else None,
-            exit_code=None,
-            failure=None,
-            message=None,
-        )
-
-    def _end(self, event: Event, state: RunState) -> None:
-        self._state, self._phase = state, None
-        if event.attempt in self._attempts:
-            self._attempts[event.attempt] = self._attempts[event.attempt].model_copy(
-                update={"state": state, "ended_at": event.t, "failure": self._failure, "message": self._message}
-            )
-
+    # ── the state as a view ─────────────────────────────────────────────────────────────────────────────────
     def _detail(self) -> RunDetail:
-        config = self.config
-        state, message = self._state, self._message
-        if state not in ENDED and self._owner_is_dead():
-            state = RunState.LOST
-            start = "goes on from the last checkpoint" if self._saved else "starts from the beginning"
-            message = f"Its process ended without a word. Resume it: it {start}."
-        kind = RunKind(self.info.get("kind") or RunKind.TRAIN)
-        started = self._started
+        state, message = self._state_and_message()
         ended = state in ENDED or state is RunState.LOST
-        return RunDetail(
-            id=self.run_id,
-            kind=kind,
-            name=str(self.info.get("name") or self.folder.name),
-            project_id=0,
-            project=str(self.info.get("project") or "default"),
-            dataset_id=self.info.get("dataset_id"),
-            model_id=self.info.get("model_id"),
-            parent_id=self.info.get("parent_id"),
-            state=state,
-            desired_state=DesiredState.RUN,
-            attempt=max(self._attempts, default=0),
-            priority=0,
-            resumable=is_resumable(RunState.STOPPED if state is RunState.LOST else state, kind, bool(self._saved)),
-            external=not (self.folder / run_layout.HEARTBEAT).exists(),
-            message=message,
-            failure=self._failure,
-            phase=self._phase,
-            created_at=float(self.info.get("created_at") or self._first),
-            started_at=self._first or None,
-            ended_at=self._last if ended else None,
-            **self._running_times(ended),
-            updated_at=self._last,
-            revision=self._revision,
-            host=None,
-            devices=[started.device] if started else [],
-            step=self._step,
-            total_steps=started.total_steps if started else None,
-            epoch=self._epoch,
-            epochs=started.epochs if started else config.get("epochs"),
-            resumed_at_step=started.resume_step if started and started.resume_step else None,
-            seconds_left=None if ended else self._seconds_left(),
-            best=self._best,
-            latest=dict(self._latest),
-            model_flavour=str(config.get("model_flavour", "")),
-            root=str(config.get("root", "")),
-            batch_size=config.get("batch_size"),
-            lr=config.get("lr"),
-            notes=str(self.info.get("notes") or ""),
-            config=config,
-            payload=self.info.get("payload") or {},
-            device_request=DeviceRequest(
-                device=str(self.info.get("device") or config.get("device", "auto")),
-                gpus=int(self.info.get("gpus") or 1),
-                host=self.info.get("host"),
-            ),
-            after=[],
-            attempts=list(self._attempts.values()),
-            checkpoints=self._checkpoints(),
-            tags=sorted(self._curves.points),
-            manifest=_read_json(self.folder / run_layout.MANIFEST),
-            folder=str(self.folder),
+        best, config = self._progress.best, self.config
+        return RunDetail.model_validate(
+            {
+                **self._identity(),
+                **self._told_by_events(ended=ended),
+                **self._told_by_config(config),
+                **self._times(ended=ended),
+                "epochs": self._progress.epochs or config.get("epochs"),
+                "state": state,
+                "message": message,
+                "resumable": is_resumable(
+                    RunState.STOPPED if state is RunState.LOST else state, self._kind, self._progress.saved_step > 0
+                ),
+                "best": best and BestMetric(metric=self._progress.monitor.metric, value=best.value, epoch=best.epoch),
+                "attempts": [self._attempt_view(attempt) for attempt in self._progress.attempts],
+                "checkpoints": self._checkpoints(),
+                "tags": sorted(self._history.points),
+                "manifest": _read_json(self.folder / run_layout.MANIFEST),
+            }
         )
 
-    def _running_times(self, ended: bool) -> dict[str, Any]:
-        """Seconds that the ended attempts ran, each up to its last event, and the start of the living one."""
-        last = max(self._attempts, default=None)
-        over = [number for number in self._attempts if ended or number != last]
-        since = None if ended or last is None else self._attempts[last].started_at
-        return {"ran": sum(self._heard[n] - self._attempts[n].started_at for n in over), "running_since": since}
+    def _state_and_message(self) -> tuple[RunState, str | None]:
+        attempt = self._progress.attempt
+        if attempt.ended:
+            return attempt.state, attempt.message
+        if not self._owner_is_dead():
+            return attempt.state, self._progress.message
+        start = "goes on from the last checkpoint" if self._progress.saved_step else "starts from the beginning"
+        return RunState.LOST, f"Its process ended without a word. Resume it: it {start}."
 
-    def _seconds_left(self) -> float | None:
-        """By the pace of the present attempt."""
-        started = self._started
-        if started is None or self._step <= started.resume_step:
-            return None
-        pace = (self._last - started.t) / (self._step - started.resume_step)
-        return max(0.0, pace * (started.total_steps - self._step))
+    def _identity(self) -> dict[str, Any]:
+        """What `run.json` says, and what only a database would know."""
+        info = self.info
+        return {
+            "id": self.run_id,
+            "kind": self._kind,
+            "name": str(info.get("name") or self.folder.name),
+            "project_id": 0,
+            "project": str(info.get("project") or "default"),
+            **{name: info.get(name) for name in ("dataset_id", "model_id", "parent_id")},
+            "desired_state": DesiredState.RUN,
+            "priority": 0,
+            "external": not (self.folder / run_layout.HEARTBEAT).exists(),
+            "revision": self._revision,
+            "host": None,
+            "notes": str(info.get("notes") or ""),
+            "payload": info.get("payload") or {},
+            "after": [],
+            "folder": str(self.folder),
+        }
+
+    def _told_by_events(self, *, ended: bool) -> dict[str, Any]:
+        progress = self._progress
+        attempt = progress.attempt
+        names = ("step", "epoch", "total_steps", "resumed_at_step", "phase", "seconds_left", "latest")
+        return {
+            **{name: getattr(progress, name) for name in names},
+            "attempt": attempt.number,
+            "failure": attempt.failure,
+            "devices": [attempt.device] if attempt.device and not ended else [],
+        }
+
+    def _told_by_config(self, config: dict[str, Any]) -> dict[str, Any]:
+        info = self.info
+        return {
+            "config": config,
+            "model_flavour": str(config.get("model_flavour", "")),
+            "root": str(config.get("root", "")),
+            **{name: config.get(name) for name in ("batch_size", "lr")},
+            "device_request": DeviceRequest(
+                device=str(info.get("device") or config.get("device", "auto")),
+                gpus=int(info.get("gpus") or 1),
+                host=info.get("host"),
+            ),
+        }
+
+    def _times(self, *, ended: bool) -> dict[str, Any]:
+        """When it ran: seconds of the ended attempts, each up to its last event, and the start of the living one."""
+        attempts = self._progress.attempts
+        over = attempts if ended else attempts[:-1]
+        first = next((at.first_event_at for at in attempts if at.first_event_at is not None), None)
+        last = next((at.last_event_at for at in reversed(attempts) if at.last_event_at is not None), None)
+        return {
+            "created_at": float(self.info.get("created_at") or first or 0.0),
+            "started_at": first,
+            "updated_at": last or 0.0,
+            "ended_at": last if ended else None,
+            "ran": sum((at.last_event_at or 0.0) - (at.first_event_at or 0.0) for at in over),
+            "running_since": attempts[-1].first_event_at if attempts and not ended else None,
+        }
+
+    def _attempt_view(self, attempt: AttemptState) -> AttemptView:
+        lives = attempt.number == self._progress.attempt.number and not attempt.ended
+        verdict = Verdict(attempt.state) if lives else self._verdict(attempt)
+        return AttemptView.model_validate(
+            {
+                **{name: getattr(attempt, name) for name in ("number", "resume_step")},
+                **dict.fromkeys(("host", "pid", "exit_code")),
+                **{name: getattr(verdict, name) for name in ("state", "failure", "message")},
+                "devices": [attempt.device] if attempt.device else [],
+                "started_at": attempt.first_event_at or 0.0,
+                "ended_at": None if lives else attempt.last_event_at,
+            }
+        )
+
+    def _verdict(self, attempt: AttemptState) -> Verdict:
+        """What an attempt came to that has ended, or that another has followed."""
+        if attempt.ended:
+            return Verdict(attempt.state, attempt.failure, attempt.message)
+        end = read_end(self.folder, attempt.number)
+        return judge(
+            None, end, DesiredState.RUN if end is None else end.desired_state, saved_step=self._progress.saved_step,
+            trained=attempt.state is not RunState.STARTING, last_line=last_line(self.folder),
+        )  # fmt: skip
 
     def _owner_is_dead(self) -> bool:
         try:
@@ -277,33 +266,14 @@ class RunFolder:
         return identity.status() == "dead"
 
     def _checkpoints(self) -> list[CheckpointView]:
-        root = self.folder / run_layout.CHECKPOINTS
-        links: dict[str, list[str]] = {}
-        found: list[CheckpointView] = []
-        try:
-            entries = sorted(os.scandir(root), key=lambda entry: entry.name)
-        except OSError:
-            return []
-        for entry in entries:
-            if entry.is_symlink():
-                links.setdefault(os.path.basename(os.readlink(entry.path)), []).append(entry.name)
-        for entry in entries:
-            attempt, _, step = entry.name.partition("-s")
-            if entry.is_symlink() or not (attempt[:1] == "a" and attempt[1:].isdigit() and step.isdigit()):
-                continue
-            files = [file.stat() for file in Path(entry.path).rglob("*") if file.is_file()]
-            found.append(
-                CheckpointView(
-                    name=entry.name,
-                    step=int(step),
-                    epoch=self._saved.get(entry.name, 0),
-                    attempt=int(attempt[1:]),
-                    links=sorted(links.get(entry.name, [])),
-                    size=sum(file.st_size for file in files),
-                    created_at=entry.stat().st_mtime,
-                )
-            )
-        return found
+        """Those that still lie in the folder, by step."""
+        kept = []
+        for saved in self._history.checkpoints.values():
+            path = self.folder / self._history.paths[saved.name]
+            if path.is_dir():
+                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                kept.append(saved.model_copy(update={"size": size}))
+        return sorted(kept, key=lambda saved: (saved.step, saved.attempt))
 
 
 def parsed(config: dict[str, Any]) -> TrainConfig:

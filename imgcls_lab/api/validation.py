@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from imgcls_lab.errors import InputError, Problem
+from imgcls_lab.errors import InputError
 from imgcls_lab.schemas import ProjectEdit, Wire
+from imgcls_lab.validation_errors import field_names, joined, problems
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
 
 W = TypeVar("W", bound=Wire)
-_SENTENCES = {
-    "string_too_short": "must not be empty",
-    "string_too_long": "must have at most {max_length} characters",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
-}
 
 
 def request(kind: type[W], **values: Any) -> W:
@@ -29,14 +24,8 @@ def request(kind: type[W], **values: Any) -> W:
     try:
         return kind(**values)
     except ValidationError as error:
-        problems = []
-        for detail in error.errors(include_url=False):
-            template = _SENTENCES.get(detail["type"], detail["msg"])
-            if detail["type"] == "string_too_short" and detail["ctx"]["min_length"] > 1:
-                template = "must have at least {min_length} characters"
-            field = ".".join(str(part) for part in detail["loc"])
-            problems.append(Problem(field, template.format(**detail.get("ctx", {})) + "."))
-        raise InputError(" ".join(f"{p.field} {p.message}" for p in problems).capitalize(), problems) from None
+        found = problems(error, lambda: field_names(kind))
+        raise InputError(joined(found), found) from None
 
 
 def project_id(store: Store, name: str, *, make: bool = False) -> int:

@@ -1,22 +1,21 @@
 """What the trainings inside a notebook write, passed on as the notebook run's own events, so that its page shows them.
 
 `lab.train` in a batch notebook writes into `<run>/trainings/NN-DIGEST`, a run's folder of its own. Several trainings
-follow each other on the run's axis of steps and epochs. Used by `notebook.py`; reads folders, trains nothing.
+follow each other on the run's axis of steps and epochs. Used by `notebook_runner.py`; reads folders, trains nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from imgcls_lab import run_layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError
 from imgcls_lab.events import (
-    TERMINAL,
     AnyEvent,
     CheckpointSaved,
     EpochEnded,
@@ -26,9 +25,13 @@ from imgcls_lab.events import (
     Metrics,
     Notice,
     Phase,
+    RunKind,
+    RunState,
     Started,
+    finite,
     read_events,
 )
+from imgcls_lab.run_state import Best, Monitor, RunProgress
 
 Step = Metrics | EpochEnded | CheckpointSaved
 _RANKS: dict[type[Event], int] = {Metrics: 0, EpochEnded: 1, CheckpointSaved: 2}
@@ -42,61 +45,100 @@ def training_folders(folder: Path) -> list[Path]:
     return []
 
 
-@dataclass
+class _Epochs:
+    """What the reducer keeps here: the evaluated epochs, and how far the events go."""
+
+    def __init__(self) -> None:
+        self.evaluated: list[tuple[EpochEnded, Mapping[str, float | None]]] = []  # and its finite values
+        self.reached = (-1, 0)  # step, and the last kind of event about it
+
+    def add(self, event: Metrics | EpochEnded, values: Mapping[str, float | None]) -> None:
+        self.reached = max(self.reached, (event.step, _RANKS[type(event)]))
+        if isinstance(event, EpochEnded):
+            self.evaluated.append((event, values))
+
+    def take_back(self, event: Started) -> bool:
+        before = self.reached
+        self.reached = min(before, (event.resume_step, _RANKS[CheckpointSaved]))
+        self.evaluated = [(epoch, values) for epoch, values in self.evaluated if epoch.step <= event.resume_step]
+        return self.reached < before
+
+    def latest(self) -> dict[str, float | None]:
+        return {}
+
+    def best(self, monitor: Monitor) -> Best | None:
+        best: Best | None = None
+        for epoch, values in self.evaluated:
+            value = values.get(monitor.tag)
+            if value is not None and (best is None or monitor.is_better(value, best.value)):
+                best = Best(value, epoch.epoch, epoch.step)
+        return best
+
+    def checkpoint(self, event: CheckpointSaved) -> None:
+        self.reached = max(self.reached, (event.step, _RANKS[CheckpointSaved]))
+
+    def report(self, event: EpochEnded) -> None:
+        """Evaluations are copied as files."""
+
+    def monitor(self) -> Monitor | None:
+        return None  # the forwarder says it, since it knows the training
+
+
 class _Training:
     """One training inside, read on from look to look."""
 
-    folder: Path
-    first_step: int  # steps and epochs of the trainings before it
-    first_epoch: int
-    offsets: dict[str, int] = field(default_factory=dict)
-    held: list[Step] = field(default_factory=list)  # of an earlier attempt that was killed before it was passed on
-    step: int = 0
-    epochs: int = 0  # done
-    over: bool = False
-    finished: Finished | None = None
+    def __init__(self, folder: Path, first_step: int, first_epoch: int) -> None:
+        self.folder = folder
+        self.first_step, self.first_epoch = first_step, first_epoch  # those of the trainings before it
+        self.held: list[Step] = []  # of an earlier attempt that was killed before it was passed on
+        self.monitor = Monitor.of(_config(folder))
+        self.progress = RunProgress(_Epochs(), RunKind.TRAIN, self.monitor)
+        self.offsets: dict[str, int] = {}
+        self.waits = False  # until this attempt of the notebook continues it
+
+    @property
+    def step(self) -> int:
+        return self.progress.step
+
+    @property
+    def epochs(self) -> int:
+        """Those that are done."""
+        return int(self.progress.epoch)
+
+    @property
+    def under_way(self) -> bool:
+        return bool(self.offsets) and not self.waits and not self.progress.attempt.ended
+
+    @property
+    def finished(self) -> bool:
+        return self.progress.attempt.state is RunState.SUCCEEDED
 
     def read(self) -> list[AnyEvent]:
-        """What its files have grown by."""
+        """The events that its files have grown by."""
         news: list[AnyEvent] = []
-        for path in sorted(self.folder.glob("events-*.jsonl")):
+        for path in run_layout.event_files(self.folder):
             events, self.offsets[path.name] = read_events(path, self.offsets.get(path.name, 0))
-            news += events
-        for event in news:
-            self._note(event)
+            news += [event for event in events if self.progress.apply(event)]
+        self.waits = self.waits and not news
         return news
 
-    def _note(self, event: AnyEvent) -> None:
-        if isinstance(event, Started):
-            self.step, self.over, self.finished = event.resume_step, False, None
-            self.epochs = event.resume_step // max(1, event.steps_per_epoch)
-        elif isinstance(event, Step):
-            self.step = event.step
-            self.epochs = event.epoch if isinstance(event, EpochEnded) else self.epochs
-        elif isinstance(event, Phase):
-            self.over = False
-        elif isinstance(event, TERMINAL):
-            self.over = True
-            self.finished = event if isinstance(event, Finished) else None
 
+class EventForwarder:
+    """Passes events on. `look` is called again and again by one thread; `say` writes an event of the run."""
 
-class Relay:
-    """Passes on. `look` is called again and again by one thread; `say` writes an event of the run."""
-
-    def __init__(self, folder: Path, say: Callable[[Event], None]) -> None:
+    def __init__(self, folder: Path, say: Callable[[AnyEvent], AnyEvent]) -> None:
         self.folder = folder
         self.failure: Failed | None = None  # of a training of this attempt
-        self._say = say
+        self._say_event = say
         self._trainings: list[_Training] = []
-        self._best: float | None = None
-        self._best_epoch = 0
-        self._best_values: dict[str, float] = {}
+        self._epochs = _Epochs()
+        self._run = RunProgress(self._epochs, RunKind.NOTEBOOK, Monitor.of(_config(folder)))
         self._catch_up()
 
     @property
     def training(self) -> bool:
         """Whether a training is under way."""
-        return bool(self._trainings) and bool(self._trainings[-1].offsets) and not self._trainings[-1].over
+        return bool(self._trainings) and self._trainings[-1].under_way
 
     @property
     def step(self) -> int:
@@ -105,7 +147,11 @@ class Relay:
 
     def finished(self) -> Finished:
         """The last event of a notebook that ran to its end."""
-        return Finished(step=self.step, best_epoch=self._best_epoch, values=self._best_values)
+        best = self._run.best
+        if best is None:
+            return Finished(step=self.step, best_epoch=0, values={})
+        values = next(epoch.values for epoch, _ in reversed(self._epochs.evaluated) if epoch.step == best.step)
+        return Finished(step=self.step, best_epoch=best.epoch, values=values)
 
     def look(self) -> None:
         """Pass on what is new."""
@@ -120,7 +166,10 @@ class Relay:
     # ── after an attempt that ended early ───────────────────────────────────────────────────────────────────
     def _catch_up(self) -> None:
         """Know what earlier attempts have passed on; what they could not is held until its place is known."""
-        passed, folders = _passed(self.folder), training_folders(self.folder)
+        for path in run_layout.event_files(self.folder):
+            for event in read_events(path)[0]:
+                self._run.apply(event)
+        passed, folders = self._epochs.reached, training_folders(self.folder)
         while self._find(folders):
             training = self._trainings[-1]
             steps: list[Step] = []
@@ -129,14 +178,10 @@ class Relay:
                     steps = [step for step in steps if step.step <= event.resume_step]
                 elif isinstance(event, Step):
                     steps.append(event)
-            for step in steps:
-                if (training.first_step + step.step, _RANKS[type(step)]) > passed:
-                    training.held.append(step)
-                elif isinstance(step, EpochEnded):
-                    self._is_best(training, step)
-            if training.finished is not None:
+            training.held = [step for step in steps if (training.first_step + step.step, _RANKS[type(step)]) > passed]
+            if training.finished:
                 self._release(training)
-            training.over = True  # until this attempt continues it
+            training.waits = True
 
     def _find(self, folders: list[Path]) -> bool:
         """Take up the next training, if there is one."""
@@ -156,46 +201,30 @@ class Relay:
         training.held = []
 
     # ── event by event ──────────────────────────────────────────────────────────────────────────────────────
+    def _say(self, event: AnyEvent, **changes: object) -> None:
+        self._run.apply(self._say_event(event.model_copy(update=changes)))
+
     def _pass_on(self, training: _Training, event: AnyEvent) -> None:
         steps, epochs = training.first_step, training.first_epoch
         match event:
             case Started():
                 self._show(training)
+                self._run.watch(training.monitor)
+                self._say(
+                    event,
+                    resume_step=steps + event.resume_step,
+                    total_steps=steps + event.total_steps,
+                    epochs=epochs + event.epochs,
+                )
                 self._release(training, event.resume_step)
-                self._say(
-                    event.model_copy(
-                        update={
-                            "resume_step": steps + event.resume_step,
-                            "total_steps": steps + event.total_steps,
-                            "epochs": epochs + event.epochs,
-                        }
-                    )
-                )
             case Metrics():
-                self._say(event.model_copy(update={"step": steps + event.step, "epoch": epochs + event.epoch}))
+                self._say(event, step=steps + event.step, epoch=epochs + event.epoch)
             case EpochEnded():
-                best = self._is_best(training, event)
-                self._say(
-                    event.model_copy(
-                        update={
-                            "step": steps + event.step,
-                            "epoch": epochs + event.epoch,
-                            "best": best,
-                            "report": self._report(training, event),
-                        }
-                    )
-                )
+                best, report = self._is_best(training, event), self._report(training, event)
+                self._say(event, step=steps + event.step, epoch=epochs + event.epoch, best=best, report=report)
             case CheckpointSaved():
-                inside = training.folder.relative_to(self.folder)
-                self._say(
-                    event.model_copy(
-                        update={
-                            "step": steps + event.step,
-                            "epoch": epochs + event.epoch,
-                            "folder": f"{inside}/{event.folder}",
-                        }
-                    )
-                )
+                inside = f"{training.folder.relative_to(self.folder)}/{event.folder}"
+                self._say(event, step=steps + event.step, epoch=epochs + event.epoch, folder=inside)
             case Phase() | Notice():
                 self._say(event)
             case Failed():
@@ -227,28 +256,17 @@ class Relay:
         return name
 
     def _is_best(self, training: _Training, event: EpochEnded) -> bool:
-        """Whether an epoch is the best of all trainings so far."""
-        try:
-            config = TrainConfig.parse_saved(run_layout.read_plain(training.folder / run_layout.CONFIG))
-        except (OSError, ConfigError):
-            return event.best
-        value = event.values.get(config.monitor_tag)
+        """Whether an epoch is the best of all trainings so far that watch the same metric."""
+        self._run.watch(training.monitor)
+        value = finite(event.values).get(training.monitor.tag)
         if value is None or not event.best:
             return False
-        better = self._best is None or (value > self._best if config.higher_is_better else value < self._best)
-        if better:
-            self._best, self._best_values = value, event.values
-            self._best_epoch = training.first_epoch + event.epoch
-        return better
+        return self._run.best is None or training.monitor.is_better(value, self._run.best.value)
 
 
-def _passed(folder: Path) -> tuple[int, int]:
-    """How far the run's own events go: the step, and the last kind of event about it."""
-    last = (-1, 0)
-    for path in sorted(folder.glob("events-*.jsonl")):
-        for event in read_events(path)[0]:
-            if isinstance(event, Started) and (event.resume_step, 2) < last:
-                last = (event.resume_step, 2)
-            elif isinstance(event, Step):
-                last = max(last, (event.step, _RANKS[type(event)]))
-    return last
+def _config(folder: Path) -> dict[str, Any]:
+    """The config in a folder; empty where there is none, or none that can be read."""
+    try:
+        return TrainConfig.parse_saved(run_layout.read_plain(folder / run_layout.CONFIG)).model_dump(mode="json")
+    except (OSError, ConfigError):
+        return {}

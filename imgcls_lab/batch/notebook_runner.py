@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab import run_layout
-from imgcls_lab.batch.event_forwarder import Relay
+from imgcls_lab.batch.event_forwarder import EventForwarder
 from imgcls_lab.batch.notebook_source import stored_text
 from imgcls_lab.batch.secrets import hidden, secrets_of_environment
 from imgcls_lab.errors import ImgclsError
-from imgcls_lab.events import Began, DesiredState, Event, EventWriter, Failed, FailureKind, Phase, Stopped
+from imgcls_lab.events import Began, DesiredState, E, EventWriter, Failed, FailureKind, Phase, Stopped
 from imgcls_lab.settings import Settings
 
 POLL_INTERVAL = 0.25  # seconds between two reads of the trainings inside
@@ -41,20 +41,21 @@ class NotebookRun:
         self._writing = threading.Lock()
         self._ended = threading.Event()
         self._stopping = threading.Event()
-        self._relay = Relay(folder, self.say)
+        self._forwarder = EventForwarder(folder, self.say)
         self._secrets = sorted(secrets_of_environment().values(), key=len, reverse=True)
         self._client: Any = None  # nbclient's, of the kernel
         self._process: subprocess.Popen[bytes] | None = None  # the kernel's
         self._cell = ""  # the cell that runs, for the phase and the failure's sentence
 
-    def say(self, event: Event) -> None:
+    def say(self, event: E) -> E:
+        """Write an event; returns it with its stamp."""
         with self._writing:
-            self._events.write(event)
+            return self._events.write(event)
 
     def execute(self) -> int:
         signal.signal(signal.SIGTERM, lambda *_: self._stopping.set())
         self.say(Phase(name="starting the kernel"))
-        watcher = threading.Thread(target=self._watch, name="imgcls-relay", daemon=True)
+        watcher = threading.Thread(target=self._watch, name="imgcls-forwarder", daemon=True)
         watcher.start()
         error: BaseException | None = None
         try:
@@ -63,7 +64,7 @@ class NotebookRun:
             error = caught
         self._ended.set()
         watcher.join()
-        self._relay.look()
+        self._forwarder.look()
         code = self._conclude(error)
         self._events.close()
         return code
@@ -105,13 +106,13 @@ class NotebookRun:
         while not self._ended.wait(POLL_INTERVAL):
             self._note_kernel()
             with _reported():
-                self._relay.look()
+                self._forwarder.look()
             if self._stopping.is_set():
                 with contextlib.suppress(OSError):  # the training inside looks there
                     if run_layout.read_plain(self.folder / run_layout.DESIRED) == DesiredState.RUN.value.encode():
                         run_layout.write_atomic(self.folder / run_layout.DESIRED, DesiredState.STOP.value)
                 waited += POLL_INTERVAL
-                if not self._relay.training and waited >= INTERRUPT_AGAIN:
+                if not self._forwarder.training and waited >= INTERRUPT_AGAIN:
                     waited = 0.0
                     self._interrupt()
 
@@ -130,11 +131,11 @@ class NotebookRun:
     # ── how it ended ────────────────────────────────────────────────────────────────────────────────────────
     def _conclude(self, error: BaseException | None) -> int:
         if error is None:
-            self.say(self._relay.finished())
+            self.say(self._forwarder.finished())
             return 0
         if self._stopping.is_set():
             print(f"Stopped at {self._cell or 'the start'}.", flush=True)
-            self.say(Stopped(step=self._relay.step))
+            self.say(Stopped(step=self._forwarder.step))
             return 0
         killed = self._killed_by(error)
         if killed:
@@ -143,7 +144,7 @@ class NotebookRun:
             os.kill(os.getpid(), killed)  # the machine's fault: the executor starts the run again
         kind, message = self._failure(error)
         print(self._hidden("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)
-        self.say(Failed(step=self._relay.step, kind=kind, message=self._hidden(message)))
+        self.say(Failed(step=self._forwarder.step, kind=kind, message=self._hidden(message)))
         return 1
 
     def _hidden(self, text: str) -> str:
@@ -158,7 +159,7 @@ class NotebookRun:
         return None
 
     def _failure(self, error: BaseException) -> tuple[FailureKind, str]:
-        inside = self._relay.failure
+        inside = self._forwarder.failure
         kind = inside.kind if inside is not None else FailureKind.APPLICATION
         name, text = getattr(error, "ename", None), str(getattr(error, "evalue", "") or "")
         if name is not None:

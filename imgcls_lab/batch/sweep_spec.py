@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from imgcls_lab.batch.notebook_source import NotebookSource
 from imgcls_lab.batch.parameters import checked, warnings
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.config.sentences import closest
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.schemas import Choices, Pruner, Range, Scalar, SweepRequest
+from imgcls_lab.validation_errors import closest, field_names, joined, problems
 
 MAX_CELLS = 2000  # of a grid
 TOO_MANY = 10**9  # values of a range with a step: no search tells them apart
@@ -32,12 +32,8 @@ def make_request(**values: Any) -> SweepRequest:
     try:
         return SweepRequest.model_validate(values)
     except ValidationError as error:
-        problems = [
-            Problem(".".join(str(part) for part in detail["loc"]), detail["msg"].rstrip(".") + ".")
-            for detail in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        text = " ".join(f"{p.field}: {p.message}" if p.field else p.message for p in problems)
-        raise InputError(f"This sweep cannot be used. {text}", problems) from None
+        found = problems(error, lambda: field_names(SweepRequest))
+        raise InputError(f"This sweep cannot be used. {joined(found)}", found) from None
 
 
 def _item(item: Any) -> Any:
@@ -64,24 +60,23 @@ def _is_number(value: Any) -> bool:
 # ── checking ────────────────────────────────────────────────────────────────────────────────────────────────────
 def check_space(request: SweepRequest) -> None:
     """Raises InputError for a space that no strategy, or not this one, can search."""
-    problems: list[Problem] = []
+    found: list[Problem] = []
     for name, item in request.space.items():
         if isinstance(item, Choices):
             if not item.values:
-                problems.append(Problem(name, "There are no values to try."))
+                found.append(Problem(name, "There are no values to try."))
             elif len({json.dumps(value) for value in item.values}) < len(item.values):
-                problems.append(Problem(name, "The same value stands there twice."))
+                found.append(Problem(name, "The same value stands there twice."))
         elif text := _range_problem(item, request.strategy):
-            problems.append(Problem(name, text))
-    if not problems and request.strategy == "grid" and grid_size(request.space) > MAX_CELLS:
-        problems.append(
+            found.append(Problem(name, text))
+    if not found and request.strategy == "grid" and grid_size(request.space) > MAX_CELLS:
+        found.append(
             Problem("space", f"The grid has more than {MAX_CELLS} cells; take fewer values, or another strategy.")
         )
     if request.strategy == "grid" and (request.trials or request.epochs):
-        problems.append(Problem("trials", "A grid runs each of its cells; it has no other budget."))
-    if problems:
-        text = " ".join(f"{problem.field}: {problem.message}" for problem in problems)
-        raise InputError(f"This sweep cannot be used. {text}", problems)
+        found.append(Problem("trials", "A grid runs each of its cells; it has no other budget."))
+    if found:
+        raise InputError(f"This sweep cannot be used. {joined(found)}", found)
 
 
 def _range_problem(item: Range, strategy: str) -> str | None:
@@ -137,7 +132,7 @@ def trial_config(request: SweepRequest, params: Mapping[str, Scalar]) -> TrainCo
     """The config of a direct trial: its best checkpoint is the best by the sweep's metric. Raises ConfigError."""
     unknown = [name for name in params if name not in TrainConfig.model_fields]
     if unknown:
-        close = closest(unknown[0], TrainConfig)
+        close = closest(unknown[0], TrainConfig.known_names())
         hint = f"Did you mean {close}?" if close else "`imgcls-lab configs fields` lists them."
         raise ConfigError(f"There is no setting “{unknown[0]}” to sweep over. {hint}", [Problem(unknown[0], hint)])
     values = {**request.base, "monitor_metric": request.metric, "monitor_mode": request.direction, **params}

@@ -20,12 +20,12 @@ from imgcls_lab.config.model import ModelFields
 from imgcls_lab.config.names import NAMED
 from imgcls_lab.config.optimisation import OptimisationFields
 from imgcls_lab.config.regularisation import RegularisationFields
-from imgcls_lab.config.saved import upgraded
+from imgcls_lab.config.saved import FORMER_FIELDS, upgraded
 from imgcls_lab.config.schedule import ScheduleFields
-from imgcls_lab.config.sentences import joined, problem
 from imgcls_lab.errors import ConfigError, Problem, unknown
 from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import CONFIG
+from imgcls_lab.validation_errors import field_names, joined, problems
 
 _REFUSED = "Changes the result, so a resume cannot change it."
 _STAYS = "The run has already written there, so a resume cannot change it."
@@ -130,6 +130,11 @@ class TrainConfig(
 
     # ── what callers ask ────────────────────────────────────────────────────────────────────────────────────
     @classmethod
+    def known_names(cls) -> dict[str, str]:
+        """What a user may write for a field -> the field: by its name, its title or its former name."""
+        return {**field_names(cls), **FORMER_FIELDS}
+
+    @classmethod
     def parse(cls, data: Mapping[str, Any] | str | bytes) -> Self:
         """The config in a mapping or a JSON text. Raises ConfigError with one sentence a wrong field."""
         try:
@@ -194,5 +199,6 @@ def _extra(field: Any) -> dict[str, Any]:
 
 
 def _refusal(error: ValidationError, config: type[TrainConfig]) -> ConfigError:
-    problems = [problem(detail, config) for detail in error.errors(include_url=False)]
-    return ConfigError(f"This config cannot be used. {joined(problems)}", problems)
+    remedy = "`imgcls-lab configs fields` lists them."
+    found = problems(error, config.known_names, whole_lists=True, otherwise=remedy)
+    return ConfigError(f"This config cannot be used. {joined(found)}", found)

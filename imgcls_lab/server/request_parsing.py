@@ -6,16 +6,15 @@ is refused here with a sentence: depth, NaN, huge integers, half characters.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterator
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
-from imgcls_lab.errors import InputError, Problem
+from imgcls_lab.errors import InputError
+from imgcls_lab.validation_errors import joined, problems
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 24
@@ -49,26 +48,8 @@ def read_as(adapter: TypeAdapter[T], value: Any) -> T:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)[:50]
-        unknown = any(detail["type"] == "extra_forbidden" for detail in details)
-        fields = list(adapter.json_schema().get("properties", {})) if unknown else []
-        problems = [
-            Problem(".".join(str(part) for part in detail["loc"])[:200], _sentence(detail, fields))
-            for detail in details
-        ]
-        text = " ".join(f"{p.field}: {p.message}" if p.field else p.message for p in problems)
-        raise InputError(f"The request cannot be used. {text}", problems) from None
-
-
-def _sentence(detail: ErrorDetails, fields: list[str]) -> str:
-    """One of pydantic's problems. fields: those of the whole, of which one may have been meant."""
-    if detail["type"] != "extra_forbidden":
-        return detail["msg"].rstrip(".") + "."
-    if not fields or len(detail["loc"]) > 1:
-        return "There is no such field."
-    close = difflib.get_close_matches(str(detail["loc"][0])[:200], fields, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(fields)}."
-    return f"There is no such field; {hint}"
+        found = problems(error, lambda: {name: name for name in adapter.json_schema().get("properties", {})})
+        raise InputError(f"The request cannot be used. {joined(found)}", found) from None
 
 
 def _check(value: Any) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
 from imgcls_lab.events import AnyEvent, CheckpointSaved, EpochEnded
+from imgcls_lab.run_state import move_links
 from imgcls_lab.store.tables import Artifact
 
 
@@ -40,12 +41,8 @@ class Artifacts:
 
     def checkpoint(self, event: CheckpointSaved) -> None:
         """A checkpoint was saved; it takes its links from those before."""
-        links = set(event.links)
-        for (kind, _), other in self._rows.items():
-            if kind == "checkpoint" and links & set(other.links):
-                other.links = [link for link in other.links if link not in links]
         self._newest = self._set("checkpoint", Path(event.folder).name, event.folder, event)
-        self._newest.links = sorted(links)
+        move_links((row for (kind, _), row in self._rows.items() if kind == "checkpoint"), self._newest, event.links)
 
     def report(self, event: EpochEnded) -> None:
         """An epoch was evaluated."""
@@ -65,9 +62,14 @@ class Artifacts:
                 self.session.delete(row)
 
     def _set(self, kind: str, name: str, path: str, event: CheckpointSaved | EpochEnded) -> Artifact:
-        new = Artifact(run_id=self.run_id, kind=kind, name=name, path=path, attempt=0, step=0, epoch=0, created_at=0)
-        row = self._rows.setdefault((kind, name), new)
-        row.attempt, row.step, row.epoch, row.created_at = self.attempt, event.step, event.epoch, event.t
+        values: dict[str, Any] = {
+            "path": path, "attempt": self.attempt, "step": event.step, "epoch": event.epoch, "created_at": event.t,
+        }  # fmt: skip
+        row = self._rows.setdefault(
+            (kind, name), Artifact(run_id=self.run_id, kind=kind, name=name, links=[], **values)
+        )
+        for column, value in values.items():
+            setattr(row, column, value)
         self._changed.append(row)
         return row
 

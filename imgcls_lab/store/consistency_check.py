@@ -8,12 +8,11 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from imgcls_lab.events import ENDED, LIVE, scan_events
+from imgcls_lab.events import ENDED, LIVE, left_out, scan_events
 from imgcls_lab.run_layout import TRAININGS, events_name
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_counts, run_folders
 from imgcls_lab.store.database import Database
-from imgcls_lab.store.ingest import left_out
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 

@@ -176,7 +176,7 @@ class ExecutorStore:
                 end,
                 DesiredState(fresh.desired_state),
                 saved_step=fresh.saved_step,
-                trained=row.resume_step is not None,
+                trained=row.state != RunState.STARTING.value,
                 last_line=last_line(folder),
             )
             session.expunge_all()  # the writes below are fenced by the attempt; the session must not track these rows

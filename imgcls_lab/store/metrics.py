@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import and_, exists, func, or_
+from sqlalchemy import and_, exists, or_
 from sqlmodel import Session, col, select
 
 from imgcls_lab.schemas import Cursor, MetricsBatch, Series, SeriesReply
@@ -15,7 +14,8 @@ from imgcls_lab.store.database import Database
 from imgcls_lab.store.pyramid import Axis, Curve
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
-from imgcls_lab.store.training_time import Leg, TrainingTime
+from imgcls_lab.thinning import thin
+from imgcls_lab.training_time import Leg, TrainingTime
 
 MAX_NEW_ROWS = 20_000  # of one run in one batch; the next call goes on
 _NEW: Any = (
@@ -103,14 +103,9 @@ def points_since(session: Session, cursors: Mapping[str, Cursor]) -> MetricsBatc
             last = rows[-1][5:]
             rows = [row for row in rows if row[5:] != last]
             cursor = Cursor(attempt=rows[-1][5], seq=rows[-1][6])
-        if since.attempt > 0:
-            back = session.exec(
-                select(func.min(Attempt.resume_step)).where(
-                    Attempt.run_id == run_id, Attempt.number > since.attempt, Attempt.number <= cursor.attempt
-                )
-            ).one()
-            if back is not None:
-                batch.superseded[run_id] = back
+        back = _taken_back(session, run_id, number, since, cursor)
+        if back is not None:
+            batch.superseded[run_id] = back
         batch.cursors[run_id] = cursor
         if names is None:
             names = {tag_id: name for tag_id, name in session.exec(select(Tag.id, Tag.name)) if tag_id is not None}
@@ -120,6 +115,29 @@ def points_since(session: Session, cursors: Mapping[str, Cursor]) -> MetricsBatc
             by_tag.setdefault(row[0], []).append(row[1:5])
         batch.series += [_series(run_id, names[tag], sorted(points), clock) for tag, points in by_tag.items()]
     return batch
+
+
+def _taken_back(session: Session, run_id: str, number: int, since: Cursor, until: Cursor) -> int | None:
+    """The step behind which a reader's points no longer hold; None: all of them do.
+
+    A reader may have seen the first events of an attempt and not yet its `started`. It has no point of that attempt
+    beyond the step then, and all that it has beyond it are taken back.
+    """
+    if since.attempt == 0:
+        return None
+    begun = select(Attempt.number, Attempt.resume_step).where(
+        Attempt.run_id == run_id, Attempt.number >= since.attempt, Attempt.number <= until.attempt
+    )
+    steps = {attempt: step for attempt, step in session.exec(begun) if step is not None}
+    here = steps.get(since.attempt)
+    if here is not None:
+        seen = exists().where(
+            col(Metric.run_number) == number, col(Metric.attempt) == since.attempt, col(Metric.seq) <= since.seq,
+            col(Metric.step) > here,
+        )  # fmt: skip
+        if since.attempt == 1 or session.exec(select(seen)).one():
+            del steps[since.attempt]
+    return min(steps.values(), default=None)
 
 
 def _cursor(session: Session, run_id: str) -> Cursor:
@@ -177,24 +195,3 @@ def _series(
         value=[rows[i][3] for i in keep],
         thinned=thinned or len(keep) < len(rows),
     )
-
-
-def thin(along: NDArray[np.float64], values: NDArray[np.float64], max_points: int) -> NDArray[np.intp]:
-    """Indices that keep the first and last point, and smallest and largest of each equal stretch of the axis.
-
-    along: (n,), not falling; values: (n,), NaN where not finite; a stretch of NaN alone keeps one of them.
-    """
-    count = len(along)
-    if count <= max_points:
-        return np.arange(count)
-    stretches = max(1, (max_points - 2) // 2)
-    width = (along[-1] - along[0]) / stretches
-    if width > 0:
-        bucket = np.minimum(((along - along[0]) / width).astype(np.intp), stretches - 1)
-    else:
-        bucket = np.arange(count) * stretches // count
-    keep = [0, count - 1]
-    for filled in (np.where(np.isnan(values), np.inf, values), -np.where(np.isnan(values), -np.inf, values)):
-        order = np.lexsort((filled, bucket))
-        keep.append(order[np.flatnonzero(np.diff(bucket[order], prepend=-1))])  # type: ignore[arg-type]
-    return np.unique(np.hstack(keep))

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, delete, func
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from imgcls_lab.store.database import insert_rows
 from imgcls_lab.store.tables import Metric, ThinnedMetric
+from imgcls_lab.thinning import stretch_extremes
 
 Axis = Literal["step", "epoch", "time"]
 FACTORS = (16, 64, 256)  # points a stretch
@@ -80,7 +80,7 @@ class Curve:
         values = np.array([row[3] for row in rows[:count]], dtype=np.float64)  # None: NaN
         made: list[tuple[Any, ...]] = []
         for factor in FACTORS:
-            for place in _extremes(steps, values, factor).tolist():
+            for place in stretch_extremes(steps, values, factor).tolist():
                 step, epoch, time, value = rows[place]
                 until = int(steps[(place // factor + 1) * factor - 1])
                 made.append((self.run_number, self.tag_id, factor, step, until, epoch, time, value))
@@ -160,13 +160,3 @@ def _or(step: int | None, other: int) -> int:
 
 def _between(above: Any, low: float | None, below: Any, high: float | None) -> list[ColumnElement[bool]]:
     return ([] if low is None else [above >= low]) + ([] if high is None else [below <= high])
-
-
-def _extremes(steps: NDArray[np.int64], values: NDArray[np.float64], factor: int) -> NDArray[np.intp]:
-    """Places of the smallest and the largest of each stretch; of one without any number, a point without a number."""
-    stretches = values.reshape(-1, factor)
-    begin = np.arange(len(stretches)) * factor
-    lowest = np.where(np.isnan(stretches), np.inf, stretches).argmin(axis=1)
-    highest = np.where(np.isnan(stretches), -np.inf, stretches).argmax(axis=1)
-    keep = np.unique(np.hstack([begin + lowest, begin + highest]))
-    return keep[np.flatnonzero(np.diff(steps[keep], prepend=-1))]

@@ -262,25 +262,25 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
     folder = settings.run_dir(run.id)
     attempts = session.exec(select(Attempt).where(Attempt.run_id == run.id).order_by(col(Attempt.number))).all()
     saved = select(Artifact).where(Artifact.run_id == run.id, Artifact.kind == "checkpoint")
-    checkpoints = [
-        CheckpointView(
-            name=row.name, step=row.step, epoch=row.epoch, attempt=row.attempt, links=row.links, size=row.size,
-            created_at=row.created_at,
-        )
-        for row in session.exec(saved.order_by(col(Artifact.step), col(Artifact.attempt)))
-        if (folder / row.path).is_dir()
-    ]  # fmt: skip
-    return RunDetail(
-        **_view_of(session, run).model_dump(),
-        config=run.config,
-        payload=run.payload,
-        device_request=DeviceRequest(device=run.requested_device, gpus=run.requested_gpus, host=run.requested_host),
-        after=sorted(session.exec(select(Dependency.after_id).where(Dependency.run_id == run.id)).all()),
-        attempts=[_attempt_view(attempt) for attempt in attempts],
-        checkpoints=checkpoints,
-        tags=[name for _, name in tags_of(session, run)],
-        manifest=_manifest(settings, run.id),
-        folder=str(folder),
+    return RunDetail.model_validate(
+        {
+            **_view_of(session, run).model_dump(),
+            "config": run.config,
+            "payload": run.payload,
+            "device_request": DeviceRequest(
+                device=run.requested_device, gpus=run.requested_gpus, host=run.requested_host
+            ),
+            "after": sorted(session.exec(select(Dependency.after_id).where(Dependency.run_id == run.id)).all()),
+            "attempts": [AttemptView.model_validate(attempt, from_attributes=True) for attempt in attempts],
+            "checkpoints": [
+                CheckpointView.model_validate(row, from_attributes=True)
+                for row in session.exec(saved.order_by(col(Artifact.step), col(Artifact.attempt)))
+                if (folder / row.path).is_dir()
+            ],
+            "tags": [name for _, name in tags_of(session, run)],
+            "manifest": _manifest(settings, run.id),
+            "folder": str(folder),
+        }
     )
 
 
@@ -299,14 +299,6 @@ def last_scan(session: Session, settings: Settings, root: str) -> Scan | None:
         if isinstance(data, dict) and isinstance(data.get("quarantined"), dict):
             return Scan(name, {str(path): str(reason) for path, reason in data["quarantined"].items()})
     return None
-
-
-def _attempt_view(row: Attempt) -> AttemptView:
-    return AttemptView(
-        number=row.number, state=RunState(row.state), host=row.host, pid=row.pid, devices=row.devices,
-        started_at=row.started_at, ended_at=row.ended_at, resume_step=row.resume_step, exit_code=row.exit_code,
-        failure=row.failure, message=row.message,
-    )  # fmt: skip
 
 
 def _manifest(settings: Settings, run_id: str) -> dict[str, Any] | None:

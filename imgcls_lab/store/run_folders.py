@@ -31,6 +31,10 @@ from imgcls_lab.store.run_rows import config_columns, default_name, device_colum
 from imgcls_lab.store.tables import Attempt, Dataset, DeletedRun, Model, Project, Run
 from imgcls_lab.store.verdict import ProcessEnd, Verdict, ended_at, judge, last_line, launched_at, read_end
 
+_BEGINS: dict[str, Any] = {  # columns of a run whose next attempt begins
+    "state": RunState.STARTING.value, "desired_state": DesiredState.RUN.value, "message": None, "phase": None,
+    "seconds_left": None, "devices": [],
+}  # fmt: skip
 _EVENTS = re.compile(r"(?:events|launch)-([0-9]{3,})\.json")
 
 
@@ -110,31 +114,32 @@ def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[
     request = SubmitRequest.model_construct(
         kind=kind, device=info.get("device"), gpus=info.get("gpus"), host=info.get("host")
     )
-    columns = config_columns(config)
-    return Run(
-        id=folder.name,
-        kind=kind.value,
-        name=str(info.get("name") or default_name(kind, config)),
-        project_id=project_named(session, str(info.get("project") or DEFAULT_PROJECT), created),
-        dataset_id=session.exec(select(Dataset.id).where(Dataset.root == columns.get("root"))).first(),
-        model_id=session.exec(select(Model.id).where(Model.flavour == columns.get("model_flavour"))).first(),
-        parent_id=session.exec(select(Run.id).where(Run.id == parent)).first() if parent else None,
-        state=RunState.STARTING.value,
-        attempt=first,
-        external=not (folder / launch_name(first)).exists(),
-        python=str(info.get("python") or ""),
-        created_at=created,
-        queued_at=created,
-        started_at=launched_at(folder, first),
-        updated_at=time.time(),
-        host=_host(folder),
-        devices=[],
-        latest={},
-        notes=str(info.get("notes") or ""),
-        payload=info["payload"] if isinstance(info.get("payload"), dict) else {},
-        **device_columns(request, config),
-        **columns,
-    )
+    columns = {**config_columns(config), **device_columns(request, config)}
+    identity: dict[str, Any] = {
+        "id": folder.name,
+        "kind": kind.value,
+        "name": str(info.get("name") or default_name(kind, config)),
+        "project_id": project_named(session, str(info.get("project") or DEFAULT_PROJECT), created),
+        "dataset_id": session.exec(select(Dataset.id).where(Dataset.root == columns.get("root"))).first(),
+        "model_id": session.exec(select(Model.id).where(Model.flavour == columns.get("model_flavour"))).first(),
+        "parent_id": session.exec(select(Run.id).where(Run.id == parent)).first() if parent else None,
+        "notes": str(info.get("notes") or ""),
+        "payload": info["payload"] if isinstance(info.get("payload"), dict) else {},
+        "python": str(info.get("python") or ""),
+    }
+    standing: dict[str, Any] = {
+        "state": RunState.STARTING.value,
+        "attempt": first,
+        "external": not (folder / launch_name(first)).exists(),
+        "created_at": created,
+        "queued_at": created,
+        "started_at": launched_at(folder, first),
+        "updated_at": time.time(),
+        "host": _host(folder),
+        "devices": [],
+        "latest": {},
+    }
+    return Run(**identity, **standing, **columns)
 
 
 def _open_attempt(session: Session, folder: Path, run_id: str, number: int) -> None:
@@ -176,7 +181,7 @@ def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = 
             return False
         end = read_end(folder, number)
         run = find_run(session, run_id)
-        trained = row is not None and row.resume_step is not None
+        trained = row is not None and row.state != RunState.STARTING.value
         if end is not None and desired_state is DesiredState.RUN:
             desired_state = end.desired_state
         verdict = said or judge(
@@ -207,9 +212,7 @@ def _close(session: Session, folder: Path, number: int, verdict: Verdict, end: P
 def _next_attempt(session: Session, folder: Path, number: int, newer: int) -> bool:
     """Open the attempt after one that was closed."""
     run_id, external = folder.name, not (folder / launch_name(newer)).exists()
-    if states.change_live(
-        session, run_id, number, attempt=newer, external=external, desired_state=DesiredState.RUN.value
-    ):
+    if states.change_live(session, run_id, number, attempt=newer, external=external, **_BEGINS):
         _open_attempt(session, folder, run_id, newer)
     return False
 
@@ -229,12 +232,12 @@ def begins_again(database: Database, settings: Settings, run_id: str, known: int
     if not newer or (folder / launch_name(newer[0])).exists():
         return False
     with database.write() as session:
-        reopened = states.change_run(
-            session, run_id,
-            col(Run.state).in_(states.texts(RESUMABLE)), col(Run.attempt) == known, col(Run.external).is_(True),
-            state=RunState.STARTING.value, attempt=newer[0], host=host_name(), ended_at=None, message=None,
-            failure=None, desired_state=DesiredState.RUN.value,
-        )  # fmt: skip
+        ended = col(Run.state).in_(states.texts(RESUMABLE))
+        same = col(Run.attempt) == known
+        begins: dict[str, Any] = {
+            **_BEGINS, "attempt": newer[0], "host": host_name(), "ended_at": None, "failure": None,
+        }  # fmt: skip
+        reopened = states.change_run(session, run_id, ended, same, col(Run.external).is_(True), **begins)
         if reopened:
             _open_attempt(session, folder, run_id, newer[0])
     return reopened

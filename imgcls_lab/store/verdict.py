@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab.events import DesiredState, FailureKind, RunState, read_line
+from imgcls_lab.events import TERMINAL, AnyEvent, DesiredState, FailureKind, RunState, read_line
 from imgcls_lab.run_layout import OUTPUT_LOG, events_name, exit_name, launch_name, open_plain, read_plain
 
 # Signals by which a process kills itself through a mistake in its code; any other came from outside.
@@ -146,22 +146,24 @@ def unlaunched(folder: Path, attempt: int) -> ProcessEnd | None:
 
 def launched_at(folder: Path, attempt: int) -> float | None:
     """When an attempt began, as far as its folder tells: its first event, else when its launch was written."""
-    if (first := next(_stamps(folder, attempt, file_end=False), None)) is not None:
-        return first
+    if (first := next(_events(folder, attempt, file_end=False), None)) is not None:
+        return first.t
     with contextlib.suppress(OSError):
         return (folder / launch_name(attempt)).stat().st_mtime
     return None
 
 
 def ended_at(folder: Path, attempt: int, end: ProcessEnd | None) -> float | None:
-    """When an attempt ended: as the supervisor wrote it, else its last event."""
+    """When an attempt ended: as the supervisor wrote it, else as its own last word or the last of its events."""
     if end is not None and isinstance(end.t, int | float):
         return end.t
-    return next(_stamps(folder, attempt, file_end=True), None)
+    events = list(_events(folder, attempt, file_end=True))  # the newest first
+    words = [event for event in events if isinstance(event, TERMINAL)]
+    return next((event.t for event in [*reversed(words), *events]), None)
 
 
-def _stamps(folder: Path, attempt: int, *, file_end: bool) -> Iterator[float]:
-    """Times of the first or of the last events of an attempt, from that end on; of none that is damaged."""
+def _events(folder: Path, attempt: int, *, file_end: bool) -> Iterator[AnyEvent]:
+    """The first or the last events of an attempt, from that end on, without damaged ones."""
     try:
         with open_plain(folder / events_name(attempt)) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL) if file_end else 0)
@@ -171,7 +173,7 @@ def _stamps(folder: Path, attempt: int, *, file_end: bool) -> Iterator[float]:
     for line in reversed(lines) if file_end else lines:
         event = read_line(line, attempt)
         if event is not None:
-            yield event.t
+            yield event
 
 
 def last_line(folder: Path) -> str:

@@ -84,7 +84,7 @@ def test_a_grid_holds_every_combination_and_corners_every_value() -> None:
         ({"low": 1, "high": 1e300, "whole": True}, "A range of whole numbers ends at 2^53."),
         ([[0.9, 0.999], [0.9, 0.99]], "this holds a list. Write each list of a setting as a text"),
         ({"values": [{"a": 1}]}, "this holds a mapping."),
-        ({"low": "x", "high": 1}, "space.betas.range.low: Input should be a valid number"),
+        ({"low": "x", "high": 1}, "space.betas.range.low: must be a number"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_one_sentence(item: Any, sentence: str, strategy: str) -> None:

@@ -31,9 +31,9 @@ def config(few: TrainConfig, tmp_path: Path) -> str:
     [
         (["--set", "root=/no/such/folder"], "The folder “/no/such/folder” does not exist."),
         (["--set", "batch_size=0"], "batch_size: must be greater than 0, not 0."),
-        (["--set", "learning_rate=1"], "There is no such setting; did you mean lr?"),
-        (["--set", "qqq=1"], "There is no such setting; `imgcls-lab configs fields` lists them."),
-        (["--set", "epoch=3"], "There is no such setting; did you mean epochs?"),
+        (["--set", "learning_rate=1"], "There is no such field; did you mean lr?"),
+        (["--set", "qqq=1"], "There is no such field; `imgcls-lab configs fields` lists them."),
+        (["--set", "epoch=3"], "There is no such field; did you mean epochs?"),
         (["--set", "epochs"], "write --set NAME=VALUE"),
         (["--set", "lr=fast"], "lr: must be a number, not “fast”."),
         (["--config", "missing.json"], "There is no config file “missing.json”"),

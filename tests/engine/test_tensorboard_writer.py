@@ -28,7 +28,7 @@ from imgcls_lab.engine.reporting.tensorboard_summaries import (
     is_drawn,
     pr_curves,
 )
-from imgcls_lab.engine.reporting.tensorboard_writer import BoardWriter, Thinner, bucket_width
+from imgcls_lab.engine.reporting.tensorboard_writer import BoardWriter
 
 from .conftest import of_type, same_files
 from .test_resume import stop_after
@@ -39,66 +39,6 @@ Run = Callable[..., Outcome]
 def read(outcome: Outcome) -> EventAccumulator:
     everything = {"scalars": 0, "images": 0, "tensors": 0, "histograms": 0}
     return EventAccumulator(str(outcome.folder / "tensorboard"), size_guidance=everything).Reload()
-
-
-# ── curves ──────────────────────────────────────────────────────────────────────────────────────────────────────
-def test_every_point_is_kept_up_to_1024_steps_and_then_512_each_time_the_steps_double() -> None:
-    assert [bucket_width(step) for step in (1, 1023, 1024, 2047, 2048, 1_000_000)] == [1, 1, 4, 4, 8, 2048]
-    thinner, written = Thinner(), 0
-    values = np.random.default_rng(0).random(1 << 17).tolist()
-    for step in range(1, 1 << 17):
-        written += len(thinner.add(step, 0.0, {"loss": values[step]}))
-        if step == 1023:
-            assert written == 1023
-    assert 7 * 512 <= written - 1023 + len(thinner.drain()) <= 7 * 512 + 1
-
-
-def test_a_thinned_curve_keeps_every_spike_of_every_tag_in_order() -> None:
-    thinner = Thinner()
-    spikes = {5_001: 9.0, 50_002: -9.0, 99_999: 7.0}
-    due = []
-    for step in range(1, 100_001):
-        due += thinner.add(step, float(step), {"a": spikes.get(step, 0.5), "b": -spikes.get(step + 1, 0.5)})
-    due += thinner.drain()
-    steps = [step for step, _, _ in due]
-    assert steps == sorted(set(steps))
-    assert {step: values["a"] for step, _, values in due if abs(values.get("a", 0)) > 1} == spikes
-    assert {s + 1: -v["b"] for s, _, v in due if abs(v.get("b", 0)) > 1} == spikes
-    assert all(seconds == step for step, seconds, _ in due)
-
-
-def test_a_number_goes_before_a_nan_and_infinity_is_a_peak() -> None:
-    thinner = Thinner()
-    for step, value in ((4096, math.nan), (4097, 2.0), (4098, math.nan), (4099, math.inf)):
-        assert thinner.add(step, 0.0, {"norm": value}) == []
-    assert [(step, values["norm"]) for step, _, values in thinner.drain()] == [(4097, 2.0), (4099, math.inf)]
-
-
-def test_the_buckets_of_a_resumed_run_are_those_of_the_whole_one(tmp_path: Path) -> None:
-    values = np.random.default_rng(1).random(6001).tolist()
-    whole, parts = BoardWriter(tmp_path, 1, 0), tmp_path / "parts"
-    parts.mkdir()
-    for step in range(1, 6001):
-        whole.add(step, {"loss": values[step]})
-    whole.close()
-    edge = 4096 + 16 * 20  # where a bucket begins
-    for attempt, first, last in ((1, 1, edge + 40), (2, edge, 6001)):
-        writer = BoardWriter(parts, attempt, first - 1)
-        for step in range(first, last):
-            writer.add(step, {"loss": values[step]})
-        writer.close()
-        time.sleep(1)  # files are told apart by the second
-
-    def points(folder: Path) -> list[tuple[int, float]]:
-        board = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-        return [(point.step, point.value) for point in board.Scalars("loss")]
-
-    assert points(parts) == points(next(tmp_path.glob("events*")))
-
-
-def test_event_files_are_for_their_user_alone(tmp_path: Path) -> None:
-    BoardWriter(tmp_path, 1, 0).close()
-    assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
 
 
 # ── a run ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -307,3 +247,31 @@ def test_examples_of_any_size_and_name_make_a_picture_of_one_size() -> None:
         images = np.zeros((9, edge, edge, 3), np.uint8)
         picture = examples_picture(images, ["truth"] * 9, ["a very long name of a class indeed"] * 9, [0.5] * 9)
         assert picture.size == (8 * 120 + 8, 2 * 150 + 8)
+
+
+# ── the event file ──────────────────────────────────────────────────────────────────────────────────────────────
+def test_the_buckets_of_a_resumed_run_are_those_of_the_whole_one(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).random(6001).tolist()
+    whole, parts = BoardWriter(tmp_path, 1, 0), tmp_path / "parts"
+    parts.mkdir()
+    for step in range(1, 6001):
+        whole.add(step, {"loss": values[step]})
+    whole.close()
+    edge = 4096 + 16 * 20  # where a bucket begins
+    for attempt, first, last in ((1, 1, edge + 40), (2, edge, 6001)):
+        writer = BoardWriter(parts, attempt, first - 1)
+        for step in range(first, last):
+            writer.add(step, {"loss": values[step]})
+        writer.close()
+        time.sleep(1)  # files are told apart by the second
+
+    def points(folder: Path) -> list[tuple[int, float]]:
+        board = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+        return [(point.step, point.value) for point in board.Scalars("loss")]
+
+    assert points(parts) == points(next(tmp_path.glob("events*")))
+
+
+def test_event_files_are_for_their_user_alone(tmp_path: Path) -> None:
+    BoardWriter(tmp_path, 1, 0).close()
+    assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
