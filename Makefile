@@ -17,12 +17,14 @@ FRONT := $(shell find labextension/src labextension/style labextension/schema -t
 WORK := $(patsubst notebooks/%,work/%,$(wildcard notebooks/*.ipynb notebooks/*.yaml))
 
 TIMED := $(BIN)/python $(CURDIR)/tools/timed.py
+# checks that use one core each stand side by side; what each prints stays together
+PARALLEL := $(MAKE) --no-print-directory -j2 --output-sync=target
 
 QUICK := not browser and not slow and not cuda
 # these tests wait for processes: beside the trainings of other tests they would wait too long
 APART := $(addprefix tests/,tensorboards chaos executor)
 
-.PHONY: help setup system lab demo test check lint unit browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
+.PHONY: help setup system lab demo test check lint lint-python lint-front unit vitest pytest browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,23 +78,39 @@ demo: setup ## the same main job without a browser
 system: ## the browser and the database server that the tests use (Debian packages)
 	@bash tools/system.sh
 
-test: setup system lint unit browser ## everything that CI checks
-	@$(BIN)/python tools/timed.py --report
+test: setup system ## everything that CI checks
+	@rm -f $(STAMPS)/times.jsonl
+	trap '$(BIN)/python tools/timed.py --report' EXIT
+	$(PARALLEL) lint-python lint-front vitest
+	$(MAKE) --no-print-directory pytest browser
 
 check: setup ## the inner loop, in less than four minutes: style, types, and the tests nearest to what has changed
 	@$(BIN)/python tools/check.py
 
 lint: setup ## style, types and layers of imports, Python and TypeScript
-	$(TIMED) ruff $(BIN)/ruff check .
-	$(TIMED) format $(BIN)/ruff format --check .
-	$(TIMED) mypy $(BIN)/mypy
-	$(TIMED) layers $(BIN)/lint-imports --no-cache
-	(cd labextension && $(TIMED) eslint npm run --silent lint && $(TIMED) tsc npm run --silent check)
+	@$(PARALLEL) lint-python lint-front
 
-unit: setup ## all tests but the browser's
-	(cd labextension && $(TIMED) vitest npm test --silent)
-	$(TIMED) "unit tests" $(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile tests $(APART:%=--ignore=%)
-	$(TIMED) "processes" $(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile $(APART)
+lint-python: setup
+	@$(TIMED) ruff $(BIN)/ruff check .
+	$(TIMED) format $(BIN)/ruff format --check .
+	$(TIMED) layers $(BIN)/lint-imports --no-cache
+	$(TIMED) mypy $(BIN)/mypy
+
+lint-front: setup
+	@cd labextension
+	$(TIMED) eslint npm run --silent lint
+	$(TIMED) tsc npm run --silent check
+
+unit: vitest pytest ## all tests but the browser's
+
+vitest: setup
+	@cd labextension
+	$(TIMED) vitest npm test --silent
+
+# three workers on two cores: many tests wait for a process, a file or a socket
+pytest: setup
+	$(TIMED) "unit tests" $(BIN)/pytest -m "$(QUICK)" -n 3 --dist loadfile tests $(APART:%=--ignore=%)
+	$(TIMED) processes $(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile $(APART)
 
 browser: setup system ## a real JupyterLab in a real Chromium
 	$(TIMED) browser $(BIN)/pytest -m "browser and not slow" -n 2 --dist loadfile tests

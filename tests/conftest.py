@@ -17,7 +17,7 @@ SLOWEST = 12
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which test files took longest, and keep the seconds of each for `make check`, which runs what fits."""
+    """Say which test files took longest, and keep the seconds of each whole file for `make check`."""
     took: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -28,7 +28,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("slowest test files")
     for name, seconds in took.most_common(SLOWEST):
         terminalreporter.write_line(f"{seconds:7.1f} s  {name}")
-    if DURATIONS.parent.is_dir():
+    option = config.option
+    whole = "not slow" in option.markexpr and not (
+        option.keyword or option.maxfail or any("::" in a for a in config.args)
+    )
+    if whole and DURATIONS.parent.is_dir():
         kept = json.loads(DURATIONS.read_text()) if DURATIONS.exists() else {}
         kept |= {name: round(seconds, 1) for name, seconds in took.items()}
         DURATIONS.write_text(json.dumps(kept, indent=1))

@@ -11,14 +11,13 @@ import ast
 import json
 import subprocess
 import sys
-import time
 from collections import deque
 from pathlib import Path
 
 import grimp
 
 sys.path.insert(0, str(Path(__file__).parent))
-from timed import table
+from timed import Stage, table, timed
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -134,14 +133,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=140, help="how long the tests may take")
     chosen = parser.parse_args()
     changed = changed_files(chosen.since)
-    times, failed = [], []
+    stages: list[Stage] = []
+    failed = []
     for name, command, folder in commands(changed, chosen.seconds):
-        begin = time.monotonic()
-        status = subprocess.run(command, cwd=folder, check=False).returncode
-        times.append((name, time.monotonic() - begin))
+        stage, status = timed(name, command, folder)
+        stages.append(stage)
         if status not in (0, 5) or (status == 5 and name != "tests"):  # 5: pytest found no quick test in these files
             failed.append(name)
-    print("\nWhere the time went:\n" + table(times))
+    print("\nWhere the time went:\n" + table(stages))
     if failed:
         print(f"\nNot right: {', '.join(failed)}.")
     return 1 if failed else 0

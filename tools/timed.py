@@ -1,6 +1,6 @@
 """`timed.py NAME COMMAND...` runs a command and notes how long it took; `timed.py --report` prints the notes.
 
-Called by the Makefile, so that `make test` ends with where the time went.
+Called by the Makefile, so that `make test` ends with where the time went. Commands may run side by side.
 """
 
 from __future__ import annotations
@@ -10,42 +10,57 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 NOTES = Path(__file__).parents[1] / ".make" / "times.jsonl"
 
 
+class Stage(NamedTuple):
+    """A command that ran. begin: Unix seconds; took: seconds."""
+
+    name: str
+    begin: float
+    took: float
+
+
+def timed(name: str, command: list[str], folder: Path | None = None) -> tuple[Stage, int]:
+    """Run the command in the folder; how long it took, and its exit status."""
+    begin = time.time()
+    status = subprocess.run(command, cwd=folder, check=False).returncode
+    return Stage(name, begin, round(time.time() - begin, 1)), status
+
+
 def clock(seconds: float) -> str:
     """Seconds as minutes and seconds: 3:07."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"
 
 
-def table(rows: list[tuple[str, float]]) -> str:
-    """One line a row, with a bar as long as its share of the whole, and the sum."""
-    whole = sum(seconds for _, seconds in rows) or 1.0
-    width = max((len(name) for name, _ in rows), default=0)
-    lines = [f"  {name:<{width}} {clock(took):>7}  {'█' * round(40 * took / whole)}" for name, took in rows]
-    return "\n".join([*lines, f"  {'in all':<{width}} {clock(whole):>7}"])
-
-
-def run(name: str, command: list[str]) -> int:
-    """The exit status of the command; its time is noted whether it fails or not."""
-    begin = time.monotonic()
-    status = subprocess.run(command, check=False).returncode
-    NOTES.parent.mkdir(exist_ok=True)
-    with NOTES.open("a") as file:
-        file.write(json.dumps([name, round(time.monotonic() - begin, 1)]) + "\n")
-    return status
+def table(stages: list[Stage]) -> str:
+    """One line a stage, with a bar as long as its part of the whole, and the time from the first to the last."""
+    whole = max(stage.begin + stage.took for stage in stages) - min(stage.begin for stage in stages)
+    width = max(len(stage.name) for stage in stages)
+    bars = (f"  {name:<{width}} {clock(took):>7}  {'█' * round(40 * took / (whole or 1))}" for name, _, took in stages)
+    return "\n".join([*bars, f"  {'in all':<{width}} {clock(whole):>7}"])
 
 
 def report() -> None:
     """Print where the time went since the last report."""
     if NOTES.exists():
-        print("\nWhere the time went:\n" + table([tuple(json.loads(line)) for line in NOTES.read_text().splitlines()]))
+        stages = [Stage(*json.loads(line)) for line in NOTES.read_text().splitlines()]
+        print("\nWhere the time went:\n" + table(stages))
         NOTES.unlink()
+
+
+def main(name: str, *command: str) -> int:
+    stage, status = timed(name, list(command))
+    NOTES.parent.mkdir(exist_ok=True)
+    with NOTES.open("a") as file:
+        file.write(json.dumps(stage) + "\n")
+    return status
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--report"]:
         report()
     else:
-        sys.exit(run(sys.argv[1], sys.argv[2:]))
+        sys.exit(main(*sys.argv[1:]))
