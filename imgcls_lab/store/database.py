@@ -243,10 +243,11 @@ def insert_rows(session: Session, table: Any, names: Sequence[str], rows: list[t
     session.connection().exec_driver_sql(statement, rows)
 
 
-def walked(session: Session, column: Any) -> ColumnElement[Any]:
-    """A column whose condition is looked at row by row while another index is walked, on SQLite.
+def no_index(session: Session, column: Any) -> ColumnElement[Any]:
+    """A column for whose condition SQLite takes no index: it tests each row while it reads another index.
 
-    It keeps no statistics, so it would look up a state that half of all runs have; PostgreSQL chooses by itself.
+    SQLite keeps no statistics, so it would take the index even for a state that half of all runs have. PostgreSQL
+    has statistics, and chooses by itself.
     """
     if session.get_bind().dialect.name != "sqlite":
         return column  # type: ignore[no-any-return]

@@ -29,7 +29,7 @@ from imgcls_lab.schemas import (
 )
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_counts
-from imgcls_lab.store.database import walked
+from imgcls_lab.store.database import no_index
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.states import texts
@@ -198,10 +198,10 @@ def _conditions_along_an_index(session: Session, wanted: RunFilter, order: RunOr
     """The conditions of a list that is read along an index of its order, until a page is full."""
     conditions: list[ColumnElement[bool]] = []
     if wanted.project_id is not None:
-        column = col(Run.project_id) if order.sort == "created_at" else walked(session, Run.project_id)
+        column = col(Run.project_id) if order.sort == "created_at" else no_index(session, Run.project_id)
         conditions.append(column == wanted.project_id)
     if wanted.states is not None:
-        conditions.append(walked(session, Run.state).in_(texts(wanted.states)))
+        conditions.append(no_index(session, Run.state).in_(texts(wanted.states)))
     return conditions
 
 

@@ -18,7 +18,7 @@ from sqlmodel import Session, col, exists, select
 from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.plurals import counted
 from imgcls_lab.store import states
-from imgcls_lab.store.database import walked
+from imgcls_lab.store.database import no_index
 from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.tables import Dependency, Device, DeviceClaim, Project, Run
 
@@ -211,7 +211,7 @@ def _after_others(session: Session) -> Updates:
         select(*columns)
         .join(Dependency, col(Dependency.run_id) == col(Run.id))
         .join(before, before.id == Dependency.after_id, isouter=True)
-        .where(walked(session, Run.state) == RunState.QUEUED.value, col(Run.id).in_(select(Dependency.run_id)))
+        .where(no_index(session, Run.state) == RunState.QUEUED.value, col(Run.id).in_(select(Dependency.run_id)))
         .order_by(col(Run.number), before.number)
     )
     waits: dict[tuple[str, str | None], list[tuple[str | None, str]]] = {}
