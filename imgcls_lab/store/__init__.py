@@ -16,7 +16,7 @@ from imgcls_lab.store.alerts import Alerts
 from imgcls_lab.store.consistency_check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged
 from imgcls_lab.store.executors import Executors
-from imgcls_lab.store.folder_rows import Mirror
+from imgcls_lab.store.folder_rows import FolderWriter
 from imgcls_lab.store.metrics import MetricReader
 from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
 from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
@@ -48,8 +48,8 @@ class Store:
         """
         settings.make_home()
         database = Database(settings.db_url)
-        database.hook = "pending" if settings.webhook else None
-        database.mirror = Mirror(settings)
+        database.webhook_state = "pending" if settings.webhook else None
+        database.folder_writer = FolderWriter(settings)
         try:
             if migrate:
                 migrations.migrate(database, settings.backups_dir)

@@ -59,7 +59,7 @@ def add(
     """Add an alert about something that happened, now or `at` a time, unless it was added already."""
     if session.get(Alert, alert_id) is not None:
         return
-    hook = session.info.get("hook")
+    hook = session.info.get("webhook_state")
     when = time.time() if at is None else at
     session.add(Alert(id=alert_id, kind=kind, run_id=run_id, host=host, text=text, created_at=when, webhook_state=hook))
     session.flush()

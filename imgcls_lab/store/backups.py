@@ -1,7 +1,7 @@
 """Copies of the run database while it is in use: SQLite by its own backup, PostgreSQL by `pg_dump`.
 
-Called before a migration and by `imgcls-lab db backup`. The folders of runs are no part of it: they are the truth,
-and the database an index of them.
+Called before a migration and by `imgcls-lab db backup`. The folders of runs are not part of a backup: they are the
+truth, and the database is an index of them.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def default_name(database: Database, mark: str = "") -> str:
 
 
 def backup(database: Database, target: Path) -> Path:
-    """Copy the database as of one moment into a file that is there whole or not at all, for its owner alone.
+    """Copy the database as of one moment into a file that is complete or absent, for its owner alone.
 
-    Of PostgreSQL it is an archive for `pg_restore`. Raises StoreError.
+    The copy of a PostgreSQL database is an archive for `pg_restore`. Raises StoreError.
     """
     if target.exists():
         raise StoreError(f"{target} exists already; name another file for the backup.")

@@ -1,7 +1,7 @@
-"""The connection to the run database: engine, sessions, pragmas, revision. Called by `Store`; knows no run.
+"""The connection to the run database: engine, sessions, pragmas. Called by the store's modules; knows no run.
 
-A write transaction on SQLite begins immediately, since a deferred one that is upgraded fails at once whatever
-the time-out. No connection crosses a fork. The password of a database URL is in no message.
+A write transaction on SQLite begins immediately: a deferred transaction that must be upgraded fails at once, whatever
+the time-out. No connection crosses a fork. No message holds the password of a database URL.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from sqlmodel import Session, col
 
 from imgcls_lab.errors import InputError, StoreError
 from imgcls_lab.filesystems import network_filesystem
-from imgcls_lab.store.folder_rows import Mirror, note_registry
+from imgcls_lab.store.folder_rows import FolderWriter, note_registry
 from imgcls_lab.store.tables import Alert, Counter, DeletedRun, Run
 
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 30
-ROOM = 2**18  # bytes without which a transaction may not fit
+LEAST_FREE = 2**18  # bytes of free disk below which a transaction may not fit
 _POSTGRES = {"postgres", "postgresql", "postgresql+psycopg2", "postgresql+psycopg"}
 
 
@@ -61,7 +61,7 @@ def parse_url(text: str) -> URL:
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """What tells a file from one that took its name; None where there is none."""
+    """What distinguishes a file from another of the same name; None where there is no file."""
     try:
         found = os.stat(file)
     except OSError:
@@ -79,8 +79,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = parse_url(url)
-        self.hook: str | None = None  # how a new alert stands with the webhook: pending, where there is one
-        self.mirror: Mirror | None = None  # writes what is to be committed into the folders
+        self.webhook_state: str | None = None  # how a new alert stands with the webhook: pending, where there is one
+        self.folder_writer: FolderWriter | None = None  # writes what is to be committed into the folders
         self.is_sqlite = self.url.drivername == "sqlite"
         if self.is_sqlite:
             _prepare_file(self.file)
@@ -123,9 +123,9 @@ class Database:
         record.info["file"] = _identity(self.file)
 
     def _same_file(self, _connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-        """A connection to a file that another has taken the place of, as after a restore, is opened anew.
+        """Open a connection anew when its file was replaced, as by a restore.
 
-        One that is only gone is kept: to open it would make an empty one.
+        A connection to a deleted file is kept: opening the file again would make an empty database.
         """
         found = _identity(self.file)
         if found is not None and found != record.info["file"]:
@@ -145,22 +145,22 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A write transaction, committed when the block ends without an error. Raises StoreError.
 
-        The counter of changes is moved last, and locked until the commit, so that numbers appear in their order:
-        a reader that remembers the highest one misses nothing. One transaction should touch few runs.
+        The counter of changes is increased last and stays locked until the commit. So its values appear in order, and a
+        reader that remembers the highest value misses nothing. One transaction should touch few runs.
 
-        Folders are written while it is locked, so that of two changes the later one is in the folder, too. A process
-        that dies before the commit leaves a folder that is one change ahead; the next change of the run mends that.
+        Folders are written while the counter is locked, so that a folder holds the later of two changes. A process that
+        dies before the commit leaves a folder that is one change ahead; the next change of the run corrects it.
         """
         with self._translated(), Session(self.engine, expire_on_commit=False) as session:
             undo: Callable[[], None] | None = None
             event.listen(session, "after_flush", note_registry)
             try:
                 with session.begin():
-                    session.info["hook"] = self.hook
+                    session.info["webhook_state"] = self.webhook_state
                     yield session
                     session.flush()
                     _count_changes(session)
-                    undo = self.mirror.write(session) if self.mirror is not None else None
+                    undo = self.folder_writer.write(session) if self.folder_writer is not None else None
             except BaseException:
                 if undo is not None:
                     undo()
@@ -173,9 +173,9 @@ class Database:
             yield connection
 
     def full(self) -> str | None:
-        """A sentence where the disk of a SQLite file has no room, so that nothing new can be known."""
+        """A sentence where the disk of a SQLite file is full, so that nothing new can be saved."""
         try:
-            if not self.is_sqlite or shutil.disk_usage(self.file.parent).free >= ROOM:
+            if not self.is_sqlite or shutil.disk_usage(self.file.parent).free >= LEAST_FREE:
                 return None
         except OSError:
             return None
@@ -184,7 +184,7 @@ class Database:
     @property
     def _full(self) -> str:
         return (
-            f"The disk of the run database {self.shown} is full: what runs do is not taken in, and nothing can be "
+            f"The disk of the run database {self.shown} is full: no progress of runs is saved, and nothing can be "
             "queued. Free some space; runs go on."
         )
 
@@ -215,7 +215,8 @@ class Database:
 def touch(session: Session, run_id: str, *, recorded: bool = True) -> None:
     """Note that a run was changed in this transaction.
 
-    recorded: its folder must know of it; False where the folder has it already, or a daemon finds it again.
+    recorded: the run's folder must be written too. False where the folder has the change already, or a daemon can find
+    it again.
     """
     session.info.setdefault("touched", set()).add(run_id)
     if recorded:
@@ -223,7 +224,7 @@ def touch(session: Session, run_id: str, *, recorded: bool = True) -> None:
 
 
 def to_folder(session: Session, run_id: str) -> None:
-    """Note that a run's folder is to be written as the database has it, for what no list of runs shows."""
+    """Note that a run's folder must be written, for a change that no list of runs shows."""
     session.info.setdefault("recorded", set()).add(run_id)
 
 
@@ -233,7 +234,7 @@ def touch_alert(session: Session, alert_id: str) -> None:
 
 
 def insert_rows(session: Session, table: Any, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
-    """Many rows at once, by the driver itself: SQLAlchemy takes as long to look at each as SQLite to keep it.
+    """Insert many rows by the driver itself: SQLAlchemy would take as long for each row as SQLite does.
 
     rows: one at least. names: of columns whose values need no conversion, in the order of the tuples.
     """

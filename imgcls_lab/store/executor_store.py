@@ -206,7 +206,7 @@ class ExecutorStore:
 
     def catch_up_folders(self) -> None:
         """Write again what a run's folder could not take before, for a full disk or the like."""
-        behind = self._database.mirror.behind if self._database.mirror is not None else set()
+        behind = self._database.folder_writer.behind if self._database.folder_writer is not None else set()
         if behind:
             with self._database.write() as session:
                 for run_id in behind:

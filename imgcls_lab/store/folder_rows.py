@@ -1,7 +1,7 @@
-"""What folders know beside a run's events: `run.json` in each run's folder, `registry.json` in the home.
+"""Copies of rows in folders: `run.json` in each run's folder, `registry.json` in the home.
 
-`Database.write` calls it just before each commit, so that a folder is never behind the database; `rebuilding` reads it
-again. It decides nothing: a record is the rows as they were written, and whoever reads it does not change it.
+`Database.write` writes them just before each commit, so that a folder is never behind the database. `rebuilding` reads
+them. They are the rows as they were written; nothing is decided here.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ log = logging.getLogger(__name__)
 REGISTRY = "registry.json"
 REGISTRIES: dict[str, Any] = {"projects": Project, "configs": Config, "datasets": Dataset, "models": Model}
 # Keys of run.json that name a column as it is, and those that name what it requests of a host.
-_PLAIN = ("id", "kind", "name", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python", "payload")
+_SAME_NAME = ("id", "kind", "name", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python", "payload")
 _REQUESTED = {"device": "requested_device", "gpus": "requested_gpus", "host": "requested_host"}
-_TOLD = {*_PLAIN, *_REQUESTED.values(), "project_id"}  # the project stands there by its name
+_ELSEWHERE = {*_SAME_NAME, *_REQUESTED.values(), "project_id"}  # the project stands there by its name
 
 Row = dict[str, Any]
 
@@ -63,11 +63,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Deleted:
-    """The run was deleted, and its folder is what was left when that was cut off."""
+    """The run was deleted, but the deletion of its folder was cut off."""
 
 
 def columns(table: Any) -> Table:
-    """The table itself: rows read through it are as the database has them, not as a session remembers them."""
+    """The table itself: rows read through it come from the database, not from the memory of a session."""
     return table.__table__  # type: ignore[no-any-return]
 
 
@@ -78,7 +78,7 @@ def rows(session: Session, table: Any, *where: Any) -> list[Row]:
     return [dict(row) for row in found]
 
 
-def of_run(session: Session, run_id: str) -> Record | None:
+def record_of(session: Session, run_id: str) -> Record | None:
     """The record of a run as this transaction sees it; None: there is no such run."""
     found = rows(session, Run, col(Run.id) == run_id)
     if not found:
@@ -97,10 +97,10 @@ def to_json(record: Record) -> str:
     run = record.run
     info = {
         "format": FORMAT,
-        **{key: run[key] for key in _PLAIN},
+        **{key: run[key] for key in _SAME_NAME},
         "project": record.project,
         **{key: run[column] for key, column in _REQUESTED.items()},
-        "row": {name: value for name, value in run.items() if name not in _TOLD},
+        "row": {name: value for name, value in run.items() if name not in _ELSEWHERE},
         "attempts": record.attempts,
         "after": record.after,
         "alerts": record.alerts,
@@ -117,10 +117,10 @@ def read_info(folder: Path) -> dict[str, Any]:
     return upgraded_info(found) if isinstance(found, dict) else {}
 
 
-def read(folder: Path) -> Record | Deleted | None:
-    """The record in a folder; None: there is none, since the database has never known the run, or an older version did.
+def read_record(folder: Path) -> Record | Deleted | None:
+    """The record in a folder; None: there is none, since no database or only one of an older version knew the run.
 
-    What a newer version wrote beside it is left out.
+    Columns of a newer version are left out.
     """
     info = read_info(folder)
     if info.get("deleted") is True:
@@ -128,7 +128,7 @@ def read(folder: Path) -> Record | Deleted | None:
     row, attempts, after, alerts = (info.get(key) for key in ("row", "attempts", "after", "alerts"))
     if not isinstance(row, dict) or not all(isinstance(part, list) for part in (attempts, after, alerts)):
         return None
-    run = {**row, **{key: info.get(key) for key in _PLAIN}, **{c: info.get(key) for key, c in _REQUESTED.items()}}
+    run = {**row, **{key: info.get(key) for key in _SAME_NAME}, **{c: info.get(key) for key, c in _REQUESTED.items()}}
     known = _known(Run, run)
     if known.get("id") != folder.name or not {"state", "attempt", "revision", "number"} <= set(known):
         return None
@@ -163,7 +163,7 @@ def read_registry(settings: Settings) -> dict[str, list[Row]]:
 
 
 def _key(row: Row) -> tuple[Any, Any]:
-    """Which entry it is, whatever its name becomes: a new database gives the same id again."""
+    """What identifies an entry when its name changes. The id alone does not: a new database gives the same id again."""
     return row.get("id"), row.get("created_at")
 
 
@@ -182,7 +182,7 @@ def _merged(session: Session, kept: dict[str, list[Row]], deleted: set[tuple[str
 
 
 def note_registry(session: Session, _context: object = None) -> None:
-    """Note what became of registries in this transaction: called after each flush."""
+    """Note the changes of registries in this transaction. Called after each flush."""
     for name, table in REGISTRIES.items():
         if any(isinstance(entry, table) for entry in (*session.new, *session.dirty, *session.deleted)):
             session.info["registry"] = True
@@ -198,7 +198,7 @@ class _Written:
     after: bytes
 
     def undo(self) -> None:
-        """Put back what was there, unless another has written since. Of a folder that was made, nothing stays."""
+        """Restore the file, unless another process has written it since. A folder that was made is removed."""
         with contextlib.suppress(OSError):
             if read_plain(self.path) != self.after:
                 return
@@ -209,18 +209,18 @@ class _Written:
             self.path.parent.rmdir()  # refuses where there is more
 
 
-class Mirror:
-    """Writes into the folders what a transaction is about to commit. `behind`: runs whose folder took no writing."""
+class FolderWriter:
+    """Writes into folders what a transaction is about to commit. `behind`: runs whose folder could not be written."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.behind: set[str] = set()
 
     def write(self, session: Session) -> Callable[[], None]:
-        """Write the records of this transaction; what takes them back, for a commit that fails.
+        """Write the records of this transaction. Returns a function that undoes it, for a commit that fails.
 
-        Raises StoreError for a new run whose folder cannot be made: it must not be accepted. For all else a folder that
-        takes no writing is noted, and what happened to the run is still known to the database.
+        Raises StoreError for a new run whose folder cannot be made: the run must not be accepted. In all other cases
+        the folder is noted in `behind`, and the database alone has the change.
         """
         written: list[_Written] = []
         undo = partial(_undo, written)
@@ -236,7 +236,7 @@ class Mirror:
 
     def _run(self, session: Session, run_id: str, written: list[_Written]) -> None:
         folder = self._settings.run_dir(run_id)
-        record = of_run(session, run_id)
+        record = record_of(session, run_id)
         if record is None:
             if not folder.is_dir() or session.get(DeletedRun, run_id) is None:
                 return

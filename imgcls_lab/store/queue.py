@@ -1,7 +1,7 @@
-"""The queue: which waiting runs a host may look at, and why the others wait. Called by daemons.
+"""The queue: which waiting runs a host may start, and why the others wait. Called by `ExecutorStore`.
 
-Every host reads the same rows and so finds the same sentence, whichever writes it. Moves no run but those that can
-never start, because one that they were to follow did not succeed.
+All hosts read the same rows, so all find the same reason. The only runs that are moved here are those that can never
+start, because a run before them did not succeed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BROKEN = {RunState.FAILED.value: "failed", RunState.CANCELLED.value: "was cance
 
 
 class Waiting(NamedTuple):
-    """A waiting run: the columns that say which it is and what it wants."""
+    """A waiting run: the columns that identify it and what it requests."""
 
     number: int
     id: str
@@ -43,9 +43,9 @@ class Waiting(NamedTuple):
 
 
 def waiting(session: Session, host: str) -> Iterator[Waiting]:
-    """The queue in its order, less what waits for another run or another host; the first LOOK_AHEAD of it.
+    """The first LOOK_AHEAD runs of the queue in its order, without those that wait for another run or another host.
 
-    Runs are read as they are asked for: who takes the first one has not read a thousand.
+    Rows are read page by page: a caller that takes the first run has not read a thousand.
     """
     query: Any = select(*(getattr(Run, name) for name in Waiting._fields))
     query = query.where(Run.state == RunState.QUEUED.value, ~_after_unfinished())
@@ -70,7 +70,7 @@ def _after_unfinished() -> ColumnElement[bool]:
 
 
 class AnyDevice(Protocol):
-    """As much of a device as says whether a run can use it."""
+    """The part of a device that decides whether a run can use it."""
 
     @property
     def kind(self) -> str: ...
@@ -89,7 +89,7 @@ def fits(wanted: str, device: AnyDevice, *, gpus: bool) -> bool:
 
 @dataclass
 class Cluster:
-    """All hosts as the database shows them: what is there, what is held, which projects are at their limit."""
+    """All hosts as the database shows them: their devices, who holds which, and the projects at their limit."""
 
     hosts: set[str]  # whose executor lives
     devices: list[Device]
@@ -114,7 +114,7 @@ class Cluster:
         return {(row.host, row.name): row.held_by for row in self.devices if row.held_by} | self.claims
 
     def reason(self, run: Waiting) -> str | None:
-        """Why a run waits, a sentence; None where it need not wait any longer."""
+        """A sentence why a run waits; None where it can start."""
         if run.requested_device == NO_DEVICE:
             return None
         if run.project_id in self.full:
@@ -180,7 +180,7 @@ Updates = list[tuple[str, RunState | None, str]]  # run, the state it must take 
 
 
 def to_settle(session: Session, hosts: Set[str]) -> Updates:
-    """What is to be written about runs that no host may look at: those after other runs, those for an absent host.
+    """The updates of runs that no host may start: those after other runs, and those for an absent host.
 
     hosts: whose executor lives.
     """
@@ -235,7 +235,7 @@ def _after_others(session: Session) -> Updates:
 
 
 def settle(session: Session, updates: Updates) -> None:
-    """Write what `to_settle` found."""
+    """Write the updates that `to_settle` gave."""
     for run_id, state, sentence in updates:
         if state is None:
             queued = col(Run.state) == RunState.QUEUED.value

@@ -18,9 +18,18 @@ from imgcls_lab.errors import ImgclsError
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import alerts, run_counts, run_folders
 from imgcls_lab.store.database import Database
-from imgcls_lab.store.folder_rows import REGISTRIES, Deleted, Record, Row, columns, read, read_info, read_registry
+from imgcls_lab.store.folder_rows import (
+    REGISTRIES,
+    Deleted,
+    Record,
+    Row,
+    columns,
+    read_info,
+    read_record,
+    read_registry,
+)
 from imgcls_lab.store.run_files import remove_folder
-from imgcls_lab.store.run_restore import Ids, index_again, restore, restore_alert
+from imgcls_lab.store.run_restore import RegistryIds, index_again, restore_alert, restore_run
 from imgcls_lab.store.tables import Dataset, DeletedRun, Model, Run
 
 Progress = Callable[[int, int], None]  # folders that are done, and all
@@ -49,10 +58,10 @@ def rebuild_all(database: Database, settings: Settings, on_progress: Progress | 
         report.new = not any(session.execute(select(col(t.id)).limit(1)).first() for t in (Run, Dataset, Model))
         if not run_counts.are_right(session):
             run_counts.recount(session)
-        ids = _registries(session, registry)
-    found = list(_in_order(settings))
+        ids = _restore_registries(session, registry)
+    found = list(_runs_in_order(settings))
     with database.write() as session:
-        _reserve(session, max((number or 0 for number, _ in found), default=0))
+        _reserve_numbers(session, max((number or 0 for number, _ in found), default=0))
     waiting = iter([run_id for _, run_id in found])
     done, left = 0, []
     while True:
@@ -60,7 +69,7 @@ def rebuild_all(database: Database, settings: Settings, on_progress: Progress | 
         with database.write() as session:
             for run_id in waiting:
                 more = True
-                outcome = _one(session, settings, run_id, ids, report)
+                outcome = _rebuild_run(session, settings, run_id, ids, report)
                 done += 1
                 if outcome is None:
                     left.append(run_id)
@@ -78,7 +87,7 @@ def rebuild_all(database: Database, settings: Settings, on_progress: Progress | 
     return report
 
 
-def _in_order(settings: Settings) -> Iterator[tuple[int | None, str]]:
+def _runs_in_order(settings: Settings) -> Iterator[tuple[int | None, str]]:
     """Number, if it is known, and id of all runs: parents before what they started."""
     found = []
     for run_id in run_folders.all_folders(settings):
@@ -88,21 +97,23 @@ def _in_order(settings: Settings) -> Iterator[tuple[int | None, str]]:
     yield from sorted(found, key=lambda one: (one[0] is None, one[0] or 0, one[1]))
 
 
-def _one(session: Session, settings: Settings, run_id: str, ids: Ids, report: RebuildReport) -> bool | None:
+def _rebuild_run(
+    session: Session, settings: Settings, run_id: str, ids: RegistryIds, report: RebuildReport
+) -> bool | None:
     """Index one run. None: its folder holds no record and the database no row, so that it is judged by its files."""
     folder = settings.run_dir(run_id)
     try:
         with session.begin_nested():
             lock = select(col(Run.revision)).where(col(Run.id) == run_id).with_for_update()
             revision = session.execute(lock).scalar_one_or_none()
-            record = read(folder)  # now that nobody writes it
+            record = read_record(folder)  # now that nobody writes it
             if isinstance(record, Deleted) and revision is None:
                 remove_folder(settings, run_id)
                 return True
             if revision is None and not isinstance(record, Record):
                 return None
             if isinstance(record, Record) and (revision is None or record.run["revision"] > revision):
-                restore(session, folder, record, ids)
+                restore_run(session, folder, record, ids)
             else:
                 index_again(session, folder, run_id)
         report.runs += 1
@@ -137,9 +148,9 @@ def _is_last(database: Database, folder: Path, run_id: str) -> bool:
 
 
 # ── registries, and the numbers of rows ─────────────────────────────────────────────────────────────────────────────
-def _registries(session: Session, registry: dict[str, list[Row]]) -> Ids:
+def _restore_registries(session: Session, registry: dict[str, list[Row]]) -> RegistryIds:
     """Add the entries of `registry.json` that are not there; under their ids, if these are free."""
-    ids: Ids = {}
+    ids: RegistryIds = {}
     for name, table in REGISTRIES.items():
         plain = columns(table)
         ids[name] = {}
@@ -157,7 +168,7 @@ def _registries(session: Session, registry: dict[str, list[Row]]) -> Ids:
                 given = {key: row[key] for key, value in found.items() if value in ("", None) and key in row}
                 older = {**given, "created_at": row["created_at"]}
                 session.execute(update(plain).where(plain.c.id == found["id"]).values(older))
-        _advance(session, plain.name, "id", session.execute(select(func.max(plain.c.id))).scalar_one() or 0)
+        _advance_sequence(session, plain.name, "id", session.execute(select(func.max(plain.c.id))).scalar_one() or 0)
         gone = {(name, row["id"], row["created_at"]) for row in registry.get(name, ())}
         session.info.setdefault("gone", set()).update(gone)  # from the file; those that are here come back into it
     for row in registry.get("alerts", ()):
@@ -166,17 +177,17 @@ def _registries(session: Session, registry: dict[str, list[Row]]) -> Ids:
     return ids
 
 
-def _reserve(session: Session, highest: int) -> None:
+def _reserve_numbers(session: Session, highest: int) -> None:
     """Keep the numbers of the folders' runs free, so that a run that is submitted meanwhile takes none of them."""
     if session.get_bind().dialect.name != "sqlite":
-        _advance(session, "runs", "number", highest)
+        _advance_sequence(session, "runs", "number", highest)
         return
     known = session.execute(text("UPDATE sqlite_sequence SET seq = max(seq, :n) WHERE name = 'runs'"), {"n": highest})
     if known.rowcount == 0:  # type: ignore[attr-defined]
         session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('runs', :n)"), {"n": highest})
 
 
-def _advance(session: Session, table: str, column: str, highest: int) -> None:
+def _advance_sequence(session: Session, table: str, column: str, highest: int) -> None:
     """PostgreSQL gives the next ids above those that were written by hand; SQLite does so by itself."""
     if session.get_bind().dialect.name == "sqlite" or highest == 0:
         return

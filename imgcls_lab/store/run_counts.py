@@ -29,7 +29,7 @@ def by_project(session: Session) -> dict[int, int]:
 
 
 def are_right(session: Session) -> bool:
-    """Whether the runs, counted one by one, are as many."""
+    """Whether counting the runs one by one gives the same numbers."""
     kept = sa_select(col(RunCount.project_id), col(RunCount.state), col(RunCount.count)).where(col(RunCount.count) != 0)
     return set(session.execute(_COUNTED)) == set(session.execute(kept))
 

@@ -16,7 +16,7 @@ from imgcls_lab.run_layout import events_name, launch_name
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_folders
 from imgcls_lab.store.database import Database, to_folder, touch
-from imgcls_lab.store.folder_rows import Record, Row, columns, of_run, read, rows, to_json
+from imgcls_lab.store.folder_rows import Record, Row, columns, read_record, record_of, rows, to_json
 from imgcls_lab.store.ingest import replay
 from imgcls_lab.store.tables import (
     Alert,
@@ -39,14 +39,14 @@ _FROM_EVENTS = (
     "best_epoch", "best_step", "latest", "saved_step", "phase", "message", "config", "model_flavour", "root",
     "batch_size", "lr",
 )  # fmt: skip
-_OF_ATTEMPT = ("state", "resume_step", "trains_since", "events_offset", "seq", "failure", "message")
-_REACHED = ("events_offset", "seq")
-_ENDED_WITH = frozenset({"message", "phase", "seconds_left"})  # of a run that does not live: said at its end
-_NOT_YET: Row = {
+_ATTEMPT_FROM_EVENTS = ("state", "resume_step", "trains_since", "events_offset", "seq", "failure", "message")
+_OFFSETS = ("events_offset", "seq")
+_ONLY_WHILE_LIVE = frozenset({"message", "phase", "seconds_left"})  # of a run that does not live: said at its end
+_FRESH_ATTEMPT: Row = {
     "state": RunState.STARTING.value, "ended_at": None, "trains_since": None, "resume_step": None, "exit_code": None,
     "failure": None, "message": None, "events_offset": 0, "seq": 0,
 }  # fmt: skip
-Ids = dict[str, dict[int, int]]  # by registry: the id that the folders name -> the id here
+RegistryIds = dict[str, dict[int, int]]  # by registry: the id that the folders name -> the id here
 
 
 def take_in(database: Database, settings: Settings, run_id: str) -> None:
@@ -56,17 +56,17 @@ def take_in(database: Database, settings: Settings, run_id: str) -> None:
     adds the run; or its submit was cut off, and the run must not start. Raises ConfigError, OSError for a folder that
     holds no run yet.
     """
-    record = read(settings.run_dir(run_id))
+    record = read_record(settings.run_dir(run_id))
     if record is None:
         run_folders.adopt(database, settings, run_id)
     elif isinstance(record, Record) and record.run.get("external"):
         with database.write() as session:
             known = select(col(Run.id)).where(col(Run.id) == run_id)
             if session.execute(known).first() is None and session.get(DeletedRun, run_id) is None:
-                restore(session, settings.run_dir(run_id), record, {})
+                restore_run(session, settings.run_dir(run_id), record, {})
 
 
-def restore(session: Session, folder: Path, record: Record, ids: Ids) -> None:
+def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds) -> None:
     """Make the rows of a run what its folder says, whether it has some or not. The caller holds its row, if any."""
     run_id = folder.name
     created = float(record.run.get("created_at") or folder.stat().st_mtime)
@@ -89,7 +89,7 @@ def restore(session: Session, folder: Path, record: Record, ids: Ids) -> None:
         session.expunge_all()
         number = session.execute(select(col(Run.number)).where(col(Run.id) == run_id)).scalar_one()
     run["number"] = number
-    _index(session, folder, run, record.attempts)
+    _replay_attempts(session, folder, run, record.attempts)
     session.execute(delete(Dependency).where(col(Dependency.run_id) == run_id))
     for after in record.after:
         session.execute(insert(columns(Dependency)).values(run_id=run_id, after_id=after))
@@ -119,29 +119,29 @@ def _claim_devices(session: Session, run_id: str) -> None:
 
 def index_again(session: Session, folder: Path, run_id: str) -> None:
     """Index the points and files of a run that the database knows; its own rows stay. One that lives is a daemon's."""
-    record = of_run(session, run_id)
+    record = record_of(session, run_id)
     if record is None:
         return
     run = rows(session, Run, col(Run.id) == run_id)[0]
     whole = all(_size(folder, row["number"]) >= row["events_offset"] for row in record.attempts)
     if whole and run["state"] not in {state.value for state in LIVE}:
-        before, touched = _made(session, run), set(session.info.get("touched", ()))
+        before, touched = _indexed(session, run), set(session.info.get("touched", ()))
         trial = session.begin_nested()
-        _index(session, folder, run, record.attempts)
-        _keep(session, before)
-        if _made(session, run) == before:  # so nothing is news to anybody
+        _replay_attempts(session, folder, run, record.attempts)
+        _put_back_missing(session, before)
+        if _indexed(session, run) == before:  # so nothing is news to anybody
             trial.rollback()
             session.info["touched"] = touched
         else:
             trial.commit()
             touch(session, run_id)
-    present = of_run(session, run_id)
-    stored = read(folder)
+    present = record_of(session, run_id)
+    stored = read_record(folder)
     if present is not None and (not isinstance(stored, Record) or to_json(stored) != to_json(present)):
         to_folder(session, run_id)
 
 
-def _keep(session: Session, before: tuple[Any, ...]) -> None:
+def _put_back_missing(session: Session, before: tuple[Any, ...]) -> None:
     """Put back points and files that the database had and the folder does not know any more: of a damaged line."""
     points, artifacts, *_ = before
     for table, had in ((Metric, [dict(point._mapping) for point in points]), (Artifact, artifacts)):
@@ -158,7 +158,7 @@ def _keep(session: Session, before: tuple[Any, ...]) -> None:
             session.execute(insert(plain), lost)
 
 
-def _made(session: Session, run: Row) -> tuple[Any, ...]:
+def _indexed(session: Session, run: Row) -> tuple[Any, ...]:
     """All that `_index` writes, but for keys that the database makes itself, and what is a short form of points."""
     points = columns(Metric)
     found = session.execute(select(points).where(points.c.run_number == run["number"]).order_by(*points.primary_key))
@@ -171,7 +171,7 @@ def _made(session: Session, run: Row) -> tuple[Any, ...]:
     )
 
 
-def _index(session: Session, folder: Path, run: Row, attempts: list[Row]) -> None:
+def _replay_attempts(session: Session, folder: Path, run: Row, attempts: list[Row]) -> None:
     """Go through the events of all attempts anew, as they came; then write what run and attempts came to."""
     run_id, number = run["id"], run["number"]
     for table, mine in (
@@ -187,12 +187,12 @@ def _index(session: Session, folder: Path, run: Row, attempts: list[Row]) -> Non
         "saved_step": 0, "resumed_at_step": None, "total_steps": None, "seconds_left": None, "message": None,
         "phase": None,
     }  # fmt: skip
-    _set(session, run_id, begin)
+    _set_run(session, run_id, begin)
     ahead = False
     for row in attempts:
         outside = not (folder / launch_name(row["number"])).exists() and run["kind"] == RunKind.TRAIN.value
-        _set(session, run_id, {"state": RunState.STARTING.value, "attempt": row["number"], "external": outside})
-        session.execute(insert(columns(Attempt)).values({**row, **_NOT_YET}))
+        _set_run(session, run_id, {"state": RunState.STARTING.value, "attempt": row["number"], "external": outside})
+        session.execute(insert(columns(Attempt)).values({**row, **_FRESH_ATTEMPT}))
         last = row is attempts[-1]
         if _size(folder, row["number"]):
             replay(session, folder, run_id, row["number"], until=None if last else row["events_offset"])
@@ -200,7 +200,11 @@ def _index(session: Session, folder: Path, run: Row, attempts: list[Row]) -> Non
         here = rows(session, Attempt, col(Attempt.run_id) == run_id, col(Attempt.number) == row["number"])[0]
         ahead = last and here["events_offset"] > row["events_offset"]
         ended = row["ended_at"] is not None
-        fresh = {} if ended and not ahead else {name: here[name] for name in (_OF_ATTEMPT if not ended else _REACHED)}
+        fresh = (
+            {}
+            if ended and not ahead
+            else {name: here[name] for name in (_ATTEMPT_FROM_EVENTS if not ended else _OFFSETS)}
+        )
         if outside and not ended:
             fresh["devices"] = here["devices"]
         _set_attempt(session, {**row, **fresh})
@@ -208,15 +212,15 @@ def _index(session: Session, folder: Path, run: Row, attempts: list[Row]) -> Non
     final = {name: value for name, value in run.items() if name != "number"}
     if attempts and (alive or ahead):
         here = rows(session, Run, col(Run.id) == run_id)[0]
-        final |= {name: here[name] for name in _FROM_EVENTS if alive or name not in _ENDED_WITH}
+        final |= {name: here[name] for name in _FROM_EVENTS if alive or name not in _ONLY_WHILE_LIVE}
         if alive and run["state"] != RunState.STOPPING.value:
             final["state"] = here["state"]
         if alive and run["external"]:
             final["devices"] = here["devices"]
-    _set(session, run_id, final)
+    _set_run(session, run_id, final)
 
 
-def _set(session: Session, run_id: str, values: Row) -> None:
+def _set_run(session: Session, run_id: str, values: Row) -> None:
     session.execute(update(columns(Run)).where(columns(Run).c.id == run_id).values(values))
 
 

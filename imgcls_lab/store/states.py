@@ -1,7 +1,7 @@
 """The states of a run and who may move them, written once; and the fenced writes that move them.
 
 Called by the store's other modules inside their transactions. Every write about an attempt names the attempt and
-the states it may find; when no row answers, another process was first and the caller stops at once.
+the states it may find. When no row matches, another process was first, and the caller stops at once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def sources(to: RunState) -> list[str]:
 
 
 def change_run(session: Session, run_id: str, /, *where: Any, recorded: bool = True, **values: Any) -> bool:
-    """Change columns of one run where all conditions hold. False: no row answered, nothing was changed.
+    """Change columns of one run where all conditions hold. False: no row matched, nothing was changed.
 
     recorded: as in `touch`.
     """
@@ -58,7 +58,7 @@ def change_run(session: Session, run_id: str, /, *where: Any, recorded: bool = T
 
 
 def move(session: Session, run_id: str, to: RunState, *where: Any, attempt: int | None = None, **values: Any) -> bool:
-    """Move a run, fenced by the table above and, if given, by its attempt. False: it was not there any more."""
+    """Move a run, fenced by the table above and, if given, by its attempt. False: its state or attempt was another."""
     fence = [col(Run.state).in_(sources(to)), *where]
     if attempt is not None:
         fence.append(col(Run.attempt) == attempt)
@@ -66,7 +66,7 @@ def move(session: Session, run_id: str, to: RunState, *where: Any, attempt: int 
 
 
 def change_live(session: Session, run_id: str, attempt: int, /, **values: Any) -> bool:
-    """Change columns of a run while this attempt of it lives. False: it does not; the caller's news are stale."""
+    """Change columns of a run while this attempt of it lives. False: it does not, and the caller is out of date."""
     live = [state.value for state in LIVE]
     return change_run(session, run_id, col(Run.attempt) == attempt, col(Run.state).in_(live), **values)
 

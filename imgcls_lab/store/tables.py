@@ -52,7 +52,7 @@ class Config(Table, table=True):
 
 
 class Dataset(Table, table=True):
-    """A folder of images, and what the last look at it found."""
+    """A folder of images, and what its last inspection found."""
 
     __tablename__ = "datasets"
 
@@ -157,7 +157,7 @@ class Run(Table, table=True):
 
 
 class RunCount(Table, table=True):
-    """How many runs of a project are in a state. Triggers on `runs` keep it: see `counts.py`."""
+    """How many runs of a project are in a state. Triggers on `runs` keep it: see `run_counts.py`."""
 
     __tablename__ = "run_counts"
 
@@ -167,7 +167,7 @@ class RunCount(Table, table=True):
 
 
 class Dependency(Table, table=True):
-    """A run that waits until another has succeeded. `after_id` is no foreign key: that a run was deleted is news."""
+    """A run waits until another has succeeded. `after_id` is no foreign key: the deletion of that run must be seen."""
 
     __tablename__ = "dependencies"
 
@@ -275,7 +275,7 @@ class Artifact(Table, table=True):
 
 
 class Executor(Table, table=True):
-    """A daemon. `heartbeat` grows; whoever watches decides by its own clock whether it still does."""
+    """A daemon. `heartbeat` grows. An observer decides by its own clock whether the daemon lives."""
 
     __tablename__ = "executors"
 
@@ -308,7 +308,7 @@ class Device(Table, table=True):
 
 
 class Alert(Table, table=True):
-    """Something that a person should hear of, once. `id` says of what, so that it is told only once."""
+    """Something that a person should be told once. `id` names the cause, so that each cause gives one alert."""
 
     __tablename__ = "alerts"
 

@@ -164,7 +164,7 @@ def test_an_old_folder_is_judged_by_its_files_and_no_time_is_made_up(store: Stor
     events = [json.loads(line) for line in (store.settings.run_dir(second) / "events-001.jsonl").open()]
     (store.settings.run_dir(third) / "events-001.jsonl").unlink()
     forget(store, keep=False)
-    store.database.hook = "pending"
+    store.database.webhook_state = "pending"
     assert rebuild(store.settings).problems == []
     run = store.runs.get(first)
     lost, last = run.attempts
