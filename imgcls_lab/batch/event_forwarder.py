@@ -1,4 +1,4 @@
-"""What the trainings inside a notebook write, passed on as the notebook run's own events, so that its page shows them.
+"""Forwards the events of the trainings inside a notebook as the notebook run's own events; its page shows these.
 
 `lab.train` in a batch notebook writes into `<run>/trainings/NN-DIGEST`, a run's folder of its own. Several trainings
 follow each other on the run's axis of steps and epochs. Used by `notebook_runner.py`; reads folders, trains nothing.

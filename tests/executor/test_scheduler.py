@@ -15,7 +15,7 @@ GPUS = [Device(f"cuda:{n}", n, f"GPU {n} · H100", "cuda", f"GPU-{n}") for n in 
 CPU = Device("cpu:0", 0, "CPU", "cpu", "cpu-0")
 
 
-def wish(device: str = "auto", gpus: int = 1, host: str | None = None, project_id: int = 1) -> Run:
+def waiting(device: str = "auto", gpus: int = 1, host: str | None = None, project_id: int = 1) -> Run:
     return Run(requested_device=device, requested_gpus=gpus, requested_host=host, project_id=project_id)
 
 
@@ -25,56 +25,56 @@ def cluster(claims: dict[str, str], here=(*GPUS, CPU), elsewhere=()) -> Cluster:
     return Cluster({row.host for row in rows} | {HERE}, rows, {(HERE, name): by for name, by in claims.items()})
 
 
-def placing(claims: dict[str, str], here=(*GPUS, CPU), drivers: int = 0, elsewhere=()) -> Scheduler:
+def scheduler(claims: dict[str, str], here=(*GPUS, CPU), drivers: int = 0, elsewhere=()) -> Scheduler:
     return Scheduler(cluster(claims, here, elsewhere), list(here), set(claims), drivers)
 
 
 @pytest.mark.parametrize(
     ("run", "taken", "gets"),
     [
-        (wish(), {}, ["cuda:0"]),
-        (wish("cuda"), {"cuda:0": "“a”"}, ["cuda:1"]),
-        (wish("cpu"), {"cuda:0": "“a”"}, ["cpu:0"]),
-        (wish("h100"), {}, ["cuda:0"]),
-        (wish("cuda", gpus=2), {}, ["cuda:0", "cuda:1"]),
-        (wish("cpu", gpus=2), {}, ["cpu:0"]),
-        (wish(), {"cuda:0": "“a”", "cuda:1": "“b”"}, "Waits for a GPU: “a” and 1 more are running."),
-        (wish("cpu"), {"cpu:0": "“a”"}, "Waits for a CPU slot: “a” is running."),
-        (wish(gpus=2), {"cuda:1": "“a”"}, "Waits for 2 GPUs of one host: 1 free, but “a” is running."),
-        (wish(gpus=3), {}, "Waits for 3 GPUs of one host: this machine has only 2."),
-        (wish("A100"), {}, "Waits for a GPU named “A100”: this machine has none. Set device to auto or cpu, or start "
-                           "an executor on another machine."),
+        (waiting(), {}, ["cuda:0"]),
+        (waiting("cuda"), {"cuda:0": "“a”"}, ["cuda:1"]),
+        (waiting("cpu"), {"cuda:0": "“a”"}, ["cpu:0"]),
+        (waiting("h100"), {}, ["cuda:0"]),
+        (waiting("cuda", gpus=2), {}, ["cuda:0", "cuda:1"]),
+        (waiting("cpu", gpus=2), {}, ["cpu:0"]),
+        (waiting(), {"cuda:0": "“a”", "cuda:1": "“b”"}, "Waits for a GPU: “a” and 1 more are running."),
+        (waiting("cpu"), {"cpu:0": "“a”"}, "Waits for a CPU slot: “a” is running."),
+        (waiting(gpus=2), {"cuda:1": "“a”"}, "Waits for 2 GPUs of one host: 1 free, but “a” is running."),
+        (waiting(gpus=3), {}, "Waits for 3 GPUs of one host: this machine has only 2."),
+        (waiting("A100"), {}, "Waits for a GPU named “A100”: this machine has none. Set device to auto or cpu, or "
+                              "start an executor on another machine."),
     ],
 )  # fmt: skip
 def test_a_run_gets_free_devices_or_a_reason(run: Run, taken: dict[str, str], gets: object):
-    assert placing(taken)(run) == gets
+    assert scheduler(taken)(run) == gets
 
 
 def test_without_a_gpu_anywhere_auto_means_a_cpu_slot():
-    assert placing({}, here=[CPU])(wish()) == ["cpu:0"]
-    assert "this machine has none" in placing({}, here=[CPU])(wish("cuda"))
+    assert scheduler({}, here=[CPU])(waiting()) == ["cpu:0"]
+    assert "this machine has none" in scheduler({}, here=[CPU])(waiting("cuda"))
 
 
 def test_auto_leaves_a_run_to_the_host_that_has_a_gpu():
-    assert placing({}, here=[CPU], elsewhere=GPUS)(wish()) is None
+    assert scheduler({}, here=[CPU], elsewhere=GPUS)(waiting()) is None
 
 
 def test_a_run_of_two_gpus_is_not_starved_by_runs_of_one():
-    place = placing({"cuda:1": "“a”"})
-    assert isinstance(place(wish(gpus=2)), str)
-    assert not isinstance(place(wish("cuda")), list), "the GPU that is free is kept for the one before it"
-    assert place(wish("cpu")) == ["cpu:0"]
+    schedule = scheduler({"cuda:1": "“a”"})
+    assert isinstance(schedule(waiting(gpus=2)), str)
+    assert not isinstance(schedule(waiting("cuda")), list), "the GPU that is free is kept for the one before it"
+    assert schedule(waiting("cpu")) == ["cpu:0"]
 
 
 def test_a_run_without_a_device_needs_none_but_they_are_not_endless():
-    assert placing({"cpu:0": "“a”"}, here=[CPU])(wish("none")) == []
-    assert "start other runs" in placing({}, drivers=MAX_DRIVERS)(wish("none"))
+    assert scheduler({"cpu:0": "“a”"}, here=[CPU])(waiting("none")) == []
+    assert "start other runs" in scheduler({}, drivers=MAX_DRIVERS)(waiting("none"))
 
 
 def test_a_project_at_its_limit_waits_and_its_drivers_do_not():
     full = cluster({})
     full.full[1] = "Waits: the project “p” runs 1 run at once."
-    place = Scheduler(full, [*GPUS, CPU], set(), 0)
-    assert place(wish()) == full.full[1]
-    assert place(wish(project_id=2)) == ["cuda:0"]
-    assert place(wish("none")) == []
+    schedule = Scheduler(full, [*GPUS, CPU], set(), 0)
+    assert schedule(waiting()) == full.full[1]
+    assert schedule(waiting(project_id=2)) == ["cuda:0"]
+    assert schedule(waiting("none")) == []
