@@ -11,12 +11,15 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from importlib.util import find_spec
 from pathlib import Path
 
 import grimp
 import pytest
 
 import imgcls_lab
+from imgcls_lab import entry_points
+from imgcls_lab.entry_points import EntryPoint
 
 ROOT = Path(imgcls_lab.__file__).parents[1]
 LONGEST_FUNCTION, LONGEST_FILE, MOST_ARGUMENTS = 60, 450, 8
@@ -134,3 +137,12 @@ def test_no_string_names_a_module_of_a_higher_layer() -> None:
                 if name != "imgcls_lab" and _height(name) > _height(own):
                     found.add(f"{path} {name}")
     assert not found
+
+
+def test_what_is_started_as_a_process_exists() -> None:
+    entries = [each for each in vars(entry_points).values() if isinstance(each, EntryPoint)]
+    assert len(entries) >= 9
+    for entry in entries:
+        assert find_spec(entry.module) is not None, entry
+        assert entry.preload is None or entry.preload in _imports(), entry
+    assert {entry.preload for entry in entries} - {None} == {entry.preload for entry in entry_points.FORKED}
