@@ -23,15 +23,21 @@ class Problem(NamedTuple):
 
 
 class ImgclsError(Exception):
-    """Base of all errors that a user may see. `str(error)` is a sentence for the user."""
+    """Base of all errors that a user may see. `str(error)` is a sentence for the user.
+
+    reason: a word for programs and tests where class and problems do not say which error it is, such as
+    `code_of_its_own`; data: the names and numbers of the sentence, by what they are.
+    """
 
     status: ClassVar[int] = 500  # HTTP
     exit_code: ClassVar[int] = 1  # command line
     kind: ClassVar[str] = "application"  # protocol.FailureKind of a run that ends with it
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = "", *, reason: str = "", **data: object) -> None:
         """Bytes of a file's name that are no UTF-8 are written out, so that every log and answer takes the message."""
         super().__init__(message.encode("utf-8", "backslashreplace").decode("utf-8"))
+        self.reason = reason
+        self.data = data
 
 
 class InputError(ImgclsError):
@@ -40,8 +46,8 @@ class InputError(ImgclsError):
     status = 400
     exit_code = 2
 
-    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, problems: Sequence[Problem] = (), *, reason: str = "", **data: object) -> None:
+        super().__init__(message, reason=reason, **data)
         self.problems = tuple(problems)
 
 

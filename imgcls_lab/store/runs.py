@@ -274,5 +274,6 @@ def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: S
         return run.id
     state = RunState(run.state)
     if state in ENDED:
-        raise ConflictError(f"The run “{run.name}” {state.value}; there is nothing of it to resume.")
+        text = f"The run “{run.name}” {state.value}; there is nothing of it to resume."
+        raise ConflictError(text, reason="nothing_to_resume", state=state.value)
     raise ConflictError(f"The run “{run.name}” is {state.value}; it can be resumed after it has stopped.")

@@ -29,6 +29,7 @@ from imgcls_lab.schemas import BoardRequest, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.tensorboards.manager import TensorBoardManager
+from tests.waiting import until
 
 CYCLES = 20
 pytestmark = pytest.mark.timeout(900)
@@ -70,13 +71,6 @@ def ask(target: Path, url: str, body: str | None = None) -> Any:
     return json.loads(content) if "json" in (reply.getheader("Content-Type") or "") else content
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
 def listeners() -> set[str]:
     said = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
     return {line for line in said.splitlines() if "boards.serve" in line or f"pid={os.getpid()}," in line}
@@ -108,7 +102,7 @@ def cycle(store: Store, settings: Settings, ends: Callable[[TensorBoardManager, 
             assert len(descendants()) == 1
             assert listeners() == set()
             ends(boards, board)
-            wait_for(lambda: not descendants())
+            until(lambda: not descendants())
         left = len(files(settings) - before) + psutil.Process().num_fds() - handles
         assert (pages, left) == (CYCLES, 0)
     finally:
@@ -121,7 +115,7 @@ def cycle(store: Store, settings: Settings, ends: Callable[[TensorBoardManager, 
 @pytest.mark.slow
 def test_20_times_opened_idle_and_opened_again(store: Store) -> None:
     def idle(boards: TensorBoardManager, board: str) -> None:
-        wait_for(lambda: not boards._processes[board].alive)
+        until(lambda: not boards._processes[board].alive)
         assert boards.all()[0].state == "asleep"
         assert sockets() == set()
 
@@ -162,7 +156,7 @@ def test_nothing_outlives_a_server_that_is_killed(store: Store) -> None:
     server.wait()
     server.stdout.close()
     began = time.monotonic()
-    wait_for(lambda: not psutil.pid_exists(child.pid) and not Path(path).parent.exists())
+    until(lambda: not psutil.pid_exists(child.pid) and not Path(path).parent.exists())
     show("TensorBoard and its socket gone after the server's death", f"{time.monotonic() - began:.1f} s", "under 60 s")
 
 
@@ -204,7 +198,7 @@ def test_a_run_of_a_million_steps_opens_in_seconds_with_its_spike(store: Store) 
             shown = ask(target, "/data/plugin/scalars/tags")
             return ask(target, query) if "loss/train" in shown.get("long", {}) else []
 
-        wait_for(lambda: bool(found := points()) and found[-1][1] == 1_000_000)
+        until(lambda: bool(found := points()) and found[-1][1] == 1_000_000)
         opened, found = time.monotonic() - began, points()
         show("opening a run of 1,000,000 steps", f"{opened:.1f} s, {len(found):,} points a curve", "seconds")
         show("its event file, four curves", f"{size / 1e6:.2f} MB", "under 5 MB")
@@ -244,7 +238,7 @@ def test_the_hparams_tab_compares_runs_by_their_best_epoch(store: Store) -> None
     boards = TensorBoardManager(settings, store)
     try:
         target = boards.ensure(boards.open(BoardRequest(run_ids=ids)).id)
-        wait_for(lambda: len(ask(target, "/data/runs")) == 2)
+        until(lambda: len(ask(target, "/data/runs")) == 2)
         experiment = ask(target, "/data/plugin/hparams/experiment", json.dumps({"experimentName": ""}))
         differs = [info["name"] for info in experiment["hparamInfos"] if info.get("differs")]
         metrics = {info["name"]["tag"] for info in experiment["metricInfos"]}

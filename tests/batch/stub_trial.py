@@ -1,6 +1,7 @@
 """A trainer without torch whose accuracy is best at lr=1e-3 and rises over the epochs: `stub_trial.py FOLDER ATTEMPT`.
 
-It sleeps STUB_EPOCH seconds an epoch, fails where its lr stands in the file STUB_FAILS, resumes after a stop.
+An epoch takes the seconds in the file STUB_PACE. It fails where its lr stands in the file STUB_FAILS, and resumes after
+a stop.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def main(folder: Path, attempt: int) -> int:
             if stopping:
                 out.write(Stopped(step=epoch - 1))
                 return 0
-            time.sleep(float(os.environ["STUB_EPOCH"]))
+            time.sleep(float(Path(os.environ["STUB_PACE"]).read_text()))
             if fails.exists() and str(lr) in fails.read_text().split():
                 out.write(Failed(step=epoch, kind=FailureKind.APPLICATION, message="The stub failed as it was told."))
                 return 1

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -21,17 +19,11 @@ from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.executor import processes
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import rebuild
+from tests.waiting import until
 
 from .conftest import Write
 
 TRAIN = Path(__file__).parents[2] / "notebooks" / "train.ipynb"
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "too late"
-        time.sleep(0.1)
 
 
 def outputs(path: Path) -> str:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,16 +38,25 @@ class Stubs:
         self.base = base
         self.settings = Settings()
         self.fails = folder / "fails"
+        self._pace = folder / "pace"
+        self.epochs_take(0.05)
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         context.store()
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "STUB_FAILS": str(self.fails)}
+        environment["STUB_PACE"] = str(self._pace)
         command = [sys.executable, str(Path(__file__).with_name("stub_daemon.py"))]
         log = self.settings.executor_dir / "daemon.log"
         with log.open("ab") as file:
             self._daemon = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
         until(lambda: locks.is_locked(self.settings.executor_lock))
+
+    def epochs_take(self, seconds: float) -> None:
+        """From now on, also those of trials that run already."""
+        made = self._pace.with_suffix(".new")
+        made.write_text(str(seconds))
+        made.replace(self._pace)
 
     def kill(self) -> None:
         if self._daemon is not None:
@@ -72,17 +81,9 @@ class Stubs:
 def stubs(few: TrainConfig, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stubs]:
     for name, value in {"CPU_SLOTS": "3", "AUTOSTART": "0", "POLL_INTERVAL": "0.05", "STOP_GRACE": "10"}.items():
         monkeypatch.setenv(f"IMGCLS_{name}", value)
-    monkeypatch.setenv("STUB_EPOCH", "0.05")
     stubs = Stubs(few, tmp_path)
     yield stubs
     stubs.close()
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "too late"
-        time.sleep(0.05)
 
 
 def _request(stubs: Stubs) -> SubmitRequest:
@@ -95,10 +96,8 @@ def cells(sweep: Sweep) -> dict[Any, str]:
     return {trial.params["lr"]: trial.state for trial in sweep.view.trials}
 
 
-def test_a_grid_survives_kills_of_daemon_and_driver_and_runs_each_trial_once(
-    stubs: Stubs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STUB_EPOCH", "0.5")
+def test_a_grid_survives_kills_of_daemon_and_driver_and_runs_each_trial_once(stubs: Stubs) -> None:
+    stubs.epochs_take(0.5)
     sweep = stubs.sweep([1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2])
     assert set(cells(sweep).values()) == {"waiting"}
     stubs.start()
@@ -107,6 +106,7 @@ def test_a_grid_survives_kills_of_daemon_and_driver_and_runs_each_trial_once(
     driver = sweep.run.refresh().view.attempts[-1].pid
     assert driver is not None
     os.kill(driver, signal.SIGKILL)
+    stubs.epochs_take(0.05)
     stubs.start()
     sweep.wait(60)
     assert set(cells(sweep).values()) == {"succeeded"}
@@ -126,7 +126,7 @@ def test_a_grid_survives_kills_of_daemon_and_driver_and_runs_each_trial_once(
 
 
 def test_the_driver_starts_an_executor_that_nobody_else_would(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STUB_EPOCH", "1")
+    stubs.epochs_take(1)
     monkeypatch.setenv("IMGCLS_AUTOSTART", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     stubs.start()
@@ -197,8 +197,8 @@ def test_an_added_value_and_a_second_sweep_run_only_what_is_new(stubs: Stubs) ->
     assert len(stubs.runs()) == 3
 
 
-def test_pruning_ends_bad_trials_early_and_says_so(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STUB_EPOCH", "0.4")
+def test_pruning_ends_bad_trials_early_and_says_so(stubs: Stubs) -> None:
+    stubs.epochs_take(0.4)
     stubs.base = stubs.base.with_changes(epochs=6)
     stubs.start()
     space = {"low": 1e-6, "high": 1.0, "log": True}
@@ -214,10 +214,8 @@ def test_pruning_ends_bad_trials_early_and_says_so(stubs: Stubs, monkeypatch: py
     assert sweep.view.epochs_done < 9 * 6
 
 
-def test_a_stopped_sweep_stops_its_trials_and_fill_goes_on_with_them(
-    stubs: Stubs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STUB_EPOCH", "0.4")
+def test_a_stopped_sweep_stops_its_trials_and_fill_goes_on_with_them(stubs: Stubs) -> None:
+    stubs.epochs_take(0.4)
     stubs.base = stubs.base.with_changes(epochs=15)
     stubs.start()
     sweep = stubs.sweep([1e-4, 1e-3, 1e-2, 1e-1])
@@ -226,6 +224,7 @@ def test_a_stopped_sweep_stops_its_trials_and_fill_goes_on_with_them(
     until(lambda: sweep.state is RunState.STOPPED)
     until(lambda: all(run.state in {RunState.STOPPED, RunState.CANCELLED} for run in stubs.runs()))
     assert sweep.view.holes == 4
+    stubs.epochs_take(0.01)
     sweep.fill().wait(60)
     assert set(cells(sweep).values()) == {"succeeded"}
     assert max(run.view.attempt for run in stubs.runs()) == 2

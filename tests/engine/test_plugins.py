@@ -80,8 +80,9 @@ def test_a_changed_kept_file_is_refused(make_config: Make, plugin: Path, tmp_pat
     config = make_config(plugins=[str(plugin)], loss="halved")
     stopped(config, tmp_path / "run")
     (tmp_path / "run/plugins/01-mine.py").write_text(CODE.replace("0.5", "0.9"))
-    with pytest.raises(ConfigError, match="changed since"):
+    with pytest.raises(ConfigError) as caught:
         train(config, tmp_path / "run")
+    assert caught.value.reason == "plugin_changed"
 
 
 @pytest.mark.parametrize(

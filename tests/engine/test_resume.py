@@ -185,8 +185,9 @@ def test_changed_images_are_refused_on_resume(make_config: Make, digits: Path, t
     stop, on_event = stop_after(2)
     train(config, tmp_path / "run", stop=stop, on_event=on_event)
     next((digits / "train/digit-0").iterdir()).unlink()
-    with pytest.raises(DataError, match="changed since"):
+    with pytest.raises(DataError) as caught:
         train(config, tmp_path / "run")
+    assert (caught.value.reason, caught.value.data) == ("images_changed", {"root": digits})
 
 
 def test_cache_and_loader_processes_do_not_change_the_result(run: Callable[..., Outcome]) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.schemas import RunDetail, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,10 +76,7 @@ class StubLab:
     def until(
         self, condition: Callable[[], object], seconds: float = 30, why: Callable[[], str] = lambda: "too late"
     ) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, why()
-            time.sleep(0.05)
+        until(condition, seconds, why)
 
     def steps(self, run_id: str, tag: str = "loss/train") -> list[int]:
         """Steps at which the database holds a point, in order, as often as it holds one."""

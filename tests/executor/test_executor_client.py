@@ -23,6 +23,7 @@ from imgcls_lab.run_layout import RUN_INFO, new_run_id, write_atomic
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, executors
 from imgcls_lab.store.tables import Executor
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -50,9 +51,7 @@ def test_start_waits_until_it_works_and_stop_until_it_is_gone(settings: Settings
 def test_ensure_starts_one_and_no_second(settings: Settings):
     for _ in range(5):
         client.ensure(settings)
-    deadline = time.monotonic() + 20
-    while not client.status(settings).executors and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: client.status(settings).executors, 20)
     pid = client.status(settings).executors[0].pid
     client.ensure(settings)
     assert [executor.pid for executor in client.status(settings).executors] == [pid]
@@ -96,9 +95,7 @@ def test_an_older_executor_makes_room_for_this_version(settings: Settings):
     info = json.loads(settings.executor_info.read_text())
     write_atomic(settings.executor_info, json.dumps({**info, "version": "0.0.1"}))
     client.ensure(settings)
-    deadline = time.monotonic() + 20
-    while not client._ready(settings) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: client._ready(settings), 20)
     newer = json.loads(settings.executor_info.read_text())
     assert newer["pid"] != info["pid"]
     assert newer["version"] != "0.0.1"

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from imgcls_lab.executor.forkserver_manager import (
 )
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.settings import Settings
+from tests.waiting import until
 
 __all__ = ["few", "own"]
 
@@ -41,13 +41,6 @@ def fork_server(home: Path) -> Iterator[ForkServerManager]:
     made = ForkServerManager(settings)
     yield made
     made.close()
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "too late"
-        time.sleep(0.02)
 
 
 def command(path: str, *words: str) -> list[str]:

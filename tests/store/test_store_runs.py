@@ -100,8 +100,9 @@ def test_what_has_not_succeeded_is_resumed(store: Store, submit):
     assert (killed.resumable, store.runs.resume(run_id).state) == (False, RunState.QUEUED)
     claim(store)
     finish(store, run_id, 3, RunState.SUCCEEDED)
-    with pytest.raises(ConflictError, match="succeeded"):
+    with pytest.raises(ConflictError) as refused:
         store.runs.resume(run_id)
+    assert (refused.value.reason, refused.value.data) == ("nothing_to_resume", {"state": "succeeded"})
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from imgcls_lab.schemas import BoardRequest, RunEdit, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.tensorboards.manager import MAX_ASLEEP, TensorBoardManager
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -74,14 +75,6 @@ def runs_shown(target: Path) -> set[str]:
     return set(json.loads(get(target, "/data/runs")[1]))
 
 
-def wait_for(condition: object, seconds: float = 15) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
 def pid_of(boards: TensorBoardManager, board_id: str) -> int:
     popen = boards._processes[board_id].popen
     assert popen is not None
@@ -100,7 +93,7 @@ def test_a_board_serves_its_runs_by_the_names_of_the_panel(
     assert board.state == "asleep"
     target = boards.ensure(board.id)
     assert get(target, "/")[0] == 200
-    wait_for(lambda: runs_shown(target) == {"vit-base lr 3e-4"})
+    until(lambda: runs_shown(target) == {"vit-base lr 3e-4"})
     (view,) = boards.all()
     assert view.state == "running"
     assert view.memory is not None
@@ -138,7 +131,7 @@ def test_a_run_added_to_a_live_board_shows_up_without_a_restart(
     target = boards.ensure(board.id)
     pid = pid_of(boards, board.id)
     boards.add(board.id, [two])
-    wait_for(lambda: runs_shown(target) == {"one", "two"})
+    until(lambda: runs_shown(target) == {"one", "two"})
     assert pid_of(boards, board.id) == pid
 
 
@@ -151,7 +144,7 @@ def test_a_project_board_follows_new_runs_and_new_names(
     make_run(store, settings, "two")
     store.runs.edit(one, RunEdit(name="first"))
     boards.refresh()
-    wait_for(lambda: runs_shown(target) == {"first", "two"})
+    until(lambda: runs_shown(target) == {"first", "two"})
 
 
 def test_names_that_are_no_file_names_and_equal_names_are_told_apart(
@@ -174,7 +167,7 @@ def test_an_idle_board_ends_by_itself_and_comes_back(store: Store) -> None:
             target = boards.ensure(board.id)
             assert get(target, "/")[0] == 200
             process = boards._processes[board.id]
-            wait_for(lambda p=process: not p.alive)
+            until(lambda p=process: not p.alive)
             assert boards.all()[0].state == "asleep"
             assert not target.exists()
     finally:
@@ -221,8 +214,8 @@ def test_nothing_is_left_when_the_server_is_killed(store: Store, settings: Setti
     server.kill()
     server.wait()
     server.stdout.close()
-    wait_for(lambda: not psutil.pid_exists(int(pid)))
-    wait_for(lambda: not Path(path).parent.exists())
+    until(lambda: not psutil.pid_exists(int(pid)))
+    until(lambda: not Path(path).parent.exists())
 
 
 def test_closing_ends_every_process_and_removes_the_sockets(store: Store, settings: Settings) -> None:
@@ -251,9 +244,9 @@ def test_a_board_shows_the_runs_that_were_chosen_anew(
     target = boards.ensure(board.id)
     pid = pid_of(boards, board.id)
     assert boards.choose(board.id, [one, two]).title == "2 runs"
-    wait_for(lambda: runs_shown(target) == {"one", "two"})
+    until(lambda: runs_shown(target) == {"one", "two"})
     assert boards.choose(board.id, [two]).title == "two"
-    wait_for(lambda: runs_shown(target) == {"two"})
+    until(lambda: runs_shown(target) == {"two"})
     assert pid_of(boards, board.id) == pid
     with pytest.raises(InputError, match="one run at least"):
         boards.choose(board.id, [])
@@ -265,7 +258,7 @@ def test_a_process_that_was_killed_is_told_from_one_that_sleeps(
     board = boards.open(BoardRequest(run_ids=[make_run(store, settings, "a")]))
     boards.ensure(board.id)
     os.kill(pid_of(boards, board.id), signal.SIGKILL)
-    wait_for(lambda: boards.all()[0].state == "failed")
+    until(lambda: boards.all()[0].state == "failed")
     assert "ended unexpectedly" in (boards.all()[0].message or "")
     boards.ensure(board.id)
     assert boards.all()[0].state == "running"
@@ -284,7 +277,7 @@ def test_a_board_of_a_sweep_shows_its_runs_and_those_that_come(
     target = boards.ensure(board.id)
     make_run(store, settings, "lr=2", parent_id=sweep)
     boards.refresh()
-    wait_for(lambda: runs_shown(target) == {"lr=1", "lr=2"})
+    until(lambda: runs_shown(target) == {"lr=1", "lr=2"})
     with pytest.raises(InputError, match="“lr sweep”"):
         boards.add(board.id, [sweep])
 

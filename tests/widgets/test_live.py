@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import struct
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from imgcls_lab.events import EventWriter, Finished, Metrics, Started
 from imgcls_lab.schemas import Series
 from imgcls_lab.widgets import comm, live
 from imgcls_lab.widgets.comm import Pusher, pack
+from tests.waiting import until
 
 STARTED = Started(
     total_steps=20,
@@ -59,13 +59,6 @@ def folder(tmp_path: Path) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comm, "PERIOD", 0.02)
     monkeypatch.setattr(comm, "REST", 0.1)
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_a_page_gets_every_point_once_in_numbered_batches_until_the_end(folder: Path, quick: None) -> None:

@@ -157,7 +157,7 @@ def _stack(items: list[npt.NDArray[np.uint8] | str]) -> npt.NDArray[np.uint8]:
     arrays = []
     for item in items:
         if isinstance(item, str):
-            raise DataError(f"{item} It could be read when the run began.")
+            raise DataError(f"{item} It could be read when the run began.", reason="unreadable_now")
         arrays.append(item)
     return np.stack(arrays)
 
@@ -191,7 +191,7 @@ def _worker_batches(images: ImageSet, batches: Sequence[Indices], workers: int) 
     )
     for batch in loader:
         if isinstance(batch, str):
-            raise DataError(f"{batch} It could be read when the run began.")
+            raise DataError(f"{batch} It could be read when the run began.", reason="unreadable_now")
         yield torch.from_numpy(batch)
 
 

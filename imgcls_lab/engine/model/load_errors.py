@@ -18,7 +18,8 @@ def unloadable(name: str, error: Exception) -> ModelError:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         raise error
     if needs_code(text):
-        return ModelError(f"The model “{name}” needs code of its own, which is not run here. Take another model.")
+        sentence = f"The model “{name}” needs code of its own, which is not run here. Take another model."
+        return ModelError(sentence, reason="code_of_its_own", model=name)
     if "not a valid JSON" in text or "JSONDecode" in type(error).__name__:
         return ModelError(f"The config.json of the model “{name}” is not valid JSON.")
     if "safetensors" in text and "no file named" in text:

@@ -54,7 +54,8 @@ def active(folder: Path, record: Record) -> Iterator[None]:
             if hashlib.sha256(code).hexdigest() != item["sha256"]:
                 raise _problem(
                     f"The run's plugin “{path}” was changed since the run began, so it cannot go on exactly. Put it "
-                    "back, or start a new run with your own file."
+                    "back, or start a new run with your own file.",
+                    "plugin_changed",
                 )
             _execute(code, path)
         yield
@@ -105,5 +106,5 @@ def _execute(code: bytes, path: Path) -> None:
         raise _problem(text) from error
 
 
-def _problem(text: str) -> ConfigError:
-    return ConfigError(text, [Problem("plugins", text)])
+def _problem(text: str, reason: str = "") -> ConfigError:
+    return ConfigError(text, [Problem("plugins", text)], reason=reason)

@@ -321,7 +321,10 @@ def _same_classes(good: Path, classes: list[str]) -> None:
         raise DataError(
             alike
             or f"The classes changed since this run began: where the checkpoint “{good.name}” has “{one}”, the data "
-            f"set has “{other}”. Put the class folders back, or start a new run."
+            f"set has “{other}”. Put the class folders back, or start a new run.",
+            reason="classes_changed",
+            checkpoint=one,
+            found=other,
         )
 
 
@@ -330,7 +333,9 @@ def _same_data(began: dict[str, Any], facts: dict[str, Any], root: Path) -> None
     if began["classes"] != facts["classes"] or began["data"]["fingerprint"] != facts["data"]["fingerprint"]:
         raise DataError(
             f"The images under “{root}” changed since this run began, so it cannot go on exactly. Put them back, or "
-            "start a new run."
+            "start a new run.",
+            reason="images_changed",
+            root=root,
         )
 
 
