@@ -136,22 +136,30 @@ def lr_curve(config: TrainConfig, steps: StepPlan) -> LrCurve | None:
     if schedule is None:
         return None
     last = steps.total_steps - 1
+    first = min(last, warmup_steps(config, steps))  # the warm-up is a line
     exact = {place for place in _corners(config, steps) if 0 <= place <= last}
-    evenly = np.linspace(0, last, min(last + 1, CURVE_POINTS - len(exact))).round().astype(int)
+    evenly = np.linspace(first, last, min(last - first + 1, CURVE_POINTS - len(exact))).round().astype(int)
     places = sorted(exact.union(evenly.tolist()))
     return LrCurve(step=places, lr=[learning_rate(schedule, config, place, steps) for place in places])
 
 
 def _corners(config: TrainConfig, steps: StepPlan) -> set[int]:
-    """Steps at which a curve has a corner: each is drawn exactly, however many steps the run has."""
+    """Steps that a curve is drawn through, however many the run has: its corners, and the places beside a steep one."""
     warmup = warmup_steps(config, steps)
-    corners = {0, warmup - 1, warmup, steps.total_steps - 1}
-    if config.schedule in ("wsd", "rsqrt"):
-        begin = warmup + (1 - config.decay_fraction) * (steps.total_steps - warmup)
-        corners |= {math.floor(begin), math.ceil(begin)}
-    if config.schedule == "step":
-        between = _epochs_between_decays(config) * steps.steps_per_epoch
-        for decay in range(1, min(DRAWN_DECAYS, math.ceil(steps.total_steps / between)) + 1):
-            edge = warmup + math.ceil((decay - 1e-9) * between)
-            corners |= {edge - 1, edge}
+    total = steps.total_steps
+    corners = {0, warmup - 1, warmup, total - 1}
+    decay_start = math.floor(warmup + (1 - config.decay_fraction) * (total - warmup))
+    beside = {2**power for power in range(total.bit_length())}  # ever closer towards the steep place
+    match config.schedule:
+        case "poly":
+            corners |= {total - 1 - distance for distance in beside if total - 1 - distance > warmup}
+        case "wsd":
+            corners |= {decay_start, decay_start + 1} | {decay_start + distance for distance in beside}
+        case "rsqrt":
+            corners |= {decay_start, decay_start + 1} | {warmup + distance for distance in beside}
+        case "step":
+            between = _epochs_between_decays(config) * steps.steps_per_epoch
+            for decay in range(1, min(DRAWN_DECAYS, math.ceil(total / between)) + 1):
+                edge = warmup + math.ceil((decay - 1e-9) * between)
+                corners |= {edge - 1, edge}
     return corners

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgcls_lab.planning.fingerprint import UNREADABLE, content_digest, data_fingerprint, file_digest
@@ -27,6 +27,7 @@ def test_the_fingerprint_is_the_one_of_earlier_manifests() -> None:
     assert fingerprint_of(files) == ("effbf4f91af8bd387cc680f0fa7412c778d7d781082355873b3a0c3c71b5e8c3")
 
 
+@settings(deadline=None)
 @given(files=st.dictionaries(NAMES, st.binary(max_size=8), max_size=8), seed=st.integers(0, 99))
 def test_the_fingerprint_depends_on_names_and_contents_and_on_no_order(files: dict[bytes, bytes], seed: int) -> None:
     expected = hashlib.sha256()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgcls_lab.config import TrainConfig
@@ -37,6 +37,7 @@ def mask_of(summary: FolderSummary, config: TrainConfig) -> np.ndarray:
     return held_out(summary.root, list(map(os.fsencode, paths)), np.asarray(labels), config)
 
 
+@settings(deadline=None)
 @given(images=st.integers(0, 10_000), fraction=st.floats(0.001, 0.999))
 def test_a_class_keeps_an_image_and_gives_one_where_it_has_two(images: int, fraction: float) -> None:
     count = held_out_of_class(images, fraction)
@@ -45,6 +46,7 @@ def test_a_class_keeps_an_image_and_gives_one_where_it_has_two(images: int, frac
         assert abs(count - images * fraction) <= 0.5
 
 
+@settings(deadline=None)
 @given(labels=st.lists(st.integers(0, 4), max_size=80), fraction=st.floats(0.05, 0.95), seed=st.integers(0, 99))
 def test_the_fraction_is_taken_of_each_class(labels: list[int], fraction: float, seed: int) -> None:
     given_labels = np.asarray(labels, np.int64)

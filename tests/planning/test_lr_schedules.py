@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.scheduler import create_scheduler_v2
 
@@ -87,14 +87,16 @@ def test_a_plateau_decays_down_to_the_floor() -> None:
 
 
 # ── the drawn curve ─────────────────────────────────────────────────────────────────────────────────────────────
+@settings(deadline=None, max_examples=50)
 @given(
     schedule=st.sampled_from(sorted(LR_SCHEDULES)),
-    epochs=st.integers(1, 60),
-    steps_per_epoch=st.integers(1, 70),
+    epochs=st.integers(1, 300),
+    steps_per_epoch=st.integers(1, 5),
     warmup=st.floats(0, 1),
     min_lr_ratio=st.sampled_from([0.0, 0.01, 0.5]),
-    decay_epochs=st.one_of(st.none(), st.floats(2, 20)),
-    decay_fraction=st.floats(0.05, 1),
+    decay_epochs=st.one_of(st.none(), st.floats(20, 200)),
+    decay_fraction=st.floats(0.02, 1),
+    poly_power=st.floats(0.1, 10),
 )
 def test_lines_between_the_points_of_a_curve_are_close_to_every_step(
     schedule: str, epochs: int, steps_per_epoch: int, warmup: float, **options: Any
@@ -109,7 +111,7 @@ def test_lines_between_the_points_of_a_curve_are_close_to_every_step(
     exact = rates(config, steps)
     assert [exact[step] for step in curve.step] == curve.lr
     drawn = np.interp(range(steps.total_steps), curve.step, curve.lr)
-    assert np.abs(drawn - exact).max() <= 0.06  # of lr = 1: the root of wsd begins upright
+    assert np.abs(drawn - exact).max() <= 0.05  # of lr = 1: where rsqrt meets its floor between two points
 
 
 @pytest.mark.parametrize("name", LR_SCHEDULES)

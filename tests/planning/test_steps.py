@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgcls_lab.config import TrainConfig
@@ -18,6 +18,7 @@ def make_config(**changes: Any) -> TrainConfig:
     return TrainConfig.parse({"root": "d", **changes})
 
 
+@settings(deadline=None)
 @given(images=st.integers(0, 400), batch_size=st.integers(1, 64), num_processes=st.integers(1, 8))
 def test_batches_hold_each_image_once_in_order_and_are_as_many_as_planned(
     images: int, batch_size: int, num_processes: int
