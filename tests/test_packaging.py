@@ -11,8 +11,6 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 UNIMPORTED = {"jupyterlab": "it runs the panel", "psycopg": "SQLAlchemy's driver for PostgreSQL"}
@@ -48,30 +46,24 @@ def test_what_is_required_is_imported() -> None:
     assert {split(requirement)[0] for requirement in PROJECT["dependencies"]} - used == set(UNIMPORTED)
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "imgcls_lab",
-        "imgcls_lab.api",
-        "imgcls_lab.cli",
-        "imgcls_lab.server.app",
-        "imgcls_lab.executor.daemon",
-        "imgcls_lab.demo",
-        "imgcls_lab.demo_data",
-    ],
-)
-def test_importing_does_not_bring_torch_along(module: str) -> None:
-    code = f"import {module}, sys; print(*({{'torch', 'torchvision', 'transformers', 'timm'}} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+def brought_along(modules: str, unwanted: set[str]) -> list[str]:
+    """Which of the unwanted packages are imported with these modules, in a process of its own."""
+    code = f"import {modules}, sys; print(*({unwanted} & set(sys.modules)))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 
-@pytest.mark.parametrize("module", ["imgcls_lab.server.app", "imgcls_lab.executor.daemon"])
-def test_who_lives_long_does_not_carry_what_migrates(module: str) -> None:
-    unwanted = {"alembic", "mako", "optuna", "pandas"}
-    code = f"import {module}, imgcls_lab.store, sys; print(*({unwanted} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+def test_importing_does_not_bring_torch_along() -> None:
+    modules = (
+        "imgcls_lab, imgcls_lab.api, imgcls_lab.cli, imgcls_lab.server.app, imgcls_lab.executor.daemon, "
+        "imgcls_lab.demo, imgcls_lab.demo_data"
+    )
+    unwanted = {"torch", "torchvision", "transformers", "timm"}
+    assert brought_along(modules, unwanted) == []
+
+
+def test_who_lives_long_does_not_carry_what_migrates() -> None:
+    modules = "imgcls_lab.server.app, imgcls_lab.executor.daemon, imgcls_lab.store"
+    assert brought_along(modules, {"alembic", "mako", "optuna", "pandas"}) == []
 
 
 def test_the_supervisor_is_standard_library_only() -> None:
