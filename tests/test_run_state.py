@@ -172,7 +172,7 @@ class Indexed:
             if run.state in LIVE:
                 run_folders.follow(database, home, self.run_id)
             elif run.state in RESUMABLE:
-                run_folders.begins_again(database, home, self.run_id, run.attempt)
+                run_folders.reopen(database, home, self.run_id, run.attempt)
             before = run
 
 

@@ -70,7 +70,7 @@ def _folders(session: Session, settings: Settings) -> list[str]:
             f"{len(unknown)} run folders are not indexed, such as {unknown[0]}; run `imgcls-lab db rebuild`. "
             "Of those that train in a kernel or shell the executor sees to it."
         )
-    return problems + run_folders.strangers(settings)
+    return problems + run_folders.unindexed_folders(settings)
 
 
 def _damage(folder: Path) -> Iterator[str]:

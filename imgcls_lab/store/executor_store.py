@@ -202,7 +202,7 @@ class ExecutorStore:
             candidates = session.exec(select(Run.id, Run.attempt).where(col(Run.external).is_(True), ended)).all()
         for run_id, attempt in candidates:
             if self._settings.run_dir(run_id).is_dir():
-                run_folders.begins_again(self._database, self._settings, run_id, attempt)
+                run_folders.reopen(self._database, self._settings, run_id, attempt)
 
     def catch_up_folders(self) -> None:
         """Write again what a run's folder could not take before, for a full disk or the like."""

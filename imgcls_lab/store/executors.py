@@ -185,7 +185,7 @@ def _holder(host: str, row: dict[str, Any], names: Mapping[tuple[str, int | str]
 
 
 def unreachable(host: str) -> str:
-    """What is said of a run that lives on a silent host."""
+    """The message of a run that lives on a silent host."""
     return (
         f"Unreachable: the host {host} does not answer, and keeps its devices until it is back. If it never will be: "
         f"`imgcls-lab executor forget {host}`."
@@ -193,7 +193,7 @@ def unreachable(host: str) -> str:
 
 
 def suspended(host: str, pid: int) -> str:
-    """What is said of an executor that somebody stopped."""
+    """The message of an executor whose process somebody stopped."""
     return (
         f"The executor of {host} (process {pid}) is suspended: it takes nothing in and starts nothing, and what its "
         f"runs do meanwhile is not seen. Wake it: kill -CONT {pid}"

@@ -83,7 +83,7 @@ def rebuild_all(database: Database, settings: Settings, on_progress: Progress | 
         _by_folder_alone(database, settings, run_id, report)
     with database.write() as session:
         alerts.prune(session)
-    report.problems += run_folders.strangers(settings)
+    report.problems += run_folders.unindexed_folders(settings)
     return report
 
 

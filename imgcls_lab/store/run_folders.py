@@ -46,17 +46,17 @@ def all_folders(settings: Settings) -> Iterator[str]:
                 yield path.name
 
 
-def strangers(settings: Settings) -> list[str]:
+def unindexed_folders(settings: Settings) -> list[str]:
     """A sentence for each folder among the runs that is none by its name, so that nothing looks into it."""
     found = []
     for path in sorted(settings.runs_dir.iterdir()) if settings.runs_dir.is_dir() else ():
         if path.name.startswith(".") or not path.is_dir() or (is_run_id(path.name) and not path.is_symlink()):
             continue
-        told = str(read_info(path).get("id") or "")
+        noted_id = str(read_info(path).get("id") or "")
         if path.is_symlink():
             remedy = "it is a link, and links are not followed. Move the folder itself here"
-        elif is_run_id(told) and not (settings.runs_dir / told).exists():
-            remedy = f"its name is no run's id. By its {RUN_INFO} it is the run {told}: rename it to that"
+        elif is_run_id(noted_id) and not (settings.runs_dir / noted_id).exists():
+            remedy = f"its name is no run's id. By its {RUN_INFO} it is the run {noted_id}: rename it to that"
         else:
             remedy = "its name is no run's id. Rename it to the id that the run had, or move it away"
         found.append(f"{path} is not indexed: {remedy}.")
@@ -172,19 +172,19 @@ def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = 
             return True
     newer = [other for other in attempts_in(folder) if other > number] if folder.is_dir() else []
     owner = read_owner(folder)
-    gone = bool(newer) or owner is None or owner.status() == "dead"  # asked before the last look at the events
+    gone = bool(newer) or owner is None or owner.status() == "dead"  # read before the last ingest of the events
     ingest(database, settings, run_id, number)
     with database.write() as session:
         row = session.get(Attempt, (run_id, number))
-        said = attempts.reported(row) if row is not None else None
-        if said is None and not gone:
+        verdict_of_events = attempts.reported(row) if row is not None else None
+        if verdict_of_events is None and not gone:
             return False
         end = read_end(folder, number)
         run = find_run(session, run_id)
         trained = row is not None and row.state != RunState.STARTING.value
         if end is not None and desired_state is DesiredState.RUN:
             desired_state = end.desired_state
-        verdict = said or judge(
+        verdict = verdict_of_events or judge(
             None, end, desired_state, saved_step=run.saved_step, trained=trained, last_line=last_line(folder)
         )
         if newer:
@@ -225,7 +225,7 @@ def _abandoned(saved_step: int) -> Verdict:
     return Verdict(RunState.FAILED, FailureKind.LOST, text)
 
 
-def begins_again(database: Database, settings: Settings, run_id: str, known: int) -> bool:
+def reopen(database: Database, settings: Settings, run_id: str, known: int) -> bool:
     """Reopen a run of a kernel or shell whose folder shows a newer attempt than the row."""
     folder = settings.run_dir(run_id)
     newer = [number for number in attempts_in(folder) if number > known]

@@ -41,7 +41,7 @@ _FROM_EVENTS = (
 )  # fmt: skip
 _ATTEMPT_FROM_EVENTS = ("state", "resume_step", "trains_since", "events_offset", "seq", "failure", "message")
 _OFFSETS = ("events_offset", "seq")
-_ONLY_WHILE_LIVE = frozenset({"message", "phase", "seconds_left"})  # of a run that does not live: said at its end
+_ONLY_WHILE_LIVE = frozenset({"message", "phase", "seconds_left"})  # of an ended run, they were written at its end
 _FRESH_ATTEMPT: Row = {
     "state": RunState.STARTING.value, "ended_at": None, "trains_since": None, "resume_step": None, "exit_code": None,
     "failure": None, "message": None, "events_offset": 0, "seq": 0,

@@ -90,7 +90,7 @@ def device_columns(request: SubmitRequest, config: TrainConfig | None) -> dict[s
     """What a run needs of a host: as the request says, else its config, else what its kind needs."""
     drives = request.kind is RunKind.SWEEP  # it starts other runs and computes nothing
     device = request.device or ("none" if drives else config.device if config else "auto")
-    if device == "auto" and (request.gpus or 1) > 1:  # a number of GPUs is no wish that a CPU can grant
+    if device == "auto" and (request.gpus or 1) > 1:  # a CPU cannot stand for several GPUs
         device = "cuda"
     gpus = request.gpus or (config.num_processes if config else 1)
     return {"requested_device": device, "requested_gpus": gpus, "requested_host": request.host}

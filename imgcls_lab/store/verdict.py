@@ -63,7 +63,7 @@ class Verdict:
 
 
 def judge(
-    said: Verdict | None,
+    reported: Verdict | None,
     end: ProcessEnd | None,
     desired_state: DesiredState,
     *,
@@ -73,12 +73,12 @@ def judge(
 ) -> Verdict:
     """The verdict on an attempt whose processes are all dead.
 
-    said: what its last event says; end: None if nobody saw its end; saved_step: of the newest checkpoint, 0 without
+    reported: by its last event; end: None if nobody saw its end; saved_step: of the newest checkpoint, 0 without
     one; trained: it came as far as its first step; last_line: of the log.
     """
-    lost = said is not None and said.failure is FailureKind.LOST
-    if said is not None and not lost:
-        return said
+    lost = reported is not None and reported.failure is FailureKind.LOST
+    if reported is not None and not lost:
+        return reported
     if desired_state is DesiredState.KILL:
         start = f"; it can be resumed from step {saved_step}" if saved_step else ""
         return Verdict(RunState.CANCELLED, message=f"Killed on request{start}.")
@@ -86,8 +86,8 @@ def judge(
         return _stopped(end, saved_step, trained)
     if end is not None and not end.started:
         return Verdict(RunState.LOST, message=end.message, counted=False)
-    if said is not None:  # one of its processes died, and another could still say so
-        return Verdict(RunState.LOST, FailureKind.LOST, (said.message or "One of its processes died").rstrip("."))
+    if reported is not None:  # one of its processes died, and another could report it
+        return Verdict(RunState.LOST, FailureKind.LOST, (reported.message or "One of its processes died").rstrip("."))
     if end is None:
         return Verdict(RunState.LOST, FailureKind.LOST, "Its process died or was silent for too long")
     if end.signal is not None and end.signal not in _CRASHES:
