@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 from safetensors.torch import load_file
 
 import imgcls_lab as lab
 from imgcls_lab import cpu
 from imgcls_lab.api import context
+from imgcls_lab.batch.optuna_study import Study
+from imgcls_lab.batch.sweep_view import request_of
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import FORMER_FIELDS
 from imgcls_lab.engine import train
@@ -139,6 +142,21 @@ def test_sweeps_are_there_with_their_trials(rows: old_rows.Rows, store: Store) -
     )
     assert half.holes == len(half.trials) == 3
     context.close()
+
+
+def test_the_studies_of_sweeps_know_their_trials(rows: old_rows.Rows, store: Store) -> None:
+    """Under the former names each cell of the grid would be asked for again, and a trial under way be given up."""
+    names = {"random_erasing", "gradient_accumulation_steps"}
+    for sweep in ("grid", "half a sweep"):
+        run = store.runs.get(named(rows)[sweep]["id"])
+        study = Study(store.settings.run_dir(run.id), request_of(run))
+        there = study.trials()
+        assert len(there) == {"grid": 4, "half a sweep": 3}[sweep]
+        assert all(trial.params.keys() == names for trial in there)
+        assert all(trial.system_attrs.get("fixed_params", trial.params).keys() == names for trial in there)
+        under_way = len(study.trials(TrialState.RUNNING))
+        assert len(study.running()) == under_way
+        show(f"trials of “{sweep}”, under way", f"{len(there)}, {under_way}", "as it was left")
 
 
 def test_folders_alone_give_the_same_rows(rows: old_rows.Rows, store: Store, home: Path, tmp_path: Path) -> None:
