@@ -1,7 +1,7 @@
 """What a run's own records cost it: an event at every step, TensorBoard and the log included, on the small job.
 
-The share is taken inside real trainings: time spent in `Recorder.emit` for the steps' events against the time of the
-steps. The same trainings without events, in turn, are told beside it; the noise of two trainings is larger.
+The share is taken inside real trainings: time spent in `FolderRecorder.emit` for the steps' events against the time of
+the steps. The same trainings without events, in turn, are reported beside it; the noise of two trainings is larger.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from benchmarks.timing import best
 from imgcls_lab import demo_data
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.reporting.console_log import Journal
-from imgcls_lab.engine.reporting.recorder import Recorder
+from imgcls_lab.engine.reporting.console_log import ConsoleLog
+from imgcls_lab.engine.reporting.recorder import FolderRecorder
 from imgcls_lab.events import EpochEnded, Event, Metrics, read_events
 from imgcls_lab.run_layout import events_name
 from imgcls_lab.settings import Settings
@@ -28,16 +28,16 @@ from imgcls_lab.settings import Settings
 
 @contextlib.contextmanager
 def watched(taken: list[float]) -> Iterator[None]:
-    """`Recorder.emit` with a clock while the block lasts: seconds for each event of a step."""
-    emit = Recorder.emit
+    """`FolderRecorder.emit` with a clock while the block lasts: seconds for each event of a step."""
+    emit = FolderRecorder.emit
 
-    def timed(recorder: Recorder, event: Event) -> None:
+    def timed(recorder: FolderRecorder, event: Event) -> None:
         begin = time.perf_counter()
         emit(recorder, event)
         if isinstance(event, Metrics):
             taken.append(time.perf_counter() - begin)
 
-    with mock.patch.object(Recorder, "emit", timed):
+    with mock.patch.object(FolderRecorder, "emit", timed):
         yield
 
 
@@ -68,7 +68,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
 def _train(config: TrainConfig, folder: Path) -> float:
     """Seconds of the quickest epoch."""
     with contextlib.redirect_stdout(io.StringIO()):
-        train(config, folder, on_event=Journal())
+        train(config, folder, on_event=ConsoleLog())
     events, _ = read_events(folder / events_name(1))
     return min(event.seconds for event in events if isinstance(event, EpochEnded))
 

@@ -20,9 +20,9 @@ from benchmarks.timing import seconds
 from imgcls_lab import fashion_mnist
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.model.freezing import head_of
+from imgcls_lab.engine.model.head_model import HeadModel
 from imgcls_lab.engine.model.pretrained_packages import efficientnet_lite0
-from imgcls_lab.engine.training.inputs import HeadOnly
+from imgcls_lab.engine.model.structure import head_of
 
 BATCH, SIZE, LR, OTHERS = 32, 224, 3e-3, 3000
 CHUNK = 50
@@ -82,14 +82,14 @@ def _stay_as_trained(module: Any) -> None:
 @torch.no_grad()
 def _accuracies(networks: list[nn.Module], data: peers.Dicts) -> list[float]:
     """Of models that differ in their heads alone, on the last OTHERS / classes images of each class."""
-    heads = [HeadOnly(network.eval()) for network in networks]
+    heads = [HeadModel(network.eval()) for network in networks]
     right, each = [0] * len(networks), OTHERS // len(fashion_mnist.CLASSES)
     of_class = len(data) // len(fashion_mnist.CLASSES)
     chosen = [place for place in range(len(data)) if place % of_class >= of_class - each]
     for start in range(0, len(chosen), CHUNK):
         items = [data[place] for place in chosen[start : start + CHUNK]]
         labels = torch.tensor([item["labels"] for item in items])
-        features = heads[0].input_in(networks[0], torch.stack([item["pixel_values"] for item in items]))
+        features = heads[0].features(networks[0], torch.stack([item["pixel_values"] for item in items]))
         for place, head in enumerate(heads):
             right[place] += int((head(features).logits.argmax(1) == labels).sum())
     return [count / len(chosen) for count in right]

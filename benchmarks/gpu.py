@@ -38,7 +38,7 @@ def _one(name: str, model: Path, root: Path, folder: Path) -> list[Line]:
         augmentation="standard", epochs=1000, device="cuda",
     )  # fmt: skip
     ours = Ours(config, folder, f"gpu-{model.name}")
-    count = len(ours.run.train)
+    count = len(ours.run.data.train)
     data = peers.Dicts(root / "train", peers.training_transform(SIZE))
 
     def trainer() -> float:

@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 from benchmarks.frame import Line, told
 from benchmarks.photos import write_photos
 from benchmarks.timing import best, in_turn, seconds
-from imgcls_lab.engine.data.image_cache import DiskCache, Facts
+from imgcls_lab.engine.data.image_cache import CacheKey, DiskCache
 from imgcls_lab.engine.data.image_set import ImageSet, Indices, Reader
 from imgcls_lab.engine.transforms.augment import Augmentation, crop_shape
 from imgcls_lab.engine.transforms.augment_recipes import RECIPES
@@ -32,7 +32,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
 def _decoding(folder: Path, count: int, rounds: int) -> list[Line]:
     root = write_photos(folder / "large", count, (1600, 1200), val=0)
     files = [str(file) for file in sorted(root.rglob("*.jpg"))]
-    spec, recipe = EvalSpec.plain(SIZE), RECIPES.get("standard")
+    spec, recipe = EvalSpec.default(SIZE), RECIPES.get("standard")
     reader = Reader(spec, crop_shape(recipe, spec.shape), exact=False)
     augment = Augmentation(recipe, 0, spec)
     aspects = np.full(len(files), 4 / 3, np.float32)
@@ -64,12 +64,12 @@ def _decoding(folder: Path, count: int, rounds: int) -> list[Line]:
 
 def _from_cache(folder: Path, count: int) -> list[Line]:
     """What goes to a GPU as bytes, which crops, flips and normalises; and the same with all of that done here."""
-    spec = EvalSpec.plain(SIZE)
+    spec = EvalSpec.default(SIZE)
     lines = []
     for name, what in (("light", "crop of whole pixels and flip"), ("standard", "resized crop and flip")):
         recipe = RECIPES.get(name)
         reader = Reader(spec, crop_shape(recipe, spec.shape), exact=False)
-        cache = DiskCache(folder / "cache", Facts(name, reader.shape, reader.says), count)
+        cache = DiskCache(folder / "cache", CacheKey(name, reader.shape, reader.cache_key), count)
         random = np.random.default_rng(0)
         for number in range(count):
             pixels = random.integers(0, 256, (*reader.shape, 3), np.uint8)
@@ -77,8 +77,9 @@ def _from_cache(folder: Path, count: int) -> list[Line]:
             if number % BATCH == BATCH - 1:
                 cache.flush()
         paths = np.array([b"x"] * count)
-        images = ImageSet(folder, "train", reader, paths, np.zeros(count, np.int64), np.ones(count, np.float32))
-        images.pixels, images.rows = torch.from_numpy(cache.pixels()), cache.rows
+        pixels_of_all, rows = torch.from_numpy(cache.pixels()), cache.rows
+        labels, aspects = np.zeros(count, np.int64), np.ones(count, np.float32)
+        images = ImageSet(folder, "train", reader, paths, labels, aspects, pixels_of_all, rows)
         augment = Augmentation(recipe, 0, spec)
         batches = [np.asarray(batch) for batch in random.permutation(count).reshape(-1, BATCH)]
 

@@ -68,7 +68,7 @@ def _one(
         lr=1e-4, augmentation="standard", epochs=1000,
     )  # fmt: skip
     ours = Ours(config, folder, f"run-{model.name}")
-    count = len(ours.run.train)
+    count = len(ours.run.data.train)
     steps = count // BATCH
     data = peers.Dicts(root / "train", peers.training_transform(SIZE))
 
@@ -105,7 +105,7 @@ def _one(
             "",
             "at least",
         ),
-        told(f"{name}, loop", speed["ours"], "images/s", f"{ours.run.precision}"),
+        told(f"{name}, loop", speed["ours"], "images/s", f"{ours.run.compute.precision}"),
         told(f"{name}, bare step", speed["bare"], "images/s"),
         told(f"{name}, batches alone", speed["loading"], "images/s"),
         told(f"{name}, Trainer", speed["fp32"], "images/s", f"{workers} workers"),

@@ -158,9 +158,9 @@ def _train(
 ) -> list[Event]:
     """All events of the attempt."""
     from imgcls_lab.engine import train
-    from imgcls_lab.engine.data.cache_locations import Shared
+    from imgcls_lab.engine.data.cache_locations import CacheLocations
 
-    train(config, run, on_event=hear, stop=stop, shared=Shared.of(labs.settings(home)))
+    train(config, run, on_event=hear, stop=stop, cache_locations=CacheLocations.of_home(labs.settings(home)))
     newest = max(number for number in range(1, 10) if (run / events_name(number)).exists())
     return list(read_events(run / events_name(newest))[0])
 

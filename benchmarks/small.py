@@ -49,13 +49,13 @@ def measure(folder: Path, quick: bool) -> list[Line]:
         return [runs[-1].prepared + runs[-1].epoch(), runs[-1].epoch()]
 
     def trainer(workers: int) -> list[float]:
-        network, bf16 = peers.model_of(model, 10), runs[-1].run.precision == "bf16"
+        network, bf16 = peers.model_of(model, 10), runs[-1].run.compute.precision == "bf16"
         return peers.trainer_epochs(
             network, data, folder / "peer", batch=BATCH, epochs=2, workers=workers, bf16=bf16
         )[0]  # fmt: skip
 
     def timm(workers: int) -> list[float]:
-        network, bf16 = peers.model_of(model, 10), runs[-1].run.precision == "bf16"
+        network, bf16 = peers.model_of(model, 10), runs[-1].run.compute.precision == "bf16"
         return peers.timm_epochs(
             network, root / "train", size=SIZE, batch=BATCH, epochs=2, workers=workers, bf16=bf16
         )  # fmt: skip
@@ -72,13 +72,13 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     step = in_turn({"loop": last.steps, "bare": lambda: last.bare(EACH) / EACH}, 16 if quick else 160)
     loop, bare = best(step["loop"]), best(step["bare"])
     loading = best([last.loading() for _ in range(rounds)])
-    count = len(run.train)
+    count = len(run.data.train)
     return [
         Line("small images, loop / bare step", 0.93, bare / loop, "", "at least"),
         Line("small images, loop / Trainer", 3, steady["trainer"] / steady["ours"], "", "at least"),
         Line("small images, loop / timm", 2, steady["timm"] / steady["ours"], "", "at least"),
         Line("small images, first epoch, Trainer's time / ours", 2, first["trainer"] / first["ours"], "", "at least"),
-        told("loop", count / steady["ours"], "images/s", f"{run.precision}, {run.workers} loader processes"),
+        told("loop", count / steady["ours"], "images/s", f"{run.compute.precision}, {run.data.num_workers} loader processes"),
         told("loop, the best ten steps", BATCH / loop, "images/s"),
         told("bare step", BATCH / bare, "images/s"),
         told("batches alone", count / loading, "images/s"),

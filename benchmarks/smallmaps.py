@@ -25,7 +25,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
         torch.manual_seed(0)
         plain = ResNetForImageClassification(RESNET_18).train().to(memory_format=torch.channels_last)
         ours = copy.deepcopy(plain)
-        small_conv_grad.prepare(ours)
+        small_conv_grad.replace_convolutions(ours)
         images = torch.randn(BATCH, 3, size, size).contiguous(memory_format=torch.channels_last)
         labels = torch.arange(BATCH) % plain.num_labels
         found = in_turn(

@@ -10,7 +10,6 @@ import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -76,16 +75,15 @@ def evaluate(
     if root is None and config is None:
         raise InputError("A model folder does not say which images it was made for. Name a folder of images by --root.")
     own = config is not None and (root is None or Path(root).absolute() == Path(config.root).expanduser().absolute())
-    evaluate_on = partial(engine.evaluate, engine.load(model.folder, how.device, notify))
-    return evaluate_on(
+    top_k = config.top_k if config else engine.TOP_K
+    return engine.evaluate(
+        engine.load(model.folder, how.device, notify),
         Path(root or (config.root if config else "")).expanduser().absolute(),
         split,
         config=config if own else None,
-        top_k=config.top_k if config else None,
-        tta=how.tta,
-        batch_size=how.batch_size or engine.BATCH,
+        options=engine.SplitOptions(how.tta, how.batch_size or engine.BATCH, top_k),
         progress=progress,
-        tell=notify,
+        notify=notify,
     )
 
 
@@ -141,7 +139,7 @@ def _validated(run: TrainedBy, count: int) -> list[Known]:
         return []
     chosen = range(0, len(held.paths), max(1, len(held.paths) // count))
     found = [
-        Known(os.path.join(held.root, held.paths[i]), held.classes[held.top[i, 0]], float(held.shares[i, 0]))
+        Known(os.path.join(held.root, held.paths[i]), held.classes[held.top[i, 0]], float(held.probs[i, 0]))
         for i in chosen
     ]
     return [image for image in found if os.path.isfile(image.path)][:count]

@@ -193,7 +193,11 @@ def _train(
         screen.on_event(event)
 
     # a folder of one's own is all that a stand-alone run writes to
-    work = engine.standalone if standalone else partial(engine.train, shared=engine.Shared.of(context.settings()))
+    work = (
+        engine.standalone
+        if standalone
+        else partial(engine.train, cache_locations=engine.CacheLocations.of_home(context.settings()))
+    )
     try:
         with _watching_desired_state(outer or folder, stop, keep=outer is not None):
             return work(config, folder, on_event=on_event, stop=stop)

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgcls_lab.engine.data.cache_locations import Shared
+    from imgcls_lab.engine.data.cache_locations import CacheLocations
     from imgcls_lab.engine.reporting.outcome import Outcome
     from imgcls_lab.engine.training.run import train
     from imgcls_lab.engine.training.standalone import standalone
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-_HOMES = {
+_MODULES = {
     "Outcome": "imgcls_lab.engine.reporting.outcome",
     "train": "imgcls_lab.engine.training.run",
-    "Shared": "imgcls_lab.engine.data.cache_locations",
+    "CacheLocations": "imgcls_lab.engine.data.cache_locations",
     "standalone": "imgcls_lab.engine.training.standalone",
 }
 
-__all__ = ["Outcome", "Shared", "standalone", "train"]
+__all__ = ["CacheLocations", "Outcome", "standalone", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'imgcls_lab.engine' has no attribute '{name}'")

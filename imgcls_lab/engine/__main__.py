@@ -1,6 +1,6 @@
-"""`python -m imgcls_lab.engine FOLDER --attempt N`: train what FOLDER/config.json says. Started by the executor.
+"""`python -m imgcls_lab.engine FOLDER --attempt N`: train the config in FOLDER/config.json. Started by the executor.
 
-Exit code 0: finished or stopped; 1: failed. The last event in the folder says which. Output is the run's log.
+Exit code 0: finished or stopped; 1: failed. The last event in the folder tells them apart. Output is the run's log.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from imgcls_lab import run_layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.data.cache_locations import Shared
+from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.events import EventWriter, Failed, FailureKind
 from imgcls_lab.settings import Settings
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--attempt", type=int, default=None)
     parser.add_argument("--config", type=Path, default=None, help="another config than the folder's")
-    parser.add_argument("--shared", default=None, help="what it shares with other runs, as JSON; by default the home's")
+    parser.add_argument("--cache-locations", default=None, help="where the caches lie, as JSON; by default the home's")
     given = parser.parse_args(arguments)
     try:
         config = TrainConfig.parse_saved((given.config or given.folder / run_layout.CONFIG).read_bytes())
@@ -35,19 +35,20 @@ def main(arguments: list[str] | None = None) -> int:
                 events.write(Failed(step=0, kind=FailureKind.APPLICATION, message=message))
         return 1
 
-    from imgcls_lab.engine.distributed.process_group import launched
-    from imgcls_lab.engine.reporting.console_log import Journal
+    from imgcls_lab.engine.distributed.process_group import started_by_launcher
+    from imgcls_lab.engine.reporting.console_log import ConsoleLog
     from imgcls_lab.engine.training.run import train  # torch: takes seconds
 
-    journal = None if launched() else Journal()  # of several processes the one that started them tells
-    shared = Shared.from_json(given.shared) if given.shared else Shared.of(Settings())
+    log = None if started_by_launcher() else ConsoleLog()  # of several processes the launcher writes the log
+    text = given.cache_locations
+    locations = CacheLocations.from_json(text) if text else CacheLocations.of_home(Settings())
     try:
-        outcome = train(config, given.folder, attempt=given.attempt, on_event=journal, shared=shared)
+        outcome = train(config, given.folder, attempt=given.attempt, on_event=log, cache_locations=locations)
     except ImgclsError as error:
         traceback.print_exc()
         print(error, file=sys.stderr, flush=True)
         return 1
-    if outcome.message and journal:
+    if outcome.message and log:
         print(outcome.message, flush=True)
     return 0
 

@@ -1,4 +1,4 @@
-"""What this machine offers a run: device and threads, resolved on a run's first attempt and recorded."""
+"""What this machine offers a run: device, threads and memory. Called while a run is prepared, and by the caches."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def pick_threads(config: TrainConfig) -> int:
     The same in and outside of the queue, and however many runs there are: other threads give other bits.
     """
     given = os.environ.get("IMGCLS_THREADS", "")
-    of_slot = int(given) if given.isdigit() else 0
-    return config.threads or of_slot or cpu.share_of_cores(Settings().cpu_slots)
+    slot_threads = int(given) if given.isdigit() else 0
+    return config.threads or slot_threads or cpu.share_of_cores(Settings().cpu_slots)
 
 
-# Of the GNU C library (malloc.h): from which size on a block is mapped by itself, and how much free memory at the end
-# of the heap is kept. A step frees and takes the same tens of megabytes again; where the heap is given back between,
-# each page of it is a fault the next time: thousands a step, a tenth of the time of a small model's.
+# Options of the GNU C library (malloc.h): the size from which a block is mapped by itself, and how much free memory at
+# the end of the heap is kept. A step frees and allocates the same tens of megabytes again; where the heap is returned
+# in between, each page of it is a fault the next time: thousands a step, a tenth of the time of a small model.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _LARGEST = 32 << 20  # the highest that the library allows for the second
 
@@ -55,7 +55,7 @@ def keep_freed_memory() -> None:
         heap(_TRIM_THRESHOLD, 1 << 30)
 
 
-def give_freed_memory_back() -> None:
+def release_freed_memory() -> None:
     """After `keep_freed_memory`: back to what the library itself would keep at most."""
     if heap := _heap():
         heap(_TRIM_THRESHOLD, 2 * _LARGEST)
@@ -86,27 +86,27 @@ def describe(device: torch.device) -> dict[str, Any]:
     return facts
 
 
-def computes(facts: dict[str, Any]) -> str | None:
-    """What of a description the last bits of a result depend on; None in one of an earlier version."""
+def arithmetic_of(facts: dict[str, Any]) -> str | None:
+    """The part of a description on which the last bits of a result depend; None in one of an earlier version."""
     found: str | None = facts.get("gpu") or facts.get("arithmetic")
     return found
 
 
 def memory() -> int:
-    """Bytes of memory there are: of the machine, or of the control group if that is less. The same at all times."""
-    limit = _of_group("memory.max")
+    """Bytes of memory: of the machine, or of the control group if that is less. Always the same."""
+    limit = _cgroup_bytes("memory.max")
     total = int(psutil.virtual_memory().total)
     return total if limit is None else min(total, limit)
 
 
 def free_memory() -> int:
-    """Bytes of it that can be taken now: nothing that changes a result may hang on it."""
-    limit, used = _of_group("memory.max"), _of_group("memory.current")
+    """Bytes of it that are free now: nothing that changes a result may depend on it."""
+    limit, used = _cgroup_bytes("memory.max"), _cgroup_bytes("memory.current")
     free = int(psutil.virtual_memory().available)
     return max(0, free if limit is None or used is None else min(free, limit - used))
 
 
-def _of_group(name: str) -> int | None:
+def _cgroup_bytes(name: str) -> int | None:
     """A number of bytes of the control group; None where there is none, or no limit."""
     try:
         with open(f"/sys/fs/cgroup/{name}", encoding="ascii") as file:

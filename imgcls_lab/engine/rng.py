@@ -1,4 +1,4 @@
-"""Every random number of training that is not torch's own, as a pure function of where it is used.
+"""Every random number of training that is not torch's own, as a pure function of its place in the run.
 
 The order of an epoch is a function of (seed, epoch), an image's augmentation and its mix of (seed, epoch, image). So a
 resume needs no state, and neither batch composition nor loader processes matter.

@@ -123,7 +123,7 @@ def test_a_run_in_python_does_the_same(digits: Digits, tmp_path: Path) -> None:
     run = Run("digits", folder=digits.run)
     assert run.evaluate("test").values["metric/accuracy"] == digits.values["test/accuracy"]
     assert run.report(split="test").values["metric/accuracy"] == digits.values["test/accuracy"]
-    assert run.predictions()["right"].mean() == digits.values["metric/accuracy"]
+    assert run.predictions()["correct"].mean() == digits.values["metric/accuracy"]
     (answer,) = run.predict(next((digits.root / "test/7").iterdir()), top=2)
     assert [len(answer.classes), answer.error] == [2, None]
     assert (run.export("hf", tmp_path / "hf") / "model.safetensors").exists()

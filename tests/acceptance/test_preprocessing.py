@@ -11,7 +11,7 @@ from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPI
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
 from imgcls_lab.engine.transforms.augment import normalise
-from imgcls_lab.engine.transforms.processor_parity import prove, prove_export
+from imgcls_lab.engine.transforms.processor_parity import verified_spec, verify_export
 from imgcls_lab.errors import ModelError
 
 NO_PICTURES = ("ImageGPT", "Siglip2")  # they make no picture of an image, so they are none of the 39
@@ -30,8 +30,8 @@ def test_no_processor_of_transformers_is_read_wrong() -> None:
     right, wrong, refused = [], [], {}
     for name, processor in processors().items():
         try:
-            spec = prove(processor)
-            prove_export(spec)
+            spec = verified_spec(processor)
+            verify_export(spec)
         except ModelError as error:
             refused[name] = str(error)
             continue

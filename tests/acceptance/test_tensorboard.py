@@ -24,7 +24,7 @@ import pytest
 
 from imgcls_lab.demo_data import prepare
 from imgcls_lab.engine import train
-from imgcls_lab.engine.reporting.tensorboard_writer import BoardWriter
+from imgcls_lab.engine.reporting.tensorboard_writer import TensorBoardWriter
 from imgcls_lab.schemas import BoardRequest, SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
@@ -50,7 +50,7 @@ def write_run(store: Store, settings: Settings, steps: int, name: str = "a run")
     run_id = store.runs.submit(SubmitRequest(config={"root": "/data"}, name=name)).id
     folder = settings.run_dir(run_id) / "tensorboard"
     folder.mkdir(parents=True, exist_ok=True)
-    writer = BoardWriter(folder, 1, 0)
+    writer = TensorBoardWriter(folder, 1, 0)
     for step in range(1, steps + 1):
         writer.add(step, {"loss/train": 1 / step, "lr": 1e-3, "grad_norm": 1.0, "throughput/images_per_second": 99.0})
     writer.close()

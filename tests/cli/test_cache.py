@@ -7,13 +7,13 @@ import json
 import numpy as np
 
 from cli.conftest import Command
-from imgcls_lab.engine.data.image_cache import DiskCache, Facts
+from imgcls_lab.engine.data.image_cache import CacheKey, DiskCache
 from imgcls_lab.settings import Settings
 
 
 def test_cache_is_listed_and_cleared(imgcls: Command, idle: Settings) -> None:
     assert "Nothing is cached" in imgcls("cache", "list").out
-    found = DiskCache(idle.cache_path, Facts("/data/birds", (8, 8), "plainly"), 2)
+    found = DiskCache(idle.cache_path, CacheKey("/data/birds", (8, 8), "plainly"), 2)
     for number in range(2):
         found.put(number, np.full(4, number, np.uint64), np.zeros((8, 8, 3), np.uint8))
     found.flush()

@@ -54,7 +54,7 @@ def test_newest_good_passes_over_damage_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "a001-s00000003/model.safetensors").write_bytes(b"weightz")
     (tmp_path / "a001-s00000002/training_state.json").unlink()
     told: list[str] = []
-    good = checkpoint.newest_good(tmp_path, told.append)
+    good = checkpoint.newest_intact(tmp_path, told.append)
     assert good == tmp_path / "a001-s00000001"
     assert checkpoint.load_state(good) == {"step": 1}
     assert ["a001-s00000003" in told[0], "a001-s00000002" in told[1]] == [True, True]

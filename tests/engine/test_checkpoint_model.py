@@ -15,13 +15,15 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, pi
 from imgcls_lab.engine import Outcome
 from imgcls_lab.engine.inference.predict import evaluate, load, predict
 from imgcls_lab.engine.model.classifier import load_exported, read_flavour
+from imgcls_lab.engine.transforms import export_processor
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.engine.transforms.geometry import Place, Resize, ShortEdge
+from imgcls_lab.engine.transforms.image_processors import spec_of
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.images import decode
 
 SPECS = [
-    EvalSpec.plain(32),
+    EvalSpec.default(32),
     EvalSpec((ShortEdge(40), Place(32, 32)), "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     EvalSpec((Resize(36, 36), Place(32, 32)), "bilinear", (0.1, 0.2, 0.3), (0.3, 0.2, 0.1)),
     EvalSpec((ShortEdge(32), Place(32, 32)), "lanczos", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -67,12 +69,12 @@ def test_exported_model_knows_its_classes(run: Callable[..., Outcome], digits_so
 def test_spec_and_exported_processor_agree_to_the_bit(spec: EvalSpec, shape: tuple[int, int], tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "image.png")
-    spec.save_processor(tmp_path)
+    export_processor.save(spec, tmp_path)
     processor = AutoImageProcessor.from_pretrained(tmp_path)
     theirs = processor(images=Image.open(tmp_path / "image.png"), return_tensors="pt")["pixel_values"]
     ours = normalise(spec.pixels(decode(tmp_path / "image.png"))[None], spec)
     assert torch.equal(ours, theirs)
-    assert EvalSpec.from_processor(processor) == spec
+    assert spec_of(processor) == spec
     assert EvalSpec.from_json(spec.to_json()) == spec
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.model.classifier import build, read_flavour
-from imgcls_lab.engine.model.freezing import prepare
+from imgcls_lab.engine.model.freezing import prepare_model
 from imgcls_lab.engine.optim.clip_grad import clipped, gradient_norm
 from imgcls_lab.engine.optim.optimizers import make_optimizer
 
@@ -83,7 +83,7 @@ def test_a_step_is_that_of_the_clipped_gradient_whether_the_optimizer_scales_it_
 
 def test_frozen_weights_have_no_part_in_the_norm(make_config: Make, vit: nn.Module) -> None:
     config = make_config(freeze_backbone=True)
-    prepare(vit, config)
+    prepare_model(vit, config)
     optimizer = make_optimizer(vit, config)
     gradients = with_gradients(vit)
     for name, parameter in vit.named_parameters():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from imgcls_lab.engine.reporting.console_log import Journal
+from imgcls_lab.engine.reporting.console_log import ConsoleLog
 from imgcls_lab.events import EpochEnded, Finished, Metrics, Phase, Started
 
 
 def test_start_epochs_and_end_are_lines_a_person_can_read(capsys: pytest.CaptureFixture[str]) -> None:
-    journal = Journal()
+    journal = ConsoleLog()
     journal(Phase(name="loading the model"))
     journal(Phase(name="scanning images", done=3, total=9))
     journal(

@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 from imgcls_lab import cpu
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, hardware, train
-from imgcls_lab.engine.data.cache_locations import Shared
-from imgcls_lab.engine.data.image_set import Reader, pick_workers
-from imgcls_lab.engine.data.scan import caches_for
+from imgcls_lab.engine.data.cache_locations import CacheLocations
+from imgcls_lab.engine.data.image_set import Reader, pick_num_workers
+from imgcls_lab.engine.data.scan import open_caches
 from imgcls_lab.engine.data.split import list_splits
 from imgcls_lab.engine.reporting.predictions import load_predictions
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
@@ -146,13 +146,13 @@ def test_a_killed_process_ends_the_run_and_leaves_none(shared: Make, tmp_path: P
 
 
 def test_shares_are_never_empty_and_cover_every_image() -> None:
-    from imgcls_lab.engine.distributed.process_group import Ranks
+    from imgcls_lab.engine.distributed.process_group import ProcessGroup
 
     for images, size, count in ((120, 17, 4), (33, 16, 8), (9, 8, 3)):
         batches = epoch_batches(np.arange(images), size, count)
         assert len(batches) == batches_per_epoch(images, size, count)
         for batch in batches:
-            shares = [Ranks(rank, count).share(batch) for rank in range(count)]
+            shares = [ProcessGroup(rank, count).shard(batch) for rank in range(count)]
             assert min(map(len, shares)) >= 1
             assert np.concatenate(shares).tolist() == batch.tolist()
 
@@ -162,16 +162,16 @@ def test_processes_share_cores_and_memory(
 ) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 17)
     monkeypatch.setattr(hardware, "free_memory", lambda: 4 * 160 * SIZE**2 * 3)  # a quarter holds the images once
-    assert [pick_workers(None, False, torch.device("cuda"), processes) for processes in (1, 4)] == [8, 4]
-    reader = Reader(EvalSpec.plain(SIZE))
+    assert [pick_num_workers(None, False, torch.device("cuda"), processes) for processes in (1, 4)] == [8, 4]
+    reader = Reader(EvalSpec.default(SIZE))
     for copies, cached in ((1, True), (2, False)):
         splits = list_splits(shared(root=str(digits)), reader, reader)
-        found = caches_for([splits.train, splits.val], "auto", Shared.nothing(tmp_path), copies)
+        found = open_caches([splits.train, splits.val], "auto", CacheLocations.private(tmp_path), copies)
         assert (found is not None) is cached
 
 
 def test_a_process_without_validation_images_reads_none(shared: Make, digits: Path) -> None:
-    reader = Reader(EvalSpec.plain(SIZE))
+    reader = Reader(EvalSpec.default(SIZE))
     assert list(list_splits(shared(root=str(digits)), reader, reader).val.batches([], workers=2)) == []
 
 

@@ -116,6 +116,6 @@ def test_a_sound_run_keeps_no_batch_and_tells_memory_and_waiting(make_config: Ma
 
 def test_fp16_may_leave_a_step_out_but_not_lose_the_loss() -> None:
     one, inf = torch.tensor(1.0), torch.tensor(math.inf)
-    assert failure_dump.is_sound(one, inf, scaled=True)
-    assert not failure_dump.is_sound(inf, one, scaled=True)
-    assert not failure_dump.is_sound(one, inf, scaled=False)
+    assert failure_dump.is_finite(one, inf, scaled=True)
+    assert not failure_dump.is_finite(inf, one, scaled=True)
+    assert not failure_dump.is_finite(one, inf, scaled=False)

@@ -13,7 +13,7 @@ import torch
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.data.image_set import Reader
-from imgcls_lab.engine.evaluation.tta import log_shares, reading_spec
+from imgcls_lab.engine.evaluation.tta import log_probs, tta_input_spec
 from imgcls_lab.engine.inference import predict
 from imgcls_lab.engine.reporting.predictions import load_predictions
 from imgcls_lab.engine.transforms.augment import normalise
@@ -44,7 +44,7 @@ def test_the_best_model_is_measured_on_test(run: Callable[..., Outcome], tested:
     finished = events_of(outcome.folder)[-1]
     assert finished.values == outcome.values
     assert finished.test_values["test/accuracy"] == outcome.values["test/accuracy"]
-    assert load_predictions(outcome.folder, "test")["right"].mean() == outcome.values["test/accuracy"]
+    assert load_predictions(outcome.folder, "test")["correct"].mean() == outcome.values["test/accuracy"]
     assert read_report(outcome.folder, None).split == "val"
 
 
@@ -103,7 +103,7 @@ def test_views_are_averaged_on_test_and_not_in_validation(run: Callable[..., Out
     plain, viewed = run("plain", root=str(tested), epochs=1), run("viewed", root=str(tested), epochs=1, tta=tta)
     assert viewed.values["loss/val"] == plain.values["loss/val"]
     assert viewed.values["test/loss"] != plain.values["test/loss"]
-    again = predict.evaluate(viewed.folder / "checkpoints/best", tested, "test", tta=tta)
+    again = predict.evaluate(viewed.folder / "checkpoints/best", tested, "test", options=predict.SplitOptions(tta=tta))
     assert again.values["loss/test"] == pytest.approx(viewed.values["test/loss"], rel=1e-6)
 
 
@@ -113,10 +113,10 @@ def test_the_answer_of_views_is_the_mean_of_their_probabilities(run: Callable[..
     image = normalise(Reader(loaded.spec).read(str(path))[0][None], loaded.spec)
     with torch.no_grad():
         both = torch.stack([loaded.model(pixel_values=view).logits.softmax(1) for view in (image, image.flip(3))])
-        assert torch.allclose(log_shares(loaded.model, image, (16, 16), "hflip").exp().float(), both.mean(0), atol=1e-6)
-        wide = normalise(Reader(reading_spec(loaded.spec, "five_crop")).read(str(path))[0][None], loaded.spec)
+        assert torch.allclose(log_probs(loaded.model, image, (16, 16), "hflip").exp().float(), both.mean(0), atol=1e-6)
+        wide = normalise(Reader(tta_input_spec(loaded.spec, "five_crop")).read(str(path))[0][None], loaded.spec)
         assert wide.shape[-2:] == (18, 18)
         crops = [wide[:, :, t : t + 16, s : s + 16] for t, s in ((1, 1), (0, 0), (0, 2), (2, 0), (2, 2))]
         five = torch.stack([loaded.model(pixel_values=crop).logits.softmax(1) for crop in crops])
-        found = log_shares(loaded.model, wide, (16, 16), "five_crop").exp().float()
+        found = log_probs(loaded.model, wide, (16, 16), "five_crop").exp().float()
         assert torch.allclose(found, five.mean(0), atol=1e-6)

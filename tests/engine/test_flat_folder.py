@@ -123,5 +123,5 @@ def test_evaluation_says_what_it_does_not_take(tiny_vit: Path, digits: Path) -> 
         (digits / f"val/digit-{number}").rename(digits / "val" / name)
     (digits / "val/ant/a.heic").write_bytes(bytes(99))
     told: list[str] = []
-    assert predict.evaluate(tiny_vit, digits, "val", tell=told.append).images == 40
+    assert predict.evaluate(tiny_vit, digits, "val", notify=told.append).images == 40
     assert told == [inspect_folder(digits).not_taken_said]

@@ -17,8 +17,10 @@ from transformers import AutoModelForImageClassification
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.checkpointing import checkpoint
-from imgcls_lab.engine.model.classifier import build, read_flavour, with_rates
-from imgcls_lab.engine.model.freezing import add_lora, begin_epoch, depths, merged, prepare
+from imgcls_lab.engine.model.classifier import build, read_flavour, with_dropout_rates
+from imgcls_lab.engine.model.freezing import begin_epoch, prepare_model
+from imgcls_lab.engine.model.lora import add_lora, merged_weights
+from imgcls_lab.engine.model.structure import depths
 from imgcls_lab.engine.optim.optimizers import make_optimizer, param_groups, set_learning_rate
 from imgcls_lab.errors import ConfigError
 from imgcls_lab.events import RunState
@@ -108,7 +110,7 @@ def test_the_backbone_rests_until_it_is_unfrozen(run: Run) -> None:
 
 def test_blocks_are_unfrozen_from_the_head_down(make_config: Make, vit: nn.Module) -> None:
     config = make_config(freeze_backbone=True, unfreeze_epoch=2, unfreeze_blocks=1, epochs=9)
-    prepare(vit, config)
+    prepare_model(vit, config)
     lowest = []
     for epoch in range(6):
         begin_epoch(vit, config, epoch)
@@ -167,7 +169,7 @@ def test_merged_weights_compute_what_the_updates_do_and_come_off_again(make_conf
     vit.eval()
     before = {name: value.clone() for name, value in vit.state_dict().items()}
     expected = vit(pixel_values=images).logits
-    with merged(vit) as exported:
+    with merged_weights(vit) as exported:
         assert set(exported) == plain
         assert torch.allclose(vit(pixel_values=images).logits, expected, atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in vit.state_dict().items())
@@ -198,10 +200,10 @@ def test_lora_leaves_a_plain_model_and_goes_on_bit_equal(
 # ── dropout, stochastic depth, recomputed activations ───────────────────────────────────────────────────────────
 def test_dropout_and_drop_path_are_those_of_the_config(make_config: Make, tiny_vit: Path, tmp_path: Path) -> None:
     flavour = read_flavour(str(tiny_vit), None, None)
-    model = build(with_rates(flavour, make_config(dropout=0.4)), CLASSES, True, 0, lambda _: None)
+    model = build(with_dropout_rates(flavour, make_config(dropout=0.4)), CLASSES, True, 0, lambda _: None)
     assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} >= {0.4}
     (tmp_path / "config.json").write_text(json.dumps(TIMM_VIT))
-    timm = with_rates(read_flavour(str(tmp_path), None, SIZE), make_config(dropout=0.3, drop_path=0.2))
+    timm = with_dropout_rates(read_flavour(str(tmp_path), None, SIZE), make_config(dropout=0.3, drop_path=0.2))
     inner = build(timm, CLASSES, False, 0, lambda _: None).timm_model
     assert inner.head_drop.p == 0.3
     assert inner.blocks[-1].drop_path1.drop_prob == pytest.approx(0.2)
@@ -209,7 +211,7 @@ def test_dropout_and_drop_path_are_those_of_the_config(make_config: Make, tiny_v
 
 def test_an_architecture_without_drop_path_says_so(make_config: Make, tiny_model: Path) -> None:
     with pytest.raises(ConfigError, match="resnet has no drop path") as caught:
-        with_rates(read_flavour(str(tiny_model), None, None), make_config(drop_path=0.1))
+        with_dropout_rates(read_flavour(str(tiny_model), None, None), make_config(drop_path=0.1))
     assert caught.value.problems[0].field == "drop_path"
 
 
@@ -231,7 +233,7 @@ def test_dropout_and_drop_path_draw_on_exactly_after_a_stop(make_config: Make, t
 def test_recomputed_activations_take_less_memory_and_give_the_same(make_config: Make, tiny_vit: Path) -> None:
     def gradients(**changes: Any) -> tuple[int, list[torch.Tensor]]:
         model = build(read_flavour(str(tiny_vit), None, None), CLASSES, True, 0, lambda _: None)
-        prepare(model, make_config(**changes))
+        prepare_model(model, make_config(**changes))
         begin_epoch(model, make_config(**changes), 0)
         kept: list[int] = []
         torch.manual_seed(0)
@@ -248,7 +250,7 @@ def test_recomputed_activations_take_less_memory_and_give_the_same(make_config: 
 def test_an_architecture_that_cannot_recompute_says_so(make_config: Make, tiny_model: Path) -> None:
     model = build(read_flavour(str(tiny_model), None, SIZE), CLASSES, False, 0, lambda _: None)
     with pytest.raises(ConfigError, match="resnet cannot recompute"):
-        prepare(model, make_config(gradient_checkpointing=True))
+        prepare_model(model, make_config(gradient_checkpointing=True))
 
 
 @pytest.mark.parametrize(

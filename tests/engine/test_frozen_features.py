@@ -16,7 +16,8 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, hardware, train
 from imgcls_lab.engine.model.classifier import build, load_exported, read_flavour
 from imgcls_lab.engine.reporting import manifest
-from imgcls_lab.engine.training.inputs import FeatureFeed, HeadOnly
+from imgcls_lab.engine.model.head_model import HeadModel
+from imgcls_lab.engine.training.inputs import FeatureInputs
 from imgcls_lab.engine.training.replay import replay
 from imgcls_lab.errors import DivergedError, OutOfMemoryError
 from imgcls_lab.events import RunState
@@ -121,9 +122,9 @@ def test_head_alone_gives_the_exported_models_logits(run: Run) -> None:
     outcome = run(**FROZEN | {"load_pretrained": False})
     model, _ = load_exported(outcome.folder / "checkpoints/best")
     values = torch.rand(3, 3, 16, 16)
-    head = HeadOnly(model.eval()).eval()
+    head = HeadModel(model.eval()).eval()
     with torch.no_grad():
-        assert torch.equal(head(head.input_in(model, values)).logits, model(pixel_values=values).logits)
+        assert torch.equal(head(head.features(model, values)).logits, model(pixel_values=values).logits)
 
 
 def test_dropout_before_the_head_still_drops(tiny_vit: Path, tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_dropout_before_the_head_still_drops(tiny_vit: Path, tmp_path: Path) -> 
 
     config = MobileNetV2Config(depth_multiplier=0.35, image_size=32, num_labels=4, classifier_dropout_prob=0.5)
     model = MobileNetV2ForImageClassification(config)
-    head = HeadOnly(model).train()
+    head = HeadModel(model).train()
     features = torch.ones(2, model.classifier.in_features)
     assert not torch.equal(head(features).logits, head(features).logits)
 
@@ -139,7 +140,7 @@ def test_dropout_before_the_head_still_drops(tiny_vit: Path, tmp_path: Path) -> 
 def test_step_that_broke_on_features_is_replayed(
     make_config: Make, tmp_path: Path, vit: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FeatureFeed, "values", lambda _self, kept, _epoch, _images: kept * math.inf)
+    monkeypatch.setattr(FeatureInputs, "model_input", lambda _self, stored, _epoch, _images: stored * math.inf)
     with pytest.raises(DivergedError):
         train(make_config(**vit), tmp_path / "run")
     assert replay(tmp_path / "run").output == "classifier"
@@ -149,4 +150,4 @@ def test_a_model_with_two_heads_is_fed_pixels(tiny_vit: Path) -> None:
     model = build(read_flavour(str(tiny_vit), None, None), ["a", "b"], True, 0, print)
     model.second_classifier = torch.nn.Linear(2, 2)
     with pytest.raises(ValueError, match="not one module"):
-        HeadOnly(model)
+        HeadModel(model)

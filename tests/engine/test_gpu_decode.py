@@ -14,7 +14,7 @@ from PIL import Image
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware, train
-from imgcls_lab.engine.data.gpu_decode import decoded_on, nvjpeg
+from imgcls_lab.engine.data.gpu_decode import decode_batches, nvjpeg
 from imgcls_lab.engine.data.image_set import ImageSet, Reader
 from imgcls_lab.engine.training import inputs
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
@@ -53,7 +53,7 @@ def images_in(root: Path, crop: tuple[int, int] | None) -> ImageSet:
     photo(3).save(root / "d.png")
     photo(4).resize((50, 70)).save(root / "e.jpg")
     names = np.array([os.fsencode(path.name) for path in sorted(root.iterdir())], np.bytes_)
-    reader = Reader(EvalSpec.plain(32), crop, exact=True)
+    reader = Reader(EvalSpec.default(32), crop, exact=True)
     return ImageSet(root, "train", reader, names, np.zeros(len(names), np.int64))
 
 
@@ -62,7 +62,7 @@ def test_batches_are_those_of_the_one_decode(tmp_path: Path, crop: tuple[int, in
     images = images_in(tmp_path / "photos", crop)
     batches = [np.array([4, 0]), np.array([1, 2, 3]), np.array([0]), np.array([2])]
     decoder = Decoder()
-    found = list(decoded_on(CPU, images, batches, decoder))
+    found = list(decode_batches(CPU, images, batches, decoder))
     for pixels, usual in zip(found, images.batches(batches, 0), strict=True):
         assert torch.equal(pixels, usual)
     assert decoder.files == 4  # neither the PNG nor what EXIF turns
@@ -71,7 +71,7 @@ def test_batches_are_those_of_the_one_decode(tmp_path: Path, crop: tuple[int, in
 def test_a_batch_that_the_decoder_refuses_goes_the_usual_way(tmp_path: Path) -> None:
     images = images_in(tmp_path / "photos", None)
     batch = [np.array([0, 1, 4])]
-    (pixels,) = decoded_on(CPU, images, batch, Decoder(refuses=True))
+    (pixels,) = decode_batches(CPU, images, batch, Decoder(refuses=True))
     assert torch.equal(pixels, next(images.batches(batch, 0)))
 
 
@@ -79,7 +79,7 @@ def test_a_file_that_has_gone_is_named(tmp_path: Path) -> None:
     images = images_in(tmp_path / "photos", None)
     (tmp_path / "photos/a.jpg").unlink()
     with pytest.raises(DataError, match=r"a\.jpg"):
-        list(decoded_on(CPU, images, [np.array([1, 0])], Decoder()))
+        list(decode_batches(CPU, images, [np.array([1, 0])], Decoder()))
 
 
 def test_without_a_gpu_the_setting_is_refused(make_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
@@ -113,5 +113,5 @@ def test_a_gpu_decodes_nearly_as_the_cpu_does(tmp_path: Path) -> None:
     device = torch.device("cuda")
     images = images_in(tmp_path / "photos", 40)
     batch = [np.arange(5)]
-    (pixels,) = decoded_on(device, images, batch, nvjpeg(device))
+    (pixels,) = decode_batches(device, images, batch, nvjpeg(device))
     assert (pixels.cpu().int() - next(images.batches(batch, 0)).int()).abs().float().mean() < 2

@@ -41,7 +41,7 @@ def size():
 
 torch.set_num_threads(1)
 found = [faults()]
-with attempt_context.torch_state():
+with attempt_context.isolated_torch():
     hardware.keep_freed_memory()
     found += [faults(), size()]
 found.append(size())

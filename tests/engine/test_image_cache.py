@@ -16,18 +16,18 @@ from PIL import Image
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.data import cache_eviction, file_inspection, image_cache, image_set
-from imgcls_lab.engine.data.cache_locations import Shared
-from imgcls_lab.engine.data.image_cache import DiskCache, Facts
+from imgcls_lab.engine.data.cache_locations import CacheLocations
+from imgcls_lab.engine.data.image_cache import CacheKey, DiskCache
 from imgcls_lab.errors import DiskFullError
 
 from .conftest import curve, of_type, same_files
 
 Make = Callable[..., TrainConfig]
-FACTS = Facts("/data", (4, 4), "plainly")
+FACTS = CacheKey("/data", (4, 4), "plainly")
 
 
-def shared_in(folder: Path, limit: int = 10**9) -> Shared:
-    return Shared(folder / "scans", folder / "cache", limit)
+def shared_in(folder: Path, limit: int = 10**9) -> CacheLocations:
+    return CacheLocations(folder / "scans", folder / "cache", limit)
 
 
 def digest(number: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
@@ -57,7 +57,9 @@ def holds(found: DiskCache, numbers: range) -> bool:
 @pytest.mark.parametrize("augmentation", ["light", "standard"])
 def test_results_are_bit_equal_wherever_images_are_kept(make_config: Make, tmp_path: Path, augmentation: str) -> None:
     for where in ("off", "ram", "disk", "auto"):
-        train(make_config(cache=where, augmentation=augmentation), tmp_path / where, shared=shared_in(tmp_path))
+        train(
+            make_config(cache=where, augmentation=augmentation), tmp_path / where, cache_locations=shared_in(tmp_path)
+        )
         assert curve(tmp_path / where) == curve(tmp_path / "off")
         for name in ("model.safetensors", "training_state.safetensors"):
             assert same_files(tmp_path / where / "checkpoints/last", tmp_path / "off/checkpoints/last", name)
@@ -70,9 +72,9 @@ def test_the_next_run_decodes_nothing(make_config: Make, tmp_path: Path, monkeyp
         file_inspection, "decode_sized", lambda *a, name, **k: decoded.append(name) or decode(*a, name=name, **k)
     )
     monkeypatch.setattr(image_set, "decode_sized", lambda *_a, **_k: pytest.fail("an image was decoded in an epoch"))
-    train(make_config(cache="auto"), tmp_path / "one", shared=shared_in(tmp_path))
+    train(make_config(cache="auto"), tmp_path / "one", cache_locations=shared_in(tmp_path))
     assert len(decoded) == 160
-    train(make_config(cache="auto"), tmp_path / "two", shared=shared_in(tmp_path))
+    train(make_config(cache="auto"), tmp_path / "two", cache_locations=shared_in(tmp_path))
     assert len(decoded) == 160
     assert curve(tmp_path / "one") == curve(tmp_path / "two")
     assert sum(entry.images for entry in cache_eviction.entries(tmp_path / "cache")) == 160
@@ -80,17 +82,17 @@ def test_the_next_run_decodes_nothing(make_config: Make, tmp_path: Path, monkeyp
 
 def test_a_changed_file_is_decoded_anew(make_config: Make, digits: Path, tmp_path: Path) -> None:
     config = make_config(root=str(digits), cache="disk")
-    train(config, tmp_path / "before", shared=shared_in(tmp_path))
+    train(config, tmp_path / "before", cache_locations=shared_in(tmp_path))
     for file in (digits / "train/digit-1").iterdir():
         Image.new("RGB", (16, 16), (int(file.stem), 0, 200)).save(file)
-    train(config, tmp_path / "after", shared=shared_in(tmp_path))
+    train(config, tmp_path / "after", cache_locations=shared_in(tmp_path))
     train(config.with_changes(cache="off"), tmp_path / "plain")
     assert curve(tmp_path / "after") == curve(tmp_path / "plain") != curve(tmp_path / "before")
 
 
 def test_images_of_other_size_or_reading_are_apart(make_config: Make, tmp_path: Path) -> None:
     for name, changes in (("a", {"image_size": 24}), ("b", {"augmentation": "standard"}), ("c", {"image_size": 16})):
-        train(make_config(cache="disk", epochs=1, **changes), tmp_path / name, shared=shared_in(tmp_path))
+        train(make_config(cache="disk", epochs=1, **changes), tmp_path / name, cache_locations=shared_in(tmp_path))
     edges = sorted(entry.edge for entry in cache_eviction.entries(tmp_path / "cache"))
     assert edges == [16, 16, 16, 24, 24]  # train as it is, train to crop from, val; train and val in 24 px
 
@@ -100,7 +102,7 @@ def test_a_run_goes_on_where_the_disk_is_full(make_config: Make, tmp_path: Path,
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(image_cache, "_write", full)
-    train(make_config(cache="disk"), tmp_path / "run", shared=shared_in(tmp_path))
+    train(make_config(cache="disk"), tmp_path / "run", cache_locations=shared_in(tmp_path))
     assert any("No space left" in notice.text for notice in of_type(tmp_path / "run", "notice"))
     train(make_config(cache="off"), tmp_path / "plain")
     assert curve(tmp_path / "run") == curve(tmp_path / "plain")
@@ -109,8 +111,8 @@ def test_a_run_goes_on_where_the_disk_is_full(make_config: Make, tmp_path: Path,
 def test_a_cache_that_does_not_fit_is_refused_or_done_without(make_config: Make, tmp_path: Path) -> None:
     tight = shared_in(tmp_path, limit=1000)
     with pytest.raises(DiskFullError, match="IMGCLS_CACHE_GB"):
-        train(make_config(cache="disk"), tmp_path / "refused", shared=tight)
-    outcome: Outcome = train(make_config(cache="auto", epochs=1), tmp_path / "auto", shared=tight)
+        train(make_config(cache="disk"), tmp_path / "refused", cache_locations=tight)
+    outcome: Outcome = train(make_config(cache="auto", epochs=1), tmp_path / "auto", cache_locations=tight)
     assert outcome.step > 0
     assert cache_eviction.entries(tmp_path / "cache") == []
 
@@ -188,7 +190,7 @@ def test_cleared_while_a_run_reads_it_stays_for_that_run(tmp_path: Path) -> None
 def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
     names = []
     for number, root in enumerate(("/old", "/older", "/new")):
-        facts = Facts(root, (4, 4), "plainly")
+        facts = CacheKey(root, (4, 4), "plainly")
         found = DiskCache(tmp_path, facts, 10)
         for place in range(10):
             found.put(place, digest(place), image(place))
@@ -196,10 +198,10 @@ def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
         names.append(facts.name)
         os.utime(tmp_path / f"{facts.name}.json", (0, [2000, 1000, 3000][number]))
     size = cache_eviction.entries(tmp_path)[0].size
-    wanted = [(Facts("/wanted", (4, 4), "plainly"), 10)]
-    cache_eviction.make_room(tmp_path, wanted, 3 * size, spare=0)
+    wanted = [(CacheKey("/wanted", (4, 4), "plainly"), 10)]
+    cache_eviction.evict_for(tmp_path, wanted, 3 * size, spare=0)
     assert [entry.root for entry in cache_eviction.entries(tmp_path)] == ["/old", "/new"]
-    cache_eviction.make_room(tmp_path, wanted, 4 * size, spare=0)
+    cache_eviction.evict_for(tmp_path, wanted, 4 * size, spare=0)
     assert len(cache_eviction.entries(tmp_path)) == 2
 
 

@@ -13,10 +13,11 @@ import transformers
 from PIL import Image
 from transformers import AutoImageProcessor
 
+from imgcls_lab.engine.transforms import export_processor
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.engine.transforms.image_processors import spec_of
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
-from imgcls_lab.engine.transforms.processor_parity import prove, prove_export
+from imgcls_lab.engine.transforms.processor_parity import verified_spec, verify_export
 from imgcls_lab.errors import ModelError
 
 SHAPES = [(71, 53), (53, 90), (24, 40), (15, 19), (131, 31)]
@@ -120,15 +121,15 @@ def test_a_processor_is_read_as_its_class_means_it_and_written_so(
     name: str, fields: dict[str, Any], tmp_path: Path
 ) -> None:
     processor = made(name, fields)
-    spec = prove(processor)
+    spec = verified_spec(processor)
     assert apart(spec, processor) < 1e-5
     assert EvalSpec.from_json(spec.to_json()) == spec
-    spec.save_processor(tmp_path)
+    export_processor.save(spec, tmp_path)
     assert apart(spec, AutoImageProcessor.from_pretrained(tmp_path)) < 1e-5
-    assert prove(AutoImageProcessor.from_pretrained(tmp_path)).shape == spec.shape
+    assert verified_spec(AutoImageProcessor.from_pretrained(tmp_path)).shape == spec.shape
     for size in (18, 48):
         assert min(spec.resized(size).shape) == size
-        prove_export(spec.resized(size))
+        verify_export(spec.resized(size))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_a_processor_is_read_as_its_class_means_it_and_written_so(
     ids=lambda value: str(value)[:60],
 )
 def test_the_twin_with_pillow_is_read_too(name: str, fields: dict[str, Any]) -> None:
-    assert apart(prove(made(name, fields, "Pil")), made(name, fields, "Pil")) < 1e-5
+    assert apart(verified_spec(made(name, fields, "Pil")), made(name, fields, "Pil")) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_the_twin_with_pillow_is_read_too(name: str, fields: dict[str, Any]) -> 
 )  # fmt: skip
 def test_what_no_spec_can_say_is_refused_by_the_name_of_its_class(name: str, fields: dict[str, Any], why: str) -> None:
     with pytest.raises(ModelError) as refusal:
-        prove(made(name, fields))
+        verified_spec(made(name, fields))
     assert f"{name}ImageProcessor" in str(refusal.value)
     assert why in str(refusal.value)
 
@@ -188,14 +189,14 @@ class Shifted(transformers.CLIPImageProcessor):
 def test_a_class_that_does_otherwise_than_its_fields_say_is_refused(processor: Any) -> None:
     assert spec_of(processor)  # the fields alone look like any other
     with pytest.raises(ModelError, match=rf"{type(processor).__name__} .*not known"):
-        prove(processor)
+        verified_spec(processor)
 
 
 def test_a_processor_is_proved_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     processor = made("ViT", {"size": {"height": 17, "width": 23}})
-    spec = prove(processor)
+    spec = verified_spec(processor)
     monkeypatch.setattr(type(processor), "__call__", None)
-    assert prove(made("ViT", {"size": {"height": 17, "width": 23}})) == spec
+    assert verified_spec(made("ViT", {"size": {"height": 17, "width": 23}})) == spec
 
 
 # ── timm ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -215,9 +216,9 @@ TIMM: list[dict[str, Any]] = [
 @pytest.mark.parametrize("data", TIMM, ids=str)
 def test_timms_preparation_is_that_of_its_own_transform(data: dict[str, Any]) -> None:
     processor = transformers.TimmWrapperImageProcessor(pretrained_cfg={"input_size": [3, 33, 33], **data})
-    spec = prove(processor)
+    spec = verified_spec(processor)
     assert apart(spec, processor) < 1e-5
-    prove_export(spec)
+    verify_export(spec)
     assert EvalSpec.from_json(spec.to_json()) == spec
 
 
@@ -240,7 +241,7 @@ def test_the_spec_of_a_run_that_began_before_there_were_steps_gives_the_same_pix
     size = {"height": 36, "width": 36} if squash else {"shortest_edge": 36}
     assert spec.shape == (32, 32)
     assert spec.squashes is squash
-    assert spec.least_edge == 36
+    assert spec.min_edge == 36
     image = image_of((53, 90))
     theirs = made("ViT", {"size": size, "resample": 3, "image_mean": [0.5] * 3, "image_std": ONES, **CUT})
     assert torch.equal(
@@ -259,7 +260,7 @@ def test_a_batch_of_images_is_prepared_as_each_of_them() -> None:
 
 def test_five_crops_are_cut_from_what_is_so_much_larger_in_every_step() -> None:
     spec = spec_of(made("Perceiver", {"size": {"height": 28, "width": 56}, "crop_size": {"height": 35, "width": 70}}))
-    larger = spec.times(Fraction(8, 7))
+    larger = spec.scaled(Fraction(8, 7))
     assert larger.shape == (32, 64)
     cut = larger.steps[0]
     assert (cut.of_height, cut.of_width) == (40, 80)  # type: ignore[attr-defined]

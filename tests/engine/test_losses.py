@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.optim.losses import LOSSES, Partners, Target, make_loss
+from imgcls_lab.engine.optim.losses import LOSSES, MixPartners, Target, make_loss
 from imgcls_lab.errors import ConfigError
 
 Make = Callable[..., TrainConfig]
@@ -22,7 +22,7 @@ def logits() -> torch.Tensor:
 
 
 def test_soft_targets_hold_both_images_of_a_mix() -> None:
-    target = Target(torch.tensor([0, 1, 2]), Partners(torch.tensor([2, 1, 0]), torch.tensor([0.75, 0.5, 0.0])))
+    target = Target(torch.tensor([0, 1, 2]), MixPartners(torch.tensor([2, 1, 0]), torch.tensor([0.75, 0.5, 0.0])))
     assert target.soft(3).tolist() == [[0.75, 0, 0.25], [0, 1, 0], [1, 0, 0]]
     assert target.soft(3, 0.3).sum(1).tolist() == pytest.approx([1, 1, 1])
     assert target.soft(3, 0.3)[1].tolist() == pytest.approx([0.1, 0.8, 0.1])
@@ -30,18 +30,18 @@ def test_soft_targets_hold_both_images_of_a_mix() -> None:
 
 @pytest.mark.parametrize("name", ["cross_entropy", "focal", "bce"])
 def test_the_loss_of_a_mix_is_that_of_its_images_one_by_one(make_config: Make, name: str, logits: torch.Tensor) -> None:
-    partners = Partners(LABELS.flip(0), torch.tensor([0.3, 1.0, 0.0, 0.6]))
+    partners = MixPartners(LABELS.flip(0), torch.tensor([0.3, 1.0, 0.0, 0.6]))
     loss = make_loss(make_config(loss=name, mixup=1.0, label_smoothing=0.1), 3)
     rows = [slice(number, number + 1) for number in range(4)]
     alone = [
-        loss(logits[row], Target(LABELS[row], Partners(partners.labels[row], partners.shares[row]))).item()
+        loss(logits[row], Target(LABELS[row], MixPartners(partners.labels[row], partners.weights[row]))).item()
         for row in rows
     ]
     assert loss(logits, Target(LABELS, partners)).item() == pytest.approx(sum(alone) / 4, rel=1e-5)
 
 
 def test_cross_entropy_of_a_mix_is_that_of_its_soft_target(make_config: Make, logits: torch.Tensor) -> None:
-    target = Target(LABELS, Partners(LABELS.flip(0), torch.tensor([0.3, 1.0, 0.0, 0.6])))
+    target = Target(LABELS, MixPartners(LABELS.flip(0), torch.tensor([0.3, 1.0, 0.0, 0.6])))
     value = make_loss(make_config(mixup=1.0, label_smoothing=0.1), 3)(logits, target)
     assert value.item() == pytest.approx(functional.cross_entropy(logits, target.soft(3, 0.1)).item(), rel=1e-5)
 
@@ -52,9 +52,9 @@ def test_class_weights_of_a_mix_count_by_the_shares(make_config: Make, logits: t
     logs, rows = logits.log_softmax(1), torch.arange(4)
     terms = -(shares * weights[LABELS] * logs[rows, LABELS] + (1 - shares) * weights[other] * logs[rows, other])
     weighed = (shares * weights[LABELS] + (1 - shares) * weights[other]).sum()
-    value = loss(logits, Target(LABELS, Partners(other, shares)))
+    value = loss(logits, Target(LABELS, MixPartners(other, shares)))
     assert value.item() == pytest.approx((terms.sum() / weighed).item(), rel=1e-5)
-    unmixed = loss(logits, Target(LABELS, Partners(other, torch.ones(4))))
+    unmixed = loss(logits, Target(LABELS, MixPartners(other, torch.ones(4))))
     assert unmixed.item() == pytest.approx(loss(logits, Target(LABELS)).item(), rel=1e-5)
 
 

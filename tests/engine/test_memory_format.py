@@ -15,7 +15,7 @@ from imgcls_lab.engine.model.classifier import build, read_flavour
 from imgcls_lab.engine.model.memory_format import pick_memory_format
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.training.finders import Trial
-from imgcls_lab.engine.training.inputs import PixelFeed
+from imgcls_lab.engine.training.inputs import PixelInputs
 from imgcls_lab.events import RunState
 from tests.acceptance import families
 
@@ -29,15 +29,15 @@ TRANSFORMERS = {"vit", "deit", "beit", "swin", "dinov2", "timm vit"}
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
     """For each batch of a run: whether its images, and whether the weights lie in channels-last memory."""
     found: list[tuple[bool, bool]] = []
-    plain = PixelFeed.net
+    plain = PixelInputs.forward
 
-    def net(feed: PixelFeed, values: torch.Tensor) -> torch.Tensor:
-        model = feed._run.model
+    def forward(inputs: PixelInputs, values: torch.Tensor) -> torch.Tensor:
+        model = inputs.wrapped_model
         weight = next(m.weight for m in model.modules() if isinstance(m, nn.Conv2d) and m.weight.shape[1] > 1)
         found.append(tuple(_last(t) for t in (values, weight)))  # type: ignore[arg-type]
-        return plain(feed, values)
+        return plain(inputs, values)
 
-    monkeypatch.setattr(PixelFeed, "net", net)
+    monkeypatch.setattr(PixelInputs, "forward", forward)
     return found
 
 
@@ -59,7 +59,7 @@ def test_a_resumed_run_keeps_the_layout_that_it_began_with(
 ) -> None:
     stop, on_event = stop_after(2)
     train(make_config(channels_last="auto"), tmp_path / "run", stop=stop, on_event=on_event)
-    monkeypatch.setattr("imgcls_lab.engine.training.prepare.pick_memory_format", lambda *_: torch.contiguous_format)
+    monkeypatch.setattr("imgcls_lab.engine.training.resolve.pick_memory_format", lambda *_: torch.contiguous_format)
     assert train(make_config(channels_last="auto"), tmp_path / "run").state is RunState.SUCCEEDED
     assert set(seen) == {(True, True)}
 

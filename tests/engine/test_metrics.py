@@ -20,7 +20,7 @@ from sklearn.metrics import (
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.evaluation import metrics, scores
-from imgcls_lab.engine.evaluation.metrics import Counts
+from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 from imgcls_lab.errors import ConfigError
 
 IMAGES = 600
@@ -35,9 +35,11 @@ def examples(classes: int, scale: float = 2.0, images: int = IMAGES) -> tuple[to
     return logits * scale, labels
 
 
-def counted(logits: torch.Tensor, labels: torch.Tensor, chosen: np.ndarray | None = None, top_k: int = 5) -> Counts:
+def counted(
+    logits: torch.Tensor, labels: torch.Tensor, chosen: np.ndarray | None = None, top_k: int = 5
+) -> MetricAccumulator:
     order = np.arange(len(labels)) if chosen is None else chosen
-    counts = Counts(logits.shape[1], len(order), top_k)
+    counts = MetricAccumulator(logits.shape[1], len(order), top_k)
     for start in range(0, len(order), 64):
         batch = order[start : start + 64]
         counts.add(logits[batch], labels[batch], batch)
@@ -48,19 +50,19 @@ def counted(logits: torch.Tensor, labels: torch.Tensor, chosen: np.ndarray | Non
 @pytest.mark.parametrize("scale", [0.5, 20.0])
 def test_figures_are_those_of_scikit_learn(classes: int, scale: float) -> None:
     logits, labels = examples(classes, scale)
-    found, shares = logits.argmax(1), logits.double().softmax(1)
+    found, probs = logits.argmax(1), logits.double().softmax(1)
     values = counted(logits, labels).values()
     assert values["metric/accuracy"] == pytest.approx(float((found == labels).double().mean()))
     assert values["metric/macro_f1"] == pytest.approx(f1_score(labels, found, average="macro"))
     assert values["metric/weighted_f1"] == pytest.approx(f1_score(labels, found, average="weighted"))
     assert values["metric/balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, found))
     assert values["loss/val"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits.double(), labels)))
-    confidence = shares.max(1).values.numpy()
+    confidence = probs.max(1).values.numpy()
     right, said = calibration_curve(found == labels, confidence, n_bins=15)
     images = np.histogram(confidence, 15, (0, 1))[0]
     theirs = float((np.abs(right - said) * images[images > 0]).sum()) / IMAGES
     assert values["metric/calibration_error"] == pytest.approx(theirs, abs=1e-9)
-    scores = shares[:, 1] if classes == 2 else shares
+    scores = probs[:, 1] if classes == 2 else probs
     auroc = roc_auc_score(labels, scores, multi_class="ovr", average="macro")
     assert values["metric/auroc"] == pytest.approx(auroc, abs=1e-6)
 
@@ -76,11 +78,11 @@ def test_auroc_of_many_images_is_that_of_scikit_learn_to_two_thousandths(
     order = torch.argsort(labels, stable=True)
     logits, labels = logits[order].double(), labels[order]
     parts = [counted(logits, labels, part) for part in np.array_split(np.arange(len(labels)), ranks)]
-    first, *others = (Counts.from_tree(part.to_tree()) for part in parts)
+    first, *others = (MetricAccumulator.from_state(part.state_dict()) for part in parts)
     for other in others:
         first.merge(other)
-    shares = logits.softmax(1)
-    expected = roc_auc_score(labels, shares[:, 1] if classes == 2 else shares, multi_class="ovr", average="macro")
+    probs = logits.softmax(1)
+    expected = roc_auc_score(labels, probs[:, 1] if classes == 2 else probs, multi_class="ovr", average="macro")
     assert first.values()["metric/auroc"] == pytest.approx(expected, abs=2e-3)
 
 
@@ -111,7 +113,7 @@ def test_report_holds_figures_a_class_and_the_confusion_matrix() -> None:
 
 
 def test_class_without_images_has_no_figures() -> None:
-    counts = Counts(3, 2)
+    counts = MetricAccumulator(3, 2)
     counts.add(torch.eye(3)[[0, 1]], torch.tensor([0, 1]), np.arange(2))
     empty = counts.report(["a", "b", "c"], epoch=1, step=1, split="val").classes[2]
     assert (empty.images, empty.precision, empty.recall, empty.f1) == (0, None, None, None)
@@ -127,8 +129,8 @@ def test_parts_that_several_processes_counted_merge_to_the_whole() -> None:
         merged.merge(part)
     assert merged.values() == pytest.approx(whole.values(), abs=1e-12)
     assert np.array_equal(merged.confusion, whole.confusion)
-    for name, expected in whole.predictions().items():
-        assert np.array_equal(merged.predictions()[name], expected), name
+    for found, expected in zip(merged.predictions(), whole.predictions(), strict=True):
+        assert np.array_equal(found, expected)
 
 
 def test_memory_does_not_grow_with_a_score_a_class_an_image() -> None:
@@ -136,7 +138,7 @@ def test_memory_does_not_grow_with_a_score_a_class_an_image() -> None:
     counts = counted(logits, labels)
     assert "metric/auroc" in counts.values()
     arrays = {name: value.nbytes for name, value in vars(counts).items() if isinstance(value, np.ndarray)}
-    assert arrays.pop("rows") <= 50 * 2000  # 100,000 images: 4.4 MB, not 400
+    assert arrays.pop("_rows") <= 50 * 2000  # 100,000 images: 4.4 MB, not 400
     assert sum(arrays.values()) < 9e6
 
 

@@ -32,7 +32,7 @@ def mixed(config: TrainConfig, values: torch.Tensor, epoch: int = 0) -> tuple[to
 
 def of_partners(target: Target) -> tuple[torch.Tensor, torch.Tensor]:
     assert target.partners is not None
-    return target.partners.labels, target.partners.shares
+    return target.partners.labels, target.partners.weights
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])

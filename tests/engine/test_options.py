@@ -17,9 +17,10 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.checkpointing import checkpoint
 from imgcls_lab.engine.data import image_set
-from imgcls_lab.engine.evaluation.metrics import Counts
+from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 from imgcls_lab.engine.model.classifier import build, read_flavour
-from imgcls_lab.engine.model.freezing import head_of, prepare
+from imgcls_lab.engine.model.freezing import prepare_model
+from imgcls_lab.engine.model.structure import head_of
 from imgcls_lab.engine.optim import losses
 from imgcls_lab.engine.optim.lr_schedules import learning_rate
 from imgcls_lab.engine.optim.optimizers import make_optimizer
@@ -133,13 +134,13 @@ def test_validation_takes_as_many_images_at_a_time_as_asked_for(
     run: Run, monkeypatch: pytest.MonkeyPatch, size: int | None, seen: list[int]
 ) -> None:
     sizes: list[int] = []
-    add = Counts.add
+    add = MetricAccumulator.add
 
-    def adding(counts: Counts, logits: torch.Tensor, *rest: Any) -> None:
+    def adding(counts: MetricAccumulator, logits: torch.Tensor, *rest: Any) -> None:
         sizes.append(len(logits))
         add(counts, logits, *rest)
 
-    monkeypatch.setattr(Counts, "add", adding)
+    monkeypatch.setattr(MetricAccumulator, "add", adding)
     run(epochs=1, eval_batch_size=size)
     assert sizes == seen
 
@@ -225,7 +226,7 @@ def test_frozen_backbone_does_not_move_nor_its_norms(run: Run, tiny_model: Path)
 def test_head_of_a_transformer_is_its_classifier(make_config: Make, tiny_vit: Path) -> None:
     model = build(read_flavour(str(tiny_vit), None, None), ["a", "b"], True, 0, print)
     assert head_of(model) == [model.classifier]
-    prepare(model, make_config(freeze_backbone=True))
+    prepare_model(model, make_config(freeze_backbone=True))
     assert {name for name, p in model.named_parameters() if p.requires_grad} == {"classifier.weight", "classifier.bias"}
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from imgcls_lab import cpu
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.model.precision import Precision, look_at_layers, pick_precision
+from imgcls_lab.engine.model.precision import Precision, pick_precision, profile_layers
 from imgcls_lab.events import Metrics, RunState, read_events
 
 Make = Callable[..., TrainConfig]
@@ -88,18 +88,18 @@ def test_what_learns_the_batch_and_the_threads_do_not_count(make_config: Make, m
 
 def test_the_density_counts_dense_products_for_each_number_given_on() -> None:
     # of 32 x 32 pixels: 64 numbers each from 3 channels in 1 place, from 1 channel in 9 (no dense product), from 64
-    assert look_at_layers(depthwise(), (32, 32)).density == pytest.approx((64 * 3 + 64 * 64) / (3 * 64))
-    assert look_at_layers(dense(), (32, 32)).density == pytest.approx((9 * 3 + 9 * 64) / 2)
+    assert profile_layers(depthwise(), (32, 32)).density == pytest.approx((64 * 3 + 64 * 64) / (3 * 64))
+    assert profile_layers(dense(), (32, 32)).density == pytest.approx((9 * 3 + 9 * 64) / 2)
     linear = Net(nn.Flatten(2), nn.Linear(32 * 32, 10), nn.Unflatten(1, (3, 1)))
-    assert look_at_layers(linear, (32, 32)).density == 32 * 32
-    assert look_at_layers(dense(), (32, 32)).size == 32 * 32 * 64 * (9 * 3 + 9 * 64) / 2
+    assert profile_layers(linear, (32, 32)).density == 32 * 32
+    assert profile_layers(dense(), (32, 32)).size == 32 * 32 * 64 * (9 * 3 + 9 * 64) / 2
 
 
 def test_the_look_leaves_the_model_and_the_random_state_alone() -> None:
     model = Net(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
     model.layers[1].eval()  # as under a frozen backbone
     before, state = [value.clone() for value in model.state_dict().values()], torch.get_rng_state()
-    look_at_layers(model, (32, 32))
+    profile_layers(model, (32, 32))
     assert [module.training for module in model.layers] == [True, False, True]
     assert all(torch.equal(a, b) for a, b in zip(before, model.state_dict().values(), strict=True))
     assert torch.equal(torch.get_rng_state(), state)
@@ -122,8 +122,8 @@ def test_what_the_first_attempt_chose_holds_for_all_and_the_manifest_says_why(
     make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on(monkeypatch, "avx512_bf16")
-    monkeypatch.setattr("imgcls_lab.engine.model.precision.DENSE", 0.0)
-    monkeypatch.setattr("imgcls_lab.engine.model.precision.LARGE", 0.0)
+    monkeypatch.setattr("imgcls_lab.engine.model.precision.MIN_DENSITY", 0.0)
+    monkeypatch.setattr("imgcls_lab.engine.model.precision.MIN_LAYER_SIZE", 0.0)
     config = make_config(precision="auto", image_size=32)
     stop = threading.Event()
     train(config, tmp_path / "run", stop=stop, on_event=lambda e: stop.set() if e.type == "metrics" else None)

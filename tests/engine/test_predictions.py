@@ -24,12 +24,12 @@ Run = Callable[..., Outcome]
 def test_predict_on_the_validation_images_says_what_the_run_stored_of_each(run: Run, digits_source: Path) -> None:
     outcome = run(epochs=3)
     table = predictions.load_predictions(outcome.folder, 3)
-    assert table["right"].mean() == outcome.values["metric/accuracy"]
+    assert table["correct"].mean() == outcome.values["metric/accuracy"]
     assert list(table["label"]) == [Path(path).parent.name for path in table["path"]]
     paths = [digits_source / path for path in table["path"]]
     answers = list(predict.predict(outcome.folder / "checkpoints/best", paths, top=4, batch_size=7))
     assert [answer.classes[0].name for answer in answers] == list(table["class_1"])
-    assert [answer.classes[3].share for answer in answers] == pytest.approx(list(table["share_4"]), abs=1e-3)
+    assert [answer.classes[3].share for answer in answers] == pytest.approx(list(table["prob_4"]), abs=1e-3)
 
 
 def test_evaluating_on_val_takes_the_images_that_the_run_held_out(
@@ -52,7 +52,7 @@ def test_the_list_of_images_is_written_once_and_guards_every_epoch(run: Run) -> 
         changed = dict(listed)
     changed["paths"] = changed["paths"][::-1]
     np.savez(folder / "val-images.npz", **changed)
-    with pytest.raises(DataError, match="are of other images"):
+    with pytest.raises(DataError, match="do not belong to the images"):
         predictions.read(folder.parent, 2)
     with pytest.raises(NotFoundError, match="no predictions “epoch-0009”"):
         predictions.read(folder.parent, 9)
@@ -89,8 +89,8 @@ def test_a_model_that_the_run_did_not_report_is_not_exported(run: Run, digits_so
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("bound", ["PORTION", "MOST_BYTES"])
-def test_portions_change_no_figure_and_what_cannot_be_read_is_named(
+@pytest.mark.parametrize("bound", ["CHUNK_IMAGES", "MAX_CHUNK_BYTES"])
+def test_chunks_change_no_metric_and_what_cannot_be_read_is_named(
     run: Run, digits: Path, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
     model = run(epochs=2).folder / "checkpoints/best"
@@ -100,9 +100,11 @@ def test_portions_change_no_figure_and_what_cannot_be_read_is_named(
         copy = path.with_name(f"a-{path.name}")
         copy.write_bytes(b"no image")
     seen: list[tuple[int, int]] = []
-    five = 5 if bound == "PORTION" else 5 * 3 * SIZE**2
+    five = 5 if bound == "CHUNK_IMAGES" else 5 * 3 * SIZE**2
     monkeypatch.setattr(f"imgcls_lab.engine.data.chunked_reader.{bound}", five)
-    parts = predict.evaluate(model, digits, "val", batch_size=2, progress=lambda *told: seen.append(told))
+    parts = predict.evaluate(
+        model, digits, "val", options=predict.SplitOptions(batch_size=2), progress=lambda *told: seen.append(told)
+    )
     assert sorted(parts.left_out) == sorted(f"val/{p.parent.name}/a-{p.name}" for p in broken)
     assert parts.values == pytest.approx(whole.values, rel=1e-6)
     assert parts.model_copy(update={"left_out": {}, "values": {}}) == whole.model_copy(update={"values": {}})

@@ -214,7 +214,7 @@ def test_a_model_without_a_processor_is_prepared_plainly_and_the_run_says_so(
     (said,) = (event.text for event in of_type(folder, "notice") if "without an image processor" in event.text)
     assert "resized to 16 px" in said
     told: list[str] = []
-    assert load(folder / "checkpoints/best", "cpu", told.append).spec == EvalSpec.plain(16)
+    assert load(folder / "checkpoints/best", "cpu", told.append).spec == EvalSpec.default(16)
     assert told == []  # what a run made says how its images are prepared
     load(tmp_path / "model", "cpu", told.append)
     assert "resized to 224 px" in told[0]
@@ -236,7 +236,7 @@ def write(model: Path, file: str, text: Any) -> None:
     ("file", "text", "why"),
     [
         ("preprocessor_config.json", "{", "preprocessor_config.json of the model “{}”, which says how its images are "
-         "prepared, is not valid JSON. Mend it"),
+         "prepared, is not valid JSON. Correct it"),
         ("preprocessor_config.json", "[]", "preprocessor_config.json of the model “{}”"),
         ("preprocessor_config.json", {"image_processor_type": "NobodysImageProcessor"},
          "names no image processor of transformers"),
@@ -303,7 +303,7 @@ def test_the_same_classes_in_another_order_keep_the_head_and_are_put_in_order(tm
     images = torch.rand(2, 3, 24, 24)
     before = model(pixel_values=images).logits
     told: list[str] = []
-    fit_head(model, Labels("m", ("a", "b", "c", "d")), ["c", "a", "d", "b"], (24, 24), told.append, made=False)
+    fit_head(model, Labels("m", ("a", "b", "c", "d")), ["c", "a", "d", "b"], (24, 24), told.append, is_new=False)
     assert torch.equal(model(pixel_values=images).logits, before[:, [2, 0, 3, 1]])
     assert ["another order" in sentence for sentence in told] == [True]
 
@@ -312,6 +312,6 @@ def test_other_classes_get_a_new_head_and_one_of_the_old_is_named(tmp_path: Path
     model = AutoModelForImageClassification.from_pretrained(tiny_resnet(tmp_path / "model")).eval()
     before = model.classifier[1].weight.clone()
     told: list[str] = []
-    fit_head(model, Labels("m", ("a", "b", "c", "zebra")), ["a", "b", "c", "d"], (24, 24), told.append, made=False)
+    fit_head(model, Labels("m", ("a", "b", "c", "zebra")), ["a", "b", "c", "d"], (24, 24), told.append, is_new=False)
     assert not torch.equal(model.classifier[1].weight, before)
     assert ["4 other classes (“zebra” ...)" in sentence for sentence in told] == [True]

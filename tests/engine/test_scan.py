@@ -23,10 +23,10 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.data import file_inspection as looks
 from imgcls_lab.engine.data import scan, scan_index
-from imgcls_lab.engine.data.cache_locations import Shared
+from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.image_set import ImageSet, Reader
-from imgcls_lab.engine.data.phash import near_pairs, prints_of, small_of, small_of_each
-from imgcls_lab.engine.data.scan import OnDuplicates, ScanResult
+from imgcls_lab.engine.data.phash import near_pairs, phashes_of, shrink, shrink_each
+from imgcls_lab.engine.data.scan import OnDuplicates, ScanOptions, ScanResult
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import DataError, OutOfMemoryError
 from imgcls_lab.events import RunState
@@ -81,7 +81,7 @@ def sets_of(root: Path, size: int = 16) -> list[ImageSet]:
         paths = sorted(p for p in (root / split).rglob("*.*"))
         names = np.array([os.fsencode(p.relative_to(root)) for p in paths], np.bytes_)
         labels = np.array([int(p.parent.name == "dog") for p in paths], np.int64)
-        sets.append(ImageSet(root, split, Reader(EvalSpec.plain(size)), names, labels))
+        sets.append(ImageSet(root, split, Reader(EvalSpec.default(size)), names, labels))
     return sets
 
 
@@ -98,18 +98,16 @@ def look(
     found = scan.scan(
         sets,
         ["cat", "dog"],
-        caches=scan.caches_for(sets, cache, Shared.nothing(index_at)),
+        caches=scan.open_caches(sets, cache, CacheLocations.private(index_at)),
         index=scan_index.index_path(index_at, root),
-        progress=progress,
-        stop=lambda: False,
-        on_duplicates=on_duplicates,
+        options=ScanOptions(on_duplicates, progress, lambda: False),
     )
     assert found is not None
-    return sets, found
+    return found.sets, found
 
 
-def shared_in(folder: Path) -> Shared:
-    return Shared(folder / "scans", folder / "cache", 10**9)
+def shared_in(folder: Path) -> CacheLocations:
+    return CacheLocations(folder / "scans", folder / "cache", 10**9)
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -166,14 +164,14 @@ def test_index_is_for_the_user_alone_and_shared_between_runs(
     make_config: Make, photos: Path, tmp_path: Path, opened: list[str]
 ) -> None:
     config = make_config(root=str(photos), epochs=1, cache="off")
-    train(config, tmp_path / "one", shared=shared_in(tmp_path))
+    train(config, tmp_path / "one", cache_locations=shared_in(tmp_path))
     (place,) = (tmp_path / "scans").iterdir()
     assert place.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "scans").stat().st_mode & 0o777 == 0o700
     train(
         config.with_changes(image_size=24),
         tmp_path / "two",
-        shared=shared_in(tmp_path),
+        cache_locations=shared_in(tmp_path),
     )
     assert len(opened) == 40
 
@@ -183,7 +181,7 @@ def test_run_goes_on_where_no_index_can_be_kept(make_config: Make, photos: Path,
     outcome = train(
         make_config(root=str(photos), epochs=1),
         tmp_path / "run",
-        shared=shared_in(tmp_path),
+        cache_locations=shared_in(tmp_path),
     )
     assert outcome.state is RunState.SUCCEEDED
     assert any("cannot be kept" in notice.text for notice in of_type(outcome.folder, "notice"))
@@ -203,9 +201,11 @@ def test_index_takes_less_than_two_hundred_bytes_an_image(tmp_path: Path) -> Non
     try:
         entries = np.zeros(count, scan_index.ENTRY)
         known = scan_index.read(scan_index.index_path(tmp_path / "scans", root))
-        caches = scan.caches_for(sets, "disk", Shared.nothing(tmp_path / "scans"))
-        told = {"settled": False, "progress": lambda done, total: None, "stop": lambda: False}
-        assert scan._look_at_all(sets, caches, entries, known, **told) == ({}, [])
+        caches = scan.open_caches(sets, "disk", CacheLocations.private(tmp_path / "scans"))
+        options = ScanOptions("report", lambda done, total: None, lambda: False)
+        inspected = scan._inspect_all(sets, caches, entries, known, options)
+        assert inspected is not None
+        assert (inspected.errors, inspected.notes) == ({}, [])
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -229,12 +229,12 @@ def test_one_split_alone_can_be_scanned(photos: Path, tmp_path: Path, split: int
     found = scan.scan(
         [images],
         ["cat", "dog"],
-        caches=scan.caches_for([images], "ram", Shared.nothing(tmp_path)),
+        caches=scan.open_caches([images], "ram", CacheLocations.private(tmp_path)),
         index=tmp_path / "one.npy",
-        progress=lambda done, total: None,
-        stop=lambda: False,
+        options=ScanOptions("report", lambda done, total: None, lambda: False),
     )
     assert found is not None
+    (images,) = found.sets
     assert found.quarantined.keys() == {os.path.relpath(bad, photos)}
     assert images.pixels is not None
     assert len(images) == len(images.rows) == count - 1
@@ -350,13 +350,13 @@ def test_copies_are_found_in_what_is_held_out(run: Run, photos: Path) -> None:
 def test_small_images_are_shrunk_together_as_each_alone(shape: tuple[int, int]) -> None:
     coarse = np.random.default_rng(0).integers(0, 256, (5, shape[0] // 4 + 1, shape[1] // 4 + 1, 3), np.uint8)
     pixels = np.ascontiguousarray(coarse.repeat(4, 1).repeat(4, 2)[:, : shape[0], : shape[1]])
-    alone = np.stack([small_of(image) for image in pixels])
-    assert np.abs(alone.astype(int) - small_of_each(pixels)).max() <= 1
+    alone = np.stack([shrink(image) for image in pixels])
+    assert np.abs(alone.astype(int) - shrink_each(pixels)).max() <= 1
 
 
 def test_prints_of_many_are_those_of_each_by_pillow() -> None:
-    small = np.stack([small_of(np.asarray(photo(seed))) for seed in range(20)])
-    prints, tiny = prints_of(small)
+    small = np.stack([shrink(np.asarray(photo(seed))) for seed in range(20)])
+    prints, tiny = phashes_of(small)
     for number, pixels in enumerate(small):
         image = Image.fromarray(pixels)
         assert np.array_equal(tiny[number], image.resize((4, 4), Image.Resampling.BOX))
@@ -370,15 +370,15 @@ def test_prints_of_symmetric_pictures_are_the_same_however_many_are_asked_at_onc
     half = np.random.default_rng(0).integers(0, 256, (24, 32, 16, 3), np.uint8)
     half[::2] = half[::2, :1, :1]  # every other one of a single colour
     pictures = np.concatenate([half, half[:, :, ::-1]], 2)
-    at_once = prints_of(pictures)[0].tolist()
+    at_once = phashes_of(pictures)[0].tolist()
     for count in (1, 2, 5, 7):
-        assert [p for i in range(0, 24, count) for p in prints_of(pictures[i : i + count])[0].tolist()] == at_once
+        assert [p for i in range(0, 24, count) for p in phashes_of(pictures[i : i + count])[0].tolist()] == at_once
 
 
 def test_touched_up_photographs_look_the_same_and_others_do_not() -> None:
     def pair(one: Image.Image, other: Image.Image) -> int:
-        small = np.stack([small_of(np.asarray(image.convert("RGB"))) for image in (one, other)])
-        return len(near_pairs(*prints_of(small), np.array([0, 1])))
+        small = np.stack([shrink(np.asarray(image.convert("RGB"))) for image in (one, other)])
+        return len(near_pairs(*phashes_of(small), np.array([0, 1])))
 
     def encoded(image: Image.Image, quality: int) -> Image.Image:
         import io

@@ -73,7 +73,7 @@ def test_a_convolution_gives_all_its_gradients(used: list[torch.Size]) -> None:
     torch.manual_seed(2)
     plain = nn.Conv2d(128, 128, 3, padding=1)
     own = copy.deepcopy(plain)
-    small_conv_grad.prepare(own)
+    small_conv_grad.replace_convolutions(own)
     images = torch.randn(8, 128, 2, 2)
     seen = []
     for convolution in (plain, own):
@@ -88,7 +88,7 @@ def test_a_convolution_gives_all_its_gradients(used: list[torch.Size]) -> None:
 
 def test_what_gains_nothing_is_left_to_torch(used: list[torch.Size]) -> None:
     def own(convolution: nn.Conv2d) -> bool:
-        small_conv_grad.prepare(convolution)
+        small_conv_grad.replace_convolutions(convolution)
         return type(convolution) is Own
 
     assert own(nn.Conv2d(128, 128, 3, padding=1))
@@ -100,7 +100,7 @@ def test_what_gains_nothing_is_left_to_torch(used: list[torch.Size]) -> None:
     assert not own(nn.Conv2d(128, 128, 3, padding=1, device="meta"))
 
     convolution = nn.Conv2d(128, 128, 3, padding=1)
-    small_conv_grad.prepare(convolution)
+    small_conv_grad.replace_convolutions(convolution)
     convolution(torch.randn(2, 128, 4, 4)).sum().backward()  # sixteen pixels
     with torch.autocast("cpu", torch.bfloat16):
         convolution(torch.randn(2, 128, 2, 2)).sum().backward()
@@ -113,7 +113,7 @@ def test_a_model_keeps_its_names_and_can_be_copied() -> None:
     config = ResNetConfig(hidden_sizes=[32, 64, 128, 256], depths=[1, 1, 1, 1], layer_type="basic", num_labels=3)
     model = ResNetForImageClassification(config)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    small_conv_grad.prepare(model)
+    small_conv_grad.replace_convolutions(model)
     own = [module for module in copy.deepcopy(model).modules() if type(module) is Own]
     assert len(own) == 3
     assert all(isinstance(module, nn.Conv2d) for module in own)

@@ -40,7 +40,7 @@ def patients(digits: Path) -> Path:
 
 
 def split(config: TrainConfig) -> Splits:
-    reader = Reader(EvalSpec.plain(16))
+    reader = Reader(EvalSpec.default(16))
     return list_splits(config, reader, reader)
 
 
@@ -138,7 +138,7 @@ def test_balance_changes_what_uneven_classes_weigh(run: Run, digits: Path) -> No
 
 @pytest.mark.parametrize("edge", [16, 4096])
 def test_smallest_and_largest_image_size(edge: int) -> None:
-    spec = EvalSpec.plain(edge)
+    spec = EvalSpec.default(edge)
     image = np.zeros((20, 30, 3), np.uint8)
     assert spec.pixels(image).shape == (edge, edge, 3)
     assert TrainConfig(root="d", image_size=edge).image_size == edge

@@ -20,15 +20,16 @@ from tensorboard.plugins.hparams import metadata
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
-from imgcls_lab.engine.reporting.tensorboard_images import confusion_picture, examples_picture
+from imgcls_lab.engine.evaluation.metrics import Predictions
+from imgcls_lab.engine.reporting.tensorboard_images import confusion_image, examples_image
 from imgcls_lab.engine.reporting.tensorboard_summaries import (
     choose_examples,
-    gpu_figures,
+    gpu_metrics,
+    has_images,
     hyper_parameters,
-    is_drawn,
     pr_curves,
 )
-from imgcls_lab.engine.reporting.tensorboard_writer import BoardWriter
+from imgcls_lab.engine.reporting.tensorboard_writer import TensorBoardWriter
 
 from .conftest import of_type, same_files
 from .test_resume import stop_after
@@ -69,10 +70,10 @@ def test_a_gpu_that_does_not_say_how_busy_it_is_stops_no_run(monkeypatch: pytest
 
     gpu = torch.device("cuda:0")
     monkeypatch.setattr(torch.cuda, "utilization", refuse)
-    assert gpu_figures(gpu) == {}
+    assert gpu_metrics(gpu) == {}
     monkeypatch.setattr(torch.cuda, "utilization", lambda _: 37)
-    assert gpu_figures(gpu) == {"device/gpu_percent": 37.0}
-    assert gpu_figures(torch.device("cpu")) == {}
+    assert gpu_metrics(gpu) == {"device/gpu_percent": 37.0}
+    assert gpu_metrics(torch.device("cpu")) == {}
 
 
 def test_hyper_parameters_are_those_that_affect_the_result(
@@ -135,10 +136,10 @@ def _exported(folder: Path) -> dict[str, torch.Tensor]:
 def test_a_long_tensor_s_histogram_counts_a_sample_of_it(
     tmp_path: Path, make_config: Callable[..., TrainConfig]
 ) -> None:
-    from imgcls_lab.engine.reporting.tensorboard_summaries import SAMPLE, Summaries
+    from imgcls_lab.engine.reporting.tensorboard_summaries import SAMPLE, TensorBoardSummaries
 
     model = torch.nn.Linear(1000, 1000)
-    board = Summaries(
+    board = TensorBoardSummaries(
         tmp_path, 1, 0, config=make_config(), classes=[], val=None,  # type: ignore[arg-type]
         model=model, optimizer=torch.optim.SGD(model.parameters()),
     )  # fmt: skip
@@ -189,7 +190,7 @@ def test_a_resume_writes_no_second_graph_and_goes_on_with_pictures(
 
 # ── pictures ────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_long_runs_have_pictures_of_ever_fewer_epochs_and_of_the_last() -> None:
-    drawn = [epoch for epoch in range(1, 1000) if is_drawn(epoch, 999)]
+    drawn = [epoch for epoch in range(1, 1000) if has_images(epoch, 999)]
     assert drawn[:50] == list(range(1, 51))
     assert drawn[50:75] == list(range(52, 101, 2))
     assert drawn[-1] == 999
@@ -198,24 +199,24 @@ def test_long_runs_have_pictures_of_ever_fewer_epochs_and_of_the_last() -> None:
 
 def test_examples_are_the_same_each_epoch_and_mistakes_the_surest_first() -> None:
     labels = np.zeros(100, np.int32)
-    found, shares = labels.copy(), np.full(100, 0.9, np.float16)
-    found[[7, 40, 90]], shares[[7, 40, 90]] = 1, np.array([0.3, 0.8, 0.5], np.float16)
-    chosen = choose_examples(labels, found, shares)
+    found, probs = labels.copy(), np.full(100, 0.9, np.float16)
+    found[[7, 40, 90]], probs[[7, 40, 90]] = 1, np.array([0.3, 0.8, 0.5], np.float16)
+    chosen = choose_examples(Predictions(labels, found[:, None], probs[:, None]))
     assert chosen["evaluation/mistakes"].tolist() == [40, 90, 7]
     assert len(chosen["evaluation/examples"]) == 16
-    again = choose_examples(labels, labels, shares)
+    again = choose_examples(Predictions(labels, labels[:, None], probs[:, None]))
     assert again["evaluation/mistakes"].tolist() == []
     assert again["evaluation/examples"].tolist() == chosen["evaluation/examples"].tolist()
 
 
 def test_pr_curves_are_those_of_scikit_learn() -> None:
-    shares = torch.randn(300, 4, generator=torch.Generator().manual_seed(0)).softmax(1).numpy()
+    probs = torch.randn(300, 4, generator=torch.Generator().manual_seed(0)).softmax(1).numpy()
     labels = np.random.default_rng(0).integers(0, 4, 300).astype(np.int32)
-    order = np.argsort(-shares, 1).astype(np.int32)
-    sorted_shares = np.take_along_axis(shares, order, 1).astype(np.float16)
-    curves = dict(pr_curves(labels, order, sorted_shares, list("abcd")))
+    order = np.argsort(-probs, 1).astype(np.int32)
+    sorted_probs = np.take_along_axis(probs, order, 1).astype(np.float16)
+    curves = dict(pr_curves(Predictions(labels, order, sorted_probs), list("abcd")))
     assert list(curves) == ["pr/all classes", "pr/a", "pr/b", "pr/c", "pr/d"]
-    half = shares.astype(np.float16).astype(np.float64)
+    half = probs.astype(np.float16).astype(np.float64)
     for number, name in enumerate("abcd"):
         for threshold in (0, 30, 63, 80):
             above = half[:, number] >= threshold / 126
@@ -228,15 +229,15 @@ def test_pr_curves_are_those_of_scikit_learn() -> None:
 def test_a_class_out_of_the_likeliest_counts_as_not_predicted() -> None:
     labels = np.array([9, 0], np.int32)
     classes = np.array([[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]], np.int32)
-    shares = np.array([[0.6, 0.1, 0.1, 0.1, 0.05]] * 2, np.float16)
-    nine = dict(pr_curves(labels, classes, shares, [str(i) for i in range(10)]))["pr/9"]
+    probs = np.array([[0.6, 0.1, 0.1, 0.1, 0.05]] * 2, np.float16)
+    nine = dict(pr_curves(Predictions(labels, classes, probs), [str(i) for i in range(10)]))["pr/9"]
     assert (nine[0, 0], nine[3, 1]) == (1, 1)  # found at a threshold of 0 alone
 
 
 @pytest.mark.parametrize("count", [2, 10, 40, 41, 200])
 def test_the_confusion_picture_is_bounded_and_shows_the_diagonal(count: int) -> None:
     names = [f"class {i} with a long long name" for i in range(count)]
-    picture = confusion_picture(np.eye(count, dtype=np.int64) * 7, names)
+    picture = confusion_image(np.eye(count, dtype=np.int64) * 7, names)
     assert max(picture.size) < 900
     margin = picture.width - 600 // count * count - 1
     assert picture.getpixel((margin + 2, 15 + 1 if count > 40 else 15 + 2)) == (16, 64, 140)
@@ -245,21 +246,21 @@ def test_the_confusion_picture_is_bounded_and_shows_the_diagonal(count: int) -> 
 def test_examples_of_any_size_and_name_make_a_picture_of_one_size() -> None:
     for edge in (8, 640):
         images = np.zeros((9, edge, edge, 3), np.uint8)
-        picture = examples_picture(images, ["truth"] * 9, ["a very long name of a class indeed"] * 9, [0.5] * 9)
+        picture = examples_image(images, ["truth"] * 9, ["a very long name of a class indeed"] * 9, [0.5] * 9)
         assert picture.size == (8 * 120 + 8, 2 * 150 + 8)
 
 
 # ── the event file ──────────────────────────────────────────────────────────────────────────────────────────────
 def test_the_buckets_of_a_resumed_run_are_those_of_the_whole_one(tmp_path: Path) -> None:
     values = np.random.default_rng(1).random(6001).tolist()
-    whole, parts = BoardWriter(tmp_path, 1, 0), tmp_path / "parts"
+    whole, parts = TensorBoardWriter(tmp_path, 1, 0), tmp_path / "parts"
     parts.mkdir()
     for step in range(1, 6001):
         whole.add(step, {"loss": values[step]})
     whole.close()
     edge = 4096 + 16 * 20  # where a bucket begins
     for attempt, first, last in ((1, 1, edge + 40), (2, edge, 6001)):
-        writer = BoardWriter(parts, attempt, first - 1)
+        writer = TensorBoardWriter(parts, attempt, first - 1)
         for step in range(first, last):
             writer.add(step, {"loss": values[step]})
         writer.close()
@@ -273,5 +274,5 @@ def test_the_buckets_of_a_resumed_run_are_those_of_the_whole_one(tmp_path: Path)
 
 
 def test_event_files_are_for_their_user_alone(tmp_path: Path) -> None:
-    BoardWriter(tmp_path, 1, 0).close()
+    TensorBoardWriter(tmp_path, 1, 0).close()
     assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]

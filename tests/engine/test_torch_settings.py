@@ -11,7 +11,7 @@ import torch
 from torch.backends import mkldnn
 
 from imgcls_lab.engine import Outcome
-from imgcls_lab.engine.training.torch_settings import _of_openmp, as_torch_ships
+from imgcls_lab.engine.training.torch_settings import _of_openmp, torch_defaults
 
 from .conftest import curve, same_files
 
@@ -51,7 +51,7 @@ def test_a_kernel_set_to_other_arithmetic_trains_the_same_run(
     one = run("otherwise", model_flavour=str(tiny_vit), epochs=1, augmentation="standard").folder
     assert read() == value
     if not plain:
-        with as_torch_ships():
+        with torch_defaults():
             plain["folder"] = run("plain", model_flavour=str(tiny_vit), epochs=1, augmentation="standard").folder
     assert curve(one) == curve(plain["folder"])
     assert same_files(one / "checkpoints/last", plain["folder"] / "checkpoints/last", "model.safetensors")
@@ -65,7 +65,7 @@ def test_denormals_count_and_openmp_takes_the_threads_that_it_is_told() -> None:
         switch.write(True)
     try:
         assert float(tiny * 0.5) == 0
-        with as_torch_ships():
+        with torch_defaults():
             assert float(tiny * 0.5) > 0
             assert [switch.read() for switch in switches] == [False] * len(switches)
         assert float(tiny * 0.5) == 0

@@ -107,7 +107,7 @@ def damage(checkpoint: Path) -> str | None:
     return None
 
 
-def newest_good(folder: Path, tell: Callable[[str], None]) -> Path | None:
+def newest_intact(folder: Path, tell: Callable[[str], None]) -> Path | None:
     """The newest checkpoint whose hashes hold; `tell` gets a sentence for each that is passed over."""
     for checkpoint in sorted(saved(folder), reverse=True):
         problem = damage(checkpoint)

@@ -1,6 +1,6 @@
-"""The folder of decoded images as a whole: what it holds, how large it may be, and what goes when it is full.
+"""The folder of decoded images as a whole: what it holds, how large it may be, and what is evicted when it is full.
 
-Called by the scan and by `imgcls-lab cache`. What one file holds is in `cache`. Knows no torch.
+Called by the scan and by `imgcls-lab cache`. One file of it is an `image_cache.DiskCache`. Knows no torch.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab.engine.data.image_cache import RECORD, SUFFIXES, Facts, locked, remove
+from imgcls_lab.engine.data.image_cache import RECORD, SUFFIXES, CacheKey, locked, remove
 from imgcls_lab.errors import DiskFullError
 from imgcls_lab.filesystems import network_filesystem
 
-SPARE = 0.1  # of the disk stays free
+MIN_FREE = 0.1  # of the disk stays free
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,15 @@ def entries(folder: Path) -> list[Entry]:
     found = []
     for path in folder.glob("*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # cleared meanwhile, or not ours
-            facts: dict[str, Any] = json.loads(path.read_text())
+            description: dict[str, Any] = json.loads(path.read_text())
             index, rows = path.with_suffix(".index").stat(), path.with_suffix(".rows").stat()
             images = index.st_size // RECORD.itemsize
             size = rows.st_size + index.st_size
-            height, width = facts["shape"] if "shape" in facts else [facts["edge"]] * 2  # all were squares once
+            height, width = (
+                description["shape"] if "shape" in description else [description["edge"]] * 2
+            )  # all were squares once
             edge, used = max(height, width), path.stat().st_mtime
-            found.append(Entry(path.stem, facts["root"], edge, height, width, images, size, used))
+            found.append(Entry(path.stem, description["root"], edge, height, width, images, size, used))
     return sorted(found, key=lambda entry: entry.used)
 
 
@@ -61,22 +63,22 @@ def clear(folder: Path) -> int:
     return size
 
 
-def make_room(folder: Path, wanted: list[tuple[Facts, int]], limit: int, *, spare: float = SPARE) -> None:
-    """See that images can be added to these files, so many each; what was unused longest goes first.
+def evict_for(folder: Path, wanted: list[tuple[CacheKey, int]], limit: int, *, min_free: float = MIN_FREE) -> None:
+    """Evict files, the longest unused first, until so many images can be added to each of the wanted ones.
 
-    limit: bytes of the whole folder; spare: share of the disk that stays free. Raises DiskFullError if that cannot be,
-    OSError if there can be no folder.
+    limit: bytes of the whole folder; min_free: part of the disk that stays free. Raises DiskFullError if there
+    is too little space, OSError if there can be no folder.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     kind = network_filesystem(folder)
     if kind:
         raise DiskFullError(f"The image cache “{folder}” lies on a network file system ({kind}). Set IMGCLS_CACHE_DIR.")
-    there, own = entries(folder), {facts.name for facts, _ in wanted}
-    needed = sum(count * (facts.row_bytes + RECORD.itemsize) for facts, count in wanted)
+    there, own = entries(folder), {key.name for key, _ in wanted}
+    needed = sum(count * (key.row_bytes + RECORD.itemsize) for key, count in wanted)
     needed -= sum(entry.size for entry in there if entry.name in own)
     total = sum(entry.size for entry in there)
     others = [entry for entry in there if entry.name not in own]
-    while total + needed > limit or (disk := shutil.disk_usage(folder)).free - needed < spare * disk.total:
+    while total + needed > limit or (disk := shutil.disk_usage(folder)).free - needed < min_free * disk.total:
         if others:
             entry = others.pop(0)
             with locked(folder / entry.name):

@@ -1,4 +1,7 @@
-"""What the runs of a home share: the indexes of data sets, and decoded images. Given to `train` by who starts a run."""
+"""Where the caches of a home lie: the scan indexes of data sets, and decoded images.
+
+Passed to `train` by its caller.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from typing import Self
 
 from imgcls_lab.settings import Settings
 
-SCANS = ".scans"  # in the folder of a run that shares nothing
+SCANS = ".scans"  # in the folder of a run that shares no caches
 CACHE = ".cache"
 
 
 @dataclass(frozen=True)
-class Shared:
-    """scans, cache: folders; cache_bytes: most that the second may hold; alone: for one run, nobody else reads it."""
+class CacheLocations:
+    """scans, cache: folders; cache_bytes: most that the second may hold; alone: used by one run only."""
 
     scans: Path
     cache: Path
@@ -23,7 +26,7 @@ class Shared:
     alone: bool = False
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of_home(cls, settings: Settings) -> Self:
         return cls(settings.scans_dir, settings.cache_path, int(settings.cache_gb * 1e9))
 
     def to_json(self) -> str:
@@ -35,6 +38,6 @@ class Shared:
         return cls(**data | {"scans": Path(data["scans"]), "cache": Path(data["cache"])})
 
     @classmethod
-    def nothing(cls, folder: Path) -> Self:
-        """A run's own folder in their place."""
+    def private(cls, folder: Path) -> Self:
+        """In the run's own folder, for it alone."""
         return cls(folder / SCANS, folder / CACHE, 2**62, alone=True)

@@ -1,6 +1,6 @@
-"""Copies among the images of a run: the same or a look-alike on both sides of a split, the same under two classes.
+"""Copies among the images of a run: equal or similar images on both sides of a split, equal ones under two classes.
 
-Called by the scan, with what it noted of each file; opens none.
+Called by the scan, with what it noted of each file; opens no file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Duplicates:
 
 
 def find_duplicates(entries: Entries, splits: Indices, labels: Indices, name: Callable[[int], str]) -> Duplicates:
-    """Compare all images by content and by look.
+    """Compare all images by content and by perceptual hash.
 
     entries, splits, labels: (n,), split 0 is train and comes first; name: the path of an image. n log n.
     """

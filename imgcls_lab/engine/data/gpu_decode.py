@@ -1,7 +1,7 @@
-"""JPEG files of training decoded on the GPU (nvJPEG), for data too large to be cached. Called by the pixel feed.
+"""JPEG files of training decoded on the GPU (nvJPEG), for data too large to be cached. Used by the inputs of training.
 
-Threads read the files. What such a decoder does not do as the one decode does (turned by EXIF, CMYK, no JPEG at all)
-goes the usual way, and so does a batch that it refuses. Validation and prediction never come here.
+Threads read the files. Files that such a decoder decodes differently (turned by EXIF, CMYK, no JPEG at all) are
+decoded on the CPU, and so is a batch that it refuses. Validation and prediction never use it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from imgcls_lab.engine.data.image_set import ImageSet, Indices
 from imgcls_lab.images import is_plain_jpeg, read_bytes
 
 READERS = 8  # threads that read files
-AHEAD = 2  # batches whose files are read while one is decoded
+PREFETCH = 2  # batches whose files are read while one is decoded
 # the bytes of JPEG files, each uint8 (size,) on the CPU -> their pixels, each uint8 (3, height, width) on the device
 Decode = Callable[[list[torch.Tensor]], list[torch.Tensor]]
 
@@ -45,7 +45,7 @@ class _File:
     plain: bool
 
 
-def decoded_on(
+def decode_batches(
     device: torch.device, images: ImageSet, batches: Sequence[Indices], decode: Decode
 ) -> Iterator[torch.Tensor]:
     """The pixels of each batch in turn, uint8 (n, height, width, 3), on the device. Raises DataError, as files do."""
@@ -53,10 +53,10 @@ def decoded_on(
         waiting: deque[list[Future[_File]]] = deque()
         for batch in batches:
             waiting.append([pool.submit(_read, images, int(number)) for number in batch])
-            if len(waiting) > AHEAD:
-                yield _decoded(device, images, [file.result() for file in waiting.popleft()], decode)
+            if len(waiting) > PREFETCH:
+                yield _decode_batch(device, images, [file.result() for file in waiting.popleft()], decode)
         while waiting:
-            yield _decoded(device, images, [file.result() for file in waiting.popleft()], decode)
+            yield _decode_batch(device, images, [file.result() for file in waiting.popleft()], decode)
 
 
 def _read(images: ImageSet, number: int) -> _File:
@@ -65,18 +65,18 @@ def _read(images: ImageSet, number: int) -> _File:
     return _File(path, data, is_plain_jpeg(data))
 
 
-def _decoded(device: torch.device, images: ImageSet, files: list[_File], decode: Decode) -> torch.Tensor:
+def _decode_batch(device: torch.device, images: ImageSet, files: list[_File], decode: Decode) -> torch.Tensor:
     reader = images.reader
     plain = [place for place, file in enumerate(files) if file.plain]
     try:
-        found = decode([torch.from_numpy(np.frombuffer(files[place].data, np.uint8).copy()) for place in plain])
-    except torch.OutOfMemoryError:  # what is free decides no pixel
+        decoded = decode([torch.from_numpy(np.frombuffer(files[place].data, np.uint8).copy()) for place in plain])
+    except torch.OutOfMemoryError:  # the free memory must not decide about pixels
         raise
-    except RuntimeError:  # one file that it cannot do fails them all; the one decode does it, or names it
-        plain, found = [], []
+    except RuntimeError:  # one file that it cannot decode fails them all; the CPU decodes it, or names it
+        plain, decoded = [], []
     pixels = torch.empty((len(files), *reader.shape, 3), dtype=torch.uint8, device=device)
-    for place, image in zip(plain, found, strict=True):
-        pixels[place] = reader.fit(image.movedim(0, -1))
+    for place, image in zip(plain, decoded, strict=True):
+        pixels[place] = reader.resize(image.movedim(0, -1))
     for place in set(range(len(files))) - set(plain):
         pixels[place] = reader.read(files[place].data, files[place].name)[0].to(device)
     return pixels

@@ -1,7 +1,7 @@
-"""Decoded images, kept so that each file is decoded once: in memory, or on disk for all runs that read it alike.
+"""Decoded images, kept so that each file is decoded once: in memory, or on disk for all runs that prepare it alike.
 
 Filled by the scan, read by `ImageSet`, listed and cleared by `imgcls-lab cache`. On disk there is one file of pixels
-for each data set and way of reading it. An image is found by the hash of its content, so a file that changed is
+for each data set and preprocessing. An image is found by the hash of its content, so a file that changed is
 decoded anew, and what training sees never depends on the cache. Several runs may fill one file at once.
 """
 
@@ -35,7 +35,7 @@ RECORD = np.dtype([("digest", "u8", (4,)), ("crc", "u4")])
 
 
 class Cache(Protocol):
-    """Room for the images of one set. rows: place of each image in `pixels`, -1 while it is missing."""
+    """Space for the images of one set. rows: place of each image in `pixels`, -1 while it is missing."""
 
     rows: npt.NDArray[np.int64]
 
@@ -46,7 +46,7 @@ class Cache(Protocol):
         """Keep the pixels of an image."""
 
     def flush(self) -> None:
-        """Make what was put lasting."""
+        """Write what was put to the disk, where there is one."""
 
     def pixels(self) -> Pixels:
         """(rows, height, width, 3), all that was put."""
@@ -79,19 +79,19 @@ class DiskCache:
     the first to open a file after a boot compares all checksums. Removed while it is mapped, it stays until unmapped.
     """
 
-    def __init__(self, folder: Path, facts: Facts, count: int) -> None:
+    def __init__(self, folder: Path, key: CacheKey, count: int) -> None:
         """Raises OSError if it cannot be opened there."""
         self.rows = np.full(count, -1)
-        self._facts = facts
-        self._base = folder / facts.name
+        self._key = key
+        self._base = folder / key.name
         self._pending: list[tuple[int, Digest, Pixels]] = []
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self._base):
-            if not self._sound():
+            if not self._is_intact():
                 remove(self._base)
             self._store = _open(self._base.with_suffix(".rows"))
             self._index = _open(self._base.with_suffix(".index"))
-            run_layout.write_atomic(self._base.with_suffix(".json"), json.dumps(asdict(facts) | {"boot": _boot()}))
+            run_layout.write_atomic(self._base.with_suffix(".json"), json.dumps(asdict(key) | {"boot": _boot()}))
             records = self._read(0)
         self._known = len(records)
         self._order = np.argsort(records["digest"][:, 0])
@@ -122,14 +122,14 @@ class DiskCache:
                 self.rows[number] = row
                 if row == end + fresh:
                     data = pixels.tobytes()
-                    _write(self._store, data, row * self._facts.row_bytes)
+                    _write(self._store, data, row * self._key.row_bytes)
                     added[fresh] = (digest, zlib.crc32(data))
                     fresh += 1
             _write(self._index, added[:fresh].tobytes(), end * RECORD.itemsize)
             self._known = end + fresh
 
     def pixels(self) -> Pixels:
-        shape = (self._known, *self._facts.shape, 3)
+        shape = (self._known, *self._key.shape, 3)
         if not self._known:
             return np.empty(shape, np.uint8)
         return np.memmap(self._store, np.uint8, "c", shape=shape)
@@ -140,7 +140,7 @@ class DiskCache:
         data = os.pread(self._index.fileno(), count * RECORD.itemsize, start * RECORD.itemsize)
         return np.frombuffer(data, RECORD)
 
-    def _sound(self) -> bool:
+    def _is_intact(self) -> bool:
         """Whether what is there can be trusted."""
         try:
             if not all(stat.S_ISREG(self._base.with_suffix(suffix).lstat().st_mode) for suffix in SUFFIXES):
@@ -150,26 +150,26 @@ class DiskCache:
             size = self._base.with_suffix(".rows").stat().st_size
         except (OSError, ValueError):
             return False
-        if not isinstance(facts, dict) or size < len(records) * self._facts.row_bytes:
+        if not isinstance(facts, dict) or size < len(records) * self._key.row_bytes:
             return False
         if facts.get("boot") == _boot():
             return True
         with self._base.with_suffix(".rows").open("rb") as rows:
-            return all(zlib.crc32(rows.read(self._facts.row_bytes)) == record["crc"] for record in records)
+            return all(zlib.crc32(rows.read(self._key.row_bytes)) == record["crc"] for record in records)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a file of pixels holds. root: of the data set; shape: height and width of an image; reading: how the images
-    become pixels, as a text."""
+class CacheKey:
+    """What a file of pixels holds. root: of the data set; shape: height and width of an image; preprocessing: how the
+    images become pixels, as a text."""
 
     root: str
     shape: tuple[int, int]
-    reading: str
+    preprocessing: str
 
     @property
     def name(self) -> str:
-        return hashlib.sha256(f"{VERSION}\0{self.root}\0{self.shape}\0{self.reading}".encode()).hexdigest()[:32]
+        return hashlib.sha256(f"{VERSION}\0{self.root}\0{self.shape}\0{self.preprocessing}".encode()).hexdigest()[:32]
 
     @property
     def row_bytes(self) -> int:
@@ -177,7 +177,7 @@ class Facts:
 
 
 def remove(base: Path) -> None:
-    """Take the files of this name away. Who reads them keeps them until they are closed."""
+    """Delete the files of this name. A process that has them open keeps them until it closes them."""
     for suffix in SUFFIXES:
         base.with_suffix(suffix).unlink(missing_ok=True)
 

@@ -1,8 +1,8 @@
 """The images of a run: which files, which class, and their pixels as uint8 batches.
 
-Called by the run's preparation and by evaluation. Files are scanned once before training: what cannot be read is
-left out and named, everything else is known to decode. Nothing random happens here; pixels do not depend on the
-cache or on loader processes.
+Made by the listing of the splits, completed by the scan, read by the loop and by evaluation. The scan leaves out and
+names what cannot be read; everything else decodes. Nothing random happens here; pixels do not depend on the cache or
+on loader processes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -55,26 +56,26 @@ class Reader:
         return 3 * self.shape[0] * self.shape[1]
 
     @property
-    def hint(self) -> int | None:
-        """Down to which edge the decoder may shrink; None: not at all."""
-        return None if self.exact else max(self.crop) if self.crop else self.spec.least_edge
+    def size_hint(self) -> int | None:
+        """The edge down to which the decoder may shrink; None: not at all."""
+        return None if self.exact else max(self.crop) if self.crop else self.spec.min_edge
 
     @property
-    def says(self) -> str:
-        """Everything on which the pixels depend beside the file."""
-        return f"{self.spec.reading} {self.crop} {self.exact} {DECODER} torchvision {torchvision.__version__}"
+    def cache_key(self) -> str:
+        """Everything besides the file on which the pixels depend."""
+        return f"{self.spec.cache_key} {self.crop} {self.exact} {DECODER} torchvision {torchvision.__version__}"
 
     def read(self, source: str | bytes, name: str | None = None) -> tuple[torch.Tensor, float]:
         """Pixels and the image's width over height. Raises DataError."""
-        image, (width, height) = decode_sized(source, size_hint=self.hint, name=name)
-        return self.fit(image), width / height
+        image, (width, height) = decode_sized(source, size_hint=self.size_hint, name=name)
+        return self.resize(image), width / height
 
-    def fit(self, image: Pixels | torch.Tensor) -> torch.Tensor:
+    def resize(self, image: Pixels | torch.Tensor) -> torch.Tensor:
         """The pixels of one decoded image, or of several of one size, uint8 (..., height, width, 3), where they are."""
-        return self.spec.whole(image, self.crop) if self.crop else self.spec.pixels(image, exact=self.exact)
+        return self.spec.squash(image, self.crop) if self.crop else self.spec.pixels(image, exact=self.exact)
 
 
-@dataclass
+@dataclass(frozen=True)
 class ImageSet:
     """One split. Paths are bytes in one array: a Python list would grow in every loader process.
 
@@ -102,25 +103,29 @@ class ImageSet:
     def bytes_if_cached(self) -> int:
         return len(self) * self.reader.image_bytes
 
-    def move_pixels(self, device: torch.device) -> None:
-        """Move the cached pixels of these images to a device."""
+    def to_device(self, device: torch.device) -> Self:
+        """With the cached pixels of these images on a device."""
         assert self.pixels is not None  # noqa: S101
-        everything = len(self.pixels) == len(self)
-        rows = self.pixels if everything else self.pixels.index_select(0, torch.from_numpy(self.rows))
-        self.rows = self.rows if everything else np.arange(len(self))
-        self.pixels = rows.to(device)
+        if len(self.pixels) == len(self):
+            return replace(self, pixels=self.pixels.to(device))
+        rows = self.pixels.index_select(0, torch.from_numpy(self.rows))
+        return replace(self, pixels=rows.to(device), rows=np.arange(len(self)))
 
-    def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
-        """Forget all images but the chosen ones."""
-        self.rows = self.rows[chosen] if len(self.rows) else self.rows
-        self.paths, self.labels = self.paths[chosen], self.labels[chosen]
-        self.aspects = self.aspects[chosen] if len(self.aspects) else self.aspects
+    def select(self, chosen: npt.NDArray[np.bool_]) -> Self:
+        """The chosen images alone."""
+        return replace(
+            self,
+            paths=self.paths[chosen],
+            labels=self.labels[chosen],
+            aspects=self.aspects[chosen] if len(self.aspects) else self.aspects,
+            rows=self.rows[chosen] if len(self.rows) else self.rows,
+        )
 
-    def values(self, kept: torch.Tensor, spec: EvalSpec, /) -> torch.Tensor:
-        """The model's input made of what `batches` gives: float32 (n, 3, height, width)."""
-        return normalise(kept, spec)
+    def model_input(self, stored: torch.Tensor, spec: EvalSpec, /) -> torch.Tensor:
+        """The model's input, made of what `batches` gives: float32 (n, 3, height, width)."""
+        return normalise(stored, spec)
 
-    def batches(self, batches: Sequence[Indices], workers: int) -> Iterator[torch.Tensor]:
+    def batches(self, batches: Sequence[Indices], num_workers: int) -> Iterator[torch.Tensor]:
         """The pixels of each batch of indices in turn, uint8 (n, height, width, 3).
 
         Raises DataError if a file can no longer be read.
@@ -128,12 +133,12 @@ class ImageSet:
         if self.pixels is not None:
             for batch in batches:
                 yield self.pixels.index_select(0, torch.from_numpy(self.rows[batch]).to(self.pixels.device))
-        elif workers == 0 or not batches:
+        elif num_workers == 0 or not batches:
             files = _Files(self)
             for batch in batches:
                 yield torch.from_numpy(_stack([files[int(i)] for i in batch]))
         else:
-            yield from _worker_batches(self, batches, workers)
+            yield from _worker_batches(self, batches, num_workers)
 
 
 class _Files(torch.utils.data.Dataset[npt.NDArray[np.uint8] | str]):
@@ -168,10 +173,10 @@ def _collate(items: list[npt.NDArray[np.uint8] | str]) -> npt.NDArray[np.uint8] 
     return failed if failed is not None else _stack(items)
 
 
-def start_worker(_number: int) -> None:
-    """A stop signal goes to the whole group; loader processes leave it to the trainer and end with it.
+def init_worker(_number: int) -> None:
+    """A stop signal goes to the whole group; loader processes ignore it and end with the trainer.
 
-    Also with one that is killed: of two that wait for each other's lock torch's own watch would leave one behind.
+    They end with a killed one, too: torch's own watch would leave one of two behind that wait for each other's lock.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -179,13 +184,13 @@ def start_worker(_number: int) -> None:
         ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL)
 
 
-def _worker_batches(images: ImageSet, batches: Sequence[Indices], workers: int) -> Iterator[torch.Tensor]:
+def _worker_batches(images: ImageSet, batches: Sequence[Indices], num_workers: int) -> Iterator[torch.Tensor]:
     loader = torch.utils.data.DataLoader(
         _Files(images),
         batch_sampler=[batch.tolist() for batch in batches],
-        num_workers=min(workers, len(batches)),
+        num_workers=min(num_workers, len(batches)),
         collate_fn=_collate,
-        worker_init_fn=start_worker,
+        worker_init_fn=init_worker,
         generator=torch.Generator(),  # else a new iterator draws from the global generator, and resume is not exact
         prefetch_factor=4,
     )
@@ -200,33 +205,33 @@ def class_counts(labels: Indices, classes: int) -> Indices:
     return np.bincount(labels, minlength=classes).astype(np.int64)
 
 
-def pick_workers(wanted: int | None, cached: bool, device: torch.device, processes: int = 1) -> int:
+def pick_num_workers(configured: int | None, cached: bool, device: torch.device, processes: int = 1) -> int:
     """Loader processes: none where all is cached; else the config's, or as many as this machine can spare.
 
-    processes: so many train together, and share what it can spare.
+    processes: how many train together on this machine.
     """
     if cached:
         return 0
-    if wanted is not None:
-        return wanted
+    if configured is not None:
+        return configured
     spare = cpu.cores() - 1
     return max(1, min(8, spare // processes)) if device.type == "cuda" else min(1, spare)
 
 
-class Timed(Iterator[torch.Tensor]):
-    """Batches, and how long was waited for them."""
+class TimedBatches(Iterator[torch.Tensor]):
+    """Batches, and the time spent waiting for them."""
 
     def __init__(self, batches: Iterator[torch.Tensor]) -> None:
         self._batches = batches
         self._seconds = 0.0
 
     def __next__(self) -> torch.Tensor:
-        began = time.monotonic()
+        started = time.monotonic()
         batch = next(self._batches)
-        self._seconds += time.monotonic() - began
+        self._seconds += time.monotonic() - started
         return batch
 
-    def taken(self) -> float:
-        """Seconds waited since the last question."""
+    def pop_seconds(self) -> float:
+        """Seconds waited since the last call."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds

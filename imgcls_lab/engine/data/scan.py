@@ -1,5 +1,5 @@
-"""The look at every file before training: unreadable ones are put aside with the reason, copies are found, the rest
-gets cached.
+"""The inspection of every file before training: unreadable ones are left out with the reason, copies are found, the
+others are cached.
 
 Called once a run. What is learned of a file is kept in an index, so that the next scan opens only files that changed.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -19,12 +19,12 @@ import numpy.typing as npt
 import torch
 
 from imgcls_lab.engine import hardware
-from imgcls_lab.engine.data import scan_index as indexes
-from imgcls_lab.engine.data.cache_eviction import make_room
-from imgcls_lab.engine.data.cache_locations import Shared
+from imgcls_lab.engine.data import scan_index
+from imgcls_lab.engine.data.cache_eviction import evict_for
+from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.duplicates import Duplicates, find_duplicates
-from imgcls_lab.engine.data.file_inspection import Found, Look, looking
-from imgcls_lab.engine.data.image_cache import Cache, DiskCache, Facts, RamCache
+from imgcls_lab.engine.data.file_inspection import Inspected, SetInspection, inspecting
+from imgcls_lab.engine.data.image_cache import Cache, CacheKey, DiskCache, RamCache
 from imgcls_lab.engine.data.image_set import ImageSet, class_counts
 from imgcls_lab.engine.data.scan_index import ENTRY, Entries
 from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError
@@ -32,18 +32,30 @@ from imgcls_lab.image_files import printable
 from imgcls_lab.planning.fingerprint import data_fingerprint
 
 USED = 2  # sets that a run reads again after the scan: train and val
-CHUNK = 128  # files after which the cache is flushed and the progress told
+CHUNK = 128  # files after which the cache is flushed and the progress reported
 Progress = Callable[[int, int], None]
 OnDuplicates = Literal["report", "drop_exact", "drop_near"]
 
 
 @dataclass(frozen=True)
+class ScanOptions:
+    """on_duplicates: as in TrainConfig; progress: gets the files done and their total; stop: whether to give up."""
+
+    on_duplicates: OnDuplicates
+    progress: Progress
+    stop: Callable[[], bool]
+
+
+@dataclass(frozen=True)
 class ScanResult:
-    """fingerprint: SHA-256 over the relative paths and contents of the files of train and val; quarantined: path ->
-    reason; dropped: training images left out as they are in val/ or test/; widths, heights: pixels of all readable
-    images; notes: sentences on what could not be kept.
+    """The usable images of a data set, and what was found.
+
+    sets: train, val and test; fingerprint: SHA-256 over the relative paths and contents of the files of train and val;
+    quarantined: path -> reason; dropped: how many training images are left out as they
+    are in val/ or test/; widths, heights: pixels of all readable images; notes: sentences on what could not be kept.
     """
 
+    sets: list[ImageSet]
     fingerprint: str
     quarantined: dict[str, str]
     duplicates: Duplicates
@@ -59,93 +71,98 @@ def scan(
     *,
     caches: Sequence[Cache | None] | None,
     index: Path,
-    progress: Progress,
-    stop: Callable[[], bool],
-    on_duplicates: OnDuplicates = "report",
+    options: ScanOptions,
 ) -> ScanResult | None:
-    """Check all files of the sets, drop what cannot be used and fill the caches. None if stopped.
+    """Check all files of the sets, leave out what cannot be used and fill the caches. None if stopped.
 
-    sets: train, val and test, which is only looked at and may come to nothing. caches: for train and
-    val, as `caches_for` gives them; None for one that is not kept. Raises DataError if nothing is left of a class.
+    sets: train, val and test; test may be empty afterwards. caches: for train and val, as `open_caches` gives them;
+    None for one that is not kept. Raises DataError if nothing is left of a class.
     """
     entries = np.zeros(sum(map(len, sets)), ENTRY)
-    settled = on_duplicates == "drop_near"  # then prints decide what is trained on
-    found_out = _look_at_all(sets, caches, entries, indexes.read(index), settled=settled, progress=progress, stop=stop)
-    if found_out is None:
+    inspected = _inspect_all(sets, caches, entries, scan_index.read(index), options)
+    if inspected is None:
         return None
-    reasons, notes = found_out
     used = np.concatenate([images.paths for images in sets[:USED]])
     fingerprint = data_fingerprint(used, entries["digest"][: len(used)])
-    quarantined = {_name(sets, number): reason for number, reason in sorted(reasons.items())}
-    entries = _leave_out(sets, classes, entries, reasons)
-    notes += _keep_index(index, entries)
+    quarantined = {_name(sets, number): reason for number, reason in sorted(inspected.errors.items())}
+    sets, entries = _leave_out(inspected.sets, classes, entries, inspected.errors)
+    notes = inspected.notes + _keep_index(index, entries)
     splits = np.repeat(np.arange(len(sets)), list(map(len, sets)))
     labels = np.concatenate([images.labels for images in sets])
-    found = find_duplicates(entries, splits, labels, partial(_name, sets))
-    for images, part in _parts(sets):
-        images.aspects = (entries[part]["width"] / entries[part]["height"]).astype(np.float32)
-    dropped = _drop_copies(sets[0], classes, found, on_duplicates)
-    return ScanResult(
-        fingerprint, quarantined, found, dropped, entries["width"].copy(), entries["height"].copy(), notes
-    )
+    duplicates = find_duplicates(entries, splits, labels, partial(_name, sets))
+    sets = [
+        replace(images, aspects=(entries[part]["width"] / entries[part]["height"]).astype(np.float32))
+        for images, part in _parts(sets)
+    ]
+    train, dropped = _drop_copies(sets[0], classes, duplicates, options.on_duplicates)
+    widths, heights = entries["width"].copy(), entries["height"].copy()
+    return ScanResult([train, *sets[1:]], fingerprint, quarantined, duplicates, dropped, widths, heights, notes)
 
 
-def _look_at_all(
+@dataclass(frozen=True)
+class _AllInspected:
+    """sets: with their cached pixels; errors: why an image cannot be used, by number; notes: as in ScanResult."""
+
+    sets: list[ImageSet]
+    errors: dict[int, str]
+    notes: list[str]
+
+
+def _inspect_all(
     sets: list[ImageSet],
     caches: Sequence[Cache | None] | None,
     entries: Entries,
-    known: Entries,
-    *,
-    settled: bool,
-    progress: Progress,
-    stop: Callable[[], bool],
-) -> tuple[dict[int, str], list[str]] | None:
-    """Fill in the entries and caches; returns what is wrong with which image, and notes. None if stopped."""
-    reasons: dict[int, str] = {}
+    index: Entries,
+    options: ScanOptions,
+) -> _AllInspected | None:
+    """Fill in the entries and caches. None if stopped."""
+    exact_hashes = options.on_duplicates == "drop_near"  # then hashes decide what is trained on
+    errors: dict[int, str] = {}
     notes: list[str] = []
-    looks = []
+    inspections = []
     for (images, part), cache in zip_longest(_parts(sets), caches or []):
-        keys = indexes.keys_of(images.paths)
+        keys = scan_index.keys_of(images.paths)
         entries[part]["key"] = keys
-        looks.append(Look(images, known, indexes.find(known, keys), cache, settled))
-    with looking(looks) as found_by:
-        for look, (images, part) in zip(looks, _parts(sets), strict=True):
-            kept = _Kept(look.cache)
-            for found in found_by(look):
+        inspections.append(SetInspection(images, index, scan_index.find(index, keys), cache, exact_hashes))
+    with_pixels = []
+    with inspecting(inspections) as inspect:
+        for inspection, (images, part) in zip(inspections, _parts(sets), strict=True):
+            writer = _CacheWriter(inspection.cache)
+            for found in inspect(inspection):
                 start = part.start + found.numbers.start
                 found.entries["key"] = entries["key"][start : start + len(found.numbers)]
                 entries[start : start + len(found.numbers)] = found.entries
-                reasons |= {part.start + number: reason for number, reason in found.wrong.items()}
-                notes += kept.take(found)
+                errors |= {part.start + number: reason for number, reason in found.errors.items()}
+                notes += writer.add(found)
                 if found.numbers.start // CHUNK < found.numbers.stop // CHUNK or found.numbers.stop == len(images):
-                    progress(part.start + found.numbers.stop, len(entries))
-                if stop():
+                    options.progress(part.start + found.numbers.stop, len(entries))
+                if options.stop():
                     return None
-            notes += kept.flush()
-            kept.hand_to(images)
-    return reasons, notes
+            notes += writer.flush()
+            with_pixels.append(writer.with_pixels(images))
+    return _AllInspected(with_pixels, errors, notes)
 
 
-class _Kept:
-    """What is cached of a set. A cache that cannot be written is given up, with a sentence that says so."""
+class _CacheWriter:
+    """Fills the cache of a set. A cache that cannot be written is given up, with a sentence that says so."""
 
     def __init__(self, cache: Cache | None) -> None:
         self._cache = cache
-        self._waiting = 0
+        self._pending = 0
 
-    def take(self, found: Found) -> list[str]:
+    def add(self, found: Inspected) -> list[str]:
         if self._cache is None:
             return []
         known = np.flatnonzero(found.rows >= 0)
         self._cache.rows[found.numbers.start + known] = found.rows[known]
         for number, pixels in found.pixels.items():
             self._cache.put(number, found.entries["digest"][number - found.numbers.start], pixels)
-        self._waiting += len(found.numbers)
-        return self.flush() if self._waiting >= CHUNK else []
+        self._pending += len(found.numbers)
+        return self.flush() if self._pending >= CHUNK else []
 
     def flush(self) -> list[str]:
-        """Make what is cached lasting."""
-        self._waiting = 0
+        """Write what was added to the disk, where the cache lies there."""
+        self._pending = 0
         try:
             if self._cache:
                 self._cache.flush()
@@ -154,27 +171,32 @@ class _Kept:
             return [_no_cache(error)]
         return []
 
-    def hand_to(self, images: ImageSet) -> None:
-        """Give the cached pixels to the set."""
-        images.pixels = torch.from_numpy(self._cache.pixels()) if self._cache else None
-        images.rows = self._cache.rows if self._cache else images.rows
+    def with_pixels(self, images: ImageSet) -> ImageSet:
+        """The set with its cached pixels."""
+        if self._cache is None:
+            return images
+        return replace(images, pixels=torch.from_numpy(self._cache.pixels()), rows=self._cache.rows)
 
 
-def _leave_out(sets: list[ImageSet], classes: list[str], entries: Entries, reasons: dict[int, str]) -> Entries:
-    """Drop what cannot be read from the sets; returns the entries of the others."""
+def _leave_out(
+    sets: list[ImageSet], classes: list[str], entries: Entries, errors: dict[int, str]
+) -> tuple[list[ImageSet], Entries]:
+    """The sets and the entries without what cannot be read."""
     readable = np.ones(len(entries), bool)
-    readable[list(reasons)] = False
+    readable[list(errors)] = False
+    left = []
     for place, (images, part) in enumerate(_parts(sets)):
-        good = readable[part]
-        if not good.all():
-            images.keep(good)
+        chosen = readable[part]
+        if not chosen.all():
+            images = images.select(chosen)  # noqa: PLW2901
             if place < USED:
-                _check_left(images, classes, reasons[part.start + int(good.argmin())])
-    return _keep_rows(entries, readable)
+                _check_left(images, classes, errors[part.start + int(chosen.argmin())])
+        left.append(images)
+    return left, _keep_rows(entries, readable)
 
 
 def _keep_rows(entries: Entries, chosen: npt.NDArray[np.bool_]) -> Entries:
-    """The chosen entries, moved together in place: of many images there is no need of a copy."""
+    """The chosen entries, moved together in place: many images need no copy."""
     places = np.flatnonzero(chosen)
     for start in range(0, len(places), 1024):
         part = places[start : start + 1024]
@@ -185,7 +207,7 @@ def _keep_rows(entries: Entries, chosen: npt.NDArray[np.bool_]) -> Entries:
 def _keep_index(path: Path, entries: Entries) -> list[str]:
     """Returns a sentence if there is no place for it; training needs none."""
     try:
-        indexes.write(path, entries)
+        scan_index.write(path, entries)
     except OSError as error:
         return [f"What is known of the images cannot be kept in “{path.parent}”: {error.strerror or error}."]
     return []
@@ -202,28 +224,30 @@ def _name(sets: list[ImageSet], number: int) -> str:
     return printable(images.path(number - part.start))
 
 
-def _drop_copies(train: ImageSet, classes: list[str], found: Duplicates, on_duplicates: OnDuplicates) -> int:
-    """Leave out training images that are in val/ or test/ too, if that is wanted; returns how many."""
+def _drop_copies(
+    train: ImageSet, classes: list[str], found: Duplicates, on_duplicates: OnDuplicates
+) -> tuple[ImageSet, int]:
+    """Without the training images that are in val/ or test/ too, where the config asks for it; and their number."""
     unwanted = {"report": set[int](), "drop_exact": found.exact, "drop_near": found.exact | found.near}[on_duplicates]
     if unwanted:
-        kept = np.ones(len(train), bool)
-        kept[list(unwanted)] = False
-        train.keep(kept)
+        chosen = np.ones(len(train), bool)
+        chosen[list(unwanted)] = False
+        train = train.select(chosen)
         _check_left(train, classes, "All others are in val/ or test/ too, and on_duplicates leaves them out.")
-    return len(unwanted)
+    return train, len(unwanted)
 
 
-def caches_for(sets: list[ImageSet], choice: str, shared: Shared, copies: int = 1) -> list[Cache] | None:
-    """Room for the decoded images of train and val; None: they are decoded whenever they are needed.
+def open_caches(sets: list[ImageSet], choice: str, locations: CacheLocations, copies: int = 1) -> list[Cache] | None:
+    """Caches for the decoded images of train and val; None: they are decoded whenever they are needed.
 
-    choice: auto, ram, disk or off; auto is the disk that runs share, else memory if a quarter of what is free will do;
+    choice: auto, ram, disk or off; auto is the disk cache of the home, else memory if a quarter of it is enough;
     copies: how many of a cache in memory must fit, one for each process that makes its own. Raises OutOfMemoryError or
-    DiskFullError if what was asked for cannot be.
+    DiskFullError if the chosen cache is impossible.
     """
     sets = sets[:USED]
-    if choice == "disk" or (choice == "auto" and not shared.alone):
+    if choice == "disk" or (choice == "auto" and not locations.alone):
         try:
-            return _on_disk(sets, shared)
+            return _disk_caches(sets, locations)
         except (DiskFullError, OSError) as error:
             if choice == "disk":
                 raise error if isinstance(error, DiskFullError) else DiskFullError(_no_cache(error)) from error
@@ -238,10 +262,10 @@ def caches_for(sets: list[ImageSet], choice: str, shared: Shared, copies: int = 
     return None
 
 
-def _on_disk(sets: list[ImageSet], shared: Shared) -> list[Cache]:
-    facts = [Facts(os.path.realpath(images.root), images.reader.shape, images.reader.says) for images in sets]
-    make_room(shared.cache, list(zip(facts, map(len, sets), strict=True)), shared.cache_bytes)
-    return [DiskCache(shared.cache, fact, len(images)) for fact, images in zip(facts, sets, strict=True)]
+def _disk_caches(sets: list[ImageSet], locations: CacheLocations) -> list[Cache]:
+    keys = [CacheKey(os.path.realpath(images.root), images.reader.shape, images.reader.cache_key) for images in sets]
+    evict_for(locations.cache, list(zip(keys, map(len, sets), strict=True)), locations.cache_bytes)
+    return [DiskCache(locations.cache, key, len(images)) for key, images in zip(keys, sets, strict=True)]
 
 
 def _no_cache(error: OSError) -> str:

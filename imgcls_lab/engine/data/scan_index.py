@@ -1,4 +1,4 @@
-"""What earlier scans learned of the files of one data set, so that an unchanged file is not opened again.
+"""What earlier scans learned about the files of one data set, so that an unchanged file is not opened again.
 
 Read and replaced by the scan. One file a data set: a sorted array of `ENTRY`, mapped into memory, 121 bytes an image.
 A file is known by its path, size and time of change. Unreadable files are never kept here. The whole may be deleted
@@ -19,7 +19,8 @@ from imgcls_lab.engine.data.phash import TINY
 VERSION = 2  # raise it where a column comes to mean something else
 
 # key: of the path; size: bytes; changed: nanoseconds; digest: SHA-256 of the content; width, height: upright pixels;
-# settled: whether the print is the one that the file has in every run, or that of a larger decode for some run's cache
+# print: the perceptual hash; settled: whether that is the hash of the file in every run, or that of a larger decode
+# for the cache of one
 ENTRY = np.dtype(
     [
         ("key", "u8"),

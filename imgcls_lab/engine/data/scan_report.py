@@ -1,4 +1,4 @@
-"""What a scan found, told three times: in the manifest, as notices of the run, and copies one by one in a file.
+"""What a scan found, reported in three places: the manifest, the run's notices, and a file that lists the copies.
 
 Called by the run's preparation, once a run. Decides nothing.
 """
@@ -37,7 +37,7 @@ def data_facts(splits: Splits, scanned: ScanResult) -> dict[str, Any]:
         "fingerprint": scanned.fingerprint,
         **{f"{split}_images": len(images) for split, images in sets.items()},
         "counts": {split: _by_class(images, splits.summary.classes) for split, images in sets.items()},
-        "sizes": {"width": _spread(scanned.widths), "height": _spread(scanned.heights)},
+        "sizes": {"width": _quantiles(scanned.widths), "height": _quantiles(scanned.heights)},
         "quarantined": scanned.quarantined,
         "links_left_out": len(links),
         "links": links[:LISTED],
@@ -56,7 +56,7 @@ def _by_class(images: ImageSet, classes: list[str]) -> dict[str, int]:
     return dict(zip(classes, class_counts(images.labels, len(classes)).tolist(), strict=True))
 
 
-def _spread(values: npt.NDArray[np.uint32]) -> dict[str, float]:
+def _quantiles(values: npt.NDArray[np.uint32]) -> dict[str, float]:
     names = ("least", "quarter", "median", "three_quarters", "most")
     return dict(zip(names, np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist(), strict=True))
 
@@ -74,8 +74,8 @@ def write_duplicates(folder: Path, splits: Splits, scanned: ScanResult) -> None:
     run_layout.write_atomic(folder / run_layout.DUPLICATES, json.dumps(content, indent=1))
 
 
-def tell(notice: Notice, splits: Splits, scanned: ScanResult) -> None:
-    """Say it in sentences, each with one example."""
+def emit_notices(notice: Notice, splits: Splits, scanned: ScanResult) -> None:
+    """Report it in sentences, each with one example."""
     for note in (*splits.summary.notes, *scanned.notes):
         notice(note, "info")
     bad = list(scanned.quarantined.values())
@@ -86,8 +86,8 @@ def tell(notice: Notice, splits: Splits, scanned: ScanResult) -> None:
             "warning",
         )
     found = scanned.duplicates
-    _tell_leaks(notice, [leak for leak in found.leaks if leak.exact], "are also training images", "is a copy of")
-    _tell_leaks(notice, [leak for leak in found.leaks if not leak.exact], "look like training images", "looks like")
+    _notice_leaks(notice, [leak for leak in found.leaks if leak.exact], "are also training images", "is a copy of")
+    _notice_leaks(notice, [leak for leak in found.leaks if not leak.exact], "look like training images", "looks like")
     if scanned.dropped:
         notice(
             f"{counted(scanned.dropped, 'training image is', 'training images are')} left out, as on_duplicates asks.",
@@ -111,15 +111,15 @@ def tell(notice: Notice, splits: Splits, scanned: ScanResult) -> None:
         notice(
             f"{counted(len(splits.shared_groups), 'group of images is', 'groups of images are')} "
             f"in train/ and in val/ or test/ too, such as "
-            f"“{splits.shared_groups[0]}”, so figures may look better than they are.",
+            f"“{splits.shared_groups[0]}”, so metrics may look better than they are.",
             "warning",
         )
 
 
-def _tell_leaks(notice: Notice, leaks: list[Leak], what: str, how: str) -> None:
+def _notice_leaks(notice: Notice, leaks: list[Leak], what: str, how: str) -> None:
     if leaks:
         notice(
-            f"{len(leaks)} validation or test images {what}, so figures may look better than they are: "
+            f"{len(leaks)} validation or test images {what}, so metrics may look better than they are: "
             f"“{leaks[0].other}” {how} “{leaks[0].train}”. All are listed in {run_layout.DUPLICATES}; see the setting "
             "on_duplicates.",
             "warning",

@@ -1,7 +1,7 @@
-"""Several processes of one run: started, watched and ended together. Called by `run.train` where the config says so.
+"""Starts, watches and ends the processes of a run together. Called by `run.train` where the config says so.
 
 The ranks run `python -m imgcls_lab.engine` in this process's group and session, with the variables that `torchrun`
-sets. Events are the first rank's; this process passes them on, and writes the last one itself if no rank could.
+sets. The main rank writes the events. This process forwards them, and writes the last one itself if no rank could.
 """
 
 from __future__ import annotations
@@ -19,48 +19,55 @@ from pathlib import Path
 
 from imgcls_lab import run_layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.data.cache_locations import Shared
+from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.distributed import process_group
 from imgcls_lab.engine.reporting.outcome import Outcome
 from imgcls_lab.entry_points import TRAINING
 from imgcls_lab.errors import ImgclsError, ProcessLostError, of_kind
 from imgcls_lab.events import TERMINAL, Event, Failed, FailureKind, Finished, RunState, Stopped, read_events
 
-FOLDER = ".ranks"  # in the run's, while they live: where they meet, their config, last words of those that do not write
+FOLDER = (
+    ".ranks"  # in the run's, while they live: where they meet, their config, `failed` events of those that write none
+)
 _POLL = 0.05  # seconds
-_GRACE = 5.0  # seconds that the others have after one ended badly: they notice it and write what they can
-_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # by others a process crashes by itself
+_GRACE = 5.0  # seconds that the other processes have after one failed: they notice it and write what they can
+_EXTERNAL_SIGNALS = (
+    signal.SIGKILL,
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+)  # by other signals a process crashes by itself
 
 
-class Group:
-    """The processes of one attempt. shared: as in `run.train`; step: the last one that was heard of."""
+class Launcher:
+    """The processes of one attempt. locations: as in `run.train`; step: of the last event."""
 
-    def __init__(self, config: TrainConfig, folder: Path, attempt: int, shared: Shared | None) -> None:
+    def __init__(self, config: TrainConfig, folder: Path, attempt: int, locations: CacheLocations) -> None:
         self.folder = folder
         self.attempt = attempt
         self.step = 0
         self._last: Event | None = None
-        self._shared = shared or Shared.nothing(folder)
-        self._count = config.num_processes
+        self._locations = locations
+        self._world_size = config.num_processes
         self._events = folder / run_layout.events_name(attempt)
         self._offset = self._events.stat().st_size if self._events.exists() else 0
-        self._clear()
+        self._remove_folder()
         (folder / FOLDER).mkdir(mode=0o700)
         run_layout.write_atomic(folder / FOLDER / run_layout.CONFIG, config.model_dump_json())
 
     def train(self, stop: threading.Event, on_event: Callable[[Event], None] | None) -> Outcome:
-        """Until all have ended. Raises what a process said when it failed, or what can be said of one that died."""
+        """Until all have ended. Raises the error that a process reported, or one that says how a process died."""
         try:
             with self._started() as processes:
                 self._watch(processes, stop, on_event)
                 codes = [process.poll() for process in processes]
-            self._pass_on(on_event)
+            self._forward(on_event)
             return self._outcome([-code for code in codes if code is not None and code < 0])
         finally:
-            self._clear()
+            self._remove_folder()
 
-    def told_end(self) -> bool:
-        """Whether the first process wrote its last event."""
+    def has_ended(self) -> bool:
+        """Whether the main process wrote its last event."""
         self._read()
         return isinstance(self._last, TERMINAL)
 
@@ -70,11 +77,11 @@ class Group:
         place = self.folder / FOLDER
         command = TRAINING.argv(sys.executable, os.fspath(self.folder), "--attempt", str(self.attempt))
         command += ["--config", os.fspath(place / run_layout.CONFIG)]
-        command += ["--shared", self._shared.to_json()]
-        common = {**os.environ, "WORLD_SIZE": str(self._count), process_group.STORE: os.fspath(place / "store")}
+        command += ["--cache-locations", self._locations.to_json()]
+        common = {**os.environ, "WORLD_SIZE": str(self._world_size), process_group.STORE: os.fspath(place / "store")}
         processes: list[subprocess.Popen[bytes]] = []
         try:
-            for rank in range(self._count):
+            for rank in range(self._world_size):
                 own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
                 processes.append(subprocess.Popen(command, env=common | own, stdin=subprocess.PIPE, bufsize=0))
             yield processes
@@ -92,22 +99,22 @@ class Group:
         stop: threading.Event,
         on_event: Callable[[Event], None] | None,
     ) -> None:
-        """Until all have ended, or one ended badly and the others had their time."""
-        told, bad_since = False, None
+        """Until all have ended, or one has failed and the others had some seconds to notice."""
+        stop_requested, failed_since = False, None
         while any(process.poll() is None for process in processes):
-            self._pass_on(on_event)
-            if stop.is_set() and not told:
-                told = True
+            self._forward(on_event)
+            if stop.is_set() and not stop_requested:
+                stop_requested = True
                 for process in processes:
-                    _tell_to_stop(process)
-            if bad_since is None and any(process.returncode for process in processes):
-                bad_since = time.monotonic()
-            if bad_since is not None and time.monotonic() - bad_since > _GRACE:
+                    _request_stop(process)
+            if failed_since is None and any(process.returncode for process in processes):
+                failed_since = time.monotonic()
+            if failed_since is not None and time.monotonic() - failed_since > _GRACE:
                 return
             time.sleep(_POLL)
 
     def _outcome(self, killed: list[int]) -> Outcome:
-        """killed: signals that processes died of by themselves."""
+        """killed: the signals that ended processes."""
         match self._last:
             case Finished(step=step, values=values):
                 return Outcome(RunState.SUCCEEDED, step, self.folder, values)
@@ -115,21 +122,21 @@ class Group:
                 return Outcome(RunState.STOPPED, step, self.folder, {}, f"Stopped at step {step}; it can be resumed.")
             case Failed(kind=kind, message=message):
                 raise of_kind(kind, message)
-        for failed in self._last_words():
+        for failed in self._failures():
             raise of_kind(failed.kind, failed.message)
         if not killed:
-            raise ProcessLostError("A process of the run ended before it could report why; the log may tell.")
+            raise ProcessLostError("A process of the run ended before it could report why; the log may show it.")
         name = signal.Signals(killed[0]).name
-        if killed[0] not in _FROM_OUTSIDE:
-            raise ImgclsError(f"A process of the run crashed ({name}); the log may tell why.")
+        if killed[0] not in _EXTERNAL_SIGNALS:
+            raise ImgclsError(f"A process of the run crashed ({name}); the log may show why.")
         raise ProcessLostError(
             f"A process of the run was killed from outside ({name}), perhaps because memory ran out."
         )
 
-    def _last_words(self) -> list[Failed]:
+    def _failures(self) -> list[Failed]:
         """Of the processes that do not write events: why they failed, the cause before what it caused."""
         paths = sorted(
-            self.folder.glob(f"{FOLDER}/{process_group.LAST_WORDS}*"), key=lambda path: path.stat().st_mtime_ns
+            self.folder.glob(f"{FOLDER}/{process_group.FAILURE_FILE}*"), key=lambda path: path.stat().st_mtime_ns
         )
         failed = [Failed.model_validate_json(path.read_bytes()) for path in paths]
         return [event for event in failed if event.kind is not FailureKind.LOST]
@@ -141,17 +148,17 @@ class Group:
             self.step = getattr(event, "resume_step", getattr(event, "step", self.step))
         return list(events)
 
-    def _pass_on(self, on_event: Callable[[Event], None] | None) -> None:
+    def _forward(self, on_event: Callable[[Event], None] | None) -> None:
         for event in self._read():
             if on_event:
                 on_event(event)
 
-    def _clear(self) -> None:
+    def _remove_folder(self) -> None:
         shutil.rmtree(self.folder / FOLDER, ignore_errors=True)
 
 
-def _tell_to_stop(process: subprocess.Popen[bytes]) -> None:
-    """By its standard input: there the word waits while a process loads its libraries; a signal would kill it."""
+def _request_stop(process: subprocess.Popen[bytes]) -> None:
+    """By its standard input: a byte waits there while a process loads its libraries; a signal would kill it."""
     with contextlib.suppress(BrokenPipeError):
         if process.stdin:
             process.stdin.write(b"s")

@@ -1,13 +1,12 @@
-"""Exact figures of one pass over a split, from sums that can be merged; no image is counted twice or left out.
+"""Exact metrics of one pass over a split, from sums that can be merged; no image is counted twice or left out.
 
-Called by `evaluate.py`, the record and the reports. Holds the scores of some thousand images and no more: 50,000
-images of 1,000 classes cost 52 MB. What each figure is, and by whom: docs/evaluation.md.
+Called by `evaluate.py`, the recorder and the reports. Holds the scores of some thousand images and no more: 50,000
+images of 1,000 classes cost 52 MB. The definition of each metric, and its source: docs/evaluation.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,161 +20,173 @@ LARGEST_AUROC = 2_000  # classes up to which the area under the ROC curve is com
 STORED = 5  # likeliest classes of an image that are kept
 BINS = 15  # of the calibration error
 
-Counted = npt.NDArray[np.int64]
-_NUMBERS = ("classes", "top_k", "images", "top_hits", "loss")
-_ARRAYS = ("support", "predicted", "hits", "confusion", "bins")
+CountArray = npt.NDArray[np.int64]
+_SUMS = ("images", "top_k_correct", "loss")
+_ARRAYS = ("support", "predicted", "correct", "confusion", "bins")
 
 
-def _row(classes: int) -> np.dtype[np.void]:
-    """What is kept of an image. own: the score of its own class."""
+def _row_type(classes: int) -> np.dtype[np.void]:
+    """What is kept of an image. own_score: the score of its own class."""
     kept = (min(STORED, classes),)
     return np.dtype([
-        ("number", np.int64), ("label", np.int32), ("classes", np.int32, kept), ("shares", np.float16, kept),
-        ("own", np.float64),
+        ("number", np.int64), ("label", np.int32), ("classes", np.int32, kept), ("probs", np.float16, kept),
+        ("own_score", np.float64),
     ])  # fmt: skip
 
 
-@dataclass
-class Counts:
-    """What one pass over a split adds up. `merge` joins the parts that several processes have seen.
+class Predictions(NamedTuple):
+    """The likeliest classes of each image, in the order of the split.
 
-    top_k: how many of the likeliest classes may hold the true one for a hit. support, predicted, hits: int64
-    (classes,), images by true class, by predicted class, and right ones; confusion: int64 (classes, classes), row:
-    true class; bins: float64 (15, 3), images, sum of the confidences and right ones by confidence; scores: those of all
-    images for their ranks; loss: sum of the cross entropies.
-    rows: what is kept of each image, with room for as many as there will be: pieces that are kept a batch would
-    stand between those that the next batch needs, and make the heap grow.
+    labels: int32 (n,), the true classes; top: int32 (n, k), the likeliest classes; probs: float16 (n, k).
     """
 
-    classes: int
-    room: InitVar[int]
-    top_k: int = STORED
-    images: int = 0
-    top_hits: int = 0
-    loss: float = 0.0
-    support: Counted = field(init=False)
-    predicted: Counted = field(init=False)
-    hits: Counted = field(init=False)
-    confusion: Counted | None = field(init=False)
-    bins: npt.NDArray[np.float64] = field(init=False)
-    scores: Scores | None = field(init=False)
-    rows: npt.NDArray[np.void] = field(init=False)
+    labels: npt.NDArray[np.int32]
+    top: npt.NDArray[np.int32]
+    probs: npt.NDArray[np.float16]
 
-    def __post_init__(self, room: int) -> None:
-        self.support, self.predicted, self.hits = (np.zeros(self.classes, np.int64) for _ in range(3))
-        self.confusion = np.zeros((self.classes, self.classes), np.int64) if self.classes <= LARGEST_CONFUSION else None
+
+class MetricAccumulator:
+    """What one pass over a split adds up. `merge` joins the parts that several processes have seen.
+
+    classes: how many; capacity: how many images there will be; more may come by `merge`. top_k: how many of the
+    likeliest classes may hold the true one for a hit. support, predicted, correct: int64 (classes,), images by true
+    class, by predicted class, and correctly classified ones; confusion: int64 (classes, classes), row: true class;
+    bins: float64 (15, 3), images, sum of the confidences and correct ones by confidence; loss: sum of the cross
+    entropies.
+    """
+
+    def __init__(self, classes: int, capacity: int, top_k: int = STORED) -> None:
+        self.classes = classes
+        self.top_k = top_k
+        self.images = 0
+        self.top_k_correct = 0
+        self.loss = 0.0
+        self.support = np.zeros(classes, np.int64)
+        self.predicted = np.zeros(classes, np.int64)
+        self.correct = np.zeros(classes, np.int64)
+        self.confusion = np.zeros((classes, classes), np.int64) if classes <= LARGEST_CONFUSION else None
         self.bins = np.zeros((BINS, 3))
-        self.scores = Scores(self.classes, room) if self.classes <= LARGEST_AUROC else None
-        self.rows = np.zeros(room, _row(self.classes))
+        self._scores = Scores(classes, capacity) if classes <= LARGEST_AUROC else None
+        # allocated at once: pieces that are kept a batch would stand between those that the next batch needs, and make
+        # the heap grow
+        self._rows = np.zeros(capacity, _row_type(classes))
 
-    def add(self, logits: torch.Tensor, labels: torch.Tensor, numbers: Counted) -> None:
+    def add(self, logits: torch.Tensor, labels: torch.Tensor, numbers: CountArray) -> None:
         """Count a batch.
 
         logits: float (n, classes), or log-probabilities; labels: int64 (n,), on the same device; numbers: int64 (n,),
         which images of the split they are.
         """
-        log_shares = logits.double().log_softmax(1).cpu()
-        truth = labels.cpu()
-        self.loss -= float(log_shares.gather(1, truth[:, None]).sum())
+        log_probs = logits.double().log_softmax(1).cpu()
+        labels = labels.cpu()
+        self.loss -= float(log_probs.gather(1, labels[:, None]).sum())
         kept = min(max(self.top_k, STORED), self.classes)
-        shares, top = log_shares.exp().topk(kept, dim=1)
-        right = top[:, 0] == truth
-        true, found = truth.numpy(), top[:, 0].numpy()
-        rows = self.rows[self.images : self.images + len(true)]
+        probs, top = log_probs.exp().topk(kept, dim=1)
+        correct = (top[:, 0] == labels).numpy()
+        true, predicted = labels.numpy(), top[:, 0].numpy()
+        rows = self._rows[self.images : self.images + len(true)]
         self.images += len(true)
-        self.top_hits += int((top[:, : self.top_k] == truth[:, None]).sum())
+        self.top_k_correct += int((top[:, : self.top_k] == labels[:, None]).sum())
         self.support += np.bincount(true, minlength=self.classes)
-        self.predicted += np.bincount(found, minlength=self.classes)
-        self.hits += np.bincount(true[right.numpy()], minlength=self.classes)
+        self.predicted += np.bincount(predicted, minlength=self.classes)
+        self.correct += np.bincount(true[correct], minlength=self.classes)
         if self.confusion is not None:
-            pairs = np.bincount(true * self.classes + found, minlength=self.classes**2)
+            pairs = np.bincount(true * self.classes + predicted, minlength=self.classes**2)
             self.confusion += pairs.reshape(self.classes, self.classes)
-        self._calibrate(shares[:, 0].numpy(), right.numpy())
-        if self.scores is not None:
+        self._add_to_bins(probs[:, 0].numpy(), correct)
+        if self._scores is not None:
             scores = np.nan_to_num(logits.double().softmax(1).cpu().numpy())
-            self.scores.add(scores)
-            rows["own"] = scores[np.arange(len(true)), true]
+            self._scores.add(scores)
+            rows["own_score"] = scores[np.arange(len(true)), true]
         rows["number"], rows["label"] = numbers, true
-        rows["classes"], rows["shares"] = top[:, :STORED].numpy(), shares[:, :STORED].numpy()
+        rows["classes"], rows["probs"] = top[:, :STORED].numpy(), probs[:, :STORED].numpy()
 
-    def _calibrate(self, confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> None:
-        where = np.clip(np.nan_to_num(confidence * BINS).astype(np.int64), 0, BINS - 1)
-        for column, weights in enumerate((None, confidence, right)):
-            self.bins[:, column] += np.bincount(where, weights, BINS)
+    def _add_to_bins(self, confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> None:
+        place = np.clip(np.nan_to_num(confidence * BINS).astype(np.int64), 0, BINS - 1)
+        for column, weights in enumerate((None, confidence, correct)):
+            self.bins[:, column] += np.bincount(place, weights, BINS)
 
     def merge(self, other: Self) -> None:
-        """Take in what another process counted of other images of the same split."""
-        self.images += other.images
-        self.top_hits += other.top_hits
-        self.loss += other.loss
+        """Add what another process counted of other images of the same split."""
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in _ARRAYS:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None:
                 mine += theirs
-        if self.scores is not None and other.scores is not None:
-            self.scores.merge(other.scores)
-        self.rows = np.concatenate([self.rows[: self.images - other.images], other.rows[: other.images]])
+        if self._scores is not None and other._scores is not None:
+            self._scores.merge(other._scores)
+        self._rows = np.concatenate([self._rows[: self.images - other.images], other._rows[: other.images]])
 
-    def to_tree(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All of it as numbers and tensors, for another process."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS} | {"rows": self.rows[: self.images].view(np.uint8)}
-        tree = {name: getattr(self, name) for name in _NUMBERS} | {
-            name: None if array is None else torch.from_numpy(array) for name, array in arrays.items()
+        rows = torch.from_numpy(self._rows[: self.images].view(np.uint8))
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return {
+            "classes": self.classes,
+            "top_k": self.top_k,
+            **{name: getattr(self, name) for name in _SUMS},
+            **{name: None if array is None else torch.from_numpy(array) for name, array in arrays.items()},
+            "rows": rows,
+            "scores": None if self._scores is None else self._scores.state_dict(),
         }
-        return tree | {"scores": self.scores.to_tree() if self.scores else None}
 
     @classmethod
-    def from_tree(cls, tree: dict[str, Any]) -> Self:
-        """The inverse of `to_tree`."""
-        counts = cls(room=0, **{name: tree[name] for name in _NUMBERS})
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The inverse of `state_dict`."""
+        metrics = cls(state["classes"], state["images"], state["top_k"])
+        for name in _SUMS:
+            setattr(metrics, name, state[name])
         for name in _ARRAYS:
-            setattr(counts, name, None if tree[name] is None else tree[name].numpy())
-        if tree["scores"] is not None:
-            counts.scores = Scores.from_tree(tree["scores"], counts.classes)
-        counts.rows = tree["rows"].numpy().view(_row(counts.classes))
-        return counts
+            if state[name] is not None:
+                getattr(metrics, name)[...] = state[name].numpy()
+        if metrics._scores is not None:
+            metrics._scores.load_state_dict(state["scores"])
+        metrics._rows[...] = state["rows"].numpy().view(_row_type(metrics.classes))
+        return metrics
 
-    # ── figures ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────
     def values(self) -> dict[str, float]:
-        """The figures by tag. Those that the images do not define, such as AUROC of a single class, are left out."""
+        """The metrics by tag. Those that the images do not define, such as AUROC of a single class, are left out."""
         seen = self.support > 0
         f1 = np.asarray([np.nan if row[2] is None else row[2] for row in self._by_class()])
         values = {
             "loss/val": self.loss / self.images,
-            "metric/accuracy": int(self.hits.sum()) / self.images,
+            "metric/accuracy": int(self.correct.sum()) / self.images,
             "metric/macro_f1": float(np.nanmean(f1)),
             "metric/weighted_f1": float(np.average(f1[seen], weights=self.support[seen])),
-            "metric/balanced_accuracy": float(np.mean(self.hits[seen] / self.support[seen])),
+            "metric/balanced_accuracy": float(np.mean(self.correct[seen] / self.support[seen])),
             "metric/calibration_error": float(np.abs(self.bins[:, 1] - self.bins[:, 2]).sum()) / self.images,
         }
         if self.top_k < self.classes:  # of k classes one is always among the k likeliest
-            values[f"metric/top{self.top_k}"] = self.top_hits / self.images
+            values[f"metric/top{self.top_k}"] = self.top_k_correct / self.images
         auroc = self._auroc()
         return values if auroc is None else values | {"metric/auroc": auroc}
 
     def _auroc(self) -> float | None:
         """Mean over classes of the chance that an image of the class scores above one of another; ties count half."""
-        if self.scores is None or not has_auroc(self.support):
+        if self._scores is None or not has_auroc(self.support):
             return None
-        rows = self.rows[: self.images]
-        own_scores = rows["own"][np.argsort(rows["label"], kind="stable")]
+        rows = self._rows[: self.images]
+        own_scores = rows["own_score"][np.argsort(rows["label"], kind="stable")]
         by_class = np.split(own_scores, np.cumsum(self.support)[:-1])
         wanted = range(1, 2) if self.classes == 2 else range(self.classes)  # of two the other says the same
         return float(np.mean([
-            self.scores.area(number, by_class[number], self.images)
+            self._scores.auroc(number, by_class[number], self.images)
             for number in wanted
             if 0 < len(by_class[number]) < self.images
         ]))  # fmt: skip
 
     def _by_class(self) -> list[tuple[float | None, float | None, float | None]]:
-        """Precision, recall and F1 of each class; None where a figure divides by nothing."""
-        figures = []
-        for true, found, hit in zip(self.support.tolist(), self.predicted.tolist(), self.hits.tolist(), strict=True):
-            precision = hit / found if found else None
-            recall = hit / true if true else None
-            f1 = 2 * hit / (true + found) if true + found else None
-            figures.append((precision, recall, f1))
-        return figures
+        """Precision, recall and F1 of each class; None where a metric divides by nothing."""
+        counts = (array.tolist() for array in (self.support, self.predicted, self.correct))
+        metrics = []
+        for true, predicted, correct in zip(*counts, strict=True):
+            precision = correct / predicted if predicted else None
+            recall = correct / true if true else None
+            f1 = 2 * correct / (true + predicted) if true + predicted else None
+            metrics.append((precision, recall, f1))
+        return metrics
 
     def report(
         self,
@@ -203,13 +214,12 @@ class Counts:
             left_out=left_out or {},
         )
 
-    def predictions(self) -> dict[str, npt.NDArray[Any]]:
-        """Of each image in the order of the split: labels int32 (n,), classes int32 (n, 5), shares float16 (n, 5)."""
-        rows = self.rows[: self.images]
+    def predictions(self) -> Predictions:
+        rows = self._rows[: self.images]
         rows = rows[np.argsort(rows["number"], kind="stable")]
-        return {"labels": rows["label"], "classes": rows["classes"], "shares": rows["shares"]}
+        return Predictions(rows["label"], rows["classes"], rows["probs"])
 
 
-def has_auroc(support: Counted) -> bool:
+def has_auroc(support: CountArray) -> bool:
     """Whether images so spread over the classes define an AUROC that is computed."""
     return len(support) <= LARGEST_AUROC and int(np.count_nonzero(support)) > 1

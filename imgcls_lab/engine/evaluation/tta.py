@@ -1,6 +1,6 @@
-"""Test-time augmentation: several views of an image through the model, and the average of its answers.
+"""Test-time augmentation: several views of an image through the model, and the average of its probabilities.
 
-Called by evaluation and prediction. Which views there are says TrainConfig.tta; validation during a run takes none.
+Called by evaluation and prediction. `TrainConfig.tta` chooses the views; validation during a run takes none.
 Source of the views: Krizhevsky et al., 2012 (five crops and mirror images, probabilities averaged).
 """
 
@@ -19,20 +19,20 @@ from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 MARGIN = Fraction(8, 7)  # edge from which five crops are cut, by that of the model's input: 256 to 224
 
 
-def reading_spec(spec: EvalSpec, tta: TTA) -> EvalSpec:
-    """How images are read for these views: as `spec` says, or with a margin to cut crops from."""
+def tta_input_spec(spec: EvalSpec, tta: TTA) -> EvalSpec:
+    """How images are prepared for these views: as `spec` says, or with a margin to cut crops from."""
     if tta != "five_crop":
         return spec
-    return spec.times(MARGIN)
+    return spec.scaled(MARGIN)
 
 
-def log_shares(model: nn.Module, values: torch.Tensor, shape: Shape, tta: TTA) -> torch.Tensor:
+def log_probs(model: nn.Module, values: torch.Tensor, shape: Shape, tta: TTA) -> torch.Tensor:
     """Log-probabilities (n, classes), float64: of the mean of the views' probabilities.
 
-    values: normalised (n, 3, height, width), as `reading_spec` says; shape: of the model's input.
+    values: normalised (n, 3, height, width), as `tta_input_spec` says; shape: of the model's input.
     """
-    answers = [model(pixel_values=view).logits.double().log_softmax(1) for view in _views(values, shape, tta)]
-    return answers[0] if len(answers) == 1 else torch.stack(answers).logsumexp(0).log_softmax(1)
+    views = [model(pixel_values=view).logits.double().log_softmax(1) for view in _views(values, shape, tta)]
+    return views[0] if len(views) == 1 else torch.stack(views).logsumexp(0).log_softmax(1)
 
 
 def _views(values: torch.Tensor, shape: Shape, tta: TTA) -> Iterator[torch.Tensor]:

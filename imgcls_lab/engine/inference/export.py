@@ -1,8 +1,8 @@
 """A model as a folder for other programs: transformers', ONNX or torch.export; written only if it agrees.
 
-Called by `Run.export` and the command line. What was written is read back by its own runtime and given real images in
-batches of one and of many; unless its logits are those of the model, and those the ones that the run reported, no
-folder appears.
+Called by `Run.export` and the command line. The export is read back by its own runtime and gets real images in batches
+of one and of many. The folder appears only if its logits are those of the model, and these agree with what the run
+reported.
 """
 
 from __future__ import annotations
@@ -24,19 +24,25 @@ from torch import nn
 from imgcls_lab.engine.data.image_set import Reader
 from imgcls_lab.engine.inference.predict import Classifier, load
 from imgcls_lab.engine.model import classifier as models
+from imgcls_lab.engine.transforms import export_processor
 from imgcls_lab.engine.transforms.augment import normalise
-from imgcls_lab.engine.transforms.export_processor import is_timms
 from imgcls_lab.errors import ConflictError, InputError, MismatchError, ModelError
 from imgcls_lab.images import decode
 from imgcls_lab.plurals import counted
 
 Format = Literal["hf", "onnx", "torch-export"]
 Logits = npt.NDArray[np.float32]
-Answer = Callable[[torch.Tensor], Logits]  # normalised pixels (n, 3, height, width) -> logits (n, classes)
+Forward = Callable[[torch.Tensor], Logits]  # normalised pixels (n, 3, height, width) -> logits (n, classes)
 
 IMAGES = 32  # real images that an export is checked on
-TOLERANCE = 1e-4  # of the logits, as a share of the largest one's size, at least 1
+TOLERANCE = 1e-4  # of the logits, relative to the largest one, at least to 1
 REPORTED_TOLERANCE = 0.01  # of the likeliest class's probability against what the run stored (float16, any device)
+_ONNX_OPTIONS: dict[str, Any] = {
+    "input_names": ["pixel_values"],
+    "output_names": ["logits"],
+    "dynamo": True,
+    "verbose": False,
+}
 INLINE = 1_500_000_000  # bytes of weights up to which an ONNX file holds them itself
 
 
@@ -45,7 +51,7 @@ class Known(NamedTuple):
 
     path: str
     label: str | None = None
-    share: float | None = None
+    prob: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def export(model_dir: Path, format: Format, out: Path, images: Sequence[Known]) 
     paths = [image.path for image in images]
     reader = Reader(loaded.spec)
     pixels = normalise(torch.stack([reader.read(path)[0] for path in paths]), loaded.spec).contiguous()
-    expected = _answers(lambda batch: _logits(loaded.model, batch), pixels)
+    expected = _logits_of_parts(lambda batch: _logits(loaded.model, batch), pixels)
     reported = _check_reported(loaded, images, expected)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -105,17 +111,17 @@ def export(model_dir: Path, format: Format, out: Path, images: Sequence[Known]) 
 
 def _check_reported(loaded: Classifier, images: Sequence[Known], logits: Logits) -> float | None:
     """The largest difference from the probabilities that the run stored. Raises MismatchError if it is one."""
-    shares = torch.from_numpy(logits).softmax(1).numpy()
+    probs = torch.from_numpy(logits).softmax(1).numpy()
     worst: float | None = None
-    for image, row in zip(images, shares, strict=True):
-        if image.label is None or image.share is None:
+    for image, row in zip(images, probs, strict=True):
+        if image.label is None or image.prob is None:
             continue
         found = float(row[loaded.classes.index(image.label)]) if image.label in loaded.classes else 0.0
-        worst = max(worst or 0.0, abs(found - image.share))
-        if not abs(found - image.share) <= REPORTED_TOLERANCE:
+        worst = max(worst or 0.0, abs(found - image.prob))
+        if not abs(found - image.prob) <= REPORTED_TOLERANCE:
             raise MismatchError(
                 f"The model is not the one that the run reported: it gives “{image.path}” {found:.3f} for "
-                f"“{image.label}”, and the run stored {image.share:.3f}. Weights or images have changed since; nothing "
+                f"“{image.label}”, and the run stored {image.prob:.3f}. Weights or images have changed since; nothing "
                 "was written."
             )
     return worst
@@ -127,10 +133,10 @@ def _logits(model: nn.Module, pixels: torch.Tensor) -> Logits:
     return logits
 
 
-def _answers(answer: Answer, pixels: torch.Tensor) -> Logits:
-    """The first image alone and the others together, so that the batch's size is seen to be free."""
+def _logits_of_parts(forward: Forward, pixels: torch.Tensor) -> Logits:
+    """The first image alone and the others together, so that another batch size is tested, too."""
     parts = [part for part in (pixels[:1], pixels[1:]) if len(part)]
-    return np.concatenate([answer(part) for part in parts])
+    return np.concatenate([forward(part) for part in parts])
 
 
 class _Plain(nn.Module):
@@ -151,7 +157,7 @@ def _write_hf(loaded: Classifier, folder: Path, _pixels: torch.Tensor) -> None:
 
 
 def _read_hf(folder: Path, paths: Sequence[str], _pixels: torch.Tensor) -> Logits:
-    """As a stranger does it, from the decoded images on: transformers' processor and transformers' model."""
+    """As another program does it, from the decoded images on: transformers' processor and transformers' model."""
     from PIL import Image
     from transformers import AutoImageProcessor
 
@@ -159,7 +165,7 @@ def _read_hf(folder: Path, paths: Sequence[str], _pixels: torch.Tensor) -> Logit
     decoded = [Image.fromarray(decode(path)) for path in paths]
     pixels = processor(images=decoded, return_tensors="pt")["pixel_values"]
     model, _ = models.load_exported(folder)
-    return _answers(lambda batch: _logits(model, batch), pixels)
+    return _logits_of_parts(lambda batch: _logits(model, batch), pixels)
 
 
 def _write_onnx(loaded: Classifier, folder: Path, pixels: torch.Tensor) -> None:
@@ -170,12 +176,9 @@ def _write_onnx(loaded: Classifier, folder: Path, pixels: torch.Tensor) -> None:
             _Plain(loaded.model).eval(),
             (pixels[[0, -1]],),
             folder / "model.onnx",
-            input_names=["pixel_values"],
-            output_names=["logits"],
-            dynamic_shapes={"pixel_values": {0: torch.export.Dim("batch")}},
-            dynamo=True,
+            dynamic_shapes=_any_batch_size(),
             external_data=size > INLINE,
-            verbose=False,
+            **_ONNX_OPTIONS,
         )
     except Exception as error:  # whatever the exporter meets in a model
         raise _unexportable("ONNX", error) from error
@@ -186,13 +189,13 @@ def _read_onnx(folder: Path, _paths: Sequence[str], pixels: torch.Tensor) -> Log
     import onnxruntime
 
     session: Any = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    return _answers(lambda batch: session.run(["logits"], {"pixel_values": batch.numpy()})[0], pixels)
+    return _logits_of_parts(lambda batch: session.run(["logits"], {"pixel_values": batch.numpy()})[0], pixels)
 
 
 def _write_torch(loaded: Classifier, folder: Path, pixels: torch.Tensor) -> None:
     try:
-        shapes = {"pixel_values": {0: torch.export.Dim("batch")}}
-        program = torch.export.export(_Plain(loaded.model).eval(), (pixels[[0, -1]],), dynamic_shapes=shapes)
+        model, example = _Plain(loaded.model).eval(), (pixels[[0, -1]],)
+        program = torch.export.export(model, example, dynamic_shapes=_any_batch_size())
     except Exception as error:
         raise _unexportable("torch.export", error) from error
     torch.export.save(program, folder / "model.pt2")
@@ -207,15 +210,15 @@ def _read_torch(folder: Path, _paths: Sequence[str], pixels: torch.Tensor) -> Lo
             logits: Logits = module(batch).numpy()
         return logits
 
-    return _answers(answer, pixels)
+    return _logits_of_parts(answer, pixels)
 
 
 def _write_labels(loaded: Classifier, folder: Path) -> None:
-    """What the graph alone does not say: how an image becomes its input, and what its outputs are called."""
-    if is_timms(loaded.spec):  # transformers looks for timm's preparation there
+    """What the graph does not contain: how an image becomes its input, and the names of its outputs."""
+    if export_processor.is_timm(loaded.spec):  # transformers looks for timm's preparation there
         config: Any = loaded.model.config
         config.save_pretrained(folder)
-    loaded.spec.save_processor(folder)
+    export_processor.save(loaded.spec, folder)
     (folder / "classes.json").write_text(json.dumps(loaded.classes, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -229,6 +232,10 @@ _READERS: dict[Format, Callable[[Path, Sequence[str], torch.Tensor], Logits]] = 
     "onnx": _read_onnx,
     "torch-export": _read_torch,
 }
+
+
+def _any_batch_size() -> dict[str, Any]:
+    return {"pixel_values": {0: torch.export.Dim("batch")}}
 
 
 def _needs_onnx() -> None:

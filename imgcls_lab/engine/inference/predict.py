@@ -1,4 +1,4 @@
-"""Classes for images, and figures for a split, from an exported model folder: the same decode and spec as training.
+"""Classes for images, and metrics for a split, from an exported model folder: the same decode and spec as training.
 
 Called by the command line, `Run.predict` and `Run.evaluate`. The folder may be any that transformers loads, such as a
 run's `checkpoints/best`.
@@ -21,12 +21,12 @@ from imgcls_lab.class_names import twins
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
 from imgcls_lab.engine.checkpointing.checkpoint import standing
-from imgcls_lab.engine.data.chunked_reader import portions
+from imgcls_lab.engine.data.chunked_reader import read_chunks
 from imgcls_lab.engine.data.image_set import ImageSet, Reader
 from imgcls_lab.engine.data.split import list_split, list_splits
-from imgcls_lab.engine.evaluation.evaluate import evaluate_set
-from imgcls_lab.engine.evaluation.metrics import STORED, Counts
-from imgcls_lab.engine.evaluation.tta import log_shares, reading_spec
+from imgcls_lab.engine.evaluation.evaluate import EvalOptions, evaluate_set
+from imgcls_lab.engine.evaluation.metrics import STORED, MetricAccumulator
+from imgcls_lab.engine.evaluation.tta import log_probs, tta_input_spec
 from imgcls_lab.engine.model.classifier import load_labelled
 from imgcls_lab.engine.model.labels import Labels
 from imgcls_lab.engine.transforms.augment import normalise
@@ -36,8 +36,9 @@ from imgcls_lab.imagefolder import FolderSummary, inspect_folder
 from imgcls_lab.schemas import ClassShare, EpochReport, ImagePrediction
 
 BATCH = 64
+TOP_K = STORED  # of the metric top_k, where no config says it
 Progress = Callable[[int, int], None]
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,19 @@ class Classifier:
     step: int | None = None
 
 
-def load(model_dir: str | os.PathLike[str], device: str = "auto", tell: Tell | None = None) -> Classifier:
+@dataclass(frozen=True)
+class SplitOptions:
+    """How `evaluate` goes through a split. tta: views of each image; top_k: of the metric top_k."""
+
+    tta: TTA = "none"
+    batch_size: int = BATCH
+    top_k: int = TOP_K
+
+
+def load(model_dir: str | os.PathLike[str], device: str = "auto", notify: Notify | None = None) -> Classifier:
     """Load an exported model; device auto: onto the GPU, if there is one. Raises ModelError, InputError.
 
-    tell: gets a sentence where the model does not say how its images are prepared.
+    notify: gets a sentence where the model does not say how its images are prepared.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -65,7 +75,7 @@ def load(model_dir: str | os.PathLike[str], device: str = "auto", tell: Tell | N
         torch.empty(0, device=where)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"There is no device “{device}” here. Say auto, cpu or, with a GPU, cuda.") from error
-    model, spec, labels = load_labelled(Path(model_dir), tell)
+    model, spec, labels = load_labelled(Path(model_dir), notify)
     return Classifier(model.to(where), spec, labels.names, labels, where, *(standing(Path(model_dir)) or ()))
 
 
@@ -83,7 +93,7 @@ def predict(
     Raises ModelError.
     """
     loaded = model if isinstance(model, Classifier) else load(model)
-    reader = Reader(reading_spec(loaded.spec, tta))
+    reader = Reader(tta_input_spec(loaded.spec, tta))
 
     def read(path: str | os.PathLike[str]) -> torch.Tensor | str:
         try:
@@ -94,13 +104,13 @@ def predict(
     with ThreadPoolExecutor(cpu.cores()) as pool:
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]
-            read_ones = list(pool.map(read, batch))
-            answers = iter(_classify(loaded, [item for item in read_ones if not isinstance(item, str)], top, tta))
-            for path, item in zip(batch, read_ones, strict=True):
+            read_images = list(pool.map(read, batch))
+            predictions = iter(_classify(loaded, [item for item in read_images if not isinstance(item, str)], top, tta))
+            for path, item in zip(batch, read_images, strict=True):
                 failed = isinstance(item, str)
                 yield ImagePrediction(
                     path=os.fspath(path),
-                    classes=[] if failed else next(answers),
+                    classes=[] if failed else next(predictions),
                     error=item if isinstance(item, str) else None,
                 )
 
@@ -109,10 +119,10 @@ def _classify(loaded: Classifier, pixels: list[torch.Tensor], top: int, tta: TTA
     if not pixels:
         return []
     values = normalise(torch.stack(pixels).to(loaded.device), loaded.spec)
-    shares = log_shares(loaded.model, values, loaded.spec.shape, tta).exp()
-    best = shares.topk(min(top, len(loaded.classes)), dim=1)
+    probs = log_probs(loaded.model, values, loaded.spec.shape, tta).exp()
+    best = probs.topk(min(top, len(loaded.classes)), dim=1)
     return [
-        [ClassShare(name=loaded.classes[index], share=share) for share, index in zip(*row, strict=True)]
+        [ClassShare(name=loaded.classes[index], share=prob) for prob, index in zip(*row, strict=True)]
         for row in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
 
@@ -123,49 +133,37 @@ def evaluate(
     split: str,
     *,
     config: TrainConfig | None = None,
-    top_k: int | None = None,
-    tta: TTA = "none",
-    batch_size: int = BATCH,
+    options: SplitOptions | None = None,
     progress: Progress | None = None,
-    tell: Tell | None = None,
+    notify: Notify | None = None,
 ) -> EpochReport:
-    """Figures of a model on one split of an image folder. Classes are matched by name; unreadable images are left out.
+    """Metrics of a model on one split of an image folder. Classes are matched by name; unreadable images are left out.
 
     config: of the run that made the model; without val/ its validation images are those that it held out of train/;
-    tell: gets a sentence about the files that are no images.
+    notify: gets a sentence about the files that are no images.
     Raises DataError if there is no such split or a class is unknown to the model, ModelError.
     """
+    options = options or SplitOptions()
     loaded = model if isinstance(model, Classifier) else load(model)
     summary = inspect_folder(root)
-    images = _split(loaded, summary, split, config, Reader(reading_spec(loaded.spec, tta)))
-    if tell and summary.not_taken_said:
-        tell(summary.not_taken_said)
-    classes, top_k = loaded.classes, top_k or STORED
-    wrong: dict[str, str] = {}
-    counts = Counts(len(classes), len(images), top_k)
-    for portion, unreadable in portions(images):
-        wrong |= unreadable
-        seen = counts.images + len(wrong)
-        evaluate_set(
-            loaded.model,
-            portion,
-            len(classes),
-            batch_size=batch_size,
-            workers=0,
-            device=loaded.device,
-            spec=loaded.spec,
-            top_k=top_k,
-            tta=tta,
-            into=counts,
-            progress=partial(_tell, progress, seen, len(images)) if progress else None,
-        )
-    if not counts.images:
-        raise DataError(f"No image of {split}/ can be used. One of the reasons: {next(iter(wrong.values()))}")
-    left_out = dict(sorted(wrong.items()))
-    return counts.report(classes, epoch=loaded.epoch, step=loaded.step, split=split, left_out=left_out)
+    images = _split(loaded, summary, split, config, Reader(tta_input_spec(loaded.spec, options.tta)))
+    if notify and summary.not_taken_said:
+        notify(summary.not_taken_said)
+    left_out: dict[str, str] = {}
+    metrics = MetricAccumulator(len(loaded.classes), len(images), options.top_k)
+    eval_options = EvalOptions(options.batch_size, loaded.device, tta=options.tta)
+    for chunk, unreadable in read_chunks(images):
+        left_out |= unreadable
+        done = metrics.images + len(left_out)
+        of_chunk = partial(_add_to_progress, progress, done, len(images)) if progress else None
+        evaluate_set(loaded.model, chunk, metrics, eval_options, spec=loaded.spec, progress=of_chunk)
+    if not metrics.images:
+        raise DataError(f"No image of {split}/ can be used. One of the reasons: {next(iter(left_out.values()))}")
+    left_out = dict(sorted(left_out.items()))
+    return metrics.report(loaded.classes, epoch=loaded.epoch, step=loaded.step, split=split, left_out=left_out)
 
 
-def _tell(progress: Progress, before: int, total: int, done: int, _of_portion: int) -> None:
+def _add_to_progress(progress: Progress, before: int, total: int, done: int, _of_chunk: int) -> None:
     progress(before + done, total)
 
 

@@ -24,8 +24,8 @@ def check_batch_of_one(model: nn.Module, config: TrainConfig, image: torch.Tenso
     if config.batch_size > 1 or not any(map(_is_batch_norm, model.modules())):
         return
     trial = copy.deepcopy(model)
-    freezing.prepare(trial, config)
-    freezing.begin_epoch(trial, config, config.epochs)  # with as much of it learning as ever does
+    freezing.prepare_model(trial, config)
+    freezing.begin_epoch(trial, config, config.epochs)  # with all that ever learns
     try:
         with torch.random.fork_rng(devices=[]):
             trial(pixel_values=image)

@@ -1,7 +1,7 @@
 """The model of a run: any of transformers' image classifiers with the right head and class names.
 
 Called by the run's preparation and by prediction. Loads safetensors only and never runs code from a model's folder;
-whatever goes wrong is a ModelError with the remedy.
+every error is a ModelError with the remedy.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.model import weights_problem
-from imgcls_lab.engine.model.freezing import head_of
 from imgcls_lab.engine.model.heads import fit_head
 from imgcls_lab.engine.model.image_processor import processor_of_model
 from imgcls_lab.engine.model.labels import Labels, read_config
 from imgcls_lab.engine.model.load_errors import unloadable
+from imgcls_lab.engine.model.structure import head_of
+from imgcls_lab.engine.transforms import export_processor
 from imgcls_lab.engine.transforms.geometry import Shape
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
-from imgcls_lab.engine.transforms.processor_parity import prove, prove_export
+from imgcls_lab.engine.transforms.processor_parity import verified_spec, verify_export
 from imgcls_lab.errors import ConfigError, ModelError, Problem
 from imgcls_lab.image_size import DEFAULT_SIZE
 
-Tell = Callable[[str], None]
-Lacking = dict[str, tuple[int, ...] | None]  # weights that are not there: name -> the shape that is; None: nothing is
+Notify = Callable[[str], None]
+MissingWeights = dict[str, tuple[int, ...] | None]  # name -> the shape that the file has; None: none
 _AUTO: Any = AutoModelForImageClassification
 # TrainConfig's rates -> what timm calls them, then what transformers does
 _RATES = {
@@ -51,8 +52,8 @@ logging.getLogger("timm").setLevel(logging.ERROR)
 class Flavour:
     """A model before it is built: where it is, its config, and how its images are prepared.
 
-    labels: what its outputs are called; native: height and width of the images that it was made for; plain: it came
-    without a processor.
+    labels: what its outputs are called; native: height and width of the images that it was made for; plain: it has no
+    processor of its own.
     """
 
     name: str
@@ -67,12 +68,17 @@ class Flavour:
     def local(self) -> bool:
         return os.path.isdir(self.name)
 
-    def tell_if_plain(self, tell: Tell) -> None:
-        """Nobody else says how the images of a model without a processor are prepared."""
+    @property
+    def location(self) -> dict[str, Any]:
+        """Arguments of `from_pretrained` that find the model, at this commit, and run no code from it."""
+        return {"revision": self.revision, "trust_remote_code": False, "local_files_only": self.local}
+
+    def warn_if_no_processor(self, notify: Notify) -> None:
+        """Notify that ImageNet's defaults are used, where the model has no processor."""
         if self.plain:
-            tell(
+            notify(
                 f"The model “{self.name}” comes without an image processor, so images are resized to "
-                f"{_px(self.spec.shape)} and normalised with ImageNet's mean and deviation."
+                f"{_size_text(self.spec.shape)} and normalised with ImageNet's mean and deviation."
             )
 
 
@@ -104,7 +110,7 @@ def read_flavour(name: str, revision: str | None, image_size: int | None) -> Fla
         raise ModelError(f"The model “{name}” takes images of {channels} channels; images are read as RGB, 3 channels.")
     processor = processor_of_model(name, where, config)
     try:
-        native = EvalSpec.plain(_shape_of(config)) if processor is None else prove(processor)
+        native = EvalSpec.default(_shape_of(config)) if processor is None else verified_spec(processor)
     except ModelError as error:
         raise ModelError(f"The images of the model “{name}” cannot be prepared as it needs them. {error}") from error
     resize = image_size is not None and image_size != min(native.shape)
@@ -112,7 +118,7 @@ def read_flavour(name: str, revision: str | None, image_size: int | None) -> Fla
     return Flavour(name, config, labels, spec, native.shape, processor is None, where["revision"])
 
 
-def with_rates(flavour: Flavour, config: TrainConfig) -> Flavour:
+def with_dropout_rates(flavour: Flavour, config: TrainConfig) -> Flavour:
     """The flavour with the config's dropout and drop_path. Raises ConfigError if its architecture has none."""
     changed: Any = copy.deepcopy(flavour.config)
     for field, names in _RATES.items():
@@ -138,27 +144,27 @@ def _no_rate(flavour: Flavour, field: str) -> ConfigError:
     return ConfigError(text, [Problem(field, text)])
 
 
-def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, tell: Tell) -> nn.Module:
+def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, notify: Notify) -> nn.Module:
     """The model in float32 with a head for `classes`. Random parts are a function of the seed.
 
-    `tell` gets sentences worth knowing, as that a new head was made. Raises ModelError.
+    `notify` gets sentences worth knowing, as that a new head was made. Raises ModelError.
     """
     config: Any = flavour.config
-    flavour.tell_if_plain(tell)
+    flavour.warn_if_no_processor(notify)
     try:
-        prove_export(flavour.spec)
+        verify_export(flavour.spec)
     except ModelError as error:
         raise ModelError(f"The model “{flavour.name}” could not be written with its processor. {error}") from error
     torch.manual_seed(seed)
     if pretrained:
-        model = _load_pretrained(flavour, classes, tell)
+        model = _load_pretrained(flavour, classes, notify)
         if flavour.spec.shape != flavour.native:
-            model = _stretch_positions(model, flavour.spec.shape, flavour.name)
+            model = _interpolate_positions(model, flavour.spec.shape, flavour.name)
     else:
         config = _with_classes(config, classes)
         _set_image_size(config, flavour.spec.shape, flavour.name)
         model = from_config(config, flavour.name)
-    if (outputs := _try_out(model, flavour)) != len(classes):
+    if (outputs := _count_outputs(model, flavour)) != len(classes):
         raise ModelError(f"The model “{flavour.name}” gives {outputs} values an image, not {len(classes)}.")
     return model
 
@@ -178,14 +184,14 @@ def load_exported(folder: Path) -> tuple[nn.Module, EvalSpec]:
     return model, spec
 
 
-def load_labelled(folder: Path, tell: Tell | None = None) -> tuple[nn.Module, EvalSpec, Labels]:
-    """As `load_exported`, of any model folder, with what its outputs are called; `tell` as in `build`.
+def load_labelled(folder: Path, notify: Notify | None = None) -> tuple[nn.Module, EvalSpec, Labels]:
+    """As `load_exported`, of any model folder, with what its outputs are called; `notify` as in `build`.
 
     Raises ModelError, also where an output has no name or the weights are not all there.
     """
     flavour = read_flavour(os.fspath(folder), None, None)
-    if tell:
-        flavour.tell_if_plain(tell)
+    if notify:
+        flavour.warn_if_no_processor(notify)
     flavour.labels.check_named()
     model, body, head = _read_weights(flavour, copy.deepcopy(flavour.config))
     shapes = [shape for shape in head.values() if shape]
@@ -200,7 +206,7 @@ def load_labelled(folder: Path, tell: Tell | None = None) -> tuple[nn.Module, Ev
             f"{len(body)} weights of the model “{flavour.name}” are missing or do not fit its config.json, such as "
             f"{min(body)}. Take another model."
         )
-    outputs = _try_out(model, flavour)
+    outputs = _count_outputs(model, flavour)
     if outputs != len(flavour.labels.names):
         raise flavour.labels.differ_from(outputs)
     return model.eval(), flavour.spec, flavour.labels
@@ -214,18 +220,18 @@ def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torc
     pretrained: Any = model
     weights = {name: value.detach().cpu().contiguous() for name, value in (state or model.state_dict()).items()}
     config = pretrained.config
-    kept = config.__dict__.pop("pretrained_cfg", None)  # the spec says it anew where it is timm's
+    kept = config.__dict__.pop("pretrained_cfg", None)  # the processor writes it anew where it is timm's
     try:
         pretrained.save_pretrained(folder, state_dict=weights)
     finally:
         if kept is not None:
             config.pretrained_cfg = kept
-    spec.save_processor(folder)
+    export_processor.save(spec, folder)
     for path in folder.iterdir():
         path.chmod(0o600)
 
 
-def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Module:
+def _load_pretrained(flavour: Flavour, classes: list[str], notify: Notify) -> nn.Module:
     """The weights under a head for `classes`: the model's own where its outputs are theirs, else a new one."""
     if flavour.local and (problem := weights_problem(flavour.name, load_pretrained=True)):
         raise ModelError(problem)
@@ -234,35 +240,33 @@ def _load_pretrained(flavour: Flavour, classes: list[str], tell: Tell) -> nn.Mod
     if len(body) > total / 2:
         raise ModelError(f"The weights of “{flavour.name}” do not fit its config.json; take another model.")
     if body:
-        tell(f"{len(body)} of {total} weights of “{flavour.name}” are missing and start at random.")
-    fit_head(model, flavour.labels, classes, flavour.native, tell, made=bool(head))
+        notify(f"{len(body)} of {total} weights of “{flavour.name}” are missing and start at random.")
+    fit_head(model, flavour.labels, classes, flavour.native, notify, is_new=bool(head))
     return model.float()
 
 
-def _read_weights(flavour: Flavour, config: Any) -> tuple[nn.Module, Lacking, Lacking]:
+def _read_weights(flavour: Flavour, config: Any) -> tuple[nn.Module, MissingWeights, MissingWeights]:
     """The model of a config, and what the weights do not give of it: of its body, and of its head."""
     try:
         model, info = _AUTO.from_pretrained(
             flavour.name,
-            revision=flavour.revision,
             config=config,
             dtype=torch.float32,
             use_safetensors=True,
-            trust_remote_code=False,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            local_files_only=flavour.local,
+            **flavour.location,
         )
     except Exception as error:
         raise unloadable(flavour.name, error) from error
-    lacking: Lacking = dict.fromkeys(info["missing_keys"])
-    lacking |= {key: tuple(there) for key, there, _here in info["mismatched_keys"]}
+    missing: MissingWeights = dict.fromkeys(info["missing_keys"])
+    missing |= {key: tuple(there) for key, there, _here in info["mismatched_keys"]}
     heads = {id(parameter) for head in head_of(model) for parameter in head.parameters()}
     body, head = (
         {
-            name: lacking[name]
+            name: missing[name]
             for name, weight in model.named_parameters()
-            if name in lacking and (id(weight) in heads) is of
+            if name in missing and (id(weight) in heads) is of
         }
         for of in (False, True)
     )
@@ -279,7 +283,7 @@ def _with_classes(config: Any, classes: list[str]) -> Any:
     return config
 
 
-def _stretch_positions(model: nn.Module, shape: Shape, name: str) -> nn.Module:
+def _interpolate_positions(model: nn.Module, shape: Shape, name: str) -> nn.Module:
     """The model with its position embeddings interpolated to another image size, for good.
 
     It then takes that size everywhere, pipelines included, without `interpolate_pos_encoding`. A model that has no
@@ -288,21 +292,21 @@ def _stretch_positions(model: nn.Module, shape: Shape, name: str) -> nn.Module:
     config: Any = copy.deepcopy(model.config)
     weights = model.state_dict()
     for prefix, module in model.named_modules():
-        stretch = getattr(module, "interpolate_pos_encoding", None)
+        interpolate = getattr(module, "interpolate_pos_encoding", None)
         positions = getattr(module, "position_embeddings", None)
         patches = getattr(getattr(module, "patch_embeddings", None), "num_patches", None)
-        if stretch is None or not isinstance(positions, nn.Parameter) or patches is None:
+        if interpolate is None or not isinstance(positions, nn.Parameter) or patches is None:
             continue
         patch = [config.patch_size] * 2 if isinstance(config.patch_size, int) else config.patch_size
         tokens = (shape[0] // patch[0]) * (shape[1] // patch[1]) + positions.shape[1] - patches
         made_for = config.image_size if isinstance(config.image_size, list | tuple) else [config.image_size] * 2
         with torch.no_grad():
             if made_for[0] == made_for[1]:
-                stretched = stretch(torch.zeros(1, tokens, positions.shape[-1]), *shape)
+                interpolated = interpolate(torch.zeros(1, tokens, positions.shape[-1]), *shape)
             else:  # transformers takes any grid for a square one
                 grids = [(edges[0] // patch[0], edges[1] // patch[1]) for edges in (made_for, shape)]
-                stretched = _stretched_grid(positions, patches, *grids)
-        weights[f"{prefix}.position_embeddings"] = stretched.detach().clone()
+                interpolated = _interpolated_grid(positions, patches, *grids)
+        weights[f"{prefix}.position_embeddings"] = interpolated.detach().clone()
         _set_image_size(config, shape, name)
     if getattr(config, "image_size", None) == getattr(model.config, "image_size", None):
         return model
@@ -311,7 +315,7 @@ def _stretch_positions(model: nn.Module, shape: Shape, name: str) -> nn.Module:
     return resized
 
 
-def _stretched_grid(positions: torch.Tensor, patches: int, old: Shape, new: Shape) -> torch.Tensor:
+def _interpolated_grid(positions: torch.Tensor, patches: int, old: Shape, new: Shape) -> torch.Tensor:
     """Positions (1, tokens, width), the last `patches` of them a grid `old`, for a grid `new`; as transformers does."""
     first = positions.shape[1] - patches
     grid = positions[:, first:].reshape(1, *old, -1).permute(0, 3, 1, 2)
@@ -319,8 +323,8 @@ def _stretched_grid(positions: torch.Tensor, patches: int, old: Shape, new: Shap
     return torch.cat([positions[:, :first], grid.permute(0, 2, 3, 1).flatten(1, 2)], 1)
 
 
-def _try_out(model: nn.Module, flavour: Flavour) -> int:
-    """How many values the model gives an image: one goes through, so that what cannot work fails now and in words."""
+def _count_outputs(model: nn.Module, flavour: Flavour) -> int:
+    """How many values the model gives an image; one is tried, so that what cannot work fails now, with a sentence."""
     shape = flavour.spec.shape
     model.eval()
     try:
@@ -328,10 +332,12 @@ def _try_out(model: nn.Module, flavour: Flavour) -> int:
             logits = getattr(model(pixel_values=torch.zeros(1, 3, *shape)), "logits", None)
     except Exception as error:
         remedy = (
-            "Take another model." if shape == flavour.native else f"Leave image_size empty for {_px(flavour.native)}."
+            "Take another model."
+            if shape == flavour.native
+            else f"Leave image_size empty for {_size_text(flavour.native)}."
         )
         raise ModelError(
-            f"The model “{flavour.name}” cannot take images of {_px(shape)} ({error}). {remedy}"
+            f"The model “{flavour.name}” cannot take images of {_size_text(shape)} ({error}). {remedy}"
         ) from error
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
         raise ModelError(
@@ -358,8 +364,8 @@ def _set_image_size(config: Any, shape: Shape, name: str) -> None:
     try:
         config.image_size = shape[0] if shape[0] == shape[1] and isinstance(before, int) else list(shape)
     except Exception as error:  # of a config that takes one number
-        raise ModelError(f"The model “{name}” takes square images alone, not {_px(shape)}.") from error
+        raise ModelError(f"The model “{name}” takes square images alone, not {_size_text(shape)}.") from error
 
 
-def _px(shape: Shape) -> str:
+def _size_text(shape: Shape) -> str:
     return f"{shape[0]} px" if shape[0] == shape[1] else f"{shape[1]} x {shape[0]} px"

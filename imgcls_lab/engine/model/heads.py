@@ -10,49 +10,49 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from imgcls_lab.engine.model.freezing import head_of
 from imgcls_lab.engine.model.labels import Labels
+from imgcls_lab.engine.model.structure import head_of
 from imgcls_lab.engine.transforms.geometry import Shape
 from imgcls_lab.plurals import counted
 
 
 def fit_head(
-    model: nn.Module, labels: Labels, classes: list[str], shape: Shape, tell: Callable[[str], None], *, made: bool
+    model: nn.Module, labels: Labels, classes: list[str], shape: Shape, notify: Callable[[str], None], *, is_new: bool
 ) -> None:
-    """Make the head one for `classes`; `tell` hears what became of the old one.
+    """Make the head one for `classes`; `notify` gets a sentence about the old one.
 
     model: as it was loaded for as many classes; labels: what its outputs were called; shape: height and width of an
-    image that it takes; made: the head is new already, as where the weights have none for so many classes.
+    image that it takes; is_new: the head is new already, as where the weights have none for so many classes.
     """
-    if made:
-        tell(f"The model gets a new head for {counted(len(classes), 'class', 'classes')}.")
+    if is_new:
+        notify(f"The model gets a new head for {counted(len(classes), 'class', 'classes')}.")
         return
-    why = _why_new(model, labels, classes, shape, tell)
+    why = _reason_for_new_head(model, labels, classes, shape, notify)
     if why is not None:
         for head in head_of(model):
             for module in head.modules():
                 reset = getattr(module, "reset_parameters", None)
                 if callable(reset):
                     reset()
-        tell(f"{why.rstrip('.')}, so it gets a new head for {counted(len(classes), 'class', 'classes')}.")
+        notify(f"{why.rstrip('.')}, so it gets a new head for {counted(len(classes), 'class', 'classes')}.")
 
 
-def _why_new(
-    model: nn.Module, labels: Labels, classes: list[str], shape: Shape, tell: Callable[[str], None]
+def _reason_for_new_head(
+    model: nn.Module, labels: Labels, classes: list[str], shape: Shape, notify: Callable[[str], None]
 ) -> str | None:
     """Why the head cannot stay, where it cannot; outputs of the same classes are put in order."""
     if labels.problem is not None:
         return labels.problem
-    if labels.double is not None:
-        return f"Two outputs of the model “{labels.model}” are called “{labels.double}”"
+    if labels.duplicate is not None:
+        return f"Two outputs of the model “{labels.model}” are called “{labels.duplicate}”"
     old = list(labels.given)
-    if len(old) == len(classes) and labels.doubt is not None:
-        tell(labels.doubt)
+    if len(old) == len(classes) and labels.conflict is not None:
+        notify(labels.conflict)
     if old == classes:
         return None
     if set(old) == set(classes):
         if _reorder(model, [old.index(name) for name in classes], shape):
-            tell(
+            notify(
                 "The model knows these classes in another order, so its head is kept and its outputs are put in order."
             )
             return None

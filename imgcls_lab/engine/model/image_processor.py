@@ -1,6 +1,6 @@
-"""The image processor that comes with a model: loaded, or missing for sure, or a sentence that names its file.
+"""The image processor that comes with a model: loaded, or certainly missing, or an error that names its file.
 
-Called by `model.read_flavour`. Never runs code from a model's folder, and swallows nothing.
+Called by `classifier.read_flavour`. Never runs code from a model's folder, and hides no error.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def processor_of_model(name: str, where: dict[str, Any], config: PreTrainedConfi
         if file is None:
             return None
         raise ModelError(
-            f"The {file} of the model “{name}”, which says how its images are prepared, {_matter(error)}. Mend it, or "
-            "take the one of the model that this one was made of."
+            f"The {file} of the model “{name}”, which says how its images are prepared, {_reason(error)}. Correct it, "
+            "or take that of the model from which this one was made."
         ) from error
 
 
-def _matter(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     text = str(error)
     if "valid JSON" in text:
         return "is not valid JSON"
@@ -44,7 +44,7 @@ def _processor_file(name: str, where: dict[str, Any], config: PreTrainedConfig) 
     """The file of a model that describes its image processor; None if there is none. Raises ModelError."""
     try:
         found = {
-            file: cached_file(name, file, **_known(where), _raise_exceptions_for_missing_entries=False)
+            file: cached_file(name, file, **_without_trust(where), _raise_exceptions_for_missing_entries=False)
             for file in ("processor_config.json", "preprocessor_config.json")
         }
         nested = found["processor_config.json"]
@@ -57,5 +57,5 @@ def _processor_file(name: str, where: dict[str, Any], config: PreTrainedConfig) 
     return "config.json" if getattr(config, "pretrained_cfg", None) else None
 
 
-def _known(where: dict[str, Any]) -> dict[str, Any]:
+def _without_trust(where: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in where.items() if key != "trust_remote_code"}

@@ -26,15 +26,15 @@ class Labels:
     """What a model's outputs are called.
 
     model: its name; given: a name an output, in their order, as the config has them; problem: why an output has no
-    name, as a sentence: `given` is empty then; outputs: how many the config speaks of; doubt: a sentence where it says
-    the names twice, and differently.
+    name, as a sentence: `given` is empty then; outputs: how many the config names; conflict: a sentence where it
+    gives the names twice, and differently.
     """
 
     model: str
     given: tuple[str, ...] = ()
     problem: str | None = None
     outputs: int = 0
-    doubt: str | None = None
+    conflict: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -43,7 +43,7 @@ class Labels:
         return [name if times[name] == 1 else f"{name} (output {i})" for i, name in enumerate(self.given)]
 
     @property
-    def double(self) -> str | None:
+    def duplicate(self) -> str | None:
         """A name that two outputs have, if there is one."""
         return next((name for name, times in Counter(self.given).items() if times > 1), None)
 
@@ -96,19 +96,19 @@ def _labels(name: str, config: Any) -> Labels:
     unnamed = next((i for i in range(max(1, len(known))) if not _is_name(known.get(i))), None)
     if unnamed is None:
         given = tuple(str(known[i]) for i in range(len(known)))
-        return Labels(name, given, outputs=len(known), doubt=_doubt(name, given, config.label2id))
+        return Labels(name, given, outputs=len(known), conflict=_conflict(name, given, config.label2id))
     there = ", ".join(map(str, sorted(known)[:SHOWN])) + (", ..." if len(known) > SHOWN else "")
     keys = f"; its keys are {there}" if there else ""
     text = f"id2label in the config.json of the model “{name}” has no name for output {unnamed}{keys}."
     return Labels(name, problem=text, outputs=len(known))
 
 
-def _doubt(name: str, given: tuple[str, ...], label2id: object) -> str | None:
+def _conflict(name: str, given: tuple[str, ...], label2id: object) -> str | None:
     if not isinstance(label2id, dict) or len(set(given)) < len(given):
         return None
     if all(str(label2id.get(label, number)) == str(number) for number, label in enumerate(given)):
         return None
-    return f"label2id in the config.json of the model “{name}” says another order than id2label, which holds."
+    return f"label2id in the config.json of the model “{name}” has another order than id2label, whose order is used."
 
 
 def _is_name(value: object) -> bool:

@@ -1,7 +1,7 @@
 """The memory layout of a run's images and weights: channels last where that is faster, else channel by channel.
 
-Called by the run's preparation, on the first attempt alone, and by what measures a model before training. What is
-faster is told by the model's layers and not by a clock: two runs of one config have to round alike.
+Called by the run's preparation, on the first attempt alone, and by what measures a model before training. The choice
+depends on the model's layers and not on measured time: two runs of one config have to round alike.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ a ResNet on pictures of 28 to 64 px it takes a third of the step and more (512 c
 0.7). Here each place of the kernel is one product over the whole batch, and places that meet the border alone are left
 out. Same sums in another order; forward pass and the input's gradient stay oneDNN's.
 
-Called by `layers.prepare`, and by the replay, which is to round as the run did. `benchmarks/smallmaps.py` measures it.
+Called by `freezing.prepare_model`, and by the replay, which must round as the run did. `benchmarks/smallmaps.py`
+measures it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Axis(NamedTuple):
         return slice(begin, begin + (last - first) * self.stride + 1, self.stride), slice(first, last + 1)
 
 
-def prepare(model: nn.Module) -> None:
+def replace_convolutions(model: nn.Module) -> None:
     """Let the model's plain convolutions that are large enough compute so. Their names and weights stay as they are."""
     for module in model.modules():
         if type(module) is nn.Conv2d and _could(module):
@@ -99,9 +100,10 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         images, weight = ctx.saved_tensors
         stride, padding, dilation = zip(*ctx.axes, strict=True)
+        geometry = (stride, padding, dilation, False, [0, 0], 1)  # not transposed, no output padding, one group
         wanted = [ctx.needs_input_grad[0], False, ctx.needs_input_grad[2]]
         to_images, _, to_bias = torch.ops.aten.convolution_backward(
-            grad, images, weight, ctx.of_bias, stride, padding, dilation, False, [0, 0], 1, wanted
+            grad, images, weight, ctx.of_bias, *geometry, wanted
         )
         to_weight = weight_gradient(images, grad, weight, ctx.axes) if ctx.needs_input_grad[1] else None
         return to_images, to_weight, to_bias, None

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.model.freezing import head_of
+from imgcls_lab.engine.model.structure import head_of
 
 _utils: Any = timm.utils
 

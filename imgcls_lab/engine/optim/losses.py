@@ -23,11 +23,11 @@ _timm: Any = timm.loss
 
 
 @dataclass(frozen=True)
-class Partners:
-    """What each image was mixed with. labels: int64 (n,); shares: float32 (n,), what is left of the image itself."""
+class MixPartners:
+    """What each image was mixed with. labels: int64 (n,); weights: float32 (n,), of the image itself (lambda)."""
 
     labels: torch.Tensor
-    shares: torch.Tensor
+    weights: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class Target:
     """Class indices, int64 (n,), and where images were mixed their partners'."""
 
     labels: torch.Tensor
-    partners: Partners | None = None
+    partners: MixPartners | None = None
 
     def soft(self, classes: int, smoothing: float = 0.0) -> torch.Tensor:
-        """float32 (n, classes), rows sum to 1: the share of each class, smoothed."""
+        """float32 (n, classes), rows sum to 1: the probability of each class, smoothed."""
         soft = functional.one_hot(self.labels, classes).float()
         if self.partners is not None:
             theirs = functional.one_hot(self.partners.labels, classes).float()
-            soft = torch.lerp(theirs, soft, self.partners.shares[:, None])
+            soft = torch.lerp(theirs, soft, self.partners.weights[:, None])
         return soft * (1 - smoothing) + smoothing / classes
 
     @property
     def hard(self) -> torch.Tensor:
-        """The class indices. Raises ConfigError where images are mixed: a loss that asks for them cannot take that."""
+        """The class indices. Raises ConfigError where images are mixed: a loss that needs them cannot take that."""
         if self.partners is not None:
             raise _cannot("mixed images", "mixup", "Set mixup and cutmix to 0")
         return self.labels
@@ -55,7 +55,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a loss may have to heed besides logits and target."""
+    """What a loss may need besides logits and target."""
 
     config: TrainConfig
     class_weights: torch.Tensor | None = None  # float32 (classes,)
@@ -65,18 +65,19 @@ class Terms:
         return self.config.label_smoothing
 
     def refuse_class_weights(self) -> None:
-        """For losses that have no place for them. Raises ConfigError if there are any."""
+        """For losses that cannot use them. Raises ConfigError if there are any."""
         if self.class_weights is not None:
             raise _cannot("class weights", "balance", "Set balance to sampler or none")
 
 
 Loss = Callable[[torch.Tensor, Target, Terms], torch.Tensor]
+BatchLoss = Callable[[torch.Tensor, Target], torch.Tensor]  # logits (n, classes), target -> their mean in float32
 LOSSES: Registry[Loss] = Registry("loss")
 
 
 @LOSSES.register("cross_entropy")
 def cross_entropy(logits: torch.Tensor, target: Target, terms: Terms) -> torch.Tensor:
-    """Of mixed images the mean over both labels, each by its share and its class's weight."""
+    """For mixed images the mean over both labels, weighted by the mix and by the classes."""
     weights = terms.class_weights
 
     def of(labels: torch.Tensor, reduction: str) -> torch.Tensor:
@@ -84,9 +85,9 @@ def cross_entropy(logits: torch.Tensor, target: Target, terms: Terms) -> torch.T
 
     if target.partners is None:
         return of(target.labels, "mean")
-    own, theirs, shares = target.labels, target.partners.labels, target.partners.shares
-    values = torch.lerp(of(theirs, "none"), of(own, "none"), shares)
-    return values.mean() if weights is None else values.sum() / torch.lerp(weights[theirs], weights[own], shares).sum()
+    own, theirs, mix = target.labels, target.partners.labels, target.partners.weights
+    values = torch.lerp(of(theirs, "none"), of(own, "none"), mix)
+    return values.mean() if weights is None else values.sum() / torch.lerp(weights[theirs], weights[own], mix).sum()
 
 
 @LOSSES.register("focal")
@@ -115,9 +116,7 @@ def asl(logits: torch.Tensor, target: Target, terms: Terms) -> torch.Tensor:
     return value
 
 
-def make_loss(
-    config: TrainConfig, classes: int, class_weights: torch.Tensor | None = None
-) -> Callable[[torch.Tensor, Target], torch.Tensor]:
+def make_loss(config: TrainConfig, classes: int, class_weights: torch.Tensor | None = None) -> BatchLoss:
     """The config's loss: logits (n, classes) of any float type and a target -> their mean in float32.
 
     It is tried on two made-up images first. Raises ConfigError for an unknown name, for what it cannot be used with,
@@ -127,7 +126,7 @@ def make_loss(
     device = None if class_weights is None else class_weights.device
     logits = torch.linspace(-1, 1, 2 * classes, device=device).reshape(2, classes).requires_grad_()
     labels = torch.tensor([0, classes - 1], device=device)
-    partners = Partners(labels.flip(0), torch.full((2,), 0.5, device=device))
+    partners = MixPartners(labels.flip(0), torch.full((2,), 0.5, device=device))
     tried = Target(labels, partners) if config.mixup or config.cutmix else Target(labels)
     try:
         value = loss(logits, tried, terms)
@@ -154,5 +153,5 @@ def _shape(value: object) -> str:
 
 
 def class_weights(counts: npt.NDArray[np.int64]) -> torch.Tensor:
-    """Weights that give every class the same say: images / (classes * images of the class), float32."""
+    """Weights that give every class the same influence: images / (classes * images of the class), float32."""
     return torch.from_numpy(counts.sum() / (len(counts) * np.maximum(counts, 1))).float()

@@ -31,12 +31,12 @@ class Results(Protocol):
     epoch: int
     reference: float | None  # the last value that was better by min_delta
     since_best: int  # epochs since then
-    since_drop: int  # epochs since then or since the last decay by plateau
-    drops: int
+    epochs_since_decay: int  # epochs since then or since the last decay by plateau
+    plateau_decays: int
 
 
 def is_better(config: TrainConfig, value: float, than: float | None, delta: float = 0.0) -> bool:
-    """Whether a validation figure beats another by more than `delta`."""
+    """Whether a validation metric beats another by more than `delta`."""
     if than is None:
         return True
     return value > than + delta if config.higher_is_better else value < than - delta
@@ -46,9 +46,10 @@ def note_result(results: Results, config: TrainConfig, value: float) -> None:
     """Count an epoch's result for early stopping and plateau; `epoch` is counted already."""
     if is_better(config, value, results.reference, config.min_delta):
         results.reference = value
-        results.since_best = results.since_drop = 0
+        results.since_best = results.epochs_since_decay = 0
         return
     results.since_best += 1
-    results.since_drop += results.epoch > config.warmup_epochs
-    if results.since_drop >= config.plateau_epochs:
-        results.drops, results.since_drop = results.drops + 1, 0
+    results.epochs_since_decay += results.epoch > config.warmup_epochs
+    if results.epochs_since_decay >= config.plateau_epochs:
+        results.plateau_decays += 1
+        results.epochs_since_decay = 0

@@ -1,4 +1,4 @@
-"""Optimizer and weight average of a run: pure factories.
+"""The optimizers by name, parameter groups, and the moving average of the weights.
 
 A plugin adds an optimizer by `OPTIMIZERS.register`: a function of parameter groups and config.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.engine.model.freezing import depths
+from imgcls_lab.engine.model.structure import depths
 from imgcls_lab.engine.registry import Registry
 from imgcls_lab.errors import ConfigError, Problem
 
@@ -48,9 +48,9 @@ for _name in _timm.list_optimizers():
 
 
 def _details(config: TrainConfig) -> dict[str, Any]:
-    """What the config says of an optimizer's own settings; the others are as timm has them."""
-    said = {"momentum": config.momentum, "betas": config.betas or None, "eps": config.eps}
-    return {name: value for name, value in said.items() if value is not None}
+    """The optimizer's own settings that the config gives; the others are timm's defaults."""
+    given = {"momentum": config.momentum, "betas": config.betas or None, "eps": config.eps}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def check_optimizer(config: TrainConfig) -> None:
@@ -85,13 +85,13 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 
 def param_groups(model: nn.Module, config: TrainConfig) -> Groups:
-    """What learns, by weight decay and by `lr_scale`, the factor on the schedule's rate.
+    """The parameters that learn, grouped by weight decay and by `lr_scale`, the factor on the schedule's rate.
 
     No decay on biases, norms and what timm names as such. lr_scale: layer_decay to the power of the distance from
     the head (Clark et al. 2020, as BEiT uses it), below the head times backbone_lr_ratio.
     """
-    spare: Any = getattr(getattr(model, "timm_model", None), "no_weight_decay", tuple)
-    spared = {f"timm_model.{name}" for name in spare()}
+    no_decay: Any = getattr(getattr(model, "timm_model", None), "no_weight_decay", tuple)
+    without_decay = {f"timm_model.{name}" for name in no_decay()}
     levels = depths(model)
     top = max(levels.values())
     groups: dict[tuple[float, float], dict[str, Any]] = {}
@@ -100,20 +100,20 @@ def param_groups(model: nn.Module, config: TrainConfig) -> Groups:
             continue
         scale = (config.layer_decay or 1.0) ** (top - levels[name])
         scale *= config.backbone_lr_ratio if levels[name] < top else 1.0
-        decay = 0.0 if parameter.ndim <= 1 or name in spared else config.weight_decay
+        decay = 0.0 if parameter.ndim <= 1 or name in without_decay else config.weight_decay
         group = groups.setdefault((scale, decay), {"params": [], "lr_scale": scale, "weight_decay": decay})
         group["params"].append(parameter)
     return list(groups.values())
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give each group its share of the schedule's rate."""
+    """Set the rate of each group: the schedule's times `lr_scale`."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("lr_scale", 1.0)
 
 
-class WeightAverage:
-    """Moving average of a model's weights and buffers (EMA).
+class ModelEma:
+    """Exponential moving average of a model's weights and buffers.
 
     The decay rises as (1 + n) / (10 + n) to the given one, so that short runs do not average in their random start.
     """
@@ -122,6 +122,11 @@ class WeightAverage:
         self.decay = decay
         self.updates = 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
+
+    def load_state(self, weights: dict[str, torch.Tensor], updates: int) -> None:
+        """Continue where a checkpoint stands. updates: how many there were."""
+        self.model.load_state_dict(weights)
+        self.updates = updates
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:

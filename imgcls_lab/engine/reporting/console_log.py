@@ -1,4 +1,4 @@
-"""The run's log in words: one line for the start, each epoch and the end. Used by the engine's own process."""
+"""The run's log as text: one line for the start, each epoch and the end. Used by the engine's own process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from imgcls_lab.plurals import counted
 _SHOWN = {"metric/accuracy": "accuracy", "metric/macro_f1": "macro f1"}
 
 
-class Journal:
-    """Prints what a reader of the log wants to know of the events; notices print themselves where they arise."""
+class ConsoleLog:
+    """Prints a line for the events that matter in a log; the recorder prints notices itself."""
 
     def __init__(self) -> None:
         self._epochs = 0
@@ -28,7 +28,7 @@ class Journal:
                 return f"{name} …"
             case Started():
                 self._epochs = event.epochs
-                begin = f"goes on at step {event.resume_step:,}" if event.resume_step else "begins"
+                begin = f"continues at step {event.resume_step:,}" if event.resume_step else "begins"
                 return (
                     f"training {begin}: {counted(event.train_images, 'image')} "
                     f"to train on, {event.val_images:,} to validate, "

@@ -1,4 +1,7 @@
-"""manifest.json: what reproduces a run, and what was resolved on its first attempt and holds for all later ones."""
+"""manifest.json: what is needed to reproduce a run, and what its first attempt decided for all later ones.
+
+Written once, before the first step; read by every later attempt, by replay and by the final test.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _LARGEST_DIFF = 1_000_000  # characters
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an earlier attempt, if one came that far; the config in it under the names of today."""
+    """The manifest of an earlier attempt, its config under the names of today; None if no attempt wrote one."""
     try:
         data: dict[str, Any] = json.loads((folder / run_layout.MANIFEST).read_text())
     except (FileNotFoundError, ValueError):
@@ -32,15 +35,17 @@ def read(folder: Path) -> dict[str, Any] | None:
     return {**data, "config": upgraded(data["config"])}
 
 
-def write(folder: Path, config: TrainConfig, device: torch.device, resolved: dict[str, Any]) -> None:
-    """Write it once. `resolved`: precision, threads, data and evaluation spec."""
+def write(folder: Path, config: TrainConfig, device: torch.device, decisions: dict[str, Any]) -> None:
+    """Write it once. decisions: precision, threads, data, evaluation spec and so on."""
     content = {
         "version": __version__,
         "created_at": time.time(),
         "seed": config.seed,
-        "config": config.model_dump(mode="json"),  # of the first attempt; a later one may change what changes no result
+        "config": config.model_dump(
+            mode="json"
+        ),  # of the first attempt; later ones may change settings that change no result
         "config_digest": config.digest(),
-        **resolved,
+        **decisions,
         "device": str(device),
         "hardware": hardware.describe(device),
         "python": {"version": platform.python_version(), "executable": sys.executable},
@@ -65,7 +70,7 @@ def _packages() -> dict[str, str]:
 def _git(folder: Path) -> dict[str, Any] | None:
     """Commit and uncommitted changes of the folder the run was started in, if it is a repository."""
 
-    def ask(*arguments: str) -> str:
+    def git(*arguments: str) -> str:
         return subprocess.run(
             ["git", "-C", os.fspath(folder), *arguments],
             capture_output=True,
@@ -76,8 +81,8 @@ def _git(folder: Path) -> dict[str, Any] | None:
         ).stdout
 
     try:
-        commit = ask("rev-parse", "HEAD").strip()
-        difference = ask("diff", "HEAD")
+        commit = git("rev-parse", "HEAD").strip()
+        difference = git("diff", "HEAD")
     except (OSError, subprocess.SubprocessError):
         return None
     return {"commit": commit, "diff": difference[:_LARGEST_DIFF], "diff_cut": len(difference) > _LARGEST_DIFF}

@@ -1,4 +1,4 @@
-"""What a training came to. Torch-free."""
+"""The result of a training. Torch-free."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imgcls_lab.events import RunState
 
 @dataclass(frozen=True)
 class Outcome:
-    """state: succeeded or stopped; step: optimizer steps done; values: figures of the best epoch, by tag.
+    """state: succeeded or stopped; step: optimizer steps done; values: metrics of the best epoch, by tag.
 
     folder: the run's folder; message: a sentence for the user, where there is something to say.
     """

@@ -1,7 +1,8 @@
-"""What a model said of each image of a split, kept in a run's folder for later analysis. Torch-free.
+"""The predictions for each image of a split, kept in a run's folder for later analysis. Torch-free.
 
-Written once an epoch by the record, read by `Run.predictions` and by export. The format, in docs/evaluation.md:
-predictions/val-images.npz names the images once, predictions/epoch-0003.npz holds the five likeliest classes of each.
+Written once an epoch by the recorder, read by `Run.predictions` and by export. The format, in docs/evaluation.md:
+predictions/val-images.npz names the images once, predictions/epoch-0003.npz holds the five likeliest classes of each
+and, under the name `shares`, their probabilities.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from imgcls_lab.engine.data.image_set import ImageSet
-    from imgcls_lab.engine.evaluation.metrics import Counts
+    from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 
 
-class Stored(NamedTuple):
+class StoredPredictions(NamedTuple):
     """The predictions of one evaluation.
 
     root: folder that the paths are relative to, as it was; paths: str (n,); classes: names in the order of the
-    model's outputs; labels: int32 (n,); top: int32 (n, k), the likeliest classes; shares: float16 (n, k).
+    model's outputs; labels: int32 (n,); top: int32 (n, k), the likeliest classes; probs: float16 (n, k).
     """
 
     root: str
@@ -36,11 +37,11 @@ class Stored(NamedTuple):
     classes: list[str]
     labels: npt.NDArray[np.int32]
     top: npt.NDArray[np.int32]
-    shares: npt.NDArray[np.float16]
+    probs: npt.NDArray[np.float16]
 
 
-def write(folder: Path, name: str, images: ImageSet, classes: list[str], counts: Counts) -> None:
-    """Write what `counts` holds of `images` as predictions/NAME.npz, and the list of the images if it is not there."""
+def write(folder: Path, name: str, images: ImageSet, classes: list[str], metrics: MetricAccumulator) -> None:
+    """Write the predictions for `images` as predictions/NAME.npz, and the list of the images if it is not there."""
     target = folder / run_layout.PREDICTIONS
     target.mkdir(mode=0o700, exist_ok=True)
     digest = _digest(images.paths, classes)
@@ -48,10 +49,11 @@ def write(folder: Path, name: str, images: ImageSet, classes: list[str], counts:
     if not listing.exists():
         root = np.asarray(os.fsencode(images.root))
         _save(listing, root=root, paths=images.paths, classes=np.asarray([n.encode() for n in classes]))
-    _save(target / f"{name}.npz", images=np.asarray(digest), **counts.predictions())
+    labels, top, probs = metrics.predictions()
+    _save(target / f"{name}.npz", images=np.asarray(digest), labels=labels, classes=top, shares=probs)
 
 
-def read(folder: Path, evaluation: int | str) -> Stored:
+def read(folder: Path, evaluation: int | str) -> StoredPredictions:
     """The predictions of an epoch, or of "test", in a run's folder. Raises NotFoundError, and DataError if damaged."""
     where = folder / run_layout.PREDICTIONS
     name, split = (evaluation, evaluation) if isinstance(evaluation, str) else (f"epoch-{evaluation:04d}", "val")
@@ -59,10 +61,10 @@ def read(folder: Path, evaluation: int | str) -> Stored:
         held, listed = _load(where / f"{name}.npz"), _load(where / f"{split}-images.npz")
         paths, classes = listed["paths"], [bytes(n).decode() for n in listed["classes"]]
         if str(held["images"]) != _digest(paths, classes) or len(paths) != len(held["labels"]):
-            raise DataError(f"The predictions “{where / name}.npz” are of other images than {split}-images.npz names.")
+            raise DataError(f"The predictions “{where / name}.npz” do not belong to the images of {split}-images.npz.")
         root = os.fsdecode(bytes(listed["root"][()]))
         names = [os.fsdecode(bytes(path)) for path in paths]
-        return Stored(root, names, classes, held["labels"], held["classes"], held["shares"])
+        return StoredPredictions(root, names, classes, held["labels"], held["classes"], held["shares"])
     except FileNotFoundError:
         raise NotFoundError(f"There are no predictions “{name}” under “{where}”.") from None
     except (OSError, ValueError, KeyError) as error:
@@ -70,7 +72,7 @@ def read(folder: Path, evaluation: int | str) -> Stored:
 
 
 def load_predictions(folder: Path, evaluation: int | str) -> pd.DataFrame:
-    """A row an image: path, label, right, and class_1, share_1 ... of the likeliest classes. Raises as `read`."""
+    """A row for each image: path, label, correct, class_1, prob_1 and so on, the likeliest first. Raises as `read`."""
     import pandas as pd
 
     held = read(folder, evaluation)
@@ -78,11 +80,11 @@ def load_predictions(folder: Path, evaluation: int | str) -> pd.DataFrame:
     columns: dict[str, Any] = {
         "path": held.paths,
         "label": names[held.labels],
-        "right": held.top[:, 0] == held.labels,
+        "correct": held.top[:, 0] == held.labels,
     }
     for rank in range(held.top.shape[1]):
         columns[f"class_{rank + 1}"] = names[held.top[:, rank]]
-        columns[f"share_{rank + 1}"] = held.shares[:, rank].astype(np.float32)
+        columns[f"prob_{rank + 1}"] = held.probs[:, rank].astype(np.float32)
     return pd.DataFrame(columns)
 
 

@@ -1,76 +1,78 @@
-"""What a run writes while it goes: events for the daemon and the views, event files for TensorBoard, reports."""
+"""What a run writes while it trains: events for the daemon and the views, reports and predictions of its evaluations.
+
+Made by `run.train`, one an attempt. Who wants to know what happens, as TensorBoard's files, subscribes.
+"""
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 from imgcls_lab import run_layout
 from imgcls_lab.engine.data.image_set import ImageSet
-from imgcls_lab.engine.evaluation.metrics import Counts
+from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 from imgcls_lab.engine.reporting import predictions
-from imgcls_lab.engine.reporting.tensorboard_summaries import Summaries
 from imgcls_lab.events import Event, EventWriter, Failed, Notice, Phase
 
+Level = Literal["info", "warning", "error"]
+_PHASE_INTERVAL = 0.5  # seconds between two events on the progress of one phase
 
-class Recorder:
-    """Writes all of an attempt's records. `on_event` hears each event after it is written."""
 
-    def __init__(self, folder: Path, attempt: int, on_event: Callable[[Event], None] | None) -> None:
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of a run. left_out: unreadable images with the reason."""
+
+    metrics: MetricAccumulator
+    images: ImageSet
+    classes: list[str]
+    epoch: int
+    step: int
+    left_out: dict[str, str]
+
+
+class Observer(Protocol):
+    """Gets every event and evaluation of a run after it is written. Raises OSError when the disk is full."""
+
+    def on_event(self, event: Event, /) -> None: ...
+
+    def on_evaluation(self, evaluation: Evaluation, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Recorder(ABC):
+    """Where an attempt at a run reports what happens. folder: the run's."""
+
+    def __init__(self, folder: Path, attempt: int) -> None:
         self.folder = folder
         self.attempt = attempt
-        self._events = EventWriter(folder, attempt)
-        self._on_event = on_event
-        self.board: Summaries | None = None  # TensorBoard's files; set when the run has a model
-        self._phase_told = 0.0
 
+    @abstractmethod
+    def subscribe(self, observer: Observer) -> None:
+        """From now on the observer gets what happens; it is closed with this recorder."""
+
+    @abstractmethod
     def emit(self, event: Event) -> None:
-        stamped = self._events.write(event)
-        if self.board:
-            self.board.hear(event)
-        if self._on_event:
-            self._on_event(stamped)
+        """Write an event."""
 
-    def notice(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
-        print(text, flush=True)  # the log tells the same story
-        self.emit(Notice(level=level, text=text))
+    @abstractmethod
+    def notice(self, text: str, level: Level = "info") -> None:
+        """Report a sentence to the user."""
 
+    @abstractmethod
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
-        """Say what the run is at; progress inside a phase at most twice a second."""
-        now = time.monotonic()
-        if done is not None and done != total and now - self._phase_told < 0.5:
-            return
-        self._phase_told = now
-        self.emit(Phase(name=name, done=done, total=total))
+        """Report what the run does now; progress inside a phase at most twice a second."""
 
-    def report(
-        self,
-        counts: Counts,
-        images: ImageSet,
-        classes: list[str],
-        *,
-        epoch: int,
-        step: int,
-        name: str = "",
-        left_out: dict[str, str] | None = None,
-    ) -> str:
+    @abstractmethod
+    def report(self, evaluation: Evaluation, name: str | None = None) -> str:
         """Write an evaluation and its predictions, by default an epoch's; returns the report's name in the folder."""
-        report = counts.report(classes, epoch=epoch, step=step, split=images.split, left_out=left_out)
-        name = name or run_layout.report_name(epoch)
-        path = self.folder / name
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        run_layout.write_atomic(path, report.model_dump_json())
-        predictions.write(self.folder, path.stem, images, classes, counts)
-        if self.board and images.split == "val":
-            self.board.evaluated(counts, epoch=epoch, step=step)
-        return name
 
-    def close(self) -> None:
-        if self.board:
-            self.board.close()
-        self._events.close()
+    @abstractmethod
+    def close(self) -> None: ...
 
     def __enter__(self) -> Self:
         return self
@@ -79,26 +81,81 @@ class Recorder:
         self.close()
 
 
-class SilentRecorder(Recorder):
-    """Of a process whose run another process records. last_words: a file for the event by which it failed."""
+class FolderRecorder(Recorder):
+    """Writes into the run's folder. `on_event` gets each event after it is written."""
 
-    def __init__(self, folder: Path, attempt: int, last_words: Path | None) -> None:
-        self.folder = folder
-        self.attempt = attempt
-        self.board = None
-        self._last_words = last_words
+    def __init__(self, folder: Path, attempt: int, on_event: Callable[[Event], None] | None) -> None:
+        super().__init__(folder, attempt)
+        self._events = EventWriter(folder, attempt)
+        self._on_event = on_event
+        self._observers: list[Observer] = []
+        self._last_phase = 0.0  # monotonic time
+
+    def subscribe(self, observer: Observer) -> None:
+        self._observers.append(observer)
 
     def emit(self, event: Event) -> None:
-        if self._last_words and isinstance(event, Failed):
-            run_layout.write_atomic(self._last_words, event.model_dump_json())
+        stamped = self._events.write(event)
+        for observer in self._observers:
+            observer.on_event(event)
+        if self._on_event:
+            self._on_event(stamped)
 
-    def notice(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
+    def notice(self, text: str, level: Level = "info") -> None:
+        print(text, flush=True)  # for the log
+        self.emit(Notice(level=level, text=text))
+
+    def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
+        now = time.monotonic()
+        if done is not None and done != total and now - self._last_phase < _PHASE_INTERVAL:
+            return
+        self._last_phase = now
+        self.emit(Phase(name=name, done=done, total=total))
+
+    def report(self, evaluation: Evaluation, name: str | None = None) -> str:
+        report = evaluation.metrics.report(
+            evaluation.classes,
+            epoch=evaluation.epoch,
+            step=evaluation.step,
+            split=evaluation.images.split,
+            left_out=evaluation.left_out,
+        )
+        name = name or run_layout.report_name(evaluation.epoch)
+        path = self.folder / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        run_layout.write_atomic(path, report.model_dump_json())
+        predictions.write(self.folder, path.stem, evaluation.images, evaluation.classes, evaluation.metrics)
+        for observer in self._observers:
+            observer.on_evaluation(evaluation)
+        return name
+
+    def close(self) -> None:
+        for observer in self._observers:
+            observer.close()
+        self._events.close()
+
+
+class SilentRecorder(Recorder):
+    """Of a process whose run another process records. failure_file: gets the event by which this process failed."""
+
+    def __init__(self, folder: Path, attempt: int, failure_file: Path | None) -> None:
+        super().__init__(folder, attempt)
+        self._failure_file = failure_file
+
+    def subscribe(self, observer: Observer) -> None:
+        pass
+
+    def emit(self, event: Event) -> None:
+        if self._failure_file and isinstance(event, Failed):
+            run_layout.write_atomic(self._failure_file, event.model_dump_json())
+
+    def notice(self, text: str, level: Level = "info") -> None:
         pass
 
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
         pass
 
-    def report(self, *_: object, **__: object) -> str:
+    def report(self, evaluation: Evaluation, name: str | None = None) -> str:  # noqa: ARG002
         return ""
 
     def close(self) -> None:

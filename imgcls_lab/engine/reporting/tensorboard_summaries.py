@@ -1,7 +1,7 @@
-"""What a run tells TensorBoard: its curves as they come; pictures, PR curves and histograms once an epoch.
+"""What TensorBoard shows of a run: curves at once; images, PR curves and histograms once an epoch.
 
-Called by the recorder with each event and each evaluation. Nothing here takes long: a curve is thinned out, a picture
-has a fixed size, a histogram takes a sample of a tensor. It draws no random number and changes no weight.
+Subscribed to the recorder, which passes each event and each evaluation. Nothing here takes long: a curve is thinned
+out, an image has a fixed size, a histogram takes a sample of a tensor. It uses no random number and changes no weight.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import psutil
 import pynvml
 import torch
 from PIL.Image import Image
-from tensorboard.compat.proto.event_pb2 import Event as BoardEvent
+from tensorboard.compat.proto.event_pb2 import Event as TensorBoardEvent
 from tensorboard.compat.proto.event_pb2 import TaggedRunMetadata
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import nn
@@ -27,58 +27,33 @@ from torch.utils.tensorboard import summary as torch_summary
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.data.image_set import ImageSet
-from imgcls_lab.engine.evaluation.metrics import Counts
+from imgcls_lab.engine.evaluation.metrics import Predictions
 from imgcls_lab.engine.reporting import tensorboard_images
-from imgcls_lab.engine.reporting.tensorboard_writer import BoardWriter
+from imgcls_lab.engine.reporting.recorder import Evaluation
+from imgcls_lab.engine.reporting.tensorboard_writer import TensorBoardWriter
 from imgcls_lab.engine.transforms.geometry import Shape
 from imgcls_lab.events import EpochEnded, Event, Finished, Metrics, Started
-
-if TYPE_CHECKING:
-    from imgcls_lab.engine.training.state import Training
 
 make: Any = torch_summary  # these two have no types
 graph: Any = _pytorch_graph.graph
 
 FLUSH_SECONDS = 2.0
-EXAMPLES = 16  # pictures of a row of examples
-DENSE_EPOCHS = 50  # up to which each epoch has its pictures
+EXAMPLES = 16  # images in a picture of examples
+DENSE_EPOCHS = 50  # up to which each epoch has its images
 THRESHOLDS = 127  # of a PR curve; the most that TensorBoard takes
 MOST_CURVES = 20  # classes up to which each has a PR curve of its own
 SAMPLE = 16_384  # values of a tensor that its histogram counts
 BINS = 64
 
 
-def is_drawn(epoch: int, epochs: int) -> bool:
-    """Whether an epoch has pictures: each of the first 50, then every 2nd up to 100, every 4th up to 200 ..."""
+def has_images(epoch: int, epochs: int) -> bool:
+    """Whether an epoch has images: each of the first 50, then every 2nd up to 100, every 4th up to 200 ..."""
     stride = 1 << ((epoch - 1) // DENSE_EPOCHS).bit_length()
     return epoch % stride == 0 or epoch == epochs
 
 
-def open_board(run: Training, folder: Path) -> Summaries:
-    """TensorBoard's files of this attempt; the model's graph, on request, only where the run begins."""
-    recorder = run.recorder
-    board = Summaries(
-        folder,
-        recorder.attempt,
-        run.progress.step,
-        config=run.config,
-        classes=run.classes,
-        val=run.val,
-        model=run.model,
-        optimizer=run.optimizer,
-    )
-    if run.config.tensorboard_graph and run.progress.step == 0:
-        recorder.phase("drawing the model's graph")
-        try:
-            board.graph(run.val.reader.spec.shape)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            recorder.notice(f"This model's graph cannot be drawn for TensorBoard: {reason}", "warning")
-    return board
-
-
-class Summaries:
-    """A run's TensorBoard of one attempt. `model` is the one that is trained, not its average."""
+class TensorBoardSummaries:
+    """TensorBoard's files of one attempt at a run. model: the one that is trained, not its moving average."""
 
     def __init__(
         self,
@@ -92,30 +67,30 @@ class Summaries:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
     ) -> None:
-        self._writer = BoardWriter(folder, attempt, resume_step)
+        self._writer = TensorBoardWriter(folder, attempt, resume_step)
         self._config = config
         self._classes = classes
         self._val = val
         self._model = model
         self._device = next(model.parameters()).device
         self._process = psutil.Process()
-        self._process.cpu_percent()  # the first answer is 0: it has nothing to compare with
+        self._process.cpu_percent()  # the first call returns 0: it has nothing to compare with
         self._step = resume_step
         self._flushed = time.monotonic()
         self._gradients_due = config.tensorboard_histograms
         if config.tensorboard_histograms:
             optimizer.register_step_pre_hook(self._before_step)
 
-    def hear(self, event: Event) -> None:
-        """Write what an event says. Raises OSError when the disk is full."""
+    def on_event(self, event: Event, /) -> None:
+        """Write the values of an event. Raises OSError when the disk is full."""
         if isinstance(event, Metrics):
             self._step = event.step
             late = time.monotonic() - self._flushed > FLUSH_SECONDS
-            self._writer.add(event.step, event.values | (self._device_figures() if late else {}))
+            self._writer.add(event.step, event.values | (self._device_metrics() if late else {}))
             if late:
                 self._flush()
         elif isinstance(event, EpochEnded):
-            self._writer.add_all(event.step, event.values | self._device_figures())
+            self._writer.add_all(event.step, event.values | self._device_metrics())
             self._flush()
         elif isinstance(event, Started):
             self._writer.summary(0, make.hparams(hyper_parameters(self._config), {})[1])
@@ -125,20 +100,19 @@ class Summaries:
             self._writer.add_all(event.step, best)
             self._writer.summary(0, make.hparams({}, {})[2])
 
-    def evaluated(self, counts: Counts, *, epoch: int, step: int) -> None:
-        """Write what an epoch's evaluation looks like, if the config asks for it and the epoch has pictures."""
-        if not is_drawn(epoch, self._config.epochs):
+    def on_evaluation(self, evaluation: Evaluation, /) -> None:
+        """Write the images of a validation, if the config asks for them and the epoch has some."""
+        step = evaluation.step
+        if evaluation.images.split != "val" or not has_images(evaluation.epoch, self._config.epochs):
             return
         if self._config.tensorboard_evaluation:
-            found = counts.predictions()
-            if counts.confusion is not None:
-                self._picture(
-                    "evaluation/confusion", step, tensorboard_images.confusion_picture(counts.confusion, self._classes)
-                )
-            for tag, chosen in choose_examples(found["labels"], found["classes"][:, 0], found["shares"][:, 0]).items():
+            predictions, confusion = evaluation.metrics.predictions(), evaluation.metrics.confusion
+            if confusion is not None:
+                self._image("evaluation/confusion", step, tensorboard_images.confusion_image(confusion, self._classes))
+            for tag, chosen in choose_examples(predictions).items():
                 if len(chosen):
-                    self._picture(tag, step, self._examples(chosen, found))
-            for tag, curve in pr_curves(found["labels"], found["classes"], found["shares"], self._classes):
+                    self._image(tag, step, self._examples(chosen, predictions))
+            for tag, curve in pr_curves(predictions, self._classes):
                 self._writer.summary(step, make.pr_curve_raw(tag, *curve))
         if self._config.tensorboard_histograms:
             for name, weight in self._model.named_parameters():
@@ -146,16 +120,16 @@ class Summaries:
                     self._histogram(f"weights/{name}", step, weight)
             self._gradients_due = True
 
-    def graph(self, shape: Shape) -> None:
+    def write_graph(self, shape: Shape) -> None:
         """The model's graph for images of that shape. Raises RuntimeError for a model that cannot be traced."""
         pixels = torch.zeros(1, 3, *shape, device=self._device)
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the tracer: what it cannot follow is missing in a drawing, no more
+            warnings.simplefilter("ignore")  # of the tracer: what it cannot trace is only missing in the drawing
             # SummaryWriter.add_graph is the public way, but writes a second file, and TensorBoard reads the last alone
             drawn, metadata = graph(_Logits(self._model).eval(), (pixels,), use_strict_trace=False)
-        self._writer.write(BoardEvent(wall_time=time.time(), graph_def=drawn.SerializeToString()))
+        self._writer.write(TensorBoardEvent(wall_time=time.time(), graph_def=drawn.SerializeToString()))
         run = TaggedRunMetadata(tag="step1", run_metadata=metadata.SerializeToString())
-        self._writer.write(BoardEvent(wall_time=time.time(), tagged_run_metadata=run))
+        self._writer.write(TensorBoardEvent(wall_time=time.time(), tagged_run_metadata=run))
 
     def close(self) -> None:
         self._writer.close()
@@ -164,8 +138,8 @@ class Summaries:
         self._writer.flush()
         self._flushed = time.monotonic()
 
-    def _device_figures(self) -> dict[str, float]:
-        return {"device/cpu_percent": self._process.cpu_percent()} | gpu_figures(self._device)
+    def _device_metrics(self) -> dict[str, float]:
+        return {"device/cpu_percent": self._process.cpu_percent()} | gpu_metrics(self._device)
 
     def _before_step(self, *_: object) -> None:
         """Hook of the optimizer: the gradients of the first step of an epoch, clipped as the step takes them."""
@@ -183,26 +157,28 @@ class Summaries:
         if not len(values):
             return
         counts, limits = np.histogram(values, BINS)
-        figures = values.min(), values.max(), len(values), values.sum(), np.square(values).sum()
-        self._writer.summary(step, make.histogram_raw(tag, *map(float, figures), limits[1:].tolist(), counts.tolist()))
-
-    def _picture(self, tag: str, step: int, picture: Image) -> None:
-        image = Summary.Image(
-            height=picture.height,
-            width=picture.width,
-            colorspace=3,
-            encoded_image_string=tensorboard_images.png(picture),
+        statistics = values.min(), values.max(), len(values), values.sum(), np.square(values).sum()
+        self._writer.summary(
+            step, make.histogram_raw(tag, *map(float, statistics), limits[1:].tolist(), counts.tolist())
         )
-        self._writer.summary(step, Summary(value=[Summary.Value(tag=tag, image=image)]))
 
-    def _examples(self, chosen: npt.NDArray[np.int64], found: dict[str, npt.NDArray[np.generic]]) -> Image:
-        pixels = next(self._val.batches([chosen], workers=0)).cpu().numpy()
+    def _image(self, tag: str, step: int, image: Image) -> None:
+        content = Summary.Image(
+            height=image.height,
+            width=image.width,
+            colorspace=3,
+            encoded_image_string=tensorboard_images.png(image),
+        )
+        self._writer.summary(step, Summary(value=[Summary.Value(tag=tag, image=content)]))
+
+    def _examples(self, chosen: npt.NDArray[np.int64], predictions: Predictions) -> Image:
+        pixels = next(self._val.batches([chosen], num_workers=0)).cpu().numpy()
         names = np.array(self._classes, object)
-        return tensorboard_images.examples_picture(
+        return tensorboard_images.examples_image(
             pixels,
-            names[found["labels"][chosen]].tolist(),
-            names[found["classes"][chosen, 0]].tolist(),
-            found["shares"][chosen, 0].tolist(),
+            names[predictions.labels[chosen]].tolist(),
+            names[predictions.top[chosen, 0]].tolist(),
+            predictions.probs[chosen, 0].tolist(),
         )
 
 
@@ -218,8 +194,8 @@ class _Logits(nn.Module):
         return logits
 
 
-def gpu_figures(device: torch.device) -> dict[str, float]:
-    """How busy a GPU is; nothing where the driver does not say, as for a part of one (MIG) or in a closed container."""
+def gpu_metrics(device: torch.device) -> dict[str, float]:
+    """How busy a GPU is; empty where the driver does not report it, as for a part of one (MIG) or in a container."""
     if device.type != "cuda":
         return {}
     try:
@@ -229,7 +205,7 @@ def gpu_figures(device: torch.device) -> dict[str, float]:
 
 
 def hyper_parameters(config: TrainConfig) -> dict[str, bool | int | float | str]:
-    """The fields that affect the result, and the data set, as the HParams tab shows them; what is empty is left out."""
+    """The fields that affect the result, and the data set, as the HParams tab shows them; empty ones are left out."""
     fields = {"root": config.root, **config.result_fields()}
     return {
         name: value if isinstance(value, bool | int | float | str) else str(value)
@@ -238,32 +214,26 @@ def hyper_parameters(config: TrainConfig) -> dict[str, bool | int | float | str]
     }
 
 
-def choose_examples(
-    labels: npt.NDArray[np.int32], found: npt.NDArray[np.int32], shares: npt.NDArray[np.float16]
-) -> dict[str, npt.NDArray[np.int64]]:
-    """Which images are shown: the same ones each epoch, evenly spaced; and the mistakes it is surest of."""
-    count = len(labels)
-    wrong = np.flatnonzero(labels != found)
-    surest = wrong[np.argsort(-shares[wrong].astype(np.float32), kind="stable")[:EXAMPLES]]
+def choose_examples(predictions: Predictions) -> dict[str, npt.NDArray[np.int64]]:
+    """Which images are shown: the same ones each epoch, evenly spaced; and the mistakes of the highest probability."""
+    count = len(predictions.labels)
+    wrong = np.flatnonzero(predictions.labels != predictions.top[:, 0])
+    probs = predictions.probs[wrong, 0].astype(np.float32)
+    surest = wrong[np.argsort(-probs, kind="stable")[:EXAMPLES]]
     same = np.unique(np.linspace(0, count - 1, min(EXAMPLES, count)).round().astype(np.int64))
     return {"evaluation/examples": same, "evaluation/mistakes": surest}
 
 
-def pr_curves(
-    labels: npt.NDArray[np.int32],
-    classes: npt.NDArray[np.int32],
-    shares: npt.NDArray[np.float16],
-    names: list[str],
-) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+def pr_curves(predictions: Predictions, names: list[str]) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
     """(tag, the six rows of a PR curve: TP, FP, TN, FN, precision, recall) of all classes together and of each.
 
-    labels: (n,); classes, shares: (n, k), the k likeliest. A class that is not among them counts with a share of 0,
-    which touches thresholds below 1/(k+1) alone.
+    A class that is not among the k likeliest counts with a probability of 0, which affects only thresholds below
+    1/(k+1).
     """
-    count = len(names)
-    bins = np.floor(shares.astype(np.float64) * (THRESHOLDS - 1)).astype(np.int64)
-    cells = classes * THRESHOLDS + bins
-    hit = classes == labels[:, None]
+    labels, count = predictions.labels, len(names)
+    bins = np.floor(predictions.probs.astype(np.float64) * (THRESHOLDS - 1)).astype(np.int64)
+    cells = predictions.top * THRESHOLDS + bins
+    hit = predictions.top == labels[:, None]
     true = np.bincount(cells[hit], minlength=count * THRESHOLDS).reshape(count, THRESHOLDS).astype(np.float64)
     false = np.bincount(cells[~hit], minlength=count * THRESHOLDS).reshape(count, THRESHOLDS).astype(np.float64)
     positives = np.bincount(labels, minlength=count)

@@ -1,4 +1,4 @@
-"""What surrounds an attempt: its folder and lock, torch's state, and errors in a user's words.
+"""What surrounds an attempt: its folder and lock, torch's state, and errors as sentences for users.
 
 Called by `run.train`. Knows nothing of models or data.
 """
@@ -16,15 +16,15 @@ import torch
 
 from imgcls_lab.engine import hardware
 from imgcls_lab.engine.reporting.recorder import Recorder
-from imgcls_lab.engine.training.torch_settings import as_torch_ships
+from imgcls_lab.engine.training.torch_settings import torch_defaults
 from imgcls_lab.errors import ConfigError, ConflictError, DiskFullError, ImgclsError, OutOfMemoryError, ProcessLostError
 from imgcls_lab.events import Failed, FailureKind
 
 LOCK = ".engine.lock"
 
 
-def as_known(error: BaseException) -> ImgclsError | None:
-    """An error as one that a user can read; None for what is no error of the run (SystemExit and the like)."""
+def as_imgcls_error(error: BaseException) -> ImgclsError | None:
+    """Any error as one of ours, with a sentence for users; None for what is no error of the run (SystemExit)."""
     text = str(error)
     if isinstance(error, ImgclsError):
         return error
@@ -38,19 +38,24 @@ def as_known(error: BaseException) -> ImgclsError | None:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     if full or "No space left on device" in text:
         return DiskFullError(
-            "The disk is full where the run writes. Free some room and resume the run; its checkpoints are intact."
+            "The disk is full where the run writes. Free some space and resume the run; its checkpoints are intact."
         )
-    met = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if met and isinstance(error, RuntimeError) and (isinstance(error, torch.distributed.DistError) or "gloo" in text):
-        return ProcessLostError("Another process of this run ended; the log may tell why. Resume the run.")
+    in_group = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if (
+        in_group
+        and isinstance(error, RuntimeError)
+        and (isinstance(error, torch.distributed.DistError) or "gloo" in text)
+    ):
+        return ProcessLostError("Another process of this run ended; the log may show why. Resume the run.")
     if not isinstance(error, Exception):
         return None
     line = text.strip().splitlines()[0] if text.strip() else "no message"
     return ImgclsError(f"Training ended with an unexpected {type(error).__name__}: {line}")
 
 
-def say_failed(recorder: Recorder, step: int, error: ImgclsError) -> None:
-    with contextlib.suppress(OSError):  # on a full disk there may be no room even for this
+def emit_failed(recorder: Recorder, step: int, error: ImgclsError) -> None:
+    """Write the `failed` event, if the disk takes it."""
+    with contextlib.suppress(OSError):  # on a full disk there may be no space even for this
         recorder.emit(Failed(step=step, kind=FailureKind(error.kind), message=str(error)))
 
 
@@ -73,12 +78,12 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def torch_state() -> Iterator[None]:
-    """Compute as a new process does, and leave threads, random state and the heap of a kernel as they were."""
+def isolated_torch() -> Iterator[None]:
+    """Inside, torch computes as in a new process; afterwards threads, random state and heap are as before."""
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), as_torch_ships():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch_defaults():
         try:
             yield
         finally:
             torch.set_num_threads(threads)
-            hardware.give_freed_memory_back()
+            hardware.release_freed_memory()

@@ -1,7 +1,7 @@
-"""The batch that broke a run, kept for replay: written by the loop, played again by `imgcls-lab replay`.
+"""The batch at which a run diverged, kept for replay: written by the loop, replayed by `imgcls-lab replay`.
 
 `<run>/failure/` holds the weights before the step, the batches as the model saw them, the state of torch's generator,
-and in failure.json what and where: enough to see the same numbers again without the data set. No pickle.
+and a description in failure.json: enough to compute the same numbers again without the data set. No pickle.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from safetensors.torch import save_file
 from imgcls_lab import run_layout
 from imgcls_lab.engine.data import image_set
 from imgcls_lab.engine.model.classifier import export
-from imgcls_lab.engine.model.freezing import merged
+from imgcls_lab.engine.model.lora import merged_weights
 from imgcls_lab.engine.optim.losses import Target
 from imgcls_lab.engine.training import save_restore
-from imgcls_lab.engine.training.inputs import PixelFeed
-from imgcls_lab.engine.training.state import Training
+from imgcls_lab.engine.training.inputs import PixelInputs
+from imgcls_lab.engine.training.state import TrainState
 from imgcls_lab.errors import DivergedError
 
 FACTS = "failure.json"
@@ -30,7 +30,7 @@ MODEL = "model"
 
 
 @dataclass(frozen=True)
-class Fed:
+class StepBatch:
     """One batch as the model saw it. values: float32 (n, 3, height, width), or features; images: their indices."""
 
     values: torch.Tensor
@@ -38,61 +38,66 @@ class Fed:
     images: image_set.Indices
 
 
-def is_sound(loss: torch.Tensor, norm: torch.Tensor, *, scaled: bool) -> bool:
-    """Whether a step may be taken. scaled: fp16's scaler leaves a step with an infinite gradient out by itself."""
+def is_finite(loss: torch.Tensor, norm: torch.Tensor, *, scaled: bool) -> bool:
+    """Whether a step may be taken. scaled: fp16's scaler skips a step with an infinite gradient by itself."""
     return bool((loss if scaled else loss + norm).isfinite())
 
 
-def diverged(run: Training, fed: list[Fed], random: torch.Tensor, loss: float, norm: float) -> DivergedError:
-    """Keep a step's batches and give the error to raise. Called before the optimizer moves the weights.
+def diverged(
+    run: TrainState, batches: list[StepBatch], generator_state: torch.Tensor, loss: float, norm: float
+) -> DivergedError:
+    """Keep a step's batches and return the error to raise. Called before the optimizer moves the weights.
 
-    random: state of torch's CPU generator before the step; loss: of the step; norm: of its gradient.
+    generator_state: of torch's CPU generator before the step; loss: of the step; norm: of its gradient.
     """
     step = run.progress.step + 1
     what = "loss" if loss - loss != 0 else "gradient"
     advice = "Lower lr, lengthen warmup_epochs, or set clip_grad_norm; the last checkpoint is intact."
-    fed = [replace(batch, values=run.ranks.joined(batch.values, len(batch.images))) for batch in fed]
+    batches = [replace(batch, values=run.group.gather_rows(batch.values, len(batch.images))) for batch in batches]
     try:
-        if run.ranks.writes:
-            _write(run, fed, random, {"step": step, "loss": str(loss), "grad_norm": str(norm)})
-    except OSError as error:  # the run fails all the same; the disk is the smaller trouble
+        if run.group.is_main:
+            _write(run, batches, generator_state, {"step": step, "loss": str(loss), "grad_norm": str(norm)})
+    except OSError as error:  # the run fails all the same, for the more important reason
         kept = f"Its batch could not be kept for replay ({error.strerror})."
     else:
-        kept = f"`imgcls-lab replay {run.recorder.folder.name}` shows where it began."
+        kept = f"`imgcls-lab replay {run.recorder.folder.name}` shows the first number that is not finite."
     return DivergedError(f"The {what} is not finite any more at step {step}. {advice} {kept}")
 
 
-def _write(run: Training, fed: list[Fed], random: torch.Tensor, facts: dict[str, Any]) -> None:
+def _write(
+    run: TrainState, step_batches: list[StepBatch], generator_state: torch.Tensor, facts: dict[str, Any]
+) -> None:
     folder = run.recorder.folder / run_layout.FAILURE
     shutil.rmtree(folder, ignore_errors=True)
     (folder / MODEL).mkdir(mode=0o700, parents=True)
     folder.chmod(0o700)
-    with merged(run.model) as weights:
-        export(run.model, run.augment.spec, folder / MODEL, weights)
-    tensors = {"random": random}
+    model = run.models.model
+    with merged_weights(model) as weights:
+        export(model, run.data.spec, folder / MODEL, weights)
+    tensors = {"random": generator_state}
     batches = []
-    for number, batch in enumerate(fed):
+    for number, batch in enumerate(step_batches):
         tensors[f"values-{number}"] = batch.values.detach().cpu().contiguous()
         tensors[f"labels-{number}"] = batch.target.labels.cpu()
         if batch.target.partners is not None:
             tensors[f"partners-{number}"] = batch.target.partners.labels.cpu()
-            tensors[f"shares-{number}"] = batch.target.partners.shares.cpu()
-        batches.append({"images": [run.train.path(int(i)) for i in batch.images]})
+            tensors[f"shares-{number}"] = batch.target.partners.weights.cpu()
+        batches.append({"images": [run.data.train.path(int(i)) for i in batch.images]})
     save_file(tensors, folder / TENSORS)
     (folder / TENSORS).chmod(0o600)
     facts |= {
         "epoch": run.progress.epoch,
         "batches": batches,
-        "fed": "pixels" if isinstance(run.feed, PixelFeed) else "features",
-        "precision": run.precision,
-        "channels_last": run.augment.memory_format is torch.channels_last,
+        "fed": "pixels" if isinstance(run.inputs, PixelInputs) else "features",
+        "precision": run.compute.precision,
+        "channels_last": run.compute.memory_format is torch.channels_last,
         "threads": torch.get_num_threads(),
-        "training": [name for name, module in run.model.named_modules() if module.training],
-        "class_counts": image_set.class_counts(run.train.labels, len(run.classes)).tolist(),
+        "training": [name for name, module in model.named_modules() if module.training],
+        "class_counts": image_set.class_counts(run.data.train.labels, len(run.data.classes)).tolist(),
     }
     run_layout.write_atomic(folder / FACTS, json.dumps(facts, indent=1))
 
 
 def generator_state() -> torch.Tensor:
-    """What `diverged` wants to know from before the step."""
-    return save_restore.random_state(torch.device("cpu"))["cpu"]
+    """Of torch's CPU generator, for `diverged`; taken before the step."""
+    return save_restore.rng_state(torch.device("cpu"))["cpu"]

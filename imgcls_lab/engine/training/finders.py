@@ -24,7 +24,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware
 from imgcls_lab.engine.data.image_set import Reader
 from imgcls_lab.engine.model import freezing
-from imgcls_lab.engine.model.classifier import build, read_flavour, with_rates
+from imgcls_lab.engine.model.classifier import build, read_flavour, with_dropout_rates
 from imgcls_lab.engine.model.memory_format import pick_memory_format
 from imgcls_lab.engine.model.precision import pick_precision
 from imgcls_lab.engine.optim.clip_grad import clipped, gradient_norm
@@ -40,7 +40,7 @@ from imgcls_lab.imagefolder import FolderSummary, inspect_folder, list_images
 SMOOTHING = 0.9  # of the losses
 DIVERGED = 4.0  # times the best smoothed loss
 SKIPPED = 5  # points at either end, where the smoothed curve says little
-NEARLY = 0.95  # of the best throughput
+NEARLY_FASTEST = 0.95  # of the best throughput
 LONGEST_STEP = 20.0  # seconds
 LARGEST = 4096
 
@@ -77,7 +77,7 @@ class BatchFinding:
 
 
 class Trial:
-    """A model that trains as the config says, on whatever it is given."""
+    """A model that trains as the config says, on any batches."""
 
     def __init__(self, config: TrainConfig, classes: list[str]) -> None:
         self.config = config
@@ -85,12 +85,12 @@ class Trial:
         torch.set_num_threads(hardware.pick_threads(config))
         flavour = read_flavour(config.model_flavour, config.revision, config.image_size)
         self.spec: EvalSpec = flavour.spec
-        model = build(with_rates(flavour, config), classes, config.load_pretrained, config.seed, lambda _: None)
+        model = build(with_dropout_rates(flavour, config), classes, config.load_pretrained, config.seed, lambda _: None)
         self.precision = pick_precision(config, self.device, model, self.spec.shape).name
         torch.manual_seed(config.seed)
         self.memory_format = pick_memory_format(config, model)
         self.model: nn.Module = model.to(self.device).to(memory_format=self.memory_format)
-        freezing.prepare(self.model, config)
+        freezing.prepare_model(self.model, config)
         freezing.begin_epoch(self.model, config, config.unfreeze_epoch or 0)
         self.optimizer = make_optimizer(self.model, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -133,12 +133,12 @@ def find_lr(
         batches = _batches(config, trial, summary)
         lrs: list[float] = []
         losses: list[float] = []
-        average, diverged = 0.0, False
+        running, diverged = 0.0, False
         for number in range(steps):
             rate = lowest * (highest / lowest) ** (number / max(1, steps - 1))
             loss = trial.step([next(batches) for _ in range(config.gradient_accumulation_steps)], rate)
-            average = SMOOTHING * average + (1 - SMOOTHING) * loss
-            smooth = average / (1 - SMOOTHING ** (number + 1))
+            running = SMOOTHING * running + (1 - SMOOTHING) * loss
+            smooth = running / (1 - SMOOTHING ** (number + 1))
             diverged = not math.isfinite(smooth) or smooth > DIVERGED * min(losses, default=math.inf)
             if diverged:
                 break
@@ -187,12 +187,12 @@ def find_batch_size(config: TrainConfig, *, largest: int | None = None, on_step:
                 break
             size *= 2
     fastest = max(item.images_per_second for item in trials)
-    good = next(item.batch_size for item in trials if item.images_per_second >= NEARLY * fastest)
-    return BatchFinding(trials, good, trials[-1].batch_size, ended)
+    suggestion = next(item.batch_size for item in trials if item.images_per_second >= NEARLY_FASTEST * fastest)
+    return BatchFinding(trials, suggestion, trials[-1].batch_size, ended)
 
 
 def _measure(trial: Trial, size: int, classes: int) -> BatchTrial:
-    """Speed of a step on made-up images, the better of two after one to warm up."""
+    """Speed of a step on random images, the better of two after one to warm up."""
     images = torch.rand(size, 3, *trial.spec.shape, device=trial.device)
     labels = torch.arange(size, device=trial.device) % classes
     best = math.inf
@@ -226,20 +226,20 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def _trial(config: TrainConfig) -> Iterator[tuple[Trial, FolderSummary]]:
     """A trial over the config's data set; afterwards threads and random state are as they were.
 
-    What goes wrong inside becomes an ImgclsError with a sentence.
+    An error inside becomes an ImgclsError with a sentence.
     """
     summary = inspect_folder(Path(os.path.expanduser(config.root)).absolute())
     if summary.problem:
         raise DataError(summary.problem)
-    with plugins.loaded(config.plugins), attempt_context.torch_state():
+    with plugins.loaded(config.plugins), attempt_context.isolated_torch():
         try:
             yield Trial(config, summary.classes), summary
         except Exception as error:
-            raise attempt_context.as_known(error) or error from error
+            raise attempt_context.as_imgcls_error(error) or error from error
 
 
 def _batches(config: TrainConfig, trial: Trial, summary: FolderSummary) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of training images in the run's order, over and over; files that cannot be read are left out."""
+    """Batches of training images in the run's order, over and over; unreadable files are left out."""
     paths, labels = list_images(summary, "train")
     reader = Reader(trial.spec, exact=False)
     epoch = 0

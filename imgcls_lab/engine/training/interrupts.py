@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop. Called around an attempt, and by `lab.train` already while torch is imported.
+"""Ctrl-C and SIGTERM as a request to stop. Used around an attempt, and by `lab.train` already while torch is imported.
 
 Imports no torch.
 """

@@ -13,172 +13,206 @@ import torch
 
 from imgcls_lab import run_layout
 from imgcls_lab.engine import rng
-from imgcls_lab.engine.data.image_set import Indices, Timed
-from imgcls_lab.engine.evaluation.evaluate import evaluate_set
+from imgcls_lab.engine.data.image_set import Indices, TimedBatches
+from imgcls_lab.engine.evaluation.evaluate import EvalOptions, eval_batch_size, evaluate_set
+from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 from imgcls_lab.engine.hardware import memory_used
-from imgcls_lab.engine.model.freezing import begin_epoch, merged
+from imgcls_lab.engine.model.freezing import begin_epoch
+from imgcls_lab.engine.model.lora import merged_weights
 from imgcls_lab.engine.optim.clip_grad import clipped, gradient_norm
 from imgcls_lab.engine.optim.losses import Target
 from imgcls_lab.engine.optim.lr_schedules import is_better, learning_rate, note_result
 from imgcls_lab.engine.optim.mixup import mix
 from imgcls_lab.engine.optim.optimizers import set_learning_rate
+from imgcls_lab.engine.reporting.recorder import Evaluation
 from imgcls_lab.engine.training import failure_dump, save_restore
-from imgcls_lab.engine.training.state import Training
+from imgcls_lab.engine.training.state import TrainState
 from imgcls_lab.errors import DivergedError
 from imgcls_lab.events import EpochEnded, Metrics
 from imgcls_lab.planning.steps import epoch_batches
 
 
-def fit(run: Training) -> bool:
-    """Train to the end, or until the stop is set (False). Either way the newest checkpoint holds where it stands."""
+def fit(run: TrainState) -> bool:
+    """Train to the end, or until the stop is set (False). Either way the newest checkpoint holds the run's state."""
     patience = run.config.early_stopping_patience
     while run.progress.epoch < run.config.epochs and not (patience and run.progress.since_best >= patience):
-        run.clock = time.monotonic()
+        run.timer.start()
         if not (_train_epoch(run) and _validate_epoch(run)):
-            run.note_time()
+            run.timer.update()
             save_restore.save(run, [run_layout.LAST])
             return False
     return True
 
 
-def _train_epoch(run: Training) -> bool:
-    config, now = run.config, run.progress
-    order = rng.epoch_order(config.seed, now.epoch, len(run.train), run.draw_weights)
-    batches, steps = epoch_batches(order, config.batch_size, run.ranks.count), run.steps
-    if not run.feed.begin(now.epoch):
+def _train_epoch(run: TrainState) -> bool:
+    """The steps of the current epoch that are not done yet. False if stopped."""
+    config, progress, group = run.config, run.progress, run.group
+    order = rng.epoch_order(config.seed, progress.epoch, len(run.data.train), run.data.sample_weights)
+    batches, steps = epoch_batches(order, config.batch_size, group.world_size), run.steps
+    if not run.inputs.prepare_epoch(progress.epoch):
         return False
-    kept = Timed(run.feed.batches([run.ranks.share(batch) for batch in batches[now.batch :]]))
-    begin_epoch(run.model, config, now.epoch)
-    loss_sum = torch.tensor(now.window_loss, device=run.device)
-    images, clock, saved_at = 0, time.monotonic(), time.monotonic()
-    for start in range(now.batch, len(batches), config.gradient_accumulation_steps):
-        late = time.monotonic() - saved_at > 60 * config.checkpoint_every_minutes
-        stop, save = run.ranks.any(run.stop.is_set(), late)
+    own_batches = [group.shard(batch) for batch in batches[progress.batch :]]
+    stored = TimedBatches(run.inputs.batches(progress.epoch, own_batches))
+    begin_epoch(run.models.model, config, progress.epoch)
+    window = _Window(run, stored)
+    saved_at = time.monotonic()
+    for start in range(progress.batch, len(batches), config.gradient_accumulation_steps):
+        is_due = time.monotonic() - saved_at > 60 * config.checkpoint_every_minutes
+        stop, save = group.any(run.attempt.stop.is_set(), is_due)
         if stop or save:
-            now.window_loss = _finite(run, float(loss_sum))
+            progress.window_loss = window.loss()
         if stop:
             return False
         if save:
-            run.note_time()
+            run.timer.update()
             save_restore.save(run, [run_layout.LAST])
-            saved_at = clock = time.monotonic()
-        group = batches[start : start + config.gradient_accumulation_steps]
-        rate = learning_rate(config, now.step, steps, now.drops)
-        telling = (now.step + 1) % config.log_every == 0 or start + len(group) == len(batches)
-        loss, norm = _step(run, group, start, kept, rate, check=telling or run.device.type == "cpu")
-        loss_sum += loss
-        images += sum(map(len, group))
-        now.step, now.batch, now.window_steps = now.step + 1, start + len(group), now.window_steps + 1
-        if telling:
-            mean = _finite(run, float(loss_sum)) / now.window_steps
-            elapsed, clock = time.monotonic() - clock, time.monotonic()
-            run.recorder.emit(
-                Metrics(
-                    step=now.step,
-                    epoch=now.epoch + now.batch / len(batches),
-                    values={
-                        "loss/train": mean,
-                        "lr": rate,
-                        "grad_norm": float(norm),
-                        "throughput/images_per_second": images / max(elapsed, 1e-9),
-                        "throughput/data_wait": kept.taken() / max(elapsed, 1e-9),
-                        "device/memory_gb": memory_used(run.device) / 1e9,
-                    },
-                )
-            )
-            loss_sum.zero_()
-            now.window_loss, now.window_steps, images = 0.0, 0, 0
+            saved_at = window.restart_clock()
+        step_batches = batches[start : start + config.gradient_accumulation_steps]
+        rate = learning_rate(config, progress.step, steps, progress.plateau_decays)
+        should_log = (progress.step + 1) % config.log_every == 0 or start + len(step_batches) == len(batches)
+        loss, norm = _step(run, step_batches, start, stored, rate, check=should_log or run.device.type == "cpu")
+        window.add(loss, sum(map(len, step_batches)))
+        progress.step, progress.batch = progress.step + 1, start + len(step_batches)
+        progress.window_steps += 1
+        if should_log:
+            run.recorder.emit(window.close(progress.epoch + progress.batch / len(batches), rate, norm))
     return True
 
 
-def _step(
-    run: Training, group: list[Indices], start: int, kept: Iterator[torch.Tensor], rate: float, *, check: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One optimizer step over a group of batches. Returns loss and gradient norm, on the device.
+class _Window:
+    """What has happened since the last point of the curves. stored: the batches, which know how long they took."""
 
-    check: look whether both are finite before the weights move; on a GPU that waits for the device.
+    def __init__(self, run: TrainState, stored: TimedBatches) -> None:
+        self._run = run
+        self._stored = stored
+        self._loss = torch.tensor(run.progress.window_loss, device=run.device)  # a sum
+        self._images = 0
+        self._since = time.monotonic()
+
+    def add(self, loss: torch.Tensor, images: int) -> None:
+        self._loss += loss
+        self._images += images
+
+    def loss(self) -> float:
+        """The sum of the losses; waits for the device. Raises DivergedError."""
+        return _finite(self._run, float(self._loss))
+
+    def restart_clock(self) -> float:
+        """Leave the time until now out of the throughput; returns the time, monotonic."""
+        self._since = time.monotonic()
+        return self._since
+
+    def close(self, epoch: float, rate: float, norm: torch.Tensor) -> Metrics:
+        """The point of the curves; the next window begins. Raises DivergedError."""
+        run, progress = self._run, self._run.progress
+        mean = self.loss() / progress.window_steps
+        since = self._since
+        elapsed = max(self.restart_clock() - since, 1e-9)
+        values = {
+            "loss/train": mean,
+            "lr": rate,
+            "grad_norm": float(norm),
+            "throughput/images_per_second": self._images / elapsed,
+            "throughput/data_wait": self._stored.pop_seconds() / elapsed,
+            "device/memory_gb": memory_used(run.device) / 1e9,
+        }
+        self._loss.zero_()
+        self._images = 0
+        progress.window_loss, progress.window_steps = 0.0, 0
+        return Metrics(step=progress.step, epoch=epoch, values=values)
+
+
+def _step(
+    run: TrainState, batches: list[Indices], start: int, stored: Iterator[torch.Tensor], rate: float, *, check: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One optimizer step over some batches. Returns loss and gradient norm, on the device.
+
+    start: number of the first batch in the epoch; check: whether to look if both are finite before the weights move,
+    for which a GPU is waited for.
     """
-    config, epoch = run.config, run.progress.epoch
-    set_learning_rate(run.optimizer, rate)
-    total, fed, random = torch.zeros((), device=run.device), [], failure_dump.generator_state()
-    for number, batch in enumerate(group, start):
-        own = run.ranks.share(batch)
-        values = run.feed.values(next(kept), epoch, own)
-        target = Target(torch.from_numpy(run.train.labels[batch]).to(run.device))
+    config, epoch, group, optim = run.config, run.progress.epoch, run.group, run.optim
+    set_learning_rate(optim.optimizer, rate)
+    total, kept, generator_state = torch.zeros((), device=run.device), [], failure_dump.generator_state()
+    images = sum(map(len, batches))
+    for number, batch in enumerate(batches, start):
+        values = run.inputs.model_input(next(stored), epoch, group.shard(batch))
+        target = Target(torch.from_numpy(run.data.train.labels[batch]).to(run.device))
         if config.mixup or config.cutmix:
-            values = run.ranks.joined(values, len(batch))
+            values = group.gather_rows(values, len(batch))
             target = mix(values, target.labels, config, epoch, batch)
-            values = run.ranks.cut(values)
-        fed.append(failure_dump.Fed(values, target, batch))
-        with run.ranks.exchanging(run.net, now=number == start + len(group) - 1):
-            with run.autocast():
-                logits = run.feed.net(values)
-            loss = run.loss(run.ranks.joined(logits, len(batch)), target) * (len(batch) / sum(map(len, group)))
-            run.scaler.scale(loss * run.ranks.count).backward()  # type: ignore[no-untyped-call]
+            values = group.shard_rows(values)
+        kept.append(failure_dump.StepBatch(values, target, batch))
+        with group.sync_gradients(run.models.wrapped_model, now=number == start + len(batches) - 1):
+            with run.compute.autocast():
+                logits = run.inputs.forward(values)
+            loss = optim.loss(group.gather_rows(logits, len(batch)), target) * (len(batch) / images)
+            optim.scaler.scale(loss * group.world_size).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
-    run.scaler.unscale_(run.optimizer)
-    norm = gradient_norm(run.optimizer)
-    if check and not failure_dump.is_sound(total, norm, scaled=run.scaler.is_enabled()):
-        raise failure_dump.diverged(run, fed, random, float(total), float(norm))
-    with clipped(run.model, run.optimizer, norm, config):
-        run.scaler.step(run.optimizer)
-    run.scaler.update()
-    run.optimizer.zero_grad(set_to_none=True)
-    if run.average:
-        run.average.update(run.model)
+    optim.scaler.unscale_(optim.optimizer)
+    norm = gradient_norm(optim.optimizer)
+    if check and not failure_dump.is_finite(total, norm, scaled=optim.scaler.is_enabled()):
+        raise failure_dump.diverged(run, kept, generator_state, float(total), float(norm))
+    with clipped(run.models.model, optim.optimizer, norm, config):
+        optim.scaler.step(optim.optimizer)
+    optim.scaler.update()
+    optim.optimizer.zero_grad(set_to_none=True)
+    if run.models.ema:
+        run.models.ema.update(run.models.model)
     return total, norm
 
 
-def _validate_epoch(run: Training) -> bool:
-    """Evaluate, report, and save what an epoch came to. False if stopped; then nothing is written."""
-    config, now = run.config, run.progress
-    run.ranks.spread(run.exported.buffers())
-    with merged(run.exported):
-        counts = evaluate_set(
-            run.feed.model(run.exported),
-            run.feed.val,
-            len(run.classes),
-            batch_size=config.eval_batch_size or 2 * config.batch_size,
-            workers=run.workers,
-            device=run.device,
-            top_k=config.top_k,
-            part=run.ranks.share(np.arange(len(run.val))),
-            stop=run.stop.is_set,
-            progress=lambda done, total: run.recorder.phase("validating", done, total),
-        )
-    counts = run.ranks.merged(counts)
-    if counts is None:
+def _validate_epoch(run: TrainState) -> bool:
+    """Evaluate, report, and save the state after an epoch. False if stopped; then nothing is written."""
+    metrics = _evaluate(run)
+    if metrics is None:
         return False
-    values = {tag: _finite(run, value) for tag, value in counts.values().items()}
-    now.epoch, now.batch = now.epoch + 1, 0
-    run.note_time()
-    seconds, now.epoch_seconds = now.epoch_seconds, 0.0
+    config, progress = run.config, run.progress
+    values = {tag: _finite(run, value) for tag, value in metrics.values().items()}
+    progress.epoch, progress.batch = progress.epoch + 1, 0
+    run.timer.update()
+    seconds, progress.epoch_seconds = progress.epoch_seconds, 0.0
     value = values[config.monitor_tag]
-    better = is_better(config, value, now.best)
-    note_result(now, config, value)
-    if better:
-        now.best, now.best_epoch, now.best_values = value, now.epoch, values
-    name = run_layout.checkpoint_name(run.recorder.attempt, now.step)
-    now.rank(value, name, config.keep_best, higher_is_better=config.higher_is_better)
-    report = run.recorder.report(counts, run.val, run.classes, epoch=now.epoch, step=now.step)
+    is_best = is_better(config, value, progress.best)
+    note_result(progress, config, value)
+    if is_best:
+        progress.best, progress.best_epoch, progress.best_values = value, progress.epoch, values
+    name = run_layout.checkpoint_name(run.recorder.attempt, progress.step)
+    progress.rank(value, name, config.keep_best, higher_is_better=config.higher_is_better)
+    data = run.data
+    report = run.recorder.report(Evaluation(metrics, data.val, data.classes, progress.epoch, progress.step, {}))
+    values = values | {"time/epoch": seconds}
     run.recorder.emit(
         EpochEnded(
-            step=now.step,
-            epoch=now.epoch,
-            seconds=seconds,
-            values=values | {"time/epoch": seconds},
-            report=report,
-            best=better,
+            step=progress.step, epoch=progress.epoch, seconds=seconds, values=values, report=report, best=is_best
         )
     )
-    links = [run_layout.LAST] + [run_layout.BEST] * better
-    if config.save_every_epochs and now.epoch % config.save_every_epochs == 0:
-        links.append(f"epoch-{now.epoch:04d}")
+    links = [run_layout.LAST] + [run_layout.BEST] * is_best
+    if config.save_every_epochs and progress.epoch % config.save_every_epochs == 0:
+        links.append(f"epoch-{progress.epoch:04d}")
     save_restore.save(run, links)
     return True
 
 
-def _finite(run: Training, value: float) -> float:
+def _evaluate(run: TrainState) -> MetricAccumulator | None:
+    """The metrics of the eval model over the validation images of all processes; None if stopped."""
+    config, eval_model = run.config, run.models.eval_model
+    run.group.broadcast(eval_model.buffers())
+    own = run.group.shard(np.arange(len(run.data.val)))
+    metrics = MetricAccumulator(len(run.data.classes), len(own), config.top_k)
+    with merged_weights(eval_model):
+        complete = evaluate_set(
+            run.inputs.eval_model(eval_model),
+            run.inputs.val,
+            metrics,
+            EvalOptions(eval_batch_size(config), run.device, run.data.num_workers),
+            indices=own,
+            stop=run.attempt.stop.is_set,
+            progress=lambda done, total: run.recorder.phase("validating", done, total),
+        )
+    return run.group.merge_metrics(metrics, complete=complete)
+
+
+def _finite(run: TrainState, value: float) -> float:
     if value - value != 0:
         raise DivergedError(
             f"The loss is not finite any more at step {run.progress.step}. Lower lr, lengthen warmup_epochs, or set "

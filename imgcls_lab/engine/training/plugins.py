@@ -1,7 +1,7 @@
 """A user's own losses, optimizers, schedules and recipes: Python files that the config names, run as code.
 
 A run keeps copies of them in its folder with their hashes in the manifest, and every later attempt runs these copies
-and no others. Nothing runs that the config does not name; the server refuses configs that name any by default.
+and no others. Only files that the config names are run; the server refuses configs that name any by default.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def keep(paths: Sequence[str], folder: Path) -> Record:
 
 @contextmanager
 def active(folder: Path, record: Record) -> Iterator[None]:
-    """Inside, what the run's kept files register is known by name.
+    """Inside, what the run's copies register can be looked up by name.
 
     Raises ConfigError if one is not the file that the run began with, or fails.
     """
@@ -53,7 +53,7 @@ def active(folder: Path, record: Record) -> Iterator[None]:
             code = _read(path)
             if hashlib.sha256(code).hexdigest() != item["sha256"]:
                 raise _problem(
-                    f"The run's plugin “{path}” was changed since the run began, so it cannot go on exactly. Put it "
+                    f"The run's plugin “{path}” was changed since the run began, so it cannot continue exactly. Put it "
                     "back, or start a new run with your own file.",
                     "plugin_changed",
                 )
@@ -63,7 +63,7 @@ def active(folder: Path, record: Record) -> Iterator[None]:
 
 @contextmanager
 def loaded(paths: Sequence[str]) -> Iterator[None]:
-    """Inside, what the files register is known by name; for work without a run's folder. Raises as `active` does."""
+    """Inside, what the files register can be looked up by name; for work without a run. Raises as `active` does."""
     with _scopes():
         for path in map(Path, paths):
             _execute(_read(path.expanduser()), path)
@@ -86,7 +86,7 @@ def _read(path: Path) -> bytes:
 
 
 def _execute(code: bytes, path: Path) -> None:
-    """Run a file as a module of its own, which is importable by nobody."""
+    """Run a file as a module of its own, which nobody can import."""
     module = ModuleType(f"imgcls_plugin_{path.stem}")
     module.__file__ = str(path)
     try:

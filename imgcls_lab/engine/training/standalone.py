@@ -1,8 +1,8 @@
 """Training into a folder that the user names, without database or executor: `imgcls-lab train --out DIR`.
 
-A fresh folder starts, an unfinished one goes on exactly, a finished one says so. Another config is taken where it
-changes no result; else it is refused, unless there is no checkpoint yet: then nothing would be lost, and a config that
-failed can be mended in place.
+A new folder starts a run; an unfinished run continues exactly; a finished one is reported as such. Another config is
+accepted where it changes no result, or where there is no checkpoint yet: then nothing would be lost, and a config that
+failed can be corrected in place. Otherwise it is refused.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def standalone(
                 f"The run in “{out}” is finished already; its best checkpoint is checkpoints/best.",
             )
         if changed:
-            _take_config(config, out, trained=trained)
+            _replace_config(config, out, trained=trained)
     elif out.exists() and any(out.iterdir()):
         raise ConflictError(f"The folder “{out}” is not empty and holds no run. Give a new or empty folder.")
 
@@ -55,7 +55,7 @@ def standalone(
 
 
 def _is_changed(config: TrainConfig, out: Path, *, trained: bool) -> bool:
-    """Whether the folder's run has another config. Raises ConflictError if it has trained and cannot go on so."""
+    """Whether the folder's run has another config. Raises ConflictError if it has trained with its own."""
     try:
         before = TrainConfig.parse_saved((out / run_layout.CONFIG).read_bytes())
     except ConfigError as error:
@@ -76,7 +76,7 @@ def _is_changed(config: TrainConfig, out: Path, *, trained: bool) -> bool:
     return True
 
 
-def _take_config(config: TrainConfig, out: Path, *, trained: bool) -> None:
+def _replace_config(config: TrainConfig, out: Path, *, trained: bool) -> None:
     if not trained:
         (out / run_layout.MANIFEST).unlink(missing_ok=True)  # what was resolved for the config before
         for name in (run_layout.CHECKPOINTS, run_layout.TENSORBOARD):

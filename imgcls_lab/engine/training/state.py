@@ -1,4 +1,8 @@
-"""A prepared run, and where it stands. Made by `prepare`, trained by `loop`, written and restored by `snapshot`."""
+"""A prepared run, and where it stands: the objects that `fit` trains.
+
+Made by `prepare`, trained by `loop`, written and restored by `save_restore`. No field is set after construction; what
+changes are the weights, the optimizer's state and the `Progress`.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,27 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.image_set import ImageSet
-from imgcls_lab.engine.distributed.process_group import Ranks
+from imgcls_lab.engine.distributed.process_group import ProcessGroup
 from imgcls_lab.engine.optim.losses import Target
-from imgcls_lab.engine.optim.optimizers import WeightAverage
+from imgcls_lab.engine.optim.optimizers import ModelEma
 from imgcls_lab.engine.reporting.recorder import Recorder
-from imgcls_lab.engine.transforms.augment import Augmentation
+from imgcls_lab.engine.training.inputs import Inputs
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.planning.steps import StepPlan, plan_steps
 
-if TYPE_CHECKING:
-    from imgcls_lab.engine.training.inputs import Feed
+# Names in checkpoints that differ from those of the fields here: checkpoints of earlier versions stay readable.
+_SAVED_AS = {"epochs_since_decay": "since_drop", "plateau_decays": "drops"}
 
 
 @dataclass
@@ -33,18 +39,18 @@ class Progress:
 
     step: int = 0  # optimizer steps done
     epoch: int = 0  # epochs done and validated
-    batch: int = 0  # batches done of the epoch at hand
+    batch: int = 0  # batches done of the current epoch
     window_loss: float = 0.0  # sum of the losses since the last point of the curve
     window_steps: int = 0
-    epoch_seconds: float = 0.0  # spent on the epoch at hand by earlier attempts
+    epoch_seconds: float = 0.0  # spent on the current epoch, by earlier attempts too
     best: float | None = None
     best_epoch: int = 0
     best_values: dict[str, float] = field(default_factory=dict)
     ranking: list[tuple[float, str]] = field(default_factory=list)  # value and name of the best checkpoints, best first
     reference: float | None = None  # the last value that was better by min_delta
     since_best: int = 0  # epochs since then
-    since_drop: int = 0  # epochs since then or since the last decay by plateau
-    drops: int = 0
+    epochs_since_decay: int = 0  # epochs since then or since the last decay by plateau
+    plateau_decays: int = 0
 
     @property
     def best_checkpoint(self) -> str | None:
@@ -56,51 +62,144 @@ class Progress:
         self.ranking.sort(key=lambda entry: -entry[0] if higher_is_better else entry[0])
         del self.ranking[keep:]
 
+    def state_dict(self) -> dict[str, Any]:
+        return {_SAVED_AS.get(name, name): value for name, value in asdict(self).items()}
 
-@dataclass
-class Training:
-    """A prepared run."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        names = {saved: name for name, saved in _SAVED_AS.items()}
+        for saved, value in state.items():
+            setattr(self, names.get(saved, saved), value)
+
+
+class EpochTimer:
+    """Adds the time that an epoch takes to `progress.epoch_seconds`."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._since = time.monotonic()
+
+    def start(self) -> None:
+        """Count from now on."""
+        self._since = time.monotonic()
+
+    def update(self) -> None:
+        """Add what has passed since `start` or the last update."""
+        now = time.monotonic()
+        self._progress.epoch_seconds += now - self._since
+        self._since = now
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a run: what it trains, where it writes, who can stop it, and how far it is."""
 
     config: TrainConfig
-    classes: list[str]
-    device: torch.device
-    precision: str
-    model: nn.Module
-    net: nn.Module  # the model, or its compiled form
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    average: WeightAverage | None
-    train: ImageSet
-    val: ImageSet
-    test: ImageSet  # empty where there is no test/
-    workers: int
-    augment: Augmentation
-    loss: Callable[[torch.Tensor, Target], torch.Tensor]
-    draw_weights: np.ndarray[Any, np.dtype[np.float64]] | None  # of the images
     recorder: Recorder
-    checkpoints: Path
     stop: threading.Event
+    group: ProcessGroup
+    cache_locations: CacheLocations
     progress: Progress
-    ranks: Ranks = field(default_factory=Ranks)  # this process among those of the run
-    feed: Feed = field(init=False)  # set when the run stands where it goes on
-    clock: float = 0.0  # monotonic time up to which the epoch's seconds are noted
 
-    def note_time(self) -> None:
-        """Add what has passed since the last note to the epoch's seconds."""
-        now = time.monotonic()
-        self.progress.epoch_seconds += now - self.clock
-        self.clock = now
 
-    @property
-    def steps(self) -> StepPlan:
-        return plan_steps(self.config, len(self.train), self.ranks.count)
+@dataclass(frozen=True)
+class ComputeSettings:
+    """Where and how a run computes; fixed on its first attempt, except for the device.
 
-    @property
-    def exported(self) -> nn.Module:
-        """The weights that are evaluated and exported: the average's, where there is one."""
-        return self.average.model if self.average else self.model
+    precision: fp32, bf16 or fp16; precision_reason: a sentence for the manifest, None on later attempts.
+    """
+
+    device: torch.device
+    threads: int
+    precision: str
+    precision_reason: str | None
+    memory_format: torch.memory_format
 
     def autocast(self) -> AbstractContextManager[Any]:
+        """Around forward passes."""
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
         # no cache: inside an autocast of the caller it would outlive the step, and with it the weights before the step
         return torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32", cache_enabled=False)
+
+
+@dataclass(frozen=True)
+class DataSets:
+    """The scanned images of a run.
+
+    test: empty where there is no test/; num_workers: loader processes; sample_weights: float64 (images,), of the
+    training images, where a config draws by class; feature_views: how many views of each image have their features
+    cached, 0: the whole model is trained on pixels.
+    """
+
+    classes: list[str]
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+    num_workers: int
+    sample_weights: np.ndarray[Any, np.dtype[np.float64]] | None
+    feature_views: int
+
+    @property
+    def spec(self) -> EvalSpec:
+        """How the evaluation prepares images."""
+        return self.val.reader.spec
+
+
+@dataclass(frozen=True)
+class Models:
+    """The model in its forms. wrapped_model: compiled and wrapped for several processes, where the config says so."""
+
+    model: nn.Module
+    wrapped_model: nn.Module
+    ema: ModelEma | None
+
+    @property
+    def eval_model(self) -> nn.Module:
+        """The model that is evaluated and exported: the moving average, where there is one."""
+        return self.ema.model if self.ema else self.model
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """What moves the weights. loss: logits (n, classes) and a target -> their mean."""
+
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    loss: Callable[[torch.Tensor, Target], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """A prepared run. checkpoints: the folder of its checkpoints."""
+
+    attempt: Attempt
+    checkpoints: Path
+    compute: ComputeSettings
+    data: DataSets
+    models: Models
+    optim: Optimization
+    inputs: Inputs
+    timer: EpochTimer
+
+    @property
+    def config(self) -> TrainConfig:
+        return self.attempt.config
+
+    @property
+    def recorder(self) -> Recorder:
+        return self.attempt.recorder
+
+    @property
+    def group(self) -> ProcessGroup:
+        return self.attempt.group
+
+    @property
+    def progress(self) -> Progress:
+        return self.attempt.progress
+
+    @property
+    def device(self) -> torch.device:
+        return self.compute.device
+
+    @property
+    def steps(self) -> StepPlan:
+        return plan_steps(self.config, len(self.data.train), self.group.world_size)

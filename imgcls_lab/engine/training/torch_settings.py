@@ -1,7 +1,7 @@
-"""What of a process changes the bits of a training besides its config: as torch has it itself, while a run trains.
+"""Settings of a process that change the bits of a training besides its config: torch's defaults, while a run trains.
 
-Called by `guard`. In a process of the queue nobody has touched it; the kernel of a notebook may have been set to other
-arithmetic for other work, and `lab.train` there is to give the same run.
+Used by `attempt_context`. A process of the queue has the defaults; the kernel of a notebook may have been set to other
+arithmetic for other work, and `lab.train` there must give the same run.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import torch
 from torch.backends import cuda, cudnn, mkldnn
 
 
-class _Switch(NamedTuple):
-    """One setting of this process. own: what is as torch ships it; the first of these is set where it is not."""
+class _Setting(NamedTuple):
+    """One setting of this process. defaults: torch's own values; the first of these is set where another is found."""
 
     read: Callable[[], Any]
     write: Callable[[Any], object]
-    own: tuple[Any, ...]
+    defaults: tuple[Any, ...]
 
 
-def _of(holder: Any, name: str, *own: Any) -> _Switch:
-    return _Switch(lambda: getattr(holder, name), lambda value: setattr(holder, name, value), own)
+def _attribute(holder: Any, name: str, *defaults: Any) -> _Setting:
+    return _Setting(lambda: getattr(holder, name), lambda value: setattr(holder, name, value), defaults)
 
 
 def _flushes_denormals() -> bool:
@@ -34,50 +34,50 @@ def _flushes_denormals() -> bool:
 
 
 _EXACT = ("none", "ieee")  # float32 products from float32, not from bf16 or tf32
-_SWITCHES = [
-    _Switch(torch.get_default_dtype, torch.set_default_dtype, (torch.float32,)),
-    _Switch(_flushes_denormals, torch.set_flush_denormal, (False,)),
-    _of(mkldnn, "enabled", True),
-    _of(getattr(mkldnn, "matmul"), "fp32_precision", *_EXACT),  # noqa: B009 - torch does not declare them
-    _of(getattr(mkldnn, "conv"), "fp32_precision", *_EXACT),  # noqa: B009
-    _of(cuda.matmul, "fp32_precision", *_EXACT),
-    _of(cudnn, "benchmark", False),  # picks kernels by a clock
+_SETTINGS = [
+    _Setting(torch.get_default_dtype, torch.set_default_dtype, (torch.float32,)),
+    _Setting(_flushes_denormals, torch.set_flush_denormal, (False,)),
+    _attribute(mkldnn, "enabled", True),
+    _attribute(getattr(mkldnn, "matmul"), "fp32_precision", *_EXACT),  # noqa: B009 - torch does not declare them
+    _attribute(getattr(mkldnn, "conv"), "fp32_precision", *_EXACT),  # noqa: B009
+    _attribute(cuda.matmul, "fp32_precision", *_EXACT),
+    _attribute(cudnn, "benchmark", False),  # picks kernels by a clock
     *(
         # not by a `torch.autocast(enabled=False)` around: autocast keeps the weights it has cast until the outermost
         # one ends, and a training inside would compute with those of its first step for ever
-        _Switch(
+        _Setting(
             partial(torch.is_autocast_enabled, kind),
             partial(torch.set_autocast_enabled, kind),
             (False,),
         )
         for kind in ("cpu", "cuda")
     ),
-    _Switch(torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled, (True,)),
+    _Setting(torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled, (True,)),
 ]
 
 
 @contextlib.contextmanager
-def as_torch_ships() -> Iterator[None]:
-    """Inside, this thread computes as that of a new process does; afterwards as before."""
-    changed: list[tuple[_Switch, Any]] = []
+def torch_defaults() -> Iterator[None]:
+    """Inside, this thread computes as in a new process; afterwards as before."""
+    changed: list[tuple[_Setting, Any]] = []
     try:
-        for switch in [*_SWITCHES, *_of_openmp()]:
-            before = switch.read()
-            if before not in switch.own:
-                switch.write(switch.own[0])
-                changed.append((switch, before))
+        for setting in [*_SETTINGS, *_openmp_settings()]:
+            before = setting.read()
+            if before not in setting.defaults:
+                setting.write(setting.defaults[0])
+                changed.append((setting, before))
         with torch.enable_grad():
             yield
     finally:
-        for switch, before in reversed(changed):
-            switch.write(before)
+        for setting, before in reversed(changed):
+            setting.write(before)
 
 
-def _of_openmp() -> list[_Switch]:
-    """OMP_DYNAMIC lets the library take fewer threads than it is told to while the machine is busy."""
+def _openmp_settings() -> list[_Setting]:
+    """OMP_DYNAMIC lets the library use fewer threads than requested while the machine is busy."""
     library = ctypes.CDLL(None)
     if not hasattr(library, "omp_get_dynamic"):
         return []
     return [
-        _Switch(lambda: bool(library.omp_get_dynamic()), lambda value: library.omp_set_dynamic(int(value)), (False,))
+        _Setting(lambda: bool(library.omp_get_dynamic()), lambda value: library.omp_set_dynamic(int(value)), (False,))
     ]

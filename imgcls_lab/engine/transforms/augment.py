@@ -1,7 +1,7 @@
-"""Augmentation of a whole batch with one draw an image, on the device that trains.
+"""Augmentation of a whole batch, with random numbers of its own for each image, on the device that trains.
 
-uint8 pixels in, normalised floats out. Each image's draws come from `draws.uniforms`, so a batch's composition
-changes nothing. What is done and how much is a `recipes.Recipe`.
+uint8 pixels in, normalised floats out. The random numbers of each image come from `rng.uniforms`, so a batch's
+composition changes nothing. A `Recipe` says what is done, and how much.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Augmentation:
         if recipe.crops or recipe.rotate or plans:
             values = _warp(pixels, self._maps(draws, aspects, plans), self.spec.shape)
         else:
-            values = self._moved(pixels, draws)
+            values = self._shift_and_flip(pixels, draws)
         if recipe.color_jitter:
             values = _jitter(values, recipe.color_jitter, draws)
         for plan in plans:
@@ -76,7 +76,7 @@ class Augmentation:
             values = _erase(values, recipe.random_erasing, draws)
         return values.contiguous(memory_format=self.memory_format)
 
-    def _moved(self, pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def _shift_and_flip(self, pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Shift by whole pixels, the border reflected, and mirror: float32 (n, 3, height, width), values 0..255.
 
         Lines are taken before columns: whole ones are copied at once, and a column's place is the same in all of them.
@@ -85,8 +85,8 @@ class Augmentation:
             return pixels.permute(0, 3, 1, 2).float()
         count, height, width, _ = pixels.shape
         down, right = self._shifts(draws)
-        rows = _moves(height, down, draws[:, _VFLIP] < self.recipe.vflip)
-        columns = _moves(width, right, draws[:, _HFLIP] < self.recipe.hflip)
+        rows = _source_index(height, down, draws[:, _VFLIP] < self.recipe.vflip)
+        columns = _source_index(width, right, draws[:, _HFLIP] < self.recipe.hflip)
         lines = torch.from_numpy((rows + height * np.arange(count)[:, None]).reshape(-1)).to(pixels.device)
         taken = pixels.reshape(count * height, -1).index_select(0, lines).reshape(pixels.shape).permute(0, 3, 1, 2)
         planes = taken.to(torch.float32, memory_format=torch.contiguous_format)
@@ -160,7 +160,7 @@ def _standardise(values: torch.Tensor, spec: EvalSpec) -> torch.Tensor:
 
     What comes back is in the model's order of the channels, and in the same memory unless that is another.
     """
-    mean, std = spec.normaliser(values.device)
+    mean, std = spec.mean_and_std(values.device)
     if values.is_contiguous(memory_format=torch.channels_last):  # else the innermost loop runs over three numbers
         width = values.shape[-1]
         values.permute(0, 2, 3, 1).flatten(2).sub_(mean.repeat(width)).div_(std.repeat(width))
@@ -174,7 +174,7 @@ def _steps(draws: Draws, reach: int) -> Choices:
     return np.minimum((draws * (2 * reach + 1)).astype(np.int64), 2 * reach) - reach
 
 
-def _moves(edge: int, shifts: Choices, flips: npt.NDArray[np.bool_]) -> Choices:
+def _source_index(edge: int, shifts: Choices, flips: npt.NDArray[np.bool_]) -> Choices:
     """Along one axis, where each image's pixels come from, (n, edge): shifted, the border reflected, then mirrored."""
     reach = int(np.abs(shifts).max())
     index = np.abs(np.arange(edge)[None, :] + np.arange(-reach, reach + 1)[:, None])
@@ -282,7 +282,7 @@ def _grey(x: torch.Tensor) -> torch.Tensor:
     return (x * weights).sum(1, keepdim=True)
 
 
-def _erase(values: torch.Tensor, share: float, draws: Draws) -> torch.Tensor:
+def _erase(values: torch.Tensor, part: float, draws: Draws) -> torch.Tensor:
     """Set a random box of some images to the mean colour (zero after normalisation)."""
     high, wide = values.shape[-2:]
     area = ERASE_AREA[0] + (ERASE_AREA[1] - ERASE_AREA[0]) * draws[:, _ERASE_AREA]
@@ -290,7 +290,7 @@ def _erase(values: torch.Tensor, share: float, draws: Draws) -> torch.Tensor:
     top = (draws[:, _ERASE_TOP] * (high - tall)).astype(np.int64)
     left = (draws[:, _ERASE_LEFT] * (wide - broad)).astype(np.int64)
     bottom, right = top + tall.astype(np.int64), left + broad.astype(np.int64)
-    bottom = np.where(draws[:, _ERASE] < share, bottom, top)
+    bottom = np.where(draws[:, _ERASE] < part, bottom, top)
     return values.mul_(1 - inside(np.stack([top, bottom, left, right], 1), values))
 
 

@@ -1,6 +1,6 @@
 """The augmentation recipes by name, and the one that a config comes to.
 
-Called by the run's preparation. What the values do to pixels is in `augment`.
+Called by the run's preparation. `augment` applies the values to pixels.
 """
 
 from __future__ import annotations

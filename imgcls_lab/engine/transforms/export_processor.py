@@ -1,9 +1,9 @@
 """An evaluation spec as a processor of transformers, which pipelines load beside the model.
 
-Most are a `ViTImageProcessor`; what it cannot say goes into the class that can. Who loads it gets that class
-with torchvision or, where there is none, its twin with Pillow, as who loaded the model that the spec is of.
+Most specs become a `ViTImageProcessor`; what it cannot express goes into a class that can. transformers loads that
+class with torchvision or, where there is none, its twin with Pillow, as it did for the model that the spec is of.
 
-Called where a model is written, and by the proof of what a run is to write. `processors` reads them.
+Called where a model is written, and by `processor_parity` before a run trains. `image_processors` reads processors.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Values = dict[str, Any]
 
 
 def save(spec: EvalSpec, folder: Path) -> None:
-    """Write preprocessor_config.json; of timm's preparation what transformers looks for in the model's config.json.
+    """Write preprocessor_config.json; of timm's preparation what transformers reads from the model's config.json.
 
     That one must be there already. Raises ModelError if no processor can say the spec.
     """
-    if not is_timms(spec):
+    if not is_timm(spec):
         processor_of(spec).save_pretrained(folder)
         return
     path = folder / "config.json"
@@ -47,7 +47,7 @@ def save(spec: EvalSpec, folder: Path) -> None:
 
 def processor_of(spec: EvalSpec) -> Any:
     """A processor that does what the spec says. Raises ModelError if there is none."""
-    if is_timms(spec):
+    if is_timm(spec):
         return transformers.TimmWrapperImageProcessor(pretrained_cfg=timm_config(spec))
     values: Values = {
         "do_convert_rgb": True,
@@ -70,7 +70,7 @@ def processor_of(spec: EvalSpec) -> Any:
     return _plain(spec, values)
 
 
-def is_timms(spec: EvalSpec) -> bool:
+def is_timm(spec: EvalSpec) -> bool:
     return any(isinstance(step, Place) and step.anchor == "centre-even" for step in spec.steps)
 
 
@@ -83,7 +83,7 @@ def timm_config(spec: EvalSpec) -> Values:
     elif isinstance(resize, Resize | KeepRatio):
         high, wide = resize.height, resize.width
     else:
-        raise _unsaid(spec)
+        raise _inexpressible(spec)
     # crop_pct: any share whose quotients, rounded down, are these edges
     low = max(place.height / (high + 1), place.width / (wide + 1))
     top = min(place.height / high, place.width / wide)
@@ -128,7 +128,7 @@ def _bgr(spec: EvalSpec, values: Values) -> Any:
         return _made(spec, "PPLCNetImageProcessor", values | own | _as_crop(spec, rest))
     if any(spec.mean) or len(set(spec.std)) > 1:
         if any(not isinstance(step, Place) for step in spec.steps):
-            raise _unsaid(spec)
+            raise _inexpressible(spec)
         return _made(spec, "PPLCNetImageProcessor", values | {"do_resize": False} | _as_crop(spec, list(spec.steps)))
     values |= {"do_normalize": False, "rescale_factor": 1 / 255 / spec.std[0], "do_flip_channel_order": True}
     return _made(spec, "MobileViTImageProcessor", values | _as_resize_and_crop(spec, list(spec.steps)))
@@ -137,7 +137,7 @@ def _bgr(spec: EvalSpec, values: Values) -> Any:
 def _as_textnet(spec: EvalSpec) -> Values:
     resize = spec.steps[0]
     if not isinstance(resize, ShortEdge) or resize.longest or resize.nearest:
-        raise _unsaid(spec)
+        raise _inexpressible(spec)
     own = {"size": {"shortest_edge": resize.edge}, "size_divisor": resize.multiple, "do_resize": True}
     return own | _as_crop(spec, list(spec.steps[1:]))
 
@@ -145,7 +145,7 @@ def _as_textnet(spec: EvalSpec) -> Values:
 def _as_perceiver(spec: EvalSpec) -> Values:
     cut, resize = spec.steps
     if not isinstance(cut, CutShare) or not isinstance(resize, Resize) or _shape(cut) != _shape(resize):
-        raise _unsaid(spec)
+        raise _inexpressible(spec)
     crop = {"height": cut.of_height, "width": cut.of_width}
     return {"do_resize": True, "size": _shape(resize), "do_center_crop": True, "crop_size": crop}
 
@@ -158,7 +158,7 @@ def _as_donut(spec: EvalSpec) -> Values:
     if sized is None and isinstance(short, ShortEdge):
         sized = Resize(short.edge, short.edge)
     if sized is None:
-        raise _unsaid(spec)
+        raise _inexpressible(spec)
     return {
         "size": _shape(sized),
         "do_align_long_axis": TurnLong in steps,
@@ -181,7 +181,7 @@ def _as_resize_and_crop(spec: EvalSpec, steps: list[Step]) -> Values:
     elif isinstance(first, Resize):
         size = _shape(first)
     else:
-        raise _unsaid(spec)
+        raise _inexpressible(spec)
     return {"do_resize": True, "size": size, **_as_crop(spec, rest)}
 
 
@@ -189,7 +189,7 @@ def _as_crop(spec: EvalSpec, steps: list[Step]) -> Values:
     if not steps:
         return {"do_center_crop": False}
     if len(steps) > 1 or not isinstance(steps[0], Place) or any(steps[0].fill):
-        raise _unsaid(spec)
+        raise _inexpressible(spec)
     return {"do_center_crop": True, "crop_size": _shape(steps[0])}
 
 
@@ -201,5 +201,5 @@ def _made(spec: EvalSpec, name: str, values: Values) -> Any:
     return getattr(transformers, name + ("Pil" if spec.resampler == "pillow" else ""))(**values)
 
 
-def _unsaid(spec: EvalSpec) -> ModelError:
-    return ModelError(f"No processor of transformers prepares images like this: {spec.reading}.")
+def _inexpressible(spec: EvalSpec) -> ModelError:
+    return ModelError(f"No processor of transformers prepares images like this: {spec.cache_key}.")

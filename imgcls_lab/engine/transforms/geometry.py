@@ -36,19 +36,19 @@ _ANCHORS: dict[Anchor, Callable[[int, int], int]] = {
 
 @dataclass(frozen=True)
 class Step(ABC):
-    """One step. `fixes`: the shape of whatever comes out of it, None where that depends on the image."""
+    """One step. `output_shape`: of every image that it makes, None where that depends on the image."""
 
     @abstractmethod
     def __call__(self, image: torch.Tensor, scale: Scaler, /) -> torch.Tensor:
         """uint8 (..., 3, height, width) -> the same of another shape; `scale` resamples."""
 
     @property
-    def fixes(self) -> Shape | None:
+    def output_shape(self) -> Shape | None:
         return None
 
     @abstractmethod
-    def times(self, factor: Fraction) -> Self:
-        """The same for an input so many times as large."""
+    def scaled(self, factor: Fraction) -> Self:
+        """The same for an input that is `factor` times as large."""
 
     def to_json(self) -> dict[str, Any]:
         return {"step": type(self).__name__, **asdict(self)}
@@ -68,12 +68,12 @@ class Resample(Step):
 
 @dataclass(frozen=True)
 class Box(Step):
-    """A step that is told by a height and a width."""
+    """A step that is defined by a height and a width."""
 
     height: int
     width: int
 
-    def times(self, factor: Fraction) -> Self:
+    def scaled(self, factor: Fraction) -> Self:
         return replace(self, height=round(self.height * factor), width=round(self.width * factor))
 
 
@@ -85,7 +85,7 @@ class Resize(Box):
         return scale(image, (self.height, self.width))
 
     @property
-    def fixes(self) -> Shape:
+    def output_shape(self) -> Shape:
         return self.height, self.width
 
 
@@ -106,7 +106,7 @@ class ShortEdge(Resample):
 
     def __call__(self, image: torch.Tensor, scale: Scaler, /) -> torch.Tensor:
         if not self.whole:
-            return super().__call__(_middle(image), scale)
+            return super().__call__(_crop_strip(image), scale)
         height, width = self.shape_of(*image.shape[-2:])
         if height * width > MAX_PIXELS:
             raise DataError(
@@ -118,17 +118,17 @@ class ShortEdge(Resample):
     def shape_of(self, height: int, width: int) -> Shape:
         short, long = min(height, width), max(height, width)
         if self.nearest:
-            share = self.edge / short
-            found = round(height * share), round(width * share)
+            scale_by = self.edge / short
+            found = round(height * scale_by), round(width * scale_by)
         elif self.longest and long / short * self.edge > self.longest:
             most = self.longest * float(short) / long
             edge = round(most)
             found = (height, width) if short == edge else _in_order(edge, int(most * long / short), height, width)
         else:
             found = _in_order(self.edge, int(self.edge * long / short), height, width)
-        return _raised(found[0], self.multiple), _raised(found[1], self.multiple)
+        return _round_up(found[0], self.multiple), _round_up(found[1], self.multiple)
 
-    def times(self, factor: Fraction) -> Self:
+    def scaled(self, factor: Fraction) -> Self:
         longest = self.longest and round(self.longest * factor)
         return replace(self, edge=round(self.edge * factor), longest=longest)
 
@@ -144,16 +144,16 @@ class KeepRatio(Box, Resample):
     nearest: bool = False
 
     def __call__(self, image: torch.Tensor, scale: Scaler, /) -> torch.Tensor:
-        return super().__call__(_middle(image) if self.cover else image, scale)
+        return super().__call__(_crop_strip(image) if self.cover else image, scale)
 
     def shape_of(self, height: int, width: int) -> Shape:
         if self.nearest:
             ratios = height / self.height, width / self.width
             ratio = min(ratios) if self.cover else max(ratios)
             return max(1, round(height / ratio)), max(1, round(width / ratio))
-        shares = self.height / height, self.width / width
-        share = max(shares) if self.cover else min(shares)
-        return max(1, int(height * share)), max(1, int(width * share))
+        ratios = self.height / height, self.width / width
+        ratio = max(ratios) if self.cover else min(ratios)
+        return max(1, int(height * ratio)), max(1, int(width * ratio))
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class Place(Box):
         return placed(image, (self.height, self.width), top, left, self.fill)
 
     @property
-    def fixes(self) -> Shape:
+    def output_shape(self) -> Shape:
         return self.height, self.width
 
 
@@ -207,7 +207,7 @@ class CutShare(Step):
         height, width = int((self.height / self.of_height) * short), int((self.width / self.of_width) * short)
         return Place(max(1, height), max(1, width), self.anchor)(image, scale)
 
-    def times(self, factor: Fraction) -> Self:
+    def scaled(self, factor: Fraction) -> Self:
         height, width = round(self.height * factor), round(self.width * factor)
         of_height, of_width = round(self.of_height * factor), round(self.of_width * factor)
         return replace(self, height=height, width=width, of_height=of_height, of_width=of_width)
@@ -250,11 +250,11 @@ def _in_order(short: int, long: int, height: int, width: int) -> Shape:
     return (long, short) if width <= height else (short, long)
 
 
-def _raised(edge: int, multiple: int) -> int:
+def _round_up(edge: int, multiple: int) -> int:
     return math.ceil(edge / multiple) * multiple
 
 
-def _middle(image: torch.Tensor) -> torch.Tensor:
+def _crop_strip(image: torch.Tensor) -> torch.Tensor:
     """The middle of a strip, see LONGEST."""
     height, width = image.shape[-2:]
     longest = LONGEST * min(height, width)

@@ -1,7 +1,7 @@
-"""What an image processor of transformers does, as an evaluation spec: the fields of each class in its own meaning.
+"""An image processor of transformers as an evaluation spec: each class gives its fields a meaning of its own.
 
-`proof` asks for it and holds it against the processor itself; so what is misread here, or unknown, is refused and
-never trained on. How a spec is written as a processor is in `export_processor`.
+`processor_parity` compares the spec with the processor itself; what is misread here, or unknown, is refused and never
+trained on. `export_processor` writes a spec as a processor.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LEVIT_SHARE = 256 / 224
 
 
 def spec_of(processor: Any) -> EvalSpec:
-    """The spec of an image processor. Raises ModelError with what it does that no spec can say."""
+    """The spec of an image processor. Raises ModelError where it does what no spec can express."""
     if hasattr(processor, "data_config"):
         return _of_timm(processor.data_config)
     fields = Fields(processor)
@@ -42,7 +42,7 @@ def spec_of(processor: Any) -> EvalSpec:
     )
     resampler = "pillow" if fields.pillow else "torchvision"
     spec = EvalSpec(taken, _interpolation(fields), mean, std, bgr, cast(Any, resampler))
-    if all(step.fixes is None for step in taken):
+    if all(step.output_shape is None for step in taken):
         raise ModelError(
             f"{fields.name} gives images of different sizes, and a model is trained on batches of one size. Set "
             "do_center_crop and crop_size in its preprocessor_config.json, or take another model."
@@ -127,7 +127,7 @@ def _padded(fields: Fields, taken: Sequence[Step]) -> Sequence[Step]:
     """Padding comes after the normalisation and is zero there: the mean colour, as far as it is one of 256."""
     if not fields.of("do_pad") or fields.of("pad_size") is None:
         return taken  # without a size an image is padded to the largest of its batch, and here all are alike
-    if taken and taken[-1].fixes == fields.shape("pad_size"):
+    if taken and taken[-1].output_shape == fields.shape("pad_size"):
         return taken
     colour = [255 * value for value in _affine(fields)[0]]
     if any(abs(value - round(value)) > 1e-3 or not 0 <= round(value) <= 255 for value in colour):

@@ -1,15 +1,14 @@
 """The evaluation spec: how an image becomes the model's input, resolved once and exported with the model.
 
 Validation, prediction and the exported processor do the same operations in the same order, so that a checkpoint
-loaded elsewhere gives the accuracy that the run reported. `processors` makes one of a model's processor,
-`export_processor` a processor of one.
+loaded elsewhere gives the accuracy that the run reported. `image_processors` makes a spec of a model's processor,
+`export_processor` a processor of a spec.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -50,7 +49,7 @@ class EvalSpec:
     """The steps in order, then one affine map a channel, then the channels' order.
 
     mean, std: of the channels in the order red, green, blue, of values 0..1: whatever a processor rescales by is folded
-    into them; bgr: the model gets blue first; resampler: whose bytes come of a resize, which differ by rounding.
+    into them; bgr: the model gets blue first; resampler: the library that resizes; results differ by rounding.
     """
 
     steps: tuple[Step, ...]
@@ -61,7 +60,7 @@ class EvalSpec:
     resampler: Resampler = "torchvision"
 
     @classmethod
-    def plain(cls, size: int | Shape) -> Self:
+    def default(cls, size: int | Shape) -> Self:
         """For models that come without a processor."""
         height, width = (size, size) if isinstance(size, int) else size
         return cls((Resize(height, width),), "bilinear", IMAGENET_MEAN, IMAGENET_STD)
@@ -69,30 +68,30 @@ class EvalSpec:
     @property
     def shape(self) -> Shape:
         """Height and width of the model's input in pixels."""
-        found = next((step.fixes for step in reversed(self.steps) if step.fixes), None)
+        found = next((step.output_shape for step in reversed(self.steps) if step.output_shape), None)
         assert found is not None  # noqa: S101 - nobody makes one without
         return found
 
     def resized(self, size: int) -> Self:
-        """The same for an input whose shorter edge is `size`; the share that a crop keeps stays."""
-        return self.times(Fraction(size, min(self.shape)))
+        """The same for an input whose shorter edge is `size`; the part that a crop keeps stays."""
+        return self.scaled(Fraction(size, min(self.shape)))
 
-    def times(self, factor: Fraction) -> Self:
-        """The same for an input so many times as large."""
-        return replace(self, steps=tuple(step.times(factor) for step in self.steps))
+    def scaled(self, factor: Fraction) -> Self:
+        """The same for an input that is `factor` times as large."""
+        return replace(self, steps=tuple(step.scaled(factor) for step in self.steps))
 
     @property
-    def reading(self) -> str:
-        """What of it says which pixels come of an image."""
+    def cache_key(self) -> str:
+        """All that decides which pixels are made of an image."""
         return f"{' '.join(map(repr, self.steps))} {self.interpolation} {self.resampler}"
 
     @property
     def squashes(self) -> bool:
-        """Whether the proportions of an image are lost: it is not cut, only resized."""
+        """Whether the proportions of an image are lost: it is only resized, not cropped."""
         return bool(self.steps) and isinstance(self.steps[0], Resize)
 
     @property
-    def least_edge(self) -> int | None:
+    def min_edge(self) -> int | None:
         """Shorter edge in pixels below which an image loses something; None: it is needed at its full size."""
         first = self.steps[0] if self.steps else None
         if isinstance(first, ShortEdge) and not first.longest:
@@ -102,28 +101,28 @@ class EvalSpec:
     def pixels(self, image: npt.NDArray[np.uint8] | torch.Tensor, *, exact: bool = True) -> torch.Tensor:
         """uint8 (..., height, width, 3) -> uint8 (..., *shape, 3): what is normalised and given to the model.
 
-        exact: resampled by whom the model's processor does it; else by torchvision, which is several times as fast.
+        exact: resampled by the library that the model's processor uses; else by torchvision, several times as fast.
         """
-        scale = self._by_pillow if self.resampler == "pillow" and exact else self._by_torchvision
+        scale = self._resize_by_pillow if self.resampler == "pillow" and exact else self._resize_by_torchvision
         tensor = _channels_first(image)
         for step in self.steps:
             tensor = step(tensor, scale)
         pixels: torch.Tensor = tensor.movedim(-3, -1).contiguous()
         return pixels
 
-    def whole(self, image: npt.NDArray[np.uint8] | torch.Tensor, shape: Shape) -> torch.Tensor:
+    def squash(self, image: npt.NDArray[np.uint8] | torch.Tensor, shape: Shape) -> torch.Tensor:
         """uint8 (..., height, width, 3) -> uint8 (..., *shape, 3), squashed: what training crops are cut from."""
-        return self._by_torchvision(_channels_first(image), shape).movedim(-3, -1).contiguous()
+        return self._resize_by_torchvision(_channels_first(image), shape).movedim(-3, -1).contiguous()
 
-    def _by_torchvision(self, image: torch.Tensor, shape: Shape) -> torch.Tensor:
+    def _resize_by_torchvision(self, image: torch.Tensor, shape: Shape) -> torch.Tensor:
         mode = TORCHVISION.get(self.interpolation)
         if mode is None or (mode is InterpolationMode.LANCZOS and image.device.type != "cpu"):
-            return self._by_pillow(image, shape)
+            return self._resize_by_pillow(image, shape)
         found: torch.Tensor = vision.resize(image, list(shape), interpolation=mode, antialias=True)
         return found
 
-    def _by_pillow(self, image: torch.Tensor, shape: Shape) -> torch.Tensor:
-        """One after the other: Pillow knows no batches."""
+    def _resize_by_pillow(self, image: torch.Tensor, shape: Shape) -> torch.Tensor:
+        """One image after the other: Pillow knows no batches."""
         if image.shape[-2:] == shape:
             return image
         several = image.movedim(-3, -1).reshape(-1, *image.shape[-2:], 3).cpu().numpy()
@@ -131,7 +130,7 @@ class EvalSpec:
         found = np.stack([np.asarray(Image.fromarray(one).resize(size, filter_)) for one in several])
         return torch.from_numpy(found).to(image.device).reshape(*image.shape[:-3], *shape, 3).movedim(-1, -3)
 
-    def normaliser(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean_and_std(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and deviation of values 0..255, red first, shape (3,), float32."""
         factor = 1.0 / (1 / 255)  # as transformers fuses them, to the last bit
         return torch.tensor(self.mean, device=device) * factor, torch.tensor(self.std, device=device) * factor
@@ -149,25 +148,12 @@ class EvalSpec:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         fields = {**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])}
-        if "steps" not in fields:  # of a run that began before there were steps: one resize and one crop of a square
+        if "steps" not in fields:  # a run that began before there were steps: one resize and one crop of a square
             size, edge = fields.pop("size"), fields.pop("resize_to")
             resize = Resize(edge, edge) if fields.pop("squash") else ShortEdge(edge)
             cut = () if resize == Resize(size, size) else (Place(size, size),)
             return cls((resize, *cut), **fields)
         return cls(**{**fields, "steps": tuple(map(geometry.from_json, fields["steps"]))})
-
-    @classmethod
-    def from_processor(cls, processor: Any) -> EvalSpec:
-        """The spec of a transformers image processor. Raises ModelError where it does what no spec can say."""
-        from imgcls_lab.engine.transforms.image_processors import spec_of
-
-        return spec_of(processor)
-
-    def save_processor(self, folder: Path) -> None:
-        """Write preprocessor_config.json, which transformers' pipelines read; see `export_processor.save`."""
-        from imgcls_lab.engine.transforms.export_processor import save
-
-        save(self, folder)
 
 
 def _channels_first(image: npt.NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""The proof of a spec: a processor and its spec prepare the same odd images, and the values are compared.
+"""Compares a processor with its spec: both prepare the same odd images, and the values must agree.
 
 Called whenever a model with a processor is loaded, and before a run trains with a spec that it will export. A model
-whose processor does anything else than its spec says is refused by a sentence; nothing is trained on wrong pixels.
+whose processor does anything else than its spec says is refused; nothing is trained on wrong pixels.
 """
 
 from __future__ import annotations
@@ -25,30 +25,38 @@ from imgcls_lab.errors import ModelError
 LARGEST_STEP = 2.0
 MEAN_STEP = 0.02
 FIRST: Shape = (211, 307)  # height and width of the first image
-LONGEST_EDGE = 1100  # px of an image of the proof
-HUGE = 1_000_000  # pixels of an input, as a page's; each image of the proof takes a second
-_SAID = ("do_", "size", "crop_", "pad_", "image_", "re", "include_top")  # beginnings of the fields that say how
+LONGEST_EDGE = 1100  # px of an image for the comparison
+HUGE = 1_000_000  # pixels of an input, as a page's; each image takes a second
+_SHOWN_FIELDS = (
+    "do_",
+    "size",
+    "crop_",
+    "pad_",
+    "image_",
+    "re",
+    "include_top",
+)  # beginnings of the fields that are shown
 
-_proved: dict[str, EvalSpec] = {}  # by what a processor says of itself: a process proves it once
+_verified: dict[str, EvalSpec] = {}  # by the fields of a processor: a process verifies it once
 
 
-def prove(processor: Any) -> EvalSpec:
+def verified_spec(processor: Any) -> EvalSpec:
     """The spec of a processor. Raises ModelError, with its class and what it does, if none does the same."""
     key = f"{type(processor).__qualname__} {json.dumps(processor.to_dict(), sort_keys=True, default=str)}"
-    if key not in _proved:
-        _proved[key] = _proved_anew(processor)
-    return _proved[key]
+    if key not in _verified:
+        _verified[key] = _verify(processor)
+    return _verified[key]
 
 
 @lru_cache(maxsize=64)
-def prove_export(spec: EvalSpec) -> None:
+def verify_export(spec: EvalSpec) -> None:
     """Raises ModelError if no processor of transformers can be written that prepares images as the spec does."""
     processor = processor_of(spec)
     for image in _images(spec.shape):
         _compare(processor, spec, image, _prepared(processor, image))
 
 
-def _proved_anew(processor: Any) -> EvalSpec:
+def _verify(processor: Any) -> EvalSpec:
     name = type(processor).__name__
     first = _image(FIRST)
     shape = _prepared(processor, first).shape[-2:]
@@ -58,8 +66,8 @@ def _proved_anew(processor: Any) -> EvalSpec:
     if other is not None:
         raise ModelError(
             f"{name} gives images of different sizes ({_px(found[0])} of one of {_px(first)}, {_px(found[other])} of "
-            f"one of {_px(images[other])}), and a model is trained on batches of one size. {_said(processor)}. Set "
-            "do_center_crop and crop_size in its preprocessor_config.json, or take another model."
+            f"one of {_px(images[other])}), and a model is trained on batches of one size. {_fields_text(processor)}. "
+            "Set do_center_crop and crop_size in its preprocessor_config.json, or take another model."
         )
     spec = spec_of(processor)
     for image, values in zip(images, found, strict=True):
@@ -75,10 +83,10 @@ def _prepared(processor: Any, image: torch.Tensor) -> torch.Tensor:
     except MemoryError:
         raise
     except Exception as error:  # whatever a processor meets in its own fields
-        spec_of(processor)  # says better what is wrong with a field, if that is known
+        spec_of(processor)  # reports a wrong field better, if it is known
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         what = f"{name} cannot prepare an image of {_px(image)}: {reason.rstrip('.')}."
-        raise ModelError(f"{what} {_said(processor)}.") from error
+        raise ModelError(f"{what} {_fields_text(processor)}.") from error
     values = given.get("pixel_values")
     if not isinstance(values, torch.Tensor) or values.dim() != 4 or values.shape[:2] != (1, 3):
         form = {key: tuple(getattr(value, "shape", ())) for key, value in given.items()}
@@ -102,7 +110,7 @@ def _compare(processor: Any, spec: EvalSpec, image: torch.Tensor, theirs: torch.
         how = f"it gives {_px(theirs)}, and {_px(ours)} were expected"
     raise ModelError(
         f"{type(processor).__name__} prepares images in a way that is not known here: of an image of {_px(image)} "
-        f"{how}. {_said(processor)}. Take another model."
+        f"{how}. {_fields_text(processor)}. Take another model."
     )
 
 
@@ -127,11 +135,11 @@ def _px(image: torch.Tensor) -> str:
     return f"{width} x {height} px"
 
 
-def _said(processor: Any) -> str:
-    """The fields that say what a processor does, as far as they fit."""
-    fields = {name: value for name, value in processor.to_dict().items() if name.startswith(_SAID)}
+def _fields_text(processor: Any) -> str:
+    """The fields that describe what a processor does, as many as fit."""
+    fields = {name: value for name, value in processor.to_dict().items() if name.startswith(_SHOWN_FIELDS)}
     text = ", ".join(f"{name} {_short(value)}" for name, value in sorted(fields.items()))
-    return f"It says: {text}" if len(text) < 500 else f"It says: {text[:500]} ..."
+    return f"Its fields: {text}" if len(text) < 500 else f"Its fields: {text[:500]} ..."
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,259 @@
+"""What holds for all attempts at a run: its device, precision, files and model, decided on the first attempt.
+
+Called by `prepare`, before any image is opened. Later attempts take what the manifest and the newest checkpoint say.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig
+
+from imgcls_lab import run_layout
+from imgcls_lab.class_names import twins
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.engine import hardware
+from imgcls_lab.engine.checkpointing import checkpoint
+from imgcls_lab.engine.data.image_set import Reader
+from imgcls_lab.engine.data.split import Splits, list_splits
+from imgcls_lab.engine.distributed.process_group import ProcessGroup
+from imgcls_lab.engine.model.batch_norm import check_batch_of_one
+from imgcls_lab.engine.model.classifier import Flavour, build, from_config, read_flavour, with_dropout_rates
+from imgcls_lab.engine.model.memory_format import format_of, pick_memory_format
+from imgcls_lab.engine.model.precision import Precision, pick_precision
+from imgcls_lab.engine.optim import losses, lr_schedules
+from imgcls_lab.engine.optim.optimizers import check_optimizer
+from imgcls_lab.engine.reporting import manifest
+from imgcls_lab.engine.reporting.recorder import Recorder
+from imgcls_lab.engine.training import plugins
+from imgcls_lab.engine.training.state import Attempt, ComputeSettings
+from imgcls_lab.engine.transforms.augment import crop_shape
+from imgcls_lab.engine.transforms.augment_recipes import Recipe, recipe_of
+from imgcls_lab.engine.transforms.preprocessing import EvalSpec
+from imgcls_lab.errors import ConfigError, DataError, Problem
+
+
+@dataclass(frozen=True)
+class EarlierAttempts:
+    """What earlier attempts left in the run's folder; both None on the first attempt."""
+
+    saved_manifest: dict[str, Any] | None
+    resume_checkpoint: Path | None
+
+
+@dataclass(frozen=True)
+class RunFolders:
+    """Where checkpoints and TensorBoard's files really lie, links resolved."""
+
+    checkpoints: Path
+    tensorboard: Path
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where the model comes from. flavour: None on a resume, which takes the model's form from the checkpoint."""
+
+    flavour: Flavour | None
+    spec: EvalSpec
+
+    @property
+    def commit(self) -> str | None:
+        return self.flavour.revision if self.flavour else None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """All that is decided before the images are scanned.
+
+    model: on the CPU, with its first weights, or on a resume without those of the checkpoint; splits: the files of each
+    split by name; plugin_record: the plugin files in the run's folder.
+    """
+
+    earlier: EarlierAttempts
+    folders: RunFolders
+    compute: ComputeSettings
+    source: ModelSource
+    model: nn.Module
+    splits: Splits
+    recipe: Recipe
+    plugin_record: plugins.Record
+
+
+def resolve(attempt: Attempt, plugin_record: plugins.Record) -> Resolved:
+    """Decide on a first attempt, or read what was decided. Raises ImgclsError.
+
+    plugin_record: the plugins in the run's folder, which are active.
+    """
+    config, recorder, group = attempt.config, attempt.recorder, attempt.group
+    _check_names(config)
+    saved_manifest = manifest.read(recorder.folder)
+    _check_processes(config, saved_manifest, group)
+    recipe = recipe_of(config)
+    device = group.device(hardware.pick_device(config))
+    threads = saved_manifest["threads"] if saved_manifest else hardware.pick_threads(config)
+    _report_changed_settings(config, saved_manifest, recorder)
+    _report_other_hardware(saved_manifest, device, recorder)
+    torch.set_num_threads(max(1, threads // group.world_size))
+    hardware.keep_freed_memory()
+    folders = _make_folders(config, recorder.folder, group)
+
+    recorder.phase("loading the model")
+    resume_checkpoint = checkpoint.newest_intact(folders.checkpoints, lambda text: recorder.notice(text, "warning"))
+    earlier = EarlierAttempts(saved_manifest, resume_checkpoint)
+    source = _find_model(config, earlier)
+    splits = _list_splits(config, source.spec, recipe)
+    if resume_checkpoint:
+        _check_same_classes(resume_checkpoint, splits.summary.classes)
+    model = _make_model(config, source, resume_checkpoint, splits.summary.classes, recorder)
+    compute = _pick_compute(attempt, saved_manifest, model, source.spec, device=device, threads=threads)
+    return Resolved(earlier, folders, compute, source, model, splits, recipe, plugin_record)
+
+
+def _check_names(config: TrainConfig) -> None:
+    """Raises ConfigError for a name that nobody registered and what does not go with it, before anything slow."""
+    losses.LOSSES.get(config.loss)
+    lr_schedules.SCHEDULES.get(config.schedule)
+    check_optimizer(config)
+
+
+def _check_processes(config: TrainConfig, saved_manifest: dict[str, Any] | None, group: ProcessGroup) -> None:
+    """Raises ConfigError for another number of processes than the run began with: its steps would not be the same."""
+    before = (saved_manifest or {}).get("processes", 1)
+    if saved_manifest and before != group.world_size:
+        text = (
+            f"This run began with {before} processes and cannot continue with {group.world_size}. Start as many again."
+        )
+        raise ConfigError(text, [Problem("num_processes", text)])
+    if config.sync_batchnorm and hardware.pick_device(config).type != "cuda":
+        text = "Batch norms are synchronous on GPUs only. Turn sync_batchnorm off."
+        raise ConfigError(text, [Problem("sync_batchnorm", text)])
+
+
+def _report_changed_settings(config: TrainConfig, saved_manifest: dict[str, Any] | None, recorder: Recorder) -> None:
+    """Report the settings that differ from those that the run began with; none of them changes the result."""
+    changes = config.changes_from((saved_manifest or {}).get("config", {}))
+    if changes:
+        shown = ", ".join(f"{name} {_shown(now)} (was {_shown(was)})" for name, (was, now) in changes.items())
+        recorder.notice(f"Continues with other settings than the run began with: {shown}.")
+
+
+def _report_other_hardware(saved_manifest: dict[str, Any] | None, device: torch.device, recorder: Recorder) -> None:
+    """Warn where a resume cannot be exact since the machine is another one."""
+    before = hardware.arithmetic_of(saved_manifest["hardware"] if saved_manifest else {})
+    now = hardware.arithmetic_of(hardware.describe(device))
+    if before not in (None, now):
+        recorder.notice(
+            f"This run began on “{before}” and continues on “{now}”, which rounds differently: the result is sound, "
+            "but not bit-equal to that of a run that was never interrupted.",
+            "warning",
+        )
+
+
+def _shown(value: Any) -> str:
+    return "empty" if value is None else str(value)
+
+
+def _make_folders(config: TrainConfig, folder: Path, group: ProcessGroup) -> RunFolders:
+    folders = RunFolders(
+        _real_folder(folder, run_layout.CHECKPOINTS, config.ckpt_dir, "ckpt_dir"),
+        _real_folder(folder, run_layout.TENSORBOARD, config.tb_root, "tb_root"),
+    )
+    if group.is_main:
+        checkpoint.sweep(folders.checkpoints)
+    group.any()  # no process reads it before it is swept
+    return folders
+
+
+def _real_folder(folder: Path, name: str, elsewhere: str | None, setting: str) -> Path:
+    """`folder/name`; where `elsewhere` is set, a link to `elsewhere/<run-id>`. setting: the config field of that."""
+    path = folder / name
+    try:
+        if not elsewhere:
+            path.mkdir(mode=0o700, exist_ok=True)
+        elif not path.exists():
+            real = Path(os.path.expanduser(elsewhere)).absolute() / folder.name
+            real.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.symlink_to(real)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        text = f"The folder “{elsewhere or path}” of {setting} cannot be made: {error.strerror}."
+        raise ConfigError(text) from error
+    return path.resolve()
+
+
+def _find_model(config: TrainConfig, earlier: EarlierAttempts) -> ModelSource:
+    """The model that the config names, at the commit that the run began with, even without a checkpoint."""
+    saved_manifest = earlier.saved_manifest
+    if saved_manifest and earlier.resume_checkpoint:
+        return ModelSource(None, EvalSpec.from_json(saved_manifest["spec"]))
+    commit = (saved_manifest or {}).get("model", {}).get("commit")
+    flavour = read_flavour(config.model_flavour, commit or config.revision, config.image_size)
+    return ModelSource(flavour, flavour.spec)
+
+
+def _list_splits(config: TrainConfig, spec: EvalSpec, recipe: Recipe) -> Splits:
+    train_reader = Reader(spec, crop_shape(recipe, spec.shape), exact=False)
+    return list_splits(config, train_reader, Reader(spec))
+
+
+def _check_same_classes(resume_checkpoint: Path, classes: list[str]) -> None:
+    """The weights of a checkpoint know their classes by number, so the order must be the same. Raises DataError."""
+    stored = AutoConfig.from_pretrained(resume_checkpoint, local_files_only=True, trust_remote_code=False).id2label
+    names = [stored[number] for number in sorted(stored)]
+    if names != classes:
+        one, other = next(pair for pair in zip_longest(names, classes, fillvalue="") if pair[0] != pair[1])
+        alike = twins({f"the checkpoint “{resume_checkpoint.name}”": [one], "the data set": [other]})
+        raise DataError(
+            alike
+            or f"The classes changed since this run began: where the checkpoint “{resume_checkpoint.name}” has "
+            f"“{one}”, the data set has “{other}”. Put the class folders back, or start a new run.",
+            reason="classes_changed",
+            checkpoint=one,
+            found=other,
+        )
+
+
+def _make_model(
+    config: TrainConfig, source: ModelSource, resume_checkpoint: Path | None, classes: list[str], recorder: Recorder
+) -> nn.Module:
+    """A new model; on a resume its form alone, from the checkpoint, so that neither hub nor model folder is needed."""
+    if source.flavour is None:
+        assert resume_checkpoint is not None  # noqa: S101 - as `_find_model` decides
+        model_config = AutoConfig.from_pretrained(resume_checkpoint, local_files_only=True, trust_remote_code=False)
+        return from_config(model_config, resume_checkpoint.name)
+    flavour = with_dropout_rates(source.flavour, config)
+    model = build(flavour, classes, config.load_pretrained, config.seed, recorder.notice)
+    check_batch_of_one(model, config, torch.zeros(1, 3, *flavour.spec.shape))
+    return model
+
+
+def _pick_compute(
+    attempt: Attempt,
+    saved_manifest: dict[str, Any] | None,
+    model: nn.Module,
+    spec: EvalSpec,
+    *,
+    device: torch.device,
+    threads: int,
+) -> ComputeSettings:
+    """Precision and memory layout: those of the manifest or, on the first attempt, what suits model and hardware."""
+    config, recorder = attempt.config, attempt.recorder
+    if saved_manifest:
+        memory_format = format_of(saved_manifest["channels_last"])
+        chosen = Precision(saved_manifest["precision"], None)
+    else:
+        memory_format = pick_memory_format(config, model)
+        chosen = pick_precision(config, device, model, spec.shape)
+    if chosen.reason and chosen.notify:
+        recorder.notice(chosen.reason)
+    precision = attempt.group.all_gather({"is": chosen.name})[0]["is"]  # that of the main process
+    return ComputeSettings(device, threads, precision, chosen.reason, memory_format)

@@ -1,0 +1,132 @@
+"""The scanned images of a run, and the manifest that records what was decided.
+
+Called by `prepare`, between `resolve` and `build`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imgcls_lab.engine.data import scan as scanning
+from imgcls_lab.engine.data import scan_report
+from imgcls_lab.engine.data.image_set import class_counts, pick_num_workers
+from imgcls_lab.engine.data.scan import ScanOptions, ScanResult, open_caches
+from imgcls_lab.engine.data.scan_index import index_path
+from imgcls_lab.engine.data.split import Splits
+from imgcls_lab.engine.evaluation.evaluate import check_monitor
+from imgcls_lab.engine.reporting import manifest
+from imgcls_lab.engine.training.inputs import pick_feature_views
+from imgcls_lab.engine.training.resolve import Resolved
+from imgcls_lab.engine.training.state import Attempt, DataSets
+from imgcls_lab.errors import DataError
+from imgcls_lab.planning.steps import plan_steps
+
+
+def scan(attempt: Attempt, resolved: Resolved) -> DataSets | None:
+    """Inspect every image once, and write the manifest on the first attempt. None if stopped.
+
+    Raises DataError if the images of a resumed run have changed, or a class has no image that can be used.
+    """
+    config, group = attempt.config, attempt.group
+    attempt.recorder.phase("scanning images")
+    scanned = _scan_in_turn(attempt, resolved.splits)
+    if scanned is None:
+        return None
+    train, val, test = scanned.sets
+    splits = resolved.splits._replace(train=train, val=val, test=test)
+    classes = splits.summary.classes
+    saved_manifest = resolved.earlier.saved_manifest
+    if saved_manifest:
+        views = saved_manifest.get("feature_views", 0)
+    else:
+        views = pick_feature_views(
+            config, resolved.recipe, resolved.model, train=train, val=val, notify=attempt.recorder.notice
+        )
+    check_monitor(config, val.labels, len(classes))
+    _record(attempt, resolved, splits, scanned, views)
+    counts = class_counts(train.labels, len(classes))
+    return DataSets(
+        classes=classes,
+        train=train,
+        val=val,
+        test=test,
+        num_workers=pick_num_workers(
+            config.num_workers, train.pixels is not None, resolved.compute.device, group.world_size
+        ),
+        sample_weights=1.0 / counts[train.labels] if config.balance == "sampler" else None,
+        feature_views=views,
+    )
+
+
+def _scan_in_turn(attempt: Attempt, splits: Splits) -> ScanResult | None:
+    """The scan of all splits; None if stopped. The main process scans first; the others find its index."""
+    config, group, locations = attempt.config, attempt.group, attempt.cache_locations
+    copies = group.world_size if group.is_main else group.world_size - 1
+    # The GPU decodes training images to other last bits than the CPU. They are never cached: the space for a cache must
+    # not decide which bits a run trains on.
+    uncached = [None] if config.decoder == "gpu" else []
+    cached = [splits.train, splits.val][len(uncached) :]
+    scanned = None
+    for _turn in group.main_first():
+        caches = open_caches(cached, config.cache, locations, copies)
+        scanned = scanning.scan(
+            [splits.train, splits.val, splits.test],
+            splits.summary.classes,
+            caches=[*uncached, *(caches or [])],
+            index=index_path(locations.scans, splits.summary.root),
+            options=ScanOptions(config.on_duplicates, _progress_of(attempt), attempt.stop.is_set),
+        )
+    if group.any(scanned is None)[0]:
+        return None
+    if scanned is not None:
+        plan_steps(config, len(scanned.sets[0]), group.world_size)  # refuses too few images for the processes
+    return scanned
+
+
+def _progress_of(attempt: Attempt) -> scanning.Progress:
+    return lambda done, total: attempt.recorder.phase("scanning images", done, total)
+
+
+def _record(attempt: Attempt, resolved: Resolved, splits: Splits, scanned: ScanResult, feature_views: int) -> None:
+    """Write the manifest and report what the scan found; on later attempts, check that the data is the same."""
+    recorder = attempt.recorder
+    data = scan_report.data_facts(splits, scanned)
+    saved_manifest = resolved.earlier.saved_manifest
+    if saved_manifest:
+        _check_same_data(saved_manifest, splits.summary.classes, data["fingerprint"], splits.summary.root)
+    elif attempt.group.is_main:
+        facts = _facts(attempt, resolved, splits.summary.classes, feature_views) | {"data": data}
+        manifest.write(recorder.folder, attempt.config, resolved.compute.device, facts)
+        scan_report.write_duplicates(recorder.folder, splits, scanned)
+        scan_report.emit_notices(recorder.notice, splits, scanned)
+
+
+def _facts(attempt: Attempt, resolved: Resolved, classes: list[str], feature_views: int) -> dict[str, Any]:
+    """What the manifest records of the decisions, in the order of the file."""
+    compute = resolved.compute
+    return {
+        "precision": compute.precision,
+        "precision_reason": compute.precision_reason,
+        "channels_last": compute.memory_format is torch.channels_last,
+        "threads": compute.threads,
+        "feature_views": feature_views,
+        "processes": attempt.group.world_size,
+        "model": {"name": attempt.config.model_flavour, "commit": resolved.source.commit},
+        "plugins": resolved.plugin_record,
+        "classes": classes,
+        "spec": resolved.source.spec.to_json(),
+    }
+
+
+def _check_same_data(saved_manifest: dict[str, Any], classes: list[str], fingerprint: str, root: Path) -> None:
+    """A resume is exact only on the same images. Raises DataError."""
+    if saved_manifest["classes"] != classes or saved_manifest["data"]["fingerprint"] != fingerprint:
+        raise DataError(
+            f"The images under “{root}” changed since this run began, so it cannot continue exactly. Put them back, or "
+            "start a new run.",
+            reason="images_changed",
+            root=root,
+        )
