@@ -72,13 +72,18 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     step = in_turn({"loop": last.steps, "bare": lambda: last.bare(EACH) / EACH}, 16 if quick else 160)
     loop, bare = best(step["loop"]), best(step["bare"])
     loading = best([last.loading() for _ in range(rounds)])
-    count = len(run.data.train)
+    count, loaders = len(run.data.train), run.data.num_workers
     return [
         Line("small images, loop / bare step", 0.93, bare / loop, "", "at least"),
         Line("small images, loop / Trainer", 3, steady["trainer"] / steady["ours"], "", "at least"),
         Line("small images, loop / timm", 2, steady["timm"] / steady["ours"], "", "at least"),
         Line("small images, first epoch, Trainer's time / ours", 2, first["trainer"] / first["ours"], "", "at least"),
-        told("loop", count / steady["ours"], "images/s", f"{run.compute.precision}, {run.data.num_workers} loader processes"),
+        told(
+            "loop",
+            count / steady["ours"],
+            "images/s",
+            f"{run.compute.precision}, {run.data.num_workers} loader processes",
+        ),
         told("loop, the best ten steps", BATCH / loop, "images/s"),
         told("bare step", BATCH / bare, "images/s"),
         told("batches alone", count / loading, "images/s"),

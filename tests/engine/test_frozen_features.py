@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, hardware, train
 from imgcls_lab.engine.model.classifier import build, load_exported, read_flavour
-from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.model.head_model import HeadModel
+from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.training.inputs import FeatureInputs
 from imgcls_lab.engine.training.replay import replay
 from imgcls_lab.errors import DivergedError, OutOfMemoryError

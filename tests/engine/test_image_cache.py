@@ -199,9 +199,9 @@ def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
         os.utime(tmp_path / f"{facts.name}.json", (0, [2000, 1000, 3000][number]))
     size = cache_eviction.entries(tmp_path)[0].size
     wanted = [(CacheKey("/wanted", (4, 4), "plainly"), 10)]
-    cache_eviction.evict_for(tmp_path, wanted, 3 * size, spare=0)
+    cache_eviction.evict_for(tmp_path, wanted, 3 * size, min_free=0)
     assert [entry.root for entry in cache_eviction.entries(tmp_path)] == ["/old", "/new"]
-    cache_eviction.evict_for(tmp_path, wanted, 4 * size, spare=0)
+    cache_eviction.evict_for(tmp_path, wanted, 4 * size, min_free=0)
     assert len(cache_eviction.entries(tmp_path)) == 2
 
 

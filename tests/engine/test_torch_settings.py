@@ -11,7 +11,7 @@ import torch
 from torch.backends import mkldnn
 
 from imgcls_lab.engine import Outcome
-from imgcls_lab.engine.training.torch_settings import _of_openmp, torch_defaults
+from imgcls_lab.engine.training.torch_settings import _openmp_settings, torch_defaults
 
 from .conftest import curve, same_files
 
@@ -60,7 +60,7 @@ def test_a_kernel_set_to_other_arithmetic_trains_the_same_run(
 def test_denormals_count_and_openmp_takes_the_threads_that_it_is_told() -> None:
     tiny = torch.tensor(1e-40)
     torch.set_flush_denormal(True)
-    switches = _of_openmp()
+    switches = _openmp_settings()
     for switch in switches:
         switch.write(True)
     try:
