@@ -82,7 +82,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
             "loop",
             count / steady["ours"],
             "images/s",
-            f"{run.compute.precision}, {run.data.num_workers} loader processes",
+            f"{run.compute.precision}, {loaders} loader processes",
         ),
         told("loop, the best ten steps", BATCH / loop, "images/s"),
         told("bare step", BATCH / bare, "images/s"),

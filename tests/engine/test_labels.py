@@ -122,7 +122,7 @@ def test_id2label_holds_where_label2id_says_another_order(write: Write) -> None:
     head, told = head_of(folder, names)
     assert torch.equal(head, own_head(folder))
     assert "label2id" in told
-    assert "id2label, which holds" in told
+    assert "id2label, whose order is used" in told
 
 
 @pytest.mark.parametrize("twin", ["digit-1", "Digit-1", "digit-1 "])
