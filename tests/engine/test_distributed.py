@@ -172,7 +172,7 @@ def test_processes_share_cores_and_memory(
 
 def test_a_process_without_validation_images_reads_none(shared: Make, digits: Path) -> None:
     reader = Reader(EvalSpec.default(SIZE))
-    assert list(list_splits(shared(root=str(digits)), reader, reader).val.batches([], workers=2)) == []
+    assert list(list_splits(shared(root=str(digits)), reader, reader).val.batches([], num_workers=2)) == []
 
 
 def test_what_cannot_be_shared_is_refused(shared: Make, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware, train
 from imgcls_lab.engine.data.gpu_decode import decode_batches, nvjpeg
 from imgcls_lab.engine.data.image_set import ImageSet, Reader
-from imgcls_lab.engine.training import inputs
+from imgcls_lab.engine.training import build
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ConfigError, DataError
 
@@ -100,7 +100,7 @@ def test_what_a_gpu_decodes_is_not_cached_so_that_room_for_a_cache_changes_no_bi
     curves = []
     for kept in (cache, "off"):
         decoder = Decoder()
-        monkeypatch.setattr(inputs, "nvjpeg", lambda _device, decoder=decoder: decoder)
+        monkeypatch.setattr(build, "nvjpeg", lambda _device, decoder=decoder: decoder)
         config = make_config(root=str(root), image_size=32, batch_size=8, decoder="gpu", cache=kept)
         curves.append(curve(train(config, tmp_path / kept).folder))
         assert decoder.files == 2 * 16
