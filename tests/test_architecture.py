@@ -27,7 +27,6 @@ GENERATED = "imgcls_lab/store/migrations/versions/"  # each revision is a record
 ENTRY_POINTS = "imgcls_lab/entry_points.py"  # the one place where modules are named to be run
 
 
-
 @cache
 def _files() -> dict[str, ast.Module]:
     """Every file of the package by its path, parsed."""
