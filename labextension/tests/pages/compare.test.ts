@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { differences, distinct } from '../../src/views/pages/compare';
+import { distinct } from '../../src/views/pages/compare';
+import { differences } from '../../src/views/pages/compare_table';
 
 it('names two runs of one name apart, and finds what sets configs apart', () => {
   const names = distinct([

@@ -67,120 +67,108 @@ interface InputProps {
   onChange: (value: string | boolean) => void;
 }
 
-/** The control that a field of the schema asks for. */
-export function FieldInput({ field, value, problem, note, suggestions, onChange }: InputProps) {
-  const words = AS_CHOICE[field.name];
-  const offered = suggestions ?? [];
-  const shared = { title: words?.[0] ?? field.title, help: field.text, problem };
-  if (field.control === 'switch' && !words) {
-    return (
-      <div className="imgcls-field imgcls-field-switch">
-        <label title={field.text}>
-          <input
-            type="checkbox"
-            name={field.name}
-            checked={value === true}
-            onChange={e => onChange(e.target.checked)}
-          />
-          {field.title}
-        </label>
-        <div className={problem ? 'imgcls-problem' : 'imgcls-hint'}>{problem ?? note ?? field.text}</div>
-      </div>
-    );
-  }
-  if (field.control === 'switch') {
-    return (
-      <Labelled {...shared} note={note}>
-        {(id, described) => (
-          <select
-            id={id}
-            name={field.name}
-            aria-describedby={described}
-            value={value === true ? 'on' : 'off'}
-            onChange={e => onChange(e.target.value === 'on')}
-          >
-            <option value="on">{words![1]}</option>
-            <option value="off">{words![2]}</option>
-          </select>
-        )}
-      </Labelled>
-    );
-  }
-  if (field.control === 'choice') {
-    return (
-      <Labelled {...shared} note={note}>
-        {(id, described) => (
-          <select
-            id={id}
-            name={field.name}
-            aria-describedby={described}
-            value={String(value)}
-            onChange={e => onChange(e.target.value)}
-          >
-            {field.choices.map(choice => (
-              <option key={choice} value={choice}>
-                {CHOICE_WORDS[field.name]?.[choice] ?? (field.truth ? TRUTH_WORDS[choice] : choice)}
-              </option>
-            ))}
-          </select>
-        )}
-      </Labelled>
-    );
-  }
-  if (!suggestions && field.suggestions.length > 0) {
-    return (
-      <Labelled {...shared} note={note}>
-        {(id, described) => (
-          <NameChoice
-            {...{ id, described, field, onChange }}
-            value={String(value)}
-            wrong={problem !== undefined}
-          />
-        )}
-      </Labelled>
-    );
-  }
+function SwitchField({ field, value, problem, note, onChange }: InputProps) {
   return (
-    <Labelled {...shared} note={note}>
-      {(id, described) => (
-        <>
-          <input
-            id={id}
-            name={field.name}
-            aria-describedby={described}
-            aria-invalid={problem !== undefined}
-            inputMode={field.control === 'number' ? (field.whole ? 'numeric' : 'decimal') : undefined}
-            autoComplete="off"
-            spellCheck={false}
-            list={offered.length > 0 ? `${id}-list` : undefined}
-            placeholder={field.nullable ? 'automatic' : undefined}
-            value={String(value)}
-            onChange={e => onChange(e.target.value)}
-          />
-          {offered.length > 0 && (
-            <datalist id={`${id}-list`}>
-              {offered.map(option => (
-                <option key={option} value={option} />
-              ))}
-            </datalist>
-          )}
-        </>
+    <div className="imgcls-field imgcls-field-switch">
+      <label title={field.text}>
+        <input
+          type="checkbox"
+          name={field.name}
+          checked={value === true}
+          onChange={e => onChange(e.target.checked)}
+        />
+        {field.title}
+      </label>
+      <div className={problem ? 'imgcls-problem' : 'imgcls-hint'}>{problem ?? note ?? field.text}</div>
+    </div>
+  );
+}
+
+interface ControlProps {
+  id: string;
+  described: string | undefined;
+  field: Field;
+  value: string | boolean;
+  wrong: boolean;
+  onChange: (value: string | boolean) => void;
+}
+
+/** The options of a choice, and of a switch that has words: [value, text]. */
+function optionsOf(field: Field): [string, string][] {
+  const words = AS_CHOICE[field.name];
+  if (words) return [['true', words[1]], ['false', words[2]]]; // prettier-ignore
+  return field.choices.map(choice => [
+    choice,
+    CHOICE_WORDS[field.name]?.[choice] ?? (field.truth ? (TRUTH_WORDS[choice] ?? choice) : choice),
+  ]);
+}
+
+function ChoiceControl({ id, described, field, value, onChange }: ControlProps) {
+  return (
+    <select
+      id={id}
+      name={field.name}
+      aria-describedby={described}
+      value={String(value)}
+      onChange={e => onChange(field.control === 'switch' ? e.target.value === 'true' : e.target.value)}
+    >
+      {optionsOf(field).map(([option, text]) => (
+        <option key={option} value={option}>
+          {text}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function TextControl(props: ControlProps & { suggestions: string[] }) {
+  const { id, described, field, value, wrong, suggestions, onChange } = props;
+  return (
+    <>
+      <input
+        id={id}
+        name={field.name}
+        aria-describedby={described}
+        aria-invalid={wrong}
+        inputMode={field.control === 'number' ? (field.whole ? 'numeric' : 'decimal') : undefined}
+        autoComplete="off"
+        spellCheck={false}
+        list={suggestions.length > 0 ? `${id}-list` : undefined}
+        placeholder={field.nullable ? 'automatic' : undefined}
+        value={String(value)}
+        onChange={e => onChange(e.target.value)}
+      />
+      {suggestions.length > 0 && (
+        <datalist id={`${id}-list`}>
+          {suggestions.map(option => (
+            <option key={option} value={option} />
+          ))}
+        </datalist>
       )}
+    </>
+  );
+}
+
+/** The control that a field of the schema asks for. */
+export function FieldInput(props: InputProps) {
+  const { field, value, problem, note, suggestions, onChange } = props;
+  const words = AS_CHOICE[field.name];
+  if (field.control === 'switch' && !words) return <SwitchField {...props} />;
+  return (
+    <Labelled title={words?.[0] ?? field.title} help={field.text} problem={problem} note={note}>
+      {(id, described) => {
+        const shared = { id, described, field, value, wrong: problem !== undefined, onChange };
+        if (field.control === 'choice' || words) return <ChoiceControl {...shared} />;
+        if (!suggestions && field.suggestions.length > 0) return <NameControl {...shared} />;
+        return <TextControl {...shared} suggestions={suggestions ?? []} />;
+      }}
     </Labelled>
   );
 }
 
-interface NameProps {
-  id: string;
-  described: string | undefined;
-  field: Field;
-  value: string;
-  wrong: boolean;
-  onChange: (value: string) => void;
-}
-
 /** One of a registry's names, or the name that a plugin gives. */
-function NameChoice({ id, described, field, value, wrong, onChange }: NameProps) {
+function NameControl({ id, described, field, value: shown, wrong, onChange }: ControlProps) {
+  const value = String(shown);
   const names = field.nullable ? ['', ...field.suggestions] : field.suggestions;
   const [asked, setAsked] = useState(false);
   const other = asked || !names.includes(value);

@@ -106,19 +106,9 @@ export const unreached = (
     .map(item => item.sentence);
 };
 
-interface Props {
-  path: string;
-  notebook: Notebook;
-  onLaunched?: () => void;
-}
-
-function Form({ path, notebook, onLaunched }: Props) {
-  const { parameters } = notebook;
-  const { busy, error, launch } = useLaunch(onLaunched);
+/** What one has typed, and the values that it means. */
+function useParameters(parameters: Parameter[]) {
   const [texts, setTexts] = useState<Record<string, string>>({});
-  const [name, setName] = useState('');
-  const [project, setProject] = useState('');
-  const [device, setDevice] = useState('auto');
   const { values, problems } = useMemo(() => {
     const values: Record<string, unknown> = {};
     const problems: Record<string, string> = {};
@@ -129,6 +119,66 @@ function Form({ path, notebook, onLaunched }: Props) {
     }
     return { values, problems };
   }, [parameters, texts]);
+  const type = (name: string, text: string) => setTexts(was => ({ ...was, [name]: text }));
+  return { texts, type, values, problems };
+}
+
+function DeviceChoice({ value, onChange }: { value: string; onChange: (device: string) => void }) {
+  return (
+    <Labelled title="Device">
+      {id => (
+        <select id={id} name="run-device" value={value} onChange={e => onChange(e.target.value)}>
+          <option value="auto">next free GPU, else CPU</option>
+          <option value="cuda">next free GPU</option>
+          <option value="cpu">CPU</option>
+        </select>
+      )}
+    </Labelled>
+  );
+}
+
+interface ParametersProps {
+  parameters: Parameter[];
+  texts: Record<string, string>;
+  problems: Record<string, string>;
+  onType: (name: string, text: string) => void;
+}
+
+function Parameters({ parameters, texts, problems, onType }: ParametersProps) {
+  return (
+    <fieldset>
+      <legend>Parameters</legend>
+      {parameters.length === 0 && (
+        <p className="imgcls-muted">
+          It declares none: tag one of its cells “parameters” and assign them there.
+        </p>
+      )}
+      {parameters.map(parameter => (
+        <Input
+          key={parameter.name}
+          parameter={parameter}
+          text={texts[parameter.name] ?? ''}
+          problem={problems[parameter.name]}
+          onChange={text => onType(parameter.name, text)}
+        />
+      ))}
+    </fieldset>
+  );
+}
+
+interface Props {
+  path: string;
+  notebook: Notebook;
+  onLaunched?: () => void;
+}
+
+function Form({ path, notebook, onLaunched }: Props) {
+  const { parameters } = notebook;
+  const { busy, error, launch } = useLaunch(onLaunched);
+  const { texts, type, values, problems } = useParameters(parameters);
+  const [name, setName] = useState('');
+  const [project, setProject] = useState('');
+  const [device, setDevice] = useState('auto');
   const wrong = Object.keys(problems).length;
   const submit = () =>
     launch('runNotebook', {
@@ -153,23 +203,7 @@ function Form({ path, notebook, onLaunched }: Props) {
         It is executed in the background as it is saved now, on a device of its own. What is left empty is as
         in the notebook.
       </p>
-      <fieldset>
-        <legend>Parameters</legend>
-        {parameters.length === 0 && (
-          <p className="imgcls-muted">
-            It declares none: tag one of its cells “parameters” and assign them there.
-          </p>
-        )}
-        {parameters.map(parameter => (
-          <Input
-            key={parameter.name}
-            parameter={parameter}
-            text={texts[parameter.name] ?? ''}
-            problem={problems[parameter.name]}
-            onChange={text => setTexts(was => ({ ...was, [parameter.name]: text }))}
-          />
-        ))}
-      </fieldset>
+      <Parameters parameters={parameters} {...{ texts, problems }} onType={type} />
       <fieldset>
         <legend>Where</legend>
         <RunName
@@ -178,15 +212,7 @@ function Form({ path, notebook, onLaunched }: Props) {
           value={name}
           onChange={setName}
         />
-        <Labelled title="Device">
-          {id => (
-            <select id={id} name="run-device" value={device} onChange={e => setDevice(e.target.value)}>
-              <option value="auto">next free GPU, else CPU</option>
-              <option value="cuda">next free GPU</option>
-              <option value="cpu">CPU</option>
-            </select>
-          )}
-        </Labelled>
+        <DeviceChoice value={device} onChange={setDevice} />
         <ProjectChoice value={project} onChange={setProject} />
       </fieldset>
       {unreached(notebook, values).map(sentence => (

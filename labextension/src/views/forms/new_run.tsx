@@ -98,6 +98,29 @@ function Foot({ check, step, busy, error, project, configs }: FootProps) {
   );
 }
 
+interface WhereProps {
+  section: Section;
+  input: (field: Field) => ReactNode;
+  name: string;
+  setName: (name: string) => void;
+  project: string;
+  setProject: (project: string) => void;
+}
+
+const Where = ({ section: { title, fields }, input, name, setName, project, setProject }: WhereProps) => (
+  <fieldset>
+    <legend>{title}</legend>
+    {fields.map(input)}
+    <RunName
+      title="Name of the run"
+      note="made from the config if left empty"
+      value={name}
+      onChange={setName}
+    />
+    <ProjectChoice value={project} onChange={setProject} />
+  </fieldset>
+);
+
 interface Props {
   schema: SchemaReply;
   layout: Layout;
@@ -108,8 +131,8 @@ interface Props {
 function Form({ schema, layout, parent, onLaunched }: Props) {
   const { data: datasets = NOTHING } = useQuery('datasets', {});
   const { data: models = NOTHING } = useQuery('models', {});
-  const { data: configs } = useQuery('configs', {});
-  const state = useDraft(layout, schema, parent, configs ?? NOTHING);
+  const { data: configs = NOTHING } = useQuery('configs', {});
+  const state = useDraft(layout, schema, parent, configs);
   const { draft, set, project, setProject } = state;
   const check = useCheck(layout, draft);
   const { config, wrong, valid } = check;
@@ -151,26 +174,11 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
           <legend>{how!.title}</legend>
           {how!.fields.map(input)}
         </fieldset>
-        <fieldset>
-          <legend>{where!.title}</legend>
-          {where!.fields.map(input)}
-          <RunName
-            title="Name of the run"
-            note="made from the config if left empty"
-            value={name}
-            onChange={setName}
-          />
-          <ProjectChoice value={project} onChange={setProject} />
-        </fieldset>
+        <Where section={where!} {...{ input, name, setName, project, setProject }} />
         {layout.more.map(section => (
           <Folded key={section.title} {...{ section, draft, wrong, input }} />
         ))}
-        <Foot
-          {...{ check, busy, error }}
-          step={nextStep(check, draft)}
-          project={projectId}
-          configs={configs ?? NOTHING}
-        />
+        <Foot {...{ check, busy, error, configs }} step={nextStep(check, draft)} project={projectId} />
       </form>
       <Preflight check={check.reply} schedule={String(config.schedule ?? '')} />
     </div>

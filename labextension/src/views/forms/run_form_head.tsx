@@ -8,7 +8,7 @@ import './run_form_head.css';
 
 interface Props {
   parent: RunDetail | undefined;
-  configs: Config[] | undefined;
+  configs: Config[];
   state: DraftState;
 }
 
@@ -17,7 +17,7 @@ export function RunFormHead({ parent, configs, state: { from, offer, reset, load
     <>
       <header className="imgcls-form-head">
         <h1>{parent ? `New run from ${parent.name}` : 'New run'}</h1>
-        {configs && configs.length > 0 && (
+        {configs.length > 0 && (
           <select
             aria-label="Load a config"
             name="load-config"

@@ -8,8 +8,86 @@ import '../ui/inputs.css';
 import './sweep_contour.css';
 
 const FINE = 20; // tiles across
+const STEP = 1 / FINE;
 
-/** The metric over two parameters, filled in between the trials by their distance. */
+/** Points of the trials, and tiles filled in between them by their distance; null where there are too few. */
+function pictureOf(sweep: Sweep, across: string, up: string) {
+  const done = doneOf(sweep);
+  if (done.length < 4 || across === up) return null;
+  const xs = scaleOf(done.map(trial => trial.params[across] ?? null));
+  const ys = scaleOf(done.map(trial => trial.params[up] ?? null));
+  const values = scaleOf(done.map(trial => trial.value));
+  const points = done.map(trial => ({
+    trial,
+    px: xs.at(trial.params[across] ?? null),
+    py: ys.at(trial.params[up] ?? null),
+    good: sweep.higher_is_better ? values.at(trial.value) : 1 - values.at(trial.value),
+  }));
+  const tiles = Array.from({ length: FINE * FINE }, (_, n) => {
+    const tx = ((n % FINE) + 0.5) / FINE;
+    const ty = (Math.floor(n / FINE) + 0.5) / FINE;
+    let sum = 0;
+    let weight = 0;
+    for (const { px, py, good } of points) {
+      const w = 1 / ((px - tx) ** 2 + (py - ty) ** 2 + 0.004);
+      sum += w * good;
+      weight += w;
+    }
+    return { tx, ty, good: sum / weight };
+  });
+  return { points, tiles, xs, ys };
+}
+
+function Picture({ sweep, across, up }: { sweep: Sweep; across: string; up: string }) {
+  const picture = useMemo(() => pictureOf(sweep, across, up), [sweep, across, up]);
+  if (!picture) return <p className="imgcls-muted">It needs four results.</p>;
+  return (
+    <Svg label={`${metricTitle(sweep.metric)} over ${across} and ${up}`}>
+      {picture.tiles.map(({ tx, ty, good }, n) => (
+        <rect
+          key={n}
+          className="imgcls-tile"
+          x={x(tx - STEP / 2)}
+          y={y(ty + STEP / 2)}
+          width={x(STEP) - x(0)}
+          height={y(0) - y(STEP)}
+          style={{ opacity: Math.round(good * 10) / 12 }}
+        />
+      ))}
+      {picture.points.map(({ trial, px, py }) => (
+        <TrialPoint key={trial.number} trial={trial} sweep={sweep} cx={x(px)} cy={y(py)} />
+      ))}
+      <g className="imgcls-axes">
+        {(['start', 'end'] as const).map((anchor, end) => (
+          <text key={anchor} x={x(end)} y={HEIGHT - 8} textAnchor={anchor}>
+            {endText(picture.xs.ends[end])}
+          </text>
+        ))}
+        {[0, 1].map(end => (
+          <text key={end} x={LEFT - 4} y={y(end) + 3} textAnchor="end">
+            {endText(picture.ys.ends[end])}
+          </text>
+        ))}
+      </g>
+    </Svg>
+  );
+}
+
+interface ChoiceProps {
+  label: string;
+  names: string[];
+  value: string;
+  onChange: (name: string) => void;
+}
+
+const Choice = ({ label, names, value, onChange }: ChoiceProps) => (
+  <select aria-label={label} value={value} onChange={e => onChange(e.target.value)}>
+    {names.map(name => (
+      <option key={name}>{name}</option>
+    ))}
+  </select>
+);
+
 export function Contour({ sweep }: { sweep: Sweep }) {
   const names = Object.keys(sweep.space);
   const ranked = [...names].sort((a, b) => (sweep.importance[b] ?? 0) - (sweep.importance[a] ?? 0));
@@ -17,80 +95,15 @@ export function Contour({ sweep }: { sweep: Sweep }) {
   const [second, setSecond] = useState<string>();
   const across = first ?? ranked[0]!;
   const up = second ?? ranked.find(name => name !== across) ?? ranked[0]!;
-  const picture = useMemo(() => {
-    const done = doneOf(sweep);
-    if (done.length < 4 || across === up) return null;
-    const xs = scaleOf(done.map(trial => trial.params[across] ?? null));
-    const ys = scaleOf(done.map(trial => trial.params[up] ?? null));
-    const values = scaleOf(done.map(trial => trial.value));
-    const points = done.map(trial => ({
-      trial,
-      px: xs.at(trial.params[across] ?? null),
-      py: ys.at(trial.params[up] ?? null),
-      good: sweep.higher_is_better ? values.at(trial.value) : 1 - values.at(trial.value),
-    }));
-    const tiles = Array.from({ length: FINE * FINE }, (_, n) => {
-      const tx = ((n % FINE) + 0.5) / FINE;
-      const ty = (Math.floor(n / FINE) + 0.5) / FINE;
-      let sum = 0;
-      let weight = 0;
-      for (const { px, py, good } of points) {
-        const w = 1 / ((px - tx) ** 2 + (py - ty) ** 2 + 0.004);
-        sum += w * good;
-        weight += w;
-      }
-      return { tx, ty, good: sum / weight };
-    });
-    return { points, tiles, xs, ys };
-  }, [sweep, across, up]);
   if (names.length < 2) return null;
-  const step = 1 / FINE;
-  const choice = (value: string, other: string, set: (name: string) => void, label: string) => (
-    <select aria-label={label} value={value} onChange={e => set(e.target.value)}>
-      {names
-        .filter(name => name !== other)
-        .map(name => (
-          <option key={name}>{name}</option>
-        ))}
-    </select>
-  );
+  const without = (other: string) => names.filter(name => name !== other);
   return (
     <section className="imgcls-card imgcls-sweep-plot">
       <h3>
-        Contour {choice(across, up, setFirst, 'Across')} × {choice(up, across, setSecond, 'Upwards')}
+        Contour <Choice label="Across" names={without(up)} value={across} onChange={setFirst} /> ×{' '}
+        <Choice label="Upwards" names={without(across)} value={up} onChange={setSecond} />
       </h3>
-      {picture ? (
-        <Svg label={`${metricTitle(sweep.metric)} over ${across} and ${up}`}>
-          {picture.tiles.map(({ tx, ty, good }, n) => (
-            <rect
-              key={n}
-              className="imgcls-tile"
-              x={x(tx - step / 2)}
-              y={y(ty + step / 2)}
-              width={x(step) - x(0)}
-              height={y(0) - y(step)}
-              style={{ opacity: Math.round(good * 10) / 12 }}
-            />
-          ))}
-          {picture.points.map(({ trial, px, py }) => (
-            <TrialPoint key={trial.number} trial={trial} sweep={sweep} cx={x(px)} cy={y(py)} />
-          ))}
-          <g className="imgcls-axes">
-            {(['start', 'end'] as const).map((anchor, end) => (
-              <text key={anchor} x={x(end)} y={HEIGHT - 8} textAnchor={anchor}>
-                {endText(picture.xs.ends[end])}
-              </text>
-            ))}
-            {[0, 1].map(end => (
-              <text key={end} x={LEFT - 4} y={y(end) + 3} textAnchor="end">
-                {endText(picture.ys.ends[end])}
-              </text>
-            ))}
-          </g>
-        </Svg>
-      ) : (
-        <p className="imgcls-muted">It needs four results.</p>
-      )}
+      <Picture {...{ sweep, across, up }} />
     </section>
   );
 }

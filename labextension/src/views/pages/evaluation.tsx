@@ -19,6 +19,35 @@ const BEST = 'best';
 const metricLabel = (name: string, split: string) =>
   metricTitle(split === TEST ? name.replace(/^metric\//, 'test/') : name);
 
+interface ChoiceProps {
+  run: Run;
+  value: string;
+  onChange: (choice: string) => void;
+}
+
+/** The best epoch, the test of the best model, or any other epoch. */
+function Choice({ run, value, onChange }: ChoiceProps) {
+  const last = lastEpoch(run);
+  const best = run.best?.epoch;
+  const name = (n: number) => `epoch ${n}${n === last ? ', the last' : ''}, on val/`;
+  const others = Array.from({ length: last }, (_, i) => last - i).filter(n => n !== (best ?? last));
+  return (
+    <select className="imgcls-small" value={value} onChange={e => onChange(e.target.value)}>
+      <option value={BEST}>{best === undefined ? name(last) : `the best, epoch ${best}, on val/`}</option>
+      {run.latest['test/accuracy'] != null && (
+        <option value={TEST}>
+          {best === undefined ? 'the best, on test/' : `the best, epoch ${best}, on test/`}
+        </option>
+      )}
+      {others.map(n => (
+        <option key={n} value={n}>
+          {name(n)}
+        </option>
+      ))}
+    </select>
+  );
+}
+
 /** The evaluation of an epoch of a run, the best at first, or of its best model on test/. */
 export function Evaluation({ run }: { run: Run }) {
   const [choice, setChoice] = useState(BEST); // the best epoch, an epoch's number, or the test
@@ -26,7 +55,6 @@ export function Evaluation({ run }: { run: Run }) {
   const other =
     choice === TEST ? ({ split: TEST } as const) : choice === BEST ? null : { epoch: Number(choice) };
   const chosen = useReport(run, other);
-  const last = lastEpoch(run);
   const shown = other ? chosen : best;
   const report = shown.data ?? best.data;
   if (!report) {
@@ -37,29 +65,11 @@ export function Evaluation({ run }: { run: Run }) {
       </p>
     );
   }
-  const name = (n: number) => `epoch ${n}${n === last ? ', the last' : ''}, on val/`;
   return (
     <div className="imgcls-stack">
       <div className="imgcls-tools">
         <label>
-          evaluation of{' '}
-          <select className="imgcls-small" value={choice} onChange={e => setChoice(e.target.value)}>
-            <option value={BEST}>
-              {run.best ? `the best, epoch ${run.best.epoch}, on val/` : name(last)}
-            </option>
-            {run.latest['test/accuracy'] != null && (
-              <option value={TEST}>
-                {run.best ? `the best, epoch ${run.best.epoch}, on test/` : 'the best, on test/'}
-              </option>
-            )}
-            {Array.from({ length: last }, (_, i) => last - i)
-              .filter(n => n !== (run.best?.epoch ?? last))
-              .map(n => (
-                <option key={n} value={n}>
-                  {name(n)}
-                </option>
-              ))}
-          </select>
+          evaluation of <Choice run={run} value={choice} onChange={setChoice} />
         </label>
         <span className="imgcls-muted imgcls-num">
           {plural(report.images, 'image')} of {report.split}/

@@ -58,19 +58,33 @@ function unreadableOf(run: RunDetail): Record<string, string> {
   return data?.quarantined ?? {};
 }
 
-/** The whole page of a run. */
-export function RunPage({
-  id,
-  onTitle,
-  onClose,
-}: {
+/** The tabs of a run, and what is in the open one. */
+function RunTabs({ run }: { run: RunDetail }) {
+  const [chosen, setTab] = useState<Tab>();
+  const tabs = tabsOf(run.kind);
+  const tab = chosen && tabs.includes(chosen) ? chosen : tabs[0]!;
+  return (
+    <Tabs label="What to see of the run" names={tabs} open={tab} onOpen={setTab} panelClass="imgcls-tab">
+      {(tab === 'Trials' || tab === 'Plots') && <SweepTab run={run} plots={tab === 'Plots'} />}
+      {tab === 'Curves' && <CurvesTab run={run} />}
+      {tab === 'Evaluation' && <Evaluation run={run} />}
+      {tab === 'Config' && <ConfigTab run={run} />}
+      {tab === 'Checkpoints' && <CheckpointsTab run={run} />}
+      {tab === 'Log' && <LogTab run={run} />}
+    </Tabs>
+  );
+}
+
+interface Props {
   id: string;
   onTitle?: (title: string) => void;
   /** Closes the page, where the host can. */
   onClose?: () => void;
-}) {
+}
+
+/** The whole page of a run. */
+export function RunPage({ id, onTitle, onClose }: Props) {
   const { run, error, gone, connection, reload } = useRun(id);
-  const [chosen, setTab] = useState<Tab>();
   const [deleted, setDeleted] = useState(false);
   const name = run?.name;
   useEffect(() => {
@@ -96,32 +110,24 @@ export function RunPage({
       <p className="imgcls-empty imgcls-muted">Reading the run…</p>
     );
   }
-  const tabs = tabsOf(run.kind);
-  const tab = chosen && tabs.includes(chosen) ? chosen : tabs[0]!;
+  const { state, attempt, step } = run;
   return (
     <article
       className="imgcls-run"
       data-run={run.id}
-      data-run-state={run.state}
-      data-attempt={run.attempt}
-      data-step={run.step}
+      data-run-state={state}
+      data-attempt={attempt}
+      data-step={step}
     >
       <Head run={run} connection={connection} onDeleted={() => setDeleted(true)} />
       <div className="imgcls-run-standing">
-        {isActive(run.state) && <Progress run={run} />}
+        {isActive(state) && <Progress run={run} />}
         <Message run={run} />
         <Unattended run={run} />
         <Warnings run={run} />
         <LeftOut reasons={unreadableOf(run)} />
       </div>
-      <Tabs label="What to see of the run" names={tabs} open={tab} onOpen={setTab} panelClass="imgcls-tab">
-        {(tab === 'Trials' || tab === 'Plots') && <SweepTab run={run} plots={tab === 'Plots'} />}
-        {tab === 'Curves' && <CurvesTab run={run} />}
-        {tab === 'Evaluation' && <Evaluation run={run} />}
-        {tab === 'Config' && <ConfigTab run={run} />}
-        {tab === 'Checkpoints' && <CheckpointsTab run={run} />}
-        {tab === 'Log' && <LogTab run={run} />}
-      </Tabs>
+      <RunTabs run={run} />
     </article>
   );
 }

@@ -10,7 +10,7 @@ import { useSource, type Command, type ConnectionState } from '../data/source';
 import { Button } from '../ui/button';
 import { ConnectionNotice, Problem } from '../ui/messages';
 import { State } from '../ui/run_state';
-import { isActive, isLive, isUnderWay, type RunDetail } from '../data/types';
+import { isActive, isLive, type RunDetail } from '../data/types';
 import '../ui/inputs.css';
 import './run_head.css';
 
@@ -20,59 +20,108 @@ const Chip = ({ children, title }: { children: ReactNode; title?: string }) => (
   </span>
 );
 
-function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) {
+type ActionProps = { run: RunDetail; action: ReturnType<typeof useAction> };
+
+/** What moves the run from one state to another. */
+function StateButtons({ run, action: { busy, act }, changing }: ActionProps & { changing: boolean }) {
   const source = useSource();
-  const navigate = useNavigate();
-  const { busy, error, act } = useAction();
-  const [changing, setChanging] = useState(false);
+  const isBusy = busy !== null;
   const ask = (name: Extract<Command, 'stop' | 'kill' | 'resume'>) => () =>
     void act(name, async () => {
       await source.command(name, { id: run.id });
       runsStoreOf(source).refresh();
     });
+  if (run.state === 'queued') {
+    return (
+      <Button busy={isBusy} onClick={ask('stop')}>
+        Cancel
+      </Button>
+    );
+  }
+  if (!isActive(run.state)) {
+    return run.state === 'succeeded' ? null : (
+      <Button primary busy={isBusy} disabled={changing} onClick={ask('resume')}>
+        {run.resumable ? 'Resume' : 'Start again'}
+      </Button>
+    );
+  }
+  return run.desired_state === 'run' ? (
+    <Button
+      busy={isBusy}
+      disabled={run.external}
+      title={run.external ? 'It runs in a notebook or shell: stop it there' : 'Save a checkpoint, then end'}
+      onClick={ask('stop')}
+    >
+      Stop
+    </Button>
+  ) : (
+    <ConfirmButton
+      label="Kill"
+      question="End it now, without a checkpoint?"
+      busy={isBusy}
+      disabled={run.desired_state === 'kill'}
+      onConfirm={ask('kill')}
+    />
+  );
+}
+
+/** Where one can go from a run. */
+function PlaceButtons({ run: { id, kind, attempt } }: { run: RunDetail }) {
+  const navigate = useNavigate();
+  return (
+    <>
+      {kind === 'notebook' && (
+        <Button disabled={attempt === 0} onClick={() => navigate({ view: 'executed-notebook', id })}>
+          Open notebook
+        </Button>
+      )}
+      {kind === 'train' && <Button onClick={() => navigate({ view: 'new-run', from: id })}>Clone…</Button>}
+      {kind !== 'sweep' && (
+        <>
+          <Button onClick={() => navigate({ view: 'new-sweep', from: id })}>Sweep…</Button>
+          <Button onClick={() => navigate({ view: 'compare', ids: [id] })}>Compare…</Button>
+        </>
+      )}
+      <Button
+        onClick={() =>
+          navigate({ view: 'tensorboard', ...(kind === 'sweep' ? { sweep_id: id } : { run_ids: [id] }) })
+        }
+      >
+        TensorBoard
+      </Button>
+    </>
+  );
+}
+
+function DeleteButton({ run, action: { busy, act }, onDeleted }: ActionProps & { onDeleted: () => void }) {
+  const source = useSource();
   const remove = async () => {
     if (await act('delete', () => source.command('runs.delete', { id: run.id }))) {
       runsStoreOf(source).refresh();
       onDeleted();
     }
   };
-  const live = isUnderWay(run.state);
-  const stopping = live && run.desired_state !== 'run';
+  return (
+    <ConfirmButton
+      label="Delete…"
+      question="Delete this run with its checkpoints and log?"
+      busy={busy !== null}
+      onConfirm={() => void remove()}
+    />
+  );
+}
+
+function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) {
+  const source = useSource();
+  const action = useAction();
+  const [changing, setChanging] = useState(false); // the settings with which it is resumed
+  const ended = !isActive(run.state);
+  const changeable = ended && run.resumable && run.kind === 'train';
   return (
     <div className="imgcls-actions">
       <div className="imgcls-buttons">
-        {run.state === 'queued' && (
-          <Button busy={busy !== null} onClick={ask('stop')}>
-            Cancel
-          </Button>
-        )}
-        {live && !stopping && (
-          <Button
-            busy={busy !== null}
-            disabled={run.external}
-            title={
-              run.external ? 'It runs in a notebook or shell: stop it there' : 'Save a checkpoint, then end'
-            }
-            onClick={ask('stop')}
-          >
-            Stop
-          </Button>
-        )}
-        {stopping && (
-          <ConfirmButton
-            label="Kill"
-            question="End it now, without a checkpoint?"
-            busy={busy !== null}
-            disabled={run.desired_state === 'kill'}
-            onConfirm={ask('kill')}
-          />
-        )}
-        {!isActive(run.state) && run.state !== 'succeeded' && (
-          <Button primary busy={busy !== null} disabled={changing} onClick={ask('resume')}>
-            {run.resumable ? 'Resume' : 'Start again'}
-          </Button>
-        )}
-        {run.resumable && !isActive(run.state) && run.kind === 'train' && (
+        <StateButtons run={run} action={action} changing={changing} />
+        {changeable && (
           <Button
             aria-expanded={changing}
             title="Resume with another cache, number of loader processes, logging or number of checkpoints"
@@ -81,43 +130,10 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
             Resume with…
           </Button>
         )}
-        {run.kind === 'notebook' && (
-          <Button
-            disabled={run.attempt === 0}
-            onClick={() => navigate({ view: 'executed-notebook', id: run.id })}
-          >
-            Open notebook
-          </Button>
-        )}
-        {run.kind === 'train' && (
-          <Button onClick={() => navigate({ view: 'new-run', from: run.id })}>Clone…</Button>
-        )}
-        {run.kind !== 'sweep' && (
-          <>
-            <Button onClick={() => navigate({ view: 'new-sweep', from: run.id })}>Sweep…</Button>
-            <Button onClick={() => navigate({ view: 'compare', ids: [run.id] })}>Compare…</Button>
-          </>
-        )}
-        <Button
-          onClick={() =>
-            navigate({
-              view: 'tensorboard',
-              ...(run.kind === 'sweep' ? { sweep_id: run.id } : { run_ids: [run.id] }),
-            })
-          }
-        >
-          TensorBoard
-        </Button>
-        {!isActive(run.state) && (
-          <ConfirmButton
-            label="Delete…"
-            question="Delete this run with its checkpoints and log?"
-            busy={busy !== null}
-            onConfirm={() => void remove()}
-          />
-        )}
+        <PlaceButtons run={run} />
+        {ended && <DeleteButton run={run} action={action} onDeleted={onDeleted} />}
       </div>
-      {changing && run.resumable && !isActive(run.state) && (
+      {changing && changeable && (
         <ResumeForm
           run={run}
           onCancel={() => setChanging(false)}
@@ -127,7 +143,7 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
           }}
         />
       )}
-      <Problem>{error}</Problem>
+      <Problem>{action.error}</Problem>
     </div>
   );
 }

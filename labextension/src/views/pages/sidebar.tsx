@@ -1,6 +1,7 @@
 // The panel at the left: what the devices do, what runs, waits and ended, and the way to everything else.
 import { useEffect, useState } from 'react';
 import { mutate } from '../data/mutate';
+import type { RunsSnapshot } from '../data/runs_store';
 import { useSource } from '../data/source';
 import { followed, type Trend } from '../data/trend';
 import { isActive, isUnderWay, type Run } from '../data/types';
@@ -37,6 +38,8 @@ function useTrends(runs: Run[]): Map<string, Trend> {
   return trends;
 }
 
+const totalOf = (counts: RunsSnapshot['counts']): number =>
+  Object.values(counts).reduce((sum, n) => sum + (n ?? 0), 0);
 const byStart = (a: Run, b: Run) => (b.started_at ?? b.created_at) - (a.started_at ?? a.created_at);
 const byQueue = (a: Run, b: Run) => b.priority - a.priority || a.created_at - b.created_at;
 const byEnd = (a: Run, b: Run) => (b.ended_at ?? b.updated_at) - (a.ended_at ?? a.updated_at);
@@ -65,29 +68,74 @@ function Welcome() {
   );
 }
 
-/** `current`: id of the run whose page is looked at. */
-export function Sidebar({ current }: { current?: string }) {
+/** The runs that run and wait, and those that ended last. `current`: id of the one whose page is in front. */
+function Runs({ current, now }: { current: string | undefined; now: number }) {
   const navigate = useNavigate();
-  const store = useRuns();
-  const all = [...store.runs.values()];
+  const { runs, counts } = useRuns();
+  const all = [...runs.values()];
+  const trends = useTrends(all);
   const running = all.filter(run => isUnderWay(run.state)).sort(byStart);
   const queued = all.filter(run => run.state === 'queued').sort(byQueue);
-  const recent = all
-    .filter(run => !isActive(run.state))
-    .sort(byEnd)
-    .slice(0, RECENT);
-  const now = useNow(true, 30);
-  const { data: info } = useQuery('info', {});
-  const trends = useTrends(all);
-  const total = Object.values(store.counts).reduce((sum, n) => sum + (n ?? 0), 0);
+  const ended = all.filter(run => !isActive(run.state)).sort(byEnd);
   const row = (run: Run) => (
     <RunRow key={run.id} run={run} now={now} trend={trends.get(run.id)} current={run.id === current} />
   );
+  const link = (
+    <button
+      type="button"
+      className="imgcls-plain imgcls-side-link"
+      onClick={() => navigate({ view: 'runs' })}
+    >
+      all {totalOf(counts)} ›
+    </button>
+  );
+  return (
+    <>
+      <Section title="Running" aside={running.length}>
+        {running.map(row)}
+        {running.length === 0 && <p className="imgcls-row imgcls-muted">Nothing runs</p>}
+      </Section>
+      {queued.length > 0 && (
+        <Section title="Queued" aside={queued.length}>
+          {queued.map(row)}
+        </Section>
+      )}
+      {ended.length > 0 && (
+        <Section title="Recent" aside={link}>
+          {ended.slice(0, RECENT).map(row)}
+        </Section>
+      )}
+    </>
+  );
+}
+
+function Foot() {
+  const navigate = useNavigate();
+  const { data: info } = useQuery('info', {});
+  return (
+    <footer className="imgcls-side-foot">
+      <button type="button" className="imgcls-plain" onClick={() => navigate({ view: 'runs' })}>
+        Runs
+      </button>
+      <button type="button" className="imgcls-plain" onClick={() => navigate({ view: 'registries' })}>
+        Registries
+      </button>
+      <span className="imgcls-spacer" />
+      <span className="imgcls-muted">{info ? `v${info.version}` : ''}</span>
+    </footer>
+  );
+}
+
+/** `current`: id of the run whose page is in front. */
+export function Sidebar({ current }: { current?: string }) {
+  const navigate = useNavigate();
+  const { connection, counts, loaded, error, refresh } = useRuns();
+  const now = useNow(true, 30);
   return (
     <div className="imgcls-sidebar">
       <header className="imgcls-side-head">
         <h1 className="imgcls-clip">Image Lab</h1>
-        <ConnectionNotice connection={store.connection} />
+        <ConnectionNotice connection={connection} />
         <Button primary onClick={() => navigate({ view: 'new-run' })}>
           + New run
         </Button>
@@ -95,52 +143,19 @@ export function Sidebar({ current }: { current?: string }) {
       <div className="imgcls-side-body">
         <Devices />
         <Alerts now={now} />
-        <Section title="Running" aside={running.length}>
-          {running.map(row)}
-          {running.length === 0 && <p className="imgcls-row imgcls-muted">Nothing runs</p>}
-        </Section>
-        {queued.length > 0 && (
-          <Section title="Queued" aside={queued.length}>
-            {queued.map(row)}
-          </Section>
-        )}
-        {recent.length > 0 && (
-          <Section
-            title="Recent"
-            aside={
-              <button
-                type="button"
-                className="imgcls-plain imgcls-side-link"
-                onClick={() => navigate({ view: 'runs' })}
-              >
-                all {total} ›
-              </button>
-            }
-          >
-            {recent.map(row)}
-          </Section>
-        )}
+        <Runs current={current} now={now} />
         <TensorBoards now={now} />
-        {store.loaded && total === 0 && <Welcome />}
-        {store.error && (
+        {loaded && totalOf(counts) === 0 && <Welcome />}
+        {error && (
           <div className="imgcls-row">
-            <Problem>{store.error}</Problem>
+            <Problem>{error}</Problem>
             <div>
-              <Button onClick={store.refresh}>Try again</Button>
+              <Button onClick={refresh}>Try again</Button>
             </div>
           </div>
         )}
       </div>
-      <footer className="imgcls-side-foot">
-        <button type="button" className="imgcls-plain" onClick={() => navigate({ view: 'runs' })}>
-          Runs
-        </button>
-        <button type="button" className="imgcls-plain" onClick={() => navigate({ view: 'registries' })}>
-          Registries
-        </button>
-        <span className="imgcls-spacer" />
-        <span className="imgcls-muted">{info ? `v${info.version}` : ''}</span>
-      </footer>
+      <Foot />
     </div>
   );
 }

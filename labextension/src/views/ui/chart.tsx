@@ -26,16 +26,16 @@ function valueAt(data: uPlot.AlignedData, series: number, index: number): number
   return null;
 }
 
-export function Chart(props: ChartProps) {
-  const { title, lines, note, legend = true, axis = 'step', unit, height = 220, zoom } = props;
+/** Where the cursor is: its x, and the value of each line there. */
+type Cursor = { x: number; values: Map<string, number | null> } | null;
+
+/** The drawing of a chart in its element, and the cursor in it. */
+function usePlot(props: ChartProps) {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<Plot | null>(null);
-  const [, setHiddenRound] = useState(0);
-  const [at, setAt] = useState<{ x: number; values: Map<string, number | null> } | null>(null);
-  const format = unit === 'fraction' ? percent : formatNumber;
+  const [cursor, setCursor] = useState<Cursor>(null);
   const latest = useRef(props);
   latest.current = props;
-
   useEffect(() => {
     const stop = new AbortController();
     plot.current = new Plot(
@@ -43,10 +43,10 @@ export function Chart(props: ChartProps) {
       latest.current,
       (index, data, drawn) => {
         const x = index === null ? undefined : data[0][index];
-        if (index === null || x === undefined) return setAt(null);
+        if (index === null || x === undefined) return setCursor(null);
         const values = new Map<string, number | null>();
         drawn.forEach(({ line, faint }, i) => faint || values.set(line.label, valueAt(data, i + 1, index)));
-        setAt({ x, values });
+        setCursor({ x, values });
       },
       stop.signal,
     );
@@ -56,26 +56,64 @@ export function Chart(props: ChartProps) {
     };
   }, []);
   useEffect(() => plot.current?.update(props));
+  return { host, plot, cursor };
+}
 
-  const toggle = (label: string) => {
-    const hidden = plot.current?.hidden;
-    if (!hidden) return;
-    if (!hidden.delete(label)) hidden.add(label);
-    plot.current?.update(latest.current);
-    setHiddenRound(n => n + 1);
-  };
+interface LegendProps {
+  lines: Line[];
+  hidden: ReadonlySet<string>;
+  value: (line: Line) => string;
+  onToggle: (group: string) => void;
+}
+
+function Legend({ lines, hidden, value, onToggle }: LegendProps) {
   const keys = lines.filter((line, i) => lines.findIndex(other => groupOf(other) === groupOf(line)) === i);
+  return (
+    <ul className="imgcls-legend">
+      {keys.map(line => (
+        <li key={groupOf(line)}>
+          <button
+            type="button"
+            className="imgcls-legend-item"
+            aria-pressed={!hidden.has(groupOf(line))}
+            title="Show or hide this line"
+            onClick={() => onToggle(groupOf(line))}
+          >
+            <i
+              className={line.dash ? 'imgcls-key imgcls-key-dash' : 'imgcls-key'}
+              style={{ color: `var(--imgcls-series-${(line.colour % 8) + 1})` }}
+            />
+            <span className="imgcls-clip">{groupOf(line)}</span>
+            <span className="imgcls-num">{value(line)}</span>
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+export function Chart(props: ChartProps) {
+  const { title, lines, note, legend = true, axis = 'step', unit, height = 220, zoom } = props;
+  const { host, plot, cursor } = usePlot(props);
+  const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
+  const format = unit === 'fraction' ? percent : formatNumber;
+  const toggle = (group: string) => {
+    const next = new Set(hidden);
+    if (!next.delete(group)) next.add(group);
+    setHidden(next);
+    plot.current?.hide(next);
+  };
   const empty = lines.every(line => line.x.length === 0);
   const points = lines.reduce((sum, line) => sum + line.x.length, 0);
-  const shown = (line: Line): string => {
-    const value = at ? (at.values.get(line.label) ?? null) : (line.y[line.y.length - 1] ?? null);
-    return value == null ? '–' : format(value);
+  const value = (line: Line): string => {
+    const shown = cursor ? cursor.values.get(line.label) : line.y[line.y.length - 1];
+    return shown == null ? '–' : format(shown);
   };
   return (
     <figure className="imgcls-chart" data-points={points} aria-label={title}>
       <figcaption className="imgcls-chart-head">
         <b>{title}</b>
-        <span className="imgcls-muted imgcls-num">{at ? axisValue(axis, at.x) : note}</span>
+        <span className="imgcls-muted imgcls-num">{cursor ? axisValue(axis, cursor.x) : note}</span>
         {zoom?.window && (
           <button
             type="button"
@@ -101,28 +139,7 @@ export function Chart(props: ChartProps) {
       >
         {empty && <div className="imgcls-plot-empty imgcls-muted">No points yet</div>}
       </div>
-      {legend && !empty && (
-        <ul className="imgcls-legend">
-          {keys.map(line => (
-            <li key={groupOf(line)}>
-              <button
-                type="button"
-                className="imgcls-legend-item"
-                aria-pressed={!plot.current?.hidden.has(groupOf(line))}
-                title="Show or hide this line"
-                onClick={() => toggle(groupOf(line))}
-              >
-                <i
-                  className={line.dash ? 'imgcls-key imgcls-key-dash' : 'imgcls-key'}
-                  style={{ color: `var(--imgcls-series-${(line.colour % 8) + 1})` }}
-                />
-                <span className="imgcls-clip">{groupOf(line)}</span>
-                <span className="imgcls-num">{shown(line)}</span>
-              </button>
-            </li>
-          ))}
-        </ul>
-      )}
+      {legend && !empty && <Legend {...{ lines, hidden, value }} onToggle={toggle} />}
     </figure>
   );
 }

@@ -98,7 +98,7 @@ export class Plot {
   #frame = 0;
   #seen = false;
   #dirty = true;
-  readonly hidden = new Set<string>();
+  #hidden: ReadonlySet<string> = new Set();
 
   constructor(host: HTMLElement, props: ChartProps, onCursor: OnCursor, signal: AbortSignal) {
     this.#host = host;
@@ -128,6 +128,12 @@ export class Plot {
 
   update(props: ChartProps): void {
     this.#props = props;
+    this.#ask();
+  }
+
+  /** Draw without these groups of lines. */
+  hide(groups: ReadonlySet<string>): void {
+    this.#hidden = groups;
     this.#ask();
   }
 
@@ -161,7 +167,7 @@ export class Plot {
   }
 
   #shown(): Line[] {
-    return this.#props.lines.filter(line => line.x.length > 0 && !this.hidden.has(groupOf(line)));
+    return this.#props.lines.filter(line => line.x.length > 0 && !this.#hidden.has(groupOf(line)));
   }
 
   #draw(): void {
@@ -203,76 +209,23 @@ export class Plot {
   }
 
   #options(width: number, height: number): uPlot.Options {
-    const { axis = 'step', log = false, sync, unit, zoom } = this.#props;
-    const font = `${SMALL} ${getComputedStyle(this.#host).fontFamily}`;
-    const common: uPlot.Axis = {
-      stroke: () => this.#colours.muted,
-      font,
-      ticks: { show: false },
-      grid: { stroke: () => this.#colours.line, width: 1 },
-    };
+    const { log = false, unit } = this.#props;
+    const fractions = unit === 'fraction' && !log;
     return {
       width,
       height,
       padding: [10, 16, 0, 0],
       legend: { show: false },
-      cursor: {
-        y: false,
-        drag: { x: zoom !== undefined, y: false, setScale: false, dist: DRAG },
-        bind: { dblclick: () => () => (this.#props.zoom?.set(null), null) },
-        points: { size: 6 },
-        // the cursor alone: a window is handed on by the zoom, also to charts out of sight
-        ...(sync
-          ? {
-              sync: {
-                key: sync,
-                setSeries: false,
-                filters: { pub: (type: string) => type === 'mousemove' || type === 'mouseleave' },
-              },
-            }
-          : {}),
-      },
+      cursor: this.#cursor(),
       scales: {
         x: { time: false },
         y: {
           distr: log ? 3 : 1,
-          ...(unit === 'fraction' && !log
-            ? { range: (_: uPlot, low: number, high: number) => fractionRange(low, high) }
-            : {}),
+          ...(fractions ? { range: (_: uPlot, low: number, high: number) => fractionRange(low, high) } : {}),
         },
       },
-      axes: [
-        {
-          ...common,
-          size: 26,
-          gap: 6,
-          space: 70,
-          grid: { show: false },
-          values: (_, splits) => (axis === 'time' ? splits.map(duration) : ticks(splits)),
-          incrs: axis === 'time' ? TIMES : axis === 'epoch' ? [0.1, 0.2, 0.5, ...WHOLE] : WHOLE,
-        },
-        {
-          ...common,
-          size: 46,
-          gap: 6,
-          space: height < 180 ? 26 : 34,
-          values: (_, splits) => ticks(splits, unit === 'fraction'),
-        },
-      ],
-      series: [
-        {},
-        ...this.#drawn.lines.map(({ line, faint }): uPlot.Series => {
-          const few = line.x.length < 2;
-          return {
-            label: line.label,
-            stroke: () => this.#colours.series[line.colour % this.#colours.series.length]!,
-            width: faint ? 1 : 1.75,
-            alpha: faint ? 0.28 : line.dim ? 0.4 : 1,
-            ...(line.dash ? { dash: [5, 4] } : {}),
-            points: { show: few, size: 6 },
-          };
-        }),
-      ],
+      axes: this.#axes(height),
+      series: [{}, ...this.#drawn.lines.map(drawn => this.#series(drawn))],
       hooks: {
         setSelect: [plot => this.#onSelect(plot)],
         setScale: [
@@ -282,6 +235,63 @@ export class Plot {
         ],
         setCursor: [plot => this.#onCursor(plot.cursor.idx ?? null, this.#drawn.data, this.#drawn.lines)],
       },
+    };
+  }
+
+  #cursor(): uPlot.Cursor {
+    const { sync, zoom } = this.#props;
+    return {
+      y: false,
+      drag: { x: zoom !== undefined, y: false, setScale: false, dist: DRAG },
+      bind: { dblclick: () => () => (this.#props.zoom?.set(null), null) },
+      points: { size: 6 },
+      // the cursor alone: a window is handed on by the zoom, also to charts out of sight
+      ...(sync
+        ? {
+            sync: {
+              key: sync,
+              setSeries: false,
+              filters: { pub: (type: string) => type === 'mousemove' || type === 'mouseleave' },
+            },
+          }
+        : {}),
+    };
+  }
+
+  #axes(height: number): uPlot.Axis[] {
+    const { axis = 'step', unit } = this.#props;
+    const common: uPlot.Axis = {
+      stroke: () => this.#colours.muted,
+      font: `${SMALL} ${getComputedStyle(this.#host).fontFamily}`,
+      ticks: { show: false },
+      grid: { stroke: () => this.#colours.line, width: 1 },
+      gap: 6,
+    };
+    const across: uPlot.Axis = {
+      ...common,
+      size: 26,
+      space: 70,
+      grid: { show: false },
+      values: (_, splits) => (axis === 'time' ? splits.map(duration) : ticks(splits)),
+      incrs: axis === 'time' ? TIMES : axis === 'epoch' ? [0.1, 0.2, 0.5, ...WHOLE] : WHOLE,
+    };
+    const up: uPlot.Axis = {
+      ...common,
+      size: 46,
+      space: height < 180 ? 26 : 34,
+      values: (_, splits) => ticks(splits, unit === 'fraction'),
+    };
+    return [across, up];
+  }
+
+  #series({ line, faint }: Drawn['lines'][number]): uPlot.Series {
+    return {
+      label: line.label,
+      stroke: () => this.#colours.series[line.colour % this.#colours.series.length]!,
+      width: faint ? 1 : 1.75,
+      alpha: faint ? 0.28 : line.dim ? 0.4 : 1,
+      ...(line.dash ? { dash: [5, 4] } : {}),
+      points: { show: line.x.length < 2, size: 6 },
     };
   }
 }
