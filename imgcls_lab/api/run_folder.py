@@ -147,8 +147,8 @@ class RunFolder:
         return RunDetail.model_validate(
             {
                 **self._identity(),
-                **self._told_by_events(ended=ended),
-                **self._told_by_config(config),
+                **self._from_events(ended=ended),
+                **self._from_config(config),
                 **self._times(ended=ended),
                 "epochs": self._progress.epochs or config.get("epochs"),
                 "state": state,
@@ -194,7 +194,7 @@ class RunFolder:
             "folder": str(self.folder),
         }
 
-    def _told_by_events(self, *, ended: bool) -> dict[str, Any]:
+    def _from_events(self, *, ended: bool) -> dict[str, Any]:
         progress = self._progress
         attempt = progress.attempt
         names = ("step", "epoch", "total_steps", "resumed_at_step", "phase", "seconds_left", "latest")
@@ -205,7 +205,7 @@ class RunFolder:
             "devices": [attempt.device] if attempt.device and not ended else [],
         }
 
-    def _told_by_config(self, config: dict[str, Any]) -> dict[str, Any]:
+    def _from_config(self, config: dict[str, Any]) -> dict[str, Any]:
         info = self.info
         return {
             "config": config,

@@ -129,8 +129,8 @@ class _Batch:
             self._thin(scan.end)
         self.values |= _changed(before, _run_columns(progress))
         changed = _changed(attempt_before, _attempt_columns(progress.attempt))
-        if run.external:  # no executor has said it
-            self._say_for_executor(progress.attempt, changed, began=attempt.seq > 0)
+        if run.external:  # no executor has written them
+            self._set_start_and_device(progress.attempt, changed, began=attempt.seq > 0)
         if changed:
             states.change_attempt(self.session, self.run_id, self.attempt, **changed)
         if not states.change_live(self.session, self.run_id, self.attempt, recorded=False, **self.values):
@@ -193,8 +193,8 @@ class _Batch:
         return Monitor.of(columns["config"])
 
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
-    def _say_for_executor(self, attempt: AttemptState, changed: dict[str, Any], *, began: bool) -> None:
-        """When an attempt outside the queue began and on which device it trains: by its own events."""
+    def _set_start_and_device(self, attempt: AttemptState, changed: dict[str, Any], *, began: bool) -> None:
+        """Start and device of an attempt outside the queue, from its own events."""
         if attempt.device is not None:
             self.values["devices"] = changed["devices"] = [attempt.device]
         if not began and attempt.first_event_at is not None:
