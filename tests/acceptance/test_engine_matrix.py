@@ -21,7 +21,7 @@ from transformers import AutoModelForImageClassification
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.optim.losses import LOSSES
-from imgcls_lab.engine.optim.lr_schedules import SCHEDULES
+from imgcls_lab.engine.optim.lr_scheduler import SCHEDULES
 from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
 from imgcls_lab.engine.transforms.augment_recipes import RECIPES
 from imgcls_lab.errors import ConfigError

@@ -12,7 +12,7 @@ import pytest
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 from imgcls_lab.engine.optim.losses import LOSSES
-from imgcls_lab.engine.optim.lr_schedules import SCHEDULES
+from imgcls_lab.engine.optim.lr_scheduler import SCHEDULES
 from imgcls_lab.events import RunState
 
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text()

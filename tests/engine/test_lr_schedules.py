@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
-from imgcls_lab.engine.optim.lr_schedules import note_result
+from imgcls_lab.engine.optim.lr_scheduler import note_result
 from imgcls_lab.events import RunState
 
 from .conftest import curve, of_type, same_files

@@ -22,7 +22,7 @@ from imgcls_lab.engine.model.classifier import build, read_flavour
 from imgcls_lab.engine.model.freezing import prepare_model
 from imgcls_lab.engine.model.structure import head_of
 from imgcls_lab.engine.optim import losses
-from imgcls_lab.engine.optim.lr_schedules import learning_rate
+from imgcls_lab.engine.optim.lr_scheduler import learning_rate
 from imgcls_lab.engine.optim.optimizers import make_optimizer
 from imgcls_lab.events import RunState
 from imgcls_lab.planning.steps import StepPlan

@@ -8,7 +8,7 @@ import pytest
 
 from imgcls_lab.config.names import NAMED
 from imgcls_lab.engine.optim.losses import LOSSES
-from imgcls_lab.engine.optim.lr_schedules import SCHEDULES
+from imgcls_lab.engine.optim.lr_scheduler import SCHEDULES
 from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
 from imgcls_lab.engine.registry import Registry
 from imgcls_lab.engine.transforms.augment_recipes import RECIPES

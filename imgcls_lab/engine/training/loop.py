@@ -21,7 +21,7 @@ from imgcls_lab.engine.model.freezing import begin_epoch
 from imgcls_lab.engine.model.lora import merged_weights
 from imgcls_lab.engine.optim.clip_grad import clipped, gradient_norm
 from imgcls_lab.engine.optim.losses import Target
-from imgcls_lab.engine.optim.lr_schedules import is_better, learning_rate, note_result
+from imgcls_lab.engine.optim.lr_scheduler import is_better, learning_rate, note_result
 from imgcls_lab.engine.optim.mixup import mix
 from imgcls_lab.engine.optim.optimizers import set_learning_rate
 from imgcls_lab.engine.reporting.recorder import Evaluation

@@ -17,7 +17,7 @@ from typing import Any
 
 from imgcls_lab import run_layout
 from imgcls_lab.engine.optim.losses import LOSSES
-from imgcls_lab.engine.optim.lr_schedules import SCHEDULES
+from imgcls_lab.engine.optim.lr_scheduler import SCHEDULES
 from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
 from imgcls_lab.engine.registry import Registry
 from imgcls_lab.engine.transforms.augment_recipes import RECIPES

@@ -28,7 +28,7 @@ from imgcls_lab.engine.model.batch_norm import check_batch_of_one
 from imgcls_lab.engine.model.classifier import Flavour, build, from_config, read_flavour, with_dropout_rates
 from imgcls_lab.engine.model.memory_format import format_of, pick_memory_format
 from imgcls_lab.engine.model.precision import Precision, pick_precision
-from imgcls_lab.engine.optim import losses, lr_schedules
+from imgcls_lab.engine.optim import losses, lr_scheduler
 from imgcls_lab.engine.optim.optimizers import check_optimizer
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.reporting.recorder import Recorder
@@ -119,7 +119,7 @@ def resolve(attempt: Attempt, plugin_record: plugins.Record) -> Resolved:
 def _check_names(config: TrainConfig) -> None:
     """Raises ConfigError for a name that nobody registered and what does not go with it, before anything slow."""
     losses.LOSSES.get(config.loss)
-    lr_schedules.SCHEDULES.get(config.schedule)
+    lr_scheduler.SCHEDULES.get(config.schedule)
     check_optimizer(config)
 
 

@@ -10,7 +10,7 @@ import { leaf } from '../ui/format';
 import { ConnectionNotice, Problem } from '../ui/messages';
 import { Progress, State, StatusText } from '../ui/run_state';
 import { useZoom } from '../ui/zoom';
-import { RunMetrics } from './run_metrics';
+import { RunMetrics } from './live_run_metrics';
 import { lineOf } from './series_line';
 import './live_run.css';
 

@@ -1,6 +1,6 @@
 // The tab of a run's curves: its metrics, its charts, and its worst classes.
 import { isActive, type RunDetail } from '../data/types';
-import { RunMetrics } from '../live/run_metrics';
+import { RunMetrics } from '../live/live_run_metrics';
 import { Curves, CurveTools, useChartOptions } from './curves';
 import { ClassTable } from './class_table';
 import { useBestReport, whichOf } from './use_report';

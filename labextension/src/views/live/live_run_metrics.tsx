@@ -1,7 +1,7 @@
 // The metrics that say where a run stands, in a cell and on its page.
 import { isActive, type EpochReport, type Run } from '../data/types';
 import { duration, formatNumber, metric, metricTitle, percent, plural, ranFor } from '../ui/format';
-import './run_metrics.css';
+import './live_run_metrics.css';
 
 /** A validation metric with its epoch: of the best epoch where its evaluation is given, else the last one. */
 function validated(run: Run, tag: string, best: EpochReport | undefined): [value: string, note: string] {
