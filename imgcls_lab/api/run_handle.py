@@ -134,7 +134,7 @@ class Run:
     def predictions(self, epoch: int | str | None = None) -> pd.DataFrame:
         """Its prediction for each validation image at an epoch, by default the best; "test": for each test image.
 
-        Columns: path, label, right, class_1, share_1 ... Raises NotFoundError.
+        Columns: path, label, correct, class_1, prob_1 ... Raises NotFoundError.
         """
         from imgcls_lab.engine.reporting.predictions import load_predictions
 

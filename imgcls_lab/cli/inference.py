@@ -90,7 +90,7 @@ def _note(sentence: str) -> None:
     say(sentence, err=True)
 
 
-_HEADS = ("class", "share")
+_HEADS = ("class", "prob")
 
 
 def _ranks(found: list[ImagePrediction]) -> range:
@@ -100,17 +100,17 @@ def _ranks(found: list[ImagePrediction]) -> range:
 def _cells(answer: ImagePrediction, ranks: int) -> list[object]:
     if answer.error is not None:
         return [answer.path, answer.error, *[None] * (2 * ranks - 1)]
-    return [answer.path, *(cell for item in answer.classes for cell in (item.name, round(item.share, 4)))]
+    return [answer.path, *(cell for item in answer.classes for cell in (item.name, round(item.prob, 4)))]
 
 
 def _csv(found: list[ImagePrediction], top: int) -> str:
-    """A row an image; columns: path, class_1, share_1 ... class_K, share_K, error."""
+    """A row an image; columns: path, class_1, prob_1 ... class_K, prob_K, error."""
     ranks = max((len(answer.classes) for answer in found), default=top)
     text = io.StringIO()
     rows: Any = csv.writer(text, lineterminator="\n")
     rows.writerow(["path", *(f"{name}_{n}" for n in range(1, ranks + 1) for name in _HEADS), "error"])
     for answer in found:
-        cells = [cell for item in answer.classes for cell in (item.name, f"{item.share:.6g}")]
+        cells = [cell for item in answer.classes for cell in (item.name, f"{item.prob:.6g}")]
         rows.writerow([answer.path, *cells, *[""] * (2 * ranks - len(cells)), answer.error or ""])
     return text.getvalue()
 

@@ -59,7 +59,7 @@ from imgcls_lab.schemas.runs import (
 )
 from imgcls_lab.schemas.series import (
     ClassFigures,
-    ClassShare,
+    ClassProb,
     Cursor,
     EpochReport,
     ImagePrediction,
@@ -101,7 +101,7 @@ __all__ = [
     "CheckpointView",
     "Choices",
     "ClassFigures",
-    "ClassShare",
+    "ClassProb",
     "ConfigEdit",
     "ConfigView",
     "Cursor",

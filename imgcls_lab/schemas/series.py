@@ -63,14 +63,14 @@ class EpochReport(Wire):
     left_out: dict[str, str] = {}  # unreadable images of the split: path -> reason
 
 
-class ClassShare(Wire):
+class ClassProb(Wire):
     name: str
-    share: float  # probability
+    prob: float
 
 
 class ImagePrediction(Wire):
     """What a model says of one image: its likeliest classes, or why it cannot be read."""
 
     path: str
-    classes: list[ClassShare]
+    classes: list[ClassProb]
     error: str | None = None

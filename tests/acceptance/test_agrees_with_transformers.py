@@ -195,7 +195,7 @@ def test_every_image_gets_the_class_and_probability_of_the_pipeline(
         for answers in pipeline([str(file) for file in files], top_k=len(CLASSES), function_to_apply="softmax")
     ]
     rows = imgcls("predict", model, *files, "--top", len(CLASSES))
-    ours = [{answer["name"]: answer["share"] for answer in row["classes"]} for row in rows]
+    ours = [{answer["name"]: answer["prob"] for answer in row["classes"]} for row in rows]
     apart = max(abs(a[name] - b[name]) for a, b in zip(theirs, ours, strict=True) for name in CLASSES)
     flips = sum(max(a, key=a.__getitem__) != max(b, key=b.__getitem__) for a, b in zip(theirs, ours, strict=True))
 

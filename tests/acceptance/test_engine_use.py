@@ -85,7 +85,7 @@ def test_predict_takes_files_patterns_and_gives_a_row_to_what_is_no_image(
     assert len(rows) == 1 + len(list((digits.root / "test/7").glob("*.png")))
     assert [bool(row["error"]) for row in rows] == [False] * (len(rows) - 1) + [True]
     assert {row["class_1"] for row in rows[:-1]} >= {"7"}
-    assert all(0 <= float(row["share_2"]) <= float(row["share_1"]) <= 1 for row in rows[:-1])
+    assert all(0 <= float(row["prob_2"]) <= float(row["prob_1"]) <= 1 for row in rows[:-1])
 
 
 def test_evaluate_gives_the_test_figures_of_the_run_and_ranks_the_classes(

@@ -29,7 +29,7 @@ def test_predict_on_the_validation_images_says_what_the_run_stored_of_each(run: 
     paths = [digits_source / path for path in table["path"]]
     answers = list(predict.predict(outcome.folder / "checkpoints/best", paths, top=4, batch_size=7))
     assert [answer.classes[0].name for answer in answers] == list(table["class_1"])
-    assert [answer.classes[3].share for answer in answers] == pytest.approx(list(table["prob_4"]), abs=1e-3)
+    assert [answer.classes[3].prob for answer in answers] == pytest.approx(list(table["prob_4"]), abs=1e-3)
 
 
 def test_evaluating_on_val_takes_the_images_that_the_run_held_out(
@@ -83,7 +83,7 @@ def test_a_model_that_the_run_did_not_report_is_not_exported(run: Run, digits_so
     outcome = run(epochs=1)
     path = str(next((digits_source / "val").rglob("*.png")))
     answer = next(predict.predict(outcome.folder / "checkpoints/best", [path])).classes[0]
-    wrong = Known(path, answer.name, answer.share - 0.05)
+    wrong = Known(path, answer.name, answer.prob - 0.05)
     with pytest.raises(MismatchError, match="run reported"):
         export(outcome.folder / "checkpoints/best", "hf", tmp_path / "out", [wrong])
     assert not (tmp_path / "out").exists()

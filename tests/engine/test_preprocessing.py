@@ -81,7 +81,7 @@ def shares_of(folder: Path, files: list[str]) -> np.ndarray[Any, np.dtype[np.flo
 
 def own_shares(folder: Path, files: list[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
     found = predict(load(folder, "cpu"), files, top=4)
-    return np.array([[c.share for c in sorted(one.classes, key=lambda c: c.name)] for one in found])
+    return np.array([[c.prob for c in sorted(one.classes, key=lambda c: c.name)] for one in found])
 
 
 @pytest.mark.parametrize(("name", "fields"), PROCESSORS.items())

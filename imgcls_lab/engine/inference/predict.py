@@ -33,7 +33,7 @@ from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import DataError, InputError
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
-from imgcls_lab.schemas import ClassShare, EpochReport, ImagePrediction
+from imgcls_lab.schemas import ClassProb, EpochReport, ImagePrediction
 
 BATCH = 64
 TOP_K = STORED  # of the metric top_k, where no config says it
@@ -115,14 +115,14 @@ def predict(
                 )
 
 
-def _classify(loaded: Classifier, pixels: list[torch.Tensor], top: int, tta: TTA) -> list[list[ClassShare]]:
+def _classify(loaded: Classifier, pixels: list[torch.Tensor], top: int, tta: TTA) -> list[list[ClassProb]]:
     if not pixels:
         return []
     values = normalise(torch.stack(pixels).to(loaded.device), loaded.spec)
     probs = log_probs(loaded.model, values, loaded.spec.shape, tta).exp()
     best = probs.topk(min(top, len(loaded.classes)), dim=1)
     return [
-        [ClassShare(name=loaded.classes[index], share=prob) for prob, index in zip(*row, strict=True)]
+        [ClassProb(name=loaded.classes[index], prob=prob) for prob, index in zip(*row, strict=True)]
         for row in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
 
