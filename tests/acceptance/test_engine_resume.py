@@ -101,7 +101,7 @@ def test_killed_at_random_steps_a_run_ends_bit_equal(config: Make, tmp_path: Pat
 # Each line on its standard input asks for a writer. They are forked: the imports take longer than what is tested.
 WRITERS = """
 import os, pathlib, sys, torch
-from imgcls_lab.engine import checkpoint
+from imgcls_lab.engine.checkpointing import checkpoint
 folder = pathlib.Path(sys.argv[1])
 
 def write():
