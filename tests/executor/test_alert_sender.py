@@ -14,7 +14,7 @@ import pytest
 from stub_lab import StubLab
 
 from imgcls_lab.events import DesiredState, RunState
-from imgcls_lab.executor import alert_sender, webhook
+from imgcls_lab.executor import alert_sender
 from imgcls_lab.schemas import AlertView
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
@@ -165,8 +165,8 @@ def test_a_webhook_that_does_not_answer_delays_no_run(home: Path, receiver: Rece
 
 
 def test_what_a_webhook_never_takes_is_given_up_with_a_word(monkeypatch: pytest.MonkeyPatch, caplog):
-    monkeypatch.setattr(webhook, "PAUSES", (0.01, 0.01))
-    hook = webhook.Webhook("ftp://nowhere")
+    monkeypatch.setattr(alert_sender, "PAUSES", (0.01, 0.01))
+    hook = alert_sender.Webhook("ftp://nowhere")
     hook.take([AlertView(id="a", kind="disk", text="x", run_id=None, host="h", created_at=1)] * 2)
     end = time.monotonic() + 10
     results: list = []
