@@ -22,9 +22,7 @@ from .conftest import curve, same_files
 Make = Callable[..., TrainConfig]
 CODE = """
 import torch
-from imgcls_lab.engine.optim.losses import LOSSES
-from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
-from imgcls_lab.engine.optim.lr_scheduler import SCHEDULES
+from imgcls_lab.plugins import LOSSES, OPTIMIZERS, SCHEDULES
 
 LOSSES.register("halved")(lambda logits, target, terms: 0.5 * LOSSES.get("cross_entropy")(logits, target, terms))
 OPTIMIZERS.register("plain")(lambda groups, config: torch.optim.SGD(groups, lr=config.lr))
