@@ -153,7 +153,7 @@ def test_a_thousand_malformed_and_odd_images(tmp_path: Path) -> None:
         precision="fp32",
         threads=1,
         cache="off",
-        workers=1,
+        num_workers=1,
     )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()

@@ -22,8 +22,8 @@ class Counted:
     epoch: int = 0
     reference: float | None = None
     since_best: int = 0
-    since_drop: int = 0
-    drops: int = 0
+    epochs_since_decay: int = 0
+    plateau_decays: int = 0
 
 
 def counted(config: TrainConfig, values: list[float]) -> Counted:
@@ -38,7 +38,7 @@ def test_epochs_without_a_gain_are_counted_from_the_last_one(make_config: Make) 
     config = make_config(schedule="plateau", plateau_epochs=2, epochs=20, warmup_epochs=0)
     assert counted(config, [0.5, 0.5, 0.4]) == Counted(3, 0.5, 2, 0, 1)
     assert counted(config, [0.5, 0.5, 0.4, 0.6, 0.6]) == Counted(5, 0.6, 1, 1, 1)
-    assert counted(config, [0.5] * 5).drops == 2
+    assert counted(config, [0.5] * 5).plateau_decays == 2
     assert counted(config.with_changes(warmup_epochs=4), [0.5] * 5) == Counted(5, 0.5, 4, 1, 0)
 
 
