@@ -24,7 +24,7 @@ from imgcls_lab.executor import devices as dev
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.alert_sender import AlertSender
 from imgcls_lab.executor.backends.local import LocalBackend
-from imgcls_lab.executor.device_allocator import DeviceAllocator
+from imgcls_lab.executor.device_inventory import DeviceInventory
 from imgcls_lab.executor.run_monitor import RunMonitor
 from imgcls_lab.executor.scheduler import Scheduler
 from imgcls_lab.identity import ProcessIdentity, host_name
@@ -62,7 +62,7 @@ class Daemon:
         self.backend = backend or LocalBackend()
         self.host = host_name()
         self._ended_at = -DEVICES_EVERY  # when a run of this host ended last
-        self.allocator = DeviceAllocator(settings, self.host, probe or dev.HostProbe(settings.cpu_slots))
+        self.allocator = DeviceInventory(settings, self.host, probe or dev.HostProbe(settings.cpu_slots))
         self.id = f"{self.host}-{secrets.token_hex(4)}"
         self.stopping = threading.Event()
         self._clock = clock

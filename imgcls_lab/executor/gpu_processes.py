@@ -1,6 +1,6 @@
 """The processes that hold a GPU's memory: name, user and run of each, since when, and whether it is idle.
 
-Called by the device allocator with each reading of the devices. It sees pids. Only the Jupyter server knows which
+Called by the device inventory with each reading of the devices. It sees pids. Only the Jupyter server knows which
 notebook a kernel's pid belongs to; the server adds that when it shows the page.
 """
 

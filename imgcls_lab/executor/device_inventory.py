@@ -16,7 +16,7 @@ from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.queue import Cluster
 
 
-class DeviceAllocator:
+class DeviceInventory:
     """The devices of one host. `devices`: as of the last update."""
 
     def __init__(self, settings: Settings, host: str, probe: DeviceProbe) -> None:
