@@ -62,7 +62,7 @@ class Daemon:
         self.backend = backend or LocalBackend()
         self.host = host_name()
         self._ended_at = -DEVICES_EVERY  # when a run of this host ended last
-        self.allocator = DeviceInventory(settings, self.host, probe or dev.HostProbe(settings.cpu_slots))
+        self.inventory = DeviceInventory(settings, self.host, probe or dev.HostProbe(settings.cpu_slots))
         self.id = f"{self.host}-{secrets.token_hex(4)}"
         self.stopping = threading.Event()
         self._clock = clock
@@ -134,7 +134,7 @@ class Daemon:
         # a supervisor holds its device a moment longer than its run lives: read the devices until it is free
         just_ended = self._clock() - self._ended_at < DEVICES_EVERY
         if self._is_due("devices", 0.0 if just_ended else DEVICES_EVERY):
-            self.allocator.update(store)
+            self.inventory.update(store)
         self._check_live_runs(store)
         if self._is_due("scan", SCAN_EVERY):
             self._index_new_folders(store)
@@ -178,9 +178,9 @@ class Daemon:
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def _claim(self, store: ExecutorStore) -> bool:
         """Start one waiting run, if a device is free for it."""
-        devices = self.allocator.devices
+        devices = self.inventory.devices
         claim = store.claim(
-            lambda cluster, drivers: Scheduler(cluster, devices, self.allocator.unavailable(cluster), drivers)
+            lambda cluster, drivers: Scheduler(cluster, devices, self.inventory.unavailable(cluster), drivers)
         )
         if claim is None:
             return False
@@ -188,14 +188,14 @@ class Daemon:
         return True
 
     def _start(self, store: ExecutorStore, claim: Claim) -> None:
-        run, chosen = claim.run, [device for device in self.allocator.devices if device.name in claim.devices]
+        run, chosen = claim.run, [device for device in self.inventory.devices if device.name in claim.devices]
         try:
             owner = self.backend.start(
                 self.settings,
                 run,
                 attempt=claim.attempt,
                 locks=[device.lock(self.settings) for device in chosen],
-                values=dev.device_environment(self.allocator.devices, claim.devices, self.settings.cpu_slots),
+                values=dev.device_environment(self.inventory.devices, claim.devices, self.settings.cpu_slots),
             )
         except (OSError, ExecutorError) as error:
             store.finish(run.id, claim.attempt, _start_failure(self.settings, error))
