@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.timing import best
 from imgcls_lab import demo_data
 from imgcls_lab.config import TrainConfig
@@ -52,16 +52,16 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     steps: list[float] = []
     for number in range(rounds):
         with watched(taken):
-            target = folder / f"told-{number}"
+            target = folder / f"reported-{number}"
             epochs["every step"].append(_train(config, target))
             steps += _steps(target)
         epochs["at the end of an epoch"].append(_train(silent, folder / f"silent-{number}"))
     step, event = sorted(steps)[len(steps) // 2], sum(taken) / len(taken)
     return [
         Line("an event at every step, share of a step", 2, 100 * event / step, "%"),
-        told("an event, on average", event * 1e6, "µs"),
-        told("a step, median", step * 1e3, "ms"),
-        *(told(f"an epoch with events {when}, best", best(found), "s") for when, found in epochs.items()),
+        reported("an event, on average", event * 1e6, "µs"),
+        reported("a step, median", step * 1e3, "ms"),
+        *(reported(f"an epoch with events {when}, best", best(found), "s") for when, found in epochs.items()),
     ]
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.photos import BATCH, SIZE, VIT_TINY, write_photos
 from imgcls_lab.cpu import bf16_unit
 
@@ -57,8 +57,8 @@ def measure(folder: Path, quick: bool) -> list[Line]:
             Line(
                 f"peak memory, ViT-tiny, {precision}: training / (bare loop + cache)", 1.15, ours / (bare + cache), ""
             ),
-            told(f"peak memory, ViT-tiny, {precision}, training", ours / 1e6, "MB", f"cache {cache / 1e6:.0f} MB"),
-            told(f"peak memory, ViT-tiny, {precision}, bare loop", bare / 1e6, "MB"),
+            reported(f"peak memory, ViT-tiny, {precision}, training", ours / 1e6, "MB", f"cache {cache / 1e6:.0f} MB"),
+            reported(f"peak memory, ViT-tiny, {precision}, bare loop", bare / 1e6, "MB"),
         ]
     return lines
 

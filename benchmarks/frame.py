@@ -29,7 +29,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Line:
-    """One figure. target None: it is told and judged by nobody; figure None: it could not be measured, see `note`."""
+    """One result. target None: it is reported and not judged; figure None: it could not be measured, see `note`."""
 
     what: str
     target: float | None
@@ -39,16 +39,16 @@ class Line:
     note: str = ""
 
     @property
-    def verdict(self) -> Literal["pass", "short", "told", "not measured"]:
+    def verdict(self) -> Literal["pass", "short", "reported", "not measured"]:
         if self.figure is None:
             return "not measured"
         if self.target is None:
-            return "told"
+            return "reported"
         met = self.figure <= self.target if self.direction == "at most" else self.figure >= self.target
         return "pass" if met else "short"
 
 
-def told(what: str, figure: float, unit: str, note: str = "") -> Line:
+def reported(what: str, figure: float, unit: str, note: str = "") -> Line:
     """A figure without a target."""
     return Line(what, None, figure, unit, note=note)
 
@@ -70,7 +70,7 @@ def columns(line: Line) -> tuple[str, str, str, str]:
 
 
 def show(title: str, lines: list[Line]) -> None:
-    rows = [("", "figure", "target", ""), *map(columns, lines)]
+    rows = [("", "result", "target", ""), *map(columns, lines)]
     wide = [max(len(row[place]) for row in rows) for place in range(3)]
     print(f"\n{title}")
     for what, figure, target, verdict in rows:

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from benchmarks import peers
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.timing import seconds
 from imgcls_lab import fashion_mnist
 from imgcls_lab.config import TrainConfig
@@ -51,8 +51,8 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     )
     lines = [
         Line(f"frozen backbone, {epochs} epochs, Trainer's time / ours", 0.75 * epochs, theirs / ours, "", "at least"),
-        told("frozen backbone, ours", ours, "s"),
-        told("frozen backbone, Trainer", theirs, "s"),
+        reported("frozen backbone, ours", ours, "s"),
+        reported("frozen backbone, Trainer", theirs, "s"),
     ]  # fmt: skip
     if quick:  # a hundred images teach each head something else
         return lines

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import peers
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.ours import Ours
 from benchmarks.photos import NAMES, SIZE, VIT_TINY, write_photos
 from benchmarks.timing import best, in_turn
@@ -60,6 +60,6 @@ def _one(name: str, model: Path, root: Path, folder: Path) -> list[Line]:
         Line(
             f"{name} on a GPU, loop / ideal", 0.95, speed["ours"] / min(speed["bare"], speed["loading"]), "", "at least"
         ),
-        told(f"{name} on a GPU, loop / Trainer with bf16", speed["ours"] / speed["trainer"], ""),
-        *(told(f"{name} on a GPU, {key}", value, "images/s") for key, value in speed.items()),
+        reported(f"{name} on a GPU, loop / Trainer with bf16", speed["ours"] / speed["trainer"], ""),
+        *(reported(f"{name} on a GPU, {key}", value, "images/s") for key, value in speed.items()),
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.timing import best
 from imgcls_lab.events import EventWriter, Metrics, Started
 from imgcls_lab.schemas import SubmitRequest
@@ -31,7 +31,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     rows = events * len(TAGS)
     return [
         Line(f"ingest, SQLite, {len(TAGS)} figures an event", TARGET, rows / best(times), "rows/s", "at least"),
-        told("database, a row", size / (rows * rounds), "bytes"),
+        reported("database, a row", size / (rows * rounds), "bytes"),
     ]
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from benchmarks import labs
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.timing import percentile
 from imgcls_lab import demo_data
 from imgcls_lab.config import TrainConfig
@@ -32,11 +32,11 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     halves = {what: percentile([launch[what] for launch in launches], 0.5) for what in launches[0]}
     return [
         Line("from submit to the first step, p50", 1.5, halves["first step"], "s"),
-        told("the same, p95", percentile([launch["first step"] for launch in launches], 0.95), "s"),
-        told("of it, until the executor has claimed it", halves["claimed"], "s"),
-        told("of it, until its process speaks", halves["first event"], "s"),
-        told("of it, until data and model are ready", halves["started"], "s"),
-        told("the first run of an executor, with all imports", first, "s"),
+        reported("the same, p95", percentile([launch["first step"] for launch in launches], 0.95), "s"),
+        reported("of it, until the executor has claimed it", halves["claimed"], "s"),
+        reported("of it, until its process speaks", halves["first event"], "s"),
+        reported("of it, until data and model are ready", halves["started"], "s"),
+        reported("the first run of an executor, with all imports", first, "s"),
     ]
 
 

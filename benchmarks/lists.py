@@ -20,7 +20,7 @@ from sqlalchemy import insert, text
 from sqlmodel import select
 
 from benchmarks import labs
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.timing import best, in_turn, percentile, seconds
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.events import RunState
@@ -75,7 +75,7 @@ def _rest(folder: Path, rounds: int) -> list[Line]:
             note = f"p95 {percentile(times, 0.95) * 1e3:.0f} ms"
             lines.append(Line(f"10,000 runs, a page of 200: {what}", 50, percentile(times, 0.5) * 1e3, "ms", note=note))
         found = [asker.get("runs", q="needle", limit=PAGE)[0] for _ in range(rounds)]
-        lines.append(told("10,000 runs searched for a word", percentile(found, 0.5) * 1e3, "ms"))
+        lines.append(reported("10,000 runs searched for a word", percentile(found, 0.5) * 1e3, "ms"))
     return lines
 
 

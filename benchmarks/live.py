@@ -15,7 +15,7 @@ from typing import Any
 from tornado.websocket import websocket_connect
 
 from benchmarks import labs
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.timing import percentile
 from imgcls_lab.events import RunState, Started, read_events
 from imgcls_lab.run_layout import events_name
@@ -41,8 +41,8 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     assert len(delays) > 0.5 * steps, f"{len(delays)} points of about {steps:.0f} arrived"
     return [
         Line(f"from a step's event to the page, {RUNS} runs live, p95", 300, percentile(delays, 0.95) * 1e3, "ms"),
-        told("the same, p50", percentile(delays, 0.5) * 1e3, "ms"),
-        told("points that arrived", len(delays), ""),
+        reported("the same, p50", percentile(delays, 0.5) * 1e3, "ms"),
+        reported("points that arrived", len(delays), ""),
     ]
 
 

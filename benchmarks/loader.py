@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.photos import write_photos
 from benchmarks.timing import best, in_turn, seconds
 from imgcls_lab.engine.data.image_cache import CacheKey, DiskCache
@@ -57,8 +57,8 @@ def _decoding(folder: Path, count: int, rounds: int) -> list[Line]:
             "",
             "at least",
         ),
-        told("decode, crop and flip, ours", speed["ours"], "images/s"),
-        told("decode, crop and flip, Pillow and torchvision", speed["pillow"], "images/s"),
+        reported("decode, crop and flip, ours", speed["ours"], "images/s"),
+        reported("decode, crop and flip, Pillow and torchvision", speed["pillow"], "images/s"),
     ]
 
 
@@ -101,6 +101,6 @@ def _from_cache(folder: Path, count: int) -> list[Line]:
                 "images/s",
                 "at least",
             ),
-            told(f"from the cache, 224 px, one core: with {what} and normalisation", speed["whole"], "images/s"),
+            reported(f"from the cache, 224 px, one core: with {what} and normalisation", speed["whole"], "images/s"),
         ]
     return lines

@@ -1,7 +1,7 @@
 """Memory of the daemon and of what the extension adds to a Jupyter server, at rest and with four live runs.
 
 Resident sets as the system tells them (RSS), and beside them the proportional ones (PSS), in which a page that
-several processes share counts for each only in part. The process that runs are forked from is told for itself.
+several processes share counts for each only in part. The process that runs are forked from is reported for itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import labs
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.live import RUNS, start_runs
 from imgcls_lab.settings import Settings
 from tests.executor.stub_lab import StubLab
@@ -48,7 +48,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
         added = [found["server"][place] - found["plain"][place] for place in (0, 1)]
         note = f"PSS {added[1]:.0f} MB"
         lines.append(Line(f"what the extension adds to a Jupyter server, RSS, {when}", 60, added[0], "MB", note=note))
-    lines.append(told("a Jupyter server without it, RSS", rest["plain"][0], "MB"))
+    lines.append(reported("a Jupyter server without it, RSS", rest["plain"][0], "MB"))
     return lines
 
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks import labs
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.timing import best, in_turn, seconds
 from imgcls_lab import demo_data
 from imgcls_lab.batch.notebook_source import read
@@ -38,9 +38,9 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     ours, theirs = best(found["queue"]), best(found["papermill"])
     return [
         Line("a notebook that trains, papermill's time / ours in the queue", 1, theirs / ours, "", "at least"),
-        told("the same in the queue, from the submit to the end", ours, "s"),
-        told("the same by papermill alone", theirs, "s"),
-        told("the first one of an executor, with all imports", first, "s"),
+        reported("the same in the queue, from the submit to the end", ours, "s"),
+        reported("the same by papermill alone", theirs, "s"),
+        reported("the first one of an executor, with all imports", first, "s"),
     ]
 
 

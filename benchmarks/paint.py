@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.series import POINTS, long_run
 from benchmarks.timing import percentile
 from imgcls_lab.settings import Settings
@@ -59,6 +59,6 @@ def measure(folder: Path, quick: bool) -> list[Line]:
             lab.close()
     return [
         Line(f"from the click to the curve of {POINTS:,} points", 500, percentile(times, 0.5), "ms"),
-        told("the slowest", max(times), "ms"),
-        told("points of them that it draws", points, ""),
+        reported("the slowest", max(times), "ms"),
+        reported("points of them that it draws", points, ""),
     ]

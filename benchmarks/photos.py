@@ -16,7 +16,7 @@ from PIL import Image
 from skimage import data as pictures
 
 from benchmarks import peers
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.ours import Ours
 from benchmarks.timing import best, in_turn
 from imgcls_lab.config import TrainConfig
@@ -105,14 +105,14 @@ def _one(
             "",
             "at least",
         ),
-        told(f"{name}, loop", speed["ours"], "images/s", f"{ours.run.compute.precision}"),
-        told(f"{name}, bare step", speed["bare"], "images/s"),
-        told(f"{name}, batches alone", speed["loading"], "images/s"),
-        told(f"{name}, Trainer", speed["fp32"], "images/s", f"{workers} workers"),
+        reported(f"{name}, loop", speed["ours"], "images/s", f"{ours.run.compute.precision}"),
+        reported(f"{name}, bare step", speed["bare"], "images/s"),
+        reported(f"{name}, batches alone", speed["loading"], "images/s"),
+        reported(f"{name}, Trainer", speed["fp32"], "images/s", f"{workers} workers"),
     ]
     if has_bf16:
         lines += [
             Line(f"{name}, 224 px, loop / Trainer with bf16", 1, speed["ours"] / speed["bf16"], "", "at least"),
-            told(f"{name}, Trainer, bf16", speed["bf16"], "images/s", f"{workers} workers"),
+            reported(f"{name}, Trainer, bf16", speed["bf16"], "images/s", f"{workers} workers"),
         ]
     return lines

@@ -24,7 +24,7 @@ import psutil
 import simplejpeg
 
 from benchmarks import labs
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from imgcls_lab import demo_data
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.events import EpochEnded, Event, Metrics, Phase, Started, read_events
@@ -57,7 +57,9 @@ def measure(folder: Path, quick: bool) -> list[Line]:  # noqa: ARG001 - it has n
         }
         found[size] = {name: part() for name, part in parts.items()}
     large = found["large"]
-    lines = [told(f"{part}: {stage}", took, "s") for part, stages in large.items() for stage, took in _times(stages)]
+    lines = [
+        reported(f"{part}: {stage}", took, "s") for part, stages in large.items() for stage, took in _times(stages)
+    ]
     between = CLASSES * (SIZES["large"] - SIZES["small"])
     for part, stages in large.items():
         grown = (stages["memory"] - found["small"][part]["memory"]) / between

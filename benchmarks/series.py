@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import labs
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.timing import best
 from imgcls_lab.run_layout import events_name
 from imgcls_lab.store import Store
@@ -50,7 +50,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     ]  # fmt: skip
     return [
         Line(f"{points:,} points as 2,000", 100, best(whole) * 1e3, "ms"),
-        told("the same, the first time in a new server", first * 1e3, "ms"),
+        reported("the same, the first time in a new server", first * 1e3, "ms"),
         *zoomed,
         Line("a window of 10% by training time", 50, best(clock) * 1e3, "ms"),
     ]

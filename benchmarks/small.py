@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks import peers
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.ours import Ours
 from benchmarks.timing import best, in_turn
 from imgcls_lab import fashion_mnist
@@ -78,15 +78,15 @@ def measure(folder: Path, quick: bool) -> list[Line]:
         Line("small images, loop / Trainer", 3, steady["trainer"] / steady["ours"], "", "at least"),
         Line("small images, loop / timm", 2, steady["timm"] / steady["ours"], "", "at least"),
         Line("small images, first epoch, Trainer's time / ours", 2, first["trainer"] / first["ours"], "", "at least"),
-        told(
+        reported(
             "loop",
             count / steady["ours"],
             "images/s",
             f"{run.compute.precision}, {loaders} loader processes",
         ),
-        told("loop, the best ten steps", BATCH / loop, "images/s"),
-        told("bare step", BATCH / bare, "images/s"),
-        told("batches alone", count / loading, "images/s"),
-        told("Trainer", count / steady["trainer"], "images/s", f"{best_of['trainer']} workers"),
-        told("timm", count / steady["timm"], "images/s", f"{best_of['timm']} workers"),
+        reported("loop, the best ten steps", BATCH / loop, "images/s"),
+        reported("bare step", BATCH / bare, "images/s"),
+        reported("batches alone", count / loading, "images/s"),
+        reported("Trainer", count / steady["trainer"], "images/s", f"{best_of['trainer']} workers"),
+        reported("timm", count / steady["timm"], "images/s", f"{best_of['timm']} workers"),
     ]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from benchmarks.frame import Line, told
+from benchmarks.frame import Line, reported
 from benchmarks.timing import best, in_turn, seconds
 from imgcls_lab.engine.model import small_conv_grad
 
@@ -33,8 +33,8 @@ def measure(folder: Path, quick: bool) -> list[Line]:
         )
         one, other = best(found["ours"]), best(found["plain"])
         lines += [
-            told(f"ResNet-18, {size} px, {BATCH} images, torch's step / ours", other / one, "times"),
-            told(f"ResNet-18, {size} px, a step", one * 1000, "ms"),
+            reported(f"ResNet-18, {size} px, {BATCH} images, torch's step / ours", other / one, "times"),
+            reported(f"ResNet-18, {size} px, a step", one * 1000, "ms"),
         ]
     return lines
 

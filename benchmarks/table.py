@@ -14,7 +14,7 @@ from benchmarks import frame, plots
 from benchmarks.__main__ import BENCHMARKS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- figures: python -m benchmarks.table -->", "<!-- end of the figures -->"
+BEGIN, END = "<!-- results: python -m benchmarks.table -->", "<!-- end of the figures -->"
 
 
 def page(text: str, results: list[dict[str, Any]]) -> str:
@@ -27,7 +27,7 @@ def page(text: str, results: list[dict[str, Any]]) -> str:
 
 
 def _section(result: dict[str, Any]) -> str:
-    rows = ["| what | figure | target | |", "|---|---|---|---|"]
+    rows = ["| what | result | target | |", "|---|---|---|---|"]
     for saved in result["lines"]:
         fields = {key: value for key, value in saved.items() if key != "verdict"}
         rows.append(f"| {' | '.join(frame.columns(frame.Line(**fields)))} |")

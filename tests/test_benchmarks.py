@@ -27,7 +27,7 @@ def test_a_figure_is_judged_by_its_direction() -> None:
     assert Line("rows", 50, 50.1, "rows/s", "at least").verdict == "pass"
     assert Line("rows", 50, 49.9, "rows/s", "at least").verdict == "short"
     assert Line("rows", 50, None, "rows/s").verdict == "not measured"
-    assert frame.told("size", 3, "bytes").verdict == "told"
+    assert frame.reported("size", 3, "bytes").verdict == "reported"
 
 
 def test_results_name_hardware_and_versions_but_no_place(tmp_path, monkeypatch) -> None:
@@ -57,8 +57,8 @@ def test_the_plots_show_who_trains_how_fast_and_what_a_figure_uses_of_its_target
     lines = [
         Line("loop / Trainer", 3, 2.5, "", "at least"),
         Line("page", 50, 20, "ms"),
-        frame.told("loop", 2000, "images/s"),
-        frame.told("Trainer", 800, "images/s"),
+        frame.reported("loop", 2000, "images/s"),
+        frame.reported("Trainer", 800, "images/s"),
     ]
     saved = [{**line.__dict__, "verdict": line.verdict} for line in lines]
     plots.draw([{"title": "Training, on a processor without bf16", "lines": saved}], tmp_path)

@@ -253,7 +253,7 @@ class FolderWriter:
                     folder.rmdir()
                 raise StoreError(
                     f"The run's folder {folder} could not be written: {error.strerror}, so the run was not queued. "
-                    "Free some room, or check who may write there, and try again."
+                    "Free some space, or check who may write there, and try again."
                 ) from error
             log.warning("%s could not be written and is behind the database: %s", folder / RUN_INFO, error)
             self.behind.add(run_id)

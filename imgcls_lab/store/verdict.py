@@ -98,7 +98,7 @@ def judge(
         where = f"step {saved_step}" if saved_step else "the beginning"
         return Verdict(
             RunState.FAILED, FailureKind.DISK_FULL,
-            f"The disk is full where the run writes. Free some room and resume it; it goes on from {where}.",
+            f"The disk is full where the run writes. Free some space and resume it; it goes on from {where}.",
         )  # fmt: skip
     tail = f" The log ends with: {last_line}" if last_line else " The log is empty."
     if end.message is not None:
