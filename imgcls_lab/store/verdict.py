@@ -30,7 +30,7 @@ class ProcessEnd:
 
     code: exit code, None if a signal ended it; started: False when the process was never started (device taken by
     another user's run, a newer attempt found); forced: it did not stop in time and was killed; full: its disk had no
-    room left then; t: when that was; asked: what had been asked of it: run, stop or kill.
+    space left; t: when; asked: the desired state then: run, stop or kill.
     """
 
     code: int | None = None
