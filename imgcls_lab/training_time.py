@@ -1,7 +1,7 @@
 """Training time: seconds since a run's training began, the pauses between its attempts left out.
 
 Every series carries it, whether the points come from the database (`metrics.py`) or from a run's folder
-(`api/curves.py`), so all curves of a run share one zero. Pure arithmetic; reads nothing.
+(`curves.py`), so all curves of a run share one zero. Pure arithmetic; reads nothing.
 """
 
 from __future__ import annotations

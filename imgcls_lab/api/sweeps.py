@@ -18,7 +18,7 @@ from imgcls_lab.batch.sweep_spec import check_space, corners, make_request, tria
 from imgcls_lab.batch.sweep_view import request_of, sweep_view
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import format_metric
-from imgcls_lab.errors import ConfigError, NotFoundError, Problem
+from imgcls_lab.errors import ConfigError, InputError, NotFoundError, Problem
 from imgcls_lab.events import RunState
 from imgcls_lab.executor import client
 from imgcls_lab.plurals import counted
@@ -63,7 +63,7 @@ def sweep(
     Trials are ordinary runs; a trial that another sweep has run already is reused. Raises InputError, ConfigError
     and DataError before anything is queued.
     """
-    budgets = {"trials": budget} if isinstance(budget, int) else dict(budget or {})
+    budgets = _budgets(budget)
     search = {
         "strategy": strategy,
         "metric": metric,
@@ -85,6 +85,18 @@ def sweep(
         ),
     )  # fmt: skip
     return launch_sweep(request)
+
+
+def _budgets(budget: object) -> dict[str, Any]:
+    """A budget as the fields of a request. Raises InputError for what is neither a number nor a mapping."""
+    if isinstance(budget, Mapping):
+        return dict(budget)
+    if budget is None:
+        return {}
+    if isinstance(budget, bool) or not isinstance(budget, int):
+        text = f'must be a number of trials, or {{"trials": n, "epochs": n}}, not “{budget}”.'
+        raise InputError(f"This sweep cannot be used. budget: {text}", [Problem("budget", text[0].upper() + text[1:])])
+    return {"trials": budget}
 
 
 def launch_sweep(request: SweepRequest) -> Sweep:

@@ -162,6 +162,18 @@ def read_registry(settings: Settings) -> dict[str, list[Row]]:
     }
 
 
+def damaged_parts(settings: Settings) -> list[str]:
+    """The registries whose entries in the file are no list, so that none of them can be read."""
+    try:
+        found = json.loads(read_plain(settings.home_path / REGISTRY))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError):
+        return [*REGISTRIES]
+    parts = found if isinstance(found, dict) else dict.fromkeys(REGISTRIES)
+    return [name for name in REGISTRIES if name in parts and not isinstance(parts[name], list)]
+
+
 def _key(row: Row) -> tuple[Any, Any]:
     """What identifies an entry when its name changes. The id alone does not: a new database gives the same id again."""
     return row.get("id"), row.get("created_at")

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Table, delete, func, insert, select, text, update
+from sqlalchemy.exc import OperationalError, StatementError
 from sqlmodel import Session, col
 
 from imgcls_lab.errors import ImgclsError
+from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import alerts, run_counts, run_folders
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.folder_rows import (
     REGISTRIES,
+    REGISTRY,
     Deleted,
     Record,
     Row,
     columns,
+    damaged_parts,
     read_info,
     read_record,
     read_registry,
@@ -34,6 +39,9 @@ from imgcls_lab.store.tables import Dataset, DeletedRun, Model, Run
 
 Progress = Callable[[int, int], None]  # folders that are done, and all
 
+# what a damaged record raises: here, in the driver, or in the database
+WRONG_VALUES = (KeyError, ValueError, TypeError, AttributeError, OverflowError, StatementError)
+LARGEST_NUMBER = 2**53  # of a run: what is larger is damage
 STEP = 0.5  # seconds of one transaction: others wait for no longer
 
 
@@ -53,12 +61,17 @@ class RebuildReport:
 def rebuild_all(database: Database, settings: Settings, on_progress: Progress | None = None) -> RebuildReport:
     """Index all run folders. Raises StoreError; what was indexed until then stays."""
     registry = read_registry(settings)
+    path = settings.home_path / REGISTRY
+    before = path.read_bytes() if path.is_file() else b""  # this transaction writes the file again
     report = RebuildReport(registries=bool(registry))
     with database.write() as session:
         report.new = not any(session.execute(select(col(t.id)).limit(1)).first() for t in (Run, Dataset, Model))
         if not run_counts.are_right(session):
             run_counts.recount(session)
-        ids = _restore_registries(session, registry)
+        report.problems += [f"The {name} in {REGISTRY} are no list of entries." for name in damaged_parts(settings)]
+        ids = _restore_registries(session, registry, report)
+    if report.problems:  # the file is written again without what could not be restored
+        report.problems.append(f"registry.json as it was lies in {_keep_registry(settings, before)}.")
     found = list(_runs_in_order(settings))
     with database.write() as session:
         _reserve_numbers(session, max((number or 0 for number, _ in found), default=0))
@@ -93,7 +106,7 @@ def _runs_in_order(settings: Settings) -> Iterator[tuple[int | None, str]]:
     for run_id in run_folders.all_folders(settings):
         row = read_info(settings.run_dir(run_id)).get("row")
         number = row.get("number") if isinstance(row, dict) else None
-        found.append((number if isinstance(number, int) else None, run_id))
+        found.append((number if isinstance(number, int) and 0 < number < LARGEST_NUMBER else None, run_id))
     yield from sorted(found, key=lambda one: (one[0] is None, one[0] or 0, one[1]))
 
 
@@ -117,8 +130,12 @@ def _rebuild_run(
             else:
                 index_again(session, folder, run_id)
         report.runs += 1
-    except (OSError, ImgclsError, KeyError, ValueError, TypeError) as error:
+    except (OSError, ImgclsError) as error:
         report.problems.append(f"{folder} could not be indexed: {error}")
+    except WRONG_VALUES as error:
+        if isinstance(error, OperationalError):  # the database itself cannot be used
+            raise
+        report.problems.append(f"{folder} could not be indexed: {_wrong_value(error, RUN_INFO)}")
     return True
 
 
@@ -139,6 +156,10 @@ def _by_folder_alone(database: Database, settings: Settings, run_id: str, report
         report.runs += 1
     except (OSError, ImgclsError) as error:
         report.problems.append(f"{folder} could not be indexed: {error}")
+    except WRONG_VALUES as error:
+        if isinstance(error, OperationalError):
+            raise
+        report.problems.append(f"{folder} could not be indexed: {_wrong_value(error, RUN_INFO)}")
 
 
 def _is_last(database: Database, folder: Path, run_id: str) -> bool:
@@ -148,33 +169,64 @@ def _is_last(database: Database, folder: Path, run_id: str) -> bool:
 
 
 # ── registries, and the numbers of rows ─────────────────────────────────────────────────────────────────────────────
-def _restore_registries(session: Session, registry: dict[str, list[Row]]) -> RegistryIds:
+def _restore_registries(session: Session, registry: dict[str, list[Row]], report: RebuildReport) -> RegistryIds:
     """Add the entries of `registry.json` that are not there; under their ids, if these are free."""
     ids: RegistryIds = {}
     for name, table in REGISTRIES.items():
         plain = columns(table)
         ids[name] = {}
         for row in registry.get(name, ()):
-            if "project_id" in row:
-                row["project_id"] = ids["projects"].get(row["project_id"], row["project_id"])
-            found = session.execute(select(plain).where(plain.c.name == row["name"])).mappings().first()
-            if found is None:
-                free = session.execute(select(plain.c.id).where(plain.c.id == row["id"])).first() is None
-                values = row if free else {key: value for key, value in row.items() if key != "id"}
-                ids[name][row["id"]] = session.execute(insert(plain).values(values).returning(plain.c.id)).scalar_one()
-                continue
-            ids[name][row["id"]] = found["id"]
-            if row["created_at"] < found["created_at"]:  # a new database made it anew, as it does the first project
-                given = {key: row[key] for key, value in found.items() if value in ("", None) and key in row}
-                older = {**given, "created_at": row["created_at"]}
-                session.execute(update(plain).where(plain.c.id == found["id"]).values(older))
+            with _reported(session, name, row, report):
+                _restore_entry(session, name, plain, row, ids)
         _advance_sequence(session, plain.name, "id", session.execute(select(func.max(plain.c.id))).scalar_one() or 0)
-        gone = {(name, row["id"], row["created_at"]) for row in registry.get(name, ())}
-        session.info.setdefault("gone", set()).update(gone)  # from the file; those that are here come back into it
     for row in registry.get("alerts", ()):
-        restore_alert(session, row)
+        with _reported(session, "alerts", row, report):
+            restore_alert(session, row)
     session.info["registry"] = True
     return ids
+
+
+def _restore_entry(session: Session, name: str, plain: Table, row: Row, ids: RegistryIds) -> None:
+    if "project_id" in row:
+        row["project_id"] = ids["projects"].get(row["project_id"], row["project_id"])
+    found = session.execute(select(plain).where(plain.c.name == row["name"])).mappings().first()
+    if found is None:
+        free = session.execute(select(plain.c.id).where(plain.c.id == row["id"])).first() is None
+        values = row if free else {key: value for key, value in row.items() if key != "id"}
+        ids[name][row["id"]] = session.execute(insert(plain).values(values).returning(plain.c.id)).scalar_one()
+    else:
+        ids[name][row["id"]] = found["id"]
+        if row["created_at"] < found["created_at"]:  # a new database made it anew, as it does the first project
+            given = {key: row[key] for key, value in found.items() if value in ("", None) and key in row}
+            older = {**given, "created_at": row["created_at"]}
+            session.execute(update(plain).where(plain.c.id == found["id"]).values(older))
+    # from the file; those that are here come back into it
+    session.info.setdefault("gone", set()).add((name, row["id"], row["created_at"]))
+
+
+@contextmanager
+def _reported(session: Session, name: str, row: Row, report: RebuildReport) -> Iterator[None]:
+    """One entry in a savepoint of its own: what the database refuses is reported, and the others are restored."""
+    try:
+        with session.begin_nested():
+            yield
+    except WRONG_VALUES as error:
+        if isinstance(error, OperationalError):
+            raise
+        entry = f"“{row['name']}”" if row.get("name") else "one"
+        report.problems.append(f"Of the {name} in {REGISTRY}, {entry} is not restored: {_wrong_value(error, REGISTRY)}")
+
+
+def _wrong_value(error: Exception, file: str) -> str:
+    reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+    return f"{file} holds a value of the wrong kind ({reason})."
+
+
+def _keep_registry(settings: Settings, content: bytes) -> Path:
+    settings.backups_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = settings.backups_dir / f"registry-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    write_atomic(kept, content)
+    return kept
 
 
 def _reserve_numbers(session: Session, highest: int) -> None:

@@ -36,9 +36,15 @@ def upgraded_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _is_of_today(found: Mapping[str, Any]) -> bool:
+    """Whether a file was written under the names of today; a format that is no number counts as the first."""
+    written = found.get("format")
+    return isinstance(written, int) and written >= FORMAT
+
+
 def upgraded_info(info: dict[str, Any]) -> dict[str, Any]:
     """What `run.json` holds, whichever version wrote it."""
-    if info.get("format", 1) >= FORMAT:
+    if _is_of_today(info):
         return info
     found = dict(info)
     if isinstance(info.get("row"), dict):
@@ -53,7 +59,7 @@ def upgraded_info(info: dict[str, Any]) -> dict[str, Any]:
 
 def upgraded_registry(found: dict[str, Any]) -> dict[str, Any]:
     """What `registry.json` holds, whichever version wrote it."""
-    if found.get("format", 1) >= FORMAT:
+    if _is_of_today(found):
         return found
     return {
         name: [upgraded_row(name, row) for row in rows if isinstance(row, dict)]

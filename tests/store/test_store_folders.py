@@ -17,7 +17,7 @@ from imgcls_lab.errors import NotFoundError, StoreError
 from imgcls_lab.events import DesiredState, Failed, FailureKind, Finished, RunState
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, new_run_id, write_atomic
-from imgcls_lab.schemas import ProjectEdit, RunEdit
+from imgcls_lab.schemas import ProjectEdit, RunEdit, SubmitRequest
 from imgcls_lab.store import Store, folder_rows, rebuild, run_folders
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Attempt, Metric, Run, RunCount, metadata
@@ -363,3 +363,55 @@ def test_the_log_is_read_from_both_ends_at_whole_characters(store: Store, submit
     assert pieces == "añ€😀" * 100
     for back in range(1, 12):
         assert "�" not in store.runs.log(run_id, -back).text
+
+
+def submitted(store: Store) -> str:
+    config = TrainConfig(root="/data/digits", model_flavour="tiny").model_dump(mode="json")
+    return store.runs.submit(SubmitRequest(config=config)).id
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"format": "two"}, {"format": [1]}, {"format": 99}, {"gpus": 10**30}, {"created_at": "yesterday"}, {"row": [1]}],
+    ids=str,
+)
+def test_a_damaged_record_of_one_run_hides_no_other(sqlite: Store, damage: dict[str, object]):
+    whole, hurt = submitted(sqlite), submitted(sqlite)
+    path = sqlite.settings.run_dir(hurt) / RUN_INFO
+    info = json.loads(path.read_text())
+    if "created_at" in damage:
+        info["row"] |= damage
+    else:
+        info |= damage
+    write_atomic(path, json.dumps(info))
+    sqlite.close()
+    (sqlite.settings.home_path / "imgcls.db").unlink()
+    report = rebuild(sqlite.settings)
+    with Store.open(sqlite.settings) as found:
+        known = {run.id for run in found.runs.list().items}
+    assert whole in known
+    assert hurt in known or any(hurt in problem for problem in report.problems)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("projects", [None, 1]), ("configs", {"a": 1}), ("projects", [{"id": 10**30, "name": "far", "created_at": 1.0}])],
+    ids=["no entries", "no list", "a huge id"],
+)
+def test_a_damaged_registry_hides_no_run_and_is_kept(sqlite: Store, part: str, value: object):
+    run_id = submitted(sqlite)
+    sqlite.projects.add(ProjectEdit(name="kept"))
+    path = sqlite.settings.home_path / folder_rows.REGISTRY
+    registry = json.loads(path.read_text())
+    write_atomic(path, json.dumps({**registry, part: value}))
+    before = path.read_bytes()
+    sqlite.close()
+    (sqlite.settings.home_path / "imgcls.db").unlink()
+    report = rebuild(sqlite.settings)
+    with Store.open(sqlite.settings) as found:
+        assert [run.id for run in found.runs.list().items] == [run_id]
+    if report.problems:
+        kept = list(sqlite.settings.backups_dir.glob("registry-*.json"))
+        assert [file.read_bytes() for file in kept] == [before]
+    else:
+        assert part == "projects"

@@ -100,8 +100,8 @@ def _execute(code: bytes, path: Path) -> None:
         text = f"The plugin “{path}” fails{where}: {type(error).__name__}: {error}."
         if isinstance(error, ImportError) and (error.name or "").startswith("imgcls_lab."):
             text += (
-                " It was written for another version of imgcls-lab. docs/training.md says what to import now; start a "
-                "new run with a corrected copy."
+                " There is no such module in this version: see “Plugins” in docs/training.md for what to import. "
+                "Correct your file and start a new run with it."
             )
         raise _problem(text) from error
 
