@@ -40,7 +40,7 @@ from imgcls_lab.store.tables import Dataset, DeletedRun, Model, Run
 Progress = Callable[[int, int], None]  # folders that are done, and all
 
 # what a damaged record raises: here, in the driver, or in the database
-WRONG_VALUES = (KeyError, ValueError, TypeError, AttributeError, OverflowError, StatementError)
+DAMAGE = (OSError, ImgclsError, KeyError, ValueError, TypeError, AttributeError, OverflowError, StatementError)
 LARGEST_NUMBER = 2**53  # of a run: what is larger is damage
 STEP = 0.5  # seconds of one transaction: others wait for no longer
 
@@ -130,12 +130,8 @@ def _rebuild_run(
             else:
                 index_again(session, folder, run_id)
         report.runs += 1
-    except (OSError, ImgclsError) as error:
-        report.problems.append(f"{folder} could not be indexed: {error}")
-    except WRONG_VALUES as error:
-        if isinstance(error, OperationalError):  # the database itself cannot be used
-            raise
-        report.problems.append(f"{folder} could not be indexed: {_wrong_value(error, RUN_INFO)}")
+    except DAMAGE as error:
+        report.problems.append(f"{folder} could not be indexed: {_reason(error, RUN_INFO)}")
     return True
 
 
@@ -154,12 +150,8 @@ def _by_folder_alone(database: Database, settings: Settings, run_id: str, report
             if ended or (alive and _is_last(database, folder, run_id)):
                 break
         report.runs += 1
-    except (OSError, ImgclsError) as error:
-        report.problems.append(f"{folder} could not be indexed: {error}")
-    except WRONG_VALUES as error:
-        if isinstance(error, OperationalError):
-            raise
-        report.problems.append(f"{folder} could not be indexed: {_wrong_value(error, RUN_INFO)}")
+    except DAMAGE as error:
+        report.problems.append(f"{folder} could not be indexed: {_reason(error, RUN_INFO)}")
 
 
 def _is_last(database: Database, folder: Path, run_id: str) -> bool:
@@ -210,14 +202,17 @@ def _reported(session: Session, name: str, row: Row, report: RebuildReport) -> I
     try:
         with session.begin_nested():
             yield
-    except WRONG_VALUES as error:
-        if isinstance(error, OperationalError):
-            raise
+    except DAMAGE as error:
         entry = f"“{row['name']}”" if row.get("name") else "one"
-        report.problems.append(f"Of the {name} in {REGISTRY}, {entry} is not restored: {_wrong_value(error, REGISTRY)}")
+        report.problems.append(f"Of the {name} in {REGISTRY}, {entry} is not restored: {_reason(error, REGISTRY)}")
 
 
-def _wrong_value(error: Exception, file: str) -> str:
+def _reason(error: Exception, file: str) -> str:
+    """Why a record could not be restored. Raises the error again if the database itself cannot be used."""
+    if isinstance(error, OperationalError):
+        raise error
+    if isinstance(error, OSError | ImgclsError):
+        return str(error)
     reason = str(getattr(error, "orig", None) or error).splitlines()[0]
     return f"{file} holds a value of the wrong kind ({reason})."
 
