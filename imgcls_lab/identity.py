@@ -1,4 +1,4 @@
-"""Who a process is: machine, boot and pid namespace, pid, start time. Standard library only.
+"""Who a process is: machine, boot and pid namespace, pid, start time; and whose. Standard library only.
 
 A bare pid says nothing: the kernel gives it to the next process. Daemon, supervisor, store and whatever trains
 outside the executor write and check these; nothing here signals a process.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import pwd
 import socket
 import subprocess
 import uuid
@@ -74,6 +75,20 @@ class ProcessIdentity:
             return cls(str(data["machine_id"]), str(data["boot_id"]), int(data["pid"]), str(data["start_time"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"This is no process identity: {error}") from None
+
+
+def user_name() -> str:
+    """Who owns what this process makes: the user of the hub that started its server, else of the operating system.
+
+    The user of the system is read from the process itself: `$USER` is what somebody wrote there.
+    """
+    of_hub = os.environ.get("JUPYTERHUB_USER", "").strip()
+    if of_hub:
+        return of_hub
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container with a uid of its own
+        return str(os.geteuid())
 
 
 def host_name() -> str:

@@ -176,8 +176,10 @@ class RunFolder:
     def _identity(self) -> dict[str, Any]:
         """What `run.json` says, and what only a database would know."""
         info = self.info
+        row = info.get("row")
         return {
             "id": self.run_id,
+            "owner": str(row.get("owner") or "") if isinstance(row, dict) else "",
             "kind": self._kind,
             "name": str(info.get("name") or self.folder.name),
             "project_id": 0,

@@ -15,6 +15,7 @@ Note = Annotated[str, Field(max_length=20_000)]
 class ProjectView(Wire):
     id: int
     name: str
+    owner: str  # who made it, as of all entries; empty: nobody, so that everybody may change it
     description: str
     created_at: float
     runs: int
@@ -32,6 +33,7 @@ class ProjectEdit(Wire):
 class ConfigView(Wire):
     id: int
     name: str
+    owner: str
     project_id: int
     project: str
     config: dict[str, Any]
@@ -52,6 +54,7 @@ class DatasetView(Wire):
 
     id: int
     name: str
+    owner: str
     root: str
     description: str
     created_at: float
@@ -75,6 +78,7 @@ class ModelView(Wire):
 
     id: int
     name: str
+    owner: str
     flavour: str
     revision: str | None
     load_pretrained: bool

@@ -24,6 +24,7 @@ class RunView(Wire):
     id: str
     kind: RunKind
     name: str
+    owner: str  # who submitted it; empty: nobody knows, so that everybody may change it
     project_id: int
     project: str
     dataset_id: int | None

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, select
 
 from imgcls_lab.errors import ConflictError, NotFoundError
+from imgcls_lab.identity import user_name
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit
 from imgcls_lab.store.database import Database
@@ -93,6 +94,10 @@ class Collection(ABC, Generic[Row, Edit, View]):
             raise NotFoundError(f"There is no {self.noun} {entry_id}.")
         return row
 
+    def _new(self) -> Row:
+        row: Row = self.table(created_at=time.time(), owner=user_name())
+        return row
+
     def _view(self, session: Session, row: Row) -> View:
         return self._views(session, [row])[0]
 
@@ -112,7 +117,7 @@ class Collection(ABC, Generic[Row, Edit, View]):
     def _save(self, edit: Edit, entry_id: int | None) -> int:
         try:
             with self._database.write() as session:
-                row: Row = self.table(created_at=time.time()) if entry_id is None else self._row(session, entry_id)
+                row: Row = self._new() if entry_id is None else self._row(session, entry_id)
                 self._apply(session, row, edit)
                 session.add(row)
                 session.flush()

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError, StatementError
 from sqlmodel import Session, col
 
 from imgcls_lab.errors import ImgclsError
+from imgcls_lab.identity import user_name
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import alerts, run_counts, run_folders
@@ -33,6 +34,7 @@ from imgcls_lab.store.folder_rows import (
     read_record,
     read_registry,
 )
+from imgcls_lab.store.registry import DEFAULT_PROJECT
 from imgcls_lab.store.run_files import remove_folder
 from imgcls_lab.store.run_restore import RegistryIds, index_again, restore_alert, restore_run
 from imgcls_lab.store.tables import Dataset, DeletedRun, Model, Run
@@ -179,6 +181,9 @@ def _restore_registries(session: Session, registry: dict[str, list[Row]], report
 
 
 def _restore_entry(session: Session, name: str, plain: Table, row: Row, ids: RegistryIds) -> None:
+    if "owner" not in row:  # of before revision 0007, which gave the entries of a SQLite file to its user
+        mine = session.get_bind().dialect.name == "sqlite" and (name, row["name"]) != ("projects", DEFAULT_PROJECT)
+        row["owner"] = user_name() if mine else ""
     if "project_id" in row:
         row["project_id"] = ids["projects"].get(row["project_id"], row["project_id"])
     found = session.execute(select(plain).where(plain.c.name == row["name"])).mappings().first()

@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.events import LIVE, RESUMABLE, DesiredState, FailureKind, RunKind, RunState
-from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.identity import ProcessIdentity, host_name, user_name
 from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name, read_plain
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
@@ -119,6 +119,7 @@ def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[
         "id": folder.name,
         "kind": kind.value,
         "name": str(info.get("name") or default_name(kind, config)),
+        "owner": user_name(),  # the folder lies in this user's home
         "project_id": project_named(session, str(info.get("project") or DEFAULT_PROJECT), created),
         "dataset_id": session.exec(select(Dataset.id).where(Dataset.root == columns.get("root"))).first(),
         "model_id": session.exec(select(Model.id).where(Model.flavour == columns.get("model_flavour"))).first(),

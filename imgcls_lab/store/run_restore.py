@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlmodel import Session, col
 
 from imgcls_lab.events import LIVE, RunKind, RunState
+from imgcls_lab.identity import user_name
 from imgcls_lab.run_layout import events_name, launch_name
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_folders
@@ -70,7 +71,8 @@ def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds
     """Make the rows of a run what its folder says, whether it has some or not. The caller holds its row, if any."""
     run_id = folder.name
     created = float(record.run.get("created_at") or folder.stat().st_mtime)
-    run = {**record.run, "project_id": run_folders.project_named(session, record.project, created)}
+    run = {"owner": user_name(), **record.run}  # records of before revision 0007 name nobody
+    run["project_id"] = run_folders.project_named(session, record.project, created)
     for name, table in (("datasets", Dataset), ("models", Model)):
         column = f"{name[:-1]}_id"
         entry = ids.get(name, {}).get(run.get(column) or 0, run.get(column))
@@ -78,7 +80,8 @@ def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds
     parent = run.get("parent_id")
     if parent is not None and session.execute(select(col(Run.id)).where(col(Run.id) == parent)).first() is None:
         run["parent_id"] = None
-    number = session.execute(select(col(Run.number)).where(col(Run.id) == run_id)).scalar_one_or_none()
+    here = session.execute(select(col(Run.number), col(Run.owner)).where(col(Run.id) == run_id)).first()
+    number, run["owner"] = here or (None, run["owner"])  # a folder gives no run to somebody else
     session.execute(delete(DeletedRun).where(col(DeletedRun.id) == run_id))
     session.execute(delete(DeviceClaim).where(col(DeviceClaim.run_id) == run_id))
     if number is None:

@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.events import RunKind, RunState
+from imgcls_lab.identity import user_name
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.store.registry import default_project, find_project
 from imgcls_lab.store.tables import Dataset, Model, Run
@@ -44,6 +45,7 @@ def new_run(
         kind=request.kind.value,
         name=request.name or default_name(request.kind, config),
         body_digest=digest,
+        owner=user_name(),
         **_waiting_columns(request),
         **_links(session, request, config),
         **device_columns(request, config),

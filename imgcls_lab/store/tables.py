@@ -34,9 +34,30 @@ class Project(Table, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
+    owner: str = ""  # who made it, as of all rows that have one; "": nobody
     description: str = ""
     created_at: float
     max_running: int | None = None  # runs on devices at once, on all hosts together; None: no limit
+
+
+class ProjectMember(Table, table=True):
+    """A user who may change the runs and configs of a project, beside its owner."""
+
+    __tablename__ = "project_members"
+
+    project_id: int = Field(sa_column=Column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True))
+    user: str = Field(primary_key=True)
+
+
+class User(Table, table=True):
+    """What a user may take of all hosts; who has no row has the defaults."""
+
+    __tablename__ = "users"
+
+    name: str = Field(primary_key=True)
+    weight: float = 1.0  # of the user's part where several wait
+    max_devices: int | None = None  # None: no limit
+    max_disk_gb: float | None = None  # 1e9 bytes; None: no limit
 
 
 class Config(Table, table=True):
@@ -45,6 +66,7 @@ class Config(Table, table=True):
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     project_id: int = Field(foreign_key="projects.id", index=True)
+    owner: str = ""
     config: dict[str, Any] = _json()
     description: str = ""
     created_at: float
@@ -59,6 +81,7 @@ class Dataset(Table, table=True):
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     root: str = Field(index=True)
+    owner: str = ""
     description: str = ""
     created_at: float
     classes: list[str] = _json()
@@ -76,6 +99,7 @@ class Model(Table, table=True):
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)
     flavour: str = Field(index=True)
+    owner: str = ""
     revision: str | None = None
     load_pretrained: bool = True
     description: str = ""
@@ -96,8 +120,9 @@ class Run(Table, table=True):
         # (PostgreSQL takes 2,700 bytes) or changes with every step.
         Index(
             "ix_runs_sorted",
-            *("project_id", "state", "number", "name", "lr", "batch_size", "kind", "started_at", "ended_at"),
+            *("project_id", "state", "number", "name", "lr", "batch_size", "kind", "started_at", "ended_at", "owner"),
         ),
+        Index("ix_runs_owner_state_project_id", "owner", "state", "project_id"),
         Index("ix_runs_best", "best_value", "number", "state", "project_id"),  # a list by it, filtered on the way
         {"sqlite_autoincrement": True},
     )
@@ -106,6 +131,7 @@ class Run(Table, table=True):
     id: str = Field(unique=True)
     kind: str
     name: str
+    owner: str = ""
     project_id: int = Field(foreign_key="projects.id")
     dataset_id: int | None = Field(default=None, foreign_key="datasets.id", index=True)
     model_id: int | None = Field(default=None, foreign_key="models.id", index=True)
@@ -115,6 +141,7 @@ class Run(Table, table=True):
     attempt: int = 0
     priority: int = 0
     external: bool = False
+    view_only: bool = False  # its folder came from elsewhere: nothing in it is executed
     python: str = ""
     message: str | None = None
     failure: str | None = None
@@ -324,6 +351,29 @@ class Alert(Table, table=True):
         default=None, index=True
     )  # of the webhook: pending, sent, failed; None: there was none
     change: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, index=True))  # see `database.write`
+
+
+class AuditEvent(Table, table=True):
+    """Who did what, or was refused it. No foreign keys: it outlives what it is about."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        Index("ix_audit_events_kind_subject_id", "kind", "subject_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    time: float = Field(index=True)
+    user: str = Field(index=True)
+    host: str
+    way: str  # by which it came: panel, cli, python, sweep, executor
+    action: str
+    refused: bool = False
+    kind: str  # of the subject: run, project, config, dataset, model
+    subject_id: str
+    subject_name: str
+    project_id: int | None = None
+    details: dict[str, Any] = _json()
 
 
 class Counter(Table, table=True):

@@ -7,6 +7,7 @@ export function aRun(part: Partial<Run> = {}): Run {
     id: 'r1',
     kind: 'train',
     name: 'a run',
+    owner: 'ada',
     project_id: 1,
     project: 'default',
     dataset_id: null,

@@ -12,6 +12,7 @@ it('looks at the folder of a data set again, and shows what it found', async () 
   let pets: Dataset = {
     id: 3,
     name: 'pets',
+    owner: 'ada',
     root: '/d/pets',
     description: '',
     created_at: 0,

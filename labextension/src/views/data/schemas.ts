@@ -57,6 +57,7 @@ export interface RunDetail {
   id: string;
   kind: RunKind;
   name: string;
+  owner: string;
   project_id: number;
   project: string;
   dataset_id: number | null;
@@ -164,6 +165,7 @@ export interface Run {
   id: string;
   kind: RunKind;
   name: string;
+  owner: string;
   project_id: number;
   project: string;
   dataset_id: number | null;
@@ -309,6 +311,7 @@ export interface ClassFigures {
 export interface Project {
   id: number;
   name: string;
+  owner: string;
   description: string;
   created_at: number;
   runs: number;
@@ -325,6 +328,7 @@ export interface ProjectEdit {
 export interface Config {
   id: number;
   name: string;
+  owner: string;
   project_id: number;
   project: string;
   config: {
@@ -348,6 +352,7 @@ export interface ConfigEdit {
 export interface Dataset {
   id: number;
   name: string;
+  owner: string;
   root: string;
   description: string;
   created_at: number;
@@ -374,6 +379,7 @@ export interface DatasetEdit {
 export interface Model {
   id: number;
   name: string;
+  owner: string;
   flavour: string;
   revision: string | null;
   load_pretrained: boolean;
@@ -442,6 +448,7 @@ export interface Queued {
   id: string;
   kind: RunKind;
   name: string;
+  owner: string;
   project_id: number;
   project: string;
   dataset_id: number | null;
