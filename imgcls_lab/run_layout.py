@@ -6,7 +6,7 @@
   manifest.json      what reproduces it, and what was resolved on attempt 1 (precision, threads ...)
   duplicates.json    copies found among the images, where there are any
   events-001.jsonl   append-only, one file an attempt
-  launch-001.json    what the supervisor was asked to start (executor's runs)
+  launch-001.json    a note of what the supervisor was asked to start (executor's runs); nothing executes it
   exit-001.json      how that attempt's process ended, written by the supervisor
   desired            what the attempt should do: run, stop or kill; read by the supervisor
   owner.json         process identity of who runs it now

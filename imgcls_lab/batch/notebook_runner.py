@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -120,7 +119,7 @@ class NotebookRun:
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
         else:  # no kernel yet: nothing is lost
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def _note_kernel(self) -> None:
         """Remember the kernel's process: the client forgets a dead one."""
@@ -141,7 +140,7 @@ class NotebookRun:
         if killed:
             print(f"The kernel was killed from outside ({signal.Signals(killed).name}).", file=sys.stderr, flush=True)
             self._events.close()
-            os.kill(os.getpid(), killed)  # the machine's fault: the executor starts the run again
+            signal.raise_signal(killed)  # the machine's fault: the executor starts the run again
         kind, message = self._failure(error)
         print(self._hidden("".join(traceback.format_exception(error))), file=sys.stderr, flush=True)
         self.say(Failed(step=self._forwarder.step, kind=kind, message=self._hidden(message)))

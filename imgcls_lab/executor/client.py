@@ -21,7 +21,7 @@ from imgcls_lab._version import __version__
 from imgcls_lab.entry_points import DAEMON
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
 from imgcls_lab.events import DesiredState
-from imgcls_lab.executor import locks
+from imgcls_lab.executor import locks, processes
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.schemas import DevicesReply
 from imgcls_lab.settings import Settings
@@ -81,17 +81,40 @@ def stop(settings: Settings, *, stop_runs: bool = False) -> None:
         _stop_runs(settings)
     signalled: ProcessIdentity | None = None
     until = time.monotonic() + STOP_TIMEOUT
-    while lives(settings):
+    while lives(settings) or (signalled is not None and signalled.alive()):
         identity = _identity(settings)  # read again: a daemon that was starting may have replaced another
-        if identity is not None and identity != signalled and identity.alive():
+        if identity is not None and identity != signalled and _signal_daemon(settings, identity):
             signalled = identity
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(identity.pid, signal.SIGTERM)
         if time.monotonic() > until:
-            pid = f" (pid {signalled.pid})" if signalled else ""
-            raise ExecutorError(f"The executor{pid} did not end within {STOP_TIMEOUT:g} s; try again.")
+            raise ExecutorError(_stays(settings, signalled))
         time.sleep(0.05)
     _children.pop(settings.home, None)
+
+
+def _signal_daemon(settings: Settings, identity: ProcessIdentity) -> bool:
+    """Have the daemon end. False, and nothing is signalled, if the process of its info file does not hold its lock."""
+    return processes.send(identity.pid, signal.SIGTERM, lambda _: _is_daemon(settings, identity))
+
+
+def _is_daemon(settings: Settings, identity: ProcessIdentity) -> bool:
+    """Whether a process is the daemon, and not only named so by a file: it lives and has the daemon's lock open."""
+    if not identity.alive():
+        return False
+    if not sys.platform.startswith("linux"):  # elsewhere nobody sees who holds a lock
+        return locks.is_locked(settings.executor_lock)
+    return processes.has_open(identity.pid, settings.executor_lock)
+
+
+def _stays(settings: Settings, signalled: ProcessIdentity | None) -> str:
+    if signalled is not None:
+        return f"The executor (pid {signalled.pid}) did not end within {STOP_TIMEOUT:g} s; try again."
+    named = _identity(settings)
+    if named is not None and named.alive():
+        return (
+            f"{settings.executor_info} names process {named.pid}, which does not hold the executor's lock "
+            f"{settings.executor_lock}, so nothing was signalled. End the process that holds the lock."
+        )
+    return f"The executor did not end within {STOP_TIMEOUT:g} s; try again."
 
 
 def lives(settings: Settings) -> bool:
@@ -214,7 +237,7 @@ def _identity(settings: Settings) -> ProcessIdentity | None:
 
 def _ready(settings: Settings) -> bool:
     identity = _identity(settings)
-    return identity is not None and identity.alive()
+    return identity is not None and _is_daemon(settings, identity)
 
 
 def _last_error(settings: Settings) -> str:

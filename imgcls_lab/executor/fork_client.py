@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import sys
+
+from imgcls_lab.executor.processes import ProcessHandle
 
 MAX_REPLY = 2**18  # bytes
 FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -26,9 +27,20 @@ def main() -> None:
     if connection is None or pid is None:
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
-    for number in FORWARDED_SIGNALS:
-        signal.signal(number, lambda number, _frame: _send_signal(pid, number))
-    _exit_as(_wait(connection, pid))
+    with _handle(pid) as process:
+        if process is not None:
+            for number in FORWARDED_SIGNALS:
+                signal.signal(number, lambda number, _frame: _forward(process, number))
+        code = _wait(connection, process)
+    _exit_as(code)
+
+
+def _handle(pid: int) -> contextlib.AbstractContextManager[ProcessHandle | None]:
+    """A handle on the forked process; None if it has ended already. The fork server reports how."""
+    try:
+        return ProcessHandle(pid)
+    except OSError:
+        return contextlib.nullcontext()
 
 
 def _connect(path: str) -> socket.socket | None:
@@ -55,7 +67,7 @@ def _request_fork(connection: socket.socket, module: str, arguments: list[str]) 
     return None
 
 
-def _wait(connection: socket.socket, pid: int) -> int:
+def _wait(connection: socket.socket, process: ProcessHandle | None) -> int:
     """The exit code, negative for a signal. If the fork server has died and cannot report it: as if killed."""
     try:
         reply = json.loads(connection.recv(MAX_REPLY) or b"{}")
@@ -63,14 +75,14 @@ def _wait(connection: socket.socket, pid: int) -> int:
         reply = {}
     if "status" in reply:
         return int(reply["status"])
-    with contextlib.suppress(OSError):
-        select.select([os.pidfd_open(pid)], [], [])
+    if process is not None:
+        process.wait()
     return -signal.SIGKILL
 
 
-def _send_signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+def _forward(process: ProcessHandle, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        process.send(number)
 
 
 def _exit_as(code: int) -> None:
@@ -78,7 +90,7 @@ def _exit_as(code: int) -> None:
     if code < 0:
         if -code != signal.SIGKILL:
             signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
+        signal.raise_signal(-code)
     os._exit(code)
 
 

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from imgcls_lab.executor.processes import ProcessHandle
 from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import RUN_TAG
 
@@ -132,7 +133,8 @@ class ForkServer:
         """The client has ended, so its process must end too."""
         self._selector.unregister(child.connection)
         if child.pid in self._children:
-            os.kill(child.pid, signal.SIGKILL)
+            with ProcessHandle(child.pid) as process:  # not reaped yet, so it is there
+                process.send(signal.SIGKILL)
 
     def _reap(self) -> None:
         """Report the exit code of each child that has ended to its client."""

@@ -1,18 +1,22 @@
-"""Finding and ending the processes of a run. Standard library only: the supervisor uses it too.
+"""Finding, signalling and ending processes. Standard library only: the supervisor uses it too.
 
-A process belongs to a run by the tag in its environment, which children inherit wherever they hide, or by the
-session of a leader that is still there. Each is checked again on a handle of its own before a signal is sent.
+No other module sends a signal to a process by its pid. A pid in a file or a row is a claim: a process is signalled only
+if it proves on a handle of its own that it is the one that is meant. A process of a run proves it by the tag in its
+environment, which children inherit wherever they hide, or by the session of a leader that is still there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
+from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import RUN_TAG
 
 
@@ -46,19 +50,65 @@ def is_in_session(pid: int, leader: int) -> bool:
         return False
 
 
-def send(pid: int, number: int, still: Callable[[int], bool]) -> None:
-    """Signal a process if `still` holds of it; the check and the signal meet the same process."""
-    with contextlib.suppress(OSError):
-        if not hasattr(os, "pidfd_open"):
-            if still(pid):
-                os.kill(pid, number)
-            return
-        handle = os.pidfd_open(pid)
-        try:
-            if still(pid):
-                signal.pidfd_send_signal(handle, number)
-        finally:
-            os.close(handle)
+def has_open(pid: int, file: Path) -> bool:
+    """Whether a process of this user has a file open, such as the lock that it holds."""
+    try:
+        wanted = os.stat(file)
+        opened = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return False
+    for name in opened:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if os.path.samestat(os.stat(f"/proc/{pid}/fd/{name}"), wanted):
+                return True
+    return False
+
+
+class ProcessHandle:
+    """One process for ever: when it has ended, no other process gets its signals, whoever has its pid then.
+
+    Raises OSError where there is no such process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._descriptor = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None  # other systems have the pid alone
+
+    def send(self, number: int) -> None:
+        """Signal it. Raises OSError if it has ended."""
+        if self._descriptor is None:
+            os.kill(self.pid, number)
+        else:
+            signal.pidfd_send_signal(self._descriptor, number)
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until it ends, or for some seconds. It is not reaped."""
+        if self._descriptor is not None:
+            select.select([self._descriptor], [], [], seconds)
+        elif seconds is not None:
+            time.sleep(seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def send(pid: int, number: int, still: Callable[[int], bool]) -> bool:
+    """Signal a process if `still` holds of it; the check and the signal meet the same process. Whether it was sent."""
+    with contextlib.suppress(OSError), ProcessHandle(pid) as process:
+        if still(pid):
+            process.send(number)
+            return True
+    return False
+
+
+def send_to_owner(owner: ProcessIdentity, number: int, tag: str) -> bool:
+    """Signal the supervisor of an attempt. False: it has ended, or the recorded process does not carry the tag."""
+    return send(owner.pid, number, lambda pid: owner.alive() and has_tag(pid, tag))
 
 
 def end_all(

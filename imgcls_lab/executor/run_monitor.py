@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 from imgcls_lab.events import DesiredState, RunKind, RunState
+from imgcls_lab.executor import processes
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import DESIRED, HEARTBEAT, OWNER, events_name, read_plain, write_atomic
@@ -90,7 +90,7 @@ class RunMonitor:
         owner = ProcessIdentity.from_json(json.dumps(attempt.owner)) if attempt.owner else None
         trainer = _trainer_pid(folder, attempt.number)
         if owner is None:  # the daemon that started it died before it could write it down
-            owner = self._backend.find(folder, run.id, attempt.number)
+            owner = self._backend.find(run.id, attempt.number)
         if owner is not None and (attempt.owner is None or trainer != attempt.pid):
             self._store.set_owner(run.id, attempt.number, owner, trainer)
         return owner
@@ -112,8 +112,13 @@ class RunMonitor:
             log.warning("%s: the request to %s could not be written: %s", run.id, run.desired_state, error)
             if run.desired_state == DesiredState.KILL.value:
                 self._backend.clear(run.id, run.attempt)
-            elif owner.alive():
-                os.kill(owner.pid, signal.SIGTERM)
+            elif not processes.send_to_owner(owner, signal.SIGTERM, processes.tag_of(run.id, run.attempt)):
+                message = (
+                    f"Process {owner.pid} is not this run's supervisor, so nothing was signalled, and its folder takes "
+                    f"no request to stop ({error.strerror}). Kill the run to end its own processes."
+                )
+                if run.message != message:
+                    self._store.show_message(run.id, run.attempt, message)
         if run.desired_state != DesiredState.RUN.value and run.state == RunState.RUNNING.value:
             self._store.show_stopping(run.id, run.attempt)
 

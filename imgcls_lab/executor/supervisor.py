@@ -1,6 +1,7 @@
 """Supervises one attempt of one run: holds its device locks, starts the trainer, beats, stops it, and writes its exit.
 
-The daemon starts `python -m imgcls_lab.executor.supervisor LAUNCH.json` in a session of its own, and the supervisor
+The daemon starts `python -m imgcls_lab.executor.supervisor FOLDER` in a session of its own, and writes what to start
+into its standard input; `launch-001.json` in the folder is a note of that, which nothing executes. The supervisor
 survives the daemon. Standard library only; it opens no database and reads no event. It ends after the trainer.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -37,9 +37,8 @@ class NotStartedError(Exception):
 class Supervisor:
     """One attempt. `run` returns when nothing of it lives any more."""
 
-    def __init__(self, launch: Path) -> None:
-        self.folder = launch.parent
-        data: dict[str, Any] = json.loads(launch.read_bytes())
+    def __init__(self, folder: Path, data: dict[str, Any]) -> None:
+        self.folder = folder
         self.attempt: int = data["attempt"]
         self.argv: list[str] = data["argv"]
         self.environment: dict[str, str | None] = data["environment"]
@@ -111,7 +110,7 @@ class Supervisor:
         for name in [name for name, value in self.environment.items() if value is None]:
             environment.pop(name, None)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        output = os.open(self.folder / run_layout.OUTPUT_LOG, flags, 0o600)
+        output = os.open(self.folder / run_layout.OUTPUT_LOG, flags | os.O_NOFOLLOW, 0o600)
         try:
             self._started_at = time.monotonic()
             return subprocess.Popen(
@@ -129,20 +128,13 @@ class Supervisor:
     # ── while it lives ──────────────────────────────────────────────────────────────────────────────────────
     def _watch(self, child: subprocess.Popen[bytes]) -> None:
         """Until the trainer has ended. It is not reaped yet, so that no other process gets its pid and session."""
-        handle = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else None
-        try:
+        with processes.ProcessHandle(child.pid) as trainer:
             while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 self._beat()
                 self._read_desired()
                 self._check_start(child)
-                self._stop(child)
-                if handle is None:
-                    time.sleep(POLL)
-                else:
-                    select.select([handle], [], [], POLL)
-        finally:
-            if handle is not None:
-                os.close(handle)
+                self._stop(trainer)
+                trainer.wait(POLL)
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -153,7 +145,8 @@ class Supervisor:
         self._cut_log()
         # in place: it needs no space on a full disk, and a reader sees the old number or the new one
         with contextlib.suppress(OSError):
-            descriptor = os.open(self.folder / run_layout.HEARTBEAT, os.O_WRONLY | os.O_CREAT, 0o600)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(self.folder / run_layout.HEARTBEAT, flags, 0o600)
             try:
                 os.pwrite(descriptor, f"{self.attempt:06d} {self._beats:012d}\n".encode(), 0)
             finally:
@@ -184,21 +177,21 @@ class Supervisor:
         self.note = f"It did not begin within {self.deadline:g} s and was killed"
         self._end_all(child.pid)
 
-    def _stop(self, child: subprocess.Popen[bytes]) -> None:
+    def _stop(self, trainer: processes.ProcessHandle) -> None:
         """Signal the trainer to save and end; after the grace period end all its processes."""
         waited = time.monotonic() - self._desired_since
         if self.desired == "kill":
             self.forced = True
-            self._end_all(child.pid)
+            self._end_all(trainer.pid)
         elif self.desired == "stop":
             if not self._sigterm_sent:
                 self._sigterm_sent = True
                 # the trainer alone: its loader processes must live until the checkpoint is written
-                os.kill(child.pid, signal.SIGTERM)
-                os.kill(child.pid, signal.SIGCONT)
+                trainer.send(signal.SIGTERM)
+                trainer.send(signal.SIGCONT)
             elif waited > self.grace:
                 self.forced = True
-                self._end_all(child.pid, gently=AFTER_TERM)
+                self._end_all(trainer.pid, gently=AFTER_TERM)
 
     def _end_all(self, leader: int, gently: float = 0) -> list[int]:
         """End all processes of the attempt. Returns those that cannot be ended."""
@@ -212,11 +205,11 @@ class Supervisor:
         """Keep the log below its cap: its beginning and its newest part stay."""
         path = self.folder / run_layout.OUTPUT_LOG
         with contextlib.suppress(OSError):
-            size = path.stat().st_size
+            size = path.lstat().st_size
             if size <= self.log_cap:
                 return
             head, tail = min(LOG_HEAD, self.log_cap // 4), self.log_cap // 2
-            with path.open("r+b") as file:
+            with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+b") as file:
                 file.seek(size - tail)
                 newest = file.read()
                 gone = size - head - len(newest)
@@ -239,7 +232,7 @@ class Supervisor:
 
     def _use_reserve(self, text: str) -> None:
         """Write the exit into the reserved file, and rename it; neither needs more of the disk."""
-        descriptor = os.open(self.folder / RESERVE, os.O_WRONLY | os.O_CLOEXEC)
+        descriptor = os.open(self.folder / RESERVE, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.pwrite(descriptor, text.encode().ljust(4096), 0)
             os.fsync(descriptor)
@@ -266,4 +259,4 @@ class Supervisor:
 
 
 if __name__ == "__main__":
-    Supervisor(Path(sys.argv[1])).run()
+    Supervisor(Path(sys.argv[1]), json.load(sys.stdin)).run()

@@ -81,9 +81,10 @@ class LocalBackend:
         # the folder of a resumed run holds its config before the resume
         run_layout.write_atomic(folder / run_layout.CONFIG, json.dumps(run.config, indent=1))
         run_layout.write_atomic(folder / run_layout.DESIRED, DesiredState.RUN.value)
-        path = folder / run_layout.launch_name(attempt)
-        run_layout.write_atomic(path, json.dumps(launch, indent=1))
-        child = _start_supervisor(settings, kind, path, processes.tag_of(run.id, attempt))
+        text = json.dumps(launch, indent=1)
+        run_layout.write_atomic(folder / run_layout.launch_name(attempt), text)
+        child = _start_supervisor(settings, kind, folder, processes.tag_of(run.id, attempt))
+        _hand_over(child, text)
         self._children.append(child)
         return ProcessIdentity.of(child.pid)
 
@@ -103,12 +104,11 @@ class LocalBackend:
         if self._fork_server is not None:
             self._fork_server.close()
 
-    def find(self, folder: Path, run_id: str, attempt: int) -> ProcessIdentity | None:
-        """The supervisor of an attempt whose start is not in the database, because a daemon died in between."""
-        with contextlib.suppress(OSError, ValueError):
-            text = run_layout.read_plain(folder / run_layout.OWNER)
-            if json.loads(text).get("attempt") == attempt:
-                return ProcessIdentity.from_json(text)
+    def find(self, run_id: str, attempt: int) -> ProcessIdentity | None:
+        """The supervisor of an attempt whose start is not in the database, because a daemon died in between.
+
+        It proves itself by the tag in its environment. What a folder says of its owner is no proof.
+        """
         for pid in processes.tagged(processes.tag_of(run_id, attempt)):
             command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
             if SUPERVISOR.module.encode() in command:
@@ -133,19 +133,26 @@ class LocalBackend:
         return python if self._usable.get(python) else sys.executable
 
 
-def _start_supervisor(settings: Settings, kind: RunKind, launch: Path, tag: str) -> subprocess.Popen[bytes]:
+def _start_supervisor(settings: Settings, kind: RunKind, folder: Path, tag: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, **settings.environment(), run_layout.RUN_TAG: tag}
     environment.pop("IMGCLS_WEBHOOK")  # its address is a secret, and the daemon alone posts to it
     if kind not in QUEUES_RUNS:
         environment.pop("IMGCLS_DB_URL")
     return subprocess.Popen(
-        SUPERVISOR.argv(sys.executable, str(launch)),
+        SUPERVISOR.argv(sys.executable, str(folder)),
         cwd=settings.home_path,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def _hand_over(supervisor: subprocess.Popen[bytes], launch: str) -> None:
+    """Write what to start into the supervisor's standard input. One that has ended already leaves no exit: lost."""
+    assert supervisor.stdin is not None  # noqa: S101
+    with contextlib.suppress(BrokenPipeError), supervisor.stdin as pipe:
+        pipe.write(launch.encode())
 
 
 def _has_package(python: str) -> bool:
