@@ -106,6 +106,15 @@ class ExecutorError(ImgclsError):
     status = 503
 
 
+class UnsafeFolderError(ImgclsError):
+    """Another user could write to a folder that this user trusts, or put something else in its place.
+
+    reason: `owner`, `mode`, `replaceable`, `closed`, `no_folder`, `gone`, `too_long`, `socket`, `peer`, `no_place`.
+    """
+
+    status = 503
+
+
 class StoppedError(ImgclsError):
     """A training inside a notebook run was stopped after a checkpoint, so the cells after it must not run."""
 

@@ -16,6 +16,7 @@ from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, Int, List, TraitType, Unicode
 from traitlets.config import Configurable
 
+from imgcls_lab import private_folder
 from imgcls_lab.errors import ForbiddenPathError, InputError
 from imgcls_lab.identity import host_name
 
@@ -140,6 +141,11 @@ class Settings(Configurable):
         "IMGCLS_GPU_OTHERS", 0.5,
         "Part of a GPU's memory that other programs may hold. Above it, runs wait for that GPU.", unit="0 to 1",
     )  # fmt: skip
+    host_locks = Text(
+        "IMGCLS_HOST_LOCKS", "",
+        "Folder of the locks by which all users of a machine share its GPUs: root's, mode 1777. It must be the same "
+        "for all users. Empty: /run/lock, or /tmp where users cannot write there.",
+    )  # fmt: skip
     stall_minutes = Number(
         "IMGCLS_STALL_MINUTES", 30.0, "Time without progress after which a run gives an alert. 0: never.", unit="min"
     )
@@ -245,9 +251,14 @@ class Settings(Configurable):
         return self.runs_dir / run_id
 
     def make_home(self) -> None:
-        """Create the home and its folders, for this user alone (0700)."""
-        for folder in (self.home_path, self.runs_dir, self.models_dir, self.executor_dir, Path(self.datasets_dir)):
-            folder.expanduser().mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Create the home and its folders, for this user alone (0700). Raises OSError.
+
+        Raises UnsafeFolderError for a home that others can write to or replace.
+        """
+        private_folder.make(self.home_path)
+        private_folder.require_home(self.home_path)
+        for folder in (self.runs_dir, self.models_dir, self.executor_dir, Path(self.datasets_dir).expanduser()):
+            private_folder.make(folder)
 
     # ── paths that requests over REST may name ──────────────────────────────────────────────────────────────
     @property

@@ -53,7 +53,8 @@ class Finding(NamedTuple):
 def doctor(as_json: Json = False) -> None:
     """Say what this machine has and what is wrong. Exit 1 if something is wrong."""
     looks: tuple[Callable[[], Finding], ...] = (
-        python, packages, torch, processor, memory, home, disk, database, executor, panel, server, cell, node,
+        python, packages, torch, processor, memory, home, sockets, gpu_locks, disk, database, executor, panel, server,
+        cell, node,
     )  # fmt: skip
     found = []
     for look in looks:
@@ -142,6 +143,8 @@ def memory() -> Finding:
 
 
 def home() -> Finding:
+    from imgcls_lab.errors import UnsafeFolderError
+    from imgcls_lab.private_folder import require_home, weaknesses
     from imgcls_lab.settings import Settings
 
     folder = Settings().home_path
@@ -152,10 +155,47 @@ def home() -> Finding:
         return Finding("home", "ok", f"{folder} is made at the first use")
     if not os.access(folder, os.W_OK | os.X_OK):
         return Finding("home", "wrong", f"{folder} is not writable for you. Set IMGCLS_HOME to a folder of yours.")
+    try:
+        require_home(folder)
+    except UnsafeFolderError as error:
+        return Finding("home", "wrong", str(error))
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & 0o077:
         return Finding("home", "note", f"{folder} can be read by others ({mode:o}); `chmod 700 {folder}` closes it.")
+    weak = next(weaknesses(folder), None)
+    if weak is not None:
+        return Finding("home", "note", f"{folder} is closed, but {weak}: trust them, or set IMGCLS_HOME.")
     return Finding("home", "ok", f"{folder} (only for you)")
+
+
+def sockets() -> Finding:
+    from imgcls_lab.errors import UnsafeFolderError
+    from imgcls_lab.private_folder import runtime_place
+    from imgcls_lab.settings import Settings
+
+    try:
+        return Finding("sockets", "ok", f"lie in {runtime_place(Settings().home_path)}")
+    except UnsafeFolderError as error:
+        return Finding("sockets", "wrong", f"{error} Set XDG_RUNTIME_DIR to a folder of yours (0700).")
+
+
+def gpu_locks() -> Finding:
+    from imgcls_lab.errors import UnsafeFolderError
+    from imgcls_lab.executor.device_locks import foreign_entries, require_folder, shared_folder
+    from imgcls_lab.executor.nvml import Nvml
+    from imgcls_lab.settings import Settings
+
+    folder = shared_folder(Settings().host_locks)
+    try:
+        require_folder(folder)
+    except UnsafeFolderError as error:
+        return Finding("GPU locks", "wrong" if Nvml().gpus() else "note", str(error))
+    foreign = list(foreign_entries(folder))
+    if foreign:
+        text = f"in {folder}. Somebody put what is no lock there, which is passed over: {', '.join(foreign[:3])}"
+        return Finding("GPU locks", "note", f"{text}. Its owner or root can remove it.")
+    whose = "shared by all users of this machine" if folder.stat().st_mode & stat.S_IWOTH else "not open to every user"
+    return Finding("GPU locks", "ok", f"in {folder}, {whose}")
 
 
 def disk() -> Finding:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from imgcls_lab.executor import locks
-from imgcls_lab.executor.devices import OTHERS, Device, DeviceProbe
+from imgcls_lab.errors import UnsafeFolderError
+from imgcls_lab.executor.devices import Device, DeviceProbe
 from imgcls_lab.executor.gpu_processes import GpuProcessTracker, largest_other
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.executor_store import ExecutorStore
@@ -41,18 +41,24 @@ class DeviceInventory:
     def unavailable(self, everywhere: Cluster) -> set[str]:
         """Devices that no run can have now."""
         claimed = {name for host, name in everywhere.claims if host == self._host}
-        return claimed | {device.name for device in self.devices if self._is_locked(device) or self._is_full(device)}
+        held = {device.name for device in self.devices if self._locked_by(device) or self._is_full(device)}
+        return claimed | held
 
     def _held_by(self, device: Device, claimed: set[str]) -> str | None:
         """Who keeps a device from our runs, for a sentence. None: nobody, or a run of ours."""
         if device.held_by is not None or device.name in claimed:
             return device.held_by
-        if self._is_locked(device):
-            return OTHERS
+        if (holder := self._locked_by(device)) is not None:
+            return holder
         return largest_other(device.gpu_processes) if self._is_full(device) else None
 
-    def _is_locked(self, device: Device) -> bool:
-        return locks.is_locked(device.lock(self._settings))
+    def _locked_by(self, device: Device) -> str | None:
+        """Who holds the device's lock, or why no lock can be had. None: a run may start."""
+        try:
+            holder = device.lock(self._settings).holder()
+        except (OSError, UnsafeFolderError) as error:
+            return f"no run can lock it. {error}"
+        return None if holder is None else str(holder)
 
     def _is_full(self, device: Device) -> bool:
         """Whether other programs hold so much memory that a run would hardly fit."""

@@ -8,23 +8,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from imgcls_lab.cpu import share_of_cores
-from imgcls_lab.executor import locks
+from imgcls_lab.executor.device_locks import DeviceLock, shared_folder
 from imgcls_lab.executor.nvml import Gpu, GpuSource, Nvml
 from imgcls_lab.settings import Settings
-
-OTHERS = "a run of another user or home"  # who holds a device whose lock is taken and that is not ours
 
 
 @dataclass(frozen=True)
 class Device:
     """One device as it is now. gpu: what the driver reports; None for a CPU slot.
 
-    held_by: part of a sentence if others use it. gpu_processes: the processes on it, as
-    `gpu_processes.py` describes them.
+    held_by: part of a sentence if others use it, with a full stop if it says why no run can have it. gpu_processes: the
+    processes on it, as `gpu_processes.py` describes them.
     """
 
     name: str
@@ -46,11 +43,11 @@ class Device:
         held = sum(row["memory"] or 0 for row in self.gpu_processes if row["run_id"] is None)
         return held / self.gpu.memory_total if self.gpu and self.gpu.memory_total else 0.0
 
-    def lock(self, settings: Settings) -> Path:
+    def lock(self, settings: Settings) -> DeviceLock:
         """Host-wide for a GPU, since users share it; a home's own for a CPU slot."""
         if self.kind == "cuda":
-            return locks.HOST_LOCKS / f"{self.uuid}.lock"
-        return settings.executor_dir / f"{self.name.replace(':', '-')}.lock"
+            return DeviceLock(shared_folder(settings.host_locks), self.uuid)
+        return DeviceLock(settings.executor_dir, self.name)
 
 
 class DeviceProbe(Protocol):

@@ -13,6 +13,10 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
+
+from imgcls_lab import private_sockets
+from imgcls_lab.errors import UnsafeFolderError
 
 from imgcls_lab.executor.processes import ProcessHandle
 
@@ -46,9 +50,11 @@ def _handle(pid: int) -> contextlib.AbstractContextManager[ProcessHandle | None]
 def _connect(path: str) -> socket.socket | None:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        connection.connect(path)
-    except OSError:
+        private_sockets.connect(connection, Path(path))
+    except (OSError, UnsafeFolderError) as error:
         connection.close()
+        if isinstance(error, UnsafeFolderError) and error.reason != "gone":
+            print(f"No warm start: {error}", flush=True)
         return None
     return connection
 

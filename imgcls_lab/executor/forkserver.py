@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from imgcls_lab import private_sockets
+from imgcls_lab.errors import UnsafeFolderError
 from imgcls_lab.executor.processes import ProcessHandle
 from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import RUN_TAG
@@ -87,13 +89,16 @@ class ForkServer:
     def _accept(self) -> Callable[[], object] | None:
         """Answer one request. Returns in the child with its work, and in the server with None."""
         connection, _ = self._listener.accept()
+        files: list[int] = []
+        request: dict[str, Any] = {}
         try:
+            private_sockets.require_own_peer(connection)
             connection.settimeout(5)
             data, files, _flags, _address = socket.recv_fds(connection, MAX_REQUEST, 3)
             request = json.loads(data)
             refusal = self._refusal(str(request["module"]))
-        except (OSError, ValueError, KeyError) as error:
-            refusal, files, request = f"the request cannot be read: {error}", [], {}
+        except (OSError, ValueError, KeyError, TypeError, UnsafeFolderError) as error:
+            refusal = f"the request cannot be read: {error}"
         if refusal is not None:
             for file in files:
                 os.close(file)

@@ -10,18 +10,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import psutil
 
-from imgcls_lab import run_layout
+from imgcls_lab import private_sockets, run_layout
 from imgcls_lab.entry_points import FORK_CLIENT, FORK_SERVER, FORKED
+from imgcls_lab.errors import UnsafeFolderError
 from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.private_folder import RuntimeFolder
 from imgcls_lab.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 SOCKET = "IMGCLS_WARM_SOCKET"  # environment variable by which a run starts its own processes warm
 MAX_FAILURES = 3  # ends with an error before no fork server is started any more
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
-_PREFIX = "imgcls-warm-"  # of the folders of sockets
-_OWNER = "owner.json"  # in such a folder: the daemon that made it
 _TAG_PLACEHOLDER = "-" * 52  # longer than the tag of any run
 
 
@@ -59,28 +57,14 @@ def same_python(python: str) -> bool:
         return False
 
 
-def remove_stale_folders() -> None:
-    """Remove the socket folders that this user's killed daemons have left."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        with contextlib.suppress(OSError, ValueError):
-            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-                continue
-            try:
-                dead = ProcessIdentity.from_json(run_layout.read_plain(folder / _OWNER)).status() == "dead"
-            except FileNotFoundError:  # an older version wrote no owner, and a daemon is about to write it
-                pid = int(folder.name.removeprefix(_PREFIX).partition("-")[0])
-                dead = not psutil.pid_exists(pid)
-            if dead:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
 class ForkServerManager:
     """The fork server of this daemon."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder: Path | None = None
+        self._sockets = RuntimeFolder(settings.home_path, "fork")
+        self._socket: Path | None = None  # of the newest fork server
         self._starts = 0
         self._failures = 0
 
@@ -94,33 +78,34 @@ class ForkServerManager:
             self._process = None
         if self._failures >= MAX_FAILURES:
             return None
-        if self._process is None or not self._socket.exists():  # without a socket it only waits for its children
-            self._start()
+        if self._process is None or not self._has_socket():  # without a socket it only waits for its children
+            self._socket = self._start()
         return str(self._socket)
 
-    @property
-    def _socket(self) -> Path:
-        assert self._folder is not None  # noqa: S101
-        return self._folder / f"{self._starts}.sock"
+    def _has_socket(self) -> bool:
+        """Whether the fork server can be asked: its socket is there, in a folder of this user alone."""
+        if self._socket is None:
+            return False
+        try:
+            private_sockets.require_socket(self._socket)
+        except (OSError, UnsafeFolderError):
+            return False
+        return True
 
-    def _start(self) -> None:
-        if self._folder is None:
-            # a socket's path may have about 100 bytes, less than a home's path can have; mkdtemp gives a 0700 folder
-            remove_stale_folders()
-            self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-            run_layout.write_atomic(self._folder / _OWNER, ProcessIdentity.current().to_json())
+    def _start(self) -> Path:
+        """Start a fork server; its socket. Raises OSError, UnsafeFolderError."""
         self._starts += 1
+        path = self._sockets.socket(f"{self._starts}.sock")
         tag = {run_layout.RUN_TAG: _TAG_PLACEHOLDER}
         environment = {**os.environ, **self._settings.environment(), **_ONE_THREAD, **tag}
         environment.pop("IMGCLS_DB_URL")
         environment |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
         preloads = [f"{entry.module}={entry.preload}" for entry in FORKED]
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-            listener.bind(str(self._socket))
-            os.chmod(self._socket, 0o600)
+            private_sockets.bind(listener, path)
             listener.listen(64)
             self._process = subprocess.Popen(
-                FORK_SERVER.argv(sys.executable, str(self._socket), str(listener.fileno()), *preloads),
+                FORK_SERVER.argv(sys.executable, str(path), str(listener.fileno()), *preloads),
                 cwd=self._settings.home_path,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -131,13 +116,13 @@ class ForkServerManager:
         if identity is not None:
             run_layout.write_atomic(identity_path(self._settings), identity.to_json())
         log.info("Runs are forked from the fork server, process %d.", self._process.pid)
+        return path
 
     def close(self) -> None:
         """Let the fork server end, after the last of its children."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._sockets.remove()
         identity_path(self._settings).unlink(missing_ok=True)
 
 

@@ -1,34 +1,25 @@
-"""Advisory locks that end with their process. Standard library only: the supervisor uses it too."""
+"""Advisory locks of one home, which end with their process. Standard library only: the supervisor uses them too.
+
+The home is this user's alone. The locks that users share are in `host_locks.py`.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import fcntl
 import os
-import tempfile
+import stat
 from pathlib import Path
 
-# Shared by all users of this machine, so that two of them never get one GPU. The sticky folder keeps each file its
-# owner's; reading is all that a lock needs.
-HOST_LOCKS = Path(tempfile.gettempdir()) / "imgcls-lab-locks"
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def try_lock(path: Path, *, shared_folder: bool = False) -> int | None:
+def try_lock(path: Path) -> int | None:
     """A descriptor that holds the lock until it is closed, or None while another process holds it.
 
-    shared_folder: the folder is for all users of the machine. Raises OSError where no lock can be made.
+    Raises OSError where no lock can be made, as where a link, a pipe or a folder stands in its place.
     """
-    if shared_folder and not path.parent.is_dir():
-        with contextlib.suppress(FileExistsError):
-            path.parent.mkdir()
-            path.parent.chmod(0o1777)
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        descriptor = os.open(path, flags)  # never O_CREAT on another user's file: a sticky folder forbids it
-    except FileNotFoundError:
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o444 if shared_folder else 0o600))
-        descriptor = os.open(path, flags)
+    descriptor = _open(path, _FLAGS | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -40,7 +31,7 @@ def try_lock(path: Path, *, shared_folder: bool = False) -> int | None:
 def is_locked(path: Path) -> bool:
     """Whether some process holds the lock now."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = _open(path, _FLAGS)
     except OSError:
         return False
     try:
@@ -50,3 +41,11 @@ def is_locked(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _open(path: Path, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "No lock can be made: something that is no file stands there. Remove it", str(path))
+    return descriptor

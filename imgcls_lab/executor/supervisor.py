@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab import run_layout
+from imgcls_lab.errors import UnsafeFolderError
 from imgcls_lab.executor import locks, processes
+from imgcls_lab.executor.device_locks import DeviceLock, Holder
 from imgcls_lab.identity import ProcessIdentity
 
 LOCK = ".supervisor.lock"
@@ -42,13 +44,14 @@ class Supervisor:
         self.attempt: int = data["attempt"]
         self.argv: list[str] = data["argv"]
         self.environment: dict[str, str | None] = data["environment"]
-        self.device_locks: list[str] = data["locks"]
+        self.device_locks: list[tuple[str, str]] = data["locks"]
         self.grace: float = data["grace"]
         self.deadline: float = data["deadline"]
         self.beat_every: float = data["beat_every"]
         self.log_cap: int = data["log_cap"]
         self.tag = processes.tag_of(data["run_id"], self.attempt)
-        self.lock_handles: list[int] = []
+        self.lock_handle: int | None = None  # of its folder
+        self.device_handles: list[int] = []
         self.desired = "run"
         self.forced = False
         self.note: str | None = None
@@ -95,15 +98,17 @@ class Supervisor:
             if time.monotonic() > until:
                 raise NotStartedError("An earlier attempt of it still holds the run's folder")
             time.sleep(POLL)
-        self.lock_handles.append(own)
+        self.lock_handle = own
         if (self.folder / run_layout.launch_name(self.attempt + 1)).exists():
             raise NotStartedError("A newer attempt was started already")
-        for name in self.device_locks:
-            path = Path(name)
-            held = locks.try_lock(path, shared_folder=path.parent == locks.HOST_LOCKS)
-            if held is None:
-                raise NotStartedError("Its device was just taken by a run of another user")
-            self.lock_handles.append(held)
+        for folder, device in self.device_locks:
+            try:
+                held = DeviceLock(Path(folder), device).take()
+            except (OSError, UnsafeFolderError) as error:
+                raise NotStartedError(f"Its device cannot be locked: {error}") from error
+            if isinstance(held, Holder):
+                raise NotStartedError(f"Its device was just taken by a run of another user or home: {held}")
+            self.device_handles.append(held)
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **{k: v for k, v in self.environment.items() if v is not None}}
@@ -143,6 +148,9 @@ class Supervisor:
         self._next_beat = now + self.beat_every
         self._beats += 1
         self._cut_log()
+        for handle in self.device_handles:  # a system that removes old files from /tmp must see that it is in use
+            with contextlib.suppress(OSError):
+                os.utime(handle)
         # in place: it needs no space on a full disk, and a reader sees the old number or the new one
         with contextlib.suppress(OSError):
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from jupyter_server.auth.decorator import authorized
@@ -24,6 +25,7 @@ from tornado.httputil import HTTPHeaders
 
 from imgcls_lab.errors import ImgclsError, NotFoundError
 from imgcls_lab.schemas import MOST_BOARD_RUNS, BoardRequest, Wire
+from imgcls_lab.server import private_client
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import AUTH_RESOURCE, PREFIX, ApiHandler, Route, to_json
 from imgcls_lab.tensorboards.manager import TensorBoardManager
@@ -144,10 +146,11 @@ class BoardProxyHandler(ProxyHandler):  # type: ignore[misc]
 
     auth_resource = AUTH_RESOURCE
     SUPPORTED_METHODS = ("GET", "HEAD", "POST")
-    unix_socket: str | None = None
+    unix_socket = "/proc/no-socket"  # the proxy's own client, which checks nothing, reaches nobody
 
     def initialize(self, boards: TensorBoardService) -> None:
         self.boards = boards
+        self.socket = Path(self.unix_socket)
 
     @web.authenticated
     @authorized
@@ -181,8 +184,14 @@ class BoardProxyHandler(ProxyHandler):  # type: ignore[misc]
             self._send_page(str(error), board_id, 404 if isinstance(error, NotFoundError) else 503)
 
     async def _ask(self, board_id: str, path: str) -> None:
-        self.unix_socket = str(await self.boards.ask(partial(TensorBoardManager.ensure, board_id=board_id)))
+        self.socket = await self.boards.ask(partial(TensorBoardManager.ensure, board_id=board_id))
         await self.proxy("localhost", 0, f"/{path}")
+
+    async def _proxy_buffered(self, host: str, port: int, path: str, body: bytes | None, _client: Any) -> None:
+        await super()._proxy_buffered(host, port, path, body, private_client.client(self.socket))
+
+    async def _proxy_progressive(self, host: str, port: int, path: str, body: bytes | None, _client: Any) -> None:
+        await super()._proxy_progressive(host, port, path, body, private_client.client(self.socket))
 
     def proxy_request_headers(self) -> HTTPHeaders:
         headers: HTTPHeaders = super().proxy_request_headers()

@@ -134,6 +134,8 @@ class Cluster:
         holders = sorted({held[d.host, d.name] for d in usable if (d.host, d.name) in held})
         more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
         also = f"{len(free)} free, but " if free else ""
+        if not more and holders[0].endswith("."):
+            return f"Waits for {what}: {also}{holders[0]}"
         return f"Waits for {what}: {also}{holders[0]}{more} {'are' if more else 'is'} running."
 
     def _never(self, what: str, run: Waiting, most: int, *, gpu: bool) -> str:

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import shutil
-import tempfile
 import threading
 from pathlib import Path
 
-import psutil
-
 from imgcls_lab.errors import NotFoundError
+from imgcls_lab.private_folder import SOCKET_NAME, RuntimeFolder
 from imgcls_lab.schemas import BoardRequest, BoardView
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
@@ -24,7 +20,6 @@ from imgcls_lab.tensorboards.process import BoardProcess
 from imgcls_lab.tensorboards.registry import Board, BoardRegistry
 
 MAX_ASLEEP = 20  # boards without a process that are remembered
-_SOCKETS = "imgcls-tb"  # prefix of the folders of sockets
 
 
 class TensorBoardManager:
@@ -33,10 +28,7 @@ class TensorBoardManager:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
         self._registry = BoardRegistry(settings, store)
-        _remove_stale_sockets()
-        # A socket's path may have about 100 bytes, less than a home's path can have; mkdtemp gives a 0700 folder.
-        me = psutil.Process()
-        self._sockets = Path(tempfile.mkdtemp(prefix=f"{_SOCKETS}-{me.pid}-{int(me.create_time())}-"))
+        self._sockets = RuntimeFolder(settings.home_path, "tb")
         self._processes: dict[str, BoardProcess] = {}
         self._lock = threading.Lock()
 
@@ -72,15 +64,15 @@ class TensorBoardManager:
     def ensure(self, board_id: str) -> Path:
         """The socket of the board's TensorBoard; started if it sleeps. Raises ImgclsError if it cannot start."""
         process = self._process(board_id)
-        if process.serving:  # nearly every request comes here, without a lock
-            return process.socket
+        if (serving := process.serving) is not None:  # nearly every request comes here, without a lock
+            return serving
         with process.lock:
-            if not process.serving:
-                process.end()
-                self._registry.link(self._registry.read(board_id))
-                log = self._registry.folder(board_id) / "log"
-                process.start(self._registry.logdir(board_id), log, self._settings.tb_idle_timeout)
-            return process.socket
+            if (serving := process.serving) is not None:
+                return serving
+            process.end()
+            self._registry.link(self._registry.read(board_id))
+            log = self._registry.folder(board_id) / "log"
+            return process.start(self._registry.logdir(board_id), log, self._settings.tb_idle_timeout)
 
     def stop(self, board_id: str) -> BoardView:
         """End the board's TensorBoard and free its memory; opening the board starts it again."""
@@ -108,15 +100,15 @@ class TensorBoardManager:
         for process in [*self._processes.values()]:
             with process.lock:
                 process.end()
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        self._sockets.remove()
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
     def _process(self, board_id: str) -> BoardProcess:
         with self._lock:
             if board_id not in self._processes:
                 self._registry.read(board_id)
-                path = self._sockets / hashlib.sha256(board_id.encode()).hexdigest()[:12]
-                self._processes[board_id] = BoardProcess(path)
+                name = hashlib.sha256(board_id.encode()).hexdigest()[:SOCKET_NAME]
+                self._processes[board_id] = BoardProcess(self._sockets, name)
             return self._processes[board_id]
 
     def _view(self, board: Board) -> BoardView:
@@ -129,23 +121,3 @@ class TensorBoardManager:
             memory=memory,
             started_at=process.started_at if process and memory is not None else None,
         )
-
-
-def _remove_stale_sockets() -> None:
-    """Remove the socket folders of this user's dead servers (a kill -9 leaves them)."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SOCKETS}-*-*-*"):
-        pid, born = folder.name.split("-")[2:4]
-        if (
-            folder.lstat().st_uid == os.getuid()
-            and pid.isdigit()
-            and born.isdigit()
-            and not _lives(int(pid), int(born))
-        ):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(pid: int, born: int) -> bool:
-    try:
-        return int(psutil.Process(pid).create_time()) == born
-    except psutil.Error:
-        return False

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import psutil
 
+from imgcls_lab import private_sockets
 from imgcls_lab.entry_points import TENSORBOARD
-from imgcls_lab.errors import ImgclsError
+from imgcls_lab.errors import ImgclsError, UnsafeFolderError
+from imgcls_lab.private_folder import RuntimeFolder
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
@@ -26,11 +28,12 @@ _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTH
 
 
 class BoardProcess:
-    """A TensorBoard process, or the place of one. socket: the path of its unix socket."""
+    """A TensorBoard process, or the place of one. name: of its unix socket in the folder `sockets`."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, sockets: RuntimeFolder, name: str) -> None:
         self.lock = threading.Lock()
-        self.socket = socket
+        self._sockets, self._name = sockets, name
+        self._socket: Path | None = None  # of the newest process
         self.popen: subprocess.Popen[bytes] | None = None
         self.started_at: float | None = None
         self._failed: str | None = None  # why it did not start
@@ -40,9 +43,9 @@ class BoardProcess:
         return self.popen is not None and self.popen.poll() is None
 
     @property
-    def serving(self) -> bool:
-        """Whether the process listens. A process that is about to end has removed its socket before."""
-        return self.alive and _listens(self.socket)
+    def serving(self) -> Path | None:
+        """The socket on which the process listens. A process that is about to end has removed its socket before."""
+        return self._socket if self.alive and self._socket is not None and _listens(self._socket) else None
 
     @property
     def memory(self) -> int | None:
@@ -61,16 +64,12 @@ class BoardProcess:
             return "TensorBoard ended unexpectedly. Restart it; the runs are not touched."
         return self._failed
 
-    def start(self, logdir: Path, log: Path, idle_seconds: float) -> None:
-        """Start and wait until it listens. Raises ImgclsError, with its last line, when it does not."""
-        folder = self.socket.parent
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)  # the last process to end removes it
-        except OSError as error:
-            raise ImgclsError(f"TensorBoard's socket cannot be made in {folder}: {error.strerror}.") from error
+    def start(self, logdir: Path, log: Path, idle_seconds: float) -> Path:
+        """Start and wait until it listens; its socket. Raises ImgclsError, with its last line, when it does not."""
+        self._socket = path = self._sockets.socket(self._name)
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
             self.popen = subprocess.Popen(
-                TENSORBOARD.argv(sys.executable, str(logdir), str(self.socket), str(idle_seconds)),
+                TENSORBOARD.argv(sys.executable, str(logdir), str(path), str(idle_seconds)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -86,6 +85,7 @@ class BoardProcess:
                 self._failed = f"TensorBoard did not start: {_last_line(log)}"
                 raise ImgclsError(self._failed)
             time.sleep(0.03)
+        return path
 
     def end(self) -> None:
         """End it, by force if it does not obey, and forget why it failed."""
@@ -97,15 +97,16 @@ class BoardProcess:
                 self.popen.kill()
                 self.popen.wait()
         self.popen = self._failed = None
-        with contextlib.suppress(OSError):  # it is gone, or it is a name that no socket can have
-            self.socket.unlink()
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # it is gone
+                self._socket.unlink()
 
 
 def _listens(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as connection:
         try:
-            connection.connect(str(path))
-        except OSError:
+            private_sockets.connect(connection, path)
+        except (OSError, UnsafeFolderError):
             return False
     return True
 

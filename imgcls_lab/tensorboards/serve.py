@@ -7,9 +7,9 @@ when its parent has ended. It opens no TCP port, and reads nothing but its log f
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -22,6 +22,9 @@ from tensorboard import default, program
 from tensorboard.program import TensorBoardServer
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Response
+
+from imgcls_lab import private_sockets
+from imgcls_lab.errors import UnsafeFolderError
 
 WATCH_SECONDS = 1.0
 RELOAD_SECONDS = 3
@@ -65,7 +68,7 @@ class RelativeFonts:
 
 
 def server_class(path: Path, idle_seconds: float) -> Callable[[Any, Any], TensorBoardServer]:
-    """A TensorBoard server class for the unix socket `path` (mode 0600).
+    """A TensorBoard server class for the unix socket `path`, which serves this user's processes alone.
 
     The server ends after `idle_seconds` without a request (0: never).
     """
@@ -75,12 +78,19 @@ def server_class(path: Path, idle_seconds: float) -> Callable[[Any, Any], Tensor
 
         def __init__(self, wsgi_app: Any, _flags: Any) -> None:
             activity = Activity(RelativeFonts(wsgi_app))
-            before = os.umask(0o177)  # the socket is 0600 from its first moment
-            try:
-                super().__init__(f"unix://{path}", 0, activity, _Handler)
-            finally:
-                os.umask(before)
+            with socket.socket(socket.AF_UNIX) as listener:  # the server keeps a copy of the descriptor
+                private_sockets.bind(listener, path)
+                listener.listen(128)
+                super().__init__(f"unix://{path}", 0, activity, _Handler, fd=listener.fileno())
             threading.Thread(target=self._watch, args=(activity, psutil.Process(os.getppid())), daemon=True).start()
+
+        def verify_request(self, request: Any, _address: Any) -> bool:
+            try:
+                private_sockets.require_own_peer(request)
+            except UnsafeFolderError as error:
+                print(error, file=sys.stderr, flush=True)
+                return False
+            return True
 
         def _watch(self, activity: Activity, parent: psutil.Process) -> None:
             while self._has(parent) and not (idle_seconds and time.monotonic() - activity.last > idle_seconds):
@@ -102,7 +112,7 @@ def server_class(path: Path, idle_seconds: float) -> Callable[[Any, Any], Tensor
 
 
 def main(logdir: Path, path: Path, idle_seconds: float) -> None:
-    """Serve until idle, orphaned or terminated; the socket and its folder go with the process."""
+    """Serve until idle, orphaned or terminated. The socket goes with the process, and its folder with the manager."""
     board = program.TensorBoard(default.get_plugins(), server_class=server_class(path, idle_seconds))
     board.configure(
         argv=[
@@ -120,8 +130,6 @@ def main(logdir: Path, path: Path, idle_seconds: float) -> None:
     finally:
         server.server_close()
         path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # the sockets of other boards are still in it
-            path.parent.rmdir()
 
 
 if __name__ == "__main__":

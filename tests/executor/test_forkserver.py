@@ -20,12 +20,10 @@ from imgcls_lab.executor import client, processes
 from imgcls_lab.executor.forkserver_manager import (
     ForkServerManager,
     memory_used,
-    remove_stale_folders,
     same_python,
     status_sentence,
     warm_argv,
 )
-from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.settings import Settings
 from tests.waiting import until
 
@@ -163,22 +161,3 @@ def test_other_names_of_the_same_python_start_warm_and_other_environments_do_not
     assert not same_python(str(real))
     assert not same_python(str(tmp_path / "gone/bin/python"))
     assert not same_python("python3")
-
-
-def test_folders_of_killed_daemons_are_removed_and_those_of_others_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    child = subprocess.Popen(["sleep", "60"])
-    dead = ProcessIdentity.of(child.pid)
-    child.kill()
-    child.wait()
-    assert dead is not None
-    for name, owner in (("1-a", dead), (f"{os.getpid()}-b", ProcessIdentity.current()), (f"{child.pid}-c", None)):
-        (tmp_path / f"imgcls-warm-{name}").mkdir()
-        if owner is not None:
-            (tmp_path / f"imgcls-warm-{name}/owner.json").write_text(owner.to_json())
-    (tmp_path / "imgcls-warm-of-somebody").mkdir()
-    remove_stale_folders()
-    left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == sorted([f"imgcls-warm-{os.getpid()}-b", "imgcls-warm-of-somebody"])

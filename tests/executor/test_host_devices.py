@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from imgcls_lab.events import RunState
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
+from imgcls_lab.executor.device_locks import DeviceLock
 from imgcls_lab.executor.devices import Device, HostProbe, device_environment
 from imgcls_lab.executor.nvml import GpuProcess, Nvml
 from imgcls_lab.schemas import SubmitRequest
@@ -88,6 +88,8 @@ def test_the_probe_tells_what_nvml_tells(monkeypatch: pytest.MonkeyPatch):
 def gpus(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """A daemon in this process on a host with two (drawn) GPUs."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (tmp_path / "locks").mkdir(mode=0o700)
+    monkeypatch.setenv("IMGCLS_HOST_LOCKS", str(tmp_path / "locks"))
     lab = StubLab(home)
     daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=SimpleNamespace(read=lambda: [*GPUS, CPU]))
     daemon._register(daemon.store_of(lab.store))
@@ -104,11 +106,11 @@ def test_a_device_is_free_as_soon_as_the_supervisor_of_an_ended_run_lets_go(gpus
     lab, daemon = gpus
     run_id = cuda_run(lab, 2)
     lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.state(run_id) is RunState.SUCCEEDED)
-    with open(GPUS[0].lock(lab.settings), "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the supervisor holds it a moment longer
-        daemon._due["devices"] = 0
-        daemon.round(daemon.store_of(lab.store))
-        assert lab.store.executors.status().devices[0].held_by is not None
+    lock = GPUS[0].lock(lab.settings).take()  # the supervisor holds it a moment longer
+    daemon._due["devices"] = 0
+    daemon.round(daemon.store_of(lab.store))
+    assert lab.store.executors.status().devices[0].held_by is not None
+    os.close(lock)
     daemon.round(daemon.store_of(lab.store))
     assert lab.store.executors.status().devices[0].held_by is None
 
@@ -134,11 +136,10 @@ def test_two_gpus_run_two_runs_isolated_and_a_third_waits(gpus: tuple[StubLab, D
 
 def test_a_gpu_locked_by_another_user_is_left_alone(gpus: tuple[StubLab, Daemon]):
     lab, daemon = gpus
-    held = [locks.try_lock(gpu.lock(lab.settings), shared_folder=True) for gpu in GPUS]
-    assert None not in held
+    held = [gpu.lock(lab.settings).take() for gpu in GPUS]
     run_id = cuda_run(lab, 3)
     daemon.round(daemon.store_of(lab.store))
-    assert "another user or home" in lab.run(run_id).message
+    assert f"process {os.getpid()}" in lab.run(run_id).message
     os.close(held[1])
     lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.state(run_id) is RunState.SUCCEEDED)
     os.close(held[0])
@@ -147,14 +148,14 @@ def test_a_gpu_locked_by_another_user_is_left_alone(gpus: tuple[StubLab, Daemon]
 
 def test_a_device_lost_between_look_and_start_is_a_free_retry(gpus: tuple[StubLab, Daemon], monkeypatch):
     lab, daemon = gpus
-    held = [locks.try_lock(gpu.lock(lab.settings), shared_folder=True) for gpu in GPUS]
-    monkeypatch.setattr(locks, "is_locked", lambda _: False)
+    held = [gpu.lock(lab.settings).take() for gpu in GPUS]
+    monkeypatch.setattr(DeviceLock, "holder", lambda _: None)
     run_id = cuda_run(lab, 3)
     lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.run(run_id).attempt == 6)
     for lock in held:
         os.close(lock)
     lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.state(run_id) is RunState.SUCCEEDED)
-    assert "another user" in lab.run(run_id).attempts[0].message
+    assert f"process {os.getpid()}" in lab.run(run_id).attempts[0].message
 
 
 def test_a_lock_ends_with_its_holder_and_follows_no_link(tmp_path: Path):

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from imgcls_lab import run_layout
 from imgcls_lab.entry_points import NOTEBOOK, SUPERVISOR, SWEEP, TRAINING, EntryPoint
-from imgcls_lab.errors import ExecutorError
+from imgcls_lab.errors import ExecutorError, UnsafeFolderError
 from imgcls_lab.events import DesiredState, RunKind
 from imgcls_lab.executor import processes
+from imgcls_lab.executor.device_locks import DeviceLock
 from imgcls_lab.executor.forkserver_manager import SOCKET, ForkServerManager, warm_argv
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.settings import Settings
@@ -54,7 +55,7 @@ class LocalBackend:
         run: Run,
         *,
         attempt: int,
-        locks: list[Path],
+        locks: list[DeviceLock],
         values: dict[str, str],
     ) -> ProcessIdentity | None:
         """Write the run's folder and start its supervisor. Raises OSError and ExecutorError, with nothing started."""
@@ -71,7 +72,7 @@ class LocalBackend:
             "attempt": attempt,
             "argv": argv,
             "environment": {**values, run_layout.BEFORE: json.dumps(before)},
-            "locks": [str(lock) for lock in locks],
+            "locks": [(str(lock.folder), lock.device) for lock in locks],
             "grace": settings.stop_grace,
             "deadline": settings.start_deadline,
             "beat_every": min(5.0, settings.lease / 6),
@@ -95,7 +96,7 @@ class LocalBackend:
         self._fork_server = self._fork_server or ForkServerManager(settings)
         try:
             return self._fork_server.socket_for(python)
-        except OSError as error:
+        except (OSError, UnsafeFolderError) as error:
             log.warning("No warm start: %s", error)
             return None
 
