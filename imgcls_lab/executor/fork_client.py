@@ -17,7 +17,6 @@ from pathlib import Path
 
 from imgcls_lab import private_sockets
 from imgcls_lab.errors import UnsafeFolderError
-
 from imgcls_lab.executor.processes import ProcessHandle
 
 MAX_REPLY = 2**18  # bytes
