@@ -6,10 +6,11 @@ run it anyway.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
+from jupyter_core.utils import ensure_async
+from jupyter_server.services.contents.fileio import FileManagerMixin
 
 from imgcls_lab import run_layout
 from imgcls_lab.batch import notebook_source
@@ -20,29 +21,44 @@ from imgcls_lab.batch.sweep_view import sweep_view
 from imgcls_lab.errors import ForbiddenPathError, NotFoundError
 from imgcls_lab.schemas import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, check_reference, run_id_of
-from imgcls_lab.server.paths import allowed_config, allowed_space
+from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
+from imgcls_lab.server.paths import allowed_config, allowed_space, names_code
+from imgcls_lab.server.permissions import CODE, CONTENTS, Route, permitted, route
 from imgcls_lab.store import Store
 
 LARGEST = 256 * 2**20  # bytes of an executed notebook
 
 
-class NotebooksHandler(ApiHandler):
+class NotebookFileHandler(ApiHandler):
+    """Base of the routes that take a notebook of the server's contents."""
+
+    async def notebook_file(self, path: str) -> Path:
+        """The file, links resolved. Raises ForbiddenPathError outside the root, NotFoundError for a hidden one."""
+        contents = self.contents_manager
+        local = isinstance(contents, FileManagerMixin)
+        top = Path(contents.root_dir if local else self.settings["server_root_dir"]).expanduser().resolve()
+        named, file = below(top, path)
+        if not contents.allow_hidden:
+            for name in {named, file.relative_to(top).as_posix()}:
+                if await ensure_async(contents.is_hidden(name)):  # type: ignore[no-untyped-call]
+                    raise NotFoundError(f"There is no notebook “{path[:200]}”.")
+        return file
+
+
+class NotebooksHandler(NotebookFileHandler):
     """What a notebook declares, and the way to queue it."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self) -> None:
         path = self.get_query_argument("path", "")
-        file = self._file(path)
+        file = await self.notebook_file(path)
         await self.answer(lambda _: notebook_view(path, file))
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self) -> None:
         request = self.body(NotebookRequest)
         check_reference(request.project_id, "project")
-        file = self._file(request.path)
+        file = await self.notebook_file(request.path)
 
         def submit(store: Store) -> Queued:
             return submit_notebook(store, notebook_source.read(file), request)
@@ -50,34 +66,33 @@ class NotebooksHandler(ApiHandler):
         await self.answer(submit, 201)
         self.backend.wake_executor()
 
-    def _file(self, path: str) -> Path:
-        return notebook_file(Path(self.settings["server_root_dir"]), path)
-
 
 class ExecutedHandler(ApiHandler):
     """The executed notebook of a run, as far as it has come."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self, text: str) -> None:
         run_id = run_id_of(text)
         self.reply(await self.backend.ask(lambda store: executed(store, run_id)))
 
 
-class SweepsHandler(ApiHandler):
+class SweepsHandler(NotebookFileHandler):
     """The way to queue a sweep."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self) -> None:
         request = self.body(SweepRequest)
         check_reference(request.project_id, "project")
-        root, settings = Path(self.settings["server_root_dir"]), self.backend.settings
+        settings, file = self.backend.settings, None
+        if request.notebook is not None:
+            await self.require(CONTENTS, *CODE)
+            file = await self.notebook_file(request.notebook)
+        elif names_code(request.base) or names_code(request.space):
+            await self.require(*CODE)
 
         def submit(store: Store) -> Queued:
             check_space(request)
-            if request.notebook is not None:
-                file = notebook_file(root, request.notebook)
+            if file is not None:
                 named = request.model_copy(update={"notebook": str(file)})
                 return submit_sweep(store, named, notebook_source.read(file))
             checked = {"base": allowed_config(settings, request.base), "space": allowed_space(settings, request.space)}
@@ -90,8 +105,7 @@ class SweepsHandler(ApiHandler):
 class SweepHandler(ApiHandler):
     """One sweep, as a matrix of its trials. The routes of its run stop and fill it."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self, text: str) -> None:
         run_id = run_id_of(text)
 
@@ -107,17 +121,20 @@ def notebook_view(path: str, file: Path) -> NotebookView:
     return NotebookView(path=path, parameters=read.parameters, derived=read.derived)
 
 
-def notebook_file(root: Path, path: str) -> Path:
-    """A notebook under the server's root, links resolved. Raises ForbiddenPathError, whether it exists or not."""
-    top = root.expanduser().resolve()
+def below(top: Path, path: str) -> tuple[str, Path]:
+    """A path below the folder `top`, as Jupyter names it, and as a file with links resolved.
+
+    Raises ForbiddenPathError for any other, whether it exists or not.
+    """
     try:
         inside = Path(path).is_relative_to(top)  # as a run of the same notebook names it
+        named = os.path.normpath(Path(path).relative_to(top) if inside else path.lstrip("/"))
         file = (Path(path) if inside else top / path.lstrip("/")).resolve()
     except (OSError, RuntimeError, ValueError):
-        file = Path("/")
-    if not file.is_relative_to(top) or file == top:
+        named, file = "..", Path("/")
+    if not file.is_relative_to(top) or file == top or named.split("/")[0] == "..":
         raise ForbiddenPathError(f"“{path[:200]}” is no notebook under this server's root.")
-    return file
+    return named, file
 
 
 def executed(store: Store, run_id: str) -> bytes:
@@ -134,10 +151,9 @@ def executed(store: Store, run_id: str) -> bytes:
 
 
 def routes(backend: Backend) -> list[Route]:
-    arguments = {"backend": backend}
     return [
-        (rf"{PREFIX}/notebooks", NotebooksHandler, arguments),
-        (rf"{PREFIX}/runs/([^/]+)/notebook", ExecutedHandler, arguments),
-        (rf"{PREFIX}/sweeps", SweepsHandler, arguments),
-        (rf"{PREFIX}/sweeps/([^/]+)", SweepHandler, arguments),
+        route("api/notebooks", NotebooksHandler, backend=backend),
+        route("api/runs/ID/notebook", ExecutedHandler, backend=backend),
+        route("api/sweeps", SweepsHandler, backend=backend),
+        route("api/sweeps/ID", SweepHandler, backend=backend),
     ]

@@ -10,9 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from jupyter_server.auth.decorator import authorized
 from pydantic import BaseModel, ConfigDict
-from tornado import web
 
 from imgcls_lab import image_size
 from imgcls_lab.config import GROUPS, TrainConfig
@@ -25,9 +23,10 @@ from imgcls_lab.planning.preview import RunPreview, preview
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import CheckReply, FieldProblem, SchemaReply, StepCounts
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import MAX_PROBLEMS, PREFIX, ApiHandler, Route, check_reference, shorten
+from imgcls_lab.server.handlers import MAX_PROBLEMS, ApiHandler, check_reference, shorten
 from imgcls_lab.server.info import demo_folders
 from imgcls_lab.server.paths import FOLDERS, allowed_folder, allowed_model, allowed_plugins, is_local
+from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 
@@ -45,8 +44,7 @@ class CheckRequest(BaseModel):
 class SchemaHandler(ApiHandler):
     """TrainConfig's schema, its groups, and what a new form starts with."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self) -> None:
         project = self.optional_whole("project")
         check_reference(project, "project")
@@ -57,8 +55,7 @@ class SchemaHandler(ApiHandler):
 class CheckHandler(ApiHandler):
     """The check of a config before a launch; nothing is changed."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self) -> None:
         request = self.body(CheckRequest)
         await self.answer(lambda store: check(self.backend.settings, store, request.config))
@@ -239,8 +236,7 @@ def _disk(folder: Path) -> str:
 
 
 def routes(backend: Backend) -> list[Route]:
-    arguments = {"backend": backend}
     return [
-        (rf"{PREFIX}/configs/schema", SchemaHandler, arguments),
-        (rf"{PREFIX}/configs/check", CheckHandler, arguments),
+        route("api/configs/schema", SchemaHandler, backend=backend),
+        route("api/configs/check", CheckHandler, backend=backend),
     ]

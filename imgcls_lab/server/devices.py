@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
-
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, to_json
+from imgcls_lab.server.handlers import ApiHandler, to_json
+from imgcls_lab.server.kernel_lookup import without_notebooks
+from imgcls_lab.server.permissions import SESSIONS, Route, permitted, route
 
 
 class DevicesHandler(ApiHandler):
     """Executors and devices."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self) -> None:
         await self.backend.kernels.refresh()
-        await self.answer(self.backend.kernels.devices)
+        named = await self.may(SESSIONS)
+        reply = await self.backend.ask(self.backend.kernels.devices)
+        self.reply(to_json(reply if named else without_notebooks(reply)))
 
 
 class AlertsHandler(ApiHandler):
     """The newest alerts."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self) -> None:
         limit = self.whole("limit", 100, low=1, high=1000)
         await self.answer(lambda store: store.alerts.list(limit))
@@ -32,16 +31,16 @@ class AlertsHandler(ApiHandler):
 class ExecutorStartHandler(ApiHandler):
     """Start the executor, where none runs."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self) -> None:
-        self.reply(to_json(await self.backend.start_executor()))
+        named = await self.may(SESSIONS)
+        reply = await self.backend.start_executor()
+        self.reply(to_json(reply if named else without_notebooks(reply)))
 
 
 def routes(backend: Backend) -> list[Route]:
-    arguments = {"backend": backend}
     return [
-        (rf"{PREFIX}/devices", DevicesHandler, arguments),
-        (rf"{PREFIX}/alerts", AlertsHandler, arguments),
-        (rf"{PREFIX}/executor/start", ExecutorStartHandler, arguments),
+        route("api/devices", DevicesHandler, backend=backend),
+        route("api/alerts", AlertsHandler, backend=backend),
+        route("api/executor/start", ExecutorStartHandler, backend=backend),
     ]

@@ -1,45 +1,48 @@
 """The base of all REST handlers: access to the store, reading of a request, and the one mapping of errors.
 
-Each handler decorates its verbs by `@web.authenticated @authorized` in its own class, never here. Jupyter's decorator
-remembers the action of the first call, so a decorated verb that several resources share would authorise the wrong one.
+Each handler decorates its verbs by `permitted`. What a verb needs stands in the table of `permissions.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from jupyter_server.base.handlers import APIHandler
 from pydantic import BaseModel
 from tornado import web
+from tornado.iostream import StreamClosedError
 
 from imgcls_lab.errors import ImgclsError, InputError, NotFoundError
 from imgcls_lab.run_layout import is_run_id
 from imgcls_lab.schemas import ErrorReply, FieldProblem
 from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.permissions import Guarded
 from imgcls_lab.server.request_parsing import MAX_BYTES, read_json, read_model
 from imgcls_lab.store import Store
 
-AUTH_RESOURCE = "imgcls"
 PREFIX = "imgcls/api"
 MAX_PROBLEMS = 50
 MAX_ID = 2**31 - 1  # of a row in PostgreSQL
-Route = tuple[str, type[web.RequestHandler], dict[str, Any]]
+DRAIN_BYTES = 64 * 2**20  # of a refused body that are read before the connection is closed
+DRAIN_SECONDS = 10.0
 M = TypeVar("M", bound=BaseModel)
 Answer = BaseModel | Sequence[BaseModel] | None
 
 
 @web.stream_request_body  # a body is counted while it arrives, and a huge one is never held
-class ApiHandler(APIHandler):
+class ApiHandler(Guarded, APIHandler):
     """A REST handler with a backend. Subclasses decorate their verbs."""
-
-    auth_resource = AUTH_RESOURCE
 
     def initialize(self, backend: Backend) -> None:
         self.backend = backend
         self._chunks: list[bytes] = []
         self._received = 0
+        self._drain: asyncio.Task[None] | None = None  # sends an early answer, and reads the rest of the body
+        self._enough = asyncio.Event()  # of that rest
 
     # ── the request ─────────────────────────────────────────────────────────────────────────────────────────
     async def prepare(self) -> None:  # type: ignore[override]
@@ -47,19 +50,59 @@ class ApiHandler(APIHandler):
         if not (length.isascii() and length.isdigit()):
             raise web.HTTPError(400, "The request's Content-Length is no number.")
         if len(length) > 12 or int(length) > MAX_BYTES:
-            self._refuse_body()
+            self.request.connection.set_max_body_size(2**62)  # type: ignore[union-attr]  # `_drain_body` has a bound
+            raise _too_large()
         await super().prepare()
+        if not self.current_user and self.request.method != "OPTIONS":
+            raise web.HTTPError(403)  # before a byte of the body is kept
 
     def data_received(self, chunk: bytes) -> None:
+        """Keep a piece of the body. Never raises: Tornado would close the connection without an answer."""
         self._received += len(chunk)
-        if self._received > MAX_BYTES:
+        if self.answered:
+            if self._received > DRAIN_BYTES:
+                self._enough.set()
+        elif self._received > MAX_BYTES:
             self._chunks.clear()
-            self._refuse_body()
-        self._chunks.append(chunk)
+            error = _too_large()
+            self.send_error(error.status_code, exc_info=(type(error), error, None))
+        else:
+            self._chunks.append(chunk)
 
-    def _refuse_body(self) -> NoReturn:
+    @property
+    def answered(self) -> bool:
+        return self._drain is not None
+
+    def finish(self, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
+        """As Jupyter's. An answer that is due before the whole body has come is sent at once, and the rest is read.
+
+        Otherwise the connection would be reset, and a client that is still sending would not see the answer.
+        """
+        if self._drain is not None:
+            return self._drain
+        headers = self.request.headers
+        length = headers.get("Content-Length", "0")
+        coming = "Transfer-Encoding" in headers or (length.isdigit() and int(length) > self._received)
+        waits = self._received == 0 and headers.get("Expect", "").lower() == "100-continue"
+        if not coming or waits or self.request._body_future.done():
+            return super().finish(*args, **kwargs)
+        self._drain = asyncio.create_task(self._drain_body(*args), name="imgcls-drain")
+        return self._drain
+
+    async def _drain_body(self, answer: str | bytes = b"") -> None:
+        text = answer.encode() if isinstance(answer, str) else answer
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Length", str(len(text)))
         self.set_header("Connection", "close")
-        raise web.HTTPError(413, f"A request may hold at most {MAX_BYTES // 1000} kB.")
+        self.write(text)
+        with contextlib.suppress(StreamClosedError):
+            await self.flush()
+        enough = asyncio.create_task(self._enough.wait())
+        ends: set[asyncio.Future[Any]] = {self.request._body_future, enough}
+        await asyncio.wait(ends, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        enough.cancel()
+        super().finish()
+        self.request.connection.close()  # type: ignore[union-attr]  # as the answer says
 
     def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
         """Whether the page that asks is one of this server's. Raises 403 otherwise, where Jupyter says 404."""
@@ -148,6 +191,10 @@ class ApiHandler(APIHandler):
             self.log.debug("%s: %s", summary, value)
         elif value is not None:
             self.log.error("%s failed.\n%s", summary, self.backend.describe(value))
+
+
+def _too_large() -> web.HTTPError:
+    return web.HTTPError(413, f"A request may hold at most {MAX_BYTES // 1000} kB.")
 
 
 def error_reply(error: BaseException | None, status: int = 500) -> tuple[int, ErrorReply]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
-
 from imgcls_lab import demo_data
 from imgcls_lab._version import __version__
 from imgcls_lab.schemas import ServerInfo
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, to_json
+from imgcls_lab.server.handlers import ApiHandler, to_json
+from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 
@@ -36,8 +34,7 @@ def server_info(settings: Settings) -> ServerInfo:
 class InfoHandler(ApiHandler):
     """Version, folders, whether the demo data is there."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self) -> None:
         info = await self.backend.run(lambda: server_info(self.backend.settings))
         self.reply(to_json(info))
@@ -46,8 +43,7 @@ class InfoHandler(ApiHandler):
 class DemoHandler(ApiHandler):
     """Write and register the demo data; answers as /info does."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self) -> None:
         def prepare(store: Store) -> ServerInfo:
             demo_data.prepare(self.backend.settings, store)
@@ -57,5 +53,4 @@ class DemoHandler(ApiHandler):
 
 
 def routes(backend: Backend) -> list[Route]:
-    arguments = {"backend": backend}
-    return [(rf"{PREFIX}/info", InfoHandler, arguments), (rf"{PREFIX}/demo", DemoHandler, arguments)]
+    return [route("api/info", InfoHandler, backend=backend), route("api/demo", DemoHandler, backend=backend)]

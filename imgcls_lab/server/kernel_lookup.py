@@ -58,6 +58,17 @@ class KernelLookup:
         return device.model_copy(update={"gpu_processes": [named(holder) for holder in device.gpu_processes]})
 
 
+def without_notebooks(reply: DevicesReply) -> DevicesReply:
+    """The same for a user who may not read the server's sessions: no process names its notebook."""
+    unnamed = [
+        device.model_copy(
+            update={"gpu_processes": [held.model_copy(update={"notebook": None}) for held in device.gpu_processes]}
+        )
+        for device in reply.devices
+    ]
+    return reply.model_copy(update={"devices": unnamed})
+
+
 def _pid(kernels: Any, kernel_id: str) -> int | None:
     """Of a kernel that is a process of this machine; None where another system runs it."""
     if kernel_id not in kernels:

@@ -7,11 +7,13 @@ not. What is inside a root may be told apart: a file, device or pipe is not a fo
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ForbiddenPathError, InputError, Problem
-from imgcls_lab.schemas import Choices, Range
+from imgcls_lab.events import RunKind
+from imgcls_lab.schemas import Choices, Range, RunDetail
 from imgcls_lab.settings import Settings
 
 MODELS = ("model_flavour", "flavour")  # fields that name a model
@@ -57,6 +59,21 @@ def is_local(flavour: str) -> bool:
     """Whether a model is named by a path rather than by its id on the hub."""
     odd = ".." in flavour.split("/") or "\\" in flavour or flavour.count("/") > 1
     return odd or flavour.startswith(("/", ".", "~")) or os.path.lexists(flavour)
+
+
+def names_code(config: Mapping[str, Any]) -> bool:
+    """Whether a config names plugins, in whatever form: code that its run executes."""
+    return bool(config.get("plugins"))
+
+
+def executes_code(run: RunDetail) -> bool:
+    """Whether a run executes code that is not this package's: a notebook's, or plugins'."""
+    if run.kind is RunKind.TRAIN:
+        return names_code(run.config)
+    request = run.payload.get("request")
+    if run.kind is not RunKind.SWEEP or not isinstance(request, dict) or run.payload.get("notebook"):
+        return True
+    return names_code(request.get("base") or {}) or names_code(request.get("space") or {})
 
 
 def allowed_plugins(settings: Settings, plugins: Any) -> list[str]:

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
-
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, check_reference, number_of
+from imgcls_lab.server.handlers import ApiHandler, check_reference, number_of
 from imgcls_lab.server.paths import allowed_config, allowed_folder, allowed_model
+from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.store.collection import Collection
@@ -48,13 +46,11 @@ class RegistryHandler(ApiHandler):
 class CollectionHandler(RegistryHandler):
     """All entries, and the way to add one."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self) -> None:
         await self.answer(lambda store: self.registry.collection(store).list())
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self) -> None:
         edit = self.edit()
         await self.answer(lambda store: self.registry.collection(store).add(edit()), 201)
@@ -63,20 +59,17 @@ class CollectionHandler(RegistryHandler):
 class EntryHandler(RegistryHandler):
     """One entry. PATCH takes the whole edit."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self, text: str) -> None:
         number = self.number(text)
         await self.answer(lambda store: self.registry.collection(store).get(number))
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def patch(self, text: str) -> None:
         number, edit = self.number(text), self.edit()
         await self.answer(lambda store: self.registry.collection(store).edit(number, edit()))
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def delete(self, text: str) -> None:
         number = self.number(text)
         await self.answer(lambda store: self.registry.collection(store).delete(number))
@@ -85,8 +78,7 @@ class EntryHandler(RegistryHandler):
 class RescanHandler(ApiHandler):
     """Inspect the folder of a data set again."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self, text: str) -> None:
         number = number_of(text, Datasets.noun)
         await self.answer(lambda store: store.datasets.rescan(number))
@@ -117,8 +109,7 @@ REGISTRIES = {
 def routes(backend: Backend) -> list[Route]:
     found: list[Route] = []
     for name, registry in REGISTRIES.items():
-        arguments = {"backend": backend, "registry": registry}
-        found.append((rf"{PREFIX}/{name}", CollectionHandler, arguments))
-        found.append((rf"{PREFIX}/{name}/([^/]+)", EntryHandler, arguments))
-    found.append((rf"{PREFIX}/datasets/([^/]+)/rescan", RescanHandler, {"backend": backend}))
+        found.append(route(f"api/{name}", CollectionHandler, backend=backend, registry=registry))
+        found.append(route(f"api/{name}/ID", EntryHandler, backend=backend, registry=registry))
+    found.append(route("api/datasets/ID/rescan", RescanHandler, backend=backend))
     return found

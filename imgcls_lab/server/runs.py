@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
-
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.schemas import ResumeRequest, RunEdit, RunView, SubmitRequest
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import PREFIX, ApiHandler, Route, check_reference, run_id_of
-from imgcls_lab.server.paths import allowed_config
+from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
+from imgcls_lab.server.paths import allowed_config, executes_code, names_code
+from imgcls_lab.server.permissions import CODE, Route, permitted, route
 from imgcls_lab.store import Store
 
 MAX_PAGE = 1000
 MAX_SERIES_RUNS = 200
 MAX_LOG = 2**20
-ACTIONS = ("stop", "kill", "resume")
 
 
 class RunsHandler(ApiHandler):
     """The list of runs, and the way to queue one."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self) -> None:
         states = [self._state(text) for text in self.get_query_arguments("state") if text]
         project = self.optional_whole("project")
@@ -48,13 +44,14 @@ class RunsHandler(ApiHandler):
             )
         )
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self) -> None:
         request = self.body(SubmitRequest)
         settings = self.backend.settings
         if request.kind is not RunKind.TRAIN:  # each other kind has a route of its own, which knows its payload's paths
             raise InputError("Only trainings are queued here; notebooks, sweeps and tasks have routes of their own.")
+        if names_code(request.config):
+            await self.require(*CODE)
 
         def submit(store: Store) -> RunView:
             for number, kind in (
@@ -81,46 +78,54 @@ class RunsHandler(ApiHandler):
 class RunHandler(ApiHandler):
     """One run."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self, text: str) -> None:
         run_id = run_id_of(text)
         await self.answer(lambda store: store.runs.get(run_id))
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def patch(self, text: str) -> None:
         run_id, edit = run_id_of(text), self.body(RunEdit)
         check_reference(edit.project_id, "project")
         await self.answer(lambda store: store.runs.edit(run_id, edit))
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def delete(self, text: str) -> None:
         run_id = run_id_of(text)
         await self.answer(lambda store: store.runs.delete(run_id))
 
 
-class RunActionHandler(ApiHandler):
-    """Stop, kill or resume a run; a resume may bring settings that change no result."""
+class StopHandler(ApiHandler):
+    """Stop or kill a run."""
 
-    @web.authenticated
-    @authorized
-    async def post(self, text: str, action: str) -> None:
+    def initialize(self, backend: Backend, desired: DesiredState) -> None:  # type: ignore[override]
+        super().initialize(backend)
+        self.desired = desired
+
+    @permitted
+    async def post(self, text: str) -> None:
+        run_id, desired = run_id_of(text), self.desired
+        await self.answer(lambda store: store.runs.set_desired_state(run_id, desired))
+        self.backend.wake_executor()
+
+
+class ResumeHandler(ApiHandler):
+    """Queue a run again; the request may bring settings that change no result."""
+
+    @permitted
+    async def post(self, text: str) -> None:
         run_id = run_id_of(text)
-        if action == "resume":
-            changes = self.optional_body(ResumeRequest).config  # no path may change at a resume, so none is checked
-            await self.answer(lambda store: store.runs.resume(run_id, changes))
-        else:
-            await self.answer(lambda store: store.runs.set_desired_state(run_id, DesiredState(action)))
+        changes = self.optional_body(ResumeRequest).config  # no path may change at a resume, so none is checked
+        if executes_code(await self.backend.ask(lambda store: store.runs.get(run_id))):
+            await self.require(*CODE)
+        await self.answer(lambda store: store.runs.resume(run_id, changes))
         self.backend.wake_executor()
 
 
 class SeriesHandler(ApiHandler):
     """Points of some runs, thinned for a plot."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self) -> None:
         run_ids = list(dict.fromkeys(run_id_of(text) for text in self.get_query_arguments("run")))
         if len(run_ids) > MAX_SERIES_RUNS:
@@ -137,8 +142,7 @@ class SeriesHandler(ApiHandler):
 class LogHandler(ApiHandler):
     """A piece of a run's log."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self, text: str) -> None:
         run_id = run_id_of(text)
         offset = self.whole("offset", -65_536, low=-(2**53))
@@ -149,8 +153,7 @@ class LogHandler(ApiHandler):
 class ReportHandler(ApiHandler):
     """The evaluation of an epoch of a run, by default the last."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self, text: str) -> None:
         run_id = run_id_of(text)
         epoch = self.optional_whole("epoch")
@@ -161,12 +164,13 @@ class ReportHandler(ApiHandler):
 
 
 def routes(backend: Backend) -> list[Route]:
-    arguments = {"backend": backend}
     return [
-        (rf"{PREFIX}/runs", RunsHandler, arguments),
-        (rf"{PREFIX}/runs/([^/]+)", RunHandler, arguments),
-        (rf"{PREFIX}/runs/([^/]+)/({'|'.join(ACTIONS)})", RunActionHandler, arguments),
-        (rf"{PREFIX}/runs/([^/]+)/log", LogHandler, arguments),
-        (rf"{PREFIX}/runs/([^/]+)/report", ReportHandler, arguments),
-        (rf"{PREFIX}/series", SeriesHandler, arguments),
+        route("api/runs", RunsHandler, backend=backend),
+        route("api/runs/ID", RunHandler, backend=backend),
+        route("api/runs/ID/stop", StopHandler, backend=backend, desired=DesiredState.STOP),
+        route("api/runs/ID/kill", StopHandler, backend=backend, desired=DesiredState.KILL),
+        route("api/runs/ID/resume", ResumeHandler, backend=backend),
+        route("api/runs/ID/log", LogHandler, backend=backend),
+        route("api/runs/ID/report", ReportHandler, backend=backend),
+        route("api/series", SeriesHandler, backend=backend),
     ]

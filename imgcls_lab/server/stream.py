@@ -13,19 +13,15 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from jupyter_core.utils import ensure_async
-from jupyter_server.auth.decorator import ws_authenticated
-from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.base.websocket import WebSocketMixin
 from pydantic import Field, TypeAdapter
-from tornado import web
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.schemas import Batch, StreamMessage, Subscribe, Topic, Unsubscribe
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import AUTH_RESOURCE, PREFIX, Route
+from imgcls_lab.server.permissions import SESSIONS, Guarded, Route, permitted, route
 from imgcls_lab.server.request_parsing import read_as, read_json
 from imgcls_lab.server.topics import DEVICES_EVERY, Poll, Subscription, subscription_to
 from imgcls_lab.store import Store
@@ -40,10 +36,14 @@ _REQUEST: TypeAdapter[Subscribe | Unsubscribe] = TypeAdapter(
 
 
 class Client:
-    """One socket as the poller sees it: its subscriptions, and the messages in flight."""
+    """One socket as the poller sees it: its subscriptions, and the messages in flight.
 
-    def __init__(self, write: Callable[[str], Awaitable[None]], close: Callable[[], None]) -> None:
+    named: whether its user may read which notebook has which kernel.
+    """
+
+    def __init__(self, write: Callable[[str], Awaitable[None]], close: Callable[[], None], *, named: bool) -> None:
         self._write = write
+        self.named = named
         self.close = close
         self.subscriptions: dict[int, Subscription] = {}
         self._sending: asyncio.Task[None] | None = None
@@ -88,7 +88,7 @@ class Hub:
 
     def subscribe(self, client: Client, number: int, topic: Topic) -> None:
         """Send news of a topic from now on; an earlier subscription of this number ends. Raises NotFoundError."""
-        client.subscriptions[number] = subscription_to(topic)
+        client.subscriptions[number] = subscription_to(topic, named=client.named)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._poll(), name="imgcls-poll")
 
@@ -182,15 +182,14 @@ class Hub:
                 client.send([_message(number, None, sentence) for number in client.subscriptions])
 
 
-class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
+class StreamHandler(WebSocketMixin, WebSocketHandler, Guarded):
     """A client's socket. Takes Subscribe and Unsubscribe, gives StreamMessage."""
-
-    auth_resource = AUTH_RESOURCE
 
     def initialize(self, backend: Backend, hub: Hub) -> None:
         self._backend = backend
         self._hub = hub
         self._client: Client | None = None
+        self._named = False
 
     @property
     def max_message_size(self) -> int:
@@ -199,16 +198,14 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     def set_default_headers(self) -> None:
         """Set none: Jupyter's headers are for pages."""
 
-    @ws_authenticated
+    @permitted
     async def get(self, *args: Any, **kwargs: Any) -> None:
-        allowed = await ensure_async(self.authorizer.is_authorized(self, self.current_user, "read", AUTH_RESOURCE))
-        if not allowed:
-            raise web.HTTPError(403)
+        self._named = await self.may(SESSIONS)
         await super().get(*args, **kwargs)
 
     def open(self, *args: str, **kwargs: str) -> None:
         super().open(*args, **kwargs)
-        self._client = Client(self._write, lambda: self.close(1001, "The server stops."))
+        self._client = Client(self._write, lambda: self.close(1001, "The server stops."), named=self._named)
         self._hub.join(self._client)
 
     async def _write(self, text: str) -> None:
@@ -255,4 +252,4 @@ def _message(number: int, batch: str | None, error: str | None) -> str:
 
 
 def routes(backend: Backend, hub: Hub) -> list[Route]:
-    return [(rf"{PREFIX}/stream", StreamHandler, {"backend": backend, "hub": hub})]
+    return [route("api/stream", StreamHandler, backend=backend, hub=hub)]

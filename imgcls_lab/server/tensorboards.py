@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jupyter_server.auth.decorator import authorized
 from jupyter_server.utils import url_path_join
 from jupyter_server_proxy.handlers import ProxyHandler
 from pydantic import Field
@@ -27,7 +26,8 @@ from imgcls_lab.errors import ImgclsError, NotFoundError
 from imgcls_lab.schemas import MOST_BOARD_RUNS, BoardRequest, Wire
 from imgcls_lab.server import private_client
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import AUTH_RESOURCE, PREFIX, ApiHandler, Route, to_json
+from imgcls_lab.server.handlers import PREFIX, ApiHandler, to_json
+from imgcls_lab.server.permissions import Guarded, Route, permitted, route
 from imgcls_lab.tensorboards.manager import TensorBoardManager
 
 T = TypeVar("T")
@@ -92,35 +92,30 @@ class BoardHandlerBase(ApiHandler):
 class BoardsHandler(BoardHandlerBase):
     """The list of boards, and a new one."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self) -> None:
         await self.answer_with(TensorBoardManager.all)
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self) -> None:
         request = self.body(BoardRequest)
         await self.answer_with(lambda boards: boards.open(request), 201)
 
 
 class BoardHandler(BoardHandlerBase):
-    @web.authenticated
-    @authorized
+    @permitted
     async def delete(self, board_id: str) -> None:
         await self.answer_with(lambda boards: boards.delete(board_id))
 
 
 class BoardStopHandler(BoardHandlerBase):
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self, board_id: str) -> None:
         await self.answer_with(lambda boards: boards.stop(board_id))
 
 
 class BoardRestartHandler(BoardHandlerBase):
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self, board_id: str) -> None:
         await self.answer_with(lambda boards: boards.restart(board_id))
 
@@ -128,23 +123,20 @@ class BoardRestartHandler(BoardHandlerBase):
 class BoardRunsHandler(BoardHandlerBase):
     """Which runs a board shows: POST adds some, PUT chooses anew."""
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def put(self, board_id: str) -> None:
         request = self.body(RunIds)
         await self.answer_with(lambda boards: boards.choose(board_id, request.run_ids))
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self, board_id: str) -> None:
         request = self.body(RunIds)
         await self.answer_with(lambda boards: boards.add(board_id, request.run_ids))
 
 
-class BoardProxyHandler(ProxyHandler):  # type: ignore[misc]
+class BoardProxyHandler(Guarded, ProxyHandler):  # type: ignore[misc]
     """What a board's tab shows."""
 
-    auth_resource = AUTH_RESOURCE
     SUPPORTED_METHODS = ("GET", "HEAD", "POST")
     unix_socket = "/proc/no-socket"  # the proxy's own client, which checks nothing, reaches nobody
 
@@ -152,18 +144,15 @@ class BoardProxyHandler(ProxyHandler):  # type: ignore[misc]
         self.boards = boards
         self.socket = Path(self.unix_socket)
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def get(self, board_id: str, path: str) -> None:
         await self._forward(board_id, path)
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def head(self, board_id: str, path: str) -> None:
         await self._forward(board_id, path)
 
-    @web.authenticated
-    @authorized
+    @permitted
     async def post(self, board_id: str, path: str) -> None:
         # TensorBoard reads with POST (time series), so it sends no XSRF token; it changes nothing, and a page of
         # another origin is refused before.
@@ -239,13 +228,12 @@ document.getElementById("restart").addEventListener("click", async (event) => {
 
 def routes(backend: Backend, boards: TensorBoardService) -> list[Route]:
     """The REST routes under the API's prefix, and the tab's own."""
-    one = rf"{PREFIX}/tensorboards/([^/]+)"
     context = {"backend": backend, "boards": boards}
     return [
-        (rf"{PREFIX}/tensorboards", BoardsHandler, context),
-        (one, BoardHandler, context),
-        (rf"{one}/stop", BoardStopHandler, context),
-        (rf"{one}/restart", BoardRestartHandler, context),
-        (rf"{one}/runs", BoardRunsHandler, context),
-        (r"imgcls/tensorboard/([^/]+)/(.*)", BoardProxyHandler, {"boards": boards}),
+        route("api/tensorboards", BoardsHandler, **context),
+        route("api/tensorboards/ID", BoardHandler, **context),
+        route("api/tensorboards/ID/stop", BoardStopHandler, **context),
+        route("api/tensorboards/ID/restart", BoardRestartHandler, **context),
+        route("api/tensorboards/ID/runs", BoardRunsHandler, **context),
+        route("tensorboard/ID/PATH", BoardProxyHandler, boards=boards),
     ]

@@ -27,6 +27,7 @@ from imgcls_lab.schemas import (
     RunsTopic,
     Topic,
 )
+from imgcls_lab.server.kernel_lookup import without_notebooks
 from imgcls_lab.store import Store
 
 RUNS_A_QUERY = 8  # of a metrics subscription
@@ -147,15 +148,16 @@ class LogSubscription(Subscription):
 
 
 class DevicesSubscription(Subscription):
-    """Executors and devices, when something about them changed."""
+    """Executors and devices, when something about them changed. named: with the notebooks of processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, named: bool) -> None:
+        self._named = named
         self._last: str | None = None
 
     def next_batch(self, poll: Poll) -> DevicesBatch | None:
         if self._last is not None and poll.number % DEVICES_EVERY:
             return None
-        devices = poll.devices()
+        devices = poll.devices() if self._named else without_notebooks(poll.devices())
         still = {"executors": {"__all__": {"heartbeat_at"}}}  # the beat alone is no news
         text = devices.model_dump_json(exclude=still)
         if text == self._last:
@@ -175,8 +177,8 @@ class AlertsSubscription(Subscription):
         return AlertsBatch(alerts=found) if found else None
 
 
-def subscription_to(topic: Topic) -> Subscription:
-    """A new subscription to a topic. Raises NotFoundError for a malformed run id."""
+def subscription_to(topic: Topic, *, named: bool) -> Subscription:
+    """A new subscription to a topic; named: see DevicesSubscription. Raises NotFoundError for a malformed run id."""
     match topic:
         case RunsTopic():
             return RunsSubscription()
@@ -185,7 +187,7 @@ def subscription_to(topic: Topic) -> Subscription:
         case LogTopic():
             return LogSubscription(topic)
         case DevicesTopic():
-            return DevicesSubscription()
+            return DevicesSubscription(named=named)
         case AlertsTopic():
             return AlertsSubscription()
 

@@ -216,7 +216,7 @@ async def test_a_client_that_does_not_read_gets_the_rest_later_and_costs_no_memo
         await gate.wait()
 
     training = train()
-    client = Client(write, lambda: None)
+    client = Client(write, lambda: None, named=True)
     extension.hub.join(client)
     extension.hub.subscribe(client, 1, MetricsTopic(run_ids=[training.run.id]))
     await asyncio.to_thread(training.points, 1)
