@@ -18,10 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, BinaryIO, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from imgcls_lab.plurals import counted
-from imgcls_lab.run_layout import attempt_of, events_name, open_plain
+from imgcls_lab.run_layout import BEST, CHECKPOINTS, LAST, REPORTS, TRAININGS, attempt_of, events_name
+from imgcls_lab.run_paths import check_relative, open_plain, open_to_write
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,28 @@ class FailureKind(StrEnum):
     DISK_FULL = "disk_full"
     DIVERGED = "diverged"
     LOST = "lost"
+
+
+def _checkpoint(path: str) -> str:
+    """The path of a checkpoint; of one of a training inside a notebook's run it begins with that training's folder."""
+    parts = check_relative(path).split("/")
+    inside = parts[2:] if parts[0] == TRAININGS else parts
+    if len(inside) != 2 or inside[0] != CHECKPOINTS:
+        raise ValueError("is no path of a checkpoint in the run's folder")
+    return path
+
+
+def _report(path: str) -> str:
+    parts = check_relative(path).split("/")
+    if len(parts) != 2 or parts[0] != REPORTS:
+        raise ValueError("is no path of a report in the run's folder")
+    return path
+
+
+# Paths that events name are relative to the run's folder and of a known form: others make the event a damaged line.
+CheckpointPath = Annotated[str, AfterValidator(_checkpoint)]
+ReportPath = Annotated[str, AfterValidator(_report)]
+LinkName = Annotated[str, StringConstraints(pattern=rf"^({LAST}|{BEST}|epoch-\d{{1,9}})$")]
 
 
 class Event(BaseModel):
@@ -144,7 +167,7 @@ class EpochEnded(Event):
     epoch: int  # epochs done, from 1
     seconds: float
     values: dict[str, float]
-    report: str | None = None
+    report: ReportPath | None = None
     best: bool = False  # the best so far by the monitored metric
 
 
@@ -154,8 +177,8 @@ class CheckpointSaved(Event):
     type: Literal["checkpoint"] = "checkpoint"
     step: int
     epoch: int
-    folder: str  # relative to the run's folder
-    links: tuple[str, ...] = ()  # last, best, epoch-0003
+    folder: CheckpointPath
+    links: Annotated[tuple[LinkName, ...], Field(max_length=16)] = ()  # last, best, epoch-0003
 
 
 class Notice(Event):
@@ -217,7 +240,7 @@ class EventWriter:
         existing, end = read_events(self.path)
         self.last: Event | None = existing[-1] if existing else None
         self._seq = self.last.seq if self.last else 0
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
+        descriptor = open_to_write(folder, self.path.name, os.O_WRONLY)  # a link would have another file cut off
         os.ftruncate(descriptor, end)
         os.lseek(descriptor, 0, os.SEEK_END)
         self._file = os.fdopen(descriptor, "ab", buffering=0)
@@ -305,7 +328,7 @@ def scan_events(path: Path, offset: int = 0, *, limit: int | None = None) -> Sca
     attempt = attempt_of(path)
     end = offset
     try:
-        with open_plain(path) as file:
+        with open_plain(path.parent, path.name) as file:
             for line, after in _lines(file, offset):
                 event = read_line(line, attempt) if line else None
                 if event is not None:

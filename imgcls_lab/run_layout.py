@@ -26,14 +26,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
-import stat
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 CONFIG = "config.json"
 RUN_INFO = "run.json"
@@ -56,6 +55,7 @@ TRIALS = "trials.json"
 TRAININGS = "trainings"
 BEST = "best"
 LAST = "last"
+OUTPUT_FOLDERS = {"ckpt_dir": CHECKPOINTS, "tb_root": TENSORBOARD}  # field of a config -> the folder that it moves
 
 # Set in the environment of every process that belongs to a run: RUN_TAG=<run-id>/<attempt>. Escapees are found by it.
 RUN_TAG = "IMGCLS_RUN"
@@ -89,9 +89,25 @@ def attempt_of(path: Path) -> int | None:
     return int(found[1]) if found else None
 
 
+def elsewhere(config: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
+    """The folders outside a run's folder in which its config puts checkpoints and event files (`external_folder`)."""
+    named = (config.get(field) for field in OUTPUT_FOLDERS)
+    return tuple(external_folder(text, folder) for text in named if isinstance(text, str) and text.strip())
+
+
+def external_folder(text: str, folder: Path) -> Path:
+    """The folder of one run in the folder that its `ckpt_dir` or `tb_root` names. folder: the run's.
+
+    That of a training inside a notebook's run lies in that of the run, since its name alone is no run's.
+    """
+    inside = folder.parent.name == TRAININGS and is_run_id(folder.parent.parent.name)
+    name = f"{folder.parent.parent.name}/{folder.name}" if inside else folder.name
+    return Path(os.path.abspath(os.path.expanduser(text))) / name
+
+
 def event_files(folder: Path) -> list[Path]:
     """The event files of a run's folder, in the order of its attempts."""
-    found = [path for path in folder.glob("events-*.jsonl") if attempt_of(path) is not None]
+    found = [path for path in folder.glob("events-*.jsonl") if attempt_of(path) is not None and not path.is_symlink()]
     return sorted(found, key=lambda path: attempt_of(path) or 0)
 
 
@@ -130,21 +146,6 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600, settle: bo
         raise
     if settle:
         fsync_folder(path.parent)
-
-
-def open_plain(path: Path) -> BinaryIO:
-    """Open a file of a run's folder to read. OSError for all but files: a pipe would block, a link lead elsewhere."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.ELOOP, "It is no plain file", os.fspath(path))
-    return os.fdopen(descriptor, "rb")
-
-
-def read_plain(path: Path) -> bytes:
-    """What a file of a run's folder holds. Raises OSError as `open_plain` does."""
-    with open_plain(path) as file:
-        return file.read()
 
 
 def fsync_folder(folder: Path) -> None:

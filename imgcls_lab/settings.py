@@ -2,7 +2,7 @@
 
 The class body is the one table of them. Each row is a trait, whose default is read from its environment variable; so
 `jupyter_server_config.py`, the environment, `imgcls-lab settings` and docs/settings.md name the same settings. A child
-process gets them by `Settings.environment()`. Nothing else reads these variables.
+process gets them by `child_environment`, the secret ones in another way. Nothing else reads these variables.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, Int, List, TraitType, Unicode
@@ -31,7 +31,7 @@ class ListedSetting(NamedTuple):
     name: str
     variable: str
     value: str
-    source: Literal["environment", "default"]
+    source: Literal["environment", "file", "default"]
     unit: str
     meaning: str
 
@@ -40,7 +40,7 @@ class Setting(TraitType[G, S]):
     """A trait whose default comes from an environment variable, else from the table. An empty variable counts as unset.
 
     fallback: the value without the variable; `{home}` in a text stands for the home. secret: the value may hold a
-    password or a token, and is shown without it.
+    password or a token. It is shown without it, and may come from a file that the variable with `_FILE` names.
     """
 
     def __init__(
@@ -48,13 +48,32 @@ class Setting(TraitType[G, S]):
     ) -> None:
         self.variable, self.fallback, self.meaning, self.unit, self.secret = variable, fallback, meaning, unit, secret
         about = [meaning, *([f"Unit: {unit}."] if unit else []), f"Environment variable: {variable}."]
+        self.file_variable = f"{variable}_FILE" if secret else None
         super().__init__(default_value=fallback, help=" ".join(about), **trait)
         self.tag(config=True)
 
     def default(self, obj: Any = None) -> Any:
         """Raises InputError for a variable that holds no such value."""
-        text = os.environ.get(self.variable, "").strip()
+        text = os.environ.get(self.variable, "").strip() or self.from_file()
         return self.parse(text) if text else self.absent(obj)
+
+    def from_file(self) -> str:
+        """What the file of a secret holds; empty where no variable names one. Raises InputError."""
+        path = os.environ.get(self.file_variable, "").strip() if self.file_variable else ""
+        if not path:
+            return ""
+        try:
+            return Path(path).expanduser().read_text().strip()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise InputError(f"The file {path} of {self.file_variable} cannot be read: {reason}.") from None
+
+    @property
+    def source(self) -> Literal["environment", "file", "default"]:
+        """Where the value of this process comes from."""
+        if os.environ.get(self.variable, "").strip():
+            return "environment"
+        return "file" if self.file_variable and os.environ.get(self.file_variable, "").strip() else "default"
 
     def absent(self, _settings: Any) -> Any:
         return self.fallback
@@ -178,18 +197,37 @@ class Settings(Configurable):
         return {name: trait for name, trait in vars(Settings).items() if isinstance(trait, Setting)}
 
     def environment(self) -> dict[str, str]:
-        """These settings as environment variables, for a child process. May hold the database's password."""
-        return {item.variable: item.to_text(getattr(self, name)) for name, item in self.table().items()}
+        """These settings as environment variables, without those that hold a secret (see `secrets`)."""
+        hidden = self.secrets()
+        return {
+            item.variable: item.to_text(getattr(self, name))
+            for name, item in self.table().items()
+            if name not in hidden
+        }
+
+    def secrets(self) -> dict[str, str]:
+        """The settings that hold a secret, by name: no environment, command line, log or folder may have them.
+
+        libpq also takes the database's password from PGPASSWORD. It is then part of the URL here, since a child process
+        does not get that variable.
+        """
+        found = {"db_url": _with_password(self.db_url), "webhook": self.webhook}
+        return {name: value for name, value in found.items() if value and (name != "db_url" or _holds_password(value))}
+
+    @property
+    def connection_url(self) -> str:
+        """The URL of the run database with all that a connection needs."""
+        return self.secrets().get("db_url", self.db_url)
 
     def listed(self) -> list[ListedSetting]:
         """All settings as a person may read them, without secrets."""
-        values = self.environment()
+        values = {name: item.to_text(getattr(self, name)) for name, item in self.table().items()}
         return [
             ListedSetting(
                 name,
                 item.variable,
-                _without_secret(values[item.variable]) if item.secret else values[item.variable],
-                "environment" if os.environ.get(item.variable, "").strip() else "default",
+                _without_secret(values[name]) if item.secret else values[name],
+                item.source,
                 item.unit,
                 item.meaning,
             )
@@ -282,6 +320,25 @@ class Settings(Configurable):
             f"“{text}” lies outside the folders this server may read. Put the data under {self.datasets_dir} "
             "or name its folder in IMGCLS_ALLOWED_ROOTS before the server starts."
         )
+
+
+def _holds_password(url: str) -> bool:
+    """Whether a database URL holds a password, in its place or in its query. One that cannot be read counts as such."""
+    if url.startswith("sqlite:"):
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.password) or any("password" in name.lower() for name, _ in parse_qsl(parts.query))
+    except ValueError:
+        return True
+
+
+def _with_password(url: str) -> str:
+    """A PostgreSQL URL with the password that libpq would take from the environment."""
+    password = os.environ.get("PGPASSWORD", "")
+    if not password or not url.startswith("postgres") or _holds_password(url):
+        return url
+    return f"{url}{'&' if '?' in url else '?'}password={quote(password, safe='')}"
 
 
 def _without_secret(url: str) -> str:

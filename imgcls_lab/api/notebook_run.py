@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.settings import Settings
 
@@ -42,6 +42,6 @@ def training_folder(run: Path, config: TrainConfig) -> Path:
 
 def write_run_info(run: Path, training: Path) -> None:
     """Write into a training's folder which run it belongs to, so that views of it name and find that run."""
-    info = json.loads(run_layout.read_plain(run / run_layout.RUN_INFO))
+    info = run_paths.read_json(run, run_layout.RUN_INFO)
     kept = {key: info.get(key) for key in ("id", "name", "project", "created_at")}
     run_layout.write_atomic(training / run_layout.RUN_INFO, json.dumps({**kept, "kind": "train"}, ensure_ascii=False))

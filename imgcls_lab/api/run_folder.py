@@ -5,12 +5,11 @@ Called by `Run` and the live cell. Only reads; the folder may grow meanwhile.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.curves import Curves
@@ -66,7 +65,7 @@ class _FolderHistory(Curves):
         """Evaluations are read from their files."""
 
     def monitor(self) -> Monitor | None:
-        config = _read_json(self.folder / run_layout.CONFIG)
+        config = _read_json(self.folder, run_layout.CONFIG)
         return None if config is None else Monitor.of(upgraded(config))
 
 
@@ -75,7 +74,7 @@ class RunFolder:
 
     def __init__(self, folder: Path, run_id: str | None = None) -> None:
         self.folder = folder
-        self.info = _read_json(folder / run_layout.RUN_INFO) or {}
+        self.info = _read_json(folder, run_layout.RUN_INFO) or {}
         self.run_id = run_id or str(self.info.get("id") or folder.name)
         self._lock = RLock()
         self._kind = RunKind(self.info["kind"]) if self.info.get("kind") in set(RunKind) else RunKind.TRAIN
@@ -88,7 +87,7 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         """The config in the folder. Raises NotFoundError if there is none."""
-        found = _read_json(self.folder / run_layout.CONFIG)  # anew each time: a notebook's changes with its trainings
+        found = _read_json(self.folder, run_layout.CONFIG)  # anew each time: a notebook's changes with its trainings
         if found is None:
             raise NotFoundError(f"“{self.folder}” holds no run: it has no {run_layout.CONFIG}.")
         return upgraded(found)
@@ -160,7 +159,7 @@ class RunFolder:
                 "attempts": [self._attempt_view(attempt) for attempt in self._progress.attempts],
                 "checkpoints": self._checkpoints(),
                 "tags": sorted(self._history.points),
-                "manifest": _read_json(self.folder / run_layout.MANIFEST),
+                "manifest": _read_json(self.folder, run_layout.MANIFEST),
             }
         )
 
@@ -262,18 +261,18 @@ class RunFolder:
 
     def _owner_is_dead(self) -> bool:
         try:
-            identity = ProcessIdentity.from_json(run_layout.read_plain(self.folder / run_layout.OWNER))
+            identity = ProcessIdentity.from_json(run_paths.read_plain(self.folder, run_layout.OWNER))
         except (OSError, ValueError):
             return False  # nobody says who runs it
         return identity.status() == "dead"
 
     def _checkpoints(self) -> list[CheckpointView]:
         """Those that still lie in the folder, by step."""
-        kept = []
+        kept, elsewhere = [], run_layout.elsewhere(self.config, self.folder)
         for saved in self._history.checkpoints.values():
-            path = self.folder / self._history.paths[saved.name]
-            if path.is_dir():
-                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            path = self._history.paths[saved.name]
+            if run_paths.is_folder(self.folder, path, elsewhere):
+                size = run_paths.size(self.folder, path, elsewhere)
                 kept.append(saved.model_copy(update={"size": size}))
         return sorted(kept, key=lambda saved: (saved.step, saved.attempt))
 
@@ -286,9 +285,9 @@ def parsed(config: dict[str, Any]) -> TrainConfig:
         return TrainConfig.parse({key: value for key, value in config.items() if key in TrainConfig.model_fields})
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(folder: Path, name: str) -> dict[str, Any] | None:
     try:
-        data = json.loads(run_layout.read_plain(path))
+        data = run_paths.read_json(folder, name)
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from imgcls_lab import image_size, run_layout
+from imgcls_lab import image_size, run_layout, run_paths
 from imgcls_lab.api import context, notebook_run
 from imgcls_lab.api.configs import print_notes, resolve_and_inspect
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
@@ -218,14 +218,15 @@ def _watching_desired_state(folder: Path, stop: threading.Event, *, keep: bool) 
     A kill is obeyed like a stop: this process is the user's kernel or shell and must live on. `keep`: the desired state
     in the folder belongs to this attempt; else it is of an earlier one and is removed.
     """
-    desired, done = folder / run_layout.DESIRED, threading.Event()
+    done = threading.Event()
     if not keep:
-        desired.unlink(missing_ok=True)
+        (folder / run_layout.DESIRED).unlink(missing_ok=True)
 
     def watch() -> None:
         while not done.wait(POLL_INTERVAL):
             with contextlib.suppress(OSError, ValueError):
-                if run_layout.read_plain(desired).decode().strip() in (DesiredState.STOP, DesiredState.KILL):
+                desired = run_paths.read_plain(folder, run_layout.DESIRED).decode().strip()
+                if desired in (DesiredState.STOP, DesiredState.KILL):
                     stop.set()
 
     watcher = threading.Thread(target=watch, name="imgcls-desired", daemon=True)

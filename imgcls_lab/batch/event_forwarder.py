@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError
 from imgcls_lab.events import (
@@ -243,7 +243,7 @@ class EventForwarder:
                 os.replace(temporary, link)
         for name in (run_layout.CONFIG, run_layout.MANIFEST):
             with contextlib.suppress(FileNotFoundError):
-                run_layout.write_atomic(self.folder / name, run_layout.read_plain(training.folder / name))
+                run_layout.write_atomic(self.folder / name, run_paths.read_plain(training.folder, name))
 
     def _report(self, training: _Training, event: EpochEnded) -> str | None:
         """The evaluation of an epoch, under the run's own number of it."""
@@ -252,7 +252,7 @@ class EventForwarder:
         name = run_layout.report_name(training.first_epoch + event.epoch)
         (self.folder / run_layout.REPORTS).mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(OSError):
-            run_layout.write_atomic(self.folder / name, run_layout.read_plain(training.folder / event.report))
+            run_layout.write_atomic(self.folder / name, run_paths.read_plain(training.folder, event.report))
         return name
 
     def _is_best(self, training: _Training, event: EpochEnded) -> bool:
@@ -267,6 +267,6 @@ class EventForwarder:
 def _config(folder: Path) -> dict[str, Any]:
     """The config in a folder; empty where there is none, or none that can be read."""
     try:
-        return TrainConfig.parse_saved(run_layout.read_plain(folder / run_layout.CONFIG)).model_dump(mode="json")
+        return TrainConfig.parse_saved(run_paths.read_plain(folder, run_layout.CONFIG)).model_dump(mode="json")
     except (OSError, ConfigError):
         return {}

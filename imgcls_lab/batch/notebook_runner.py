@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import signal
 import subprocess
@@ -19,10 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch.event_forwarder import EventForwarder
 from imgcls_lab.batch.notebook_source import stored_text
-from imgcls_lab.batch.secrets import hidden, secrets_of_environment
+from imgcls_lab.batch.secrets import hidden, known_secrets
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.events import Began, DesiredState, E, EventWriter, Failed, FailureKind, Phase, Stopped
 from imgcls_lab.settings import Settings
@@ -41,7 +40,7 @@ class NotebookRun:
         self._ended = threading.Event()
         self._stopping = threading.Event()
         self._forwarder = EventForwarder(folder, self.say)
-        self._secrets = sorted(secrets_of_environment().values(), key=len, reverse=True)
+        self._secrets = [secret for _, secret in known_secrets()]
         self._client: Any = None  # nbclient's, of the kernel
         self._process: subprocess.Popen[bytes] | None = None  # the kernel's
         self._cell = ""  # the cell that runs, for the phase and the failure's sentence
@@ -85,7 +84,7 @@ class NotebookRun:
         run_papermill(job, file, self, self._secrets)
 
     def _payload(self) -> dict[str, Any]:
-        info = json.loads(run_layout.read_plain(self.folder / run_layout.RUN_INFO))
+        info = run_paths.read_json(self.folder, run_layout.RUN_INFO)
         return dict(info.get("payload") or {})
 
     # ── while it runs ───────────────────────────────────────────────────────────────────────────────────────
@@ -108,7 +107,7 @@ class NotebookRun:
                 self._forwarder.look()
             if self._stopping.is_set():
                 with contextlib.suppress(OSError):  # the training inside looks there
-                    if run_layout.read_plain(self.folder / run_layout.DESIRED) == DesiredState.RUN.value.encode():
+                    if run_paths.read_plain(self.folder, run_layout.DESIRED) == DesiredState.RUN.value.encode():
                         run_layout.write_atomic(self.folder / run_layout.DESIRED, DesiredState.STOP.value)
                 waited += POLL_INTERVAL
                 if not self._forwarder.training and waited >= INTERRUPT_AGAIN:

@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch.parameters import declared
 from imgcls_lab.errors import InputError, NotFoundError, Problem
 from imgcls_lab.input_file import read_given
@@ -149,7 +149,7 @@ def stored_text(payload: dict[str, Any], settings: Settings) -> str:
     digest = str(payload.get("digest", ""))
     if len(digest) == 64 and digest.isalnum():
         try:
-            text = run_layout.read_plain(settings.notebooks_dir / f"{digest}.ipynb").decode()
+            text = run_paths.read_plain(settings.notebooks_dir, f"{digest}.ipynb").decode()
         except OSError:
             text = ""
         if _sha(text) == digest:

@@ -10,8 +10,11 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote
 
+from imgcls_lab.child_environment import is_secret
 from imgcls_lab.errors import InputError
+from imgcls_lab.settings import Settings
 
 HIDDEN = "•••"
 SHORTEST_SECRET = 8  # characters: a shorter value would match ordinary words
@@ -42,9 +45,9 @@ def refuse_secret(text: str) -> None:
     for what, shape in _TOKENS.items():
         if shape.search(text):
             raise InputError(f"It looks like {what}. {REMEDY}")
-    if _password(text):
+    if _passwords(text):
         raise InputError(f"It is an address with a password in it. {REMEDY}")
-    for name, secret in secrets_of_environment().items():
+    for name, secret in known_secrets():
         if secret in text:
             raise InputError(
                 f"It holds the value of the environment variable {name}, and parameters are written into the notebook. "
@@ -58,17 +61,19 @@ REMEDY = (
 )
 
 
-def secrets_of_environment() -> dict[str, str]:
-    """Variables that are secrets by their name, and passwords in addresses.
+def known_secrets() -> list[tuple[str, str]]:
+    """Secrets that this process knows, longest first, each with the environment variable of its name.
 
-    Only those that are long enough to be told from ordinary words.
+    These are variables that are secrets by their name, passwords in addresses, and the secret settings, wherever they
+    come from. Only those that are long enough to be told from ordinary words.
     """
-    found: dict[str, str] = {}
-    for name, value in os.environ.items():
-        secret = value if is_secret_name(name) else _password(value)
-        if len(secret) >= SHORTEST_SECRET:
-            found[name] = secret
-    return found
+    of_settings = {Settings.table()[name].variable: value for name, value in Settings().secrets().items()}
+    plain = {item.variable for item in Settings.table().values() if item.secret}
+    found: set[tuple[str, str]] = set()
+    for name, value in {**{k: v for k, v in os.environ.items() if k not in plain}, **of_settings}.items():
+        whole = [value] if name in of_settings or is_secret_name(name) or is_secret(name) else []
+        found |= {(name, secret) for secret in (*whole, *_passwords(value)) if len(secret) >= SHORTEST_SECRET}
+    return sorted(found, key=lambda known: (-len(known[1]), known))
 
 
 def hidden(text: str, secrets: Iterable[str]) -> str:
@@ -78,7 +83,7 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def _password(address: str) -> str:
-    """The password in an address such as postgresql://user:password@host/name, as it stands there."""
-    match = re.search(r"://[^/@:\s]*:([^/@\s]+)@", address)
-    return match[1] if match else ""
+def _passwords(address: str) -> list[str]:
+    """The password in an address such as postgresql://user:password@host/name, as it stands there and decoded."""
+    match = re.search(r"://[^/@:\s]*:([^/@\s]+)@", address) or re.search(r"://\S*[?&]password=([^&\s]+)", address)
+    return [match[1], unquote(match[1])] if match else []

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch.sweep_spec import grid, higher_is_better, pruner_of, trials_budget
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.errors import NotFoundError
@@ -55,7 +55,7 @@ def request_of(run: RunDetail) -> SweepRequest:
 def read_record(store: Store, run_id: str, request: SweepRequest) -> SweepRecord:
     """What the driver wrote last, also of an earlier version; an empty record before it has written anything."""
     try:
-        record = _RECORD.validate_json(run_layout.read_plain(store.settings.run_dir(run_id) / run_layout.TRIALS))
+        record = _RECORD.validate_json(run_paths.read_plain(store.settings.run_dir(run_id), run_layout.TRIALS))
     except (OSError, ValueError):
         return SweepRecord()
     if request.notebook is None:  # the parameters of its trials are fields of a config

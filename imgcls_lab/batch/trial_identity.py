@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcls_lab import _version, run_layout
+from imgcls_lab import _version, run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.imagefolder import inspect_folder, list_images
 from imgcls_lab.planning.fingerprint import UNREADABLE, data_fingerprint, file_digest
@@ -103,7 +103,7 @@ def _stamp(path: Path) -> list[int] | None:
 
 def _read(index: Path) -> dict[str, list[Any]]:
     try:
-        found = json.loads(run_layout.read_plain(index))
+        found = run_paths.read_json(index.parent, index.name)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

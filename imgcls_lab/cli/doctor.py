@@ -109,7 +109,16 @@ def _installed(name: str) -> bool:
 
 
 def torch() -> Finding:
-    done = subprocess.run([sys.executable, "-c", _TORCH], capture_output=True, text=True, check=False, timeout=120)
+    from imgcls_lab.child_environment import child_environment
+
+    done = subprocess.run(
+        [sys.executable, "-c", _TORCH],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         return Finding("torch", "wrong", f"PyTorch cannot be imported: {last}")

@@ -7,6 +7,7 @@ Alerts about runs are written where the state of a run changes.
 
 from __future__ import annotations
 
+import http.client
 import logging
 import queue
 import shutil
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0  # seconds for one try
 PAUSES = (1.0, 10.0)  # seconds before the second and the third try
+
+
+class NoAddressError(ValueError):
+    """What the settings name is no address of the web."""
 
 
 class AlertSender:
@@ -101,7 +106,7 @@ class Webhook:
             try:
                 _post(self._url, alert.model_dump_json().encode())
                 return True
-            except (OSError, ValueError) as error:  # ValueError: not a URL
+            except (OSError, ValueError, http.client.HTTPException) as error:  # the last two: not a URL, no answer
                 # not the address itself: such URLs hold secrets
                 log.warning("The webhook did not take the alert %s: %s", alert.id, _reason(error))
             if pause is not None:
@@ -111,13 +116,17 @@ class Webhook:
 
 def _post(url: str, body: bytes) -> None:
     if not url.startswith(("http://", "https://")):
-        raise ValueError("its address must begin with https:// or http://")
+        raise NoAddressError("its address must begin with https:// or http://")
     request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"}, method="POST")  # noqa: S310
     with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:  # noqa: S310 — its scheme was checked
         reply.read(65_536)
 
 
 def _reason(error: Exception) -> str:
+    """A reason without any part of the URL, which http.client and others write into their messages."""
     if isinstance(error, urllib.error.HTTPError):
         return f"it answered {error.code}"
-    return str(getattr(error, "reason", error))
+    cause = getattr(error, "reason", error)
+    if isinstance(cause, NoAddressError):
+        return str(cause)
+    return (isinstance(cause, OSError) and cause.strerror) or type(cause).__name__

@@ -18,6 +18,7 @@ from typing import Any
 
 from imgcls_lab import run_layout
 from imgcls_lab._version import __version__
+from imgcls_lab.child_environment import child_environment
 from imgcls_lab.entry_points import DAEMON
 from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
 from imgcls_lab.events import DesiredState
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 20.0
 LOG_CAP = 2 * 2**20
+SECRETS_OPTION = "--secrets-from-stdin"
 _children: dict[str, subprocess.Popen[bytes]] = {}  # by home: daemons this process started
 
 
@@ -158,20 +160,34 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
         path.replace(path.with_suffix(".log.1"))
     output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        child = subprocess.Popen(
-            DAEMON.argv(sys.executable),
-            cwd=settings.home_path,
-            env={**_environment(), **settings.environment(), "PYTHONSAFEPATH": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+        child = start_process(settings, DAEMON.argv(sys.executable), output)
     except OSError as error:
         raise ExecutorError(f"The executor could not be started: {error}.") from error
     finally:
         os.close(output)
     _children[settings.home] = child
+    return child
+
+
+def start_process(settings: Settings, argv: list[str], output: int) -> subprocess.Popen[bytes]:
+    """A daemon's process in a session of its own. Its secrets come by standard input, and never by its environment.
+
+    argv: its command, to which the option is added that reads them; output: the file descriptor of its log.
+    """
+    child = subprocess.Popen(
+        [*argv, SECRETS_OPTION],
+        cwd=settings.home_path,
+        env=child_environment(settings, {"PYTHONSAFEPATH": "1"}, base=_environment()),
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    assert child.stdin is not None  # noqa: S101
+    with contextlib.suppress(BrokenPipeError):  # it has ended, and its log says why
+        child.stdin.write(json.dumps(settings.secrets()).encode())
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.close()
     return child
 
 

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from imgcls_lab._version import __version__
 from imgcls_lab.errors import ExecutorError, ImgclsError, RevisionError, StoreError
 from imgcls_lab.events import FailureKind, RunState
+from imgcls_lab.executor import client, locks, run_secrets
 from imgcls_lab.executor import devices as dev
-from imgcls_lab.executor import locks
 from imgcls_lab.executor.alert_sender import AlertSender
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.device_inventory import DeviceInventory
@@ -95,6 +95,7 @@ class Daemon:
                 )
                 return 1
             self._register(own)
+            run_secrets.take_back_others(self.settings, {run.id for run, _ in own.live_runs()})
             identity = json.loads(ProcessIdentity.current().to_json())
             text = json.dumps({**identity, "id": self.id, "version": __version__})
             write_atomic(self.settings.executor_info, text)
@@ -281,11 +282,19 @@ def _start_failure(settings: Settings, error: OSError | ExecutorError) -> Verdic
     return Verdict(RunState.FAILED, FailureKind.APPLICATION, text)
 
 
+def settings_of_process() -> Settings:
+    """The settings of a daemon's process: of its environment, and the secrets that its starter writes to its input."""
+    if client.SECRETS_OPTION not in sys.argv[1:]:
+        return Settings()
+    given: dict[str, str] = json.loads(sys.stdin.buffer.read() or b"{}")
+    return Settings(**given)
+
+
 def main(daemon: Daemon | None = None) -> int:
     """Run a daemon in this process until SIGTERM; its exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    daemon = daemon or Daemon(Settings())
+    daemon = daemon or Daemon(settings_of_process())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stopping.set())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 import subprocess
 import sys
@@ -18,8 +17,10 @@ from pathlib import Path
 import psutil
 
 from imgcls_lab import private_sockets, run_layout
+from imgcls_lab.child_environment import child_environment
 from imgcls_lab.entry_points import FORK_CLIENT, FORK_SERVER, FORKED
 from imgcls_lab.errors import UnsafeFolderError
+from imgcls_lab.executor.run_secrets import withhold
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.private_folder import RuntimeFolder
 from imgcls_lab.settings import Settings
@@ -96,10 +97,8 @@ class ForkServerManager:
         """Start a fork server; its socket. Raises OSError, UnsafeFolderError."""
         self._starts += 1
         path = self._sockets.socket(f"{self._starts}.sock")
-        tag = {run_layout.RUN_TAG: _TAG_PLACEHOLDER}
-        environment = {**os.environ, **self._settings.environment(), **_ONE_THREAD, **tag}
-        environment.pop("IMGCLS_DB_URL")
-        environment |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
+        of_python = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
+        changes = {**_ONE_THREAD, **of_python, **withhold(self._settings), run_layout.RUN_TAG: _TAG_PLACEHOLDER}
         preloads = [f"{entry.module}={entry.preload}" for entry in FORKED]
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             private_sockets.bind(listener, path)
@@ -107,7 +106,7 @@ class ForkServerManager:
             self._process = subprocess.Popen(
                 FORK_SERVER.argv(sys.executable, str(path), str(listener.fileno()), *preloads),
                 cwd=self._settings.home_path,
-                env=environment,
+                env=child_environment(self._settings, changes),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 pass_fds=[listener.fileno()],

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imgcls_lab.events import DesiredState, RunKind, RunState
-from imgcls_lab.executor import processes
+from imgcls_lab.executor import processes, run_secrets
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.run_layout import DESIRED, HEARTBEAT, OWNER, events_name, read_plain, write_atomic
+from imgcls_lab.run_layout import DESIRED, HEARTBEAT, OWNER, events_name, write_atomic
+from imgcls_lab.run_paths import read_json, read_plain, size
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.attempts import reported
 from imgcls_lab.store.executor_store import ExecutorStore
@@ -100,10 +101,10 @@ class RunMonitor:
         if self._watched is None:
             return
         run_id, attempt = self._watched
-        size = _size(self._settings.run_dir(run_id), attempt)
-        if size != self._size:
+        now = size(self._settings.run_dir(run_id), events_name(attempt))
+        if now != self._size:
             self._store.ingest(run_id, attempt)
-            self._size = size
+            self._size = now
 
     def _pass_on_desired(self, run: Run, folder: Path, owner: ProcessIdentity) -> None:
         try:
@@ -123,12 +124,12 @@ class RunMonitor:
             self._store.show_stopping(run.id, run.attempt)
 
     def _write_desired(self, run: Run, folder: Path) -> None:
-        if run.desired_state != DesiredState.RUN.value and _text(folder / DESIRED) != run.desired_state:
+        if run.desired_state != DesiredState.RUN.value and _text(folder, DESIRED) != run.desired_state:
             write_atomic(folder / DESIRED, run.desired_state)
 
     def _check_heartbeat(self, run: Run, attempt: Attempt, folder: Path) -> None:
         """End an attempt whose supervisor does not beat any more, or whose trainer goes on after its last event."""
-        silent = self._heartbeat.update(_text(folder / HEARTBEAT))
+        silent = self._heartbeat.update(_text(folder, HEARTBEAT))
         if silent > self._settings.lease:
             log.warning("%s attempt %d has not beaten for %.0f s: ended", run.id, attempt.number, silent)
             self._backend.clear(run.id, attempt.number)
@@ -158,6 +159,7 @@ class RunMonitor:
             if run.message != message:
                 self._store.show_message(run.id, attempt.number, message)
             return
+        run_secrets.take_back(self._settings, run.id)
         found = self._store.finish_by_folder(run, attempt.number)
         if found is not None:
             verdict, state = found
@@ -167,21 +169,14 @@ class RunMonitor:
 def _trainer_pid(folder: Path, attempt: int) -> int | None:
     """Pid of the process that trains, as the supervisor wrote it."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        data = json.loads(read_plain(folder / OWNER))
+        data = read_json(folder, OWNER)
         if data["attempt"] == attempt:
             return int(data["trainer"]["pid"])
     return None
 
 
-def _text(path: Path) -> str:
+def _text(folder: Path, name: str) -> str:
     try:
-        return read_plain(path).decode().strip()
+        return read_plain(folder, name).decode().strip()
     except (OSError, ValueError):
         return ""
-
-
-def _size(folder: Path, attempt: int) -> int:
-    try:
-        return (folder / events_name(attempt)).stat().st_size
-    except OSError:
-        return 0

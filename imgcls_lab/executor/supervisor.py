@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.errors import UnsafeFolderError
 from imgcls_lab.executor import locks, processes
 from imgcls_lab.executor.device_locks import DeviceLock, Holder
@@ -162,7 +162,7 @@ class Supervisor:
 
     def _read_desired(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            desired = run_layout.read_plain(self.folder / run_layout.DESIRED).decode().strip()
+            desired = run_paths.read_plain(self.folder, run_layout.DESIRED).decode().strip()
             if desired == "kill" or (desired == "stop" and self.desired == "run"):
                 self._set_desired(desired)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from jupyter_core.utils import ensure_async
 from jupyter_server.services.contents.fileio import FileManagerMixin
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch import notebook_source
 from imgcls_lab.batch.submit_notebook import submit_notebook
 from imgcls_lab.batch.submit_sweep import submit_sweep
@@ -141,7 +141,7 @@ def executed(store: Store, run_id: str) -> bytes:
     """The notebook's text. Raises NotFoundError while there is none."""
     run = store.runs.get(run_id)
     try:
-        with run_layout.open_plain(store.settings.run_dir(run.id) / run_layout.NOTEBOOK) as file:
+        with run_paths.open_plain(store.settings.run_dir(run.id), run_layout.NOTEBOOK) as file:
             data = file.read(LARGEST + 1)
     except OSError:
         raise NotFoundError(f"The run “{run.name}” has executed no notebook (yet).") from None

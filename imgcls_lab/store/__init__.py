@@ -47,7 +47,7 @@ class Store:
         Raises StoreError: unreachable, on a network file system, of another revision.
         """
         settings.make_home()
-        database = Database(settings.db_url)
+        database = Database(settings.connection_url)
         database.webhook_state = "pending" if settings.webhook else None
         database.folder_writer = FolderWriter(settings)
         try:
@@ -80,7 +80,7 @@ class Store:
 def migrate(settings: Settings) -> bool:
     """Create or upgrade the tables; False when there was nothing to do. Raises StoreError."""
     settings.make_home()
-    database = Database(settings.db_url)
+    database = Database(settings.connection_url)
     try:
         return migrations.migrate(database, settings.backups_dir)
     finally:

@@ -14,8 +14,10 @@ from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
 from imgcls_lab.events import AnyEvent, CheckpointSaved, EpochEnded
+from imgcls_lab.run_layout import elsewhere
+from imgcls_lab.run_paths import is_folder, size
 from imgcls_lab.run_state import move_links
-from imgcls_lab.store.tables import Artifact
+from imgcls_lab.store.tables import Artifact, Run
 
 
 @dataclass
@@ -24,14 +26,16 @@ class Artifacts:
     folder: Path  # of the run
     run_id: str
     attempt: int
+    elsewhere: tuple[Path, ...]  # folders outside in which the run's config puts its files
     _rows: dict[tuple[str, str], Artifact] = field(default_factory=dict)  # by kind and name
     _changed: list[Artifact] = field(default_factory=list)
     _newest: Artifact | None = None  # the checkpoint that was saved last
 
     @classmethod
-    def read(cls, session: Session, folder: Path, run_id: str, attempt: int, events: Sequence[AnyEvent]) -> Self:
+    def read(cls, session: Session, folder: Path, run: Run, attempt: int, events: Sequence[AnyEvent]) -> Self:
         """The run's checkpoints and what is known of the reports in these events."""
-        made = cls(session, folder, run_id, attempt)
+        run_id = run.id
+        made = cls(session, folder, run_id, attempt, elsewhere(run.config, folder))
         reports = [Path(event.report).stem for event in events if isinstance(event, EpochEnded) and event.report]
         if reports or any(isinstance(event, CheckpointSaved) for event in events):
             wanted = or_(col(Artifact.kind) == "checkpoint", col(Artifact.name).in_(reports))
@@ -52,11 +56,11 @@ class Artifacts:
     def write(self) -> None:
         """Only the last few checkpoints stay on disk; the rows of the others go."""
         for row in self._changed:
-            row.size = _size(self.folder / row.path)
+            row.size = size(self.folder, row.path, self.elsewhere)
         if not self._changed:
             return
         for (kind, _), row in self._rows.items():
-            if kind != "checkpoint" or row is self._newest or (self.folder / row.path).is_dir():
+            if kind != "checkpoint" or row is self._newest or is_folder(self.folder, row.path, self.elsewhere):
                 self.session.add(row)
             elif row.id is not None:
                 self.session.delete(row)
@@ -72,12 +76,3 @@ class Artifacts:
             setattr(row, column, value)
         self._changed.append(row)
         return row
-
-
-def _size(path: Path) -> int:
-    try:
-        if path.is_file():
-            return path.stat().st_size
-        return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
-    except OSError:
-        return 0

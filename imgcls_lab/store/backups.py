@@ -11,9 +11,14 @@ import shutil
 import sqlite3
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
+from imgcls_lab.child_environment import child_environment
 from imgcls_lab.errors import StoreError
+from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.store.database import Database
 
 DUMP_WITHIN = 600.0  # seconds
@@ -64,16 +69,31 @@ def _dump_postgresql(database: Database, target: Path) -> None:
             "A backup of PostgreSQL needs its program pg_dump, which is not installed here; install PostgreSQL's "
             "client programs, or let the server's administrator make it."
         )
-    password = database.url.password  # into the environment, not into the list of processes
     address = database.url.set(drivername="postgresql")._replace(password=None).render_as_string()
-    subprocess.run(
-        [program, "--format=custom", f"--file={target}", "--no-password", f"--dbname={address}"],
-        env={**os.environ, **({"PGPASSWORD": password} if password else {})},
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=DUMP_WITHIN,
-    )
+    with _password_file(target.parent, database.url.password) as file:
+        subprocess.run(
+            [program, "--format=custom", f"--file={target}", "--no-password", f"--dbname={address}"],
+            env=child_environment(changes={"PGPASSFILE": str(file)} if file else {}),
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=DUMP_WITHIN,
+        )
+
+
+@contextmanager
+def _password_file(folder: Path, password: str | None) -> Iterator[Path | None]:
+    """A file from which pg_dump reads the password: others can see neither its content nor, in /proc, the password."""
+    if password is None:
+        yield None
+        return
+    file = folder / f".pgpass-{os.getpid()}-{token_hex(4)}"
+    try:
+        escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+        write_atomic(file, f"*:*:*:*:{escaped}\n", settle=False)
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def _cause(error: Exception) -> str:

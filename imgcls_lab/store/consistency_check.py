@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.events import ENDED, LIVE, left_out, scan_events
 from imgcls_lab.run_layout import TRAININGS, events_name
+from imgcls_lab.run_paths import size
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_counts, run_folders
 from imgcls_lab.store.database import Database
@@ -59,7 +60,7 @@ def _folders(session: Session, settings: Settings) -> list[str]:
         path = settings.run_dir(run.id) / events_name(attempt.number)
         if not path.parent.is_dir():
             problems.append(f"The folder {path.parent} of “{run.name}” is missing.")
-        elif path.exists() and path.stat().st_size > attempt.events_offset + 65_536:
+        elif size(path.parent, path.name) > attempt.events_offset + 65_536:
             problems.append(f"Events of “{run.name}” are not indexed; run `imgcls-lab db rebuild`.")
     known = dict(session.exec(select(Run.id, Run.name)).all())
     for run_id, name in known.items():

@@ -44,13 +44,20 @@ _POSTGRES = {"postgres", "postgresql", "postgresql+psycopg2", "postgresql+psycop
 
 
 def parse_url(text: str) -> URL:
-    """The database URL with the driver this program has. Raises InputError."""
+    """The database URL with the driver this program has. A password in its query moves to the place that is hidden.
+
+    Raises InputError.
+    """
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the second: a port that is no number
         raise InputError(
             "IMGCLS_DB_URL is not a database URL; write sqlite:////path/file.db or postgresql://user@host/name."
         ) from None
+    password = url.query.get("password")
+    if isinstance(password, str):
+        url = url.difference_update_query(["password"])
+        url = url if url.password else url.set(password=password)
     if url.drivername in _POSTGRES:
         return url.set(drivername="postgresql+psycopg")
     if url.drivername in {"sqlite", "sqlite+pysqlite"} and url.database not in (None, "", ":memory:"):
@@ -200,6 +207,8 @@ class Database:
 
     def _sentence(self, error: DBAPIError) -> str:
         cause = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        if self.url.password:
+            cause = cause.replace(self.url.password, "***")
         if "locked" in cause or "lock timeout" in cause:
             return (
                 f"The run database {self.shown} was locked by another process for {BUSY_SECONDS} s. "

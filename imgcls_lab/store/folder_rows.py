@@ -19,7 +19,8 @@ from sqlalchemy import Table, select
 from sqlmodel import Session, col
 
 from imgcls_lab.errors import StoreError
-from imgcls_lab.run_layout import RUN_INFO, read_plain, write_atomic
+from imgcls_lab.run_layout import RUN_INFO, write_atomic
+from imgcls_lab.run_paths import make_folder, read_json, read_plain
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.saved import FORMAT, upgraded_info, upgraded_registry
 from imgcls_lab.store.tables import (
@@ -111,7 +112,7 @@ def to_json(record: Record) -> str:
 def read_info(folder: Path) -> dict[str, Any]:
     """What `run.json` holds, under the names of today; empty where there is none, or it is damaged."""
     try:
-        found = json.loads(read_plain(folder / RUN_INFO))
+        found = read_json(folder, RUN_INFO)
     except (OSError, ValueError):
         return {}
     return upgraded_info(found) if isinstance(found, dict) else {}
@@ -150,7 +151,7 @@ def _known(table: Any, row: Row) -> Row:
 def read_registry(settings: Settings) -> dict[str, list[Row]]:
     """Rows of projects, configs, data sets and models, and the alerts of hosts, as they were last written."""
     try:
-        found = json.loads(read_plain(settings.home_path / REGISTRY))
+        found = read_json(settings.home_path.resolve(), REGISTRY)
     except (OSError, ValueError):
         return {}
     tables = {**REGISTRIES, "alerts": Alert}
@@ -165,7 +166,7 @@ def read_registry(settings: Settings) -> dict[str, list[Row]]:
 def damaged_parts(settings: Settings) -> list[str]:
     """The registries whose entries in the file are no list, so that none of them can be read."""
     try:
-        found = json.loads(read_plain(settings.home_path / REGISTRY))
+        found = read_json(settings.home_path.resolve(), REGISTRY)
     except FileNotFoundError:
         return []
     except (OSError, ValueError):
@@ -212,7 +213,7 @@ class _Written:
     def undo(self) -> None:
         """Restore the file, unless another process has written it since. A folder that was made is removed."""
         with contextlib.suppress(OSError):
-            if read_plain(self.path) != self.after:
+            if read_plain(self.path.parent.resolve(), self.path.name) != self.after:
                 return
             if self.before is not None:
                 write_atomic(self.path, self.before)
@@ -256,7 +257,7 @@ class FolderWriter:
         else:
             text = to_json(record)
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
             _replace(folder / RUN_INFO, text, written)
             self.behind.discard(run_id)
         except OSError as error:
@@ -281,7 +282,7 @@ class FolderWriter:
 def _replace(path: Path, text: str, written: list[_Written]) -> None:
     after = text.encode()
     try:
-        before = read_plain(path)
+        before = read_plain(path.parent.resolve(), path.name)
     except FileNotFoundError:
         before = None
     if before != after:

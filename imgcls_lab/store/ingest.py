@@ -29,7 +29,8 @@ from imgcls_lab.events import (
     Started,
     scan_events,
 )
-from imgcls_lab.run_layout import CONFIG, events_name, read_plain
+from imgcls_lab.run_layout import CONFIG, events_name
+from imgcls_lab.run_paths import read_plain, size
 from imgcls_lab.run_state import AttemptState, Best, Monitor, RunProgress
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import pyramid, states
@@ -53,7 +54,7 @@ def ingest(database: Database, settings: Settings, run_id: str, attempt: int) ->
     folder = settings.run_dir(run_id)
     path = folder / events_name(attempt)
     # up to here, not "until nothing is new": a busy trainer would keep the daemon here for ever
-    goal = path.stat().st_size if path.exists() else 0
+    goal = size(folder, path.name)
     while True:
         with database.read() as session:
             row = session.get(Attempt, (run_id, attempt))
@@ -78,7 +79,7 @@ def replay(session: Session, folder: Path, run_id: str, attempt: int, *, until: 
     The attempt must be the living one, and its offset the beginning. Raises ConflictError where another was first.
     """
     path = folder / events_name(attempt)
-    goal = path.stat().st_size if until is None else until
+    goal = size(folder, path.name) if until is None else until
     offset = 0
     while offset < goal:
         scan = scan_events(path, offset, limit=min(CHUNK, goal - offset))
@@ -119,7 +120,7 @@ class _Batch:
         self.session.expunge(run)  # read only: every write below is fenced
         self.session.expunge(attempt)
         self.run, self.highest = run, run.step
-        self.artifacts = Artifacts.read(self.session, self.folder, self.run_id, self.attempt, scan.events)
+        self.artifacts = Artifacts.read(self.session, self.folder, run, self.attempt, scan.events)
         progress = _progress(run, attempt, self)
         before, attempt_before = _run_columns(progress), _attempt_columns(progress.attempt)
         applied = [event for event in scan.in_order() if progress.apply(event)]
@@ -185,7 +186,7 @@ class _Batch:
     def monitor(self) -> Monitor | None:
         """Only now is known what a notebook trains: its folder has the config."""
         try:
-            config = TrainConfig.parse_saved(read_plain(self.folder / CONFIG))
+            config = TrainConfig.parse_saved(read_plain(self.folder, CONFIG))
         except (OSError, ConfigError):
             return None
         columns = config_columns(config)

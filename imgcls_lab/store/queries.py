@@ -5,7 +5,6 @@ A reader that wants what is new remembers the counter of changes, never a time o
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +15,8 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import LIVE, RunKind, RunState, is_resumable
-from imgcls_lab.run_layout import MANIFEST, read_plain
+from imgcls_lab.run_layout import MANIFEST, elsewhere
+from imgcls_lab.run_paths import is_folder, read_json
 from imgcls_lab.schemas import (
     AttemptView,
     BestMetric,
@@ -275,7 +275,7 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
             "checkpoints": [
                 CheckpointView.model_validate(row, from_attributes=True)
                 for row in session.exec(saved.order_by(col(Artifact.step), col(Artifact.attempt)))
-                if (folder / row.path).is_dir()
+                if is_folder(folder, row.path, elsewhere(run.config, folder))
             ],
             "tags": [name for _, name in tags_of(session, run)],
             "manifest": _manifest(settings, run.id),
@@ -303,7 +303,7 @@ def last_scan(session: Session, settings: Settings, root: str) -> Scan | None:
 
 def _manifest(settings: Settings, run_id: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(read_plain(settings.run_dir(run_id) / MANIFEST))
+        found = read_json(settings.run_dir(run_id), MANIFEST)
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

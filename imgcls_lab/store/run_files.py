@@ -14,7 +14,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.run_layout import OUTPUT_LOG, REPORTS, TEST_REPORT, open_plain, report_name
+from imgcls_lab.run_layout import OUTPUT_LOG, REPORTS, TEST_REPORT, report_name
+from imgcls_lab.run_paths import open_plain
 from imgcls_lab.schemas import EpochReport, LogChunk
 from imgcls_lab.settings import Settings
 
@@ -28,7 +29,7 @@ def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
     beginning.
     """
     try:
-        with open_plain(folder / OUTPUT_LOG) as file:
+        with open_plain(folder, OUTPUT_LOG) as file:
             size = os.fstat(file.fileno()).st_size
             start = max(0, size + offset) if offset < 0 else offset
             if start > size:

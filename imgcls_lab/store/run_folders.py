@@ -19,7 +19,8 @@ from sqlmodel import Session, col, select
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.events import LIVE, RESUMABLE, DesiredState, FailureKind, RunKind, RunState
 from imgcls_lab.identity import ProcessIdentity, host_name, user_name
-from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name, read_plain
+from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name
+from imgcls_lab.run_paths import read_plain
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import attempts, states
@@ -72,7 +73,7 @@ def attempts_in(folder: Path) -> list[int]:
 def read_owner(folder: Path) -> ProcessIdentity | None:
     """Who runs it now, or ran it last."""
     try:
-        return ProcessIdentity.from_json(read_plain(folder / OWNER))
+        return ProcessIdentity.from_json(read_plain(folder, OWNER))
     except (OSError, ValueError):
         return None
 
@@ -251,7 +252,7 @@ def _kind(info: dict[str, Any]) -> RunKind:
 
 def read_config(folder: Path, info: dict[str, Any]) -> TrainConfig | None:
     """The config of a run; None where it is no training and has none. Raises ConfigError, OSError."""
-    text = read_plain(folder / CONFIG)
+    text = read_plain(folder, CONFIG)
     if _kind(info) is not RunKind.TRAIN and text.strip() == b"{}":
         return None
     return TrainConfig.parse_saved(text)

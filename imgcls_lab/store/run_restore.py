@@ -14,6 +14,7 @@ from sqlmodel import Session, col
 from imgcls_lab.events import LIVE, RunKind, RunState
 from imgcls_lab.identity import user_name
 from imgcls_lab.run_layout import events_name, launch_name
+from imgcls_lab.run_paths import size
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_folders
 from imgcls_lab.store.database import Database, to_folder, touch
@@ -126,7 +127,7 @@ def index_again(session: Session, folder: Path, run_id: str) -> None:
     if record is None:
         return
     run = rows(session, Run, col(Run.id) == run_id)[0]
-    whole = all(_size(folder, row["number"]) >= row["events_offset"] for row in record.attempts)
+    whole = all(size(folder, events_name(row["number"])) >= row["events_offset"] for row in record.attempts)
     if whole and run["state"] not in {state.value for state in LIVE}:
         before, touched = _indexed(session, run), set(session.info.get("touched", ()))
         trial = session.begin_nested()
@@ -197,7 +198,7 @@ def _replay_attempts(session: Session, folder: Path, run: Row, attempts: list[Ro
         _set_run(session, run_id, {"state": RunState.STARTING.value, "attempt": row["number"], "external": outside})
         session.execute(insert(columns(Attempt)).values({**row, **_FRESH_ATTEMPT}))
         last = row is attempts[-1]
-        if _size(folder, row["number"]):
+        if size(folder, events_name(row["number"])):
             replay(session, folder, run_id, row["number"], until=None if last else row["events_offset"])
         session.expunge_all()
         here = rows(session, Attempt, col(Attempt.run_id) == run_id, col(Attempt.number) == row["number"])[0]
@@ -231,13 +232,6 @@ def _set_attempt(session: Session, row: Row) -> None:
     attempt = columns(Attempt)
     mine = (attempt.c.run_id == row["run_id"]) & (attempt.c.number == row["number"])
     session.execute(update(attempt).where(mine).values(row))
-
-
-def _size(folder: Path, attempt: int) -> int:
-    try:
-        return (folder / events_name(attempt)).stat().st_size
-    except OSError:
-        return 0
 
 
 def restore_alert(session: Session, row: Row) -> None:

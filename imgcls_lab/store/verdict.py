@@ -7,7 +7,6 @@ several processes of which one died is lost as well, though another could say so
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from imgcls_lab.events import TERMINAL, AnyEvent, DesiredState, FailureKind, RunState, read_line
-from imgcls_lab.run_layout import OUTPUT_LOG, events_name, exit_name, launch_name, open_plain, read_plain
+from imgcls_lab.run_layout import OUTPUT_LOG, events_name, exit_name, launch_name
+from imgcls_lab.run_paths import open_plain, read_json
 
 # Signals by which a process kills itself through a mistake in its code; any other came from outside.
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP}
@@ -131,7 +131,7 @@ def _signal_name(number: int) -> str:
 def read_end(folder: Path, attempt: int) -> ProcessEnd | None:
     """What the supervisor wrote about the end of an attempt; None while there is nothing."""
     try:
-        data: Any = json.loads(read_plain(folder / exit_name(attempt)))
+        data: Any = read_json(folder, exit_name(attempt))
         return ProcessEnd(**{name: data.get(name, default) for name, default in vars(ProcessEnd()).items()})
     except (OSError, ValueError, AttributeError):
         return None
@@ -165,7 +165,7 @@ def ended_at(folder: Path, attempt: int, end: ProcessEnd | None) -> float | None
 def _events(folder: Path, attempt: int, *, file_end: bool) -> Iterator[AnyEvent]:
     """The first or the last events of an attempt, from that end on, without damaged ones."""
     try:
-        with open_plain(folder / events_name(attempt)) as file:
+        with open_plain(folder, events_name(attempt)) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL) if file_end else 0)
             lines = file.read(TAIL).split(b"\n")
     except OSError:
@@ -179,7 +179,7 @@ def _events(folder: Path, attempt: int, *, file_end: bool) -> Iterator[AnyEvent]
 def last_line(folder: Path) -> str:
     """The last line with text of the log, at most 300 characters."""
     try:
-        with open_plain(folder / OUTPUT_LOG) as file:
+        with open_plain(folder, OUTPUT_LOG) as file:
             file.seek(max(0, file.seek(0, 2) - 8192))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     except OSError:

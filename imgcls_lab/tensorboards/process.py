@@ -17,13 +17,14 @@ from pathlib import Path
 import psutil
 
 from imgcls_lab import private_sockets
+from imgcls_lab.child_environment import child_environment
 from imgcls_lab.entry_points import TENSORBOARD
 from imgcls_lab.errors import ImgclsError, UnsafeFolderError
 from imgcls_lab.private_folder import RuntimeFolder
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
-# What the process needs of our environment; nothing that may hold a secret.
+# What the process needs of our environment. It serves a page, so it gets no more than that.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
@@ -73,7 +74,7 @@ class BoardProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                env=child_environment(base={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}),
                 start_new_session=True,
             )
         self.started_at, self._failed = time.time(), None

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from imgcls_lab.events import RunKind
 from imgcls_lab.executor.backends.local import LocalBackend, module_argv
-from imgcls_lab.executor.daemon import Daemon, main
-from imgcls_lab.settings import Settings
+from imgcls_lab.executor.daemon import Daemon, main, settings_of_process
 
 
 def argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[str]:
@@ -16,4 +15,4 @@ def argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Daemon(Settings(), backend=LocalBackend(argv))))
+    sys.exit(main(Daemon(settings_of_process(), backend=LocalBackend(argv))))

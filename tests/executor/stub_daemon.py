@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 from imgcls_lab.executor.backends.local import LocalBackend
-from imgcls_lab.executor.daemon import Daemon, main
-from imgcls_lab.settings import Settings
+from imgcls_lab.executor.daemon import Daemon, main, settings_of_process
 
 
 def argv(kind: str, python: str, folder: Path, attempt: int) -> list[str]:
@@ -14,4 +13,4 @@ def argv(kind: str, python: str, folder: Path, attempt: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Daemon(Settings(), backend=LocalBackend(argv))))
+    sys.exit(main(Daemon(settings_of_process(), backend=LocalBackend(argv))))

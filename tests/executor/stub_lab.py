@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from imgcls_lab.events import ENDED, RunState
-from imgcls_lab.executor import locks, processes
+from imgcls_lab.executor import client, locks, processes
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.schemas import RunDetail, SubmitRequest
 from imgcls_lab.settings import Settings
@@ -36,18 +38,11 @@ class StubLab:
         """A daemon, and wait until it has its place. real: its trainer is the engine."""
         stub = [str(Path(__file__).with_name("stub_daemon.py"))]
         path = os.pathsep.join(self.python_path)
-        environment = {**os.environ, **self.settings.environment(), "PYTHONPATH": path}
+        command = [sys.executable, *(["-m", "imgcls_lab.executor.daemon"] if real else stub)]
         log = (self.settings.executor_dir / "daemon.log").open("ab")
-        with log:
-            daemon = subprocess.Popen(
-                [sys.executable, *(["-m", "imgcls_lab.executor.daemon"] if real else stub)],
-                env=environment,
-                cwd=self.settings.home_path,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        with log, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", path)
+            daemon = client.start_process(self.settings, command, log.fileno())
         self.daemons.append(daemon)
         self.until(lambda: locks.is_locked(self.settings.executor_lock) or daemon.poll() is not None)
         return daemon

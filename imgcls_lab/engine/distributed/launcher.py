@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imgcls_lab import run_layout
+from imgcls_lab.child_environment import child_environment
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.distributed import process_group
@@ -78,12 +79,12 @@ class Launcher:
         command = TRAINING.argv(sys.executable, os.fspath(self.folder), "--attempt", str(self.attempt))
         command += ["--config", os.fspath(place / run_layout.CONFIG)]
         command += ["--cache-locations", self._locations.to_json()]
-        common = {**os.environ, "WORLD_SIZE": str(self._world_size), process_group.STORE: os.fspath(place / "store")}
+        common = {"WORLD_SIZE": str(self._world_size), process_group.STORE: os.fspath(place / "store")}
         processes: list[subprocess.Popen[bytes]] = []
         try:
             for rank in range(self._world_size):
-                own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-                processes.append(subprocess.Popen(command, env=common | own, stdin=subprocess.PIPE, bufsize=0))
+                environment = child_environment(changes={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+                processes.append(subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, bufsize=0))
             yield processes
         finally:
             for process in processes:

@@ -19,6 +19,7 @@ import torch
 
 from imgcls_lab import run_layout
 from imgcls_lab._version import __version__
+from imgcls_lab.child_environment import child_environment
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.engine import hardware
@@ -73,6 +74,7 @@ def _git(folder: Path) -> dict[str, Any] | None:
     def git(*arguments: str) -> str:
         return subprocess.run(
             ["git", "-C", os.fspath(folder), *arguments],
+            env=child_environment(),
             capture_output=True,
             text=True,
             errors="replace",

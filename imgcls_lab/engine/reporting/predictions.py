@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.errors import DataError, NotFoundError
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def write(folder: Path, name: str, images: ImageSet, classes: list[str], metrics
 
 def read(folder: Path, evaluation: int | str) -> StoredPredictions:
     """The predictions of an epoch, or of "test", in a run's folder. Raises NotFoundError, and DataError if damaged."""
-    where = folder / run_layout.PREDICTIONS
+    where, inside = folder / run_layout.PREDICTIONS, f"{run_layout.PREDICTIONS}/{{}}.npz"
     name, split = (evaluation, evaluation) if isinstance(evaluation, str) else (f"epoch-{evaluation:04d}", "val")
     try:
-        held, listed = _load(where / f"{name}.npz"), _load(where / f"{split}-images.npz")
+        held, listed = _load(folder, inside.format(name)), _load(folder, inside.format(f"{split}-images"))
         paths, classes = listed["paths"], [bytes(n).decode() for n in listed["classes"]]
         if str(held["images"]) != _digest(paths, classes) or len(paths) != len(held["labels"]):
             raise DataError(f"The predictions “{where / name}.npz” do not belong to the images of {split}-images.npz.")
@@ -100,6 +100,6 @@ def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
     os.replace(temporary, path)
 
 
-def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
-    with run_layout.open_plain(path) as file, np.load(file, allow_pickle=False) as stored:
+def _load(folder: Path, name: str) -> dict[str, npt.NDArray[Any]]:
+    with run_paths.open_plain(folder, name) as file, np.load(file, allow_pickle=False) as stored:
         return dict(stored)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.engine.optim.losses import LOSSES
 from imgcls_lab.engine.optim.lr_scheduler import SCHEDULES
 from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
@@ -80,7 +80,7 @@ def _scopes() -> Iterator[None]:
 
 def _read(path: Path) -> bytes:
     try:
-        return run_layout.read_plain(path.resolve())
+        return run_paths.read_plain(path.resolve().parent, path.resolve().name)
     except OSError as error:
         raise _problem(f"The plugin “{path}” cannot be read: {error.strerror}.") from error
 

@@ -5,7 +5,6 @@ Called by `imgcls-lab replay`. Reads `<run>/failure/` alone (see `failure_dump`)
 
 from __future__ import annotations
 
-import json
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.model import small_conv_grad
 from imgcls_lab.engine.model.classifier import load_labelled
@@ -59,9 +58,9 @@ def replay(folder: Path) -> Replay:
         raise NotFoundError(
             f"“{folder}” holds no failed batch. One is kept when loss or gradient of a run are not finite any more."
         )
-    facts: dict[str, Any] = json.loads(run_layout.read_plain(kept / failure_dump.FACTS))
+    facts: dict[str, Any] = run_paths.read_json(kept, failure_dump.FACTS)
     tensors = load_file(kept / failure_dump.TENSORS)
-    config = TrainConfig.parse_saved(run_layout.read_plain(folder / run_layout.CONFIG))
+    config = TrainConfig.parse_saved(run_paths.read_plain(folder, run_layout.CONFIG))
     model, _spec, labels = load_labelled(kept / failure_dump.MODEL)
     small_conv_grad.replace_convolutions(model)  # to round as the run did
     broken = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imgcls_lab import run_layout
+from imgcls_lab.child_environment import child_environment
 from imgcls_lab.entry_points import NOTEBOOK, SUPERVISOR, SWEEP, TRAINING, EntryPoint
 from imgcls_lab.errors import ExecutorError, UnsafeFolderError
 from imgcls_lab.events import DesiredState, RunKind
-from imgcls_lab.executor import processes
+from imgcls_lab.executor import processes, run_secrets
 from imgcls_lab.executor.device_locks import DeviceLock
 from imgcls_lab.executor.forkserver_manager import SOCKET, ForkServerManager, warm_argv
 from imgcls_lab.identity import ProcessIdentity
@@ -29,7 +30,7 @@ Argv = Callable[[RunKind, str, Path, int], list[str]]
 
 # What does a run of each kind, as `python -m MODULE FOLDER --attempt N`.
 ENTRY_POINTS: dict[RunKind, EntryPoint] = {RunKind.TRAIN: TRAINING, RunKind.NOTEBOOK: NOTEBOOK, RunKind.SWEEP: SWEEP}
-# These queue runs themselves. A training never talks to the database, so it is not given its password.
+# These queue runs themselves. A training never talks to the database, so it does not learn which one there is.
 QUEUES_RUNS = frozenset({RunKind.NOTEBOOK, RunKind.SWEEP})
 
 
@@ -78,7 +79,7 @@ class LocalBackend:
             "beat_every": min(5.0, settings.lease / 6),
             "log_cap": LOG_CAP,
         }
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run_paths.make_folder(folder)
         # the folder of a resumed run holds its config before the resume
         run_layout.write_atomic(folder / run_layout.CONFIG, json.dumps(run.config, indent=1))
         run_layout.write_atomic(folder / run_layout.DESIRED, DesiredState.RUN.value)
@@ -135,14 +136,12 @@ class LocalBackend:
 
 
 def _start_supervisor(settings: Settings, kind: RunKind, folder: Path, tag: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, **settings.environment(), run_layout.RUN_TAG: tag}
-    environment.pop("IMGCLS_WEBHOOK")  # its address is a secret, and the daemon alone posts to it
-    if kind not in QUEUES_RUNS:
-        environment.pop("IMGCLS_DB_URL")
+    run_id = tag.partition("/")[0]
+    of_database = run_secrets.give(settings, run_id) if kind in QUEUES_RUNS else run_secrets.withhold(settings)
     return subprocess.Popen(
         SUPERVISOR.argv(sys.executable, str(folder)),
         cwd=settings.home_path,
-        env=environment,
+        env=child_environment(settings, {**of_database, run_layout.RUN_TAG: tag}),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
@@ -159,7 +158,14 @@ def _hand_over(supervisor: subprocess.Popen[bytes], launch: str) -> None:
 def _has_package(python: str) -> bool:
     question = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({TRAINING.module!r}) is None)"
     try:
-        asked = subprocess.run([python, "-c", question], capture_output=True, check=False, timeout=30, cwd="/")
+        asked = subprocess.run(
+            [python, "-c", question],
+            env=child_environment(),
+            capture_output=True,
+            check=False,
+            timeout=30,
+            cwd="/",
+        )
         return asked.returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
