@@ -82,6 +82,18 @@ def is_folder(folder: Path, name: str, elsewhere: Sequence[Path] = ()) -> bool:
     return True
 
 
+def names_in(folder: Path, name: str, elsewhere: Sequence[Path] = ()) -> list[str]:
+    """The names in a folder inside a folder, sorted; none where it is not there, or leads out."""
+    try:
+        descriptor = _open(folder, name, _DIRECTORY, elsewhere)
+    except (OSError, ValueError):
+        return []
+    try:
+        return sorted(os.listdir(descriptor))
+    finally:
+        os.close(descriptor)
+
+
 def real_path(folder: Path, name: str, elsewhere: Sequence[Path] = ()) -> Path:
     """The path of a file or folder with links resolved, for libraries that open paths by themselves.
 

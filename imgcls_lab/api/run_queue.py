@@ -103,7 +103,7 @@ def find_model(name: str | os.PathLike[str]) -> Model:
     """
     path = Path(name).expanduser()
     if (path / run_layout.CHECKPOINTS).is_dir():
-        path = path.absolute()
+        path = path.resolve()  # a run's folder is no link, but its user may name it by one
         return Run(path.name, folder=path).best_model()
     if path.is_dir():
         if not (path / "config.json").is_file():

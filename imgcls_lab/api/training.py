@@ -71,7 +71,7 @@ def train(
     with signals(stop), contextlib.ExitStack() as around:
         _check_device(resolved)
         if out is not None:
-            folder, indexed = Path(out).expanduser().absolute(), False
+            folder, indexed = Path(out).expanduser().resolve(), False
         elif outer is not None:
             folder, indexed = notebook_run.training_folder(outer, resolved), True
         else:

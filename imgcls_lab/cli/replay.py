@@ -22,7 +22,7 @@ def replay(
     from imgcls_lab.engine.training.replay import replay as play
 
     path = Path(run).expanduser()
-    found = play(path.absolute() if path.is_dir() else api.run(run).folder)
+    found = play(path.resolve() if path.is_dir() else api.run(run).folder)
     if as_json:
         print_json(asdict(found))
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from pydantic import ValidationError
 
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.run_layout import OUTPUT_LOG, REPORTS, TEST_REPORT, report_name
-from imgcls_lab.run_paths import open_plain
+from imgcls_lab.run_paths import names_in, open_plain
 from imgcls_lab.schemas import EpochReport, LogChunk
 from imgcls_lab.settings import Settings
 
 MAX_REPORT = 32 * 2**20
+_EPOCH_REPORT = re.compile(r"epoch-\d+\.json")
 
 
 def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
@@ -66,27 +68,27 @@ def _reason(error: OSError) -> str:
 def read_report(folder: Path, epoch: int | None, split: str = "val") -> EpochReport:
     """The evaluation of an epoch, or the last one; that of the best model on test/. Raises NotFoundError."""
     if split == "test":
-        path = folder / TEST_REPORT
+        name = TEST_REPORT
     elif epoch is None:
-        names = sorted(path.name for path in (folder / REPORTS).glob("epoch-*.json"))
+        names = [name for name in names_in(folder, REPORTS) if _EPOCH_REPORT.fullmatch(name)]
         if not names:
             raise NotFoundError("This run has no evaluation yet; the first comes at the end of the first epoch.")
-        path = folder / REPORTS / names[-1]
+        name = f"{REPORTS}/{names[-1]}"
     else:
-        path = folder / report_name(epoch)
+        name = report_name(epoch)
     try:
-        with open_plain(path) as file:
+        with open_plain(folder, name) as file:
             data = file.read(MAX_REPORT + 1)
         if len(data) > MAX_REPORT:
-            raise NotFoundError(f"The report {path.name} is too large to be shown.")
+            raise NotFoundError(f"The report {name} is too large to be shown.")
         return EpochReport.model_validate_json(data)
     except FileNotFoundError:
         what = "on test/; it comes at the end of a run whose data has test/" if split == "test" else f"of epoch {epoch}"
         raise NotFoundError(f"This run has no evaluation {what}.") from None
     except OSError as error:
-        raise NotFoundError(f"The report {path.name} of this run cannot be shown: {_reason(error)}.") from None
+        raise NotFoundError(f"The report {name} of this run cannot be shown: {_reason(error)}.") from None
     except ValidationError:
-        raise NotFoundError(f"The report {path.name} is damaged and cannot be shown.") from None
+        raise NotFoundError(f"The report {name} is damaged and cannot be shown.") from None
 
 
 def remove_folder(settings: Settings, run_id: str) -> None:

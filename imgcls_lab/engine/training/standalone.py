@@ -29,7 +29,7 @@ def standalone(
 
     Raises ConflictError if the folder holds something else or a run with another config; else as `train`.
     """
-    out = Path(out).expanduser().absolute()
+    out = Path(out).expanduser().resolve()  # a run's folder is no link, but its user may name it by one
     if out.exists() and not out.is_dir():
         raise ConflictError(f"“{out}” is a file. Give a new or empty folder.")
     if (out / run_layout.CONFIG).exists():
