@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.entry_points import NOTEBOOK, SUPERVISOR, SWEEP, TRAINING, EntryPoint
 from imgcls_lab.errors import ExecutorError, UnsafeFolderError
