@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from imgcls_lab.errors import UnsafeFolderError
 from imgcls_lab.identity import ProcessIdentity
@@ -28,7 +28,8 @@ SOCKET_NAME = 12  # bytes that the name of a socket in a `RuntimeFolder` may hav
 SOCKET_PATH = 107 if sys.platform.startswith("linux") else 103  # bytes that the system takes
 _SHARED = Path("/tmp")  # noqa: S108  (sticky, so that nobody renames a folder of another user)
 _OWNER = "owner.json"  # in a `RuntimeFolder`: the process that made it
-_NAME = re.compile(r"imgcls-[a-z]+-\w{8}")
+Purpose = Literal["fork", "tb"]  # of a `RuntimeFolder`: the fork server, TensorBoards
+_NAME = re.compile(rf"imgcls-({'|'.join(get_args(Purpose))})-\w{{8}}")  # nobody else's folder is ever removed
 _WRITING_OWNER = 60.0  # seconds that a new folder may lack its owner
 _MAX_LINKS = 40
 
@@ -185,11 +186,10 @@ class RuntimeFolder:
     """The folder of one process's sockets: private, made when it is first needed, and anew where it is gone.
 
     It lies in `$XDG_RUNTIME_DIR/imgcls-lab` if that is this user's alone, else in `<home>/run`. Where a socket's path
-    would be too long there, or others can replace a folder above, it is made in /tmp, which is sticky. purpose: a word
-    of small letters.
+    would be too long there, or others can replace a folder above, it is made in /tmp, which is sticky.
     """
 
-    def __init__(self, home: Path, purpose: str) -> None:
+    def __init__(self, home: Path, purpose: Purpose) -> None:
         self._home = home
         self._prefix = f"imgcls-{purpose}-"
         self._path: Path | None = None

@@ -167,7 +167,7 @@ def test_sockets_lie_in_the_runtime_directory_of_the_user(short: Path, monkeypat
     runtime = short / "runtime"
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    folder = RuntimeFolder(short / "home", "test").ready()
+    folder = RuntimeFolder(short / "home", "tb").ready()
     assert folder.parent == runtime / "imgcls-lab"
     assert reason_of(folder) is None
 
@@ -194,12 +194,12 @@ def test_a_runtime_directory_that_is_not_ours_is_not_used(
     else:
         pytest.skip("only root can give a folder to another user")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(given))
-    assert RuntimeFolder(short / "home", "test").ready().parent == short / "home" / "run"
+    assert RuntimeFolder(short / "home", "tb").ready().parent == short / "home" / "run"
 
 
 def test_a_home_of_200_characters_has_sockets_too(tmp_path: Path) -> None:
     home = tmp_path / ("h" * 100) / ("o" * 100)
-    folder = RuntimeFolder(home, "test")
+    folder = RuntimeFolder(home, "tb")
     path = folder.socket("a.sock")
     assert reason_of(path.parent) is None
     listener, client = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
@@ -212,7 +212,7 @@ def test_a_home_of_200_characters_has_sockets_too(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_gone_or_was_swapped_is_not_used_again(short: Path) -> None:
-    folder = RuntimeFolder(short / "home", "test")
+    folder = RuntimeFolder(short / "home", "tb")
     first = folder.ready()
     assert folder.ready() == first
     first.rename(short / "moved")
@@ -229,7 +229,7 @@ def test_no_safe_place_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "open").chmod(0o777)
     monkeypatch.setattr(private_folder, "_SHARED", tmp_path / "open")
     with pytest.raises(UnsafeFolderError) as refused:
-        RuntimeFolder(tmp_path / "open" / "home", "test").ready()
+        RuntimeFolder(tmp_path / "open" / "home", "tb").ready()
     assert refused.value.reason == "no_place"
 
 
@@ -240,25 +240,27 @@ def test_folders_of_dead_processes_are_removed_and_those_of_others_stay(tmp_path
     child.wait()
     assert dead is not None
     for name, owner in (("dead", dead), ("live", ProcessIdentity.current()), ("none", None)):
-        (tmp_path / f"imgcls-test-{name}0000").mkdir(mode=0o700)
+        (tmp_path / f"imgcls-tb-{name}0000").mkdir(mode=0o700)
         if owner is not None:
-            (tmp_path / f"imgcls-test-{name}0000" / "owner.json").write_text(owner.to_json())
-    (tmp_path / "imgcls-test-fifo0000").mkdir()
-    os.mkfifo(tmp_path / "imgcls-test-fifo0000" / "owner.json")
-    (tmp_path / "imgcls-test-link0000").symlink_to("imgcls-test-dead0000")
+            (tmp_path / f"imgcls-tb-{name}0000" / "owner.json").write_text(owner.to_json())
+    (tmp_path / "imgcls-tb-fifo0000").mkdir()
+    os.mkfifo(tmp_path / "imgcls-tb-fifo0000" / "owner.json")
+    (tmp_path / "imgcls-db-other000").mkdir()  # another program's, whose name looks alike
+    os.utime(tmp_path / "imgcls-db-other000", (0, 0))
+    (tmp_path / "imgcls-tb-link0000").symlink_to("imgcls-tb-dead0000")
     (tmp_path / "imgcls-other").mkdir()
     if os.getuid() == 0:
-        (tmp_path / "imgcls-test-user0000").mkdir()
-        (tmp_path / "imgcls-test-user0000" / "owner.json").write_text(dead.to_json())
-        os.chown(tmp_path / "imgcls-test-user0000", OTHER, OTHER)
+        (tmp_path / "imgcls-tb-user0000").mkdir()
+        (tmp_path / "imgcls-tb-user0000" / "owner.json").write_text(dead.to_json())
+        os.chown(tmp_path / "imgcls-tb-user0000", OTHER, OTHER)
     before = {path.name for path in tmp_path.iterdir()}
     private_folder.remove_stale(tmp_path)
-    assert before - {path.name for path in tmp_path.iterdir()} == {"imgcls-test-dead0000"}
+    assert before - {path.name for path in tmp_path.iterdir()} == {"imgcls-tb-dead0000"}
 
 
 # ── sockets ─────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_a_socket_is_0600_from_its_first_moment_whatever_the_umask_is(umask: int, home: Path) -> None:
-    path = RuntimeFolder(home, "test").socket("a")
+    path = RuntimeFolder(home, "tb").socket("a")
     with socket.socket(socket.AF_UNIX) as listener:
         private_sockets.bind(listener, path)
         assert mode_of(path) == 0o600
@@ -273,7 +275,7 @@ def test_nothing_is_bound_in_an_open_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["file", "fifo", "link"])
 def test_what_is_no_socket_is_not_connected_to(home: Path, kind: str) -> None:
-    folder = RuntimeFolder(home, "test").ready()
+    folder = RuntimeFolder(home, "tb").ready()
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         private_sockets.bind(listener, folder / "real")
         listener.listen()
@@ -290,7 +292,7 @@ def test_what_is_no_socket_is_not_connected_to(home: Path, kind: str) -> None:
 
 @root_only
 def test_a_process_of_another_user_at_the_other_end_is_refused(home: Path) -> None:
-    path = RuntimeFolder(home, "test").socket("a")
+    path = RuntimeFolder(home, "tb").socket("a")
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         private_sockets.bind(listener, path)
         child = os.fork()
