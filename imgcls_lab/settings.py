@@ -190,6 +190,10 @@ class Settings(Configurable):
     allow_plugins = Switch(
         "IMGCLS_ALLOW_PLUGINS", False, "Whether configs over REST may name plugins. A plugin is code."
     )
+    open_proxy = Switch(
+        "IMGCLS_OPEN_PROXY", False,
+        "Whether jupyter-server-proxy serves ports of this machine at /proxy/PORT, to whoever may use the server.",
+    )  # fmt: skip
 
     @classmethod
     def table(cls) -> dict[str, Setting[Any, Any]]:

@@ -54,7 +54,7 @@ def doctor(as_json: Json = False) -> None:
     """Say what this machine has and what is wrong. Exit 1 if something is wrong."""
     looks: tuple[Callable[[], Finding], ...] = (
         python, packages, torch, processor, memory, home, sockets, gpu_locks, disk, database, executor, panel, server,
-        cell, node,
+        proxy, cell, node,
     )  # fmt: skip
     found = []
     for look in looks:
@@ -300,6 +300,15 @@ def server() -> Finding:
     if enabled:
         return Finding("server", "ok", "the Jupyter server extension is enabled")
     return Finding("server", "wrong", "The server extension is off: `jupyter server extension enable imgcls_lab`.")
+
+
+def proxy() -> Finding:
+    from imgcls_lab.settings import Settings
+
+    if Settings().open_proxy:
+        text = "IMGCLS_OPEN_PROXY is on: whoever may use the Jupyter server reaches every port of this machine."
+        return Finding("proxy", "note", text)
+    return Finding("proxy", "ok", "the Jupyter server serves no ports of this machine; IMGCLS_OPEN_PROXY=1 changes it")
 
 
 def cell() -> Finding:

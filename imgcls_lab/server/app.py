@@ -13,6 +13,7 @@ from jupyter_server.serverapp import ServerApp
 
 from imgcls_lab.server import batch, config_form, devices, info, registry, runs, stream, tensorboards
 from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.open_proxy import close_open_proxy
 from imgcls_lab.server.stream import Hub
 from imgcls_lab.server.tensorboards import TensorBoardService
 from imgcls_lab.settings import Settings
@@ -31,6 +32,11 @@ class ImgclsLab(ExtensionApp):
         self.backend = Backend(Settings(parent=self), self.log)
         self.hub = Hub(self.backend)
         self.boards = TensorBoardService(self.backend)
+        if self.backend.settings.open_proxy:
+            self.log.info("The proxy to ports of this machine (/proxy/PORT) is open, since IMGCLS_OPEN_PROXY is on.")
+        else:
+            self.log.info("The proxy to ports of this machine (/proxy/PORT) is closed; IMGCLS_OPEN_PROXY=1 opens it.")
+            close_open_proxy(self.serverapp)
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
