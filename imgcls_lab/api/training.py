@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from imgcls_lab import image_size, run_layout, run_paths
+from imgcls_lab import image_size, run_layout, run_paths, signing
 from imgcls_lab.api import context, notebook_run
 from imgcls_lab.api.configs import print_notes, resolve_and_inspect
 from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
@@ -156,8 +156,10 @@ def make_run_folder(config: TrainConfig, settings: Settings, *, name: str | None
     }
     temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=settings.runs_dir))  # 0700; a scan does not look at it
     try:
-        run_layout.write_atomic(temporary / run_layout.CONFIG, config.model_dump_json(indent=1))
-        run_layout.write_atomic(temporary / run_layout.RUN_INFO, json.dumps(info, ensure_ascii=False, indent=1))
+        text = config.model_dump_json(indent=1).encode()
+        run_layout.write_atomic(temporary / run_layout.CONFIG, text)
+        signed = signing.signed_info(settings.home_path, info, text)
+        run_layout.write_atomic(temporary / run_layout.RUN_INFO, json.dumps(signed, ensure_ascii=False, indent=1))
         run_layout.write_atomic(temporary / run_layout.OWNER, ProcessIdentity.current().to_json())
         folder = settings.run_dir(run_id)
         os.rename(temporary, folder)

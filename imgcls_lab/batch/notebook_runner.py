@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import run_layout, run_paths, signing
 from imgcls_lab.batch.event_forwarder import EventForwarder
-from imgcls_lab.batch.notebook_source import stored_text
+from imgcls_lab.batch.notebook_source import check_digest, stored_text
 from imgcls_lab.batch.secrets import hidden, known_secrets
-from imgcls_lab.errors import ImgclsError
+from imgcls_lab.errors import ConflictError, ImgclsError
 from imgcls_lab.events import Began, DesiredState, E, EventWriter, Failed, FailureKind, Phase, Stopped
 from imgcls_lab.settings import Settings
 
@@ -74,6 +74,7 @@ class NotebookRun:
         source = self.folder / run_layout.SOURCE
         if not source.exists():  # one text for all attempts
             run_layout.write_atomic(source, stored_text(payload, Settings()))
+        check_digest(run_paths.read_plain(self.folder, run_layout.SOURCE), payload, source)
         job = Job(
             source,
             parameters=payload.get("parameters") or {},
@@ -84,7 +85,13 @@ class NotebookRun:
         run_papermill(job, file, self, self._secrets)
 
     def _payload(self) -> dict[str, Any]:
-        info = run_paths.read_json(self.folder, run_layout.RUN_INFO)
+        info = signing.own_info(Settings().home_path, self.folder)
+        if info is None:
+            raise ConflictError(
+                f"{self.folder / run_layout.RUN_INFO} was not written by this home, so the notebook is not executed. "
+                f"If the run is yours, run `imgcls-lab db rebuild`, then `imgcls-lab claim {self.folder.name}`.",
+                reason="view_only",
+            )
         return dict(info.get("payload") or {})
 
     # ── while it runs ───────────────────────────────────────────────────────────────────────────────────────

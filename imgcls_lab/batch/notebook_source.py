@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch.parameters import declared
-from imgcls_lab.errors import InputError, NotFoundError, Problem
+from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.input_file import read_given
 from imgcls_lab.schemas import DerivedView, ParameterView
 from imgcls_lab.settings import Settings
@@ -142,6 +142,16 @@ def store_text(source: NotebookSource, settings: Settings) -> dict[str, Any]:
     if not file.exists():
         run_layout.write_atomic(file, source.text)
     return {"notebook": str(source.path), "digest": source.digest, "code": source.code, "kernel": source.kernel}
+
+
+def check_digest(text: bytes, payload: dict[str, Any], file: Path) -> None:
+    """Raises ConflictError where the notebook in a run's folder is not the one that was queued."""
+    if hashlib.sha256(text).hexdigest() != payload.get("digest"):
+        raise ConflictError(
+            f"“{file}” is not the notebook that was queued: it was changed since, and is not executed. Put it back, or "
+            "run the notebook again from its own file.",
+            reason="notebook_changed",
+        )
 
 
 def stored_text(payload: dict[str, Any], settings: Settings) -> str:

@@ -36,6 +36,7 @@ class RunView(Wire):
     priority: int
     resumable: bool  # queued again, it goes on from what it has; a training without a checkpoint starts anew
     external: bool  # runs in a kernel or shell, not under the executor
+    view_only: bool = False  # its folder came from elsewhere: nothing of it is executed until its user claims it
     unreachable: bool = False  # its host went silent; whether it lives nobody can say from here
     message: str | None  # why it waits or failed, a sentence
     failure: FailureKind | None
@@ -143,6 +144,35 @@ class SubmitRequest(Wire):
     priority: int = Field(0, ge=-1000, le=1000)
     notes: str = Field("", max_length=20_000)
     idempotency_key: str | None = Field(None, min_length=8, max_length=200)
+
+
+class ClaimedFile(Wire):
+    """A file that a run executes. sha256: empty where it cannot be read."""
+
+    path: str
+    sha256: str
+
+
+class ClaimView(Wire):
+    """What a run from elsewhere would execute if its user claimed it."""
+
+    run_id: str
+    name: str
+    kind: RunKind
+    folder: str
+    python: str  # the interpreter that it would get; the folder's own choice is never taken
+    plugins: list[ClaimedFile]
+    notebook: ClaimedFile | None
+    notebook_folder: str  # where its kernel works, and imports from
+    root: str  # what it reads
+    model_flavour: str
+    digest: str  # of all this
+
+
+class ClaimRequest(Wire):
+    """The user's word that a run is his own. digest: of the ClaimView that he was shown."""
+
+    digest: str = Field(max_length=64)
 
 
 class ResumeRequest(Wire):

@@ -87,16 +87,17 @@ def migrate(settings: Settings) -> bool:
         database.close()
 
 
-def rebuild(settings: Settings, on_progress: Progress | None = None) -> RebuildReport:
+def rebuild(settings: Settings, on_progress: Progress | None = None, *, mine: bool = False) -> RebuildReport:
     """Index every run folder anew: rows that the database has stay, and what folders know besides is added.
 
     A SQLite file that cannot be read is moved aside first, and a new one is made. Cut off anywhere, it leaves every run
-    either as it was or indexed anew. on_progress: called with the folders done and all. Raises StoreError.
+    either as it was or indexed anew. on_progress: called with the folders done and all; mine: the user says that all
+    folders are his own. Raises StoreError.
     """
     settings.make_home()
     moved = set_aside_if_damaged(settings.db_url)
     with Store.open(settings, migrate=True) as store:
-        report = rebuild_all(store.database, settings, on_progress)
+        report = rebuild_all(store.database, settings, on_progress, mine=mine)
     if moved is not None:
         report.problems.insert(0, f"The old database could not be read; it lies in {moved}.")
     return report

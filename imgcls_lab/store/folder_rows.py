@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Table, select
 from sqlmodel import Session, col
 
+from imgcls_lab import signing
 from imgcls_lab.errors import StoreError
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.run_paths import make_folder, read_json, read_plain
@@ -94,9 +95,10 @@ def record_of(session: Session, run_id: str) -> Record | None:
     )
 
 
-def to_json(record: Record) -> str:
+def to_info(record: Record) -> dict[str, Any]:
+    """What `run.json` says of a run, without its signature."""
     run = record.run
-    info = {
+    return {
         "format": FORMAT,
         **{key: run[key] for key in _SAME_NAME},
         "project": record.project,
@@ -106,7 +108,6 @@ def to_json(record: Record) -> str:
         "after": record.after,
         "alerts": record.alerts,
     }
-    return json.dumps(info, ensure_ascii=False, indent=1)
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -118,12 +119,16 @@ def read_info(folder: Path) -> dict[str, Any]:
     return upgraded_info(found) if isinstance(found, dict) else {}
 
 
-def read_record(folder: Path) -> Record | Deleted | None:
-    """The record in a folder; None: there is none, since no database or only one of an older version knew the run.
+def read_record(folder: Path, home: Path) -> Record | Deleted | None:
+    """The record in a folder, if this home's own processes wrote it.
 
-    Columns of a newer version are left out.
+    None: somebody else wrote it, or no database or only one of an older version knew the run. Columns of a newer
+    version are left out.
     """
-    info = read_info(folder)
+    signed = signing.own_info(home, folder)
+    if signed is None:
+        return None
+    info = upgraded_info(signed)
     if info.get("deleted") is True:
         return Deleted()
     row, attempts, after, alerts = (info.get(key) for key in ("row", "attempts", "after", "alerts"))
@@ -248,16 +253,20 @@ class FolderWriter:
         return undo
 
     def _run(self, session: Session, run_id: str, written: list[_Written]) -> None:
-        folder = self._settings.run_dir(run_id)
+        home, folder = self._settings.home_path, self._settings.run_dir(run_id)
         record = record_of(session, run_id)
         if record is None:
-            if not folder.is_dir() or session.get(DeletedRun, run_id) is None:
+            known = signing.own_info(home, folder)
+            if known is None or "row" not in known or session.get(DeletedRun, run_id) is None:
                 return
-            text = json.dumps({**read_info(folder), "deleted": True}, ensure_ascii=False)
+            info = {**known, "deleted": True}
+        elif record.run["view_only"]:  # a folder from elsewhere stays as it came
+            return
         else:
-            text = to_json(record)
+            info = to_info(record)
         try:
             make_folder(folder)
+            text = json.dumps(signing.signed_info(home, info), ensure_ascii=False, indent=1)
             _replace(folder / RUN_INFO, text, written)
             self.behind.discard(run_id)
         except OSError as error:

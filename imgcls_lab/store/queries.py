@@ -41,9 +41,9 @@ LOOKED_AT = 5  # runs of a folder whose manifests are read
 MANY = 2000  # runs from which on a page is read along the index of its order
 _SAME = (
     "id", "kind", "name", "owner", "project_id", "dataset_id", "model_id", "parent_id", "state", "desired_state",
-    "attempt", "priority", "external", "message", "failure", "phase", "created_at", "started_at", "ended_at",
-    "updated_at", "revision", "host", "devices", "step", "total_steps", "epoch", "epochs", "resumed_at_step",
-    "seconds_left", "latest", "model_flavour", "root", "batch_size", "lr", "notes",
+    "attempt", "priority", "external", "view_only", "message", "failure", "phase", "created_at", "started_at",
+    "ended_at", "updated_at", "revision", "host", "devices", "step", "total_steps", "epoch", "epochs",
+    "resumed_at_step", "seconds_left", "latest", "model_flavour", "root", "batch_size", "lr", "notes",
 )  # fmt: skip
 # Columns and not rows of Run: their configs are not read, and 200 objects of the ORM would take a third of the time.
 _LISTED: Select[Any] = (

@@ -16,11 +16,12 @@ from sqlalchemy import Table, delete, func, insert, select, text, update
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlmodel import Session, col
 
+from imgcls_lab import signing
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.identity import user_name
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, run_counts, run_folders
+from imgcls_lab.store import alerts, claims, run_counts, run_folders
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.folder_rows import (
     REGISTRIES,
@@ -51,17 +52,24 @@ STEP = 0.5  # seconds of one transaction: others wait for no longer
 class RebuildReport:
     """What `rebuild` did: runs indexed, and a sentence for each folder that could not be.
 
-    new: the database knew no run, data set or model before; registries: whether `registry.json` was there then.
+    new: the database knew no run, data set or model before; registries: whether `registry.json` was there then;
+    view_only: runs that are view only now, since their folders are not signed by this home.
     """
 
     runs: int = 0
+    view_only: int = 0
     new: bool = False
     registries: bool = False
     problems: list[str] = field(default_factory=list)
 
 
-def rebuild_all(database: Database, settings: Settings, on_progress: Progress | None = None) -> RebuildReport:
-    """Index all run folders. Raises StoreError; what was indexed until then stays."""
+def rebuild_all(
+    database: Database, settings: Settings, on_progress: Progress | None = None, *, mine: bool = False
+) -> RebuildReport:
+    """Index all run folders. Raises StoreError; what was indexed until then stays.
+
+    mine: the user says that all folders are his own, as after a version that signed none.
+    """
     registry = read_registry(settings)
     path = settings.home_path / REGISTRY
     before = path.read_bytes() if path.is_file() else b""  # this transaction writes the file again
@@ -75,6 +83,9 @@ def rebuild_all(database: Database, settings: Settings, on_progress: Progress | 
     if report.problems:  # the file is written again without what could not be restored
         report.problems.append(f"registry.json as it was lies in {_keep_registry(settings, before)}.")
     found = list(_runs_in_order(settings))
+    if mine:
+        for _, run_id in found:
+            _sign(settings, run_id, report)
     with database.write() as session:
         _reserve_numbers(session, max((number or 0 for number, _ in found), default=0))
     waiting = iter([run_id for _, run_id in found])
@@ -98,6 +109,7 @@ def rebuild_all(database: Database, settings: Settings, on_progress: Progress | 
         _by_folder_alone(database, settings, run_id, report)
     with database.write() as session:
         alerts.prune(session)
+        report.view_only = session.execute(select(func.count()).where(col(Run.view_only))).scalar_one()
     report.problems += run_folders.unindexed_folders(settings)
     return report
 
@@ -119,22 +131,34 @@ def _rebuild_run(
     folder = settings.run_dir(run_id)
     try:
         with session.begin_nested():
-            lock = select(col(Run.revision)).where(col(Run.id) == run_id).with_for_update()
-            revision = session.execute(lock).scalar_one_or_none()
-            record = read_record(folder)  # now that nobody writes it
-            if isinstance(record, Deleted) and revision is None:
+            lock = select(col(Run.revision), col(Run.view_only)).where(col(Run.id) == run_id).with_for_update()
+            known = session.execute(lock).one_or_none()
+            record = read_record(folder, settings.home_path)  # now that nobody writes it
+            if isinstance(record, Deleted) and known is None:
                 remove_folder(settings, run_id)
                 return True
-            if revision is None and not isinstance(record, Record):
+            if known is None and not isinstance(record, Record):
                 return None
-            if isinstance(record, Record) and (revision is None or record.run["revision"] > revision):
+            if isinstance(record, Record) and (
+                known is None or known.view_only or record.run["revision"] > known.revision
+            ):
                 restore_run(session, folder, record, ids)
             else:
-                index_again(session, folder, run_id)
+                index_again(session, folder, settings.home_path)
         report.runs += 1
     except DAMAGE as error:
         report.problems.append(f"{folder} could not be indexed: {_reason(error, RUN_INFO)}")
     return True
+
+
+def _sign(settings: Settings, run_id: str, report: RebuildReport) -> None:
+    """Sign a folder that is not signed, on the user's word."""
+    folder = settings.run_dir(run_id)
+    try:
+        if not signing.is_own(settings.home_path, folder):
+            claims.sign_folder(settings.home_path, folder)
+    except DAMAGE as error:
+        report.problems.append(f"{folder} could not be signed: {_reason(error, RUN_INFO)}")
 
 
 def _by_folder_alone(database: Database, settings: Settings, run_id: str, report: RebuildReport) -> None:
@@ -145,7 +169,7 @@ def _by_folder_alone(database: Database, settings: Settings, run_id: str, report
         with database.write() as session:  # it was put back, so it is wanted
             session.execute(delete(DeletedRun).where(col(DeletedRun.id) == run_id))
         run_folders.adopt(database, settings, run_id)
-        owner = run_folders.read_owner(folder)
+        owner = run_folders.read_owner(folder) if signing.is_own(settings.home_path, folder) else None
         alive = owner is not None and owner.status() != "dead"
         for _ in range(10_000):
             ended = run_folders.follow(database, settings, run_id, tell=False)

@@ -2,6 +2,8 @@
 
 `adopt` adds a folder that has no row, `follow` brings such a run one step further; both may be cut off anywhere
 and called again. The daemon calls them on its rounds for runs in kernels and shells, and `rebuilding` for old folders.
+A run whose folder this home's own processes did not write is view only: it lives nowhere, and nothing of it is
+executed.
 No time is made up: what a folder does not tell is taken from its files, or stays unknown.
 """
 
@@ -16,6 +18,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from imgcls_lab import signing
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.events import LIVE, RESUMABLE, DesiredState, FailureKind, RunKind, RunState
 from imgcls_lab.identity import ProcessIdentity, host_name, user_name
@@ -86,14 +89,15 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
     folder = settings.run_dir(run_id)
     info = read_info(folder)
     config = read_config(folder, info)
+    own = signing.is_own(settings.home_path, folder)
     numbers = attempts_in(folder) or [1]
     with database.write() as session:
         if session.exec(select(Run.id).where(Run.id == run_id)).first() or session.get(DeletedRun, run_id):
             return False
-        run = _row(session, folder, config, info, numbers[0])
+        run = _row(session, folder, config, info, numbers[0], own=own)
         session.add(run)
         session.flush()
-        _open_attempt(session, folder, run_id, numbers[0])
+        _open_attempt(session, folder, run_id, numbers[0], own=own)
         touch(session, run_id)
     return True
 
@@ -109,7 +113,9 @@ def project_named(session: Session, name: str, created_at: float) -> int:
     return project.id or 0
 
 
-def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[str, Any], first: int) -> Run:
+def _row(
+    session: Session, folder: Path, config: TrainConfig | None, info: dict[str, Any], first: int, *, own: bool
+) -> Run:
     created = float(info.get("created_at") or launched_at(folder, first) or folder.stat().st_mtime)
     parent, kind = info.get("parent_id"), _kind(info)
     request = SubmitRequest.model_construct(
@@ -127,37 +133,38 @@ def _row(session: Session, folder: Path, config: TrainConfig | None, info: dict[
         "parent_id": session.exec(select(Run.id).where(Run.id == parent)).first() if parent else None,
         "notes": str(info.get("notes") or ""),
         "payload": info["payload"] if isinstance(info.get("payload"), dict) else {},
-        "python": str(info.get("python") or ""),
+        "python": str(info.get("python") or "") if own else "",
+        "view_only": not own,
     }
     standing: dict[str, Any] = {
         "state": RunState.STARTING.value,
         "attempt": first,
-        "external": not (folder / launch_name(first)).exists(),
+        "external": not (own and (folder / launch_name(first)).exists()),
         "created_at": created,
         "queued_at": created,
         "started_at": launched_at(folder, first),
         "updated_at": time.time(),
-        "host": _host(folder),
+        "host": _host(folder, own=own),
         "devices": [],
         "latest": {},
     }
     return Run(**identity, **standing, **columns)
 
 
-def _open_attempt(session: Session, folder: Path, run_id: str, number: int) -> None:
-    owner = read_owner(folder) if number == max(attempts_in(folder), default=number) else None
+def _open_attempt(session: Session, folder: Path, run_id: str, number: int, *, own: bool) -> None:
+    owner = read_owner(folder) if own and number == max(attempts_in(folder), default=number) else None
     started = launched_at(folder, number) or folder.stat().st_mtime
     session.merge(
         Attempt(
-            run_id=run_id, number=number, state=RunState.STARTING.value, host=_host(folder), devices=[],
+            run_id=run_id, number=number, state=RunState.STARTING.value, host=_host(folder, own=own), devices=[],
             owner=json.loads(owner.to_json()) if owner else None, pid=owner.pid if owner else None, started_at=started,
         )
     )  # fmt: skip
 
 
-def _host(folder: Path) -> str:
-    """Where the run lives, or lived last; this host where its folder does not say."""
-    owner = read_owner(folder)
+def _host(folder: Path, *, own: bool) -> str:
+    """Where the run lives, or lived last; this host where its folder does not say, or came from elsewhere."""
+    owner = read_owner(folder) if own else None
     return (owner.machine_id.rpartition(":")[2] if owner else "") or host_name()
 
 
@@ -169,11 +176,11 @@ def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = 
     folder = settings.run_dir(run_id)
     with database.read() as session:
         run = find_run(session, run_id)
-        number, desired_state = run.attempt, DesiredState(run.desired_state)
+        number, desired_state, own = run.attempt, DesiredState(run.desired_state), not run.view_only
         if RunState(run.state) not in LIVE:
             return True
     newer = [other for other in attempts_in(folder) if other > number] if folder.is_dir() else []
-    owner = read_owner(folder)
+    owner = read_owner(folder) if own else None
     gone = bool(newer) or owner is None or owner.status() == "dead"  # read before the last ingest of the events
     ingest(database, settings, run_id, number)
     with database.write() as session:
@@ -191,7 +198,7 @@ def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = 
         )
         if newer:
             _close(session, folder, number, verdict, end)
-            return _next_attempt(session, folder, number, newer[0])
+            return _next_attempt(session, folder, number, newer[0], own=own)
         if verdict.state is RunState.LOST:
             verdict = _abandoned(run.saved_step)
         ended = ended_at(folder, number, end)
@@ -211,11 +218,11 @@ def _close(session: Session, folder: Path, number: int, verdict: Verdict, end: P
     )  # fmt: skip
 
 
-def _next_attempt(session: Session, folder: Path, number: int, newer: int) -> bool:
+def _next_attempt(session: Session, folder: Path, number: int, newer: int, *, own: bool) -> bool:
     """Open the attempt after one that was closed."""
-    run_id, external = folder.name, not (folder / launch_name(newer)).exists()
+    run_id, external = folder.name, not (own and (folder / launch_name(newer)).exists())
     if states.change_live(session, run_id, number, attempt=newer, external=external, **_BEGINS):
-        _open_attempt(session, folder, run_id, newer)
+        _open_attempt(session, folder, run_id, newer, own=own)
     return False
 
 
@@ -241,7 +248,7 @@ def reopen(database: Database, settings: Settings, run_id: str, known: int) -> b
         }  # fmt: skip
         reopened = states.change_run(session, run_id, ended, same, col(Run.external).is_(True), **begins)
         if reopened:
-            _open_attempt(session, folder, run_id, newer[0])
+            _open_attempt(session, folder, run_id, newer[0], own=not find_run(session, run_id).view_only)
     return reopened
 
 

@@ -18,7 +18,7 @@ from imgcls_lab.run_paths import size
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_folders
 from imgcls_lab.store.database import Database, to_folder, touch
-from imgcls_lab.store.folder_rows import Record, Row, columns, read_record, record_of, rows, to_json
+from imgcls_lab.store.folder_rows import Record, Row, columns, read_info, read_record, record_of, rows, to_info
 from imgcls_lab.store.ingest import replay
 from imgcls_lab.store.tables import (
     Alert,
@@ -58,14 +58,17 @@ def take_in(database: Database, settings: Settings, run_id: str) -> None:
     adds the run; or its submit was cut off, and the run must not start. Raises ConfigError, OSError for a folder that
     holds no run yet.
     """
-    record = read_record(settings.run_dir(run_id))
+    folder = settings.run_dir(run_id)
+    record = read_record(folder, settings.home_path)
     if record is None:
-        run_folders.adopt(database, settings, run_id)
+        row = read_info(folder).get("row")
+        if not isinstance(row, dict) or row.get("external"):
+            run_folders.adopt(database, settings, run_id)
     elif isinstance(record, Record) and record.run.get("external"):
         with database.write() as session:
             known = select(col(Run.id)).where(col(Run.id) == run_id)
             if session.execute(known).first() is None and session.get(DeletedRun, run_id) is None:
-                restore_run(session, settings.run_dir(run_id), record, {})
+                restore_run(session, folder, record, {})
 
 
 def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds) -> None:
@@ -121,8 +124,9 @@ def _claim_devices(session: Session, run_id: str) -> None:
     session.flush()
 
 
-def index_again(session: Session, folder: Path, run_id: str) -> None:
+def index_again(session: Session, folder: Path, home: Path) -> None:
     """Index the points and files of a run that the database knows; its own rows stay. One that lives is a daemon's."""
+    run_id = folder.name
     record = record_of(session, run_id)
     if record is None:
         return
@@ -140,8 +144,8 @@ def index_again(session: Session, folder: Path, run_id: str) -> None:
             trial.commit()
             touch(session, run_id)
     present = record_of(session, run_id)
-    stored = read_record(folder)
-    if present is not None and (not isinstance(stored, Record) or to_json(stored) != to_json(present)):
+    stored = read_record(folder, home)
+    if present is not None and (not isinstance(stored, Record) or to_info(stored) != to_info(present)):
         to_folder(session, run_id)
 
 

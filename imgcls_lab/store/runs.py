@@ -19,9 +19,19 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError
 from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, RunState
 from imgcls_lab.run_layout import is_run_id, new_run_id
-from imgcls_lab.schemas import EpochReport, LogChunk, RunDetail, RunEdit, RunPage, RunsBatch, RunView, SubmitRequest
+from imgcls_lab.schemas import (
+    ClaimView,
+    EpochReport,
+    LogChunk,
+    RunDetail,
+    RunEdit,
+    RunPage,
+    RunsBatch,
+    RunView,
+    SubmitRequest,
+)
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import queries, run_files, states
+from imgcls_lab.store import claims, queries, run_files, states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.executors import Executors
 from imgcls_lab.store.registry import find_project
@@ -86,6 +96,19 @@ class Runs:
         finished can be queued again, too: it then runs what is missing. Raises ConflictError, ConfigError.
         """
         return self._change(lambda session: _resume(session, text, changes or {}, self._settings))
+
+    def claim_view(self, text: str) -> ClaimView:
+        """What a run from elsewhere would execute if its user claimed it. Raises ConflictError for one that is own."""
+        with self._database.read() as session:
+            return claims.view_of(self._settings, find_run(session, text))
+
+    def claim(self, text: str, digest: str | None = None) -> RunView:
+        """The user says that a run from elsewhere is his own: from now on it can be resumed.
+
+        digest: of what the user was shown. Raises ConflictError if that has changed since, for a run that is own, and
+        for a folder that cannot be one's own, with the reason.
+        """
+        return self._change(lambda session: claims.claim(session, self._settings, text, digest))
 
     def edit(self, text: str, edit: RunEdit) -> RunView:
         """Change name, notes, priority or project. Raises NotFoundError."""
@@ -232,6 +255,7 @@ def _digest(request: SubmitRequest) -> str:
 
 def _set_desired_state(session: Session, text: str, desired: DesiredState) -> str:
     run = find_run(session, text)
+    claims.refuse_view_only(run)
     back, values = _called_back(session, run)
     values |= {"phase": None, "seconds_left": None, "desired_state": desired.value}
     if states.move(session, run.id, back, col(Run.state) == RunState.QUEUED.value, **values):
@@ -260,6 +284,7 @@ def _called_back(session: Session, run: Run) -> tuple[RunState, dict[str, Any]]:
 
 def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: Settings) -> str:
     run = find_run(session, text)
+    claims.refuse_view_only(run)
     if changes and run.kind != RunKind.TRAIN.value:
         raise ConflictError(f"Only a training can go on with other settings; “{run.name}” is a {run.kind}.")
     config = TrainConfig.parse(run.config).resumed_with(changes, settings.run_dir(run.id)) if changes else None

@@ -22,6 +22,7 @@ from imgcls_lab.run_layout import TENSORBOARD, write_atomic
 from imgcls_lab.schemas import MOST_BOARD_RUNS, BoardRequest, RunView
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
+from imgcls_lab.store.claims import refuse_view_only
 
 MAX_FOLLOWED = 1_000  # runs of a project or sweep, the newest
 _ID = re.compile(r"[a-z]+-[0-9a-z-]{1,40}")
@@ -93,6 +94,8 @@ class BoardRegistry:
         runs = [self._store.runs.get(run_id) for run_id in dict.fromkeys(run_ids)]
         if not runs:
             raise InputError("A TensorBoard shows one run at least.")
+        for run in runs:
+            refuse_view_only(run)
         if len(runs) > MOST_BOARD_RUNS:
             raise InputError(f"A TensorBoard shows {MOST_BOARD_RUNS} runs at most, not {len(runs)}; leave some out.")
         title = runs[0].name if len(runs) == 1 else counted(len(runs), "run")
@@ -124,6 +127,8 @@ class BoardRegistry:
         """Make `logdir/` hold exactly one link a run, under the run's name."""
         wanted: dict[str, Path] = {}
         for run in self._runs(board):
+            if run.view_only:
+                continue
             name = _UNSAFE.sub("_", run.name).strip(" .")[:80] or run.id
             target = self._settings.run_dir(run.id) / TENSORBOARD
             wanted[name if name not in wanted else f"{name} {run.id[-6:]}"] = target

@@ -27,7 +27,7 @@ from PIL import Image  # noqa: E402
 from rebuilding import dump, knowable, states, told  # noqa: E402
 from stub_lab import StubLab  # noqa: E402
 
-from imgcls_lab import run_layout  # noqa: E402
+from imgcls_lab import run_layout, signing  # noqa: E402
 from imgcls_lab.config import TrainConfig  # noqa: E402
 from imgcls_lab.events import DesiredState, RunKind, RunState  # noqa: E402
 from imgcls_lab.identity import ProcessIdentity  # noqa: E402
@@ -163,8 +163,10 @@ class Home:
         temporary = self.lab.settings.runs_dir / f".new-{run_id}"
         temporary.mkdir()
         info = {"id": run_id, "kind": "train", "name": "by hand", "notes": '{"steps": 40}', "created_at": time.time()}
-        run_layout.write_atomic(temporary / run_layout.CONFIG, TrainConfig(**STUB).model_dump_json())
-        run_layout.write_atomic(temporary / run_layout.RUN_INFO, json.dumps(info))
+        config = TrainConfig(**STUB).model_dump_json().encode()
+        run_layout.write_atomic(temporary / run_layout.CONFIG, config)
+        signed = signing.signed_info(self.lab.settings.home_path, info, config)
+        run_layout.write_atomic(temporary / run_layout.RUN_INFO, json.dumps(signed))
         temporary.rename(folder)
         stub = ROOT / "tests" / "executor" / "stub_trainer.py"
         trainer = subprocess.Popen([sys.executable, str(stub), str(folder), "--attempt", "1"])

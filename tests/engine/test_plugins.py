@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from imgcls_lab import signing
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 from imgcls_lab.engine.optim.losses import LOSSES
 from imgcls_lab.errors import ConfigError
 from imgcls_lab.events import RunState
+from imgcls_lab.settings import Settings
 
 from .conftest import curve, same_files
 
@@ -52,7 +54,9 @@ def test_the_run_keeps_the_file_and_its_hash(make_config: Make, plugin: Path, tm
     kept = folder / "plugins/01-mine.py"
     assert (kept.read_text(), kept.stat().st_mode & 0o777, kept.parent.stat().st_mode & 0o777) == (CODE, 0o600, 0o700)
     recorded = json.loads((folder / "manifest.json").read_text())["plugins"]
-    assert recorded == [{"name": "01-mine.py", "sha256": hashlib.sha256(CODE.encode()).hexdigest()}]
+    sha256 = hashlib.sha256(CODE.encode()).hexdigest()
+    signature = signing.sign_code(Settings().home_path, sha256)
+    assert recorded == [{"name": "01-mine.py", "sha256": sha256, "signature": signature}]
 
 
 def stopped(config: TrainConfig, folder: Path) -> None:

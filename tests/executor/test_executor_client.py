@@ -308,7 +308,7 @@ def test_run_info_is_written_where_a_rebuild_finds_it(lab: StubLab):
     info = json.loads((lab.settings.run_dir(run_id) / RUN_INFO).read_text())
     assert set(info) == {
         "format", "id", "kind", "name", "project", "parent_id", "notes", "created_at", "dataset_id", "model_id",
-        "python", "payload", "device", "gpus", "host", "row", "attempts", "after", "alerts",
+        "python", "payload", "device", "gpus", "host", "row", "attempts", "after", "alerts", "signature",
     }  # fmt: skip
     assert info["python"] == sys.executable
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +16,7 @@ from api.conftest import few, own
 from safetensors.numpy import load_file
 
 import imgcls_lab as lab
-from imgcls_lab import TrainConfig, run_layout
+from imgcls_lab import TrainConfig, run_layout, signing
 from imgcls_lab.events import Phase, RunState, Started, read_events
 from imgcls_lab.executor import client, processes
 from imgcls_lab.executor.forkserver_manager import (
@@ -72,18 +74,22 @@ def test_a_forked_process_is_found_by_its_tag_and_dies_with_the_one_in_its_place
 ) -> None:
     path = fork_server.socket_for(sys.executable)
     assert path is not None
-    tag = processes.tag_of(run_layout.new_run_id(), 1)
+    tag = processes.tag_of(run_id := run_layout.new_run_id(), 1)
     environment = {**os.environ, run_layout.RUN_TAG: tag, "PYTHONPATH": str(ROOT)}
-    (tmp_path / "run.json").write_text("{")  # the notebook's process comes so far, without a kernel
-    words = ["imgcls_lab.batch.notebook_runner", str(tmp_path)]
+    folder = tmp_path / run_id
+    folder.mkdir()
+    (folder / "run.json").write_text("{")  # the notebook's process comes so far, without a kernel
+    words = ["imgcls_lab.batch.notebook_runner", str(folder)]
 
     failed = subprocess.run(command(path, *words), env=environment, capture_output=True, text=True, check=False)
     assert failed.returncode == 1, failed.stderr  # its own exit code
     assert not processes.tagged(tag)
 
-    (tmp_path / run_layout.DESIRED).write_text("run")
-    (tmp_path / "run.json").write_text('{"payload": {"kernel": "python3", "parameters": {}}}')
-    (tmp_path / run_layout.SOURCE).write_text(_sleeping())
+    (folder / run_layout.DESIRED).write_text("run")
+    (folder / run_layout.SOURCE).write_text(_sleeping())
+    digest = hashlib.sha256((folder / run_layout.SOURCE).read_bytes()).hexdigest()
+    info = {"id": run_id, "row": {}, "payload": {"kernel": "python3", "parameters": {}, "digest": digest}}
+    (folder / "run.json").write_text(json.dumps(signing.signed_info(Settings().home_path, info)))
     proxy = subprocess.Popen(command(path, *words, "--attempt", "2"), env=environment, cwd=tmp_path)
     try:
         until(lambda: len(processes.tagged(tag)) >= 2)

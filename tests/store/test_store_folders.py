@@ -12,6 +12,7 @@ from sqlalchemy import delete, event, update
 from sqlmodel import col
 from store_steps import checkpoint, claim, epoch, feed, finish, points, started, steps, write
 
+from imgcls_lab import signing
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import NotFoundError, StoreError
 from imgcls_lab.events import DesiredState, Failed, FailureKind, Finished, RunState
@@ -27,8 +28,10 @@ def external(store: Store, owner: ProcessIdentity | None, **info: object) -> str
     run_id = new_run_id()
     folder = store.settings.run_dir(run_id)
     folder.mkdir(parents=True)
-    write_atomic(folder / CONFIG, TrainConfig(root="/data/digits", model_flavour="tiny").model_dump_json())
-    write_atomic(folder / RUN_INFO, json.dumps({"id": run_id, "kind": "train", "name": "by hand", **info}))
+    config = TrainConfig(root="/data/digits", model_flavour="tiny").model_dump_json().encode()
+    write_atomic(folder / CONFIG, config)
+    info = {"id": run_id, "kind": "train", "name": "by hand", **info}
+    write_atomic(folder / RUN_INFO, json.dumps(signing.signed_info(store.settings.home_path, info, config)))
     if owner is not None:
         write_atomic(folder / OWNER, owner.to_json())
     return run_id
@@ -151,7 +154,7 @@ def forget(store: Store, keep: bool) -> None:
     for path in store.settings.runs_dir.glob(f"*/{RUN_INFO}"):
         if not keep:
             info = json.loads(path.read_text())
-            for key in ("row", "attempts", "after", "alerts"):
+            for key in ("row", "attempts", "after", "alerts", "signature"):
                 info.pop(key, None)
             path.write_text(json.dumps(info))
 
@@ -165,7 +168,7 @@ def test_an_old_folder_is_judged_by_its_files_and_no_time_is_made_up(store: Stor
     (store.settings.run_dir(third) / "events-001.jsonl").unlink()
     forget(store, keep=False)
     store.database.webhook_state = "pending"
-    assert rebuild(store.settings).problems == []
+    assert rebuild(store.settings, mine=True).problems == []
     run = store.runs.get(first)
     lost, last = run.attempts
     assert (run.state, run.ended_at, last.ended_at, last.exit_code) == (RunState.SUCCEEDED, 2e9, 2e9, 0)

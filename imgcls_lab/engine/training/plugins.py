@@ -1,7 +1,8 @@
 """A user's own losses, optimizers, schedules and recipes: Python files that the config names, run as code.
 
-A run keeps copies of them in its folder with their hashes in the manifest, and every later attempt runs these copies
-and no others. Only files that the config names are run; the server refuses configs that name any by default.
+A run keeps copies of them in its folder, with their hashes and signatures in the manifest. Every later attempt runs
+these copies and no others, and only those that are signed: texts that this home's user has named in a config. The
+server refuses configs that name any by default.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import run_layout, run_paths, signing
 from imgcls_lab.engine.optim.losses import LOSSES
 from imgcls_lab.engine.optim.lr_scheduler import SCHEDULES
 from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
 from imgcls_lab.engine.registry import Registry
 from imgcls_lab.engine.transforms.augment_recipes import RECIPES
 from imgcls_lab.errors import ConfigError, Problem
+from imgcls_lab.settings import Settings
 
 FOLDER = "plugins"  # in a run's folder
 TABLES: tuple[Registry[Any], ...] = (LOSSES, OPTIMIZERS, SCHEDULES, RECIPES)
-Record = list[dict[str, str]]  # of the manifest: name and sha256 of each file, in their order
+Record = list[dict[str, str]]  # of the manifest: name, sha256 and signature of each file, in their order
 
 
 def keep(paths: Sequence[str], folder: Path) -> Record:
@@ -37,7 +39,9 @@ def keep(paths: Sequence[str], folder: Path) -> Record:
         name = f"{number:02d}-{path.name}"
         (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
         run_layout.write_atomic(folder / FOLDER / name, code)
-        kept.append({"name": name, "sha256": hashlib.sha256(code).hexdigest()})
+        sha256 = hashlib.sha256(code).hexdigest()
+        signature = signing.sign_code(Settings().home_path, sha256)
+        kept.append({"name": name, "sha256": sha256, signing.SIGNATURE: signature})
     return kept
 
 
@@ -45,9 +49,11 @@ def keep(paths: Sequence[str], folder: Path) -> Record:
 def active(folder: Path, record: Record) -> Iterator[None]:
     """Inside, what the run's copies register can be looked up by name.
 
-    Raises ConfigError if one is not the file that the run began with, or fails.
+    Raises ConfigError if one is not the file that the run began with, is not signed by this home, or fails.
     """
     with _scopes():
+        if record:
+            _check_signatures(folder, record)
         for item in record:
             path = folder / FOLDER / os.path.basename(item["name"])
             code = _read(path)
@@ -59,6 +65,19 @@ def active(folder: Path, record: Record) -> Iterator[None]:
                 )
             _execute(code, path)
         yield
+
+
+def _check_signatures(folder: Path, record: Record) -> None:
+    home = Settings().home_path
+    unsigned = [
+        item["name"] for item in record if not signing.is_own_code(home, item["sha256"], item.get(signing.SIGNATURE))
+    ]
+    if unsigned and not signing.is_older_than_key(home, folder):
+        raise _problem(
+            f"The plugin “{folder / FOLDER / unsigned[0]}” came with the run's folder; no config of yours named it, "
+            f"so it is not executed. Read it; if it is yours, say so: `imgcls-lab claim {folder.name}`.",
+            "plugin_not_signed",
+        )
 
 
 @contextmanager

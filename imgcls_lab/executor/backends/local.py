@@ -60,6 +60,8 @@ class LocalBackend:
         values: dict[str, str],
     ) -> ProcessIdentity | None:
         """Write the run's folder and start its supervisor. Raises OSError and ExecutorError, with nothing started."""
+        if run.view_only:
+            raise ExecutorError(f"The run is view only: its folder came from elsewhere. `imgcls-lab claim {run.id}`")
         kind, folder = RunKind(run.kind), settings.run_dir(run.id)
         python = self._python(run.python)
         argv = self._argv(kind, python, folder, attempt)

@@ -1,0 +1,166 @@
+"""Runs whose folders came from elsewhere: what they would execute, and their user's word that they are his own.
+
+Called by `store.runs`, by a rebuild, and by whoever must refuse such a run. It executes nothing, and takes no
+interpreter from a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col
+
+from imgcls_lab import signing
+from imgcls_lab.errors import ConflictError
+from imgcls_lab.events import ENDED, RunKind
+from imgcls_lab.run_layout import CONFIG, MANIFEST, RUN_INFO, SOURCE, write_atomic
+from imgcls_lab.run_paths import read_json, read_plain
+from imgcls_lab.schemas import ClaimedFile, ClaimView, RunView
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import states
+from imgcls_lab.store.folder_rows import read_info
+from imgcls_lab.store.run_rows import find_run
+from imgcls_lab.store.tables import Run
+
+PLUGINS = "plugins"  # in a run's folder, in its manifest and in a config
+
+
+def refuse_view_only(run: Run | RunView) -> None:
+    """Raises ConflictError for a run that nothing may be done with but looking."""
+    if run.view_only:
+        raise ConflictError(
+            f"The run “{run.name}” is view only: its folder came from elsewhere, so nothing of it is executed. If it "
+            f"is yours, look at what it would execute and claim it: `imgcls-lab claim {run.id}`, "
+            f'lab.run("{run.id}").claim(), or Claim… on its page.',
+            reason="view_only",
+            run=run.id,
+        )
+
+
+def view_of(settings: Settings, run: Run) -> ClaimView:
+    """What a view-only run would execute. Raises ConflictError for another run."""
+    if not run.view_only:
+        raise ConflictError(f"The run “{run.name}” is your own already.", reason="not_view_only")
+    folder, notebook = settings.run_dir(run.id), run.kind == RunKind.NOTEBOOK.value
+    shown: dict[str, Any] = {
+        "run_id": run.id,
+        "name": run.name,
+        "kind": run.kind,
+        "folder": str(folder),
+        "python": sys.executable,
+        "plugins": [*_plugins(folder, run)],
+        "notebook": _file(folder / SOURCE) if notebook else None,
+        "notebook_folder": str(Path(str(run.payload.get("notebook", ""))).parent) if notebook else "",
+        "root": run.root,
+        "model_flavour": run.model_flavour,
+    }
+    all_of_it = json.dumps([shown | {"plugins": [*map(str, shown["plugins"])]}, run.config, run.payload], default=str)
+    return ClaimView(**shown, digest=hashlib.sha256(all_of_it.encode()).hexdigest())
+
+
+def claim(session: Session, settings: Settings, text: str, digest: str | None) -> str:
+    """Make a view-only run its user's own, as it lies there. Its folder is signed with the commit. Returns its id.
+
+    Raises ConflictError: see `Runs.claim`.
+    """
+    run = find_run(session, text)
+    shown = view_of(settings, run)
+    if digest is not None and digest != shown.digest:
+        raise ConflictError(
+            f"What the run “{run.name}” would execute has changed since you looked. Look again.", reason="claim_changed"
+        )
+    folder = settings.run_dir(run.id)
+    _check_folder(settings.home_path, folder)
+    folder.chmod(0o700)
+    _sign_plugins(settings.home_path, folder)
+    ended, same = col(Run.state).in_(states.texts(ENDED)), col(Run.view_only)
+    if not states.change_run(session, run.id, ended, same, view_only=False, python=shown.python):
+        raise ConflictError(f"The run “{run.name}” is being read in. Try again in a moment.", reason="claim_changed")
+    return run.id
+
+
+def sign_folder(home: Path, folder: Path) -> None:
+    """Sign a folder that no database knows, on its user's word. Raises ConflictError as `claim` does, OSError."""
+    _check_folder(home, folder)
+    _sign_plugins(home, folder)
+    info = {**read_info(folder), "id": folder.name, "python": ""}
+    config = None if "row" in info else read_plain(folder, CONFIG)
+    write_atomic(folder / RUN_INFO, json.dumps(signing.signed_info(home, info, config), ensure_ascii=False, indent=1))
+
+
+# ── what is executed ────────────────────────────────────────────────────────────────────────────────────────────
+def _plugins(folder: Path, run: Run) -> Iterator[ClaimedFile]:
+    """The copies in the folder; for a run that has not begun, or a sweep, the files that its config names."""
+    recorded = _recorded(folder)
+    if recorded:
+        yield from (_file(folder / PLUGINS / os.path.basename(item["name"])) for item in recorded)
+        return
+    base = run.payload.get("request", {}).get("base", {}) if run.kind == RunKind.SWEEP.value else run.config
+    named = base.get(PLUGINS) if isinstance(base, dict) else None
+    for path in named if isinstance(named, list) else []:
+        yield _file(Path(str(path)).expanduser())
+
+
+def _recorded(folder: Path) -> list[dict[str, str]]:
+    """The plugins of the manifest, as far as they are well formed."""
+    found = _manifest(folder).get(PLUGINS)
+    items = found if isinstance(found, list) else []
+    return [item for item in items if isinstance(item, dict) and {"name", "sha256"} <= item.keys()]
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        found = read_json(folder, MANIFEST)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _file(path: Path) -> ClaimedFile:
+    try:
+        return ClaimedFile(path=str(path), sha256=hashlib.sha256(read_plain(path.parent, path.name)).hexdigest())
+    except (OSError, ValueError):
+        return ClaimedFile(path=str(path), sha256="")
+
+
+def _sign_plugins(home: Path, folder: Path) -> None:
+    """Sign the texts that lie there. One that is not what the manifest says stays without a signature."""
+    recorded = _recorded(folder)
+    if not recorded:
+        return
+    for item in recorded:
+        there = _file(folder / PLUGINS / os.path.basename(item["name"])).sha256
+        if there == item["sha256"]:
+            item[signing.SIGNATURE] = signing.sign_code(home, there)
+    write_atomic(folder / MANIFEST, json.dumps({**_manifest(folder), PLUGINS: recorded}, indent=1))
+
+
+# ── the folder itself ───────────────────────────────────────────────────────────────────────────────────────────
+def _check_folder(home: Path, folder: Path) -> None:
+    """Raises ConflictError for a folder of another user, and for what leads out of it or is no plain file."""
+    if not signing.is_own_place(home, folder):
+        raise ConflictError(
+            f"{folder} belongs to another user, who could change it at any time. Copy it (`cp -r`) to own it.",
+            reason="foreign_folder",
+        )
+    real = folder.resolve()
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                if not path.resolve().is_relative_to(real):
+                    raise ConflictError(
+                        f"{path} is a link to {path.resolve()}, outside the run's folder: the run would write there. "
+                        "Remove the link, or put a copy of what it names in its place.",
+                        reason="link_outside",
+                    )
+            elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise ConflictError(f"{path} is no plain file. Remove it.", reason="link_outside")
