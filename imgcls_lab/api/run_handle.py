@@ -26,7 +26,16 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, ImgclsError, InputError, NotFoundError, unknown
 from imgcls_lab.events import ENDED, LIVE, DesiredState, RunState
 from imgcls_lab.executor import client
-from imgcls_lab.schemas import EpochReport, ImagePrediction, LogChunk, RunDetail, RunEdit, Series, SeriesReply
+from imgcls_lab.schemas import (
+    ClaimView,
+    EpochReport,
+    ImagePrediction,
+    LogChunk,
+    RunDetail,
+    RunEdit,
+    Series,
+    SeriesReply,
+)
 from imgcls_lab.terminal import inert
 
 if TYPE_CHECKING:
@@ -71,7 +80,9 @@ class Run:
 
     @property
     def config(self) -> TrainConfig:
-        return parsed(self._view.config)
+        """Its settings. A view-only run's are without plugins: they are somebody else's code."""
+        config = parsed(self._view.config)
+        return config.with_changes(plugins=()) if self._view.view_only and config.plugins else config
 
     @property
     def folder(self) -> Path:
@@ -249,6 +260,18 @@ class Run:
         store = self._indexed("resume")
         store.runs.resume(self.id, changes)
         client.ensure(store.settings)
+        return self.refresh()
+
+    def claim_view(self) -> ClaimView:
+        """What it would execute if it were yours: for a run whose folder came from elsewhere (`view.view_only`)."""
+        return self._indexed("claim").runs.claim_view(self.id)
+
+    def claim(self) -> Self:
+        """Say that a run whose folder came from elsewhere is yours: from now on it can be resumed. Starts nothing.
+
+        `claim_view` shows what it would execute. Raises ConflictError with what is in the way.
+        """
+        self._indexed("claim").runs.claim(self.id)
         return self.refresh()
 
     def edit(

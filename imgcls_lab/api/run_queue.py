@@ -137,6 +137,12 @@ def runs(
     return Runs(store, page.items, page.total)
 
 
+def view_only_runs() -> list[Run]:
+    """The runs whose folders came from elsewhere, newest first."""
+    store = context.store()
+    return [Run(run_id, store=store) for run_id in store.runs.view_only()]
+
+
 def states_of(state: str | Iterable[str] | None) -> list[RunState] | None:
     """State names as states; None: all. Raises InputError for an unknown one."""
     if state is None:

@@ -43,7 +43,12 @@ def check(as_json: Json = False) -> None:
 
 
 @db.command()
-def rebuild() -> None:
+def rebuild(
+    mine: Annotated[
+        bool,
+        typer.Option("--mine", help="All folders are yours: those of a version that signed none can be resumed again."),
+    ] = False,
+) -> None:
     """Index the folders of all runs again: the rows of the database stay, and what only the folders know is added.
 
     Executors may live and runs go on. After Ctrl-C each run is as it was or indexed again; the same command goes on. A
@@ -63,7 +68,7 @@ def rebuild() -> None:
                 seen = (done, total)
                 bar(done, total)
 
-            report = rebuild(settings, show)
+            report = rebuild(settings, show, mine=mine)
     except KeyboardInterrupt:
         say(
             f"Interrupted at {seen[0]:,} of {seen[1]:,} folders. Each run is as it was or indexed anew, and nothing is "
@@ -79,6 +84,12 @@ def rebuild() -> None:
             "The database was a new one. Not in the folders, and so not back: which runs were deleted"
             + ("." if report.registries else ", data sets, models, saved configs and the settings of projects.")
             + f" A backup has them, if there is one in {settings.backups_dir}."
+        )
+    if report.view_only:
+        say(
+            f"{counted(report.view_only, 'run')} view only, since this home's own processes did not write the folder: "
+            "looked at and compared, not resumed. One is yours: `imgcls-lab claim RUN`. All are yours, as after a "
+            "version that signed no folders: `imgcls-lab db rebuild --mine`, once."
         )
     if report.problems:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`imgcls-lab runs | show | wait | logs | stop | kill | resume | edit | delete`: list and change runs."""
+"""`imgcls-lab runs | show | wait | logs | stop | kill | resume | claim | edit | delete`: list and change runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgcls_lab.cli.output import Json, print_json, print_table, read_settings, say, warn_unattended
+from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
-    from imgcls_lab.schemas import RunDetail, RunView
+    from imgcls_lab.schemas import ClaimView, RunDetail, RunView
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the beginning of one.")]
 
@@ -197,6 +198,38 @@ def resume(
     _answer(api.run(run_id).resume(**read_settings(settings)).view, as_json)
 
 
+def claim(
+    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="Id of a view-only run.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All view-only runs.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Say that a run whose folder came from elsewhere is yours, after a look at what it would execute."""
+    from imgcls_lab.api import run_queue
+
+    if (run_id is None) != every:
+        raise InputError("Name one run, or give --all.")
+    found = run_queue.view_only_runs() if every else [run_queue.run(run_id or "")]
+    for run in found:
+        _say_claim(run.claim_view())
+    if not found:
+        say("No run is view only.")
+        return
+    if not yes:
+        typer.confirm("Is this yours, and may it be executed when it is resumed?", abort=True)
+    for run in found:
+        run.claim()
+    say(f"{counted(len(found), 'run')} claimed.")
+
+
+def _say_claim(shown: ClaimView) -> None:
+    say(f"{shown.run_id} “{shown.name}”, a {shown.kind.value} run in {shown.folder}")
+    for file in [*shown.plugins, *([shown.notebook] if shown.notebook else [])]:
+        say(f"  executes {file.path} (SHA-256 {file.sha256[:16] or 'unreadable'})")
+    if shown.notebook_folder:
+        say(f"  works in {shown.notebook_folder}")
+    say(f"  with {shown.python}; reads {shown.root or 'no data set'}; model {shown.model_flavour or 'none'}")
+
+
 def edit(  # noqa: PLR0917
     run_id: RunId,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
@@ -244,5 +277,5 @@ def _say_line(view: RunView) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (runs, show, wait, logs, stop, kill, resume, edit, delete):
+    for command in (runs, show, wait, logs, stop, kill, resume, claim, edit, delete):
         app.command()(command)

@@ -66,6 +66,15 @@ def names_code(config: Mapping[str, Any]) -> bool:
     return bool(config.get("plugins"))
 
 
+def config_of(run: RunDetail) -> dict[str, Any]:
+    """The config of a training, or the one that a sweep gives its trials; empty for a notebook."""
+    if run.kind is RunKind.TRAIN:
+        return run.config
+    request = run.payload.get("request")
+    base = request.get("base") if run.kind is RunKind.SWEEP and isinstance(request, dict) else None
+    return base if isinstance(base, dict) else {}
+
+
 def executes_code(run: RunDetail) -> bool:
     """Whether a run executes code that is not this package's: a notebook's, or plugins'."""
     if run.kind is RunKind.TRAIN:
@@ -81,17 +90,31 @@ def allowed_plugins(settings: Settings, plugins: Any) -> list[str]:
 
     Raises ForbiddenPathError unless this server is set to take them and they lie under an allowed root.
     """
-    names = [str(name) for name in split_names(plugins)] if isinstance(plugins, str | list) else []
-    if names and not settings.allow_plugins:
+    names = _names(plugins)
+    check_plugins_setting(settings, names)
+    try:
+        allowed = [settings.allowed(name) for name in names]
+    except ForbiddenPathError as error:
+        raise ForbiddenPathError(str(error), [Problem("plugins", str(error))]) from None
+    for path in allowed:
+        if path.is_relative_to(settings.runs_dir.resolve()):  # a run from elsewhere may lie there
+            sentence = f"“{path}” lies in a run's folder. Name your own file, from which the run's copy was made."
+            raise ForbiddenPathError(sentence, [Problem("plugins", sentence)])
+    return [str(path) for path in allowed]
+
+
+def _names(plugins: Any) -> list[str]:
+    return [str(name) for name in split_names(plugins)] if isinstance(plugins, str | list) else []
+
+
+def check_plugins_setting(settings: Settings, plugins: Any) -> None:
+    """Raises ForbiddenPathError for a request that would execute plugins, if this server is not set to take them."""
+    if _names(plugins) and not settings.allow_plugins:
         sentence = (
             "This server takes no configs with plugins, since they are code. Start such runs from a notebook or the "
             "command line, or start the server with IMGCLS_ALLOW_PLUGINS=1."
         )
         raise ForbiddenPathError(sentence, [Problem("plugins", sentence)])
-    try:
-        return [str(settings.allowed(name)) for name in names]
-    except ForbiddenPathError as error:
-        raise ForbiddenPathError(str(error), [Problem("plugins", str(error))]) from None
 
 
 def allowed_space(settings: Settings, space: dict[str, Choices | Range]) -> dict[str, Choices | Range]:

@@ -7,12 +7,13 @@ from typing import Literal, cast
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
-from imgcls_lab.schemas import ResumeRequest, RunEdit, RunView, SubmitRequest
+from imgcls_lab.schemas import ClaimRequest, ResumeRequest, RunEdit, RunView, SubmitRequest
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
-from imgcls_lab.server.paths import allowed_config, executes_code, names_code
+from imgcls_lab.server.paths import allowed_config, check_plugins_setting, config_of, executes_code, names_code
 from imgcls_lab.server.permissions import CODE, Route, permitted, route
 from imgcls_lab.store import Store
+from imgcls_lab.store.claims import refuse_view_only
 
 MAX_PAGE = 1000
 MAX_SERIES_RUNS = 200
@@ -115,11 +116,39 @@ class ResumeHandler(ApiHandler):
     @permitted
     async def post(self, text: str) -> None:
         run_id = run_id_of(text)
-        changes = self.optional_body(ResumeRequest).config  # no path may change at a resume, so none is checked
-        if executes_code(await self.backend.ask(lambda store: store.runs.get(run_id))):
+        changes = self.optional_body(ResumeRequest).config
+        run = await self.backend.ask(lambda store: store.runs.get(run_id))
+        refuse_view_only(run)
+        if executes_code(run):
             await self.require(*CODE)
+        # as at a submit; its paths are those that it was queued with, and no resume changes one
+        check_plugins_setting(self.backend.settings, config_of(run).get("plugins"))
         await self.answer(lambda store: store.runs.resume(run_id, changes))
         self.backend.wake_executor()
+
+
+class ClaimHandler(ApiHandler):
+    """What a run from elsewhere would execute, and its user's word that it is his own."""
+
+    @permitted
+    async def get(self, text: str) -> None:
+        run_id = run_id_of(text)
+        await self.answer(lambda store: store.runs.claim_view(run_id))
+
+    @permitted
+    async def post(self, text: str) -> None:
+        run_id, request = run_id_of(text), self.body(ClaimRequest)
+        run = await self.backend.ask(lambda store: store.runs.get(run_id))
+        if executes_code(run):
+            await self.require(*CODE)
+
+        def claim(store: Store) -> RunView:
+            plugins = [plugin.path for plugin in store.runs.claim_view(run_id).plugins]
+            check_plugins_setting(store.settings, plugins)
+            allowed_config(store.settings, config_of(run))  # as at a submit
+            return store.runs.claim(run_id, request.digest)
+
+        await self.answer(claim)
 
 
 class SeriesHandler(ApiHandler):
@@ -170,6 +199,7 @@ def routes(backend: Backend) -> list[Route]:
         route("api/runs/ID/stop", StopHandler, backend=backend, desired=DesiredState.STOP),
         route("api/runs/ID/kill", StopHandler, backend=backend, desired=DesiredState.KILL),
         route("api/runs/ID/resume", ResumeHandler, backend=backend),
+        route("api/runs/ID/claim", ClaimHandler, backend=backend),
         route("api/runs/ID/log", LogHandler, backend=backend),
         route("api/runs/ID/report", ReportHandler, backend=backend),
         route("api/series", SeriesHandler, backend=backend),

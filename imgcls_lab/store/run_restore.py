@@ -75,7 +75,8 @@ def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds
     """Make the rows of a run what its folder says, whether it has some or not. The caller holds its row, if any."""
     run_id = folder.name
     created = float(record.run.get("created_at") or folder.stat().st_mtime)
-    run = {"owner": user_name(), **record.run}  # records of before revision 0007 name nobody
+    # records of before revision 0007 name nobody; one that counts is signed
+    run = {"owner": user_name(), **record.run, "view_only": False}
     run["project_id"] = run_folders.project_named(session, record.project, created)
     for name, table in (("datasets", Dataset), ("models", Model)):
         column = f"{name[:-1]}_id"

@@ -97,6 +97,11 @@ class Runs:
         """
         return self._change(lambda session: _resume(session, text, changes or {}, self._settings))
 
+    def view_only(self) -> Sequence[str]:
+        """Ids of the runs whose folders came from elsewhere, newest first."""
+        with self._database.read() as session:
+            return session.exec(select(Run.id).where(col(Run.view_only)).order_by(col(Run.number).desc())).all()
+
     def claim_view(self, text: str) -> ClaimView:
         """What a run from elsewhere would execute if its user claimed it. Raises ConflictError for one that is own."""
         with self._database.read() as session:
