@@ -19,7 +19,7 @@ from imgcls_lab.schemas.registry import (
     ProjectEdit,
     ProjectView,
 )
-from imgcls_lab.schemas.runs import ResumeRequest, RunDetail, RunEdit, RunPage, SubmitRequest
+from imgcls_lab.schemas.runs import ClaimRequest, ClaimView, ResumeRequest, RunDetail, RunEdit, RunPage, SubmitRequest
 from imgcls_lab.schemas.series import EpochReport, LogChunk, SeriesReply
 from imgcls_lab.schemas.stream import StreamMessage, Subscribe, Unsubscribe
 from imgcls_lab.schemas.tensorboards import BoardRequest, BoardView
@@ -32,6 +32,8 @@ class WireTypes(Wire):
     page: RunPage
     submit: SubmitRequest
     resume: ResumeRequest
+    claim: ClaimView
+    claim_request: ClaimRequest
     run_edit: RunEdit
     series: SeriesReply
     log: LogChunk

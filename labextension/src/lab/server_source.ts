@@ -41,6 +41,8 @@ function queryCall(kind: Query, params: unknown): Call {
     }
     case 'run':
       return get(`runs/${part((params as Params['run']).id)}`);
+    case 'claim':
+      return get(`runs/${part((params as Params['claim']).id)}/claim`);
     case 'series': {
       const { run_ids, tags, ...rest } = params as Params['series'];
       return get('series', { ...rest, run: run_ids, tag: tags });
@@ -78,6 +80,10 @@ function commandCall(name: Command, args: unknown): Call {
     case 'resume': {
       const { id, config } = args as Args['resume'];
       return { verb: 'POST', path: `runs/${part(id)}/resume`, ...(config && { body: { config } }) };
+    }
+    case 'claim': {
+      const { id, digest } = args as Args['claim'];
+      return { verb: 'POST', path: `runs/${part(id)}/claim`, body: { digest } };
     }
     case 'stop':
     case 'kill':

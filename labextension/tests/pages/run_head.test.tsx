@@ -29,3 +29,43 @@ it('offers to resume a run that has a checkpoint, and to start another one again
       [],
     );
 });
+
+it('shows what a run from elsewhere would execute, and claims exactly that', async () => {
+  const claim = {
+    run_id: 'r1',
+    name: 'from a colleague',
+    kind: 'train',
+    folder: '/runs/r1',
+    python: '/venv/bin/python',
+    plugins: [{ path: '/runs/r1/plugins/01-focal.py', sha256: 'abcdef0123456789ff' }],
+    notebook: null,
+    notebook_folder: '',
+    root: '/data/digits',
+    model_flavour: 'resnet18',
+    digest: 'd1',
+  };
+  const source = new FakeSource({
+    datasets: () => [],
+    claim: () => claim,
+    runs: () => ({ items: [], total: 0, counts: {} }),
+  });
+  const run = { ...aRun({ state: 'stopped', resumable: true, view_only: true }), config: {} } as RunDetail;
+  await act(async () => {
+    root.render(
+      <SourceProvider value={source}>
+        <Head run={run} connection="live" onDeleted={() => undefined} />
+      </SourceProvider>,
+    );
+  });
+  const button = (text: string) =>
+    [...host.querySelectorAll('button')].find(item => item.textContent === text);
+  expect(host.textContent).toContain('view only');
+  expect([button('Resume'), button('Resume with…')]).toEqual([undefined, undefined]);
+  expect(button('TensorBoard')?.disabled).toBe(true);
+  await act(async () => button('Claim…')?.click());
+  const shown = host.querySelector('.imgcls-claim')?.textContent ?? '';
+  for (const fact of ['/runs/r1/plugins/01-focal.py', 'abcdef0123456789', '/venv/bin/python', '/data/digits'])
+    expect(shown).toContain(fact);
+  await act(async () => button('This is mine')?.click());
+  expect(source.asked).toContainEqual(['claim', { id: 'r1', digest: 'd1' }]);
+});

@@ -21,6 +21,8 @@ export interface WireTypes {
   page: RunPage;
   submit: SubmitRequest;
   resume: ResumeRequest;
+  claim: Claim;
+  claim_request: ClaimRequest;
   run_edit: RunEdit;
   series: SeriesReply;
   log: LogChunk;
@@ -69,6 +71,7 @@ export interface RunDetail {
   priority: number;
   resumable: boolean;
   external: boolean;
+  view_only?: boolean;
   unreachable?: boolean;
   message: string | null;
   failure: FailureKind | null;
@@ -177,6 +180,7 @@ export interface Run {
   priority: number;
   resumable: boolean;
   external: boolean;
+  view_only?: boolean;
   unreachable?: boolean;
   message: string | null;
   failure: FailureKind | null;
@@ -242,6 +246,35 @@ export interface ResumeRequest {
   config?: {
     [k: string]: unknown;
   };
+}
+/**
+ * What a run from elsewhere would execute if its user claimed it.
+ */
+export interface Claim {
+  run_id: string;
+  name: string;
+  kind: RunKind;
+  folder: string;
+  python: string;
+  plugins: ClaimedFile[];
+  notebook: ClaimedFile | null;
+  notebook_folder: string;
+  root: string;
+  model_flavour: string;
+  digest: string;
+}
+/**
+ * A file that a run executes. sha256: empty where it cannot be read.
+ */
+export interface ClaimedFile {
+  path: string;
+  sha256: string;
+}
+/**
+ * The user's word that a run is his own. digest: of the Claim that he was shown.
+ */
+export interface ClaimRequest {
+  digest: string;
 }
 export interface RunEdit {
   name?: string | null;
@@ -460,6 +493,7 @@ export interface Queued {
   priority: number;
   resumable: boolean;
   external: boolean;
+  view_only?: boolean;
   unreachable?: boolean;
   message: string | null;
   failure: FailureKind | null;

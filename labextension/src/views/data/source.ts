@@ -7,6 +7,7 @@ import type {
   BoardRequest,
   Board,
   CheckReply,
+  Claim,
   ConfigEdit,
   Config,
   DatasetEdit,
@@ -77,6 +78,7 @@ export type Params = {
   check: { config: TrainConfig };
   runs: RunsQuery;
   run: { id: string };
+  claim: { id: string };
   series: SeriesQuery;
   log: { id: string; offset?: number; limit?: number };
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
@@ -93,6 +95,7 @@ export type Result = {
   check: CheckReply;
   runs: RunPage;
   run: RunDetail;
+  claim: Claim;
   series: SeriesReply;
   log: LogChunk;
   report: EpochReport;
@@ -110,6 +113,7 @@ export type Args = {
   stop: { id: string };
   kill: { id: string };
   resume: { id: string; config?: TrainConfig };
+  claim: { id: string; digest: string };
   'runs.edit': { id: string; edit: RunEdit };
   'runs.delete': { id: string };
   demo: Record<string, never>;
@@ -131,6 +135,7 @@ export type Reply = {
   stop: Run;
   kill: Run;
   resume: Run;
+  claim: Run;
   'runs.edit': Run;
   'runs.delete': void;
   demo: unknown;

@@ -23,9 +23,14 @@ const defaultsFrom = (
   project,
 });
 
-/** The settings of a run, as a clone starts from. */
+/** The settings of a run, as a clone starts from. The plugins of a view-only run are somebody else's code. */
 export const defaultsFromRun = (layout: Layout, run: RunDetail): FormDefaults =>
-  defaultsFrom(layout, `the run “${run.name}”`, run.config, run.project_id);
+  defaultsFrom(
+    layout,
+    `the run “${run.name}”`,
+    run.view_only ? { ...run.config, plugins: [] } : run.config,
+    run.project_id,
+  );
 
 /** A saved config. */
 export const defaultsFromConfig = (layout: Layout, item: Config): FormDefaults =>

@@ -6,6 +6,7 @@ import { count, leaf } from '../ui/format';
 import { useAction, useQuery } from '../data/use_query';
 import { useNavigate } from '../ui/navigation';
 import { ResumeForm } from '../forms/resume_form';
+import { ClaimForm } from './claim';
 import { useSource, type Command, type ConnectionState } from '../data/source';
 import { Button } from '../ui/button';
 import { ConnectionNotice, Problem } from '../ui/messages';
@@ -38,6 +39,7 @@ function StateButtons({ run, action: { busy, act }, changing }: ActionProps & { 
       </Button>
     );
   }
+  if (run.view_only) return null;
   if (!isActive(run.state)) {
     return run.state === 'succeeded' ? null : (
       <Button primary busy={isBusy} disabled={changing} onClick={ask('resume')}>
@@ -66,7 +68,7 @@ function StateButtons({ run, action: { busy, act }, changing }: ActionProps & { 
 }
 
 /** Where one can go from a run. */
-function PlaceButtons({ run: { id, kind, attempt } }: { run: RunDetail }) {
+function PlaceButtons({ run: { id, kind, attempt, view_only } }: { run: RunDetail }) {
   const navigate = useNavigate();
   return (
     <>
@@ -83,6 +85,8 @@ function PlaceButtons({ run: { id, kind, attempt } }: { run: RunDetail }) {
         </>
       )}
       <Button
+        disabled={view_only}
+        title={view_only ? 'Claim the run first: its event files came from elsewhere' : undefined}
         onClick={() =>
           navigate({ view: 'tensorboard', ...(kind === 'sweep' ? { sweep_id: id } : { run_ids: [id] }) })
         }
@@ -115,12 +119,18 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
   const source = useSource();
   const action = useAction();
   const [changing, setChanging] = useState(false); // the settings with which it is resumed
+  const [claiming, setClaiming] = useState(false);
   const ended = !isActive(run.state);
-  const changeable = ended && run.resumable && run.kind === 'train';
+  const changeable = ended && run.resumable && run.kind === 'train' && !run.view_only;
   return (
     <div className="imgcls-actions">
       <div className="imgcls-buttons">
         <StateButtons run={run} action={action} changing={changing} />
+        {run.view_only && (
+          <Button aria-expanded={claiming} onClick={() => setClaiming(!claiming)}>
+            Claim…
+          </Button>
+        )}
         {changeable && (
           <Button
             aria-expanded={changing}
@@ -139,6 +149,16 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
           onCancel={() => setChanging(false)}
           onResumed={() => {
             setChanging(false);
+            runsStoreOf(source).refresh();
+          }}
+        />
+      )}
+      {claiming && run.view_only && (
+        <ClaimForm
+          run={run}
+          onCancel={() => setClaiming(false)}
+          onClaimed={() => {
+            setClaiming(false);
             runsStoreOf(source).refresh();
           }}
         />
@@ -214,7 +234,12 @@ export function Head({
           {run.root && <Chip title={run.root}>{dataset?.name ?? leaf(run.root)}</Chip>}
           {run.devices.length > 0 && <Chip title={run.host ?? undefined}>{run.devices.join(', ')}</Chip>}
           {attempt && <Chip>{attempt}</Chip>}
-          {run.external && (
+          {run.view_only && (
+            <Chip title="Its folder came from elsewhere: nothing of it is executed until you claim it">
+              view only
+            </Chip>
+          )}
+          {run.external && !run.view_only && (
             <Chip title="It runs in a notebook or shell, not under the executor">in a kernel or shell</Chip>
           )}
           {run.phase && isLive(run.state) && <span className="imgcls-muted">{run.phase}…</span>}

@@ -14,6 +14,7 @@ function aside(run: Run, now: number): string {
   if (run.unreachable) return 'unreachable';
   if (isActive(run.state)) return run.state === 'running' ? timeLeft(run) : run.state;
   const age = ago(run.ended_at ?? run.updated_at, now);
+  if (run.view_only) return ['view only', age].filter(Boolean).join(' · ');
   if (run.state === 'succeeded')
     return [run.best && metric(run.best.metric, run.best.value), age].filter(Boolean).join(' · ');
   return [run.state, run.resumable && 'resumable', age].filter(Boolean).join(' · ');
