@@ -12,11 +12,9 @@ import grp
 import os
 import pwd
 import re
-import shutil
 import stat
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -30,7 +28,6 @@ _SHARED = Path("/tmp")  # noqa: S108  (sticky, so that nobody renames a folder o
 _OWNER = "owner.json"  # in a `RuntimeFolder`: the process that made it
 Purpose = Literal["fork", "tb"]  # of a `RuntimeFolder`: the fork server, TensorBoards
 _NAME = re.compile(rf"imgcls-({'|'.join(get_args(Purpose))})-\w{{8}}")  # nobody else's folder is ever removed
-_WRITING_OWNER = 60.0  # seconds that a new folder may lack its owner
 _MAX_LINKS = 40
 
 
@@ -219,7 +216,9 @@ class RuntimeFolder:
     def remove(self) -> None:
         """Remove the folder; at the end of its process."""
         if self._path is not None and self._is_there(self._path):
-            shutil.rmtree(self._path, ignore_errors=True)
+            with contextlib.suppress(OSError), _opened(self._path.parent) as above:
+                with _opened(self._path.name, above) as folder:
+                    _remove(self._path.name, folder, above)
         self._path = None
 
     def _make(self, parent: Path) -> Path:
@@ -280,32 +279,39 @@ def runtime_place(home: Path) -> Path:
 
 
 def remove_stale(parent: Path) -> None:
-    """Remove the folders of sockets that dead processes of this user have left. Follows no link."""
-    try:
-        above = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
+    """Remove the folders of sockets that dead processes of this user have left. Follows no link.
+
+    A folder must name its dead process, and nothing but sockets is removed: others make folders in /tmp, too.
+    """
+    with contextlib.suppress(OSError), _opened(parent) as above:
         for name in filter(_NAME.fullmatch, os.listdir(above)):
-            with contextlib.suppress(OSError, ValueError):
-                if _is_stale(name, above):
-                    shutil.rmtree(name, ignore_errors=True, dir_fd=above)
-    finally:
-        os.close(above)
+            with contextlib.suppress(OSError, ValueError), _opened(name, above) as folder:
+                if os.fstat(folder).st_uid == os.geteuid() and _is_dead(folder):
+                    _remove(name, folder, above)
 
 
-def _is_stale(name: str, above: int) -> bool:
-    folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+def _is_dead(folder: int) -> bool:
+    """Whether the process that made a folder is dead. Raises OSError, ValueError where the folder does not say it."""
+    file = os.open(_OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    with open(file, "rb") as owner:
+        return ProcessIdentity.from_json(owner.read(4096)).status() == "dead"
+
+
+def _remove(name: str, folder: int, above: int) -> None:
+    """Remove a folder with its sockets; the owner's name goes last. Raises OSError if something else is in it."""
+    for each in os.listdir(folder):
+        if stat.S_ISSOCK(os.stat(each, dir_fd=folder, follow_symlinks=False).st_mode):
+            os.unlink(each, dir_fd=folder)
+    if os.listdir(folder) == [_OWNER]:
+        os.unlink(_OWNER, dir_fd=folder)
+    os.rmdir(name, dir_fd=above)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path | str, above: int | None = None) -> Iterator[int]:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(folder, flags, dir_fd=above)
     try:
-        facts = os.fstat(folder)
-        if facts.st_uid != os.geteuid():
-            return False
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            file = os.open(_OWNER, flags, dir_fd=folder)
-        except FileNotFoundError:
-            return time.time() - facts.st_mtime > _WRITING_OWNER
-        with open(file, "rb") as owner:
-            return ProcessIdentity.from_json(owner.read(4096)).status() == "dead"
+        yield descriptor
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -249,6 +249,11 @@ def test_folders_of_dead_processes_are_removed_and_those_of_others_stay(tmp_path
     os.utime(tmp_path / "imgcls-db-other000", (0, 0))
     (tmp_path / "imgcls-tb-link0000").symlink_to("imgcls-tb-dead0000")
     (tmp_path / "imgcls-other").mkdir()
+    (tmp_path / "imgcls-tb-mine0000").mkdir()  # somebody's own, with the traces of a dead process in it
+    (tmp_path / "imgcls-tb-mine0000" / "owner.json").write_text(dead.to_json())
+    (tmp_path / "imgcls-tb-mine0000" / "thesis.txt").touch()
+    (tmp_path / "imgcls-tb-empty0000").mkdir()
+    os.utime(tmp_path / "imgcls-tb-empty0000", (0, 0))
     if os.getuid() == 0:
         (tmp_path / "imgcls-tb-user0000").mkdir()
         (tmp_path / "imgcls-tb-user0000" / "owner.json").write_text(dead.to_json())
