@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgcls_lab import output_folders, run_layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.model import weights_problem
 from imgcls_lab.errors import ConfigError, DataError, Problem
@@ -50,6 +51,7 @@ def resolve_and_inspect(
     if plugins != given.plugins:
         changes["plugins"] = plugins
     final = given.with_changes(**changes) if changes else given
+    output_folders.check(final.model_dump(include={"root", *run_layout.OUTPUT_FOLDERS}), settings)
     found = check_data(final.root)
     if problem := weights_problem(final.model_flavour, final.load_pretrained):
         raise ConfigError(problem, [Problem("load_pretrained", problem)])

@@ -137,10 +137,14 @@ def _validated(run: TrainedBy, count: int) -> list[Known]:
         held = read(run.folder, run.best_epoch)
     except NotFoundError:
         return []
-    chosen = range(0, len(held.paths), max(1, len(held.paths) // count))
+    root = os.path.expanduser(run.config.root)  # never the folder that the run's files name
+    chosen = [
+        i
+        for i in range(0, len(held.paths), max(1, len(held.paths) // count))
+        if ".." not in held.paths[i].split("/") and not os.path.isabs(held.paths[i])
+    ]
     found = [
-        Known(os.path.join(held.root, held.paths[i]), held.classes[held.top[i, 0]], float(held.probs[i, 0]))
-        for i in chosen
+        Known(os.path.join(root, held.paths[i]), held.classes[held.top[i, 0]], float(held.probs[i, 0])) for i in chosen
     ]
     return [image for image in found if os.path.isfile(image.path)][:count]
 

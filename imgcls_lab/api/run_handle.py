@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.api import context, inference
 from imgcls_lab.api.configs import print_notes
 from imgcls_lab.api.executor_status import ExecutorWatch
@@ -97,18 +97,19 @@ class Run:
     @property
     def best_checkpoint(self) -> Path:
         """Folder of the best model so far, as `from_pretrained` takes it. Raises NotFoundError before the first."""
-        best = self.folder / run_layout.CHECKPOINTS / run_layout.BEST
-        if not best.exists():
+        inside = f"{run_layout.CHECKPOINTS}/{run_layout.BEST}"
+        outside = run_layout.elsewhere(self._view.config, self.folder)
+        if not run_paths.is_folder(self.folder, inside, outside):
             raise NotFoundError(
                 f"The run “{self.name}” has no checkpoint yet; the first comes with the first validation."
             )
-        return best
+        return self.folder / inside
 
     @property
     def notebook(self) -> Path:
         """The executed notebook of a notebook run, saved as it goes. Raises NotFoundError before its first cell."""
         file = self.folder / run_layout.NOTEBOOK
-        if not file.exists():
+        if file.is_symlink() or not file.is_file():
             raise NotFoundError(f"The run “{self.name}” has executed no notebook (yet).")
         return file
 

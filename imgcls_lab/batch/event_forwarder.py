@@ -40,9 +40,10 @@ _SHOWN = (run_layout.CHECKPOINTS, run_layout.TENSORBOARD, run_layout.PREDICTIONS
 
 def training_folders(folder: Path) -> list[Path]:
     """The trainings of a notebook run, in the order they began."""
-    with contextlib.suppress(FileNotFoundError):
-        return sorted(path for path in (folder / run_layout.TRAININGS).iterdir() if (path / run_layout.CONFIG).exists())
-    return []
+    trainings = folder / run_layout.TRAININGS
+    names = run_paths.names_in(folder, run_layout.TRAININGS)
+    folders = [trainings / name for name in names if run_paths.is_folder(trainings, name)]
+    return [path for path in folders if (path / run_layout.CONFIG).exists()]
 
 
 class _Epochs:

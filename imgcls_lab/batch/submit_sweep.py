@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from imgcls_lab import cpu
+from imgcls_lab import cpu, output_folders
 from imgcls_lab.batch.notebook_source import NotebookSource, store_text
 from imgcls_lab.batch.submit_notebook import WARNINGS
 from imgcls_lab.batch.sweep_spec import check_space, check_trials, sweep_warnings
@@ -21,6 +21,7 @@ _OF_THE_RUN = {"name", "project_id", "notes", "priority", "idempotency_key"}
 def submit_sweep(store: Store, request: SweepRequest, source: NotebookSource | None) -> Queued:
     """Queue its driver. `request.base` is resolved: absolute folders. Raises InputError, ConfigError, ConflictError."""
     check_space(request)
+    output_folders.check(request.base, store.settings)
     if source is None:
         request = request.model_copy(update={"base": {**request.base, "threads": _threads(store, request)}})
     check_trials(request, source)

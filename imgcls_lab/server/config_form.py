@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from imgcls_lab import image_size
+from imgcls_lab import image_size, output_folders
 from imgcls_lab.config import GROUPS, TrainConfig
 from imgcls_lab.config.model import weights_problem
 from imgcls_lab.demo_data import CONFIG, demo_config
@@ -156,7 +156,7 @@ def _allowed(settings: Settings, values: dict[str, Any]) -> tuple[dict[str, str]
             folders[field] = look(settings, text, field)
         except InputError as error:
             problems += error.problems
-    return folders, problems
+    return folders, problems + output_folders.problems(folders, settings)
 
 
 def _plan(found: FolderSummary, config: TrainConfig) -> tuple[RunPreview | None, list[Problem]]:

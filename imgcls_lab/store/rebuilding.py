@@ -135,7 +135,9 @@ def _rebuild_run(
             known = session.execute(lock).one_or_none()
             record = read_record(folder, settings.home_path)  # now that nobody writes it
             if isinstance(record, Deleted) and known is None:
-                remove_folder(settings, run_id)
+                row = read_info(folder).get("row")
+                config = row.get("config") if isinstance(row, dict) else None
+                remove_folder(settings, run_id, config if isinstance(config, dict) else {})
                 return True
             if known is None and not isinstance(record, Record):
                 return None

@@ -9,14 +9,16 @@ import contextlib
 import errno
 import os
 import re
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
+from imgcls_lab import output_folders
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.run_layout import OUTPUT_LOG, REPORTS, TEST_REPORT, report_name
-from imgcls_lab.run_paths import names_in, open_plain
+from imgcls_lab.run_paths import names_in, open_plain, remove
 from imgcls_lab.schemas import EpochReport, LogChunk
 from imgcls_lab.settings import Settings
 
@@ -91,12 +93,15 @@ def read_report(folder: Path, epoch: int | None, split: str = "val") -> EpochRep
         raise NotFoundError(f"The report {name} is damaged and cannot be shown.") from None
 
 
-def remove_folder(settings: Settings, run_id: str) -> None:
-    """Remove a run's folder, and its checkpoints and event files where they lie elsewhere."""
+def remove_folder(settings: Settings, run_id: str, config: Mapping[str, Any]) -> None:
+    """Remove a run's folder, and what it has claimed of the folders outside that its config names.
+
+    No link is followed: of a link in the folder, or in its place, only the link itself is removed.
+    """
     folder, trash = settings.run_dir(run_id), settings.runs_dir / f".deleted-{run_id}"
+    outside = output_folders.claimed(folder, config)
+    remove(trash)  # of a deletion that was cut off
     with contextlib.suppress(FileNotFoundError):
         folder.rename(trash)
-    for link in (trash / "checkpoints", trash / "tensorboard"):
-        if link.is_symlink() and link.resolve().name == run_id:  # ours, and of this run alone
-            shutil.rmtree(link.resolve(), ignore_errors=True)
-    shutil.rmtree(trash, ignore_errors=True)
+    output_folders.remove(outside)
+    remove(trash)

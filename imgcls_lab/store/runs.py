@@ -15,6 +15,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
+from imgcls_lab import output_folders
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError
 from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, RunState
@@ -56,6 +57,7 @@ class Runs:
         """
         training = request.kind is RunKind.TRAIN
         config = TrainConfig.parse(request.config) if training or request.config else None
+        output_folders.check(request.config, self._settings)
         if run_id is not None and not is_run_id(run_id):
             raise InputError(f"“{run_id}” is not a run id.")
         digest = _digest(request)
@@ -154,9 +156,9 @@ class Runs:
             session.merge(DeletedRun(id=run.id))
             session.flush()
             touch(session, run.id)
-            run_id = run.id
+            run_id, config = run.id, run.config
             session.expunge(run)
-        run_files.remove_folder(self._settings, run_id)
+        run_files.remove_folder(self._settings, run_id, config)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
     def get(self, text: str) -> RunDetail:

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.plurals import counted
-from imgcls_lab.run_layout import TENSORBOARD, write_atomic
+from imgcls_lab.run_layout import TENSORBOARD, elsewhere, write_atomic
+from imgcls_lab.run_paths import is_folder
 from imgcls_lab.schemas import MOST_BOARD_RUNS, BoardRequest, RunView
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
@@ -131,6 +132,8 @@ class BoardRegistry:
                 continue
             name = _UNSAFE.sub("_", run.name).strip(" .")[:80] or run.id
             target = self._settings.run_dir(run.id) / TENSORBOARD
+            if target.is_symlink() and not self._leads_where_its_config_says(run):
+                continue
             wanted[name if name not in wanted else f"{name} {run.id[-6:]}"] = target
         folder = self.logdir(board.id)
         with self._linking:
@@ -140,6 +143,15 @@ class BoardRegistry:
                 del present[name]
             for name in wanted.keys() - present.keys():
                 (folder / name).symlink_to(wanted[name])
+
+    def _leads_where_its_config_says(self, run: RunView) -> bool:
+        """Whether the link in a run's folder leads to its `tb_root`, or to a training inside the folder."""
+        folder = self._settings.run_dir(run.id)
+        try:
+            config = self._store.runs.get(run.id).config
+        except NotFoundError:  # it was deleted meanwhile
+            return False
+        return is_folder(folder, TENSORBOARD, elsewhere(config, folder))
 
     def _runs(self, board: Board) -> list[RunView]:
         if board.follows:

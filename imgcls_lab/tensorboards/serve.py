@@ -13,12 +13,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 from tensorboard import default, program
+from tensorboard.backend.event_processing import io_wrapper
 from tensorboard.program import TensorBoardServer
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Response
@@ -29,6 +30,7 @@ from imgcls_lab.errors import UnsafeFolderError
 WATCH_SECONDS = 1.0
 RELOAD_SECONDS = 3
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+MAX_FOLDERS, MAX_DEPTH = 1_000, 8  # of one run
 SCALARS = 10_000  # a tag; the engine writes about 6,000 of a million steps, so nothing is dropped
 
 
@@ -111,8 +113,30 @@ def server_class(path: Path, idle_seconds: float) -> Callable[[Any, Any], Tensor
     return BoardServer
 
 
+def event_folders(logdir: str) -> Iterator[tuple[str, list[str]]]:
+    """(folder, its files) below a log folder. Its own links, one a run, are followed, and no link below them is.
+
+    A link in a run's folder could lead through the whole disk, and a pipe would stop TensorBoard.
+    """
+    with os.scandir(logdir) as entries:
+        runs = [entry.path for entry in entries if entry.is_dir()]
+    yield logdir, []
+    for run in runs:
+        for number, (folder, _, _) in enumerate(os.walk(run)):
+            if number >= MAX_FOLDERS or folder.count(os.sep) - run.count(os.sep) > MAX_DEPTH:
+                break
+            yield folder, event_files(folder)
+
+
+def event_files(folder: str) -> list[str]:
+    """The plain files in a folder. Raises OSError as TensorBoard's own function does."""
+    with os.scandir(folder) as entries:
+        return [entry.path for entry in entries if entry.is_file(follow_symlinks=False)]
+
+
 def main(logdir: Path, path: Path, idle_seconds: float) -> None:
     """Serve until idle, orphaned or terminated. The socket goes with the process, and its folder with the manager."""
+    io_wrapper.ListRecursivelyViaWalking, io_wrapper.ListDirectoryAbsolute = event_folders, event_files
     board = program.TensorBoard(default.get_plugins(), server_class=server_class(path, idle_seconds))
     board.configure(
         argv=[

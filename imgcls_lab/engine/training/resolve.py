@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig
 
-from imgcls_lab import run_layout
+from imgcls_lab import output_folders, run_layout
 from imgcls_lab.class_names import twins
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware
@@ -38,6 +38,7 @@ from imgcls_lab.engine.transforms.augment import crop_shape
 from imgcls_lab.engine.transforms.augment_recipes import Recipe, recipe_of
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ConfigError, DataError, Problem
+from imgcls_lab.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -161,27 +162,45 @@ def _shown(value: Any) -> str:
 
 
 def _make_folders(config: TrainConfig, folder: Path, group: ProcessGroup) -> RunFolders:
-    folders = RunFolders(
-        _real_folder(folder, run_layout.CHECKPOINTS, config.ckpt_dir, "ckpt_dir"),
-        _real_folder(folder, run_layout.TENSORBOARD, config.tb_root, "tb_root"),
-    )
+    output_folders.check(config.model_dump(include={"root", *run_layout.OUTPUT_FOLDERS}), Settings())
+    for _turn in group.main_first():
+        _refuse_links(folder)
+        folders = RunFolders(
+            _real_folder(folder, run_layout.CHECKPOINTS, config.ckpt_dir, "ckpt_dir"),
+            _real_folder(folder, run_layout.TENSORBOARD, config.tb_root, "tb_root"),
+        )
     if group.is_main:
         checkpoint.sweep(folders.checkpoints)
     group.any()  # no process reads it before it is swept
     return folders
 
 
+def _refuse_links(folder: Path) -> None:
+    """Raises ConfigError where a folder that the run writes into is a link: it would write and delete elsewhere."""
+    for name in (run_layout.REPORTS, run_layout.PREDICTIONS, run_layout.FAILURE, plugins.FOLDER):
+        if (folder / name).is_symlink():
+            raise _led_out(folder / name)
+
+
+def _led_out(path: Path) -> ConfigError:
+    text = f"“{path}” is a link that the run's config does not name, so nothing is written there. Remove it."
+    return ConfigError(text, reason="link_in_run_folder", path=str(path))
+
+
 def _real_folder(folder: Path, name: str, elsewhere: str | None, setting: str) -> Path:
-    """`folder/name`; where `elsewhere` is set, a link to `elsewhere/<run-id>`. setting: the config field of that."""
+    """`folder/name`; where `elsewhere` is set, a link to the run's part of it. setting: the config field of that."""
     path = folder / name
+    outside = run_layout.external_folder(elsewhere, folder) if elsewhere else None
+    linked = path.is_symlink()
+    if linked and (outside is None or os.path.normpath(os.readlink(path)) != str(outside)):
+        raise _led_out(path)
     try:
-        if not elsewhere:
+        if outside is None:
             path.mkdir(mode=0o700, exist_ok=True)
-        elif not path.exists():
-            real = Path(os.path.expanduser(elsewhere)).absolute() / folder.name
-            real.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-            path.symlink_to(real)
+        elif linked or not path.exists():
+            output_folders.claim(outside, folder, linked=linked)
+            if not linked:
+                path.symlink_to(outside)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
