@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -156,6 +157,22 @@ def test_a_device_lost_between_look_and_start_is_a_free_retry(gpus: tuple[StubLa
         os.close(lock)
     lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.state(run_id) is RunState.SUCCEEDED)
     assert f"process {os.getpid()}" in lab.run(run_id).attempts[0].message
+
+
+def test_a_fifo_among_the_locks_hangs_no_daemon(gpus: tuple[StubLab, Daemon], tmp_path: Path):
+    lab, daemon = gpus
+    for gpu in GPUS:
+        for name in (f"{gpu.uuid}.lock", f"imgcls-lab-{gpu.uuid}.lock", f"imgcls-lab-{gpu.uuid}.0123456789abcdef.lock"):
+            os.mkfifo(tmp_path / "locks" / name)
+    run_id = cuda_run(lab, 3)
+
+    def rounds() -> None:
+        lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.state(run_id) is RunState.SUCCEEDED)
+
+    working = threading.Thread(target=rounds, daemon=True)
+    working.start()
+    working.join(40)
+    assert lab.state(run_id) is RunState.SUCCEEDED
 
 
 def test_a_lock_ends_with_its_holder_and_follows_no_link(tmp_path: Path):
