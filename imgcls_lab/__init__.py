@@ -16,9 +16,11 @@ _HOMES = {
     "TrainConfig": "imgcls_lab.config",
     "Run": "imgcls_lab.api",
     "Sweep": "imgcls_lab.api",
+    "audit_events": "imgcls_lab.api",
     "launch": "imgcls_lab.api",
     "launch_notebook": "imgcls_lab.api",
     "train": "imgcls_lab.api",
+    "project": "imgcls_lab.api",
     "run": "imgcls_lab.api",
     "runs": "imgcls_lab.api",
     "find_lr": "imgcls_lab.api",
@@ -30,8 +32,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "Run", "Sweep", "TrainConfig", "__version__", "demo", "find_batch_size", "find_lr", "form", "launch",
-    "launch_notebook", "run", "runs", "sweep", "tensorboard", "train",
+    "Run", "Sweep", "TrainConfig", "__version__", "audit_events", "demo", "find_batch_size", "find_lr", "form",
+    "launch", "launch_notebook", "project", "run", "runs", "sweep", "tensorboard", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -39,11 +41,13 @@ if TYPE_CHECKING:
     from imgcls_lab.api import (
         Run,
         Sweep,
+        audit_events,
         find_batch_size,
         find_lr,
         form,
         launch,
         launch_notebook,
+        project,
         run,
         runs,
         sweep,

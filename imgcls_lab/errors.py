@@ -69,6 +69,13 @@ class ForbiddenPathError(InputError):
     status = 403
 
 
+class ForbiddenError(ImgclsError):
+    """Somebody else's: `data` has its owner, and the act that was refused."""
+
+    status = 403
+    exit_code = 3
+
+
 class NotFoundError(ImgclsError):
     """There is nothing with this id or name."""
 

@@ -187,6 +187,9 @@ class Settings(Configurable):
         "Time after which a TensorBoard that nobody looks at ends. 0: never.",
         unit="s",
     )
+    audit_events = Count(
+        "IMGCLS_AUDIT_EVENTS", 200_000, "Newest events that the record of who did what keeps.", unit="events"
+    )
     allow_plugins = Switch(
         "IMGCLS_ALLOW_PLUGINS", False, "Whether configs over REST may name plugins. A plugin is code."
     )

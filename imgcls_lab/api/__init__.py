@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from imgcls_lab.api.audit import audit_events
 from imgcls_lab.api.finders import find_batch_size, find_lr
 from imgcls_lab.api.forms import form
 from imgcls_lab.api.notebooks import launch_notebook
+from imgcls_lab.api.projects import project
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.run_queue import Runs, launch, run, runs
 from imgcls_lab.api.sweeps import Sweep, sweep
@@ -12,6 +14,6 @@ from imgcls_lab.api.tensorboards import tensorboard
 from imgcls_lab.api.training import train
 
 __all__ = [
-    "Run", "Runs", "Sweep", "find_batch_size", "find_lr", "form", "launch", "launch_notebook", "run", "runs", "sweep",
-    "tensorboard", "train",
+    "Run", "Runs", "Sweep", "audit_events", "find_batch_size", "find_lr", "form", "launch", "launch_notebook",
+    "project", "run", "runs", "sweep", "tensorboard", "train",
 ]  # fmt: skip

@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING
 from imgcls_lab.settings import Settings
 
 if TYPE_CHECKING:
+    from imgcls_lab.schemas import Way
     from imgcls_lab.store import Store
 
 _lock = Lock()
 _stores: dict[tuple[int, str, str], Store] = {}
+_way: Way = "python"
+
+
+def come_by(way: Way) -> None:
+    """By which way this process changes something, for the record of who did what; by default Python."""
+    global _way  # noqa: PLW0603
+    _way = way
 
 
 def settings() -> Settings:
@@ -33,7 +41,7 @@ def store(of: Settings | None = None) -> Store:
             from imgcls_lab.store import Store
 
             wanted.make_home()
-            _stores[key] = Store.open(wanted, migrate=True)
+            _stores[key] = Store.open(wanted, migrate=True, way=_way)
         return _stores[key]
 
 

@@ -182,6 +182,7 @@ class RunFolder:
             "kind": self._kind,
             "name": str(info.get("name") or self.folder.name),
             "project_id": 0,
+            "may_change": True,  # the folder is at hand
             "project": str(info.get("project") or "default"),
             **{name: info.get(name) for name in ("dataset_id", "model_id", "parent_id")},
             "desired_state": DesiredState.RUN,

@@ -23,7 +23,7 @@ from imgcls_lab.events import RunState
 from imgcls_lab.executor import client
 from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import is_run_id
-from imgcls_lab.schemas import RunView, SubmitRequest
+from imgcls_lab.schemas import RunPage, SubmitRequest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,20 +121,25 @@ def runs(
     limit: int = 50,
     *,
     text: str | None = None,
+    owner: str | None = None,
     sort: str = "created_at",
     descending: bool = True,
 ) -> Runs:
-    """The runs of the store, newest first. `text` is looked for in name, id, model, root and notes."""
+    """The runs of the store, newest first: of everybody, or of one `owner`.
+
+    `text` is looked for in name, id, model, root and notes.
+    """
     store = context.store()
     page = store.runs.list(
         project_id=project_id(store, project) if project else None,
         states=states_of(state),
         text=text,
+        owner=owner,
         sort=sort,
         descending=descending,
         limit=limit,
     )
-    return Runs(store, page.items, page.total)
+    return Runs(store, page)
 
 
 def view_only_runs() -> list[Run]:
@@ -158,10 +163,11 @@ def states_of(state: str | Iterable[str] | None) -> list[RunState] | None:
 class Runs(Sequence[Run]):
     """A list of runs; `frame()` gives it as a DataFrame, and so it is shown."""
 
-    def __init__(self, store: Store, views: list[RunView], total: int) -> None:
+    def __init__(self, store: Store, page: RunPage) -> None:
         self._store = store
-        self.views = views
-        self.total = total  # of all that match, listed or not
+        self.views = page.items
+        self.total = page.total  # of all that match, listed or not
+        self.owners = page.owners  # of all runs of the store
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
@@ -179,12 +185,13 @@ class Runs(Sequence[Run]):
         return (Run(view.id, store=self._store) for view in self.views)
 
     def frame(self) -> pd.DataFrame:
-        """Index `id`; `best` is the best value of the metric each run watches."""
+        """Index `id`; `best` is the best value of the metric each run watches. `owner` where there are several."""
         import pandas as pd
 
+        columns = COLUMNS if len(self.owners) < 2 else [COLUMNS[0], "owner", *COLUMNS[1:]]
         rows = [
             {
-                **{name: getattr(view, name) for name in COLUMNS},
+                **{name: getattr(view, name) for name in columns},
                 "state": view.state.value,
                 "best": view.best.value if view.best else None,
                 "created": pd.Timestamp(view.created_at, unit="s", tz="UTC"),

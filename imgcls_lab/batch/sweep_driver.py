@@ -24,7 +24,15 @@ from imgcls_lab.batch.optuna_study import DONE, Study
 from imgcls_lab.batch.sweep_spec import describe, higher_is_better, trials_budget
 from imgcls_lab.batch.sweep_view import SweepRecord, TrialRecord, request_of, sweep_view
 from imgcls_lab.batch.trial_runs import TrialRuns
-from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, InputError, NotFoundError, StoreError
+from imgcls_lab.errors import (
+    ConflictError,
+    ExecutorError,
+    ForbiddenError,
+    ImgclsError,
+    InputError,
+    NotFoundError,
+    StoreError,
+)
 from imgcls_lab.events import (
     ACTIVE,
     Began,
@@ -57,6 +65,7 @@ class SweepDriver:
         self.stopping = threading.Event()
         self._events = events
         self._sweep = store.runs.get(folder.name)
+        store.act_for(self._sweep.owner)
         self._request = request_of(self._sweep)
         self._study = Study(folder, self._request)
         self._runs = TrialRuns(store, self._sweep, self._request)
@@ -156,7 +165,7 @@ class SweepDriver:
             self._study.tell(trial, None, TrialState.FAIL)
         else:
             self._study.tell(trial, None, TrialState.PRUNED if pruned else TrialState.FAIL)
-            if pruned:
+            if pruned and run.may_change:
                 self.store.runs.explain_stop(run.id, f"Pruned by the sweep “{self._sweep.name}”.")
         return False
 
@@ -174,7 +183,7 @@ class SweepDriver:
         try:
             self.store.runs.set_desired_state(run.id, DesiredState.STOP)
             print(f"{describe(trial.params)}: pruned after epoch {curve[-1][0]} ({run.id})", flush=True)
-        except (ConflictError, NotFoundError):  # it has ended or was deleted meanwhile
+        except (ConflictError, NotFoundError, ForbiddenError):  # it has ended or was deleted; another user's goes on
             pass
 
     def _has_budget(self) -> bool:
@@ -207,7 +216,7 @@ class SweepDriver:
                 continue
             try:
                 self.store.runs.set_desired_state(run_id, DesiredState.STOP)
-            except (ConflictError, NotFoundError):
+            except (ConflictError, NotFoundError, ForbiddenError):
                 continue
         self._write_record()
 
@@ -279,7 +288,7 @@ def _open(settings: Settings, stopping: threading.Event) -> Store:
     """The store, as soon as it answers. Raises StoreError if the sweep is stopped before."""
     while True:
         try:
-            return Store.open(settings, migrate=False)
+            return Store.open(settings, migrate=False, way="sweep")
         except StoreError:
             if stopping.is_set():
                 raise

@@ -82,13 +82,20 @@ class TrialRuns:
 
     # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────
     def find(self, identity: str) -> RunView | None:
-        """The run of an identity; of several the one that has come furthest."""
+        """The run of an identity, whoever owns it; of several the one that has come furthest, first the sweep's own."""
         order = [RunState.SUCCEEDED, RunState.RUNNING, RunState.STARTING, RunState.STOPPING, RunState.LOST,
                  RunState.QUEUED, RunState.STOPPED, RunState.FAILED, RunState.CANCELLED]  # fmt: skip
-        return min(self._store.runs.by_key(_key(identity)), key=lambda run: order.index(run.state), default=None)
+        return min(
+            self._store.runs.by_key(_key(identity)),
+            key=lambda run: (order.index(run.state), not run.may_change),
+            default=None,
+        )
 
     def begin(self, params: Mapping[str, Scalar], identity: str, found: RunView | None) -> RunView:
-        """Queue a trial, or resume the run that there is of it."""
+        """Queue a trial, or resume the run that there is of it; one that another user has left is not resumed."""
+        key = _key(identity)
+        if found is not None and found.state in RESUMABLE and not found.may_change:
+            found, key = None, f"{key}:{self._sweep.owner}"
         if found is not None and found.state in RESUMABLE:
             try:
                 return self._store.runs.resume(found.id)
@@ -97,7 +104,7 @@ class TrialRuns:
         if found is not None:
             return found
         try:
-            return self._store.runs.submit(self._submission(params, _key(identity)))
+            return self._store.runs.submit(self._submission(params, key))
         except ConflictError:  # another sweep has queued the same trial just now
             again = self.find(identity)
             if again is None:

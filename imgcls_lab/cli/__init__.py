@@ -19,6 +19,7 @@ from imgcls_lab.cli import (
     db,
     demo,
     doctor,
+    events,
     executor,
     finders,
     inference,
@@ -52,10 +53,13 @@ def options(
     ] = False,
 ) -> None:
     """Fine-tune, watch, compare and reproduce image classifiers. `--debug` shows the traceback of an error."""
+    from imgcls_lab.api import context
+
+    context.come_by("cli")
 
 
 for part in (
-    demo, train, finders, runs, inference, replay, batch, registry, cache, executor, db, doctor, settings,
+    demo, train, finders, runs, events, inference, replay, batch, registry, cache, executor, db, doctor, settings,
 ):  # fmt: skip
     part.add_to(app)
 

@@ -199,8 +199,13 @@ def _registry_app(registry: Registry) -> typer.Typer:
         entries = registry.collection(_store()).list()
         if as_json:
             print_json(entries)
-        else:
-            print_table(registry.columns, map(registry.row, entries), f"No {noun}s yet.")
+            return
+        columns, rows = list(registry.columns), [[*registry.row(entry)] for entry in entries]
+        if len({entry.owner for entry in entries if entry.owner}) > 1:
+            columns.insert(2, "owner")
+            for entry, row in zip(entries, rows, strict=True):
+                row.insert(2, entry.owner or None)
+        print_table(columns, rows, f"No {noun}s yet.")
 
     @app.command(help=f"Show one {noun}.")
     def show(name: Entry, as_json: Json = False) -> None:
@@ -325,11 +330,29 @@ def rescan(name: Entry, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+def members(
+    name: Entry,
+    add: Annotated[list[str] | None, typer.Option(metavar="USER", help="A user to add. Repeatable.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(metavar="USER", help="A user to remove. Repeatable.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show who may change a project's runs and configs, beside its owner; add and remove such users."""
+    from imgcls_lab import api
+
+    found = api.project(name, add=add or (), remove=remove or ())
+    if as_json:
+        print_json(found)
+    else:
+        say(f"{found.name}: owner {found.owner or 'nobody'}; members {', '.join(found.members) or 'none'}.")
+
+
 def add_to(app: typer.Typer) -> None:
     for registry in REGISTRIES:
         part = _registry_app(registry)
         if registry.name == "configs":
             part.command("fields")(config_fields)
+        if registry.name == "projects":
+            part.command()(members)
         if registry.name == "datasets":
             part.command()(rescan)
         app.add_typer(part, name=registry.name)

@@ -20,6 +20,7 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the
 def runs(  # noqa: PLR0917
     project: Annotated[str | None, typer.Option(help="Only those of this project.")] = None,
     state: Annotated[list[str] | None, typer.Option(help="Only those in this state. Repeatable.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Only those of this user.")] = None,
     text: Annotated[str | None, typer.Option("--search", help="Text in name, id, model, data or notes.")] = None,
     sort: Annotated[
         str, typer.Option(help="created_at, started_at, ended_at, name, project, state, best, epoch, lr ...")
@@ -32,15 +33,17 @@ def runs(  # noqa: PLR0917
     from imgcls_lab import api
     from imgcls_lab.config.evaluation import format_metric
 
-    found = api.runs(project, state or None, limit, text=text, sort=sort, descending=not ascending)
+    found = api.runs(project, state or None, limit, text=text, owner=owner, sort=sort, descending=not ascending)
     warn_unattended(found.views)
     if as_json:
         print_json(found.views)
         return
+    several = len(found.owners) > 1
     rows = [
         (
             view.id,
             view.name,
+            *([view.owner or "–"] if several else []),
             view.project,
             view.state.value,
             f"{view.epoch:.1f}/{view.epochs}" if view.epochs else "–",
@@ -49,7 +52,7 @@ def runs(  # noqa: PLR0917
         )
         for view in found.views
     ]
-    columns = ["run", "name", "project", "state", "epochs", "best", "created"]
+    columns = ["run", "name", *(["owner"] if several else []), "project", "state", "epochs", "best", "created"]
     print_table(columns, rows, "No runs. `imgcls-lab demo` makes one.", spare=["project", "created", "epochs"])
     if found.total > len(found):
         say(f"{len(found)} of {counted(found.total, 'run')}; --limit shows more.")
@@ -72,6 +75,7 @@ def show(run_id: RunId, as_json: Json = False) -> None:
         devices = f"{devices or 'none any more'}, outside the queue"
     facts = {
         "run": view.id,
+        **({"owner": view.owner} if view.owner else {}),
         "project": view.project,
         "state": view.state.value,
         "data": view.root or "–",

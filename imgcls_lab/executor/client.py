@@ -20,7 +20,7 @@ from imgcls_lab import run_layout
 from imgcls_lab._version import __version__
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.entry_points import DAEMON
-from imgcls_lab.errors import ConflictError, ExecutorError, NotFoundError, StoreError
+from imgcls_lab.errors import ConflictError, ExecutorError, ForbiddenError, NotFoundError, StoreError
 from imgcls_lab.events import DesiredState
 from imgcls_lab.executor import locks, processes
 from imgcls_lab.identity import ProcessIdentity, host_name
@@ -213,9 +213,9 @@ def _starting(settings: Settings) -> subprocess.Popen[bytes] | None:
 
 
 def _stop_runs(settings: Settings) -> None:
-    with Store.open(settings, migrate=False) as store:
+    with Store.open(settings, migrate=False, way="cli") as store:
         for run_id in _live_runs(store):
-            with contextlib.suppress(ConflictError):
+            with contextlib.suppress(ConflictError, ForbiddenError):  # another user's go on
                 store.runs.set_desired_state(run_id, DesiredState.STOP)
         until = time.monotonic() + settings.stop_grace + 30
         while time.monotonic() < until:

@@ -82,7 +82,7 @@ class Daemon:
             log.info("Another daemon of this home lives on %s.", self.host)
             return 0
         try:
-            store = Store.open(self.settings, migrate=False)
+            store = Store.open(self.settings, migrate=False, way="executor")
         except ImgclsError as error:
             log.error("The executor cannot start: %s", error)
             return 1

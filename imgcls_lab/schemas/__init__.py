@@ -5,6 +5,7 @@
 Times are Unix seconds, sizes bytes, fractions 0..1.
 """
 
+from imgcls_lab.schemas.audit import AuditEventView, Way
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.batches import (
     Choices,
@@ -38,6 +39,7 @@ from imgcls_lab.schemas.registry import (
     ConfigView,
     DatasetEdit,
     DatasetView,
+    MemberRequest,
     ModelEdit,
     ModelView,
     Name,
@@ -96,6 +98,7 @@ __all__ = [
     "AlertsBatch",
     "AlertsTopic",
     "AttemptView",
+    "AuditEventView",
     "Batch",
     "BestMetric",
     "BoardRequest",
@@ -130,6 +133,7 @@ __all__ = [
     "LogChunk",
     "LogTopic",
     "LrCurve",
+    "MemberRequest",
     "MetricsBatch",
     "MetricsTopic",
     "ModelEdit",
@@ -167,5 +171,6 @@ __all__ = [
     "Topic",
     "TrialView",
     "Unsubscribe",
+    "Way",
     "Wire",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from imgcls_lab.schemas.audit import AuditEventView
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.batches import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
 from imgcls_lab.schemas.constants import CONSTANTS
@@ -14,6 +15,7 @@ from imgcls_lab.schemas.registry import (
     ConfigView,
     DatasetEdit,
     DatasetView,
+    MemberRequest,
     ModelEdit,
     ModelView,
     ProjectEdit,
@@ -40,6 +42,7 @@ class WireTypes(Wire):
     report: EpochReport
     project: ProjectView
     project_edit: ProjectEdit
+    member: MemberRequest
     config: ConfigView
     config_edit: ConfigEdit
     dataset: DatasetView
@@ -53,6 +56,7 @@ class WireTypes(Wire):
     sweep: SweepView
     devices: DevicesReply
     alert: AlertView
+    event: AuditEventView
     board: BoardView
     board_request: BoardRequest
     form: SchemaReply

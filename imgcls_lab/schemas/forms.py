@@ -57,4 +57,5 @@ class ServerInfo(Wire):
     datasets_dir: str
     roots: list[str]
     home: str
+    user: str  # who owns what this server makes
     demo_ready: bool

@@ -20,6 +20,9 @@ class ProjectView(Wire):
     created_at: float
     runs: int
     max_running: int | None
+    members: list[str]  # users who change its runs and configs, beside its owner
+    may_change: bool  # the user of this server, as of all entries
+    may_manage: bool  # delete it, and say who its members are
 
 
 class ProjectEdit(Wire):
@@ -28,6 +31,12 @@ class ProjectEdit(Wire):
     name: Name
     description: Note = ""
     max_running: int | None = Field(None, ge=0, le=10_000)
+
+
+class MemberRequest(Wire):
+    """A user who becomes a member of a project."""
+
+    user: Name
 
 
 class ConfigView(Wire):
@@ -40,6 +49,7 @@ class ConfigView(Wire):
     description: str
     created_at: float
     updated_at: float
+    may_change: bool
 
 
 class ConfigEdit(Wire):
@@ -65,6 +75,7 @@ class DatasetView(Wire):
     problem: str | None  # a sentence, if it cannot be trained on now
     notes: list[str]  # sentences worth knowing otherwise
     skipped_files: dict[str, int]  # files that are no images, by suffix
+    may_change: bool
 
 
 class DatasetEdit(Wire):
@@ -85,6 +96,7 @@ class ModelView(Wire):
     description: str
     created_at: float
     problem: str | None
+    may_change: bool
 
 
 class ModelEdit(Wire):

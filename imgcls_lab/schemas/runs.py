@@ -30,6 +30,7 @@ class RunView(Wire):
     dataset_id: int | None
     model_id: int | None
     parent_id: str | None
+    may_change: bool  # the user of this server: stop, resume, edit, delete it
     state: RunState
     desired_state: DesiredState
     attempt: int  # 0 before the first
@@ -120,7 +121,8 @@ class RunDetail(RunView):
 class RunPage(Wire):
     items: list[RunView]
     total: int  # of the filter, without limit and offset
-    counts: dict[RunState, int]  # of the project, without the filter by state
+    counts: dict[RunState, int]  # of the project and the owner, without the filter by state
+    owners: list[str]  # all who own a run, of this page or not
 
 
 class SubmitRequest(Wire):

@@ -65,7 +65,7 @@ class Backend:
                 raise self._failure[1]
             try:
                 self.settings.make_home()
-                self._store = Store.open(self.settings, migrate=True)
+                self._store = Store.open(self.settings, migrate=True, way="panel")
             except ImgclsError as error:
                 self._failure = (time.monotonic(), error)
                 raise

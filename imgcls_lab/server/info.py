@@ -6,6 +6,7 @@ from pathlib import Path
 
 from imgcls_lab import demo_data
 from imgcls_lab._version import __version__
+from imgcls_lab.identity import user_name
 from imgcls_lab.schemas import ServerInfo
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, to_json
@@ -27,6 +28,7 @@ def server_info(settings: Settings) -> ServerInfo:
         datasets_dir=str(Path(settings.datasets_dir).expanduser().absolute()),
         roots=[str(root) for root in settings.roots],
         home=str(settings.home_path),
+        user=user_name(),
         demo_ready=demo_folders(settings) is not None,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit
+from imgcls_lab.schemas import ConfigEdit, DatasetEdit, MemberRequest, ModelEdit
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, number_of
 from imgcls_lab.server.paths import allowed_config, allowed_folder, allowed_model
@@ -75,6 +75,24 @@ class EntryHandler(RegistryHandler):
         await self.answer(lambda store: self.registry.collection(store).delete(number))
 
 
+class MembersHandler(ApiHandler):
+    """Add a member to a project; the answer is the project."""
+
+    @permitted
+    async def post(self, text: str) -> None:
+        number, request = number_of(text, Projects.noun), self.body(MemberRequest)
+        await self.answer(lambda store: store.projects.add_member(number, request.user))
+
+
+class MemberHandler(ApiHandler):
+    """Remove a member from a project; the answer is the project."""
+
+    @permitted
+    async def delete(self, text: str, user: str) -> None:
+        number = number_of(text, Projects.noun)
+        await self.answer(lambda store: store.projects.remove_member(number, user))
+
+
 class RescanHandler(ApiHandler):
     """Inspect the folder of a data set again."""
 
@@ -112,4 +130,6 @@ def routes(backend: Backend) -> list[Route]:
         found.append(route(f"api/{name}", CollectionHandler, backend=backend, registry=registry))
         found.append(route(f"api/{name}/ID", EntryHandler, backend=backend, registry=registry))
     found.append(route("api/datasets/ID/rescan", RescanHandler, backend=backend))
+    found.append(route("api/projects/ID/members", MembersHandler, backend=backend))
+    found.append(route("api/projects/ID/members/ID", MemberHandler, backend=backend))
     return found

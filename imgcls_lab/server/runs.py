@@ -29,6 +29,7 @@ class RunsHandler(ApiHandler):
         project = self.optional_whole("project")
         check_reference(project, "project")
         text = self.get_query_argument("q", "")[:200] or None
+        owner = self.get_query_argument("owner", "")[:200] or None
         sort = self.get_query_argument("sort", "created_at")
         descending = self.choice("order", ("asc", "desc"), "desc") == "desc"
         limit = self.whole("limit", 200, low=1, high=MAX_PAGE)
@@ -38,6 +39,7 @@ class RunsHandler(ApiHandler):
                 project_id=project,
                 states=states or None,
                 text=text,
+                owner=owner,
                 sort=sort,
                 descending=descending,
                 limit=limit,

@@ -7,14 +7,18 @@ and imports no torch.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from imgcls_lab.schemas import Way
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import backups, migrations
 from imgcls_lab.store.alerts import Alerts
+from imgcls_lab.store.audit import Actor
 from imgcls_lab.store.consistency_check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged
+from imgcls_lab.store.events import Events
 from imgcls_lab.store.executors import Executors
 from imgcls_lab.store.folder_rows import FolderWriter
 from imgcls_lab.store.metrics import MetricReader
@@ -39,15 +43,19 @@ class Store:
         self.runs = Runs(database, settings, self.executors)
         self.metrics = MetricReader(database)
         self.alerts = Alerts(database)
+        self.events = Events(database)
 
     @classmethod
-    def open(cls, settings: Settings, migrate: bool = False) -> Self:
+    def open(cls, settings: Settings, migrate: bool = False, way: Way = "python") -> Self:
         """Connect. `migrate`: create or upgrade the tables (server and command line), after a backup; else refuse.
+
+        way: by which the user of this process changes something, for the record of who did what.
 
         Raises StoreError: unreachable, on a network file system, of another revision.
         """
         settings.make_home()
-        database = Database(settings.connection_url)
+        database = Database(settings.connection_url, Actor.current(way))
+        database.audit_kept = settings.audit_events
         database.webhook_state = "pending" if settings.webhook else None
         database.folder_writer = FolderWriter(settings)
         try:
@@ -58,6 +66,11 @@ class Store:
             database.close()
             raise
         return cls(settings, database)
+
+    def act_for(self, owner: str) -> None:
+        """Change runs as their owner does: for a process that an executor started for this user's run."""
+        if owner:
+            self.database.actor = replace(self.database.actor, user=owner)
 
     def close(self) -> None:
         self.database.close()

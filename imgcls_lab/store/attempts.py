@@ -15,7 +15,7 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from imgcls_lab.events import ENDED, LIVE, DesiredState, FailureKind, RunState
-from imgcls_lab.store import alerts, queue, states
+from imgcls_lab.store import alerts, audit, queue, states
 from imgcls_lab.store.database import to_folder
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 from imgcls_lab.store.verdict import ProcessEnd, Verdict
@@ -76,7 +76,9 @@ def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim 
             DeviceClaim(host=host, device=name, run_id=run.id, attempt=attempt, claimed_at=now) for name in found
         )
         session.flush()
-        return Claim(session.get_one(Run, run.number), attempt, found)
+        claimed = session.get_one(Run, run.number)
+        audit.record(session, "started", claimed, attempt=attempt, devices=found)
+        return Claim(claimed, attempt, found)
     return None
 
 
@@ -134,6 +136,9 @@ def finish(
         if not states.move(session, run_id, RunState.LOST, attempt=attempt, **rest):
             return None
         state = _requeue(session, run_id, attempt, verdict, now)
+        run = session.exec(select(Run).where(Run.id == run_id)).one()
+        audit.record(session, "requeued" if state is RunState.QUEUED else "lost", run, reason=verdict.message)
+        session.expunge(run)
         alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=found_at)
         return state
     values = {**rest, **result}

@@ -24,7 +24,7 @@ from imgcls_lab.run_layout import CONFIG, MANIFEST, RUN_INFO, SOURCE, write_atom
 from imgcls_lab.run_paths import read_json, read_plain
 from imgcls_lab.schemas import ClaimedFile, ClaimView, RunView
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import states
+from imgcls_lab.store import audit, rights, states
 from imgcls_lab.store.folder_rows import read_info
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Run
@@ -71,6 +71,7 @@ def claim(session: Session, settings: Settings, text: str, digest: str | None) -
     Raises ConflictError: see `Runs.claim`.
     """
     run = find_run(session, text)
+    rights.check(session, "claimed", run)
     shown = view_of(settings, run)
     if digest is not None and digest != shown.digest:
         raise ConflictError(
@@ -83,6 +84,7 @@ def claim(session: Session, settings: Settings, text: str, digest: str | None) -
     ended, same = col(Run.state).in_(states.texts(ENDED)), col(Run.view_only)
     if not states.change_run(session, run.id, ended, same, view_only=False, python=shown.python):
         raise ConflictError(f"The run “{run.name}” is being read in. Try again in a moment.", reason="claim_changed")
+    audit.record(session, "claimed", run)
     return run.id
 
 

@@ -15,9 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, select
 
 from imgcls_lab.errors import ConflictError, NotFoundError
-from imgcls_lab.identity import user_name
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit
+from imgcls_lab.store import audit, rights
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.tables import Config, Dataset, Model, Project
 
@@ -77,14 +77,16 @@ class Collection(ABC, Generic[Row, Edit, View]):
         return self.get(self._save(edit, None))
 
     def edit(self, entry_id: int, edit: Edit) -> View:
-        """Raises NotFoundError, InputError, ConflictError for a name that another entry has."""
+        """Raises NotFoundError, ForbiddenError, InputError, ConflictError for a name that another entry has."""
         return self.get(self._save(edit, entry_id))
 
     def delete(self, entry_id: int) -> None:
-        """Raises NotFoundError, ConflictError for an entry that is in use."""
+        """Raises NotFoundError, ForbiddenError, ConflictError for an entry that is in use."""
         with self._database.write() as session:
             row = self._row(session, entry_id)
+            self._check_rights(session, "deleted", row)
             self._check_deletable(session, row)
+            audit.record(session, "deleted", row)
             session.delete(row)
 
     # ── for subclasses ──────────────────────────────────────────────────────────────────────────────────────
@@ -94,9 +96,8 @@ class Collection(ABC, Generic[Row, Edit, View]):
             raise NotFoundError(f"There is no {self.noun} {entry_id}.")
         return row
 
-    def _new(self) -> Row:
-        row: Row = self.table(created_at=time.time(), owner=user_name())
-        return row
+    def _check_rights(self, session: Session, action: str, row: Row) -> None:
+        rights.check(session, action, row)
 
     def _view(self, session: Session, row: Row) -> View:
         return self._views(session, [row])[0]
@@ -117,12 +118,26 @@ class Collection(ABC, Generic[Row, Edit, View]):
     def _save(self, edit: Edit, entry_id: int | None) -> int:
         try:
             with self._database.write() as session:
-                row: Row = self._new() if entry_id is None else self._row(session, entry_id)
+                row, before = self._to_save(session, entry_id)
                 self._apply(session, row, edit)
                 session.add(row)
                 session.flush()
+                changed = audit.changes(before, row.model_dump(include={*self.edit_type.model_fields}))
+                if entry_id is None:
+                    audit.record(session, "added", row)
+                elif changed:
+                    audit.record(session, "edited", row, changed=changed)
                 if row.id is None:
                     raise RuntimeError("The database gave no id.")
                 return row.id
         except IntegrityError as error:
             raise ConflictError(f"There is a {self.noun} named “{edit.name}” already; choose another name.") from error
+
+    def _to_save(self, session: Session, entry_id: int | None) -> tuple[Row, dict[str, Any]]:
+        """A new entry of the acting user, or one that the user may change; and what it held before."""
+        if entry_id is None:
+            new: Row = self.table(created_at=time.time(), owner=audit.actor_of(session).user)
+            return new, {}
+        row = self._row(session, entry_id)
+        self._check_rights(session, "edited", row)
+        return row, row.model_dump()

@@ -31,8 +31,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.operators import custom_op
 from sqlmodel import Session, col
 
-from imgcls_lab.errors import InputError, StoreError
+from imgcls_lab.errors import ForbiddenError, InputError, StoreError
 from imgcls_lab.filesystems import network_filesystem
+from imgcls_lab.store import audit
 from imgcls_lab.store.folder_rows import FolderWriter, note_registry
 from imgcls_lab.store.tables import Alert, Counter, DeletedRun, Run
 
@@ -84,8 +85,11 @@ def wal_is_safe(version: tuple[int, int, int]) -> bool:
 class Database:
     """One engine, and transactions on it. `url` never shows its password when printed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, actor: audit.Actor | None = None) -> None:
+        """actor: who changes something through it; by default the user of this process, in Python."""
         self.url = parse_url(url)
+        self.actor = actor or audit.Actor.current("python")
+        self.audit_kept: int | None = None  # events of the record of who did what; None: all
         self.webhook_state: str | None = None  # how a new alert stands with the webhook: pending, where there is one
         self.folder_writer: FolderWriter | None = None  # writes what is to be committed into the folders
         self.is_sqlite = self.url.drivername == "sqlite"
@@ -146,6 +150,7 @@ class Database:
     def read(self) -> Iterator[Session]:
         """A session that sees one state of the database and changes nothing. Raises StoreError."""
         with self._translated(), Session(self._reader, autoflush=False) as session:
+            session.info["actor"] = self.actor
             yield session
 
     @contextmanager
@@ -157,13 +162,26 @@ class Database:
 
         Folders are written while the counter is locked, so that a folder holds the later of two changes. A process that
         dies before the commit leaves a folder that is one change ahead; the next change of the run corrects it.
+
+        What was refused to a user (ForbiddenError) is recorded in a transaction of its own.
         """
+        try:
+            with self._transaction() as session:
+                yield session
+        except ForbiddenError as error:
+            with self._transaction() as session:
+                audit.record_refusal(session, error.data["act"])  # type: ignore[arg-type]
+            raise
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
         with self._translated(), Session(self.engine, expire_on_commit=False) as session:
             undo: Callable[[], None] | None = None
             event.listen(session, "after_flush", note_registry)
             try:
                 with session.begin():
                     session.info["webhook_state"] = self.webhook_state
+                    session.info["actor"], session.info["audit_kept"] = self.actor, self.audit_kept
                     yield session
                     session.flush()
                     _count_changes(session)

@@ -34,12 +34,14 @@ from imgcls_lab.store.tables import (
     Dependency,
     Model,
     Project,
+    ProjectMember,
     Run,
 )
 
 log = logging.getLogger(__name__)
 
 REGISTRY = "registry.json"
+MEMBERS = "members"  # of a project: names of users
 REGISTRIES: dict[str, Any] = {"projects": Project, "configs": Config, "datasets": Dataset, "models": Model}
 # Keys of run.json that name a column as it is, and those that name what it requests of a host.
 _SAME_NAME = ("id", "kind", "name", "parent_id", "notes", "created_at", "dataset_id", "model_id", "python", "payload")
@@ -164,8 +166,14 @@ def read_registry(settings: Settings) -> dict[str, list[Row]]:
         return {}
     found = upgraded_registry(found)
     return {
-        name: [_known(tables[name], row) for row in found.get(name) or () if isinstance(row, dict)] for name in tables
+        name: [_entry(tables[name], row) for row in found.get(name) or () if isinstance(row, dict)] for name in tables
     }
+
+
+def _entry(table: Any, row: Row) -> Row:
+    """The columns of an entry, and the members of a project."""
+    members = row.get(MEMBERS) if table is Project else None
+    return _known(table, row) | ({MEMBERS: [str(user) for user in members]} if isinstance(members, list) else {})
 
 
 def damaged_parts(settings: Settings) -> list[str]:
@@ -192,6 +200,10 @@ def _merged(session: Session, kept: dict[str, list[Row]], deleted: set[tuple[str
     merged: dict[str, Any] = {"format": FORMAT}
     for name, table in REGISTRIES.items():
         present = rows(session, table)
+        if table is Project:
+            for row in present:
+                mine = col(ProjectMember.project_id) == row["id"]
+                row[MEMBERS] = [member["user"] for member in rows(session, ProjectMember, mine)]
         there = {_key(row) for row in present}
         gone = {(entry, made) for of, entry, made in deleted if of == name}
         merged[name] = [row for row in kept.get(name, ()) if _key(row) not in there | gone] + present

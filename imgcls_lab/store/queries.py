@@ -31,6 +31,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_counts
 from imgcls_lab.store.database import no_index
 from imgcls_lab.store.metrics import tags_of
+from imgcls_lab.store.rights import Rights, rights_of
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Artifact, Attempt, Counter, DeletedRun, Dependency, Project, Run
@@ -67,11 +68,11 @@ def _views(session: Session, listed: Select[Any], key: Callable[[Row[Any]], int]
     rows = session.execute(listed).all()
     if key is not None:
         rows = sorted(rows, key=key)
-    times = _running_times(session, [row.id for row in rows if row.attempt > 0])
-    return [_view(row, *times.get(row.id, (0.0, None))) for row in rows]
+    times, mine = _running_times(session, [row.id for row in rows if row.attempt > 0]), rights_of(session)
+    return [_view(row, mine, *times.get(row.id, (0.0, None))) for row in rows]
 
 
-def _view(row: Row[Any], ran: float, since: float | None) -> RunView:
+def _view(row: Row[Any], mine: Rights, ran: float, since: float | None) -> RunView:
     found = row._mapping
     best = None
     if row.best_value is not None and row.best_metric is not None and row.best_epoch is not None:
@@ -79,6 +80,7 @@ def _view(row: Row[Any], ran: float, since: float | None) -> RunView:
     state = RunState(row.state)
     return RunView(
         project=row.project,
+        may_change=mine.may_change(row.owner, row.project_id),
         best=best,
         resumable=is_resumable(state, RunKind(row.kind), row.saved_step > 0),
         ran=ran,
@@ -138,6 +140,7 @@ class RunFilter(NamedTuple):
     parent_id: str | None
     states: frozenset[RunState] | None
     text: str | None
+    owner: str | None
 
 
 class RunOrder(NamedTuple):
@@ -154,7 +157,7 @@ def page(session: Session, wanted: RunFilter, order: RunOrder) -> RunPage:
     sorts = SORTS | {"ran": _ran_by(time.time())}
     if order.sort not in sorts:
         raise InputError(f"Runs cannot be sorted by “{order.sort}”; choose one of {', '.join(sorts)}.")
-    by_state = _counts(session, wanted.project_id, wanted.parent_id)
+    by_state = _counts(session, wanted)
     filters = _conditions(wanted)
     if wanted.text:
         total = session.exec(select(func.count()).select_from(Run).where(*filters)).one()
@@ -166,8 +169,19 @@ def page(session: Session, wanted: RunFilter, order: RunOrder) -> RunPage:
     if order.sort == "project":
         among = among.join(Project)
     return RunPage(
-        items=_in_order(session, _numbers(session, among, sorts[order.sort], order)), total=total, counts=by_state
+        items=_in_order(session, _numbers(session, among, sorts[order.sort], order)),
+        total=total,
+        counts=by_state,
+        owners=_owners(session),
     )
+
+
+def _owners(session: Session) -> list[str]:
+    """All who own a run. Each is the next one in the index, so that the runs of one owner are not gone through."""
+    first: Any = sa_select(func.min(col(Run.owner)).label("owner")).cte("owners", recursive=True)
+    after = sa_select(func.min(col(Run.owner))).where(col(Run.owner) > first.c.owner).scalar_subquery()
+    walked = first.union_all(sa_select(after).where(first.c.owner.is_not(None)))
+    return list(session.execute(sa_select(walked.c.owner).where(walked.c.owner.is_not(None))).scalars())
 
 
 def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
@@ -176,6 +190,8 @@ def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
         conditions.append(col(Run.project_id) == wanted.project_id)
     if wanted.parent_id is not None:
         conditions.append(col(Run.parent_id) == wanted.parent_id)
+    if wanted.owner is not None:
+        conditions.append(col(Run.owner) == wanted.owner)
     if wanted.states is not None:
         conditions.append(col(Run.state).in_(texts(wanted.states)))
     if wanted.text:
@@ -184,14 +200,13 @@ def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _counts(session: Session, project_id: int | None, parent_id: str | None) -> dict[RunState, int]:
-    """Runs by state. Children of one run are counted one by one: they are few."""
-    if parent_id is None:
-        return run_counts.by_state(session, project_id)
-    children = select(Run.state, func.count()).where(Run.parent_id == parent_id)
-    if project_id is not None:
-        children = children.where(Run.project_id == project_id)
-    return {RunState(state): count for state, count in session.exec(children.group_by(col(Run.state)))}
+def _counts(session: Session, wanted: RunFilter) -> dict[RunState, int]:
+    """Runs by state. Those of one parent are counted one by one, since they are few; those of an owner by an index."""
+    if wanted.parent_id is None and wanted.owner is None:
+        return run_counts.by_state(session, wanted.project_id)
+    among = _conditions(wanted._replace(states=None, text=None))
+    counted = select(Run.state, func.count()).where(*among).group_by(col(Run.state))
+    return {RunState(state): count for state, count in session.exec(counted)}
 
 
 def _conditions_along_an_index(session: Session, wanted: RunFilter, order: RunOrder) -> list[ColumnElement[bool]]:
@@ -200,6 +215,8 @@ def _conditions_along_an_index(session: Session, wanted: RunFilter, order: RunOr
     if wanted.project_id is not None:
         column = col(Run.project_id) if order.sort == "created_at" else no_index(session, Run.project_id)
         conditions.append(column == wanted.project_id)
+    if wanted.owner is not None:
+        conditions.append(no_index(session, Run.owner) == wanted.owner)
     if wanted.states is not None:
         conditions.append(no_index(session, Run.state).in_(texts(wanted.states)))
     return conditions

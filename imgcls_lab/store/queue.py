@@ -17,7 +17,7 @@ from sqlmodel import Session, col, exists, select
 
 from imgcls_lab.events import LIVE, DesiredState, RunState
 from imgcls_lab.plurals import counted
-from imgcls_lab.store import states
+from imgcls_lab.store import audit, states
 from imgcls_lab.store.database import no_index
 from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.tables import Dependency, Device, DeviceClaim, Project, Run
@@ -244,12 +244,12 @@ def settle(session: Session, updates: Updates) -> None:
             states.change_run(session, run_id, queued, message=sentence, recorded=False)
         else:
             queued = col(Run.state) == RunState.QUEUED.value
-            states.move(
-                session,
-                run_id,
-                state,
-                queued,
-                message=sentence,
-                desired_state=DesiredState.RUN.value,
-                ended_at=time.time(),
-            )
+            values: dict[str, Any] = {
+                "message": sentence,
+                "desired_state": DesiredState.RUN.value,
+                "ended_at": time.time(),
+            }
+            if states.move(session, run_id, state, queued, **values):
+                run = session.exec(select(Run).where(Run.id == run_id)).one()
+                audit.record(session, "cancelled", run, reason=sentence)
+                session.expunge(run)

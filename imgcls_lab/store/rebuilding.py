@@ -18,12 +18,12 @@ from sqlmodel import Session, col
 
 from imgcls_lab import signing
 from imgcls_lab.errors import ImgclsError
-from imgcls_lab.identity import user_name
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, claims, run_counts, run_folders
+from imgcls_lab.store import alerts, audit, claims, run_counts, run_folders
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.folder_rows import (
+    MEMBERS,
     REGISTRIES,
     REGISTRY,
     Deleted,
@@ -38,7 +38,7 @@ from imgcls_lab.store.folder_rows import (
 from imgcls_lab.store.registry import DEFAULT_PROJECT
 from imgcls_lab.store.run_files import remove_folder
 from imgcls_lab.store.run_restore import RegistryIds, index_again, restore_alert, restore_run
-from imgcls_lab.store.tables import Dataset, DeletedRun, Model, Run
+from imgcls_lab.store.tables import Dataset, DeletedRun, Model, ProjectMember, Run
 
 Progress = Callable[[int, int], None]  # folders that are done, and all
 
@@ -207,16 +207,20 @@ def _restore_registries(session: Session, registry: dict[str, list[Row]], report
 
 
 def _restore_entry(session: Session, name: str, plain: Table, row: Row, ids: RegistryIds) -> None:
+    members = row.pop(MEMBERS, [])
     if "owner" not in row:  # of before revision 0007, which gave the entries of a SQLite file to its user
         mine = session.get_bind().dialect.name == "sqlite" and (name, row["name"]) != ("projects", DEFAULT_PROJECT)
-        row["owner"] = user_name() if mine else ""
+        row["owner"] = audit.actor_of(session).user if mine else ""
     if "project_id" in row:
         row["project_id"] = ids["projects"].get(row["project_id"], row["project_id"])
     found = session.execute(select(plain).where(plain.c.name == row["name"])).mappings().first()
     if found is None:
         free = session.execute(select(plain.c.id).where(plain.c.id == row["id"])).first() is None
         values = row if free else {key: value for key, value in row.items() if key != "id"}
-        ids[name][row["id"]] = session.execute(insert(plain).values(values).returning(plain.c.id)).scalar_one()
+        ids[name][row["id"]] = made = session.execute(insert(plain).values(values).returning(plain.c.id)).scalar_one()
+        for user in members:
+            session.add(ProjectMember(project_id=made, user=user))
+        session.flush()
     else:
         ids[name][row["id"]] = found["id"]
         if row["created_at"] < found["created_at"]:  # a new database made it anew, as it does the first project

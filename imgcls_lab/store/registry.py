@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
@@ -22,9 +22,9 @@ from imgcls_lab.schemas import (
     ProjectEdit,
     ProjectView,
 )
-from imgcls_lab.store import run_counts
+from imgcls_lab.store import audit, rights, run_counts
 from imgcls_lab.store.collection import Collection
-from imgcls_lab.store.tables import Config, Dataset, Model, Project, Run
+from imgcls_lab.store.tables import Config, Dataset, Model, Project, ProjectMember, Run
 
 DEFAULT_PROJECT = "default"
 
@@ -47,6 +47,14 @@ def find_project(session: Session, project_id: int) -> Project:
     return project
 
 
+def _members(session: Session) -> dict[int, list[str]]:
+    """The members of all projects, by project and name."""
+    found: dict[int, list[str]] = {}
+    for row in session.exec(select(ProjectMember).order_by(col(ProjectMember.user))):
+        found.setdefault(row.project_id, []).append(row.user)
+    return found
+
+
 class Projects(Collection[Project, ProjectEdit, ProjectView]):
     table = Project
     edit_type = ProjectEdit
@@ -54,8 +62,46 @@ class Projects(Collection[Project, ProjectEdit, ProjectView]):
     used_by = {"run": Run.project_id, "config": Config.project_id}  # noqa: RUF012
 
     def _views(self, session: Session, rows: Sequence[Project]) -> list[ProjectView]:
-        runs = run_counts.by_project(session)
-        return [ProjectView(runs=runs.get(row.id or 0, 0), **row.model_dump()) for row in rows]
+        runs, members, mine = run_counts.by_project(session), _members(session), rights.rights_of(session)
+        return [
+            ProjectView(
+                **row.model_dump(),
+                runs=runs.get(row.id or 0, 0),
+                members=members.get(row.id or 0, []),
+                may_change=mine.may_change(row.owner, row.id),
+                may_manage=mine.may_manage(row.owner),
+            )
+            for row in rows
+        ]
+
+    def add_member(self, project_id: int, user: str) -> ProjectView:
+        """Let a user change the project's runs and configs. Raises NotFoundError, ForbiddenError, ConflictError."""
+        with self._database.write() as session:
+            row = self._row(session, project_id)
+            rights.check_managed(session, "joined", row)
+            if not row.owner:
+                raise ConflictError(
+                    f"The project “{row.name}” belongs to nobody, so that it has no members. Add a project of your own "
+                    "and move your runs there (`imgcls-lab edit RUN --project NAME`)."
+                )
+            if session.get(ProjectMember, (project_id, user)) is None and user != row.owner:
+                session.add(ProjectMember(project_id=project_id, user=user))
+                audit.record(session, "joined", row, member=user)
+                session.info["registry"] = True
+        return self.get(project_id)
+
+    def remove_member(self, project_id: int, user: str) -> ProjectView:
+        """Raises NotFoundError for a project that is not there or has no such member, ForbiddenError."""
+        with self._database.write() as session:
+            row = self._row(session, project_id)
+            rights.check_managed(session, "left", row)
+            member = session.get(ProjectMember, (project_id, user))
+            if member is None:
+                raise NotFoundError(f"{user} is no member of the project “{row.name}”.")
+            session.delete(member)
+            audit.record(session, "left", row, member=user)
+            session.info["registry"] = True
+        return self.get(project_id)
 
     def _apply(self, _session: Session, row: Project, edit: ProjectEdit) -> None:
         if row.name == DEFAULT_PROJECT != edit.name:
@@ -63,6 +109,12 @@ class Projects(Collection[Project, ProjectEdit, ProjectView]):
         row.name, row.description = edit.name, edit.description
         if "max_running" in edit.model_fields_set:  # a caller that does not know the limit keeps it
             row.max_running = edit.max_running
+
+    def _check_rights(self, session: Session, action: str, row: Project) -> None:
+        if action == "deleted":
+            rights.check_managed(session, action, row)
+        else:
+            rights.check(session, action, row)
 
     def _check_deletable(self, session: Session, row: Project) -> None:
         if row.name == DEFAULT_PROJECT:
@@ -84,13 +136,21 @@ class Configs(Collection[Config, ConfigEdit, ConfigView]):
 
     def _views(self, session: Session, rows: Sequence[Config]) -> list[ConfigView]:
         names = dict(session.exec(select(Project.id, Project.name)).all())
-        return [ConfigView(project=names[row.project_id], **row.model_dump()) for row in rows]
+        mine = rights.rights_of(session)
+        return [
+            ConfigView(
+                project=names[row.project_id], may_change=mine.may_change(row.owner, row.project_id), **row.model_dump()
+            )
+            for row in rows
+        ]
 
     def _apply(self, session: Session, row: Config, edit: ConfigEdit) -> None:
         """Raises ConfigError where the config could not be launched as it is."""
         parsed = TrainConfig.parse(edit.config)
         if edit.project_id is not None:
-            row.project_id = find_project(session, edit.project_id).id or 0
+            if edit.project_id != row.project_id:
+                rights.check_into(session, find_project(session, edit.project_id))
+            row.project_id = edit.project_id
         elif row.id is None:
             row.project_id = default_project(session).id or 0
         row.name, row.description, row.updated_at = edit.name, edit.description, time.time()
@@ -109,13 +169,16 @@ class Datasets(Collection[Dataset, DatasetEdit, DatasetView]):
         """Inspect the folder again; lists show the result from then on. Raises NotFoundError."""
         with self._database.write() as session:
             row = self._row(session, dataset_id)
+            rights.check(session, "rescanned", row)
             _inspect(row)
+            audit.record(session, "rescanned", row)
             session.add(row)
             return self._view(session, row)
 
-    def _views(self, _session: Session, rows: Sequence[Dataset]) -> list[DatasetView]:
+    def _views(self, session: Session, rows: Sequence[Dataset]) -> list[DatasetView]:
         """Of the folder itself, only that it still exists is checked now."""
-        views = [DatasetView(**row.model_dump()) for row in rows]
+        mine = rights.rights_of(session)
+        views = [DatasetView(may_change=mine.may_change(row.owner), **row.model_dump()) for row in rows]
         for view in views:
             if not os.path.isdir(view.root):
                 view.problem = f"The folder “{view.root}” is not there any more. Put it back or edit the data set."
@@ -152,8 +215,12 @@ class Models(Collection[Model, ModelEdit, ModelView]):
     noun = "model"
     used_by = {"run": Run.model_id}  # noqa: RUF012
 
-    def _views(self, _session: Session, rows: Sequence[Model]) -> list[ModelView]:
-        return [ModelView(problem=_model_problem(row.flavour), **row.model_dump()) for row in rows]
+    def _views(self, session: Session, rows: Sequence[Model]) -> list[ModelView]:
+        mine = rights.rights_of(session)
+        return [
+            ModelView(problem=_model_problem(row.flavour), may_change=mine.may_change(row.owner), **row.model_dump())
+            for row in rows
+        ]
 
     def _apply(self, _session: Session, row: Model, edit: ModelEdit) -> None:
         """Raises InputError for a local folder without a model."""

@@ -13,6 +13,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from sqlmodel import Session, col, select
 from imgcls_lab import signing
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.events import LIVE, RESUMABLE, DesiredState, FailureKind, RunKind, RunState
-from imgcls_lab.identity import ProcessIdentity, host_name, user_name
+from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name
 from imgcls_lab.run_paths import read_plain
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import attempts, states
+from imgcls_lab.store import attempts, audit, states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.folder_rows import read_info
 from imgcls_lab.store.ingest import ingest
@@ -98,6 +99,9 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
         session.add(run)
         session.flush()
         _open_attempt(session, folder, run_id, numbers[0], own=own)
+        actor = audit.actor_of(session)
+        if actor.way == "executor":  # else it is an old folder, which `db rebuild` has found
+            audit.record(session, "launched", run, by=replace(actor, way="python"))
         touch(session, run_id)
     return True
 
@@ -126,7 +130,7 @@ def _row(
         "id": folder.name,
         "kind": kind.value,
         "name": str(info.get("name") or default_name(kind, config)),
-        "owner": user_name(),  # the folder lies in this user's home
+        "owner": audit.actor_of(session).user,  # the folder lies in this user's home
         "project_id": project_named(session, str(info.get("project") or DEFAULT_PROJECT), created),
         "dataset_id": session.exec(select(Dataset.id).where(Dataset.root == columns.get("root"))).first(),
         "model_id": session.exec(select(Model.id).where(Model.flavour == columns.get("model_flavour"))).first(),

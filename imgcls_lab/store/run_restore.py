@@ -12,11 +12,10 @@ from sqlalchemy import delete, insert, select, update
 from sqlmodel import Session, col
 
 from imgcls_lab.events import LIVE, RunKind, RunState
-from imgcls_lab.identity import user_name
 from imgcls_lab.run_layout import events_name, launch_name
 from imgcls_lab.run_paths import size
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import run_folders
+from imgcls_lab.store import audit, run_folders
 from imgcls_lab.store.database import Database, to_folder, touch
 from imgcls_lab.store.folder_rows import Record, Row, columns, read_info, read_record, record_of, rows, to_info
 from imgcls_lab.store.ingest import replay
@@ -76,7 +75,7 @@ def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds
     run_id = folder.name
     created = float(record.run.get("created_at") or folder.stat().st_mtime)
     # records of before revision 0007 name nobody; one that counts is signed
-    run = {"owner": user_name(), **record.run, "view_only": False}
+    run = {"owner": audit.actor_of(session).user, **record.run, "view_only": False}
     run["project_id"] = run_folders.project_named(session, record.project, created)
     for name, table in (("datasets", Dataset), ("models", Model)):
         column = f"{name[:-1]}_id"

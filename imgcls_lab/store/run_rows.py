@@ -15,8 +15,8 @@ from sqlmodel import Session, col, select
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.events import RunKind, RunState
-from imgcls_lab.identity import user_name
 from imgcls_lab.schemas import SubmitRequest
+from imgcls_lab.store import audit, rights
 from imgcls_lab.store.registry import default_project, find_project
 from imgcls_lab.store.tables import Dataset, Model, Run
 
@@ -39,13 +39,13 @@ def find_run(session: Session, text: str) -> Run:
 def new_run(
     session: Session, run_id: str, config: TrainConfig | None, request: SubmitRequest, digest: str | None
 ) -> Run:
-    """A row for a run that waits, linked to what it refers to. Not added yet. Raises NotFoundError."""
+    """A row for a run that waits, linked to what it refers to. Not added yet. Raises NotFoundError, ForbiddenError."""
     return Run(
         id=run_id,
         kind=request.kind.value,
         name=request.name or default_name(request.kind, config),
         body_digest=digest,
-        owner=user_name(),
+        owner=audit.actor_of(session).user,
         **_waiting_columns(request),
         **_links(session, request, config),
         **device_columns(request, config),
@@ -64,13 +64,14 @@ def _waiting_columns(request: SubmitRequest) -> dict[str, Any]:
 def _links(session: Session, request: SubmitRequest, config: TrainConfig | None) -> dict[str, Any]:
     """Project, data set, model and parent: as the request names them, else as the config's folder and model tell."""
     project = find_project(session, request.project_id) if request.project_id else default_project(session)
+    rights.check_into(session, project, "launched")
     dataset_id, model_id = request.dataset_id, request.model_id
     if dataset_id is not None and session.get(Dataset, dataset_id) is None:
         raise NotFoundError(f"There is no data set {dataset_id}.")
     if model_id is not None and session.get(Model, model_id) is None:
         raise NotFoundError(f"There is no model {model_id}.")
     if request.parent_id is not None:
-        find_run(session, request.parent_id)
+        rights.check(session, "launched", find_run(session, request.parent_id))
     if dataset_id is None and config is not None:
         dataset_id = session.exec(select(Dataset.id).where(Dataset.root == config.root)).first()
     if model_id is None and config is not None:

@@ -32,12 +32,12 @@ from imgcls_lab.schemas import (
     SubmitRequest,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import claims, queries, run_files, states
+from imgcls_lab.store import audit, claims, queries, rights, run_files, states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.executors import Executors
 from imgcls_lab.store.registry import find_project
 from imgcls_lab.store.run_rows import config_columns, find_run, new_run
-from imgcls_lab.store.tables import Attempt, DeletedRun, Dependency, Metric, Run
+from imgcls_lab.store.tables import Attempt, DeletedRun, Dependency, Metric, Project, Run
 
 
 class Runs:
@@ -52,8 +52,9 @@ class Runs:
     def submit(self, request: SubmitRequest, *, run_id: str | None = None) -> RunView:
         """Queue a run. The same key and body give the same run, however many ask at once.
 
-        Raises ConfigError; NotFoundError for a project, data set, model or run that is not there; ConflictError when
-        the key was used with another body.
+        Its owner is the user of this process. Raises ConfigError; NotFoundError for a project, data set, model or run
+        that is not there; ForbiddenError for a project or a parent of somebody else; ConflictError when the key was
+        used with another body.
         """
         training = request.kind is RunKind.TRAIN
         config = TrainConfig.parse(request.config) if training or request.config else None
@@ -73,6 +74,7 @@ class Runs:
                     session.add(Dependency(run_id=run.id, after_id=after))
                 if not request.name:
                     run.name = f"{run.name} #{run.number}"
+                audit.record(session, "launched", run)
                 touch(session, run.id)
                 made = run.id
         except IntegrityError as error:
@@ -118,23 +120,14 @@ class Runs:
         return self._change(lambda session: claims.claim(session, self._settings, text, digest))
 
     def edit(self, text: str, edit: RunEdit) -> RunView:
-        """Change name, notes, priority or project. Raises NotFoundError."""
-
-        def change(session: Session) -> str:
-            run = find_run(session, text)
-            values = edit.model_dump(exclude_none=True)
-            if "project_id" in values:
-                find_project(session, values["project_id"])
-            if values and not states.change_run(session, run.id, **values):
-                raise NotFoundError(f"The run “{run.name}” was just deleted.")
-            return run.id
-
-        return self._change(change)
+        """Change name, notes, priority or project. Raises NotFoundError, ForbiddenError."""
+        return self._change(lambda session: _edit(session, text, edit))
 
     def explain_stop(self, run_id: str, message: str) -> None:
-        """Say why a run was stopped; does nothing where it was not."""
+        """Say why a run was stopped; does nothing where it was not. Raises NotFoundError, ForbiddenError."""
         stopped = col(Run.state).in_([RunState.STOPPED.value, RunState.CANCELLED.value])
         with self._database.write() as session:
+            rights.check(session, "explained", find_run(session, run_id))
             states.change_run(session, run_id, stopped, message=message)
 
     def delete(self, text: str) -> None:
@@ -144,6 +137,8 @@ class Runs:
         """
         with self._database.write() as session:
             run = find_run(session, text)
+            rights.check(session, "deleted", run)
+            audit.record(session, "deleted", run)
             gone = session.execute(
                 delete(Run)
                 .where(col(Run.id) == run.id, col(Run.state).in_(states.texts(ENDED)))
@@ -173,6 +168,7 @@ class Runs:
         parent_id: str | None = None,
         states: Iterable[RunState] | None = None,
         text: str | None = None,
+        owner: str | None = None,
         sort: str = "created_at",
         descending: bool = True,
         limit: int = 200,
@@ -182,7 +178,7 @@ class Runs:
 
         text: is looked for in name, id, model, root and notes; parent_id: of a sweep. Raises InputError.
         """
-        wanted = queries.RunFilter(project_id, parent_id, None if states is None else frozenset(states), text)
+        wanted = queries.RunFilter(project_id, parent_id, None if states is None else frozenset(states), text, owner)
         order = queries.RunOrder(sort, descending, limit, offset)
         with self._database.read() as session:
             page = queries.page(session, wanted, order)
@@ -260,16 +256,37 @@ def _digest(request: SubmitRequest) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
+def _edit(session: Session, text: str, edit: RunEdit) -> str:
+    run = find_run(session, text)
+    rights.check(session, "edited", run)
+    values = edit.model_dump(exclude_none=True)
+    changed = audit.changes(run.model_dump(include={*values}), values)
+    if "project_id" in changed:
+        project = find_project(session, values["project_id"])
+        rights.check_into(session, project)
+        changed["project"] = [session.get_one(Project, run.project_id).name, project.name]
+        del changed["project_id"]
+    if changed:
+        audit.record(session, "edited", run, changed=changed)
+    if values and not states.change_run(session, run.id, **values):
+        raise NotFoundError(f"The run “{run.name}” was just deleted.")
+    return run.id
+
+
 def _set_desired_state(session: Session, text: str, desired: DesiredState) -> str:
     run = find_run(session, text)
+    action = "stopped" if desired is DesiredState.STOP else "killed"
+    rights.check(session, action, run)
     claims.refuse_view_only(run)
     back, values = _called_back(session, run)
     values |= {"phase": None, "seconds_left": None, "desired_state": desired.value}
     if states.move(session, run.id, back, col(Run.state) == RunState.QUEUED.value, **values):
+        audit.record(session, action, run)
         return run.id
     live = col(Run.state).in_(states.texts(LIVE))
     weaker = ["run"] if desired is DesiredState.STOP else ["run", "stop"]
     if states.change_run(session, run.id, live, col(Run.desired_state).in_(weaker), desired_state=desired.value):
+        audit.record(session, action, run)
         return run.id
     state = RunState(session.exec(select(Run.state).where(Run.id == run.id)).one())
     if state in {RunState.SUCCEEDED, RunState.FAILED}:
@@ -291,6 +308,7 @@ def _called_back(session: Session, run: Run) -> tuple[RunState, dict[str, Any]]:
 
 def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: Settings) -> str:
     run = find_run(session, text)
+    rights.check(session, "resumed", run)
     claims.refuse_view_only(run)
     if changes and run.kind != RunKind.TRAIN.value:
         raise ConflictError(f"Only a training can go on with other settings; “{run.name}” is a {run.kind}.")
@@ -303,6 +321,8 @@ def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: S
     filled = {RunState.SUCCEEDED} if run.kind == RunKind.SWEEP.value else set()
     resumable = col(Run.state).in_(states.texts(RESUMABLE | filled))
     if states.move(session, run.id, RunState.QUEUED, resumable, **values):
+        changed: dict[str, Any] = {"changed": audit.changes(run.config, changes)} if changes else {}
+        audit.record(session, "resumed", run, **changed)
         return run.id
     state = RunState(run.state)
     if state in ENDED:

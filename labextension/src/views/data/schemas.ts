@@ -29,6 +29,7 @@ export interface WireTypes {
   report: EpochReport;
   project: Project;
   project_edit: ProjectEdit;
+  member: MemberRequest;
   config: Config;
   config_edit: ConfigEdit;
   dataset: Dataset;
@@ -42,6 +43,7 @@ export interface WireTypes {
   sweep: Sweep;
   devices: DevicesReply;
   alert: Alert;
+  event: AuditEvent;
   board: Board;
   board_request: BoardRequest;
   form: SchemaReply;
@@ -65,6 +67,7 @@ export interface RunDetail {
   dataset_id: number | null;
   model_id: number | null;
   parent_id: string | null;
+  may_change: boolean;
   state: RunState;
   desired_state: DesiredState;
   attempt: number;
@@ -160,6 +163,7 @@ export interface RunPage {
   counts: {
     [k: string]: number;
   };
+  owners: string[];
 }
 /**
  * A run as lists and pages show it.
@@ -174,6 +178,7 @@ export interface Run {
   dataset_id: number | null;
   model_id: number | null;
   parent_id: string | null;
+  may_change: boolean;
   state: RunState;
   desired_state: DesiredState;
   attempt: number;
@@ -349,6 +354,9 @@ export interface Project {
   created_at: number;
   runs: number;
   max_running: number | null;
+  members: string[];
+  may_change: boolean;
+  may_manage: boolean;
 }
 /**
  * `max_running`: runs on devices at once, on all hosts together; null: no limit; 0: on hold.
@@ -357,6 +365,12 @@ export interface ProjectEdit {
   name: string;
   description?: string;
   max_running?: number | null;
+}
+/**
+ * A user who becomes a member of a project.
+ */
+export interface MemberRequest {
+  user: string;
 }
 export interface Config {
   id: number;
@@ -370,6 +384,7 @@ export interface Config {
   description: string;
   created_at: number;
   updated_at: number;
+  may_change: boolean;
 }
 export interface ConfigEdit {
   name: string;
@@ -400,6 +415,7 @@ export interface Dataset {
   skipped_files: {
     [k: string]: number;
   };
+  may_change: boolean;
 }
 export interface DatasetEdit {
   name: string;
@@ -419,6 +435,7 @@ export interface Model {
   description: string;
   created_at: number;
   problem: string | null;
+  may_change: boolean;
 }
 export interface ModelEdit {
   name: string;
@@ -487,6 +504,7 @@ export interface Queued {
   dataset_id: number | null;
   model_id: number | null;
   parent_id: string | null;
+  may_change: boolean;
   state: RunState;
   desired_state: DesiredState;
   attempt: number;
@@ -683,6 +701,26 @@ export interface Alert {
   created_at: number;
 }
 /**
+ * Who did what, or was refused it.
+ */
+export interface AuditEvent {
+  id: number;
+  time: number;
+  user: string;
+  host: string;
+  way: string;
+  action: string;
+  refused: boolean;
+  kind: string;
+  subject_id: string;
+  subject_name: string;
+  project_id: number | null;
+  details: {
+    [k: string]: unknown;
+  };
+  text: string;
+}
+/**
  * A TensorBoard and its process: `asleep` frees its memory and starts again when it is opened.
  */
 export interface Board {
@@ -765,6 +803,7 @@ export interface ServerInfo {
   datasets_dir: string;
   roots: string[];
   home: string;
+  user: string;
   demo_ready: boolean;
 }
 export interface Subscribe {
