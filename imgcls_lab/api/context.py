@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from imgcls_lab.store import Store
 
 _lock = Lock()
-_stores: dict[tuple[int, str, str], Store] = {}
+_stores: dict[tuple[int, str, str, str], Store] = {}
 _way: Way = "python"
 
 
@@ -35,7 +35,7 @@ def settings() -> Settings:
 def store(of: Settings | None = None) -> Store:
     """The open store of these settings; the database is made or migrated at the first use. Raises StoreError."""
     wanted = of or settings()
-    key = (os.getpid(), str(wanted.home_path), wanted.db_url)
+    key = (os.getpid(), str(wanted.home_path), wanted.db_url, _way)
     with _lock:
         if key not in _stores:
             from imgcls_lab.store import Store

@@ -45,18 +45,18 @@ def new_run(
         kind=request.kind.value,
         name=request.name or default_name(request.kind, config),
         body_digest=digest,
-        owner=audit.actor_of(session).user,
-        **_waiting_columns(request),
+        **_waiting_columns(session, request),
         **_links(session, request, config),
         **device_columns(request, config),
         **config_columns(config),
     )
 
 
-def _waiting_columns(request: SubmitRequest) -> dict[str, Any]:
-    """The columns of a run that was submitted just now."""
+def _waiting_columns(session: Session, request: SubmitRequest) -> dict[str, Any]:
+    """The columns of a run that was submitted just now, by the user who acts."""
     now = time.time()
     columns = {name: getattr(request, name) for name in ("priority", "notes", "payload", "idempotency_key")}
+    columns |= {"owner": audit.actor_of(session).user}
     columns |= {"state": RunState.QUEUED.value, "devices": [], "latest": {}, "python": sys.executable}
     return columns | {"created_at": now, "queued_at": now, "updated_at": now}
 
