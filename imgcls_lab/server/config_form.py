@@ -62,11 +62,11 @@ class CheckHandler(ApiHandler):
 
 
 def form(settings: Settings, store: Store, project_id: int | None = None) -> SchemaReply:
-    """The schema and the values of a new form: the newest training's config, else the demo's, else the defaults."""
+    """The schema and the values of a new form: the newest own training's config, else the demo's, else the defaults."""
     own = defaults(store)
     start, source, project = own, None, None
-    trainings = (run for run in store.runs.list(project_id=project_id, limit=RECENT).items if run.kind is RunKind.TRAIN)
-    if newest := next(trainings, None):
+    recent = store.runs.list(project_id=project_id, owner=store.own_rows, limit=RECENT).items
+    if newest := next((run for run in recent if run.kind is RunKind.TRAIN and run.may_change), None):
         start, source = store.runs.get(newest.id).config, f"the last run, “{newest.name}”"
         project = newest.project_id
     elif found := demo_folders(settings):

@@ -67,6 +67,11 @@ class Store:
             raise
         return cls(settings, database)
 
+    @property
+    def own_rows(self) -> str | None:
+        """The owner whose rows are the acting user's; None: all are, since the database is this user's alone."""
+        return None if self.database.is_sqlite else self.database.actor.user
+
     def act_for(self, owner: str) -> None:
         """Change runs as their owner does: for a process that an executor started for this user's run."""
         if owner:

@@ -57,9 +57,9 @@ _LISTED: Select[Any] = (
 )
 SORTS: dict[str, Any] = {
     "created_at": Run.created_at, "started_at": Run.started_at, "ended_at": Run.ended_at, "updated_at": Run.updated_at,
-    "name": Run.name, "project": Project.name, "state": Run.state, "kind": Run.kind, "priority": Run.priority,
-    "host": Run.host, "best": Run.best_value, "epoch": Run.epoch, "model_flavour": Run.model_flavour,
-    "root": Run.root, "lr": Run.lr, "batch_size": Run.batch_size,
+    "name": Run.name, "owner": Run.owner, "project": Project.name, "state": Run.state, "kind": Run.kind,
+    "priority": Run.priority, "host": Run.host, "best": Run.best_value, "epoch": Run.epoch,
+    "model_flavour": Run.model_flavour, "root": Run.root, "lr": Run.lr, "batch_size": Run.batch_size,
 }  # fmt: skip
 
 

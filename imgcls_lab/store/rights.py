@@ -68,6 +68,11 @@ def check_managed(session: Session, action: str, project: Project) -> None:
         )
 
 
+def may_add(session: Session, project_id: int) -> bool:
+    """Whether the acting user may put something into a project."""
+    return rights_of(session).may_change(session.get_one(Project, project_id).owner, project_id)
+
+
 def check_into(session: Session, project: Project, action: str = "edited") -> None:
     """Raises ForbiddenError unless the acting user may put something into a project."""
     rights = rights_of(session)

@@ -27,7 +27,7 @@ from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_nam
 from imgcls_lab.run_paths import read_plain
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import attempts, audit, states
+from imgcls_lab.store import attempts, audit, rights, states
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.folder_rows import read_info
 from imgcls_lab.store.ingest import ingest
@@ -100,7 +100,7 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
         session.flush()
         _open_attempt(session, folder, run_id, numbers[0], own=own)
         actor = audit.actor_of(session)
-        if actor.way == "executor":  # else it is an old folder, which `db rebuild` has found
+        if own and actor.way == "executor":  # else it is an old folder, which `db rebuild` has found
             audit.record(session, "launched", run, by=replace(actor, way="python"))
         touch(session, run_id)
     return True
@@ -111,7 +111,8 @@ def project_named(session: Session, name: str, created_at: float) -> int:
     known = session.exec(select(Project.id).where(Project.name == name)).first()
     if known is not None:
         return known
-    project = Project(name=name, created_at=created_at)
+    owner = "" if name == DEFAULT_PROJECT else audit.actor_of(session).user
+    project = Project(name=name, owner=owner, created_at=created_at)
     session.add(project)
     session.flush()
     return project.id or 0
@@ -126,12 +127,15 @@ def _row(
         kind=kind, device=info.get("device"), gpus=info.get("gpus"), host=info.get("host")
     )
     columns = {**config_columns(config), **device_columns(request, config)}
+    project_id = project_named(session, str(info.get("project") or DEFAULT_PROJECT), created)
+    if not rights.may_add(session, project_id):
+        project_id = project_named(session, DEFAULT_PROJECT, created)
     identity: dict[str, Any] = {
         "id": folder.name,
         "kind": kind.value,
         "name": str(info.get("name") or default_name(kind, config)),
         "owner": audit.actor_of(session).user,  # the folder lies in this user's home
-        "project_id": project_named(session, str(info.get("project") or DEFAULT_PROJECT), created),
+        "project_id": project_id,
         "dataset_id": session.exec(select(Dataset.id).where(Dataset.root == columns.get("root"))).first(),
         "model_id": session.exec(select(Model.id).where(Model.flavour == columns.get("model_flavour"))).first(),
         "parent_id": session.exec(select(Run.id).where(Run.id == parent)).first() if parent else None,

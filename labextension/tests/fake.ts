@@ -13,6 +13,7 @@ export function aRun(part: Partial<Run> = {}): Run {
     dataset_id: null,
     model_id: null,
     parent_id: null,
+    may_change: true,
     state: 'running',
     desired_state: 'run',
     attempt: 1,

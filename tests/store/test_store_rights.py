@@ -77,6 +77,7 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
         (Runs, "submit"): lambda: runs.submit(SubmitRequest(config=CONFIG, project_id=of.project.id)),
         (Runs, "set_desired_state"): lambda: runs.set_desired_state(of.run.id, DesiredState.STOP),
         (Runs, "resume"): lambda: runs.resume(of.run.id),
+        (Runs, "claim"): lambda: runs.claim(of.run.id),
         (Runs, "edit"): lambda: runs.edit(of.run.id, RunEdit(priority=9)),
         (Runs, "explain_stop"): lambda: runs.explain_stop(of.run.id, "no"),
         (Runs, "delete"): lambda: runs.delete(of.run.id),
@@ -98,7 +99,20 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
 
 
 READS = {
-    Runs: {"get", "list", "by_id", "by_key", "changed_since", "live_on", "lost_attempts", "last_scan", "log", "report"},
+    Runs: {
+        "get",
+        "list",
+        "by_id",
+        "by_key",
+        "changed_since",
+        "live_on",
+        "lost_attempts",
+        "last_scan",
+        "log",
+        "report",
+        "view_only",
+        "claim_view",
+    },
     Collection: {"list", "get", "named", "find"},
     Executors: {"status", "unattended_hosts", "holder_parents", "mark_silent"},
     Events: {"list"},

@@ -55,6 +55,8 @@ function queryCall(kind: Query, params: unknown): Call {
       const { id, ...rest } = params as Params['report'];
       return get(`runs/${part(id)}/report`, rest);
     }
+    case 'events':
+      return get('events', params as Params['events']);
     case 'alerts':
       return get('alerts', params as Params['alerts']);
     case 'tensorboards':
@@ -106,6 +108,14 @@ function commandCall(name: Command, args: unknown): Call {
       };
     case 'datasets.rescan':
       return { verb: 'POST', path: `datasets/${part((args as { id: number }).id)}/rescan` };
+    case 'projects.join': {
+      const { id, user } = args as Args['projects.join'];
+      return { verb: 'POST', path: `projects/${part(id)}/members`, body: { user } };
+    }
+    case 'projects.leave': {
+      const { id, user } = args as Args['projects.leave'];
+      return { verb: 'DELETE', path: `projects/${part(id)}/members/${part(user)}` };
+    }
     default: {
       const [registry, verb] = name.split('.') as [string, 'add' | 'edit' | 'delete'];
       const { id, edit } = args as { id: string | number; edit?: unknown };

@@ -165,7 +165,8 @@ export class CommSource implements Source {
   #page({ states }: Params['runs']): RunPage {
     const run = this.#run;
     const items = run && (!states || states.includes(run.state)) ? [run] : [];
-    return { items, total: items.length, counts: run ? { [run.state]: 1 } : {} } as RunPage;
+    const owners = run?.owner ? [run.owner] : [];
+    return { items, total: items.length, counts: run ? { [run.state]: 1 } : {}, owners } as RunPage;
   }
 
   #series({ run_ids, tags }: Params['series']): SeriesReply {

@@ -9,7 +9,12 @@ it('asks again for the runs after a gap, and tells of each change of state once'
   const source = new FakeSource({
     runs: (params: { states: string[] }) => {
       const run = aRun({ state, revision: state === 'running' ? 1 : 2 });
-      return { items: params.states.includes(state) ? [run] : [], total: 1, counts: { [state]: 1 } };
+      return {
+        items: params.states.includes(state) ? [run] : [],
+        total: 1,
+        counts: { [state]: 1 },
+        owners: ['ada'],
+      };
     },
   });
   const feed = new RunsStore(source);

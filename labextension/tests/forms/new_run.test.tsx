@@ -45,6 +45,7 @@ const project = (name: string, id: number) => ({
   description: '',
   runs: 0,
   max_running: null,
+  may_change: true,
   created_at: 1,
 });
 const dataset = (name: string, id: number) => ({

@@ -48,7 +48,10 @@ const view: Sweep = {
 
 async function show(answers: Record<string, () => unknown>) {
   const went: Place[] = [];
-  const source = new FakeSource({ runs: () => ({ items: [], total: 0, counts: {} }), ...answers });
+  const source = new FakeSource({
+    runs: () => ({ items: [], total: 0, counts: {}, owners: [] }),
+    ...answers,
+  });
   await act(async () =>
     root.render(
       <SourceProvider value={source}>

@@ -23,10 +23,18 @@ it('looks at the folder of a data set again, and shows what it found', async () 
     problem: null,
     notes: [],
     skipped_files: {},
+    may_change: true,
   };
   const source = new FakeSource({
     datasets: () => [pets],
-    info: () => ({ version: '1.2.3', datasets_dir: '/d', roots: [], home: '/h', demo_ready: false }),
+    info: () => ({
+      version: '1.2.3',
+      datasets_dir: '/d',
+      roots: [],
+      home: '/h',
+      user: 'ada',
+      demo_ready: false,
+    }),
     'datasets.rescan': ({ id }: { id: number }) => {
       expect(id).toBe(3);
       const note = '2 files are not taken: 2 .heic (`pip install pillow-heif`, then they are read).';

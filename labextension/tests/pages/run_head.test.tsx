@@ -8,26 +8,44 @@ import { host, root, stage } from '../stage';
 
 stage();
 
+const show = async (part: Partial<Run>, owners: string[] = ['ada']) => {
+  const source = new FakeSource({
+    datasets: () => [],
+    runs: () => ({ items: [], total: 0, counts: {}, owners }),
+  });
+  await act(async () => {
+    root.render(
+      <SourceProvider value={source}>
+        <Head run={aRun(part) as RunDetail} connection="live" onDeleted={() => undefined} />
+      </SourceProvider>,
+    );
+  });
+  return [...host.querySelectorAll('button')].map(button => button.textContent);
+};
+
+it('shows no button that the server would refuse, and whose the run is', async () => {
+  for (const state of ['queued', 'running', 'stopping', 'failed', 'succeeded'] as const) {
+    const texts = await show({ state, may_change: false, resumable: true });
+    expect(
+      texts.filter(text => /^(Stop|Kill|Cancel|Resume|Start again|Delete|a run)/.test(text ?? '')),
+    ).toEqual([]);
+    expect(texts).toContain('Clone…');
+    const chip = host.querySelector<HTMLElement>('[data-owner]');
+    expect([chip?.textContent, chip?.title.includes('ada')]).toEqual(['of ada', true]);
+  }
+  expect(await show({ state: 'running' })).toContain('Stop');
+  expect(host.querySelector('[data-owner]')).toBeNull();
+  await show({ state: 'running' }, ['ada', 'bob']);
+  expect(host.querySelector('[data-owner]')?.textContent).toBe('of ada');
+});
+
 it('offers to resume a run that has a checkpoint, and to start another one again', async () => {
-  const buttons = async (part: Partial<Run>) => {
-    const run = aRun(part) as RunDetail;
-    await act(async () => {
-      root.render(
-        <SourceProvider value={new FakeSource({ datasets: () => [] })}>
-          <Head run={run} connection="live" onDeleted={() => undefined} />
-        </SourceProvider>,
-      );
-    });
-    return [...host.querySelectorAll('button')].map(button => button.textContent);
-  };
-  expect(await buttons({ state: 'failed', resumable: true })).toContain('Resume');
-  const anew = await buttons({ state: 'failed', resumable: false });
+  expect(await show({ state: 'failed', resumable: true })).toContain('Resume');
+  const anew = await show({ state: 'failed', resumable: false });
   expect(anew).toContain('Start again');
   expect(anew).not.toContain('Resume');
   for (const state of ['running', 'succeeded'] as const)
-    expect((await buttons({ state })).filter(text => text === 'Resume' || text === 'Start again')).toEqual(
-      [],
-    );
+    expect((await show({ state })).filter(text => text === 'Resume' || text === 'Start again')).toEqual([]);
 });
 
 it('shows what a run from elsewhere would execute, and claims exactly that', async () => {

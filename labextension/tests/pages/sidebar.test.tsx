@@ -19,10 +19,17 @@ const sourceOf = (...runs: Run[]) =>
       const items = runs.filter(run => params.states?.includes(run.state));
       const counts: Record<string, number> = {};
       for (const run of runs) counts[run.state] = (counts[run.state] ?? 0) + 1;
-      return { items, total: items.length, counts };
+      return { items, total: items.length, counts, owners: ['ada'] };
     },
     devices: () => ({ executors: [], devices: [], message: 'No executor runs.' }),
-    info: () => ({ version: '1.2.3', datasets_dir: '/d', roots: [], home: '/h', demo_ready: false }),
+    info: () => ({
+      version: '1.2.3',
+      datasets_dir: '/d',
+      roots: [],
+      home: '/h',
+      user: 'ada',
+      demo_ready: false,
+    }),
   });
 
 async function show(source: FakeSource) {
@@ -87,7 +94,7 @@ it('fills the bar of a sweep by its trials, and says how many are done', async (
 it('sets what runs apart from how the connection stands, in the status bar', async () => {
   const words = { running: (n: number) => `${n} running`, queued: (n: number) => `${n} queued`, title: '' };
   const source = sourceOf(aRun());
-  source.answers.runs = () => ({ items: [aRun()], total: 1, counts: { running: 1 } });
+  source.answers.runs = () => ({ items: [aRun()], total: 1, counts: { running: 1 }, owners: ['ada'] });
   await act(async () =>
     root.render(
       <SourceProvider value={source}>

@@ -11,6 +11,8 @@ export interface RunsSnapshot {
   /** Ids of runs that were deleted while somebody listened. */
   deleted: ReadonlySet<string>;
   counts: Partial<Record<RunState, number>>;
+  /** All who own a run. */
+  owners: readonly string[];
   connection: ConnectionState;
   loaded: boolean;
   error: string | null;
@@ -26,6 +28,7 @@ export class RunsStore {
     runs: new Map(),
     deleted: new Set(),
     counts: {},
+    owners: [],
     connection: 'connecting',
     loaded: false,
     error: null,
@@ -97,7 +100,7 @@ export class RunsStore {
           runs.set(run.id, known); // the stream was faster
         else if (this.#snapshot.loaded) this.#report(known, run);
       }
-      this.#set({ runs, counts: active.counts, loaded: true, error: null });
+      this.#set({ runs, counts: active.counts, owners: active.owners, loaded: true, error: null });
     } catch (error) {
       if (!signal.aborted) this.#set({ error: messageOf(error) });
     }

@@ -4,6 +4,7 @@ import { createContext, useContext } from 'react';
 import type {
   AlertsBatch,
   Alert,
+  AuditEvent,
   BoardRequest,
   Board,
   CheckReply,
@@ -47,6 +48,7 @@ export interface RunsQuery {
   project?: number;
   states?: RunState[];
   q?: string;
+  owner?: string;
   /** What the list can be sorted by: created_at, ended_at, name, best ... */
   sort?: string;
   order?: 'asc' | 'desc';
@@ -84,6 +86,7 @@ export type Params = {
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
   devices: Record<string, never>;
   alerts: { limit?: number };
+  events: { run?: string; user?: string; since?: number; limit?: number };
   tensorboards: Record<string, never>;
   notebook: { path: string };
   sweep: { id: string };
@@ -101,6 +104,7 @@ export type Result = {
   report: EpochReport;
   devices: DevicesReply;
   alerts: Alert[];
+  events: AuditEvent[];
   tensorboards: Board[];
   notebook: Notebook;
   sweep: Sweep;
@@ -124,6 +128,8 @@ export type Args = {
   'tensorboards.restart': { id: string };
   'tensorboards.delete': { id: string };
   'datasets.rescan': { id: number };
+  'projects.join': { id: number; user: string };
+  'projects.leave': { id: number; user: string };
 } & { [S in RegistryName as `${S}.add`]: { edit: Registries[S]['edit'] } } & {
   [S in RegistryName as `${S}.edit`]: { id: number; edit: Registries[S]['edit'] };
 } & { [S in RegistryName as `${S}.delete`]: { id: number } };
@@ -146,6 +152,8 @@ export type Reply = {
   'tensorboards.restart': Board;
   'tensorboards.delete': void;
   'datasets.rescan': Dataset;
+  'projects.join': Project;
+  'projects.leave': Project;
 } & { [S in RegistryName as `${S}.add`]: Registries[S]['item'] } & {
   [S in RegistryName as `${S}.edit`]: Registries[S]['item'];
 } & { [S in RegistryName as `${S}.delete`]: void };

@@ -57,17 +57,18 @@ export const RunName = ({ title, note, value, onChange }: TextProps) => (
 /** The project of the run; nothing where there is only the default one. `value`: its id, or empty. */
 export function ProjectChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
   const { data: projects } = useQuery('projects', {});
-  if (!projects || projects.length < 2) return null;
+  const mine = projects?.filter(item => item.may_change); // a run of ours in another project would be refused
+  if (!mine || mine.length < 2) return null;
   return (
     <Labelled title="Project">
       {id => (
         <select
           id={id}
           name="project"
-          value={value || String(projects.find(item => item.name === 'default')?.id ?? '')}
+          value={value || String(mine.find(item => item.name === 'default')?.id ?? '')}
           onChange={e => onChange(e.target.value)}
         >
-          {projects.map(item => (
+          {mine.map(item => (
             <option key={item.id} value={item.id}>
               {item.name}
             </option>

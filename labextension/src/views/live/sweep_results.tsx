@@ -85,7 +85,7 @@ export function SweepTab({ run, plots }: { run: RunDetail; plots: boolean }) {
   return (
     <div className="imgcls-stack" data-sweep={sweep.run_id} data-holes={sweep.holes}>
       <Summary sweep={sweep} />
-      {sweep.holes > 0 && !isActive(run.state) && (
+      {sweep.holes > 0 && !isActive(run.state) && run.may_change && (
         <div className="imgcls-buttons">
           <Button primary busy={busy !== null} onClick={fill}>
             Fill {plural(sweep.holes, 'hole')}

@@ -1,11 +1,14 @@
 // The items of a registry, each with its buttons.
-import { Fragment } from 'react';
+import { Fragment, useState } from 'react';
 import { mutate } from '../data/mutate';
 import { useSource, type RegistryName } from '../data/source';
+import type { Project } from '../data/types';
 import type { useAction } from '../data/use_query';
 import { Button } from '../ui/button';
 import { ConfirmButton } from '../ui/confirm_button';
 import { useNavigate } from '../ui/navigation';
+import { belongsTo } from './owner';
+import { ProjectMembers } from './project_members';
 import { ItemForm } from './registry_item_form';
 import { KINDS, type Item, type RegistryKind } from './registry_kinds';
 import '../ui/layout.css';
@@ -21,6 +24,10 @@ interface RowProps {
   onEdit: () => void;
 }
 
+/** Whether the reader may delete it: of a project, its members may not. */
+const mayDelete = (item: Item): boolean =>
+  'may_manage' in item ? item.may_manage === true : item.may_change;
+
 function Buttons({ registry, item, action: { busy, act }, onEdit }: RowProps) {
   const source = useSource();
   const navigate = useNavigate();
@@ -31,7 +38,7 @@ function Buttons({ registry, item, action: { busy, act }, onEdit }: RowProps) {
       {registry === 'projects' && (
         <Button onClick={() => navigate({ view: 'tensorboard', project_id: item.id })}>TensorBoard</Button>
       )}
-      {registry === 'datasets' && (
+      {registry === 'datasets' && item.may_change && (
         <Button
           busy={busy === rescan}
           title="Look at the folder again: classes, images, what is wrong"
@@ -40,19 +47,45 @@ function Buttons({ registry, item, action: { busy, act }, onEdit }: RowProps) {
           Rescan
         </Button>
       )}
-      <Button onClick={onEdit}>Edit</Button>
-      <ConfirmButton
-        label="Delete…"
-        question={keepsFiles ? 'Forget it? Its files stay.' : `Delete this ${KINDS[registry].one}?`}
-        busy={busy === remove}
-        onConfirm={() => void act(remove, () => mutate(source, `${registry}.delete`, { id: item.id }))}
-      />
+      {item.may_change && <Button onClick={onEdit}>Edit</Button>}
+      {mayDelete(item) && (
+        <ConfirmButton
+          label="Delete…"
+          question={keepsFiles ? 'Forget it? Its files stay.' : `Delete this ${KINDS[registry].one}?`}
+          busy={busy === remove}
+          onConfirm={() => void act(remove, () => mutate(source, `${registry}.delete`, { id: item.id }))}
+        />
+      )}
+      {!item.may_change && (
+        <span className="imgcls-muted" title={belongsTo(item.owner)}>
+          of {item.owner}
+        </span>
+      )}
     </div>
   );
 }
 
-function Row(props: RowProps & { kind: RegistryKind<RegistryName> }) {
-  const { kind, item } = props;
+/** The members of a project below its name; its owner opens their form by it. */
+function Members({ project }: { project: Project }) {
+  const [open, setOpen] = useState(false);
+  const names = project.members.join(', ');
+  if (open) return <ProjectMembers project={project} onDone={() => setOpen(false)} />;
+  return (
+    <div className="imgcls-muted">
+      {names && `members: ${names} `}
+      {project.may_manage && project.owner && (
+        <button type="button" className="imgcls-plain" onClick={() => setOpen(true)}>
+          Members…
+        </button>
+      )}
+    </div>
+  );
+}
+
+type KindRow = RowProps & { kind: RegistryKind<RegistryName>; owners: boolean };
+
+function Row(props: KindRow) {
+  const { registry, kind, item, owners } = props;
   const problem = kind.problem?.(item);
   const notes = kind.notes?.(item) ?? [];
   return (
@@ -63,8 +96,10 @@ function Row(props: RowProps & { kind: RegistryKind<RegistryName> }) {
           {typeof item.description === 'string' && item.description && (
             <div className="imgcls-muted">{item.description}</div>
           )}
+          {registry === 'projects' && <Members project={item as unknown as Project} />}
           {problem && <div className="imgcls-problem">{problem}</div>}
         </td>
+        {owners && <td className="imgcls-left">{item.owner || '–'}</td>}
         {kind.columns.map(([title, show, left]) => (
           <td key={title} className={left ? 'imgcls-left imgcls-wrap' : 'imgcls-nowrap'}>
             {show(item)}
@@ -76,7 +111,7 @@ function Row(props: RowProps & { kind: RegistryKind<RegistryName> }) {
       </tr>
       {notes.length > 0 && (
         <tr>
-          <td colSpan={kind.columns.length + 2} className="imgcls-left">
+          <td colSpan={kind.columns.length + 2 + Number(owners)} className="imgcls-left">
             {notes.map(note => (
               <div key={note} className="imgcls-note">
                 {note}
@@ -101,12 +136,14 @@ interface Props {
 export function RegistryTable({ registry, items, action, editing, onEdit }: Props) {
   const kind = KINDS[registry] as unknown as RegistryKind<RegistryName>;
   const close = () => onEdit(null);
+  const owners = new Set(items.map(item => item.owner).filter(Boolean)).size > 1;
   return (
     <div className="imgcls-scroll">
       <table className="imgcls-table">
         <thead>
           <tr>
             <th className="imgcls-left">name</th>
+            {owners && <th className="imgcls-left">owner</th>}
             {kind.columns.map(([title, , left]) => (
               <th key={title} className={left ? 'imgcls-left' : undefined}>
                 {title}
@@ -120,12 +157,12 @@ export function RegistryTable({ registry, items, action, editing, onEdit }: Prop
             <Fragment key={item.id}>
               {editing === item.id ? (
                 <tr>
-                  <td colSpan={kind.columns.length + 2} className="imgcls-left">
+                  <td colSpan={kind.columns.length + 2 + Number(owners)} className="imgcls-left">
                     <ItemForm registry={registry} item={item} onDone={close} onCancel={close} />
                   </td>
                 </tr>
               ) : (
-                <Row {...{ registry, kind, item, action }} onEdit={() => onEdit(item.id)} />
+                <Row {...{ registry, kind, item, action, owners }} onEdit={() => onEdit(item.id)} />
               )}
             </Fragment>
           ))}

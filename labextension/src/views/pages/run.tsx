@@ -16,17 +16,19 @@ import { CheckpointsTab } from './run_checkpoints';
 import { ConfigTab } from './run_config';
 import { CurvesTab } from './run_curves';
 import { Head } from './run_head';
+import { HistoryTab } from './run_history';
+import { belongsTo } from './owner';
 import { LogTab } from './run_log';
 import '../ui/layout.css';
 import './run.css';
 
-const TABS = ['Trials', 'Plots', 'Curves', 'Evaluation', 'Config', 'Checkpoints', 'Log'] as const;
+const TABS = ['Trials', 'Plots', 'Curves', 'Evaluation', 'Config', 'Checkpoints', 'History', 'Log'] as const;
 type Tab = (typeof TABS)[number];
 const OF_SWEEPS: Tab[] = ['Trials', 'Plots'];
 
 /** What there is to see of a run of this kind. */
 const tabsOf = (kind: RunDetail['kind']): Tab[] =>
-  kind === 'sweep' ? [...OF_SWEEPS, 'Log'] : TABS.filter(tab => !OF_SWEEPS.includes(tab));
+  kind === 'sweep' ? [...OF_SWEEPS, 'History', 'Log'] : TABS.filter(tab => !OF_SWEEPS.includes(tab));
 
 /** Shown while no executor attends to the run: its metrics stand still. */
 function Unattended({ run }: { run: RunDetail }) {
@@ -70,6 +72,7 @@ function RunTabs({ run }: { run: RunDetail }) {
       {tab === 'Evaluation' && <Evaluation run={run} />}
       {tab === 'Config' && <ConfigTab run={run} />}
       {tab === 'Checkpoints' && <CheckpointsTab run={run} />}
+      {tab === 'History' && <HistoryTab run={run} />}
       {tab === 'Log' && <LogTab run={run} />}
     </Tabs>
   );
@@ -123,6 +126,7 @@ export function RunPage({ id, onTitle, onClose }: Props) {
       <div className="imgcls-run-standing">
         {isActive(state) && <Progress run={run} />}
         <Message run={run} />
+        {!run.may_change && <p className="imgcls-note">{belongsTo(run.owner, run.project)}</p>}
         <Unattended run={run} />
         <Warnings run={run} />
         <LeftOut reasons={unreadableOf(run)} />

@@ -12,6 +12,7 @@ import { Button } from '../ui/button';
 import { ConnectionNotice, Problem } from '../ui/messages';
 import { State } from '../ui/run_state';
 import { isActive, isLive, type RunDetail } from '../data/types';
+import { OwnerChip } from './owner';
 import '../ui/inputs.css';
 import './run_head.css';
 
@@ -121,12 +122,12 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
   const [changing, setChanging] = useState(false); // the settings with which it is resumed
   const [claiming, setClaiming] = useState(false);
   const ended = !isActive(run.state);
-  const changeable = ended && run.resumable && run.kind === 'train' && !run.view_only;
+  const changeable = ended && run.resumable && run.kind === 'train' && !run.view_only && run.may_change;
   return (
     <div className="imgcls-actions">
       <div className="imgcls-buttons">
-        <StateButtons run={run} action={action} changing={changing} />
-        {run.view_only && (
+        {run.may_change && <StateButtons run={run} action={action} changing={changing} />}
+        {run.view_only && run.may_change && (
           <Button aria-expanded={claiming} onClick={() => setClaiming(!claiming)}>
             Claim…
           </Button>
@@ -141,7 +142,7 @@ function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) 
           </Button>
         )}
         <PlaceButtons run={run} />
-        {ended && <DeleteButton run={run} action={action} onDeleted={onDeleted} />}
+        {ended && run.may_change && <DeleteButton run={run} action={action} onDeleted={onDeleted} />}
       </div>
       {changing && changeable && (
         <ResumeForm
@@ -197,9 +198,13 @@ function Title({ run }: { run: RunDetail }) {
   return (
     <>
       <h1 className="imgcls-clip">
-        <button type="button" className="imgcls-title" title="Rename" onClick={() => setEditing(true)}>
-          {run.name}
-        </button>
+        {run.may_change ? (
+          <button type="button" className="imgcls-title" title="Rename" onClick={() => setEditing(true)}>
+            {run.name}
+          </button>
+        ) : (
+          run.name
+        )}
       </h1>
       <Problem>{error}</Problem>
     </>
@@ -229,6 +234,7 @@ export function Head({
           <Chip>
             <State state={run.state} unreachable={run.unreachable} />
           </Chip>
+          <OwnerChip run={run} />
           {run.kind !== 'train' && <Chip>{run.kind}</Chip>}
           {run.model_flavour && <Chip title={run.model_flavour}>{leaf(run.model_flavour)}</Chip>}
           {run.root && <Chip title={run.root}>{dataset?.name ?? leaf(run.root)}</Chip>}

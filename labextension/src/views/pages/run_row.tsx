@@ -25,9 +25,11 @@ interface RowProps {
   now: number;
   trend: Trend | undefined;
   current: boolean;
+  /** Whose it is, where there are several owners; else empty. */
+  owner: string;
 }
 
-export function RunRow({ run, now, trend, current }: RowProps) {
+export function RunRow({ run, now, trend, current, owner }: RowProps) {
   const navigate = useNavigate();
   const underWay = isUnderWay(run.state);
   return (
@@ -36,7 +38,7 @@ export function RunRow({ run, now, trend, current }: RowProps) {
       className="imgcls-row imgcls-run-row"
       data-run={run.id}
       aria-current={current}
-      title={[run.name, run.state, run.failure?.replaceAll('_', ' '), run.message]
+      title={[run.name, owner && `of ${owner}`, run.state, run.failure?.replaceAll('_', ' '), run.message]
         .filter(Boolean)
         .join(' · ')}
       onClick={() => navigate({ view: 'run', id: run.id })}
@@ -45,6 +47,7 @@ export function RunRow({ run, now, trend, current }: RowProps) {
         <span className="imgcls-name">
           <Dot state={run.state} />
           <b className="imgcls-clip">{run.name}</b>
+          {owner && <span className="imgcls-muted">{owner}</span>}
           <span className="imgcls-sr">{run.state}</span>
         </span>
         <span className="imgcls-muted imgcls-num">{aside(run, now)}</span>

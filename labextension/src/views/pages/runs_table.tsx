@@ -18,7 +18,9 @@ import './runs_table.css';
 
 const PAGE = 50;
 const TYPING = 250; // ms without a key before the server is asked
-const COLUMNS: [sort: string, title: string, show: (run: Run, now: number) => string, wide?: boolean][] = [
+type Column = [sort: string, title: string, show: (run: Run, now: number) => string, wide?: boolean];
+const OWNER: Column = ['owner', 'owner', run => run.owner || '–', true];
+const COLUMNS: Column[] = [
   ['model_flavour', 'model', run => leaf(run.model_flavour), true],
   ['root', 'data', run => leaf(run.root), true],
   ['best', 'best', run => (run.best ? metric(run.best.metric, run.best.value) : '–')],
@@ -39,13 +41,45 @@ type Change = (part: Partial<RunsQuery>) => void;
 
 interface FiltersProps {
   filter: RunsQuery;
-  counts: RunPage['counts'] | undefined;
+  page: RunPage | undefined;
   projects: { id: number; name: string }[] | undefined;
   onChange: Change;
   children: ReactNode;
 }
 
-function Filters({ filter, counts, projects, onChange, children }: FiltersProps) {
+/** Whose runs are listed; shown where there are several owners. */
+function OwnerFilter({
+  owners,
+  filter,
+  onChange,
+}: {
+  owners: string[];
+  filter: RunsQuery;
+  onChange: Change;
+}) {
+  const { data: info } = useQuery('info', {});
+  if (owners.length < 2 && !filter.owner) return null;
+  const mine = info?.user;
+  const others = owners.filter(owner => owner && owner !== mine);
+  return (
+    <select
+      aria-label="Owner"
+      value={filter.owner ?? ''}
+      onChange={e => onChange({ owner: e.target.value || undefined })}
+    >
+      <option value="">all owners</option>
+      {mine && <option value={mine}>mine</option>}
+      {others.map(owner => (
+        <option key={owner} value={owner}>
+          {owner}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function Filters({ filter, page, projects, onChange, children }: FiltersProps) {
+  const counts = page?.counts;
   const [typed, setTyped] = useState('');
   useEffect(() => {
     const q = typed || undefined;
@@ -89,6 +123,7 @@ function Filters({ filter, counts, projects, onChange, children }: FiltersProps)
           ))}
         </select>
       )}
+      <OwnerFilter owners={page?.owners ?? []} {...{ filter, onChange }} />
       <span className="imgcls-spacer" />
       {children}
     </div>
@@ -124,7 +159,13 @@ function Header({ column, title, left, filter, onChange }: HeaderProps) {
   );
 }
 
-function Row({ run, now, chosen, onChoose }: Choice & { run: Run; now: number }) {
+interface RowProps extends Choice {
+  run: Run;
+  now: number;
+  columns: Column[];
+}
+
+function Row({ run, now, columns, chosen, onChoose }: RowProps) {
   const navigate = useNavigate();
   return (
     <tr data-run={run.id} aria-selected={chosen.has(run.id)}>
@@ -154,7 +195,7 @@ function Row({ run, now, chosen, onChoose }: Choice & { run: Run; now: number })
           ''
         )}
       </td>
-      {COLUMNS.map(([column, , show, left]) => (
+      {columns.map(([column, , show, left]) => (
         <td
           key={column}
           className={left ? 'imgcls-left imgcls-clip' : undefined}
@@ -202,13 +243,14 @@ export function RunsTable({ chosen, onChoose, children }: Choice & { children?: 
   }, [reload, reloadProjects]);
   useOnChange(Object.entries(counts).join(), reloadAll);
   const rows = data?.items.map(run => runs.get(run.id) ?? run) ?? [];
+  const columns = (data?.owners.length ?? 0) > 1 ? [OWNER, ...COLUMNS] : COLUMNS;
   const now = useNow(rows.some(run => run.running_since != null));
   return (
     <div
       className="imgcls-stack"
       onPointerEnter={reloadProjects} // one may have been made elsewhere
     >
-      <Filters {...{ filter, projects, onChange }} counts={data?.counts}>
+      <Filters {...{ filter, projects, onChange }} page={data}>
         {children}
       </Filters>
       <Problem>{error}</Problem>
@@ -219,21 +261,23 @@ export function RunsTable({ chosen, onChoose, children }: Choice & { children?: 
               <th className="imgcls-check" aria-label="Chosen" />
               <Header column="name" title="run" left {...{ filter, onChange }} />
               <Header column="state" title="state" left {...{ filter, onChange }} />
-              {COLUMNS.map(([column, title, , left]) => (
+              {columns.map(([column, title, , left]) => (
                 <Header key={column} {...{ column, title, left, filter, onChange }} />
               ))}
             </tr>
           </thead>
           <tbody>
             {rows.map(run => (
-              <Row key={run.id} {...{ run, now, chosen, onChoose }} />
+              <Row key={run.id} {...{ run, now, columns, chosen, onChoose }} />
             ))}
           </tbody>
         </table>
       </div>
       {data?.total === 0 && (
         <p className="imgcls-muted">
-          {filter.q || filter.states || filter.project ? 'No run is like that.' : 'No runs yet.'}
+          {filter.q || filter.states || filter.project || filter.owner
+            ? 'No run is like that.'
+            : 'No runs yet.'}
         </p>
       )}
       {data && data.total > PAGE && (

@@ -71,14 +71,21 @@ function Welcome() {
 /** The runs that run and wait, and those that ended last. `current`: id of the one whose page is in front. */
 function Runs({ current, now }: { current: string | undefined; now: number }) {
   const navigate = useNavigate();
-  const { runs, counts } = useRuns();
+  const { runs, counts, owners } = useRuns();
   const all = [...runs.values()];
   const trends = useTrends(all);
   const running = all.filter(run => isUnderWay(run.state)).sort(byStart);
   const queued = all.filter(run => run.state === 'queued').sort(byQueue);
   const ended = all.filter(run => !isActive(run.state)).sort(byEnd);
   const row = (run: Run) => (
-    <RunRow key={run.id} run={run} now={now} trend={trends.get(run.id)} current={run.id === current} />
+    <RunRow
+      key={run.id}
+      run={run}
+      now={now}
+      trend={trends.get(run.id)}
+      current={run.id === current}
+      owner={owners.length > 1 ? run.owner : ''}
+    />
   );
   const link = (
     <button
