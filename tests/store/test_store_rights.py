@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from old_rows import stored
 
+from imgcls_lab import signing
 from imgcls_lab.errors import ConflictError, ForbiddenError, NotFoundError
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.identity import user_name
@@ -289,7 +290,7 @@ def test_a_folder_gives_a_run_to_nobody_else(store: Store) -> None:
     path = store.settings.run_dir(run.id) / "run.json"
     record = json.loads(path.read_text())
     record["row"] |= {"owner": "mallory", "revision": 10**6, "priority": 7}
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(signing.signed_info(store.settings.home_path, record)))
     rebuild(store.settings)
     again = store.runs.get(run.id)
     assert (again.priority, again.owner) == (7, user_name())

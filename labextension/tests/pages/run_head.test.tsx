@@ -65,7 +65,7 @@ it('shows what a run from elsewhere would execute, and claims exactly that', asy
   const source = new FakeSource({
     datasets: () => [],
     claim: () => claim,
-    runs: () => ({ items: [], total: 0, counts: {} }),
+    runs: () => ({ items: [], total: 0, counts: {}, owners: [] }),
   });
   const run = { ...aRun({ state: 'stopped', resumable: true, view_only: true }), config: {} } as RunDetail;
   await act(async () => {
