@@ -47,7 +47,7 @@ export function RunRow({ run, now, trend, current, owner }: RowProps) {
         <span className="imgcls-name">
           <Dot state={run.state} />
           <b className="imgcls-clip">{run.name}</b>
-          {owner && <span className="imgcls-muted">{owner}</span>}
+          {owner && <span className="imgcls-muted imgcls-row-owner">{owner}</span>}
           <span className="imgcls-sr">{run.state}</span>
         </span>
         <span className="imgcls-muted imgcls-num">{aside(run, now)}</span>

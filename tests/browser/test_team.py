@@ -1,0 +1,98 @@
+"""Two users, two servers, two homes, one PostgreSQL: each sees the other's runs and no refused button."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from imgcls_lab.schemas import ProjectEdit, SubmitRequest
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store, attempts
+from tests.browser.conftest import PICTURES, Desk, Lab
+from tests.store.conftest import postgres
+
+__all__ = ["postgres"]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+CONFIG = {"root": "/data/digits", "model_flavour": "org/tiny"}
+THEMES = {"ada": None, "bob": "JupyterLab Dark"}
+
+
+@pytest.fixture
+def labs(postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Lab]]:
+    """A server of each user. No executor: what runs is written into the database."""
+    monkeypatch.setenv("IMGCLS_DB_URL", postgres.url())
+    monkeypatch.setenv("IMGCLS_AUTOSTART", "0")
+    made: dict[str, Lab] = {}
+    try:
+        for user, theme in THEMES.items():
+            monkeypatch.setenv("JUPYTERHUB_USER", user)
+            (tmp_path / user).mkdir()
+            made[user] = Lab(tmp_path / user, theme=theme)
+            made[user].start()
+            with Store.open(Settings(home=str(made[user].home)), migrate=True) as store:
+                project = store.projects.add(ProjectEdit(name=f"project of {user}"))
+                request = SubmitRequest(config=CONFIG, name=f"run of {user}", project_id=project.id)
+                store.runs.submit(request)
+            with Store.open(Settings(home=str(made[user].home)), way="executor") as store:
+                with store.database.write() as session:
+                    assert attempts.claim(session, f"host-{user}", "nobody", lambda _run: ["cpu:0"])
+        yield made
+    finally:
+        for lab in made.values():
+            lab.close()
+
+
+def test_each_sees_the_others_runs_and_stops_only_own_ones(labs: dict[str, Lab], browser: Browser) -> None:
+    PICTURES.mkdir(exist_ok=True)
+    for user, other in (("ada", "bob"), ("bob", "ada")):
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        desk = Desk(context.new_page(), labs[user])
+        desk.open()
+        panel = desk.open_panel()
+        for name in (user, other):
+            expect(panel.get_by_text(f"run of {name}")).to_be_visible()
+        panel.locator("footer").get_by_role("button", name="Runs").click()
+        table = desk.main.locator("table.imgcls-runs")
+        expect(table.locator("tbody tr")).to_have_count(2)
+        expect(table.locator("thead")).to_contain_text("owner")
+        desk.page.screenshot(path=PICTURES / f"team-runs-{user}.png")
+        desk.main.get_by_label("Owner").select_option("mine")
+        expect(table.locator("tbody tr")).to_have_count(1)
+        expect(table).to_contain_text(f"run of {user}")
+        desk.main.get_by_label("Owner").select_option(other)
+        expect(table).to_contain_text(f"run of {other}")
+        expect(table.locator("tbody tr")).to_have_count(1)
+
+        table.get_by_role("button", name=f"run of {other}").click()
+        page = desk.run_page("starting")
+        expect(page.locator(f"[data-owner={other}]")).to_have_text(f"of {other}")
+        expect(page.get_by_text(f"It belongs to {other}")).to_be_visible()
+        for name in ("Stop", "Kill", "Resume", "Delete…", f"run of {other}"):
+            expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+        expect(page.get_by_role("button", name="Clone…")).to_be_visible()
+        page.get_by_role("tab", name="History").click()
+        expect(page.get_by_role("tabpanel")).to_contain_text(f"launched by {other}")
+        desk.page.screenshot(path=PICTURES / f"team-run-{user}.png")
+
+        panel.get_by_text(f"run of {user}").click()
+        own = desk.run_page("starting")
+        own.get_by_role("button", name="Stop", exact=True).click()
+        expect(own.get_by_role("button", name="Kill", exact=True)).to_be_visible()
+        own.get_by_role("tab", name="History").click()
+        expect(own.get_by_role("tabpanel")).to_contain_text(f"stopped by {user} from the panel")
+        panel.locator("footer").get_by_role("button", name="Registries").click()
+        desk.main.get_by_role("tab", name="Projects").click()
+        row = desk.main.locator(f"tr[data-name='project of {user}']")
+        row.get_by_role("button", name="Members…").click()
+        desk.page.screenshot(path=PICTURES / f"team-members-{user}.png")
+        foreign = desk.main.locator(f"tr[data-name='project of {other}']")
+        expect(foreign.get_by_role("button", name="Edit", exact=True)).to_have_count(0)
+        row.get_by_label("User").fill("dora")
+        row.get_by_role("button", name="Add", exact=True).click()
+        expect(row.locator("[data-member=dora]")).to_be_visible()
+        assert desk.errors == []
+        context.close()
