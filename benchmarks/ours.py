@@ -31,7 +31,7 @@ class Ours:
         attempt_context.make_folder(self.folder)
         self.recorder = FolderRecorder(self.folder, 1, self._on_event)
         self._pauses = False
-        locations = CacheLocations(folder / "scans", folder / "cache", 10**11)
+        locations = CacheLocations(folder / "scans", folder / "cache", folder / "compiled", 10**11)
         attempt = Attempt(config, self.recorder, threading.Event(), ProcessGroup(), locations, Progress())
         self.prepared = seconds(lambda: self._prepare(attempt))
 

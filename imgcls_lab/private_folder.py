@@ -159,23 +159,27 @@ def require_private(folder: Path) -> None:
         raise UnsafeFolderError(f"The folder {folder} is not safe: {found}.", reason="replaceable")
 
 
-def require_home(home: Path) -> None:
-    """Raises UnsafeFolderError if others can write to the home, or if every user can replace it.
+def require_own(folder: Path, what: str, variable: str) -> None:
+    """Raises UnsafeFolderError if others can write to a folder of this user, or if every user can replace it.
 
-    What a home holds is executed (plugins, notebooks, pickled states): who can write there is this user.
+    what, variable: what lies there, and the setting that names it, for the message. Raises OSError as `stat` does.
     """
-    facts = home.stat()
+    facts = folder.stat()
     if facts.st_uid != os.geteuid():
-        who = user_name(facts.st_uid)
-        text = f"The home {home} belongs to {who}. Set IMGCLS_HOME to a folder of yours."
+        text = f"{what} {folder} belongs to {user_name(facts.st_uid)}. Set {variable} to a folder of yours."
         raise UnsafeFolderError(text, reason="owner")
-    if (writers := _other_writers(home, facts)) is not None:
-        text = f"{writers[0].upper()}{writers[1:]} can write to the home {home}. Close it by `chmod 700 {home}`."
+    if (writers := _other_writers(folder, facts)) is not None:
+        text = f"{writers[0].upper()}{writers[1:]} can write to {folder}. Close it by `chmod 700 {folder}`."
         raise UnsafeFolderError(text, reason="mode")
-    found = next((weakness for weakness in weaknesses(home) if weakness.anybody), None)
+    found = next((weakness for weakness in weaknesses(folder) if weakness.anybody), None)
     if found is not None:
-        text = f"The home {home} is not safe: {found}. Close that by `chmod o-w {found.folder}`, or set IMGCLS_HOME."
+        text = f"{what} {folder} is not safe: {found}. Close that by `chmod o-w {found.folder}`, or set {variable}."
         raise UnsafeFolderError(text, reason="replaceable")
+
+
+def require_home(home: Path) -> None:
+    """As `require_own`. What a home holds is executed (plugins, notebooks): who can write there is this user."""
+    require_own(home, "The home", "IMGCLS_HOME")
 
 
 # ── the folder of a process's sockets ───────────────────────────────────────────────────────────────────────────

@@ -269,6 +269,11 @@ class Settings(Configurable):
         return Path(self.cache_dir).expanduser().absolute()
 
     @property
+    def compiled_dir(self) -> Path:
+        """Compiled models, which are code; may be deleted."""
+        return self.home_path / "compiled"
+
+    @property
     def notebooks_dir(self) -> Path:
         """Texts of notebooks that were queued, by their hash."""
         return self.home_path / "notebooks"

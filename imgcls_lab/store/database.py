@@ -6,10 +6,12 @@ the time-out. No connection crosses a fork. No message holds the password of a d
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
 import sqlite3
+import stat
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +33,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.operators import custom_op
 from sqlmodel import Session, col
 
+from imgcls_lab import private_folder
 from imgcls_lab.errors import ForbiddenError, InputError, StoreError
 from imgcls_lab.filesystems import network_filesystem
 from imgcls_lab.store import audit
@@ -303,16 +306,27 @@ def _stamp(session: Session, table: Any, ids: list[str], change: int) -> int:
 
 
 def _prepare_file(file: Path) -> None:
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder.make(file.parent)
     kind = network_filesystem(file.parent)
     if kind:
         raise StoreError(
             f"The run database {file} lies on a network file system ({kind}), where SQLite loses data. "
             "Set IMGCLS_DB_URL to a PostgreSQL database (postgresql://...) or to a file on a local disk."
         )
+    if file.parent.stat().st_mode & stat.S_IWOTH:  # also a sticky one: SQLite applies a journal that it finds
+        raise StoreError(
+            f"The run database {file} lies in a folder where every user can put a journal beside it. Set IMGCLS_DB_URL "
+            "to a file in a folder of yours.",
+            reason="open_folder",
+        )
     try:
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-        os.chmod(file, 0o600)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is no file")
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise StoreError(f"The run database {file} cannot be opened: {error.strerror}. Check its folder.") from None
 

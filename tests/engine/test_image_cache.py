@@ -27,7 +27,7 @@ FACTS = CacheKey("/data", (4, 4), "plainly")
 
 
 def shared_in(folder: Path, limit: int = 10**9) -> CacheLocations:
-    return CacheLocations(folder / "scans", folder / "cache", limit)
+    return CacheLocations(folder / "scans", folder / "cache", folder / "compiled", limit)
 
 
 def digest(number: int) -> np.ndarray[Any, np.dtype[np.uint64]]:

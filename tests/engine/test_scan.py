@@ -107,7 +107,7 @@ def look(
 
 
 def shared_in(folder: Path) -> CacheLocations:
-    return CacheLocations(folder / "scans", folder / "cache", 10**9)
+    return CacheLocations(folder / "scans", folder / "cache", folder / "compiled", 10**9)
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

@@ -6,12 +6,12 @@ Called by the scan and by `imgcls-lab cache`. One file of it is an `image_cache.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imgcls_lab import private_folder, run_paths
 from imgcls_lab.engine.data.image_cache import RECORD, SUFFIXES, CacheKey, locked, remove
 from imgcls_lab.errors import DiskFullError
 from imgcls_lab.filesystems import network_filesystem
@@ -38,7 +38,7 @@ def entries(folder: Path) -> list[Entry]:
     found = []
     for path in folder.glob("*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # cleared meanwhile, or not ours
-            description: dict[str, Any] = json.loads(path.read_text())
+            description: dict[str, Any] = run_paths.read_json(folder, path.name)
             index, rows = path.with_suffix(".index").stat(), path.with_suffix(".rows").stat()
             images = index.st_size // RECORD.itemsize
             size = rows.st_size + index.st_size
@@ -67,9 +67,10 @@ def evict_for(folder: Path, wanted: list[tuple[CacheKey, int]], limit: int, *, m
     """Evict files, the longest unused first, until so many images can be added to each of the wanted ones.
 
     limit: bytes of the whole folder; min_free: part of the disk that stays free. Raises DiskFullError if there
-    is too little space, OSError if there can be no folder.
+    is too little space, OSError if there can be no folder, UnsafeFolderError if others can write to it.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder.make(folder)
+    private_folder.require_own(folder, "The image cache", "IMGCLS_CACHE_DIR")
     kind = network_filesystem(folder)
     if kind:
         raise DiskFullError(f"The image cache “{folder}” lies on a network file system ({kind}). Set IMGCLS_CACHE_DIR.")

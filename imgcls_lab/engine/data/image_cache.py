@@ -22,7 +22,7 @@ from typing import IO, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from imgcls_lab import run_layout
+from imgcls_lab import private_folder, run_layout
 from imgcls_lab.identity import boot_id
 
 VERSION = 1  # raise it where other pixels come of the same file
@@ -85,7 +85,7 @@ class DiskCache:
         self._key = key
         self._base = folder / key.name
         self._pending: list[tuple[int, Digest, Pixels]] = []
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder.make(folder)
         with locked(self._base):
             if not self._is_intact():
                 remove(self._base)
@@ -200,6 +200,7 @@ def _write(file: IO[bytes], data: bytes, offset: int) -> None:
 @contextlib.contextmanager
 def locked(base: Path) -> Iterator[None]:
     """Alone among all processes and threads with the files of this name."""
-    with os.fdopen(os.open(base.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    with os.fdopen(os.open(base.with_suffix(".lock"), flags, 0o600), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

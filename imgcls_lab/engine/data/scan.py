@@ -27,7 +27,7 @@ from imgcls_lab.engine.data.file_inspection import Inspected, SetInspection, ins
 from imgcls_lab.engine.data.image_cache import Cache, CacheKey, DiskCache, RamCache
 from imgcls_lab.engine.data.image_set import ImageSet, class_counts
 from imgcls_lab.engine.data.scan_index import ENTRY, Entries
-from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError
+from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError, UnsafeFolderError
 from imgcls_lab.image_files import printable
 from imgcls_lab.planning.fingerprint import data_fingerprint
 
@@ -241,16 +241,16 @@ def open_caches(sets: list[ImageSet], choice: str, locations: CacheLocations, co
     """Caches for the decoded images of train and val; None: they are decoded whenever they are needed.
 
     choice: auto, ram, disk or off; auto is the disk cache of the home, else memory if a quarter of it is enough;
-    copies: how many of a cache in memory must fit, one for each process that makes its own. Raises OutOfMemoryError or
-    DiskFullError if the chosen cache is impossible.
+    copies: how many of a cache in memory must fit, one for each process that makes its own. Raises OutOfMemoryError,
+    DiskFullError or UnsafeFolderError if the chosen cache is impossible.
     """
     sets = sets[:USED]
     if choice == "disk" or (choice == "auto" and not locations.alone):
         try:
             return _disk_caches(sets, locations)
-        except (DiskFullError, OSError) as error:
+        except (DiskFullError, UnsafeFolderError, OSError) as error:
             if choice == "disk":
-                raise error if isinstance(error, DiskFullError) else DiskFullError(_no_cache(error)) from error
+                raise DiskFullError(_no_cache(error)) if isinstance(error, OSError) else error from error
     needed, free = copies * sum(images.bytes_if_cached for images in sets), hardware.free_memory()
     if choice == "ram" and needed > 0.9 * free:
         raise OutOfMemoryError(

@@ -5,12 +5,14 @@ Called by `prepare`, after `resolve` and `scan`. Random numbers are drawn here: 
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from imgcls_lab import private_folder
 from imgcls_lab.engine.data.feature_cache import FeatureLoading
 from imgcls_lab.engine.data.gpu_decode import nvjpeg
 from imgcls_lab.engine.data.image_set import class_counts
@@ -33,6 +35,9 @@ from imgcls_lab.engine.training.state import (
 )
 from imgcls_lab.engine.transforms.augment import Augmentation
 from imgcls_lab.engine.transforms.augment_recipes import Recipe
+from imgcls_lab.errors import UnsafeFolderError
+
+_COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def build(attempt: Attempt, resolved: Resolved, data: DataSets) -> TrainState:
@@ -44,7 +49,7 @@ def build(attempt: Attempt, resolved: Resolved, data: DataSets) -> TrainState:
     if config.sync_batchnorm:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     freezing.prepare_model(model, config)
-    compiled: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
+    compiled = _compile(model, attempt.cache_locations.compiled) if config.compile else model
     optimizer = make_optimizer(model, config)
     scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision == "fp16")
     ema = ModelEma(model, config.ema_decay) if config.ema_decay else None
@@ -62,6 +67,23 @@ def build(attempt: Attempt, resolved: Resolved, data: DataSets) -> TrainState:
     if group.is_main:
         _open_tensorboard(attempt, resolved.folders.tensorboard, data, model, optimizer)
     return TrainState(attempt, checkpoints, compute, data, models, optim, inputs, EpochTimer(attempt.progress))
+
+
+def _compile(model: nn.Module, cache: Path) -> nn.Module:
+    """The model, compiled at its first step. Raises OSError, UnsafeFolderError.
+
+    PyTorch runs what it finds in its cache. By default that is /tmp/torchinductor_USER, which others can make first.
+    """
+    given = Path(os.environ.get(_COMPILE_CACHE) or cache)
+    try:
+        private_folder.require_own(given, "The cache of compiled models", _COMPILE_CACHE)
+    except (OSError, UnsafeFolderError):
+        given = cache
+        private_folder.make(given)
+        private_folder.require_own(given, "The cache of compiled models", _COMPILE_CACHE)
+    os.environ[_COMPILE_CACHE] = str(given)
+    compiled: nn.Module = torch.compile(model)  # type: ignore[assignment]
+    return compiled
 
 
 def _make_loss(attempt: Attempt, compute: ComputeSettings, data: DataSets) -> losses.BatchLoss:
