@@ -138,7 +138,7 @@ def forget(settings: Settings, host: str) -> int:
 
     The caller guarantees that nothing runs there any more. Raises NotFoundError, and ConflictError for a live host.
     """
-    with Store.open(settings, migrate=False) as store:
+    with Store.open(settings, migrate=False, way="cli") as store:
         of_host = _store_of(store, host)
         beats, live = of_host.beats(), of_host.live_runs()
         if not beats and not live:

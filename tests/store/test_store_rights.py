@@ -277,7 +277,8 @@ def test_a_rebuild_keeps_owners_and_members(store: Store, monkeypatch: pytest.Mo
     with store.database.connection() as connection:
         for table in ("audit_events", "project_members", "run_counts", "runs", "configs", "projects"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
-    monkeypatch.delenv("JUPYTERHUB_USER")
+    if store.database.is_sqlite:  # of a server, a home's folders are its user's
+        monkeypatch.delenv("JUPYTERHUB_USER")
     assert rebuild(store.settings).problems == []
     assert store.runs.get(run.id).owner == "ada"
     found = store.projects.find("pets")
