@@ -172,8 +172,9 @@ class Database:
             with self._transaction() as session:
                 yield session
         except ForbiddenError as error:
-            with self._transaction() as session:
-                audit.record_refusal(session, error.data["act"])  # type: ignore[arg-type]
+            if isinstance(act := error.data.get("act"), audit.Act):
+                with self._transaction() as session:
+                    audit.record_refusal(session, act)
             raise
 
     @contextmanager

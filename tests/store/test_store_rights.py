@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from inspect import isfunction
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 from old_rows import stored
+from store_steps import started, write
+from test_store_folders import external
 
 from imgcls_lab import signing
 from imgcls_lab.errors import ConflictError, ForbiddenError, NotFoundError
@@ -18,7 +21,7 @@ from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.identity import user_name
 from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit, SubmitRequest
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, attempts, audit, queue, rebuild
+from imgcls_lab.store import Store, attempts, audit, queue, rebuild, run_folders
 from imgcls_lab.store.collection import Collection
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.events import Events
@@ -240,6 +243,23 @@ def test_a_file_of_ones_own_is_all_ones_own(sqlite: Store, monkeypatch: pytest.M
         assert other.runs.get(run.id).may_change
         assert other.runs.set_desired_state(run.id, DesiredState.STOP).state is RunState.CANCELLED
         assert other.events.list()[0].user == "somebody"
+
+
+def test_a_training_of_a_kernel_is_its_users_and_gets_into_nobody_elses_project(team: Open) -> None:
+    team("ada").projects.add(ProjectEdit(name="pets"))
+    bob = team("bob")
+    run_id, other = (external(bob, None, project=name) for name in ("pets", "of bob"))
+    with Store.open(bob.settings, way="executor") as daemon:
+        daemon.database.actor = replace(daemon.database.actor, user="bob")
+        for folder in (run_id, other):
+            write(bob, folder, 1, started())
+            assert run_folders.adopt(daemon.database, daemon.settings, folder)
+    assert [(bob.runs.get(i).owner, bob.runs.get(i).project) for i in (run_id, other)] == [
+        ("bob", "default"), ("bob", "of bob"),
+    ]  # fmt: skip
+    assert bob.projects.find("of bob").owner == "bob"
+    (launched,) = bob.events.list(run=run_id)
+    assert (launched.action, launched.user, launched.way) == ("launched", "bob", "python")
 
 
 # ── owners ──────────────────────────────────────────────────────────────────────────────────────────────────────────
