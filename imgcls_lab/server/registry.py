@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import NotFoundError
 from imgcls_lab.schemas import ConfigEdit, DatasetEdit, MemberRequest, ModelEdit
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, number_of
@@ -90,6 +91,8 @@ class MemberHandler(ApiHandler):
     @permitted
     async def delete(self, text: str, user: str) -> None:
         number = number_of(text, Projects.noun)
+        if "\0" in user:  # which no database takes
+            raise NotFoundError("There is no member of that name.")
         await self.answer(lambda store: store.projects.remove_member(number, user))
 
 

@@ -271,6 +271,14 @@ async def test_lists_and_events_over_rest(api: Api, become: Callable[[str], None
     assert [event["action"] for event in events] == ["stopped", "launched"]
     assert (await api("GET", "events", user="bob", limit=1)).json[0]["subject_name"] == "m"
     assert (await api("GET", "events", run="../x")).status == 404
+    for path, query in {
+        "events": {"before": "9" * 17}, "runs": {"owner": "a\0b"}, "info": {"user": "ada"}
+    }.items():  # fmt: skip
+        assert (await api("GET", path, **query)).status == 200, path
+    for name in ("a%00b", "x" * 3000, "%ff", "a%2Fb"):
+        assert (await api("DELETE", f"projects/{rows.project}/members/{name}")).status in (400, 403, 404), name
+    for user in ("", "x" * 201, "a\0b"):
+        assert (await api("POST", f"projects/{rows.project}/members", {"user": user})).status == 400
     assert (await api("GET", "info")).json["user"] == "bob"
 
 
