@@ -144,6 +144,11 @@ class BoardProxyHandler(Guarded, ProxyHandler):  # type: ignore[misc]
         self.boards = boards
         self.socket = Path(self.unix_socket)
 
+    @property
+    def content_security_policy(self) -> str:
+        """The tab is a frame of JupyterLab's page. A server behind JupyterHub allows no frame by default."""
+        return "frame-ancestors 'self'"
+
     @permitted
     async def get(self, board_id: str, path: str) -> None:
         await self._forward(board_id, path)
@@ -178,6 +183,8 @@ class BoardProxyHandler(Guarded, ProxyHandler):  # type: ignore[misc]
 
     async def _proxy_buffered(self, host: str, port: int, path: str, body: bytes | None, _client: Any) -> None:
         await super()._proxy_buffered(host, port, path, body, private_client.client(self.socket))
+        # the proxy has replaced all headers by TensorBoard's, whose policy lets every site frame it
+        self.add_header("Content-Security-Policy", self.content_security_policy)
 
     async def _proxy_progressive(self, host: str, port: int, path: str, body: bytes | None, _client: Any) -> None:
         await super()._proxy_progressive(host, port, path, body, private_client.client(self.socket))
