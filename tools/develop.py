@@ -24,6 +24,8 @@ def link(target: Path, name: Path) -> None:
     name.symlink_to(target)
 
 
+# A repeated editable install writes it through the link of the first; `make wheel` would then add it twice, and fail.
+(root / "imgcls_lab" / "labextension" / "install.json").unlink(missing_ok=True)
 link(root / "imgcls_lab" / "labextension", prefix / "share" / "jupyter" / "labextensions" / "imgcls-lab")
 for config in (root / "labextension" / "jupyter-config" / "server-config").glob("*.json"):
     link(config, prefix / "etc" / "jupyter" / "jupyter_server_config.d" / config.name)
