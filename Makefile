@@ -75,7 +75,11 @@ demo: setup ## the same main job without a browser
 	$(BIN)/imgcls-lab demo
 
 # ── checks ──────────────────────────────────────────────────────────────────────────────────────────────────────
-system: ## the browser and the database server that the tests use (Debian packages)
+tests/hub/node_modules/.package-lock.json: tests/hub/package.json tests/hub/package-lock.json
+	(cd tests/hub && npm install --no-audit --no-fund --loglevel=error)
+	touch $@
+
+system: tests/hub/node_modules/.package-lock.json ## the browser and the database server (Debian packages) and the hub's proxy (npm) that the tests use
 	@bash tools/system.sh
 
 test: setup system ## everything that CI checks

@@ -1,7 +1,8 @@
-"""The one way in which tests wait: for a condition, not for a time."""
+"""The one way in which tests wait: for a condition, not for a time. And the free port that servers of tests take."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -14,3 +15,10 @@ def until(
     while not condition():
         assert time.monotonic() < deadline, why()
         time.sleep(0.01)
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

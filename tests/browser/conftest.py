@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
@@ -27,6 +26,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 from imgcls_lab.executor import client
 from imgcls_lab.settings import Settings
 from tests.conftest import missing
+from tests.waiting import free_port
 
 TOKEN = "browser-tests"
 AWAY = re.compile(r"ERR_(CONNECTION_\w+|EMPTY_RESPONSE)|WebSocket|Failed to fetch|NetworkError")
@@ -39,18 +39,13 @@ FLAGS = [
 expect.set_options(timeout=15_000)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Lab:
     """A JupyterLab server with a home, data sets and settings of its own. Can be killed and started again."""
 
     def __init__(self, folder: Path, base_url: str = "/", theme: str | None = None) -> None:
         self.folder = folder
         self.base_url = base_url
+        self.work = folder / "work"  # the folder that the page shows
         self.home = folder / "home"
         self.datasets = folder / "datasets"
         self.port = free_port()
@@ -90,7 +85,7 @@ class Lab:
         command = [
             sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
             f"--port={self.port}", "--port-retries=0",
-            f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.folder / 'work'}",
+            f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.work}",
             f"--ServerApp.base_url={self.base_url}", "--LanguageServerManager.autodetect=False",
         ]  # fmt: skip
         with (self.folder / "server.log").open("ab") as log:
@@ -124,10 +119,21 @@ class Lab:
         client.stop(Settings(home=str(self.home), datasets_dir=str(self.datasets)), stop_runs=True)
 
 
+class Site(Protocol):
+    """Where a page finds JupyterLab: root ends with a slash, url is the page's, work is the folder that it shows."""
+
+    @property
+    def root(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def work(self) -> Path: ...
+
+
 class Desk:
     """What a user does in the page, in the user's words."""
 
-    def __init__(self, page: Page, lab: Lab) -> None:
+    def __init__(self, page: Page, lab: Site) -> None:
         self.page = page
         self.lab = lab
         self.errors: list[str] = []
@@ -154,7 +160,7 @@ class Desk:
             self._allowed = []
 
     def open(self, *, reset: bool = True) -> None:
-        self.page.goto(self.lab.url + ("&reset" if reset else ""))
+        self.page.goto(f"{self.lab.url}{'&' if '?' in self.lab.url else '?'}reset" if reset else self.lab.url)
         self.page.wait_for_selector("#jp-main-dock-panel")
         self.page.wait_for_selector("#main.jp-mod-restored, #main", state="attached")
 
@@ -163,7 +169,7 @@ class Desk:
         output = {"output_type": "display_data", "metadata": {}, "data": {mime: data}}
         cell = {"cell_type": "code", "execution_count": 1, "metadata": {}, "source": "it", "outputs": [output]}
         notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [cell]}
-        (self.lab.folder / "work" / "live.ipynb").write_text(json.dumps(notebook))
+        (self.lab.work / "live.ipynb").write_text(json.dumps(notebook))
         self.page.goto(f"{self.lab.root}lab/tree/live.ipynb?reset")  # without the tabs of before
         self.page.locator(".jp-Dialog").get_by_role("button", name="No Kernel").click()
         return self.page.locator(".imgcls-live")

@@ -18,7 +18,7 @@ def write_notebook(lab: Lab) -> None:
     cell = nbformat.v4.new_code_cell("times = 2  # type: int how often\nword = 'hello'")
     cell.metadata["tags"] = ["parameters"]
     notebook.cells = [cell, nbformat.v4.new_code_cell("print(' '.join([word] * times))")]
-    nbformat.write(notebook, lab.folder / "work" / "greeting.ipynb")
+    nbformat.write(notebook, lab.work / "greeting.ipynb")
 
 
 def test_a_notebook_is_run_as_a_batch_by_its_context_menu_and_opens_executed(desk: Desk, lab: Lab) -> None:
@@ -46,7 +46,7 @@ def test_an_executed_notebook_is_read_again_by_its_button_and_when_its_run_has_e
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in ("print('begun')", waits)])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.folder / "work" / "waiting.ipynb")
+    nbformat.write(notebook, lab.work / "waiting.ipynb")
     desk.open()
     desk.page.locator(".jp-DirListing-item", has_text="waiting.ipynb").click(button="right")
     desk.page.get_by_role("menuitem", name="Run as batch…").click()

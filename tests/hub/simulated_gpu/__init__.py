@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH: programs find this pynvml instead of NVIDIA's."""
