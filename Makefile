@@ -120,7 +120,7 @@ browser: setup system ## a real JupyterLab in a real Chromium
 	$(TIMED) browser $(BIN)/pytest -m "browser and not slow" -n 2 --dist loadfile tests
 
 acceptance: setup system ## every line an issue is judged by, and every slow test
-	$(BIN)/pytest tests/acceptance -m "not cuda" -s
+	$(BIN)/pytest tests/acceptance tests/security/test_second_user.py -m "not cuda" -s
 	$(BIN)/pytest tests --ignore=tests/acceptance -m "slow and not cuda" -s
 
 chaos: setup system ## faults at full length: over an hour; `make test` runs a quick part of it

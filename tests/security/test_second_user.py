@@ -5,7 +5,7 @@ Needs root, which becomes both users. `pytest -s` prints what was tried.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import os
 import secrets
@@ -217,6 +217,21 @@ def attack(targets: dict[str, list[str]]) -> list[tuple[str, str, str | None]]:
     return [(what, target, error) for what, target, error in json.loads(done.stdout)]
 
 
+def loose_files(folder: Path) -> list[str]:
+    """Files in a home that others could use if the home were open. The first user's umask is 0.
+
+    Images are left out: the folder of a data set is closed.
+    """
+    found = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            facts = path.lstat()
+            image = path.is_relative_to(folder / "datasets" / "digits") and path.name != "digits"
+            if not stat.S_ISLNK(facts.st_mode) and facts.st_mode & 0o077 and not image:
+                found.append(f"{stat.filemode(facts.st_mode)} {path.relative_to(folder)}")
+    return found
+
+
 def test_a_second_user_gets_at_nothing_of_the_first(first: FirstUser, config: dict[str, Any]) -> None:
     began = time.monotonic()
     run_id = first.launch(config)
@@ -232,7 +247,10 @@ def test_a_second_user_gets_at_nothing_of_the_first(first: FirstUser, config: di
     print(f"\n{len(tried)} attempts of uid {SECOND} on what uid {FIRST} has ({time.monotonic() - began:.0f} s):")
     for (what, error), count in sorted(Counter((what, error) for what, _, error in tried).items(), key=str):
         print(f"  {what:45} {count:5} × {error or 'SUCCEEDED'}")
-    assert [(what, target) for what, target, error in tried if error is None] == []
+    gained = [(what, target) for what, target, error in tried if error is None]
+    print(f"  succeeded: {len(gained)} (target: 0)")
+    assert gained == []
+    assert loose_files(first.home / "lab") == []
 
     words = b" ".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in targets["process"] if _lives(pid))
     assert SECRET.encode() not in words, "what everybody reads of a process holds no secret"
@@ -285,16 +303,7 @@ for prefix in json.load(sys.stdin)["prefixes"]:
             process.kill()
             process.wait()
     until(lambda: first.run(run_id)["state"] == "succeeded", 60, lambda: str(first.run(run_id)))
-    assert first.run(run_id)["attempts"][0]["devices"] == ["cuda:0"]
-
-
-def test_a_first_user_shares_no_lock_file_with_a_second(first: FirstUser) -> None:
-    lock = DeviceLock(shared_folder(""), GPUS[0])
-    for path in lock.folder.glob(f"{lock._prefix}*"):
-        if path.lstat().st_uid == FIRST:
-            assert stat.S_IMODE(path.lstat().st_mode) == 0o444
-            with path.open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    assert first.run(run_id)["attempts"][0]["devices"] in (["cuda:0"], ["cuda:1"])
 
 
 def _lives(pid: str) -> bool:
