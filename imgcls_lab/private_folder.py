@@ -229,7 +229,8 @@ class RuntimeFolder:
         if parent != _SHARED:
             make(parent)
             require_private(parent)
-        remove_stale(parent)
+        for place in runtime_parents(self._home):
+            remove_stale(place)
         path = Path(tempfile.mkdtemp(prefix=self._prefix, dir=parent))
         require_private(path)
         with open(os.open(path / _OWNER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -96,7 +96,7 @@ class DeviceLock:
             descriptor = _open(path)
             if isinstance(descriptor, int):
                 mine = os.fstat(descriptor).st_uid == os.geteuid()
-                if mine and _lock(descriptor):
+                if mine and _lock(descriptor) and _is_at(path, descriptor):
                     return descriptor
                 own = own or mine
                 os.close(descriptor)
@@ -105,7 +105,7 @@ class DeviceLock:
         path = self.folder / f"{self._prefix}{secrets.token_hex(8)}.lock"
         descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o444)
         os.fchmod(descriptor, 0o444)  # whatever the umask is: others read it to see whether it is locked
-        if _lock(descriptor):
+        if _lock(descriptor) and _is_at(path, descriptor):
             return descriptor
         os.close(descriptor)
         return None
@@ -151,6 +151,14 @@ def _lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether a locked file still has its name: a system that clears /tmp may have removed it in between."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def _holder_of(path: Path, facts: os.stat_result) -> Holder:

@@ -117,6 +117,25 @@ def test_what_is_no_lock_is_in_nobodys_way(lock: DeviceLock, tmp_path: Path, kin
         assert len(list(device_locks.foreign_entries(lock.folder))) == 1
 
 
+def test_a_file_that_is_removed_while_it_is_locked_is_not_the_lock(
+    lock: DeviceLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.close(lock.take())
+    (file,) = lock.folder.iterdir()
+    really, removed = device_locks._lock, []
+
+    def remove_once(descriptor: int) -> bool:
+        if not removed:
+            removed.append(file.unlink())
+        return really(descriptor)
+
+    monkeypatch.setattr(device_locks, "_lock", remove_once)
+    held = lock.take()
+    assert isinstance(held, int)
+    assert lock.holder() is not None, "others see it"
+    os.close(held)
+
+
 def test_who_only_shares_a_lock_keeps_nobody_from_it(lock: DeviceLock) -> None:
     os.close(lock.take())
     (file,) = lock.folder.iterdir()

@@ -84,7 +84,8 @@ def _git(folder: Path) -> dict[str, Any] | None:
 
     try:
         commit = git("rev-parse", "HEAD").strip()
-        difference = git("diff", "HEAD")
+        # none of the programs that a repository's own configuration names
+        difference = git("-c", "core.fsmonitor=false", "diff", "--no-ext-diff", "--no-textconv", "HEAD")
     except (OSError, subprocess.SubprocessError):
         return None
     return {"commit": commit, "diff": difference[:_LARGEST_DIFF], "diff_cut": len(difference) > _LARGEST_DIFF}
