@@ -24,7 +24,7 @@ QUICK := not browser and not slow and not cuda
 # these tests wait for processes: beside the trainings of other tests they would wait too long
 APART := $(addprefix tests/,tensorboards chaos executor)
 
-.PHONY: help setup system lab demo test check lint lint-python lint-front unit vitest pytest browser acceptance chaos soak bench bench-quick bench-gpu pictures wheel clean
+.PHONY: help setup system lab demo test check lint lint-python lint-front unit vitest pytest browser acceptance chaos soak bench bench-quick bench-gpu pictures audit wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -140,6 +140,15 @@ bench-gpu: setup ## the figures that need an NVIDIA GPU
 
 pictures: setup system ## take the pictures of the docs in a real JupyterLab
 	$(BIN)/python tools/pictures.py docs/pictures
+
+# pip-audit has packages of its own, which are not ours to install: it gets a virtual environment of its own
+$(STAMPS)/audit/bin/pip-audit:
+	@mkdir -p $(STAMPS)
+	$(PYTHON) -m venv $(STAMPS)/audit
+	$(STAMPS)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+
+audit: setup $(STAMPS)/audit/bin/pip-audit ## known vulnerabilities of all packages, Python and npm; needs the network
+	@$(BIN)/python tools/audit.py $(STAMPS)/audit/bin/pip-audit "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 wheel: setup ## build the wheel; it carries the front end and needs no Node.js
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

@@ -70,6 +70,9 @@ class NotebookRun:
     def _papermill(self) -> None:
         from imgcls_lab.batch.papermill_engine import Job, NotebookFile, run_papermill
 
+        for name in (run_layout.REPORTS, run_layout.TRAININGS):
+            if (self.folder / name).is_symlink():
+                raise ImgclsError(f"“{self.folder / name}” is a link, so nothing is written there. Remove it.")
         payload = self._payload()
         source = self.folder / run_layout.SOURCE
         if not source.exists():  # one text for all attempts

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import math
+import os
 import sqlite3
 import warnings
 from collections.abc import Iterable, Mapping
@@ -25,7 +26,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch.sweep_spec import grid, higher_is_better, pruner_of, trials_budget
 from imgcls_lab.config.saved import FORMER_FIELDS, upgraded
 from imgcls_lab.schemas import Choices, Range, Scalar, SweepRequest
@@ -43,6 +44,8 @@ class Study:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.request = request
         self.distributions = {name: _distribution(item) for name, item in request.space.items()}
+        # SQLite follows a link by itself, and would write its tables into another program's database
+        os.close(run_paths.open_to_write(folder, run_layout.STUDY, os.O_RDWR))
         if request.notebook is None:
             _upgrade(folder / run_layout.STUDY)
         self._study = optuna.create_study(

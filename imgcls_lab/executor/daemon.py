@@ -199,6 +199,7 @@ class Daemon:
                 values=dev.device_environment(self.inventory.devices, claim.devices, self.settings.cpu_slots),
             )
         except (OSError, ExecutorError) as error:
+            run_secrets.take_back(self.settings, run.id)
             store.finish(run.id, claim.attempt, _start_failure(self.settings, error))
             log.warning("%s could not be started: %s", run.id, error)
             return

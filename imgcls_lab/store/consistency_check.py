@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from imgcls_lab.events import ENDED, LIVE, left_out, scan_events
-from imgcls_lab.run_layout import TRAININGS, events_name
-from imgcls_lab.run_paths import size
+from imgcls_lab.run_layout import TRAININGS, event_files, events_name
+from imgcls_lab.run_paths import is_folder, names_in, size
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_counts, run_folders
 from imgcls_lab.store.database import Database
@@ -76,6 +76,8 @@ def _folders(session: Session, settings: Settings) -> list[str]:
 
 def _damage(folder: Path) -> Iterator[str]:
     """What is damaged in the events of a run, and of the trainings inside a notebook's."""
-    for path in sorted([*folder.glob("events-*.jsonl"), *folder.glob(f"{TRAININGS}/*/events-*.jsonl")]):
+    trainings = folder / TRAININGS
+    inside = [trainings / name for name in names_in(folder, TRAININGS) if is_folder(trainings, name)]
+    for path in [path for place in (folder, *inside) if place.is_dir() for path in event_files(place)]:
         if damaged := len(scan_events(path).damaged):
             yield left_out(str(path), damaged)

@@ -20,6 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from imgcls_lab import run_paths
 from imgcls_lab.engine.checkpointing.state_tree import branch, flatten, unflatten
 from imgcls_lab.errors import ModelError
 from imgcls_lab.run_layout import fsync_folder
@@ -98,10 +99,11 @@ def weight_names(checkpoint: Path) -> set[str]:
 def damage(checkpoint: Path) -> str | None:
     """Why a checkpoint cannot be trusted; None if every file is as it was written."""
     try:
-        sums = json.loads((checkpoint / CHECKSUMS).read_text())
+        sums = run_paths.read_json(checkpoint, CHECKSUMS)
         for name, expected in sums.items():
-            if _sha256(checkpoint / name) != expected:
-                return f"{name} was changed or damaged"
+            with run_paths.open_plain(checkpoint, name) as file:  # no other name is hashed, nor a pipe waited for
+                if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                    return f"{name} was changed or damaged"
     except (OSError, ValueError, AttributeError) as error:
         return f"{getattr(error, 'filename', None) or CHECKSUMS} cannot be read"
     return None

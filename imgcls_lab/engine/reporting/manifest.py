@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab._version import __version__
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.config import TrainConfig
@@ -30,7 +30,7 @@ _LARGEST_DIFF = 1_000_000  # characters
 def read(folder: Path) -> dict[str, Any] | None:
     """The manifest of an earlier attempt, its config under the names of today; None if no attempt wrote one."""
     try:
-        data: dict[str, Any] = json.loads((folder / run_layout.MANIFEST).read_text())
+        data: dict[str, Any] = run_paths.read_json(folder, run_layout.MANIFEST)
     except (FileNotFoundError, ValueError):
         return None
     return {**data, "config": upgraded(data["config"])}

@@ -53,12 +53,13 @@ def replay(folder: Path) -> Replay:
 
     Raises NotFoundError if the run kept none, ModelError if its weights cannot be loaded.
     """
-    kept = folder / run_layout.FAILURE
-    if not (kept / failure_dump.FACTS).exists():
+    try:
+        kept = run_paths.real_path(folder, run_layout.FAILURE)
+        facts: dict[str, Any] = run_paths.read_json(kept, failure_dump.FACTS)
+    except OSError:
         raise NotFoundError(
             f"“{folder}” holds no failed batch. One is kept when loss or gradient of a run are not finite any more."
-        )
-    facts: dict[str, Any] = run_paths.read_json(kept, failure_dump.FACTS)
+        ) from None
     tensors = load_file(kept / failure_dump.TENSORS)
     config = TrainConfig.parse_saved(run_paths.read_plain(folder, run_layout.CONFIG))
     model, _spec, labels = load_labelled(kept / failure_dump.MODEL)

@@ -21,6 +21,7 @@ from imgcls_lab.class_names import twins
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware
 from imgcls_lab.engine.checkpointing import checkpoint
+from imgcls_lab.engine.data import cache_locations
 from imgcls_lab.engine.data.image_set import Reader
 from imgcls_lab.engine.data.split import Splits, list_splits
 from imgcls_lab.engine.distributed.process_group import ProcessGroup
@@ -177,7 +178,8 @@ def _make_folders(config: TrainConfig, folder: Path, group: ProcessGroup) -> Run
 
 def _refuse_links(folder: Path) -> None:
     """Raises ConfigError where a folder that the run writes into is a link: it would write and delete elsewhere."""
-    for name in (run_layout.REPORTS, run_layout.PREDICTIONS, run_layout.FAILURE, plugins.FOLDER):
+    caches = cache_locations.SCANS, cache_locations.CACHE
+    for name in (run_layout.REPORTS, run_layout.PREDICTIONS, run_layout.FAILURE, plugins.FOLDER, *caches):
         if (folder / name).is_symlink():
             raise _led_out(folder / name)
 
