@@ -16,8 +16,9 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 LARGEST = 64 * 2**20  # bytes of a file that is read whole
 MAX_LINKS = 8  # links on the way to one file
@@ -34,7 +35,7 @@ def check_relative(name: str) -> str:
     return name
 
 
-def open_plain(folder: Path, name: str, elsewhere: Sequence[Path] = ()) -> BinaryIO:
+def open_plain(folder: Path, name: str, elsewhere: Sequence[Path] = ()) -> BufferedReader:
     """Open a file of a folder to read. Raises OSError for all but files, and for whatever leads out of the folder."""
     descriptor = _open(folder, name, os.O_RDONLY, elsewhere)
     return os.fdopen(_checked(descriptor, folder / name), "rb")

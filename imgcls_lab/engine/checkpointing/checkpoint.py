@@ -99,9 +99,10 @@ def weight_names(checkpoint: Path) -> set[str]:
 def damage(checkpoint: Path) -> str | None:
     """Why a checkpoint cannot be trusted; None if every file is as it was written."""
     try:
-        sums = run_paths.read_json(checkpoint, CHECKSUMS)
+        folder = checkpoint.resolve(strict=True)  # the caller may name it by `last` or `best`
+        sums = run_paths.read_json(folder, CHECKSUMS)
         for name, expected in sums.items():
-            with run_paths.open_plain(checkpoint, name) as file:  # no other name is hashed, nor a pipe waited for
+            with run_paths.open_plain(folder, name) as file:  # no other name is hashed, nor a pipe waited for
                 if hashlib.file_digest(file, "sha256").hexdigest() != expected:
                     return f"{name} was changed or damaged"
     except (OSError, ValueError, AttributeError) as error:
