@@ -164,11 +164,13 @@ def test_folders_alone_give_the_same_rows(rows: old_rows.Rows, store: Store, hom
     before = dump(store)
     other = Settings(home=str(home), db_url=f"sqlite:///{tmp_path / 'rebuilt.db'}")
     with Store.open(other, migrate=True) as rebuilt:
-        report = rebuilding.rebuild_all(rebuilt.database, other)
+        report = rebuilding.rebuild_all(rebuilt.database, other, mine=True)  # that version signed no folder
         assert not report.problems
         after = dump(rebuilt)
     for all_rows in (before, after):
         del all_rows["artifacts"]  # most of the checkpoints were left out
+        for row in all_rows["runs"].values():
+            del row["python"]  # an interpreter is never taken from a folder without a signature
     found = differences(knowable(before), knowable(after))
     assert found == []
     show("rows of a rebuild that differ", str(len(found)), "0")
