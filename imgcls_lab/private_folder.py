@@ -12,6 +12,7 @@ import grp
 import os
 import pwd
 import re
+import socket
 import stat
 import sys
 import tempfile
@@ -232,7 +233,12 @@ class RuntimeFolder:
         for place in runtime_parents(self._home):
             remove_stale(place)
         path = Path(tempfile.mkdtemp(prefix=self._prefix, dir=parent))
-        require_private(path)
+        try:
+            require_private(path)
+            _try_socket(path / "try")
+        except BaseException:
+            path.rmdir()
+            raise
         with open(os.open(path / _OWNER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(ProcessIdentity.current().to_json())
         facts = path.lstat()
@@ -247,6 +253,13 @@ class RuntimeFolder:
         except (OSError, UnsafeFolderError):
             return False
         return (facts.st_dev, facts.st_ino) == self._identity
+
+
+def _try_socket(path: Path) -> None:
+    """Raises OSError where the file system can hold no socket, as some of the network cannot."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    path.unlink()
 
 
 def runtime_parents(home: Path) -> list[Path]:

@@ -211,6 +211,21 @@ def test_a_home_of_200_characters_has_sockets_too(tmp_path: Path) -> None:
     assert not path.parent.exists()
 
 
+def test_a_file_system_that_can_hold_no_socket_is_passed_over(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = private_folder._try_socket
+
+    def try_socket(path: Path) -> None:
+        if path.is_relative_to(short):
+            raise PermissionError(1, "Operation not permitted", str(path))
+        really(path)
+
+    monkeypatch.setattr(private_folder, "_try_socket", try_socket)
+    folder = RuntimeFolder(short / "home", "tb")
+    assert folder.ready().parent == Path("/tmp")
+    assert list((short / "home" / "run").iterdir()) == []
+    folder.remove()
+
+
 def test_a_folder_that_is_gone_or_was_swapped_is_not_used_again(short: Path) -> None:
     folder = RuntimeFolder(short / "home", "tb")
     first = folder.ready()
