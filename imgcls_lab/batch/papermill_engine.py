@@ -22,6 +22,7 @@ from papermill.execute import execute_notebook
 from papermill.log import logger
 
 from imgcls_lab import run_layout
+from imgcls_lab.batch.notebook_trust import NotebookSigner
 from imgcls_lab.batch.secrets import hidden
 from imgcls_lab.entry_points import KERNEL
 from imgcls_lab.executor.forkserver_manager import SOCKET, same_python, warm_argv
@@ -44,17 +45,19 @@ class Listener(Protocol):
 
 
 class NotebookFile:
-    """The executed notebook on disk, whole at each moment and without secrets."""
+    """The executed notebook on disk, whole at each moment, signed and without secrets."""
 
     def __init__(self, path: Path, secrets: Sequence[str]) -> None:
         self._path = path
+        self._signer = NotebookSigner()
         self._secrets = secrets
         self._notebook: Any = None
 
     def save(self, notebook: Any) -> None:
         self._notebook = notebook
-        text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
-        run_layout.write_atomic(self._path, hidden(text, self._secrets))
+        text = hidden(nbformat.writes(notebook), self._secrets)  # type: ignore[no-untyped-call]
+        self._signer.sign(text)
+        run_layout.write_atomic(self._path, text)
 
     def save_again(self) -> None:
         """Save what was saved last, as it is now; nothing if nothing was."""

@@ -15,6 +15,7 @@ import nbformat
 
 from imgcls_lab import run_layout
 from imgcls_lab.batch import sweep_plots
+from imgcls_lab.batch.notebook_trust import NotebookSigner
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import SweepView
@@ -33,7 +34,9 @@ def write_report(view: SweepView, results: pd.DataFrame, path: Path) -> Path:
 
     notebook = _notebook(view, results)
     NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3").execute()
-    run_layout.write_atomic(path, nbformat.writes(notebook))  # type: ignore[no-untyped-call]
+    text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    NotebookSigner().sign(text)  # what its cells drew is this user's own
+    run_layout.write_atomic(path, text)
     return path
 
 

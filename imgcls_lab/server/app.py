@@ -6,7 +6,7 @@ background, and closes everything when the server stops.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
@@ -36,7 +36,7 @@ class ImgclsLab(ExtensionApp):
             self.log.info("The proxy to ports of this machine (/proxy/PORT) is open, since IMGCLS_OPEN_PROXY is on.")
         else:
             self.log.info("The proxy to ports of this machine (/proxy/PORT) is closed; IMGCLS_OPEN_PROXY=1 opens it.")
-            close_open_proxy(self.serverapp)
+            close_open_proxy(cast(ServerApp, self.serverapp))  # an extension is loaded by its server
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>

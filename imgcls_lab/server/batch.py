@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any, cast
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.services.contents.fileio import FileManagerMixin
 
 from imgcls_lab import run_layout, run_paths
-from imgcls_lab.batch import notebook_source
+from imgcls_lab.batch import notebook_source, notebook_trust
 from imgcls_lab.batch.submit_notebook import submit_notebook
 from imgcls_lab.batch.submit_sweep import submit_sweep
 from imgcls_lab.batch.sweep_spec import check_space
 from imgcls_lab.batch.sweep_view import sweep_view
-from imgcls_lab.errors import ForbiddenPathError, NotFoundError
+from imgcls_lab.errors import ConflictError, ForbiddenPathError, NotFoundError
 from imgcls_lab.schemas import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
@@ -26,7 +27,7 @@ from imgcls_lab.server.paths import allowed_config, allowed_space, names_code
 from imgcls_lab.server.permissions import CODE, CONTENTS, Route, permitted, route
 from imgcls_lab.store import Store
 
-LARGEST = 256 * 2**20  # bytes of an executed notebook
+LARGEST = 100 * 2**20  # bytes of an executed notebook
 
 
 class NotebookFileHandler(ApiHandler):
@@ -68,12 +69,16 @@ class NotebooksHandler(NotebookFileHandler):
 
 
 class ExecutedHandler(ApiHandler):
-    """The executed notebook of a run, as far as it has come."""
+    """The executed notebook of a run, as far as it has come. It is trusted if this user's Jupyter has signed it."""
 
     @permitted
     async def get(self, text: str) -> None:
-        run_id = run_id_of(text)
-        self.reply(await self.backend.ask(lambda store: executed(store, run_id)))
+        run_id, notary = run_id_of(text), cast(Any, self.contents_manager.notary)
+        notebook = await self.backend.ask(lambda store: executed(store, run_id))
+        digest = await self.backend.run(lambda: notary.compute_signature(notebook))
+        trusted = notebook_trust.is_signed(notary, digest)  # its database is open in this thread
+        shown = await self.backend.run(lambda: notebook_trust.marked(notary, notebook, trusted=trusted).encode())
+        self.reply(shown)
 
 
 class SweepsHandler(NotebookFileHandler):
@@ -137,8 +142,8 @@ def below(top: Path, path: str) -> tuple[str, Path]:
     return named, file
 
 
-def executed(store: Store, run_id: str) -> bytes:
-    """The notebook's text. Raises NotFoundError while there is none."""
+def executed(store: Store, run_id: str) -> Any:
+    """The notebook. Raises NotFoundError while there is none, ConflictError for a file that is no notebook."""
     run = store.runs.get(run_id)
     try:
         with run_paths.open_plain(store.settings.run_dir(run.id), run_layout.NOTEBOOK) as file:
@@ -147,7 +152,10 @@ def executed(store: Store, run_id: str) -> bytes:
         raise NotFoundError(f"The run “{run.name}” has executed no notebook (yet).") from None
     if len(data) > LARGEST:
         raise NotFoundError(f"The executed notebook is larger than {LARGEST // 2**20} MB; open it from {run.folder}.")
-    return data
+    try:
+        return notebook_trust.read(data)
+    except ValueError as error:
+        raise ConflictError(f"The executed notebook of “{run.name}” is damaged: {str(error)[:200]}.") from None
 
 
 def routes(backend: Backend) -> list[Route]:
