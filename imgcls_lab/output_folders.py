@@ -17,6 +17,7 @@ from imgcls_lab import run_layout, run_paths
 from imgcls_lab.errors import ConfigError, ConflictError, Problem
 from imgcls_lab.settings import Settings
 
+_FIRST_EVENTS = run_layout.events_name(1)
 CLAIM = ".imgcls-run"  # in the folder of one run; holds the path of the run's folder
 
 
@@ -28,7 +29,10 @@ def problems(config: Mapping[str, Any], settings: Settings) -> list[Problem]:
         if isinstance(text, str) and text.strip():
             # as the system reads it, and as it is kept: they differ where .. stands behind a link
             plain = os.path.expanduser(text)
-            reasons = [_reason(path, config.get("root"), settings) for path in (plain, os.path.abspath(plain))]
+            try:
+                reasons = [_reason(path, config.get("root"), settings) for path in (plain, os.path.abspath(plain))]
+            except (OSError, ValueError):  # no file system takes this name
+                reasons = ["has a name that no folder can have. Name another one."]
             reason = next(filter(None, reasons), None)
             if reason:
                 found.append(Problem(field, f"The folder “{text[:200]}” {reason}"))
@@ -135,9 +139,9 @@ def _holds(outer: Path, inner: Path) -> bool:
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / run_layout.CONFIG).is_file() and (
-        (folder / run_layout.RUN_INFO).is_file() or (folder / run_layout.events_name(1)).is_file()
-    )
+    """Whether a folder is a run's. One that this user may not look into counts as none."""
+    config, *others = (os.path.isfile(folder / n) for n in (run_layout.CONFIG, run_layout.RUN_INFO, _FIRST_EVENTS))
+    return config and any(others)
 
 
 def _owner(place: Path) -> Path | None:

@@ -93,6 +93,35 @@ def test_a_free_folder_is_taken(settings: Settings, store: Store, config: dict[s
             store.runs.submit(SubmitRequest(config={**config, field: str(path)}))
 
 
+def test_an_odd_name_is_a_sentence_and_no_error_of_the_program(home: Path, tmp_path: Path) -> None:
+    settings = Settings(home=str(home))
+    settings.make_home()
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (
+        "a\0b",
+        "\ud800",
+        "x" * 300,
+        "x/" * 3000,
+        "~nobody-here/x",
+        str(tmp_path / "loop"),
+        "/root/x",
+        "\n",
+        "//",
+    ):
+        for field in FIELDS:
+            found = output_folders.problems({field: path, "root": path}, settings)
+            assert [problem.field for problem in found] in ([], [field]), path
+
+
+def test_a_folder_that_may_not_be_looked_into_is_no_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Any, **_: Any) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", refused)
+        assert output_folders.problems({"ckpt_dir": "/closed/folder"}, Settings(home=str(home))) == []
+
+
 def test_a_folder_is_known_under_another_name_of_it(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -306,6 +308,36 @@ def test_an_attempt_cuts_no_file_that_a_planted_link_names(tmp_path: Path, secre
     with pytest.raises(OSError):
         EventWriter(run, 2)
     assert (secret / "diary.txt").stat().st_size == 100_000
+
+
+def test_a_checkpoints_checksums_hash_nothing_else(tmp_path: Path, secret: Path) -> None:
+    from imgcls_lab.engine.checkpointing.checkpoint import CHECKSUMS, damage
+
+    folder = tmp_path / "a001-s00000001"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "link").symlink_to(secret / "diary.txt")
+    digest = hashlib.sha256(b"x" * 100_000).hexdigest()
+    for name in (str(secret / "diary.txt"), "../secret/diary.txt", "link", "pipe", "", ".", "/dev/zero"):
+        (folder / CHECKSUMS).write_text(json.dumps({name: digest}))
+        assert damage(folder) is not None, name
+
+
+def test_a_sweeps_study_is_not_written_into_another_database(tmp_path: Path) -> None:
+    from imgcls_lab.batch.optuna_study import Study
+    from imgcls_lab.schemas import SweepRequest
+
+    other, folder = tmp_path / "other.db", tmp_path / "sweep"
+    sqlite3.connect(other).execute("CREATE TABLE mine (x)").connection.close()
+    before = other.read_bytes()
+    folder.mkdir()
+    (folder / "study.db").symlink_to(other)
+    request = SweepRequest.model_validate({"base": {"root": "/data"}, "space": {"lr": {"values": [0.1, 0.2]}}})
+    with pytest.raises(OSError):
+        Study(folder, request)
+    assert other.read_bytes() == before
+    (folder / "study.db").unlink()
+    assert len(Study(folder, request).trials()) == 2
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "tensorboard", "reports", "predictions", "failure", "plugins"])
