@@ -255,3 +255,19 @@ def test_the_folders_of_a_notebooks_trainings_go_with_its_run(store: Store, tmp_
     (place / "a001-s00000001").mkdir()
     output_folders.remove(output_folders.claimed(run, {}))
     assert list(big.iterdir()) == []
+
+
+def test_a_real_run_writes_there_and_its_deletion_takes_it_all(own: Settings, few: TrainConfig, tmp_path: Path) -> None:
+    big, boards = tmp_path / "big", tmp_path / "boards"
+    config = few.with_changes(epochs=1, ckpt_dir=str(big), tb_root=str(boards))
+    runs = [lab.launch(config), lab.launch(config)]  # at once, with the same folders
+    for run in runs:
+        run.wait(120)
+        assert run.best_checkpoint.resolve().parent == big / run.id
+        assert [checkpoint.size > 0 for checkpoint in run.view.checkpoints] == [True]
+        assert any((boards / run.id).iterdir())
+    runs[0].delete()
+    assert [path.name for path in (*big.iterdir(), *boards.iterdir())] == [runs[1].id] * 2
+    assert runs[1].refresh().best_checkpoint.is_dir()
+    runs[1].delete()
+    assert [*big.iterdir(), *boards.iterdir(), *own.runs_dir.iterdir()] == []

@@ -227,6 +227,25 @@ def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
         run_paths.read_plain(run, "loop")
 
 
+def test_a_notebooks_checkpoints_are_found_in_its_ckpt_dir_and_nowhere_else(tmp_path: Path, secret: Path) -> None:
+    run = tmp_path / "runs/20260101-000000-abcdef"
+    training = run / "trainings/01-1f2e3d4c"
+    training.mkdir(parents=True)
+    outside = run_layout.elsewhere({"ckpt_dir": str(tmp_path / "big")}, run)
+    real = run_layout.external_folder(str(tmp_path / "big"), training)
+    (real / "a001-s00000001").mkdir(parents=True)
+    (training / "checkpoints").symlink_to(real)
+    (run / "checkpoints").symlink_to("trainings/01-1f2e3d4c/checkpoints")
+    for name in ("checkpoints/a001-s00000001", "trainings/01-1f2e3d4c/checkpoints/a001-s00000001"):
+        assert run_paths.is_folder(run, name, outside)
+        assert not run_paths.is_folder(run, name)
+    (real / "a001-s00000002").symlink_to(secret)
+    (real / "a001-s00000003").symlink_to("../../../secret")
+    (real / "a001-s00000004").symlink_to(real / "a001-s00000001")  # absolute, and inside
+    found = [n for n in range(1, 5) if run_paths.is_folder(run, f"checkpoints/a001-s0000000{n}", outside)]
+    assert found == [1, 4]
+
+
 def test_a_folder_that_is_exchanged_while_it_is_read_leads_nowhere(
     tmp_path: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
