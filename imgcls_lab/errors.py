@@ -113,6 +113,12 @@ class ExecutorError(ImgclsError):
     status = 503
 
 
+class TensorBoardError(ImgclsError):
+    """A TensorBoard's process did not start."""
+
+    status = 503
+
+
 class UnsafeFolderError(ImgclsError):
     """Another user could write to a folder that this user trusts, or put something else in its place.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def local(path: str | Path) -> Path:
     if file.suffix != ".ipynb":
         message = f"“{text[:200]}” is no notebook: its name does not end with .ipynb."
         raise InputError(message, [Problem("notebook", message)])
-    if not file.is_file():
+    if not os.path.isfile(file):  # no error for a name that is too long
         raise NotFoundError(f"There is no notebook “{text[:200]}”.")
     return file
 

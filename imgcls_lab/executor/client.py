@@ -154,17 +154,18 @@ def forget(settings: Settings, host: str) -> int:
 
 # ── private ─────────────────────────────────────────────────────────────────────────────────────────────────────
 def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
-    settings.make_home()
     path = settings.executor_log
-    if path.exists() and path.stat().st_size > LOG_CAP:
-        path.replace(path.with_suffix(".log.1"))
-    output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        child = start_process(settings, DAEMON.argv(sys.executable), output)
+        settings.make_home()
+        if path.exists() and path.stat().st_size > LOG_CAP:
+            path.replace(path.with_suffix(".log.1"))
+        output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            child = start_process(settings, DAEMON.argv(sys.executable), output)
+        finally:
+            os.close(output)
     except OSError as error:
         raise ExecutorError(f"The executor could not be started: {error}.") from error
-    finally:
-        os.close(output)
     _children[settings.home] = child
     return child
 

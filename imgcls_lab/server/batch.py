@@ -41,7 +41,11 @@ class NotebookFileHandler(ApiHandler):
         named, file = below(top, path)
         if not contents.allow_hidden:
             for name in {named, file.relative_to(top).as_posix()}:
-                if await ensure_async(contents.is_hidden(name)):  # type: ignore[no-untyped-call]
+                try:
+                    hidden = await ensure_async(contents.is_hidden(name))  # type: ignore[no-untyped-call]
+                except OSError:  # a name that is too long
+                    hidden = True
+                if hidden:
                     raise NotFoundError(f"There is no notebook “{path[:200]}”.")
         return file
 

@@ -19,7 +19,7 @@ import psutil
 from imgcls_lab import private_sockets
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.entry_points import TENSORBOARD
-from imgcls_lab.errors import ImgclsError, UnsafeFolderError
+from imgcls_lab.errors import TensorBoardError, UnsafeFolderError
 from imgcls_lab.private_folder import RuntimeFolder
 
 START_SECONDS = 30.0
@@ -66,7 +66,7 @@ class BoardProcess:
         return self._failed
 
     def start(self, logdir: Path, log: Path, idle_seconds: float) -> Path:
-        """Start and wait until it listens; its socket. Raises ImgclsError, with its last line, when it does not."""
+        """Start and wait until it listens; its socket. Raises TensorBoardError, with its last line, if it does not."""
         self._socket = path = self._sockets.socket(self._name)
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
             self.popen = subprocess.Popen(
@@ -84,7 +84,7 @@ class BoardProcess:
                 self.popen.kill()
                 self.popen.wait()
                 self._failed = f"TensorBoard did not start: {_last_line(log)}"
-                raise ImgclsError(self._failed)
+                raise TensorBoardError(self._failed)
             time.sleep(0.03)
         return path
 

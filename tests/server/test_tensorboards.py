@@ -77,6 +77,7 @@ async def test_what_cannot_start_is_a_sentence_and_a_button_not_a_500(
     assert page.status == 503
     assert b"TensorBoard did not start: " in page.body
     assert b"Restart TensorBoard" in page.body
+    assert (await api("POST", f"tensorboards/{board}/restart")).status == 503
     boards._sockets.socket = good
     assert (await api("POST", f"tensorboards/{board}/restart")).status == 200
 
