@@ -18,6 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
+_PIDS = 2**31  # no system gives so many
+
 
 @dataclass(frozen=True)
 class ProcessIdentity:
@@ -72,8 +74,11 @@ class ProcessIdentity:
         """Reads what `to_json` wrote; further keys are ignored. Raises ValueError."""
         try:
             data = json.loads(text)
-            return cls(str(data["machine_id"]), str(data["boot_id"]), int(data["pid"]), str(data["start_time"]))
-        except (KeyError, TypeError) as error:
+            pid = int(data["pid"])
+            if not 0 < pid < _PIDS:
+                raise ValueError(f"{pid} is no pid.")
+            return cls(str(data["machine_id"]), str(data["boot_id"]), pid, str(data["start_time"]))
+        except (KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"This is no process identity: {error}") from None
 
 

@@ -149,7 +149,7 @@ class TrainConfig(
         """The config that this version or an earlier one saved with a run. Raises ConfigError."""
         try:
             values = json.loads(data) if isinstance(data, str | bytes) else data
-        except ValueError:  # of JSON or UTF-8
+        except (ValueError, RecursionError):  # of JSON or UTF-8; too deep
             return cls.parse(data)
         return cls.parse(upgraded(values)) if isinstance(values, Mapping) else cls.parse(data)
 

@@ -44,6 +44,7 @@ INGEST_PAUSE = 5.0  # times the work of an ingest that the next one waits at lea
 DEVICES_EVERY = 3.0
 SCAN_EVERY = 2.0
 ALERTS_EVERY = 2.0
+UNREADABLE_PAUSE = 30.0  # seconds until a folder that holds no run is looked at again
 OWNER_TIMEOUT = 30.0  # seconds a new folder may lack an owner before it counts as abandoned
 
 
@@ -71,6 +72,7 @@ class Daemon:
         self._alert_sender = AlertSender(settings, self.host)
         self._watch = HeartbeatWatch(settings.lease, clock)
         self._logged_errors: dict[str, str] = {}  # the newest of each run
+        self._unreadable: dict[str, float] = {}  # folders that hold no run, and when to look again
         self._ownerless: dict[str, float] = {}  # folders without an owner, and since when
         self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0, "alerts": 0.0}
 
@@ -212,15 +214,19 @@ class Daemon:
     def _index_new_folders(self, store: ExecutorStore) -> None:
         if self._known is None:
             self._known = store.known_runs()
+        now = self._clock()
         for run_id in set(run_folders.all_folders(self.settings)) - self._known:
+            if self._unreadable.get(run_id, now) > now:
+                continue
             try:
                 if self._is_ours(run_id):
                     store.take_in(run_id)
                     self._known.add(run_id)
-            except (OSError, ImgclsError) as error:
-                if isinstance(error, StoreError):
-                    raise
-                log.debug("%s is no run yet: %s", run_id, error)
+            except StoreError:
+                raise
+            except Exception as error:  # one damaged folder must not keep the others waiting
+                log.debug("%s is no run (yet): %r", run_id, error)
+                self._unreadable[run_id] = now + UNREADABLE_PAUSE
         store.catch_up_folders()
         store.reopen_resumed()
 

@@ -151,7 +151,7 @@ class Runs:
             session.merge(DeletedRun(id=run.id))
             session.flush()
             touch(session, run.id)
-            run_id, config = run.id, run.config
+            run_id, config = run.id, {} if run.view_only else run.config  # a stranger's names no folder of ours
             session.expunge(run)
         run_files.remove_folder(self._settings, run_id, config)
 

@@ -12,7 +12,9 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
 
 from imgcls_lab.events import TERMINAL, AnyEvent, DesiredState, FailureKind, RunState, read_line
 from imgcls_lab.run_layout import OUTPUT_LOG, events_name, exit_name, launch_name
@@ -24,6 +26,10 @@ _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal
 TAIL = 65_536  # bytes of the events that are looked at for a stamp
 
 
+_Number = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+_Stamp = Annotated[float, Field(ge=0, lt=1e12, allow_inf_nan=False)]
+
+
 @dataclass(frozen=True)
 class ProcessEnd:
     """How the training process ended, as the supervisor saw it.
@@ -33,13 +39,13 @@ class ProcessEnd:
     space left; t: when; asked: the desired state then: run, stop or kill.
     """
 
-    code: int | None = None
-    signal: int | None = None
+    code: _Number | None = None
+    signal: _Number | None = None
     started: bool = True
     forced: bool = False
     full: bool = False
     message: str | None = None
-    t: float | None = None
+    t: _Stamp | None = None
     asked: str = "run"
 
     @property
@@ -50,6 +56,9 @@ class ProcessEnd:
     @property
     def desired_state(self) -> DesiredState:
         return DesiredState(self.asked) if self.asked in set(DesiredState) else DesiredState.RUN
+
+
+_END = TypeAdapter(ProcessEnd)
 
 
 @dataclass(frozen=True)
@@ -129,11 +138,10 @@ def _signal_name(number: int) -> str:
 
 
 def read_end(folder: Path, attempt: int) -> ProcessEnd | None:
-    """What the supervisor wrote about the end of an attempt; None while there is nothing."""
+    """What the supervisor wrote about the end of an attempt; None while there is nothing, or only nonsense."""
     try:
-        data: Any = read_json(folder, exit_name(attempt))
-        return ProcessEnd(**{name: data.get(name, default) for name, default in vars(ProcessEnd()).items()})
-    except (OSError, ValueError, AttributeError):
+        return _END.validate_python(read_json(folder, exit_name(attempt)))
+    except (OSError, ValueError):
         return None
 
 

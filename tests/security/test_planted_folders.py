@@ -366,3 +366,60 @@ def test_a_notebook_runner_executes_only_what_was_queued(local: Store, trap: Tra
         NotebookRun(planted, 8)._papermill()
     assert refused.value.reason == "notebook_changed"
     assert trap.executed == []
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "tensorboard"])
+def test_a_deletion_of_a_planted_run_removes_nothing_outside_its_folder(local: Store, trap: Trap, name: str) -> None:
+    """The names of one's own runs are no secret, and a run in another home can have the same."""
+    run_id = trap.plant()
+    mine = trap.base / "another-home" / "runs" / run_id
+    mine.mkdir(parents=True)
+    (mine / "weights").write_text("precious")
+    place = local.settings.run_dir(run_id) / name
+    shutil.rmtree(place, ignore_errors=True)
+    place.symlink_to(mine)
+    rebuild(local.settings)
+    local.runs.delete(run_id)
+    assert not local.settings.run_dir(run_id).exists()
+    assert (mine / "weights").read_text() == "precious"
+
+
+NONSENSE: dict[str, dict[str, Any]] = {
+    "run.json": {
+        "created_at": ["x", [], "nan", "1e400", -1e30], "name": [[], 7, "x" * 100_000, "\ud800"],
+        "gpus": ["x", [], 2**70], "device": [[], 5, {}], "host": [[], 5], "kind": [[], {}, 5],
+        "parent_id": [[], {}, 5, "x"], "payload": [5, {"a": 1}],
+        "project": [[], 5, "x" * 100_000], "notes": [[], 5], "row": [5, [], {"external": True}, {"number": "x"}],
+        "attempts": [5, [5]], "format": ["x", []], "id": [5, None, []],
+    },
+    "exit-001.json": {
+        "code": ["x", [], 2**70], "signal": ["x", [], 2**70, -1], "t": ["x", [], 1e300], "message": [[], 5, {}],
+        "asked": [[], 5], "started": ["x"], "forced": [[]],
+    },
+    "owner.json": {"pid": [2**70, -1, 0, "x", []], "machine_id": [5, [], None], "start_time": [[], 5]},
+    "config.json": {"epochs": ["x", [], 2**70], "root": [[], 5, "x\0y"], "plugins": [5, {}, [5]], "lr": ["nan", 2**70]},
+}  # fmt: skip
+
+
+def test_folders_of_nonsense_keep_no_run_of_ones_own_waiting(local: Store, trap: Trap) -> None:
+    """Every kind of damage at once; then a run of one's own must start within the same rounds."""
+    planted = 0
+    for file, fields in NONSENSE.items():
+        for field, values in fields.items():
+            for value in values:
+                path = local.settings.run_dir(trap.plant(external=True)) / file
+                path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+                planted += 1
+    for name in ("events-99999999999999999999.jsonl", "launch-99999999999999999999.json", "events-000.jsonl"):
+        (local.settings.run_dir(trap.plant()) / name).write_text("{}")
+    for text in ("[]", "5", "null", '"x"', "{", "[" * 100_000, "\0"):
+        for file in NONSENSE:
+            (local.settings.run_dir(trap.plant()) / file).write_text(text)
+    mine = local.runs.submit(SubmitRequest(config={**CONFIG, "root": str(trap.base)}, name="mine"))
+    rounds(local, 3)
+    assert local.runs.get(mine.id).attempt == 1
+    assert local.runs.list(limit=1000).total > planted // 2
+    assert all(run.view_only for run in local.runs.list(limit=1000).items if run.id != mine.id)
+    assert rebuild(local.settings).problems  # it names those that are no runs
+    assert local.check() is not None
+    assert trap.executed == []
