@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, expect
 
 from imgcls_lab.executor.device_locks import DeviceLock, shared_folder
 from tests.browser.conftest import PICTURES, Desk, browser  # noqa: F401
-from tests.browser.test_panel import launch, start_demo
+from tests.browser.test_panel import launch, start_demo, write_images
 from tests.browser.test_tensorboard import expect_chart
 from tests.hub import attacks
 from tests.hub.hub_process import Hub, Seat, ask, blocks
@@ -57,6 +57,7 @@ def site(browser: Browser) -> Iterator[Site]:  # noqa: F811
         began = time.monotonic()
         installation.install()
         show("installed by the page's commands", f"{time.monotonic() - began:.0f} s", "every command exits with 0")
+        (installation.venv / "etc/jupyter/jupyter_server_config.py").write_text("c.Settings.cpu_slots = 2\n")
         private = installation.srv / "jupyterhub"
         hub = Hub(
             private,
@@ -90,6 +91,21 @@ def keep_logs(folder: Path) -> None:
 def picture(desk: Desk, name: str) -> None:
     PICTURES.mkdir(exist_ok=True)
     desk.page.screenshot(path=PICTURES / f"{name}.png")
+
+
+def test_the_administrator_s_settings_reach_panels_executors_and_terminals(site: Site) -> None:
+    datasets = site.installation.srv / "datasets"
+    write_images(datasets / "colours", {"red": (200, 30, 30), "blue": (30, 30, 200)}, each=6)
+    for person in (site.anna, site.boris):
+        assert "XDG_RUNTIME_DIR" not in environment_of(person.server_process().pid)  # a hub makes no login session
+        assert str(datasets) in person.api("GET", "info")[1]["roots"]
+        status, added = person.api("POST", "datasets", {"name": "colours", "root": str(datasets / "colours")})
+        assert status == 201, added
+        person.wait_for_devices({"cuda:0", "cpu:0", "cpu:1"})
+        assert "IMGCLS_CACHE_GB 10.0" in " ".join(person.terminal("imgcls-lab settings").split())
+    show(
+        "settings of the administrator", "a shared folder of images, CPU slots, the cache's size", "in each user's lab"
+    )
 
 
 def test_two_users_train_at_once_and_one_gpu_s_lock_keeps_them_apart(site: Site) -> None:

@@ -63,6 +63,10 @@ class Person:
             lambda: self.run(run_id)["state"] == state, seconds, lambda: json.dumps(self.run(run_id), indent=1)[:3000]
         )
 
+    def wait_for_devices(self, names: set[str], seconds: float = 60) -> None:
+        """Until the executor of the user shows these devices."""
+        until(lambda: {row["name"] for row in self.api("GET", "devices")[1]["devices"]} == names, seconds)
+
     # ── processes ───────────────────────────────────────────────────────────────────────────────────────────
     def processes(self) -> list[psutil.Process]:
         """All processes of the user."""

@@ -82,6 +82,16 @@ async def test_what_cannot_start_is_a_sentence_and_a_button_not_a_500(
     assert (await api("POST", f"tensorboards/{board}/restart")).status == 200
 
 
+async def test_a_tab_stands_in_a_frame_of_its_own_origin_alone(api: Api, run_id: str, jp_serverapp: Any) -> None:
+    jp_serverapp.web_app.settings["headers"] = {"Content-Security-Policy": "frame-ancestors 'none'"}  # as behind a hub
+    board = (await api("POST", "tensorboards", {"run_ids": [run_id]})).json["id"]
+    for page in (await tab(api, board), await tab(api, "forgotten")):
+        policies = [
+            part.strip() for text in page.headers.get_list("Content-Security-Policy") for part in text.split(";")
+        ]
+        assert [part for part in policies if part.startswith("frame-ancestors")] == ["frame-ancestors 'self'"]
+
+
 async def test_the_sentence_on_the_page_is_inert(api: Api) -> None:
     page = await tab(api, "run-%3Cscript%3Ealert(1)%3C%2Fscript%3E")
     assert page.status == 404
