@@ -9,8 +9,6 @@ import json
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page
-
 from tests.hub import stranger
 from tests.hub.hub_process import ask
 from tests.hub.people import Person
