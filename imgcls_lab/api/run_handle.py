@@ -348,7 +348,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         text = html.escape(self._line())
-        return f'<span title="{html.escape(str(self.folder))}"><code>{self.id}</code> {text}</span>'
+        return f'<span title="{html.escape(str(self.folder))}"><code>{html.escape(self.id)}</code> {text}</span>'
 
 
 def _known(kind: str, name: str, known: Sequence[str]) -> None:
