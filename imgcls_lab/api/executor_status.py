@@ -25,15 +25,16 @@ EVERY = 5.0  # seconds between two checks of a wait
 def missing_executor(store: Store, views: Iterable[RunView]) -> str | None:
     """A sentence if no executor watches some unfinished run of these; else None.
 
-    A run of another host that went silent says so itself (`unreachable`).
+    Runs of other homes are left to their users. A run of another host that went silent says so itself (`unreachable`).
     """
+    views = [view for view in views if view.home in ("", store.database.home)]
     live = [view for view in views if view.state in LIVE and view.host]
     waits = any(view.state in (RunState.QUEUED, RunState.LOST) for view in views)
     if not live and not waits:
         return None
     if full := store.database.full():
         return full
-    executors = store.executors.status().executors
+    executors = [item for item in store.executors.status().executors if item.here]
     alive = {item.host for item in executors if item.state == "alive"}
     asleep = next((item for item in executors if item.state == "suspended"), None)
     if asleep is not None and (waits or any(view.host == asleep.host for view in live)):

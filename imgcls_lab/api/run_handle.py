@@ -86,7 +86,12 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where the run writes; it may not be there yet while the run waits."""
+        """Where the run writes; it may not be there yet while the run waits.
+
+        Raises NotFoundError where the folder lies in another home.
+        """
+        if self._view.elsewhere is not None:
+            raise NotFoundError(self._view.elsewhere, reason="another_home")
         return Path(self._view.folder)
 
     @property
@@ -320,6 +325,8 @@ class Run:
 
     def _files(self) -> RunFolder | None:
         """The run's folder, if this machine has it and it holds anything."""
+        if self._view.elsewhere is not None:
+            return None
         folder = self._folder or RunFolder(self.folder, self.id)
         return folder if folder.has_events() else None
 
@@ -336,7 +343,7 @@ class Run:
             return store
         raise ConflictError(
             f"The run “{self.name}” is in no database yet, so there is nothing to {verb} it by. Start the executor, "
-            f"which finds the folders of runs, and try again; its folder is {self.folder}."
+            f"which finds the folders of runs, and try again; its folder is {self._view.folder}."
         )
 
     # ── showing ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -348,7 +355,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         text = html.escape(self._line())
-        return f'<span title="{html.escape(str(self.folder))}"><code>{html.escape(self.id)}</code> {text}</span>'
+        return f'<span title="{html.escape(self._view.folder)}"><code>{html.escape(self.id)}</code> {text}</span>'
 
 
 def _known(kind: str, name: str, known: Sequence[str]) -> None:

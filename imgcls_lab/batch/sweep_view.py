@@ -68,6 +68,8 @@ def read_record(store: Store, run_id: str, request: SweepRequest) -> SweepRecord
 def sweep_view(store: Store, text: str) -> SweepView:
     """The sweep of a run's id. Raises NotFoundError."""
     run = store.runs.get(text)
+    if run.elsewhere is not None:
+        raise NotFoundError(run.elsewhere, reason="another_home")
     request = request_of(run)
     record = read_record(store, run.id, request)
     runs = store.runs.by_id({trial.run_id for trial in record.trials if trial.run_id})

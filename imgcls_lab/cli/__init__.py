@@ -28,6 +28,7 @@ from imgcls_lab.cli import (
     runs,
     settings,
     train,
+    users,
 )
 from imgcls_lab.cli.output import say
 from imgcls_lab.errors import ImgclsError
@@ -59,7 +60,8 @@ def options(
 
 
 for part in (
-    demo, train, finders, runs, events, inference, replay, batch, registry, cache, executor, db, doctor, settings,
+    demo, train, finders, runs, events, inference, replay, batch, registry, cache, executor, users, db, doctor,
+    settings,
 ):  # fmt: skip
     part.add_to(app)
 

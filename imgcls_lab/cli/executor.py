@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imgcls_lab.cli.output import Json, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from imgcls_lab.schemas import DeviceView
 
 executor = typer.Typer(no_args_is_help=True, help="The background process that starts queued runs.")
 
@@ -46,13 +49,15 @@ def status(as_json: Json = False) -> None:
     settings = context.settings()
     store = context.store(settings)
     reply = client.status(settings)
-    alive = any(item.state == "alive" for item in reply.executors)
+    alive = any(item.here and item.state == "alive" for item in reply.executors)
+    several = len({item.user for item in reply.executors}) > 1
     if as_json:
         print_json(reply)
     else:
         rows = [
             (
                 item.host,
+                *([item.user] if several else []),
                 item.pid,
                 item.version,
                 item.state,
@@ -60,12 +65,14 @@ def status(as_json: Json = False) -> None:
             )
             for item in reply.executors
         ]
-        print_table(["host", "pid", "version", "state", "since"], rows, "No executor has been started yet.")
+        print_table(
+            ["host", *(["user"] if several else []), "pid", "version", "state", "since"],
+            rows,
+            "No executor has been started yet.",
+        )
         if reply.devices:
             say("")
-            devices = [
-                (item.host, item.name, item.title, item.run_name or item.held_by or "free") for item in reply.devices
-            ]
+            devices = [(item.host, item.name, item.title, _holder(item, several=several)) for item in reply.devices]
             print_table(["host", "device", "what", "held by"], devices, "")
         for run in store.runs.list(states=LIVE, limit=1000).items:
             if run.external:
@@ -79,9 +86,16 @@ def status(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+def _holder(device: DeviceView, *, several: bool) -> str:
+    """What holds a device; several: users share the devices."""
+    if device.run_name is None:
+        return device.held_by or "free"
+    return f"{device.run_name} of {device.run_owner}" if several and device.run_owner else device.run_name
+
+
 @executor.command()
 def forget(host: Annotated[str, typer.Argument(help="Name of a host that will not come back.")]) -> None:
-    """Declare a silent host gone for good: its runs are queued again, and its devices are free."""
+    """Declare a silent host gone for good: the runs of this home there are queued again, and free their devices."""
     from imgcls_lab.api import context
     from imgcls_lab.executor import client
 

@@ -258,7 +258,7 @@ def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", "-y", help=
 
     run = api.run(run_id)
     if not yes:
-        typer.confirm(f"Delete {run.name} and {run.folder}?", abort=True)
+        typer.confirm(f"Delete {run.name} and {run.view.folder}?", abort=True)
     run.delete()
     say(f"Deleted {run.id}.")
 

@@ -134,9 +134,10 @@ def status(settings: Settings) -> DevicesReply:
 
 
 def forget(settings: Settings, host: str) -> int:
-    """Declare a silent host gone for good: its runs are queued again, its devices are free. Returns how many runs.
+    """Declare a silent host gone for good: this home's runs there are queued again and free their devices; how many.
 
-    The caller guarantees that nothing runs there any more. Raises NotFoundError, and ConflictError for a live host.
+    Runs of other homes on that host are left to their users. The caller guarantees that nothing runs there any more.
+    Raises NotFoundError, and ConflictError for a live host.
     """
     with Store.open(settings, migrate=False, way="cli") as store:
         of_host = _store_of(store, host)
@@ -227,7 +228,7 @@ def _stop_runs(settings: Settings) -> None:
 
 
 def _live_runs(store: Store) -> list[str]:
-    """Ids of this host's live runs that an executor started."""
+    """Ids of this home's live runs on this host that an executor started."""
     live = _store_of(store, host_name()).live_runs()
     return [run.id for run, _ in live if not run.external]
 

@@ -25,8 +25,9 @@ from imgcls_lab.executor import devices as dev
 from imgcls_lab.executor.alert_sender import AlertSender
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.device_inventory import DeviceInventory
+from imgcls_lab.executor.disk_usage import DiskUsage
 from imgcls_lab.executor.run_monitor import RunMonitor
-from imgcls_lab.executor.scheduler import Scheduler
+from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import Settings
@@ -34,6 +35,7 @@ from imgcls_lab.store import Store, run_folders
 from imgcls_lab.store.attempts import Claim
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
+from imgcls_lab.store.homes import HOME_ID
 from imgcls_lab.store.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -71,6 +73,8 @@ class Daemon:
         self._known: set[str] | None = None  # folders that have a row
         self._alert_sender = AlertSender(settings, self.host)
         self._watch = HeartbeatWatch(settings.lease, clock)
+        self._turns = TurnWatch(clock)
+        self._disk = DiskUsage(settings)
         self._logged_errors: dict[str, str] = {}  # the newest of each run
         self._unreadable: dict[str, float] = {}  # folders that hold no run, and when to look again
         self._ownerless: dict[str, float] = {}  # folders without an owner, and since when
@@ -92,8 +96,9 @@ class Daemon:
             own = self.store_of(store)
             if self._host_is_taken(own):
                 log.error(
-                    "The executor cannot start: one of this host uses this database with another home. "
-                    "Give each home its own database, or stop the other."
+                    "The executor cannot start: another one of this home lives on this host, with another folder of "
+                    "locks. Stop it, or remove the file %s if the home was copied.",
+                    HOME_ID,
                 )
                 return 1
             self._register(own)
@@ -144,6 +149,7 @@ class Daemon:
         store.settle()
         if self._is_due("alerts", ALERTS_EVERY):
             self._alert_sender.update(store)
+            self._disk.update(store)
         while not self.stopping.is_set() and self._claim(store):
             pass
         self.backend.reap()
@@ -183,7 +189,14 @@ class Daemon:
         """Start one waiting run, if a device is free for it."""
         devices = self.inventory.devices
         claim = store.claim(
-            lambda cluster, drivers: Scheduler(cluster, devices, self.inventory.unavailable(cluster), drivers)
+            lambda cluster, drivers: Scheduler(
+                cluster,
+                devices,
+                self.inventory.unavailable(cluster),
+                drivers,
+                host=self.host,
+                watch=self._turns,
+            )
         )
         if claim is None:
             return False
@@ -256,7 +269,7 @@ class Daemon:
             return False
 
     def _host_is_taken(self, store: ExecutorStore) -> bool:
-        """Whether a daemon of another home monitors this host's runs: it alone has their folders."""
+        """Whether another daemon monitors the runs of this home here, as if the home had been copied with its id."""
         return any(identity.alive() for identity in store.identities())
 
     def _register(self, store: ExecutorStore) -> None:

@@ -90,6 +90,7 @@ from imgcls_lab.schemas.stream import (
     Unsubscribe,
 )
 from imgcls_lab.schemas.tensorboards import MOST_BOARD_RUNS, BoardRequest, BoardView
+from imgcls_lab.schemas.users import UserEdit, UserView
 
 __all__ = [
     "MOST_BOARD_RUNS",
@@ -171,6 +172,8 @@ __all__ = [
     "Topic",
     "TrialView",
     "Unsubscribe",
+    "UserEdit",
+    "UserView",
     "Way",
     "Wire",
 ]

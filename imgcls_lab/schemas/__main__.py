@@ -25,6 +25,7 @@ from imgcls_lab.schemas.runs import ClaimRequest, ClaimView, ResumeRequest, RunD
 from imgcls_lab.schemas.series import EpochReport, LogChunk, SeriesReply
 from imgcls_lab.schemas.stream import StreamMessage, Subscribe, Unsubscribe
 from imgcls_lab.schemas.tensorboards import BoardRequest, BoardView
+from imgcls_lab.schemas.users import UserEdit, UserView
 
 
 class WireTypes(Wire):
@@ -63,6 +64,8 @@ class WireTypes(Wire):
     check: CheckReply
     error: ErrorReply
     info: ServerInfo
+    user: UserView
+    user_edit: UserEdit
     subscribe: Subscribe
     unsubscribe: Unsubscribe
     message: StreamMessage

@@ -31,6 +31,7 @@ class DeviceView(Wire):
     utilisation: float | None  # 0..1
     run_id: str | None
     run_name: str | None
+    run_owner: str | None  # user whose run it is
     held_by: str | None  # part of a sentence, where something else holds it, so that no run starts
     gpu_processes: list[HolderView]
 
@@ -38,6 +39,9 @@ class DeviceView(Wire):
 class ExecutorView(Wire):
     id: str
     host: str
+    home: str  # whose runs it starts, as RunView has it
+    user: str  # whose home that is
+    here: bool  # of the same home as who asks
     pid: int
     version: str
     state: Literal["alive", "silent", "suspended", "stopped"]  # suspended: SIGSTOP, it does nothing until SIGCONT

@@ -38,6 +38,7 @@ class RunView(Wire):
     resumable: bool  # queued again, it goes on from what it has; a training without a checkpoint starts anew
     external: bool  # runs in a kernel or shell, not under the executor
     view_only: bool = False  # its folder came from elsewhere: nothing of it is executed until its user claims it
+    home: str = ""  # id of the home that holds its folder
     unreachable: bool = False  # its host went silent; whether it lives nobody can say from here
     message: str | None  # why it waits or failed, a sentence
     failure: FailureKind | None
@@ -116,6 +117,7 @@ class RunDetail(RunView):
     tags: list[str]  # names of the series it has
     manifest: dict[str, Any] | None
     folder: str
+    elsewhere: str | None = None  # a sentence, where the folder lies in another user's home and is not read from here
 
 
 class RunPage(Wire):

@@ -149,6 +149,8 @@ def below(top: Path, path: str) -> tuple[str, Path]:
 def executed(store: Store, run_id: str) -> Any:
     """The notebook. Raises NotFoundError while there is none, ConflictError for a file that is no notebook."""
     run = store.runs.get(run_id)
+    if run.elsewhere is not None:
+        raise NotFoundError(run.elsewhere, reason="another_home")
     try:
         with run_paths.open_plain(store.settings.run_dir(run.id), run_layout.NOTEBOOK) as file:
             data = file.read(LARGEST + 1)

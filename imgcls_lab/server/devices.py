@@ -1,4 +1,4 @@
-"""Routes of the executor: devices and their processes, alerts, and the start of a daemon."""
+"""Routes of the executor: devices and their processes, users who share them, alerts, and the start of a daemon."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ class AlertsHandler(ApiHandler):
         await self.answer(lambda store: store.alerts.list(limit))
 
 
+class UsersHandler(ApiHandler):
+    """The users of the database, their parts of the devices and their limits."""
+
+    @permitted
+    async def get(self) -> None:
+        await self.answer(lambda store: store.users.list())
+
+
 class ExecutorStartHandler(ApiHandler):
     """Start the executor, where none runs."""
 
@@ -41,6 +49,7 @@ class ExecutorStartHandler(ApiHandler):
 def routes(backend: Backend) -> list[Route]:
     return [
         route("api/devices", DevicesHandler, backend=backend),
+        route("api/users", UsersHandler, backend=backend),
         route("api/alerts", AlertsHandler, backend=backend),
         route("api/executor/start", ExecutorStartHandler, backend=backend),
     ]

@@ -29,6 +29,7 @@ from imgcls_lab.schemas import (
 )
 from imgcls_lab.server.kernel_lookup import without_notebooks
 from imgcls_lab.store import Store
+from imgcls_lab.store.executors import Place
 
 RUNS_A_QUERY = 8  # of a metrics subscription
 POINTS_A_BATCH = 50_000  # about; the rest comes with the next poll
@@ -51,11 +52,11 @@ class Poll:
         self.number = number
         self._runs: dict[float, tuple[RunsBatch, float]] = {}
         self._devices: DevicesReply | None = None
-        self._unattended: frozenset[str] | None = None
+        self._unattended: frozenset[Place] | None = None
 
-    def unattended_hosts(self) -> frozenset[str]:
+    def unattended_places(self) -> frozenset[Place]:
         if self._unattended is None:
-            self._unattended = frozenset(self.store.executors.unattended_hosts())
+            self._unattended = frozenset(self.store.executors.unattended_places())
         return self._unattended
 
     def runs(self, since: float) -> tuple[RunsBatch, float]:
@@ -86,15 +87,15 @@ class RunsSubscription(Subscription):
 
     def __init__(self) -> None:
         self._since = 0.0
-        self._unattended: frozenset[str] = frozenset()
+        self._unattended: frozenset[Place] = frozenset()
 
     def next_batch(self, poll: Poll) -> RunsBatch | None:
         batch, self._since = poll.runs(self._since)
-        if poll.unattended_hosts() != self._unattended:  # no row has changed, but the page must show these runs anew
+        if poll.unattended_places() != self._unattended:  # no row has changed, but the page must show these runs anew
             known = {run.id for run in batch.changed}
-            more = poll.store.runs.live_on(poll.unattended_hosts() ^ self._unattended)
+            more = poll.store.runs.live_at(poll.unattended_places() ^ self._unattended)
             batch = batch.model_copy(update={"changed": batch.changed + [run for run in more if run.id not in known]})
-            self._unattended = poll.unattended_hosts()
+            self._unattended = poll.unattended_places()
         return batch if batch.changed or batch.deleted else None
 
 

@@ -13,7 +13,7 @@ from typing import Self
 
 from imgcls_lab.schemas import Way
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import backups, migrations
+from imgcls_lab.store import backups, homes, migrations, users
 from imgcls_lab.store.alerts import Alerts
 from imgcls_lab.store.audit import Actor
 from imgcls_lab.store.consistency_check import check as check_all
@@ -44,6 +44,7 @@ class Store:
         self.metrics = MetricReader(database)
         self.alerts = Alerts(database)
         self.events = Events(database)
+        self.users = users.Users(database)
 
     @classmethod
     def open(cls, settings: Settings, migrate: bool = False, way: Way = "python") -> Self:
@@ -59,9 +60,11 @@ class Store:
         database.webhook_state = "pending" if settings.webhook else None
         database.folder_writer = FolderWriter(settings)
         try:
-            if migrate:
-                migrations.migrate(database, settings.backups_dir)
+            migrated = migrate and migrations.migrate(database, settings.backups_dir)
             migrations.check_revision(database)
+            database.home = homes.identify(database, settings)
+            if migrated:
+                _first_entries(database, settings)
         except BaseException:
             database.close()
             raise
@@ -100,9 +103,20 @@ def migrate(settings: Settings) -> bool:
     settings.make_home()
     database = Database(settings.connection_url)
     try:
-        return migrations.migrate(database, settings.backups_dir)
+        migrated = migrations.migrate(database, settings.backups_dir)
+        if migrated:
+            database.home = homes.identify(database, settings)
+            _first_entries(database, settings)
+        return migrated
     finally:
         database.close()
+
+
+def _first_entries(database: Database, settings: Settings) -> None:
+    """After a migration: the homes of runs that had none, and an administrator where there is none."""
+    with database.write() as session:
+        homes.place_runs(session, settings)
+        users.make_admin_if_first(session)
 
 
 def rebuild(settings: Settings, on_progress: Progress | None = None, *, mine: bool = False) -> RebuildReport:

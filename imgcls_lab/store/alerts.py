@@ -61,7 +61,12 @@ def add(
         return
     hook = session.info.get("webhook_state")
     when = time.time() if at is None else at
-    session.add(Alert(id=alert_id, kind=kind, run_id=run_id, host=host, text=text, created_at=when, webhook_state=hook))
+    session.add(
+        Alert(
+            id=alert_id, kind=kind, run_id=run_id, host=host, home=session.info["home"], text=text, created_at=when,
+            webhook_state=hook,
+        )
+    )  # fmt: skip
     session.flush()
     touch_alert(session, alert_id)
     _record(session, run_id)
@@ -88,14 +93,14 @@ def ended(session: Session, run_id: str, attempt: int, state: RunState, *, lost:
 
 
 def view(row: Alert) -> AlertView:
-    return AlertView.model_validate(row.model_dump(exclude={"webhook_state", "change"}))
+    return AlertView.model_validate(row.model_dump(exclude={"webhook_state", "home", "change"}))
 
 
 def pending(session: Session, host: str, limit: int = 50) -> list[AlertView]:
-    """Alerts of a host that its webhook has not sent yet, oldest first."""
+    """Alerts of this home on a host that its webhook has not sent yet, oldest first."""
     rows = session.exec(
         select(Alert)
-        .where(Alert.webhook_state == "pending", Alert.host == host)
+        .where(Alert.webhook_state == "pending", Alert.host == host, Alert.home == session.info["home"])
         .order_by(col(Alert.change))
         .limit(limit)
     )

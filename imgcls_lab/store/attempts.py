@@ -7,15 +7,15 @@ process was first: the caller drops what it knows and looks again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, or_
 from sqlmodel import Session, col, select
 
 from imgcls_lab.events import ENDED, LIVE, DesiredState, FailureKind, RunState
-from imgcls_lab.store import alerts, audit, queue, states
+from imgcls_lab.store import alerts, audit, fair_share, queue, states
 from imgcls_lab.store.database import to_folder
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 from imgcls_lab.store.verdict import ProcessEnd, Verdict
@@ -35,14 +35,21 @@ class Claim:
 Place = Callable[[queue.Waiting], list[str] | str | None]
 
 
-def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim | None:
-    """Take the first waiting run that `place` finds devices for, and those devices, all or nothing.
+def claim(
+    session: Session, host: str, executor_id: str, place: Place, order: queue.Order | None = None
+) -> Claim | None:
+    """Take the first waiting run of this home that `place` finds devices for, and those devices, all or nothing.
 
-    place: gives the free devices for a run, or the sentence why it waits, which is then shown, or None. Raises
-    IntegrityError when a device was taken meanwhile; nothing is changed then.
+    place: gives the free devices for a run, or the sentence why it waits, which is then shown, or None. Runs of other
+    homes, which `order` puts in between, are placed but not taken. Raises IntegrityError when a device was taken
+    meanwhile; nothing is changed then.
     """
-    for position, run in enumerate(queue.waiting(session, host)):
+    position = -1
+    for run in queue.waiting(session, host, order):
         found = place(run)
+        if run.home != session.info["home"]:
+            continue
+        position += 1
         if not isinstance(found, list):
             if found is not None and run.message != found and position < queue.EXPLAINED:
                 queued = col(Run.state) == RunState.QUEUED.value
@@ -50,6 +57,8 @@ def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim 
             continue
         if found and run.project_id in queue.full_projects(session, lock=run.project_id):
             continue  # another host took the project's last place meanwhile
+        if found and fair_share.has_no_room(session, run.owner, len(found)):
+            continue  # another host took the user's last device meanwhile
         # PostgreSQL: leave a run that another daemon is taking just now; on SQLite this transaction is alone anyhow
         mine = select(Run.id).where(Run.number == run.number, Run.state == RunState.QUEUED.value)
         if session.exec(mine.with_for_update(skip_locked=True)).first() is None:
@@ -82,21 +91,25 @@ def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim 
     return None
 
 
-def has_news(waiting: Iterable[queue.Waiting], place: Place) -> bool:
-    """Whether a waiting run can start, or one of the first does not state yet why it waits."""
-    for position, run in enumerate(waiting):
+def has_news(session: Session, host: str, place: Place, order: queue.Order | None = None) -> bool:
+    """Whether a waiting run of this home can start, or one of the first does not state yet why it waits."""
+    position = -1
+    for run in queue.waiting(session, host, order):
         found = place(run)
+        if run.home != session.info["home"]:
+            continue
+        position += 1
         if isinstance(found, list) or (position < queue.EXPLAINED and found not in (None, run.message)):
             return True
     return False
 
 
 def live_runs(session: Session, host: str) -> list[tuple[Run, Attempt]]:
-    """Runs that live on this host, with their present attempts."""
+    """Runs of this home that live on a host, with their present attempts."""
     statement = (
         select(Run, Attempt)
         .join(Attempt, (col(Attempt.run_id) == col(Run.id)) & (col(Attempt.number) == col(Run.attempt)))
-        .where(col(Run.state).in_(states.texts(LIVE)), Run.host == host)
+        .where(col(Run.state).in_(states.texts(LIVE)), Run.host == host, Run.home == session.info["home"])
         .order_by(col(Run.number))
     )
     return [(run, attempt) for run, attempt in session.exec(statement)]
@@ -130,7 +143,9 @@ def finish(
     to_folder(session, run_id)  # also where the attempt is not the living one any more
     result = {"failure": verdict.failure, "message": verdict.message, "ended_at": now}
     ending = {**result, "state": verdict.state.value, "exit_code": None if end is None else end.exit_code}
-    states.change_attempt(session, run_id, attempt, col(Attempt.ended_at).is_(None), **ending)  # the first end counts
+    first = col(Attempt.ended_at).is_(None)  # the first end counts
+    if states.change_attempt(session, run_id, attempt, first, **ending):
+        _charge(session, run_id, attempt, now)
     rest: dict[str, Any] = {"phase": None, "seconds_left": None, "devices": []}
     if verdict.state is RunState.LOST:
         if not states.move(session, run_id, RunState.LOST, attempt=attempt, **rest):
@@ -152,6 +167,16 @@ def finish(
         return None
     alerts.ended(session, run_id, attempt, verdict.state, lost=False, at=found_at)
     return verdict.state
+
+
+def _charge(session: Session, run_id: str, attempt: int, now: float) -> None:
+    """Add what an attempt used to the usage of the run's owner."""
+    columns: Any = (Run.owner, Attempt.devices, Attempt.started_at)
+    found = select(*columns).join(Attempt, col(Attempt.run_id) == col(Run.id))
+    used = session.exec(found.where(Attempt.run_id == run_id, Attempt.number == attempt)).first()
+    if used is not None:
+        owner, devices, started = used
+        fair_share.charge(session, owner, len(devices), started, now)
 
 
 def _requeue(session: Session, run_id: str, attempt: int, verdict: Verdict, now: float) -> RunState:
@@ -176,11 +201,13 @@ def _requeue(session: Session, run_id: str, attempt: int, verdict: Verdict, now:
 
 
 def free_stale_claims(session: Session, host: str) -> int:
-    """Free devices of this host that are held by attempts which do not live; how many. Only after a restored backup."""
-    live = select(Run.id).where(col(Run.state).in_(states.texts(LIVE)), Run.host == host)
-    gone = session.execute(
-        delete(DeviceClaim).where(col(DeviceClaim.host) == host, col(DeviceClaim.run_id).not_in(live))
-    )
+    """Free devices of this host that are held by attempts of this home which do not live; how many.
+
+    There are such only after a restored backup.
+    """
+    mine = Run.home == session.info["home"]
+    ended = select(Run.id).where(mine, or_(col(Run.state).not_in(states.texts(LIVE)), col(Run.host) != host))
+    gone = session.execute(delete(DeviceClaim).where(col(DeviceClaim.host) == host, col(DeviceClaim.run_id).in_(ended)))
     return int(gone.rowcount)  # type: ignore[attr-defined]
 
 

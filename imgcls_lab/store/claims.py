@@ -24,7 +24,7 @@ from imgcls_lab.run_layout import CONFIG, MANIFEST, RUN_INFO, SOURCE, write_atom
 from imgcls_lab.run_paths import read_json, read_plain
 from imgcls_lab.schemas import ClaimedFile, ClaimView, RunView
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, rights, states
+from imgcls_lab.store import audit, homes, rights, states
 from imgcls_lab.store.folder_rows import read_info
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Run
@@ -72,6 +72,7 @@ def claim(session: Session, settings: Settings, text: str, digest: str | None) -
     """
     run = find_run(session, text)
     rights.check(session, "claimed", run)
+    homes.check_here(session, run)
     shown = view_of(settings, run)
     if digest is not None and digest != shown.digest:
         raise ConflictError(

@@ -12,7 +12,7 @@ from imgcls_lab.events import ENDED, LIVE, left_out, scan_events
 from imgcls_lab.run_layout import TRAININGS, event_files, events_name
 from imgcls_lab.run_paths import is_folder, names_in, size
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import run_counts, run_folders
+from imgcls_lab.store import homes, run_counts, run_folders
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
@@ -55,17 +55,20 @@ def _folders(session: Session, settings: Settings) -> list[str]:
     problems = []
     present = (col(Attempt.run_id) == col(Run.id)) & (col(Attempt.number) == col(Run.attempt))
     for run, attempt in session.exec(
-        select(Run, Attempt).join(Attempt, present).where(col(Run.state).in_(texts(ENDED)))
+        select(Run, Attempt).join(Attempt, present).where(col(Run.state).in_(texts(ENDED)), homes.is_here(session))
     ):
         path = settings.run_dir(run.id) / events_name(attempt.number)
         if not path.parent.is_dir():
             problems.append(f"The folder {path.parent} of “{run.name}” is missing.")
         elif size(path.parent, path.name) > attempt.events_offset + 65_536:
             problems.append(f"Events of “{run.name}” are not indexed; run `imgcls-lab db rebuild`.")
-    known = dict(session.exec(select(Run.id, Run.name)).all())
+    known = dict(session.exec(select(Run.id, Run.name).where(homes.is_here(session))).all())
     for run_id, name in known.items():
         problems += [f"“{name}”: {sentence}" for sentence in _damage(settings.run_dir(run_id))]
-    unknown = [run_id for run_id in run_folders.all_folders(settings) if run_id not in known]
+    folders = set(run_folders.all_folders(settings)) - known.keys()
+    foreign = set(session.exec(select(Run.id).where(~homes.is_here(session)))) & folders
+    problems += [f"{settings.run_dir(run_id)} is a copy: the run is one of another home." for run_id in sorted(foreign)]
+    unknown = sorted(folders - foreign)
     if unknown:
         problems.append(
             f"{len(unknown)} run folders are not indexed, such as {unknown[0]}; run `imgcls-lab db rebuild`. "

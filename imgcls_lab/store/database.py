@@ -94,6 +94,7 @@ class Database:
         self.actor = actor or audit.Actor.current("python")
         self.audit_kept: int | None = None  # events of the record of who did what; None: all
         self.webhook_state: str | None = None  # how a new alert stands with the webhook: pending, where there is one
+        self.home = ""  # id of the home whose program this is: `homes.py`
         self.folder_writer: FolderWriter | None = None  # writes what is to be committed into the folders
         self.is_sqlite = self.url.drivername == "sqlite"
         if self.is_sqlite:
@@ -154,6 +155,7 @@ class Database:
         """A session that sees one state of the database and changes nothing. Raises StoreError."""
         with self._translated(), Session(self._reader, autoflush=False) as session:
             session.info["actor"] = self.actor
+            session.info["home"] = self.home
             yield session
 
     @contextmanager
@@ -183,6 +185,7 @@ class Database:
             undo: Callable[[], None] | None = None
             event.listen(session, "after_flush", note_registry)
             try:
+                session.info["home"] = self.home
                 with session.begin():
                     session.info["webhook_state"] = self.webhook_state
                     session.info["actor"], session.info["audit_kept"] = self.actor, self.audit_kept

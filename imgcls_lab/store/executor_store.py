@@ -1,35 +1,59 @@
-"""What only the daemon of a host reads and writes: its own row, devices, claims, live runs and folders.
+"""What only the daemon of a home on a host reads and writes: its own row, devices, claims, live runs and folders.
 
-Called by `executor/`. Each method is one transaction or a few. Every write about an attempt is fenced by that attempt
-(`states.py`): where another process was first, it changes nothing and the caller looks again. All raise StoreError.
+It sees the runs of its own home alone; those of other homes are for their daemons. Called by `executor/`. Each method
+is one transaction or a few. Every write about an attempt is fenced by that attempt (`states.py`): where another process
+was first, it changes nothing and the caller looks again. All raise StoreError.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, delete, select
+from sqlmodel import col, delete, select, text, update
 
 from imgcls_lab.events import RESUMABLE, DesiredState, RunState
-from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.identity import ProcessIdentity, user_name
 from imgcls_lab.schemas import AlertKind, AlertView
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, attempts, executors, migrations, queue, run_folders, run_restore, states
+from imgcls_lab.store import (
+    alerts,
+    attempts,
+    executors,
+    homes,
+    migrations,
+    queue,
+    run_files,
+    run_folders,
+    run_restore,
+    states,
+)
 from imgcls_lab.store.database import Database, to_folder
+from imgcls_lab.store.folder_rows import saved_config
 from imgcls_lab.store.ingest import ingest
-from imgcls_lab.store.tables import Attempt, Device, DeviceClaim, Executor, Run
+from imgcls_lab.store.tables import Attempt, DeletedRun, Device, DeviceClaim, Executor, Home, Run, User
 from imgcls_lab.store.verdict import Verdict, ended_at, judge, last_line, read_end, unlaunched
 
-SchedulerOf = Callable[[queue.Cluster, int], attempts.Place]  # from the cluster and the runs here without a device
+BEHIND = 200  # records of folders that are written in one transaction
+
+
+class Scheduler(queue.Order, Protocol):
+    """What `executor/scheduler.py` has: one pass over the queue."""
+
+    def __call__(self, run: queue.Waiting) -> list[str] | str | None: ...
+
+
+SchedulerOf = Callable[[queue.Cluster, int], Scheduler]  # from the cluster and the runs here without a device
 
 
 class ExecutorStore:
-    """The run database for the daemon of one host. executor_id: its row; watch: which other daemons live."""
+    """The run database for the daemon of this process's home on one host.
+
+    executor_id: its row; watch: which other daemons live.
+    """
 
     def __init__(
         self, database: Database, settings: Settings, host: str, executor_id: str, watch: executors.HeartbeatWatch
@@ -46,8 +70,13 @@ class ExecutorStore:
         migrations.check_revision(self._database)
 
     def register(self) -> int:
-        """Add this daemon's row; earlier ones of the host go. Devices that ended runs held are freed; how many."""
+        """Add the rows of this daemon and its home; its earlier ones on the host go.
+
+        Devices that ended runs of this home held are freed; how many.
+        """
         with self._database.write() as session:
+            homes.note(session, self._settings, self._host)
+            homes.place_runs(session, self._settings)
             executors.register(session, self._id, self._host, ProcessIdentity.current())
             freed = attempts.free_stale_claims(session, self._host)
             alerts.prune(session)
@@ -63,35 +92,42 @@ class ExecutorStore:
             executors.sign_off(session, self._id)
 
     def identities(self) -> list[ProcessIdentity]:
-        """Of the daemons that are registered for this host."""
+        """Of this home's daemons that are registered for this host."""
         with self._database.read() as session:
-            rows = session.exec(select(Executor.identity).where(Executor.host == self._host)).all()
+            here = (Executor.host == self._host, Executor.home == self._database.home)
+            rows = session.exec(select(Executor.identity).where(*here)).all()
         return [ProcessIdentity.from_json(json.dumps(row)) for row in rows]
 
     def beats(self) -> dict[str, int]:
-        """The beats of the daemons that are registered for this host, by their ids."""
+        """The beats of this home's daemons that are registered for this host, by their ids."""
         with self._database.read() as session:
-            return dict(session.exec(select(Executor.id, Executor.heartbeat).where(Executor.host == self._host)).all())
+            here = (Executor.host == self._host, Executor.home == self._database.home)
+            return dict(session.exec(select(Executor.id, Executor.heartbeat).where(*here)).all())
 
     def forget_host(self, live: Iterable[tuple[Run, Attempt]]) -> None:
-        """Queue the host's live runs again; drop its daemons, devices and claims."""
+        """Queue the live runs of this home on the host again; drop its daemons, devices and claims there."""
         lost = Verdict(RunState.LOST, message=f"The host {self._host} is gone", counted=False)
         for run, attempt in live:
             self.finish(run.id, attempt.number, lost)
+        home = self._database.home
         with self._database.write() as session:
-            for table in (Executor, DeviceClaim, Device):
-                session.execute(delete(table).where(col(table.host) == self._host))
+            for table in (Executor, Device):
+                session.execute(delete(table).where(col(table.host) == self._host, col(table.home) == home))
+            mine = select(Run.id).where(Run.home == home)
+            held = (col(DeviceClaim.host) == self._host, col(DeviceClaim.run_id).in_(mine))
+            session.execute(delete(DeviceClaim).where(*held))
 
     # ── devices ─────────────────────────────────────────────────────────────────────────────────────────────
     def claimed_devices(self) -> set[str]:
-        """Names of this host's devices that runs of ours hold."""
+        """Names of this host's devices that runs of this database hold, of whatever home."""
         with self._database.read() as session:
             return set(session.exec(select(DeviceClaim.device).where(DeviceClaim.host == self._host)).all())
 
     def saved_holders(self) -> list[dict[str, Any]]:
         """The processes on this host's GPUs, as a daemon saved them last."""
         with self._database.read() as session:
-            saved = session.exec(select(Device.gpu_processes).where(Device.host == self._host)).all()
+            here = (Device.host == self._host, Device.home == self._database.home)
+            saved = session.exec(select(Device.gpu_processes).where(*here)).all()
         return [row for rows in saved for row in rows]
 
     def save_devices(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -103,31 +139,32 @@ class ExecutorStore:
     def claim(self, scheduler_of: SchedulerOf) -> attempts.Claim | None:
         """Take the first waiting run that a scheduler finds devices for. The others' messages say why they wait."""
         with self._database.read() as session:
-            waiting = queue.waiting(session, self._host)
-            first = next(waiting, None)
-            if first is None:
+            if not queue.owners(session, self._database.home):
                 return None
-            cluster = queue.Cluster.read(session, self._watch)
+            cluster = queue.Cluster.read(session, self._watch, self._host)
             drivers = sum(run.requested_device == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self._host))
-            if not attempts.has_news(itertools.chain([first], waiting), scheduler_of(cluster, drivers)):
+            scheduler = scheduler_of(cluster, drivers)
+            if not attempts.has_news(session, self._host, scheduler, scheduler):
                 return None
+        scheduler = scheduler_of(cluster, drivers)
         try:
             with self._database.write() as session:
-                return attempts.claim(session, self._host, self._id, scheduler_of(cluster, drivers))
+                return attempts.claim(session, self._host, self._id, scheduler, scheduler)
         except IntegrityError:  # another run took the device meanwhile
             return None
 
     def settle(self) -> None:
         """Runs that wait for others or for another host: write down why, and cancel those that wait in vain."""
         with self._database.read() as session:
-            updates = queue.to_settle(session, self._watch.hosts(session, "alive"))
+            alive = self._watch.places(session, "alive")
+            updates = queue.to_settle(session, {host for host, home in alive if home == self._database.home})
         if updates:
             with self._database.write() as session:
                 queue.settle(session, updates)
 
     # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
     def live_runs(self) -> list[tuple[Run, Attempt]]:
-        """Runs that live on this host, with their present attempts."""
+        """Runs of this home that live on this host, with their present attempts."""
         with self._database.read() as session:
             return attempts.live_runs(session, self._host)
 
@@ -199,18 +236,46 @@ class ExecutorStore:
         """Reopen the runs of kernels and shells whose folders show a newer attempt."""
         with self._database.read() as session:
             ended = col(Run.state).in_(states.texts(RESUMABLE))
-            candidates = session.exec(select(Run.id, Run.attempt).where(col(Run.external).is_(True), ended)).all()
+            outside = (col(Run.external).is_(True), Run.home == self._database.home)
+            candidates = session.exec(select(Run.id, Run.attempt).where(*outside, ended)).all()
         for run_id, attempt in candidates:
             if self._settings.run_dir(run_id).is_dir():
                 run_folders.reopen(self._database, self._settings, run_id, attempt)
 
     def catch_up_folders(self) -> None:
-        """Write again what a run's folder could not take before, for a full disk or the like."""
-        behind = self._database.folder_writer.behind if self._database.folder_writer is not None else set()
-        if behind:
+        """Write what a run's folder lacks: it could not take it, or a process of another home has changed the run.
+
+        Remove the folders of runs that a process of another home has deleted.
+        """
+        behind = set(self._database.folder_writer.behind if self._database.folder_writer is not None else ())
+        home = self._database.home
+        with self._database.read() as session:
+            left = session.exec(select(DeletedRun.id).where(DeletedRun.home == home, DeletedRun.folder_left)).all()
+            changed = session.exec(select(Run.id).where(Run.home == home, text("record_behind")).limit(BEHIND)).all()
+        if behind or changed:
             with self._database.write() as session:
-                for run_id in behind:
+                for run_id in behind.union(changed):
                     to_folder(session, run_id)
+                session.execute(update(Run).where(col(Run.id).in_(changed)).values(record_behind=False))
+        for run_id in left:
+            config = saved_config(self._settings.run_dir(run_id))
+            run_files.remove_folder(self._settings, run_id, config)
+            with self._database.write() as session:
+                session.execute(update(DeletedRun).where(col(DeletedRun.id) == run_id).values(folder_left=False))
+
+    # ── the disk ────────────────────────────────────────────────────────────────────────────────────────────
+    def counts_disk(self) -> bool:
+        """Whether somebody wants to know how much of the disk this home's runs take: it has a limit, or neighbours."""
+        with self._database.read() as session:
+            limited = select(User.name).where(User.name == user_name(), col(User.max_disk_gb).is_not(None))
+            others = select(Home.id).where(Home.id != self._database.home).limit(1)
+            return session.exec(limited).first() is not None or session.exec(others).first() is not None
+
+    def save_disk(self, run_bytes: int) -> None:
+        """Note how many bytes the folders of this home's runs take."""
+        with self._database.write() as session:
+            counted = {"run_bytes": run_bytes, "counted_at": time.time()}
+            session.execute(update(Home).where(col(Home.id) == self._database.home).values(**counted))
 
     # ── alerts ──────────────────────────────────────────────────────────────────────────────────────────────
     def add_alert(self, alert_id: str, kind: AlertKind, text: str, run_id: str | None = None) -> None:
@@ -219,7 +284,7 @@ class ExecutorStore:
             alerts.add(session, alert_id, kind, text, host=self._host, run_id=run_id)
 
     def pending_alerts(self) -> list[AlertView]:
-        """Alerts of this host that its webhook has not sent yet, oldest first."""
+        """Alerts of this home on this host that its webhook has not sent yet, oldest first."""
         with self._database.read() as session:
             return alerts.pending(session, self._host)
 

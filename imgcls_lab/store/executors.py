@@ -17,13 +17,15 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab._version import __version__
 from imgcls_lab.events import LIVE
-from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.identity import ProcessIdentity, user_name
 from imgcls_lab.schemas import DevicesReply, DeviceView, ExecutorView, HolderView, RunView
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.tables import Attempt, Device, DeviceClaim, Executor, Run
 
 State = Literal["alive", "silent", "suspended", "stopped"]
+Place = tuple[str, str]  # host and home
 V = TypeVar("V", bound=RunView)
+_HOLDING = ("run_id", "run_name", "run_owner")  # fields of a device's view about the run that holds it
 
 
 class HeartbeatWatch:
@@ -49,9 +51,9 @@ class HeartbeatWatch:
             return "suspended"
         return "silent" if self._unchanged_for(row.id, row.heartbeat) > self._lease else "alive"
 
-    def hosts(self, session: Session, *states: State) -> set[str]:
-        """Hosts whose daemon is in one of these states."""
-        return {row.host for row in session.exec(select(Executor)).all() if self.state(row) in states}
+    def places(self, session: Session, *states: State) -> set[Place]:
+        """Host and home of the daemons that are in one of these states."""
+        return {(row.host, row.home) for row in session.exec(select(Executor)).all() if self.state(row) in states}
 
     def _unchanged_for(self, executor_id: str, beat: int) -> float:
         """Seconds since this beat was seen first."""
@@ -76,15 +78,16 @@ class Executors:
         full = self._database.full()
         return reply.model_copy(update={"message": full}) if full else reply
 
-    def unattended_hosts(self) -> set[str]:
-        """Hosts whose executor ended, is suspended or does not beat any more, as far as this store has watched."""
+    def unattended_places(self) -> set[Place]:
+        """Where an executor ended, is suspended or does not beat any more, as far as this store has watched."""
         with self._database.read() as session:
             return self._unattended(session)
 
     def holder_parents(self, host: str) -> dict[int, list[int]]:
         """Pid -> its ancestors, nearest first, of the processes that hold memory of a host's GPUs."""
         with self._database.read() as session:
-            rows = session.exec(select(Device.gpu_processes).where(Device.host == host)).all()
+            mine = select(Device.gpu_processes).where(Device.host == host, Device.home == session.info["home"])
+            rows = session.exec(mine).all()
         return {holder["pid"]: holder["parents"] for holders in rows for holder in holders}
 
     def mark_silent(self, session: Session, views: list[V]) -> list[V]:
@@ -92,34 +95,38 @@ class Executors:
         if not any(view.state in LIVE for view in views):
             return views
         unattended = self._unattended(session)
-        silent = self._watch.hosts(session, "silent") if unattended else set()
+        silent = self._watch.places(session, "silent") if unattended else set()
 
         def marked(view: V) -> V:
-            if view.state not in LIVE or view.host not in unattended:
+            place = (view.host or "", view.home)
+            if view.state not in LIVE or place not in unattended:
                 return view
-            if view.host in silent:
-                return view.model_copy(update={"unreachable": True, "message": unreachable(view.host)})
+            if place in silent:
+                return view.model_copy(update={"unreachable": True, "message": unreachable(place[0])})
             return view.model_copy(update={"seconds_left": None})
 
         return [marked(view) for view in views]
 
-    def _unattended(self, session: Session) -> set[str]:
-        """Hosts that had an executor and have none that works: what their runs do is not seen."""
-        return self._watch.hosts(session, *get_args(State)) - self._watch.hosts(session, "alive")
+    def _unattended(self, session: Session) -> set[Place]:
+        """Places that had an executor and have none that works: what their runs do is not seen."""
+        return self._watch.places(session, *get_args(State)) - self._watch.places(session, "alive")
 
 
 def register(
     session: Session, executor_id: str, host: str, identity: ProcessIdentity, version: str = __version__
 ) -> None:
-    """Add a daemon's row; earlier ones of this host, which have ended, go."""
-    session.execute(delete(Executor).where(col(Executor.host) == host))
+    """Add a daemon's row; earlier ones of this home on this host, which have ended, go."""
+    home = session.info["home"]
+    session.execute(delete(Executor).where(col(Executor.host) == host, col(Executor.home) == home))
     now = time.time()
-    session.add(
-        Executor(
-            id=executor_id, host=host, identity=json.loads(identity.to_json()), version=version, state="alive",
-            started_at=now, heartbeat=1, heartbeat_at=now,
-        )
-    )  # fmt: skip
+    whose: dict[str, Any] = {
+        "home": home,
+        "user": user_name(),
+        "identity": json.loads(identity.to_json()),
+        "version": version,
+    }
+    beats: dict[str, Any] = {"started_at": now, "heartbeat": 1, "heartbeat_at": now}
+    session.add(Executor(id=executor_id, host=host, state="alive", **whose, **beats))
 
 
 def beat(session: Session, executor_id: str) -> bool:
@@ -134,32 +141,46 @@ def sign_off(session: Session, executor_id: str) -> None:
 
 
 def save_devices(session: Session, host: str, devices: Sequence[dict[str, Any]]) -> None:
-    """Replace the devices of a host by what its daemon sees now."""
-    session.execute(delete(Device).where(col(Device.host) == host))
-    session.add_all(Device(host=host, **device) for device in devices)
+    """Replace the devices of a host, as this home's daemon sees them, by what it sees now."""
+    home = session.info["home"]
+    session.execute(delete(Device).where(col(Device.host) == host, col(Device.home) == home))
+    session.add_all(Device(host=host, home=home, **device) for device in devices)
 
 
 def _devices_reply(session: Session, watch: HeartbeatWatch) -> DevicesReply:
+    mine = session.info["home"]
     executors = [
         ExecutorView(
-            id=row.id, host=row.host, pid=int(row.identity["pid"]), version=row.version,
-            state=watch.state(row), started_at=row.started_at, heartbeat_at=row.heartbeat_at,
+            **row.model_dump(include={"id", "host", "home", "user", "version", "started_at", "heartbeat_at"}),
+            here=row.home == mine,
+            pid=int(row.identity["pid"]),
+            state=watch.state(row),
         )
-        for row in session.exec(select(Executor).order_by(Executor.host))
-    ]  # fmt: skip
-    claims = select(DeviceClaim.host, DeviceClaim.device, Run.id, Run.name).join(Run)
-    held = {(host, device): (run_id, name) for host, device, run_id, name in session.exec(claims)}
+        for row in session.exec(select(Executor).order_by(Executor.host, Executor.user))
+    ]
+    columns: Any = (DeviceClaim.host, DeviceClaim.device, Run.id, Run.name, Run.owner)
+    held = {(host, device): run for host, device, *run in session.exec(select(*columns).join(Run))}
+    alive = watch.places(session, "alive")
     names = _holding_runs(session)
     views = [
         DeviceView(
-            **row.model_dump(exclude={"position", "uuid", "gpu_processes"}),
+            **row.model_dump(exclude={"home", "position", "uuid", "gpu_processes"}),
             gpu_processes=[_holder(row.host, holder, names) for holder in row.gpu_processes],
-            run_id=held.get((row.host, row.name), (None, None))[0],
-            run_name=held.get((row.host, row.name), (None, None))[1],
+            **dict(zip(_HOLDING, held.get((row.host, row.name), (None, None, None)), strict=True)),
         )
-        for row in session.exec(select(Device).order_by(Device.host, col(Device.kind).desc(), col(Device.position)))
+        for row in _devices_once(session, alive)
     ]
     return DevicesReply(executors=executors, devices=views, message=_message(executors, __version__))
+
+
+def _devices_once(session: Session, alive: set[Place]) -> list[Device]:
+    """Each device once: as this home's daemon sees it, else as another that lives does, else as it was seen last."""
+    mine = session.info["home"]
+    rows = session.exec(select(Device).order_by(Device.host, col(Device.kind).desc(), col(Device.position))).all()
+    best: dict[tuple[str, str], Device] = {}
+    for row in sorted(rows, key=lambda row: ((row.host, row.home) not in alive, row.home != mine, row.home)):
+        best.setdefault((row.host, row.name), row)
+    return [row for row in rows if best[row.host, row.name] is row]
 
 
 def _holding_runs(session: Session) -> dict[tuple[str, int | str], tuple[str, str]]:
@@ -201,6 +222,8 @@ def suspended(host: str, pid: int) -> str:
 
 
 def _message(executors: list[ExecutorView], version: str) -> str | None:
+    """What is wrong with the executors of this home; those of others are their users' matter."""
+    executors = [executor for executor in executors if executor.here]
     alive = [executor for executor in executors if executor.state == "alive"]
     asleep = next((executor for executor in executors if executor.state == "suspended"), None)
     if asleep is not None:

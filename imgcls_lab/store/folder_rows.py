@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, select, update
 from sqlmodel import Session, col
 
 from imgcls_lab import signing
@@ -119,6 +119,13 @@ def read_info(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return upgraded_info(found) if isinstance(found, dict) else {}
+
+
+def saved_config(folder: Path) -> dict[str, Any]:
+    """The config in `run.json`; empty where it has none."""
+    row = read_info(folder).get("row")
+    config = row.get("config") if isinstance(row, dict) else None
+    return config if isinstance(config, dict) else {}
 
 
 def read_record(folder: Path, home: Path) -> Record | Deleted | None:
@@ -265,8 +272,13 @@ class FolderWriter:
         return undo
 
     def _run(self, session: Session, run_id: str, written: list[_Written]) -> None:
+        """Write the record of a run; of another home's run, only note that it must be written there."""
         home, folder = self._settings.home_path, self._settings.run_dir(run_id)
         record = record_of(session, run_id)
+        if record is not None and record.run["home"] not in ("", session.info["home"]):
+            changed = update(Run).where(col(Run.id) == run_id).values(record_behind=True)
+            session.execute(changed.execution_options(synchronize_session=False))
+            return
         if record is None:
             known = signing.own_info(home, folder)
             if known is None or "row" not in known or session.get(DeletedRun, run_id) is None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, or_
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, or_
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
@@ -28,7 +28,7 @@ from imgcls_lab.schemas import (
     RunView,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import run_counts
+from imgcls_lab.store import homes, run_counts
 from imgcls_lab.store.database import no_index
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.rights import Rights, rights_of
@@ -45,6 +45,7 @@ _SAME = (
     "attempt", "priority", "external", "view_only", "message", "failure", "phase", "created_at", "started_at",
     "ended_at", "updated_at", "revision", "host", "devices", "step", "total_steps", "epoch", "epochs",
     "resumed_at_step", "seconds_left", "latest", "model_flavour", "root", "batch_size", "lr", "notes",
+    "home",
 )  # fmt: skip
 # Columns and not rows of Run: their configs are not read, and 200 objects of the ORM would take a third of the time.
 _LISTED: Select[Any] = (
@@ -268,15 +269,16 @@ def changed_since(session: Session, since: float, known: Mapping[str, int]) -> t
     )
 
 
-def live_on(session: Session, hosts: Iterable[str]) -> list[RunView]:
-    """Runs that live on some hosts."""
-    return _views(session, _LISTED.where(col(Run.state).in_(texts(LIVE)), col(Run.host).in_(list(hosts))))
+def live_at(session: Session, places: Iterable[tuple[str, str]]) -> list[RunView]:
+    """Runs that live at some places, each a host and a home."""
+    at = or_(*(and_(col(Run.host) == host, col(Run.home) == home) for host, home in places))
+    return _views(session, _LISTED.where(col(Run.state).in_(texts(LIVE)), at))
 
 
 def detail(session: Session, settings: Settings, text: str) -> RunDetail:
     """One run with all that its page shows."""
     run = find_run(session, text)
-    folder = settings.run_dir(run.id)
+    folder, absent = settings.run_dir(run.id), homes.elsewhere(session, [run]).get(run.id)
     attempts = session.exec(select(Attempt).where(Attempt.run_id == run.id).order_by(col(Attempt.number))).all()
     saved = select(Artifact).where(Artifact.run_id == run.id, Artifact.kind == "checkpoint")
     return RunDetail.model_validate(
@@ -292,11 +294,12 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
             "checkpoints": [
                 CheckpointView.model_validate(row, from_attributes=True)
                 for row in session.exec(saved.order_by(col(Artifact.step), col(Artifact.attempt)))
-                if is_folder(folder, row.path, elsewhere(run.config, folder))
+                if absent is not None or is_folder(folder, row.path, elsewhere(run.config, folder))
             ],
             "tags": [name for _, name in tags_of(session, run)],
-            "manifest": _manifest(settings, run.id),
-            "folder": str(folder),
+            "manifest": _manifest(settings, run.id) if absent is None else None,
+            "folder": str(folder) if absent is None else homes.path_of(session, run),
+            "elsewhere": absent,
         }
     )
 
@@ -310,7 +313,7 @@ class Scan(NamedTuple):
 
 def last_scan(session: Session, settings: Settings, root: str) -> Scan | None:
     """That of the newest run on this folder whose manifest tells it; only the last few are looked at."""
-    begun = select(Run.id, Run.name).where(Run.root == root, col(Run.attempt) > 0)
+    begun = select(Run.id, Run.name).where(Run.root == root, col(Run.attempt) > 0, homes.is_here(session))
     for run_id, name in session.exec(begun.order_by(col(Run.number).desc()).limit(LOOKED_AT)):
         data = (_manifest(settings, run_id) or {}).get("data")
         if isinstance(data, dict) and isinstance(data.get("quarantined"), dict):

@@ -34,6 +34,7 @@ from imgcls_lab.store.folder_rows import (
     read_info,
     read_record,
     read_registry,
+    saved_config,
 )
 from imgcls_lab.store.registry import DEFAULT_PROJECT
 from imgcls_lab.store.run_files import remove_folder
@@ -131,13 +132,15 @@ def _rebuild_run(
     folder = settings.run_dir(run_id)
     try:
         with session.begin_nested():
-            lock = select(col(Run.revision), col(Run.view_only)).where(col(Run.id) == run_id).with_for_update()
-            known = session.execute(lock).one_or_none()
+            lock = select(col(Run.revision), col(Run.view_only), col(Run.home)).where(col(Run.id) == run_id)
+            known = session.execute(lock.with_for_update()).one_or_none()
+            if known is not None and known.home not in ("", session.info["home"]):
+                # a copy, or a folder that claims to be another user's run
+                report.problems.append(f"{folder} was left out: the database knows this run as one of another home.")
+                return True
             record = read_record(folder, settings.home_path)  # now that nobody writes it
             if isinstance(record, Deleted) and known is None:
-                row = read_info(folder).get("row")
-                config = row.get("config") if isinstance(row, dict) else None
-                remove_folder(settings, run_id, config if isinstance(config, dict) else {})
+                remove_folder(settings, run_id, saved_config(folder))
                 return True
             if known is None and not isinstance(record, Record):
                 return None

@@ -136,6 +136,7 @@ def _row(
         "name": str(info.get("name") or default_name(kind, config)),
         "owner": audit.actor_of(session).user,  # the folder lies in this user's home
         "project_id": project_id,
+        "home": session.info["home"],
         "dataset_id": session.exec(select(Dataset.id).where(Dataset.root == columns.get("root"))).first(),
         "model_id": session.exec(select(Model.id).where(Model.flavour == columns.get("model_flavour"))).first(),
         "parent_id": session.exec(select(Run.id).where(Run.id == parent)).first() if parent else None,

@@ -76,6 +76,10 @@ def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds
     created = float(record.run.get("created_at") or folder.stat().st_mtime)
     # records of before revision 0007 name nobody; one that counts is signed
     run = {"owner": audit.actor_of(session).user, **record.run, "view_only": False}
+    # whatever the folder says: it lies in this home, and another home's daemon must not start what it holds
+    run |= {"home": session.info["home"], "record_behind": False}
+    if session.get_bind().dialect.name != "sqlite":  # several users share it, and a folder can name any of them
+        run["owner"] = audit.actor_of(session).user
     run["project_id"] = run_folders.project_named(session, record.project, created)
     for name, table in (("datasets", Dataset), ("models", Model)):
         column = f"{name[:-1]}_id"

@@ -56,7 +56,7 @@ def _waiting_columns(session: Session, request: SubmitRequest) -> dict[str, Any]
     """The columns of a run that was submitted just now, by the user who acts."""
     now = time.time()
     columns = {name: getattr(request, name) for name in ("priority", "notes", "payload", "idempotency_key")}
-    columns |= {"owner": audit.actor_of(session).user}
+    columns |= {"owner": audit.actor_of(session).user, "home": session.info["home"]}
     columns |= {"state": RunState.QUEUED.value, "devices": [], "latest": {}, "python": sys.executable}
     return columns | {"created_at": now, "queued_at": now, "updated_at": now}
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete
@@ -32,9 +33,9 @@ from imgcls_lab.schemas import (
     SubmitRequest,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, claims, queries, rights, run_files, states
+from imgcls_lab.store import audit, claims, homes, queries, rights, run_files, states
 from imgcls_lab.store.database import Database, touch
-from imgcls_lab.store.executors import Executors
+from imgcls_lab.store.executors import Executors, Place
 from imgcls_lab.store.registry import find_project
 from imgcls_lab.store.run_rows import config_columns, find_run, new_run
 from imgcls_lab.store.tables import Attempt, DeletedRun, Dependency, Metric, Project, Run
@@ -109,7 +110,9 @@ class Runs:
     def claim_view(self, text: str) -> ClaimView:
         """What a run from elsewhere would execute if its user claimed it. Raises ConflictError for one that is own."""
         with self._database.read() as session:
-            return claims.view_of(self._settings, find_run(session, text))
+            run = find_run(session, text)
+            homes.check_here(session, run)
+            return claims.view_of(self._settings, run)
 
     def claim(self, text: str, digest: str | None = None) -> RunView:
         """The user says that a run from elsewhere is his own: from now on it can be resumed.
@@ -148,12 +151,14 @@ class Runs:
             if gone is None:
                 raise ConflictError(f"The run “{run.name}” is {run.state}; stop it before you delete it.")
             session.execute(delete(Metric).where(col(Metric.run_number) == gone))
-            session.merge(DeletedRun(id=run.id))
+            here = run.home in ("", self._database.home)
+            session.merge(DeletedRun(id=run.id, home=run.home, folder_left=not here))
             session.flush()
             touch(session, run.id)
             run_id, config = run.id, {} if run.view_only else run.config  # a stranger's names no folder of ours
             session.expunge(run)
-        run_files.remove_folder(self._settings, run_id, config)
+        if here:  # else a daemon of its home does it
+            run_files.remove_folder(self._settings, run_id, config)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
     def get(self, text: str) -> RunDetail:
@@ -202,10 +207,10 @@ class Runs:
             batch.changed = self._executors.mark_silent(session, batch.changed)
             return batch, now
 
-    def live_on(self, hosts: Iterable[str]) -> Sequence[RunView]:
-        """Runs that live on some hosts, or lived there when the hosts went silent."""
+    def live_at(self, places: Iterable[Place]) -> Sequence[RunView]:
+        """Runs that live at some places, or lived there when these went silent."""
         with self._database.read() as session:
-            return self._executors.mark_silent(session, queries.live_on(session, hosts))
+            return self._executors.mark_silent(session, queries.live_at(session, places))
 
     def lost_attempts(self, text: str) -> int:
         """How often a run was lost in a row: 0 where a user asked for its present attempt."""
@@ -218,12 +223,12 @@ class Runs:
             return queries.last_scan(session, self._settings, root)
 
     def log(self, text: str, offset: int = -65536, limit: int = 262_144) -> LogChunk:
-        """A piece of the run's log; a negative offset counts from its end."""
-        return run_files.read_log(self._settings.run_dir(self._id(text)), offset, limit)
+        """A piece of the run's log; a negative offset counts from its end. Raises NotFoundError for another home's."""
+        return run_files.read_log(self._folder(text), offset, limit)
 
     def report(self, text: str, epoch: int | None = None, split: str = "val") -> EpochReport:
         """The evaluation of an epoch, by default the last; that of the best model on test/. Raises NotFoundError."""
-        return run_files.read_report(self._settings.run_dir(self._id(text)), epoch, split)
+        return run_files.read_report(self._folder(text), epoch, split)
 
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
     def _submitted(self, key: str | None, digest: str) -> str | None:
@@ -245,9 +250,12 @@ class Runs:
         with self._database.read() as session:
             return queries.run_view(session, run_id)
 
-    def _id(self, text: str) -> str:
+    def _folder(self, text: str) -> Path:
+        """The folder of a run. Raises NotFoundError where it lies in another home."""
         with self._database.read() as session:
-            return find_run(session, text).id
+            run = find_run(session, text)
+            homes.check_here(session, run)
+            return self._settings.run_dir(run.id)
 
 
 def _digest(request: SubmitRequest) -> str:
@@ -312,6 +320,8 @@ def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: S
     claims.refuse_view_only(run)
     if changes and run.kind != RunKind.TRAIN.value:
         raise ConflictError(f"Only a training can go on with other settings; “{run.name}” is a {run.kind}.")
+    if changes:  # what its owner did not submit must not run as its owner
+        homes.check_here(session, run)
     config = TrainConfig.parse(run.config).resumed_with(changes, settings.run_dir(run.id)) if changes else None
     values: dict[str, Any] = {
         "desired_state": DesiredState.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None,

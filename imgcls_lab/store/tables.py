@@ -58,6 +58,25 @@ class User(Table, table=True):
     weight: float = 1.0  # of the user's part where several wait
     max_devices: int | None = None  # None: no limit
     max_disk_gb: float | None = None  # 1e9 bytes; None: no limit
+    admin: bool = False  # may set these
+    # What the user has had, as `fair_share.py` counts it.
+    usage: float = 0.0  # device-seconds of attempts that ended
+    usage_runs: float = 0.0  # number of devices of these attempts, counted likewise
+    usage_at: float = 0.0  # when both were counted
+    held_until: float = 0.0  # when an attempt of the user ended last
+
+
+class Home(Table, table=True):
+    """A folder of runs that a user's daemons work in. `id` stands in the folder, too."""
+
+    __tablename__ = "homes"
+
+    id: str = Field(primary_key=True)
+    user: str
+    path: str
+    host: str  # of the daemon that was there last
+    run_bytes: int | None = Field(default=None, sa_type=BigInteger)  # of its runs' folders; None: not counted
+    counted_at: float | None = None
 
 
 class Config(Table, table=True):
@@ -112,7 +131,13 @@ class Run(Table, table=True):
     __tablename__ = "runs"
     __table_args__ = (
         Index("ix_runs_state_host", "state", "host"),
-        Index("ix_runs_queue", "state", text("priority DESC"), "queued_at", "number"),
+        Index("ix_runs_queue", "state", "home", "owner", text("priority DESC"), "queued_at", "number"),
+        Index(
+            "ix_runs_record_behind",
+            "home",
+            sqlite_where=text("record_behind"),
+            postgresql_where=text("record_behind"),
+        ),
         Index("ix_runs_state_requested_host", "state", "requested_host"),
         Index("ix_runs_external_state", "external", "state"),
         Index("ix_runs_project_id_created_at", "project_id", "created_at"),
@@ -141,6 +166,8 @@ class Run(Table, table=True):
     attempt: int = 0
     priority: int = 0
     external: bool = False
+    home: str = ""  # that holds its folder, and whose daemons alone may start it; "": not known yet
+    record_behind: bool = False  # another home changed it, and its own has not written that into the folder
     view_only: bool = False  # its folder came from elsewhere: nothing in it is executed
     python: str = ""
     message: str | None = None
@@ -308,6 +335,8 @@ class Executor(Table, table=True):
 
     id: str = Field(primary_key=True)
     host: str = Field(index=True)
+    home: str = ""
+    user: str = ""
     identity: dict[str, Any] = _json()
     version: str
     state: str  # alive, stopped
@@ -317,9 +346,12 @@ class Executor(Table, table=True):
 
 
 class Device(Table, table=True):
+    """A device as the daemon of one home sees it: several homes may share it."""
+
     __tablename__ = "devices"
 
     host: str = Field(primary_key=True)
+    home: str = Field(default="", primary_key=True)
     name: str = Field(primary_key=True)  # cuda:0, cpu:0
     position: int
     title: str
@@ -345,6 +377,7 @@ class Alert(Table, table=True):
         default=None, sa_column=Column(ForeignKey("runs.id", ondelete="CASCADE"), nullable=True, index=True)
     )
     host: str | None = None
+    home: str = ""  # whose daemon added it, and posts it to the webhook
     text: str
     created_at: float
     webhook_state: str | None = Field(
@@ -391,6 +424,8 @@ class DeletedRun(Table, table=True):
     __tablename__ = "deleted_runs"
 
     id: str = Field(primary_key=True)
+    home: str = ""
+    folder_left: bool = False  # another home deleted it, and its own has not removed the folder
     change: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, index=True))
 
 

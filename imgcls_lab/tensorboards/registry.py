@@ -93,6 +93,9 @@ class BoardRegistry:
             what = "project" if board.project_id is not None else "sweep"
             raise InputError(f"This TensorBoard shows the {what} “{board.title}”; open one for the runs instead.")
         runs = [self._store.runs.get(run_id) for run_id in dict.fromkeys(run_ids)]
+        absent = next((run.elsewhere for run in runs if run.elsewhere is not None), None)
+        if absent is not None:
+            raise NotFoundError(absent, reason="another_home")
         if not runs:
             raise InputError("A TensorBoard shows one run at least.")
         for run in runs:
@@ -156,8 +159,11 @@ class BoardRegistry:
     def _runs(self, board: Board) -> list[RunView]:
         if board.follows:
             page = self._store.runs.list(project_id=board.project_id, parent_id=board.sweep_id, limit=MAX_FOLLOWED)
-            return page.items
+            return [run for run in page.items if self._is_here(run)]
         return self._existing(board.run_ids)
+
+    def _is_here(self, run: RunView) -> bool:
+        return run.home in ("", self._store.database.home)
 
     def _existing(self, run_ids: Sequence[str]) -> list[RunView]:
         """Those of the runs that were not deleted since."""

@@ -22,6 +22,7 @@ from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import RUN_INFO, new_run_id, write_atomic
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, executors
+from imgcls_lab.store.homes import HOME_ID
 from imgcls_lab.store.tables import Executor
 from tests.waiting import until
 
@@ -313,11 +314,19 @@ def test_run_info_is_written_where_a_rebuild_finds_it(lab: StubLab):
     assert info["python"] == sys.executable
 
 
-def test_two_homes_of_a_host_do_not_share_a_database(lab: StubLab, tmp_path: Path):
+def test_two_homes_of_a_host_share_a_database_unless_one_is_a_copy(lab: StubLab, tmp_path: Path):
     lab.start_daemon()
     lab.until(lambda: lab.store.executors.status().executors)
     other = Settings(home=str(tmp_path / "other"), db_url=lab.settings.db_url)
-    with pytest.raises(ExecutorError, match="another home"):
+    try:
+        client.start(other)
+        lab.until(lambda: len(lab.store.executors.status().executors) == 2)
+        assert [item.state for item in lab.store.executors.status().executors] == ["alive", "alive"]
+        assert [item.here for item in lab.store.executors.status().executors].count(True) == 1
+    finally:
+        client.stop(other)
+    (other.home_path / HOME_ID).write_text((lab.settings.home_path / HOME_ID).read_text())
+    with pytest.raises(ExecutorError, match=HOME_ID):
         client.start(other)
 
 

@@ -13,10 +13,26 @@ from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.store import Store
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
+from imgcls_lab.store.fair_share import Shares
 from imgcls_lab.store.queue import Cluster, Waiting
 
 HOST = "host-a"
 Submit = Callable[..., str]
+
+
+class Placed:
+    """A scheduler that gives every run the same answer, or what a function says."""
+
+    def __init__(self, answer: list[str] | str | Callable[[Waiting], list[str] | str | None] | None) -> None:
+        self.answer = answer
+        self.shares = Shares()
+        self.others: list[str] = []
+
+    def has_free(self) -> bool:
+        return True
+
+    def __call__(self, run: Waiting) -> list[str] | str | None:
+        return self.answer(run) if callable(self.answer) else self.answer
 
 
 @pytest.fixture
@@ -41,13 +57,13 @@ def test_a_daemon_is_registered_beats_and_signs_off(own: ExecutorStore, store: S
 def test_a_claim_takes_the_first_run_that_the_scheduler_places(
     own: ExecutorStore, store: Store, submit: Submit
 ) -> None:
-    assert own.claim(lambda *_: lambda _: ["cpu:0"]) is None, "nothing waits"
+    assert own.claim(lambda *_: Placed(["cpu:0"])) is None, "nothing waits"
     first, second = submit(), submit()
     seen: list[tuple[set[str], int]] = []
 
-    def scheduler_of(cluster: Cluster, drivers: int) -> Callable[[Waiting], list[str] | str | None]:
+    def scheduler_of(cluster: Cluster, drivers: int) -> Placed:
         seen.append((cluster.hosts, drivers))
-        return lambda run: "Waits for a GPU." if run.id == first else ["cpu:0"]
+        return Placed(lambda run: "Waits for a GPU." if run.id == first else ["cpu:0"])
 
     claimed = own.claim(scheduler_of)
     assert claimed is not None
@@ -55,8 +71,8 @@ def test_a_claim_takes_the_first_run_that_the_scheduler_places(
     assert store.runs.get(first).message == "Waits for a GPU."
     assert seen[0] == ({HOST}, 0)
     assert own.claimed_devices() == {"cpu:0"}
-    assert own.claim(lambda *_: lambda _: "Waits for a GPU.") is None, "no news"
-    assert own.claim(lambda *_: lambda _: ["cpu:0"]) is None, "the device is held"
+    assert own.claim(lambda *_: Placed("Waits for a GPU.")) is None, "no news"
+    assert own.claim(lambda *_: Placed(["cpu:0"])) is None, "the device is held"
 
 
 def test_an_attempt_is_finished_by_what_its_folder_says(own: ExecutorStore, store: Store, submit: Submit) -> None:

@@ -53,9 +53,12 @@ def fields(values: Mapping[str, Any]) -> dict[str, Any]:
     return {FIELDS.get(name, name): value for name, value in values.items()}
 
 
-def expected(rows: old_rows.Rows, owner: str) -> old_rows.Rows:
-    """What the rows of revision 0005 have to be after the migration. owner: of what had none."""
-    found = copy.deepcopy(rows) | {"project_members": [], "users": [], "audit_events": []}
+def expected(rows: old_rows.Rows, owner: str, home: str) -> old_rows.Rows:
+    """What the rows of revision 0005 have to be after the migration. owner, home: of what had none."""
+    found = copy.deepcopy(rows) | {"project_members": [], "audit_events": [], "homes": []}
+    nothing_yet = {"weight": 1.0, "max_devices": None, "max_disk_gb": None, "usage": 0.0, "usage_runs": 0.0}
+    nothing_yet |= {"usage_at": 0.0, "held_until": 0.0}
+    found["users"] = [] if owner else [{"name": user_name(), "admin": True, **nothing_yet}]
     for name, table in found.items():
         for row in table:
             if name in ("configs", "runs"):
@@ -69,7 +72,13 @@ def expected(rows: old_rows.Rows, owner: str) -> old_rows.Rows:
             if name in ("runs", "projects", "configs", "datasets", "models"):
                 row["owner"] = "" if (name, row["name"]) == ("projects", "default") else owner
             if name == "runs":
-                row["view_only"] = False
+                row |= {"view_only": False, "home": home, "record_behind": False}
+            if name in ("executors", "alerts", "deleted_runs", "devices"):
+                row["home"] = ""
+            if name == "executors":
+                row["user"] = ""
+            if name == "deleted_runs":
+                row["folder_left"] = False
     return found
 
 
@@ -99,8 +108,9 @@ def test_every_row_is_kept_under_the_names_of_today(settings: Settings, rows: ol
     with pytest.raises(StoreError, match="0005"):
         Store.open(settings)
     Store.open(settings, migrate=True).close()
-    owner = user_name() if settings.db_url.startswith("sqlite") else ""  # a server's rows may be anybody's
-    assert old_rows.in_order(old_rows.stored(settings)) == old_rows.in_order(expected(rows, owner))
+    mine = settings.db_url.startswith("sqlite")  # a server's rows may be anybody's
+    owner, home = (user_name(), (settings.home_path / "home-id").read_text()) if mine else ("", "")
+    assert old_rows.in_order(old_rows.stored(settings)) == old_rows.in_order(expected(rows, owner, home))
 
 
 def test_every_config_and_sweep_is_one_of_today(settings: Settings, rows: old_rows.Rows) -> None:

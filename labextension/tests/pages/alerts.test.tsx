@@ -56,6 +56,7 @@ describe('the panel', () => {
       utilisation: 0,
       run_id: null,
       run_name: null,
+      run_owner: null,
       held_by: 'ipykernel_launcher (pid 7, 30.0 GB)',
       gpu_processes: [
         holder({ notebook: 'work/train.ipynb', idle_since: Date.now() / 1000 - 3700 }),

@@ -157,6 +157,7 @@ it('says that the figures stand still while no executor looks after the run', as
   const executor = {
     id: 'e',
     host: 'here',
+    home: detail().home,
     pid: 7,
     version: '1',
     state: 'alive',

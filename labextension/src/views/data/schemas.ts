@@ -50,6 +50,8 @@ export interface WireTypes {
   check: CheckReply;
   error: ErrorReply;
   info: ServerInfo;
+  user: User;
+  user_edit: UserEdit;
   subscribe: Subscribe;
   unsubscribe: Unsubscribe;
   message: StreamMessage;
@@ -75,6 +77,7 @@ export interface RunDetail {
   resumable: boolean;
   external: boolean;
   view_only?: boolean;
+  home?: string;
   unreachable?: boolean;
   message: string | null;
   failure: FailureKind | null;
@@ -118,6 +121,7 @@ export interface RunDetail {
     [k: string]: unknown;
   } | null;
   folder: string;
+  elsewhere?: string | null;
 }
 /**
  * The best value of the monitored metric so far.
@@ -186,6 +190,7 @@ export interface Run {
   resumable: boolean;
   external: boolean;
   view_only?: boolean;
+  home?: string;
   unreachable?: boolean;
   message: string | null;
   failure: FailureKind | null;
@@ -512,6 +517,7 @@ export interface Queued {
   resumable: boolean;
   external: boolean;
   view_only?: boolean;
+  home?: string;
   unreachable?: boolean;
   message: string | null;
   failure: FailureKind | null;
@@ -656,6 +662,9 @@ export interface DevicesReply {
 export interface Executor {
   id: string;
   host: string;
+  home: string;
+  user: string;
+  here: boolean;
   pid: number;
   version: string;
   state: 'alive' | 'silent' | 'suspended' | 'stopped';
@@ -672,6 +681,7 @@ export interface Device {
   utilisation: number | null;
   run_id: string | null;
   run_name: string | null;
+  run_owner: string | null;
   held_by: string | null;
   gpu_processes: Holder[];
 }
@@ -805,6 +815,30 @@ export interface ServerInfo {
   home: string;
   user: string;
   demo_ready: boolean;
+}
+/**
+ * A user's part of the devices, and what the user has of them now.
+ */
+export interface User {
+  name: string;
+  weight: number;
+  max_devices: number | null;
+  max_disk_gb: number | null;
+  admin: boolean;
+  devices: number;
+  queued: number;
+  used: number;
+  due: number | null;
+  disk_gb: number | null;
+}
+/**
+ * What is not given stays. A null takes a limit away.
+ */
+export interface UserEdit {
+  weight?: number;
+  max_devices?: number | null;
+  max_disk_gb?: number | null;
+  admin?: boolean;
 }
 export interface Subscribe {
   op: 'subscribe';

@@ -48,7 +48,15 @@ function HolderRow({ holder, now }: { holder: Holder; now: number }) {
   );
 }
 
-function DeviceRow({ device, now }: { device: Device; now: number }) {
+/** The run on a device, and whose it is where several users share the devices. */
+function held(device: Device, shared: boolean): string {
+  if (device.run_name == null) {
+    return device.held_by ?? 'free';
+  }
+  return shared && device.run_owner ? `${device.run_name} · ${device.run_owner}` : device.run_name;
+}
+
+function DeviceRow({ device, shared, now }: { device: Device; shared: boolean; now: number }) {
   const memory = device.memory_total != null ? usage(device.memory_used ?? 0, device.memory_total) : null;
   const use = device.utilisation == null ? null : percent(device.utilisation, 0);
   const used =
@@ -69,7 +77,7 @@ function DeviceRow({ device, now }: { device: Device; now: number }) {
           />
         </div>
       )}
-      <div className="imgcls-note imgcls-clip">{device.run_name ?? device.held_by ?? 'free'}</div>
+      <div className="imgcls-note imgcls-clip">{held(device, shared)}</div>
       {device.gpu_processes.length > 0 && (
         <ul className="imgcls-holders imgcls-note" aria-label={`Memory of ${device.title}`}>
           {device.gpu_processes.map(holder => (
@@ -86,6 +94,7 @@ export function Devices() {
   const { data: devices, error } = useSubscription(DEVICES, {});
   const { busy, error: failed, act } = useAction();
   const now = useNow(devices?.devices.some(device => device.gpu_processes.length > 0) ?? false, 30);
+  const shared = new Set(devices?.executors.map(executor => executor.user)).size > 1;
   const busyOnes = devices?.devices.filter(device => device.run_id || device.held_by).length ?? 0;
   return (
     <Section
@@ -93,7 +102,7 @@ export function Devices() {
       aside={devices?.devices.length ? `${busyOnes} of ${devices.devices.length} busy` : ''}
     >
       {devices?.devices.map(device => (
-        <DeviceRow key={`${device.host} ${device.name}`} device={device} now={now} />
+        <DeviceRow key={`${device.host} ${device.name}`} device={device} shared={shared} now={now} />
       ))}
       {devices?.warm_memory != null && (
         <div

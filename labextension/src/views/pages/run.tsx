@@ -33,7 +33,7 @@ const tabsOf = (kind: RunDetail['kind']): Tab[] =>
 /** Shown while no executor attends to the run: its metrics stand still. */
 function Unattended({ run }: { run: RunDetail }) {
   const { data } = useQuery('devices', {});
-  const here = data?.executors.filter(item => item.host === run.host) ?? [];
+  const here = data?.executors.filter(item => item.host === run.host && item.home === run.home) ?? [];
   if (!data || !isUnderWay(run.state) || run.unreachable || here.some(item => item.state === 'alive'))
     return null;
   return (
@@ -128,6 +128,7 @@ export function RunPage({ id, onTitle, onClose }: Props) {
         <Message run={run} />
         {!run.may_change && <p className="imgcls-note">{belongsTo(run.owner, run.project)}</p>}
         <Unattended run={run} />
+        {run.elsewhere && <p className="imgcls-note">{run.elsewhere}</p>}
         <Warnings run={run} />
         <LeftOut reasons={unreadableOf(run)} />
       </div>
