@@ -222,12 +222,16 @@ def test_a_run_in_a_kernel_is_found_shown_and_ends_when_its_kernel_dies(lab: Stu
     run_id = new_run_id()
     script = (
         "import json, sys, time; from pathlib import Path\n"
-        "from imgcls_lab.config import TrainConfig; from imgcls_lab.identity import ProcessIdentity\n"
+        "from imgcls_lab import signing; from imgcls_lab.config import TrainConfig\n"
+        "from imgcls_lab.identity import ProcessIdentity\n"
         "sys.path.insert(0, sys.argv[2]); import stub_trainer\n"
         "folder = Path(sys.argv[1]); folder.mkdir()\n"
         "(folder / 'owner.json').write_text(ProcessIdentity.current().to_json())\n"
-        "(folder / 'run.json').write_text(json.dumps({'name': 'in a kernel', 'notes': json.dumps({'steps': 10000})}))\n"
-        "(folder / 'config.json').write_text(TrainConfig(root='/data/digits').model_dump_json())\n"
+        "config = TrainConfig(root='/data/digits').model_dump_json().encode()\n"
+        "(folder / 'config.json').write_bytes(config)\n"
+        "info = {'id': folder.name, 'name': 'in a kernel', 'notes': json.dumps({'steps': 10000})}\n"
+        "signed = signing.signed_info(folder.parents[1], info, config)\n"
+        "(folder / 'run.json').write_text(json.dumps(signed))\n"
         "stub_trainer.main(folder, 1)\n"
     )
     folder = lab.settings.run_dir(run_id)
