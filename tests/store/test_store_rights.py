@@ -119,7 +119,7 @@ READS = {
         "claim_view",
     },
     Collection: {"list", "get", "named", "find"},
-    Executors: {"status", "unattended_hosts", "holder_parents", "mark_silent"},
+    Executors: {"status", "unattended_places", "holder_parents", "mark_silent"},
     Events: {"list"},
     MetricReader: {"series", "points_since"},
 }
