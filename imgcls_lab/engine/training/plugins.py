@@ -75,7 +75,8 @@ def _check_signatures(folder: Path, record: Record) -> None:
     if unsigned and not signing.is_older_than_key(home, folder):
         raise _problem(
             f"The plugin “{folder / FOLDER / unsigned[0]}” came with the run's folder; no config of yours named it, "
-            f"so it is not executed. Read it; if it is yours, say so: `imgcls-lab claim {folder.name}`.",
+            f"so it is not executed. Read it. If it is yours, claim the run (`imgcls-lab claim {folder.name}`), "
+            "or, where the folder is no run of the home (`train --out`), start a new one with your own file.",
             "plugin_not_signed",
         )
 
