@@ -119,6 +119,12 @@ class TensorBoardError(ImgclsError):
     status = 503
 
 
+class BusyError(ImgclsError):
+    """The server has as many requests of a kind to answer as it takes."""
+
+    status = 503
+
+
 class UnsafeFolderError(ImgclsError):
     """Another user could write to a folder that this user trusts, or put something else in its place.
 

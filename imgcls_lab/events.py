@@ -345,17 +345,18 @@ def scan_events(path: Path, offset: int = 0, *, limit: int | None = None) -> Sca
 
 
 def _lines(file: BinaryIO, offset: int) -> Iterator[tuple[bytes | None, int]]:
-    """Whole lines without their ends, and the offsets behind them; None for one that is too long to be any."""
+    """Whole lines without their ends, and the offsets behind them.
+
+    A line that is too long to be any comes in empty pieces, so that a reader who comes back goes on behind them, and
+    its end as None.
+    """
     file.seek(offset)
+    inside = False
     while (line := file.readline(LONGEST_LINE)).endswith(b"\n") or len(line) == LONGEST_LINE:
         offset += len(line)
-        kept: bytes | None = line[:-1]
-        while not line.endswith(b"\n"):
-            kept, line = None, file.readline(LONGEST_LINE)
-            offset += len(line)
-            if not line:  # its end is not there yet
-                return
-        yield kept, offset
+        whole = line.endswith(b"\n")
+        yield (None if inside else line[:-1]) if whole else b"", offset
+        inside = not whole
 
 
 def read_line(line: bytes | None, attempt: int | None = None) -> AnyEvent | None:

@@ -6,21 +6,21 @@ the headers of a few images; imports no torch, asks no hub, decides nothing.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from imgcls_lab import model_folder
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import DataError
 from imgcls_lab.imagefolder import FolderSummary
 from imgcls_lab.images import size_of
+from imgcls_lab.model_folder import ModelFileError
 
 DEFAULT_SIZE = 224  # px, of a model that says none
 MUCH = 2.0  # times smaller
 STEP = 32  # px; the suggestion is a multiple, which patches and strides of most models divide
-LARGEST_FILE = 4_000_000  # bytes of a model's JSON file
 
 
 def advice(config: TrainConfig, found: FolderSummary) -> str | None:
@@ -86,14 +86,15 @@ def _shape(size: Any) -> tuple[int, int] | None:
 def _json(flavour: str, revision: str | None, name: str) -> dict[str, Any] | None:
     """A JSON file of a model's folder, or of the hub's cache; None where there is none that can be read."""
     folder = Path(os.path.expanduser(flavour))
-    path: str | Path | None = folder / name if folder.is_dir() else _cached(flavour, revision, name)
-    try:
-        if path is None or os.path.getsize(path) > LARGEST_FILE:
+    if not folder.is_dir():
+        known = _cached(flavour, revision, name)
+        if known is None:
             return None
-        found = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        folder = Path(known).parent
+    try:
+        return model_folder.read_json(folder, name)
+    except ModelFileError:
         return None  # the run says what is wrong with its model
-    return found if isinstance(found, dict) else None
 
 
 def _cached(flavour: str, revision: str | None, name: str) -> str | None:

@@ -17,7 +17,7 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.events import RunKind
 from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import TENSORBOARD
-from imgcls_lab.schemas import MOST_BOARD_RUNS
+from imgcls_lab.schemas.limits import MAX_RUNS
 
 BOARD_TYPE = "application/vnd.imgcls.tensorboard+json"
 VERSION = 1
@@ -43,8 +43,8 @@ def bundle_of(runs: Run | str | Iterable[Run | str], tag: str | None = None) -> 
     found = [run(item) if isinstance(item, str) else item for item in given]
     if not found:
         raise InputError("Name the runs that TensorBoard should show, such as lab.tensorboard(lab.runs()[:5]).")
-    if len(found) > MOST_BOARD_RUNS:
-        raise InputError(f"TensorBoard shows {MOST_BOARD_RUNS} runs at most, not {len(found)}; choose some of them.")
+    if len(found) > MAX_RUNS:
+        raise InputError(f"TensorBoard shows {MAX_RUNS} runs at most, not {len(found)}; choose some of them.")
     what = found[0].name if len(found) == 1 else counted(len(found), "run")
     text = f"TensorBoard of {what} shows in JupyterLab; elsewhere open it with\n  {_command(found)}"
     data: dict[str, Any] = {"run_ids": [item.id for item in found], "version": VERSION}

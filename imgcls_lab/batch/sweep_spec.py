@@ -10,11 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from imgcls_lab.batch.derived_parameters import unreached
 from imgcls_lab.batch.notebook_source import NotebookSource
 from imgcls_lab.batch.parameters import checked, warnings
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.schemas import Choices, Pruner, Range, Scalar, SweepRequest
+from imgcls_lab.schemas.limits import MAX_ALL_CHOICES
 from imgcls_lab.validation_errors import closest, field_names, joined, problems
 
 MAX_CELLS = 2000  # of a grid
@@ -69,6 +71,9 @@ def check_space(request: SweepRequest) -> None:
                 found.append(Problem(name, "The same value stands there twice."))
         elif text := _range_problem(item, request.strategy):
             found.append(Problem(name, text))
+    values = sum(len(item.values) for item in request.space.values() if isinstance(item, Choices))
+    if values > MAX_ALL_CHOICES:
+        found.append(Problem("space", f"The sweep has {values:,} values, and {MAX_ALL_CHOICES:,} are the most."))
     if not found and request.strategy == "grid" and grid_size(request.space) > MAX_CELLS:
         found.append(
             Problem("space", f"The grid has more than {MAX_CELLS} cells; take fewer values, or another strategy.")
@@ -103,7 +108,7 @@ def check_trials(request: SweepRequest, source: NotebookSource | None) -> None:
         checked(source.parameters, request.base, source.name)  # those too that the space replaces: they are kept
     for params in corners(request.space):
         if source is not None:
-            checked(source.parameters, {**request.base, **params}, source.name)
+            checked(source.parameters, params, source.name)  # each value by itself
         else:
             trial_config(request, params)
 
@@ -112,8 +117,10 @@ def sweep_warnings(request: SweepRequest, source: NotebookSource | None) -> list
     """What is worth knowing of a sweep's values; of a notebook's, since a config computes nothing."""
     if source is None:
         return []
-    every = [warnings(source.parameters, source.derived, {**request.base, **point}) for point in corners(request.space)]
-    return list(dict.fromkeys(itertools.chain(*every)))
+    tuples = warnings(source.parameters, (), request.base)
+    points = ({**request.base, **point} for point in corners(request.space))
+    every = [unreached(source.derived, source.parameters, point) for point in points]
+    return list(dict.fromkeys(itertools.chain(tuples, *every)))
 
 
 def corners(space: Mapping[str, Choices | Range]) -> Iterator[dict[str, Scalar]]:

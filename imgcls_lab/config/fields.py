@@ -52,10 +52,10 @@ def field(
 
 
 Positive = Annotated[int, Field(gt=0)]
-Names = tuple[str, ...]
-
-
-Numbers = tuple[float, ...]
+MAX_LIST = 100  # names or numbers in one field
+MAX_TEXT = 4096  # characters of a text, as of a path
+Names = Annotated[tuple[str, ...], Field(max_length=MAX_LIST)]
+Numbers = Annotated[tuple[float, ...], Field(max_length=MAX_LIST)]
 
 
 def split_names(value: Any) -> Any:
@@ -67,5 +67,10 @@ class FieldGroup(BaseModel):
     """Some fields of TrainConfig; strict about names, frozen."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, ser_json_inf_nan="strings", protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        ser_json_inf_nan="strings",
+        protected_namespaces=(),
+        str_max_length=MAX_TEXT,
     )

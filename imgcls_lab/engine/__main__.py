@@ -10,7 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.errors import ImgclsError
@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cache-locations", default=None, help="where the caches lie, as JSON; by default the home's")
     given = parser.parse_args(arguments)
     try:
-        config = TrainConfig.parse_saved((given.config or given.folder / run_layout.CONFIG).read_bytes())
+        file: Path = given.config or given.folder / run_layout.CONFIG
+        config = TrainConfig.parse_saved(run_paths.read_plain(file.parent, file.name))
     except (OSError, ImgclsError) as error:
         message = f"The run's config cannot be read. {error}"
         print(message, file=sys.stderr)

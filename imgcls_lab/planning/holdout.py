@@ -7,12 +7,13 @@ of each class is held out, or whole groups of images (the photographs of one pat
 from __future__ import annotations
 
 import os
-import re
+import time
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import regex
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, DataError, Problem
@@ -20,6 +21,7 @@ from imgcls_lab.imagefolder import FolderSummary, list_images
 from imgcls_lab.planning.seeding import Stream, generator
 from imgcls_lab.plurals import counted
 
+PATTERN_SECONDS, PATH_SECONDS = 10.0, 0.5  # for all paths of a data set, and for one
 Labels = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Fractions = npt.NDArray[np.float64]
@@ -78,13 +80,28 @@ def hold_out(labels: Labels, fraction: float, seed: int) -> Mask:
 def groups_of(paths: Collection[bytes], pattern: str) -> npt.NDArray[np.str_]:
     """The group of each image: what the pattern's first group matches in its path, relative to the root.
 
-    Raises ConfigError if a path does not match.
+    Raises ConfigError if a path does not match, or if matching takes longer than a limit: Python's own `re`
+    has no limit, and holds up every thread of the process meanwhile.
     """
-    expression = re.compile(pattern)
+    try:
+        expression = regex.compile(pattern)
+    except regex.error as error:
+        text = f"group_pattern is no regular expression: {error}."
+        raise ConfigError(text, [Problem("group_pattern", text)]) from None
+    until = time.monotonic() + PATTERN_SECONDS
     found: list[str] = []
     missed: list[str] = []
     for path in map(os.fsdecode, map(bytes, paths)):
-        match = expression.search(path)
+        left = min(PATH_SECONDS, until - time.monotonic())
+        try:
+            match = expression.search(path, timeout=max(0.001, left), concurrent=True)
+        except TimeoutError:
+            text = (
+                f"group_pattern takes too long: more than {PATH_SECONDS:g} s for “{path[:200]}”, or more than "
+                f"{PATTERN_SECONDS:g} s for {counted(len(paths), 'path')}. Write one without repetitions inside "
+                "repetitions, such as (patient[0-9]+)."
+            )
+            raise ConfigError(text, [Problem("group_pattern", text)]) from None
         if match and match[1] is not None:
             found.append(match[1])
         else:

@@ -27,6 +27,7 @@ from imgcls_lab.schemas.batches import (
 from imgcls_lab.schemas.executor import AlertKind, AlertView, DevicesReply, DeviceView, ExecutorView, HolderView
 from imgcls_lab.schemas.forms import (
     CheckReply,
+    CheckRequest,
     ErrorReply,
     FieldProblem,
     LrCurve,
@@ -34,6 +35,7 @@ from imgcls_lab.schemas.forms import (
     ServerInfo,
     StepCounts,
 )
+from imgcls_lab.schemas.limits import Name, Note
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
     ConfigView,
@@ -42,8 +44,6 @@ from imgcls_lab.schemas.registry import (
     MemberRequest,
     ModelEdit,
     ModelView,
-    Name,
-    Note,
     ProjectEdit,
     ProjectView,
 )
@@ -89,11 +89,10 @@ from imgcls_lab.schemas.stream import (
     Topic,
     Unsubscribe,
 )
-from imgcls_lab.schemas.tensorboards import MOST_BOARD_RUNS, BoardRequest, BoardView
+from imgcls_lab.schemas.tensorboards import BoardRequest, BoardView, RunIds
 from imgcls_lab.schemas.users import UserEdit, UserView
 
 __all__ = [
-    "MOST_BOARD_RUNS",
     "AlertKind",
     "AlertView",
     "AlertsBatch",
@@ -105,6 +104,7 @@ __all__ = [
     "BoardRequest",
     "BoardView",
     "CheckReply",
+    "CheckRequest",
     "CheckpointView",
     "Choices",
     "ClaimRequest",
@@ -153,6 +153,7 @@ __all__ = [
     "ResumeRequest",
     "RunDetail",
     "RunEdit",
+    "RunIds",
     "RunPage",
     "RunView",
     "RunsBatch",

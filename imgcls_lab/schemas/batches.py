@@ -9,6 +9,22 @@ from pydantic_core import PydanticCustomError
 
 from imgcls_lab.config.evaluation import MonitorMetric
 from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.limits import (
+    MAX_AFTER,
+    MAX_CHOICES,
+    MAX_NAME,
+    MAX_PATH,
+    MAX_SPACE,
+    MAX_TEXT,
+    MAX_TRIALS,
+    Device,
+    Host,
+    Id,
+    Key,
+    Note,
+    PathText,
+    Values,
+)
 from imgcls_lab.schemas.runs import RunView
 
 Scalar = bool | int | float | str | None
@@ -45,16 +61,16 @@ class NotebookView(Wire):
 class NotebookRequest(Wire):
     """A notebook to queue. `path`: as Jupyter's file browser has it, relative to the server's root."""
 
-    path: str = Field(min_length=1, max_length=4096)
-    parameters: dict[str, Any] = {}
-    name: str | None = Field(None, max_length=200)
+    path: PathText
+    parameters: Values = {}
+    name: str | None = Field(None, max_length=MAX_NAME)
     project_id: int | None = None
-    device: str | None = Field(None, min_length=1, max_length=100)
-    host: str | None = Field(None, min_length=1, max_length=255)
-    after: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field([], max_length=100)
-    notes: str = Field("", max_length=20_000)
+    device: Device | None = None
+    host: Host | None = None
+    after: list[Id] = Field([], max_length=MAX_AFTER)
+    notes: Note = ""
     priority: int = Field(0, ge=-1000, le=1000)
-    idempotency_key: str | None = Field(None, min_length=8, max_length=200)
+    idempotency_key: Key | None = None
 
 
 class Queued(RunView):
@@ -66,12 +82,18 @@ class Queued(RunView):
 class Choices(Wire):
     """Values that a parameter of a sweep takes."""
 
-    values: list[Scalar]
+    values: list[bool | int | float | Annotated[str, Field(max_length=MAX_TEXT)] | None] = Field(max_length=MAX_CHOICES)
 
     @field_validator("values", mode="before")
     @classmethod
     def _no_lists(cls, values: Any) -> Any:
         """One sentence instead of five on what an item of the union is not."""
+        if isinstance(values, list | tuple) and len(values) > MAX_CHOICES:
+            text = "A parameter of a sweep takes at most {most} values."
+            raise PydanticCustomError("too_many_values", text, {"most": MAX_CHOICES})
+        if isinstance(values, list | tuple) and any(isinstance(item, str) and len(item) > MAX_TEXT for item in values):
+            text = "A value of a sweep has at most {most} characters."
+            raise PydanticCustomError("long_text", text, {"most": MAX_TEXT})
         if isinstance(values, list | tuple) and any(not isinstance(item, Scalar) for item in values):
             wrong = next(item for item in values if not isinstance(item, Scalar))
             what = "list" if isinstance(wrong, list | tuple) else "mapping" if isinstance(wrong, dict) else None
@@ -111,23 +133,23 @@ class SweepRequest(Wire):
     The budget is `trials`, `epochs` (of all trials together), or both; a grid needs none.
     """
 
-    base: dict[str, Any]
-    space: dict[str, SpaceItem] = Field(min_length=1, max_length=50)
-    notebook: str | None = Field(None, max_length=4096)
+    base: Values
+    space: dict[Annotated[str, Field(max_length=MAX_NAME)], SpaceItem] = Field(min_length=1, max_length=MAX_SPACE)
+    notebook: str | None = Field(None, max_length=MAX_PATH)
     strategy: Strategy = "grid"
     pruner: Pruner | None = None  # None: asha for the strategy of that name, else none
     metric: MonitorMetric = "accuracy"
     direction: Literal["auto", "max", "min"] = "auto"
-    trials: int | None = Field(None, ge=1, le=10_000)
+    trials: int | None = Field(None, ge=1, le=MAX_TRIALS)
     epochs: int | None = Field(None, ge=1)
     parallel: int | None = Field(None, ge=1, le=1000)  # trials at once; None: as many as devices allow
     seed: int = Field(0, ge=0, lt=2**32)
-    device: str | None = Field(None, min_length=1, max_length=100)
-    name: str | None = Field(None, max_length=200)
+    device: Device | None = None
+    name: str | None = Field(None, max_length=MAX_NAME)
     project_id: int | None = None
-    notes: str = Field("", max_length=20_000)
+    notes: Note = ""
     priority: int = Field(0, ge=-1000, le=1000)
-    idempotency_key: str | None = Field(None, min_length=8, max_length=200)
+    idempotency_key: Key | None = None
 
 
 class CurvePoint(Wire):

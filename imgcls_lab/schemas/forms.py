@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.limits import Values
 
 
 class SchemaReply(Wire):
@@ -16,6 +17,12 @@ class SchemaReply(Wire):
     start_from: str | None  # whose values these are; null: nobody's
     start_project_id: int | None  # the project of the run whose values these are; null: none in particular
     defaults: dict[str, Any]  # TrainConfig's own, no data, a registered model
+
+
+class CheckRequest(Wire):
+    """Values of a form, right or wrong."""
+
+    config: Values
 
 
 class FieldProblem(Wire):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
-
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Note = Annotated[str, Field(max_length=20_000)]
+from imgcls_lab.schemas.limits import MAX_NAME, Name, Note, PathText, Values
 
 
 class ProjectView(Wire):
@@ -54,7 +52,7 @@ class ConfigView(Wire):
 
 class ConfigEdit(Wire):
     name: Name
-    config: dict[str, Any]
+    config: Values
     project_id: int | None = None
     description: Note = ""
 
@@ -80,7 +78,7 @@ class DatasetView(Wire):
 
 class DatasetEdit(Wire):
     name: Name
-    root: str = Field(min_length=1, max_length=4096)
+    root: PathText
     description: Note = ""
 
 
@@ -101,7 +99,7 @@ class ModelView(Wire):
 
 class ModelEdit(Wire):
     name: Name
-    flavour: str = Field(min_length=1, max_length=4096)
-    revision: str | None = Field(None, max_length=200)
+    flavour: PathText
+    revision: str | None = Field(None, max_length=MAX_NAME)
     load_pretrained: bool = True
     description: Note = ""

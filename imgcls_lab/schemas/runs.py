@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
 from imgcls_lab.events import DesiredState, FailureKind, RunKind, RunState
 from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.limits import MAX_AFTER, MAX_NAME, Device, Host, Id, Key, Name, Note, Values
 
 
 class BestMetric(Wire):
@@ -134,20 +135,20 @@ class SubmitRequest(Wire):
     """
 
     kind: RunKind = RunKind.TRAIN
-    config: dict[str, Any] = {}
-    payload: dict[str, Any] = {}
-    after: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field([], max_length=100)
-    device: str | None = Field(None, min_length=1, max_length=100)
+    config: Values = {}
+    payload: Values = {}
+    after: list[Id] = Field([], max_length=MAX_AFTER)
+    device: Device | None = None
     gpus: int | None = Field(None, ge=1, le=64)
-    host: str | None = Field(None, min_length=1, max_length=255)
-    name: str | None = Field(None, max_length=200)
+    host: Host | None = None
+    name: str | None = Field(None, max_length=MAX_NAME)
     project_id: int | None = None
     dataset_id: int | None = None
     model_id: int | None = None
-    parent_id: str | None = None
+    parent_id: Id | None = None
     priority: int = Field(0, ge=-1000, le=1000)
-    notes: str = Field("", max_length=20_000)
-    idempotency_key: str | None = Field(None, min_length=8, max_length=200)
+    notes: Note = ""
+    idempotency_key: Key | None = None
 
 
 class ClaimedFile(Wire):
@@ -182,11 +183,11 @@ class ClaimRequest(Wire):
 class ResumeRequest(Wire):
     """How a run goes on: settings that change no result, instead of those that it had."""
 
-    config: dict[str, Any] = {}
+    config: Values = {}
 
 
 class RunEdit(Wire):
-    name: str | None = Field(None, min_length=1, max_length=200)
-    notes: str | None = Field(None, max_length=20_000)
+    name: Name | None = None
+    notes: Note | None = None
     priority: int | None = Field(None, ge=-1000, le=1000)
     project_id: int | None = None

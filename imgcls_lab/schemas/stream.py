@@ -8,6 +8,7 @@ from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.executor import AlertView, DevicesReply
+from imgcls_lab.schemas.limits import MAX_RUNS, Id
 from imgcls_lab.schemas.runs import RunView
 from imgcls_lab.schemas.series import Cursor, LogChunk, Series
 
@@ -22,15 +23,15 @@ class MetricsTopic(Wire):
     """New points of some runs."""
 
     kind: Literal["metrics"] = "metrics"
-    run_ids: list[str] = Field(max_length=200)
-    since: dict[str, Cursor] = {}
+    run_ids: list[Id] = Field(max_length=MAX_RUNS)
+    since: dict[Id, Cursor] = Field({}, max_length=MAX_RUNS)
 
 
 class LogTopic(Wire):
     """New text of one run's log."""
 
     kind: Literal["log"] = "log"
-    run_id: str
+    run_id: Id
     offset: int = Field(0, ge=0)
 
 

@@ -7,15 +7,14 @@ from typing import Literal
 from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
-
-MOST_BOARD_RUNS = 200  # that are chosen one by one
+from imgcls_lab.schemas.limits import MAX_RUNS, Id
 
 
 class BoardRequest(Wire):
     """A TensorBoard of some runs, of a sweep (its run's id) or of a project."""
 
-    run_ids: list[str] = Field([], max_length=MOST_BOARD_RUNS)
-    sweep_id: str | None = None
+    run_ids: list[Id] = Field([], max_length=MAX_RUNS)
+    sweep_id: Id | None = None
     project_id: int | None = None
 
 
@@ -31,3 +30,9 @@ class BoardView(Wire):
     message: str | None
     memory: int | None
     started_at: float | None
+
+
+class RunIds(Wire):
+    """Runs of a TensorBoard."""
+
+    run_ids: list[Id] = Field(max_length=MAX_RUNS)

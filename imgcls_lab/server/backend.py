@@ -22,13 +22,13 @@ from sqlalchemy.exc import ArgumentError
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoreError
 from imgcls_lab.schemas import DevicesReply
 from imgcls_lab.server.kernel_lookup import KernelLookup
+from imgcls_lab.server.pools import SIZES, Pool, Work
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 
 T = TypeVar("T")
 AnyLogger = Logger | LoggerAdapter[Any]
 
-THREADS = 6  # queries at once; SQLite gains nothing from more
 RETRY = 2.0  # seconds for which a failed opening of the store is not tried again
 CLOSING = 5.0  # seconds that running queries have when the server stops
 
@@ -40,7 +40,7 @@ class Backend:
         self.settings = settings
         self.kernels = KernelLookup()
         self.log = log
-        self._queries = ThreadPoolExecutor(THREADS, thread_name_prefix="imgcls-store")
+        self._pools = {work: Pool(work, size) for work, size in SIZES.items()}
         self._starts = ThreadPoolExecutor(1, thread_name_prefix="imgcls-executor")
         self._opening = threading.Lock()
         self._store: Store | None = None
@@ -48,13 +48,13 @@ class Backend:
         self._waking = False
         self._secrets = _secrets(settings.db_url)
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns, run in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._queries, work)
+    async def run(self, call: Callable[[], T], work: Work = "query") -> T:
+        """What `call` returns, run in a thread for this kind of work. Raises BusyError where too many calls wait."""
+        return await self._pools[work].run(call)
 
-    async def ask(self, query: Callable[[Store], T]) -> T:
-        """What `query` returns, run in a thread with the store. Raises StoreError if that cannot be opened."""
-        return await self.run(lambda: query(self.store()))
+    async def ask(self, query: Callable[[Store], T], work: Work = "query") -> T:
+        """What `query` returns, run in a thread with the store. Raises BusyError; StoreError if it cannot be opened."""
+        return await self.run(lambda: query(self.store()), work)
 
     def store(self) -> Store:
         """The open store; blocks while it is opened, so only for threads. Raises StoreError."""
@@ -120,7 +120,8 @@ class Backend:
         """Wait a few seconds for running queries, and close the store."""
 
         def finish() -> None:
-            self._queries.shutdown(wait=True, cancel_futures=True)
+            for pool in self._pools.values():
+                pool.close()
             self._starts.shutdown(wait=True, cancel_futures=True)
             with self._opening:
                 if self._store is not None:

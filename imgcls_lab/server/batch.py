@@ -57,7 +57,7 @@ class NotebooksHandler(NotebookFileHandler):
     async def get(self) -> None:
         path = self.get_query_argument("path", "")
         file = await self.notebook_file(path)
-        await self.answer(lambda _: notebook_view(path, file))
+        await self.answer(lambda _: notebook_view(path, file), work="slow")
 
     @permitted
     async def post(self) -> None:
@@ -68,7 +68,7 @@ class NotebooksHandler(NotebookFileHandler):
         def submit(store: Store) -> Queued:
             return submit_notebook(store, notebook_source.read(file), request)
 
-        await self.answer(submit, 201)
+        await self.answer(submit, 201, "slow")
         self.backend.wake_executor()
 
 
@@ -78,10 +78,12 @@ class ExecutedHandler(ApiHandler):
     @permitted
     async def get(self, text: str) -> None:
         run_id, notary = run_id_of(text), cast(Any, self.contents_manager.notary)
-        notebook = await self.backend.ask(lambda store: executed(store, run_id))
-        digest = await self.backend.run(lambda: notary.compute_signature(notebook))
+        notebook = await self.backend.ask(lambda store: executed(store, run_id), "slow")
+        digest = await self.backend.run(lambda: notary.compute_signature(notebook), "slow")
         trusted = notebook_trust.is_signed(notary, digest)  # its database is open in this thread
-        shown = await self.backend.run(lambda: notebook_trust.marked(notary, notebook, trusted=trusted).encode())
+        shown = await self.backend.run(
+            lambda: notebook_trust.marked(notary, notebook, trusted=trusted).encode(), "slow"
+        )
         self.reply(shown)
 
 
@@ -107,7 +109,7 @@ class SweepsHandler(NotebookFileHandler):
             checked = {"base": allowed_config(settings, request.base), "space": allowed_space(settings, request.space)}
             return submit_sweep(store, request.model_copy(update=checked), None)
 
-        await self.answer(submit, 201)
+        await self.answer(submit, 201, "slow")
         self.backend.wake_executor()
 
 
@@ -121,7 +123,7 @@ class SweepHandler(ApiHandler):
         def view_of(store: Store) -> SweepView:
             return sweep_view(store, run_id)
 
-        await self.answer(view_of)
+        await self.answer(view_of, work="slow")
 
 
 def notebook_view(path: str, file: Path) -> NotebookView:

@@ -10,18 +10,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from imgcls_lab import image_size, output_folders
+from imgcls_lab import image_size, model_folder, output_folders
 from imgcls_lab.config import GROUPS, TrainConfig
 from imgcls_lab.config.model import weights_problem
 from imgcls_lab.demo_data import CONFIG, demo_config
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.events import RunKind
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
+from imgcls_lab.model_folder import ModelFileError
 from imgcls_lab.planning.preview import RunPreview, preview
 from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import CheckReply, FieldProblem, SchemaReply, StepCounts
+from imgcls_lab.schemas import CheckReply, CheckRequest, FieldProblem, SchemaReply, StepCounts
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import MAX_PROBLEMS, ApiHandler, check_reference, shorten
 from imgcls_lab.server.info import demo_folders
@@ -31,14 +30,6 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 
 RECENT = 50  # runs among which a new form looks for a training
-
-
-class CheckRequest(BaseModel):
-    """The body of POST /configs/check: values of a form, right or wrong."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    config: dict[str, Any]
 
 
 class SchemaHandler(ApiHandler):
@@ -58,7 +49,7 @@ class CheckHandler(ApiHandler):
     @permitted
     async def post(self) -> None:
         request = self.body(CheckRequest)
-        await self.answer(lambda store: check(self.backend.settings, store, request.config))
+        await self.answer(lambda store: check(self.backend.settings, store, request.config), work="slow")
 
 
 def form(settings: Settings, store: Store, project_id: int | None = None) -> SchemaReply:
@@ -211,7 +202,18 @@ def _check_model(flavour: str, revision: Any, *, pretrained: bool) -> tuple[list
         sentence = f"The folder “{flavour}” holds no config.json, so it is no model. Name the folder that holds it."
     elif missing := weights_problem(flavour, pretrained):
         return [Problem("load_pretrained", missing)], place
+    else:
+        sentence = _check_model_files(flavour, Path(flavour))
     return ([Problem("model_flavour", sentence)], "") if sentence else ([], place)
+
+
+def _check_model_files(flavour: str, folder: Path) -> str | None:
+    """A sentence for a model with files that the run would refuse."""
+    try:
+        model_folder.read_files(folder)
+    except ModelFileError as error:
+        return model_folder.refusal(flavour, error)
+    return None
 
 
 def _check_hub_cache(flavour: str, revision: str | None) -> tuple[str | None, str]:
@@ -223,7 +225,7 @@ def _check_hub_cache(flavour: str, revision: str | None) -> tuple[str | None, st
     except HFValidationError:
         return f"“{flavour}” is neither a folder nor the id of a model, such as google/vit-base-patch16-224.", ""
     if isinstance(known, str):
-        return None, "From the hub, on this machine already"
+        return _check_model_files(flavour, Path(known).parent), "From the hub, on this machine already"
     return None, "Not on this machine; will be looked up on the hub when the run starts"
 
 

@@ -16,11 +16,13 @@ from pydantic import BaseModel
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from imgcls_lab.errors import ImgclsError, InputError, NotFoundError
+from imgcls_lab.errors import BusyError, ImgclsError, InputError, NotFoundError
 from imgcls_lab.run_layout import is_run_id
 from imgcls_lab.schemas import ErrorReply, FieldProblem
+from imgcls_lab.schemas.limits import MAX_ARGUMENTS, MAX_PATH
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.permissions import Guarded
+from imgcls_lab.server.pools import RETRY_AFTER, Work
 from imgcls_lab.server.request_parsing import MAX_BYTES, read_json, read_model
 from imgcls_lab.store import Store
 
@@ -55,6 +57,15 @@ class ApiHandler(Guarded, APIHandler):
         await super().prepare()
         if not self.current_user and self.request.method != "OPTIONS":
             raise web.HTTPError(403)  # before a byte of the body is kept
+        self._check_query()
+
+    def _check_query(self) -> None:
+        """Raises InputError for more arguments behind the address, or longer ones, than any request has."""
+        values = [value for found in self.request.query_arguments.values() for value in found]
+        if len(values) > MAX_ARGUMENTS:
+            raise InputError(f"A request may have at most {MAX_ARGUMENTS} arguments.")
+        if any(len(value) > MAX_PATH for value in values):
+            raise InputError(f"An argument of a request may have at most {MAX_PATH} characters.")
 
     def data_received(self, chunk: bytes) -> None:
         """Keep a piece of the body. Never raises: Tornado would close the connection without an answer."""
@@ -153,9 +164,9 @@ class ApiHandler(Guarded, APIHandler):
         return value
 
     # ── the answer ──────────────────────────────────────────────────────────────────────────────────────────
-    async def answer(self, query: Callable[[Store], Answer], status: int = 200) -> None:
+    async def answer(self, query: Callable[[Store], Answer], status: int = 200, work: Work = "query") -> None:
         """Query the store in a thread and send the result. The thread also makes the JSON text: curves are long."""
-        data = await self.backend.ask(lambda store: to_json(query(store)))
+        data = await self.backend.ask(lambda store: to_json(query(store)), work)
         self.reply(data, status)
 
     def reply(self, data: bytes | None, status: int = 200) -> None:
@@ -173,6 +184,8 @@ class ApiHandler(Guarded, APIHandler):
         status, reply = error_reply(error, status_code)
         reply = reply.model_copy(update={"message": self.backend.scrub(reply.message)})
         self.set_status(status)
+        if isinstance(error, BusyError):
+            self.set_header("Retry-After", str(RETRY_AFTER))
         self.finish(reply.model_dump_json())
 
     def log_exception(

@@ -51,7 +51,7 @@ class DemoHandler(ApiHandler):
             demo_data.prepare(self.backend.settings, store)
             return server_info(self.backend.settings)
 
-        await self.answer(prepare)
+        await self.answer(prepare, work="slow")
 
 
 def routes(backend: Backend) -> list[Route]:

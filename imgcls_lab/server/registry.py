@@ -13,6 +13,7 @@ from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, number_of
 from imgcls_lab.server.paths import allowed_config, allowed_folder, allowed_model
 from imgcls_lab.server.permissions import Route, permitted, route
+from imgcls_lab.server.pools import Work
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.store.collection import Collection
@@ -26,6 +27,7 @@ class Registry:
     collection: Callable[[Store], Collection[Any, Any, Any]]
     kind: type[Collection[Any, Any, Any]]
     check: Callable[[Settings, Any], Any] = lambda _settings, edit: edit
+    work: Work = "query"  # of an edit
 
 
 class RegistryHandler(ApiHandler):
@@ -54,7 +56,7 @@ class CollectionHandler(RegistryHandler):
     @permitted
     async def post(self) -> None:
         edit = self.edit()
-        await self.answer(lambda store: self.registry.collection(store).add(edit()), 201)
+        await self.answer(lambda store: self.registry.collection(store).add(edit()), 201, self.registry.work)
 
 
 class EntryHandler(RegistryHandler):
@@ -68,7 +70,7 @@ class EntryHandler(RegistryHandler):
     @permitted
     async def patch(self, text: str) -> None:
         number, edit = self.number(text), self.edit()
-        await self.answer(lambda store: self.registry.collection(store).edit(number, edit()))
+        await self.answer(lambda store: self.registry.collection(store).edit(number, edit()), work=self.registry.work)
 
     @permitted
     async def delete(self, text: str) -> None:
@@ -102,7 +104,7 @@ class RescanHandler(ApiHandler):
     @permitted
     async def post(self, text: str) -> None:
         number = number_of(text, Datasets.noun)
-        await self.answer(lambda store: store.datasets.rescan(number))
+        await self.answer(lambda store: store.datasets.rescan(number), work="slow")
 
 
 def _check_config(settings: Settings, edit: ConfigEdit) -> ConfigEdit:
@@ -122,8 +124,8 @@ def _check_model(settings: Settings, edit: ModelEdit) -> ModelEdit:
 REGISTRIES = {
     "projects": Registry(lambda store: store.projects, Projects),
     "configs": Registry(lambda store: store.configs, Configs, _check_config),
-    "datasets": Registry(lambda store: store.datasets, Datasets, _check_dataset),
-    "models": Registry(lambda store: store.models, Models, _check_model),
+    "datasets": Registry(lambda store: store.datasets, Datasets, _check_dataset, "slow"),
+    "models": Registry(lambda store: store.models, Models, _check_model, "slow"),
 }
 
 

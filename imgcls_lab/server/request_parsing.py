@@ -14,11 +14,11 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from imgcls_lab.errors import InputError
+from imgcls_lab.schemas.limits import MAX_FIELDS, MAX_JSON_VALUES
 from imgcls_lab.validation_errors import joined, problems
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 24
-MAX_KEYS = 200  # of one object: no request of ours comes near, and each unknown key costs a look for what was meant
 _INT64 = 2**63
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 def read_json(data: bytes | str) -> Any:
     """The value of a JSON text. Raises InputError when it is none, or one that nothing here could use."""
+    raw = data.encode(errors="surrogatepass") if isinstance(data, str) else data
+    if sum(map(raw.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:  # before anything is made of them
+        raise InputError(f"A request may hold at most {MAX_JSON_VALUES:,} values.")
     try:
         value = json.loads(data, parse_int=_integer, parse_float=_number, parse_constant=_constant)
     except RecursionError:
@@ -65,8 +68,8 @@ def _check(value: Any) -> None:
 
 def _children(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
-        if len(value) > MAX_KEYS:
-            raise InputError(f"An object of the request has more than {MAX_KEYS} names.")
+        if len(value) > MAX_FIELDS:
+            raise InputError(f"An object of the request has more than {MAX_FIELDS} names.")
         yield from value
         yield from value.values()
     elif isinstance(value, list):

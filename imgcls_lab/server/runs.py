@@ -8,6 +8,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.schemas import ClaimRequest, ResumeRequest, RunEdit, RunView, SubmitRequest
+from imgcls_lab.schemas.limits import MAX_RUNS, MAX_TAGS
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, config_of, executes_code, names_code
@@ -16,8 +17,8 @@ from imgcls_lab.store import Store
 from imgcls_lab.store.claims import refuse_view_only
 
 MAX_PAGE = 1000
-MAX_SERIES_RUNS = 200
 MAX_LOG = 2**20
+MAX_POINTS = 1_000_000  # of a series of each of the runs together
 
 
 class RunsHandler(ApiHandler):
@@ -95,7 +96,7 @@ class RunHandler(ApiHandler):
     @permitted
     async def delete(self, text: str) -> None:
         run_id = run_id_of(text)
-        await self.answer(lambda store: store.runs.delete(run_id))
+        await self.answer(lambda store: store.runs.delete(run_id), work="slow")
 
 
 class StopHandler(ApiHandler):
@@ -159,12 +160,14 @@ class SeriesHandler(ApiHandler):
     @permitted
     async def get(self) -> None:
         run_ids = list(dict.fromkeys(run_id_of(text) for text in self.get_query_arguments("run")))
-        if len(run_ids) > MAX_SERIES_RUNS:
-            raise InputError(f"At most {MAX_SERIES_RUNS} runs can be drawn at once; choose fewer.")
+        if len(run_ids) > MAX_RUNS:
+            raise InputError(f"At most {MAX_RUNS} runs can be drawn at once; choose fewer.")
         tags = [tag for tag in self.get_query_arguments("tag") if tag] or None
+        if tags is not None and len(tags) > MAX_TAGS:
+            raise InputError(f"At most {MAX_TAGS} series can be asked for by name; choose fewer.")
         axis = cast(Literal["step", "epoch", "time"], self.choice("axis", ("step", "epoch", "time"), "step"))
         low, high = self.optional_number("low"), self.optional_number("high")
-        max_points = self.whole("max_points", 2000, low=2, high=20_000)
+        max_points = self.whole("max_points", 2000, low=2, high=MAX_POINTS // max(MAX_POINTS // 20_000, len(run_ids)))
         await self.answer(
             lambda store: store.metrics.series(run_ids, tags, axis=axis, low=low, high=high, max_points=max_points)
         )

@@ -18,7 +18,7 @@ from pydantic import Field, TypeAdapter
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from imgcls_lab.errors import ImgclsError
+from imgcls_lab.errors import ImgclsError, InputError
 from imgcls_lab.schemas import Batch, StreamMessage, Subscribe, Topic, Unsubscribe
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.permissions import SESSIONS, Guarded, Route, permitted, route
@@ -29,7 +29,11 @@ from imgcls_lab.store import Store
 PERIOD = 0.1  # seconds between two polls
 PAUSE = 2.0  # seconds after a poll that failed
 MAX_SUBSCRIPTIONS = 100  # of one socket
+MAX_FOLLOWED = 1000  # runs whose metrics one socket gets
+MAX_SOCKETS = 200  # of one server: each page has one
 MAX_MESSAGE = 64 * 1024  # bytes from a client
+MESSAGES = 200  # that a client may send at once
+MESSAGES_A_SECOND = 20.0  # that it may send for long
 _REQUEST: TypeAdapter[Subscribe | Unsubscribe] = TypeAdapter(
     Annotated[Subscribe | Unsubscribe, Field(discriminator="op")]
 )
@@ -47,11 +51,23 @@ class Client:
         self.close = close
         self.subscriptions: dict[int, Subscription] = {}
         self._sending: asyncio.Task[None] | None = None
+        self._allowance, self._heard = float(MESSAGES), time.monotonic()
 
     @property
     def ready(self) -> bool:
         """Whether all that was sent has left this process."""
         return self._sending is None or self._sending.done()
+
+    def may_ask(self) -> bool:
+        """Whether a message that came now is one that a page sends. Each call counts as one."""
+        now = time.monotonic()
+        self._allowance = min(MESSAGES, self._allowance + (now - self._heard) * MESSAGES_A_SECOND) - 1
+        self._heard = now
+        return self._allowance >= 0
+
+    def followed(self, without: int) -> int:
+        """How many runs' metrics it gets by its subscriptions but one."""
+        return sum(each.runs for number, each in self.subscriptions.items() if number != without)
 
     def send(self, texts: list[str]) -> None:
         """Send messages in order. Only when `ready`."""
@@ -79,16 +95,28 @@ class Hub:
         self._since = 0.0
         self._number = 0
 
-    def join(self, client: Client) -> None:
+    def join(self, client: Client) -> bool:
+        """Whether there is room for one more socket."""
+        if len(self._clients) >= MAX_SOCKETS:
+            return False
         self._clients.add(client)
+        return True
 
     def leave(self, client: Client) -> None:
         self._clients.discard(client)
         client.drop()
 
     def subscribe(self, client: Client, number: int, topic: Topic) -> None:
-        """Send news of a topic from now on; an earlier subscription of this number ends. Raises NotFoundError."""
-        client.subscriptions[number] = subscription_to(topic, named=client.named)
+        """Send news of a topic from now on; an earlier subscription of this number ends.
+
+        Raises NotFoundError, and InputError for more than a page follows.
+        """
+        subscription = subscription_to(topic, named=client.named)
+        if len(client.subscriptions) >= MAX_SUBSCRIPTIONS and number not in client.subscriptions:
+            raise InputError(f"A page may follow at most {MAX_SUBSCRIPTIONS} topics.")
+        if subscription.runs and client.followed(number) + subscription.runs > MAX_FOLLOWED:
+            raise InputError(f"A page may follow the metrics of at most {MAX_FOLLOWED} runs.")
+        client.subscriptions[number] = subscription
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._poll(), name="imgcls-poll")
 
@@ -133,7 +161,7 @@ class Hub:
             for number, each in client.subscriptions.items()
         ]
         answers = await self._backend.ask(
-            lambda store: self._next_batches(store, everyone, [each for _, _, each in asked])
+            lambda store: self._next_batches(store, everyone, [each for _, _, each in asked]), "poll"
         )
         texts: dict[Client, list[str]] = {}
         for (client, number, subscription), (batch, error) in zip(asked, answers, strict=True):
@@ -206,13 +234,18 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, Guarded):
     def open(self, *args: str, **kwargs: str) -> None:
         super().open(*args, **kwargs)
         self._client = Client(self._write, lambda: self.close(1001, "The server stops."), named=self._named)
-        self._hub.join(self._client)
+        if not self._hub.join(self._client):
+            self._client = None
+            self.close(1013, f"This server has {MAX_SOCKETS} pages open already. Close some.")
 
     async def _write(self, text: str) -> None:
         await self.write_message(text)
 
     def on_message(self, message: str | bytes) -> None:
         if self._client is None:
+            return
+        if not self._client.may_ask():
+            self.close(1008, "Too many messages.")
             return
         number = 0
         try:
@@ -222,8 +255,6 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, Guarded):
             request = read_as(_REQUEST, value)
             if isinstance(request, Unsubscribe):
                 self._client.subscriptions.pop(request.id, None)
-            elif len(self._client.subscriptions) >= MAX_SUBSCRIPTIONS and request.id not in self._client.subscriptions:
-                self._refuse(number, f"A page may follow at most {MAX_SUBSCRIPTIONS} topics.")
             else:
                 self._hub.subscribe(self._client, request.id, request.topic)
         except ImgclsError as error:

@@ -16,14 +16,13 @@ from typing import Any, TypeVar
 
 from jupyter_server.utils import url_path_join
 from jupyter_server_proxy.handlers import ProxyHandler
-from pydantic import Field
 from tornado import web
 from tornado.escape import xhtml_escape
 from tornado.httpclient import HTTPClientError
 from tornado.httputil import HTTPHeaders
 
 from imgcls_lab.errors import ImgclsError, NotFoundError
-from imgcls_lab.schemas import MOST_BOARD_RUNS, BoardRequest, Wire
+from imgcls_lab.schemas import BoardRequest, RunIds
 from imgcls_lab.server import private_client
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import PREFIX, ApiHandler, to_json
@@ -36,10 +35,6 @@ REFRESH_SECONDS = 3.0
 _ENDED = (web.HTTPError, OSError, HTTPClientError)
 # Headers that identify the user to the Jupyter server; TensorBoard must not get them.
 _PRIVATE = ("Cookie", "Authorization", "X-XSRFToken")
-
-
-class RunIds(Wire):
-    run_ids: list[str] = Field(max_length=MOST_BOARD_RUNS)
 
 
 class TensorBoardService:
@@ -55,7 +50,7 @@ class TensorBoardService:
         """What `question` returns, run in a thread."""
         if self._task is None:
             self._task = asyncio.create_task(self._refresh())
-        return await self._backend.run(lambda: question(self._get()))
+        return await self._backend.run(lambda: question(self._get()), "board")
 
     def _get(self) -> TensorBoardManager:
         with self._making:
@@ -68,7 +63,7 @@ class TensorBoardService:
             await asyncio.sleep(REFRESH_SECONDS)
             if self._manager is not None:
                 try:
-                    await self._backend.run(self._manager.refresh)
+                    await self._backend.run(self._manager.refresh, "board")
                 except ImgclsError as error:
                     self._backend.log.warning("%s", self._backend.scrub(str(error)))
 
@@ -77,7 +72,7 @@ class TensorBoardService:
         if self._task is not None:
             self._task.cancel()
         if self._manager is not None:
-            await self._backend.run(self._manager.close)
+            await self._backend.run(self._manager.close, "board")
 
 
 class BoardHandlerBase(ApiHandler):

@@ -72,7 +72,9 @@ class Poll:
 
 
 class Subscription(ABC):
-    """One client's subscription to one topic."""
+    """One client's subscription to one topic. runs: whose metrics it follows."""
+
+    runs = 0
 
     def mark_changed(self, run_ids: set[str]) -> None:  # noqa: B027 — most subscriptions need no marks
         """These runs changed since the last poll. Called even while the client is slow."""
@@ -108,6 +110,7 @@ class MetricsSubscription(Subscription):
             raise NotFoundError(f"There is no run “{wrong[:60]}”.")
         self._cursors = {run_id: topic.since.get(run_id, Cursor()) for run_id in topic.run_ids}
         self._pending = set(self._cursors)
+        self.runs = len(self._cursors)
 
     def mark_changed(self, run_ids: set[str]) -> None:
         self._pending |= run_ids & self._cursors.keys()

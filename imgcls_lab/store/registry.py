@@ -9,9 +9,11 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
+from imgcls_lab import model_folder
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.imagefolder import inspect_folder
+from imgcls_lab.model_folder import ModelFileError
 from imgcls_lab.schemas import (
     ConfigEdit,
     ConfigView,
@@ -225,7 +227,7 @@ class Models(Collection[Model, ModelEdit, ModelView]):
     def _apply(self, _session: Session, row: Model, edit: ModelEdit) -> None:
         """Raises InputError for a local folder without a model."""
         flavour = os.path.abspath(Path(edit.flavour).expanduser()) if _is_local(edit.flavour) else edit.flavour
-        problem = _model_problem(flavour)
+        problem = _model_problem(flavour) or _files_problem(flavour)
         if problem:
             raise InputError(problem, [Problem("flavour", problem)])
         row.name, row.flavour, row.revision = edit.name, flavour, edit.revision
@@ -242,3 +244,13 @@ def _model_problem(flavour: str) -> str | None:
     if not os.path.isdir(flavour):
         return f"The model folder “{flavour}” does not exist. Check the path."
     return f"The folder “{flavour}” holds no config.json, so it is no model. Name the folder that holds it."
+
+
+def _files_problem(flavour: str) -> str | None:
+    """A sentence for a folder with files that a run would refuse; asked once, where the model is registered."""
+    try:
+        if _is_local(flavour):
+            model_folder.read_files(Path(flavour))
+    except ModelFileError as error:
+        return model_folder.refusal(flavour, error)
+    return None

@@ -20,7 +20,8 @@ from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import TENSORBOARD, elsewhere, write_atomic
 from imgcls_lab.run_paths import is_folder
-from imgcls_lab.schemas import MOST_BOARD_RUNS, BoardRequest, RunView
+from imgcls_lab.schemas import BoardRequest, RunView
+from imgcls_lab.schemas.limits import MAX_RUNS
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.store.claims import refuse_view_only
@@ -100,8 +101,8 @@ class BoardRegistry:
             raise InputError("A TensorBoard shows one run at least.")
         for run in runs:
             refuse_view_only(run)
-        if len(runs) > MOST_BOARD_RUNS:
-            raise InputError(f"A TensorBoard shows {MOST_BOARD_RUNS} runs at most, not {len(runs)}; leave some out.")
+        if len(runs) > MAX_RUNS:
+            raise InputError(f"A TensorBoard shows {MAX_RUNS} runs at most, not {len(runs)}; leave some out.")
         title = runs[0].name if len(runs) == 1 else counted(len(runs), "run")
         return self.write(board.model_copy(update={"run_ids": [run.id for run in runs], "title": title}))
 

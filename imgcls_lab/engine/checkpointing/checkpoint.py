@@ -62,8 +62,9 @@ def save(folder: Path, name: str, export: Callable[[Path], None], state: dict[st
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
     """The training state of a verified checkpoint, on the CPU."""
-    tree = json.loads((checkpoint / f"{STATE}.json").read_text())
-    state: dict[str, Any] = unflatten(tree, load_file(checkpoint / f"{STATE}.safetensors"))
+    checkpoint = checkpoint.resolve()  # the links last and best are followed; links inside a checkpoint are not
+    tree = run_paths.read_json(checkpoint, f"{STATE}.json")
+    state: dict[str, Any] = unflatten(tree, load_file(run_paths.real_path(checkpoint, f"{STATE}.safetensors")))
     return state
 
 
@@ -71,7 +72,7 @@ def standing(checkpoint: Path) -> tuple[int, int] | None:
     """Epoch and step of the training at a checkpoint; None of a model folder that is none. Raises ModelError."""
     path = checkpoint / f"{STATE}.json"
     try:
-        progress = branch(json.loads(path.read_text()), "progress")
+        progress = branch(run_paths.read_json(checkpoint.resolve(), path.name), "progress")
         return progress["epoch"], progress["step"]
     except FileNotFoundError:
         return None
@@ -82,7 +83,7 @@ def standing(checkpoint: Path) -> tuple[int, int] | None:
 def load_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     """The exported weights of a checkpoint, by the names they are stored under."""
     weights: dict[str, torch.Tensor] = {}
-    for path in sorted(checkpoint.glob("model*.safetensors")):
+    for path in _weight_files(checkpoint):
         weights |= load_file(path)
     return weights
 
@@ -90,21 +91,26 @@ def load_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 def weight_names(checkpoint: Path) -> set[str]:
     """The names that the exported weights are stored under."""
     names: set[str] = set()
-    for path in checkpoint.glob("model*.safetensors"):
+    for path in _weight_files(checkpoint):
         with safe_open(path, framework="pt") as file:
             names |= set(file.keys())
     return names
+
+
+def _weight_files(checkpoint: Path) -> list[Path]:
+    """Raises OSError for one that leads out of the checkpoint."""
+    checkpoint = checkpoint.resolve()
+    names = sorted(path.name for path in checkpoint.glob("model*.safetensors"))
+    return [run_paths.real_path(checkpoint, name) for name in names]
 
 
 def damage(checkpoint: Path) -> str | None:
     """Why a checkpoint cannot be trusted; None if every file is as it was written."""
     try:
         folder = checkpoint.resolve(strict=True)  # the caller may name it by `last` or `best`
-        sums = run_paths.read_json(folder, CHECKSUMS)
-        for name, expected in sums.items():
-            with run_paths.open_plain(folder, name) as file:  # no other name is hashed, nor a pipe waited for
-                if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                    return f"{name} was changed or damaged"
+        for name, expected in run_paths.read_json(folder, CHECKSUMS).items():
+            if _sha256(folder, name) != expected:
+                return f"{name} was changed or damaged"
     except (OSError, ValueError, AttributeError) as error:
         return f"{getattr(error, 'filename', None) or CHECKSUMS} cannot be read"
     return None
@@ -167,7 +173,7 @@ def sweep(folder: Path) -> None:
 
 def _hash_and_sync(path: Path) -> str:
     os.chmod(path, 0o600)
-    digest = _sha256(path)
+    digest = _sha256(path.parent, path.name)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -176,6 +182,7 @@ def _hash_and_sync(path: Path) -> str:
     return digest
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+def _sha256(folder: Path, name: str) -> str:
+    """Of a file inside the folder: else a hash of any file of this machine could be asked for. Raises OSError."""
+    with run_paths.open_plain(folder, name) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,7 +22,7 @@ from typing import IO, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from imgcls_lab import private_folder, run_layout
+from imgcls_lab import private_folder, run_layout, run_paths
 from imgcls_lab.identity import boot_id
 
 VERSION = 1  # raise it where other pixels come of the same file
@@ -145,7 +145,7 @@ class DiskCache:
         try:
             if not all(stat.S_ISREG(self._base.with_suffix(suffix).lstat().st_mode) for suffix in SUFFIXES):
                 return False  # a link would be written through
-            facts = json.loads(self._base.with_suffix(".json").read_text())
+            facts = run_paths.read_json(self._base.parent, f"{self._base.name}.json")
             records = np.fromfile(self._base.with_suffix(".index"), RECORD)
             size = self._base.with_suffix(".rows").stat().st_size
         except (OSError, ValueError):

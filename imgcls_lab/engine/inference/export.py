@@ -24,6 +24,8 @@ from torch import nn
 from imgcls_lab.engine.data.image_set import Reader
 from imgcls_lab.engine.inference.predict import Classifier, load
 from imgcls_lab.engine.model import classifier as models
+from imgcls_lab.engine.model.image_processor import processor_of_model
+from imgcls_lab.engine.model.loading import find_model
 from imgcls_lab.engine.transforms import export_processor
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.errors import ConflictError, InputError, MismatchError, ModelError
@@ -159,9 +161,8 @@ def _write_hf(loaded: Classifier, folder: Path, _pixels: torch.Tensor) -> None:
 def _read_hf(folder: Path, paths: Sequence[str], _pixels: torch.Tensor) -> Logits:
     """As another program does it, from the decoded images on: transformers' processor and transformers' model."""
     from PIL import Image
-    from transformers import AutoImageProcessor
 
-    processor: Any = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    processor = processor_of_model(find_model(str(folder), None))
     decoded = [Image.fromarray(decode(path)) for path in paths]
     pixels = processor(images=decoded, return_tensors="pt")["pixel_values"]
     model, _ = models.load_exported(folder)

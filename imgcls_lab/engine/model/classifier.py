@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import nn
-from transformers import AutoModelForImageClassification, PreTrainedConfig
-from transformers.utils.hub import cached_file, extract_commit_hash
+from transformers import PreTrainedConfig
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.model import weights_problem
 from imgcls_lab.engine.model.heads import fit_head
 from imgcls_lab.engine.model.image_processor import processor_of_model
 from imgcls_lab.engine.model.labels import Labels, read_config
-from imgcls_lab.engine.model.load_errors import unloadable
+from imgcls_lab.engine.model.loading import ModelFiles, find_model, new_model, pretrained_model
+from imgcls_lab.engine.model.processor_values import MAX_EDGE
 from imgcls_lab.engine.model.structure import head_of
 from imgcls_lab.engine.transforms import export_processor
 from imgcls_lab.engine.transforms.geometry import Shape
@@ -36,42 +35,33 @@ from imgcls_lab.image_size import DEFAULT_SIZE
 
 Notify = Callable[[str], None]
 MissingWeights = dict[str, tuple[int, ...] | None]  # name -> the shape that the file has; None: none
-_AUTO: Any = AutoModelForImageClassification
 # TrainConfig's rates -> what timm calls them, then what transformers does
 _RATES = {
     "drop_path": ("drop_path_rate", "drop_connect_rate"),
     "dropout": ("drop_rate", "hidden_dropout_prob", "dropout_rate", "classifier_dropout_prob"),
 }
 
-transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 logging.getLogger("timm").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
 class Flavour:
-    """A model before it is built: where it is, its config, and how its images are prepared.
+    """A model before it is built: its files, its config, and how its images are prepared.
 
     labels: what its outputs are called; native: height and width of the images that it was made for; plain: it has no
     processor of its own.
     """
 
-    name: str
+    files: ModelFiles
     config: PreTrainedConfig
     labels: Labels
     spec: EvalSpec
     native: Shape
     plain: bool
-    revision: str | None  # of the hub: the commit, wherever it can be told
 
     @property
-    def local(self) -> bool:
-        return os.path.isdir(self.name)
-
-    @property
-    def location(self) -> dict[str, Any]:
-        """Arguments of `from_pretrained` that find the model, at this commit, and run no code from it."""
-        return {"revision": self.revision, "trust_remote_code": False, "local_files_only": self.local}
+    def name(self) -> str:
+        return self.files.name
 
     def warn_if_no_processor(self, notify: Notify) -> None:
         """Notify that ImageNet's defaults are used, where the model has no processor."""
@@ -88,34 +78,22 @@ def read_flavour(name: str, revision: str | None, image_size: int | None) -> Fla
     Raises ModelError if there is none, it needs code of its own, it is no image classifier, or its processor prepares
     images in a way that is not known here. image_size: of the shorter edge; None: what the model was made for.
     """
-    expanded = os.path.expanduser(name)
-    if os.path.isdir(expanded):
-        name = expanded
-        if not os.path.isfile(os.path.join(name, "config.json")):
-            raise ModelError(f"The model folder “{name}” has no config.json. Give a folder that transformers saved.")
-    elif name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
-        raise ModelError(f"The model folder “{name}” does not exist.")
-    where: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
-    try:
-        if os.path.isdir(name):
-            where["local_files_only"] = True
-        else:  # everything from one commit, whatever is pushed meanwhile
-            found = cached_file(name, "config.json", revision=revision)
-            where["revision"] = extract_commit_hash(found, None) or revision
-    except Exception as error:  # the hub's and transformers' own
-        raise unloadable(name, error) from error
-    config, labels = read_config(name, where)
+    files = find_model(name, revision)
+    name = files.name
+    config, labels = read_config(files)
     channels = getattr(config, "num_channels", 3)
     if channels != 3:
         raise ModelError(f"The model “{name}” takes images of {channels} channels; images are read as RGB, 3 channels.")
-    processor = processor_of_model(name, where, config)
+    processor = processor_of_model(files)
     try:
         native = EvalSpec.default(_shape_of(config)) if processor is None else verified_spec(processor)
     except ModelError as error:
         raise ModelError(f"The images of the model “{name}” cannot be prepared as it needs them. {error}") from error
+    if max(native.shape) > MAX_EDGE:
+        raise ModelError(f"The model “{name}” takes images of {_size_text(native.shape)}; {MAX_EDGE} px are the most.")
     resize = image_size is not None and image_size != min(native.shape)
     spec = native.resized(image_size) if image_size is not None and resize else native
-    return Flavour(name, config, labels, spec, native.shape, processor is None, where["revision"])
+    return Flavour(files, config, labels, spec, native.shape, processor is None)
 
 
 def with_dropout_rates(flavour: Flavour, config: TrainConfig) -> Flavour:
@@ -163,19 +141,10 @@ def build(flavour: Flavour, classes: list[str], pretrained: bool, seed: int, not
     else:
         config = _with_classes(config, classes)
         _set_image_size(config, flavour.spec.shape, flavour.name)
-        model = from_config(config, flavour.name)
+        model = new_model(config, flavour.name)
     if (outputs := _count_outputs(model, flavour)) != len(classes):
         raise ModelError(f"The model “{flavour.name}” gives {outputs} values an image, not {len(classes)}.")
     return model
-
-
-def from_config(config: PreTrainedConfig, name: str) -> nn.Module:
-    """A model with random weights. Raises ModelError if the config is of no image classifier."""
-    try:
-        model: nn.Module = _AUTO.from_config(config, trust_remote_code=False)
-    except Exception as error:
-        raise unloadable(name, error) from error
-    return model.float()
 
 
 def load_exported(folder: Path) -> tuple[nn.Module, EvalSpec]:
@@ -233,7 +202,7 @@ def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torc
 
 def _load_pretrained(flavour: Flavour, classes: list[str], notify: Notify) -> nn.Module:
     """The weights under a head for `classes`: the model's own where its outputs are theirs, else a new one."""
-    if flavour.local and (problem := weights_problem(flavour.name, load_pretrained=True)):
+    if flavour.files.local and (problem := weights_problem(flavour.name, load_pretrained=True)):
         raise ModelError(problem)
     model, body, head = _read_weights(flavour, _with_classes(flavour.config, classes))
     total = len(list(model.parameters())) - sum(len(list(part.parameters())) for part in head_of(model))
@@ -247,18 +216,7 @@ def _load_pretrained(flavour: Flavour, classes: list[str], notify: Notify) -> nn
 
 def _read_weights(flavour: Flavour, config: Any) -> tuple[nn.Module, MissingWeights, MissingWeights]:
     """The model of a config, and what the weights do not give of it: of its body, and of its head."""
-    try:
-        model, info = _AUTO.from_pretrained(
-            flavour.name,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **flavour.location,
-        )
-    except Exception as error:
-        raise unloadable(flavour.name, error) from error
+    model, info = pretrained_model(flavour.files, config)
     missing: MissingWeights = dict.fromkeys(info["missing_keys"])
     missing |= {key: tuple(there) for key, there, _here in info["mismatched_keys"]}
     heads = {id(parameter) for head in head_of(model) for parameter in head.parameters()}
@@ -310,7 +268,7 @@ def _interpolate_positions(model: nn.Module, shape: Shape, name: str) -> nn.Modu
         _set_image_size(config, shape, name)
     if getattr(config, "image_size", None) == getattr(model.config, "image_size", None):
         return model
-    resized = from_config(config, name)
+    resized = new_model(config, name)
     resized.load_state_dict(weights)
     return resized
 

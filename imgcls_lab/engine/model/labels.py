@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 from imgcls_lab.class_names import likeness
 from imgcls_lab.engine.model.load_errors import first_sentence, unloadable
+from imgcls_lab.engine.model.loading import ModelFiles, make_config
 from imgcls_lab.errors import DataError, ModelError
 
 _FIELDS = ("id2label", "label2id", "num_labels", "problem_type")
@@ -74,15 +75,16 @@ class Labels:
         )
 
 
-def read_config(name: str, where: dict[str, Any]) -> tuple[PreTrainedConfig, Labels]:
+def read_config(files: ModelFiles) -> tuple[PreTrainedConfig, Labels]:
     """A model's config and the names of its outputs. Raises ModelError if it cannot be loaded.
 
-    where: what `from_pretrained` needs to find it. A config whose labels alone cannot be read is read without them.
+    A config whose labels alone cannot be read is read without them.
     """
+    name = files.name
     try:
-        config = AutoConfig.from_pretrained(name, **where)
+        config = make_config(files)
     except Exception as error:  # transformers raises OSError, ValueError, KeyError and its own
-        bare = _without_labels(name, where)
+        bare = _without_labels(files)
         if bare is None:
             raise unloadable(name, error) from error
         why = first_sentence(str(error)).rstrip(".")
@@ -120,13 +122,11 @@ def _remedy(outputs: int) -> str:
     return f"Give each output a name there, under the numbers from 0{last}, or train the model: it gets a new head."
 
 
-def _without_labels(name: str, where: dict[str, Any]) -> PreTrainedConfig | None:
+def _without_labels(files: ModelFiles) -> PreTrainedConfig | None:
     """The config as if it said nothing of labels; None if that helps nothing."""
+    if not any(files.config.get(key) is not None for key in _FIELDS):
+        return None
     try:
-        given, _ = PreTrainedConfig.get_config_dict(name, **where)
-        if not any(given.get(key) is not None for key in _FIELDS):
-            return None
-        config: PreTrainedConfig = AutoConfig.for_model(**{k: v for k, v in given.items() if k not in _FIELDS})
+        return make_config(files, leave_out=_FIELDS)
     except Exception:  # then the labels were not the reason: the caller has that
         return None
-    return config

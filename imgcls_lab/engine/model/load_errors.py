@@ -12,18 +12,11 @@ import torch
 from imgcls_lab.errors import ModelError
 
 
-def unloadable(name: str, error: Exception) -> ModelError:
-    """What transformers and the hub raise, as one sentence with the remedy."""
-    text = str(error)
+def unloadable(name: str, error: Exception, copy: str | None = None) -> ModelError:
+    """What transformers and the hub raise, as one sentence with the remedy. copy: the folder that they read."""
+    text = str(error).replace(copy, name) if copy else str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         raise error
-    if needs_code(text):
-        sentence = f"The model “{name}” needs code of its own, which is not run here. Take another model."
-        return ModelError(sentence, reason="code_of_its_own", model=name)
-    if "not a valid JSON" in text or "JSONDecode" in type(error).__name__:
-        return ModelError(f"The config.json of the model “{name}” is not valid JSON.")
-    if "safetensors" in text and "no file named" in text:
-        return ModelError(f"The model “{name}” has no weights in the safetensors format; pickled ones are not loaded.")
     if os.path.isdir(name):
         if "Unrecognized configuration class" in text:
             return ModelError(f"The model “{name}” is no image classifier of transformers. Take another model.")
@@ -42,8 +35,9 @@ def unloadable(name: str, error: Exception) -> ModelError:
     )
 
 
-def needs_code(text: str) -> bool:
-    return "trust_remote_code" in text or "custom code" in text
+def needs_own_code(name: str) -> ModelError:
+    sentence = f"The model “{name}” needs code of its own, which is not run here. Take another model."
+    return ModelError(sentence, reason="code_of_its_own", model=name)
 
 
 def _no_network(text: str) -> bool:

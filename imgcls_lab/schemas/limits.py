@@ -1,0 +1,60 @@
+"""How much a request may hold. Each number is written here once: the models refuse more, and docs/rest.md states it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+MAX_ID = 64  # characters of an id
+MAX_KEY = 200  # of an idempotency key, and of a name in a mapping
+MAX_NAME = 200  # of a name that a person gives
+MAX_DEVICE, MAX_HOST = 100, 255
+MAX_PATH = 4096
+MAX_NOTE = 20_000
+MAX_TEXT = 20_000  # of a text inside a config, or of a parameter
+MAX_FIELDS = 200  # names of a config, or parameters of a notebook
+MAX_ITEMS = 20_000  # values inside one of these, those of lists and mappings included
+MAX_AFTER = 100  # runs that a run waits for
+MAX_RUNS = 200  # runs that are drawn, followed or shown together
+MAX_SPACE = 50  # parameters of a sweep
+MAX_CHOICES = 2000  # values of one parameter
+MAX_ALL_CHOICES = 10_000  # values of all parameters of a sweep
+MAX_TRIALS = 10_000
+MAX_ARGUMENTS = 1000  # behind an address
+MAX_TAGS = 200  # series that are asked for by name
+MAX_JSON_VALUES = 50_000  # of a whole request
+
+
+def _bounded(values: dict[str, Any]) -> dict[str, Any]:
+    """Refuses a mapping with more values, or longer texts, than any config or notebook has."""
+    left = MAX_ITEMS
+    waiting: list[Any] = [values]
+    while waiting:
+        item = waiting.pop()
+        left -= 1
+        if isinstance(item, dict):
+            waiting += item.values()
+            if any(len(str(name)) > MAX_KEY for name in item):
+                raise PydanticCustomError(
+                    "long_name", "Must have names of at most {most} characters.", {"most": MAX_KEY}
+                )
+        elif isinstance(item, list | tuple):
+            waiting += item
+        elif isinstance(item, str) and len(item) > MAX_TEXT:
+            raise PydanticCustomError("long_text", "Must have texts of at most {most} characters.", {"most": MAX_TEXT})
+        if len(waiting) > left:
+            raise PydanticCustomError("too_many_values", "Must hold at most {most} values.", {"most": MAX_ITEMS})
+    return values
+
+
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
+Key = Annotated[str, Field(min_length=8, max_length=MAX_KEY)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+Note = Annotated[str, Field(max_length=MAX_NOTE)]
+PathText = Annotated[str, Field(min_length=1, max_length=MAX_PATH)]
+Device = Annotated[str, Field(min_length=1, max_length=MAX_DEVICE)]
+Host = Annotated[str, Field(min_length=1, max_length=MAX_HOST)]
+# of a config or of a notebook's parameters: any JSON, so much of it
+Values = Annotated[dict[str, Any], Field(max_length=MAX_FIELDS), AfterValidator(_bounded)]
