@@ -86,6 +86,7 @@ def test_equal_users_get_equal_parts(simulation: Simulation) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("lengths", [SAME, MIXED], ids=["same", "mixed"])
 @pytest.mark.parametrize("weights", [EQUAL, ONE_TWO_THREE], ids=["equal", "1-2-3"])
 def test_parts_are_the_weights_with_1000_runs_each(
