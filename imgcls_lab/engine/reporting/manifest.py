@@ -6,9 +6,7 @@ Written once, before the first step; read by every later attempt, by replay and 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import subprocess
 import sys
 import time
 from importlib import metadata
@@ -19,12 +17,10 @@ import torch
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab._version import __version__
-from imgcls_lab.child_environment import child_environment
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.engine import hardware
-
-_LARGEST_DIFF = 1_000_000  # characters
+from imgcls_lab.engine.reporting.repository import state_of
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -38,6 +34,7 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 def write(folder: Path, config: TrainConfig, device: torch.device, decisions: dict[str, Any]) -> None:
     """Write it once. decisions: precision, threads, data, evaluation spec and so on."""
+    repository = state_of(Path.cwd())
     content = {
         "version": __version__,
         "created_at": time.time(),
@@ -51,7 +48,7 @@ def write(folder: Path, config: TrainConfig, device: torch.device, decisions: di
         "hardware": hardware.describe(device),
         "python": {"version": platform.python_version(), "executable": sys.executable},
         "packages": _packages(),
-        "git": _git(Path.cwd()),
+        "git": None if repository is None else repository._asdict(),
     }
     run_layout.write_atomic(folder / run_layout.MANIFEST, json.dumps(content, indent=1))
 
@@ -66,26 +63,3 @@ def _packages() -> dict[str, str]:
         if "Name" in facts and "Version" in facts:
             found[facts["Name"]] = facts["Version"]
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
-
-
-def _git(folder: Path) -> dict[str, Any] | None:
-    """Commit and uncommitted changes of the folder the run was started in, if it is a repository."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", os.fspath(folder), *arguments],
-            env=child_environment(),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=20,
-            check=True,
-        ).stdout
-
-    try:
-        commit = git("rev-parse", "HEAD").strip()
-        # none of the programs that a repository's own configuration names
-        difference = git("-c", "core.fsmonitor=false", "diff", "--no-ext-diff", "--no-textconv", "HEAD")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit, "diff": difference[:_LARGEST_DIFF], "diff_cut": len(difference) > _LARGEST_DIFF}
