@@ -14,13 +14,6 @@ __all__ = ["few", "idle", "own"]
 Write = Callable[..., Path]
 
 
-@pytest.fixture(autouse=True)
-def signatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Jupyter's data directory, in which executed notebooks are signed, away from the user's own."""
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    return tmp_path / "jupyter" / "nbsignatures.db"
-
-
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     """Writes a notebook of these cells; the first one declares the parameters."""

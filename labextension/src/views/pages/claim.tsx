@@ -1,9 +1,10 @@
-// What a run from elsewhere would execute, and the user's word that it is his own. Opened from its head.
+// What a run from elsewhere would execute, and the button that makes it the user's own. Opened from its head.
 import { Fragment } from 'react';
 import { useAction, useQuery } from '../data/use_query';
 import { InlineForm } from '../forms/inline_form';
 import { useSource } from '../data/source';
 import type { Claim, RunDetail } from '../data/types';
+import '../forms/fields.css';
 import './claim.css';
 
 interface Props {
