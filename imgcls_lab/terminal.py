@@ -17,6 +17,12 @@ def inert(text: str) -> str:
     return shown.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def shown(text: str, most: int = 500) -> str:
+    """A name that another user or program chose, as part of one line: inert, and of a limited length."""
+    line = inert(text[:most]).replace("\n", "\\x0a").replace("\t", "\\x09")
+    return line if len(text) <= most else f"{line}…"
+
+
 def _written(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

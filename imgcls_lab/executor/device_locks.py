@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import heapq
 import os
 import random
 import re
@@ -22,10 +23,12 @@ from pathlib import Path
 from imgcls_lab.entry_points import SUPERVISOR
 from imgcls_lab.errors import UnsafeFolderError
 from imgcls_lab.private_folder import is_trusted, user_name, weaknesses
+from imgcls_lab.terminal import shown
 
 # The second where the first is closed to users. /dev/shm would not do: systemd empties it at a user's last logout.
 SYSTEM_FOLDERS = (Path("/run/lock"), Path("/tmp"))  # noqa: S108
 _PATIENCE = 1.0  # seconds in which a device is tried again: another process may look at a lock at this moment
+MOST_FILES = 64  # of one user and device: the others lock nothing
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -44,7 +47,10 @@ class Holder:
     is_run: bool = False
 
     def __str__(self) -> str:
-        """A part of a sentence."""
+        """A part of a sentence. Other users choose the names in it, so it is one line of plain characters."""
+        return shown(self._said())
+
+    def _said(self) -> str:
         if self.pid is None or self.uid is None:
             return f"a run of {user_name(self.owner)}"
         if self.is_run:
@@ -105,9 +111,11 @@ class DeviceLock:
         path = self.folder / f"{self._prefix}{secrets.token_hex(8)}.lock"
         descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o444)
         os.fchmod(descriptor, 0o444)  # whatever the umask is: others read it to see whether it is locked
-        if _lock(descriptor) and _is_at(path, descriptor):
+        if _lock(descriptor) and _is_at(path, descriptor) and path in self._paths():
             return descriptor
         os.close(descriptor)
+        if path not in self._paths():  # nobody would see that it is locked
+            path.unlink(missing_ok=True)
         return None
 
     def _holder(self, except_for: int | None) -> Holder | None:
@@ -128,7 +136,14 @@ class DeviceLock:
         return None
 
     def _paths(self) -> list[Path]:
-        return sorted(path for path in self.folder.iterdir() if path.name.startswith(self._prefix))
+        """The files of this device: some of each user at most, so that nobody can keep the others busy with his."""
+        found: dict[int, list[str]] = {}
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(self._prefix):
+                    with contextlib.suppress(OSError):  # it was removed meanwhile
+                        found.setdefault(entry.stat(follow_symlinks=False).st_uid, []).append(entry.path)
+        return sorted(Path(path) for paths in found.values() for path in heapq.nsmallest(MOST_FILES, paths))
 
 
 def _open(path: Path) -> int | Holder | None:
@@ -245,4 +260,4 @@ def foreign_entries(path: Path) -> Iterator[str]:
                 with contextlib.suppress(OSError):
                     facts = entry.lstat()
                     if not stat.S_ISREG(facts.st_mode):
-                        yield f"{entry} of {user_name(facts.st_uid)}"
+                        yield shown(f"{entry} of {user_name(facts.st_uid)}")

@@ -15,7 +15,9 @@ import psutil
 
 from imgcls_lab.executor.nvml import GpuProcess
 from imgcls_lab.run_layout import RUN_TAG
+from imgcls_lab.terminal import shown
 
+LONGEST_NAME = 100  # characters
 BUSY = 0.01  # fraction of the GPU's time above which a process is not idle
 
 
@@ -59,7 +61,7 @@ def describe(pid: int) -> dict[str, Any]:
     with contextlib.suppress(psutil.Error, OSError):
         process = psutil.Process(pid)
         row["started"] = process.create_time()
-        row["name"] = _name(process)
+        row["name"] = shown(_name(process), LONGEST_NAME)  # other users choose it
         row["user"] = process.username()
         row["parents"] = [parent.pid for parent in process.parents()]
         tag = process.environ().get(RUN_TAG, "")

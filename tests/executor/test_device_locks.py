@@ -244,3 +244,51 @@ def test_the_lock_of_a_home_is_a_plain_file(tmp_path: Path, kind: str) -> None:
     with pytest.raises(OSError):
         locks.try_lock(path)
     assert not locks.is_locked(path)
+
+
+@root_only
+@pytest.mark.usefixtures("opened")
+def test_what_another_user_names_is_said_in_one_plain_line(lock: DeviceLock, folder: Path) -> None:
+    """The daemon stores that line in its database: half a character would end each of its rounds."""
+    path = os.path.join(os.fsencode(folder), b"imgcls-lab-GPU-1234.\xff\x1b[2J\n" + b"x" * 200)
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o444))
+    os.mkfifo(os.path.join(os.fsencode(folder), b"imgcls-lab-\xff\n.lock"))
+    process = as_user(OTHER, lock, f"fcntl.flock(os.open({path!r}, os.O_RDONLY), fcntl.LOCK_EX)")
+    try:
+        said = [str(lock.holder()), *device_locks.foreign_entries(folder)]
+    finally:
+        process.kill()
+        process.wait()
+    assert len(said) == 2
+    for text in said:
+        assert text.encode().decode().isprintable()
+        assert len(text) < 600
+
+
+@root_only
+def test_files_of_one_user_keep_nobody_busy(lock: DeviceLock, folder: Path) -> None:
+    for number in range(3 * device_locks.MOST_FILES):
+        path = folder / f"{lock._prefix}{number:06d}.lock"
+        path.touch()
+        os.chown(path, OTHER, OTHER)
+    assert len(lock._paths()) == device_locks.MOST_FILES
+    held = lock.take()
+    assert isinstance(held, int)
+    assert lock.holder() is not None
+    os.close(held)
+
+
+def test_no_device_is_held_by_a_file_that_others_do_not_look_at(lock: DeviceLock, folder: Path) -> None:
+    """Another user may keep a shared lock on each file that one makes."""
+    shared = []
+    for number in range(device_locks.MOST_FILES):
+        path = folder / f"{lock._prefix}{'0' * 10}{number:06d}.lock"
+        shared.append(os.open(path, os.O_RDONLY | os.O_CREAT, 0o444))
+        fcntl.flock(shared[-1], fcntl.LOCK_SH)
+    assert isinstance(lock.take(), Holder)
+    assert len(list(folder.iterdir())) == device_locks.MOST_FILES
+    for descriptor in shared:
+        os.close(descriptor)
+    held = lock.take()
+    assert isinstance(held, int)
+    os.close(held)

@@ -104,3 +104,21 @@ def test_memory_of_a_run_shows_its_name(home: Path):
         assert (device.gpu_processes[0].run_id, device.gpu_processes[0].run_name) == (run_id, "mine")
     finally:
         lab.close()
+
+
+def test_a_name_that_another_user_chose_is_short_and_plain():
+    code = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'a\\xff\\x1b[2J'); print(flush=True); time.sleep(60)"
+    for words in (
+        ["-c", code],
+        ["-c", "import time; print(flush=True); time.sleep(60)", "\x1b[2J" + "x" * 500 + ".py"],
+    ):
+        process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE)
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            name = describe(process.pid)["name"]
+        finally:
+            process.kill()
+            process.wait()
+        assert name.encode().decode().isprintable()
+        assert len(name) < 150
