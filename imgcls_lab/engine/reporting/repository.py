@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,14 @@ _SECONDS = 20
 _NOT_INHERITED = dict.fromkeys(("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"))
 # how files are compared; none of these names a program
 _COMPARISON = r"^core\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode)$"
-_NO_PROGRAM = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
+_FACTS = (
+    "rev-parse", "--path-format=absolute", "HEAD", "--show-toplevel", "--show-object-format", "--git-path", "objects",
+    "--git-path", "index",
+)  # fmt: skip
+_DIFF = (
+    "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never", "diff",
+    "--no-ext-diff", "--no-textconv", "--submodule=short", "--ignore-submodules=dirty",
+)  # fmt: skip
 
 
 class RepositoryState(NamedTuple):
@@ -34,19 +42,13 @@ class RepositoryState(NamedTuple):
 def state_of(folder: Path) -> RepositoryState | None:
     """The state of the repository around a folder; None where there is none, or git cannot read it."""
     try:
-        facts = _git(
-            folder, "rev-parse", "--path-format=absolute", "HEAD", "--show-toplevel", "--show-object-format",
-            "--git-path", "objects", "--git-path", "index",
-        )  # fmt: skip
+        facts = _git(folder, _FACTS)
         commit, top, form, objects, index = facts.splitlines()
-        settings = _git(folder, "config", "--get-regexp", _COMPARISON, fails=True).splitlines()
+        settings = _git(folder, ("config", "--get-regexp", _COMPARISON), fails=True).splitlines()
         with tempfile.TemporaryDirectory(prefix="imgcls-git-") as bare:
             _make_bare(Path(bare), commit, form, settings)
             places = {"GIT_DIR": bare, "GIT_WORK_TREE": top, "GIT_OBJECT_DIRECTORY": objects, "GIT_INDEX_FILE": index}
-            difference = _git(
-                Path(top), *_NO_PROGRAM, "diff", "--no-ext-diff", "--no-textconv", "--submodule=short",
-                "--ignore-submodules=dirty", commit, "--", changes=places,
-            )  # fmt: skip
+            difference = _git(Path(top), (*_DIFF, commit, "--"), changes=places)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return RepositoryState(commit, difference[:LARGEST_DIFF], len(difference) > LARGEST_DIFF)
@@ -70,7 +72,7 @@ def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _git(folder: Path, *arguments: str, fails: bool = False, changes: dict[str, str] | None = None) -> str:
+def _git(folder: Path, arguments: Sequence[str], *, fails: bool = False, changes: dict[str, str] | None = None) -> str:
     """What git prints. fails: it may say by its exit code that there is nothing. Raises OSError, SubprocessError."""
     own = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
     return subprocess.run(
