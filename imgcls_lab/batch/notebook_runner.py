@@ -20,7 +20,7 @@ from typing import Any
 
 from imgcls_lab import run_layout, run_paths, signing
 from imgcls_lab.batch.event_forwarder import EventForwarder
-from imgcls_lab.batch.notebook_source import check_digest, stored_text
+from imgcls_lab.batch.notebook_source import queued, stored_text
 from imgcls_lab.batch.secrets import hidden, known_secrets
 from imgcls_lab.errors import ConflictError, ImgclsError
 from imgcls_lab.events import Began, DesiredState, E, EventWriter, Failed, FailureKind, Phase, Stopped
@@ -77,11 +77,11 @@ class NotebookRun:
         source = self.folder / run_layout.SOURCE
         if not source.exists():  # one text for all attempts
             run_layout.write_atomic(source, stored_text(payload, Settings()))
-        check_digest(run_paths.read_plain(self.folder, run_layout.SOURCE), payload, source)
+        notebook, parameters = queued(run_paths.read_plain(self.folder, run_layout.SOURCE), payload, source)
         job = Job(
             source,
-            parameters=payload.get("parameters") or {},
-            kernel=str(payload.get("kernel") or "python3"),
+            parameters=parameters,
+            kernel=notebook.kernel,
             cwd=_folder_of(payload, self.folder),
         )
         file = NotebookFile(self.folder / run_layout.NOTEBOOK, self._secrets)

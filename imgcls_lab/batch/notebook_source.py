@@ -16,7 +16,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from imgcls_lab import run_layout, run_paths
-from imgcls_lab.batch.parameters import declared
+from imgcls_lab.batch.parameters import checked, declared
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.input_file import read_given
 from imgcls_lab.schemas import DerivedView, ParameterView
@@ -110,6 +110,21 @@ def parse(payload: dict[str, Any], settings: Settings) -> NotebookSource:
     text = stored_text(payload, settings)
     notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     return _source_of(Path(str(payload.get("notebook", ""))), notebook)
+
+
+def queued(text: bytes, payload: dict[str, Any], file: Path) -> tuple[NotebookSource, dict[str, Any]]:
+    """The notebook in a run's folder and its parameters, checked as when a notebook is queued: both may be claimed.
+
+    papermill writes each name unescaped into the code, and each value as the notebook's language has it. Raises
+    ConflictError for a notebook that is not the queued one, InputError.
+    """
+    check_digest(text, payload, file)
+    notebook = nbformat.reads(text.decode(), as_version=4)  # type: ignore[no-untyped-call]
+    source = _source_of(file, notebook)
+    given = payload.get("parameters") or {}
+    if not isinstance(given, dict):
+        raise InputError(f"The parameters of {file.name} are no mapping of names to values.")
+    return source, checked(source.parameters, given, file.name)
 
 
 def _check_kernel(file: Path, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -231,6 +232,8 @@ def _say_claim(shown: ClaimView) -> None:
         say(f"  executes {file.path} (SHA-256 {file.sha256[:16] or 'unreadable'})")
     if shown.notebook_folder:
         say(f"  works in {shown.notebook_folder}")
+    if shown.parameters:
+        say(f"  with the parameters {json.dumps(shown.parameters, ensure_ascii=False)}")
     say(f"  with {shown.python}; reads {shown.root or 'no data set'}; model {shown.model_flavour or 'none'}")
 
 

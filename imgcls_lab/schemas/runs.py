@@ -169,6 +169,7 @@ class ClaimView(Wire):
     plugins: list[ClaimedFile]
     notebook: ClaimedFile | None
     notebook_folder: str  # where its kernel works, and imports from
+    parameters: dict[str, Any]  # of the notebook; of a sweep of notebooks its request
     root: str  # what it reads
     model_flavour: str
     digest: str  # of all this

@@ -66,13 +66,20 @@ def names_code(config: Mapping[str, Any]) -> bool:
     return bool(config.get("plugins"))
 
 
-def config_of(run: RunDetail) -> dict[str, Any]:
-    """The config of a training, or the one that a sweep gives its trials; empty for a notebook."""
+def configs_of(run: RunDetail) -> list[dict[str, Any]]:
+    """The config of a training; of a sweep the base, and each value of its space by itself; none for a notebook."""
     if run.kind is RunKind.TRAIN:
-        return run.config
+        return [run.config]
     request = run.payload.get("request")
-    base = request.get("base") if run.kind is RunKind.SWEEP and isinstance(request, dict) else None
-    return base if isinstance(base, dict) else {}
+    if run.kind is not RunKind.SWEEP or not isinstance(request, dict) or run.payload.get("notebook"):
+        return []
+    base, space = request.get("base"), request.get("space")
+    tried = {
+        name: item["values"]
+        for name, item in (space.items() if isinstance(space, dict) else ())
+        if isinstance(item, dict) and isinstance(item.get("values"), list)
+    }
+    return [base if isinstance(base, dict) else {}, *({name: v} for name, values in tried.items() for v in values)]
 
 
 def executes_code(run: RunDetail) -> bool:

@@ -11,10 +11,10 @@ from imgcls_lab.schemas import ClaimRequest, ResumeRequest, RunEdit, RunView, Su
 from imgcls_lab.schemas.limits import MAX_RUNS, MAX_TAGS
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
-from imgcls_lab.server.paths import allowed_config, check_plugins_setting, config_of, executes_code, names_code
+from imgcls_lab.server.paths import allowed_config, check_plugins_setting, configs_of, executes_code, names_code
 from imgcls_lab.server.permissions import CODE, Route, permitted, route
 from imgcls_lab.store import Store
-from imgcls_lab.store.claims import refuse_view_only
+from imgcls_lab.store.claims import named_plugins, refuse_view_only
 
 MAX_PAGE = 1000
 MAX_LOG = 2**20
@@ -125,7 +125,7 @@ class ResumeHandler(ApiHandler):
         if executes_code(run):
             await self.require(*CODE)
         # as at a submit; its paths are those that it was queued with, and no resume changes one
-        check_plugins_setting(self.backend.settings, config_of(run).get("plugins"))
+        check_plugins_setting(self.backend.settings, named_plugins(run))
         await self.answer(lambda store: store.runs.resume(run_id, changes))
         self.backend.wake_executor()
 
@@ -148,7 +148,8 @@ class ClaimHandler(ApiHandler):
         def claim(store: Store) -> RunView:
             plugins = [plugin.path for plugin in store.runs.claim_view(run_id).plugins]
             check_plugins_setting(store.settings, plugins)
-            allowed_config(store.settings, config_of(run))  # as at a submit
+            for config in configs_of(run):  # as at a submit
+                allowed_config(store.settings, config)
             return store.runs.claim(run_id, request.digest)
 
         await self.answer(claim)

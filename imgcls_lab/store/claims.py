@@ -18,11 +18,12 @@ from typing import Any
 from sqlmodel import Session, col
 
 from imgcls_lab import signing
+from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import ENDED, RunKind
 from imgcls_lab.run_layout import CONFIG, MANIFEST, RUN_INFO, SOURCE, write_atomic
 from imgcls_lab.run_paths import read_json, read_plain
-from imgcls_lab.schemas import ClaimedFile, ClaimView, RunView
+from imgcls_lab.schemas import ClaimedFile, ClaimView, RunDetail, RunView
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import audit, homes, rights, states
 from imgcls_lab.store.folder_rows import read_info
@@ -48,7 +49,7 @@ def view_of(settings: Settings, run: Run) -> ClaimView:
     """What a view-only run would execute. Raises ConflictError for another run."""
     if not run.view_only:
         raise ConflictError(f"The run “{run.name}” is your own already.", reason="not_view_only")
-    folder, notebook = settings.run_dir(run.id), run.kind == RunKind.NOTEBOOK.value
+    folder = settings.run_dir(run.id)
     shown: dict[str, Any] = {
         "run_id": run.id,
         "name": run.name,
@@ -56,8 +57,7 @@ def view_of(settings: Settings, run: Run) -> ClaimView:
         "folder": str(folder),
         "python": sys.executable,
         "plugins": [*_plugins(folder, run)],
-        "notebook": _file(folder / SOURCE) if notebook else None,
-        "notebook_folder": str(Path(str(run.payload.get("notebook", ""))).parent) if notebook else "",
+        **_notebook(settings, folder, run),
         "root": run.root,
         "model_flavour": run.model_flavour,
     }
@@ -99,16 +99,45 @@ def sign_folder(home: Path, folder: Path) -> None:
 
 
 # ── what is executed ────────────────────────────────────────────────────────────────────────────────────────────
+def named_plugins(run: Run | RunDetail) -> list[str]:
+    """The plugins that a training's config names, or that any trial of a sweep gets, in whatever form they stand."""
+    if run.kind == RunKind.TRAIN:
+        given = [run.config.get(PLUGINS)]
+    else:
+        request = _mapping(run.payload.get("request")) if run.kind == RunKind.SWEEP else {}
+        base, space = _mapping(request.get("base")), _mapping(request.get("space"))
+        tried = _mapping(space.get(PLUGINS)).get("values")
+        given = [base.get(PLUGINS), *(tried if isinstance(tried, list) else ())]
+    names = [str(name) for value in given if isinstance(value, str | list) for name in split_names(value)]
+    return list(dict.fromkeys(names))
+
+
 def _plugins(folder: Path, run: Run) -> Iterator[ClaimedFile]:
-    """The copies in the folder; for a run that has not begun, or a sweep, the files that its config names."""
+    """The copies in the folder. For what makes none of them, also the files that are named."""
     recorded = _recorded(folder)
-    if recorded:
-        yield from (_file(folder / PLUGINS / os.path.basename(item["name"])) for item in recorded)
-        return
-    base = run.payload.get("request", {}).get("base", {}) if run.kind == RunKind.SWEEP.value else run.config
-    named = base.get(PLUGINS) if isinstance(base, dict) else None
-    for path in named if isinstance(named, list) else []:
-        yield _file(Path(str(path)).expanduser())
+    yield from (_file(folder / PLUGINS / os.path.basename(item["name"])) for item in recorded)
+    if not recorded or run.kind != RunKind.TRAIN.value:
+        yield from (_file(Path(name).expanduser()) for name in named_plugins(run))
+
+
+def _notebook(settings: Settings, folder: Path, run: Run) -> dict[str, Any]:
+    """What is shown of the notebook that a run executes, or that each trial of a sweep does."""
+    if run.kind == RunKind.NOTEBOOK.value:
+        made, file, parameters = run.payload, folder / SOURCE, run.payload.get("parameters")
+    elif run.kind == RunKind.SWEEP.value and run.payload.get("notebook"):
+        made, parameters = _mapping(run.payload["notebook"]), run.payload.get("request")
+        file = settings.notebooks_dir / os.path.basename(f"{made.get('digest', '')}.ipynb")
+    else:
+        return {"notebook": None, "notebook_folder": "", "parameters": {}}
+    return {
+        "notebook": _file(file),
+        "notebook_folder": str(Path(str(made.get("notebook", ""))).parent),
+        "parameters": _mapping(parameters),
+    }
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _recorded(folder: Path) -> list[dict[str, str]]:

@@ -58,6 +58,7 @@ it('shows what a run from elsewhere would execute, and claims exactly that', asy
     plugins: [{ path: '/runs/r1/plugins/01-focal.py', sha256: 'abcdef0123456789ff' }],
     notebook: null,
     notebook_folder: '',
+    parameters: {},
     root: '/data/digits',
     model_flavour: 'resnet18',
     digest: 'd1',

@@ -269,6 +269,9 @@ export interface Claim {
   plugins: ClaimedFile[];
   notebook: ClaimedFile | null;
   notebook_folder: string;
+  parameters: {
+    [k: string]: unknown;
+  };
   root: string;
   model_flavour: string;
   digest: string;

@@ -22,6 +22,9 @@ const Facts = ({ claim }: { claim: Claim }) => {
       `${file.path} (SHA-256 ${file.sha256.slice(0, 16) || 'unreadable'})`,
     ]),
     ...(claim.notebook_folder ? [['Works in', claim.notebook_folder] as [string, string]] : []),
+    ...(Object.keys(claim.parameters).length
+      ? [['Parameters', JSON.stringify(claim.parameters)] as [string, string]]
+      : []),
     ['Python', claim.python],
     ...(claim.root ? [['Data', claim.root] as [string, string]] : []),
     ...(claim.model_flavour ? [['Model', claim.model_flavour] as [string, string]] : []),
