@@ -16,6 +16,7 @@ from imgcls_lab.api.run_queue import launch
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError, Problem
 from imgcls_lab.planning.preview import preview
+from imgcls_lab.store.claims import config_to_reuse
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
@@ -57,9 +58,9 @@ def _start(store: Store) -> dict[str, Any]:
     """What a new form starts with."""
     last = store.runs.list(limit=1).items
     if last:
-        return store.runs.get(last[0].id).config
+        return config_to_reuse(store.runs.get(last[0].id))
     saved = store.configs.list()
-    if saved:
-        return dict(saved[0].config)
+    if saved:  # others can change it where they share the database
+        return saved[0].config | ({} if store.own_rows is None else {"plugins": []})
     known = store.datasets.list()
     return {"root": known[0].root} if known else {}

@@ -36,6 +36,7 @@ from imgcls_lab.schemas import (
     Series,
     SeriesReply,
 )
+from imgcls_lab.store.claims import config_to_reuse
 from imgcls_lab.terminal import inert
 
 if TYPE_CHECKING:
@@ -80,9 +81,8 @@ class Run:
 
     @property
     def config(self) -> TrainConfig:
-        """Its settings. A view-only run's are without plugins: they are somebody else's code."""
-        config = parsed(self._view.config)
-        return config.with_changes(plugins=()) if self._view.view_only and config.plugins else config
+        """Its settings. Those of a view-only run and of another user's are without plugins: somebody else's code."""
+        return parsed(config_to_reuse(self._view))
 
     @property
     def folder(self) -> Path:

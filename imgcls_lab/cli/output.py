@@ -142,7 +142,8 @@ def read_config(
     """The config of `--config`, else `base`, with each `--set` on top. Raises ConfigError: a sentence a wrong field."""
     from imgcls_lab.config import TrainConfig
 
-    values = (_read_source(source, store) if source is not None else base or {}) | read_settings(settings)
+    given = read_settings(settings)
+    values = (_read_source(source, store, trusted="plugins" in given) if source is not None else base or {}) | given
     if "root" not in values:
         message = "Name the folder of images: --set root=FOLDER"
         message += f". The config “{source}” has no root." if source is not None else ", or a config by --config."
@@ -161,13 +162,16 @@ def read_settings(settings: Sequence[str] | None) -> dict[str, Any]:
     return values
 
 
-def _read_source(source: str, store: Store | None) -> dict[str, Any]:
+def _read_source(source: str, store: Store | None, *, trusted: bool) -> dict[str, Any]:
+    """trusted: the command names plugins itself, so that those of the config are not executed."""
     path = Path(source).expanduser()
     try:
         data = json.loads(read_given(path, LARGEST_CONFIG))
     except (FileNotFoundError, IsADirectoryError):
         saved = store.configs.named(source) if store is not None else None
-        if saved is not None:
+        if store is not None and saved is not None:
+            if store.own_rows is not None and not trusted:  # those who share the database can change it
+                _refuse_plugins(source, saved.config)
             return dict(saved.config)
         raise ConfigError(f"There is no config file “{source}”, and no saved config of that name.") from None
     except OSError as error:
@@ -178,10 +182,25 @@ def _read_source(source: str, store: Store | None) -> dict[str, Any]:
         raise ConfigError(f"The config file “{source}” is not valid JSON: {error}.") from None
     if not isinstance(data, dict):
         raise ConfigError(f"The config file “{source}” must hold a JSON object, such as {{“root”: “flowers”}}.")
+    from imgcls_lab import signing
     from imgcls_lab.config.saved import upgraded
+    from imgcls_lab.settings import Settings
 
     of_a_run = path.name == CONFIG and any((path.parent / name).exists() for name in (RUN_INFO, MANIFEST))
+    if of_a_run and not trusted and not signing.is_own(Settings().home_path, path.absolute().parent):
+        _refuse_plugins(source, data)
     return upgraded(data) if of_a_run else data  # an earlier version may have saved it; what a user wrote is of today
+
+
+def _refuse_plugins(source: str, config: dict[str, Any]) -> None:
+    """Raises ConfigError for a config of somebody else that names plugins, which are code."""
+    if config.get("plugins"):
+        message = (
+            f"The config “{source}” names plugins, which are code: {config['plugins']}. Others may have written it, so "
+            "nothing of them is executed. Read them, and name those that you want: --set plugins=FILE, or none: "
+            "--set plugins=[]"
+        )
+        raise ConfigError(message, [Problem("plugins", message)], reason="foreign_plugins")
 
 
 def _parse(text: str) -> Any:

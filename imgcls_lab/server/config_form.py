@@ -28,6 +28,7 @@ from imgcls_lab.server.paths import FOLDERS, allowed_folder, allowed_model, allo
 from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
+from imgcls_lab.store.claims import config_to_reuse
 
 RECENT = 50  # runs among which a new form looks for a training
 
@@ -58,7 +59,7 @@ def form(settings: Settings, store: Store, project_id: int | None = None) -> Sch
     start, source, project = own, None, None
     recent = store.runs.list(project_id=project_id, owner=store.own_rows, limit=RECENT).items
     if newest := next((run for run in recent if run.kind is RunKind.TRAIN and run.may_change), None):
-        start, source = store.runs.get(newest.id).config, f"the last run, “{newest.name}”"
+        start, source = config_to_reuse(store.runs.get(newest.id)), f"the last run, “{newest.name}”"
         project = newest.project_id
     elif found := demo_folders(settings):
         start, source = demo_config(*found).model_dump(mode="json"), f"“{CONFIG}”"

@@ -45,6 +45,12 @@ def refuse_view_only(run: Run | RunView) -> None:
         )
 
 
+def config_to_reuse(run: RunDetail) -> dict[str, Any]:
+    """A run's config as another run may begin with it: without plugins where they are somebody else's code."""
+    foreign = run.view_only or run.elsewhere is not None
+    return {**run.config, PLUGINS: []} if foreign and run.config.get(PLUGINS) else run.config
+
+
 def view_of(settings: Settings, run: Run) -> ClaimView:
     """What a view-only run would execute. Raises ConflictError for another run."""
     if not run.view_only:

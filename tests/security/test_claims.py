@@ -12,9 +12,13 @@ import nbformat
 import pytest
 from planting import Trap
 
+from imgcls_lab.api import forms
 from imgcls_lab.batch.notebook_runner import NotebookRun
-from imgcls_lab.errors import ImgclsError
+from imgcls_lab.cli.output import read_config
+from imgcls_lab.errors import ConfigError, ImgclsError
 from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.schemas import SubmitRequest
+from imgcls_lab.server import config_form
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, rebuild
 
@@ -110,3 +114,23 @@ def test_a_claimed_notebook_is_executed_with_its_parameters(local: Store, trap: 
     folder = local.settings.run_dir(run_id)
     assert NotebookRun(folder, 9).execute() == 0
     assert nbformat.read(folder / "notebook.ipynb", as_version=4).cells[-1].outputs[0].data["text/plain"] == "7"
+
+
+def test_what_another_run_begins_with_names_no_plugins_of_a_planted_one(local: Store, trap: Trap) -> None:
+    run_id = trap.plant(created_at=9e9)
+    folder = local.settings.run_dir(run_id)
+    rebuild(local.settings)
+    assert local.runs.get(run_id).config["plugins"]
+    assert forms._start(local)["plugins"] == []
+    assert config_form.form(local.settings, local).start["plugins"] == []
+    given = str(folder / "config.json")
+    with pytest.raises(ConfigError) as refused:
+        read_config(given, [])
+    assert refused.value.reason == "foreign_plugins"
+    assert read_config(given, ["plugins=[]"]).plugins == ()
+    assert read_config(given, ["plugins=/home/me/mine.py"]).plugins == ("/home/me/mine.py",)
+    mine = local.runs.submit(SubmitRequest(config={**CONFIG, "plugins": ["/home/me/mine.py"]})).id
+    path = local.settings.run_dir(mine) / "config.json"
+    path.write_text(json.dumps(local.runs.get(mine).config))
+    assert read_config(str(path), []).plugins == ("/home/me/mine.py",)
+    assert trap.executed == []

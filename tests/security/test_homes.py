@@ -17,10 +17,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 import postgres_server
 from store_steps import HOST, claim, feed, finish, points, started
 
+from imgcls_lab.api import forms
 from imgcls_lab.api.run_handle import Run
-from imgcls_lab.errors import ImgclsError, InputError, NotFoundError, StoreError
+from imgcls_lab.cli.output import read_config
+from imgcls_lab.errors import ConfigError, ImgclsError, InputError, NotFoundError, StoreError
 from imgcls_lab.events import DesiredState, RunState
-from imgcls_lab.schemas import ProjectEdit, RunEdit, SubmitRequest, UserEdit
+from imgcls_lab.schemas import ConfigEdit, ProjectEdit, RunEdit, SubmitRequest, UserEdit
 from imgcls_lab.server.batch import executed
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, alerts, attempts, homes, queue, rebuild
@@ -282,3 +284,19 @@ def test_the_id_of_a_home_is_found_again_and_is_no_link(ada: Person, tmp_path: P
     file.symlink_to(elsewhere)
     with pytest.raises(StoreError):
         homes.identify(ada.store.database, ada.settings)
+
+
+def test_no_config_of_another_user_brings_its_plugins_along(ada: Person, bob: Person) -> None:
+    """A config that bob names by its name, and the run that his form begins with, could hold code of ada's."""
+    config = {**CONFIG, "plugins": ["/shared/ada/evil.py"]}
+    ada.become("ada")
+    ada.store.configs.add(ConfigEdit(name="baseline", config=config))
+    run_id = ada.store.runs.submit(SubmitRequest(config=config)).id
+    bob.become("bob")
+    with pytest.raises(ConfigError) as refused:
+        read_config("baseline", [], bob.store)
+    assert refused.value.reason == "foreign_plugins"
+    assert read_config("baseline", ["plugins=/home/bob/mine.py"], bob.store).plugins == ("/home/bob/mine.py",)
+    assert Run(run_id, store=bob.store).config.plugins == ()
+    assert forms._start(bob.store)["plugins"] == []
+    assert Run(run_id, store=ada.store).config.plugins == ("/shared/ada/evil.py",)

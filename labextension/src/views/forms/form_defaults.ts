@@ -23,12 +23,12 @@ const defaultsFrom = (
   project,
 });
 
-/** The settings of a run, as a clone starts from. The plugins of a view-only run are somebody else's code. */
+/** The settings of a run, as a clone starts from. The plugins of a run from elsewhere are somebody else's code. */
 export const defaultsFromRun = (layout: Layout, run: RunDetail): FormDefaults =>
   defaultsFrom(
     layout,
     `the run “${run.name}”`,
-    run.view_only ? { ...run.config, plugins: [] } : run.config,
+    run.view_only || run.elsewhere ? { ...run.config, plugins: [] } : run.config,
     run.project_id,
   );
 
