@@ -122,6 +122,8 @@ def export(model: Model, format: Format, out: Path | None, images: Sequence[str]
         if model.run is None:
             raise InputError("Name the folder to write to by --out.")
         out = model.run.folder / "exports" / format
+        if out.parent.is_symlink():
+            raise InputError(f"“{out.parent}” is a link, so nothing is written there. Name the folder by --out.")
     known = [engine.Known(path) for path in images] or (_validated(model.run, engine.IMAGES) if model.run else [])
     return engine.export(model.folder, format, out.expanduser().absolute(), known)
 

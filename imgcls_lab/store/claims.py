@@ -182,23 +182,30 @@ def _sign_plugins(home: Path, folder: Path) -> None:
 
 # ── the folder itself ───────────────────────────────────────────────────────────────────────────────────────────
 def _check_folder(home: Path, folder: Path) -> None:
-    """Raises ConflictError for a folder of another user, and for what leads out of it or is no plain file."""
+    """Raises ConflictError for what belongs to another user, leads out of the folder, or is no plain file."""
     if not signing.is_own_place(home, folder):
-        raise ConflictError(
-            f"{folder} belongs to another user, who could change it at any time. Copy it (`cp -r`) to own it.",
-            reason="foreign_folder",
-        )
-    real = folder.resolve()
+        raise _foreign(folder)
+    own, real = {os.geteuid(), os.stat(home).st_uid}, folder.resolve()
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(parent, name)
-            mode = path.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                if not path.resolve().is_relative_to(real):
+            facts = path.lstat()
+            if facts.st_uid not in own:
+                raise _foreign(path)
+            if stat.S_ISLNK(facts.st_mode):
+                target = Path(os.path.realpath(path))
+                if target.is_symlink() or not target.is_relative_to(real):
                     raise ConflictError(
-                        f"{path} is a link to {path.resolve()}, outside the run's folder: the run would write there. "
-                        "Remove the link, or put a copy of what it names in its place.",
+                        f"{path} is a link to {target}, and to nothing inside the run's folder: the run would write "
+                        "there. Remove the link, or put a copy of what it names in its place.",
                         reason="link_outside",
                     )
-            elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            elif not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
                 raise ConflictError(f"{path} is no plain file. Remove it.", reason="link_outside")
+
+
+def _foreign(path: Path) -> ConflictError:
+    return ConflictError(
+        f"{path} belongs to another user, who could change it at any time. Copy the run's folder (`cp -r`) to own it.",
+        reason="foreign_folder",
+    )

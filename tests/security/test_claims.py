@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 from planting import Trap
 
 from imgcls_lab.api import forms
+from imgcls_lab.api.inference import Model, TrainedBy, export
 from imgcls_lab.batch.notebook_runner import NotebookRun
 from imgcls_lab.cli.output import read_config
-from imgcls_lab.errors import ConfigError, ImgclsError
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import ConfigError, ConflictError, ImgclsError, InputError
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.server import config_form
@@ -134,3 +137,38 @@ def test_what_another_run_begins_with_names_no_plugins_of_a_planted_one(local: S
     path.write_text(json.dumps(local.runs.get(mine).config))
     assert read_config(str(path), []).plugins == ("/home/me/mine.py",)
     assert trap.executed == []
+
+
+@pytest.mark.parametrize("name", ["run.json", "checkpoints/loop", "plugins/other"])
+def test_a_folder_with_links_that_lead_to_themselves_cannot_be_claimed(local: Store, trap: Trap, name: str) -> None:
+    run_id = trap.plant()
+    rebuild(local.settings)
+    path = local.settings.run_dir(run_id) / name
+    path.unlink(missing_ok=True)
+    path.symlink_to(path.name)
+    with pytest.raises(ConflictError) as refused:
+        local.runs.claim(run_id)
+    assert refused.value.reason == "link_outside"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.parametrize("name", ["checkpoints", "run.json", "checkpoints/a001-s00000002/model.safetensors"])
+def test_nothing_in_a_claimed_folder_belongs_to_another_user(local: Store, trap: Trap, name: str) -> None:
+    """A folder into which files were moved keeps the colleague as their owner."""
+    run_id = trap.plant()
+    rebuild(local.settings)
+    os.chown(local.settings.run_dir(run_id) / name, 65534, 65534)
+    with pytest.raises(ConflictError) as refused:
+        local.runs.claim(run_id)
+    assert refused.value.reason == "foreign_folder"
+    assert local.runs.get(run_id).view_only
+
+
+def test_an_export_is_not_written_through_a_planted_link(local: Store, trap: Trap, tmp_path: Path) -> None:
+    folder = local.settings.run_dir(trap.plant())
+    (tmp_path / "outside").mkdir()
+    (folder / "exports").symlink_to(tmp_path / "outside")
+    model = Model(folder / "checkpoints" / "last", TrainedBy(folder, TrainConfig.parse(CONFIG), None))
+    with pytest.raises(InputError, match="is a link"):
+        export(model, "hf", None)
+    assert list((tmp_path / "outside").iterdir()) == []
