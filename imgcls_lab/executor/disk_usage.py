@@ -20,7 +20,9 @@ from imgcls_lab.store.folder_rows import saved_config
 log = logging.getLogger(__name__)
 
 ASK_EVERY = 30.0  # seconds between two questions whether it must be counted
-COUNT_EVERY = 600.0  # seconds between two counts; as many times longer as a count takes longer than a second
+COUNT_EVERY = 600.0  # seconds between two counts
+COUNT_OVER = 60.0  # likewise while runs wait because the others take too much: some may be deleted
+REST = 20.0  # and at least so many times what a count takes
 FOLDERS_AT_ONCE = 50  # of runs, before the other threads get the processor
 
 
@@ -31,7 +33,8 @@ class DiskUsage:
         self._settings = settings
         self._thread: threading.Thread | None = None
         self._found: int | None = None
-        self._due = 0.0
+        self._ended = -COUNT_EVERY
+        self._took = 0.0
         self._asked = -ASK_EVERY
 
     def update(self, store: ExecutorStore) -> None:
@@ -40,10 +43,11 @@ class DiskUsage:
             store.save_disk(self._found)
             self._found = None
         now = time.monotonic()
-        if now < self._due or now - self._asked < ASK_EVERY or (self._thread and self._thread.is_alive()):
+        if now - self._asked < ASK_EVERY or (self._thread and self._thread.is_alive()):
             return
         self._asked = now
-        if store.counts_disk():
+        pause = max(COUNT_OVER if store.is_over_disk() else COUNT_EVERY, REST * self._took)
+        if now >= self._ended + pause and store.counts_disk():
             self._thread = threading.Thread(target=self._count, name="imgcls-disk", daemon=True)
             self._thread.start()
 
@@ -53,8 +57,8 @@ class DiskUsage:
             self._found = run_bytes(self._settings)
         except OSError as error:
             log.warning("The disk that runs take could not be counted: %s", error)
-        took = time.monotonic() - began
-        self._due = time.monotonic() + COUNT_EVERY * max(1.0, took)
+        self._ended = time.monotonic()
+        self._took = self._ended - began
 
 
 def run_bytes(settings: Settings) -> int:

@@ -51,12 +51,14 @@ class Scheduler:
         unavailable: Set[str],
         drivers: int,
         *,
-        host: str = "",
+        host: str,
         watch: TurnWatch | None = None,
     ) -> None:
         self._cluster = replace(cluster, shares=copy.deepcopy(cluster.shares))  # a pass counts what it gives
         self._devices = devices
         self._unavailable = set(unavailable)
+        claimed = {name for where, name in cluster.claims if where == host}
+        self._foreign = self._unavailable - claimed  # held by other programs, nobody knows for how long
         self._drivers = drivers
         self._host = host
         self._watch = watch or TurnWatch()
@@ -96,7 +98,8 @@ class Scheduler:
         if run.project_id in self._cluster.full or self.shares.refusal(run.owner, count) is not None:
             return
         held = {device.name for device in here if (device.host, device.name) in theirs.held}
-        found = self._take([device.name for device in usable], count, held)
+        foreign = {device.name for device in here if device.held_by}
+        found = self._take([device.name for device in usable if device.name not in foreign], count, held)
         if found is not None:
             if not self._watch.keeps(run.home, self._cluster.held_in(run.home)):
                 return
@@ -106,7 +109,8 @@ class Scheduler:
 
     def _take(self, usable: Sequence[str], count: int, held: Set[str] = frozenset()) -> list[str] | None:
         """So many free ones of these devices; None if there are not enough."""
-        if len(usable) < count:
+        usable = [name for name in usable if name not in self._foreign]
+        if len(usable) < count:  # what it lacks is not held by runs, which end: nothing is kept for it
             return None
         free = [name for name in usable if name not in self._unavailable and name not in held]
         if len(free) >= count:

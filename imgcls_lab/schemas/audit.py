@@ -20,7 +20,7 @@ class AuditEventView(Wire):
     way: str
     action: str  # launched, stopped ...
     refused: bool
-    kind: str  # of the subject: run, project, config, dataset, model
+    kind: str  # of the subject: run, project, config, dataset, model, user
     subject_id: str
     subject_name: str
     project_id: int | None

@@ -16,14 +16,23 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.identity import host_name, user_name
 from imgcls_lab.schemas import AuditEventView, Way
-from imgcls_lab.store.tables import AuditEvent, Config, Dataset, Model, Project, Run
+from imgcls_lab.store.tables import AuditEvent, Config, Dataset, Model, Project, Run, User
 
 PRUNE_EVERY = 200  # events between two looks at how many there are
 SAME_REFUSAL = 60.0  # seconds within which a refused request that is sent again is one event
 LONGEST = 200  # characters of a value that an event holds
 Subject = Run | Project | Config | Dataset | Model
-NOUNS = {"run": "run", "project": "project", "config": "config", "dataset": "data set", "model": "model"}
-_KINDS: dict[type[Any], str] = {Run: "run", Project: "project", Config: "config", Dataset: "dataset", Model: "model"}
+NOUNS = {
+    "run": "run",
+    "project": "project",
+    "config": "config",
+    "dataset": "data set",
+    "model": "model",
+    "user": "user",
+}
+_KINDS: dict[type[Any], str] = {
+    Run: "run", Project: "project", Config: "config", Dataset: "dataset", Model: "model", User: "user",
+}  # fmt: skip
 _WAYS: dict[str, str] = {
     "panel": "from the panel", "cli": "from the command line", "python": "from Python", "sweep": "by a sweep",
 }  # fmt: skip
@@ -71,9 +80,10 @@ class Act(NamedTuple):
     project_id: int | None
 
     @classmethod
-    def on(cls, action: str, subject: Subject) -> Act:
+    def on(cls, action: str, subject: Subject | User) -> Act:
         project_id = subject.id if isinstance(subject, Project) else getattr(subject, "project_id", None)
-        return cls(action, _KINDS[type(subject)], str(subject.id), subject.name, project_id)
+        subject_id = subject.name if isinstance(subject, User) else str(subject.id)
+        return cls(action, _KINDS[type(subject)], subject_id, subject.name, project_id)
 
 
 def actor_of(session: Session) -> Actor:
@@ -82,7 +92,7 @@ def actor_of(session: Session) -> Actor:
     return found
 
 
-def record(session: Session, action: str, subject: Subject, by: Actor | None = None, **details: Any) -> None:
+def record(session: Session, action: str, subject: Subject | User, by: Actor | None = None, **details: Any) -> None:
     """Note what this transaction does. The subject has its id. by: who did it, by default the session's actor."""
     _add(session, Act.on(action, subject), {key: _short(value) for key, value in details.items()}, by=by)
 

@@ -23,6 +23,7 @@ from imgcls_lab.store import (
     alerts,
     attempts,
     executors,
+    fair_share,
     homes,
     migrations,
     queue,
@@ -270,6 +271,12 @@ class ExecutorStore:
             limited = select(User.name).where(User.name == user_name(), col(User.max_disk_gb).is_not(None))
             others = select(Home.id).where(Home.id != self._database.home).limit(1)
             return session.exec(limited).first() is not None or session.exec(others).first() is not None
+
+    def is_over_disk(self) -> bool:
+        """Whether the runs of this home's user wait because the others take more of the disk than they may."""
+        with self._database.read() as session:
+            row = session.get(User, user_name())
+            return row is not None and fair_share.over_disk(session, row) is not None
 
     def save_disk(self, run_bytes: int) -> None:
         """Note how many bytes the folders of this home's runs take."""

@@ -82,8 +82,7 @@ class Shares:
             share.usage = row.usage * faded
             if row.usage_runs > 0:
                 share.mean = row.usage / row.usage_runs
-            if row.max_disk_gb is not None:
-                share.over_disk = _over_disk(session, row)
+            share.over_disk = over_disk(session, row)
         for claim in claims:
             had = integral(shares.now - claim.since)
             share = shares.of(claim.owner)
@@ -174,11 +173,7 @@ def charge(session: Session, owner: str, devices: int, started: float, ended: fl
     """Add what an attempt has used, now that it has ended."""
     if not devices:
         return
-    dialect: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    table: Any = User.__table__  # type: ignore[attr-defined]
-    fresh = {"name": owner, "weight": 1.0, "admin": False, "usage": 0.0, "usage_runs": 0.0, "usage_at": 0.0}
-    session.execute(dialect.insert(table).values(**fresh, held_until=0.0).on_conflict_do_nothing())
-    row = session.exec(select(User).where(User.name == owner).with_for_update()).one()
+    row = locked_row(session, owner)
     now = time.time()
     faded = _faded(now - row.usage_at)
     row.usage = row.usage * faded + devices * integral(ended - started) * _faded(now - ended)
@@ -186,6 +181,16 @@ def charge(session: Session, owner: str, devices: int, started: float, ended: fl
     row.usage_at = now
     row.held_until = now
     session.flush()
+
+
+def locked_row(session: Session, user: str) -> User:
+    """A user's row, which is made if there is none; locked until the commit."""
+    dialect: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    table: Any = User.__table__  # type: ignore[attr-defined]
+    fresh = {"name": user, "weight": 1.0, "admin": False, "usage": 0.0, "usage_runs": 0.0, "usage_at": 0.0}
+    session.execute(dialect.insert(table).values(**fresh, held_until=0.0).on_conflict_do_nothing())
+    found = select(User).where(User.name == user).with_for_update().execution_options(populate_existing=True)
+    return session.exec(found).one()
 
 
 def has_no_room(session: Session, owner: str, devices: int) -> bool:
@@ -201,13 +206,14 @@ def has_no_room(session: Session, owner: str, devices: int) -> bool:
     return bool(session.exec(held).one() + devices > limited.max_devices)
 
 
-def _over_disk(session: Session, user: User) -> str | None:
+def over_disk(session: Session, user: User) -> str | None:
     """A sentence if the folders of a user's runs take more of the disk than they may."""
+    if user.max_disk_gb is None:
+        return None
     taken = int(session.exec(select(func.sum(Home.run_bytes)).where(Home.user == user.name)).one() or 0)
-    limit = user.max_disk_gb or 0.0
-    if taken <= limit * 1e9:
+    if taken <= user.max_disk_gb * 1e9:
         return None
     return (
-        f"Waits: the runs of {user.name} take {taken / 1e9:.1f} GB of the disk and may take {limit:g} GB. Delete some "
-        "of them; the space is counted again within minutes."
+        f"Waits: the runs of {user.name} take {taken / 1e9:.1f} GB of the disk and may take {user.max_disk_gb:g} GB. "
+        "Delete some of them; the space is counted again within minutes."
     )

@@ -15,9 +15,10 @@ from sqlmodel import Session, col, select
 from imgcls_lab.errors import ForbiddenError, InputError, NotFoundError
 from imgcls_lab.events import LIVE, RunState
 from imgcls_lab.schemas import UserEdit, UserView
+from imgcls_lab.schemas.limits import MAX_NAME
 from imgcls_lab.store import audit, queue
 from imgcls_lab.store.database import Database
-from imgcls_lab.store.fair_share import Shares
+from imgcls_lab.store.fair_share import Shares, locked_row
 from imgcls_lab.store.states import texts
 from imgcls_lab.store.tables import Device, Home, Run, User
 
@@ -42,40 +43,50 @@ class Users:
 
     def edit(self, name: str, edit: UserEdit) -> UserView:
         """Set what is given, also for a user who has no run yet. Raises ForbiddenError, InputError."""
+        if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
+            raise InputError(f"{name!r} is no name of a user: 1 to {MAX_NAME} printable characters are needed.")
         values = edit.model_dump(exclude_unset=True)
         with self._database.write() as session:
-            check_admin(session)
-            row = session.get(User, name) or User(name=name)
-            if values.get("admin") is False and row.admin and _admins(session) == [name]:
+            admins = _admins(session, lock=True)
+            _check_admin(session, admins, name)
+            row = locked_row(session, name)
+            if values.get("admin") is False and admins == [name]:
                 raise InputError(f"{name} is the only administrator; name another first.")
-            for field, value in values.items():
-                setattr(row, field, value)
-            session.add(row)
+            _set(session, row, values)
         return self.get(name)
 
 
-def check_admin(session: Session) -> None:
-    """Raises ForbiddenError unless this process's user may set weights and limits."""
-    if session.get_bind().dialect.name == "sqlite":
-        return
-    admins = _admins(session)
+def _set(session: Session, row: User, values: dict[str, Any]) -> None:
+    """Set columns of a user's row, and record what has changed."""
+    changed = audit.changes(row.model_dump(), values)
+    row.sqlmodel_update(values)
+    if changed:
+        audit.record(session, "edited", row, changed=changed)
+
+
+def _check_admin(session: Session, admins: Sequence[str], name: str) -> None:
+    """Raises ForbiddenError unless this process's user may set the weight and the limits of a user."""
     user = audit.actor_of(session).user
-    if user not in admins:
+    if session.get_bind().dialect.name != "sqlite" and user not in admins:
         who = f"the administrators {', '.join(admins)}" if admins else "an administrator, and there is none"
-        raise ForbiddenError(f"Weights and limits of users are set by {who}; you are {user}.", reason="no_admin")
+        raise ForbiddenError(
+            f"Weights and limits of users are set by {who}; you are {user}.",
+            reason="no_admin",
+            admins=list(admins),
+            act=audit.Act.on("edited", User(name=name)),
+        )
 
 
 def make_admin_if_first(session: Session) -> None:
     """Make this process's user an administrator of a server's database that has none."""
     if session.get_bind().dialect.name != "sqlite" and not _admins(session):
-        user = audit.actor_of(session).user
-        row = session.get(User, user) or User(name=user)
-        row.admin = True
-        session.add(row)
+        _set(session, locked_row(session, audit.actor_of(session).user), {"admin": True})
 
 
-def _admins(session: Session) -> list[str]:
-    return list(session.exec(select(User.name).where(col(User.admin).is_(True)).order_by(User.name)))
+def _admins(session: Session, *, lock: bool = False) -> list[str]:
+    """By name. lock: until the commit, so that two administrators do not dismiss each other."""
+    query: Any = select(User.name).where(col(User.admin).is_(True)).order_by(User.name)
+    return list(session.exec(query.with_for_update() if lock else query))
 
 
 def _views(session: Session) -> list[UserView]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from imgcls_lab.executor.devices import Device
@@ -26,7 +28,7 @@ def cluster(claims: dict[str, str], here=(*GPUS, CPU), elsewhere=()) -> Cluster:
 
 
 def scheduler(claims: dict[str, str], here=(*GPUS, CPU), drivers: int = 0, elsewhere=()) -> Scheduler:
-    return Scheduler(cluster(claims, here, elsewhere), list(here), set(claims), drivers)
+    return Scheduler(cluster(claims, here, elsewhere), list(here), set(claims), drivers, host=HERE)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,13 @@ def test_a_run_of_two_gpus_is_not_starved_by_runs_of_one():
     assert schedule(waiting("cpu")) == ["cpu:0"]
 
 
+def test_nothing_is_kept_for_a_run_that_lacks_what_another_program_holds():
+    here = cluster({}, [GPUS[0], replace(GPUS[1], held_by="a notebook"), CPU])
+    schedule = Scheduler(here, [*GPUS, CPU], {"cuda:1"}, 0, host=HERE)
+    assert "1 free, but a notebook" in schedule(waiting("cuda", gpus=2))
+    assert schedule(waiting("cuda")) == ["cuda:0"]
+
+
 def test_a_run_without_a_device_needs_none_but_they_are_not_endless():
     assert scheduler({"cpu:0": "“a”"}, here=[CPU])(waiting("none")) == []
     assert "start other runs" in scheduler({}, drivers=MAX_DRIVERS)(waiting("none"))
@@ -74,7 +83,7 @@ def test_a_run_without_a_device_needs_none_but_they_are_not_endless():
 def test_a_project_at_its_limit_waits_and_its_drivers_do_not():
     full = cluster({})
     full.full[1] = "Waits: the project “p” runs 1 run at once."
-    schedule = Scheduler(full, [*GPUS, CPU], set(), 0)
+    schedule = Scheduler(full, [*GPUS, CPU], set(), 0, host=HERE)
     assert schedule(waiting()) == full.full[1]
     assert schedule(waiting(project_id=2)) == ["cuda:0"]
     assert schedule(waiting("none")) == []

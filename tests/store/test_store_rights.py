@@ -19,7 +19,7 @@ from imgcls_lab import signing
 from imgcls_lab.errors import ConflictError, ForbiddenError, NotFoundError
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.identity import user_name
-from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit, SubmitRequest
+from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit, SubmitRequest, UserEdit
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts, audit, queue, rebuild, run_folders
 from imgcls_lab.store.collection import Collection
@@ -30,6 +30,7 @@ from imgcls_lab.store.metrics import MetricReader
 from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
 from imgcls_lab.store.rights import Rights
 from imgcls_lab.store.runs import Runs
+from imgcls_lab.store.users import Users
 from imgcls_lab.store.verdict import Verdict
 
 CONFIG = {"root": "/data/digits", "model_flavour": "tiny"}
@@ -89,6 +90,7 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
         (Projects, "add_member"): lambda: store.projects.add_member(of.project.id, "bob"),
         (Projects, "remove_member"): lambda: store.projects.remove_member(of.project.id, "carl"),
         (Configs, "add"): lambda: store.configs.add(ConfigEdit(name="in", config=CONFIG, project_id=of.project.id)),
+        (Users, "edit"): lambda: store.users.edit("bob", UserEdit(admin=True)),
     }
     edits: list[tuple[type, Any, Any, Any]] = [
         (Projects, store.projects, of.project, ProjectEdit(name="mine now")),
@@ -122,6 +124,7 @@ READS = {
     Executors: {"status", "unattended_places", "holder_parents", "mark_silent"},
     Events: {"list"},
     MetricReader: {"series", "points_since"},
+    Users: {"list", "get"},
 }
 FREE = {(kind, "add") for kind in (Projects, Datasets, Models)}  # a new entry is the user's own
 
@@ -136,7 +139,7 @@ def test_no_public_method_changes_what_is_somebody_elses(team: Open, images: str
     of = entries(ada, images)
     ada.projects.add_member(of.project.id, "carl")
     calls = mutations(bob, of, images)
-    for kind in (Runs, Projects, Configs, Datasets, Models, Executors, Events, MetricReader):
+    for kind in (Runs, Projects, Configs, Datasets, Models, Executors, Events, MetricReader, Users):
         reads = READS[Collection] if issubclass(kind, Collection) else READS[kind]
         changing = {method for of_kind, method in {*calls, *FREE} if of_kind is kind}
         unknown = public(kind) - reads - changing
@@ -145,7 +148,8 @@ def test_no_public_method_changes_what_is_somebody_elses(team: Open, images: str
     for (kind, method), call in calls.items():
         with pytest.raises(ForbiddenError) as refused:
             call()
-        assert refused.value.data["owner"] == "ada", (kind, method)
+        asked = refused.value.data["admins"] if kind is Users else [refused.value.data["owner"]]
+        assert asked == ["ada"], (kind, method)
         assert "ada" in str(refused.value)
     after = stored(bob.settings)
     events = [event for event in after.pop("audit_events") if event["user"] == "bob"]
@@ -154,6 +158,7 @@ def test_no_public_method_changes_what_is_somebody_elses(team: Open, images: str
     assert {(event["kind"], event["action"]) for event in events} >= {
         ("run", "stopped"), ("run", "resumed"), ("run", "edited"), ("run", "deleted"), ("project", "joined"),
         ("project", "edited"), ("config", "deleted"), ("dataset", "rescanned"), ("model", "edited"),
+        ("user", "edited"),
     }  # fmt: skip
 
 
@@ -168,6 +173,7 @@ def test_readers_write_nothing(team: Open, images: str, monkeypatch: pytest.Monk
     store.runs.get(of.run.id), store.runs.list(owner="ada"), store.runs.by_id([of.run.id]), store.runs.by_key("k")
     store.runs.changed_since(0, {}), store.runs.lost_attempts(of.run.id)
     store.runs.last_scan("/data"), store.runs.log(of.run.id), store.executors.status(), store.events.list()
+    store.users.list(), store.users.get("ada")
     for collection in (store.projects, store.configs, store.datasets, store.models):
         collection.list(), collection.find("1"), collection.named("pets")
 
