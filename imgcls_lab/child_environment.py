@@ -15,7 +15,8 @@ from imgcls_lab.settings import Settings
 
 # Names by which Jupyter, JupyterHub and its proxy give tokens, passwords and keys of cookies to their processes.
 _INFRASTRUCTURE = re.compile(
-    r"(JUPYTER|JUPYTERHUB|JPY|CONFIGPROXY|OAUTH\d?|BINDER)_(\w*_)?(TOKEN|SECRET|PASSWORD|PASSWD|(CRYPT|API|PRIVATE)_KEYS?)"
+    r"(JUPYTER|JUPYTERHUB|JPY|KG|CONFIGPROXY|OAUTH\d?|BINDER)_(\w*_)?"
+    r"(TOKEN|SECRET|PASSWORD|PASSWD|HTTP_PWD|(CRYPT|API|PRIVATE)_KEYS?)"
 )
 _DATABASE = frozenset({"PGPASSWORD"})  # of libpq; `Settings.secrets` has it
 
