@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from imgcls_lab.schemas import ProjectEdit, SubmitRequest
+from imgcls_lab.executor.devices import Device
+from imgcls_lab.executor.scheduler import Scheduler
+from imgcls_lab.schemas import ProjectEdit, SubmitRequest, UserEdit
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts
+from imgcls_lab.store.executor_store import ExecutorStore
+from imgcls_lab.store.executors import HeartbeatWatch
 from tests.browser.conftest import PICTURES, Desk, Lab
 from tests.store.conftest import postgres
 
@@ -94,5 +98,55 @@ def test_each_sees_the_others_runs_and_stops_only_own_ones(labs: dict[str, Lab],
         row.get_by_label("User").fill("dora")
         row.get_by_role("button", name="Add", exact=True).click()
         expect(row.locator("[data-member=dora]")).to_be_visible()
+        assert desk.errors == []
+        context.close()
+
+
+def shared_host(labs: dict[str, Lab], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both users' daemons on one host of four GPUs: ada may have one, bob trains on two, and more runs of both wait."""
+    gpus = [Device(f"cuda:{n}", n, f"GPU {n} · H100", "cuda", f"GPU-{n}") for n in range(4)]
+    own: dict[str, ExecutorStore] = {}
+    for user in THEMES:
+        monkeypatch.setenv("JUPYTERHUB_USER", user)
+        settings = Settings(home=str(labs[user].home))
+        with Store.open(settings) as store:
+            if user == "ada":
+                store.users.edit("ada", UserEdit(max_devices=1))
+                store.users.edit("bob", UserEdit(weight=2))
+            for number in range(3):
+                store.runs.submit(SubmitRequest(config=CONFIG, name=f"{user} {number}", gpus=number // 2 + 1))
+            own[user] = ExecutorStore(store.database, settings, "lab-1", f"lab-1-{user}", HeartbeatWatch(1e9))
+            own[user].register()
+            held = "python of carol (pid 4711)"
+            own[user].save_devices([d.row() | {"held_by": held if d.name == "cuda:3" else None} for d in gpus])
+
+    def claim(user: str) -> bool:
+        monkeypatch.setenv("JUPYTERHUB_USER", user)
+        with Store.open(Settings(home=str(labs[user].home)), way="executor") as store:
+            daemon = ExecutorStore(store.database, store.settings, "lab-1", f"lab-1-{user}", HeartbeatWatch(1e9))
+            taken = daemon.claimed_devices() | {"cuda:3"}
+            return daemon.claim(lambda found, drivers: Scheduler(found, gpus, taken, drivers, host="lab-1")) is not None
+
+    for user in ("bob", "ada", "bob", "ada", "bob"):
+        claim(user)
+
+
+def test_devices_and_waiting_runs_name_their_users(
+    labs: dict[str, Lab], browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PICTURES.mkdir(exist_ok=True)
+    shared_host(labs, monkeypatch)
+    for user in THEMES:
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        desk = Desk(context.new_page(), labs[user])
+        desk.open()
+        panel = desk.open_panel()
+        for text in ("bob 0 · bob", "bob 1 · bob", "python of carol (pid 4711)"):  # who holds a device
+            expect(panel.get_by_text(text, exact=True)).to_be_visible()
+        expect(panel.get_by_text("Waits: ada may use 1 device at once.")).to_have_count(2)
+        expect(panel.get_by_text("1 free, but python of carol (pid 4711)")).to_be_visible()
+        panel.locator("footer").get_by_role("button", name="Runs").click()
+        expect(desk.main.locator("table.imgcls-runs tbody tr")).to_have_count(8)
+        desk.page.screenshot(path=PICTURES / f"team-shared-{user}.png")
         assert desk.errors == []
         context.close()
