@@ -17,7 +17,7 @@ from traitlets import Bool, Float, Int, List, TraitType, Unicode
 from traitlets.config import Configurable
 
 from imgcls_lab import private_folder
-from imgcls_lab.errors import ForbiddenPathError, InputError
+from imgcls_lab.errors import ForbiddenPathError, InputError, NotFoundError
 from imgcls_lab.identity import host_name
 
 G = TypeVar("G")  # what a trait gives
@@ -298,6 +298,9 @@ class Settings(Configurable):
         return self.executor_dir / "daemon.log"
 
     def run_dir(self, run_id: str) -> Path:
+        """The folder of a run. Raises NotFoundError for an id that is no folder's name: it would lead elsewhere."""
+        if run_id in ("", ".", "..") or "/" in run_id or "\0" in run_id:
+            raise NotFoundError(f"There is no run “{run_id[:60]}”.")
         return self.runs_dir / run_id
 
     def make_home(self) -> None:

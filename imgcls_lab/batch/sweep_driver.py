@@ -64,7 +64,7 @@ class SweepDriver:
         self.folder = folder
         self.stopping = threading.Event()
         self._events = events
-        self._sweep = store.runs.get(folder.name)
+        self._sweep = store.runs.as_submitted(folder.name)
         store.act_for(self._sweep.owner)
         self._request = request_of(self._sweep)
         self._study = Study(folder, self._request)

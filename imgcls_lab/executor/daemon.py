@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 
 from imgcls_lab._version import __version__
-from imgcls_lab.errors import ExecutorError, ImgclsError, RevisionError, StoreError
+from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, RevisionError, StoreError
 from imgcls_lab.events import FailureKind, RunState
 from imgcls_lab.executor import client, locks, run_secrets
 from imgcls_lab.executor import devices as dev
@@ -206,6 +206,7 @@ class Daemon:
     def _start(self, store: ExecutorStore, claim: Claim) -> None:
         run, chosen = claim.run, [device for device in self.inventory.devices if device.name in claim.devices]
         try:
+            store.check_submitted(run)
             owner = self.backend.start(
                 self.settings,
                 run,
@@ -213,7 +214,7 @@ class Daemon:
                 locks=[device.lock(self.settings) for device in chosen],
                 values=dev.device_environment(self.inventory.devices, claim.devices, self.settings.cpu_slots),
             )
-        except (OSError, ExecutorError) as error:
+        except (OSError, ExecutorError, ConflictError) as error:
             run_secrets.take_back(self.settings, run.id)
             store.finish(run.id, claim.attempt, _start_failure(self.settings, error))
             log.warning("%s could not be started: %s", run.id, error)
@@ -292,8 +293,8 @@ class Daemon:
         return True
 
 
-def _start_failure(settings: Settings, error: OSError | ExecutorError) -> Verdict:
-    if isinstance(error, ExecutorError):
+def _start_failure(settings: Settings, error: OSError | ImgclsError) -> Verdict:
+    if isinstance(error, ImgclsError):
         return Verdict(RunState.FAILED, FailureKind.APPLICATION, str(error))
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         text = f"The disk of {settings.runs_dir} is full, so the run could not start. Free some space and resume it."

@@ -25,7 +25,7 @@ from imgcls_lab.run_layout import CONFIG, MANIFEST, RUN_INFO, SOURCE, write_atom
 from imgcls_lab.run_paths import read_json, read_plain
 from imgcls_lab.schemas import ClaimedFile, ClaimView, RunDetail, RunView
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, homes, rights, states
+from imgcls_lab.store import audit, homes, rights, states, submitted
 from imgcls_lab.store.folder_rows import read_info
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Run
@@ -88,6 +88,7 @@ def claim(session: Session, settings: Settings, text: str, digest: str | None) -
     _check_folder(settings.home_path, folder)
     folder.chmod(0o700)
     _sign_plugins(settings.home_path, folder)
+    submitted.note(session, run.id)
     ended, same = col(Run.state).in_(states.texts(ENDED)), col(Run.view_only)
     if not states.change_run(session, run.id, ended, same, view_only=False, python=shown.python):
         raise ConflictError(f"The run “{run.name}” is being read in. Try again in a moment.", reason="claim_changed")

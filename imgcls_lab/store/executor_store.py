@@ -17,6 +17,7 @@ from sqlmodel import col, delete, select, text, update
 
 from imgcls_lab.events import RESUMABLE, DesiredState, RunState
 from imgcls_lab.identity import ProcessIdentity, user_name
+from imgcls_lab.run_layout import is_run_id
 from imgcls_lab.schemas import AlertKind, AlertView
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import (
@@ -31,6 +32,7 @@ from imgcls_lab.store import (
     run_folders,
     run_restore,
     states,
+    submitted,
 )
 from imgcls_lab.store.database import Database, to_folder
 from imgcls_lab.store.folder_rows import saved_config
@@ -154,6 +156,11 @@ class ExecutorStore:
         except IntegrityError:  # another run took the device meanwhile
             return None
 
+    def check_submitted(self, run: Run) -> None:
+        """Raises ConflictError for a claimed run that this home's user has not submitted as its row is."""
+        with self._database.read() as session:
+            submitted.check(session, self._settings, run)
+
     def settle(self) -> None:
         """Runs that wait for others or for another host: write down why, and cancel those that wait in vain."""
         with self._database.read() as session:
@@ -258,7 +265,7 @@ class ExecutorStore:
                 for run_id in behind.union(changed):
                     to_folder(session, run_id)
                 session.execute(update(Run).where(col(Run.id).in_(changed)).values(record_behind=False))
-        for run_id in left:
+        for run_id in filter(is_run_id, left):  # of another name, a row was written by hand
             config = saved_config(self._settings.run_dir(run_id))
             run_files.remove_folder(self._settings, run_id, config)
             with self._database.write() as session:

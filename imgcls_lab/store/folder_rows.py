@@ -23,6 +23,7 @@ from imgcls_lab.errors import StoreError
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.run_paths import make_folder, read_json, read_plain
 from imgcls_lab.settings import Settings
+from imgcls_lab.store import submitted
 from imgcls_lab.store.saved import FORMAT, upgraded_info, upgraded_registry
 from imgcls_lab.store.tables import (
     Alert,
@@ -288,6 +289,9 @@ class FolderWriter:
             return
         else:
             info = to_info(record)
+            if not submitted.may_sign(session, home, folder, info):
+                log.warning("%s is left as it is: the database says something else than what was submitted.", folder)
+                return
         try:
             make_folder(folder)
             text = json.dumps(signing.signed_info(home, info), ensure_ascii=False, indent=1)

@@ -20,7 +20,7 @@ from imgcls_lab import signing
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, audit, claims, run_counts, run_folders
+from imgcls_lab.store import alerts, audit, claims, run_counts, run_folders, submitted
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.folder_rows import (
     MEMBERS,
@@ -149,6 +149,8 @@ def _rebuild_run(
             ):
                 restore_run(session, folder, record, ids)
             else:
+                if isinstance(record, Record):
+                    submitted.take_python(session, record.run)
                 index_again(session, folder, settings.home_path)
         report.runs += 1
     except DAMAGE as error:

@@ -27,7 +27,7 @@ from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_nam
 from imgcls_lab.run_paths import read_plain
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import attempts, audit, rights, states
+from imgcls_lab.store import attempts, audit, rights, states, submitted
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.folder_rows import read_info
 from imgcls_lab.store.ingest import ingest
@@ -102,6 +102,8 @@ def adopt(database: Database, settings: Settings, run_id: str) -> bool:
         actor = audit.actor_of(session)
         if own and actor.way == "executor":  # else it is an old folder, which `db rebuild` has found
             audit.record(session, "launched", run, by=replace(actor, way="python"))
+        if own:
+            submitted.note(session, run_id)
         touch(session, run_id)
     return True
 

@@ -15,7 +15,7 @@ from imgcls_lab.events import LIVE, RunKind, RunState
 from imgcls_lab.run_layout import events_name, launch_name
 from imgcls_lab.run_paths import size
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, run_folders
+from imgcls_lab.store import audit, run_folders, submitted
 from imgcls_lab.store.database import Database, to_folder, touch
 from imgcls_lab.store.folder_rows import Record, Row, columns, read_info, read_record, record_of, rows, to_info
 from imgcls_lab.store.ingest import replay
@@ -107,6 +107,7 @@ def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds
     for alert in record.alerts:
         restore_alert(session, alert)
     _claim_devices(session, run_id)
+    submitted.note(session, run_id)
     touch(session, run_id)
 
 

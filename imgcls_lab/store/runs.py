@@ -33,12 +33,14 @@ from imgcls_lab.schemas import (
     SubmitRequest,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, claims, homes, queries, rights, run_files, states
+from imgcls_lab.store import audit, claims, homes, queries, rights, run_files, states, submitted
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.executors import Executors, Place
 from imgcls_lab.store.registry import find_project
 from imgcls_lab.store.run_rows import config_columns, find_run, new_run
 from imgcls_lab.store.tables import Attempt, DeletedRun, Dependency, Metric, Project, Run
+
+TRIAL_KEY = "trial:"  # begins the idempotency keys of sweeps' trials
 
 
 class Runs:
@@ -62,6 +64,7 @@ class Runs:
         output_folders.check(request.config, self._settings)
         if run_id is not None and not is_run_id(run_id):
             raise InputError(f"“{run_id}” is not a run id.")
+        self._check_key(request.idempotency_key)
         digest = _digest(request)
         known = self._submitted(request.idempotency_key, digest)
         if known is not None:
@@ -77,6 +80,7 @@ class Runs:
                     run.name = f"{run.name} #{run.number}"
                 audit.record(session, "launched", run)
                 touch(session, run.id)
+                submitted.note(session, run.id)
                 made = run.id
         except IntegrityError as error:
             known = self._submitted(request.idempotency_key, digest)  # another was first with this key
@@ -166,6 +170,12 @@ class Runs:
         with self._database.read() as session:
             return self._executors.mark_silent(session, [queries.detail(session, self._settings, text)])[0]
 
+    def as_submitted(self, text: str) -> RunDetail:
+        """One run, as this home's user has submitted it. Raises NotFoundError; ConflictError if its row was changed."""
+        with self._database.read() as session:
+            submitted.check(session, self._settings, find_run(session, text))
+            return queries.detail(session, self._settings, text)
+
     def list(
         self,
         *,
@@ -231,12 +241,20 @@ class Runs:
         return run_files.read_report(self._folder(text), epoch, split)
 
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _check_key(self, key: str | None) -> None:
+        """Raises InputError for the key of a sweep's trial: whoever had it first would be that trial."""
+        if key is not None and key.startswith(TRIAL_KEY) and self._database.actor.way != "sweep":
+            raise InputError(f"An idempotency key that begins with “{TRIAL_KEY}” is a sweep's; use another key.")
+
     def _submitted(self, key: str | None, digest: str) -> str | None:
         """The run that was submitted under a key. Raises ConflictError where that was another."""
         if key is None:
             return None
         with self._database.read() as session:
-            row = session.exec(select(Run.id, Run.body_digest).where(Run.idempotency_key == key)).first()
+            columns = select(Run.id, Run.body_digest, Run.owner)
+            row = session.exec(columns.where(Run.idempotency_key == key)).first()
+        if row is not None and row[2] != self._database.actor.user and not self._database.is_sqlite:
+            raise ConflictError(f"This idempotency key was used by {row[2] or 'another user'}; use a new key.")
         if row is not None and row[1] != digest:
             raise ConflictError("This idempotency key was used for another run; use a new key.")
         return None if row is None else row[0]
@@ -322,6 +340,8 @@ def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: S
         raise ConflictError(f"Only a training can go on with other settings; “{run.name}” is a {run.kind}.")
     if changes:  # what its owner did not submit must not run as its owner
         homes.check_here(session, run)
+        submitted.check(session, settings, run)
+        submitted.note(session, run.id)
     config = TrainConfig.parse(run.config).resumed_with(changes, settings.run_dir(run.id)) if changes else None
     values: dict[str, Any] = {
         "desired_state": DesiredState.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None,

@@ -24,7 +24,7 @@ from sqlmodel import col, select
 
 import imgcls_lab as lab
 from imgcls_lab import signing
-from imgcls_lab.api import context
+from imgcls_lab.api import context, forms
 from imgcls_lab.errors import ConflictError, ImgclsError
 from imgcls_lab.events import ENDED, DesiredState, RunState
 from imgcls_lab.executor import processes
@@ -33,6 +33,7 @@ from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import RUN_TAG
 from imgcls_lab.schemas import BoardRequest, SubmitRequest
+from imgcls_lab.server.config_form import form
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, rebuild
 from imgcls_lab.store.tables import Run, metadata
@@ -326,6 +327,8 @@ def test_a_config_of_a_planted_run_names_no_plugins_in_python(local: Store, trap
     rebuild(local.settings)
     assert lab.run(run_id).view.config["plugins"]
     assert lab.run(run_id).config.plugins == ()
+    assert forms._start(local)["plugins"] == []
+    assert form(local.settings, local).start["plugins"] == []
     context.close()
 
 

@@ -110,6 +110,7 @@ READS = {
         "list",
         "by_id",
         "by_key",
+        "as_submitted",
         "changed_since",
         "live_on",
         "live_at",
