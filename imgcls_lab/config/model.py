@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 
 from pydantic import field_validator
 
 from imgcls_lab.config.fields import FieldGroup, Names, field, split_names
 
+_REVISION = re.compile(r"(?!.*(\.\.|//))[A-Za-z0-9_][A-Za-z0-9_.+@/-]*")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # either, in a model's folder
 
 
@@ -21,6 +23,11 @@ def weights_problem(flavour: str, load_pretrained: bool) -> str | None:
         f"The model folder “{flavour}” has no {WEIGHTS[0]}. Turn load_pretrained off to start from random weights, or "
         "save the model with save_pretrained."
     )
+
+
+def is_revision(text: str) -> bool:
+    """Whether a text can name a branch, tag or commit: the hub's client makes a path in its cache of it."""
+    return _REVISION.fullmatch(text) is not None
 
 
 class ModelFields(FieldGroup):
@@ -100,5 +107,12 @@ class ModelFields(FieldGroup):
         "Gradient checkpointing",
         "Compute activations twice instead of keeping them: less memory, slower steps.",
     )
+
+    @field_validator("revision", mode="after")
+    @classmethod
+    def _names_a_revision(cls, value: str | None) -> str | None:
+        if value and not is_revision(value):
+            raise ValueError("is no branch, tag or commit")
+        return value
 
     _split_targets = field_validator("lora_targets", mode="before")(split_names)

@@ -12,7 +12,7 @@ from typing import Any
 
 from imgcls_lab import image_size, model_folder, output_folders
 from imgcls_lab.config import GROUPS, TrainConfig
-from imgcls_lab.config.model import weights_problem
+from imgcls_lab.config.model import is_revision, weights_problem
 from imgcls_lab.demo_data import CONFIG, demo_config
 from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.events import RunKind
@@ -221,6 +221,8 @@ def _check_hub_cache(flavour: str, revision: str | None) -> tuple[str | None, st
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
+    if revision and not is_revision(revision):
+        return None, ""  # the config's own problem says so
     try:
         known = try_to_load_from_cache(flavour, "config.json", revision=revision)
     except HFValidationError:

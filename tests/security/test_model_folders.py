@@ -27,10 +27,11 @@ from transformers import (
 
 import imgcls_lab
 from imgcls_lab import model_folder
+from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.checkpointing import checkpoint
 from imgcls_lab.engine.inference.predict import load
 from imgcls_lab.engine.model.classifier import build, read_flavour
-from imgcls_lab.errors import ModelError
+from imgcls_lab.errors import ConfigError, ModelError
 
 QUICK = 5.0  # seconds of computing until a refusal
 CLASSES = ["ant", "bee"]
@@ -495,6 +496,27 @@ async def test_form_and_registry_refuse_such_a_folder_before_a_run(
         reply = await api("POST", "models", {"name": "x", "flavour": str(model)})
         assert reply.status == 400
         assert [problem["field"] for problem in reply.json["problems"]] == ["flavour"]
+
+
+@pytest.mark.parametrize(
+    "revision", ["../../../../etc/passwd", "/etc/passwd", "refs/../../x", "a//b", ".", "a b", "-x"]
+)
+async def test_a_revision_names_no_file(
+    api: Any, images: Path, tmp_path: Path, revision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **given: asked.append(given))
+    config = {"root": str(images), "model_flavour": "a/b", "revision": revision}
+    reply = await api("POST", "configs/check", {"config": config})
+    assert [problem["field"] for problem in reply.json["problems"]] == ["revision"]
+    assert asked == []
+    with pytest.raises(ConfigError):
+        TrainConfig.parse(config)
+
+
+@pytest.mark.parametrize("revision", ["main", "refs/pr/12", "v1.0", "a" * 40, "feature/x_1"])
+def test_the_usual_revisions_are_taken(revision: str) -> None:
+    assert TrainConfig.parse({"root": "/data", "revision": revision}).revision == revision
 
 
 # ── checkpoints ─────────────────────────────────────────────────────────────────────────────────────────────────
