@@ -75,7 +75,7 @@ def plant_live_run(store: Store, owner: ProcessIdentity) -> Run:
     row = Run(
         id=run_id, kind="train", name="planted", project_id=project, state=RunState.RUNNING.value, attempt=1,
         created_at=now, queued_at=now, updated_at=now, host=host_name(), devices=[], latest={}, config={}, payload={},
-        desired_state=DesiredState.STOP.value,
+        desired_state=DesiredState.STOP.value, home=store.database.home,
     )  # fmt: skip
     with store.database.write() as session:
         session.add(row)
@@ -105,7 +105,9 @@ def test_a_forged_owner_is_not_signalled_and_the_run_says_why(
     with store.database.write() as session:
         session.merge(planted).desired_state = asked.value
     watch, daemon = monitor(store)
-    for run, attempt in daemon.live_runs():
+    live = daemon.live_runs()
+    assert [run.id for run, _ in live] == [planted.id]
+    for run, attempt in live:
         watch.check(run, attempt)
     assert lives(innocent)
     if asked is DesiredState.STOP:
@@ -201,3 +203,17 @@ def test_one_module_alone_signals_processes() -> None:
             elif node.attr in {"send_signal", "terminate", "kill"} and name not in OWN_CHILDREN | {"cli/runs.py"}:
                 found.append(f"{name}:{node.lineno} {node.attr}")
     assert found == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user, and read what it carries")
+@pytest.mark.parametrize(("uid", "found"), [(0, True), (61_737, False)])
+def test_a_supervisor_that_was_never_written_down_is_found_if_it_is_this_users(uid: int, found: bool) -> None:
+    run_id = new_run_id()
+    named = ["sh", "-c", "sleep 600 & wait", "imgcls_lab.executor.supervisor"]
+    environment = {"PATH": os.environ["PATH"], RUN_TAG: processes.tag_of(run_id, 1)}
+    supervisor = subprocess.Popen(named, env=environment, user=uid, cwd="/", start_new_session=True)
+    try:
+        assert (LocalBackend().find(run_id, 1) is not None) == found
+    finally:
+        os.killpg(supervisor.pid, signal.SIGKILL)
+        supervisor.wait()

@@ -114,9 +114,10 @@ class LocalBackend:
         It proves itself by the tag in its environment. What a folder says of its owner is no proof.
         """
         for pid in processes.tagged(processes.tag_of(run_id, attempt)):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
-            if SUPERVISOR.module.encode() in command:
-                return ProcessIdentity.of(pid)
+            with contextlib.suppress(OSError):  # it has ended since
+                ours = os.stat(f"/proc/{pid}").st_uid == os.geteuid()  # root can read what others' processes carry
+                if ours and SUPERVISOR.module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return ProcessIdentity.of(pid)
         return None
 
     def clear(self, run_id: str, attempt: int) -> list[int]:
