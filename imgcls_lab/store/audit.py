@@ -38,22 +38,22 @@ _WAYS: dict[str, str] = {
 }  # fmt: skip
 # What an event is called, and what it is called where it was refused.
 ACTIONS = {
-    "launched": ("launched", "launch"),
-    "stopped": ("stopped", "stop"),
-    "killed": ("killed", "kill"),
-    "resumed": ("resumed", "resume"),
-    "edited": ("edited", "edit"),
-    "deleted": ("deleted", "delete"),
-    "claimed": ("claimed", "claim"),
-    "added": ("added", "add"),
-    "rescanned": ("inspected again", "inspect again"),
-    "explained": ("explained", "explain"),
-    "joined": ("opened to a member", "open to a member"),
-    "left": ("closed to a member", "close to a member"),
-    "started": ("started", "start"),
-    "requeued": ("queued again", "queue again"),
-    "lost": ("given up", "give up"),
-    "cancelled": ("cancelled", "cancel"),
+    "launched": ("launched", "launch it"),
+    "stopped": ("stopped", "stop it"),
+    "killed": ("killed", "kill it"),
+    "resumed": ("resumed", "resume it"),
+    "edited": ("edited", "edit it"),
+    "deleted": ("deleted", "delete it"),
+    "claimed": ("claimed", "claim it"),
+    "added": ("added", "add it"),
+    "rescanned": ("inspected again", "inspect it again"),
+    "explained": ("explained", "explain it"),
+    "joined": ("opened to a member", "open it to a member"),
+    "left": ("closed to a member", "close it to a member"),
+    "started": ("started", "start it"),
+    "requeued": ("queued again", "queue it again"),
+    "lost": ("given up", "give it up"),
+    "cancelled": ("cancelled", "cancel it"),
 }
 
 
@@ -144,7 +144,7 @@ def _short(value: Any) -> Any:
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 def sentence(event: AuditEvent) -> str:
     """What an event says after its subject: “stopped by ada from the panel”."""
-    done, wanted = ACTIONS.get(event.action, (event.action, event.action))
+    done, wanted = ACTIONS.get(event.action, (event.action, f"{event.action} it"))
     fields = event.details.get("changed")
     if fields:
         done += f" ({', '.join(fields)})"
@@ -154,7 +154,7 @@ def sentence(event: AuditEvent) -> str:
         return f"{done} by the executor of {event.host}"
     how = _WAYS.get(event.way, event.way)
     if event.refused:
-        return f"{event.user} was refused to {wanted} it, {how}"
+        return f"{event.user} was not allowed to {wanted}, {how}"
     return f"{done} by {event.user} {how}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from inspect import isfunction
@@ -30,6 +31,7 @@ from imgcls_lab.store.metrics import MetricReader
 from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
 from imgcls_lab.store.rights import Rights
 from imgcls_lab.store.runs import Runs
+from imgcls_lab.store.tables import AuditEvent
 from imgcls_lab.store.users import Users
 from imgcls_lab.store.verdict import Verdict
 
@@ -427,3 +429,12 @@ def test_a_user_is_of_the_process_and_not_of_its_environment(monkeypatch: pytest
     assert user_name() == "987654321"
     monkeypatch.setenv("JUPYTERHUB_USER", "ada@uni")
     assert user_name() == "ada@uni"
+
+
+@pytest.mark.parametrize("action", sorted(audit.ACTIONS))
+def test_a_refused_event_names_its_object_once(action: str) -> None:
+    event = AuditEvent(
+        time=0, user="ada", host="vm", way="cli", action=action, refused=True, kind="project", details={}
+    )
+    assert audit.sentence(event).split().count("it,") + audit.sentence(event).split().count("it") == 1
+    assert not re.search(r"to a member it|again it|up it", audit.sentence(event))
