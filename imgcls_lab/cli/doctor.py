@@ -252,7 +252,7 @@ def executor() -> Finding:
         reply = client.status(settings)
     except StoreError:
         return Finding("executor", "note", "cannot be told without the database")
-    alive = [item for item in reply.executors if item.state == "alive"]
+    alive = [item for item in reply.executors if item.here and item.state == "alive"]
     if not alive:
         if count := _unfinished(settings):
             runs = counted(count, "run that has", "runs that have")
@@ -269,7 +269,7 @@ def _unfinished(settings: Settings) -> int:
     from imgcls_lab.store import Store
 
     with Store.open(settings) as store:
-        return store.runs.list(states=ACTIVE, limit=1).total
+        return sum(run.home == store.database.home for run in store.runs.list(states=ACTIVE, limit=1000).items)
 
 
 def panel() -> Finding:

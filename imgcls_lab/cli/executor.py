@@ -45,12 +45,13 @@ def status(as_json: Json = False) -> None:
     from imgcls_lab.api import context
     from imgcls_lab.events import LIVE
     from imgcls_lab.executor import client, forkserver_manager
+    from imgcls_lab.identity import user_name
 
     settings = context.settings()
     store = context.store(settings)
     reply = client.status(settings)
     alive = any(item.here and item.state == "alive" for item in reply.executors)
-    several = len({item.user for item in reply.executors}) > 1
+    several = len({item.user for item in reply.executors} | {user_name()}) > 1
     if as_json:
         print_json(reply)
     else:

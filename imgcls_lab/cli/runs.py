@@ -72,13 +72,15 @@ def show(run_id: RunId, as_json: Json = False) -> None:
     say(line(view))
     took = view.seconds(time.time())
     devices = ", ".join(view.devices)
-    if view.external:
+    if view.external and not view.view_only:
         devices = f"{devices or 'none any more'}, outside the queue"
     facts = {
         "run": view.id,
         **({"owner": view.owner} if view.owner else {}),
         "project": view.project,
-        "state": view.state.value,
+        "state": f"{view.state.value}, view only until `imgcls-lab claim {view.id}`"
+        if view.view_only
+        else view.state.value,
         "data": view.root or "–",
         "model": view.model_flavour or "–",
         "device": f"{devices}, on {view.host}" if devices and view.host else devices or "–",

@@ -229,7 +229,9 @@ def _message(executors: list[ExecutorView], version: str) -> str | None:
     if asleep is not None:
         return suspended(asleep.host, asleep.pid)
     if not alive:
-        return "No executor is running, so queued runs wait. Start it with `imgcls-lab executor start`."
+        return (
+            "No executor of this home is running, so its queued runs wait. Start it with `imgcls-lab executor start`."
+        )
     other = next((executor for executor in alive if executor.version != version), None)
     if other:
         sentence = f"The executor of {other.host} is imgcls-lab {other.version}, this program is {version}. "

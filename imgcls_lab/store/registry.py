@@ -77,7 +77,10 @@ class Projects(Collection[Project, ProjectEdit, ProjectView]):
         ]
 
     def add_member(self, project_id: int, user: str) -> ProjectView:
-        """Let a user change the project's runs and configs. Raises NotFoundError, ForbiddenError, ConflictError."""
+        """Let a user change the project's runs and configs.
+
+        Raises NotFoundError, ForbiddenError, ConflictError, and InputError for what is no name of a user.
+        """
         with self._database.write() as session:
             row = self._row(session, project_id)
             rights.check_managed(session, "joined", row)
@@ -86,6 +89,7 @@ class Projects(Collection[Project, ProjectEdit, ProjectView]):
                     f"The project “{row.name}” belongs to nobody, so that it has no members. Add a project of your own "
                     "and move your runs there (`imgcls-lab edit RUN --project NAME`)."
                 )
+            rights.check_user_name(user)
             if session.get(ProjectMember, (project_id, user)) is None and user != row.owner:
                 session.add(ProjectMember(project_id=project_id, user=user))
                 audit.record(session, "joined", row, member=user)

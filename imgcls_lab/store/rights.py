@@ -12,7 +12,8 @@ from typing import NamedTuple
 from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
-from imgcls_lab.errors import ForbiddenError
+from imgcls_lab.errors import ForbiddenError, InputError
+from imgcls_lab.schemas.limits import MAX_NAME
 from imgcls_lab.store.audit import NOUNS, Act, Subject, actor_of
 from imgcls_lab.store.tables import Project, ProjectMember
 
@@ -78,6 +79,12 @@ def check_into(session: Session, project: Project, action: str = "edited") -> No
     rights = rights_of(session)
     if not rights.may_change(project.owner, project.id):
         raise _refused(session, Act.on(action, project), project.owner, rights.user)
+
+
+def check_user_name(name: str) -> None:
+    """Raises InputError for what can be no user's name: it is shown, and written into records."""
+    if not name.isprintable() or len(name) > MAX_NAME or not name or name != name.strip():
+        raise InputError(f"{name!r} is no name of a user: 1 to {MAX_NAME} printable characters, with no space around.")
 
 
 def _refused(session: Session, act: Act, owner: str, user: str) -> ForbiddenError:

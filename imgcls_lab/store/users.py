@@ -15,8 +15,7 @@ from sqlmodel import Session, col, select
 from imgcls_lab.errors import ForbiddenError, InputError, NotFoundError
 from imgcls_lab.events import LIVE, RunState
 from imgcls_lab.schemas import UserEdit, UserView
-from imgcls_lab.schemas.limits import MAX_NAME
-from imgcls_lab.store import audit, queue
+from imgcls_lab.store import audit, queue, rights
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.fair_share import Shares, locked_row
 from imgcls_lab.store.states import texts
@@ -43,8 +42,7 @@ class Users:
 
     def edit(self, name: str, edit: UserEdit) -> UserView:
         """Set what is given, also for a user who has no run yet. Raises ForbiddenError, InputError."""
-        if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
-            raise InputError(f"{name!r} is no name of a user: 1 to {MAX_NAME} printable characters are needed.")
+        rights.check_user_name(name)
         values = edit.model_dump(exclude_unset=True)
         with self._database.write() as session:
             admins = _admins(session, lock=True)
