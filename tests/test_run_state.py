@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgcls_lab import TrainConfig, events, run_layout
+from imgcls_lab import TrainConfig, events, run_layout, signing
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.batch.event_forwarder import EventForwarder
 from imgcls_lab.events import (
@@ -138,7 +138,8 @@ def new_run(store: Store, kind: RunKind = RunKind.TRAIN) -> Path:
     folder.mkdir(parents=True)
     config = TrainConfig(root="/data/digits", model_flavour="tiny").model_dump_json()
     (folder / run_layout.CONFIG).write_text(config)
-    (folder / run_layout.RUN_INFO).write_text(json.dumps({"id": run_id, "kind": kind}))
+    info = signing.signed_info(store.settings.home_path, {"id": run_id, "kind": kind}, config.encode())
+    (folder / run_layout.RUN_INFO).write_text(json.dumps(info))
     (folder / run_layout.OWNER).write_text(ProcessIdentity.current().to_json())
     return folder
 

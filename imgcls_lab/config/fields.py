@@ -52,10 +52,10 @@ def field(
 
 
 Positive = Annotated[int, Field(gt=0)]
-MAX_LIST = 100  # names or numbers in one field
+MAX_LIST = 100  # names in one field
 MAX_TEXT = 4096  # characters of a text, as of a path
 Names = Annotated[tuple[str, ...], Field(max_length=MAX_LIST)]
-Numbers = Annotated[tuple[float, ...], Field(max_length=MAX_LIST)]
+Numbers = tuple[float, ...]  # each field says how many
 
 
 def split_names(value: Any) -> Any:

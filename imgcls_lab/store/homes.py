@@ -136,7 +136,7 @@ def _sentence(run: Run, homes: Mapping[str, Home]) -> str:
 
 
 def note(session: Session, settings: Settings, host: str) -> None:
-    """Write down the home of a daemon: whose it is, and where."""
+    """Write down this process's home: whose it is, and where."""
     home = session.get(Home, session.info["home"])
     if home is None:
         home = Home(id=session.info["home"], user="", path="", host="")

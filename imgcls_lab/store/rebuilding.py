@@ -18,9 +18,10 @@ from sqlmodel import Session, col
 
 from imgcls_lab import signing
 from imgcls_lab.errors import ImgclsError
+from imgcls_lab.identity import host_name
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, audit, claims, run_counts, run_folders, submitted
+from imgcls_lab.store import alerts, audit, claims, homes, run_counts, run_folders, submitted
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.folder_rows import (
     MEMBERS,
@@ -109,6 +110,7 @@ def rebuild_all(
     for run_id in left:  # in steps of their own
         _by_folder_alone(database, settings, run_id, report)
     with database.write() as session:
+        homes.note(session, settings, host_name())
         alerts.prune(session)
         report.view_only = session.execute(select(func.count()).where(col(Run.view_only))).scalar_one()
     report.problems += run_folders.unindexed_folders(settings)

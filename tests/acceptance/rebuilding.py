@@ -15,7 +15,8 @@ Rows = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 
 # What a rebuild from nothing cannot know, and does not make up. Keys that the database makes for itself are no facts.
 PRESENT = {"executors", "devices"}  # a living executor says what there is, not what was
-GONE = {"deleted_runs", "counters", "audit_events"}  # a deleted run has no folder; no folder says who did what
+# A deleted run has no folder; no folder says who did what, or what a user has used and may use.
+GONE = {"deleted_runs", "counters", "audit_events", "users"}
 OWN_KEYS = {"tags": {"id"}, "artifacts": {"id"}, "runs": {"change"}}  # `change`: the order of news for open pages
 WHILE_IT_WAITS = {"message", "revision", "updated_at"}  # for what it waits, the executor says again
 WHILE_IT_LIVES = {"revision", "updated_at"}  # they move with every point

@@ -68,8 +68,11 @@ class Recorder(ABC):
         """Report what the run does now; progress inside a phase at most twice a second."""
 
     @abstractmethod
-    def report(self, evaluation: Evaluation, name: str | None = None) -> str:
-        """Write an evaluation and its predictions, by default an epoch's; returns the report's name in the folder."""
+    def report(self, evaluation: Evaluation, name: str | None = None) -> str | None:
+        """Write an evaluation and its predictions, by default an epoch's.
+
+        Returns the report's name in the folder; None where another rank writes it.
+        """
 
     @abstractmethod
     def close(self) -> None: ...
@@ -155,8 +158,8 @@ class SilentRecorder(Recorder):
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
         pass
 
-    def report(self, evaluation: Evaluation, name: str | None = None) -> str:  # noqa: ARG002
-        return ""
+    def report(self, evaluation: Evaluation, name: str | None = None) -> str | None:  # noqa: ARG002
+        return None
 
     def close(self) -> None:
         pass
