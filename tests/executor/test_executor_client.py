@@ -36,7 +36,7 @@ def settings(home: Path):
 
 
 def test_start_waits_until_it_works_and_stop_until_it_is_gone(settings: Settings):
-    assert "No executor is running" in client.status(settings).message
+    assert "imgcls-lab executor start" in client.status(settings).message
     client.start(settings)
     client.start(settings)
     reply = client.status(settings)

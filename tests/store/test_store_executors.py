@@ -70,7 +70,7 @@ def test_a_killed_executor_leaves_no_estimate(store: Store, live_run: str, sleep
     sleeper.kill()
     sleeper.wait()
     assert store.runs.get(live_run).seconds_left is None
-    assert "No executor is running" in str(store.executors.status().message)
+    assert "imgcls-lab executor start" in str(store.executors.status().message)
 
 
 def test_a_full_disk_of_the_database_is_named(store: Store, live_run: str, monkeypatch: pytest.MonkeyPatch) -> None:
