@@ -31,7 +31,7 @@ from tests.hub.people import Person, environment_of, secrets_in_runs
 from tests.hub.simulated_gpu import pynvml
 from tests.waiting import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900), needs_users]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900), needs_users]
 GPU = Path(pynvml.__file__).parent
 
 

@@ -28,6 +28,7 @@ CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 ALLOWED = os.geteuid() == 0 and subprocess.run([*CONTAINER, "true"], check=False, capture_output=True).returncode == 0
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(not ALLOWED, reason="process namespaces are not allowed here"),
 ]
