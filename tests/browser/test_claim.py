@@ -24,6 +24,12 @@ def command(home: Path, *words: str) -> None:
     subprocess.run([program, *words], env={**os.environ, "IMGCLS_HOME": str(home)}, check=True, timeout=200)
 
 
+@pytest.fixture(autouse=True)
+def shared_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The server may name the colleague's data: what it may not is no run of its user's."""
+    monkeypatch.setenv("IMGCLS_ALLOWED_ROOTS", str(tmp_path / "colleague"))
+
+
 @pytest.fixture
 def colleague(tmp_path: Path) -> Path:
     """The run's folder in another home, trained there."""
