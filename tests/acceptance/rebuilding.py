@@ -14,7 +14,7 @@ from imgcls_lab.store.tables import Tag, metadata
 Rows = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 
 # What a rebuild from nothing cannot know, and does not make up. Keys that the database makes for itself are no facts.
-PRESENT = {"executors", "devices"}  # a living executor says what there is, not what was
+PRESENT = {"executors", "devices", "homes"}  # a living executor, or the rebuild, says what there is, not what was
 # A deleted run has no folder; no folder says who did what, or what a user has used and may use.
 GONE = {"deleted_runs", "counters", "audit_events", "users"}
 OWN_KEYS = {"tags": {"id"}, "artifacts": {"id"}, "runs": {"change"}}  # `change`: the order of news for open pages
