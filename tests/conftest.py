@@ -7,10 +7,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from imgcls_lab import images
+from tests.store import postgres_server
 
 DURATIONS = Path(__file__).parents[1] / ".make" / "durations.json"
 SLOWEST = 12
@@ -63,7 +65,16 @@ def without_heif(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "FORMATS", tuple(name for name in images.FORMATS if name != "HEIF"))
 
 
-def missing(what: str) -> None:
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_server.Server]:
+    """A real PostgreSQL, one for all tests of a worker. Each `url()` is that of an empty database."""
+    with postgres_server.running() as server:
+        if server is None:
+            missing("PostgreSQL")
+        yield server
+
+
+def missing(what: str) -> NoReturn:
     """Skip for want of a program; in CI that is a failure."""
     if os.environ.get("CI"):
         pytest.fail(f"{what} is missing, and in CI that is a failure.")

@@ -17,7 +17,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 
-import postgres_server
 from fair_share_simulation import Simulation, ideal_start_of_last
 
 EQUAL = {"ada": 1.0, "bob": 1.0, "carol": 1.0}
@@ -32,20 +31,11 @@ MIXED: dict[str, Length] = {
 DEVICES = 4
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[postgres_server.Server | None]:
-    with postgres_server.running() as server:
-        yield server
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def simulation(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     url = f"sqlite:///{tmp_path}/shared.db"
     if request.param == "postgresql":
-        server = request.getfixturevalue("postgres")
-        if server is None:
-            pytest.skip("PostgreSQL is missing; `make system` installs it.")
-        url = server.url()
+        url = request.getfixturevalue("postgres").url()
     with Simulation.of(tmp_path, url, monkeypatch, DEVICES) as made:
         yield made
 

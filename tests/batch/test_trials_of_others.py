@@ -12,9 +12,7 @@ from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.schemas import SubmitRequest, SweepRequest
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-from tests.store.conftest import postgres
 
-__all__ = ["postgres"]
 BASE = {"root": "/data/digits", "model_flavour": "tiny", "threads": 1}
 REQUEST = SweepRequest(base=BASE, space={"lr": {"values": [0.1]}})
 

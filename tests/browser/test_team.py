@@ -17,9 +17,7 @@ from imgcls_lab.store import Store, attempts
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
 from tests.browser.conftest import PICTURES, Desk, Lab
-from tests.store.conftest import postgres
 
-__all__ = ["postgres"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 CONFIG = {"root": "/data/digits", "model_flavour": "org/tiny"}
 THEMES = {"ada": None, "bob": "JupyterLab Dark"}

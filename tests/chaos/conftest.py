@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +12,7 @@ for _room in ("executor", "store", "server", "chaos"):
     sys.path.insert(0, str(Path(__file__).parents[1] / _room))
 
 import figures  # noqa: E402
-import postgres_server  # noqa: E402
 from stub_lab import ROOT, StubLab  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[postgres_server.Server]:
-    with postgres_server.running() as server:
-        if server is None:
-            if os.environ.get("CI"):
-                pytest.fail("PostgreSQL is missing, and in CI that is a failure.")
-            pytest.skip("PostgreSQL is missing; `make system` installs it.")
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

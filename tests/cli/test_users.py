@@ -11,7 +11,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 
-import postgres_server
 
 import imgcls_lab as lab
 from cli.conftest import Command
@@ -20,7 +19,7 @@ from imgcls_lab.api import context
 from imgcls_lab.identity import user_name
 from imgcls_lab.schemas import UserView
 from imgcls_lab.settings import Settings
-from tests.conftest import missing
+from tests.store.postgres_server import Server
 
 
 @pytest.fixture(autouse=True)
@@ -84,17 +83,13 @@ def test_bad_input_is_named_and_sets_nothing(imgcls: Command, words: tuple[str, 
 
 
 @pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def shared(monkeypatch: pytest.MonkeyPatch, postgres: Server) -> Iterator[None]:
     """A PostgreSQL whose tables ada makes."""
-    with postgres_server.running() as server:
-        if server is None:
-            missing("PostgreSQL")
-        assert server is not None
-        monkeypatch.setenv("IMGCLS_DB_URL", server.url())
-        monkeypatch.setenv("JUPYTERHUB_USER", "ada")
-        yield
-        context.close()
-        monkeypatch.delenv("IMGCLS_DB_URL")
+    monkeypatch.setenv("IMGCLS_DB_URL", postgres.url())
+    monkeypatch.setenv("JUPYTERHUB_USER", "ada")
+    yield
+    context.close()
+    monkeypatch.delenv("IMGCLS_DB_URL")
 
 
 @pytest.mark.usefixtures("shared")

@@ -11,30 +11,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 
-import postgres_server
 from sqlmodel import select
 from stub_lab import StubLab
 
 from imgcls_lab.events import LIVE, RunState
 from imgcls_lab.store.tables import Attempt, Run
-from tests.conftest import missing
+from tests.store.postgres_server import Server
 
 EACH, SLOTS = 6, 2
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[postgres_server.Server]:
-    with postgres_server.running() as server:
-        if server is None:
-            missing("PostgreSQL")
-        assert server is not None
-        yield server
-
-
 @pytest.fixture
-def labs(
-    postgres: postgres_server.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dict[str, StubLab]]:
+def labs(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, StubLab]]:
     url, made = postgres.url(), {}
     for name in ("ada", "bob"):
         monkeypatch.setenv("JUPYTERHUB_USER", name)

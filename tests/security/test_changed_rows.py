@@ -22,10 +22,8 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, rebuild
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
-from tests.store.conftest import postgres
 from tests.store.store_steps import HOST, claim, finish
 
-__all__ = ["postgres"]
 CONFIG = {"root": "/data/digits", "model_flavour": "tiny"}
 SWEEP = {"request": {"base": CONFIG, "space": {"lr": {"values": [0.1]}}}}
 

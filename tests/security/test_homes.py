@@ -14,7 +14,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 
-import postgres_server
 from store_steps import HOST, claim, feed, finish, points, started
 
 from imgcls_lab.api import forms
@@ -29,18 +28,9 @@ from imgcls_lab.store import Store, alerts, attempts, homes, queue, rebuild
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.tables import DeviceClaim
-from tests.conftest import missing
+from tests.store.postgres_server import Server
 
 CONFIG = {"root": "/data/digits", "model_flavour": "tiny"}
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[postgres_server.Server]:
-    with postgres_server.running() as server:
-        if server is None:
-            missing("PostgreSQL")
-        assert server is not None
-        yield server
 
 
 @dataclass
@@ -61,9 +51,7 @@ class Person:
 
 
 @pytest.fixture
-def person(
-    postgres: postgres_server.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Person]]:
+def person(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Person]]:
     url = postgres.url()
     stores: list[Store] = []
 

@@ -31,7 +31,6 @@ from imgcls_lab.executor import processes
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.run_layout import RUN_TAG
 from imgcls_lab.schemas import BoardRequest, SubmitRequest
 from imgcls_lab.server.config_form import form
 from imgcls_lab.settings import Settings
@@ -41,15 +40,6 @@ from imgcls_lab.tensorboards.registry import BoardRegistry
 
 KINDS = ["train", "notebook", "sweep"]
 CONFIG = {"root": "/data/digits", "model_flavour": "tiny", "device": "cpu"}
-
-
-@pytest.fixture
-def innocent() -> Iterator[subprocess.Popen[bytes]]:
-    environment = {name: value for name, value in os.environ.items() if name != RUN_TAG}
-    sleeper = subprocess.Popen(["sleep", "600"], env=environment)
-    yield sleeper
-    sleeper.kill()
-    sleeper.wait()
 
 
 @pytest.fixture

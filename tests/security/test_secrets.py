@@ -32,10 +32,9 @@ from imgcls_lab.store.backups import _password_file
 from imgcls_lab.store.database import Database, parse_url
 from imgcls_lab.tensorboards.manager import TensorBoardManager
 from tests.api.conftest import few, own
-from tests.store.conftest import postgres
 from tests.store.postgres_server import Server
 
-__all__ = ["few", "own", "postgres"]
+__all__ = ["few", "own"]
 
 OF_JUPYTER = (
     "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_CRYPT_KEY", "JUPYTERHUB_COOKIE_SECRET", "JUPYTER_TOKEN", "JPY_API_TOKEN",

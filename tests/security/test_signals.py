@@ -38,16 +38,6 @@ OWN_CHILDREN = {
 
 
 @pytest.fixture
-def innocent() -> Iterator[subprocess.Popen[bytes]]:
-    """A process of this user that is no run of anybody."""
-    environment = {name: value for name, value in os.environ.items() if name != RUN_TAG}
-    sleeper = subprocess.Popen(["sleep", "600"], env=environment)
-    yield sleeper
-    sleeper.kill()
-    sleeper.wait()
-
-
-@pytest.fixture
 def store(home: Path) -> Iterator[Store]:
     with Store.open(Settings(home=str(home), autostart=False), migrate=True) as store:
         yield store

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import postgres_server
 
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[postgres_server.Server]:
-    with postgres_server.running() as server:
-        if server is None:
-            if os.environ.get("CI"):
-                pytest.fail("PostgreSQL is missing, and in CI that is a failure.")
-            pytest.skip("PostgreSQL is missing; `make system` installs it.")
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -55,3 +44,19 @@ def submit(store: Store) -> Callable[..., str]:
         return store.runs.submit(SubmitRequest(config=config, name=name, **fields)).id
 
     return submit
+
+
+@pytest.fixture
+def team(postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Store]]:
+    """`team("ada")` is the store of a user with a home of its own, on the database of all."""
+    url, opened = postgres.url(), {}
+
+    def store_of(user: str) -> Store:
+        if user not in opened:
+            monkeypatch.setenv("JUPYTERHUB_USER", user)
+            opened[user] = Store.open(Settings(home=str(tmp_path / user), db_url=url), migrate=True)
+        return opened[user]
+
+    yield store_of
+    for store in opened.values():
+        store.close()

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fair_share_simulation import HOST, Person, Simulation
@@ -21,7 +20,6 @@ from imgcls_lab.executor.disk_usage import DiskUsage
 from imgcls_lab.executor.scheduler import PATIENCE, RESENTMENT, Scheduler, TurnWatch
 from imgcls_lab.identity import user_name
 from imgcls_lab.schemas import SubmitRequest, UserEdit
-from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
@@ -321,21 +319,6 @@ def test_a_name_that_no_user_has_is_refused(store: Store, name: str) -> None:
     with pytest.raises(InputError):
         store.users.edit(name, UserEdit(weight=2))
     assert stored(store.settings) == before
-
-
-@pytest.fixture
-def team(postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Store]]:
-    url, opened = postgres.url(), {}
-
-    def store_of(user: str) -> Store:
-        if user not in opened:
-            monkeypatch.setenv("JUPYTERHUB_USER", user)
-            opened[user] = Store.open(Settings(home=str(tmp_path / user), db_url=url), migrate=True)
-        return opened[user]
-
-    yield store_of
-    for store in opened.values():
-        store.close()
 
 
 def test_who_is_no_administrator_is_refused_and_that_is_recorded(team: Callable[[str], Store]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from inspect import isfunction
 from pathlib import Path
@@ -21,7 +21,6 @@ from imgcls_lab.errors import ConflictError, ForbiddenError, NotFoundError
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.identity import user_name
 from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit, SubmitRequest, UserEdit
-from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, attempts, audit, queue, rebuild, run_folders
 from imgcls_lab.store.collection import Collection
 from imgcls_lab.store.database import Database
@@ -37,22 +36,6 @@ from imgcls_lab.store.verdict import Verdict
 
 CONFIG = {"root": "/data/digits", "model_flavour": "tiny"}
 Open = Callable[[str], Store]
-
-
-@pytest.fixture
-def team(postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """`team("ada")` is the store of a user with a home of its own, on the database of all."""
-    url, opened = postgres.url(), {}
-
-    def store_of(user: str) -> Store:
-        if user not in opened:
-            monkeypatch.setenv("JUPYTERHUB_USER", user)
-            opened[user] = Store.open(Settings(home=str(tmp_path / user), db_url=url), migrate=True)
-        return opened[user]
-
-    yield store_of
-    for store in opened.values():
-        store.close()
 
 
 @pytest.fixture
