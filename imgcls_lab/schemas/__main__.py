@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 
 from imgcls_lab.schemas.audit import AuditEventView
+from imgcls_lab.schemas.audits import AuditRequest, AuditView, MapView, ProblemPage
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.batches import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
 from imgcls_lab.schemas.constants import CONSTANTS
+from imgcls_lab.schemas.evaluations import (
+    ClassCurves,
+    EvaluatedPage,
+    EvaluationView,
+    FlipsView,
+    ImageDetail,
+    TriedImage,
+)
 from imgcls_lab.schemas.executor import AlertView, DevicesReply
 from imgcls_lab.schemas.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo
+from imgcls_lab.schemas.images import DatasetDetail, FolderPage, ImagePage
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
     ConfigView,
@@ -21,6 +31,7 @@ from imgcls_lab.schemas.registry import (
     ProjectEdit,
     ProjectView,
 )
+from imgcls_lab.schemas.revisions import RevisionDiff, RevisionEdit, RevisionView
 from imgcls_lab.schemas.runs import ClaimRequest, ClaimView, ResumeRequest, RunDetail, RunEdit, RunPage, SubmitRequest
 from imgcls_lab.schemas.series import EpochReport, LogChunk, SeriesReply
 from imgcls_lab.schemas.stream import StreamMessage, Subscribe, Unsubscribe
@@ -69,6 +80,22 @@ class WireTypes(Wire):
     subscribe: Subscribe
     unsubscribe: Unsubscribe
     message: StreamMessage
+    image_page: ImagePage
+    dataset_detail: DatasetDetail
+    folders: FolderPage
+    evaluated: EvaluatedPage
+    evaluation: EvaluationView
+    class_curves: ClassCurves
+    image: ImageDetail
+    flips: FlipsView
+    tried: TriedImage
+    audit_request: AuditRequest
+    audit: AuditView
+    problems: ProblemPage
+    map: MapView
+    revision_edit: RevisionEdit
+    revision: RevisionView
+    revision_diff: RevisionDiff
 
 
 if __name__ == "__main__":

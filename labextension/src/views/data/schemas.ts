@@ -55,6 +55,22 @@ export interface WireTypes {
   subscribe: Subscribe;
   unsubscribe: Unsubscribe;
   message: StreamMessage;
+  image_page: ImagePage;
+  dataset_detail: DatasetDetail;
+  folders: FolderPage;
+  evaluated: EvaluatedPage;
+  evaluation: Evaluation;
+  class_curves: ClassCurves;
+  image: ImageDetail;
+  flips: Flips;
+  tried: TriedImage;
+  audit_request: AuditRequest;
+  audit: Audit;
+  problems: ProblemPage;
+  map: Map;
+  revision_edit: RevisionEdit;
+  revision: Revision;
+  revision_diff: RevisionDiff;
 }
 /**
  * One run with all that its page shows.
@@ -929,6 +945,450 @@ export interface DevicesBatch {
 export interface AlertsBatch {
   kind: 'alerts';
   alerts: Alert[];
+}
+export interface ImagePage {
+  items: Image[];
+  offset: number;
+  total: number;
+}
+/**
+ * One file of a data set. Of an unreadable file `image` and the sizes are empty, and `problem` says why.
+ */
+export interface Image {
+  image: string;
+  name: string;
+  split: string;
+  label: string;
+  folder_label: string;
+  excluded?: boolean;
+  width?: number;
+  height?: number;
+  size?: number;
+  problem?: string | null;
+}
+/**
+ * A data set with all that its page shows at first. Counts are those of `revision`, 0: the folders as they are.
+ */
+export interface DatasetDetail {
+  dataset: Dataset;
+  revision: number;
+  newest_revision: number;
+  classes: ClassCounts[];
+  bytes: number | null;
+  formats: {
+    [k: string]: number;
+  } | null;
+  sizes: SizeBin[] | null;
+  runs: number;
+  fingerprint: string | null;
+  stale: boolean;
+}
+/**
+ * Images of a class by split, and some of them.
+ */
+export interface ClassCounts {
+  name: string;
+  images: {
+    [k: string]: number;
+  };
+}
+/**
+ * How many images have their longer edge in [low, high) pixels.
+ */
+export interface SizeBin {
+  low: number;
+  high: number;
+  images: number;
+}
+/**
+ * A folder of the allowed roots, and what is in it. `id` empty: the roots themselves.
+ */
+export interface FolderPage {
+  id: string;
+  title: string;
+  trail: FolderEntry[];
+  folders: FolderEntry[];
+  more?: number;
+  root: string;
+  problem?: string | null;
+  notes?: string[];
+}
+/**
+ * A folder that may be chosen.
+ */
+export interface FolderEntry {
+  name: string;
+  id: string;
+  images?: number | null;
+  folders?: number | null;
+  usable?: boolean;
+}
+/**
+ * Images that a filter leaves, sorted.
+ *
+ * counts: of the whole evaluation: all, mistakes, confident_mistakes, unsure.
+ */
+export interface EvaluatedPage {
+  items: EvaluatedImage[];
+  offset: number;
+  total: number;
+  counts: {
+    [k: string]: number;
+  };
+}
+/**
+ * An image of an evaluation, or of the training set (then without `predicted`).
+ */
+export interface EvaluatedImage {
+  image: string;
+  name: string;
+  split: string;
+  label: string;
+  predicted: string | null;
+  confidence: number | null;
+  label_prob: number | null;
+  loss: number | null;
+  correct: boolean | null;
+}
+/**
+ * An evaluation with all that its page draws, beside the images.
+ */
+export interface Evaluation {
+  run_id: string;
+  epoch: number | null;
+  split: string;
+  images: number;
+  epochs: number[];
+  has_test: boolean;
+  values: {
+    [k: string]: number | null;
+  };
+  intervals: {
+    /**
+     * @minItems 2
+     * @maxItems 2
+     */
+    [k: string]: [unknown, unknown];
+  };
+  class_names: string[];
+  classes: ClassRow[];
+  cells: ConfusionCell[];
+  cells_left_out: number;
+  thresholds: ThresholdCurve;
+  reliability: ReliabilityBin[];
+  temperature: number | null;
+  calibrated: ReliabilityBin[];
+  calibrated_error: number | null;
+  abstention: Abstention | null;
+  notes: string[];
+}
+/**
+ * A class of an evaluation. f1_by_epoch: of the epochs that have a report, oldest first; taken_for: most first.
+ */
+export interface ClassRow {
+  name: string;
+  images: number;
+  predicted: number;
+  precision: number | null;
+  recall: number | null;
+  f1: number | null;
+  f1_by_epoch: (number | null)[];
+  taken_for: ConfusionCell[];
+}
+export interface ConfusionCell {
+  label: string;
+  predicted: string;
+  images: number;
+}
+/**
+ * What happens if the model answers only at a confidence of at least `threshold`. All lists have one length.
+ *
+ * precision: correct fraction of the answered images; recall: correctly answered fraction of all images; coverage:
+ * answered fraction; wrong_left_out, right_left_out: numbers of images that it abstains from.
+ */
+export interface ThresholdCurve {
+  threshold: number[];
+  precision: (number | null)[];
+  recall: number[];
+  coverage: number[];
+  wrong_left_out: number[];
+  right_left_out: number[];
+}
+export interface ReliabilityBin {
+  low: number;
+  high: number;
+  images: number;
+  confidence: number | null;
+  accuracy: number | null;
+}
+/**
+ * A threshold that was chosen on val/. promised_error: the largest fraction of answered images that is wrong.
+ */
+export interface Abstention {
+  threshold: number;
+  promised_error: number;
+  coverage: number;
+  error: number;
+  upper_error: number;
+  images: number;
+}
+/**
+ * Precision over recall and ROC of one class against the rest, thinned to some hundred points.
+ */
+export interface ClassCurves {
+  name: string;
+  images: number;
+  precision: number[];
+  recall: number[];
+  thresholds: number[];
+  average_precision: number | null;
+  false_positive_rate: number[];
+  true_positive_rate: number[];
+  roc_thresholds: number[];
+  auroc: number | null;
+}
+/**
+ * One image in depth. biography: oldest first. nearest: of train, by features, if an audit has kept them.
+ */
+export interface ImageDetail {
+  image: EvaluatedImage;
+  width: number;
+  height: number;
+  size: number;
+  problem: string | null;
+  top: ClassProb[];
+  biography: EpochOfImage[];
+  others: OtherRun[];
+  nearest: Neighbour[];
+  nearest_by: string;
+  revision?: {
+    [k: string]: unknown;
+  } | null;
+  notes: string[];
+}
+export interface ClassProb {
+  name: string;
+  prob: number;
+}
+/**
+ * What one epoch said of an image. run_id: this run, or the one that it was continued from.
+ */
+export interface EpochOfImage {
+  run_id: string;
+  epoch: number;
+  label_prob: number | null;
+  loss: number | null;
+  predicted: string | null;
+  correct: boolean | null;
+}
+/**
+ * The same image in another run of the data set.
+ */
+export interface OtherRun {
+  run_id: string;
+  name: string;
+  relation: string;
+  label: string;
+  predicted: string;
+  confidence: number;
+  correct: boolean;
+}
+export interface Neighbour {
+  image: string;
+  name: string;
+  split: string;
+  label: string;
+  similarity: number;
+}
+/**
+ * What a run fixed and broke compared with another, on the images that both evaluated, by the run's labels.
+ */
+export interface Flips {
+  run_id: string;
+  against: string;
+  against_name: string;
+  split: string;
+  images: number;
+  relabelled: number;
+  both_right: number;
+  both_wrong: number;
+  fixed: Flip[];
+  broke: Flip[];
+  fixed_total: number;
+  broke_total: number;
+  p_value: number | null;
+  sentence: string;
+}
+/**
+ * An image on which two runs differ.
+ */
+export interface Flip {
+  image: string;
+  name: string;
+  label: string;
+  before: string;
+  after: string;
+  before_confidence: number;
+  after_confidence: number;
+}
+/**
+ * What a model says of an image that somebody dropped. abstains: no class reaches the threshold.
+ */
+export interface TriedImage {
+  name: string;
+  top: ClassProb[];
+  abstains: boolean;
+  threshold: number | null;
+  width: number;
+  height: number;
+  seconds: number;
+  error?: string | null;
+  image?: string;
+}
+/**
+ * Start an audit. model: id of a registered model, or a run whose best checkpoint gives the features; without
+ * either only files, copies and quality are looked at.
+ */
+export interface AuditRequest {
+  model_id?: number | null;
+  run_id?: string | null;
+  revision?: number | null;
+  device?: string | null;
+}
+/**
+ * The newest audit of a data set, running or done. counts: problems by kind, of what is done so far.
+ */
+export interface Audit {
+  run_id: string | null;
+  state: RunState | null;
+  phase: string;
+  done: number;
+  total: number;
+  seconds_left: number | null;
+  message: string | null;
+  model: string;
+  revision: number;
+  fingerprint: string;
+  ended_at: number | null;
+  stale: boolean;
+  counts: {
+    [k: string]: number;
+  };
+  leaks: number;
+  has_map: boolean;
+  notes: string[];
+}
+export interface ProblemPage {
+  items: Problem[];
+  offset: number;
+  total: number;
+}
+/**
+ * One problem: one image, or the images of a group, those of train first.
+ *
+ * id: stable over audits of the same files; leak: the images lie in different splits; score: 0..1, 1 the worst or
+ * the surest; suggested: the likelier class of a label error, with `confidence`.
+ */
+export interface Problem {
+  id: string;
+  kind:
+    | 'unreadable'
+    | 'not_taken'
+    | 'copy'
+    | 'look_alike'
+    | 'near_duplicate'
+    | 'dark'
+    | 'bright'
+    | 'blurred'
+    | 'low_information'
+    | 'odd_size'
+    | 'odd_shape'
+    | 'greyscale'
+    | 'label_error'
+    | 'outlier';
+  images: Image[];
+  leak?: boolean;
+  across_classes?: boolean;
+  score?: number | null;
+  suggested?: string | null;
+  confidence?: number | null;
+  reason?: string;
+  settled?: boolean;
+}
+/**
+ * Features in two dimensions. All lists have one length; x and y: 0..65535; label: number in `classes`.
+ */
+export interface Map {
+  method: string;
+  model: string;
+  classes: string[];
+  x: number[];
+  y: number[];
+  label: number[];
+  split: number[];
+  splits: string[];
+  image: string[];
+  marked: {
+    [k: string]: number[];
+  };
+}
+/**
+ * A new revision on top of `parent`, by default the newest. 409 where a newer one exists than the parent named.
+ */
+export interface RevisionEdit {
+  /**
+   * @minItems 1
+   * @maxItems 20000
+   */
+  changes: [ChangeEdit, ...ChangeEdit[]];
+  parent?: number | null;
+  message?: string;
+}
+/**
+ * A correction of an image: a new label, or excluded, or (both empty) as its folder says again.
+ */
+export interface ChangeEdit {
+  image: string;
+  label?: string | null;
+  excluded?: boolean;
+  why?: string;
+}
+/**
+ * A revision. Number 0, the folders as they are, is never listed.
+ */
+export interface Revision {
+  number: number;
+  parent: number;
+  digest: string;
+  author: string;
+  created_at: number;
+  message: string;
+  relabelled: number;
+  excluded: number;
+  restored: number;
+  total: number;
+  runs: number;
+}
+/**
+ * A revision with its changes compared with its parent, or with another revision.
+ */
+export interface RevisionDiff {
+  revision: Revision | null;
+  against: number;
+  changes: Change[];
+  more?: number;
+}
+/**
+ * A correction as a revision holds it. before: what the parent said.
+ */
+export interface Change {
+  image: string;
+  name: string;
+  split: string;
+  before: string | null;
+  label: string | null;
+  why: string;
+  found: boolean;
 }
 
 export const RUN_STATES = [

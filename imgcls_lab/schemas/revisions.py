@@ -1,0 +1,67 @@
+"""Revisions of a data set: corrections of labels and exclusions, over files that are never touched."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.limits import MAX_NAME, Note
+
+MAX_CHANGES = 20_000  # of one request; more make several revisions
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64)]
+
+
+class ChangeEdit(Wire):
+    """A correction of an image: a new label, or excluded, or (both empty) as its folder says again."""
+
+    image: Digest
+    label: str | None = Field(None, min_length=1, max_length=MAX_NAME)
+    excluded: bool = False
+    why: str = Field("", max_length=MAX_NAME)  # such as label_error, copy, by hand
+
+
+class RevisionEdit(Wire):
+    """A new revision on top of `parent`, by default the newest. 409 where a newer one exists than the parent named."""
+
+    changes: list[ChangeEdit] = Field(min_length=1, max_length=MAX_CHANGES)
+    parent: int | None = Field(None, ge=0)
+    message: Note = ""
+
+
+class ChangeView(Wire):
+    """A correction as a revision holds it. before: what the parent said."""
+
+    image: str
+    name: str  # path inside the data set, at the time
+    split: str
+    before: str | None  # label; None: it was excluded
+    label: str | None  # None: excluded
+    why: str
+    found: bool  # the file is still there, with this content
+
+
+class RevisionView(Wire):
+    """A revision. Number 0, the folders as they are, is never listed."""
+
+    number: int
+    parent: int
+    digest: str  # SHA-256 over parent and changes: part of a run's identity
+    author: str
+    created_at: float
+    message: str
+    relabelled: int  # by this revision
+    excluded: int
+    restored: int
+    total: int  # images that differ from their folders, after it
+    runs: int  # that trained on it
+
+
+class RevisionDiff(Wire):
+    """A revision with its changes compared with its parent, or with another revision."""
+
+    revision: RevisionView | None  # None: number 0
+    against: int
+    changes: list[ChangeView]
+    more: int = 0  # changes that are not listed
