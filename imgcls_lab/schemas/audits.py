@@ -18,6 +18,7 @@ ProblemKind = Literal[
     "unreadable", "not_taken", "copy", "look_alike", "near_duplicate", "dark", "bright", "blurred", "low_information",
     "odd_size", "odd_shape", "greyscale", "label_error", "outlier",
 ]  # fmt: skip
+QualityKind = Literal["dark", "bright", "blurred", "low_information", "odd_size", "odd_shape", "greyscale"]
 
 
 class ProblemView(Wire):
