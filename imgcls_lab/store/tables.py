@@ -110,6 +110,29 @@ class Dataset(Table, table=True):
     problem: str | None = None
     notes: list[str] = _json()
     skipped_files: dict[str, int] = _json()  # files that are no images, by suffix
+    audit_run_id: str | None = None  # the newest run that looked at its files; it may be deleted
+    scanned_at: float | None = None  # when a scan last read all files; None: never
+
+
+class DatasetRevision(Table, table=True):
+    """Corrections of a data set on top of its revision before. Number 0, the folders as they are, has no row."""
+
+    __tablename__ = "dataset_revisions"
+    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    dataset_id: int = Field(sa_column=Column(ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False))
+    number: int
+    parent: int
+    digest: str  # SHA-256 over the parent's digest and the changes
+    author: str
+    created_at: float
+    message: str = ""
+    relabelled: int  # images, by this revision
+    excluded: int
+    restored: int
+    total: int  # images that differ from their folders, after it
+    changes: list[dict[str, Any]] = _json()  # `data_revision.Change`
 
 
 class Model(Table, table=True):
@@ -168,6 +191,8 @@ class Run(Table, table=True):
     external: bool = False
     home: str = ""  # that holds its folder, and whose daemons alone may start it; "": not known yet
     record_behind: bool = False  # another home changed it, and its own has not written that into the folder
+    data_revision: int | None = None  # of its data set; None: none, or an overlay that was given as a file
+    data_revision_digest: str = ""  # of the revision or overlay that it trains on; empty: the folders as they are
     view_only: bool = False  # its folder came from elsewhere: nothing in it is executed
     python: str = ""
     message: str | None = None

@@ -55,7 +55,7 @@ def fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def expected(rows: old_rows.Rows, owner: str, home: str) -> old_rows.Rows:
     """What the rows of revision 0005 have to be after the migration. owner, home: of what had none."""
-    found = copy.deepcopy(rows) | {"project_members": [], "audit_events": [], "homes": []}
+    found = copy.deepcopy(rows) | {"project_members": [], "audit_events": [], "homes": [], "dataset_revisions": []}
     nothing_yet = {"weight": 1.0, "max_devices": None, "max_disk_gb": None, "usage": 0.0, "usage_runs": 0.0}
     nothing_yet |= {"usage_at": 0.0, "held_until": 0.0}
     found["users"] = [] if owner else [{"name": user_name(), "admin": True, **nothing_yet}]
@@ -73,6 +73,9 @@ def expected(rows: old_rows.Rows, owner: str, home: str) -> old_rows.Rows:
                 row["owner"] = "" if (name, row["name"]) == ("projects", "default") else owner
             if name == "runs":
                 row |= {"view_only": False, "home": home, "record_behind": False}
+                row |= {"data_revision": None, "data_revision_digest": ""}
+            if name == "datasets":
+                row |= {"audit_run_id": None, "scanned_at": None}
             if name in ("executors", "alerts", "deleted_runs", "devices"):
                 row["home"] = ""
             if name == "executors":
