@@ -184,7 +184,8 @@ class Datasets(Collection[Dataset, DatasetEdit, DatasetView]):
     def _views(self, session: Session, rows: Sequence[Dataset]) -> list[DatasetView]:
         """Of the folder itself, only that it still exists is checked now."""
         mine = rights.rights_of(session)
-        views = [DatasetView(may_change=mine.may_change(row.owner), **row.model_dump()) for row in rows]
+        shown = {*DatasetView.model_fields}
+        views = [DatasetView(may_change=mine.may_change(row.owner), **row.model_dump(include=shown)) for row in rows]
         for view in views:
             if not os.path.isdir(view.root):
                 view.problem = f"The folder “{view.root}” is not there any more. Put it back or edit the data set."
