@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.images import SplitName
 from imgcls_lab.schemas.limits import MAX_NAME, Note
 
 MAX_CHANGES = 20_000  # of one request; more make several revisions
@@ -17,6 +18,7 @@ class ChangeEdit(Wire):
     """A correction of an image: a new label, or excluded, or (both empty) as its folder says again."""
 
     image: Digest
+    split: SplitName | None = None  # its files of this split alone: a copy that val has, too, is left out of train
     label: str | None = Field(None, min_length=1, max_length=MAX_NAME)
     excluded: bool = False
     why: str = Field("", max_length=MAX_NAME)  # such as label_error, copy, by hand

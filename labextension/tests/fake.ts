@@ -80,6 +80,7 @@ export class FakeSource implements Source {
   constructor(readonly answers: Answers = {}) {}
 
   query = async (kind: string, params: unknown): Promise<never> => this.#answer(kind, params);
+  image = async (request: unknown): Promise<Blob> => this.#answer('image', request);
   command = async (name: string, args: unknown): Promise<never> => this.#answer(name, args);
 
   subscribe = (

@@ -8,6 +8,7 @@ import {
   type Command,
   type ConnectionState,
   type Params,
+  type PictureRequest,
   type Query,
   type Reply,
   type Result,
@@ -21,7 +22,7 @@ type Verb = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 interface Call {
   verb: Verb;
   path: string;
-  query?: Record<string, string | number | string[] | undefined>;
+  query?: Record<string, string | number | boolean | string[] | undefined>;
   body?: unknown;
 }
 
@@ -65,6 +66,30 @@ function queryCall(kind: Query, params: unknown): Call {
       return get('notebooks', params as Params['notebook']);
     case 'sweep':
       return get(`sweeps/${part((params as Params['sweep']).id)}`);
+    case 'dataset': {
+      const { id, ...rest } = params as Params['dataset'];
+      return get(`datasets/${id}/detail`, rest);
+    }
+    case 'datasetImages': {
+      const { id, ...rest } = params as Params['datasetImages'];
+      return get(`datasets/${id}/images`, { ...rest });
+    }
+    case 'audit':
+      return get(`datasets/${(params as Params['audit']).id}/audit`);
+    case 'problems': {
+      const { id, ...rest } = params as Params['problems'];
+      return get(`datasets/${id}/problems`, { ...rest });
+    }
+    case 'map':
+      return get(`datasets/${(params as Params['map']).id}/map`);
+    case 'revisions':
+      return get(`datasets/${(params as Params['revisions']).id}/revisions`);
+    case 'revision': {
+      const { id, number, ...rest } = params as Params['revision'];
+      return get(`datasets/${id}/revisions/${number}`, rest);
+    }
+    case 'folders':
+      return get('folders', params as Params['folders']);
     default:
       return get(kind);
   }
@@ -108,6 +133,20 @@ function commandCall(name: Command, args: unknown): Call {
       };
     case 'datasets.rescan':
       return { verb: 'POST', path: `datasets/${part((args as { id: number }).id)}/rescan` };
+    case 'audits.start': {
+      const { id, request } = args as Args['audits.start'];
+      return { verb: 'POST', path: `datasets/${id}/audit`, body: request };
+    }
+    case 'audits.cancel':
+      return { verb: 'DELETE', path: `datasets/${(args as Args['audits.cancel']).id}/audit` };
+    case 'revisions.add': {
+      const { id, edit } = args as Args['revisions.add'];
+      return { verb: 'POST', path: `datasets/${id}/revisions`, body: edit };
+    }
+    case 'revisions.undo': {
+      const { id, number } = args as Args['revisions.undo'];
+      return { verb: 'POST', path: `datasets/${id}/revisions/${number}/undo` };
+    }
     case 'projects.join': {
       const { id, user } = args as Args['projects.join'];
       return { verb: 'POST', path: `projects/${part(id)}/members`, body: { user } };
@@ -123,6 +162,32 @@ function commandCall(name: Command, args: unknown): Call {
       const path = `${registry}/${part(id)}`;
       return verb === 'edit' ? { verb: 'PATCH', path, body: edit } : { verb: 'DELETE', path };
     }
+  }
+}
+
+/** Where each picture is. */
+function pictureCall(request: PictureRequest): Call {
+  const get = (path: string, query: Call['query']): Call => ({ verb: 'GET', path, query });
+  const image = part(request.image);
+  switch (request.kind) {
+    case 'dataset':
+      return get(`datasets/${request.id}/images/${image}/thumbnail`, { size: request.size });
+    case 'run':
+      return get(`runs/${part(request.id)}/images/${image}/thumbnail`, { size: request.size });
+    case 'cam':
+      return get(`runs/${part(request.id)}/images/${image}/cam`, {
+        class: request.class,
+        size: request.size,
+      });
+    case 'input': {
+      const { augmented, seed } = request;
+      return get(`runs/${part(request.id)}/images/${image}/input`, {
+        augmented: Number(augmented ?? 0),
+        seed,
+      });
+    }
+    case 'tried':
+      return get(`tried/${image}/cam`, { class: request.class, size: request.size });
   }
 }
 
@@ -145,6 +210,10 @@ export class ServerSource implements Source {
     return (await this.#call(queryCall(kind, params), signal)) as Result[K];
   }
 
+  async image(request: PictureRequest, signal: AbortSignal): Promise<Blob> {
+    return (await this.#send(pictureCall(request), signal)).blob();
+  }
+
   subscribe<T extends Topic>(
     topic: T,
     onBatch: (batch: BatchOf[T['kind']]) => void,
@@ -158,7 +227,13 @@ export class ServerSource implements Source {
     return (await this.#call(commandCall(name, args))) as Reply[K];
   }
 
-  async #call({ verb, path, query, body }: Call, signal?: AbortSignal): Promise<unknown> {
+  async #call(call: Call, signal?: AbortSignal): Promise<unknown> {
+    const response = await this.#send(call, signal);
+    return response.status === 204 ? undefined : response.json();
+  }
+
+  /** The answer to a call. Rejects with the server's sentence if it refuses. */
+  async #send({ verb, path, query, body }: Call, signal?: AbortSignal): Promise<Response> {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query ?? {})) {
       if (value === undefined) continue;
@@ -177,7 +252,7 @@ export class ServerSource implements Source {
         'The Jupyter server does not answer. Runs go on; this page shows them again when it is back.',
       );
     }
-    if (response.ok) return response.status === 204 ? undefined : response.json();
+    if (response.ok) return response;
     throw await refusal(response);
   }
 }

@@ -95,6 +95,11 @@ export class CommSource implements Source {
     onState(this.#run ? 'live' : 'connecting');
   }
 
+  image(): Promise<Blob> {
+    // The kernel's widget sends no pictures yet: they will come as binary buffers of its messages.
+    return Promise.reject(new SourceError('Pictures are shown in the Image Lab panel, not yet in a cell.'));
+  }
+
   command<K extends Command>(name: K, args: Args[K]): Promise<Reply[K]> {
     return this.#ask({ op: 'command', name, args }) as Promise<Reply[K]>;
   }

@@ -1,9 +1,18 @@
-// Commands that change a list which several views show: each of them then reads it again.
+// Commands that change what several views show: each of them then reads it again.
 import type { Args, Command, Query, RegistryName, Reply, Source } from './source';
 
 /** The registries, in the order of their tabs. */
 export const REGISTRIES = ['datasets', 'models', 'configs', 'projects'] as const satisfies RegistryName[];
-const LISTS: readonly Query[] = [...REGISTRIES, 'tensorboards'];
+/** What a command changes, by the first word of its name. */
+const CHANGED: Record<string, readonly Query[]> = {
+  ...Object.fromEntries(REGISTRIES.map(name => [name, [name]])),
+  datasets: ['datasets', 'dataset'],
+  tensorboards: ['tensorboards'],
+  audits: ['audit', 'problems'],
+  revisions: ['revisions', 'dataset', 'datasetImages', 'problems'],
+  demo: REGISTRIES,
+};
+const FOLLOWED = new Set(Object.values(CHANGED).flat());
 const readers = new WeakMap<Source, Map<Query, Set<() => void>>>();
 
 const readersOf = (source: Source, list: Query): Set<() => void> => {
@@ -14,20 +23,16 @@ const readersOf = (source: Source, list: Query): Set<() => void> => {
   return some;
 };
 
-/** Call `read` when a list was changed, until the returned function is called. A query for no list never is. */
+/** Call `read` when a command changed what a query answers, until the returned function is called. */
 export function onMutation(source: Source, query: Query, read: () => void): (() => void) | undefined {
-  if (!LISTS.includes(query)) return undefined;
+  if (!FOLLOWED.has(query)) return undefined;
   readersOf(source, query).add(read);
   return () => void readersOf(source, query).delete(read);
 }
 
-/** What a command changes: `projects.add` the projects; the demo writes into several registries. */
-const changedBy = (command: Command): readonly Query[] =>
-  command === 'demo' ? REGISTRIES : LISTS.filter(list => command.startsWith(`${list}.`));
-
-/** Send a command that changes a list. Rejects as the source does. */
+/** Send a command that changes what views show. Rejects as the source does. */
 export async function mutate<K extends Command>(source: Source, name: K, args: Args[K]): Promise<Reply[K]> {
   const reply = await source.command(name, args);
-  for (const list of changedBy(name)) readersOf(source, list).forEach(read => read());
+  for (const query of CHANGED[name.split('.')[0]!] ?? []) readersOf(source, query).forEach(read => read());
   return reply;
 }

@@ -1349,6 +1349,7 @@ export interface RevisionEdit {
  */
 export interface ChangeEdit {
   image: string;
+  split?: ('train' | 'val' | 'test') | null;
   label?: string | null;
   excluded?: boolean;
   why?: string;

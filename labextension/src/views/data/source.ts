@@ -5,27 +5,38 @@ import type {
   AlertsBatch,
   Alert,
   AuditEvent,
+  AuditRequest,
+  Audit,
   BoardRequest,
   Board,
   CheckReply,
   Claim,
   ConfigEdit,
   Config,
+  DatasetDetail,
   DatasetEdit,
   Dataset,
   DevicesBatch,
   DevicesReply,
   EpochReport,
   FieldProblem,
+  FolderPage,
+  ImagePage,
   LogBatch,
   LogChunk,
+  Map as FeatureMap,
   MetricsBatch,
   ModelEdit,
   Model,
   NotebookRequest,
   Notebook,
+  Problem,
+  ProblemPage,
   ProjectEdit,
   Project,
+  RevisionDiff,
+  RevisionEdit,
+  Revision,
   RunDetail,
   RunEdit,
   RunPage,
@@ -65,6 +76,39 @@ interface SeriesQuery {
   max_points?: number;
 }
 
+/** Which images of a data set, and in which order. */
+export interface DatasetImagesQuery {
+  id: number;
+  split?: string;
+  label?: string;
+  q?: string;
+  sort?: string;
+  order?: 'asc' | 'desc';
+  offset?: number;
+  limit?: number;
+  revision?: number;
+}
+
+interface ProblemsQuery {
+  id: number;
+  kind?: Problem['kind'];
+  leak?: boolean;
+  offset?: number;
+  limit?: number;
+}
+
+/** A picture of a data set or of a run, by the SHA-256 of the image's file. */
+export type PictureOf =
+  { kind: 'dataset'; id: number; image: string } | { kind: 'run'; id: string; image: string };
+
+/** A picture that a source is asked for: a thumbnail of at most `size` pixels, Grad-CAM, or what the model sees. */
+export type PictureRequest =
+  | (PictureOf & { size: number })
+  | { kind: 'cam'; id: string; image: string; class?: number; size?: number }
+  | { kind: 'input'; id: string; image: string; augmented?: boolean; seed?: number }
+  /** Grad-CAM of an image that was dropped to try a model. */
+  | { kind: 'tried'; image: string; class?: number; size?: number };
+
 /** The four registries: what a list shows of an item, and what one may set. */
 export interface Registries {
   projects: { item: Project; edit: ProjectEdit };
@@ -90,6 +134,15 @@ export type Params = {
   tensorboards: Record<string, never>;
   notebook: { path: string };
   sweep: { id: string };
+  dataset: { id: number; revision?: number };
+  datasetImages: DatasetImagesQuery;
+  audit: { id: number };
+  problems: ProblemsQuery;
+  map: { id: number };
+  revisions: { id: number };
+  revision: { id: number; number: number; against?: number };
+  /** `id`: what a `FolderEntry` has; without it the allowed roots. */
+  folders: { id?: string };
 } & { [S in RegistryName]: Record<string, never> };
 
 export type Result = {
@@ -108,6 +161,14 @@ export type Result = {
   tensorboards: Board[];
   notebook: Notebook;
   sweep: Sweep;
+  dataset: DatasetDetail;
+  datasetImages: ImagePage;
+  audit: Audit;
+  problems: ProblemPage;
+  map: FeatureMap;
+  revisions: Revision[];
+  revision: RevisionDiff;
+  folders: FolderPage;
 } & { [S in RegistryName]: Registries[S]['item'][] };
 
 export type Args = {
@@ -128,6 +189,11 @@ export type Args = {
   'tensorboards.restart': { id: string };
   'tensorboards.delete': { id: string };
   'datasets.rescan': { id: number };
+  'audits.start': { id: number; request: AuditRequest };
+  'audits.cancel': { id: number };
+  'revisions.add': { id: number; edit: RevisionEdit };
+  /** A new revision that takes back what revision `number` changed. */
+  'revisions.undo': { id: number; number: number };
   'projects.join': { id: number; user: string };
   'projects.leave': { id: number; user: string };
 } & { [S in RegistryName as `${S}.add`]: { edit: Registries[S]['edit'] } } & {
@@ -152,6 +218,10 @@ export type Reply = {
   'tensorboards.restart': Board;
   'tensorboards.delete': void;
   'datasets.rescan': Dataset;
+  'audits.start': Audit;
+  'audits.cancel': Audit;
+  'revisions.add': Revision;
+  'revisions.undo': Revision;
   'projects.join': Project;
   'projects.leave': Project;
 } & { [S in RegistryName as `${S}.add`]: Registries[S]['item'] } & {
@@ -175,6 +245,8 @@ export interface BatchOf {
 
 export interface Source {
   query<K extends Query>(kind: K, params: Params[K], signal: AbortSignal): Promise<Result[K]>;
+  /** The bytes of a picture, as the browser decodes them. */
+  image(request: PictureRequest, signal: AbortSignal): Promise<Blob>;
   /** Batches of a topic until `signal` aborts. The topic's cursor (`since`, `offset`) says from where on; after a
    * broken connection the source goes on from the last batch by itself. */
   subscribe<T extends Topic>(
