@@ -24,6 +24,8 @@ interface Call {
   path: string;
   query?: Record<string, string | number | boolean | string[] | undefined>;
   body?: unknown;
+  /** Bytes that are sent as they are. */
+  file?: Blob;
 }
 
 const part = (text: string | number): string => encodeURIComponent(String(text));
@@ -55,6 +57,20 @@ function queryCall(kind: Query, params: unknown): Call {
     case 'report': {
       const { id, ...rest } = params as Params['report'];
       return get(`runs/${part(id)}/report`, rest);
+    }
+    case 'evaluation':
+    case 'curves':
+    case 'flips': {
+      const { id, ...rest } = params as Params['flips'];
+      return get(`runs/${part(id)}/${kind}`, rest);
+    }
+    case 'evaluated': {
+      const { id, ...rest } = params as Params['evaluated'];
+      return get(`runs/${part(id)}/images`, { ...rest });
+    }
+    case 'image': {
+      const { id, image, ...rest } = params as Params['image'];
+      return get(`runs/${part(id)}/images/${part(image)}`, rest);
     }
     case 'events':
       return get('events', params as Params['events']);
@@ -111,6 +127,14 @@ function commandCall(name: Command, args: unknown): Call {
     case 'claim': {
       const { id, digest } = args as Args['claim'];
       return { verb: 'POST', path: `runs/${part(id)}/claim`, body: { digest } };
+    }
+    case 'retrain': {
+      const { id, ...body } = args as Args['retrain'];
+      return { verb: 'POST', path: `runs/${part(id)}/retrain`, body };
+    }
+    case 'predict': {
+      const { id, name: file_name, file } = args as Args['predict'];
+      return { verb: 'POST', path: `runs/${part(id)}/predict`, query: { name: file_name }, file };
     }
     case 'stop':
     case 'kill':
@@ -233,7 +257,7 @@ export class ServerSource implements Source {
   }
 
   /** The answer to a call. Rejects with the server's sentence if it refuses. */
-  async #send({ verb, path, query, body }: Call, signal?: AbortSignal): Promise<Response> {
+  async #send({ verb, path, query, body, file }: Call, signal?: AbortSignal): Promise<Response> {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query ?? {})) {
       if (value === undefined) continue;
@@ -242,7 +266,7 @@ export class ServerSource implements Source {
     const text = search.toString();
     const url = URLExt.join(this.#settings.baseUrl, PREFIX, path) + (text ? `?${text}` : '');
     const init: RequestInit = { method: verb, signal };
-    if (verb !== 'GET' && verb !== 'DELETE') init.body = JSON.stringify(body ?? {});
+    if (verb !== 'GET' && verb !== 'DELETE') init.body = file ?? JSON.stringify(body ?? {});
     let response: Response;
     try {
       response = await ServerConnection.makeRequest(url, init, this.#settings);

@@ -11,6 +11,7 @@ import type {
   Board,
   CheckReply,
   Claim,
+  ClassCurves,
   ConfigEdit,
   Config,
   DatasetDetail,
@@ -19,8 +20,12 @@ import type {
   DevicesBatch,
   DevicesReply,
   EpochReport,
+  EvaluatedPage,
+  Evaluation,
   FieldProblem,
+  Flips,
   FolderPage,
+  ImageDetail,
   ImagePage,
   LogBatch,
   LogChunk,
@@ -50,6 +55,7 @@ import type {
   SweepRequest,
   Sweep,
   Topic,
+  TriedImage,
 } from './types';
 
 export type TrainConfig = Record<string, unknown>;
@@ -109,6 +115,26 @@ export type PictureRequest =
   /** Grad-CAM of an image that was dropped to try a model. */
   | { kind: 'tried'; image: string; class?: number; size?: number };
 
+/** An evaluation of a run: of an epoch on val/, the best at first, or of the best model on test/. */
+export interface EvaluationQuery {
+  id: string;
+  split?: 'val' | 'test';
+  epoch?: number;
+}
+
+/** Which images of an evaluation, and in which order. */
+export interface EvaluatedQuery extends EvaluationQuery {
+  label?: string;
+  predicted?: string;
+  show?: string;
+  low?: number;
+  high?: number;
+  sort?: string;
+  order?: 'asc' | 'desc';
+  offset?: number;
+  limit?: number;
+}
+
 /** The four registries: what a list shows of an item, and what one may set. */
 export interface Registries {
   projects: { item: Project; edit: ProjectEdit };
@@ -128,6 +154,12 @@ export type Params = {
   series: SeriesQuery;
   log: { id: string; offset?: number; limit?: number };
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
+  evaluation: EvaluationQuery;
+  evaluated: EvaluatedQuery;
+  curves: EvaluationQuery & { label: string };
+  image: { id: string; image: string; split?: string };
+  /** `against`: another run; without it the parent. */
+  flips: { id: string; against?: string; split?: string };
   devices: Record<string, never>;
   alerts: { limit?: number };
   events: { run?: string; user?: string; since?: number; limit?: number };
@@ -155,6 +187,11 @@ export type Result = {
   series: SeriesReply;
   log: LogChunk;
   report: EpochReport;
+  evaluation: Evaluation;
+  evaluated: EvaluatedPage;
+  curves: ClassCurves;
+  image: ImageDetail;
+  flips: Flips;
   devices: DevicesReply;
   alerts: Alert[];
   events: AuditEvent[];
@@ -179,6 +216,10 @@ export type Args = {
   kill: { id: string };
   resume: { id: string; config?: TrainConfig };
   claim: { id: string; digest: string };
+  /** Train again from the run's best checkpoint, on a revision of its data set. */
+  retrain: { id: string; revision: number };
+  /** What the run's best model says of a file that the page has. */
+  predict: { id: string; name: string; file: Blob };
   'runs.edit': { id: string; edit: RunEdit };
   'runs.delete': { id: string };
   demo: Record<string, never>;
@@ -208,6 +249,8 @@ export type Reply = {
   kill: Run;
   resume: Run;
   claim: Run;
+  retrain: Run;
+  predict: TriedImage;
   'runs.edit': Run;
   'runs.delete': void;
   demo: unknown;
