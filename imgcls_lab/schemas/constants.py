@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from imgcls_lab.config.evaluation import FRACTION_METRICS, METRIC_TITLES
 from imgcls_lab.events import ACTIVE, ENDED, LIVE, RunState
+from imgcls_lab.schemas.images import ThumbnailSize
 
 
 def _ordered(states: frozenset[RunState]) -> list[RunState]:
@@ -18,4 +21,5 @@ CONSTANTS = {
     "ENDED_STATES": _ordered(ENDED),
     "METRIC_TITLES": METRIC_TITLES,
     "FRACTION_METRICS": FRACTION_METRICS,
+    "THUMBNAIL_SIZES": get_args(ThumbnailSize),
 }

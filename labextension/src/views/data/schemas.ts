@@ -1425,3 +1425,4 @@ export const FRACTION_METRICS = [
   'auroc',
   'calibration_error',
 ] as const;
+export const THUMBNAIL_SIZES = [64, 128, 256, 512, 1024, 2048] as const;

@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest';
+import { changesOf, type DraftChange } from '../../src/views/data/draft_revision';
+
+const aChange = (part: Partial<DraftChange>): DraftChange => ({
+  image: 'a',
+  name: 'train/cat/1.jpg',
+  before: 'cat',
+  ...part,
+});
+const fold = (...changes: DraftChange[]) => [
+  ...changesOf(changes.map(change => ({ changes: [change] }))).values(),
+];
+
+it('keeps the last change of an image, with the label that it had before the first', () => {
+  const found = fold(aChange({ label: 'dog' }), aChange({ before: 'dog', excluded: true }));
+  expect(found).toEqual([aChange({ excluded: true })]);
+});
+
+it('holds no change that changes nothing', () => {
+  expect(fold(aChange({ label: 'dog' }), aChange({ before: 'dog', label: 'cat' }))).toEqual([]);
+});
+
+it('keeps the copy in train apart from the one in val', () => {
+  const found = fold(aChange({ split: 'train', excluded: true }), aChange({ split: 'val', label: 'dog' }));
+  expect(found).toHaveLength(2);
+});
