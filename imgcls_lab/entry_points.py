@@ -30,6 +30,7 @@ TENSORBOARD = EntryPoint("imgcls_lab.tensorboards.serve")
 TRAINING = EntryPoint("imgcls_lab.engine", preload="imgcls_lab.engine.preload")
 NOTEBOOK = EntryPoint("imgcls_lab.batch.notebook_runner", preload="imgcls_lab.batch.preload")
 SWEEP = EntryPoint("imgcls_lab.batch.sweep_driver")
+TASK = EntryPoint("imgcls_lab.engine.audit", preload="imgcls_lab.engine.preload")
 KERNEL = EntryPoint("ipykernel_launcher", preload="imgcls_lab.api.preload")
 
-FORKED = (TRAINING, NOTEBOOK, KERNEL)  # those that the fork server may fork
+FORKED = (TRAINING, NOTEBOOK, TASK, KERNEL)  # those that the fork server may fork

@@ -117,12 +117,16 @@ class Event(BaseModel):
 
 
 class Phase(Event):
-    """What the run does before and between its steps: scanning, loading, evaluating."""
+    """What the run does before and between its steps: scanning, loading, evaluating.
+
+    seconds_left: of the whole run, as far as a task can tell.
+    """
 
     type: Literal["phase"] = "phase"
     name: str
     done: int | None = None
     total: int | None = None
+    seconds_left: float | None = None
 
 
 class Started(Event):

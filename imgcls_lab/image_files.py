@@ -28,13 +28,15 @@ _SUFFIX = re.compile(r"\.[a-z0-9_-]{1,12}")
 NO_SUFFIX, ODD_SUFFIX = "no suffix", "an odd suffix"
 SHOWN = 3  # names in a sentence
 LOOKED_AT = 1000  # files or folders of a short look
+NAMED = 1000  # files that are no images whose names are kept
 
 
 class Walk:
     """One look at folders. Counts what it leaves out, each thing once.
 
-    skipped_files: files that are no images, by suffix; junk: by name; outside: links that lead out of the root;
-    lost: links that lead nowhere, or back to a folder that they are in; both relative to the root.
+    skipped_files: files that are no images, by suffix; skipped: paths of the first of them; junk: by name;
+    outside: links that lead out of the root; lost: links that lead nowhere, or back to a folder that they are in. All
+    paths are relative to the root.
     """
 
     def __init__(self, root: Path, *, bounded: bool = True) -> None:
@@ -42,6 +44,7 @@ class Walk:
         self._root = os.fspath(root)
         self._real = os.path.realpath(root) if bounded else None
         self.skipped_files: Counter[str] = Counter()
+        self.skipped: list[str] = []
         self.junk: Counter[str] = Counter()
         self.outside: set[str] = set()
         self.lost: set[str] = set()
@@ -87,6 +90,8 @@ class Walk:
         if suffix not in RAW_SUFFIXES and is_image(entry.path):
             return True
         self.skipped_files[suffix] += 1
+        if len(self.skipped) < NAMED:
+            self.skipped.append(self._relative(entry.path))
         return False
 
     def _follows(self, link: str) -> bool:

@@ -27,8 +27,9 @@ class FolderSummary:
     splits: split -> class -> number of images, only splits that exist; classes: those of train, in the fixed order
     that a model's outputs have; problem: a sentence if it cannot be trained on; notes: sentences worth knowing;
     flat: the classes lie in the root itself, which is what train/ would be; skipped_files: files that are no images, by
-    suffix, and not_taken_said: a sentence about them, which is among the notes; outside, lost: paths of links that lead
-    out of the data set, or nowhere, which were left out; sample: paths of some training images.
+    suffix, skipped: paths of the first of them, and not_taken_said: a sentence about them, which is among the notes;
+    outside, lost: paths of links that lead out of the data set, or nowhere, which were left out; sample: paths of some
+    training images.
     """
 
     root: Path
@@ -38,6 +39,7 @@ class FolderSummary:
     notes: list[str] = field(default_factory=list)
     flat: bool = False
     skipped_files: dict[str, int] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
     not_taken_said: str | None = None
     outside: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -73,6 +75,7 @@ def inspect_folder(root: str | os.PathLike[str]) -> FolderSummary:
         problem=problem,
         notes=[] if problem else [*notes, *walk.said()],
         skipped_files=dict(walk.skipped_files),
+        skipped=sorted(walk.skipped),
         not_taken_said=walk.not_taken_said(),
         outside=sorted(walk.outside),
         lost=sorted(walk.lost),

@@ -177,8 +177,9 @@ class RunProgress:
                 self.saved_step = event.step
             case Phase():
                 self.phase = event.name
-                if self.kind is RunKind.SWEEP:  # its steps are its trials
+                if self.kind in (RunKind.SWEEP, RunKind.TASK):  # a sweep's steps are its trials
                     self.step, self.total_steps = event.done or 0, event.total
+                    self.seconds_left = event.seconds_left
             case Notice():
                 if event.level != "info":
                     self.message = event.text

@@ -126,7 +126,7 @@ def write_problems(folder: Path, stage: str, problems: Iterable[Problem]) -> Cou
 def write_map(folder: Path, **arrays: npt.NDArray[Any]) -> None:
     """Arrays as `MapView` describes them: x, y uint16; label, split uint16; digest uint8 (n, 32); mark_KIND int64."""
     content = io.BytesIO()
-    np.savez(content, **arrays)
+    np.savez(content, allow_pickle=False, **arrays)
     run_paths.make_folder(folder / FOLDER)
     run_layout.write_atomic(folder / MAP, content.getvalue())
 
@@ -157,7 +157,7 @@ def read_problems(
         index = _read_index(folder, stage)
         kept = np.ones(len(index), bool)
         if kind is not None:
-            kept &= index["kind"] == KINDS.index(kind)  # type: ignore[arg-type]
+            kept &= index["kind"] == KINDS.index(kind)
         if leak is not None:
             kept &= index["leak"] == leak
         chosen += [(int(e["kind"]), stage, int(e["offset"]), int(e["length"])) for e in index[kept]]

@@ -10,6 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from imgcls_lab.errors import InputError
 
 TASK = "audit"  # under this key of a run's payload
+# stage of an audit -> what the run says it does
+PHASES = {
+    "files": "looking at files",
+    "features": "computing features",
+    "labels": "looking for label errors",
+    "neighbours": "comparing images",
+    "map": "drawing the map",
+}
 
 
 class FeatureModel(BaseModel):
@@ -35,6 +43,7 @@ class AuditTask(BaseModel):
 
     task: Literal["audit"] = "audit"
     dataset: str
+    dataset_id: int = 0
     root: str
     model: FeatureModel | None = None
     revision: int = 0
@@ -52,6 +61,11 @@ class AuditTask(BaseModel):
 
     def to_payload(self) -> dict[str, Any]:
         return {TASK: self.model_dump(mode="json")}
+
+    def names(self) -> dict[str, Any]:
+        """The folders that it reads, under the names that they have in a config."""
+        model = self.model.flavour if self.model else ""
+        return {"root": self.root, "model_flavour": model}
 
     def covers(self, other: Self) -> bool:
         """Whether this audit does all that another one would do."""

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from imgcls_lab.audits.task import AuditTask
 from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ForbiddenPathError, InputError, Problem
 from imgcls_lab.events import RunKind
@@ -67,9 +68,14 @@ def names_code(config: Mapping[str, Any]) -> bool:
 
 
 def configs_of(run: RunDetail) -> list[dict[str, Any]]:
-    """The config of a training; of a sweep the base, and each value of its space by itself; none for a notebook."""
+    """The config of a training; of a sweep the base, and each value of its space by itself; none for a notebook.
+
+    Of a task, the folders that it reads, as a config names them.
+    """
     if run.kind is RunKind.TRAIN:
         return [run.config]
+    if run.kind is RunKind.TASK:
+        return [AuditTask.of(run.payload).names()]
     request = run.payload.get("request")
     if run.kind is not RunKind.SWEEP or not isinstance(request, dict) or run.payload.get("notebook"):
         return []
@@ -86,6 +92,8 @@ def executes_code(run: RunDetail) -> bool:
     """Whether a run executes code that is not this package's: a notebook's, or plugins'."""
     if run.kind is RunKind.TRAIN:
         return names_code(run.config)
+    if run.kind is RunKind.TASK:
+        return False
     request = run.payload.get("request")
     if run.kind is not RunKind.SWEEP or not isinstance(request, dict) or run.payload.get("notebook"):
         return True

@@ -16,6 +16,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import backups, homes, migrations, users
 from imgcls_lab.store.alerts import Alerts
 from imgcls_lab.store.audit import Actor
+from imgcls_lab.store.audits import Audits
 from imgcls_lab.store.consistency_check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged
 from imgcls_lab.store.events import Events
@@ -41,6 +42,7 @@ class Store:
         self.models = Models(database)
         self.executors = Executors(database, settings.lease)
         self.runs = Runs(database, settings, self.executors)
+        self.audits = Audits(database, settings, self.runs)
         self.metrics = MetricReader(database)
         self.alerts = Alerts(database)
         self.events = Events(database)

@@ -313,7 +313,9 @@ class Scan(NamedTuple):
 
 def last_scan(session: Session, settings: Settings, root: str) -> Scan | None:
     """That of the newest run on this folder whose manifest tells it; only the last few are looked at."""
-    begun = select(Run.id, Run.name).where(Run.root == root, col(Run.attempt) > 0, homes.is_here(session))
+    begun = select(Run.id, Run.name).where(
+        Run.root == root, Run.kind == RunKind.TRAIN, col(Run.attempt) > 0, homes.is_here(session)
+    )
     for run_id, name in session.exec(begun.order_by(col(Run.number).desc()).limit(LOOKED_AT)):
         data = (_manifest(settings, run_id) or {}).get("data")
         if isinstance(data, dict) and isinstance(data.get("quarantined"), dict):

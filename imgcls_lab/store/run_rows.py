@@ -91,8 +91,9 @@ def default_name(kind: RunKind, config: TrainConfig | None) -> str:
 
 def device_columns(request: SubmitRequest, config: TrainConfig | None) -> dict[str, Any]:
     """What a run needs of a host: as the request says, else its config, else what its kind needs."""
-    drives = request.kind is RunKind.SWEEP  # it starts other runs and computes nothing
-    device = request.device or ("none" if drives else config.device if config else "auto")
+    # a sweep starts other runs and computes nothing; a task names a device only where it computes with a model
+    without = request.kind in (RunKind.SWEEP, RunKind.TASK)
+    device = request.device or ("none" if without else config.device if config else "auto")
     if device == "auto" and (request.gpus or 1) > 1:  # a CPU cannot stand for several GPUs
         device = "cuda"
     gpus = request.gpus or (config.num_processes if config else 1)

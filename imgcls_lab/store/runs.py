@@ -72,16 +72,7 @@ class Runs:
         try:
             with self._database.write() as session:
                 run = new_run(session, run_id or new_run_id(), config, request, digest)
-                session.add(run)
-                session.flush()
-                for after in dict.fromkeys(find_run(session, text).id for text in request.after):
-                    session.add(Dependency(run_id=run.id, after_id=after))
-                if not request.name:
-                    run.name = f"{run.name} #{run.number}"
-                audit.record(session, "launched", run)
-                touch(session, run.id)
-                submitted.note(session, run.id)
-                made = run.id
+                made = add_run(session, run, request)
         except IntegrityError as error:
             known = self._submitted(request.idempotency_key, digest)  # another was first with this key
             if known is None:
@@ -274,6 +265,20 @@ class Runs:
             run = find_run(session, text)
             homes.check_here(session, run)
             return self._settings.run_dir(run.id)
+
+
+def add_run(session: Session, run: Run, request: SubmitRequest) -> str:
+    """Add the row of a new run that this home's user submits. Returns its id."""
+    session.add(run)
+    session.flush()
+    for after in dict.fromkeys(find_run(session, text).id for text in request.after):
+        session.add(Dependency(run_id=run.id, after_id=after))
+    if not request.name:
+        run.name = f"{run.name} #{run.number}"
+    audit.record(session, "launched", run)
+    touch(session, run.id)
+    submitted.note(session, run.id)
+    return run.id
 
 
 def _digest(request: SubmitRequest) -> str:

@@ -20,10 +20,11 @@ import numpy as np
 import torch
 
 from imgcls_lab import cpu, images
+from imgcls_lab.audits import quality
 from imgcls_lab.engine.data.image_cache import Cache, Pixels
 from imgcls_lab.engine.data.image_set import ImageSet, Indices, init_worker
 from imgcls_lab.engine.data.phash import PLAIN, phashes_of, shrink, shrink_each
-from imgcls_lab.engine.data.scan_index import ENTRY, Entries
+from imgcls_lab.engine.data.scan_index import ENTRY, QUALITY, Entries
 from imgcls_lab.errors import DataError, OutOfMemoryError
 from imgcls_lab.image_files import printable
 from imgcls_lab.images import decode_sized, read_bytes
@@ -47,18 +48,29 @@ class Inspected:
     rows: Indices
     pixels: dict[int, Pixels] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
+    qualities: Entries = field(default_factory=lambda: np.zeros(0, QUALITY))  # (n,) where an audit asks for them
+
+
+@dataclass(frozen=True)
+class KnownQuality:
+    """What earlier audits measured. index: `QUALITY`, sorted by key; places: where each image is in it, or -1."""
+
+    index: Entries
+    places: Indices
 
 
 @dataclass(eq=False)  # one is known by itself: its arrays have no one answer to ==
 class SetInspection:
     """A set to inspect. index: of earlier scans; places: where each image is in it, or -1; cache: as it was opened;
-    exact_hashes: whether hashes must not depend on the size to which files are decoded for a cache."""
+    exact_hashes: whether hashes must not depend on the size to which files are decoded for a cache; quality: what is
+    known of it; None: it is not measured."""
 
     images: ImageSet
     index: Entries
     places: Indices
     cache: Cache | None
     exact_hashes: bool = False
+    quality: KnownQuality | None = None
 
     def __call__(self, numbers: range) -> Inspected:
         """Inspect these files. What cannot be read is in `errors`."""
@@ -85,6 +97,8 @@ class _Chunk:
 
     def __init__(self, inspection: SetInspection, numbers: range) -> None:
         self.found = Inspected(numbers, np.zeros(len(numbers), ENTRY), np.full(len(numbers), -1))
+        if inspection.quality is not None:
+            self.found.qualities = np.zeros(len(numbers), QUALITY)
         self._inspection = inspection
         self._small: dict[int, Pixels] = {}  # by place
         self._to_shrink: Alike = {}  # by place
@@ -104,7 +118,7 @@ class _Chunk:
         unchanged = unchanged and bool(inspection.index[before]["settled"] or not inspection.exact_hashes)
         if unchanged:
             self.found.entries[place] = inspection.index[before]
-            if self._is_in_cache(place):
+            if self._is_in_cache(place) and self._is_measured(place, number, same):
                 return
         data = read_bytes(full)
         if not unchanged:
@@ -117,6 +131,10 @@ class _Chunk:
             self._to_resize.setdefault(image.shape, {})[number] = image
         elif not is_cached:
             self.found.pixels[number] = inspection.images.reader.resize(image).numpy()
+        if inspection.quality is not None and not self._is_measured(place, number, same):
+            found = self.found.qualities[place]
+            found["size"], found["changed"] = same
+            found["values"] = quality.measure(image)
         if not unchanged:
             entry["settled"] = is_cached or not data.startswith(JPEG) or min(size) <= HASH_EDGE
             if inspection.exact_hashes and not entry["settled"]:
@@ -134,6 +152,17 @@ class _Chunk:
             return True
         self.found.rows[place] = self._inspection.cache.row(self.found.entries["digest"][place])
         return bool(self.found.rows[place] >= 0)
+
+    def _is_measured(self, place: int, number: int, same: tuple[int, int]) -> bool:
+        """Whether nobody asks for the quality of this image, or it is known; notes it. same: its size and time."""
+        known = self._inspection.quality
+        if known is None:
+            return True
+        before = known.places[number]
+        if before < 0 or (known.index[before]["size"], known.index[before]["changed"]) != same:
+            return False
+        self.found.qualities[place] = known.index[before]
+        return True
 
     def finish(self) -> None:
         for alike in self._to_shrink.values():

@@ -22,6 +22,7 @@ PLAIN = 128  # px; below, Pillow resizes in one go, as torch does for many image
 NEIGHBOURS = 128  # compared with each image in a band
 _EDGE = 32
 _ZERO = 0.01  # a coefficient of symmetric pictures is 0 but for rounding, which differs with their number; most: 10^5
+_ODD_COLUMNS = np.uint64(0x5555555555555555)  # bits of the frequencies 1, 3, 5, 7 across
 _BANDS = NEAR_BITS + 1  # hashes that differ in fewer bits than there are bands agree in one of them
 _WIDTH = 64 // _BANDS
 
@@ -70,6 +71,11 @@ def phashes_of(small: Tiny) -> tuple[Hashes, Tiny]:
     across = np.floor((values.reshape(-1, 3 * block) @ _BOX + block // 2) / block)  # a box filter, rounded, and down
     down = np.floor((across.reshape(count, TINY, block, 3 * TINY).sum(2) + block // 2) / block)
     return (coefficients.reshape(count, -1) > _ZERO) @ _WEIGHTS, down.astype(np.uint8).reshape(count, TINY, TINY, 3)
+
+
+def mirrored(hashes: Hashes, tiny: Tiny) -> tuple[Hashes, Tiny]:
+    """Hashes and tiny pictures of the same images mirrored left to right: the odd frequencies change their sign."""
+    return hashes ^ _ODD_COLUMNS, np.ascontiguousarray(tiny[:, :, ::-1])
 
 
 def near_pairs(hashes: Hashes, tiny: Tiny, sides: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from imgcls_lab.audits.quality import MEASURES
 from imgcls_lab.engine.data.phash import TINY
 
 VERSION = 2  # raise it where a column comes to mean something else
@@ -34,6 +35,9 @@ ENTRY = np.dtype(
         ("settled", "?"),
     ]
 )
+# key, size, changed: as above; values: `audits.quality.MEASURES`
+QUALITY = np.dtype([("key", "u8"), ("size", "i8"), ("changed", "i8"), ("values", "f2", (len(MEASURES),))])
+QUALITY_VERSION = 1
 Entries = npt.NDArray[np.void]
 
 
@@ -49,13 +53,18 @@ def index_path(folder: Path, root: Path) -> Path:
     return folder / f"{name}-{VERSION}.npy"
 
 
-def read(path: Path) -> Entries:
-    """The entries, sorted by key; none if there is no readable index."""
+def quality_path(folder: Path, root: Path) -> Path:
+    """Where the qualities of a data set's images lie, which audits measure: an index of its own, of `QUALITY`."""
+    return index_path(folder, root).with_suffix(f".quality-{QUALITY_VERSION}.npy")
+
+
+def read(path: Path, dtype: np.dtype[np.void] = ENTRY) -> Entries:
+    """The entries, sorted by key; none if there is no readable index of this type."""
     try:
         entries = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return np.empty(0, ENTRY)
-    return entries if entries.dtype == ENTRY and entries.ndim == 1 else np.empty(0, ENTRY)
+        return np.empty(0, dtype)
+    return entries if entries.dtype == dtype and entries.ndim == 1 else np.empty(0, dtype)
 
 
 def find(known: Entries, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:

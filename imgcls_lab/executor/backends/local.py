@@ -13,7 +13,7 @@ from pathlib import Path
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.child_environment import child_environment
-from imgcls_lab.entry_points import NOTEBOOK, SUPERVISOR, SWEEP, TRAINING, EntryPoint
+from imgcls_lab.entry_points import NOTEBOOK, SUPERVISOR, SWEEP, TASK, TRAINING, EntryPoint
 from imgcls_lab.errors import ExecutorError, UnsafeFolderError
 from imgcls_lab.events import DesiredState, RunKind
 from imgcls_lab.executor import processes, run_secrets
@@ -29,8 +29,13 @@ LOG_CAP = 64 * 2**20  # bytes of output.log
 Argv = Callable[[RunKind, str, Path, int], list[str]]
 
 # What does a run of each kind, as `python -m MODULE FOLDER --attempt N`.
-ENTRY_POINTS: dict[RunKind, EntryPoint] = {RunKind.TRAIN: TRAINING, RunKind.NOTEBOOK: NOTEBOOK, RunKind.SWEEP: SWEEP}
-# These queue runs themselves. A training never talks to the database, so it does not learn which one there is.
+ENTRY_POINTS: dict[RunKind, EntryPoint] = {
+    RunKind.TRAIN: TRAINING,
+    RunKind.NOTEBOOK: NOTEBOOK,
+    RunKind.SWEEP: SWEEP,
+    RunKind.TASK: TASK,
+}
+# These queue runs themselves. The others never talk to the database, so they do not learn which one there is.
 QUEUES_RUNS = frozenset({RunKind.NOTEBOOK, RunKind.SWEEP})
 
 

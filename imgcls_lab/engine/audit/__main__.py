@@ -1,0 +1,83 @@
+"""`python -m imgcls_lab.engine.audit FOLDER --attempt N`: the audit that the run in FOLDER asks for. By the executor.
+
+Exit code 0: finished or stopped; 1: failed. The last event in the folder tells them apart. Output is the run's log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from imgcls_lab import signing
+from imgcls_lab.audits.task import AuditTask
+from imgcls_lab.engine.audit.events import AuditEvents
+from imgcls_lab.engine.audit.pipeline import Audit
+from imgcls_lab.engine.data.cache_locations import CacheLocations
+from imgcls_lab.engine.training import attempt_context, interrupts
+from imgcls_lab.errors import ConflictError, DiskFullError, ImgclsError, OutOfMemoryError
+from imgcls_lab.events import Began, EventWriter, Failed, FailureKind, Finished, Stopped
+from imgcls_lab.run_layout import RUN_INFO
+from imgcls_lab.settings import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m imgcls_lab.engine.audit", description="Audit a data set.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--attempt", type=int, default=1)
+    given = parser.parse_args(arguments)
+    folder: Path = given.folder.absolute()
+    stop = threading.Event()
+    with interrupts.signals(stop), attempt_context.lock(folder), EventWriter(folder, given.attempt) as events:
+        told = AuditEvents(events)
+        try:
+            done = _audit(folder, events, told, stop)
+        except BaseException as error:
+            known = _as_sentence(error)
+            if known is None:
+                raise
+            traceback.print_exc()
+            with contextlib.suppress(OSError):  # on a full disk there may be no space even for this
+                events.write(Failed(step=told.step, kind=FailureKind(known.kind), message=str(known)))
+            return 1
+        end = Finished(step=told.step, best_epoch=0, values={}) if done else Stopped(step=told.step)
+        events.write(end)
+        print("Finished." if done else "Stopped; it goes on where it was when it is resumed.", flush=True)
+    return 0
+
+
+def _audit(folder: Path, events: EventWriter, told: AuditEvents, stop: threading.Event) -> bool:
+    """Whether it was done to its end."""
+    settings = Settings()
+    info = signing.own_info(settings.home_path, folder)
+    if info is None:
+        raise ConflictError(
+            f"{folder / RUN_INFO} was not written by this home, so the task is not executed. If the run is yours, run "
+            f"`imgcls-lab db rebuild`, then `imgcls-lab claim {folder.name}`.",
+            reason="view_only",
+        )
+    task = AuditTask.of(dict(info.get("payload") or {}))
+    print(f"Audit of “{task.dataset}” in {task.root}", flush=True)
+    events.write(Began())
+    return Audit(task, folder, CacheLocations.of_home(settings), told, stop.is_set).execute()
+
+
+def _as_sentence(error: BaseException) -> ImgclsError | None:
+    """Any error as one of ours, in words about an audit; None for what is no error of the run (SystemExit)."""
+    known = attempt_context.as_imgcls_error(error)
+    if isinstance(error, ImgclsError) or known is None:
+        return known
+    if isinstance(known, OutOfMemoryError):
+        return OutOfMemoryError("There was not enough memory for the audit. Close other programs and resume it.")
+    if isinstance(known, DiskFullError):
+        return DiskFullError("The disk is full where the audit writes. Free some space and resume it.")
+    if isinstance(error, KeyboardInterrupt):
+        return ImgclsError("Interrupted twice; resume the audit.")
+    return ImgclsError(f"The audit ended with an unexpected {type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
