@@ -79,7 +79,7 @@ def _from_cache(folder: Path, count: int) -> list[Line]:
         paths = np.array([b"x"] * count)
         pixels_of_all, rows = torch.from_numpy(cache.pixels()), cache.rows
         labels, aspects = np.zeros(count, np.int64), np.ones(count, np.float32)
-        images = ImageSet(folder, "train", reader, paths, labels, aspects, pixels_of_all, rows)
+        images = ImageSet(folder, "train", reader, paths, labels, aspects, pixels=pixels_of_all, rows=rows)
         augment = Augmentation(recipe, 0, spec)
         batches = [np.asarray(batch) for batch in random.permutation(count).reshape(-1, BATCH)]
 

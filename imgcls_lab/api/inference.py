@@ -131,7 +131,7 @@ def export(model: Model, format: Format, out: Path | None, images: Sequence[str]
 def _validated(run: TrainedBy, count: int) -> list[Known]:
     """Some of the images that the run validated, spread over all, with what it predicted for them at its best epoch."""
     from imgcls_lab.engine.inference.export import Known
-    from imgcls_lab.engine.reporting.predictions import read
+    from imgcls_lab.predictions import read
 
     if run.best_epoch is None:
         return []
@@ -140,13 +140,12 @@ def _validated(run: TrainedBy, count: int) -> list[Known]:
     except NotFoundError:
         return []
     root = os.path.expanduser(run.config.root)  # never the folder that the run's files name
-    chosen = [
-        i
-        for i in range(0, len(held.paths), max(1, len(held.paths) // count))
-        if ".." not in held.paths[i].split("/") and not os.path.isabs(held.paths[i])
-    ]
+    images = held.images
+    named = [(i, images.name(i)) for i in range(0, len(images), max(1, len(images) // count))]
     found = [
-        Known(os.path.join(root, held.paths[i]), held.classes[held.top[i, 0]], float(held.probs[i, 0])) for i in chosen
+        Known(os.path.join(root, name), images.classes[held.top[i, 0]], float(held.probs[i, 0]))
+        for i, name in named
+        if ".." not in name.split("/") and not os.path.isabs(name)
     ]
     return [image for image in found if os.path.isfile(image.path)][:count]
 

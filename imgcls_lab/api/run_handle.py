@@ -151,9 +151,9 @@ class Run:
     def predictions(self, epoch: int | str | None = None) -> pd.DataFrame:
         """Its prediction for each validation image at an epoch, by default the best; "test": for each test image.
 
-        Columns: path, label, correct, class_1, prob_1 ... Raises NotFoundError.
+        Columns: path, label, correct, class_1, prob_1 ..., label_prob, loss, image. Raises NotFoundError.
         """
-        from imgcls_lab.engine.reporting.predictions import load_predictions
+        from imgcls_lab.predictions import load_predictions
 
         best = self._view.best
         wanted = epoch if epoch is not None else best.epoch if best else 0

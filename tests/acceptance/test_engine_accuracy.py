@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgcls_lab import fashion_mnist
+from imgcls_lab import fashion_mnist, predictions
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, standalone
-from imgcls_lab.engine.reporting import predictions
 from imgcls_lab.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]

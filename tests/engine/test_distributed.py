@@ -16,18 +16,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from imgcls_lab import cpu
+from imgcls_lab import cpu, predictions
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, hardware, train
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.image_set import Reader, pick_num_workers
 from imgcls_lab.engine.data.scan import open_caches
 from imgcls_lab.engine.data.split import list_splits
-from imgcls_lab.engine.reporting.predictions import load_predictions
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ConfigError, ProcessLostError
 from imgcls_lab.events import Event, Metrics, RunState
 from imgcls_lab.planning.steps import batches_per_epoch, epoch_batches
+from imgcls_lab.predictions import load_predictions
 
 from .conftest import SIZE, curve, of_type, same_files
 
@@ -98,6 +98,13 @@ def test_two_processes_train_as_one(both: tuple[TrainConfig, Outcome, list[Event
             assert b.values[tag] == pytest.approx(a.values[tag], abs=0.026), tag  # one image of forty
         assert b.values["loss/val"] == pytest.approx(a.values["loss/val"], abs=1e-4)
     assert alone.values.keys() == two.values.keys()
+    kept, merged = (predictions.read_train(run.folder, 1) for run in (alone, two))
+    assert np.array_equal(np.isnan(kept.losses), np.isnan(merged.losses))
+    assert not np.isnan(kept.losses).all()
+    assert merged.losses.astype(float) == pytest.approx(kept.losses.astype(float), abs=5e-3, nan_ok=True)
+    best = of_type(two.folder, "finished")[0].best_epoch
+    probs = predictions.read_probs(two.folder, predictions.read(two.folder, best), "val")
+    assert probs is not None, "the rows of both processes, in the order of the images"
 
 
 def test_validation_counts_each_image_once(both: tuple[TrainConfig, Outcome, list[Event]]) -> None:
@@ -122,6 +129,9 @@ def test_a_stopped_run_of_two_goes_on_bit_equal(shared: Make, tiny_vit: Path, tm
     assert train(config, tmp_path / "parts", stop=stop, on_event=after_three).state is RunState.STOPPED
     assert train(config, tmp_path / "parts").state is RunState.SUCCEEDED
     assert same_files(tmp_path / "whole/checkpoints/last", tmp_path / "parts/checkpoints/last", "model.safetensors")
+    whole, parts = (predictions.read_train(tmp_path / name, 1).losses for name in ("whole", "parts"))
+    assert whole.tobytes() == parts.tobytes()
+    assert not np.isnan(whole).any()
     with pytest.raises(ConfigError, match="began with 2 processes"):
         train(config.with_changes(num_processes=1, epochs=3), tmp_path / "parts")
 

@@ -15,9 +15,9 @@ from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.data.image_set import Reader
 from imgcls_lab.engine.evaluation.tta import log_probs, tta_input_spec
 from imgcls_lab.engine.inference import predict
-from imgcls_lab.engine.reporting.predictions import load_predictions
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.events import Event, Phase, RunState, Started
+from imgcls_lab.predictions import load_predictions
 from imgcls_lab.store.run_files import read_report
 
 from .conftest import events_of, of_type, same_files

@@ -15,10 +15,10 @@ from imgcls_lab.class_names import spelled
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.inference import predict
-from imgcls_lab.engine.reporting.predictions import load_predictions
 from imgcls_lab.errors import DataError
 from imgcls_lab.events import RunState
 from imgcls_lab.imagefolder import inspect_folder
+from imgcls_lab.predictions import load_predictions
 
 from .conftest import of_type, same_files
 from .test_resume import assert_same_end, stop_after

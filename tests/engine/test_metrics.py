@@ -138,7 +138,7 @@ def test_memory_does_not_grow_with_a_score_a_class_an_image() -> None:
     counts = counted(logits, labels)
     assert "metric/auroc" in counts.values()
     arrays = {name: value.nbytes for name, value in vars(counts).items() if isinstance(value, np.ndarray)}
-    assert arrays.pop("_rows") <= 50 * 2000  # 100,000 images: 4.4 MB, not 400
+    assert arrays.pop("_rows") <= 56 * 2000  # 100,000 images: 5.6 MB, not 400
     assert sum(arrays.values()) < 9e6
 
 

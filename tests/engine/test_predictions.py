@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from imgcls_lab import predictions
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.inference import predict
 from imgcls_lab.engine.inference.export import Known, export
-from imgcls_lab.engine.reporting import predictions
 from imgcls_lab.errors import DataError, MismatchError, NotFoundError
+from imgcls_lab.events import Event, Metrics
 
-from .conftest import SIZE
+from .conftest import SIZE, curve, of_type
 
 Run = Callable[..., Outcome]
+Make = Callable[..., TrainConfig]
 
 
 def test_predict_on_the_validation_images_says_what_the_run_stored_of_each(run: Run, digits_source: Path) -> None:
@@ -47,15 +51,97 @@ def test_evaluating_on_val_takes_the_images_that_the_run_held_out(
 
 def test_the_list_of_images_is_written_once_and_guards_every_epoch(run: Run) -> None:
     folder = run(epochs=2).folder / "predictions"
-    assert sorted(path.name for path in folder.iterdir()) == ["epoch-0001.npz", "epoch-0002.npz", "val-images.npz"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "epoch-0001.npz", "epoch-0002.npz", "train-0001.npz", "train-0002.npz", "train-images.npz", "val-images.npz",
+        "val-probs.npy",
+    ]  # fmt: skip
     with np.load(folder / "val-images.npz", allow_pickle=False) as listed:
         changed = dict(listed)
     changed["paths"] = changed["paths"][::-1]
     np.savez(folder / "val-images.npz", **changed)
-    with pytest.raises(DataError, match="do not belong to the images"):
+    with pytest.raises(DataError) as other:
         predictions.read(folder.parent, 2)
-    with pytest.raises(NotFoundError, match="no predictions “epoch-0009”"):
+    assert other.value.reason == "other_images"
+    with pytest.raises(NotFoundError):
         predictions.read(folder.parent, 9)
+
+
+def test_what_is_kept_of_each_image_is_what_the_model_says(run: Run, digits_source: Path) -> None:
+    outcome = run(epochs=2, keep_best=1)
+    best = run_best(outcome)
+    held = predictions.read(outcome.folder, best)
+    probs = predictions.read_probs(outcome.folder, held, "val")
+    assert probs is not None
+    paths = [digits_source / held.images.name(number) for number in range(len(held.images))]
+    rows = np.concatenate(list(probs.blocks()))
+    assert np.array_equal(rows[3], probs.row(3))
+    assert np.array_equal(rows[:, 2], probs.column(2))
+    answers = predict.predict(outcome.folder / "checkpoints/best", paths, top=4)
+    by_name = [{item.name: item.prob for item in answer.classes} for answer in answers]
+    exact = np.asarray([[row[name] for name in held.images.classes] for row in by_name])
+    assert rows.astype(float) == pytest.approx(exact, abs=5e-4)
+    of_label = exact[np.arange(len(exact)), held.labels]
+    assert held.label_probs is not None
+    assert held.label_probs.astype(float) == pytest.approx(of_label, abs=5e-4)
+    assert held.losses == pytest.approx(-np.log(of_label), rel=1e-5)
+    for number, path in enumerate(paths):
+        assert held.images.image_id(number) == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert number in held.images.find(held.images.image_id(number))
+    assert not len(held.images.find("0" * 64))
+    other = predictions.read(outcome.folder, 3 - best)
+    assert predictions.read_probs(outcome.folder, other, "val") is None, "those of the best epoch alone are kept"
+
+
+def test_the_first_step_keeps_the_loss_that_the_curve_shows(run: Run) -> None:
+    """One batch of all images: its mean is the point of the curve, and mixed images have no loss of their own."""
+    folder = run(epochs=1, batch_size=120, log_every=1).folder
+    kept = predictions.read_train(folder, 1)
+    assert kept.losses.astype(float).mean() == pytest.approx(curve(folder)[0], rel=1e-3)
+    assert kept.label_probs.astype(float) == pytest.approx(np.exp(-kept.losses.astype(float)), abs=1e-3)
+    assert len(kept.images) == 120
+    assert kept.images.labels is not None
+    assert [kept.images.classes[label] for label in kept.images.labels] == [
+        Path(kept.images.name(number)).parent.name for number in range(120)
+    ]
+    mixed = predictions.read_train(run("mixed", epochs=1, cutmix=0.2).folder, 1)
+    alone = ~np.isnan(mixed.losses)
+    assert 0 < alone.sum() < 120, "a box of no area leaves an image as it is"
+    drawn = predictions.read_train(run("drawn", epochs=1, balance="sampler").folder, 1)
+    assert 0 < np.isnan(drawn.losses).sum() < 120, "an epoch that draws by class does not see each image"
+
+
+def test_a_resumed_epoch_keeps_the_same_bits_of_each_image(make_config: Make, tmp_path: Path) -> None:
+    config = make_config(mixup=0.02, cutmix=0.02)
+    train(config, tmp_path / "whole")
+    stop = threading.Event()
+
+    def within_the_second_epoch(event: Event) -> None:
+        if isinstance(event, Metrics) and event.step >= 11:
+            stop.set()
+
+    train(config, tmp_path / "parts", stop=stop, on_event=within_the_second_epoch)
+    assert predictions.train_epochs(tmp_path / "parts") == [1]
+    train(config, tmp_path / "parts")
+    assert predictions.epochs(tmp_path / "parts") == predictions.train_epochs(tmp_path / "parts") == [1, 2]
+    whole, parts = (predictions.read_train(tmp_path / name, 2) for name in ("whole", "parts"))
+    assert np.isnan(whole.losses).any()
+    assert not np.isnan(whole.losses).all()
+    assert same_bits(whole.losses, parts.losses)
+    assert same_bits(whole.label_probs, parts.label_probs)
+    before, after = (predictions.read(tmp_path / name, 2) for name in ("whole", "parts"))
+    assert before.losses is not None
+    assert after.losses is not None
+    assert same_bits(before.losses, after.losses)
+    assert same_bits(before.probs, after.probs)
+
+
+def run_best(outcome: Outcome) -> int:
+    """The best epoch of a run."""
+    return of_type(outcome.folder, "finished")[0].best_epoch
+
+
+def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.dtype == other.dtype and one.tobytes() == other.tobytes()
 
 
 def test_an_image_that_cannot_be_read_has_a_row_of_its_own(run: Run, digits: Path, tmp_path: Path) -> None:

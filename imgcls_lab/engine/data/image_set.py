@@ -79,7 +79,8 @@ class Reader:
 class ImageSet:
     """One split. Paths are bytes in one array: a Python list would grow in every loader process.
 
-    paths: relative to root, shape (n,); labels: int64 (n,); aspects: width over height, float32 (n,);
+    paths: relative to root, shape (n,); labels: int64 (n,); aspects: width over height, float32 (n,); digests: SHA-256
+    of the files as the scan read them, uint8 (n, 32);
     pixels: uint8 (rows, height, width, 3) where they are cached, else None; rows: the row of each image, int64 (n,).
     """
 
@@ -89,6 +90,7 @@ class ImageSet:
     paths: npt.NDArray[np.bytes_]
     labels: Indices
     aspects: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    digests: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 32), np.uint8))
     pixels: torch.Tensor | None = None
     rows: Indices = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -118,6 +120,7 @@ class ImageSet:
             paths=self.paths[chosen],
             labels=self.labels[chosen],
             aspects=self.aspects[chosen] if len(self.aspects) else self.aspects,
+            digests=self.digests[chosen] if len(self.digests) else self.digests,
             rows=self.rows[chosen] if len(self.rows) else self.rows,
         )
 

@@ -91,7 +91,11 @@ def scan(
     labels = np.concatenate([images.labels for images in sets])
     duplicates = find_duplicates(entries, splits, labels, partial(_name, sets))
     sets = [
-        replace(images, aspects=(entries[part]["width"] / entries[part]["height"]).astype(np.float32))
+        replace(
+            images,
+            aspects=(entries[part]["width"] / entries[part]["height"]).astype(np.float32),
+            digests=entries[part]["digest"].copy().view(np.uint8),
+        )
         for images, part in _parts(sets)
     ]
     train, dropped = _drop_copies(sets[0], classes, duplicates, options.on_duplicates)

@@ -76,6 +76,19 @@ class ProcessGroup:
         rows[self.rank] = own
         return torch.cat(rows)
 
+    def gather_to_main(self, own: torch.Tensor, total: int) -> torch.Tensor | None:
+        """The rows of all processes, on the CPU and `total` in all, in their order; None in all but the main one."""
+        if self.world_size == 1:
+            return own
+        lengths = [len(part) for part in np.array_split(np.arange(total), self.world_size)]
+        padded = own.new_zeros(max(lengths), *own.shape[1:])
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in lengths] if self.is_main else None
+        distributed.gather(padded, parts, 0)
+        if parts is None:
+            return None
+        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+
     def all_gather(self, tree: dict[str, Any]) -> list[dict[str, Any]]:
         """What every process passes, by rank: nested dicts and lists of numbers, texts and CPU tensors. No pickle."""
         if self.world_size == 1:

@@ -26,23 +26,26 @@ _ARRAYS = ("support", "predicted", "correct", "confusion", "bins")
 
 
 def _row_type(classes: int) -> np.dtype[np.void]:
-    """What is kept of an image. own_score: the score of its own class."""
+    """What is kept of an image. own_score: the score of its own class; loss: its cross entropy."""
     kept = (min(STORED, classes),)
     return np.dtype([
         ("number", np.int64), ("label", np.int32), ("classes", np.int32, kept), ("probs", np.float16, kept),
-        ("own_score", np.float64),
+        ("own_score", np.float64), ("label_prob", np.float16), ("loss", np.float32),
     ])  # fmt: skip
 
 
 class Predictions(NamedTuple):
     """The likeliest classes of each image, in the order of the split.
 
-    labels: int32 (n,), the true classes; top: int32 (n, k), the likeliest classes; probs: float16 (n, k).
+    labels: int32 (n,), the true classes; top: int32 (n, k), the likeliest classes; probs: float16 (n, k); label_probs:
+    float16 (n,), the probability of the true class; losses: float32 (n,), the cross entropy.
     """
 
     labels: npt.NDArray[np.int32]
     top: npt.NDArray[np.int32]
     probs: npt.NDArray[np.float16]
+    label_probs: npt.NDArray[np.float16]
+    losses: npt.NDArray[np.float32]
 
 
 class MetricAccumulator:
@@ -52,10 +55,11 @@ class MetricAccumulator:
     likeliest classes may hold the true one for a hit. support, predicted, correct: int64 (classes,), images by true
     class, by predicted class, and correctly classified ones; confusion: int64 (classes, classes), row: true class;
     bins: float64 (15, 3), images, sum of the confidences and correct ones by confidence; loss: sum of the cross
-    entropies.
+    entropies. probs: float16 (capacity, classes), all probabilities in the order in which images were added, where
+    `keep_probs` says so; `merge` leaves them out.
     """
 
-    def __init__(self, classes: int, capacity: int, top_k: int = STORED) -> None:
+    def __init__(self, classes: int, capacity: int, top_k: int = STORED, *, keep_probs: bool = False) -> None:
         self.classes = classes
         self.top_k = top_k
         self.images = 0
@@ -70,6 +74,7 @@ class MetricAccumulator:
         # allocated at once: pieces that are kept a batch would stand between those that the next batch needs, and make
         # the heap grow
         self._rows = np.zeros(capacity, _row_type(classes))
+        self.probs = np.zeros((capacity, classes), np.float16) if keep_probs else None
 
     def add(self, logits: torch.Tensor, labels: torch.Tensor, numbers: CountArray) -> None:
         """Count a batch.
@@ -79,12 +84,17 @@ class MetricAccumulator:
         """
         log_probs = logits.double().log_softmax(1).cpu()
         labels = labels.cpu()
-        self.loss -= float(log_probs.gather(1, labels[:, None]).sum())
+        of_label = log_probs.gather(1, labels[:, None])
+        self.loss -= float(of_label.sum())
         kept = min(max(self.top_k, STORED), self.classes)
-        probs, top = log_probs.exp().topk(kept, dim=1)
+        all_probs = log_probs.exp()
+        probs, top = all_probs.topk(kept, dim=1)
         correct = (top[:, 0] == labels).numpy()
         true, predicted = labels.numpy(), top[:, 0].numpy()
-        rows = self._rows[self.images : self.images + len(true)]
+        place = slice(self.images, self.images + len(true))
+        rows = self._rows[place]
+        if self.probs is not None:
+            self.probs[place] = all_probs.numpy()
         self.images += len(true)
         self.top_k_correct += int((top[:, : self.top_k] == labels[:, None]).sum())
         self.support += np.bincount(true, minlength=self.classes)
@@ -99,6 +109,7 @@ class MetricAccumulator:
             self._scores.add(scores)
             rows["own_score"] = scores[np.arange(len(true)), true]
         rows["number"], rows["label"] = numbers, true
+        rows["label_prob"], rows["loss"] = of_label[:, 0].exp().numpy(), -of_label[:, 0].numpy()
         rows["classes"], rows["probs"] = top[:, :STORED].numpy(), probs[:, :STORED].numpy()
 
     def _add_to_bins(self, confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]) -> None:
@@ -217,7 +228,7 @@ class MetricAccumulator:
     def predictions(self) -> Predictions:
         rows = self._rows[: self.images]
         rows = rows[np.argsort(rows["number"], kind="stable")]
-        return Predictions(rows["label"], rows["classes"], rows["probs"])
+        return Predictions(rows["label"], rows["classes"], rows["probs"], rows["label_prob"], rows["loss"])
 
 
 def has_auroc(support: CountArray) -> bool:

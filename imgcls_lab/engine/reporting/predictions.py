@@ -1,105 +1,88 @@
-"""The predictions for each image of a split, kept in a run's folder for later analysis. Torch-free.
+"""Writes what a run keeps of each image into its folder. Called by the recorder once an epoch, and for test/.
 
-Written once an epoch by the recorder, read by `Run.predictions` and by export. The format, in docs/evaluation.md:
-predictions/val-images.npz names the images once, predictions/epoch-0003.npz holds the five likeliest classes of each
-and, under the name `shares`, their probabilities.
+`imgcls_lab.predictions` reads it. A file is written whole or not at all, and the same again by a resumed epoch.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgcls_lab import run_layout, run_paths
-from imgcls_lab.errors import DataError, NotFoundError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from imgcls_lab.engine.data.image_set import ImageSet
-    from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
+from imgcls_lab import bounded_arrays, predictions, run_layout
+from imgcls_lab.engine.data.image_set import ImageSet
+from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 
 
-class StoredPredictions(NamedTuple):
-    """The predictions of one evaluation.
+@dataclass(frozen=True)
+class TrainLosses:
+    """The cross entropies of the training images in an epoch (from 1), float32 (n,); NaN where there is none."""
 
-    root: folder that the paths are relative to, as it was; paths: str (n,); classes: names in the order of the
-    model's outputs; labels: int32 (n,); top: int32 (n, k), the likeliest classes; probs: float16 (n, k).
-    """
-
-    root: str
-    paths: list[str]
-    classes: list[str]
-    labels: npt.NDArray[np.int32]
-    top: npt.NDArray[np.int32]
-    probs: npt.NDArray[np.float16]
+    images: ImageSet
+    epoch: int
+    losses: npt.NDArray[np.float32]
 
 
-def write(folder: Path, name: str, images: ImageSet, classes: list[str], metrics: MetricAccumulator) -> None:
-    """Write the predictions for `images` as predictions/NAME.npz, and the list of the images if it is not there."""
-    target = folder / run_layout.PREDICTIONS
-    target.mkdir(mode=0o700, exist_ok=True)
-    digest = _digest(images.paths, classes)
-    listing = target / f"{images.split}-images.npz"
-    if not listing.exists():
-        root = np.asarray(os.fsencode(images.root))
-        _save(listing, root=root, paths=images.paths, classes=np.asarray([n.encode() for n in classes]))
-    labels, top, probs = metrics.predictions()
-    _save(target / f"{name}.npz", images=np.asarray(digest), labels=labels, classes=top, shares=probs)
+class PredictionWriter:
+    """Writes into the folder of one run. classes: names in the order of the model's outputs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._fingerprints: dict[str, str] = {}  # by split
+
+    def write(self, name: str, images: ImageSet, classes: list[str], metrics: MetricAccumulator) -> None:
+        """The predictions for the images of val/ or test/."""
+        held = metrics.predictions()
+        self._save(
+            name,
+            images=np.asarray(self._list(images, classes)),
+            labels=held.labels,
+            classes=held.top,
+            probs=held.probs,
+            label_probs=held.label_probs,
+            losses=held.losses,
+        )
+
+    def write_probs(self, split: str, probs: npt.NDArray[np.float16]) -> None:
+        """The probabilities of all classes, (n, classes), in the place of those of an earlier evaluation."""
+        path = self._folder / predictions.probs_name(split)
+        _replace(path, lambda file: np.save(file, np.ascontiguousarray(probs), allow_pickle=False))
+
+    def write_train(self, kept: TrainLosses, classes: list[str]) -> None:
+        """The losses of an epoch, and the probabilities of the true class. Not of so many images that nobody reads."""
+        images = kept.images
+        if images.paths.nbytes + images.digests.nbytes + 8 * len(images) > bounded_arrays.MAX_BYTES:
+            return
+        name = predictions.train_name(kept.epoch)
+        losses = np.minimum(kept.losses, np.finfo(np.float16).max).astype(np.float16)
+        label_probs = np.exp(-kept.losses).astype(np.float16)
+        tie = np.asarray(self._list(images, classes, labels=images.labels.astype(np.int32)))
+        self._save(name, images=tie, losses=losses, label_probs=label_probs)
+
+    def _list(self, images: ImageSet, classes: list[str], **more: npt.NDArray[Any]) -> str:
+        """Write the list of the images of a split, unless it is there. Returns its fingerprint."""
+        listing = f"{images.split}-images"
+        if not (self._folder / predictions.npz(listing)).exists():
+            root = np.asarray(os.fsencode(images.root))
+            names = np.asarray([name.encode() for name in classes])
+            self._save(listing, root=root, paths=images.paths, classes=names, digests=images.digests, **more)
+        if images.split not in self._fingerprints:
+            self._fingerprints[images.split] = predictions.fingerprint(images.paths, classes)
+        return self._fingerprints[images.split]
+
+    def _save(self, name: str, **arrays: npt.NDArray[Any]) -> None:
+        (self._folder / run_layout.PREDICTIONS).mkdir(mode=0o700, exist_ok=True)
+        path = self._folder / predictions.npz(name)
+        _replace(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
 
-def read(folder: Path, evaluation: int | str) -> StoredPredictions:
-    """The predictions of an epoch, or of "test", in a run's folder. Raises NotFoundError, and DataError if damaged."""
-    where, inside = folder / run_layout.PREDICTIONS, f"{run_layout.PREDICTIONS}/{{}}.npz"
-    name, split = (evaluation, evaluation) if isinstance(evaluation, str) else (f"epoch-{evaluation:04d}", "val")
-    try:
-        held, listed = _load(folder, inside.format(name)), _load(folder, inside.format(f"{split}-images"))
-        paths, classes = listed["paths"], [bytes(n).decode() for n in listed["classes"]]
-        if str(held["images"]) != _digest(paths, classes) or len(paths) != len(held["labels"]):
-            raise DataError(f"The predictions “{where / name}.npz” do not belong to the images of {split}-images.npz.")
-        root = os.fsdecode(bytes(listed["root"][()]))
-        names = [os.fsdecode(bytes(path)) for path in paths]
-        return StoredPredictions(root, names, classes, held["labels"], held["classes"], held["shares"])
-    except FileNotFoundError:
-        raise NotFoundError(f"There are no predictions “{name}” under “{where}”.") from None
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"The predictions “{name}” under “{where}” cannot be read: {error}") from error
-
-
-def load_predictions(folder: Path, evaluation: int | str) -> pd.DataFrame:
-    """A row for each image: path, label, correct, class_1, prob_1 and so on, the likeliest first. Raises as `read`."""
-    import pandas as pd
-
-    held = read(folder, evaluation)
-    names = np.asarray(held.classes, dtype=object)
-    columns: dict[str, Any] = {
-        "path": held.paths,
-        "label": names[held.labels],
-        "correct": held.top[:, 0] == held.labels,
-    }
-    for rank in range(held.top.shape[1]):
-        columns[f"class_{rank + 1}"] = names[held.top[:, rank]]
-        columns[f"prob_{rank + 1}"] = held.probs[:, rank].astype(np.float32)
-    return pd.DataFrame(columns)
-
-
-def _digest(paths: npt.NDArray[np.bytes_], classes: list[str]) -> str:
-    """SHA-256 of the images' paths and the classes' names in their order."""
-    return hashlib.sha256(b"\0".join([*paths.tolist(), b"", *(name.encode() for name in classes)])).hexdigest()
-
-
-def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
+def _replace(path: Path, write: Callable[[IO[bytes]], None]) -> None:
     temporary = path.with_name(f".{path.name}")
-    np.savez_compressed(temporary, allow_pickle=False, **arrays)
-    os.chmod(temporary, 0o600)
+    with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        write(file)
     os.replace(temporary, path)
-
-
-def _load(folder: Path, name: str) -> dict[str, npt.NDArray[Any]]:
-    with run_paths.open_plain(folder, name) as file, np.load(file, allow_pickle=False) as stored:
-        return dict(stored)

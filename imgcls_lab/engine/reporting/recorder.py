@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from imgcls_lab import run_layout
 from imgcls_lab.engine.data.image_set import ImageSet
 from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
-from imgcls_lab.engine.reporting import predictions
+from imgcls_lab.engine.reporting.predictions import PredictionWriter, TrainLosses
 from imgcls_lab.events import Event, EventWriter, Failed, Notice, Phase
 
 Level = Literal["info", "warning", "error"]
@@ -24,7 +27,11 @@ _PHASE_INTERVAL = 0.5  # seconds between two events on the progress of one phase
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation of a run. left_out: unreadable images with the reason."""
+    """One evaluation of a run.
+
+    left_out: unreadable images with the reason; probs: float16 (images, classes), the probabilities of all classes
+    where they are to be kept, in the place of those of an earlier evaluation of the split.
+    """
 
     metrics: MetricAccumulator
     images: ImageSet
@@ -32,6 +39,7 @@ class Evaluation:
     epoch: int
     step: int
     left_out: dict[str, str]
+    probs: npt.NDArray[np.float16] | None = None
 
 
 class Observer(Protocol):
@@ -75,6 +83,10 @@ class Recorder(ABC):
         """
 
     @abstractmethod
+    def keep_train(self, losses: TrainLosses, classes: list[str]) -> None:
+        """Write what an epoch computed of the training images."""
+
+    @abstractmethod
     def close(self) -> None: ...
 
     def __enter__(self) -> Self:
@@ -92,6 +104,7 @@ class FolderRecorder(Recorder):
         self._events = EventWriter(folder, attempt)
         self._on_event = on_event
         self._observers: list[Observer] = []
+        self._predictions = PredictionWriter(folder)
         self._last_phase = 0.0  # monotonic time
 
     def subscribe(self, observer: Observer) -> None:
@@ -127,10 +140,15 @@ class FolderRecorder(Recorder):
         path = self.folder / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
         run_layout.write_atomic(path, report.model_dump_json())
-        predictions.write(self.folder, path.stem, evaluation.images, evaluation.classes, evaluation.metrics)
+        self._predictions.write(path.stem, evaluation.images, evaluation.classes, evaluation.metrics)
+        if evaluation.probs is not None:
+            self._predictions.write_probs(evaluation.images.split, evaluation.probs)
         for observer in self._observers:
             observer.on_evaluation(evaluation)
         return name
+
+    def keep_train(self, losses: TrainLosses, classes: list[str]) -> None:
+        self._predictions.write_train(losses, classes)
 
     def close(self) -> None:
         for observer in self._observers:
@@ -160,6 +178,9 @@ class SilentRecorder(Recorder):
 
     def report(self, evaluation: Evaluation, name: str | None = None) -> str | None:  # noqa: ARG002
         return None
+
+    def keep_train(self, losses: TrainLosses, classes: list[str]) -> None:
+        pass
 
     def close(self) -> None:
         pass

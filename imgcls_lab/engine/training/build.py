@@ -18,7 +18,7 @@ from imgcls_lab.engine.data.gpu_decode import nvjpeg
 from imgcls_lab.engine.data.image_set import class_counts
 from imgcls_lab.engine.evaluation.evaluate import eval_batch_size
 from imgcls_lab.engine.model import freezing
-from imgcls_lab.engine.optim import losses
+from imgcls_lab.engine.optim.losses import BatchLoss, class_weights, make_loss
 from imgcls_lab.engine.optim.optimizers import ModelEma, make_optimizer
 from imgcls_lab.engine.reporting.tensorboard_summaries import TensorBoardSummaries
 from imgcls_lab.engine.training import save_restore
@@ -28,11 +28,13 @@ from imgcls_lab.engine.training.state import (
     Attempt,
     ComputeSettings,
     DataSets,
+    EpochRecord,
     EpochTimer,
     Models,
     Optimization,
     TrainState,
 )
+from imgcls_lab.engine.training.train_losses import EpochLosses
 from imgcls_lab.engine.transforms.augment import Augmentation
 from imgcls_lab.engine.transforms.augment_recipes import Recipe
 from imgcls_lab.errors import UnsafeFolderError
@@ -54,8 +56,11 @@ def build(attempt: Attempt, resolved: Resolved, data: DataSets) -> TrainState:
     scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision == "fp16")
     ema = ModelEma(model, config.ema_decay) if config.ema_decay else None
     optim = Optimization(optimizer, scaler, _make_loss(attempt, compute, data))
+    losses = EpochLosses(len(data.train), compute.device, group)
     if resume_checkpoint:
-        save_restore.restore(resume_checkpoint, attempt, model, ema=ema, optim=optim, device=compute.device)
+        save_restore.restore(
+            resume_checkpoint, attempt, model, ema=ema, optim=optim, losses=losses, device=compute.device
+        )
     elif group.rank:
         torch.manual_seed(config.seed + group.rank)  # each process has a dropout of its own
     wrapped_model = group.wrap(compiled, model, data.spec.shape, compute.device)
@@ -66,7 +71,8 @@ def build(attempt: Attempt, resolved: Resolved, data: DataSets) -> TrainState:
     inputs = _make_inputs(attempt, compute, data, models, resolved.recipe)
     if group.is_main:
         _open_tensorboard(attempt, resolved.folders.tensorboard, data, model, optimizer)
-    return TrainState(attempt, checkpoints, compute, data, models, optim, inputs, EpochTimer(attempt.progress))
+    record = EpochRecord(EpochTimer(attempt.progress), losses)
+    return TrainState(attempt, checkpoints, compute, data, models, optim, inputs, record)
 
 
 def _compile(model: nn.Module, cache: Path) -> nn.Module:
@@ -86,11 +92,11 @@ def _compile(model: nn.Module, cache: Path) -> nn.Module:
     return compiled
 
 
-def _make_loss(attempt: Attempt, compute: ComputeSettings, data: DataSets) -> losses.BatchLoss:
+def _make_loss(attempt: Attempt, compute: ComputeSettings, data: DataSets) -> BatchLoss:
     config, weights = attempt.config, None
     if config.balance == "class_weights":
-        weights = losses.class_weights(class_counts(data.train.labels, len(data.classes))).to(compute.device)
-    return losses.make_loss(config, len(data.classes), weights)
+        weights = class_weights(class_counts(data.train.labels, len(data.classes))).to(compute.device)
+    return make_loss(config, len(data.classes), weights)
 
 
 def _make_inputs(attempt: Attempt, compute: ComputeSettings, data: DataSets, models: Models, recipe: Recipe) -> Inputs:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from imgcls_lab import run_layout
+from imgcls_lab import predictions, run_layout
 from imgcls_lab.engine.data.image_set import Reader, pick_num_workers
 from imgcls_lab.engine.evaluation.evaluate import EvalOptions, eval_batch_size, evaluate_set
 from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
@@ -43,7 +43,8 @@ def _test(run: TrainState) -> dict[str, float] | None:
     model, spec = load_exported(run.checkpoints / run_layout.BEST)
     images = replace(run.data.test, reader=Reader(tta_input_spec(spec, config.tta)))
     num_workers = pick_num_workers(config.num_workers, False, run.device)
-    metrics = MetricAccumulator(len(classes), len(images), config.top_k)
+    keep_probs = predictions.fits(len(images), len(classes))
+    metrics = MetricAccumulator(len(classes), len(images), config.top_k, keep_probs=keep_probs)
     complete = evaluate_set(
         model.to(run.device),
         images,
@@ -56,7 +57,8 @@ def _test(run: TrainState) -> dict[str, float] | None:
     if not complete:
         return None
     progress = run.progress
-    evaluation = Evaluation(metrics, images, classes, progress.best_epoch, progress.step, _left_out(run))
+    epoch = progress.best_epoch
+    evaluation = Evaluation(metrics, images, classes, epoch, progress.step, _left_out(run), metrics.probs)
     recorder.report(evaluation, run_layout.TEST_REPORT)
     values = metrics.values()
     return {f"test/{'loss' if tag == 'loss/val' else tag.split('/')[1]}": value for tag, value in values.items()}

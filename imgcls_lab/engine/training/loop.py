@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from imgcls_lab import run_layout
+from imgcls_lab import predictions, run_layout
 from imgcls_lab.engine import rng
 from imgcls_lab.engine.data.image_set import Indices, TimedBatches
 from imgcls_lab.engine.evaluation.evaluate import EvalOptions, eval_batch_size, evaluate_set
@@ -24,6 +24,7 @@ from imgcls_lab.engine.optim.losses import Target
 from imgcls_lab.engine.optim.lr_scheduler import is_better, learning_rate, note_result
 from imgcls_lab.engine.optim.mixup import mix
 from imgcls_lab.engine.optim.optimizers import set_learning_rate
+from imgcls_lab.engine.reporting.predictions import TrainLosses
 from imgcls_lab.engine.reporting.recorder import Evaluation
 from imgcls_lab.engine.training import failure_dump, save_restore
 from imgcls_lab.engine.training.state import TrainState
@@ -36,9 +37,9 @@ def fit(run: TrainState) -> bool:
     """Train to the end, or until the stop is set (False). Either way the newest checkpoint holds the run's state."""
     patience = run.config.early_stopping_patience
     while run.progress.epoch < run.config.epochs and not (patience and run.progress.since_best >= patience):
-        run.timer.start()
+        run.epoch.timer.start()
         if not (_train_epoch(run) and _validate_epoch(run)):
-            run.timer.update()
+            run.epoch.timer.update()
             save_restore.save(run, [run_layout.LAST])
             return False
     return True
@@ -54,6 +55,8 @@ def _train_epoch(run: TrainState) -> bool:
     own_batches = [group.shard(batch) for batch in batches[progress.batch :]]
     stored = TimedBatches(run.inputs.batches(progress.epoch, own_batches))
     begin_epoch(run.models.model, config, progress.epoch)
+    if not progress.batch:
+        run.epoch.losses.clear()
     window = _Window(run, stored)
     saved_at = time.monotonic()
     for start in range(progress.batch, len(batches), config.gradient_accumulation_steps):
@@ -64,7 +67,7 @@ def _train_epoch(run: TrainState) -> bool:
         if stop:
             return False
         if save:
-            run.timer.update()
+            run.epoch.timer.update()
             save_restore.save(run, [run_layout.LAST])
             saved_at = window.restart_clock()
         step_batches = batches[start : start + config.gradient_accumulation_steps]
@@ -145,6 +148,7 @@ def _step(
         with group.sync_gradients(run.models.wrapped_model, now=number == start + len(batches) - 1):
             with run.compute.autocast():
                 logits = run.inputs.forward(values)
+            run.epoch.losses.add(logits, target, first=number * config.batch_size)
             loss = optim.loss(group.gather_rows(logits, len(batch)), target) * (len(batch) / images)
             optim.scaler.scale(loss * group.world_size).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
@@ -163,13 +167,15 @@ def _step(
 
 def _validate_epoch(run: TrainState) -> bool:
     """Evaluate, report, and save the state after an epoch. False if stopped; then nothing is written."""
-    metrics = _evaluate(run)
-    if metrics is None:
+    evaluated = _evaluate(run)
+    if evaluated is None:
         return False
+    metrics, probs = evaluated
     config, progress = run.config, run.progress
+    _keep_train_losses(run)
     values = {tag: _finite(run, value) for tag, value in metrics.values().items()}
     progress.epoch, progress.batch = progress.epoch + 1, 0
-    run.timer.update()
+    run.epoch.timer.update()
     seconds, progress.epoch_seconds = progress.epoch_seconds, 0.0
     value = values[config.monitor_tag]
     is_best = is_better(config, value, progress.best)
@@ -179,7 +185,12 @@ def _validate_epoch(run: TrainState) -> bool:
     name = run_layout.checkpoint_name(run.recorder.attempt, progress.step)
     progress.rank(value, name, config.keep_best, higher_is_better=config.higher_is_better)
     data = run.data
-    report = run.recorder.report(Evaluation(metrics, data.val, data.classes, progress.epoch, progress.step, {}))
+    if probs is not None:
+        probs = run.group.gather_to_main(probs, len(data.val)) if is_best else None
+    evaluation = Evaluation(
+        metrics, data.val, data.classes, progress.epoch, progress.step, {}, None if probs is None else probs.numpy()
+    )
+    report = run.recorder.report(evaluation)
     values = values | {"time/epoch": seconds}
     run.recorder.emit(
         EpochEnded(
@@ -193,12 +204,27 @@ def _validate_epoch(run: TrainState) -> bool:
     return True
 
 
-def _evaluate(run: TrainState) -> MetricAccumulator | None:
-    """The metrics of the eval model over the validation images of all processes; None if stopped."""
+def _keep_train_losses(run: TrainState) -> None:
+    """Write what the steps of the current epoch computed of the training images."""
+    data, epoch = run.data, run.progress.epoch
+    order = rng.epoch_order(run.config.seed, epoch, len(data.train), data.sample_weights)
+    losses = run.epoch.losses.by_image(order, len(data.train))
+    run.recorder.keep_train(TrainLosses(data.train, epoch + 1, losses), data.classes)
+
+
+def _evaluate(run: TrainState) -> tuple[MetricAccumulator, torch.Tensor | None] | None:
+    """The eval model over the validation images; None if stopped.
+
+    The metrics are those of all processes; the probabilities, float16 (own images, classes), those of this one, where
+    they are kept.
+    """
     config, eval_model = run.config, run.models.eval_model
     run.group.broadcast(eval_model.buffers())
     own = run.group.shard(np.arange(len(run.data.val)))
-    metrics = MetricAccumulator(len(run.data.classes), len(own), config.top_k)
+    classes = len(run.data.classes)
+    metrics = MetricAccumulator(
+        classes, len(own), config.top_k, keep_probs=predictions.fits(len(run.data.val), classes)
+    )
     with merged_weights(eval_model):
         complete = evaluate_set(
             run.inputs.eval_model(eval_model),
@@ -209,7 +235,9 @@ def _evaluate(run: TrainState) -> MetricAccumulator | None:
             stop=run.attempt.stop.is_set,
             progress=lambda done, total: run.recorder.phase("validating", done, total),
         )
-    return run.group.merge_metrics(metrics, complete=complete)
+    merged = run.group.merge_metrics(metrics, complete=complete)
+    probs = None if metrics.probs is None else torch.from_numpy(metrics.probs)
+    return None if merged is None else (merged, probs)
 
 
 def _finite(run: TrainState, value: float) -> float:

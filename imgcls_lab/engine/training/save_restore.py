@@ -17,6 +17,7 @@ from imgcls_lab.engine.model.classifier import export
 from imgcls_lab.engine.model.lora import merged_weights
 from imgcls_lab.engine.optim.optimizers import ModelEma
 from imgcls_lab.engine.training.state import Attempt, Optimization, Progress, TrainState
+from imgcls_lab.engine.training.train_losses import EpochLosses
 from imgcls_lab.events import CheckpointSaved
 
 
@@ -27,6 +28,7 @@ def save(run: TrainState, links: list[str]) -> None:
     if group.any(group.is_main and (run.checkpoints / name).exists())[0]:
         return  # stopped right after a checkpoint
     rng_states = group.all_gather(rng_state(run.device))
+    train_losses = run.epoch.losses.gather() if progress.batch else None
     if not group.is_main:
         return
     models, optim = run.models, run.optim
@@ -38,6 +40,8 @@ def save(run: TrainState, links: list[str]) -> None:
         "random": rng_states,  # of each process
         "progress": progress.state_dict(),
     }
+    if train_losses is not None:
+        state["train_losses"] = train_losses
 
     def write_model(folder: Path) -> None:
         with merged_weights(models.eval_model) as weights:
@@ -71,6 +75,7 @@ def restore(
     *,
     ema: ModelEma | None,
     optim: Optimization,
+    losses: EpochLosses,
     device: torch.device,
 ) -> None:
     """Load a checkpoint's state into what was just built, and set torch's generators."""
@@ -86,6 +91,8 @@ def restore(
     if device.type == "cuda" and "cuda" in rng:
         torch.cuda.set_rng_state(rng["cuda"], device)
     attempt.progress.load_state_dict(state["progress"])
+    if "train_losses" in state:
+        losses.restore(state["train_losses"])
 
 
 def repair_links(checkpoints: Path, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """A prepared run, and where it stands: the objects that `fit` trains.
 
 Made by `prepare`, trained by `loop`, written and restored by `save_restore`. No field is set after construction; what
-changes are the weights, the optimizer's state and the `Progress`.
+changes are the weights, the optimizer's state, the `Progress` and the losses of the epoch.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from imgcls_lab.engine.optim.losses import Target
 from imgcls_lab.engine.optim.optimizers import ModelEma
 from imgcls_lab.engine.reporting.recorder import Recorder
 from imgcls_lab.engine.training.inputs import Inputs
+from imgcls_lab.engine.training.train_losses import EpochLosses
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.planning.steps import StepPlan, plan_steps
 
@@ -168,6 +169,14 @@ class Optimization:
 
 
 @dataclass(frozen=True)
+class EpochRecord:
+    """What is measured of the current epoch: its time, and the losses of its training images."""
+
+    timer: EpochTimer
+    losses: EpochLosses
+
+
+@dataclass(frozen=True)
 class TrainState:
     """A prepared run. checkpoints: the folder of its checkpoints."""
 
@@ -178,7 +187,7 @@ class TrainState:
     models: Models
     optim: Optimization
     inputs: Inputs
-    timer: EpochTimer
+    epoch: EpochRecord
 
     @property
     def config(self) -> TrainConfig:
