@@ -32,8 +32,8 @@ from imgcls_lab.schemas.batches import (
     SweepView,
     TrialView,
 )
+from imgcls_lab.schemas.calibration import Abstention, Answered, Calibration, ReliabilityBin, ThresholdCurve
 from imgcls_lab.schemas.evaluations import (
-    Abstention,
     ClassCurves,
     ClassRow,
     ConfusionCell,
@@ -46,8 +46,6 @@ from imgcls_lab.schemas.evaluations import (
     ImageDetail,
     Neighbour,
     OtherRun,
-    ReliabilityBin,
-    ThresholdCurve,
     TriedImage,
 )
 from imgcls_lab.schemas.executor import AlertKind, AlertView, DevicesReply, DeviceView, ExecutorView, HolderView
@@ -142,6 +140,7 @@ __all__ = [
     "AlertView",
     "AlertsBatch",
     "AlertsTopic",
+    "Answered",
     "AttemptView",
     "AuditEventView",
     "AuditRequest",
@@ -150,6 +149,7 @@ __all__ = [
     "BestMetric",
     "BoardRequest",
     "BoardView",
+    "Calibration",
     "ChangeEdit",
     "ChangeView",
     "CheckReply",
