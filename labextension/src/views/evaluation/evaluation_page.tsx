@@ -9,13 +9,18 @@ import { Problem } from '../ui/messages';
 import { SidePanel } from '../ui/side_panel';
 import { ClassCurves } from './class_curves';
 import { ClassRows } from './class_rows';
-import { ConfusionCard } from './confusion_card';
 import type { Corrections } from './corrections';
-import { Figures } from './figures';
-import { FilterBar } from './filter_bar';
-import { ofCell, ofChoice, queryOf, type Choice, type EvaluationState, type ImageFilter } from './filter';
+import { EvaluatedImages } from './evaluated_images';
+import {
+  evaluatedMark,
+  ofCell,
+  ofChoice,
+  queryOf,
+  type Choice,
+  type EvaluationState,
+  type ImageFilter,
+} from './filter';
 import { ImagePanel } from './image_panel';
-import { ImagesCard } from './images_card';
 import { Reliability } from './reliability';
 import { Threshold, usualThreshold } from './threshold';
 import '../ui/layout.css';
@@ -28,12 +33,6 @@ export interface PageProps {
   onState: (part: Partial<EvaluationState>) => void;
   corrections: Corrections | null;
 }
-
-/** What changes when the run has evaluated again. */
-const evaluatedMark = (run: Run): string =>
-  ['loss/val', 'metric/accuracy', 'metric/macro_f1', 'test/accuracy']
-    .map(tag => run.latest[tag] ?? '')
-    .join(' ');
 
 function ChoiceOf({
   view,
@@ -146,23 +145,7 @@ function Body({
   };
   return (
     <>
-      <Figures view={view} />
-      {view.notes.map(note => (
-        <p key={note} className="imgcls-note">
-          {note}
-        </p>
-      ))}
-      <FilterBar view={view} counts={images.reply?.counts} filter={filter} onChange={onFilter} />
-      <div className="imgcls-evaluation-images">
-        <ConfusionCard
-          view={view}
-          label={filter.label}
-          predicted={filter.predicted}
-          onCell={(label, predicted) => onFilter(ofCell(filter, label, predicted))}
-          onClass={label => onFilter({ ...filter, label, predicted: undefined })}
-        />
-        <ImagesCard {...{ id: run.id, view, filter, images, corrections }} onOpen={onPlace} />
-      </div>
+      <EvaluatedImages {...{ id: run.id, view, filter, onFilter, images, corrections }} onOpen={onPlace} />
       <Cards {...{ run, view, state, onState, onFilter }} />
       {open !== null && item && (
         <SidePanel>

@@ -1,6 +1,6 @@
 // Which images of an evaluation a page shows, in which order, and which evaluation it is. Pure; views keep the state.
 import type { Params } from '../data/source';
-import type { Evaluation } from '../data/types';
+import type { Evaluation, Run } from '../data/types';
 
 /** The best epoch on val/, another epoch on val/, or the best model on test/. */
 export type Choice = 'best' | 'test' | number;
@@ -98,3 +98,9 @@ export function queryOf(
 /** The row of a class by its name. */
 export const classOf = (view: Evaluation, name: string | undefined) =>
   name === undefined ? undefined : view.classes.find(row => row.name === name);
+
+/** What changes when a run has evaluated again. */
+export const evaluatedMark = (run: Run): string =>
+  ['loss/val', 'metric/accuracy', 'metric/macro_f1', 'test/accuracy']
+    .map(tag => run.latest[tag] ?? '')
+    .join(' ');

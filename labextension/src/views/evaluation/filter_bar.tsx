@@ -9,7 +9,7 @@ import './filter_bar.css';
 const SHOWS: [Show, string][] = [
   ['all', 'all'],
   ['mistakes', 'mistakes'],
-  ['confident_mistakes', 'most confident mistakes'],
+  ['confident_mistakes', 'confident mistakes'],
   ['unsure', 'low confidence'],
 ];
 const SORTS: Sort[] = ['loss', 'confidence'];
@@ -115,31 +115,32 @@ export function FilterBar({ view, counts, filter, onChange }: Props) {
           {text} <span aria-hidden="true">✕</span>
         </button>
       ))}
-      <span className="imgcls-spacer" />
-      <span className="imgcls-filter-range imgcls-muted">
-        confidence
-        <Bound
-          value={filter.low}
-          name="Lowest confidence in per cent"
-          onChange={low => onChange({ ...filter, low })}
-        />
-        to
-        <Bound
-          value={filter.high}
-          name="Highest confidence in per cent"
-          onChange={high => onChange({ ...filter, high })}
-        />
-        %
-      </span>
-      <div className="imgcls-filter-range imgcls-muted">
-        sort by
-        <div className="imgcls-segments">
-          {SORTS.map(by => (
-            <button key={by} type="button" aria-pressed={filter.sort === by} onClick={() => sort(by)}>
-              {by}
-              {filter.sort === by && (filter.order === 'desc' ? ' ↓' : ' ↑')}
-            </button>
-          ))}
+      <div className="imgcls-filter-order">
+        <span className="imgcls-filter-range imgcls-muted">
+          confidence
+          <Bound
+            value={filter.low}
+            name="Lowest confidence in per cent"
+            onChange={low => onChange({ ...filter, low })}
+          />
+          to
+          <Bound
+            value={filter.high}
+            name="Highest confidence in per cent"
+            onChange={high => onChange({ ...filter, high })}
+          />
+          %
+        </span>
+        <div className="imgcls-filter-range imgcls-muted">
+          sort by
+          <div className="imgcls-segments">
+            {SORTS.map(by => (
+              <button key={by} type="button" aria-pressed={filter.sort === by} onClick={() => sort(by)}>
+                {by}
+                {filter.sort === by && (filter.order === 'desc' ? ' ↓' : ' ↑')}
+              </button>
+            ))}
+          </div>
         </div>
       </div>
     </div>

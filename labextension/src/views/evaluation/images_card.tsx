@@ -22,7 +22,7 @@ interface Props {
   filter: ImageFilter;
   images: Pages<EvaluatedImage>;
   corrections: Corrections | null;
-  onOpen: (place: number) => void;
+  onOpen?: (place: number) => void;
 }
 
 const nameOf = (item: EvaluatedImage): string => item.name;
