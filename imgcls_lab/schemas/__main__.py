@@ -12,6 +12,7 @@ from imgcls_lab.schemas.constants import CONSTANTS
 from imgcls_lab.schemas.evaluations import (
     ClassCurves,
     EvaluatedPage,
+    EvaluatedQuery,
     EvaluationView,
     FlipsView,
     ImageDetail,
@@ -84,6 +85,7 @@ class WireTypes(Wire):
     dataset_detail: DatasetDetail
     folders: FolderPage
     evaluated: EvaluatedPage
+    evaluated_query: EvaluatedQuery
     evaluation: EvaluationView
     class_curves: ClassCurves
     image: ImageDetail

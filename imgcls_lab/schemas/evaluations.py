@@ -6,15 +6,46 @@ that the run stored. How each metric is defined: docs/evaluation.md.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
-from imgcls_lab.schemas.calibration import Abstention, ReliabilityBin, ThresholdCurve
+from imgcls_lab.schemas.images import SplitName
+from imgcls_lab.schemas.limits import MAX_PATH
 from imgcls_lab.schemas.series import ClassProb
+
+MAX_PAGE = 1000  # images of one answer
+# of a training image by its epochs (Swayamdipta et al., 2020): learnt, undecided, never believed
+LearningGroup = Literal["easy", "ambiguous", "suspicious"]
+
+
+class EvaluatedQuery(Wire):
+    """Which images of an evaluation a page shows, and in which order. Images without a value come last.
+
+    epoch: by default the best; of train the last. label, predicted: names of classes. low, high: of the confidence,
+    both included; of train, which keeps no predictions, of the label's probability. mean, spread, group: of train.
+    """
+
+    split: SplitName = "val"
+    epoch: int | None = Field(None, ge=0, le=2**31)
+    label: str | None = Field(None, max_length=MAX_PATH)
+    predicted: str | None = Field(None, max_length=MAX_PATH)
+    show: Literal["all", "mistakes", "right"] = "all"
+    group: LearningGroup | None = None
+    low: float | None = Field(None, ge=0, le=1)
+    high: float | None = Field(None, ge=0, le=1)
+    sort: Literal["loss", "confidence", "name", "mean", "spread"] = "loss"
+    order: Literal["asc", "desc"] = "desc"
+    offset: int = Field(0, ge=0, le=2**53)
+    limit: int = Field(100, ge=1, le=MAX_PAGE)
 
 
 class EvaluatedImage(Wire):
-    """An image of an evaluation, or of the training set (then without `predicted`)."""
+    """An image of an evaluation, or of the training set (then without `predicted`).
+
+    mean, spread: of a training image, the mean and the standard deviation of `label_prob` over the epochs.
+    """
 
     image: str  # SHA-256 of the file as the run read it; empty where the run did not keep it
     name: str
@@ -25,12 +56,16 @@ class EvaluatedImage(Wire):
     label_prob: float | None  # probability of `label`
     loss: float | None
     correct: bool | None
+    mean: float | None = None
+    spread: float | None = None
+    group: LearningGroup | None = None
 
 
 class EvaluatedPage(Wire):
     """Images that a filter leaves, sorted.
 
-    counts: of the whole evaluation: all, mistakes, confident_mistakes, unsure.
+    counts: of the whole evaluation: all, mistakes, confident_mistakes (at a confidence of 0.5 or more), unsure (below
+    0.5); of train: all, easy, ambiguous, suspicious.
     """
 
     items: list[EvaluatedImage]
@@ -46,7 +81,7 @@ class ConfusionCell(Wire):
 
 
 class ClassRow(Wire):
-    """A class of an evaluation. f1_by_epoch: of the epochs that have a report, oldest first; taken_for: most first."""
+    """A class of an evaluation. f1_by_epoch: at `EvaluationView.trend_epochs`; taken_for: most first, at most five."""
 
     name: str
     images: int
@@ -58,6 +93,40 @@ class ClassRow(Wire):
     taken_for: list[ConfusionCell]
 
 
+class ThresholdCurve(Wire):
+    """What happens if the model answers only at a confidence of at least `threshold`. All lists have one length.
+
+    precision: correct fraction of the answered images; recall: correctly answered fraction of all images; coverage:
+    answered fraction; wrong_left_out, right_left_out: numbers of images that it abstains from.
+    """
+
+    threshold: list[float]
+    precision: list[float | None]
+    recall: list[float]
+    coverage: list[float]
+    wrong_left_out: list[int]
+    right_left_out: list[int]
+
+
+class ReliabilityBin(Wire):
+    low: float
+    high: float
+    images: int
+    confidence: float | None  # mean
+    accuracy: float | None
+
+
+class Abstention(Wire):
+    """A threshold that was chosen on val/. promised_error: the largest fraction of answered images that is wrong."""
+
+    threshold: float
+    promised_error: float
+    coverage: float  # on val/
+    error: float  # on val/, of the answered images
+    upper_error: float  # upper bound of the error at 95 % confidence
+    images: int
+
+
 class EvaluationView(Wire):
     """An evaluation with all that its page draws, beside the images."""
 
@@ -66,11 +135,13 @@ class EvaluationView(Wire):
     split: str
     images: int
     epochs: list[int]  # that have predictions
+    best_epoch: int | None
     has_test: bool
     values: dict[str, float | None]
     intervals: dict[str, tuple[float, float]]  # 95 % intervals of those metrics that have one
     class_names: list[str]  # in the order of the outputs
     classes: list[ClassRow]
+    trend_epochs: list[int]  # of `ClassRow.f1_by_epoch`, oldest first; none of test/, which is evaluated once
     cells: list[ConfusionCell]  # every cell that is not 0, at most 10,000: the largest
     cells_left_out: int
     thresholds: ThresholdCurve
@@ -83,7 +154,10 @@ class EvaluationView(Wire):
 
 
 class ClassCurves(Wire):
-    """Precision over recall and ROC of one class against the rest, thinned to some hundred points."""
+    """Precision over recall and ROC of one class against the rest, thinned so that no pixel of a chart changes.
+
+    A point is what happens if the class is predicted from its threshold on. null: above every probability, so never.
+    """
 
     name: str
     images: int
@@ -93,7 +167,7 @@ class ClassCurves(Wire):
     average_precision: float | None
     false_positive_rate: list[float]
     true_positive_rate: list[float]
-    roc_thresholds: list[float]
+    roc_thresholds: list[float | None]
     auroc: float | None
 
 
@@ -116,7 +190,7 @@ class OtherRun(Wire):
     relation: str  # parent, child or empty
     label: str
     predicted: str
-    confidence: float
+    confidence: float | None
     correct: bool
 
 
@@ -153,8 +227,8 @@ class Flip(Wire):
     label: str
     before: str
     after: str
-    before_confidence: float
-    after_confidence: float
+    before_confidence: float | None
+    after_confidence: float | None
 
 
 class FlipsView(Wire):

@@ -11,7 +11,18 @@ from typing import Any, cast
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 
-from imgcls_lab.server import batch, config_form, devices, events, info, registry, runs, stream, tensorboards
+from imgcls_lab.server import (
+    batch,
+    config_form,
+    devices,
+    evaluations,
+    events,
+    info,
+    registry,
+    runs,
+    stream,
+    tensorboards,
+)
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.open_proxy import close_open_proxy
 from imgcls_lab.server.stream import Hub
@@ -40,7 +51,7 @@ class ImgclsLab(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
-        for module in (runs, batch, registry, devices, events, info):
+        for module in (runs, evaluations, batch, registry, devices, events, info):
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))
         self.handlers.extend(tensorboards.routes(self.backend, self.boards))

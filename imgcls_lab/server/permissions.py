@@ -54,6 +54,11 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/runs/ID/claim": {"GET": _READS, "POST": _LAUNCHES},  # from then on what it holds can be executed
     "api/runs/ID/log": {"GET": _READS},
     "api/runs/ID/report": {"GET": _READS},
+    "api/runs/ID/evaluation": {"GET": _READS},
+    "api/runs/ID/images": {"GET": _READS},
+    "api/runs/ID/images/ID": {"GET": _READS},
+    "api/runs/ID/curves": {"GET": _READS},
+    "api/runs/ID/flips": {"GET": _READS},
     "api/runs/ID/notebook": {"GET": Needs((READ, CONTENTS))},
     "api/series": {"GET": _READS},
     "api/notebooks": {"GET": Needs((READ, CONTENTS)), "POST": Needs((WRITE, CONTENTS, *CODE))},

@@ -19,6 +19,7 @@ from imgcls_lab.store.audit import Actor
 from imgcls_lab.store.audits import Audits
 from imgcls_lab.store.consistency_check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged
+from imgcls_lab.store.evaluations import Evaluations
 from imgcls_lab.store.events import Events
 from imgcls_lab.store.executors import Executors
 from imgcls_lab.store.folder_rows import FolderWriter
@@ -44,6 +45,7 @@ class Store:
         self.runs = Runs(database, settings, self.executors)
         self.audits = Audits(database, settings, self.runs)
         self.metrics = MetricReader(database)
+        self.evaluations = Evaluations(database, settings)
         self.alerts = Alerts(database)
         self.events = Events(database)
         self.users = users.Users(database)

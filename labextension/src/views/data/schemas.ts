@@ -59,6 +59,7 @@ export interface WireTypes {
   dataset_detail: DatasetDetail;
   folders: FolderPage;
   evaluated: EvaluatedPage;
+  evaluated_query: EvaluatedQuery;
   evaluation: Evaluation;
   class_curves: ClassCurves;
   image: ImageDetail;
@@ -347,8 +348,7 @@ export interface LogChunk {
 /**
  * One evaluation, as the engine writes it to reports/: epoch-0003.json of val/, test.json of the best on test/.
  *
- * epoch, step: where the training of the model stood; null of a model that is no run's checkpoint. calibration: what
- * was fitted on these images, of val/ during a run; answered: how a model that has a threshold did at it.
+ * epoch, step: where the training of the model stood; null of a model that is no run's checkpoint.
  */
 export interface EpochReport {
   epoch: number | null;
@@ -363,8 +363,6 @@ export interface EpochReport {
   left_out?: {
     [k: string]: string;
   };
-  calibration?: Calibration | null;
-  answered?: Answered | null;
 }
 export interface ClassFigures {
   name: string;
@@ -372,35 +370,6 @@ export interface ClassFigures {
   precision: number | null;
   recall: number | null;
   f1: number | null;
-}
-/**
- * What was fitted on val/ and goes with the model. temperature: null where not all probabilities were at hand.
- *
- * abstention: null where too few images were validated for the error that was asked for.
- */
-export interface Calibration {
-  temperature?: number | null;
-  abstention?: Abstention | null;
-}
-/**
- * A threshold that was chosen on val/. promised_error: the largest fraction of answered images that is wrong.
- */
-export interface Abstention {
-  threshold: number;
-  promised_error: number;
-  coverage: number;
-  error: number;
-  upper_error: number;
-  images: number;
-}
-/**
- * How a model did at its threshold on a split. error: of the answered images; null where it answered none.
- */
-export interface Answered {
-  threshold: number;
-  images: number;
-  coverage: number;
-  error: number | null;
 }
 export interface Project {
   id: number;
@@ -1058,7 +1027,8 @@ export interface FolderEntry {
 /**
  * Images that a filter leaves, sorted.
  *
- * counts: of the whole evaluation: all, mistakes, confident_mistakes, unsure.
+ * counts: of the whole evaluation: all, mistakes, confident_mistakes (at a confidence of 0.5 or more), unsure (below
+ * 0.5); of train: all, easy, ambiguous, suspicious.
  */
 export interface EvaluatedPage {
   items: EvaluatedImage[];
@@ -1070,6 +1040,8 @@ export interface EvaluatedPage {
 }
 /**
  * An image of an evaluation, or of the training set (then without `predicted`).
+ *
+ * mean, spread: of a training image, the mean and the standard deviation of `label_prob` over the epochs.
  */
 export interface EvaluatedImage {
   image: string;
@@ -1081,6 +1053,29 @@ export interface EvaluatedImage {
   label_prob: number | null;
   loss: number | null;
   correct: boolean | null;
+  mean?: number | null;
+  spread?: number | null;
+  group?: ('easy' | 'ambiguous' | 'suspicious') | null;
+}
+/**
+ * Which images of an evaluation a page shows, and in which order. Images without a value come last.
+ *
+ * epoch: by default the best; of train the last. label, predicted: names of classes. low, high: of the confidence,
+ * both included; of train, which keeps no predictions, of the label's probability. mean, spread, group: of train.
+ */
+export interface EvaluatedQuery {
+  split?: 'train' | 'val' | 'test';
+  epoch?: number | null;
+  label?: string | null;
+  predicted?: string | null;
+  show?: 'all' | 'mistakes' | 'right';
+  group?: ('easy' | 'ambiguous' | 'suspicious') | null;
+  low?: number | null;
+  high?: number | null;
+  sort?: 'loss' | 'confidence' | 'name' | 'mean' | 'spread';
+  order?: 'asc' | 'desc';
+  offset?: number;
+  limit?: number;
 }
 /**
  * An evaluation with all that its page draws, beside the images.
@@ -1091,6 +1086,7 @@ export interface Evaluation {
   split: string;
   images: number;
   epochs: number[];
+  best_epoch: number | null;
   has_test: boolean;
   values: {
     [k: string]: number | null;
@@ -1104,6 +1100,7 @@ export interface Evaluation {
   };
   class_names: string[];
   classes: ClassRow[];
+  trend_epochs: number[];
   cells: ConfusionCell[];
   cells_left_out: number;
   thresholds: ThresholdCurve;
@@ -1115,7 +1112,7 @@ export interface Evaluation {
   notes: string[];
 }
 /**
- * A class of an evaluation. f1_by_epoch: of the epochs that have a report, oldest first; taken_for: most first.
+ * A class of an evaluation. f1_by_epoch: at `Evaluation.trend_epochs`; taken_for: most first, at most five.
  */
 export interface ClassRow {
   name: string;
@@ -1154,7 +1151,20 @@ export interface ReliabilityBin {
   accuracy: number | null;
 }
 /**
- * Precision over recall and ROC of one class against the rest, thinned to some hundred points.
+ * A threshold that was chosen on val/. promised_error: the largest fraction of answered images that is wrong.
+ */
+export interface Abstention {
+  threshold: number;
+  promised_error: number;
+  coverage: number;
+  error: number;
+  upper_error: number;
+  images: number;
+}
+/**
+ * Precision over recall and ROC of one class against the rest, thinned so that no pixel of a chart changes.
+ *
+ * A point is what happens if the class is predicted from its threshold on. null: above every probability, so never.
  */
 export interface ClassCurves {
   name: string;
@@ -1165,7 +1175,7 @@ export interface ClassCurves {
   average_precision: number | null;
   false_positive_rate: number[];
   true_positive_rate: number[];
-  roc_thresholds: number[];
+  roc_thresholds: (number | null)[];
   auroc: number | null;
 }
 /**
@@ -1211,7 +1221,7 @@ export interface OtherRun {
   relation: string;
   label: string;
   predicted: string;
-  confidence: number;
+  confidence: number | null;
   correct: boolean;
 }
 export interface Neighbour {
@@ -1249,8 +1259,8 @@ export interface Flip {
   label: string;
   before: string;
   after: string;
-  before_confidence: number;
-  after_confidence: number;
+  before_confidence: number | null;
+  after_confidence: number | null;
 }
 /**
  * What a model says of an image that somebody dropped. abstains: no class reaches the threshold.

@@ -21,6 +21,7 @@ import type {
   DevicesReply,
   EpochReport,
   EvaluatedPage,
+  EvaluatedQuery,
   Evaluation,
   FieldProblem,
   Flips,
@@ -122,18 +123,10 @@ export interface EvaluationQuery {
   epoch?: number;
 }
 
-/** Which images of an evaluation, and in which order. */
-export interface EvaluatedQuery extends EvaluationQuery {
-  label?: string;
-  predicted?: string;
-  show?: string;
-  low?: number;
-  high?: number;
-  sort?: string;
-  order?: 'asc' | 'desc';
-  offset?: number;
-  limit?: number;
-}
+/** Which images of an evaluation of a run, or of its training set, and in which order. */
+export type RunImagesQuery = { id: string } & {
+  [K in keyof EvaluatedQuery]?: NonNullable<EvaluatedQuery[K]>;
+};
 
 /** The four registries: what a list shows of an item, and what one may set. */
 export interface Registries {
@@ -155,9 +148,9 @@ export type Params = {
   log: { id: string; offset?: number; limit?: number };
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
   evaluation: EvaluationQuery;
-  evaluated: EvaluatedQuery;
+  evaluated: RunImagesQuery;
   curves: EvaluationQuery & { label: string };
-  image: { id: string; image: string; split?: string };
+  image: { id: string; image: string; split?: string; epoch?: number };
   /** `against`: another run; without it the parent. */
   flips: { id: string; against?: string; split?: string };
   devices: Record<string, never>;

@@ -1,0 +1,61 @@
+"""What was read from runs' folders stays in memory for the next request: a few arrays, bounded by their bytes.
+
+An entry is known by the identity of the files that it was read from, so a file that was written again is read again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar, cast
+
+from imgcls_lab import run_paths
+
+T = TypeVar("T")
+MAX_BYTES = 32 * 2**20
+
+
+class Cache:
+    """Values by key, the one that was used last the longest. The newest is kept, however large. Safe for threads."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._held: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
+        """The value of a key, made if it is not there. size: its bytes."""
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return cast(T, self._held[key][0])
+        made = make()  # two threads may make one value twice; neither waits for the other
+        with self._lock:
+            self._held[key] = made, size(made)
+            self._held.move_to_end(key)
+            while len(self._held) > 1 and self.nbytes > self._max_bytes:
+                self._held.popitem(last=False)
+        return made
+
+    @property
+    def nbytes(self) -> int:
+        return sum(size for _, size in self._held.values())
+
+
+def identity(folder: Path, names: Sequence[str]) -> Hashable:
+    """What tells files from others under the same names: device, inode, time and size; None where there is no file."""
+    found: list[tuple[int, int, int, int] | None] = []
+    for name in names:
+        try:
+            with run_paths.open_plain(folder, name) as file:
+                status = os.fstat(file.fileno())
+            found.append((status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size))
+        except (OSError, ValueError):
+            found.append(None)
+    return str(folder), *names, *found
+
+
+CACHE = Cache()  # of this process
