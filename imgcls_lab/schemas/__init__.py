@@ -32,8 +32,8 @@ from imgcls_lab.schemas.batches import (
     SweepView,
     TrialView,
 )
+from imgcls_lab.schemas.calibration import Abstention, Answered, Calibration, ReliabilityBin, ThresholdCurve
 from imgcls_lab.schemas.evaluations import (
-    Abstention,
     ClassCurves,
     ClassRow,
     ConfusionCell,
@@ -48,8 +48,6 @@ from imgcls_lab.schemas.evaluations import (
     LearningGroup,
     Neighbour,
     OtherRun,
-    ReliabilityBin,
-    ThresholdCurve,
     TriedImage,
 )
 from imgcls_lab.schemas.executor import AlertKind, AlertView, DevicesReply, DeviceView, ExecutorView, HolderView
@@ -144,6 +142,7 @@ __all__ = [
     "AlertView",
     "AlertsBatch",
     "AlertsTopic",
+    "Answered",
     "AttemptView",
     "AuditEventView",
     "AuditRequest",
@@ -152,6 +151,7 @@ __all__ = [
     "BestMetric",
     "BoardRequest",
     "BoardView",
+    "Calibration",
     "ChangeEdit",
     "ChangeView",
     "CheckReply",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.calibration import Abstention, ReliabilityBin, ThresholdCurve
 from imgcls_lab.schemas.images import SplitName
 from imgcls_lab.schemas.limits import MAX_PATH
 from imgcls_lab.schemas.series import ClassProb
@@ -91,40 +92,6 @@ class ClassRow(Wire):
     f1: float | None
     f1_by_epoch: list[float | None]
     taken_for: list[ConfusionCell]
-
-
-class ThresholdCurve(Wire):
-    """What happens if the model answers only at a confidence of at least `threshold`. All lists have one length.
-
-    precision: correct fraction of the answered images; recall: correctly answered fraction of all images; coverage:
-    answered fraction; wrong_left_out, right_left_out: numbers of images that it abstains from.
-    """
-
-    threshold: list[float]
-    precision: list[float | None]
-    recall: list[float]
-    coverage: list[float]
-    wrong_left_out: list[int]
-    right_left_out: list[int]
-
-
-class ReliabilityBin(Wire):
-    low: float
-    high: float
-    images: int
-    confidence: float | None  # mean
-    accuracy: float | None
-
-
-class Abstention(Wire):
-    """A threshold that was chosen on val/. promised_error: the largest fraction of answered images that is wrong."""
-
-    threshold: float
-    promised_error: float
-    coverage: float  # on val/
-    error: float  # on val/, of the answered images
-    upper_error: float  # upper bound of the error at 95 % confidence
-    images: int
 
 
 class EvaluationView(Wire):

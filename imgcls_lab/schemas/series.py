@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.calibration import Answered, Calibration
 
 
 class Series(Wire):
@@ -50,7 +51,8 @@ class ClassFigures(Wire):
 class EpochReport(Wire):
     """One evaluation, as the engine writes it to reports/: epoch-0003.json of val/, test.json of the best on test/.
 
-    epoch, step: where the training of the model stood; null of a model that is no run's checkpoint.
+    epoch, step: where the training of the model stood; null of a model that is no run's checkpoint. calibration: what
+    was fitted on these images, of val/ during a run; answered: how a model that has a threshold did at it.
     """
 
     epoch: int | None
@@ -61,6 +63,8 @@ class EpochReport(Wire):
     classes: list[ClassFigures]
     confusion: list[list[int]] | None  # row: true class, column: predicted; null above 200 classes
     left_out: dict[str, str] = {}  # unreadable images of the split: path -> reason
+    calibration: Calibration | None = None
+    answered: Answered | None = None
 
 
 class ClassProb(Wire):

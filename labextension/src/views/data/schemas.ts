@@ -348,7 +348,8 @@ export interface LogChunk {
 /**
  * One evaluation, as the engine writes it to reports/: epoch-0003.json of val/, test.json of the best on test/.
  *
- * epoch, step: where the training of the model stood; null of a model that is no run's checkpoint.
+ * epoch, step: where the training of the model stood; null of a model that is no run's checkpoint. calibration: what
+ * was fitted on these images, of val/ during a run; answered: how a model that has a threshold did at it.
  */
 export interface EpochReport {
   epoch: number | null;
@@ -363,6 +364,8 @@ export interface EpochReport {
   left_out?: {
     [k: string]: string;
   };
+  calibration?: Calibration | null;
+  answered?: Answered | null;
 }
 export interface ClassFigures {
   name: string;
@@ -370,6 +373,35 @@ export interface ClassFigures {
   precision: number | null;
   recall: number | null;
   f1: number | null;
+}
+/**
+ * What was fitted on val/ and goes with the model. temperature: null where not all probabilities were at hand.
+ *
+ * abstention: null where too few images were validated for the error that was asked for.
+ */
+export interface Calibration {
+  temperature?: number | null;
+  abstention?: Abstention | null;
+}
+/**
+ * A threshold that was chosen on val/. promised_error: the largest fraction of answered images that is wrong.
+ */
+export interface Abstention {
+  threshold: number;
+  promised_error: number;
+  coverage: number;
+  error: number;
+  upper_error: number;
+  images: number;
+}
+/**
+ * How a model did at its threshold on a split. error: of the answered images; null where it answered none.
+ */
+export interface Answered {
+  threshold: number;
+  images: number;
+  coverage: number;
+  error: number | null;
 }
 export interface Project {
   id: number;
@@ -1149,17 +1181,6 @@ export interface ReliabilityBin {
   images: number;
   confidence: number | null;
   accuracy: number | null;
-}
-/**
- * A threshold that was chosen on val/. promised_error: the largest fraction of answered images that is wrong.
- */
-export interface Abstention {
-  threshold: number;
-  promised_error: number;
-  coverage: number;
-  error: number;
-  upper_error: number;
-  images: number;
 }
 /**
  * Precision over recall and ROC of one class against the rest, thinned so that no pixel of a chart changes.

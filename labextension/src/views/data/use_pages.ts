@@ -58,7 +58,7 @@ interface Held<K extends PagedQuery> {
 export function usePages<K extends PagedQuery>(
   kind: K,
   params: Omit<Params[K], 'offset' | 'limit'> | null,
-): Pages<ItemOf<K>> & { reply: Result[K] | undefined } {
+): Pages<ItemOf<K>> & { reply: Result[K] | undefined; reload: () => void } {
   const source = useSource();
   const key = JSON.stringify(params);
   const [round, setRound] = useState(0);
@@ -115,7 +115,8 @@ export function usePages<K extends PagedQuery>(
     load(0).catch(() => undefined); // `error` says it
     return () => stop.abort();
   }, [load, key, round]);
-  useEffect(() => onMutation(source, kind, () => setRound(n => n + 1)), [source, kind]);
+  const reload = useCallback(() => setRound(n => n + 1), []);
+  useEffect(() => onMutation(source, kind, reload), [source, kind, reload]);
 
   const shown = held.current;
   const current = shown?.key === key;
@@ -144,5 +145,5 @@ export function usePages<K extends PagedQuery>(
     },
     [load, at],
   );
-  return { total, at, need, range, error, loading, list: list.current, reply: shown?.reply };
+  return { total, at, need, range, error, loading, list: list.current, reply: shown?.reply, reload };
 }

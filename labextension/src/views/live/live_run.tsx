@@ -5,6 +5,7 @@ import { SourceProvider, type ConnectionState, type Source } from '../data/sourc
 import { isActive, type Run, type RunDetail } from '../data/types';
 import { useRun } from '../data/use_runs';
 import { useSeries } from '../data/use_series';
+import { CellEvaluation } from '../evaluation/cell_evaluation';
 import { Chart } from '../ui/chart';
 import { leaf } from '../ui/format';
 import { ConnectionNotice, Problem } from '../ui/messages';
@@ -96,6 +97,7 @@ function Live({ runId, compact }: { runId: string; compact: boolean }) {
       <Message run={run} />
       {!compact && <RunMetrics run={run} />}
       <LiveCharts run={run} compact={compact} />
+      {run.kind === 'train' && !compact && <CellEvaluation run={run} />}
     </>
   );
 }

@@ -1,0 +1,190 @@
+// The images of a filter, in a grid beside the matrix: chosen by click or keys, corrected by keys, opened by Enter.
+import { useMemo, useState, type KeyboardEvent } from 'react';
+import type { EvaluatedImage, Evaluation } from '../data/types';
+import type { Pages } from '../data/use_pages';
+import { ImageGrid, type GridItem } from '../images/image_grid';
+import { useSelection } from '../images/selection';
+import { useAction } from '../data/use_query';
+import { Button } from '../ui/button';
+import { percent, plural } from '../ui/format';
+import { Problem } from '../ui/messages';
+import { classKeys } from './class_keys';
+import { correctionOfKey, type Corrections } from './corrections';
+import { DraftMark } from './draft_mark';
+import type { ImageFilter } from './filter';
+import { RelabelChoice } from './relabel_choice';
+import '../ui/layout.css';
+import './images_card.css';
+
+interface Props {
+  id: string;
+  view: Evaluation;
+  filter: ImageFilter;
+  images: Pages<EvaluatedImage>;
+  corrections: Corrections | null;
+  onOpen?: (place: number) => void;
+}
+
+const nameOf = (item: EvaluatedImage): string => item.name;
+
+/** What the grid shows, in words. */
+export function titleOf({ label, predicted, show }: ImageFilter): string {
+  if (label !== undefined && predicted !== undefined) return `True ${label}, predicted ${predicted}`;
+  const what = {
+    all: 'Images',
+    mistakes: 'Mistakes',
+    confident_mistakes: 'Most confident mistakes',
+    unsure: 'Low confidence',
+  };
+  if (label !== undefined) return `${what[show]} of ${label}`;
+  return predicted === undefined ? what[show] : `${what[show]} taken for ${predicted}`;
+}
+
+function Caption({ item, corrections }: { item: EvaluatedImage; corrections: Corrections | null }) {
+  const draft = corrections?.of(item.image);
+  const { confidence } = item;
+  return (
+    <span className="imgcls-verdict-caption">
+      <span className="imgcls-clip">
+        <b>{item.label}</b>
+        {item.predicted !== null && (
+          <>
+            {' '}
+            <span className="imgcls-muted">→</span>{' '}
+            <b data-tone={item.correct ? 'ok' : 'error'}>{item.predicted}</b>
+          </>
+        )}
+      </span>
+      {draft ? (
+        <DraftMark draft={draft} />
+      ) : (
+        confidence !== null && (
+          <>
+            <i className="imgcls-meter">
+              <i
+                style={{
+                  width: `${confidence * 100}%`,
+                  background: `var(--imgcls-${item.correct ? 'ok' : 'error'})`,
+                }}
+              />
+            </i>
+            <span className="imgcls-muted imgcls-num">{percent(confidence, 0)}</span>
+          </>
+        )
+      )}
+    </span>
+  );
+}
+
+interface ToolsProps extends Pick<Props, 'view' | 'filter' | 'corrections'> {
+  /** The images that a key would correct. */
+  chosen: readonly EvaluatedImage[];
+  total: number;
+  choosing: boolean;
+  onChoosing: (choosing: boolean) => void;
+  onAll: (label: string) => void;
+}
+
+/** What can be done with the chosen images, and with all images of a cell. */
+function Tools({ view, filter, corrections, chosen, total, choosing, onChoosing, onAll }: ToolsProps) {
+  if (!corrections) return null;
+  const { label, predicted } = filter;
+  const cell = label !== undefined && predicted !== undefined && label !== predicted && total > 0;
+  const what = plural(chosen.length, 'image');
+  return (
+    <div className="imgcls-image-tools">
+      <span className="imgcls-muted imgcls-num">{chosen.length > 1 ? `${what} chosen` : ''}</span>
+      <span className="imgcls-relabel-anchor imgcls-relabel-below">
+        <Button disabled={chosen.length === 0} aria-expanded={choosing} onClick={() => onChoosing(!choosing)}>
+          Relabel… <kbd>R</kbd>
+        </Button>
+        {choosing && (
+          <RelabelChoice
+            names={view.class_names}
+            what={what}
+            suggested={chosen[0]?.predicted ?? undefined}
+            onChoose={name => {
+              corrections.relabel(chosen, name);
+              onChoosing(false);
+            }}
+            onCancel={() => onChoosing(false)}
+          />
+        )}
+      </span>
+      <Button disabled={chosen.length === 0} onClick={() => corrections.exclude(chosen)}>
+        Exclude <kbd>X</kbd>
+      </Button>
+      <Button disabled={corrections.count === 0} onClick={corrections.undo}>
+        Undo <kbd>U</kbd>
+      </Button>
+      {cell && (
+        <Button onClick={() => onAll(predicted)} title={`They are ${predicted}: relabel all of them`}>
+          Relabel all {total} as {predicted}
+        </Button>
+      )}
+    </div>
+  );
+}
+
+const EDGE = 92;
+const CAPTION = 36;
+
+export function ImagesCard({ id, view, filter, images, corrections, onOpen }: Props) {
+  const selection = useSelection(images, nameOf);
+  const [choosing, setChoosing] = useState(false);
+  const { error, act } = useAction();
+  const total = images.total ?? 0;
+  const chosen = useMemo(() => [...selection.chosen.values()], [selection.chosen]);
+  const item = useMemo(
+    (): GridItem<EvaluatedImage> => ({
+      idOf: nameOf,
+      nameOf: one => `${one.name}: true ${one.label}, predicted ${one.predicted ?? 'nothing'}`,
+      picture: one => (one.image ? { kind: 'run', id, image: one.image } : null),
+      problem: one => (one.image ? null : 'The run did not keep which file this was.'),
+      caption: one => <Caption item={one} corrections={corrections} />,
+    }),
+    [id, corrections],
+  );
+  const onKey = (event: KeyboardEvent, index: number) => {
+    if (!corrections || event.ctrlKey || event.metaKey || event.altKey) return;
+    const key = event.key.toLowerCase();
+    const focused = images.at(index);
+    const of = chosen.length > 0 ? chosen : focused ? [focused] : [];
+    const first = of[0];
+    if (key === 'r' && first) {
+      if (chosen.length === 0) selection.only(index);
+      setChoosing(true);
+    } else if (!correctionOfKey(key, corrections, of, classKeys(view, first?.label, first?.predicted)))
+      return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return (
+    <section className="imgcls-card imgcls-images-card" aria-label="Images">
+      <h3 className="imgcls-card-head">
+        <span>
+          {titleOf(filter)} <span className="imgcls-muted imgcls-num">· {plural(total, 'image')}</span>
+        </span>
+        <Tools
+          {...{ view, filter, corrections, chosen, total, choosing }}
+          onChoosing={setChoosing}
+          onAll={label =>
+            void act('all', async () => corrections?.relabel(await images.range(0, total), label))
+          }
+        />
+      </h3>
+      <Problem>{error}</Problem>
+      <ImageGrid
+        label={`${titleOf(filter)}, ${plural(total, 'image')}`}
+        pages={images}
+        item={item}
+        selection={selection}
+        edge={EDGE}
+        captionHeight={CAPTION}
+        empty="No image is like this."
+        onKey={onKey}
+        onOpen={onOpen}
+      />
+    </section>
+  );
+}
