@@ -4,6 +4,7 @@
   config.json        the TrainConfig as it was asked for
   run.json           what the database knows of the run beside its events: `db rebuild` makes it anew from that
   manifest.json      what reproduces it, and what was resolved on attempt 1 (precision, threads ...)
+  data_revision.json the corrections of labels and the exclusions that it trains with, where there are some
   duplicates.json    copies found among the images, where there are any
   events-001.jsonl   append-only, one file an attempt
   launch-001.json    a note of what the supervisor was asked to start (executor's runs); nothing executes it
@@ -38,6 +39,7 @@ CONFIG = "config.json"
 RUN_INFO = "run.json"
 MANIFEST = "manifest.json"
 DUPLICATES = "duplicates.json"
+DATA_REVISION = "data_revision.json"
 DESIRED = "desired"
 OWNER = "owner.json"
 HEARTBEAT = "heartbeat"

@@ -25,7 +25,10 @@ VERSION = 2  # of the files with digests; raise it when the meaning of a digest 
 Digest = Callable[[Path], bytes]
 _HOME = Path(_version.__file__).parent
 # what a result depends on
-_CODE = ("engine", "planning", "config", "images.py", "image_files.py", "imagefolder.py", "class_names.py", "cpu.py")
+_CODE = (
+    "engine", "planning", "config", "images.py", "image_files.py", "imagefolder.py", "class_names.py", "cpu.py",
+    "data_revision.py", "export_names.py",
+)  # fmt: skip
 
 
 def of_training(config: TrainConfig, data: str, model: str, computes: str) -> str:

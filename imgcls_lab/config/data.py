@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from imgcls_lab.config.fields import FieldGroup, Positive, field
 from imgcls_lab.config.names import RECIPES
@@ -20,6 +20,13 @@ class DataFields(FieldGroup):
         "Data set",
         "Folder with train/CLASS, and optionally val/CLASS and test/CLASS; or with CLASS alone.",
         first=True,
+    )
+    data_revision: Annotated[int, Field(ge=0)] | str | None = field(
+        None,
+        "data",
+        "Corrections",
+        "Number of the data set's revision whose labels and exclusions are used; or a file with corrections, as "
+        "`imgcls-lab datasets export` writes it; empty: the labels are those of the folders.",
     )
     image_size: Positive | None = field(
         None,
@@ -152,6 +159,17 @@ class DataFields(FieldGroup):
         "Where decoded images are kept; auto: on disk, shared by all runs, if there is space; otherwise in memory.",
         affects_result=False,
     )
+
+    @field_validator("data_revision", mode="before")
+    @classmethod
+    def _is_a_number_or_a_file(cls, value: Any) -> Any:
+        """A form and `--set` give a number as a text. 0 is the folders as they are."""
+        if isinstance(value, bool):
+            raise ValueError(f"must be a number or a file, not {str(value).lower()}")
+        if isinstance(value, str):
+            text = value.strip()
+            value = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text or None
+        return None if value == 0 else value
 
     @field_validator("group_pattern", mode="after")
     @classmethod

@@ -41,3 +41,8 @@ def data_fingerprint(paths: npt.NDArray[np.bytes_], digests: npt.NDArray[np.uint
     for number in np.argsort(paths, kind="stable"):
         fingerprint.update(bytes(paths[number]) + b"\0" + digests[number].tobytes())
     return fingerprint.hexdigest()
+
+
+def revised_fingerprint(fingerprint: str, content: str) -> str:
+    """The fingerprint of the same files under corrections. content: `Overlay.content`."""
+    return hashlib.sha256(f"{fingerprint} {content}".encode()).hexdigest()

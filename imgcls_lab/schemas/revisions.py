@@ -10,7 +10,8 @@ from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.images import SplitName
 from imgcls_lab.schemas.limits import MAX_NAME, Note
 
-MAX_CHANGES = 20_000  # of one request; more make several revisions
+MAX_CHANGES = 5000  # of one request; more make several revisions
+MAX_LISTED = 1000  # changes in one answer
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64)]
 
 
@@ -45,7 +46,11 @@ class ChangeView(Wire):
 
 
 class RevisionView(Wire):
-    """A revision. Number 0, the folders as they are, is never listed."""
+    """A revision. Number 0, the folders as they are, is never listed.
+
+    files: that its changes concern, more than images where there are copies; notes: sentences about it, in the answer
+    to the request that made it.
+    """
 
     number: int
     parent: int
@@ -53,11 +58,13 @@ class RevisionView(Wire):
     author: str
     created_at: float
     message: str
+    files: int
     relabelled: int  # by this revision
     excluded: int
     restored: int
     total: int  # images that differ from their folders, after it
     runs: int  # that trained on it
+    notes: list[str] = Field(default_factory=list)
 
 
 class RevisionDiff(Wire):
@@ -66,4 +73,5 @@ class RevisionDiff(Wire):
     revision: RevisionView | None  # None: number 0
     against: int
     changes: list[ChangeView]
+    total: int  # changes
     more: int = 0  # changes that are not listed

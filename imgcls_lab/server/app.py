@@ -19,6 +19,7 @@ from imgcls_lab.server import (
     events,
     info,
     registry,
+    revisions,
     runs,
     stream,
     tensorboards,
@@ -51,7 +52,7 @@ class ImgclsLab(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
-        for module in (runs, evaluations, batch, registry, devices, events, info):
+        for module in (runs, evaluations, batch, registry, revisions, devices, events, info):
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))
         self.handlers.extend(tensorboards.routes(self.backend, self.boards))

@@ -26,6 +26,7 @@ from imgcls_lab.store.folder_rows import FolderWriter
 from imgcls_lab.store.metrics import MetricReader
 from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
 from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
+from imgcls_lab.store.revisions import Revisions
 from imgcls_lab.store.runs import Runs
 
 __all__ = ["RebuildReport", "Store", "migrate", "rebuild"]
@@ -39,7 +40,8 @@ class Store:
         self.database = database
         self.projects = Projects(database)
         self.configs = Configs(database)
-        self.datasets = Datasets(database)
+        self.datasets = Datasets(database, settings)
+        self.revisions = Revisions(database, settings)
         self.models = Models(database)
         self.executors = Executors(database, settings.lease)
         self.runs = Runs(database, settings, self.executors)

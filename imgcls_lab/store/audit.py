@@ -46,6 +46,7 @@ ACTIONS = {
     "deleted": ("deleted", "delete it"),
     "claimed": ("claimed", "claim it"),
     "added": ("added", "add it"),
+    "corrected": ("corrected", "correct it"),
     "rescanned": ("inspected again", "inspect it again"),
     "explained": ("explained", "explain it"),
     "joined": ("opened to a member", "open it to a member"),

@@ -23,7 +23,7 @@ from imgcls_lab.errors import StoreError
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.run_paths import make_folder, read_json, read_plain
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import submitted
+from imgcls_lab.store import revision_files, submitted
 from imgcls_lab.store.saved import FORMAT, upgraded_info, upgraded_registry
 from imgcls_lab.store.tables import (
     Alert,
@@ -265,6 +265,8 @@ class FolderWriter:
         try:
             if session.info.pop("registry", False):
                 self._registry(session, session.info.pop("gone", set()), written)
+            for dataset_id in sorted(session.info.pop("revised", ())):
+                self._revisions(session, dataset_id, written)
             for run_id in sorted(session.info.pop("recorded", ())):
                 self._run(session, run_id, written)
         except BaseException:
@@ -314,6 +316,13 @@ class FolderWriter:
             _replace(self._settings.home_path / REGISTRY, text, written)
         except OSError as error:
             log.warning("%s could not be written and is behind the database: %s", REGISTRY, error)
+
+    def _revisions(self, session: Session, dataset_id: int, written: list[_Written]) -> None:
+        try:
+            made = revision_files.write_missing(session, self._settings, dataset_id)
+            written += [_Written(path, None, path.read_bytes()) for path in made]
+        except OSError as error:
+            log.warning("The corrections of data set %s could not be written into the home: %s", dataset_id, error)
 
 
 def _replace(path: Path, text: str, written: list[_Written]) -> None:

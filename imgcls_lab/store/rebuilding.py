@@ -21,7 +21,7 @@ from imgcls_lab.errors import ImgclsError
 from imgcls_lab.identity import host_name
 from imgcls_lab.run_layout import RUN_INFO, write_atomic
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import alerts, audit, claims, homes, run_counts, run_folders, submitted
+from imgcls_lab.store import alerts, audit, claims, homes, revision_files, run_counts, run_folders, submitted
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.folder_rows import (
     MEMBERS,
@@ -111,6 +111,7 @@ def rebuild_all(
         _by_folder_alone(database, settings, run_id, report)
     with database.write() as session:
         homes.note(session, settings, host_name())
+        revision_files.restore(session, settings, report.problems.append)
         alerts.prune(session)
         report.view_only = session.execute(select(func.count()).where(col(Run.view_only))).scalar_one()
     report.problems += run_folders.unindexed_folders(settings)

@@ -24,8 +24,10 @@ from imgcls_lab.schemas import (
     ProjectEdit,
     ProjectView,
 )
-from imgcls_lab.store import audit, rights, run_counts
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import audit, revision_files, rights, run_counts
 from imgcls_lab.store.collection import Collection
+from imgcls_lab.store.database import Database
 from imgcls_lab.store.tables import Config, Dataset, Model, Project, ProjectMember, Run
 
 DEFAULT_PROJECT = "default"
@@ -170,6 +172,17 @@ class Datasets(Collection[Dataset, DatasetEdit, DatasetView]):
     edit_type = DatasetEdit
     noun = "data set"
     used_by = {"run": Run.dataset_id}  # noqa: RUF012
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        super().__init__(database)
+        self._settings = settings
+
+    def delete(self, entry_id: int) -> None:
+        """Delete a data set and its revisions; its folder stays. Raises as `Collection.delete`."""
+        with self._database.read() as session:
+            row = self._row(session, entry_id)
+        super().delete(entry_id)
+        revision_files.remove(self._settings, row)
 
     def rescan(self, dataset_id: int) -> DatasetView:
         """Inspect the folder again; lists show the result from then on. Raises NotFoundError."""

@@ -128,6 +128,7 @@ class DatasetRevision(Table, table=True):
     author: str
     created_at: float
     message: str = ""
+    files: int  # that the changes concern: more than images where there are copies
     relabelled: int  # images, by this revision
     excluded: int
     restored: int
@@ -303,10 +304,7 @@ class Metric(Table, table=True):
     """One point. In the order a series is read; NaN and infinities are NULL."""
 
     __tablename__ = "metrics"
-    __table_args__ = (
-        Index("ix_metrics_cursor", "run_number", "attempt", "seq"),
-        {"sqlite_with_rowid": False},
-    )
+    __table_args__ = (Index("ix_metrics_cursor", "run_number", "attempt", "seq"), {"sqlite_with_rowid": False})
 
     run_number: int = Field(sa_column=Column(ForeignKey("runs.number", ondelete="CASCADE"), primary_key=True))
     tag_id: int = Field(sa_column=Column(ForeignKey("tags.id"), primary_key=True))
@@ -386,9 +384,7 @@ class Device(Table, table=True):
     memory_used: int | None = Field(default=None, sa_type=BigInteger)
     utilisation: float | None = None
     held_by: str | None = None
-    gpu_processes: list[dict[str, Any]] = (
-        _json()
-    )  # processes that hold its memory, as `executor/gpu_processes.py` saw them
+    gpu_processes: list[dict[str, Any]] = _json()  # that hold its memory, as `executor/gpu_processes.py` saw them
 
 
 class Alert(Table, table=True):
@@ -405,9 +401,7 @@ class Alert(Table, table=True):
     home: str = ""  # whose daemon added it, and posts it to the webhook
     text: str
     created_at: float
-    webhook_state: str | None = Field(
-        default=None, index=True
-    )  # of the webhook: pending, sent, failed; None: there was none
+    webhook_state: str | None = Field(default=None, index=True)  # pending, sent, failed; None: there was no webhook
     change: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, index=True))  # see `database.write`
 
 
@@ -415,10 +409,7 @@ class AuditEvent(Table, table=True):
     """Who did what, or was refused it. No foreign keys: it outlives what it is about."""
 
     __tablename__ = "audit_events"
-    __table_args__ = (
-        Index("ix_audit_events_kind_subject_id", "kind", "subject_id"),
-        {"sqlite_autoincrement": True},
-    )
+    __table_args__ = (Index("ix_audit_events_kind_subject_id", "kind", "subject_id"), {"sqlite_autoincrement": True})
 
     id: int | None = Field(default=None, primary_key=True)
     time: float = Field(index=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -20,7 +21,17 @@ from imgcls_lab import signing
 from imgcls_lab.errors import ConflictError, ForbiddenError, NotFoundError
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.identity import user_name
-from imgcls_lab.schemas import ConfigEdit, DatasetEdit, ModelEdit, ProjectEdit, RunEdit, SubmitRequest, UserEdit
+from imgcls_lab.schemas import (
+    ChangeEdit,
+    ConfigEdit,
+    DatasetEdit,
+    ModelEdit,
+    ProjectEdit,
+    RevisionEdit,
+    RunEdit,
+    SubmitRequest,
+    UserEdit,
+)
 from imgcls_lab.store import Store, attempts, audit, queue, rebuild, run_folders
 from imgcls_lab.store.collection import Collection
 from imgcls_lab.store.database import Database
@@ -28,6 +39,7 @@ from imgcls_lab.store.events import Events
 from imgcls_lab.store.executors import Executors
 from imgcls_lab.store.metrics import MetricReader
 from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
+from imgcls_lab.store.revisions import Revisions
 from imgcls_lab.store.rights import Rights
 from imgcls_lab.store.runs import Runs
 from imgcls_lab.store.tables import AuditEvent
@@ -51,13 +63,21 @@ def images(tmp_path: Path) -> str:
 def entries(store: Store, images: str) -> SimpleNamespace:
     """One of everything, all of the user of this store."""
     project = store.projects.add(ProjectEdit(name="pets"))
+    dataset = store.datasets.add(DatasetEdit(name="cats", root=images))
+    store.revisions.add(dataset.id, correction(images, "dog"))
     return SimpleNamespace(
         project=project,
         config=store.configs.add(ConfigEdit(name="small", config=CONFIG, project_id=project.id)),
-        dataset=store.datasets.add(DatasetEdit(name="cats", root=images)),
+        dataset=dataset,
         model=store.models.add(ModelEdit(name="tiny", flavour="org/tiny")),
         run=store.runs.submit(SubmitRequest(config=CONFIG, name="first", project_id=project.id)),
     )
+
+
+def correction(images: str, label: str) -> RevisionEdit:
+    """All images are the same file."""
+    content = (Path(images) / "train/cat/0.png").read_bytes()
+    return RevisionEdit(changes=[ChangeEdit(image=hashlib.sha256(content).hexdigest(), label=label)])
 
 
 def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type, str], Callable[[], object]]:
@@ -72,6 +92,8 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
         (Runs, "explain_stop"): lambda: runs.explain_stop(of.run.id, "no"),
         (Runs, "delete"): lambda: runs.delete(of.run.id),
         (Datasets, "rescan"): lambda: store.datasets.rescan(of.dataset.id),
+        (Revisions, "add"): lambda: store.revisions.add(of.dataset.id, correction(images, "cat")),
+        (Revisions, "undo"): lambda: store.revisions.undo(of.dataset.id),
         (Projects, "add_member"): lambda: store.projects.add_member(of.project.id, "bob"),
         (Projects, "remove_member"): lambda: store.projects.remove_member(of.project.id, "carl"),
         (Configs, "add"): lambda: store.configs.add(ConfigEdit(name="in", config=CONFIG, project_id=of.project.id)),
@@ -111,6 +133,7 @@ READS = {
     Events: {"list"},
     MetricReader: {"series", "points_since"},
     Users: {"list", "get"},
+    Revisions: {"list", "newest", "overlay", "diff"},
 }
 FREE = {(kind, "add") for kind in (Projects, Datasets, Models)}  # a new entry is the user's own
 
@@ -125,7 +148,7 @@ def test_no_public_method_changes_what_is_somebody_elses(team: Open, images: str
     of = entries(ada, images)
     ada.projects.add_member(of.project.id, "carl")
     calls = mutations(bob, of, images)
-    for kind in (Runs, Projects, Configs, Datasets, Models, Executors, Events, MetricReader, Users):
+    for kind in (Runs, Projects, Configs, Datasets, Models, Revisions, Executors, Events, MetricReader, Users):
         reads = READS[Collection] if issubclass(kind, Collection) else READS[kind]
         changing = {method for of_kind, method in {*calls, *FREE} if of_kind is kind}
         unknown = public(kind) - reads - changing
@@ -144,7 +167,7 @@ def test_no_public_method_changes_what_is_somebody_elses(team: Open, images: str
     assert {(event["kind"], event["action"]) for event in events} >= {
         ("run", "stopped"), ("run", "resumed"), ("run", "edited"), ("run", "deleted"), ("project", "joined"),
         ("project", "edited"), ("config", "deleted"), ("dataset", "rescanned"), ("model", "edited"),
-        ("user", "edited"),
+        ("user", "edited"), ("dataset", "corrected"),
     }  # fmt: skip
 
 
@@ -160,6 +183,7 @@ def test_readers_write_nothing(team: Open, images: str, monkeypatch: pytest.Monk
     store.runs.changed_since(0, {}), store.runs.lost_attempts(of.run.id)
     store.runs.last_scan("/data"), store.runs.log(of.run.id), store.executors.status(), store.events.list()
     store.users.list(), store.users.get("ada")
+    store.revisions.list(of.dataset.id), store.revisions.diff(of.dataset.id, 1), store.revisions.newest(of.dataset.id)
     for collection in (store.projects, store.configs, store.datasets, store.models):
         collection.list(), collection.find("1"), collection.named("pets")
 

@@ -113,8 +113,8 @@ class ImageSet:
         rows = self.pixels.index_select(0, torch.from_numpy(self.rows))
         return replace(self, pixels=rows.to(device), rows=np.arange(len(self)))
 
-    def select(self, chosen: npt.NDArray[np.bool_]) -> Self:
-        """The chosen images alone."""
+    def select(self, chosen: npt.NDArray[np.bool_] | Indices) -> Self:
+        """The chosen images alone, those that a mask marks or in the order of their numbers."""
         return replace(
             self,
             paths=self.paths[chosen],

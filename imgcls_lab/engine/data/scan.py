@@ -18,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine import hardware
-from imgcls_lab.engine.data import scan_index
+from imgcls_lab.engine.data import corrections, scan_index
 from imgcls_lab.engine.data.cache_eviction import evict_for
 from imgcls_lab.engine.data.cache_locations import CacheLocations
+from imgcls_lab.engine.data.corrections import Corrected
 from imgcls_lab.engine.data.duplicates import Duplicates, find_duplicates
 from imgcls_lab.engine.data.file_inspection import Inspected, SetInspection, inspecting
 from imgcls_lab.engine.data.image_cache import Cache, CacheKey, DiskCache, RamCache
@@ -29,7 +31,7 @@ from imgcls_lab.engine.data.image_set import ImageSet, class_counts
 from imgcls_lab.engine.data.scan_index import ENTRY, Entries
 from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError, UnsafeFolderError
 from imgcls_lab.image_files import printable
-from imgcls_lab.planning.fingerprint import data_fingerprint
+from imgcls_lab.planning.fingerprint import data_fingerprint, revised_fingerprint
 
 USED = 2  # sets that a run reads again after the scan: train and val
 CHUNK = 128  # files after which the cache is flushed and the progress reported
@@ -39,29 +41,32 @@ OnDuplicates = Literal["report", "drop_exact", "drop_near"]
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """on_duplicates: as in TrainConfig; progress: gets the files done and their total; stop: whether to give up."""
+    """on_duplicates: as in TrainConfig; progress: gets the files done and their total; stop: whether to give up;
+    overlay: corrections of labels, and images to leave out."""
 
     on_duplicates: OnDuplicates
     progress: Progress
     stop: Callable[[], bool]
+    overlay: Overlay | None = None
 
 
 @dataclass(frozen=True)
 class ScanResult:
     """The usable images of a data set, and what was found.
 
-    sets: train, val and test; fingerprint: SHA-256 over the relative paths and contents of the files of train and val;
-    quarantined: path -> reason; dropped: how many training images are left out as they
-    are in val/ or test/; widths, heights: pixels of all readable images; notes: sentences on what could not be kept.
+    sets: train, val and test, corrected; fingerprint: SHA-256 over the relative paths and contents of the files of
+    train and val, and over the corrections; corrected: what the corrections did; quarantined: path -> reason; dropped:
+    how many training images are left out as they are in val/ or test/; sizes: width and height of all readable images
+    in pixels, (n, 2); notes: sentences on what could not be kept.
     """
 
     sets: list[ImageSet]
     fingerprint: str
+    corrected: Corrected
     quarantined: dict[str, str]
     duplicates: Duplicates
     dropped: int
-    widths: npt.NDArray[np.uint32]
-    heights: npt.NDArray[np.uint32]
+    sizes: npt.NDArray[np.uint32]
     notes: list[str]
 
 
@@ -87,6 +92,10 @@ def scan(
     quarantined = {_name(sets, number): reason for number, reason in sorted(inspected.errors.items())}
     sets, entries = _leave_out(inspected.sets, classes, entries, inspected.errors)
     notes = inspected.notes + _keep_index(index, entries)
+    corrected = Corrected()
+    if options.overlay is not None:
+        fingerprint = revised_fingerprint(fingerprint, options.overlay.content)
+        sets, entries, corrected = _correct(sets, classes, entries, options.overlay)
     splits = np.repeat(np.arange(len(sets)), list(map(len, sets)))
     labels = np.concatenate([images.labels for images in sets])
     duplicates = find_duplicates(entries, splits, labels, partial(_name, sets))
@@ -99,8 +108,24 @@ def scan(
         for images, part in _parts(sets)
     ]
     train, dropped = _drop_copies(sets[0], classes, duplicates, options.on_duplicates)
-    widths, heights = entries["width"].copy(), entries["height"].copy()
-    return ScanResult([train, *sets[1:]], fingerprint, quarantined, duplicates, dropped, widths, heights, notes)
+    sizes = np.stack([entries["width"], entries["height"]], axis=1)
+    return ScanResult([train, *sets[1:]], fingerprint, corrected, quarantined, duplicates, dropped, sizes, notes)
+
+
+def _correct(
+    sets: list[ImageSet], classes: list[str], entries: Entries, overlay: Overlay
+) -> tuple[list[ImageSet], Entries, Corrected]:
+    """The sets and entries as the corrections say. Raises DataError where a class has no training image left."""
+    found, rows, done = [], [], Corrected()
+    for place, (images, part) in enumerate(_parts(sets)):
+        digests = np.ascontiguousarray(entries[part]["digest"]).view(np.uint8)
+        after, kept, counts = corrections.correct(images, digests, overlay, classes)
+        if place < USED:
+            _check_left(after, classes, "The corrections leave out all others or give them another label.")
+        found.append(after)
+        rows.append(part.start + kept)
+        done += counts
+    return found, entries[np.concatenate(rows)], done.of(overlay)
 
 
 @dataclass(frozen=True)

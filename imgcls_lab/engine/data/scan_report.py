@@ -37,7 +37,7 @@ def data_facts(splits: Splits, scanned: ScanResult) -> dict[str, Any]:
         "fingerprint": scanned.fingerprint,
         **{f"{split}_images": len(images) for split, images in sets.items()},
         "counts": {split: _by_class(images, splits.summary.classes) for split, images in sets.items()},
-        "sizes": {"width": _quantiles(scanned.widths), "height": _quantiles(scanned.heights)},
+        "sizes": {name: _quantiles(scanned.sizes[:, place]) for place, name in enumerate(("width", "height"))},
         "quarantined": scanned.quarantined,
         "links_left_out": len(links),
         "links": links[:LISTED],
@@ -49,6 +49,7 @@ def data_facts(splits: Splits, scanned: ScanResult) -> dict[str, Any]:
             "dropped": scanned.dropped,
         },
         "shared_groups": len(splits.shared_groups),
+        "corrected": {name: getattr(scanned.corrected, name) for name in ("relabelled", "excluded", "gone")},
     }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine.data.image_set import ImageSet, Indices, Reader
 from imgcls_lab.errors import DataError
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder, list_images
@@ -23,13 +24,17 @@ Paths = npt.NDArray[np.bytes_]
 
 
 class Splits(NamedTuple):
-    """test: empty where there is no test/; shared_groups: groups with images in train/ and in val/ or test/."""
+    """The files of a run by split. test: empty where there is no test/.
+
+    shared_groups: groups with images in train/ and in val/ or test/; overlay: corrections, which the scan applies.
+    """
 
     summary: FolderSummary
     train: ImageSet
     val: ImageSet
     test: ImageSet
     shared_groups: list[str]
+    overlay: Overlay | None = None
 
 
 def list_splits(config: TrainConfig, train_reader: Reader, eval_reader: Reader) -> Splits:

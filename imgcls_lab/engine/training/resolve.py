@@ -34,7 +34,7 @@ from imgcls_lab.engine.optim import losses, lr_scheduler
 from imgcls_lab.engine.optim.optimizers import check_optimizer
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.reporting.recorder import Recorder
-from imgcls_lab.engine.training import plugins
+from imgcls_lab.engine.training import overlay, plugins
 from imgcls_lab.engine.training.state import Attempt, ComputeSettings
 from imgcls_lab.engine.transforms.augment import crop_shape
 from imgcls_lab.engine.transforms.augment_recipes import Recipe, recipe_of
@@ -111,7 +111,7 @@ def resolve(attempt: Attempt, plugin_record: plugins.Record) -> Resolved:
     resume_checkpoint = checkpoint.newest_intact(folders.checkpoints, lambda text: recorder.notice(text, "warning"))
     earlier = EarlierAttempts(saved_manifest, resume_checkpoint)
     source = _find_model(config, earlier)
-    splits = _list_splits(config, source.spec, recipe)
+    splits = _list_splits(config, source.spec, recipe)._replace(overlay=overlay.of_run(attempt, saved_manifest))
     if resume_checkpoint:
         _check_same_classes(resume_checkpoint, splits.summary.classes)
     model = _make_model(config, source, resume_checkpoint, splits.summary.classes, recorder)

@@ -18,6 +18,7 @@ from imgcls_lab.engine.data.scan_index import index_path
 from imgcls_lab.engine.data.split import Splits
 from imgcls_lab.engine.evaluation.evaluate import check_monitor
 from imgcls_lab.engine.reporting import manifest
+from imgcls_lab.engine.training import overlay
 from imgcls_lab.engine.training.inputs import pick_feature_views
 from imgcls_lab.engine.training.resolve import Resolved
 from imgcls_lab.engine.training.state import Attempt, DataSets
@@ -77,7 +78,7 @@ def _scan_in_turn(attempt: Attempt, splits: Splits) -> ScanResult | None:
             splits.summary.classes,
             caches=[*uncached, *(caches or [])],
             index=index_path(locations.scans, splits.summary.root),
-            options=ScanOptions(config.on_duplicates, _progress_of(attempt), attempt.stop.is_set),
+            options=ScanOptions(config.on_duplicates, _progress_of(attempt), attempt.stop.is_set, splits.overlay),
         )
     if group.any(scanned is None)[0]:
         return None
@@ -102,6 +103,8 @@ def _record(attempt: Attempt, resolved: Resolved, splits: Splits, scanned: ScanR
         manifest.write(recorder.folder, attempt.config, resolved.compute.device, facts)
         scan_report.write_duplicates(recorder.folder, splits, scanned)
         scan_report.emit_notices(recorder.notice, splits, scanned)
+        if splits.overlay is not None:
+            recorder.notice(scanned.corrected.sentence, "warning" if scanned.corrected.gone else "info")
 
 
 def _facts(attempt: Attempt, resolved: Resolved, classes: list[str], feature_views: int) -> dict[str, Any]:
@@ -118,6 +121,7 @@ def _facts(attempt: Attempt, resolved: Resolved, classes: list[str], feature_vie
         "plugins": resolved.plugin_record,
         "classes": classes,
         "spec": resolved.source.spec.to_json(),
+        "data_revision": overlay.facts(resolved.splits.overlay),
     }
 
 

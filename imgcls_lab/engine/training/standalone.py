@@ -79,6 +79,7 @@ def _is_changed(config: TrainConfig, out: Path, *, trained: bool) -> bool:
 def _replace_config(config: TrainConfig, out: Path, *, trained: bool) -> None:
     if not trained:
         (out / run_layout.MANIFEST).unlink(missing_ok=True)  # what was resolved for the config before
+        (out / run_layout.DATA_REVISION).unlink(missing_ok=True)
         for name in (run_layout.CHECKPOINTS, run_layout.TENSORBOARD):
             link = out / name
             if link.is_symlink():  # to where the config before wanted them

@@ -10,6 +10,8 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
+_COUNTS = ("files", "relabelled", "excluded", "restored", "total")
+
 
 def upgrade() -> None:
     op.add_column("datasets", sa.Column("audit_run_id", sa.String(), nullable=True))
@@ -26,7 +28,7 @@ def upgrade() -> None:
         sa.Column("author", sa.String(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("message", sa.String(), nullable=False),
-        *(sa.Column(name, sa.Integer(), nullable=False) for name in ("relabelled", "excluded", "restored", "total")),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in _COUNTS),
         sa.Column("changes", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["dataset_id"], ["datasets.id"], name=op.f("fk_dataset_revisions_dataset_id_datasets"), ondelete="CASCADE"

@@ -1390,7 +1390,7 @@ export interface Map {
 export interface RevisionEdit {
   /**
    * @minItems 1
-   * @maxItems 20000
+   * @maxItems 5000
    */
   changes: [ChangeEdit, ...ChangeEdit[]];
   parent?: number | null;
@@ -1408,6 +1408,9 @@ export interface ChangeEdit {
 }
 /**
  * A revision. Number 0, the folders as they are, is never listed.
+ *
+ * files: that its changes concern, more than images where there are copies; notes: sentences about it, in the answer
+ * to the request that made it.
  */
 export interface Revision {
   number: number;
@@ -1416,11 +1419,13 @@ export interface Revision {
   author: string;
   created_at: number;
   message: string;
+  files: number;
   relabelled: number;
   excluded: number;
   restored: number;
   total: number;
   runs: number;
+  notes?: string[];
 }
 /**
  * A revision with its changes compared with its parent, or with another revision.
@@ -1429,6 +1434,7 @@ export interface RevisionDiff {
   revision: Revision | null;
   against: number;
   changes: Change[];
+  total: number;
   more?: number;
 }
 /**

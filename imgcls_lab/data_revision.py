@@ -1,0 +1,155 @@
+"""Corrections of a data set: a change of one image, the digest of a revision, and the overlay that a run applies.
+
+A revision holds changes on top of its parent. An overlay is the sum of a chain of revisions. The store keeps revisions;
+a run's folder keeps the overlay. Nothing here opens an image or changes one. Torch-free.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from imgcls_lab.errors import DataError
+from imgcls_lab.input_file import read_given
+from imgcls_lab.schemas.limits import MAX_NAME, MAX_PATH
+from imgcls_lab.validation_errors import problems
+
+MAX_FILE = 256_000_000  # bytes of an overlay, about a million changes
+ImageId = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64)]  # SHA-256 of a file's content
+
+
+class Change(BaseModel):
+    """A correction of one image, and so of all files with this content.
+
+    label: its class; None with `excluded`: the image is left out; None without: it is again as its folder says.
+    name, split, folder_label: of its first file at the time; files: how many there were.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: ImageId
+    label: str | None = Field(None, min_length=1, max_length=MAX_NAME)
+    excluded: bool = False
+    name: str = Field("", max_length=MAX_PATH)
+    split: str = Field("", max_length=MAX_NAME)
+    folder_label: str = Field("", max_length=MAX_NAME)
+    files: int = Field(1, ge=0)
+    why: str = Field("", max_length=MAX_NAME)
+    by: str = Field("", max_length=MAX_NAME)
+    at: float = 0.0  # Unix seconds
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if self.excluded and self.label is not None:
+            raise ValueError("An image is either excluded or has a label.")
+        return self
+
+    @property
+    def restores(self) -> bool:
+        """Whether the image is again as its folder says."""
+        return self.label is None and not self.excluded
+
+    @property
+    def state(self) -> str | None:
+        """The class of the image after this change; None: it is excluded."""
+        return None if self.excluded else self.label or self.folder_label
+
+
+Changes = Mapping[str, Change]  # by image
+
+
+def revision_digest(parent_digest: str, changes: Iterable[Change]) -> str:
+    """SHA-256 (hex) over the parent's digest, empty for the folders as they are, and the changes in a fixed order."""
+    ordered = sorted((change.model_dump() for change in changes), key=lambda change: str(change["image"]))
+    return _sha({"parent": parent_digest, "changes": ordered})
+
+
+def flatten(chain: Iterable[Iterable[Change]]) -> dict[str, Change]:
+    """What the revisions of a chain, oldest first, say together: later ones win, restored images are left out."""
+    found: dict[str, Change] = {}
+    for changes in chain:
+        for change in changes:
+            if change.restores:
+                found.pop(change.image, None)
+            else:
+                found[change.image] = change
+    return found
+
+
+class Overlay(BaseModel):
+    """Labels and exclusions that a run applies to the images of its folders.
+
+    number: of the revision, None for one that somebody wrote by hand; digest: of the revision, or of the changes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    number: int | None = Field(None, ge=0)
+    digest: str = Field("", pattern="^([0-9a-f]{64})?$")
+    content: str = Field("", pattern="^([0-9a-f]{64})?$")  # SHA-256 over images with labels; empty: not checked
+    changes: tuple[Change, ...]
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if len(self.by_image) != len(self.changes):
+            raise ValueError("names an image twice")
+        found = content_digest(self.by_image)
+        if self.content not in ("", found):
+            raise ValueError("is damaged: its changes are not those that it was written with")
+        object.__setattr__(self, "content", found)
+        object.__setattr__(self, "digest", self.digest or found)
+        return self
+
+    @classmethod
+    def of(cls, number: int, digest: str, changes: Changes) -> Self:
+        """The overlay of a revision."""
+        return cls(number=number, digest=digest, changes=tuple(changes[image] for image in sorted(changes)))
+
+    @classmethod
+    def parse(cls, text: bytes, name: str) -> Self:
+        """The overlay in a JSON text. name: of the file, for messages. Raises DataError."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = problems(error, lambda: dict.fromkeys(cls.model_fields, ""))[0]
+            raise DataError(
+                f"“{name}” is no overlay of corrections: {first.field}: {first.message} "
+                "`imgcls-lab datasets export NAME --revision N --out FILE.json` writes one.",
+                reason="no_overlay",
+                path=name,
+            ) from None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The overlay in a file that a user names. Raises DataError."""
+        try:
+            return cls.parse(read_given(path.expanduser(), MAX_FILE), str(path))
+        except OSError as error:
+            raise DataError(
+                f"The corrections “{path}” cannot be read: {error.strerror}.", reason="no_overlay", path=str(path)
+            ) from None
+
+    def to_json(self) -> str:
+        return self.model_dump_json(indent=1)
+
+    @cached_property
+    def by_image(self) -> dict[str, Change]:
+        """The changes that differ from the folders."""
+        return {change.image: change for change in self.changes}
+
+
+def content_digest(changes: Changes) -> str:
+    """SHA-256 (hex) over what the changes do, without who made them and when: it says whether two train the same."""
+    return _sha({image: {"label": change.label, "excluded": change.excluded} for image, change in changes.items()})
+
+
+def _sha(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,135 @@
+"""Finds images of a data set by their content or by the path that a user names. Called for corrections and exports.
+
+The image table of the last scan answers; without one, the files of a small data set are hashed. Torch-free; decodes
+nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from imgcls_lab.errors import ConflictError, InputError
+from imgcls_lab.image_files import printable
+from imgcls_lab.imagefolder import SPLITS, inspect_folder, list_images
+from imgcls_lab.planning.fingerprint import UNREADABLE, file_digest
+from imgcls_lab.settings import Settings
+
+MOST_HASHED = 20_000  # files of a data set without an image table
+
+
+class Place(NamedTuple):
+    """A file of the data set. path: relative to the root; label: its class by its folder."""
+
+    path: str
+    split: str
+    label: str
+
+
+class DatasetImages:
+    """The images of one data set, as its last scan found them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._named: dict[str, Place] = {}  # found by a path, perhaps younger than the table
+
+    @classmethod
+    def open(cls, _settings: Settings, root: str | os.PathLike[str]) -> Self:
+        return cls(Path(root))
+
+    def find(self, image: str) -> list[Place]:
+        """All files with this content, by path. Raises ConflictError for a large data set that was never scanned."""
+        found = self._hashed.get(image, [])
+        named = self._named.get(image)
+        return found if named is None or named in found else [*found, named]
+
+    def image_of(self, text: str) -> str:
+        """The id of the image at a path, inside the data set or absolute, as the file is now. Raises InputError."""
+        path = self._relative(text)
+        digest = file_digest(self._root / path)
+        if digest == UNREADABLE:
+            raise InputError(
+                f"There is no readable image “{printable(path)}” in “{self._root}”. Name it by its path inside the "
+                "data set, such as train/cat/1.jpg.",
+                reason="no_image",
+                path=path,
+            )
+        image = digest.hex()
+        self._named[image] = Place(path, *_folders(path, flat=not (self._root / "train").is_dir()))
+        return image
+
+    def is_there(self, image: str, path: str) -> bool:
+        """Whether a file with this content is still in the data set. path: where it was."""
+        if _is_inside(path) and self._digest_now(path) == image:
+            return True
+        try:
+            places = self.find(image)
+        except ConflictError:  # too many files to look into all of them
+            return False
+        return any(self._digest_now(place.path) == image for place in places if place.path != path)
+
+    def count_by_class(self, split: str) -> Counter[str]:
+        """Readable images of each class of a split, by their folders."""
+        return Counter(place.label for places in self._hashed.values() for place in places if place.split == split)
+
+    def _digest_now(self, path: str) -> str:
+        digest = file_digest(self._root / path)
+        return "" if digest == UNREADABLE else digest.hex()
+
+    @cached_property
+    def _hashed(self) -> dict[str, list[Place]]:
+        found: dict[str, list[Place]] = {}
+        for place in self._listed():
+            digest = file_digest(self._root / place.path)
+            if digest != UNREADABLE:
+                found.setdefault(digest.hex(), []).append(place)
+        return found
+
+    def _listed(self) -> Iterator[Place]:
+        summary = inspect_folder(self._root)
+        number = sum(map(summary.images, summary.splits))
+        if number > MOST_HASHED:
+            raise ConflictError(
+                f"The {number:,} images of “{self._root}” were never scanned, so they cannot be found by their "
+                "content. Scan them first: `imgcls-lab datasets rescan NAME`.",
+                reason="not_scanned",
+                root=str(self._root),
+            )
+        for split in summary.splits:
+            paths, labels = list_images(summary, split)
+            yield from (Place(path, split, summary.classes[label]) for path, label in zip(paths, labels, strict=True))
+
+    def _relative(self, text: str) -> str:
+        """A path relative to the root. Raises InputError for one that leads out of it."""
+        given = Path(os.path.expanduser(text))
+        candidates = [self._root / given] if not given.is_absolute() else [given]
+        if not given.is_absolute() and not candidates[0].exists():
+            candidates.append(Path.cwd() / given)
+        for candidate in candidates:
+            path = os.path.normpath(candidate)
+            if path.startswith(os.path.join(os.path.normpath(self._root), "")):
+                real = os.path.realpath(path)
+                if real.startswith(os.path.join(os.path.realpath(self._root), "")):
+                    return os.path.relpath(path, os.path.normpath(self._root))
+        raise InputError(
+            f"“{printable(text)}” lies outside the data set “{self._root}”. Name an image inside it.",
+            reason="outside",
+            path=text,
+        )
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a relative path stays in its folder: that of a correction may come from another user of the database."""
+    return bool(path) and not os.path.isabs(path) and ".." not in path.split(os.sep) and "\0" not in path
+
+
+def _folders(path: str, *, flat: bool) -> tuple[str, str]:
+    """Split and class of a path, by its folders."""
+    parts = path.split(os.sep)
+    if flat and parts[0] not in SPLITS[1:]:
+        return SPLITS[0], parts[0]
+    return parts[0], parts[1] if len(parts) > 2 else ""

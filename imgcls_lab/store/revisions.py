@@ -1,0 +1,348 @@
+"""`store.revisions`: corrections of a data set as revisions, each on top of the one before; files are never touched.
+
+Called through `Store`. Undoing is a revision, too, so nothing is ever taken back. `overlay` gives what a run applies.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from imgcls_lab.data_revision import Change, Changes, Overlay, flatten, revision_digest
+from imgcls_lab.dataset_images import DatasetImages, Place
+from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem, StoreError, unknown
+from imgcls_lab.image_files import named, printable
+from imgcls_lab.plurals import counted
+from imgcls_lab.schemas import ChangeEdit, ChangeView, RevisionDiff, RevisionEdit, RevisionView
+from imgcls_lab.schemas.revisions import MAX_LISTED
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import audit, rights
+from imgcls_lab.store.database import Database
+from imgcls_lab.store.tables import Dataset, DatasetRevision, Run
+
+
+class Revisions:
+    """The revisions of all data sets. A data set is named by its id, a revision by its number; 0: the folders."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
+    def list(self, dataset_id: int) -> Sequence[RevisionView]:
+        """All revisions of a data set, newest first. Raises NotFoundError."""
+        with self._database.read() as session:
+            find_dataset(session, dataset_id)
+            return _views(session, dataset_id)
+
+    def newest(self, dataset_id: int) -> int:
+        """The number of the newest revision; 0: there is none. Raises NotFoundError."""
+        with self._database.read() as session:
+            find_dataset(session, dataset_id)
+            return newest_number(session, dataset_id)
+
+    def overlay(self, dataset_id: int, number: int | None = None) -> Overlay:
+        """What a revision, by default the newest, says of all images. Raises NotFoundError."""
+        with self._database.read() as session:
+            find_dataset(session, dataset_id)
+            return overlay_of(session, dataset_id, newest_number(session, dataset_id) if number is None else number)
+
+    def diff(self, dataset_id: int, number: int, against: int | None = None, limit: int = MAX_LISTED) -> RevisionDiff:
+        """What differs between a revision and its parent, or another one. Raises NotFoundError."""
+        with self._database.read() as session:
+            dataset = find_dataset(session, dataset_id)
+            view = None
+            if number:
+                view = _views(session, dataset_id, number)[0]
+            other = (view.parent if view else 0) if against is None else against
+            after, before = (overlay_of(session, dataset_id, of).by_image for of in (number, other))
+            own = {change.image: change for change in _changes(session, dataset_id, number)} if number else {}
+        images = DatasetImages.open(self._settings, dataset.root)
+        changed = [image for image in {**before, **after} if _state(before, image) != _state(after, image)]
+        facts = {image: after.get(image) or own.get(image) or before[image] for image in changed}
+        changed.sort(key=lambda image: (facts[image].name, image))
+        views = [_change_view(facts[image], before.get(image), after.get(image), images) for image in changed[:limit]]
+        return RevisionDiff(
+            revision=view, against=other, changes=views, total=len(changed), more=len(changed) - len(views)
+        )
+
+    # ── changing ────────────────────────────────────────────────────────────────────────────────────────────
+    def add(self, dataset_id: int, edit: RevisionEdit, images: DatasetImages | None = None) -> RevisionView:
+        """Correct images. images: of this data set, where the caller has looked for some in it.
+
+        Raises NotFoundError, ForbiddenError; InputError for an image or a class that the data set does not have, and
+        where nothing would change; ConflictError where there is a newer revision than the parent named.
+        """
+        with self._database.read() as session:
+            dataset = find_dataset(session, dataset_id)
+        images = images or DatasetImages.open(self._settings, dataset.root)
+        places = {change.image: images.find(change.image) for change in edit.changes}
+        _check_edit(edit, dataset, places)
+        with self._database.write() as session:
+            row, parent = _lock(session, dataset_id, edit.parent)
+            before = overlay_of(session, dataset_id, parent).by_image
+            by, now = audit.actor_of(session).user, round(time.time(), 3)
+            wanted = {change.image: _change(change, places[change.image], by, now) for change in edit.changes}
+            changes = [change for change in wanted.values() if _differs(before.get(change.image), change)]
+            if not changes:
+                what = (
+                    "The image has this label" if len(wanted) == 1 else f"All {len(wanted):,} images have these labels"
+                )
+                raise InputError(f"{what} already, so there is nothing to correct.", reason="no_change")
+            number = _insert(session, row, parent, changes, edit.message)
+            view = _views(session, dataset_id, number)[0]
+            after = flatten([before.values(), changes])
+        view.notes += _notes(images, dataset, changes, after)
+        return view
+
+    def undo(self, dataset_id: int, number: int | None = None) -> RevisionView:
+        """Add a revision that takes back what a revision, by default the newest, changed.
+
+        Images that later revisions changed again stay as those left them; the answer's notes say how many. Raises
+        NotFoundError, ForbiddenError; ConflictError where nothing of it is left to undo.
+        """
+        with self._database.write() as session:
+            row, newest = _lock(session, dataset_id, None)
+            number = newest if number is None else number
+            if number == 0:
+                raise NotFoundError(f"The data set “{row.name}” has no corrections that could be undone.")
+            before = overlay_of(session, dataset_id, number - 1).by_image
+            own = {change.image: change for change in _changes(session, dataset_id, number)}
+            later = {c.image for of in range(number + 1, newest + 1) for c in _changes(session, dataset_id, of)}
+            by, now = audit.actor_of(session).user, round(time.time(), 3)
+            taken_back = [
+                _taken_back(change, before.get(image), by, now) for image, change in own.items() if image not in later
+            ]
+            if not taken_back:
+                raise ConflictError(
+                    f"Later revisions changed all images of revision {number} of “{row.name}” again, so nothing of it "
+                    "is left to undo.",
+                    reason="nothing_to_undo",
+                )
+            made = _insert(session, row, newest, taken_back, f"Undo of revision {number}")
+            view = _views(session, dataset_id, made)[0]
+        left = len(own) - len(taken_back)
+        if left:
+            view.notes.append(f"{counted(left, 'image stays', 'images stay')} as later revisions left them.")
+        return view
+
+
+def find_dataset(session: Session, dataset_id: int) -> Dataset:
+    """Raises NotFoundError."""
+    row = session.get(Dataset, dataset_id)
+    if row is None:
+        raise NotFoundError(f"There is no data set {dataset_id}.")
+    return row
+
+
+def newest_number(session: Session, dataset_id: int) -> int:
+    """The number of the newest revision of a data set; 0: there is none."""
+    newest = select(func.max(DatasetRevision.number)).where(DatasetRevision.dataset_id == dataset_id)
+    return session.exec(newest).one() or 0
+
+
+def overlay_of(session: Session, dataset_id: int, number: int) -> Overlay:
+    """What a revision says of all images. Raises NotFoundError; StoreError for one that was altered since."""
+    rows = session.exec(
+        select(DatasetRevision)
+        .where(DatasetRevision.dataset_id == dataset_id, col(DatasetRevision.number) <= number)
+        .order_by(col(DatasetRevision.number))
+    ).all()
+    if [row.number for row in rows] != list(range(1, number + 1)):
+        raise _no_revision(session, dataset_id, number)
+    digest, chain = "", []
+    for row in rows:
+        chain.append([Change.model_validate(change) for change in row.changes])
+        if row.parent != row.number - 1 or revision_digest(digest, chain[-1]) != row.digest:
+            raise StoreError(
+                f"Revision {row.number} of data set {dataset_id} is not as it was added: its digest is another. "
+                "Restore the database from a backup, or run `imgcls-lab db rebuild` with a new one.",
+                reason="altered",
+            )
+        digest = row.digest
+    return Overlay.of(number, digest, flatten(chain))
+
+
+def _no_revision(session: Session, dataset_id: int, number: int) -> NotFoundError:
+    name, newest = find_dataset(session, dataset_id).name, newest_number(session, dataset_id)
+    there = f"its newest is {newest}" if newest else "it has none yet"
+    return NotFoundError(
+        f"The data set “{name}” has no revision {number}; {there}. `imgcls-lab datasets revisions {name!r}` lists all.",
+        reason="no_revision",
+        newest=newest,
+    )
+
+
+def _changes(session: Session, dataset_id: int, number: int) -> list[Change]:
+    found = select(DatasetRevision.changes).where(
+        DatasetRevision.dataset_id == dataset_id, DatasetRevision.number == number
+    )
+    changes = session.exec(found).first()
+    if changes is None:
+        raise _no_revision(session, dataset_id, number)
+    return [Change.model_validate(change) for change in changes]
+
+
+def _views(session: Session, dataset_id: int, number: int | None = None) -> list[RevisionView]:
+    """All revisions of a data set, newest first, or one. Raises NotFoundError where that is not there."""
+    runs = select(Run.data_revision, func.count()).where(Run.dataset_id == dataset_id).group_by(col(Run.data_revision))
+    trained = dict(session.exec(runs).all())
+    table = DatasetRevision.__table__  # type: ignore[attr-defined]  # rows without their changes, which may be long
+    wanted = [table.c.dataset_id == dataset_id, *([] if number is None else [table.c.number == number])]
+    names = [column for column in table.c if column.name not in ("id", "dataset_id", "changes")]
+    rows = session.connection().execute(select(*names).where(*wanted).order_by(table.c.number.desc()))
+    views = [RevisionView(**row, runs=trained.get(row["number"], 0)) for row in rows.mappings()]
+    if number is not None and not views:
+        raise _no_revision(session, dataset_id, number)
+    return views
+
+
+def _lock(session: Session, dataset_id: int, parent: int | None) -> tuple[Dataset, int]:
+    """The data set, held until the commit, and its newest revision. Raises as `Revisions.add`."""
+    row = session.exec(select(Dataset).where(Dataset.id == dataset_id).with_for_update()).first()
+    if row is None:
+        raise NotFoundError(f"There is no data set {dataset_id}.")
+    rights.check(session, "corrected", row)
+    newest = newest_number(session, dataset_id)
+    if parent is not None and parent > newest:
+        raise _no_revision(session, dataset_id, parent)
+    if parent is not None and parent != newest:
+        raise _newer(row.name, parent, newest)
+    return row, newest
+
+
+def _newer(name: str, parent: int, newest: int) -> ConflictError:
+    return ConflictError(
+        f"The corrections were made on revision {parent} of “{name}”, and there is a newer revision {newest} now. Look "
+        f"at what it changed (`imgcls-lab datasets diff {name!r} {newest} {parent}`), then send them again on top of "
+        f"{newest}.",
+        reason="newer_revision",
+        parent=parent,
+        newest=newest,
+    )
+
+
+def _insert(session: Session, dataset: Dataset, parent: int, changes: Sequence[Change], message: str) -> int:
+    """Add a revision on top of `parent`, the newest. Returns its number."""
+    assert dataset.id is not None  # noqa: S101
+    before = overlay_of(session, dataset.id, parent)
+    after = flatten([before.by_image.values(), changes])
+    kinds = Counter(
+        "restored" if change.restores else "excluded" if change.excluded else "relabelled" for change in changes
+    )
+    values: dict[str, Any] = {
+        "dataset_id": dataset.id,
+        "number": parent + 1,
+        "parent": parent,
+        "digest": revision_digest(before.digest if parent else "", changes),
+        "author": audit.actor_of(session).user,
+        "created_at": time.time(),
+        "message": message,
+        "files": sum(change.files for change in changes),
+        **{kind: kinds[kind] for kind in ("relabelled", "excluded", "restored")},
+        "total": len(after),
+        "changes": [change.model_dump() for change in changes],
+    }
+    row = DatasetRevision(**values)
+    try:
+        session.add(row)
+        session.flush()
+    except IntegrityError:
+        raise _newer(dataset.name, parent, parent + 1) from None
+    session.info.setdefault("revised", set()).add(dataset.id)
+    audit.record(session, "corrected", dataset, revision=row.number, images=len(changes))
+    return row.number
+
+
+# ── one change ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def _check_edit(edit: RevisionEdit, dataset: Dataset, places: Mapping[str, list[Place]]) -> None:
+    """Raises InputError for images and classes that the data set does not have."""
+    wrong = []
+    for place, change in enumerate(edit.changes):
+        if change.excluded and change.label is not None:
+            wrong.append(Problem(f"changes.{place}", "Give an image a label or exclude it, not both."))
+        elif change.label is not None and change.label not in dataset.classes:
+            text = unknown("class", change.label, dataset.classes)
+            wrong.append(
+                Problem(f"changes.{place}.label", f"{text} A new class needs a folder in train/ and a rescan.")
+            )
+        elif not places[change.image]:
+            text = f"No file of “{dataset.name}” has the content {change.image[:12]}…. If files changed, rescan it."
+            wrong.append(Problem(f"changes.{place}.image", text))
+    if wrong:
+        more = f" So it is with {len(wrong) - 1:,} more." if len(wrong) > 1 else ""
+        raise InputError(f"These corrections cannot be made. {wrong[0].message}{more}", wrong[:50], reason="wrong")
+
+
+def _change(edit: ChangeEdit, places: Sequence[Place], by: str, now: float) -> Change:
+    first = next((place for place in places if place.split == "train"), places[0])
+    label = edit.label if any(place.label != edit.label for place in places) else None
+    facts = {"name": printable(first.path), "split": first.split, "folder_label": first.label, "files": len(places)}
+    made = {"image": edit.image, "label": label, "excluded": edit.excluded, "why": edit.why, "by": by, "at": now}
+    return Change.model_validate({**made, **facts})
+
+
+def _differs(before: Change | None, after: Change) -> bool:
+    if before is None:
+        return not after.restores
+    return (before.label, before.excluded) != (after.label, after.excluded)
+
+
+def _taken_back(change: Change, before: Change | None, by: str, now: float) -> Change:
+    """The change that makes an image again what it was before `change`."""
+    facts = {"label": before.label if before else None, "excluded": before is not None and before.excluded}
+    return change.model_copy(update={**facts, "why": "undo", "by": by, "at": now})
+
+
+def _state(changes: Changes, image: str) -> tuple[str | None, bool]:
+    change = changes.get(image)
+    return (None, False) if change is None else (change.label, change.excluded)
+
+
+def _change_view(facts: Change, before: Change | None, after: Change | None, images: DatasetImages) -> ChangeView:
+    return ChangeView(
+        image=facts.image,
+        name=facts.name,
+        split=facts.split,
+        before=before.state if before else facts.folder_label,
+        label=after.state if after else facts.folder_label,
+        why=facts.why,
+        found=images.is_there(facts.image, facts.name),
+    )
+
+
+def _notes(images: DatasetImages, dataset: Dataset, changes: Sequence[Change], after: Changes) -> list[str]:
+    """What is worth knowing of a revision: copies that were changed together, and classes without an image."""
+    notes = []
+    copies = sum(change.files for change in changes) - len(changes)
+    if copies:
+        notes.append(
+            f"{counted(copies, 'further file has', 'further files have')} the same content as a corrected image, and "
+            "so the same label."
+        )
+    if any(change.split == "train" for change in changes):
+        empty = _emptied(images, dataset.classes, after)
+        if empty:
+            notes.append(
+                f"No training image of the class {named(empty)} is left, so no run can train on this revision. "
+                "Give the class an image, or undo the revision."
+            )
+    return notes
+
+
+def _emptied(images: DatasetImages, classes: Iterable[str], after: Changes) -> list[str]:
+    """The classes that have no training image under these corrections."""
+    counts = images.count_by_class("train")
+    for change in after.values():
+        for place in images.find(change.image):
+            if place.split == "train":
+                counts[place.label] -= 1
+                if change.label is not None:
+                    counts[change.label] += 1
+    return [name for name in classes if counts[name] <= 0]

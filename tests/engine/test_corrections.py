@@ -1,0 +1,150 @@
+"""Training under corrections: labels, exclusions, order, resume; and that an exported folder trains the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from imgcls_lab.data_revision import Change, Overlay, content_digest
+from imgcls_lab.dataset_export import export_folder
+from imgcls_lab.engine import Outcome
+from imgcls_lab.engine.data.corrections import correct_listing
+from imgcls_lab.engine.data.image_set import ImageSet
+from imgcls_lab.errors import ConflictError, DataError
+
+from .conftest import of_type
+
+Train = Callable[..., Outcome]
+
+
+def image(root: Path, name: str) -> str:
+    return hashlib.sha256((root / name).read_bytes()).hexdigest()
+
+
+def overlay(root: Path, wanted: Mapping[str, str | None]) -> Overlay:
+    changes = [Change(image=image(root, name), label=to, excluded=to is None, name=name) for name, to in wanted.items()]
+    return Overlay.of(1, content_digest({change.image: change for change in changes}), {c.image: c for c in changes})
+
+
+WANTED = {
+    "train/digit-0/003.png": "digit-2",  # where a 003.png is already
+    "train/digit-3/001.png": "digit-1",
+    "train/digit-1/000.png": None,
+    "val/digit-2/031.png": "digit-0",
+    "val/digit-3/030.png": None,
+}
+
+
+def images_of(root: Path, split: str) -> ImageSet:
+    found = sorted(path.relative_to(root) for path in (root / split).glob("*/*.png"))
+    labels = np.array([int(path.parts[1].partition("-")[2]) for path in found])
+    return ImageSet(root, split, None, np.array([bytes(path) for path in found], np.bytes_), labels)  # type: ignore[arg-type]
+
+
+def test_a_corrected_split_is_in_the_order_of_the_exported_folder(digits: Path, tmp_path: Path) -> None:
+    classes = [f"digit-{number}" for number in range(4)]
+    changes = overlay(digits, WANTED)
+    done = export_folder(digits, changes, tmp_path / "out")
+    assert (done.images, done.relabelled, done.excluded) == ({"train": 119, "val": 39}, 3, 2)
+    for split in ("train", "val"):
+        corrected = correct_listing(images_of(digits, split), changes, classes, tmp_path / "no-index")
+        exported = images_of(tmp_path / "out", split)
+        assert corrected.labels.tolist() == exported.labels.tolist()
+        contents = [image(digits, corrected.path(number)) for number in range(len(corrected))]
+        assert contents == [image(tmp_path / "out", exported.path(number)) for number in range(len(exported))]
+
+
+def test_a_label_that_is_no_class_is_refused(digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as refused:
+        correct_listing(
+            images_of(digits, "train"), overlay(digits, {"train/digit-0/000.png": "cow"}), ["digit-0"], tmp_path / "no"
+        )
+    assert refused.value.reason == "unknown_class"
+
+
+def manifest_of(outcome: Outcome) -> Any:
+    return json.loads((outcome.folder / "manifest.json").read_text())
+
+
+def weights(outcome: Outcome) -> dict[str, Any]:
+    return load_file(outcome.folder / "checkpoints/last/model.safetensors")
+
+
+def test_a_run_trains_under_its_corrections_and_the_exported_folder_gives_the_same_bits(
+    digits: Path, run: Train, tmp_path: Path
+) -> None:
+    changes = overlay(digits, {**WANTED, "train/digit-0/000.png": "digit-1"})
+    (digits / "train/digit-0/000.png").unlink()  # this correction finds no image
+    file = tmp_path / "corrections.json"
+    file.write_text(changes.to_json())
+    corrected = run("corrected", root=str(digits), data_revision=str(file), balance="sampler")
+    kept = Overlay.read(corrected.folder / "data_revision.json")
+    manifest = manifest_of(corrected)
+    assert kept == changes
+    assert manifest["data_revision"] == {"number": 1, "digest": changes.digest, "content": changes.content}
+    assert manifest["data"]["corrected"] == {"relabelled": 3, "excluded": 2, "gone": 1}
+    assert manifest["data"]["counts"]["val"] == {"digit-0": 11, "digit-1": 10, "digit-2": 9, "digit-3": 9}
+    assert any(notice.text.startswith("3 labels") for notice in of_type(corrected.folder, "notice"))
+    export_folder(digits, changes, tmp_path / "out")
+    plain = run("plain", root=str(digits), balance="sampler")
+    exported = run("exported", root=str(tmp_path / "out"), balance="sampler")
+    same, other = weights(exported), weights(plain)
+    for name, value in weights(corrected).items():
+        assert np.array_equal(value, same[name]), name
+    assert any(not np.array_equal(value, other[name]) for name, value in weights(corrected).items())
+    assert manifest["data"]["fingerprint"] != manifest_of(plain)["data"]["fingerprint"]
+
+    # a resume needs the same corrections
+    fewer = overlay(digits, {"train/digit-1/000.png": None})
+    (corrected.folder / "data_revision.json").write_text(fewer.to_json())
+    with pytest.raises(DataError) as refused:
+        run("corrected", root=str(digits), data_revision=str(file), balance="sampler")
+    assert refused.value.reason == "corrections_changed"
+
+
+def test_corrections_that_empty_a_class_are_refused_with_its_name(digits: Path, run: Train, tmp_path: Path) -> None:
+    changes = overlay(digits, {f"train/digit-1/{number:03d}.png": None for number in range(30)})
+    (tmp_path / "corrections.json").write_text(changes.to_json())
+    with pytest.raises(DataError, match="digit-1"):
+        run(root=str(digits), data_revision=str(tmp_path / "corrections.json"))
+
+
+def test_an_export_writes_over_nothing_and_leaves_nothing_after_a_failure(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = overlay(digits, WANTED)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine.txt").write_text("mine")
+    for out in (tmp_path / "full", tmp_path / "full/mine.txt"):
+        with pytest.raises(ConflictError):
+            export_folder(digits, changes, out)
+    with pytest.raises(DataError.__base__):  # InputError
+        export_folder(digits, changes, digits / "train/out")
+
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.link", fails)
+    with pytest.raises(Exception) as refused:
+        export_folder(digits, changes, tmp_path / "out")
+    assert getattr(refused.value, "reason", "") == "disk_full"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits", "full"]
+
+
+def test_an_export_copies_where_it_cannot_link(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", fails)
+    done = export_folder(digits, overlay(digits, {}), tmp_path / "out")
+    assert (done.linked, done.copied) == (0, 160)
+    one = tmp_path / "out/train/digit-0/000.png"
+    assert one.read_bytes() == (digits / "train/digit-0/000.png").read_bytes()
+    assert not one.samefile(digits / "train/digit-0/000.png")

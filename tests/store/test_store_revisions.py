@@ -1,0 +1,204 @@
+"""Corrections of a data set: what a revision says, what is refused, what undoing does, and that nothing gets lost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imgcls_lab.data_revision import Overlay
+from imgcls_lab.dataset_images import DatasetImages
+from imgcls_lab.errors import ConflictError, InputError, NotFoundError, StoreError
+from imgcls_lab.schemas import ChangeEdit, DatasetEdit, RevisionEdit
+from imgcls_lab.store import Store, rebuild
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two classes with two images each in train/ and one in val/; the image of val/dog is a copy of dog/0."""
+    root = tmp_path / "pets"
+    names = ("train/cat/0", "train/cat/1", "train/dog/0", "train/dog/1", "val/cat/0", "val/dog/0")
+    for number, name in enumerate(names):
+        path = root / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (number if name != "val/dog/0" else 2, 0, 0)).save(path)
+    return root
+
+
+@pytest.fixture
+def dataset(store: Store, root: Path) -> int:
+    return store.datasets.add(DatasetEdit(name="pets", root=str(root))).id
+
+
+def image(root: Path, name: str) -> str:
+    return hashlib.sha256((root / f"{name}.png").read_bytes()).hexdigest()
+
+
+def edit(root: Path, **wanted: str | None) -> RevisionEdit:
+    """wanted: `split__class__number` -> a label, None: excluded, an empty text: restored."""
+    changes = [
+        ChangeEdit(image=image(root, name.replace("__", "/")), label=label or None, excluded=label is None)
+        for name, label in wanted.items()
+    ]
+    return RevisionEdit(changes=changes, message="seen")
+
+
+def states(overlay: Overlay) -> dict[str, str | None]:
+    return {change.name: change.state for change in overlay.changes}
+
+
+def test_revisions_build_on_one_another_and_later_changes_win(store: Store, root: Path, dataset: int) -> None:
+    assert (store.revisions.newest(dataset), store.revisions.overlay(dataset).changes) == (0, ())
+    first = store.revisions.add(dataset, edit(root, train__cat__0="dog", train__cat__1=None))
+    assert (first.number, first.parent, first.relabelled, first.excluded, first.total) == (1, 0, 1, 1, 2)
+    second = store.revisions.add(dataset, edit(root, train__cat__0="", val__cat__0="dog"))
+    assert (second.number, second.relabelled, second.restored, second.total) == (2, 1, 1, 2)
+    assert states(store.revisions.overlay(dataset)) == {"train/cat/1.png": None, "val/cat/0.png": "dog"}
+    assert states(store.revisions.overlay(dataset, 1)) == {"train/cat/0.png": "dog", "train/cat/1.png": None}
+    assert [view.number for view in store.revisions.list(dataset)] == [2, 1]
+    diff = store.revisions.diff(dataset, 2)
+    assert [(c.name, c.before, c.label, c.found) for c in diff.changes] == [
+        ("train/cat/0.png", "dog", "cat", True), ("val/cat/0.png", "cat", "dog", True),
+    ]  # fmt: skip
+    assert [(c.name, c.before, c.label) for c in store.revisions.diff(dataset, 0, against=1).changes] == [
+        ("train/cat/0.png", "dog", "cat"), ("train/cat/1.png", None, "cat"),
+    ]  # fmt: skip
+    assert store.events.list()[0].details == {"revision": 2, "images": 2}
+
+
+def test_copies_are_corrected_together_and_the_answer_says_so(store: Store, root: Path, dataset: int) -> None:
+    made = store.revisions.add(dataset, edit(root, train__dog__0="cat"))
+    assert (made.relabelled, made.files, len(made.notes)) == (1, 2, 1)
+
+
+def test_undo_is_a_revision_and_leaves_what_came_later(store: Store, root: Path, dataset: int) -> None:
+    store.revisions.add(dataset, edit(root, train__cat__0="dog", train__dog__1=None))
+    store.revisions.add(dataset, edit(root, train__cat__0=None))
+    undone = store.revisions.undo(dataset, 1)
+    assert (undone.number, undone.restored, len(undone.notes)) == (3, 1, 1)
+    assert states(store.revisions.overlay(dataset)) == {"train/cat/0.png": None}
+    store.revisions.undo(dataset, 2)  # back to what revision 1 said
+    assert states(store.revisions.overlay(dataset)) == {"train/cat/0.png": "dog"}
+    with pytest.raises(ConflictError) as refused:
+        store.revisions.undo(dataset, 2)
+    assert refused.value.reason == "nothing_to_undo"
+    store.revisions.undo(dataset)
+    assert states(store.revisions.overlay(dataset)) == {"train/cat/0.png": None}
+    assert store.revisions.overlay(dataset).content == store.revisions.overlay(dataset, 3).content
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ({"train__cat__0": label}, reason)
+        for label, reason in (("cow", "wrong"), ("cat", "no_change"), ("", "no_change"))
+    ],
+)
+def test_what_corrects_nothing_is_refused(
+    store: Store, root: Path, dataset: int, wanted: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        store.revisions.add(dataset, edit(root, **wanted))
+    assert refused.value.reason == reason
+    assert store.revisions.newest(dataset) == 0
+
+
+def test_unknown_images_revisions_and_data_sets_are_refused(store: Store, root: Path, dataset: int) -> None:
+    with pytest.raises(InputError) as refused:
+        store.revisions.add(dataset, RevisionEdit(changes=[ChangeEdit(image="0" * 64, excluded=True)]))
+    assert refused.value.problems[0].field == "changes.0.image"
+    for call in (
+        lambda: store.revisions.list(99),
+        lambda: store.revisions.diff(dataset, 1),
+        lambda: store.revisions.overlay(dataset, 7),
+        lambda: store.revisions.undo(dataset),
+        lambda: store.revisions.add(dataset, edit(root, train__cat__0="dog").model_copy(update={"parent": 3})),
+    ):
+        with pytest.raises(NotFoundError):
+            call()
+
+
+def test_corrections_on_an_older_revision_say_which_is_newer(store: Store, root: Path, dataset: int) -> None:
+    mine = edit(root, train__cat__0="dog").model_copy(update={"parent": 0})
+    store.revisions.add(dataset, mine)
+    with pytest.raises(ConflictError) as refused:
+        store.revisions.add(dataset, edit(root, train__cat__1="dog").model_copy(update={"parent": 0}))
+    assert refused.value.data == {"parent": 0, "newest": 1}
+
+
+def test_a_class_without_training_images_is_warned_of(store: Store, root: Path, dataset: int) -> None:
+    emptied = store.revisions.add(dataset, edit(root, train__cat__0=None, train__cat__1="dog"))
+    assert [note for note in emptied.notes if "“cat”" in note]
+    assert not store.revisions.add(dataset, edit(root, train__cat__0="")).notes
+
+
+def test_a_renamed_image_keeps_its_correction_and_a_replaced_one_is_not_found(
+    store: Store, root: Path, dataset: int
+) -> None:
+    store.revisions.add(dataset, edit(root, train__cat__0="dog", train__cat__1="dog"))
+    (root / "train/cat/0.png").rename(root / "train/cat/renamed.png")
+    Image.new("RGB", (4, 4), (99, 0, 0)).save(root / "train/cat/1.png")
+    found = {change.name: change.found for change in store.revisions.diff(dataset, 1).changes}
+    assert found == {"train/cat/0.png": True, "train/cat/1.png": False}
+    store.revisions.undo(dataset)  # needs no file
+    assert store.revisions.overlay(dataset).changes == ()
+
+
+def test_images_are_named_by_path_and_never_outside(store: Store, root: Path, tmp_path: Path) -> None:
+    images = DatasetImages.open(store.settings, root)
+    for name in ("train/cat/0.png", str(root / "train/cat/0.png"), "train/dog/../cat/0.png"):
+        assert images.image_of(name) == image(root, "train/cat/0")
+    (tmp_path / "secret.png").write_bytes((root / "train/cat/0.png").read_bytes())
+    (root / "train/cat/link.png").symlink_to(tmp_path / "secret.png")
+    for name in ("../secret.png", str(tmp_path / "secret.png"), "train/cat/link.png", "train/cat", "nothing.png"):
+        with pytest.raises(InputError):
+            images.image_of(name)
+
+
+def test_a_rebuild_brings_revisions_back(store: Store, root: Path, dataset: int) -> None:
+    store.revisions.add(dataset, edit(root, train__cat__0="dog"))
+    store.revisions.add(dataset, edit(root, train__cat__1=None))
+    before, overlay = store.revisions.list(dataset), store.revisions.overlay(dataset)
+    store.database.close()
+    with store.database.connection() as connection:
+        for table in ("dataset_revisions", "datasets"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    assert rebuild(store.settings).problems == []
+    again = store.datasets.find("pets").id
+    assert store.revisions.list(again) == before
+    assert store.revisions.overlay(again) == overlay
+    assert rebuild(store.settings).problems == []
+    assert store.revisions.list(again) == before
+
+
+def test_a_damaged_copy_is_reported_and_those_after_it_are_left_out(store: Store, root: Path, dataset: int) -> None:
+    for name in ("train__cat__0", "train__cat__1"):
+        store.revisions.add(dataset, edit(root, **{name: "dog"}))
+    (path,) = store.settings.home_path.glob("revisions/*/1.json")
+    content = json.loads(path.read_text())
+    content["changes"][0]["label"] = "cat"
+    path.write_text(json.dumps(content))
+    with store.database.connection() as connection:
+        connection.exec_driver_sql("DELETE FROM dataset_revisions")
+    assert len(rebuild(store.settings).problems) == 1
+    assert store.revisions.newest(dataset) == 0
+
+
+def test_a_revision_that_was_altered_in_the_database_is_not_used(store: Store, root: Path, dataset: int) -> None:
+    store.revisions.add(dataset, edit(root, train__cat__0="dog"))
+    with store.database.connection() as connection:
+        connection.exec_driver_sql("UPDATE dataset_revisions SET digest = 'x'")
+    with pytest.raises(StoreError) as refused:
+        store.revisions.overlay(dataset)
+    assert refused.value.reason == "altered"
+
+
+def test_deleting_a_data_set_deletes_its_revisions(store: Store, root: Path, dataset: int) -> None:
+    store.revisions.add(dataset, edit(root, train__cat__0="dog"))
+    store.datasets.delete(dataset)
+    assert not [*store.settings.home_path.glob("revisions/*")]
+    again = store.datasets.add(DatasetEdit(name="pets", root=str(root))).id
+    assert store.revisions.newest(again) == 0
