@@ -151,7 +151,7 @@ def _by_level(confidence: Floats, correct: Bools) -> tuple[Floats, npt.NDArray[n
     order = np.argsort(-confidence.astype(np.float64), kind="stable")
     ranked = confidence[order]
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    return ranked[last], last + 1, np.cumsum(~correct[order])[last]
+    return ranked[last], (last + 1).astype(np.int64), np.cumsum(~correct[order], dtype=np.int64)[last]
 
 
 def _logs(probs: Floats) -> npt.NDArray[np.float64]:
@@ -160,6 +160,6 @@ def _logs(probs: Floats) -> npt.NDArray[np.float64]:
 
 
 def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    weights = np.exp(logits - logits.max(1, keepdims=True))
+    weights: npt.NDArray[np.float64] = np.exp(logits - logits.max(1, keepdims=True))
     weights /= weights.sum(1, keepdims=True)
     return weights

@@ -78,8 +78,13 @@ def predict(  # noqa: PLR0917
     elif as_csv:
         say(_csv(found, top), newline=False)
     else:
+        abstaining = any(answer.abstains for answer in found)
         columns = ["image", *(f"{name}{'' if top == 1 else f' {n}'}" for n in _ranks(found) for name in _HEADS)]
-        print_table(columns, [_cells(answer, len(_ranks(found))) for answer in found], "No images.")
+        columns += ["answer"] * abstaining
+        rows = [_cells(answer, len(_ranks(found))) for answer in found]
+        if abstaining:
+            rows = [[*row, "abstains" if answer.abstains else None] for row, answer in zip(rows, found, strict=True)]
+        print_table(columns, rows, "No images.")
     failed = sum(answer.error is not None for answer in found)
     if failed:
         say(f"{failed} of {counted(len(found), 'image')} could not be read.", err=True)
@@ -104,14 +109,14 @@ def _cells(answer: ImagePrediction, ranks: int) -> list[object]:
 
 
 def _csv(found: list[ImagePrediction], top: int) -> str:
-    """A row an image; columns: path, class_1, prob_1 ... class_K, prob_K, error."""
+    """A row an image; columns: path, class_1, prob_1 ... class_K, prob_K, abstains (0 or 1), error."""
     ranks = max((len(answer.classes) for answer in found), default=top)
     text = io.StringIO()
     rows: Any = csv.writer(text, lineterminator="\n")
-    rows.writerow(["path", *(f"{name}_{n}" for n in range(1, ranks + 1) for name in _HEADS), "error"])
+    rows.writerow(["path", *(f"{name}_{n}" for n in range(1, ranks + 1) for name in _HEADS), "abstains", "error"])
     for answer in found:
         cells = [cell for item in answer.classes for cell in (item.name, f"{item.prob:.6g}")]
-        rows.writerow([answer.path, *cells, *[""] * (2 * ranks - len(cells)), answer.error or ""])
+        rows.writerow([answer.path, *cells, *[""] * (2 * ranks - len(cells)), int(answer.abstains), answer.error or ""])
     return text.getvalue()
 
 
@@ -144,6 +149,10 @@ def evaluate(  # noqa: PLR0917
 def _tables(report: EpochReport) -> None:
     say(f"{counted(report.images, 'image')} of {report.split}/")
     print_table(["metric", "value"], [(tag, _metric(value)) for tag, value in report.values.items()], "")
+    if report.answered:
+        held = report.answered
+        wrong = "" if held.error is None else f", and {held.error:.2%} of these answers are wrong"
+        say(f"Above its threshold of {held.threshold:.4f} the model answers {held.coverage:.1%} of the images{wrong}.")
     say("")
     ranked = sorted(report.classes, key=lambda row: (row.f1 is None, row.f1 or 0.0))
     rows = [(row.name, row.images, _metric(row.precision), _metric(row.recall), _metric(row.f1)) for row in ranked]
@@ -180,6 +189,8 @@ def export(
         f"alone and in a batch: its logits differ from the model's by at most "
         f"{done.difference:.2g} (allowed: {done.limit:.2g})."
     )
+    if done.abstains is not None:
+        say(f"It abstains on the same images as the model: {done.abstains} of {done.images}.")
     if done.reported is not None:
         say(f"The model gives what the run reported, to {done.reported:.2g} of probability.")
 

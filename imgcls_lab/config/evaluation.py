@@ -45,6 +45,16 @@ class EvaluationFields(FieldGroup):
         gt=0,
         le=100,
     )
+    abstain_error: float | None = field(
+        None,
+        "evaluation",
+        "Promised error",
+        "Largest fraction of the answers that may be wrong. Below a threshold the model gives none; the threshold is "
+        "chosen on the validation images so that the promise holds with 95 % confidence. Empty: it halves the error.",
+        affects_result=False,
+        gt=0,
+        lt=1,
+    )
     tta: TTA = field(
         "none",
         "evaluation",

@@ -73,8 +73,12 @@ class ClassProb(Wire):
 
 
 class ImagePrediction(Wire):
-    """What a model says of one image: its likeliest classes, or why it cannot be read."""
+    """What a model says of one image: its likeliest classes, or why it cannot be read.
+
+    abstains: the likeliest class does not reach the model's threshold, so it gives no answer.
+    """
 
     path: str
     classes: list[ClassProb]
     error: str | None = None
+    abstains: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -10,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoConfig
 
-from imgcls_lab import predictions
+from imgcls_lab import model_calibration, predictions
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.inference import predict
 from imgcls_lab.engine.inference.export import Known, export
-from imgcls_lab.errors import DataError, MismatchError, NotFoundError
+from imgcls_lab.errors import DataError, MismatchError, ModelError, NotFoundError
 from imgcls_lab.events import Event, Metrics
+from imgcls_lab.schemas import Abstention, Calibration
 
 from .conftest import SIZE, curve, of_type
 
@@ -160,9 +163,91 @@ def test_a_transformer_is_exported_to_each_form(
 ) -> None:
     outcome = run(epochs=1, model_flavour=str(tiny_vit), load_pretrained=True)
     images = [Known(str(path)) for path in sorted((digits_source / "val").rglob("*.png"))[:5]]
-    done = export(outcome.folder / "checkpoints/best", format, tmp_path / "out", images)
+    best, out = outcome.folder / "checkpoints/best", tmp_path / "out"
+    abstain_below(best, 0.5 * sum(sorted(of(best, images))[1:3]))
+    done = export(best, format, out, images)
     assert done.difference <= done.limit
-    assert done.images == 5
+    assert (done.images, done.abstains) == (5, 2)
+    assert model_calibration.read(out) == model_calibration.read(best)
+    assert "Take no answer" in (out / "README.md").read_text()
+    if format == "hf":
+        config = AutoConfig.from_pretrained(out)
+        assert config.imgcls_lab["abstention"]["threshold"] == model_calibration.read(best).abstention.threshold
+        config.save_pretrained(tmp_path / "again")
+        assert model_calibration.read(tmp_path / "again") == model_calibration.read(best), "transformers keeps it"
+        assert [answer.abstains for answer in predict.predict(out, [image.path for image in images])] == [
+            prob < config.imgcls_lab["abstention"]["threshold"] for prob in of(best, images)
+        ]
+
+
+def of(model: Path, images: list[Known]) -> list[float]:
+    """The probability of the likeliest class of each image."""
+    return [answer.classes[0].prob for answer in predict.predict(model, [image.path for image in images])]
+
+
+def abstain_below(model: Path, threshold: float) -> None:
+    held = Abstention(threshold=threshold, promised_error=0.1, coverage=0.6, error=0.0, upper_error=0.1, images=5)
+    model_calibration.write(model, Calibration(temperature=1.5, abstention=held))
+
+
+@pytest.mark.parametrize("damage", ["left out", "another threshold"])
+def test_an_export_that_does_not_abstain_as_the_model_is_not_written(
+    run: Run, digits_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    best = run(epochs=1).folder / "checkpoints/best"
+    images = [Known(str(path)) for path in sorted((digits_source / "val").rglob("*.png"))[:5]]
+    abstain_below(best, 0.5)
+    write = model_calibration.write
+
+    def wrong(folder: Path, given: Calibration) -> None:
+        assert given.abstention is not None
+        less = given.abstention.model_copy(update={"threshold": 0.9})
+        write(folder, Calibration() if damage == "left out" else Calibration(abstention=less))
+
+    monkeypatch.setattr(model_calibration, "write", wrong)
+    with pytest.raises(MismatchError):
+        export(best, "hf", tmp_path / "out", images)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_threshold_chosen_on_val_goes_with_the_model_and_holds_on_test(run: Run, digits: Path) -> None:
+    shutil.copytree(digits / "val", digits / "test")
+    outcome = run(root=str(digits), epochs=6, abstain_error=0.6)
+    best, epoch = outcome.folder / "checkpoints/best", run_best(outcome)
+    written = outcome.folder / "reports"
+    reports = [json.loads((written / name).read_text()) for name in (f"epoch-{epoch:04d}.json", "test.json")]
+    held = Calibration.model_validate(reports[0]["calibration"])
+    assert held == model_calibration.read(best)
+    assert held.abstention is not None
+    assert held.abstention.promised_error == 0.6
+    assert held.temperature is not None
+    said = reports[1]["answered"]
+    assert (said["coverage"], said["error"]) == pytest.approx((held.abstention.coverage, held.abstention.error))
+    evaluated = predict.evaluate(best, digits, "test")
+    assert evaluated.answered is not None
+    assert evaluated.answered.model_dump() == pytest.approx(said)
+    paths = sorted((digits / "test").rglob("*.png"))
+    answers = list(predict.predict(best, paths))
+    assert sum(not answer.abstains for answer in answers) / len(paths) == pytest.approx(held.abstention.coverage)
+    within = outcome.folder.with_name("within")
+    stop = threading.Event()
+    train(
+        TrainConfig.parse_saved((outcome.folder / "config.json").read_bytes()),
+        within,
+        stop=stop,
+        on_event=lambda event: stop.set() if isinstance(event, Metrics) and event.step > 9 else None,
+    )
+    assert model_calibration.read(within / "checkpoints/last") == Calibration(), "its weights were not validated"
+
+
+@pytest.mark.parametrize("value", ["x", {"abstention": {"threshold": "high"}}, {"other": 1}, [1]])
+def test_a_threshold_that_is_none_is_a_sentence(run: Run, value: object) -> None:
+    best = run(epochs=1).folder / "checkpoints/best"
+    path = best / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "imgcls_lab": value}))
+    with pytest.raises(ModelError) as error:
+        predict.load(best)
+    assert error.value.reason == "bad_calibration"
 
 
 def test_a_model_that_the_run_did_not_report_is_not_exported(run: Run, digits_source: Path, tmp_path: Path) -> None:

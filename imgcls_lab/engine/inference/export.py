@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from imgcls_lab import model_calibration
 from imgcls_lab.engine.data.image_set import Reader
 from imgcls_lab.engine.inference.predict import Classifier, load
 from imgcls_lab.engine.model import classifier as models
@@ -30,7 +31,9 @@ from imgcls_lab.engine.transforms import export_processor
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.errors import ConflictError, InputError, MismatchError, ModelError
 from imgcls_lab.images import decode
+from imgcls_lab.model_calibration import model_card
 from imgcls_lab.plurals import counted
+from imgcls_lab.schemas import Calibration
 
 Format = Literal["hf", "onnx", "torch-export"]
 Logits = npt.NDArray[np.float32]
@@ -45,6 +48,7 @@ _ONNX_OPTIONS: dict[str, Any] = {
     "dynamo": True,
     "verbose": False,
 }
+ABSTENTION_TOLERANCE = 1e-3  # of a probability
 INLINE = 1_500_000_000  # bytes of weights up to which an ONNX file holds them itself
 
 
@@ -60,7 +64,8 @@ class Known(NamedTuple):
 class Exported:
     """folder: what was written; images: how many it was checked on; difference: largest of two logits; limit: allowed.
 
-    reported: largest difference of a probability from what the run stored; None where nothing was stored.
+    reported: largest difference of a probability from what the run stored; None where nothing was stored; abstains: on
+    how many of the images the model abstains; None where it has no threshold.
     """
 
     folder: Path
@@ -69,6 +74,7 @@ class Exported:
     difference: float
     limit: float
     reported: float | None
+    abstains: int | None
 
 
 def export(model_dir: Path, format: Format, out: Path, images: Sequence[Known]) -> Exported:
@@ -94,6 +100,7 @@ def export(model_dir: Path, format: Format, out: Path, images: Sequence[Known]) 
         raise InputError(f"The folder “{out}” cannot be made: {error.strerror}.") from error
     try:
         _WRITERS[format](loaded, temporary, pixels)
+        (temporary / "README.md").write_text(model_card(loaded.classes, loaded.calibration), encoding="utf-8")
         found = _READERS[format](temporary, paths, pixels)
         limit = TOLERANCE * max(1.0, float(np.abs(expected).max()))
         difference = float(np.abs(found - expected).max())
@@ -103,17 +110,18 @@ def export(model_dir: Path, format: Format, out: Path, images: Sequence[Known]) 
                 f"its logits differ by "
                 f"up to {difference:.2g}, and {limit:.2g} is allowed. Nothing was written."
             )
+        abstains = _check_abstention(loaded, model_calibration.read(temporary), expected, found)
         if out.is_dir():
             out.rmdir()
         os.rename(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Exported(out, format, len(images), difference, limit, reported)
+    return Exported(out, format, len(images), difference, limit, reported, abstains)
 
 
 def _check_reported(loaded: Classifier, images: Sequence[Known], logits: Logits) -> float | None:
     """The largest difference from the probabilities that the run stored. Raises MismatchError if it is one."""
-    probs = torch.from_numpy(logits).softmax(1).numpy()
+    probs = _softmax(logits)
     worst: float | None = None
     for image, row in zip(images, probs, strict=True):
         if image.label is None or image.prob is None:
@@ -127,6 +135,33 @@ def _check_reported(loaded: Classifier, images: Sequence[Known], logits: Logits)
                 "was written."
             )
     return worst
+
+
+def _check_abstention(loaded: Classifier, written: Calibration, expected: Logits, found: Logits) -> int | None:
+    """On how many images the model abstains. Raises MismatchError if what was written abstains on others.
+
+    Images whose probability is within ABSTENTION_TOLERANCE of the threshold may fall on either side.
+    """
+    sure = [float(probs) for probs in _softmax(expected).max(1)]
+    now = [float(probs) for probs in _softmax(found).max(1)]
+    held = written.abstention
+    if (held.threshold if held else None) != loaded.threshold:
+        raise MismatchError("The threshold below which the model abstains was not exported. Nothing was written.")
+    if held is None:
+        return None
+    for before, after in zip(sure, now, strict=True):
+        near = abs(before - held.threshold) <= ABSTENTION_TOLERANCE
+        if not near and (before < held.threshold) is not (after < held.threshold):
+            raise MismatchError(
+                f"The export does not abstain where the model does: of one image they are sure to {after:.4f} and "
+                f"{before:.4f}, and the threshold is {held.threshold:.4f}. Nothing was written."
+            )
+    return sum(prob < held.threshold for prob in sure)
+
+
+def _softmax(logits: Logits) -> Logits:
+    probs: Logits = torch.from_numpy(logits).softmax(1).numpy()
+    return probs
 
 
 def _logits(model: nn.Module, pixels: torch.Tensor) -> Logits:
@@ -155,7 +190,7 @@ class _Plain(nn.Module):
 
 # ── the forms ───────────────────────────────────────────────────────────────────────────────────────────────────
 def _write_hf(loaded: Classifier, folder: Path, _pixels: torch.Tensor) -> None:
-    models.export(loaded.model, loaded.spec, folder)
+    models.export(loaded.model, loaded.spec, folder, calibration=loaded.calibration)
 
 
 def _read_hf(folder: Path, paths: Sequence[str], _pixels: torch.Tensor) -> Logits:
@@ -220,6 +255,7 @@ def _write_labels(loaded: Classifier, folder: Path) -> None:
         config: Any = loaded.model.config
         config.save_pretrained(folder)
     export_processor.save(loaded.spec, folder)
+    model_calibration.write_alone(folder, loaded.calibration)
     (folder / "classes.json").write_text(json.dumps(loaded.classes, indent=1, ensure_ascii=False) + "\n")
 
 

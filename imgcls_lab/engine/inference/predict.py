@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from imgcls_lab import cpu
+from imgcls_lab import cpu, model_calibration
 from imgcls_lab.class_names import twins
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
@@ -24,6 +24,7 @@ from imgcls_lab.engine.checkpointing.checkpoint import standing
 from imgcls_lab.engine.data.chunked_reader import read_chunks
 from imgcls_lab.engine.data.image_set import ImageSet, Reader
 from imgcls_lab.engine.data.split import list_split, list_splits
+from imgcls_lab.engine.evaluation.calibrate import answered
 from imgcls_lab.engine.evaluation.evaluate import EvalOptions, evaluate_set
 from imgcls_lab.engine.evaluation.metrics import STORED, MetricAccumulator
 from imgcls_lab.engine.evaluation.tta import log_probs, tta_input_spec
@@ -33,7 +34,7 @@ from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import DataError, InputError
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
-from imgcls_lab.schemas import ClassProb, EpochReport, ImagePrediction
+from imgcls_lab.schemas import Calibration, ClassProb, EpochReport, ImagePrediction
 
 BATCH = 64
 TOP_K = STORED  # of the metric top_k, where no config says it
@@ -43,15 +44,25 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Classifier:
-    """A loaded model. classes: a name an output, each once; epoch, step: of a run's checkpoint, where it stood."""
+    """A loaded model.
+
+    classes: a name an output, each once; calibration: what its folder says of it; epoch, step: of a run's checkpoint,
+    where it stood.
+    """
 
     model: nn.Module
     spec: EvalSpec
     classes: list[str]
     labels: Labels
     device: torch.device
+    calibration: Calibration = field(default_factory=Calibration)
     epoch: int | None = None
     step: int | None = None
+
+    @property
+    def threshold(self) -> float | None:
+        """The probability below which the model gives no answer; None: it always answers."""
+        return self.calibration.abstention.threshold if self.calibration.abstention else None
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,8 @@ def load(model_dir: str | os.PathLike[str], device: str = "auto", notify: Notify
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"There is no device “{device}” here. Say auto, cpu or, with a GPU, cuda.") from error
     model, spec, labels = load_labelled(Path(model_dir), notify)
-    return Classifier(model.to(where), spec, labels.names, labels, where, *(standing(Path(model_dir)) or ()))
+    calibration, stands = model_calibration.read(Path(model_dir)), standing(Path(model_dir)) or ()
+    return Classifier(model.to(where), spec, labels.names, labels, where, calibration, *stands)
 
 
 @torch.no_grad()
@@ -107,12 +119,18 @@ def predict(
             read_images = list(pool.map(read, batch))
             predictions = iter(_classify(loaded, [item for item in read_images if not isinstance(item, str)], top, tta))
             for path, item in zip(batch, read_images, strict=True):
-                failed = isinstance(item, str)
+                classes = [] if isinstance(item, str) else next(predictions)
                 yield ImagePrediction(
                     path=os.fspath(path),
-                    classes=[] if failed else next(predictions),
+                    classes=classes,
                     error=item if isinstance(item, str) else None,
+                    abstains=abstains(classes, loaded.threshold),
                 )
+
+
+def abstains(classes: list[ClassProb], threshold: float | None) -> bool:
+    """Whether a model with this threshold gives no answer. classes: the likeliest first; none of an unreadable file."""
+    return threshold is not None and bool(classes) and classes[0].prob < threshold
 
 
 def _classify(loaded: Classifier, pixels: list[torch.Tensor], top: int, tta: TTA) -> list[list[ClassProb]]:
@@ -160,7 +178,8 @@ def evaluate(
     if not metrics.images:
         raise DataError(f"No image of {split}/ can be used. One of the reasons: {next(iter(left_out.values()))}")
     left_out = dict(sorted(left_out.items()))
-    return metrics.report(loaded.classes, epoch=loaded.epoch, step=loaded.step, split=split, left_out=left_out)
+    report = metrics.report(loaded.classes, epoch=loaded.epoch, step=loaded.step, split=split, left_out=left_out)
+    return report.model_copy(update={"answered": answered(metrics, loaded.calibration)})
 
 
 def _add_to_progress(progress: Progress, before: int, total: int, done: int, _of_chunk: int) -> None:

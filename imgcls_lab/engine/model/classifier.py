@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig
 
+from imgcls_lab import model_calibration
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.model import weights_problem
 from imgcls_lab.engine.model.heads import fit_head
@@ -32,6 +33,7 @@ from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.engine.transforms.processor_parity import verified_spec, verify_export
 from imgcls_lab.errors import ConfigError, ModelError, Problem
 from imgcls_lab.image_size import DEFAULT_SIZE
+from imgcls_lab.schemas import Calibration
 
 Notify = Callable[[str], None]
 MissingWeights = dict[str, tuple[int, ...] | None]  # name -> the shape that the file has; None: none
@@ -181,10 +183,16 @@ def load_labelled(folder: Path, notify: Notify | None = None) -> tuple[nn.Module
     return model.eval(), flavour.spec, flavour.labels
 
 
-def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torch.Tensor] | None = None) -> None:
+def export(
+    model: nn.Module,
+    spec: EvalSpec,
+    folder: Path,
+    state: dict[str, torch.Tensor] | None = None,
+    calibration: Calibration | None = None,
+) -> None:
     """Write a complete model folder: config.json with class names, model.safetensors, preprocessor_config.json.
 
-    `state`: other weights than the model's own, as those of an average.
+    `state`: other weights than the model's own, as those of an average; calibration: written into config.json.
     """
     pretrained: Any = model
     weights = {name: value.detach().cpu().contiguous() for name, value in (state or model.state_dict()).items()}
@@ -196,6 +204,8 @@ def export(model: nn.Module, spec: EvalSpec, folder: Path, state: dict[str, torc
         if kept is not None:
             config.pretrained_cfg = kept
     export_processor.save(spec, folder)
+    if calibration is not None:
+        model_calibration.write(folder, calibration)
     for path in folder.iterdir():
         path.chmod(0o600)
 

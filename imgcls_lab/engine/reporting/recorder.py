@@ -20,6 +20,7 @@ from imgcls_lab.engine.data.image_set import ImageSet
 from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 from imgcls_lab.engine.reporting.predictions import PredictionWriter, TrainLosses
 from imgcls_lab.events import Event, EventWriter, Failed, Notice, Phase
+from imgcls_lab.schemas import Answered, Calibration
 
 Level = Literal["info", "warning", "error"]
 _PHASE_INTERVAL = 0.5  # seconds between two events on the progress of one phase
@@ -76,10 +77,18 @@ class Recorder(ABC):
         """Report what the run does now; progress inside a phase at most twice a second."""
 
     @abstractmethod
-    def report(self, evaluation: Evaluation, name: str | None = None) -> str | None:
+    def report(
+        self,
+        evaluation: Evaluation,
+        name: str | None = None,
+        *,
+        calibration: Calibration | None = None,
+        answered: Answered | None = None,
+    ) -> str | None:
         """Write an evaluation and its predictions, by default an epoch's.
 
-        Returns the report's name in the folder; None where another rank writes it.
+        calibration, answered: of the model, as in EpochReport. Returns the report's name in the folder; None where
+        another rank writes it.
         """
 
     @abstractmethod
@@ -128,14 +137,21 @@ class FolderRecorder(Recorder):
         self._last_phase = now
         self.emit(Phase(name=name, done=done, total=total))
 
-    def report(self, evaluation: Evaluation, name: str | None = None) -> str:
+    def report(
+        self,
+        evaluation: Evaluation,
+        name: str | None = None,
+        *,
+        calibration: Calibration | None = None,
+        answered: Answered | None = None,
+    ) -> str:
         report = evaluation.metrics.report(
             evaluation.classes,
             epoch=evaluation.epoch,
             step=evaluation.step,
             split=evaluation.images.split,
             left_out=evaluation.left_out,
-        )
+        ).model_copy(update={"calibration": calibration, "answered": answered})
         name = name or run_layout.report_name(evaluation.epoch)
         path = self.folder / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -176,7 +192,7 @@ class SilentRecorder(Recorder):
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
         pass
 
-    def report(self, evaluation: Evaluation, name: str | None = None) -> str | None:  # noqa: ARG002
+    def report(self, *_: object, **__: object) -> str | None:
         return None
 
     def keep_train(self, losses: TrainLosses, classes: list[str]) -> None:

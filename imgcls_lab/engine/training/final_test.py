@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import torch
 
-from imgcls_lab import predictions, run_layout
+from imgcls_lab import model_calibration, predictions, run_layout
 from imgcls_lab.engine.data.image_set import Reader, pick_num_workers
+from imgcls_lab.engine.evaluation.calibrate import answered
 from imgcls_lab.engine.evaluation.evaluate import EvalOptions, eval_batch_size, evaluate_set
 from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 from imgcls_lab.engine.evaluation.tta import tta_input_spec
@@ -40,7 +41,8 @@ def test_best(run: TrainState) -> dict[str, float] | None:
 def _test(run: TrainState) -> dict[str, float] | None:
     config, recorder, classes = run.config, run.recorder, run.data.classes
     recorder.phase(_PHASE)
-    model, spec = load_exported(run.checkpoints / run_layout.BEST)
+    best = run.checkpoints / run_layout.BEST
+    model, spec = load_exported(best)
     images = replace(run.data.test, reader=Reader(tta_input_spec(spec, config.tta)))
     num_workers = pick_num_workers(config.num_workers, False, run.device)
     keep_probs = predictions.fits(len(images), len(classes))
@@ -59,7 +61,8 @@ def _test(run: TrainState) -> dict[str, float] | None:
     progress = run.progress
     epoch = progress.best_epoch
     evaluation = Evaluation(metrics, images, classes, epoch, progress.step, _left_out(run), metrics.probs)
-    recorder.report(evaluation, run_layout.TEST_REPORT)
+    at_threshold = answered(metrics, model_calibration.read(best))
+    recorder.report(evaluation, run_layout.TEST_REPORT, answered=at_threshold)
     values = metrics.values()
     return {f"test/{'loss' if tag == 'loss/val' else tag.split('/')[1]}": value for tag, value in values.items()}
 

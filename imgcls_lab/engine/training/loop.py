@@ -14,6 +14,7 @@ import torch
 from imgcls_lab import predictions, run_layout
 from imgcls_lab.engine import rng
 from imgcls_lab.engine.data.image_set import Indices, TimedBatches
+from imgcls_lab.engine.evaluation.calibrate import calibrate
 from imgcls_lab.engine.evaluation.evaluate import EvalOptions, eval_batch_size, evaluate_set
 from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 from imgcls_lab.engine.hardware import memory_used
@@ -187,10 +188,11 @@ def _validate_epoch(run: TrainState) -> bool:
     data = run.data
     if probs is not None:
         probs = run.group.gather_to_main(probs, len(data.val)) if is_best else None
-    evaluation = Evaluation(
-        metrics, data.val, data.classes, progress.epoch, progress.step, {}, None if probs is None else probs.numpy()
+    kept = None if probs is None else probs.numpy()
+    calibration = calibrate(metrics, kept, config.abstain_error)
+    report = run.recorder.report(
+        Evaluation(metrics, data.val, data.classes, progress.epoch, progress.step, {}, kept), calibration=calibration
     )
-    report = run.recorder.report(evaluation)
     values = values | {"time/epoch": seconds}
     run.recorder.emit(
         EpochEnded(
@@ -200,7 +202,7 @@ def _validate_epoch(run: TrainState) -> bool:
     links = [run_layout.LAST] + [run_layout.BEST] * is_best
     if config.save_every_epochs and progress.epoch % config.save_every_epochs == 0:
         links.append(f"epoch-{progress.epoch:04d}")
-    save_restore.save(run, links)
+    save_restore.save(run, links, calibration)
     return True
 
 

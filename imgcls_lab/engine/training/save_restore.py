@@ -19,10 +19,14 @@ from imgcls_lab.engine.optim.optimizers import ModelEma
 from imgcls_lab.engine.training.state import Attempt, Optimization, Progress, TrainState
 from imgcls_lab.engine.training.train_losses import EpochLosses
 from imgcls_lab.events import CheckpointSaved
+from imgcls_lab.schemas import Calibration
 
 
-def save(run: TrainState, links: list[str]) -> None:
-    """Write a checkpoint of this very moment and let `links` point to it."""
+def save(run: TrainState, links: list[str], calibration: Calibration | None = None) -> None:
+    """Write a checkpoint of this very moment and let `links` point to it.
+
+    calibration: of this model, if it was just validated.
+    """
     progress, group = run.progress, run.group
     name = run_layout.checkpoint_name(run.recorder.attempt, progress.step)
     if group.any(group.is_main and (run.checkpoints / name).exists())[0]:
@@ -45,7 +49,7 @@ def save(run: TrainState, links: list[str]) -> None:
 
     def write_model(folder: Path) -> None:
         with merged_weights(models.eval_model) as weights:
-            export(models.eval_model, run.data.spec, folder, weights)
+            export(models.eval_model, run.data.spec, folder, weights, calibration)
         written = checkpoint.weight_names(folder)  # not always the model's own: transformers renames, LoRA is merged
         if models.ema and written != models.ema.model.state_dict().keys():
             state["average"] = models.ema.model.state_dict()
