@@ -22,6 +22,8 @@ from imgcls_lab.predictions import StoredImages, StoredPredictions, StoredProbs
 
 SURE = 0.5  # confidence from which on a mistake is a confident one, and below which a prediction is unsure
 
+COUNTED = ("all", "mistakes", "confident_mistakes", "unsure")
+
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.intp]
@@ -95,16 +97,22 @@ class Evaluation:
         """Places in the order of the names."""
         return np.argsort(self.images.paths, kind="stable").astype(np.int32)
 
+    def shown(self, show: str) -> Bools:
+        """Which images `EvaluatedQuery.show` means."""
+        sure = self.confidence >= SURE
+        chosen: Bools = {
+            "all": lambda: np.ones(len(self), bool),
+            "right": lambda: self.correct,
+            "mistakes": lambda: ~self.correct,
+            "confident_mistakes": lambda: ~self.correct & sure,
+            "unsure": lambda: ~sure,
+        }[show]()
+        return chosen
+
     @cached_property
     def counts(self) -> dict[str, int]:
         """Of `EvaluatedPage`."""
-        sure = self.confidence >= SURE
-        return {
-            "all": len(self),
-            "mistakes": int(np.count_nonzero(~self.correct)),
-            "confident_mistakes": int(np.count_nonzero(~self.correct & sure)),
-            "unsure": int(np.count_nonzero(~sure)),
-        }
+        return {show: int(np.count_nonzero(self.shown(show))) for show in COUNTED}
 
     def class_number(self, name: str) -> int:
         """Which output a class is. Raises InputError."""

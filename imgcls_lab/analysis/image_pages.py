@@ -47,7 +47,7 @@ def select(evaluation: Evaluation, query: EvaluatedQuery) -> Numbers:
     if query.predicted is not None:
         chosen &= evaluation.predicted == evaluation.class_number(query.predicted)
     if query.show != "all":
-        chosen &= evaluation.correct if query.show == "right" else ~evaluation.correct
+        chosen &= evaluation.shown(query.show)
     if query.sort == "name":
         return _by_name(evaluation.by_name, chosen, query)
     keys = evaluation.losses if query.sort == "loss" else evaluation.confidence

@@ -32,7 +32,7 @@ class EvaluatedQuery(Wire):
     epoch: int | None = Field(None, ge=0, le=2**31)
     label: str | None = Field(None, max_length=MAX_PATH)
     predicted: str | None = Field(None, max_length=MAX_PATH)
-    show: Literal["all", "mistakes", "right"] = "all"
+    show: Literal["all", "mistakes", "right", "confident_mistakes", "unsure"] = "all"
     group: LearningGroup | None = None
     low: float | None = Field(None, ge=0, le=1)
     high: float | None = Field(None, ge=0, le=1)
@@ -65,8 +65,8 @@ class EvaluatedImage(Wire):
 class EvaluatedPage(Wire):
     """Images that a filter leaves, sorted.
 
-    counts: of the whole evaluation: all, mistakes, confident_mistakes (at a confidence of 0.5 or more), unsure (below
-    0.5); of train: all, easy, ambiguous, suspicious.
+    counts: of the whole evaluation, what each `show` has: all, mistakes, confident_mistakes (at a confidence of 0.5 or
+    more), unsure (below 0.5); of train: all, easy, ambiguous, suspicious.
     """
 
     items: list[EvaluatedImage]

@@ -36,6 +36,8 @@ def test_a_page_is_filtered_by_classes_rightness_and_confidence(run: MadeRun) ->
         ({"label": "dog"}, labels == 1),
         ({"predicted": "eel"}, predicted == 2),
         ({"show": "mistakes"}, predicted != labels),
+        ({"show": "confident_mistakes"}, (predicted != labels) & (confidence >= 0.5)),
+        ({"show": "unsure"}, confidence < 0.5),
         ({"show": "right", "label": "dog"}, (predicted == labels) & (labels == 1)),
         ({"low": 0.4, "high": 0.6}, (confidence >= 0.4) & (confidence <= 0.6)),
     ):

@@ -20,6 +20,7 @@ export const anEvaluation = (part: Partial<Evaluation> = {}): Evaluation => ({
   split: 'val',
   images: 30,
   epochs: [1, 2, 3],
+  best_epoch: 2,
   has_test: false,
   values: { 'metric/accuracy': 0.8, 'loss/val': 0.25, 'metric/calibration_error': 0.1 },
   intervals: { 'metric/accuracy': [0.63, 0.9] },
@@ -35,6 +36,7 @@ export const anEvaluation = (part: Partial<Evaluation> = {}): Evaluation => ({
     f1_by_epoch: [0.5, 0.8],
     taken_for: cells.filter(cell => cell.label === name && cell.predicted !== name),
   })),
+  trend_epochs: [1, 2],
   cells,
   cells_left_out: 0,
   thresholds: {

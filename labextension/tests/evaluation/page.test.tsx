@@ -7,7 +7,7 @@ import type { Corrections } from '../../src/views/evaluation/corrections';
 import { FIRST_STATE, type EvaluationState } from '../../src/views/evaluation/filter';
 import { FlipsCard } from '../../src/views/evaluation/flips';
 import { RelabelChoice } from '../../src/views/evaluation/relabel_choice';
-import { SourceProvider, type EvaluatedQuery } from '../../src/views/data/source';
+import { SourceProvider, type RunImagesQuery } from '../../src/views/data/source';
 import type { Evaluation } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
 import { host, root, stage } from '../stage';
@@ -28,7 +28,7 @@ async function show(view: Evaluation = anEvaluation(), state: Partial<Evaluation
   const given = corrections();
   const source = new FakeSource({
     evaluation: () => view,
-    evaluated: ({ label, predicted, offset = 0 }: EvaluatedQuery) => ({
+    evaluated: ({ label, predicted, offset = 0 }: RunImagesQuery) => ({
       items: [1, 2, 3].map(n => anImage(n, { label: label ?? 'dog', predicted: predicted ?? 'cat' })),
       offset,
       total: 3,
@@ -65,8 +65,8 @@ async function show(view: Evaluation = anEvaluation(), state: Partial<Evaluation
       </SourceProvider>,
     ),
   );
-  const asked = (): EvaluatedQuery[] =>
-    source.asked.filter(([kind]) => kind === 'evaluated').map(([, params]) => params as EvaluatedQuery);
+  const asked = (): RunImagesQuery[] =>
+    source.asked.filter(([kind]) => kind === 'evaluated').map(([, params]) => params as RunImagesQuery);
   return { source, given, asked, kept: () => kept };
 }
 

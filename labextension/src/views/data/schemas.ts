@@ -1059,8 +1059,8 @@ export interface FolderEntry {
 /**
  * Images that a filter leaves, sorted.
  *
- * counts: of the whole evaluation: all, mistakes, confident_mistakes (at a confidence of 0.5 or more), unsure (below
- * 0.5); of train: all, easy, ambiguous, suspicious.
+ * counts: of the whole evaluation, what each `show` has: all, mistakes, confident_mistakes (at a confidence of 0.5 or
+ * more), unsure (below 0.5); of train: all, easy, ambiguous, suspicious.
  */
 export interface EvaluatedPage {
   items: EvaluatedImage[];
@@ -1100,7 +1100,7 @@ export interface EvaluatedQuery {
   epoch?: number | null;
   label?: string | null;
   predicted?: string | null;
-  show?: 'all' | 'mistakes' | 'right';
+  show?: 'all' | 'mistakes' | 'right' | 'confident_mistakes' | 'unsure';
   group?: ('easy' | 'ambiguous' | 'suspicious') | null;
   low?: number | null;
   high?: number | null;

@@ -29,7 +29,7 @@ interface OneProps {
   yTitle: string;
   x: number[];
   y: number[];
-  thresholds: number[];
+  thresholds: (number | null)[];
   area: string;
   chance?: boolean;
 }
@@ -37,7 +37,7 @@ interface OneProps {
 function One({ title, xTitle, yTitle, x, y, thresholds, area, chance }: OneProps) {
   const [at, setAt] = useState<number | null>(null);
   const place = at === null ? null : nearest(x, at);
-  const threshold = place === null ? undefined : thresholds[place];
+  const threshold = place === null ? undefined : (thresholds[place] ?? undefined);
   return (
     <div className="imgcls-class-curve">
       <p className="imgcls-clip">

@@ -8,8 +8,9 @@ export const count = (value: number): string => integer.format(value);
 export const plural = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`;
 
-/** 0.943 -> 94.3 % */
-export const percent = (fraction: number, digits = 1): string => `${(fraction * 100).toFixed(digits)} %`;
+/** 0.943 -> 94.3 %; null: there is no number. */
+export const percent = (fraction: number | null, digits = 1): string =>
+  fraction === null ? '–' : `${(fraction * 100).toFixed(digits)} %`;
 
 /** About three significant digits: 0.214, 12.3, 1,412, 3e-5. */
 export function formatNumber(value: number | null | undefined): string {
