@@ -21,6 +21,7 @@ from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.file_inspection import HASH_EDGE, KnownQuality, SetInspection, inspecting
 from imgcls_lab.engine.data.image_set import ImageSet, Indices, Reader
 from imgcls_lab.engine.data.scan_index import ENTRY, QUALITY, Entries
+from imgcls_lab.engine.data.scan_table import keep_table
 from imgcls_lab.engine.data.split import list_split
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import DataError
@@ -146,6 +147,7 @@ def inspect(files: Files, locations: CacheLocations, watch: Watch, stop: Callabl
                 if stopped:
                     return False
     _keep(files, index, measured, known, known_quality)
+    keep_table(locations.scans, files.sets, files.classes, files.entries, files.errors)
     return True
 
 

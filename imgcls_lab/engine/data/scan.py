@@ -29,6 +29,7 @@ from imgcls_lab.engine.data.file_inspection import Inspected, SetInspection, ins
 from imgcls_lab.engine.data.image_cache import Cache, CacheKey, DiskCache, RamCache
 from imgcls_lab.engine.data.image_set import ImageSet, class_counts
 from imgcls_lab.engine.data.scan_index import ENTRY, Entries
+from imgcls_lab.engine.data.scan_table import keep_table
 from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError, UnsafeFolderError
 from imgcls_lab.image_files import printable
 from imgcls_lab.planning.fingerprint import data_fingerprint, revised_fingerprint
@@ -41,13 +42,17 @@ OnDuplicates = Literal["report", "drop_exact", "drop_near"]
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """on_duplicates: as in TrainConfig; progress: gets the files done and their total; stop: whether to give up;
-    overlay: corrections of labels, and images to leave out."""
+    """on_duplicates: as in TrainConfig; progress: gets the files done and their total; stop: whether to give up.
+
+    overlay: corrections of labels, and images to leave out; keep_table: whether the image table is written beside the
+    index, for those who show the images.
+    """
 
     on_duplicates: OnDuplicates
     progress: Progress
     stop: Callable[[], bool]
     overlay: Overlay | None = None
+    keep_table: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,10 @@ def scan(
         return None
     used = np.concatenate([images.paths for images in sets[:USED]])
     fingerprint = data_fingerprint(used, entries["digest"][: len(used)])
+    table_notes = keep_table(index.parent, sets, classes, entries, inspected.errors) if options.keep_table else []
     quarantined = {_name(sets, number): reason for number, reason in sorted(inspected.errors.items())}
     sets, entries = _leave_out(inspected.sets, classes, entries, inspected.errors)
-    notes = inspected.notes + _keep_index(index, entries)
+    notes = inspected.notes + table_notes + _keep_index(index, entries)
     corrected = Corrected()
     if options.overlay is not None:
         fingerprint = revised_fingerprint(fingerprint, options.overlay.content)

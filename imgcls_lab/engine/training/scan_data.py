@@ -78,7 +78,13 @@ def _scan_in_turn(attempt: Attempt, splits: Splits) -> ScanResult | None:
             splits.summary.classes,
             caches=[*uncached, *(caches or [])],
             index=index_path(locations.scans, splits.summary.root),
-            options=ScanOptions(config.on_duplicates, _progress_of(attempt), attempt.stop.is_set, splits.overlay),
+            options=ScanOptions(
+                on_duplicates=config.on_duplicates,
+                progress=_progress_of(attempt),
+                stop=attempt.stop.is_set,
+                overlay=splits.overlay,
+                keep_table=not locations.alone and group.is_main,
+            ),
         )
     if group.any(scanned is None)[0]:
         return None
