@@ -7,6 +7,7 @@ from typing import get_args
 from imgcls_lab.config.evaluation import FRACTION_METRICS, METRIC_TITLES
 from imgcls_lab.events import ACTIVE, ENDED, LIVE, RunState
 from imgcls_lab.schemas.images import ThumbnailSize
+from imgcls_lab.schemas.revisions import MAX_CHANGES
 
 
 def _ordered(states: frozenset[RunState]) -> list[RunState]:
@@ -22,4 +23,5 @@ CONSTANTS = {
     "METRIC_TITLES": METRIC_TITLES,
     "FRACTION_METRICS": FRACTION_METRICS,
     "THUMBNAIL_SIZES": get_args(ThumbnailSize),
+    "MAX_CHANGES": MAX_CHANGES,
 }

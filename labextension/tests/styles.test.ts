@@ -8,7 +8,7 @@ const ALL = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).map(name => 
 const STYLES = [...ALL.filter(path => path.endsWith('.css')), resolve('style/lab.css')];
 const MODULES = ALL.filter(path => /\.tsx?$/.test(path));
 const EVERYWHERE = [resolve(SRC, 'views/ui/base.css'), resolve('style/lab.css')]; // of each entry, and Lab's own
-const HOOKS = new Set(['imgcls-run', 'imgcls-lab-sidebar']); // names for tests, and an id
+const HOOKS = new Set(['imgcls-run', 'imgcls-lab-sidebar', 'imgcls-lab']); // names for tests, an id, a command
 
 const textOf = (path: string): string => readFileSync(path, 'utf8').replace(/\/\*[^]*?\*\/|\/\/.*/g, '');
 const text = new Map([...STYLES, ...MODULES].map(path => [path, textOf(path)]));

@@ -13,6 +13,7 @@ export const Commands = {
   open: 'imgcls-lab:open',
   newRun: 'imgcls-lab:new-run',
   run: 'imgcls-lab:open-run',
+  dataset: 'imgcls-lab:open-dataset',
   runs: 'imgcls-lab:open-runs',
   compare: 'imgcls-lab:compare-runs',
   registries: 'imgcls-lab:open-registries',
@@ -26,6 +27,7 @@ const RUNS = ['.imgcls [data-run]', '.imgcls-live[data-run]']; // where a run ha
 const VIEWS: Place['view'][] = [
   'new-run',
   'run',
+  'dataset',
   'runs',
   'run-notebook',
   'new-sweep',
@@ -37,8 +39,15 @@ const VIEWS: Place['view'][] = [
 /** A place as a command and its arguments. */
 export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
   switch (place.view) {
-    case 'new-run':
-      return [Commands.newRun, place.from ? { from: place.from } : {}];
+    case 'new-run': {
+      const { from, dataset, revision } = place;
+      return [
+        Commands.newRun,
+        { ...(from && { from }), ...(dataset != null && { dataset }), ...(revision != null && { revision }) },
+      ];
+    }
+    case 'dataset':
+      return [Commands.dataset, { id: place.id, ...(place.tab && { tab: place.tab }) }];
     case 'run':
       return [Commands.run, { id: place.id }];
     case 'compare':
@@ -88,6 +97,7 @@ interface CommandTargets {
 
 type Options = Record<string, CommandRegistry.ICommandOptions>;
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+const number = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
 const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
 
 /** The commands of the panel and of any place. */
@@ -107,6 +117,22 @@ const placeCommands = (trans: TranslationBundle, { open, reveal }: CommandTarget
       if (VIEWS.includes(place.view)) open(place); // a layout that an older version saved may name others
     },
     describedBy: args({ view: { type: 'string', enum: VIEWS } }, ['view']),
+  },
+  [Commands.dataset]: {
+    label: trans.__('Open Data Set'),
+    isVisible: () => false,
+    icon: labIcon,
+    execute: options => open({ view: 'dataset', id: Number(options.id), tab: text(options.tab) }),
+    describedBy: args(
+      {
+        id: { type: 'integer', description: 'Id of the data set.' },
+        tab: {
+          type: 'string',
+          description: 'The tab to open: Overview, Images, Problems, Map or Revisions.',
+        },
+      },
+      ['id'],
+    ),
   },
   [Commands.registries]: {
     label: trans.__('Registries: Data Sets, Models, Configs, Projects'),
@@ -150,9 +176,18 @@ const formCommands = (trans: TranslationBundle, { open, chosenNotebook }: Comman
     label: options => (options.isLauncher ? trans.__('New training run') : trans.__('New Run…')),
     caption: trans.__('Configure and launch the training of an image classifier'),
     icon: labIcon,
-    execute: options => open({ view: 'new-run', from: text(options.from) }),
+    execute: options => {
+      const [from, dataset, revision] = [
+        text(options.from),
+        number(options.dataset),
+        number(options.revision),
+      ];
+      open({ view: 'new-run', from, dataset, revision });
+    },
     describedBy: args({
       from: { type: 'string', description: 'Id of a run whose config the form starts with.' },
+      dataset: { type: 'integer', description: 'Id of a data set that the form starts with.' },
+      revision: { type: 'integer', description: 'Number of a revision of that data set.' },
       isLauncher: { type: 'boolean', description: 'Whether the launcher asks.' },
     }),
   },
@@ -197,7 +232,7 @@ const tensorBoardCommands = (
     icon: tensorBoardIcon,
     execute: options => {
       const [id, sweep_id, tag] = [text(options.id), text(options.sweep_id), text(options.tag)];
-      const project_id = typeof options.project_id === 'number' ? options.project_id : undefined;
+      const project_id = number(options.project_id);
       const named = texts(options.run_ids);
       const pointed = app.contextMenu.menu.isAttached // while the context menu is open
         ? app.contextMenuHitTest(node => node.dataset.run !== undefined)?.dataset.run

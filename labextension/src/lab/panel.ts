@@ -18,6 +18,7 @@ import { sidebar, tensorBoardAddress, type Context } from './widgets';
 const titlesIn = (trans: TranslationBundle): Context['titles'] => ({
   'new-run': trans.__('New run'),
   run: trans.__('Run'),
+  dataset: trans.__('Data set'),
   runs: trans.__('Runs'),
   compare: trans.__('Compare'),
   registries: trans.__('Registries'),

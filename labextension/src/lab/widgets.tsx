@@ -12,6 +12,7 @@ import { NewNotebookRun } from '../views/forms/new_notebook_run';
 import { NewRun } from '../views/forms/new_run';
 import { NewSweep } from '../views/forms/new_sweep';
 import { ComparePage } from '../views/pages/compare';
+import { DatasetPage } from '../views/pages/dataset';
 import { RegistriesPage } from '../views/pages/registries';
 import { RunPage } from '../views/pages/run';
 import { RunsPage } from '../views/pages/runs';
@@ -134,7 +135,24 @@ export class Tab extends ViewWidget {
     const place = this.#start;
     switch (place.view) {
       case 'new-run':
-        return <NewRun from={place.from} onLaunched={this.#close} />;
+        return (
+          <NewRun
+            from={place.from}
+            dataset={place.dataset}
+            revision={place.revision}
+            onLaunched={this.#close}
+          />
+        );
+      case 'dataset':
+        return (
+          <DatasetPage
+            id={place.id}
+            tab={place.tab}
+            onTab={tab => this.#setPlace({ ...place, tab })}
+            onTitle={this.#setTitle}
+            onClose={this.#close}
+          />
+        );
       case 'run':
       case 'executed-notebook': // the host opens it as a notebook
         return <RunPage id={place.id} onTitle={this.#setTitle} onClose={this.#close} />;

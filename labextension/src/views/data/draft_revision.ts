@@ -4,7 +4,7 @@
 import { useCallback, useMemo, useState, useSyncExternalStore } from 'react';
 import { mutate } from './mutate';
 import { SourceError, messageOf, useSource } from './source';
-import type { ChangeEdit, Dataset, Revision } from './types';
+import { MAX_CHANGES, type ChangeEdit, type Dataset, type Revision } from './types';
 
 /** A correction, and what it corrects. */
 export interface DraftChange extends ChangeEdit {
@@ -12,6 +12,8 @@ export interface DraftChange extends ChangeEdit {
   name: string;
   /** Its class until now; null: it was excluded. */
   before: string | null;
+  /** Its class from then on; null: it is left out. */
+  after: string | null;
 }
 
 /** What one act of a person changed: one image or a selection. */
@@ -36,19 +38,14 @@ const NONE: Stored = { parent: 0, acts: [], dismissed: [] };
 const PREFIX = 'imgcls-lab:draft:';
 const keyOf = ({ id, created_at }: DraftOf): string => `${PREFIX}${id}:${created_at}`;
 
-/** By which a later change of an image takes the place of an earlier one. */
-export const changeKey = ({ image, split }: Pick<ChangeEdit, 'image' | 'split'>): string =>
-  split ? `${image} ${split}` : image;
-
 /** All changes of the acts: of an image the last one; one that changes nothing is none. */
 export function changesOf(acts: readonly Act[]): ReadonlyMap<string, DraftChange> {
   const all = new Map<string, DraftChange>();
   for (const change of acts.flatMap(act => act.changes)) {
-    const key = changeKey(change);
+    const key = change.image;
     const before = all.get(key)?.before ?? change.before;
     all.delete(key);
-    const same = change.excluded ? before === null : change.label != null && change.label === before;
-    if (!same) all.set(key, { ...change, before });
+    if (change.after !== before) all.set(key, { ...change, before });
   }
   return all;
 }
@@ -111,7 +108,7 @@ class Drafts {
 const drafts = new Drafts();
 
 export interface DraftRevision {
-  /** By `changeKey`, the oldest first. */
+  /** By image, the oldest first. */
   changes: ReadonlyMap<string, DraftChange>;
   /** The revision that is corrected. */
   parent: number;
@@ -124,8 +121,8 @@ export interface DraftRevision {
   add: (changes: DraftChange[], dismissed?: string[]) => void;
   /** Take back the last act. */
   undo: () => void;
-  /** Take one change out of the draft, by its `changeKey`. */
-  remove: (key: string) => void;
+  /** Take the change of an image out of the draft. */
+  remove: (image: string) => void;
   discard: () => void;
   busy: boolean;
   error: string | null;
@@ -167,11 +164,11 @@ export function useDraftRevision(dataset: DraftOf | undefined, newest: number): 
           acts: [...was.acts, dismissed.length > 0 ? { changes, dismissed } : { changes }],
         })),
       undo: () => change(was => ({ ...was, acts: was.acts.slice(0, -1) })),
-      remove: (which: string) =>
+      remove: (image: string) =>
         change(was => ({
           ...was,
           acts: was.acts
-            .map(act => ({ ...act, changes: act.changes.filter(item => changeKey(item) !== which) }))
+            .map(act => ({ ...act, changes: act.changes.filter(item => item.image !== image) }))
             .filter(act => act.changes.length > 0 || act.dismissed),
         })),
       discard: () => change(was => ({ ...was, acts: [] })),
@@ -181,17 +178,24 @@ export function useDraftRevision(dataset: DraftOf | undefined, newest: number): 
   );
   const save = async (message = ''): Promise<Revision | undefined> => {
     if (!key || id === undefined) return undefined;
-    const edits = [...changes.values()].map(({ name: _name, before: _before, ...edit }) => edit);
-    const [first, ...rest] = edits;
-    if (!first) return undefined;
+    const edits = [...changes.values()].map(
+      ({ name: _name, before: _before, after: _after, ...edit }) => edit,
+    );
     setBusy(true);
     setRefusal(null);
     try {
-      const revision = await mutate(source, 'revisions.add', {
-        id,
-        edit: { changes: [first, ...rest], parent, message },
-      });
-      drafts.write(key, { parent: revision.number, acts: [], dismissed: [...dismissed] });
+      let revision: Revision | undefined;
+      for (let at = 0; at < edits.length; at += MAX_CHANGES) {
+        const some = edits.slice(at, at + MAX_CHANGES) as [ChangeEdit, ...ChangeEdit[]];
+        const edit = { changes: some, parent: revision?.number ?? parent, message };
+        revision = await mutate(source, 'revisions.add', { id, edit });
+        const left = [...changes.values()].slice(at + MAX_CHANGES);
+        drafts.write(key, {
+          parent: revision.number,
+          acts: left.length > 0 ? [{ changes: left }] : [],
+          dismissed: [...dismissed],
+        });
+      }
       return revision;
     } catch (error) {
       setRefusal({

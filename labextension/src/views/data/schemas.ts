@@ -1484,3 +1484,4 @@ export const FRACTION_METRICS = [
   'calibration_error',
 ] as const;
 export const THUMBNAIL_SIZES = [64, 128, 256, 512, 1024, 2048] as const;
+export const MAX_CHANGES = 5000 as const;

@@ -4,7 +4,7 @@ import { onMutation } from './mutate';
 import { messageOf, useSource, type Params, type Query, type Result } from './source';
 
 const PAGE = 200;
-const MOST = 20_000; // items of one choice, as many as a revision takes changes at once
+const MOST = 20_000; // items of one choice
 
 /** Queries that answer a page of a list. */
 export type PagedQuery = {
@@ -45,6 +45,31 @@ export function usePageOf<T>(items: readonly T[]): Pages<T> {
     }),
     [items, list],
   );
+}
+
+/** The same list, each item as another. `to` is kept over redraws (useCallback). */
+export function useMappedPages<T, U>(pages: Pages<T>, to: (item: T) => U): Pages<U> {
+  const { at, range } = pages;
+  const seen = useMemo(() => ({ to, of: new Map<T, U>() }), [to]);
+  const mapped = useCallback(
+    (item: T): U => {
+      if (!seen.of.has(item)) seen.of.set(item, seen.to(item));
+      return seen.of.get(item)!;
+    },
+    [seen],
+  );
+  const atMapped = useCallback(
+    (index: number) => {
+      const item = at(index);
+      return item === undefined ? undefined : mapped(item);
+    },
+    [at, mapped],
+  );
+  const rangeMapped = useCallback(
+    async (first: number, end: number) => (await range(first, end)).map(mapped),
+    [range, mapped],
+  );
+  return { ...pages, at: atMapped, range: rangeMapped };
 }
 
 interface Held<K extends PagedQuery> {

@@ -19,6 +19,7 @@ const changeOf = (item: Correctable, part: Pick<DraftChange, 'label' | 'excluded
   image: item.image,
   name: item.name,
   before: item.label,
+  after: part.excluded ? null : (part.label ?? item.label),
   why: 'by hand',
   ...part,
 });

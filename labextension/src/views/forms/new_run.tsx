@@ -125,14 +125,15 @@ interface Props {
   schema: SchemaReply;
   layout: Layout;
   parent: RunDetail | undefined;
+  preset: Draft;
   onLaunched?: () => void;
 }
 
-function Form({ schema, layout, parent, onLaunched }: Props) {
+function Form({ schema, layout, parent, preset, onLaunched }: Props) {
   const { data: datasets = NOTHING } = useQuery('datasets', {});
   const { data: models = NOTHING } = useQuery('models', {});
   const { data: configs = NOTHING } = useQuery('configs', {});
-  const state = useDraft(layout, schema, parent, configs);
+  const state = useDraft(layout, schema, parent, configs, preset);
   const { draft, set, project, setProject } = state;
   const check = useCheck(layout, draft);
   const { config, wrong, valid } = check;
@@ -185,18 +186,36 @@ function Form({ schema, layout, parent, onLaunched }: Props) {
   );
 }
 
-/** A new run: from what the server suggests, or from another run's config. */
-export function NewRun({ from, onLaunched }: { from?: string; onLaunched?: () => void }) {
+interface StartProps {
+  /** Id of the run whose config the form starts with. */
+  from?: string;
+  /** Id of the data set, and one of its revisions. */
+  dataset?: number;
+  revision?: number;
+  onLaunched?: () => void;
+}
+
+/** A new run: from what the server suggests, or from another run's config, or on a data set. */
+export function NewRun({ from, dataset: id, revision, onLaunched }: StartProps) {
   const schema = useQuery('schema', {});
   const parent = useQuery('run', from ? { id: from } : null);
+  const datasets = useQuery('datasets', id === undefined ? null : {});
   const layout = useMemo(() => (schema.data ? layoutOf(schema.data) : undefined), [schema.data]);
-  const ready = schema.data && layout && (!from || parent.data) ? schema.data : undefined;
+  const known = (!from || parent.data) && (id === undefined || datasets.data);
+  const ready = schema.data && layout && known ? schema.data : undefined;
+  const root = datasets.data?.find(item => item.id === id)?.root;
+  const preset: Draft = {
+    ...(root !== undefined && { root }),
+    ...(revision !== undefined && { data_revision: String(revision) }),
+  };
   return (
     <Await
-      answer={{ ...schema, data: ready, error: schema.error ?? parent.error }}
+      answer={{ ...schema, data: ready, error: schema.error ?? parent.error ?? datasets.error }}
       pending="Reading the form…"
     >
-      {data => <Form schema={data} layout={layout!} parent={parent.data} onLaunched={onLaunched} />}
+      {data => (
+        <Form schema={data} layout={layout!} parent={parent.data} preset={preset} onLaunched={onLaunched} />
+      )}
     </Await>
   );
 }

@@ -17,11 +17,16 @@ export function useDraft(
   schema: SchemaReply,
   parent: RunDetail | undefined,
   configs: Config[],
+  /** Values that the form begins with in place of the defaults. */
+  preset: Draft = {},
 ) {
   const [defaults, setDefaults] = useState<FormDefaults>(() =>
     parent ? defaultsFromRun(layout, parent) : suggestedDefaults(layout, schema),
   );
-  const [draft, setDraft] = useState<Draft>(defaults.draft);
+  const [draft, setDraft] = useState<Draft>(() => ({
+    ...defaults.draft,
+    ...Object.fromEntries(Object.entries(preset).filter(([name]) => name in defaults.draft)),
+  }));
   const [project, setProject] = useState(textOf(defaults.project));
   const start = (next: FormDefaults, values: Draft = next.draft) => {
     setDefaults(next);

@@ -26,6 +26,8 @@ interface Props<T> {
   sizeOf?: (item: T) => { width: number; height: number };
   /** Beside the name: label, split, size ... */
   facts?: (item: T) => ReactNode;
+  /** In the head, such as the choice of another class. */
+  aside?: ReactNode;
   /** A key, before the box takes it; it takes none that was prevented. */
   onKey?: (event: KeyboardEvent, index: number) => void;
   onIndex: (index: number) => void;
@@ -77,7 +79,7 @@ function usePrefetch(requests: (PictureRequest | null)[]): void {
 }
 
 export function Lightbox<T>(props: Props<T>) {
-  const { pages, index, picture, nameOf, problem, sizeOf, facts, onKey, onIndex, onClose } = props;
+  const { pages, index, picture, nameOf, problem, sizeOf, facts, aside, onKey, onIndex, onClose } = props;
   const dialog = useRef<HTMLDialogElement>(null);
   const [whole, setWhole] = useState(true);
   useLayoutEffect(() => {
@@ -133,6 +135,7 @@ export function Lightbox<T>(props: Props<T>) {
         <b className="imgcls-clip">{name}</b>
         <span className="imgcls-muted imgcls-num imgcls-clip">{item !== undefined && facts?.(item)}</span>
         <span className="imgcls-spacer" />
+        {aside}
         <span className="imgcls-muted imgcls-num" role="status">
           {count(index + 1)} of {count(total)}
         </span>

@@ -2,11 +2,13 @@
 import { useState } from 'react';
 import { REGISTRIES } from '../data/mutate';
 import type { RegistryName } from '../data/source';
+import type { Dataset } from '../data/types';
 import { useAction, useQuery } from '../data/use_query';
 import { RegisterFolder } from '../forms/register_dataset';
 import { Button } from '../ui/button';
 import { plural } from '../ui/format';
 import { Problem } from '../ui/messages';
+import { useNavigate } from '../ui/navigation';
 import { Tabs } from '../ui/tabs';
 import { ItemForm } from './registry_item_form';
 import { KINDS, type Item } from './registry_kinds';
@@ -18,8 +20,13 @@ import './registries.css';
 
 function NewItem({ registry, onClose }: { registry: RegistryName; onClose: () => void }) {
   const { data: info } = useQuery('info', {});
+  const navigate = useNavigate();
+  const show = ({ id }: Dataset) => {
+    onClose();
+    navigate({ view: 'dataset', id, tab: 'Problems' }); // its audit has begun
+  };
   return registry === 'datasets' ? (
-    <RegisterFolder datasetsDir={info?.datasets_dir} onDone={onClose} onCancel={onClose} />
+    <RegisterFolder datasetsDir={info?.datasets_dir} onDone={show} onCancel={onClose} />
   ) : (
     <ItemForm registry={registry} item={null} onDone={onClose} onCancel={onClose} />
   );

@@ -86,13 +86,24 @@ type KindRow = RowProps & { kind: RegistryKind<RegistryName>; owners: boolean };
 
 function Row(props: KindRow) {
   const { registry, kind, item, owners } = props;
+  const navigate = useNavigate();
   const problem = kind.problem?.(item);
   const notes = kind.notes?.(item) ?? [];
   return (
     <>
       <tr data-name={item.name} className={notes.length ? 'imgcls-noted' : undefined}>
         <td className="imgcls-left imgcls-said">
-          <b>{item.name}</b>
+          {registry === 'datasets' ? (
+            <button
+              type="button"
+              className="imgcls-run-link"
+              onClick={() => navigate({ view: 'dataset', id: item.id })}
+            >
+              {item.name}
+            </button>
+          ) : (
+            <b>{item.name}</b>
+          )}
           {typeof item.description === 'string' && item.description && (
             <div className="imgcls-muted">{item.description}</div>
           )}

@@ -220,6 +220,7 @@ export function Head({
   connection: ConnectionState;
   onDeleted: () => void;
 }) {
+  const navigate = useNavigate();
   const { data: datasets } = useQuery('datasets', {});
   const dataset = datasets?.find(item => item.id === run.dataset_id);
   const attempt =
@@ -237,7 +238,21 @@ export function Head({
           <OwnerChip run={run} />
           {run.kind !== 'train' && <Chip>{run.kind}</Chip>}
           {run.model_flavour && <Chip title={run.model_flavour}>{leaf(run.model_flavour)}</Chip>}
-          {run.root && <Chip title={run.root}>{dataset?.name ?? leaf(run.root)}</Chip>}
+          {run.root && (
+            <Chip title={run.root}>
+              {dataset ? (
+                <button
+                  type="button"
+                  className="imgcls-plain"
+                  onClick={() => navigate({ view: 'dataset', id: dataset.id })}
+                >
+                  {dataset.name}
+                </button>
+              ) : (
+                leaf(run.root)
+              )}
+            </Chip>
+          )}
           {run.devices.length > 0 && <Chip title={run.host ?? undefined}>{run.devices.join(', ')}</Chip>}
           {attempt && <Chip>{attempt}</Chip>}
           {run.view_only && (

@@ -3,7 +3,10 @@ import { createContext, useContext } from 'react';
 import type { RegistryName } from '../data/source';
 
 export type Place =
-  | { view: 'new-run'; from?: string }
+  /** The form of a new run: from another run's settings, or on a data set and one of its revisions. */
+  | { view: 'new-run'; from?: string; dataset?: number; revision?: number }
+  /** A data set, with one of its tabs in front. */
+  | { view: 'dataset'; id: number; tab?: string }
   | { view: 'run'; id: string }
   | { view: 'runs' }
   /** The form of a batch, by the notebook's path in the file browser. */

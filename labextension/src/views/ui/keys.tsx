@@ -1,0 +1,16 @@
+// A key as a reader presses it, beside what it does.
+import type { ReactNode } from 'react';
+import './keys.css';
+
+export const Key = ({ children }: { children: ReactNode }) => <kbd className="imgcls-key">{children}</kbd>;
+
+/** Keys and what they do: `[['X', 'leave out'], ['↵', 'open']]`. */
+export const Keys = ({ of }: { of: readonly (readonly [key: string, does: string])[] }) => (
+  <span className="imgcls-keys">
+    {of.map(([key, does]) => (
+      <span key={key}>
+        <Key>{key}</Key> {does}
+      </span>
+    ))}
+  </span>
+);
