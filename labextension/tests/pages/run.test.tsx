@@ -55,15 +55,15 @@ it('goes from tab to tab by the arrows, Home and End', async () => {
   const open = () => host.querySelector<HTMLElement>('[role=tab][aria-selected=true]')!;
   const press = (key: string) =>
     act(async () => void open().dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })));
-  expect(tabs.map(tab => tab.tabIndex)).toEqual([0, -1, -1, -1, -1, -1]);
+  expect(tabs.map(tab => tab.tabIndex)).toEqual([0, -1, -1, -1, -1, -1, -1]);
   await press('ArrowLeft');
-  expect([open().textContent, document.activeElement]).toEqual(['Log', tabs[5]]);
+  expect([open().textContent, document.activeElement]).toEqual(['Log', tabs[6]]);
   await press('ArrowRight');
   expect(open().textContent).toBe('Curves');
   await press('End');
   await press('ArrowLeft');
   expect(open().textContent).toBe('History');
-  expect(tabs.map(tab => tab.tabIndex)).toEqual([-1, -1, -1, -1, 0, -1]);
+  expect(tabs.map(tab => tab.tabIndex)).toEqual([-1, -1, -1, -1, -1, 0, -1]);
   const panel = host.querySelector('[role=tabpanel]')!;
   expect(panel.getAttribute('aria-labelledby')).toBe(open().id);
   expect(open().getAttribute('aria-controls')).toBe(panel.id);

@@ -1,16 +1,22 @@
 // The page of a run: what it is, how it stands, its curves, evaluation, config, checkpoints and log.
-import { useEffect, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import { isActive, isUnderWay, type RunDetail } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useRun } from '../data/use_runs';
+import { DraftBar } from '../evaluation/draft_bar';
+import { EvaluationPage } from '../evaluation/evaluation_page';
+import { FIRST_STATE, type EvaluationState } from '../evaluation/filter';
+import { Flips } from '../evaluation/flips';
+import { TryModel } from '../evaluation/try_model';
+import { useCorrections } from '../evaluation/use_corrections';
 import { Message } from '../live/live_run';
 import { SweepTab } from '../live/sweep_results';
 import { Button } from '../ui/button';
 import { moment } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { Progress } from '../ui/run_state';
+import { PageWithPanel } from '../ui/side_panel';
 import { Tabs } from '../ui/tabs';
-import { Evaluation } from './evaluation';
 import { LeftOut } from './left_out';
 import { CheckpointsTab } from './run_checkpoints';
 import { ConfigTab } from './run_config';
@@ -18,17 +24,30 @@ import { CurvesTab } from './run_curves';
 import { Head } from './run_head';
 import { HistoryTab } from './run_history';
 import { belongsTo } from './owner';
+import { useReport } from './use_report';
 import { LogTab } from './run_log';
 import '../ui/layout.css';
 import './run.css';
 
-const TABS = ['Trials', 'Plots', 'Curves', 'Evaluation', 'Config', 'Checkpoints', 'History', 'Log'] as const;
+const TABS = [
+  'Trials',
+  'Plots',
+  'Curves',
+  'Evaluation',
+  'Try it',
+  'Config',
+  'Checkpoints',
+  'History',
+  'Log',
+] as const;
 type Tab = (typeof TABS)[number];
 const OF_SWEEPS: Tab[] = ['Trials', 'Plots'];
 
 /** What there is to see of a run of this kind. */
 const tabsOf = (kind: RunDetail['kind']): Tab[] =>
-  kind === 'sweep' ? [...OF_SWEEPS, 'History', 'Log'] : TABS.filter(tab => !OF_SWEEPS.includes(tab));
+  kind === 'sweep'
+    ? [...OF_SWEEPS, 'History', 'Log']
+    : TABS.filter(tab => !OF_SWEEPS.includes(tab) && (kind === 'train' || tab !== 'Try it'));
 
 /** Shown while no executor attends to the run: its metrics stand still. */
 function Unattended({ run }: { run: RunDetail }) {
@@ -60,16 +79,49 @@ function unreadableOf(run: RunDetail): Record<string, string> {
   return data?.quarantined ?? {};
 }
 
+/** The epoch that a choice of val/ means, as a report is asked for. */
+const epochOf = (run: RunDetail, choice: 'best' | number): { epoch?: number } =>
+  choice === 'best' ? (run.best ? { epoch: run.best.epoch } : {}) : { epoch: choice };
+
+/** The evaluations of a run, with the draft of what is corrected in them. `state` is kept while another tab is open. */
+function EvaluationTab({
+  run,
+  state,
+  onState,
+}: {
+  run: RunDetail;
+  state: EvaluationState;
+  onState: (part: Partial<EvaluationState>) => void;
+}) {
+  const standing = useCorrections(run);
+  const { choice } = state;
+  const { data: report } = useReport(run, choice === 'test' ? { split: 'test' } : epochOf(run, choice));
+  return (
+    <div className="imgcls-stack">
+      <Flips run={run} />
+      <DraftBar run={run} standing={standing} />
+      <LeftOut reasons={report?.left_out ?? {}} where={report ? ` of ${report.split}/` : undefined} />
+      <EvaluationPage run={run} state={state} onState={onState} corrections={standing.corrections} />
+    </div>
+  );
+}
+
 /** The tabs of a run, and what is in the open one. */
 function RunTabs({ run }: { run: RunDetail }) {
   const [chosen, setTab] = useState<Tab>();
+  const [evaluation, setEvaluation] = useState(FIRST_STATE);
+  const changeEvaluation = useCallback(
+    (part: Partial<EvaluationState>) => setEvaluation(was => ({ ...was, ...part })),
+    [],
+  );
   const tabs = tabsOf(run.kind);
   const tab = chosen && tabs.includes(chosen) ? chosen : tabs[0]!;
   return (
     <Tabs label="What to see of the run" names={tabs} open={tab} onOpen={setTab} panelClass="imgcls-tab">
       {(tab === 'Trials' || tab === 'Plots') && <SweepTab run={run} plots={tab === 'Plots'} />}
       {tab === 'Curves' && <CurvesTab run={run} />}
-      {tab === 'Evaluation' && <Evaluation run={run} />}
+      {tab === 'Evaluation' && <EvaluationTab run={run} state={evaluation} onState={changeEvaluation} />}
+      {tab === 'Try it' && <TryModel id={run.id} />}
       {tab === 'Config' && <ConfigTab run={run} />}
       {tab === 'Checkpoints' && <CheckpointsTab run={run} />}
       {tab === 'History' && <HistoryTab run={run} />}
@@ -122,17 +174,19 @@ export function RunPage({ id, onTitle, onClose }: Props) {
       data-attempt={attempt}
       data-step={step}
     >
-      <Head run={run} connection={connection} onDeleted={() => setDeleted(true)} />
-      <div className="imgcls-run-standing">
-        {isActive(state) && <Progress run={run} />}
-        <Message run={run} />
-        {!run.may_change && <p className="imgcls-note">{belongsTo(run.owner, run.project)}</p>}
-        <Unattended run={run} />
-        {run.elsewhere && <p className="imgcls-note">{run.elsewhere}</p>}
-        <Warnings run={run} />
-        <LeftOut reasons={unreadableOf(run)} />
-      </div>
-      <RunTabs run={run} />
+      <PageWithPanel>
+        <Head run={run} connection={connection} onDeleted={() => setDeleted(true)} />
+        <div className="imgcls-run-standing">
+          {isActive(state) && <Progress run={run} />}
+          <Message run={run} />
+          {!run.may_change && <p className="imgcls-note">{belongsTo(run.owner, run.project)}</p>}
+          <Unattended run={run} />
+          {run.elsewhere && <p className="imgcls-note">{run.elsewhere}</p>}
+          <Warnings run={run} />
+          <LeftOut reasons={unreadableOf(run)} />
+        </div>
+        <RunTabs run={run} />
+      </PageWithPanel>
     </article>
   );
 }

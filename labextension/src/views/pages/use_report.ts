@@ -24,11 +24,5 @@ export function whichOf(run: Run, report: EpochReport): string {
   return `epoch ${report.epoch}${words ? `, ${words}` : ''}`;
 }
 
-/** The checkpoint that a report belongs to, where its name is known. */
-export function checkpointOf(run: Run, report: EpochReport): string {
-  if (report.epoch === run.best?.epoch) return ' (checkpoint “best”)';
-  return report.epoch === lastEpoch(run) ? ' (checkpoint “last”)' : '';
-}
-
 /** The last epoch that was evaluated. */
-export const lastEpoch = (run: Run): number => Math.floor(run.epoch + 1e-6);
+const lastEpoch = (run: Run): number => Math.floor(run.epoch + 1e-6);
