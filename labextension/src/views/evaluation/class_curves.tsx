@@ -45,7 +45,7 @@ function One({ title, xTitle, yTitle, x, y, thresholds, area, chance }: OneProps
         <span className="imgcls-muted imgcls-num">
           {place === null
             ? area
-            : `${yTitle} ${percent(y[place]!)} at ${percent(x[place]!)}${threshold === undefined ? '' : `, from ${threshold.toFixed(2)} on`}`}
+            : `${yTitle} ${percent(y[place]!)} at ${percent(x[place]!)}${threshold == null ? '' : `, from ${threshold.toFixed(2)} on`}`}
         </span>
       </p>
       <FractionPlot

@@ -36,16 +36,14 @@ export interface PageProps {
 
 function ChoiceOf({
   view,
-  run,
   value,
   onChange,
 }: {
   view: Evaluation;
-  run: Run;
   value: Choice;
   onChange: (choice: Choice) => void;
 }) {
-  const best = run.best?.epoch;
+  const { best_epoch: best } = view;
   const last = Math.max(...view.epochs);
   return (
     <label>
@@ -58,7 +56,7 @@ function ChoiceOf({
         }
       >
         <option value="best">
-          {best === undefined ? 'the best, on val/' : `the best, epoch ${best}, on val/`}
+          {best === null ? 'the best, on val/' : `the best, epoch ${best}, on val/`}
         </option>
         {view.has_test && <option value="test">the best, on test/</option>}
         {[...view.epochs].reverse().map(epoch => (
@@ -180,12 +178,7 @@ export function EvaluationPage(props: PageProps) {
   return (
     <div className="imgcls-evaluation imgcls-stack" aria-busy={loading}>
       <div className="imgcls-tools">
-        <ChoiceOf
-          view={view}
-          run={run}
-          value={state.choice}
-          onChange={choice => onState({ choice, open: null })}
-        />
+        <ChoiceOf view={view} value={state.choice} onChange={choice => onState({ choice, open: null })} />
         <span className="imgcls-muted imgcls-num">
           {view.images.toLocaleString('en')} images of {view.split}/
         </span>

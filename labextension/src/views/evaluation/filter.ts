@@ -1,11 +1,11 @@
 // Which images of an evaluation a page shows, in which order, and which evaluation it is. Pure; views keep the state.
 import type { Params } from '../data/source';
-import type { Evaluation, Run } from '../data/types';
+import type { EvaluatedQuery, Evaluation, Run } from '../data/types';
 
 /** The best epoch on val/, another epoch on val/, or the best model on test/. */
 export type Choice = 'best' | 'test' | number;
 
-export type Show = 'all' | 'mistakes' | 'confident_mistakes' | 'unsure';
+export type Show = Exclude<NonNullable<EvaluatedQuery['show']>, 'right'>;
 export type Sort = 'loss' | 'confidence';
 
 export interface ImageFilter {

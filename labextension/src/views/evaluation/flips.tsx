@@ -9,6 +9,10 @@ import '../ui/button.css';
 import '../ui/layout.css';
 import './flips.css';
 
+/** A class, and how sure the model was of it where that was kept. */
+const sure = (name: string, confidence: number | null): string =>
+  confidence == null ? name : `${name} (${percent(confidence, 0)})`;
+
 function Side({
   id,
   tone,
@@ -32,7 +36,7 @@ function Side({
         {flips.map(flip => (
           <li
             key={flip.name}
-            title={`${flip.name}: true ${flip.label}, before ${flip.before} (${percent(flip.before_confidence, 0)}), now ${flip.after} (${percent(flip.after_confidence, 0)})`}
+            title={`${flip.name}: true ${flip.label}, before ${sure(flip.before, flip.before_confidence)}, now ${sure(flip.after, flip.after_confidence)}`}
           >
             <Thumbnail of={{ kind: 'run', id, image: flip.image }} edge={56} alt={flip.name} />
             <span className="imgcls-clip">

@@ -97,7 +97,7 @@ export function OtherRuns({ detail }: { detail: ImageDetail }) {
               </span>
               <span>
                 <b data-tone={run.correct ? 'ok' : 'error'}>{run.correct ? 'right' : 'wrong'}</b>{' '}
-                {percent(run.confidence, 0)}
+                {run.confidence != null && percent(run.confidence, 0)}
               </span>
             </button>
           </li>
