@@ -216,7 +216,7 @@ def read_probs(folder: Path, held: StoredPredictions, split: str) -> StoredProbs
     first = 0
     for block in probs.blocks():
         part = slice(first, first + len(block))
-        if not np.array_equal(np.take_along_axis(block, held.top[part], 1), held.probs[part]):
+        if not np.array_equal(np.take_along_axis(block, held.top[part], 1), held.probs[part], equal_nan=True):
             return None
         first = part.stop
     return probs

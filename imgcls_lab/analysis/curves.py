@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from imgcls_lab.analysis.evaluation import Evaluation, all_probs
+from imgcls_lab.analysis.evaluation import Evaluation, all_probs, without_nan
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.predictions import StoredProbs
 from imgcls_lab.schemas import ClassCurves
@@ -43,7 +43,7 @@ def class_curves(folder: Path, evaluation: Evaluation, label: str) -> ClassCurve
         )
     scores = probs.column(number) if isinstance(probs, StoredProbs) else probs[:, number]
     positive = evaluation.labels == number
-    steps = steps_of(np.nan_to_num(scores.astype(np.float64)), positive)
+    steps = steps_of(without_nan(scores.astype(np.float64)), positive)
     return _view(label, int(positive.sum()), len(positive), steps)
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from imgcls_lab import predictions
 from imgcls_lab.analysis.cache import CACHE, identity
-from imgcls_lab.errors import InputError, NotFoundError
+from imgcls_lab.errors import DataError, InputError, NotFoundError
 from imgcls_lab.image_files import printable
 from imgcls_lab.predictions import StoredImages, StoredPredictions, StoredProbs
 
@@ -70,6 +70,11 @@ class Evaluation:
         """Probability of the predicted class; NaN where the model gave no number."""
         return self.held.probs[:, 0].astype(np.float32)
 
+    @property
+    def known_confidence(self) -> Floats:
+        """The same with 0 in place of NaN."""
+        return without_nan(self.confidence)
+
     @cached_property
     def correct(self) -> Bools:
         right: Bools = self.predicted == self.labels
@@ -100,14 +105,9 @@ class Evaluation:
     def shown(self, show: str) -> Bools:
         """Which images `EvaluatedQuery.show` means."""
         sure = self.confidence >= SURE
-        chosen: Bools = {
-            "all": lambda: np.ones(len(self), bool),
-            "right": lambda: self.correct,
-            "mistakes": lambda: ~self.correct,
-            "confident_mistakes": lambda: ~self.correct & sure,
-            "unsure": lambda: ~sure,
-        }[show]()
-        return chosen
+        masks: dict[str, Bools] = {"right": self.correct, "mistakes": ~self.correct, "unsure": ~sure}
+        masks |= {"all": np.ones(len(self), bool), "confident_mistakes": ~self.correct & sure}
+        return masks[show]
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -188,7 +188,10 @@ def _cached(folder: Path, split: str, epoch: int | None) -> Evaluation:
     key = identity(folder, [predictions.npz(name), predictions.npz(f"{split}-images")])
 
     def make() -> Evaluation:
-        return Evaluation(split, epoch, predictions.read(folder, split if epoch is None else epoch))
+        held = predictions.read(folder, split if epoch is None else epoch)
+        if not len(held.labels):
+            raise DataError(f"The predictions “{name}” hold no image.", reason="no_images")
+        return Evaluation(split, epoch, held)
 
     return CACHE.get(("evaluation", key), make, lambda made: made.nbytes)
 
@@ -202,6 +205,11 @@ def all_probs(folder: Path, evaluation: Evaluation) -> StoredProbs | npt.NDArray
     names = [predictions.probs_name(evaluation.split)]
     key = "probs", evaluation.epoch, identity(folder, names)
     return CACHE.get(key, lambda: predictions.read_probs(folder, evaluation.held, evaluation.split), lambda _: 500)
+
+
+def without_nan(probs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The probabilities with 0 where the model gave no number."""
+    return np.where(np.isnan(probs), probs.dtype.type(0), probs)
 
 
 def number_or_none(value: Any) -> float | None:

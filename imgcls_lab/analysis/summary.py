@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgcls_lab import predictions
+from imgcls_lab import calibration, predictions
 from imgcls_lab.analysis import class_table
 from imgcls_lab.analysis.class_table import Cells, ClassCounts
-from imgcls_lab.analysis.evaluation import Evaluation, Floats, RunFiles, load
+from imgcls_lab.analysis.evaluation import Evaluation, RunFiles, all_probs, load, without_nan
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import EpochReport, EvaluationView, ReliabilityBin, ThresholdCurve
+from imgcls_lab.predictions import StoredProbs
+from imgcls_lab.schemas import EpochReport, EvaluationView, ReliabilityBin
 
 Z = 1.959963984540054  # standard normal quantile of a 95 % interval
 LIMITS = (0.025, 0.975)
 RESAMPLES = 400
 MAX_RESAMPLED = 1000  # cells of the confusion up to which a bootstrap is quick: 0.1 s
+MAX_CALIBRATED = 4_000_000  # probabilities that the calibrated bins are computed from
 Interval = tuple[float, float]
 ReadReport = Callable[[int | None, str], EpochReport]
 
@@ -36,7 +39,8 @@ def view(run: RunFiles, split: str, epoch: int | None, read_report: ReadReport) 
     evaluation = load(run, split, epoch)
     cells, counts = class_table.count(evaluation)
     notes: list[str] = []
-    values = _values(evaluation, counts, read_report, notes)
+    report = _report(read_report, evaluation.epoch, split, notes)
+    values = report.values if report is not None else _values(evaluation, counts, notes)
     epochs = predictions.epochs(run.folder)
     trend_epochs, trend = (
         class_table.f1_over_epochs(run.folder, evaluation.classes)
@@ -60,27 +64,50 @@ def view(run: RunFiles, split: str, epoch: int | None, read_report: ReadReport) 
         "trend_epochs": trend_epochs,
         "cells": shown,
         "cells_left_out": left_out,
-        "thresholds": threshold_curve(evaluation.confidence, evaluation.correct),
-        "reliability": reliability(evaluation.confidence, evaluation.correct),
-        "temperature": None,
-        "calibrated": [],
-        "calibrated_error": None,
-        "abstention": None,
+        "thresholds": calibration.threshold_curve(evaluation.known_confidence, evaluation.correct),
+        "reliability": calibration.reliability(evaluation.known_confidence, evaluation.correct),
+        **_calibration(run, evaluation, report, read_report, notes),
         "notes": notes,
     }
     return EvaluationView.model_construct(**found)
 
 
-def _values(
-    evaluation: Evaluation, counts: ClassCounts, read_report: ReadReport, notes: list[str]
-) -> dict[str, float | None]:
-    """The metrics of the report. Where it is gone, those that the predictions give."""
+def _report(read_report: ReadReport, epoch: int | None, split: str, notes: list[str]) -> EpochReport | None:
     try:
-        return read_report(evaluation.epoch, evaluation.split).values
+        return read_report(epoch, split)
     except NotFoundError as error:
-        notes.append(f"{error} Accuracy, macro F1 and balanced accuracy are computed from the predictions.")
+        notes.append(str(error))
+        return None
+
+
+def _calibration(
+    run: RunFiles, evaluation: Evaluation, report: EpochReport | None, read_report: ReadReport, notes: list[str]
+) -> dict[str, Any]:
+    """Temperature and threshold, both fitted on val/. The threshold in force, and all of test/, is the best epoch's."""
+    best = report
+    if evaluation.epoch is None or run.best_epoch not in (None, evaluation.epoch):
+        best = _report(read_report, run.best_epoch, "val", notes)
+    fitted = best if evaluation.epoch is None else report
+    temperature = fitted.calibration.temperature if fitted is not None and fitted.calibration is not None else None
+    bins = [] if temperature is None else calibrated_bins(run.folder, evaluation, temperature)
+    if not bins and len(evaluation.classes) > 1:
+        notes.append(
+            "There is no calibrated curve: the run kept the probabilities of all classes for its best epoch alone, if "
+            "they fitted 200 MB; a run of an older version kept none."
+        )
     return {
-        "metric/accuracy": float(evaluation.correct.mean()) if len(evaluation) else None,
+        "temperature": temperature,
+        "calibrated": bins,
+        "calibrated_error": calibration.calibration_error(bins),
+        "abstention": best.calibration.abstention if best is not None and best.calibration is not None else None,
+    }
+
+
+def _values(evaluation: Evaluation, counts: ClassCounts, notes: list[str]) -> dict[str, float | None]:
+    """The metrics that the predictions give, where there is no report."""
+    notes.append("Accuracy, macro F1 and balanced accuracy are computed from the predictions.")
+    return {
+        "metric/accuracy": float(evaluation.correct.mean()),
         "metric/macro_f1": _mean(counts.f1()),
         "metric/balanced_accuracy": _mean(counts.recall()),
     }
@@ -105,8 +132,8 @@ def _note_what_is_missing(evaluation: Evaluation, notes: list[str]) -> None:
     unknown = int(np.count_nonzero(np.isnan(evaluation.confidence)))
     if unknown:
         notes.append(
-            f"The model gave no number for {counted(unknown, 'image')}: its outputs were not finite. They count as "
-            "predictions without confidence."
+            f"The model gave no number for {counted(unknown, 'image')}: its outputs were not finite. They have the "
+            "confidence 0."
         )
 
 
@@ -116,8 +143,6 @@ def intervals(
 ) -> dict[str, Interval]:
     """95 % intervals by tag: Wilson's of accuracies, a normal one of the loss, a bootstrap where it is quick."""
     images, found = len(evaluation), dict[str, Interval]()
-    if images == 0:
-        return found
     for tag, value in values.items():
         if value is not None and (tag == "metric/accuracy" or tag.startswith("metric/top")):
             found[tag] = wilson(value, images)
@@ -152,48 +177,23 @@ def bootstrap(cells: Cells, classes: int) -> dict[str, Interval]:
     return {tag: (float(low), float(high)) for tag, (low, high) in quantiles.items()}
 
 
-# ── thresholds and reliability ──────────────────────────────────────────────────────────────────────────────────
-def threshold_curve(confidence: Floats, correct: npt.NDArray[np.bool_]) -> ThresholdCurve:
-    """What the model answers at each threshold: every hundredth, and where the confidences lie close."""
-    known = np.where(np.isnan(confidence), -1, confidence).astype(np.float64)  # below every threshold
-    order = np.argsort(known, kind="stable")
-    ranked, right = known[order], np.concatenate([[0], np.cumsum(correct[order])])
-    given = known[known >= 0]
-    grid = [
-        np.linspace(0, 1, 101),
-        *([np.quantile(given, np.linspace(0, 1, 101), method="lower")] if len(given) else []),
-    ]
-    thresholds = np.unique(np.concatenate(grid))
-    left_out = np.searchsorted(ranked, thresholds, "left")
-    images, answered = len(known), len(known) - left_out
-    right_left_out, right_answered = right[left_out], right[-1] - right[left_out]
-    precision = [
-        right / of if of else None for right, of in zip(right_answered.tolist(), answered.tolist(), strict=True)
-    ]
-    return ThresholdCurve(
-        threshold=thresholds.tolist(),
-        precision=precision,
-        recall=(right_answered / max(1, images)).tolist(),
-        coverage=(answered / max(1, images)).tolist(),
-        wrong_left_out=(left_out - right_left_out).tolist(),
-        right_left_out=right_left_out.tolist(),
-    )
+# ── confidence ──────────────────────────────────────────────────────────────────────────────────────────────────
+def calibrated_bins(folder: Path, evaluation: Evaluation, temperature: float) -> list[ReliabilityBin]:
+    """The bins at a temperature, of evenly spaced images if there are many. None where not all probabilities are kept.
 
-
-BINS = 15
-
-
-def reliability(confidence: Floats, correct: npt.NDArray[np.bool_]) -> list[ReliabilityBin]:
-    """The bins of the calibration error: images, mean confidence and accuracy of each."""
-    place = np.clip(np.nan_to_num(confidence.astype(np.float64) * BINS).astype(np.int64), 0, BINS - 1)
-    images, sums, right = (np.bincount(place, weights, BINS) for weights in (None, confidence, correct))
-    return [
-        ReliabilityBin(
-            low=number / BINS,
-            high=(number + 1) / BINS,
-            images=int(count),
-            confidence=float(total / count) if count and not math.isnan(total) else None,
-            accuracy=float(hits / count) if count else None,
-        )
-        for number, (count, total, hits) in enumerate(zip(images, sums, right, strict=True))
-    ]
+    Raises DataError.
+    """
+    probs = all_probs(folder, evaluation)
+    if probs is None:
+        return []
+    images, classes = len(evaluation), len(evaluation.classes)
+    stride = max(1, math.ceil(images * classes / MAX_CALIBRATED))
+    confidence, correct = [], []
+    first = 0
+    for block in probs.blocks() if isinstance(probs, StoredProbs) else [probs]:
+        places = np.arange(-first % stride, len(block), stride)
+        powered = calibration.at_temperature(without_nan(block[places]), temperature)
+        confidence.append(powered.max(1))
+        correct.append(evaluation.correct[first + places])
+        first += len(block)
+    return calibration.reliability(np.concatenate(confidence), np.concatenate(correct))

@@ -18,7 +18,8 @@ KEPT = 5
 
 
 def digests_of(names: Sequence[str]) -> npt.NDArray[np.uint8]:
-    return np.stack([np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint8) for name in names])
+    joined = b"".join(hashlib.sha256(name.encode()).digest() for name in names)
+    return np.frombuffer(joined, np.uint8).reshape(-1, 32)
 
 
 def image_id(name: str) -> str:
@@ -38,7 +39,7 @@ class MadeRun:
         self.files = RunFiles(folder.name, folder.name, folder, best)
 
     def _listing(self, split: str, names: Sequence[str], **more: Any) -> str:
-        paths = np.asarray([os.fsencode(name) for name in names])
+        paths = np.asarray([os.fsencode(name) for name in names], np.bytes_)
         listed: dict[str, Any] = {"root": np.asarray(b"/data"), "paths": paths, **more}
         listed["classes"] = np.asarray([name.encode() for name in self.classes])
         if not self.old:
