@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from imgcls_lab.errors import DataError
 from imgcls_lab.input_file import read_given
+from imgcls_lab.run_layout import DATA_REVISION
+from imgcls_lab.run_paths import read_plain
 from imgcls_lab.schemas.limits import MAX_NAME, MAX_PATH
 from imgcls_lab.validation_errors import problems
 
@@ -143,6 +145,17 @@ class Overlay(BaseModel):
     def by_image(self) -> dict[str, Change]:
         """The changes that differ from the folders."""
         return {change.image: change for change in self.changes}
+
+
+def of_folder(folder: Path) -> Overlay | None:
+    """The corrections that a run's folder holds; None where it holds none. Raises DataError."""
+    path = folder / DATA_REVISION
+    try:
+        return Overlay.parse(read_plain(folder, DATA_REVISION), str(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"The corrections {path} cannot be read: {error}.", reason="no_overlay") from None
 
 
 def content_digest(changes: Changes) -> str:

@@ -13,9 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import numpy as np
+
 from imgcls_lab.errors import ConflictError, InputError
 from imgcls_lab.image_files import printable
-from imgcls_lab.imagefolder import SPLITS, inspect_folder, list_images
+from imgcls_lab.image_table import SPLITS, ImageTable
+from imgcls_lab.imagefolder import inspect_folder, list_images
 from imgcls_lab.planning.fingerprint import UNREADABLE, file_digest
 from imgcls_lab.settings import Settings
 
@@ -33,17 +36,22 @@ class Place(NamedTuple):
 class DatasetImages:
     """The images of one data set, as its last scan found them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, table: ImageTable | None) -> None:
         self._root = root
+        self._table = table
         self._named: dict[str, Place] = {}  # found by a path, perhaps younger than the table
 
     @classmethod
-    def open(cls, _settings: Settings, root: str | os.PathLike[str]) -> Self:
-        return cls(Path(root))
+    def open(cls, settings: Settings, root: str | os.PathLike[str]) -> Self:
+        return cls(Path(root), ImageTable.read(settings, root))
 
     def find(self, image: str) -> list[Place]:
         """All files with this content, by path. Raises ConflictError for a large data set that was never scanned."""
-        found = self._hashed.get(image, [])
+        if self._table is not None:
+            rows = [self._table[row] for row in self._table.find(image)]
+            found = [Place(row.path, row.split, row.label) for row in rows]
+        else:
+            found = self._hashed.get(image, [])
         named = self._named.get(image)
         return found if named is None or named in found else [*found, named]
 
@@ -74,9 +82,24 @@ class DatasetImages:
 
     def count_by_class(self, split: str) -> Counter[str]:
         """Readable images of each class of a split, by their folders."""
-        return Counter(place.label for places in self._hashed.values() for place in places if place.split == split)
+        if self._table is None:
+            return Counter(place.label for places in self._hashed.values() for place in places if place.split == split)
+        rows = self._table.rows
+        chosen = rows["digest"].any(1) & (rows["split"] == SPLITS.index(split))
+        counts = np.bincount(rows["label"][chosen], minlength=len(self._table.classes))
+        return Counter(dict(zip(self._table.classes, counts.tolist(), strict=True)))
 
     def _digest_now(self, path: str) -> str:
+        """The id of what lies at a path now; files that the table knows and that did not change are not read."""
+        row = self._table.find_path(path) if self._table is not None else None
+        if self._table is not None and row is not None:
+            try:
+                status = os.stat(self._root / path)
+            except OSError:
+                return ""
+            known = self._table.rows[row]
+            if (status.st_size, status.st_mtime_ns) == (int(known["size"]), int(known["changed"])):
+                return self._table.image(row)
         digest = file_digest(self._root / path)
         return "" if digest == UNREADABLE else digest.hex()
 

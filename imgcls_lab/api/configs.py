@@ -47,6 +47,8 @@ def resolve_and_inspect(
         folder = getattr(given, name)
         if folder is not None and folder != str(Path(os.path.expanduser(folder)).absolute()):
             changes[name] = str(Path(os.path.expanduser(folder)).absolute())
+    if isinstance(given.data_revision, str):
+        changes["data_revision"] = str(Path(given.data_revision).expanduser().absolute())
     plugins = tuple(str(Path(plugin).expanduser().absolute()) for plugin in given.plugins)
     if plugins != given.plugins:
         changes["plugins"] = plugins

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import resolve
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.data_revision import Overlay
 from imgcls_lab.errors import StoreError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def find_lr(
     """
     from imgcls_lab.engine.training import finders
 
-    return finders.find_lr(_resolved(config), lowest=lowest, highest=highest, steps=steps, on_step=on_step)
+    resolved, overlay = _resolved(config)
+    return finders.find_lr(resolved, overlay, lowest=lowest, highest=highest, steps=steps, on_step=on_step)
 
 
 def find_batch_size(
@@ -43,12 +45,17 @@ def find_batch_size(
     """
     from imgcls_lab.engine.training import finders
 
-    return finders.find_batch_size(_resolved(config), largest=largest, on_step=on_step)
+    resolved, overlay = _resolved(config)
+    return finders.find_batch_size(resolved, overlay, largest=largest, on_step=on_step)
 
 
-def _resolved(config: TrainConfig | Mapping[str, Any]) -> TrainConfig:
+def _resolved(config: TrainConfig | Mapping[str, Any]) -> tuple[TrainConfig, Overlay | None]:
+    """The config as a run would have it, and the corrections that it means."""
     try:
         store = context.store()
     except StoreError:  # only names are looked up there
         store = None
-    return resolve(config, context.settings(), store)
+    resolved = resolve(config, context.settings(), store)
+    if resolved.data_revision is None:
+        return resolved, None
+    return resolved, (store or context.store()).revisions.for_config(resolved)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, get_args
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
+from imgcls_lab.data_revision import of_folder
 from imgcls_lab.errors import InputError, NotFoundError, unknown
 from imgcls_lab.image_files import Walk
 
@@ -65,7 +66,7 @@ def evaluate(
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> EpochReport:
-    """Metrics of a model on train, val or test of a folder of images, by default the run's own.
+    """Metrics of a model on train, val or test of a folder of images, by default the run's own, as the run labelled it.
 
     Raises InputError if no folder is known, DataError if it does not fit the model, ModelError.
     """
@@ -76,12 +77,13 @@ def evaluate(
         raise InputError("A model folder does not say which images it was made for. Name a folder of images by --root.")
     own = config is not None and (root is None or Path(root).absolute() == Path(config.root).expanduser().absolute())
     top_k = config.top_k if config else engine.TOP_K
+    overlay = of_folder(model.run.folder) if own and model.run else None
     return engine.evaluate(
         engine.load(model.folder, how.device, notify),
         Path(root or (config.root if config else "")).expanduser().absolute(),
         split,
         config=config if own else None,
-        options=engine.SplitOptions(how.tta, how.batch_size or engine.BATCH, top_k),
+        options=engine.SplitOptions(how.tta, how.batch_size or engine.BATCH, top_k, overlay),
         progress=progress,
         notify=notify,
     )

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +28,7 @@ from imgcls_lab.api.progress import NotebookLine, TerminalLine, in_notebook
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine.training.interrupts import signals
 from imgcls_lab.errors import ExecutorError, ImgclsError, StoppedError, StoreError
 from imgcls_lab.events import ENDED, TERMINAL, DesiredState, Event, EventWriter, Failed, FailureKind, RunKind, RunState
@@ -65,7 +66,9 @@ def train(
     settings = context.settings()
     outer = notebook_run.enclosing_run(settings)
     standalone = out is not None or outer is not None
-    resolved, found = resolve_and_inspect(config, settings, _store_if_needed(config) if out is None else None)
+    store = _store_if_needed(config)
+    resolved, found = resolve_and_inspect(config, settings, store if out is None else None)
+    overlay = _corrections(resolved, store)
     print_notes(image_size.advice(resolved, found))  # its scan says the rest
     shown, stop = screen or LineScreen(), threading.Event()
     with signals(stop), contextlib.ExitStack() as around:
@@ -78,7 +81,8 @@ def train(
             folder = make_run_folder(resolved, settings, name=name, project=project)
             around.enter_context(_recording_failure(folder))
             indexed = _ensure_indexed(settings)
-        outcome = _train(resolved, folder, shown, stop, indexed=indexed, standalone=standalone, outer=outer)
+        work = partial(_work(settings, standalone=standalone), overlay=overlay)
+        outcome = _train(work, resolved, folder, shown, stop, indexed=indexed, standalone=standalone, outer=outer)
     if outcome.message and outcome.state is RunState.SUCCEEDED:
         print(outcome.message)
     if outer is not None and outcome.state is RunState.STOPPED:
@@ -169,7 +173,25 @@ def make_run_folder(config: TrainConfig, settings: Settings, *, name: str | None
     return folder
 
 
+def _corrections(config: TrainConfig, store: Any) -> Overlay | None:
+    """The corrections that a number in the config means. Raises NotFoundError; StoreError where there is no store."""
+    if not isinstance(config.data_revision, int):
+        return None
+    overlay: Overlay | None = (store or context.store()).revisions.for_config(config)
+    return overlay
+
+
+def _work(settings: Settings, *, standalone: bool) -> Callable[..., Any]:
+    """The engine's function that trains. A folder of one's own is all that a stand-alone run writes to."""
+    from imgcls_lab import engine  # torch: takes seconds
+
+    if standalone:
+        return engine.standalone
+    return partial(engine.train, cache_locations=engine.CacheLocations.of_home(settings))
+
+
 def _train(
+    work: Callable[..., Any],
     config: TrainConfig,
     folder: Path,
     screen: Screen,
@@ -179,8 +201,7 @@ def _train(
     standalone: bool,
     outer: Path | None,
 ) -> Any:
-    from imgcls_lab import engine  # torch: takes seconds
-
+    """Do the work, and show it; a stand-alone run from its first event on."""
     if not standalone:
         screen.begin(RunFolder(folder), indexed=indexed)
     showing = not standalone
@@ -194,12 +215,6 @@ def _train(
             showing = True
         screen.on_event(event)
 
-    # a folder of one's own is all that a stand-alone run writes to
-    work = (
-        engine.standalone
-        if standalone
-        else partial(engine.train, cache_locations=engine.CacheLocations.of_home(context.settings()))
-    )
     try:
         with _watching_desired_state(outer or folder, stop, keep=outer is not None):
             return work(config, folder, on_event=on_event, stop=stop)
@@ -288,9 +303,11 @@ def _ensure_indexed(settings: Settings) -> bool:
 
 def _store_if_needed(config: TrainConfig | Mapping[str, Any]) -> Any:
     """The store, where a name of the config may have to be looked up; folders need none."""
-    given = config.model_dump(include={"root", "model_flavour"}) if isinstance(config, TrainConfig) else config
+    given = config.model_dump() if isinstance(config, TrainConfig) else config
     paths = (str(given.get("root", "")), str(given.get("model_flavour", "")))
-    return None if all(Path(path).expanduser().is_dir() for path in paths) else _store_or_none()
+    if isinstance(given.get("data_revision"), int) or not all(Path(path).expanduser().is_dir() for path in paths):
+        return _store_or_none()
+    return None
 
 
 def _store_or_none() -> Any:

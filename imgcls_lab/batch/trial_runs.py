@@ -18,6 +18,7 @@ from imgcls_lab.batch.sweep_spec import describe, metric_tag, pruner_of, trial_c
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, DataError
 from imgcls_lab.events import RESUMABLE, RunKind, RunState
+from imgcls_lab.planning.fingerprint import revised_fingerprint
 from imgcls_lab.schemas import RunDetail, RunView, Scalar, SubmitRequest, SweepRequest
 from imgcls_lab.store import Store
 from imgcls_lab.store.queue import fits
@@ -54,6 +55,8 @@ class TrialRuns:
             return trial_identity.of_notebook(self._source.code, values, data, computes)
         config = trial_config(self._request, params)
         data, model = self._fingerprint(config.root), self._model(config.model_flavour)
+        overlay = self._store.revisions.for_config(config)
+        data = data if overlay is None else revised_fingerprint(data, overlay.content)
         return trial_identity.of_training(config, data, model, computes)
 
     def _parameters(self, params: Mapping[str, Scalar]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from imgcls_lab.events import DesiredState, FailureKind, RunKind, RunState
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.limits import MAX_AFTER, MAX_NAME, Device, Host, Id, Key, Name, Note, Values
+from imgcls_lab.schemas.revisions import RevisionView
 
 
 class BestMetric(Wire):
@@ -118,6 +119,9 @@ class RunDetail(RunView):
     tags: list[str]  # names of the series it has
     manifest: dict[str, Any] | None
     folder: str
+    data_revision: int | None = None  # of its data set; None: the folders as they are, or corrections from a file
+    data_revision_digest: str = ""  # of its corrections; empty: it has none
+    later_revisions: list[RevisionView] = []  # of its data set, that came after its own; the newest first, not all
     elsewhere: str | None = None  # a sentence, where the folder lies in another user's home and is not read from here
 
 

@@ -48,6 +48,21 @@ def allowed_folder(settings: Settings, text: str, field: str) -> str:
     return path
 
 
+def _allowed_file(settings: Settings, text: str, field: str) -> str:
+    """The real path of a file that a request may name; an empty text stays. Raises as `allowed_folder` does."""
+    if not text.strip():
+        return text
+    try:
+        path = settings.allowed(text)
+    except (ForbiddenPathError, OSError, RuntimeError, ValueError):
+        sentence = f"“{text[:200]}” lies outside the folders that may be named here, or is not a usable path."
+        raise ForbiddenPathError(sentence, [Problem(field, sentence)]) from None
+    if not path.is_file():
+        sentence = f"“{text[:200]}” is not a file."
+        raise InputError(sentence, [Problem(field, sentence)])
+    return str(path)
+
+
 def allowed_model(settings: Settings, text: str, field: str) -> str:
     """A model as a request may name it: a hub id as it is, a local folder as its absolute path.
 
@@ -158,6 +173,8 @@ def allowed_config(settings: Settings, config: dict[str, Any]) -> dict[str, Any]
     for field in FOLDERS:
         if isinstance(config.get(field), str) and config[field].strip():
             checked[field] = allowed_folder(settings, config[field], field)
+    if isinstance(config.get("data_revision"), str) and not config["data_revision"].strip().isdecimal():
+        checked["data_revision"] = _allowed_file(settings, config["data_revision"], "data_revision")
     if isinstance(config.get("model_flavour"), str) and config["model_flavour"].strip():
         checked["model_flavour"] = allowed_model(settings, config["model_flavour"], "model_flavour")
     return checked

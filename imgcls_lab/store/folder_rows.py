@@ -20,7 +20,7 @@ from sqlmodel import Session, col
 
 from imgcls_lab import signing
 from imgcls_lab.errors import StoreError
-from imgcls_lab.run_layout import RUN_INFO, write_atomic
+from imgcls_lab.run_layout import DATA_REVISION, RUN_INFO, write_atomic
 from imgcls_lab.run_paths import make_folder, read_json, read_plain
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import revision_files, submitted
@@ -296,6 +296,9 @@ class FolderWriter:
                 return
         try:
             make_folder(folder)
+            corrections = session.info.get("overlays", {}).pop(run_id, None)
+            if corrections is not None:
+                _replace(folder / DATA_REVISION, corrections, written)
             text = json.dumps(signing.signed_info(home, info), ensure_ascii=False, indent=1)
             _replace(folder / RUN_INFO, text, written)
             self.behind.discard(run_id)

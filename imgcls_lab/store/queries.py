@@ -31,6 +31,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import homes, run_counts
 from imgcls_lab.store.database import no_index
 from imgcls_lab.store.metrics import tags_of
+from imgcls_lab.store.revisions import later_revisions
 from imgcls_lab.store.rights import Rights, rights_of
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.states import texts
@@ -299,6 +300,9 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
             "tags": [name for _, name in tags_of(session, run)],
             "manifest": _manifest(settings, run.id) if absent is None else None,
             "folder": str(folder) if absent is None else homes.path_of(session, run),
+            "data_revision": run.data_revision,
+            "data_revision_digest": run.data_revision_digest,
+            "later_revisions": later_revisions(session, run),
             "elsewhere": absent,
         }
     )

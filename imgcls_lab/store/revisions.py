@@ -8,15 +8,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
+from imgcls_lab.config import TrainConfig
 from imgcls_lab.data_revision import Change, Changes, Overlay, flatten, revision_digest
 from imgcls_lab.dataset_images import DatasetImages, Place
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem, StoreError, unknown
+from imgcls_lab.events import RunKind
 from imgcls_lab.image_files import named, printable
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import ChangeEdit, ChangeView, RevisionDiff, RevisionEdit, RevisionView
@@ -25,6 +28,8 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import audit, rights
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.tables import Dataset, DatasetRevision, Run
+
+MOST_LATER = 20  # revisions that a run's page shows
 
 
 class Revisions:
@@ -52,6 +57,12 @@ class Revisions:
         with self._database.read() as session:
             find_dataset(session, dataset_id)
             return overlay_of(session, dataset_id, newest_number(session, dataset_id) if number is None else number)
+
+    def for_config(self, config: TrainConfig) -> Overlay | None:
+        """The corrections that a config means, None where it names none. Raises NotFoundError, DataError."""
+        with self._database.read() as session:
+            dataset_id = session.exec(select(Dataset.id).where(Dataset.root == config.root)).first()
+            return overlay_for(session, config, dataset_id)
 
     def diff(self, dataset_id: int, number: int, against: int | None = None, limit: int = MAX_LISTED) -> RevisionDiff:
         """What differs between a revision and its parent, or another one. Raises NotFoundError."""
@@ -147,6 +158,13 @@ def newest_number(session: Session, dataset_id: int) -> int:
     return session.exec(newest).one() or 0
 
 
+def later_revisions(session: Session, run: Run) -> list[RevisionView]:
+    """The revisions of a run's data set that came after the run's own, newest first, no more than a page shows."""
+    if run.dataset_id is None or run.kind != RunKind.TRAIN:
+        return []
+    return [view for view in _views(session, run.dataset_id) if view.number > (run.data_revision or 0)][:MOST_LATER]
+
+
 def overlay_of(session: Session, dataset_id: int, number: int) -> Overlay:
     """What a revision says of all images. Raises NotFoundError; StoreError for one that was altered since."""
     rows = session.exec(
@@ -167,6 +185,25 @@ def overlay_of(session: Session, dataset_id: int, number: int) -> Overlay:
             )
         digest = row.digest
     return Overlay.of(number, digest, flatten(chain))
+
+
+def overlay_for(session: Session, config: TrainConfig, dataset_id: int | None) -> Overlay | None:
+    """The corrections that a config means, None where it names none. dataset_id: None if its folder is not registered.
+
+    Raises NotFoundError, DataError for a file that holds none.
+    """
+    wanted = config.data_revision
+    if isinstance(wanted, str):
+        return Overlay.read(Path(wanted))
+    if wanted is None:
+        return None
+    if dataset_id is None:
+        raise NotFoundError(
+            f"data_revision {wanted} is a number of a registered data set, and “{config.root}” is none. Register it "
+            "(`imgcls-lab datasets add NAME FOLDER`), or name a file with corrections.",
+            reason="not_registered",
+        )
+    return overlay_of(session, dataset_id, wanted)
 
 
 def _no_revision(session: Session, dataset_id: int, number: int) -> NotFoundError:

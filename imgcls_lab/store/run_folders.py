@@ -21,6 +21,8 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab import signing
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.data_revision import of_folder
+from imgcls_lab.errors import DataError
 from imgcls_lab.events import LIVE, RESUMABLE, DesiredState, FailureKind, RunKind, RunState
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name
@@ -146,6 +148,7 @@ def _row(
         "payload": info["payload"] if isinstance(info.get("payload"), dict) else {},
         "python": str(info.get("python") or "") if own else "",
         "view_only": not own,
+        **_corrections(folder),
     }
     standing: dict[str, Any] = {
         "state": RunState.STARTING.value,
@@ -160,6 +163,15 @@ def _row(
         "latest": {},
     }
     return Run(**identity, **standing, **columns)
+
+
+def _corrections(folder: Path) -> dict[str, Any]:
+    """The columns about the corrections in a folder; none where it holds none that can be read."""
+    try:
+        overlay = of_folder(folder)
+    except DataError:
+        return {}
+    return {} if overlay is None else {"data_revision": overlay.number, "data_revision_digest": overlay.digest}
 
 
 def _open_attempt(session: Session, folder: Path, run_id: str, number: int, *, own: bool) -> None:

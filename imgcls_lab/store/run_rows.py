@@ -18,6 +18,7 @@ from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.store import audit, rights
 from imgcls_lab.store.registry import default_project, find_project
+from imgcls_lab.store.revisions import overlay_for
 from imgcls_lab.store.tables import Dataset, Model, Run
 
 
@@ -39,17 +40,22 @@ def find_run(session: Session, text: str) -> Run:
 def new_run(
     session: Session, run_id: str, config: TrainConfig | None, request: SubmitRequest, digest: str | None
 ) -> Run:
-    """A row for a run that waits, linked to what it refers to. Not added yet. Raises NotFoundError, ForbiddenError."""
-    return Run(
-        id=run_id,
-        kind=request.kind.value,
-        name=request.name or default_name(request.kind, config),
-        body_digest=digest,
+    """A row for a run that waits, linked to what it refers to. Not added yet. Its folder will get the corrections.
+
+    Raises NotFoundError, ForbiddenError, DataError for corrections that cannot be read.
+    """
+    columns = {
         **_waiting_columns(session, request),
         **_links(session, request, config),
         **device_columns(request, config),
         **config_columns(config),
-    )
+    }
+    overlay = None if config is None else overlay_for(session, config, columns["dataset_id"])
+    if overlay is not None:
+        columns |= {"data_revision": overlay.number, "data_revision_digest": overlay.digest}
+        session.info.setdefault("overlays", {})[run_id] = overlay.to_json()
+    name = request.name or default_name(request.kind, config)
+    return Run(id=run_id, kind=request.kind.value, name=name, body_digest=digest, **columns)
 
 
 def _waiting_columns(session: Session, request: SubmitRequest) -> dict[str, Any]:

@@ -133,7 +133,7 @@ READS = {
     Events: {"list"},
     MetricReader: {"series", "points_since"},
     Users: {"list", "get"},
-    Revisions: {"list", "newest", "overlay", "diff"},
+    Revisions: {"list", "newest", "overlay", "for_config", "diff"},
 }
 FREE = {(kind, "add") for kind in (Projects, Datasets, Models)}  # a new entry is the user's own
 

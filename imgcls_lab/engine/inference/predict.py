@@ -20,9 +20,12 @@ from imgcls_lab import cpu, model_calibration
 from imgcls_lab.class_names import twins
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
+from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine.checkpointing.checkpoint import standing
 from imgcls_lab.engine.data.chunked_reader import read_chunks
+from imgcls_lab.engine.data.corrections import correct_listing
 from imgcls_lab.engine.data.image_set import ImageSet, Reader
+from imgcls_lab.engine.data.scan_index import index_path
 from imgcls_lab.engine.data.split import list_split, list_splits
 from imgcls_lab.engine.evaluation.calibrate import answered
 from imgcls_lab.engine.evaluation.evaluate import EvalOptions, evaluate_set
@@ -35,6 +38,7 @@ from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import DataError, InputError
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
 from imgcls_lab.schemas import Calibration, ClassProb, EpochReport, ImagePrediction
+from imgcls_lab.settings import Settings
 
 BATCH = 64
 TOP_K = STORED  # of the metric top_k, where no config says it
@@ -67,11 +71,13 @@ class Classifier:
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How `evaluate` goes through a split. tta: views of each image; top_k: of the metric top_k."""
+    """How `evaluate` goes through a split. tta: views of each image; top_k: of the metric top_k; overlay: corrections
+    of its labels."""
 
     tta: TTA = "none"
     batch_size: int = BATCH
     top_k: int = TOP_K
+    overlay: Overlay | None = None
 
 
 def load(model_dir: str | os.PathLike[str], device: str = "auto", notify: Notify | None = None) -> Classifier:
@@ -165,6 +171,8 @@ def evaluate(
     loaded = model if isinstance(model, Classifier) else load(model)
     summary = inspect_folder(root)
     images = _split(loaded, summary, split, config, Reader(tta_input_spec(loaded.spec, options.tta)))
+    index = index_path(Settings().scans_dir, summary.root)
+    images = correct_listing(images, options.overlay, loaded.classes, index)
     if notify and summary.not_taken_said:
         notify(summary.not_taken_said)
     left_out: dict[str, str] = {}

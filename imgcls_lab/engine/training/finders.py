@@ -21,8 +21,12 @@ import torch
 from torch import nn
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine import hardware
-from imgcls_lab.engine.data.image_set import Reader
+from imgcls_lab.engine.data.corrections import correct_listing
+from imgcls_lab.engine.data.image_set import ImageSet, Reader
+from imgcls_lab.engine.data.scan_index import index_path
+from imgcls_lab.engine.data.split import list_split
 from imgcls_lab.engine.model import freezing
 from imgcls_lab.engine.model.classifier import build, read_flavour, with_dropout_rates
 from imgcls_lab.engine.model.memory_format import pick_memory_format
@@ -35,7 +39,8 @@ from imgcls_lab.engine.training import attempt_context, plugins
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import DataError
-from imgcls_lab.imagefolder import FolderSummary, inspect_folder, list_images
+from imgcls_lab.imagefolder import FolderSummary, inspect_folder
+from imgcls_lab.settings import Settings
 
 SMOOTHING = 0.9  # of the losses
 DIVERGED = 4.0  # times the best smoothed loss
@@ -118,6 +123,7 @@ class Trial:
 
 def find_lr(
     config: TrainConfig,
+    overlay: Overlay | None = None,
     *,
     lowest: float = 1e-7,
     highest: float = 1.0,
@@ -127,10 +133,10 @@ def find_lr(
     """Smith's range test (2017): the rate grows from step to step until the loss diverges.
 
     The suggestion is the rate at which the smoothed loss falls most steeply over log(rate); take it, or up to three
-    times it, as `lr`. Raises ImgclsError as a training would.
+    times it, as `lr`. overlay: the corrections that the config means. Raises ImgclsError as a training would.
     """
     with _trial(config) as (trial, summary):
-        batches = _batches(config, trial, summary)
+        batches = _batches(config, trial, _training_images(trial, summary, overlay))
         lrs: list[float] = []
         losses: list[float] = []
         running, diverged = 0.0, False
@@ -158,13 +164,15 @@ def steepest(lrs: list[float], losses: list[float]) -> float | None:
     return lrs[SKIPPED + place] if slopes[place] < 0 else None
 
 
-def find_batch_size(config: TrainConfig, *, largest: int | None = None, on_step: OnStep | None = None) -> BatchFinding:
+def find_batch_size(
+    config: TrainConfig, overlay: Overlay | None = None, *, largest: int | None = None, on_step: OnStep | None = None
+) -> BatchFinding:
     """Double the batch until memory, the images or `largest` end it; measures the speed of each size.
 
     Raises ImgclsError as a training would; OutOfMemoryError if not even two images fit.
     """
     with _trial(config) as (trial, summary):
-        images = len(list_images(summary, "train")[0])
+        images = len(_training_images(trial, summary, overlay))
         limit = min(largest or LARGEST, images)
         trials: list[BatchTrial] = []
         size, ended = 2, "limit"
@@ -238,25 +246,30 @@ def _trial(config: TrainConfig) -> Iterator[tuple[Trial, FolderSummary]]:
             raise attempt_context.as_imgcls_error(error) or error from error
 
 
-def _batches(config: TrainConfig, trial: Trial, summary: FolderSummary) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _training_images(trial: Trial, summary: FolderSummary, overlay: Overlay | None) -> ImageSet:
+    """The images of train/, corrected."""
+    paths, labels = list_split(summary, "train", summary.classes)
+    images = ImageSet(summary.root, "train", Reader(trial.spec, exact=False), paths, labels)
+    return correct_listing(images, overlay, summary.classes, index_path(Settings().scans_dir, summary.root))
+
+
+def _batches(config: TrainConfig, trial: Trial, images: ImageSet) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of training images in the run's order, over and over; unreadable files are left out."""
-    paths, labels = list_images(summary, "train")
-    reader = Reader(trial.spec, exact=False)
     epoch = 0
     pixels: list[torch.Tensor] = []
     chosen: list[int] = []
     while True:
         readable = 0
-        for index in epoch_order(config.seed, epoch, len(paths)):
+        for index in epoch_order(config.seed, epoch, len(images)):
             try:
-                pixels.append(reader.read(str(summary.root / paths[index]))[0])
+                pixels.append(images.reader.read(str(images.root / images.path(index)))[0])
             except DataError:
                 continue
             readable += 1
-            chosen.append(labels[index])
+            chosen.append(int(images.labels[index]))
             if len(pixels) == config.batch_size:
                 yield normalise(torch.stack(pixels).to(trial.device), trial.spec), torch.tensor(chosen).to(trial.device)
                 pixels, chosen = [], []
         if readable < 2:
-            raise DataError(f"No two images under “{summary.folder('train')}” can be read.")
+            raise DataError(f"No two images of train/ under “{images.root}” can be read.")
         epoch += 1

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import run_layout
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.data_revision import Overlay
+from imgcls_lab.data_revision import Overlay, of_folder
 from imgcls_lab.engine.training.state import Attempt
 from imgcls_lab.errors import DataError
 
@@ -40,7 +40,7 @@ def of_config(config: TrainConfig, folder: Path | None = None) -> Overlay | None
     wanted = config.data_revision
     if wanted is None:
         return None
-    copy = None if folder is None else _copy(folder)
+    copy = None if folder is None else of_folder(folder)
     if copy is None and isinstance(wanted, int):
         raise DataError(
             f"data_revision {wanted} is a number of a registered data set, and the run's folder holds no "
@@ -54,17 +54,6 @@ def of_config(config: TrainConfig, folder: Path | None = None) -> Overlay | None
 def facts(overlay: Overlay | None) -> dict[str, Any] | None:
     """What the manifest says of it."""
     return None if overlay is None else overlay.model_dump(include={"number", "digest", "content"})
-
-
-def _copy(folder: Path) -> Overlay | None:
-    try:
-        text = run_paths.read_plain(folder, run_layout.DATA_REVISION)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        path = folder / run_layout.DATA_REVISION
-        raise DataError(f"The corrections {path} cannot be read: {error}.", reason="no_overlay") from None
-    return Overlay.parse(text, str(folder / run_layout.DATA_REVISION))
 
 
 def _changed(folder: Path) -> DataError:

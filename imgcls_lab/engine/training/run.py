@@ -13,6 +13,7 @@ from pathlib import Path
 
 from imgcls_lab import run_layout
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.distributed import launcher, process_group
 from imgcls_lab.engine.distributed.process_group import ProcessGroup
@@ -36,18 +37,22 @@ def train(
     on_event: Callable[[Event], None] | None = None,
     stop: threading.Event | None = None,
     cache_locations: CacheLocations | None = None,
+    overlay: Overlay | None = None,
 ) -> Outcome:
     """Train in this process, in that folder; continues from the folder's newest intact checkpoint.
 
     attempt: by default the one after those found in the folder. cache_locations: by default in the run's folder, for it
     alone. on_event gets every event. A set `stop`, SIGTERM or SIGINT (the last two only when called in the main thread)
-    saves a checkpoint at the next step and ends with the state `stopped`. Raises ImgclsError, after a `failed` event
+    saves a checkpoint at the next step and ends with the state `stopped`. overlay: the corrections that the config
+    means, where it names them by a number. Raises ImgclsError, after a `failed` event
     with the same message.
     """
     folder = Path(folder).absolute()
     stop = stop or threading.Event()
     locations = cache_locations or CacheLocations.private(folder)
     attempt_context.make_folder(folder)
+    if overlay is not None and not (folder / run_layout.DATA_REVISION).exists():
+        run_layout.write_atomic(folder / run_layout.DATA_REVISION, overlay.to_json())
     if config.num_processes > 1 and not process_group.is_distributed():
         return _launch_processes(config, folder, attempt, on_event, stop=stop, locations=locations)
     with ExitStack() as stack:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine.reporting.outcome import Outcome
 from imgcls_lab.errors import ConfigError, ConflictError
 from imgcls_lab.events import Event, Finished, RunState, read_events
@@ -24,9 +25,11 @@ def standalone(
     *,
     on_event: Callable[[Event], None] | None = None,
     stop: threading.Event | None = None,
+    overlay: Overlay | None = None,
 ) -> Outcome:
     """Train in `out`. The same call again resumes what is unfinished and returns what is finished.
 
+    overlay: the corrections that the config means, where it names them by a number.
     Raises ConflictError if the folder holds something else or a run with another config; else as `train`.
     """
     out = Path(out).expanduser().resolve()  # a run's folder is no link, but its user may name it by one
@@ -51,7 +54,7 @@ def standalone(
 
     from imgcls_lab.engine.training.run import train  # torch: takes seconds
 
-    return train(config, out, on_event=on_event, stop=stop)
+    return train(config, out, on_event=on_event, stop=stop, overlay=overlay)
 
 
 def _is_changed(config: TrainConfig, out: Path, *, trained: bool) -> bool:
