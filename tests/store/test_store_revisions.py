@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from imgcls_lab.data_revision import Overlay
+from imgcls_lab.data_revision import Overlay, of_folder
 from imgcls_lab.dataset_images import DatasetImages
-from imgcls_lab.errors import ConflictError, InputError, NotFoundError, StoreError
-from imgcls_lab.schemas import ChangeEdit, DatasetEdit, RevisionEdit
+from imgcls_lab.errors import ConflictError, DataError, InputError, NotFoundError, StoreError
+from imgcls_lab.schemas import ChangeEdit, DatasetEdit, RevisionEdit, SubmitRequest
 from imgcls_lab.store import Store, rebuild
 
 
@@ -202,3 +202,39 @@ def test_deleting_a_data_set_deletes_its_revisions(store: Store, root: Path, dat
     assert not [*store.settings.home_path.glob("revisions/*")]
     again = store.datasets.add(DatasetEdit(name="pets", root=str(root))).id
     assert store.revisions.newest(again) == 0
+
+
+def test_a_run_is_told_its_corrections_and_what_came_after(store: Store, root: Path, dataset: int) -> None:
+    for label in ("dog", ""):
+        store.revisions.add(dataset, edit(root, train__cat__0=label))
+    config = {"root": str(root), "model_flavour": "tiny", "data_revision": 1}
+    run = store.runs.submit(SubmitRequest(config=config))
+    overlay = store.revisions.overlay(dataset, 1)
+    detail = store.runs.get(run.id)
+    assert (detail.data_revision, detail.data_revision_digest) == (1, overlay.digest)
+    assert [view.number for view in detail.later_revisions] == [2]
+    assert of_folder(store.settings.run_dir(run.id)) == overlay
+    assert [view.runs for view in store.revisions.list(dataset)] == [0, 1]
+
+    file = root.parent / "overlay.json"
+    file.write_text(overlay.to_json())
+    by_file = store.runs.submit(SubmitRequest(config={**config, "data_revision": str(file)}))
+    file.unlink()  # the run has its own copy
+    assert of_folder(store.settings.run_dir(by_file.id)) == overlay
+    plain = store.runs.submit(SubmitRequest(config={**config, "data_revision": None}))
+    assert store.runs.get(plain.id).data_revision_digest == ""
+    assert of_folder(store.settings.run_dir(plain.id)) is None
+
+
+def test_corrections_that_there_are_not_stop_a_submit(store: Store, root: Path, dataset: int, tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text("{}")
+    for changes, kind in (
+        ({"data_revision": 7}, NotFoundError),
+        ({"data_revision": 1, "root": str(tmp_path)}, NotFoundError),
+        ({"data_revision": str(tmp_path / "none.json")}, DataError),
+        ({"data_revision": str(tmp_path / "nothing.json")}, DataError),
+    ):
+        with pytest.raises(kind):
+            store.runs.submit(SubmitRequest(config={"root": str(root), "model_flavour": "tiny", **changes}))
+    assert store.runs.list().total == 0
+    assert not [*store.settings.runs_dir.glob("*")]

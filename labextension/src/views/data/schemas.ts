@@ -138,6 +138,9 @@ export interface RunDetail {
     [k: string]: unknown;
   } | null;
   folder: string;
+  data_revision?: number | null;
+  data_revision_digest?: string;
+  later_revisions?: Revision[];
   elsewhere?: string | null;
 }
 /**
@@ -177,6 +180,27 @@ export interface Checkpoint {
   links: string[];
   size: number;
   created_at: number;
+}
+/**
+ * A revision. Number 0, the folders as they are, is never listed.
+ *
+ * files: that its changes concern, more than images where there are copies; notes: sentences about it, in the answer
+ * to the request that made it.
+ */
+export interface Revision {
+  number: number;
+  parent: number;
+  digest: string;
+  author: string;
+  created_at: number;
+  message: string;
+  files: number;
+  relabelled: number;
+  excluded: number;
+  restored: number;
+  total: number;
+  runs: number;
+  notes?: string[];
 }
 export interface RunPage {
   items: Run[];
@@ -1405,27 +1429,6 @@ export interface ChangeEdit {
   label?: string | null;
   excluded?: boolean;
   why?: string;
-}
-/**
- * A revision. Number 0, the folders as they are, is never listed.
- *
- * files: that its changes concern, more than images where there are copies; notes: sentences about it, in the answer
- * to the request that made it.
- */
-export interface Revision {
-  number: number;
-  parent: number;
-  digest: string;
-  author: string;
-  created_at: number;
-  message: string;
-  files: number;
-  relabelled: number;
-  excluded: number;
-  restored: number;
-  total: number;
-  runs: number;
-  notes?: string[];
 }
 /**
  * A revision with its changes compared with its parent, or with another revision.
