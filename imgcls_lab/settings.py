@@ -173,9 +173,11 @@ class Settings(Configurable):
     )
     webhook = Text("IMGCLS_WEBHOOK", "", "URL to which the executor posts each alert as JSON.", secret=True)
     cache_dir = Text(
-        "IMGCLS_CACHE_DIR", "{home}/cache", "Folder of decoded images, which runs share. Choose a local disk."
+        "IMGCLS_CACHE_DIR",
+        "{home}/cache",
+        "Folder of decoded images and features, which runs and audits share. Choose a local disk.",
     )
-    cache_gb = Number("IMGCLS_CACHE_GB", 20.0, "Space that decoded images may take on disk.", unit="GB")
+    cache_gb = Number("IMGCLS_CACHE_GB", 20.0, "Space that decoded images and features may take on disk.", unit="GB")
     warm_start = Switch(
         "IMGCLS_WARM_START",
         True,

@@ -48,7 +48,8 @@ def unit_rows(features: npt.NDArray[np.floating], mean: Floats | None = None) ->
     mean: (width,), of other features that these are compared with.
     """
     rows = features.astype(np.float32)
-    rows -= rows.mean(0) if mean is None else mean
+    if len(rows):
+        rows -= rows.mean(0) if mean is None else mean
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     rows /= np.maximum(norms, 1e-12)[:, None]
     return rows
@@ -126,8 +127,8 @@ def _inverted_file(rows: Floats, k: int, progress: Progress | None, rng: np.rand
         probes[part] = _smallest(-rows[part] @ centres.T, _PROBES)
     members = _lists(probes[:, 0], len(centres))
     searchers = _lists(probes.reshape(-1), len(centres))
-    index = np.zeros((len(rows), _PROBES, k), np.int32)
-    distance = np.full((len(rows), _PROBES, k), np.inf, np.float32)
+    found_index = np.zeros((len(rows), _PROBES, k), np.int32)
+    found_distance = np.full((len(rows), _PROBES, k), np.inf, np.float32)
     for cell, (own, asking) in enumerate(zip(members, searchers, strict=True)):
         images, probe = np.divmod(asking, _PROBES)
         if len(own):
@@ -135,11 +136,11 @@ def _inverted_file(rows: Floats, k: int, progress: Progress | None, rng: np.rand
             inside = np.minimum(np.searchsorted(own, images), len(own) - 1)
             found[np.arange(len(images)), inside] += np.where(own[inside] == images, np.inf, 0)  # none is its own
             columns = _smallest(found, min(k, len(own)))
-            index[images, probe, : columns.shape[1]] = own[columns]
-            distance[images, probe, : columns.shape[1]] = np.take_along_axis(found, columns, 1)
+            found_index[images, probe, : columns.shape[1]] = own[columns]
+            found_distance[images, probe, : columns.shape[1]] = np.take_along_axis(found, columns, 1)
         if progress:
             progress((cell + 1) * len(rows) // len(centres), len(rows))
-    index, distance = index.reshape(len(rows), -1), distance.reshape(len(rows), -1)
+    index, distance = found_index.reshape(len(rows), -1), found_distance.reshape(len(rows), -1)
     best = _smallest(distance, k)
     index, similarity = np.take_along_axis(index, best, 1), -np.take_along_axis(distance, best, 1)
     asked = np.sort(rng.choice(len(rows), min(_RECALL_IMAGES, len(rows)), replace=False))

@@ -1,4 +1,4 @@
-"""`imgcls-lab cache`: list and clear the decoded images on disk."""
+"""`imgcls-lab cache`: list and clear the decoded images and the features on disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 from imgcls_lab.cli.output import Json, print_json, print_table, say
 
 cache = typer.Typer(
-    no_args_is_help=True, help="Decoded images on disk, which runs share. You may remove them at any time."
+    no_args_is_help=True,
+    help="Decoded images and features on disk, which runs and audits share. You may remove them at any time.",
 )
 
 
@@ -26,20 +27,20 @@ def list_entries(as_json: Json = False) -> None:
         return
     rows = [
         (
-            entry.root,
-            f"{entry.width} x {entry.height} px",
+            entry.source,
+            f"{entry.shape[1]} x {entry.shape[0]} px" if entry.kind == "pixels" else f"{entry.shape[0]} features",
             entry.images,
             _size(entry.size),
             time.strftime("%d %b %H:%M", time.localtime(entry.used)),
         )
         for entry in found
     ]
-    print_table(["data set", "size", "images", "on disk", "used"], rows, "Nothing is cached.")
+    print_table(["data set or model", "of an image", "images", "on disk", "used"], rows, "Nothing is cached.")
 
 
 @cache.command()
 def clear(as_json: Json = False) -> None:
-    """Remove all. Runs that read it go on; later runs decode their images again."""
+    """Remove all. Runs that read it go on; later runs decode their images again, and later audits compute features."""
     from imgcls_lab.api import context
     from imgcls_lab.engine.data import cache_eviction
 

@@ -19,6 +19,6 @@ def test_cache_is_listed_and_cleared(imgcls: Command, idle: Settings) -> None:
     found.flush()
     assert "/data/birds" in imgcls("cache", "list").out
     (entry,) = json.loads(imgcls("cache", "list", "--json").out)
-    assert (entry["images"], entry["edge"]) == (2, 8)
+    assert (entry["kind"], entry["images"], entry["shape"]) == ("pixels", 2, [8, 8])
     assert json.loads(imgcls("cache", "clear", "--json").out) == {"freed_bytes": entry["size"]}
     assert json.loads(imgcls("cache", "list", "--json").out) == []

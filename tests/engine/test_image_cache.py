@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgcls_lab import row_file
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
-from imgcls_lab.engine.data import cache_eviction, file_inspection, image_cache, image_set
+from imgcls_lab.engine.data import cache_eviction, file_inspection, image_set
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.image_cache import CacheKey, DiskCache
 from imgcls_lab.errors import DiskFullError
@@ -93,7 +94,7 @@ def test_a_changed_file_is_decoded_anew(make_config: Make, digits: Path, tmp_pat
 def test_images_of_other_size_or_reading_are_apart(make_config: Make, tmp_path: Path) -> None:
     for name, changes in (("a", {"image_size": 24}), ("b", {"augmentation": "standard"}), ("c", {"image_size": 16})):
         train(make_config(cache="disk", epochs=1, **changes), tmp_path / name, cache_locations=shared_in(tmp_path))
-    edges = sorted(entry.edge for entry in cache_eviction.entries(tmp_path / "cache"))
+    edges = sorted(max(entry.shape) for entry in cache_eviction.entries(tmp_path / "cache"))
     assert edges == [16, 16, 16, 24, 24]  # train as it is, train to crop from, val; train and val in 24 px
 
 
@@ -101,7 +102,7 @@ def test_a_run_goes_on_where_the_disk_is_full(make_config: Make, tmp_path: Path,
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(image_cache, "_write", full)
+    monkeypatch.setattr(row_file, "_write", full)
     train(make_config(cache="disk"), tmp_path / "run", cache_locations=shared_in(tmp_path))
     assert any("No space left" in notice.text for notice in of_type(tmp_path / "run", "notice"))
     train(make_config(cache="off"), tmp_path / "plain")
@@ -179,7 +180,7 @@ def test_a_file_that_was_cut_off_is_begun_anew_or_ends_earlier(tmp_path: Path, c
 def test_cleared_while_a_run_reads_it_stays_for_that_run(tmp_path: Path) -> None:
     found = fill(tmp_path, range(30))
     pixels = found.pixels()
-    assert cache_eviction.clear(tmp_path) == 30 * (FACTS.row_bytes + image_cache.RECORD.itemsize)
+    assert cache_eviction.clear(tmp_path) == 30 * (FACTS.row_bytes + row_file.RECORD.itemsize)
     assert cache_eviction.entries(tmp_path) == []
     assert (pixels[found.rows[29]] == 29).all()
     found.put(0, digest(99), image(99))
@@ -200,7 +201,7 @@ def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
     size = cache_eviction.entries(tmp_path)[0].size
     wanted = [(CacheKey("/wanted", (4, 4), "plainly"), 10)]
     cache_eviction.evict_for(tmp_path, wanted, 3 * size, min_free=0)
-    assert [entry.root for entry in cache_eviction.entries(tmp_path)] == ["/old", "/new"]
+    assert [entry.source for entry in cache_eviction.entries(tmp_path)] == ["/old", "/new"]
     cache_eviction.evict_for(tmp_path, wanted, 4 * size, min_free=0)
     assert len(cache_eviction.entries(tmp_path)) == 2
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from imgcls_lab.engine.data import cache_eviction
-from imgcls_lab.engine.data.image_cache import locked
 from imgcls_lab.engine.training import build
 from imgcls_lab.errors import StoreError, UnsafeFolderError
+from imgcls_lab.row_file import locked
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 

@@ -1,33 +1,44 @@
-"""The folder of decoded images as a whole: what it holds, how large it may be, and what is evicted when it is full.
+"""The cache folder as a whole: what it holds, how large it may be, and what is evicted when it is full.
 
-Called by the scan and by `imgcls-lab cache`. One file of it is an `image_cache.DiskCache`. Knows no torch.
+Called by the scan, by the computation of features and by `imgcls-lab cache`. It holds `RowFile`s: decoded images of a
+data set, or features of images by a model. Knows no torch.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from imgcls_lab import private_folder, run_paths
-from imgcls_lab.engine.data.image_cache import RECORD, SUFFIXES, CacheKey, locked, remove
 from imgcls_lab.errors import DiskFullError
 from imgcls_lab.filesystems import network_filesystem
+from imgcls_lab.row_file import RECORD, SUFFIXES, locked, remove
 
 MIN_FREE = 0.1  # of the disk stays free
 
 
+class Key(Protocol):
+    """What a file holds. name: of the file; row_bytes: of an image in it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def row_bytes(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A file of pixels on disk, as it is listed. edge: the longer one; size: bytes; used: seconds since 1970."""
+    """A file of the cache, as it is listed. source: the data set of pixels, the model of features; shape: of an image
+    in it, height and width or the number of features; size: bytes; used: seconds since 1970."""
 
+    kind: Literal["pixels", "features"]
     name: str
-    root: str
-    edge: int
-    height: int
-    width: int
+    source: str
+    shape: list[int]
     images: int
     size: int
     used: float
@@ -41,12 +52,13 @@ def entries(folder: Path) -> list[Entry]:
             description: dict[str, Any] = run_paths.read_json(folder, path.name)
             index, rows = path.with_suffix(".index").stat(), path.with_suffix(".rows").stat()
             images = index.st_size // RECORD.itemsize
-            size = rows.st_size + index.st_size
-            height, width = (
-                description["shape"] if "shape" in description else [description["edge"]] * 2
-            )  # all were squares once
-            edge, used = max(height, width), path.stat().st_mtime
-            found.append(Entry(path.stem, description["root"], edge, height, width, images, size, used))
+            size, used = rows.st_size + index.st_size, path.stat().st_mtime
+            if "model" in description:
+                shape = [int(description["width"])]
+                found.append(Entry("features", path.stem, description["model"], shape, images, size, used))
+            else:
+                shape = description["shape"] if "shape" in description else [description["edge"]] * 2  # once squares
+                found.append(Entry("pixels", path.stem, description["root"], shape, images, size, used))
     return sorted(found, key=lambda entry: entry.used)
 
 
@@ -63,7 +75,7 @@ def clear(folder: Path) -> int:
     return size
 
 
-def evict_for(folder: Path, wanted: list[tuple[CacheKey, int]], limit: int, *, min_free: float = MIN_FREE) -> None:
+def evict_for(folder: Path, wanted: Sequence[tuple[Key, int]], limit: int, *, min_free: float = MIN_FREE) -> None:
     """Evict files, the longest unused first, until so many images can be added to each of the wanted ones.
 
     limit: bytes of the whole folder; min_free: part of the disk that stays free. Raises DiskFullError if there

@@ -36,6 +36,7 @@ from imgcls_lab.engine.model.labels import Labels
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import DataError, InputError
+from imgcls_lab.image_files import printable
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
 from imgcls_lab.schemas import Calibration, ClassProb, EpochReport, ImagePrediction
 from imgcls_lab.settings import Settings
@@ -178,11 +179,11 @@ def evaluate(
     left_out: dict[str, str] = {}
     metrics = MetricAccumulator(len(loaded.classes), len(images), options.top_k)
     eval_options = EvalOptions(options.batch_size, loaded.device, tta=options.tta)
-    for chunk, unreadable in read_chunks(images):
-        left_out |= unreadable
+    for chunk in read_chunks(images):
+        left_out |= {printable(images.path(number)): reason for number, reason in chunk.errors.items()}
         done = metrics.images + len(left_out)
         of_chunk = partial(_add_to_progress, progress, done, len(images)) if progress else None
-        evaluate_set(loaded.model, chunk, metrics, eval_options, spec=loaded.spec, progress=of_chunk)
+        evaluate_set(loaded.model, chunk.images, metrics, eval_options, spec=loaded.spec, progress=of_chunk)
     if not metrics.images:
         raise DataError(f"No image of {split}/ can be used. One of the reasons: {next(iter(left_out.values()))}")
     left_out = dict(sorted(left_out.items()))
