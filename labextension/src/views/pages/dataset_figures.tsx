@@ -23,7 +23,7 @@ function figuresOf(detail: DatasetDetail): Figure[] {
   const train = detail.classes.map(item => item.images.train ?? imagesOf(item));
   const [least, most] = [Math.min(...train), Math.max(...train)];
   const formats = Object.entries(detail.formats ?? {}).sort(([, a], [, b]) => b - a);
-  const [[main, n] = ['', 0], ...others] = formats;
+  const [[main] = [''], ...others] = formats;
   return [
     {
       title: 'images',
@@ -47,7 +47,7 @@ function figuresOf(detail: DatasetDetail): Figure[] {
       note:
         detail.formats === null
           ? 'not scanned yet'
-          : [main && `${count(n)} ${main}`, ...others.slice(0, 1).map(([name, m]) => `${count(m)} ${name}`)]
+          : [main, ...others.slice(0, 1).map(([name, m]) => `${count(m)} ${name}`)]
               .filter(Boolean)
               .join(', '),
     },

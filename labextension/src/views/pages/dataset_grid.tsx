@@ -136,7 +136,7 @@ export function DatasetGrid({
   };
   const close = useCallback(() => setOpened(null), []);
   const choice = relabelling && (
-    <span className="imgcls-relabel-anchor imgcls-relabel-left">
+    <span className="imgcls-relabel-anchor imgcls-relabel-right">
       <RelabelChoice
         names={dataset.classes}
         what={relabelling.length === 1 ? relabelling[0]!.name : plural(relabelling.length, 'image')}
@@ -150,11 +150,9 @@ export function DatasetGrid({
   );
   const images = [...chosen.values()];
   return (
-    <div className="imgcls-stack imgcls-dataset-grid">
-      <div className="imgcls-filters">
-        {tools}
-        <span className="imgcls-spacer" />
-        {opened === null && choice}
+    <div className="imgcls-stack">
+      {tools && <div className="imgcls-filters">{tools}</div>}
+      <div className="imgcls-filters imgcls-grid-tools">
         {chosen.size > 0 ? (
           <div className="imgcls-buttons" role="group" aria-label="The selected images">
             <span className="imgcls-num">{count(chosen.size)} selected</span>
@@ -168,8 +166,9 @@ export function DatasetGrid({
             <Button onClick={selection.clear}>Clear</Button>
           </div>
         ) : (
-          mayChange && !choice && <Keys of={KEYS} />
+          mayChange && <Keys of={KEYS} />
         )}
+        {opened === null && choice}
       </div>
       <ImageGrid
         {...{ label, pages, item, selection, empty }}
@@ -190,7 +189,7 @@ export function DatasetGrid({
           onKey={keyDown}
           onIndex={setOpened}
           onClose={close}
-          aside={choice}
+          aside={choice && <span className="imgcls-relabel-left">{choice}</span>}
         />
       )}
     </div>

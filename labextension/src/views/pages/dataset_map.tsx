@@ -124,26 +124,28 @@ function Drawn({ dataset, draft, map }: Omit<Props, 'audit'> & { map: FeatureMap
           {map.method.toUpperCase()} of {map.model} · {plural(map.x.length, 'image')}
         </span>
       </div>
-      <div className="imgcls-map-and-classes">
+      <div className={`imgcls-map-beside${chosen ? ' imgcls-map-chosen' : ''}`}>
         <MapCanvas datasetId={dataset.id} {...{ map, points, mode, only, rings, chosen }} onChoose={choose} />
-        <Classes {...{ map, only }} onOnly={setOnly} />
+        {chosen ? (
+          <DatasetGrid
+            label="Selected images of the map"
+            {...{ dataset, draft, pages, note }}
+            edge={80}
+            tools={
+              <>
+                <b className="imgcls-num">{plural(chosen.size, 'image')} on the map</b>
+                <Button onClick={() => setChosen(null)}>Show the classes</Button>
+              </>
+            }
+          />
+        ) : (
+          <Classes {...{ map, only }} onOnly={setOnly} />
+        )}
       </div>
-      {chosen ? (
-        <DatasetGrid
-          label="Selected images of the map"
-          {...{ dataset, draft, pages, note }}
-          tools={
-            <span className="imgcls-buttons">
-              <b className="imgcls-num">{plural(chosen.size, 'image')} selected on the map</b>
-              <Button onClick={() => setChosen(null)}>Clear</Button>
-            </span>
-          }
-        />
-      ) : (
-        <p className="imgcls-muted">
-          Draw around points to see their images here, or click one. With Shift, dragging moves the map.
-        </p>
-      )}
+      <p className="imgcls-muted">
+        Draw around points to see their images, or click one; a class is shown alone by a click. With Shift,
+        dragging moves the map.
+      </p>
     </div>
   );
 }

@@ -9,7 +9,7 @@ import { classColours, draw, pixelOf, type Look } from './map_drawing';
 import { EXTENT, startOf, zoomed, type Camera, type MapPoints, type Point } from './map_points';
 import './map_view.css';
 
-const HEIGHT = 520; // CSS pixels
+const HEIGHT = 460; // CSS pixels
 const REACH = 9; // pixels from the pointer to a point
 
 export type Mode = 'select' | 'move';

@@ -108,7 +108,7 @@ export function GroupThumbs({
             of={image.image ? { kind: 'dataset', id, image: image.image } : null}
             alt=""
             edge={edge}
-            height={Math.round(edge * 0.8)}
+            height={Math.round(edge * 0.64)}
             cover
             problem={image.problem}
           />

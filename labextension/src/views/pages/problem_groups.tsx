@@ -39,7 +39,7 @@ function Row({ problem, dataset, draft }: Pick<Props, 'dataset' | 'draft'> & { p
   const shown = leak ? [images[0]!, ...images.filter(image => image.split !== images[0]!.split)] : images;
   return (
     <div className={`imgcls-group-row${done ? ' imgcls-settled' : ''}`}>
-      <GroupThumbs images={shown} id={dataset.id} edge={64} most={leak ? 2 : 3} named />
+      <GroupThumbs images={shown} id={dataset.id} edge={84} most={leak ? 2 : 3} named />
       <div className="imgcls-clip">
         <div
           className={across_classes ? 'imgcls-clip imgcls-across' : 'imgcls-clip'}

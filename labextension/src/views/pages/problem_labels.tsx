@@ -64,7 +64,7 @@ interface ActiveProps {
 function Active({ problem, datasetId, decision, mayChange, decide }: ActiveProps) {
   return (
     <div className="imgcls-label-active">
-      <GroupThumbs images={problem.images} id={datasetId} edge={104} most={1} />
+      <GroupThumbs images={problem.images} id={datasetId} edge={130} most={1} />
       <div className="imgcls-label-asked">
         <Labels problem={problem} />
         <Sure confidence={problem.confidence} />
