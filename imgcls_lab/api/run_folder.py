@@ -10,6 +10,9 @@ from threading import RLock
 from typing import Any
 
 from imgcls_lab import run_layout, run_paths
+from imgcls_lab.analysis import curves, flips, image_pages, one_image, summary
+from imgcls_lab.analysis.evaluation import RunFiles, load
+from imgcls_lab.analysis.one_image import Wanted
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.curves import Curves
@@ -30,9 +33,15 @@ from imgcls_lab.schemas import (
     AttemptView,
     BestMetric,
     CheckpointView,
+    ClassCurves,
     Cursor,
     DeviceRequest,
     EpochReport,
+    EvaluatedPage,
+    EvaluatedQuery,
+    EvaluationView,
+    FlipsView,
+    ImageDetail,
     LogChunk,
     MetricsBatch,
     RunDetail,
@@ -119,6 +128,36 @@ class RunFolder:
     def log(self, offset: int = -65_536, limit: int = 262_144) -> LogChunk:
         """A piece of the log; a negative offset counts from its end."""
         return run_files.read_log(self.folder, offset, limit)
+
+    # ── its images ──────────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def run_files(self) -> RunFiles:
+        """What the analysis reads."""
+        run = self.run()
+        return RunFiles(self.run_id, run.name, self.folder, run.best.epoch if run.best else None)
+
+    def evaluation(self, split: str = "val", epoch: int | None = None) -> EvaluationView:
+        return summary.view(self.run_files, split, epoch, self.report)
+
+    def evaluated(self, query: EvaluatedQuery) -> EvaluatedPage:
+        return image_pages.page(self.run_files, query)
+
+    def curves(self, label: str, split: str = "val", epoch: int | None = None) -> ClassCurves:
+        return curves.class_curves(self.folder, load(self.run_files, split, epoch), label)
+
+    def image(self, wanted: Wanted) -> ImageDetail:
+        """One image, by this folder alone: no database tells which runs are related."""
+        return one_image.detail(self.run_files, wanted, [], [])
+
+    def flips(self, against: str | None = None, split: str = "val") -> FlipsView:
+        """Compared with a run whose folder lies beside this one. Raises NotFoundError."""
+        other = self.folder.parent / (against or "")
+        if against is None or not run_layout.is_run_id(against) or not other.is_dir():
+            raise NotFoundError(
+                f"The run “{self.run_id}” is read from its folder, so it is compared with a run whose folder lies "
+                "beside it. Name that run's id."
+            )
+        return flips.compare(self.run_files, RunFolder(other, against).run_files, split)
 
     def command(self, name: str) -> RunView:
         """Whoever trains here is not ours to command."""

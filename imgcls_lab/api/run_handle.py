@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.api import context, inference
 from imgcls_lab.api.configs import print_notes
+from imgcls_lab.api.evaluations import RunEvaluations
 from imgcls_lab.api.executor_status import ExecutorWatch
 from imgcls_lab.api.progress import line, progress_line
 from imgcls_lab.api.run_folder import RunFolder, parsed
@@ -51,7 +52,7 @@ OVER = ENDED | {RunState.LOST}
 POLL_AT_FIRST = 0.2  # seconds between two reads of `wait` at the beginning of a run
 
 
-class Run:
+class Run(RunEvaluations):
     """One run. Attributes are as of the last read; `state` and `refresh` read again."""
 
     def __init__(self, run_id: str, *, store: Store | None = None, folder: Path | None = None) -> None:

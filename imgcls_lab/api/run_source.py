@@ -7,8 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imgcls_lab.analysis.one_image import Wanted
 from imgcls_lab.events import DesiredState
-from imgcls_lab.schemas import Cursor, EpochReport, LogChunk, MetricsBatch, RunDetail, RunView, SeriesReply
+from imgcls_lab.schemas import (
+    ClassCurves,
+    Cursor,
+    EpochReport,
+    EvaluatedPage,
+    EvaluatedQuery,
+    EvaluationView,
+    FlipsView,
+    ImageDetail,
+    LogChunk,
+    MetricsBatch,
+    RunDetail,
+    RunView,
+    SeriesReply,
+)
 
 if TYPE_CHECKING:
     from imgcls_lab.store import Store
@@ -37,6 +52,21 @@ class StoreRunSource:
 
     def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
         return self._store.runs.report(self.run_id, epoch, split)
+
+    def evaluation(self, split: str = "val", epoch: int | None = None) -> EvaluationView:
+        return self._store.evaluations.view(self.run_id, split, epoch)
+
+    def evaluated(self, query: EvaluatedQuery) -> EvaluatedPage:
+        return self._store.evaluations.page(self.run_id, query)
+
+    def curves(self, label: str, split: str = "val", epoch: int | None = None) -> ClassCurves:
+        return self._store.evaluations.curves(self.run_id, label, split, epoch)
+
+    def image(self, wanted: Wanted) -> ImageDetail:
+        return self._store.evaluations.image(self.run_id, wanted)
+
+    def flips(self, against: str | None = None, split: str = "val") -> FlipsView:
+        return self._store.evaluations.flips(self.run_id, against, split)
 
     def command(self, name: str) -> RunView:
         """stop, kill or resume."""

@@ -19,6 +19,7 @@ from imgcls_lab.cli import (
     db,
     demo,
     doctor,
+    evaluations,
     events,
     executor,
     finders,
@@ -60,7 +61,7 @@ def options(
 
 
 for part in (
-    demo, train, finders, runs, events, inference, replay, batch, registry, cache, executor, users, db, doctor,
+    demo, train, finders, runs, events, inference, evaluations, replay, batch, registry, cache, executor, users, db, doctor,
     settings,
 ):  # fmt: skip
     part.add_to(app)

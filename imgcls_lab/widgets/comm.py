@@ -7,20 +7,41 @@ being asked; batches are numbered, and a page that misses one requests a snapsho
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from threading import Event, Lock, Thread
 from typing import Any, Protocol
 
 import numpy as np
+from pydantic import ValidationError
 
+from imgcls_lab.analysis.one_image import Wanted
 from imgcls_lab.errors import ImgclsError, InputError
 from imgcls_lab.events import RESUMABLE, RunState
-from imgcls_lab.schemas import Cursor, EpochReport, LogChunk, MetricsBatch, RunDetail, RunView, Series, SeriesReply
+from imgcls_lab.schemas import (
+    ClassCurves,
+    Cursor,
+    EpochReport,
+    EvaluatedPage,
+    EvaluatedQuery,
+    EvaluationView,
+    FlipsView,
+    ImageDetail,
+    LogChunk,
+    MetricsBatch,
+    RunDetail,
+    RunView,
+    Series,
+    SeriesReply,
+    Wire,
+)
+from imgcls_lab.validation_errors import joined, problems
 
 PERIOD = 0.5  # seconds between two reads of a live run
 REST = 5.0  # ... of a run that ended but may be resumed, and between two snapshots
 SNAPSHOT_POINTS = 2000  # most points a series in a snapshot
+MAX_LOG = 2**20  # bytes of one answer
 FINAL = frozenset({RunState.SUCCEEDED})
 
 
@@ -34,6 +55,11 @@ class RunSource(Protocol):
     def points_since(self, cursor: Cursor) -> MetricsBatch: ...
     def log(self, offset: int = ..., limit: int = ...) -> LogChunk: ...
     def report(self, epoch: int | None = None, split: str = ...) -> EpochReport: ...
+    def evaluation(self, split: str = ..., epoch: int | None = None) -> EvaluationView: ...
+    def evaluated(self, query: EvaluatedQuery) -> EvaluatedPage: ...
+    def curves(self, label: str, split: str = ..., epoch: int | None = None) -> ClassCurves: ...
+    def image(self, wanted: Wanted) -> ImageDetail: ...
+    def flips(self, against: str | None = None, split: str = ...) -> FlipsView: ...
     def command(self, name: str) -> RunView: ...
 
 
@@ -162,13 +188,47 @@ class Pusher:
             view = self._source.command(name)
             self._wake.set()
             return view.model_dump(mode="json")
-        queries: dict[str, Callable[[], LogChunk | EpochReport]] = {
-            "log": lambda: self._source.log(int(given.get("offset", -65_536)), int(given.get("limit", 262_144))),
-            "report": lambda: self._source.report(given.get("epoch"), given.get("split", "val")),
-        }
-        if message.get("op") == "query" and name in queries:
-            return queries[name]().model_dump(mode="json")
+        if message.get("op") == "query" and name in _QUERIES:
+            answer = _QUERIES[name](self._source, given)
+            return json.loads(answer.model_dump_json())  # its numbers are finite or null
         raise InputError(f"A live cell cannot do “{name}”; the panel can.")
+
+
+def _evaluated(source: RunSource, given: dict[str, Any]) -> Wire:
+    values = {name: value for name, value in given.items() if name != "id" and value is not None}
+    try:
+        return source.evaluated(EvaluatedQuery(**values))
+    except ValidationError as error:
+        found = problems(error, lambda: {name: name for name in EvaluatedQuery.model_fields})
+        raise InputError(joined(found), found) from None
+
+
+def _whole(given: dict[str, Any], name: str, fallback: int | None) -> int | None:
+    value = given.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise InputError(f"{name} must be a whole number.")
+    return fallback if value is None else value
+
+
+def _image(source: RunSource, given: dict[str, Any]) -> Wire:
+    wanted = Wanted(str(given.get("image", "")), str(given.get("split", "val")), _whole(given, "epoch", None))
+    return source.image(wanted)
+
+
+# what a page may ask about its run, by the names of `labextension/src/views/data/source.ts`
+_QUERIES: dict[str, Callable[[RunSource, dict[str, Any]], Wire]] = {
+    "log": lambda source, given: source.log(
+        _whole(given, "offset", -65_536) or 0, min(_whole(given, "limit", 262_144) or 0, MAX_LOG)
+    ),
+    "report": lambda source, given: source.report(_whole(given, "epoch", None), str(given.get("split", "val"))),
+    "evaluation": lambda source, given: source.evaluation(str(given.get("split", "val")), _whole(given, "epoch", None)),
+    "evaluated": _evaluated,
+    "curves": lambda source, given: source.curves(
+        str(given.get("label", "")), str(given.get("split", "val")), _whole(given, "epoch", None)
+    ),
+    "image": _image,
+    "flips": lambda source, given: source.flips(given.get("against"), str(given.get("split", "val"))),
+}
 
 
 def pack(series: Sequence[Series]) -> tuple[list[dict[str, Any]], bytes]:

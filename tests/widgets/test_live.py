@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from imgcls_lab import TrainConfig, run_layout
@@ -16,6 +17,7 @@ from imgcls_lab.events import EventWriter, Finished, Metrics, Started
 from imgcls_lab.schemas import Series
 from imgcls_lab.widgets import comm, live
 from imgcls_lab.widgets.comm import Pusher, pack
+from tests.analysis.made import MadeRun, image_id, names_of
 from tests.waiting import until
 
 STARTED = Started(
@@ -139,3 +141,29 @@ def test_the_widget_carries_its_front_end_and_closes_cleanly(folder: Path, quick
     assert widget.following
     widget.close()
     until(lambda: not widget.following, seconds=2)
+
+
+def test_a_page_is_answered_about_the_images_of_its_run(folder: Path) -> None:
+    MadeRun(folder, ["cat", "dog"]).write([0, 1, 1], np.asarray([[0.9, 0.1], [0.8, 0.2], [1.0, 0.0]]))
+    page, run = Page(), RunFolder(folder)
+    pusher = Pusher(run, page)
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("evaluation", {}),
+        ("evaluated", {"show": "mistakes", "label": "dog"}),
+        ("image", {"image": image_id(names_of(3)[0])}),
+        ("curves", {"label": "dog"}),
+        ("flips", {}),
+        ("evaluated", {"sort": "size"}),
+        ("evaluation", {"epoch": "x"}),
+    ]
+    for number, (kind, params) in enumerate(asked):
+        pusher.answer({"op": "query", "id": number, "kind": kind, "params": {"id": run.run_id, **params}})
+    view, mistakes, image, curves, *refused = page.messages
+    assert view["result"]["images"] == 3
+    assert [item["loss"] for item in mistakes["result"]["items"]] == [
+        None,
+        pytest.approx(-math.log(0.2)),
+    ]  # the first: infinite
+    assert image["result"]["image"]["label"] == "cat"
+    assert curves["result"]["images"] == 2
+    assert [message["error"]["status"] for message in refused] == [404, 400, 400]
