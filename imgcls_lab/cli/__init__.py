@@ -61,8 +61,8 @@ def options(
 
 
 for part in (
-    demo, train, finders, runs, events, inference, evaluations, replay, batch, registry, cache, executor, users, db, doctor,
-    settings,
+    demo, train, finders, runs, events, inference, evaluations, replay, batch, registry, cache, executor, users, db,
+    doctor, settings,
 ):  # fmt: skip
     part.add_to(app)
 
