@@ -20,6 +20,7 @@
   tensorboard/       event files
   source.ipynb       a notebook run: the notebook as it was queued
   notebook.ipynb     a notebook run: the executed notebook, saved as it goes
+  initial_model/     the best model of the run that this one goes on from, where it goes on from one
   study.db           a sweep: Optuna's storage
   trials.json        a sweep: its trials, as the driver last saw them
   trainings/         a notebook run: the trainings inside, 01-1f2e3d4c/, each as a run's folder
@@ -55,6 +56,7 @@ NOTEBOOK = "notebook.ipynb"
 STUDY = "study.db"
 TRIALS = "trials.json"
 TRAININGS = "trainings"
+INITIAL_MODEL = "initial_model"
 BEST = "best"
 LAST = "last"
 OUTPUT_FOLDERS = {"ckpt_dir": CHECKPOINTS, "tb_root": TENSORBOARD}  # field of a config -> the folder that it moves

@@ -185,6 +185,18 @@ class ClaimRequest(Wire):
     digest: str = Field(max_length=64)
 
 
+class RetrainRequest(Wire):
+    """A run from another one's best model.
+
+    revision: of the data set, by default the newest; 0: the folders as they are; fields: settings that it has instead
+    of those that are chosen.
+    """
+
+    revision: int | None = Field(None, ge=0, le=2**31)
+    fields: Values = {}
+    name: str | None = Field(None, min_length=1, max_length=MAX_NAME)
+
+
 class ResumeRequest(Wire):
     """How a run goes on: settings that change no result, instead of those that it had."""
 

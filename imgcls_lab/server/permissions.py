@@ -51,6 +51,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/runs/ID/stop": {"POST": _WRITES},
     "api/runs/ID/kill": {"POST": _WRITES},
     "api/runs/ID/resume": {"POST": _LAUNCHES},  # the run may be a notebook, or its config may name plugins
+    "api/runs/ID/retrain": {"POST": _LAUNCHES},  # the run's config, or the request's, may name plugins
     "api/runs/ID/claim": {"GET": _READS, "POST": _LAUNCHES},  # from then on what it holds can be executed
     "api/runs/ID/log": {"GET": _READS},
     "api/runs/ID/report": {"GET": _READS},

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from imgcls_lab.schemas import (
     ClaimView,
     EpochReport,
     LogChunk,
+    RetrainRequest,
     RunDetail,
     RunEdit,
     RunPage,
@@ -33,7 +35,7 @@ from imgcls_lab.schemas import (
     SubmitRequest,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, claims, homes, queries, rights, run_files, states, submitted
+from imgcls_lab.store import audit, claims, homes, queries, retraining, rights, run_files, states, submitted
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.executors import Executors, Place
 from imgcls_lab.store.registry import find_project
@@ -78,6 +80,26 @@ class Runs:
             if known is None:
                 raise ConflictError("A run with this id exists already, or what it refers to was deleted.") from error
             return self._view(known)
+        return self._view(made)
+
+    def retrain(self, text: str, request: RetrainRequest) -> RunView:
+        """Queue a run that goes on from the best model of another one, on a revision of its data set.
+
+        The same request while such a run waits or trains gives that run. Raises ConfigError, NotFoundError,
+        ForbiddenError; ConflictError for a run without a checkpoint, or one that is no training.
+        """
+        with ExitStack() as stack, self._database.write() as session:
+            parent = session.exec(select(Run).where(Run.id == find_run(session, text).id).with_for_update()).one()
+            rights.check(session, "launched", parent)
+            run_id = new_run_id()
+            config, submit = retraining.request_for(session, self._settings, parent, request, run_id)
+            key = submit.idempotency_key or ""
+            known = retraining.under_way(session, key)
+            if known is not None:
+                return queries.run_view(session, known.id)
+            submit = submit.model_copy(update={"idempotency_key": retraining.next_key(session, key)})
+            stack.enter_context(retraining.initial_model(self._settings, parent, run_id))
+            made = add_run(session, new_run(session, run_id, config, submit, _digest(submit)), submit)
         return self._view(made)
 
     def set_desired_state(self, text: str, desired: DesiredState) -> RunView:

@@ -27,6 +27,7 @@ from imgcls_lab.schemas import (
     DatasetEdit,
     ModelEdit,
     ProjectEdit,
+    RetrainRequest,
     RevisionEdit,
     RunEdit,
     SubmitRequest,
@@ -85,6 +86,7 @@ def mutations(store: Store, of: SimpleNamespace, images: str) -> dict[tuple[type
     runs = store.runs
     found: dict[tuple[type, str], Callable[[], object]] = {
         (Runs, "submit"): lambda: runs.submit(SubmitRequest(config=CONFIG, project_id=of.project.id)),
+        (Runs, "retrain"): lambda: runs.retrain(of.run.id, RetrainRequest()),
         (Runs, "set_desired_state"): lambda: runs.set_desired_state(of.run.id, DesiredState.STOP),
         (Runs, "resume"): lambda: runs.resume(of.run.id),
         (Runs, "claim"): lambda: runs.claim(of.run.id),

@@ -1,0 +1,165 @@
+"""“Train again from the best”: config, name and first weights of a run that goes on from the best of another one.
+
+Called by `store.runs.retrain` in its transaction. The child gets the model's files into its own folder (hard links
+where the disk can), so that it needs its parent no more: that may be resumed or deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col, or_, select
+
+from imgcls_lab import run_layout, run_paths
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import ConflictError, StoreError
+from imgcls_lab.events import ENDED, RunKind
+from imgcls_lab.run_layout import DATA_REVISION, INITIAL_MODEL
+from imgcls_lab.schemas import RetrainRequest, SubmitRequest
+from imgcls_lab.schemas.limits import MAX_NAME
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import claims, homes, states, submitted
+from imgcls_lab.store.revisions import newest_number, overlay_for
+from imgcls_lab.store.tables import Dataset, Run
+
+KEY = "retrain:"  # begins the idempotency keys of such runs
+_NOT_OF_THE_MODEL = ("training_state", "checksums.json")  # beginnings of names in a checkpoint
+EPOCHS, LR, WARMUP = 1 / 3, 0.3, 0.2  # parts of the parent's epochs and rate; of the child's epochs
+
+
+def child_config(parent: TrainConfig, model: Path, data_revision: int | str | None) -> TrainConfig:
+    """What a run from another one's best trains with.
+
+    A third of the epochs, at least three where the parent had so many: the weights fit all labels but the corrected
+    ones. Three tenths of the learning rate: the full one would undo the parent's fine decisions before it decays. Seed
+    and hold-out stay, so that the validation images are the same. The backbone is no longer frozen where the parent
+    had unfrozen it.
+    """
+    epochs = max(min(3, parent.epochs), math.ceil(parent.epochs * EPOCHS))
+    changes: dict[str, Any] = {
+        "model_flavour": str(model), "revision": None, "load_pretrained": True, "data_revision": data_revision,
+        "epochs": epochs, "lr": parent.lr * LR, "warmup_epochs": min(parent.warmup_epochs, epochs * WARMUP),
+    }  # fmt: skip
+    if parent.unfreeze_epoch:
+        changes |= {"freeze_backbone": False, "unfreeze_epoch": None, "unfreeze_blocks": None}
+    return parent.with_changes(**changes)
+
+
+def request_for(
+    session: Session, settings: Settings, parent: Run, wanted: RetrainRequest, run_id: str
+) -> tuple[TrainConfig, SubmitRequest]:
+    """The config and the request of the child. Raises ConfigError, NotFoundError; ConflictError without a checkpoint.
+
+    run_id: of the child.
+    """
+    claims.refuse_view_only(parent)
+    homes.check_here(session, parent)
+    submitted.check(session, settings, parent)  # its config may name plugins, and becomes the child's
+    if parent.kind != RunKind.TRAIN.value:
+        raise ConflictError(f"Only a training has a best model to go on from; “{parent.name}” is a {parent.kind}.")
+    _best(settings, parent)
+    dataset_id = parent.dataset_id or session.exec(select(Dataset.id).where(Dataset.root == parent.root)).first()
+    revision = _revision(session, settings, parent, dataset_id, wanted.revision)
+    model = settings.run_dir(run_id) / INITIAL_MODEL
+    config = child_config(TrainConfig.parse_saved(parent.config), model, revision).with_changes(**wanted.fields)
+    overlay = overlay_for(session, config, dataset_id)
+    mark = f"revision {overlay.number}" if overlay is not None and overlay.number else "trained again"
+    digest = _sha([overlay.digest if overlay else "", wanted.fields, wanted.name])
+    request = SubmitRequest(
+        config=config.model_dump(mode="json"),
+        name=wanted.name or f"{parent.name[: MAX_NAME - len(mark) - 2]}, {mark}",
+        project_id=parent.project_id,
+        dataset_id=dataset_id,
+        parent_id=parent.id,
+        priority=parent.priority,
+        idempotency_key=f"{KEY}{parent.id}:{digest}",
+    )
+    return config, request
+
+
+def _revision(
+    session: Session, settings: Settings, parent: Run, dataset_id: int | None, wanted: int | None
+) -> int | str | None:
+    """The child's `data_revision`: the one wanted, else the newest; without any, the parent's own corrections."""
+    if wanted is not None:
+        return wanted or None
+    newest = 0 if dataset_id is None else newest_number(session, dataset_id)
+    own = settings.run_dir(parent.id) / DATA_REVISION
+    if not newest and parent.data_revision_digest and own.is_file():
+        return str(own)
+    return newest or None
+
+
+def under_way(session: Session, key: str) -> Run | None:
+    """The child of this request that waits or trains: another click means that one."""
+    children = select(Run).where(_of_key(key), col(Run.state).not_in(states.texts(ENDED)))
+    return session.exec(children.order_by(col(Run.number))).first()
+
+
+def next_key(session: Session, key: str) -> str:
+    """A key that no child of this request has had."""
+    count = len(session.exec(select(Run.id).where(_of_key(key))).all())
+    return f"{key}:{count + 1}"
+
+
+def _of_key(key: str) -> Any:
+    return or_(col(Run.idempotency_key) == key, col(Run.idempotency_key).startswith(f"{key}:", autoescape=True))
+
+
+@contextlib.contextmanager
+def initial_model(settings: Settings, parent: Run, run_id: str) -> Iterator[None]:
+    """Put the parent's best model into the child's folder, which is removed if the block fails.
+
+    Raises ConflictError without a checkpoint, StoreError where the files cannot be written.
+    """
+    folder = settings.run_dir(run_id)
+    try:
+        source = _best(settings, parent)
+        target = folder / INITIAL_MODEL
+        target.mkdir(mode=0o700, parents=True)
+        for name in sorted(os.listdir(source)):
+            if not name.startswith(_NOT_OF_THE_MODEL) and (source / name).is_file():
+                _link(source / name, target / name)
+        yield
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise StoreError(
+                f"The best model of “{parent.name}” could not be taken into {folder}: {error.strerror}. Free some "
+                "space, or check who may write there, and try again."
+            ) from error
+        raise
+
+
+def _best(settings: Settings, parent: Run) -> Path:
+    """The folder of the best checkpoint, links resolved. Raises ConflictError before the first."""
+    folder = settings.run_dir(parent.id)
+    try:
+        return run_paths.real_path(
+            folder, f"{run_layout.CHECKPOINTS}/{run_layout.BEST}", run_layout.elsewhere(parent.config, folder)
+        )
+    except OSError:
+        raise ConflictError(
+            f"The run “{parent.name}” has no best checkpoint to go on from; the first comes with its first validation.",
+            reason="no_checkpoint",
+            run=parent.id,
+        ) from None
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another disk, or one without hard links
+        shutil.copyfile(source, target, follow_symlinks=False)
+
+
+def _sha(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
