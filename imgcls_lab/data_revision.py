@@ -27,8 +27,9 @@ ImageId = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64)]  # SHA-
 
 
 class Change(BaseModel):
-    """A correction of one image, and so of all files with this content.
+    """A correction of one image, and so of all files with this content, or of those in one split.
 
+    only: the split whose files it changes; empty: all. A copy that val/ has, too, can so be left out of train/ alone.
     label: its class; None with `excluded`: the image is left out; None without: it is again as its folder says.
     name, split, folder_label: of its first file at the time; files: how many there were.
     """
@@ -38,6 +39,7 @@ class Change(BaseModel):
     image: ImageId
     label: str | None = Field(None, min_length=1, max_length=MAX_NAME)
     excluded: bool = False
+    only: str = Field("", max_length=MAX_NAME)
     name: str = Field("", max_length=MAX_PATH)
     split: str = Field("", max_length=MAX_NAME)
     folder_label: str = Field("", max_length=MAX_NAME)
@@ -56,6 +58,10 @@ class Change(BaseModel):
     def restores(self) -> bool:
         """Whether the image is again as its folder says."""
         return self.label is None and not self.excluded
+
+    def applies(self, split: str) -> bool:
+        """Whether it changes the files of a split."""
+        return self.only in ("", split)
 
     @property
     def state(self) -> str | None:
@@ -160,7 +166,7 @@ def of_folder(folder: Path) -> Overlay | None:
 
 def content_digest(changes: Changes) -> str:
     """SHA-256 (hex) over what the changes do, without who made them and when: it says whether two train the same."""
-    return _sha({image: {"label": change.label, "excluded": change.excluded} for image, change in changes.items()})
+    return _sha({image: change.model_dump(include={"label", "excluded", "only"}) for image, change in changes.items()})
 
 
 def _sha(value: Any) -> str:

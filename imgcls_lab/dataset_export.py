@@ -83,6 +83,8 @@ def _plan(summary: FolderSummary, overlay: Overlay, done: ExportedFolder, progre
             change = changes.get(file_digest(summary.root / path).hex()) if changes else None
             looked_at += 1
             progress(looked_at, 2 * total)
+            if change is not None and not change.applies(split):
+                change = None
             if change is not None and change.excluded:
                 done.excluded += 1
                 continue

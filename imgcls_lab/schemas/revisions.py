@@ -19,7 +19,7 @@ class ChangeEdit(Wire):
     """A correction of an image: a new label, or excluded, or (both empty) as its folder says again."""
 
     image: Digest
-    split: SplitName | None = None  # its files of this split alone: a copy that val has, too, is left out of train
+    split: SplitName | None = None  # its files of this split alone, so that a copy stays in val; empty: all
     label: str | None = Field(None, min_length=1, max_length=MAX_NAME)
     excluded: bool = False
     why: str = Field("", max_length=MAX_NAME)  # such as label_error, copy, by hand

@@ -93,7 +93,7 @@ class Revisions:
         with self._database.read() as session:
             dataset = find_dataset(session, dataset_id)
         images = images or DatasetImages.open(self._settings, dataset.root)
-        places = {change.image: images.find(change.image) for change in edit.changes}
+        places = {change.image: _places(images, change) for change in edit.changes}
         _check_edit(edit, dataset, places)
         with self._database.write() as session:
             row, parent = _lock(session, dataset_id, edit.parent)
@@ -317,29 +317,34 @@ def _check_edit(edit: RevisionEdit, dataset: Dataset, places: Mapping[str, list[
         raise InputError(f"These corrections cannot be made. {wrong[0].message}{more}", wrong[:50], reason="wrong")
 
 
+def _places(images: DatasetImages, edit: ChangeEdit) -> list[Place]:
+    """The files that a change is about."""
+    return [place for place in images.find(edit.image) if edit.split in (None, place.split)]
+
+
 def _change(edit: ChangeEdit, places: Sequence[Place], by: str, now: float) -> Change:
     first = next((place for place in places if place.split == "train"), places[0])
     label = edit.label if any(place.label != edit.label for place in places) else None
     facts = {"name": printable(first.path), "split": first.split, "folder_label": first.label, "files": len(places)}
-    made = {"image": edit.image, "label": label, "excluded": edit.excluded, "why": edit.why, "by": by, "at": now}
-    return Change.model_validate({**made, **facts})
+    made = {"image": edit.image, "label": label, "excluded": edit.excluded, "only": edit.split or "", "why": edit.why}
+    return Change.model_validate({**made, "by": by, "at": now, **facts})
 
 
 def _differs(before: Change | None, after: Change) -> bool:
     if before is None:
         return not after.restores
-    return (before.label, before.excluded) != (after.label, after.excluded)
+    return (before.label, before.excluded, before.only) != (after.label, after.excluded, after.only)
 
 
 def _taken_back(change: Change, before: Change | None, by: str, now: float) -> Change:
     """The change that makes an image again what it was before `change`."""
-    facts = {"label": before.label if before else None, "excluded": before is not None and before.excluded}
+    facts = before.model_dump(include={"label", "excluded", "only"}) if before else {"label": None, "excluded": False}
     return change.model_copy(update={**facts, "why": "undo", "by": by, "at": now})
 
 
-def _state(changes: Changes, image: str) -> tuple[str | None, bool]:
+def _state(changes: Changes, image: str) -> tuple[str | None, bool, str]:
     change = changes.get(image)
-    return (None, False) if change is None else (change.label, change.excluded)
+    return (None, False, "") if change is None else (change.label, change.excluded, change.only)
 
 
 def _change_view(facts: Change, before: Change | None, after: Change | None, images: DatasetImages) -> ChangeView:
@@ -378,7 +383,7 @@ def _emptied(images: DatasetImages, classes: Iterable[str], after: Changes) -> l
     counts = images.count_by_class("train")
     for change in after.values():
         for place in images.find(change.image):
-            if place.split == "train":
+            if place.split == "train" and change.applies("train"):
                 counts[place.label] -= 1
                 if change.label is not None:
                     counts[change.label] += 1

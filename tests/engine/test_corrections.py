@@ -61,6 +61,17 @@ def test_a_corrected_split_is_in_the_order_of_the_exported_folder(digits: Path, 
         assert contents == [image(tmp_path / "out", exported.path(number)) for number in range(len(exported))]
 
 
+def test_a_correction_of_one_split_leaves_the_others_alone(digits: Path, tmp_path: Path) -> None:
+    (digits / "val/digit-1/000-copy.png").write_bytes((digits / "train/digit-1/000.png").read_bytes())
+    change = Change(image=image(digits, "train/digit-1/000.png"), excluded=True, only="train")
+    changes, classes = Overlay(changes=(change,)), [f"digit-{number}" for number in range(4)]
+    left = {}
+    for split in ("train", "val"):
+        images = images_of(digits, split)
+        left[split] = len(images) - len(correct_listing(images, changes, classes, tmp_path / "no-index"))
+    assert left == {"train": 1, "val": 0}
+
+
 def test_a_label_that_is_no_class_is_refused(digits: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         correct_listing(

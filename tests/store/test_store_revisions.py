@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from imgcls_lab.data_revision import Overlay, of_folder
+from imgcls_lab.dataset_export import export_folder
 from imgcls_lab.dataset_images import DatasetImages
 from imgcls_lab.errors import ConflictError, DataError, InputError, NotFoundError, StoreError
 from imgcls_lab.schemas import ChangeEdit, DatasetEdit, RevisionEdit, SubmitRequest
@@ -72,6 +73,19 @@ def test_revisions_build_on_one_another_and_later_changes_win(store: Store, root
 def test_copies_are_corrected_together_and_the_answer_says_so(store: Store, root: Path, dataset: int) -> None:
     made = store.revisions.add(dataset, edit(root, train__dog__0="cat"))
     assert (made.relabelled, made.files, len(made.notes)) == (1, 2, 1)
+
+
+def test_a_copy_is_left_out_of_one_split_and_stays_in_the_other(
+    store: Store, root: Path, dataset: int, tmp_path: Path
+) -> None:
+    change = ChangeEdit(image=image(root, "train/dog/0"), split="train", excluded=True)
+    made = store.revisions.add(dataset, RevisionEdit(changes=[change]))
+    assert (made.excluded, made.files, made.notes) == (1, 1, [])
+    export_folder(root, store.revisions.overlay(dataset), tmp_path / "out")
+    left = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").glob("*/dog/*")}
+    assert left == {"train/dog/1.png", "val/dog/0.png"}
+    store.revisions.undo(dataset)
+    assert store.revisions.overlay(dataset).changes == ()
 
 
 def test_undo_is_a_revision_and_leaves_what_came_later(store: Store, root: Path, dataset: int) -> None:

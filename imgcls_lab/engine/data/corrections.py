@@ -66,7 +66,7 @@ def correct(
     digests: of the images, zero for one whose content is not known. The images come class by class, in the order that
     the exported folder would have. Raises DataError for a label that is no class.
     """
-    changed = _changes(digests, overlay)
+    changed = _changes(digests, overlay, images.split)
     numbers = {name: number for number, name in enumerate(classes)}
     labels, left = images.labels.copy(), np.ones(len(images), bool)
     moved: dict[int, tuple[str, str]] = {}
@@ -90,9 +90,9 @@ def correct(
     return replace(images.select(kept), labels=labels[kept]), kept, done
 
 
-def _changes(digests: Digests, overlay: Overlay) -> dict[int, Change]:
-    """Number of an image -> its change."""
-    wanted = {bytes.fromhex(change.image): change for change in overlay.changes}
+def _changes(digests: Digests, overlay: Overlay, split: str) -> dict[int, Change]:
+    """Number of an image of a split -> its change."""
+    wanted = {bytes.fromhex(change.image): change for change in overlay.changes if change.applies(split)}
     if not wanted or not len(digests):
         return {}
     keys = np.ascontiguousarray(digests[:, :8]).view(np.uint64)[:, 0]
