@@ -130,7 +130,12 @@ class StoredProbs:
 
     def column(self, number: int) -> Halves:
         """The probability of one class for each image, (images,). Raises DataError."""
-        return np.concatenate([block[:, number] for block in self.blocks()])
+        found = np.empty(self.images, np.float16)
+        first = 0
+        for block in self.blocks():
+            found[first : first + len(block)] = block[:, number]  # a view of it would keep the whole block
+            first += len(block)
+        return found
 
     def _read(self, file: BufferedReader, rows: int) -> Halves:
         return np.frombuffer(file.read(2 * self.classes * rows), np.float16).reshape(rows, self.classes)

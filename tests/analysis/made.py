@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,24 @@ class MadeRun:
         if all_probs:
             np.save(self.folder / predictions.probs_name(split), probs.astype(np.float16))
         return self
+
+    def write_columns(
+        self,
+        labels: npt.NDArray[np.int32],
+        top: npt.NDArray[np.int32],
+        probs: npt.NDArray[np.float16],
+        own: npt.NDArray[np.float16],
+        *,
+        names: Sequence[str],
+        epochs: Iterable[int],
+    ) -> None:
+        """The same evaluation at some epochs on val/, as its columns. own: probability of the true class."""
+        tie = np.asarray(self._listing("val", names))
+        with np.errstate(divide="ignore"):
+            losses = -np.log(own.astype(np.float32))
+        held = {"labels": labels, "classes": top, "probs": probs, "label_probs": own, "losses": losses}
+        for epoch in epochs:
+            self._save(predictions.epoch_name(epoch), images=tie, **held)
 
     def write_train(self, epoch: int, labels: npt.ArrayLike, label_probs: npt.ArrayLike) -> MadeRun:
         """What an epoch's steps computed of the training images; NaN: not seen."""
