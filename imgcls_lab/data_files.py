@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from imgcls_lab.errors import DataError
 from imgcls_lab.image_files import printable
@@ -20,6 +20,14 @@ from imgcls_lab.images import MAX_BYTES
 
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _BLOCK = 2**20
+
+
+class FoundImage(NamedTuple):
+    """An image and where it lies. path: relative to the root; image: its id, the SHA-256 of the content, hex."""
+
+    root: str
+    path: str
+    image: str
 
 
 @contextlib.contextmanager

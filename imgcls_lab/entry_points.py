@@ -26,6 +26,7 @@ SUPERVISOR = EntryPoint("imgcls_lab.executor.supervisor")
 FORK_SERVER = EntryPoint("imgcls_lab.executor.forkserver")
 FORK_CLIENT = EntryPoint("imgcls_lab.executor.fork_client")
 TENSORBOARD = EntryPoint("imgcls_lab.tensorboards.serve")
+THUMBNAILS = EntryPoint("imgcls_lab.thumbnails.worker")
 
 TRAINING = EntryPoint("imgcls_lab.engine", preload="imgcls_lab.engine.preload")
 NOTEBOOK = EntryPoint("imgcls_lab.batch.notebook_runner", preload="imgcls_lab.batch.preload")

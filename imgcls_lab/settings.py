@@ -178,6 +178,9 @@ class Settings(Configurable):
         "Folder of decoded images and features, which runs and audits share. Choose a local disk.",
     )
     cache_gb = Number("IMGCLS_CACHE_GB", 20.0, "Space that decoded images and features may take on disk.", unit="GB")
+    thumbnails_mb = Number(
+        "IMGCLS_THUMBNAILS_MB", 500.0, "Space that small pictures of images may take in the cache folder.", unit="MB"
+    )
     warm_start = Switch(
         "IMGCLS_WARM_START",
         True,

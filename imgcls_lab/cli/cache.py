@@ -43,8 +43,10 @@ def clear(as_json: Json = False) -> None:
     """Remove all. Runs that read it go on; later runs decode their images again, and later audits compute features."""
     from imgcls_lab.api import context
     from imgcls_lab.engine.data import cache_eviction
+    from imgcls_lab.thumbnails import cache as thumbnails
 
-    freed = cache_eviction.clear(context.settings().cache_path)
+    folder = context.settings().cache_path
+    freed = cache_eviction.clear(folder) + thumbnails.clear(folder)
     if as_json:
         print_json({"freed_bytes": freed})
         return

@@ -23,11 +23,13 @@ from imgcls_lab.server import (
     runs,
     stream,
     tensorboards,
+    thumbnails,
 )
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.open_proxy import close_open_proxy
 from imgcls_lab.server.stream import Hub
 from imgcls_lab.server.tensorboards import TensorBoardService
+from imgcls_lab.server.thumbnails import Thumbnails
 from imgcls_lab.settings import Settings
 
 
@@ -44,6 +46,7 @@ class ImgclsLab(ExtensionApp):
         self.backend = Backend(Settings(parent=self), self.log)
         self.hub = Hub(self.backend)
         self.boards = TensorBoardService(self.backend)
+        self.thumbnails = Thumbnails(self.backend.settings)
         if self.backend.settings.open_proxy:
             self.log.info("The proxy to ports of this machine (/proxy/PORT) is open, since IMGCLS_OPEN_PROXY is on.")
         else:
@@ -56,6 +59,7 @@ class ImgclsLab(ExtensionApp):
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))
         self.handlers.extend(tensorboards.routes(self.backend, self.boards))
+        self.handlers.extend(thumbnails.routes(self.backend, self.thumbnails))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Once the event loop runs: bring the tables up to date and wake the executor, waiting for neither."""
@@ -66,3 +70,4 @@ class ImgclsLab(ExtensionApp):
         await self.hub.close()
         await self.boards.close()
         await self.backend.close()
+        self.thumbnails.close()

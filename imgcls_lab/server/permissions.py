@@ -68,6 +68,8 @@ TABLE: dict[str, dict[str, Needs]] = {
     **dict.fromkeys(("api/projects", "api/configs", "api/datasets", "api/models"), _COLLECTION),
     **dict.fromkeys(("api/projects/ID", "api/configs/ID", "api/datasets/ID", "api/models/ID"), _ENTRY),
     "api/datasets/ID/rescan": {"POST": _WRITES},
+    "api/datasets/ID/images/ID/thumbnail": {"GET": _READS},
+    "api/runs/ID/images/ID/thumbnail": {"GET": _READS},
     "api/datasets/ID/revisions": _COLLECTION,
     "api/datasets/ID/revisions/ID": {"GET": _READS},
     "api/datasets/ID/revisions/ID/undo": {"POST": _WRITES},

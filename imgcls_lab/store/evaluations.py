@@ -78,6 +78,13 @@ class Evaluations:
         with _without_paths(self._settings):
             return one_image.detail(files, wanted, [_files_of(self._settings, each) for each in ancestors], others)
 
+    def folder_and_root(self, text: str) -> tuple[Path, str]:
+        """A run's folder, and the data set that it names; empty: none."""
+        with self._database.read() as session:
+            run = find_run(session, text)
+            homes.check_here(session, run)
+            return self._settings.run_dir(run.id), run.root
+
     def _files(self, text: str) -> RunFiles:
         with self._database.read() as session:
             return self._here(session, find_run(session, text))

@@ -184,6 +184,11 @@ class Datasets(Collection[Dataset, DatasetEdit, DatasetView]):
         super().delete(entry_id)
         revision_files.remove(self._settings, row)
 
+    def root_of(self, dataset_id: int) -> str:
+        """The folder of a data set. Raises NotFoundError."""
+        with self._database.read() as session:
+            return self._row(session, dataset_id).root
+
     def rescan(self, dataset_id: int) -> DatasetView:
         """Inspect the folder again; lists show the result from then on. Raises NotFoundError."""
         with self._database.write() as session:

@@ -1,0 +1,114 @@
+"""Finds the file of an image by its id: of a data set, by its table; of a run, by what the run kept.
+
+Called by the server and the api before they show an image. What is found lies inside the data set and has the content
+that the id names; everything else is an error with a sentence, which holds no path but the one inside the data set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from imgcls_lab import data_files, predictions
+from imgcls_lab.analysis.cache import Cache, identity
+from imgcls_lab.data_files import FoundImage
+from imgcls_lab.errors import ConflictError, DataError, ImgclsError, NotFoundError
+from imgcls_lab.image_files import printable
+from imgcls_lab.image_table import ImageTable
+from imgcls_lab.predictions import StoredImages
+from imgcls_lab.settings import Settings
+
+SPLITS = ("val", "test", "train")
+_HASHED = Cache(2**20)  # digests of files that are not as the table knows them, by their status
+_LISTINGS = Cache(24 * 2**20)
+
+
+def in_dataset(settings: Settings, root: str, image: str) -> FoundImage:
+    """The file of an image of a data set. Raises NotFoundError, and ConflictError where the file has changed since."""
+    table = ImageTable.read(settings, root)
+    if table is None:
+        raise NotFoundError(
+            "The images of this data set were not looked at yet, so that none is known by its content. Scan it first.",
+            reason="not_scanned",
+        )
+    rows = table.find(image)
+    if not rows:
+        raise _unknown("this data set")
+    return _first_unchanged(root, image, (table.path(row) for row in rows), table)
+
+
+def in_run(settings: Settings, folder: Path, root: str, image: str) -> FoundImage:
+    """The file of an image that a run evaluated or trained on.
+
+    folder: the run's; root: of its config. An image that was moved inside the data set is found by the table. Raises
+    as `in_dataset` does.
+    """
+    table = ImageTable.read(settings, root)
+    listed = [listing.name(int(n)) for listing in _listings(folder) for n in listing.find(image)]
+    if not listed:
+        raise _unknown("this run")
+    moved = [] if table is None else [table.path(row) for row in table.find(image)]
+    paths = dict.fromkeys([*listed, *moved])
+    return _first_unchanged(root, image, iter(paths), table)
+
+
+def _unknown(place: str) -> NotFoundError:
+    return NotFoundError(f"There is no such image in {place}.", reason="no_image")
+
+
+def _listings(folder: Path) -> Iterator[StoredImages]:
+    """The images of a run, split by split, as far as it kept them with their contents."""
+    for split in SPLITS:
+        key = identity(folder, [predictions.npz(f"{split}-images")])
+
+        def read(split: str = split) -> StoredImages | None:
+            try:
+                return predictions.read_images(folder, split)
+            except NotFoundError:
+                return None
+
+        found = _LISTINGS.get(key, read, _bytes)
+        if found is not None:
+            yield found
+
+
+def _bytes(listing: StoredImages | None) -> int:
+    if listing is None:
+        return 1
+    return listing.paths.nbytes + (0 if listing.digests is None else listing.digests.nbytes)
+
+
+def _first_unchanged(root: str, image: str, paths: Iterator[str], table: ImageTable | None) -> FoundImage:
+    """The first of these files that still has the content. Raises what was wrong with the first of them."""
+    problem: ImgclsError | None = None
+    for path in paths:
+        try:
+            _check(root, path, image, table)
+        except ImgclsError as error:
+            problem = problem or error
+        else:
+            return FoundImage(root, path, image)
+    raise problem or _unknown("this data set")
+
+
+def _check(root: str, path: str, image: str, table: ImageTable | None) -> None:
+    """Whether a file has this content: by its size and time where the table knows it, else by reading it."""
+    try:
+        with data_files.open_image(root, path) as file:
+            status = os.fstat(file.fileno())
+        row = None if table is None else table.find_path(path)
+        if row is not None and table is not None:
+            known = table[row]
+            if (known.size, known.changed) == (status.st_size, status.st_mtime_ns):
+                digest = known.image
+                if digest == image:
+                    return
+        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        digest = _HASHED.get(key, lambda: data_files.digest_of(root, path), lambda _: 200)
+    except DataError as error:
+        if error.reason == "gone":
+            raise NotFoundError(str(error), reason="gone") from None
+        raise
+    if digest != image:
+        raise ConflictError(f"“{printable(path)}” has changed: it is another image now.", reason="changed")

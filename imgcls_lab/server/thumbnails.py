@@ -1,0 +1,131 @@
+"""Routes of pictures: an image of a data set or of a run, by its id, as WebP. No request and no answer holds a path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+from tornado import web
+
+from imgcls_lab import image_lookup
+from imgcls_lab.data_files import FoundImage
+from imgcls_lab.errors import ForbiddenPathError, NotFoundError
+from imgcls_lab.schemas import ThumbnailSize
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.evaluations import image_id_of
+from imgcls_lab.server.handlers import ApiHandler, number_of, run_id_of
+from imgcls_lab.server.permissions import Route, permitted, route
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
+from imgcls_lab.thumbnails.cache import ThumbnailCache
+from imgcls_lab.thumbnails.pool import GivenUpError, ThumbnailPool
+
+SIZES = tuple(map(str, get_args(ThumbnailSize)))
+Find = Callable[[Store], FoundImage]
+
+
+class Thumbnails:
+    """The pictures of one server: what was made before, else one of its processes makes it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pool = ThumbnailPool()
+        self._cache = ThumbnailCache(settings.cache_path, int(settings.thumbnails_mb * 1e6))
+
+    def picture(self, found: FoundImage, size: int, unwanted: Callable[[], bool]) -> bytes:
+        """Raises DataError with a sentence, GivenUpError."""
+        content = self._cache.get(found.image, size)
+        if content is None:
+            content = self._pool.picture(found, size, unwanted)
+            self._cache.put(found.image, size, content)
+        return content
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class PictureHandler(ApiHandler):
+    """Base of the two routes: finds the image in a thread, and sends its picture unless the client has it."""
+
+    def initialize(self, backend: Backend, thumbnails: Thumbnails) -> None:  # type: ignore[override]
+        super().initialize(backend)
+        self._thumbnails = thumbnails
+        self._gone = False
+
+    def on_connection_close(self) -> None:
+        self._gone = True  # the picture left the screen: it need not be made
+        super().on_connection_close()
+
+    async def send(self, image: str, find: Find) -> None:
+        size = int(self.choice("size", SIZES, "256"))
+        tag = f'"{image}-{size}"'
+        known = tag in self.request.headers.get("If-None-Match", "")
+
+        def make(store: Store) -> bytes | None:
+            if self._gone:
+                raise GivenUpError
+            found = find(store)
+            return None if known else self._thumbnails.picture(found, size, lambda: self._gone)
+
+        try:
+            content = await self.backend.ask(make, "picture")
+        except GivenUpError:
+            raise web.HTTPError(499) from None
+        self.set_header("ETag", tag)
+        self.set_header("Cache-Control", "private, max-age=31536000, immutable")
+        self.set_header("Content-Type", "image/webp")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        if content is None:
+            self.set_status(304)
+            self.finish()
+        else:
+            self.finish(content)
+
+
+class DatasetThumbnailHandler(PictureHandler):
+    @permitted
+    async def get(self, text: str, image: str) -> None:
+        number, image = number_of(text, "data set"), image_id_of(image)
+
+        def find(store: Store) -> FoundImage:
+            root = store.datasets.root_of(number)
+            check_shown(store.settings, root)
+            return image_lookup.in_dataset(store.settings, root, image)
+
+        await self.send(image, find)
+
+
+class RunThumbnailHandler(PictureHandler):
+    @permitted
+    async def get(self, text: str, image: str) -> None:
+        run_id, image = run_id_of(text), image_id_of(image)
+        await self.send(image, lambda store: find_in_run(store, run_id, image))
+
+
+def find_in_run(store: Store, run_id: str, image: str) -> FoundImage:
+    """The file of an image of a run. Raises NotFoundError, ConflictError, ForbiddenPathError."""
+    folder, root = store.evaluations.folder_and_root(run_id)
+    check_shown(store.settings, root)
+    return image_lookup.in_run(store.settings, folder, root, image)
+
+
+def check_shown(settings: Settings, root: str) -> None:
+    """Raises ForbiddenPathError, which names no path, for a data set outside the folders that this server may read."""
+    if not root:
+        raise NotFoundError("This run names no data set.", reason="no_dataset")
+    try:
+        settings.allowed(root)
+    except ForbiddenPathError:
+        raise ForbiddenPathError(
+            "These images lie outside the folders that this server may read. Start it with their folder in "
+            "IMGCLS_ALLOWED_ROOTS.",
+            reason="outside",
+        ) from None
+
+
+def routes(backend: Backend, thumbnails: Thumbnails) -> list[Route]:
+    given: dict[str, Any] = {"backend": backend, "thumbnails": thumbnails}
+    return [
+        route("api/datasets/ID/images/ID/thumbnail", DatasetThumbnailHandler, **given),
+        route("api/runs/ID/images/ID/thumbnail", RunThumbnailHandler, **given),
+    ]

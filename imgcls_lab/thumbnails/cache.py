@@ -1,0 +1,94 @@
+"""Pictures that were made once, on disk: `<home>/cache/thumbnails/ab/<image>-<size>.webp`. May be deleted at any time.
+
+Read and filled by the server, listed and cleared by `imgcls-lab cache`. What it holds may be shown to nobody before the
+image was found in a data set or a run that the user may read: the caller sees to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from imgcls_lab import run_layout, run_paths
+
+FOLDER = "thumbnails"
+LOW = 0.9  # part of the limit down to which is evicted
+
+
+class Usage(NamedTuple):
+    """How many pictures there are, their bytes, and when one was used last, seconds since 1970."""
+
+    pictures: int
+    size: int
+    used: float
+
+
+class ThumbnailCache:
+    """The pictures of a home. limit: most bytes that they may take."""
+
+    def __init__(self, cache: Path, limit: int) -> None:
+        self._folder = cache / FOLDER
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._size: int | None = None  # as this process knows it; None: not counted yet
+
+    def get(self, image: str, size: int) -> bytes | None:
+        """The picture, or None."""
+        try:
+            with run_paths.open_plain(self._folder, _name(image, size)) as file:
+                content = file.read()
+                os.utime(file.fileno())  # it was used now
+        except (OSError, ValueError):
+            return None
+        return content or None
+
+    def put(self, image: str, size: int, content: bytes) -> None:
+        """Keep a picture. Without a place for it nothing is lost: it is made anew."""
+        path = self._folder / _name(image, size)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            run_layout.write_atomic(path, content, settle=False)
+            self._make_room(len(content))
+
+    def _make_room(self, added: int) -> None:
+        with self._lock:
+            self._size = usage(self._folder.parent).size if self._size is None else self._size + added
+            if self._size <= self._limit:
+                return
+            there = sorted(_pictures(self._folder), key=lambda found: found[1].st_mtime)
+            self._size = sum(status.st_size for _, status in there)
+            for path, status in there:
+                if self._size <= LOW * self._limit:
+                    break
+                path.unlink(missing_ok=True)
+                self._size -= status.st_size
+
+
+def usage(cache: Path) -> Usage:
+    """What the pictures in a cache folder take."""
+    found = [status for _, status in _pictures(cache / FOLDER)]
+    return Usage(len(found), sum(s.st_size for s in found), max((s.st_mtime for s in found), default=0.0))
+
+
+def clear(cache: Path) -> int:
+    """Remove all pictures; returns the bytes that became free."""
+    freed = 0
+    for path, status in _pictures(cache / FOLDER):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            freed += status.st_size
+    return freed
+
+
+def _name(image: str, size: int) -> str:
+    return f"{image[:2]}/{image}-{size}.webp"
+
+
+def _pictures(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in folder.glob("??/*.webp"):
+        with contextlib.suppress(OSError):  # removed meanwhile
+            yield path, path.lstat()
