@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from imgcls_lab.cli import revisions
 from imgcls_lab.cli.output import ConfigOption, Json, Set, print_json, print_table, read_config, say
 from imgcls_lab.plurals import counted
 
@@ -355,4 +356,5 @@ def add_to(app: typer.Typer) -> None:
             part.command()(members)
         if registry.name == "datasets":
             part.command()(rescan)
+            revisions.add_to(part)
         app.add_typer(part, name=registry.name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.output import Json, print_json, print_table, read_settings, say, warn_unattended
+from imgcls_lab.cli.output import Json, Set, print_json, print_table, read_settings, say, warn_unattended
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 
@@ -82,6 +82,7 @@ def show(run_id: RunId, as_json: Json = False) -> None:
         if view.view_only
         else view.state.value,
         "data": view.root or "–",
+        **_corrections(view),
         "model": view.model_flavour or "–",
         "device": f"{devices}, on {view.host}" if devices and view.host else devices or "–",
         **({"after": ", ".join(view.after)} if view.after else {}),
@@ -99,6 +100,17 @@ def show(run_id: RunId, as_json: Json = False) -> None:
     for item in view.checkpoints:
         links = f"  ({', '.join(item.links)})" if item.links else ""
         say(f"  {'checkpoint':<{width}}  {item.name}{links}")
+
+
+def _corrections(view: RunDetail) -> dict[str, str]:
+    """On which revision of its data set a run trained, and which came after."""
+    later = len(view.later_revisions)
+    newer = f"; {counted(later, 'newer one')}, {view.later_revisions[0].number} the newest" if later else ""
+    if view.data_revision is not None:
+        return {"corrections": f"revision {view.data_revision}{newer}"}
+    if view.data_revision_digest:
+        return {"corrections": f"from a file{newer}"}
+    return {"corrections": f"none{newer}"} if later else {}
 
 
 def wait(
@@ -205,6 +217,21 @@ def resume(
     _answer(api.run(run_id).resume(**read_settings(settings)).view, as_json)
 
 
+def retrain(
+    run_id: RunId,
+    revision: Annotated[
+        int | None, typer.Option(min=0, help="Of its data set's corrections; by default the newest; 0: the folders.")
+    ] = None,
+    settings: Set = None,
+    name: Annotated[str | None, typer.Option(help="Its name.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train again from a run's best model, on the corrected data set: a third of the epochs, a lower rate."""
+    from imgcls_lab import api
+
+    _answer(api.run(run_id).retrain(revision, name=name, **read_settings(settings)).view, as_json)
+
+
 def claim(
     run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="Id of a view-only run.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All view-only runs.")] = False,
@@ -286,5 +313,5 @@ def _say_line(view: RunView) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (runs, show, wait, logs, stop, kill, resume, claim, edit, delete):
+    for command in (runs, show, wait, logs, stop, kill, resume, retrain, claim, edit, delete):
         app.command()(command)
