@@ -17,6 +17,7 @@ from imgcls_lab.server import (
     devices,
     evaluations,
     events,
+    folder_browser,
     info,
     registry,
     revisions,
@@ -55,7 +56,7 @@ class ImgclsLab(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
-        for module in (runs, evaluations, batch, registry, revisions, devices, events, info):
+        for module in (runs, evaluations, batch, registry, revisions, devices, events, info, folder_browser):
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))
         self.handlers.extend(tensorboards.routes(self.backend, self.boards))

@@ -78,6 +78,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/configs/schema": {"GET": _READS},
     "api/configs/check": {"POST": _WRITES},
     "api/users": {"GET": _READS},
+    "api/folders": {"GET": _READS},
     "api/devices": {"GET": Needs((READ,), (SESSIONS,))},
     "api/alerts": {"GET": _READS},
     "api/events": {"GET": _READS},

@@ -1,0 +1,183 @@
+"""The folders that a data set may be chosen from: the allowed roots, and what lies below them.
+
+A folder is named by an id that this server gave: root and path, signed by a key of the process, so that no request
+names a path. Links that lead out of the roots are not shown. A large or slow disk gives a partial answer in time.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+
+from imgcls_lab.errors import DataError, NotFoundError
+from imgcls_lab.image_files import printable
+from imgcls_lab.imagefolder import inspect_folder
+from imgcls_lab.images import is_image_name
+from imgcls_lab.schemas import FolderEntry, FolderPage
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.handlers import ApiHandler
+from imgcls_lab.server.permissions import Route, permitted, route
+from imgcls_lab.settings import Settings
+
+MOST = 500  # folders that are listed
+MOST_COUNTED = 2_000  # entries of a folder that are looked at to count it
+SECONDS = 1.5  # for all counts of one page
+_TAG = 16  # bytes of a signature
+
+
+class FolderBrowser:
+    """Pages of folders. Its ids are good for as long as the server lives."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._key = secrets.token_bytes(32)
+
+    def page(self, folder_id: str) -> FolderPage:
+        """A folder and its folders; of an empty id the roots. Raises NotFoundError, DataError."""
+        if not folder_id:
+            roots = [self._entry(root, root, str(root), time.monotonic() + SECONDS) for root in self._roots()]
+            return FolderPage(id="", title="Folders of this server", trail=[], folders=roots, root="")
+        root, folder = self._open(folder_id)
+        try:
+            folders, more = self._folders(root, folder)
+        except OSError as error:
+            raise DataError(f"“{printable(folder)}” cannot be read: {error.strerror or error}.") from None
+        found = inspect_folder(folder)
+        return FolderPage(
+            id=folder_id,
+            title=printable(folder.name or folder),
+            trail=self._trail(root, folder),
+            folders=folders,
+            more=more,
+            root=printable(folder),
+            problem=found.problem,
+            notes=found.notes,
+        )
+
+    def _roots(self) -> list[Path]:
+        """Where data sets are expected: the folders of runs and models hold none, unless they were named."""
+        names = [self._settings.datasets_dir, *self._settings.allowed_roots]
+        found = dict.fromkeys(Path(name).expanduser().resolve() for name in names)
+        return [root for root in found if root.is_dir()]
+
+    def _folders(self, root: Path, folder: Path) -> tuple[list[FolderEntry], int]:
+        until = time.monotonic() + SECONDS
+        with os.scandir(folder) as found:
+            names = sorted(
+                (entry.name for entry in found if not entry.name.startswith(".") and entry.is_dir()), key=_natural
+            )
+        shown = [Path(folder, name).resolve() for name in names[:MOST]]
+        inside = [path for path in shown if any(path.is_relative_to(top) for top in self._roots())]
+        entries = [
+            self._entry(_root_of(path, root, self._roots()), path, name, until)
+            for path, name in zip(shown, names, strict=False)
+            if path in inside and printable(path) == str(path)
+        ]
+        return entries, max(0, len(names) - MOST)
+
+    def _entry(self, root: Path, folder: Path, name: str, until: float) -> FolderEntry:
+        images = folders = None
+        usable = False
+        if time.monotonic() < until:
+            images, folders, usable = _counted(folder)
+        return FolderEntry(
+            name=printable(name), id=self._id(root, folder), images=images, folders=folders, usable=usable
+        )
+
+    def _trail(self, root: Path, folder: Path) -> list[FolderEntry]:
+        steps = [root, *(root / Path(*parts) for parts in _beginnings(folder.relative_to(root).parts))]
+        return [FolderEntry(name=printable(step.name or step), id=self._id(root, step)) for step in steps]
+
+    # ── ids ─────────────────────────────────────────────────────────────────────────────────────────────────
+    def _id(self, root: Path, folder: Path) -> str:
+        content = json.dumps([self._roots().index(root), str(folder.relative_to(root))]).encode()
+        return base64.urlsafe_b64encode(self._tag(content) + content).decode()
+
+    def _open(self, folder_id: str) -> tuple[Path, Path]:
+        """Root and folder of an id. Raises NotFoundError for one that is not ours, or leads out by now."""
+        gone = NotFoundError("There is no such folder. Begin at the list of folders again.", reason="no_folder")
+        try:
+            data = base64.urlsafe_b64decode(folder_id.encode("ascii"))
+        except ValueError:
+            raise gone from None
+        tag, content = data[:_TAG], data[_TAG:]
+        if not hmac.compare_digest(tag, self._tag(content)) or base64.urlsafe_b64encode(data).decode() != folder_id:
+            raise gone
+        number, relative = json.loads(content)
+        roots = self._roots()
+        if number >= len(roots):
+            raise gone
+        folder = roots[number] / relative
+        if folder.resolve() != folder or not folder.is_dir():
+            raise gone
+        return roots[number], folder
+
+    def _tag(self, content: bytes) -> bytes:
+        return hmac.new(self._key, content, hashlib.sha256).digest()[:_TAG]
+
+
+class FoldersHandler(ApiHandler):
+    """A folder that a data set may be chosen from."""
+
+    def initialize(self, backend: Backend, browser: FolderBrowser) -> None:  # type: ignore[override]
+        super().initialize(backend)
+        self._browser = browser
+
+    @permitted
+    async def get(self) -> None:
+        folder_id = self.get_query_argument("id", "")
+        page = await self.backend.run(lambda: self._browser.page(folder_id), "slow")
+        self.reply(page.model_dump_json().encode())
+
+
+def _counted(folder: Path) -> tuple[int | None, int | None, bool]:
+    """Images and folders that lie in a folder, up to a bound, and whether it looks like a data set."""
+    images = folders = 0
+    first: list[str] = []
+    names = set()
+    try:
+        with os.scandir(folder) as found:
+            for number, entry in enumerate(found):
+                if number >= MOST_COUNTED:
+                    break
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    folders += 1
+                    names.add(entry.name)
+                    if len(first) < 2:
+                        first.append(entry.path)
+                else:
+                    images += is_image_name(entry.name)
+        usable = "train" in names or (len(first) > 1 and all(map(_begins_with_image, first)))
+    except OSError:
+        return None, None, False
+    return images, folders, usable
+
+
+def _begins_with_image(folder: str) -> bool:
+    """Whether one of the first files of a folder has the name of an image."""
+    with os.scandir(folder) as found:
+        return any(is_image_name(entry.name) for _, entry in zip(range(50), found, strict=False))
+
+
+def _root_of(path: Path, root: Path, roots: list[Path]) -> Path:
+    return root if path.is_relative_to(root) else next(top for top in roots if path.is_relative_to(top))
+
+
+def _beginnings(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [parts[: number + 1] for number in range(len(parts))]
+
+
+def _natural(name: str) -> tuple[str, str]:
+    return name.casefold(), name
+
+
+def routes(backend: Backend) -> list[Route]:
+    return [route("api/folders", FoldersHandler, backend=backend, browser=FolderBrowser(backend.settings))]

@@ -1,0 +1,56 @@
+"""A folder is chosen, not typed: from the allowed roots, by ids that the server gave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from serving import Api
+
+from imgcls_lab.settings import Settings
+
+
+async def below(api: Api, page: dict[str, Any], name: str) -> dict[str, Any]:
+    (entry,) = [folder for folder in page["folders"] if folder["name"].endswith(name)]
+    return (await api("GET", "folders", id=entry["id"])).json
+
+
+async def test_a_data_set_is_found_from_the_roots_and_registered(api: Api, images: Path, settings: Settings) -> None:
+    roots = (await api("GET", "folders")).json
+    datasets = await below(api, roots, Path(settings.datasets_dir).name)
+    (pets,) = [entry for entry in datasets["folders"] if entry["name"] == "pets"]
+    assert (pets["usable"], pets["folders"], pets["images"]) == (True, 2, 0)
+    page = await below(api, datasets, "pets")
+    assert page["problem"] is None
+    assert [step["name"] for step in page["trail"]][-1] == "pets"
+    assert (await api("POST", "datasets", {"name": "pets", "root": page["root"]})).status == 201
+    train = await below(api, page, "train")
+    assert "folder above it" in train["problem"]
+
+
+async def test_nothing_outside_the_roots_is_shown(api: Api, images: Path, settings: Settings, tmp_path: Path) -> None:
+    secret = tmp_path / "private" / "train"
+    secret.mkdir(parents=True)
+    Path(settings.datasets_dir, "link").symlink_to(secret.parent)
+    Path(settings.datasets_dir, ".hidden").mkdir()
+    roots = (await api("GET", "folders")).json
+    datasets = await below(api, roots, Path(settings.datasets_dir).name)
+    assert [entry["name"] for entry in datasets["folders"]] == ["pets"]
+    (pets,) = datasets["folders"]
+    images.rename(tmp_path / "moved")
+    images.symlink_to(secret.parent)
+    assert (await api("GET", "folders", id=pets["id"])).status == 404
+
+
+async def test_an_id_that_the_server_did_not_give_names_no_folder(api: Api, images: Path) -> None:
+    given = (await api("GET", "folders")).json["folders"][0]["id"]
+    for forged in (given[:-4] + "AAAA", given[4:], "Li4vLi4=", "/etc", "..", "ü", "A" * 3000, given * 3):
+        assert (await api("GET", "folders", id=forged)).status == 404, forged
+
+
+async def test_many_folders_are_listed_in_part(api: Api, settings: Settings) -> None:
+    for number in range(510):
+        Path(settings.datasets_dir, f"folder{number:03d}").mkdir(parents=True)
+    roots = (await api("GET", "folders")).json
+    page = await below(api, roots, Path(settings.datasets_dir).name)
+    assert (len(page["folders"]), page["more"]) == (500, 10)
