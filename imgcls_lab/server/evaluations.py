@@ -69,7 +69,8 @@ class ImageHandler(EvaluationHandler):
     async def get(self, text: str, image: str) -> None:
         run_id, epoch = run_id_of(text), self.epoch()
         wanted = Wanted(image_id_of(image), self.choice("split", ("val", "test", "train"), "val"), epoch)
-        await self.answer(lambda store: store.evaluations.image(run_id, wanted), work="slow")
+        allowed = self.backend.settings.allowed
+        await self.answer(lambda store: store.evaluations.image(run_id, wanted, allowed), work="slow")
 
 
 class FlipsHandler(EvaluationHandler):

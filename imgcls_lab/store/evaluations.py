@@ -5,21 +5,22 @@ The computation is `imgcls_lab.analysis`; here is which folder belongs to which 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlmodel import Session, col, or_, select
 
 from imgcls_lab.analysis import curves, flips, image_pages, one_image, summary
 from imgcls_lab.analysis.evaluation import RunFiles, load
 from imgcls_lab.analysis.one_image import MAX_ANCESTORS, MAX_OTHERS, RelatedRun, Wanted
-from imgcls_lab.errors import DataError, InputError
+from imgcls_lab.errors import DataError, ForbiddenPathError, InputError
 from imgcls_lab.events import RunKind
 from imgcls_lab.run_layout import CHECKPOINTS
 from imgcls_lab.schemas import ClassCurves, EvaluatedPage, EvaluatedQuery, EvaluationView, FlipsView, ImageDetail
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import homes, run_files
+from imgcls_lab.store import homes, image_facts, run_files
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Run
@@ -68,15 +69,32 @@ class Evaluations:
         with _without_paths(self._settings):
             return flips.compare(files, other_files, split)
 
-    def image(self, text: str, wanted: Wanted) -> ImageDetail:
-        """One image in depth. Raises InputError, DataError, NotFoundError."""
+    def image(self, text: str, wanted: Wanted, check_root: Callable[[str], object] = str) -> ImageDetail:
+        """One image in depth. Raises InputError, DataError, NotFoundError.
+
+        check_root: raises ForbiddenPathError for a data set whose files the caller may not read.
+        """
         with self._database.read() as session:
             run = find_run(session, text)
-            files = self._here(session, run)
+            files, root = self._here(session, run), run.root
             ancestors = _ancestors(session, self._settings, run)
             others = _same_data(session, self._settings, run, ancestors)
         with _without_paths(self._settings):
-            return one_image.detail(files, wanted, [_files_of(self._settings, each) for each in ancestors], others)
+            detail = one_image.detail(files, wanted, [_files_of(self._settings, each) for each in ancestors], others)
+        facts = self._file_facts(files, root, detail, check_root)
+        with self._database.read() as session:
+            revision, note = image_facts.corrected(session, find_run(session, text), detail)
+        notes = [*detail.notes, *([note] if note else [])]
+        return detail.model_copy(update=facts | {"revision": revision, "notes": notes})
+
+    def _file_facts(
+        self, files: RunFiles, root: str, detail: ImageDetail, check_root: Callable[[str], object]
+    ) -> dict[str, Any]:
+        try:
+            check_root(root)
+        except ForbiddenPathError:
+            return {"problem": "The data set lies outside the folders that this server may read."}
+        return image_facts.file_facts(self._settings, files.folder, root, detail.image.image)
 
     def folder_and_root(self, text: str) -> tuple[Path, str]:
         """A run's folder, and the data set that it names; empty: none."""

@@ -1,0 +1,83 @@
+"""What a data set knows of an image that a run evaluated: its size, whether its file is still there, corrections since.
+
+Called by `store.evaluations`. Opens the file by `image_lookup` alone, and decodes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, select
+
+from imgcls_lab import image_lookup
+from imgcls_lab.data_files import open_image
+from imgcls_lab.data_revision import Change
+from imgcls_lab.errors import ConflictError, DataError, NotFoundError, StoreError
+from imgcls_lab.image_table import ImageTable
+from imgcls_lab.schemas import ImageDetail
+from imgcls_lab.settings import Settings
+from imgcls_lab.store.revisions import newest_number, overlay_of
+from imgcls_lab.store.tables import Dataset, Run
+
+
+def file_facts(settings: Settings, folder: Path, root: str, image: str) -> dict[str, Any]:
+    """Width, height and size as the newest scan read them, and `problem`: what is wrong with the file now, if anything.
+
+    folder: the run's; root: of its data. Empty for an image without an id.
+    """
+    if not image:
+        return {}
+    table = ImageTable.read(settings, root)
+    rows = [] if table is None else table.find(image)
+    facts: dict[str, Any] = {}
+    if table is not None and rows:
+        row = table[rows[0]]
+        facts = {"width": row.width, "height": row.height, "size": row.size, "problem": row.problem}
+    try:
+        found = image_lookup.in_run(settings, folder, root, image)
+        with open_image(root, found.path) as file:
+            facts["size"] = os.fstat(file.fileno()).st_size
+    except (NotFoundError, ConflictError, DataError) as error:
+        return facts | {"problem": str(error)}
+    return facts
+
+
+def corrected(session: Session, run: Run, detail: ImageDetail) -> tuple[dict[str, Any] | None, str | None]:
+    """What the newest revision of the run's data set says of an image, where it is not what the run trained on.
+
+    Returns `ImageDetail.revision`, and a note where the revisions cannot be read.
+    """
+    image = detail.image.image
+    dataset = _dataset(session, run)
+    if dataset is None or dataset.id is None or not image:
+        return None, None
+    newest = newest_number(session, dataset.id)
+    trained = run.data_revision or 0
+    if newest <= trained:
+        return None, None
+    try:
+        change = _change(session, dataset.id, newest, detail)
+        before = _change(session, dataset.id, trained, detail) if trained else None
+    except (NotFoundError, StoreError) as error:
+        return None, str(error)
+    if change is not None and change.excluded:
+        return {"number": newest, "excluded": True}, None
+    label = change.label if change is not None else before.folder_label if before is not None else None
+    if label is None or label == detail.image.label:
+        return None, None
+    return {"number": newest, "label": label}, None
+
+
+def _change(session: Session, dataset_id: int, number: int, detail: ImageDetail) -> Change | None:
+    """What a revision says of the image in its split."""
+    found = overlay_of(session, dataset_id, number).by_image.get(detail.image.image)
+    return found if found is not None and found.applies(detail.image.split) else None
+
+
+def _dataset(session: Session, run: Run) -> Dataset | None:
+    """The registered data set of a run, else the one that has its folder."""
+    if run.dataset_id is not None:
+        return session.get(Dataset, run.dataset_id)
+    return session.exec(select(Dataset).where(Dataset.root == run.root)).first() if run.root else None
