@@ -17,7 +17,7 @@ export function shownMetrics(view: Evaluation): string[] {
 /** What stands below a metric's value. */
 function besides(view: Evaluation, name: string): string {
   const interval = view.intervals[name] as [number, number] | undefined; // the generator loses the items' type
-  if (interval) return `${(interval[0] * 100).toFixed(1)} to ${percent(interval[1])} at 95 %`;
+  if (interval) return `${metric(name, interval[0]).replace(/ %$/, '')} to ${metric(name, interval[1])} at 95 %`;
   const value = view.values[name];
   switch (keyOf(name)) {
     case 'macro_f1': {

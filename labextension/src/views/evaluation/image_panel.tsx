@@ -3,6 +3,7 @@ import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import type { EvaluatedImage, Evaluation } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { Button } from '../ui/button';
+import { Key } from '../ui/keys';
 import { Problem } from '../ui/messages';
 import { BiographyPlot } from './biography_plot';
 import { classKeys } from './class_keys';
@@ -38,10 +39,10 @@ function Head({ item, place, total, onPlace, onClose }: Omit<Props, 'id' | 'view
         {place + 1} of {total}
       </span>
       <Button aria-label="Previous image" disabled={place === 0} onClick={() => onPlace(place - 1)}>
-        ← <kbd>K</kbd>
+        ← <Key>K</Key>
       </Button>
       <Button aria-label="Next image" disabled={place + 1 >= total} onClick={() => onPlace(place + 1)}>
-        → <kbd>J</kbd>
+        → <Key>J</Key>
       </Button>
       <Button aria-label="Close" title="Escape" onClick={onClose}>
         ✕
@@ -67,7 +68,7 @@ function Foot({
     <footer>
       <span className="imgcls-relabel-anchor">
         <Button aria-expanded={choosing} onClick={() => onChoosing(!choosing)}>
-          Relabel… <kbd>R</kbd>
+          Relabel… <Key>R</Key>
         </Button>
         {choosing && (
           <RelabelChoice
@@ -83,10 +84,10 @@ function Foot({
         )}
       </span>
       <Button aria-pressed={draft?.excluded ?? false} onClick={() => corrections.exclude([item])}>
-        Exclude <kbd>X</kbd>
+        Exclude <Key>X</Key>
       </Button>
       <Button disabled={corrections.count === 0} onClick={corrections.undo}>
-        Undo <kbd>U</kbd>
+        Undo <Key>U</Key>
       </Button>
       <span className="imgcls-key-list" aria-label="Keys of the classes">
         {keys.map(({ key, name }) => (
@@ -97,7 +98,7 @@ function Foot({
             aria-pressed={draft?.label === name}
             onClick={() => corrections.relabel([item], name)}
           >
-            <kbd>{key}</kbd>
+            <Key>{key}</Key>
             {name !== key && <span className="imgcls-clip">{name}</span>}
           </button>
         ))}

@@ -7,6 +7,7 @@ import { useSelection } from '../images/selection';
 import { useAction } from '../data/use_query';
 import { Button } from '../ui/button';
 import { percent, plural } from '../ui/format';
+import { Key } from '../ui/keys';
 import { Problem } from '../ui/messages';
 import { classKeys } from './class_keys';
 import { correctionOfKey, type Corrections } from './corrections';
@@ -96,7 +97,7 @@ function Tools({ view, filter, corrections, chosen, total, choosing, onChoosing,
       <span className="imgcls-muted imgcls-num">{chosen.length > 1 ? `${what} chosen` : ''}</span>
       <span className="imgcls-relabel-anchor imgcls-relabel-below">
         <Button disabled={chosen.length === 0} aria-expanded={choosing} onClick={() => onChoosing(!choosing)}>
-          Relabel… <kbd>R</kbd>
+          Relabel… <Key>R</Key>
         </Button>
         {choosing && (
           <RelabelChoice
@@ -112,10 +113,10 @@ function Tools({ view, filter, corrections, chosen, total, choosing, onChoosing,
         )}
       </span>
       <Button disabled={chosen.length === 0} onClick={() => corrections.exclude(chosen)}>
-        Exclude <kbd>X</kbd>
+        Exclude <Key>X</Key>
       </Button>
       <Button disabled={corrections.count === 0} onClick={corrections.undo}>
-        Undo <kbd>U</kbd>
+        Undo <Key>U</Key>
       </Button>
       {cell && (
         <Button onClick={() => onAll(predicted)} title={`They are ${predicted}: relabel all of them`}>

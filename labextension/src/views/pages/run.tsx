@@ -3,7 +3,6 @@ import { useCallback, useEffect, useState } from 'react';
 import { isActive, isUnderWay, type RunDetail } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useRun } from '../data/use_runs';
-import { DraftBar } from '../evaluation/draft_bar';
 import { EvaluationPage } from '../evaluation/evaluation_page';
 import { FIRST_STATE, type EvaluationState } from '../evaluation/filter';
 import { Flips } from '../evaluation/flips';
@@ -17,7 +16,9 @@ import { Problem } from '../ui/messages';
 import { Progress } from '../ui/run_state';
 import { PageWithPanel } from '../ui/side_panel';
 import { Tabs } from '../ui/tabs';
+import { DraftBar } from './draft_bar';
 import { LeftOut } from './left_out';
+import { RetrainBar } from './retrain_bar';
 import { CheckpointsTab } from './run_checkpoints';
 import { ConfigTab } from './run_config';
 import { CurvesTab } from './run_curves';
@@ -99,9 +100,14 @@ function EvaluationTab({
   return (
     <div className="imgcls-stack">
       <Flips run={run} />
-      <DraftBar run={run} standing={standing} />
+      <RetrainBar run={run} standing={standing} />
       <LeftOut reasons={report?.left_out ?? {}} where={report ? ` of ${report.split}/` : undefined} />
       <EvaluationPage run={run} state={state} onState={onState} corrections={standing.corrections} />
+      {standing.dataset && (
+        <div className="imgcls-run-draft">
+          <DraftBar dataset={standing.dataset} newest={standing.newest} draft={standing.draft} />
+        </div>
+      )}
     </div>
   );
 }
@@ -117,7 +123,13 @@ function RunTabs({ run }: { run: RunDetail }) {
   const tabs = tabsOf(run.kind);
   const tab = chosen && tabs.includes(chosen) ? chosen : tabs[0]!;
   return (
-    <Tabs label="What to see of the run" names={tabs} open={tab} onOpen={setTab} panelClass="imgcls-tab">
+    <Tabs
+      label="What to see of the run"
+      names={tabs}
+      open={tab}
+      onOpen={setTab}
+      panelClass={tab === 'Evaluation' ? 'imgcls-tab imgcls-tab-open' : 'imgcls-tab'}
+    >
       {(tab === 'Trials' || tab === 'Plots') && <SweepTab run={run} plots={tab === 'Plots'} />}
       {tab === 'Curves' && <CurvesTab run={run} />}
       {tab === 'Evaluation' && <EvaluationTab run={run} state={evaluation} onState={changeEvaluation} />}
