@@ -64,6 +64,13 @@ function One({ title, xTitle, yTitle, x, y, thresholds, area, chance }: OneProps
   );
 }
 
+/** Precision from a recall of 0 on: below the first point it is that point's. */
+const fromZero = ({ recall, precision, thresholds }: Curves) => ({
+  x: [0, ...recall],
+  y: [precision[0] ?? 1, ...precision],
+  thresholds: [thresholds[0] ?? null, ...thresholds],
+});
+
 export function ClassCurvesOf({ curves }: { curves: Curves }) {
   const area = (name: string, value: number | null) =>
     value == null ? 'not defined' : `${name} ${value.toFixed(3)}`;
@@ -73,9 +80,7 @@ export function ClassCurvesOf({ curves }: { curves: Curves }) {
         title="Precision over recall"
         xTitle="recall"
         yTitle="precision"
-        x={curves.recall}
-        y={curves.precision}
-        thresholds={curves.thresholds}
+        {...fromZero(curves)}
         area={area('average precision', curves.average_precision)}
       />
       <One

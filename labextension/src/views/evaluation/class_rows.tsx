@@ -116,7 +116,7 @@ export function ClassRows({ view, label, predicted, onClass, onCell }: Props) {
               <td className="imgcls-clip" title={row.name}>
                 <button
                   type="button"
-                  className="imgcls-class-name"
+                  className="imgcls-class-link"
                   aria-pressed={row.name === label && predicted === undefined}
                   onClick={() =>
                     onClass(row.name === label && predicted === undefined ? undefined : row.name)

@@ -24,7 +24,7 @@ export interface Corrections {
   undo: () => void;
 }
 
-/** Do what a key stands for: a digit relabels, x excludes, u takes the last step back. Whether it stood for anything. */
+/** Do what a key stands for: a digit relabels, x excludes, u and z take the last step back. Whether it stood for anything. */
 export function correctionOfKey(
   key: string,
   corrections: Corrections,
@@ -33,7 +33,7 @@ export function correctionOfKey(
 ): boolean {
   const named = images.filter(item => item.image !== '');
   const chosen = keys.find(item => item.key === key);
-  if (key === 'u') corrections.undo();
+  if (key === 'u' || key === 'z') corrections.undo();
   else if (named.length === 0) return false;
   else if (key === 'x') corrections.exclude(named);
   else if (chosen) corrections.relabel(named, chosen.name);

@@ -17,7 +17,8 @@ export function shownMetrics(view: Evaluation): string[] {
 /** What stands below a metric's value. */
 function besides(view: Evaluation, name: string): string {
   const interval = view.intervals[name] as [number, number] | undefined; // the generator loses the items' type
-  if (interval) return `${metric(name, interval[0]).replace(/ %$/, '')} to ${metric(name, interval[1])} at 95 %`;
+  if (interval)
+    return `${metric(name, interval[0]).replace(/ %$/, '')} to ${metric(name, interval[1])} at 95 %`;
   const value = view.values[name];
   switch (keyOf(name)) {
     case 'macro_f1': {
@@ -55,7 +56,7 @@ export function leaning(view: Evaluation): string {
 
 export function Figures({ view }: { view: Evaluation }) {
   return (
-    <dl className="imgcls-figures" aria-label="Metrics">
+    <dl className="imgcls-metric-tiles" aria-label="Metrics">
       {shownMetrics(view).map(name => (
         <div key={name}>
           <dt>{metricTitle(bare(name) === 'top' ? name : keyOf(name))}</dt>

@@ -36,18 +36,22 @@ function Bar({ bin }: { bin: ReliabilityBin }) {
   );
 }
 
-/** The middle of each bin that has images, and how many of them are right. */
-function lineOf(bins: readonly ReliabilityBin[]): Pick<Curve, 'x' | 'y'> {
-  const filled = bins.filter(bin => bin.accuracy != null && bin.confidence != null);
-  return { x: filled.map(bin => bin.confidence!), y: filled.map(bin => bin.accuracy!) };
+/** How often a bin is right once the probabilities are calibrated, as a level line. */
+function Calibrated({ bin }: { bin: ReliabilityBin }) {
+  if (bin.accuracy == null || bin.images === 0) return null;
+  const y = ((1 - bin.accuracy) * 1000).toFixed(1);
+  return (
+    <path
+      d={`M${(bin.low * 1000).toFixed(1)} ${y}H${(bin.high * 1000).toFixed(1)}`}
+      opacity={bin.images < FEW ? 0.45 : 1}
+      className="imgcls-reliability-calibrated"
+    />
+  );
 }
 
 export function Reliability({ view }: { view: Evaluation }) {
   const curves: Curve[] = [
     { label: 'as sure as right', colour: 'text-muted', x: [0, 1], y: [0, 1], dash: true },
-    ...(view.calibrated.length > 0
-      ? [{ label: 'calibrated', colour: 'series-2', ...lineOf(view.calibrated) }]
-      : []),
   ];
   const error = view.values['metric/calibration_error'] ?? view.values['test/calibration_error'];
   return (
@@ -65,6 +69,9 @@ export function Reliability({ view }: { view: Evaluation }) {
       >
         {view.reliability.map(bin => (
           <Bar key={bin.low} bin={bin} />
+        ))}
+        {view.calibrated.map(bin => (
+          <Calibrated key={bin.low} bin={bin} />
         ))}
       </FractionPlot>
       <ul>

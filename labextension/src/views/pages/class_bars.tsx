@@ -52,7 +52,7 @@ function Bar({ item, most, onOpen }: { item: ClassCounts; most: number; onOpen?:
 }
 
 export const Legend = ({ splits }: { splits: readonly string[] }) => (
-  <span className="imgcls-legend">
+  <span className="imgcls-bars-legend">
     {splits.map(split => (
       <span key={split}>
         <i className={`imgcls-split-${split}`} /> {split}

@@ -100,11 +100,11 @@ function EvaluationTab({
   return (
     <div className="imgcls-stack">
       <Flips run={run} />
-      <RetrainBar run={run} standing={standing} />
       <LeftOut reasons={report?.left_out ?? {}} where={report ? ` of ${report.split}/` : undefined} />
       <EvaluationPage run={run} state={state} onState={onState} corrections={standing.corrections} />
       {standing.dataset && (
         <div className="imgcls-run-draft">
+          <RetrainBar run={run} standing={standing} />
           <DraftBar dataset={standing.dataset} newest={standing.newest} draft={standing.draft} />
         </div>
       )}

@@ -2,7 +2,7 @@
 import type { ReactNode } from 'react';
 import './keys.css';
 
-export const Key = ({ children }: { children: ReactNode }) => <kbd className="imgcls-key">{children}</kbd>;
+export const Key = ({ children }: { children: ReactNode }) => <kbd className="imgcls-kbd">{children}</kbd>;
 
 /** Keys and what they do: `[['X', 'leave out'], ['↵', 'open']]`. */
 export const Keys = ({ of }: { of: readonly (readonly [key: string, does: string])[] }) => (
