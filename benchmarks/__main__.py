@@ -53,6 +53,7 @@ BENCHMARKS = (
     Benchmark("series", "A long curve from the server", quick=True),
     Benchmark("paint", "A long curve in the browser"),
     Benchmark("lists", "Long lists of runs", quick=True),
+    Benchmark("thumbnails", "Pictures of images", quick=True),
     Benchmark("live", "From a step to the screen", quick=True),
     Benchmark("launch", "From the submit to the first step", quick=True),
     Benchmark("notebooks", "A notebook in the queue, beside papermill alone"),
