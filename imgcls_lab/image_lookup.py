@@ -6,12 +6,13 @@ that the id names; everything else is an error with a sentence, which holds no p
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from imgcls_lab import data_files, predictions
-from imgcls_lab.analysis.cache import Cache, identity
+from imgcls_lab import data_files
+from imgcls_lab.analysis.cache import Cache, stored_images
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ConflictError, DataError, ImgclsError, NotFoundError
 from imgcls_lab.image_files import printable
@@ -21,7 +22,6 @@ from imgcls_lab.settings import Settings
 
 SPLITS = ("val", "test", "train")
 _HASHED = Cache(2**20)  # digests of files that are not as the table knows them, by their status
-_LISTINGS = Cache(24 * 2**20)
 
 
 def in_dataset(settings: Settings, root: str, image: str) -> FoundImage:
@@ -60,23 +60,8 @@ def _unknown(place: str) -> NotFoundError:
 def _listings(folder: Path) -> Iterator[StoredImages]:
     """The images of a run, split by split, as far as it kept them with their contents."""
     for split in SPLITS:
-        key = identity(folder, [predictions.npz(f"{split}-images")])
-
-        def read(split: str = split) -> StoredImages | None:
-            try:
-                return predictions.read_images(folder, split)
-            except NotFoundError:
-                return None
-
-        found = _LISTINGS.get(key, read, _bytes)
-        if found is not None:
-            yield found
-
-
-def _bytes(listing: StoredImages | None) -> int:
-    if listing is None:
-        return 1
-    return listing.paths.nbytes + (0 if listing.digests is None else listing.digests.nbytes)
+        with contextlib.suppress(NotFoundError):
+            yield stored_images(folder, split)
 
 
 def _first_unchanged(root: str, image: str, paths: Iterator[str], table: ImageTable | None) -> FoundImage:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,17 @@ class StoredImages:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What ties predictions to these images."""
+        return fingerprint(self.paths, self.classes)
+
+    @property
+    def nbytes(self) -> int:
+        """Of memory."""
+        held = (self.paths, self.digests, self.labels)
+        return sum(array.nbytes for array in held if array is not None)
 
     def name(self, number: int) -> str:
         """The path of one image, relative to the root."""
@@ -177,10 +189,13 @@ def read_images(folder: Path, split: str) -> StoredImages:
         return StoredImages(os.fsdecode(bytes(listed["root"][()])), paths, classes, digests, labels)
 
 
-def read(folder: Path, evaluation: int | str) -> StoredPredictions:
-    """The predictions of an epoch, or of "test", in a run's folder. Raises NotFoundError, and DataError if damaged."""
+def read(folder: Path, evaluation: int | str, images: StoredImages | None = None) -> StoredPredictions:
+    """The predictions of an epoch, or of "test", in a run's folder. Raises NotFoundError, and DataError if damaged.
+
+    images: of the split, where the caller has read them.
+    """
     name, split = (evaluation, evaluation) if isinstance(evaluation, str) else (epoch_name(evaluation), "val")
-    images, held = _read_pair(folder, split, name)
+    images, held = _read_pair(folder, split, name, images)
     with _naming(folder, npz(name)):
         labels, top, probs = held["labels"], held["classes"], held["probs" if "probs" in held else "shares"]
         kept = (len(images), top.size // max(1, len(images)))
@@ -196,10 +211,13 @@ def read(folder: Path, evaluation: int | str) -> StoredPredictions:
     return StoredPredictions(images, labels, top, probs, label_probs, losses)
 
 
-def read_train(folder: Path, epoch: int) -> TrainPredictions:
-    """What an epoch's steps computed of the training images. Raises NotFoundError, and DataError if damaged."""
+def read_train(folder: Path, epoch: int, images: StoredImages | None = None) -> TrainPredictions:
+    """What an epoch's steps computed of the training images. Raises NotFoundError, and DataError if damaged.
+
+    images: of train/, where the caller has read them.
+    """
     name = train_name(epoch)
-    images, held = _read_pair(folder, "train", name)
+    images, held = _read_pair(folder, "train", name, images)
     with _naming(folder, npz(name)):
         for key in ("losses", "label_probs"):
             bounded_arrays.check(held[key], "f", (len(images),))
@@ -281,12 +299,12 @@ def _epochs(folder: Path, kind: str) -> list[int]:
     return sorted(int(match[2]) for match in found if match and match[1] == kind)
 
 
-def _read_pair(folder: Path, split: str, name: str) -> tuple[StoredImages, Arrays]:
+def _read_pair(folder: Path, split: str, name: str, images: StoredImages | None) -> tuple[StoredImages, Arrays]:
     """The images of a split, and what is kept of them under a name."""
     with _open(folder, npz(name)) as file:
         held = bounded_arrays.load(file)
-    images = read_images(folder, split)
-    if str(held.get("images")) != fingerprint(images.paths, images.classes):
+    images = read_images(folder, split) if images is None else images
+    if str(held.get("images")) != images.fingerprint:
         raise DataError(
             f"The predictions “{folder / npz(name)}” do not belong to the images of {split}-images.npz.",
             reason="other_images",

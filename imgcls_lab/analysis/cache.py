@@ -1,5 +1,6 @@
 """What was read from runs' folders stays in memory for the next request: a few arrays, bounded by their bytes.
 
+`stored_images` gives the list of a split's images, which all that is known of them shares.
 An entry is known by the identity of the files that it was read from, so a file that was written again is read again.
 """
 
@@ -12,7 +13,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar, cast
 
-from imgcls_lab import run_paths
+from imgcls_lab import predictions, run_paths
+from imgcls_lab.predictions import StoredImages
 
 T = TypeVar("T")
 MAX_BYTES = 32 * 2**20
@@ -59,3 +61,9 @@ def identity(folder: Path, names: Sequence[str]) -> Hashable:
 
 
 CACHE = Cache()  # of this process
+
+
+def stored_images(folder: Path, split: str) -> StoredImages:
+    """The images of a split as a run listed them. Raises NotFoundError, and DataError if damaged."""
+    key = identity(folder, [predictions.npz(f"{split}-images")])
+    return CACHE.get(("images", key), lambda: predictions.read_images(folder, split), lambda made: made.nbytes)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab import predictions
-from imgcls_lab.analysis.cache import CACHE, identity
+from imgcls_lab.analysis.cache import CACHE, identity, stored_images
 from imgcls_lab.errors import DataError, InputError, NotFoundError
 from imgcls_lab.image_files import printable
 from imgcls_lab.predictions import StoredImages, StoredPredictions, StoredProbs
@@ -123,10 +123,8 @@ class Evaluation:
 
     @property
     def nbytes(self) -> int:
-        """Of memory, with all columns that are made on demand."""
-        held = sum(array.nbytes for array in vars(self.held).values() if isinstance(array, np.ndarray))
-        listed = self.images.paths.nbytes + (0 if self.images.digests is None else self.images.digests.nbytes)
-        return held + listed + 17 * len(self)
+        """Of memory, with all columns that are made on demand; without the images, which others share."""
+        return sum(array.nbytes for array in vars(self.held).values() if isinstance(array, np.ndarray)) + 17 * len(self)
 
 
 def class_number(classes: list[str], name: str) -> int:
@@ -188,7 +186,7 @@ def _cached(folder: Path, split: str, epoch: int | None) -> Evaluation:
     key = identity(folder, [predictions.npz(name), predictions.npz(f"{split}-images")])
 
     def make() -> Evaluation:
-        held = predictions.read(folder, split if epoch is None else epoch)
+        held = predictions.read(folder, split if epoch is None else epoch, stored_images(folder, split))
         if not len(held.labels):
             raise DataError(f"The predictions “{name}” hold no image.", reason="no_images")
         return Evaluation(split, epoch, held)

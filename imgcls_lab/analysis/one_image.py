@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab import predictions
-from imgcls_lab.analysis.cache import CACHE, identity
+from imgcls_lab.analysis.cache import CACHE, identity, stored_images
 from imgcls_lab.analysis.evaluation import Evaluation, RunFiles, all_probs, best_or_last, load, number_or_none
 from imgcls_lab.analysis.image_pages import evaluated_image, training_image
 from imgcls_lab.analysis.training_images import load_training, training_labels
@@ -196,12 +196,12 @@ def _make_table(shown: list[int], images: StoredImages, read: Callable[[int], _R
 
 
 def _read_val(folder: Path, epoch: int) -> _Row:
-    evaluation = Evaluation("val", epoch, predictions.read(folder, epoch))
+    evaluation = Evaluation("val", epoch, predictions.read(folder, epoch, stored_images(folder, "val")))
     return _Row(evaluation.labels, evaluation.label_probs, evaluation.losses, evaluation.predicted)
 
 
 def _read_train(folder: Path, epoch: int) -> _Row:
-    held = predictions.read_train(folder, epoch)
+    held = predictions.read_train(folder, epoch, stored_images(folder, "train"))
     labels = training_labels(held.images)
     return _Row(labels, held.label_probs, held.losses, labels)
 
@@ -217,7 +217,7 @@ def biography(
     story = _story(_Seen(run, found.images, found.place), split, label, notes)
     for ancestor in ancestors[:MAX_ANCESTORS]:
         try:
-            images = predictions.read_images(ancestor.folder, split)
+            images = stored_images(ancestor.folder, split)
             place = _same(images, found)
         except (DataError, NotFoundError):  # it kept nothing that could be read
             break

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab import predictions
-from imgcls_lab.analysis.cache import CACHE, identity
+from imgcls_lab.analysis.cache import CACHE, identity, stored_images
 from imgcls_lab.analysis.evaluation import Floats, Numbers, RunFiles, class_number
 from imgcls_lab.errors import DataError, NotFoundError
 from imgcls_lab.image_files import printable
@@ -85,8 +85,8 @@ class TrainingImages:
 
     @property
     def nbytes(self) -> int:
-        listed = self.images.paths.nbytes + (0 if self.images.digests is None else self.images.digests.nbytes)
-        return listed + 29 * len(self.losses)
+        """Of memory, without the images."""
+        return 29 * len(self.losses)
 
 
 def training_labels(images: StoredImages) -> npt.NDArray[np.int32]:
@@ -118,11 +118,12 @@ def load_training(run: RunFiles, epoch: int | None = None) -> TrainingImages:
 
 
 def _read(run: RunFiles, epoch: int, epochs: list[int]) -> TrainingImages:
-    held = predictions.read_train(run.folder, epoch)
-    sums = np.zeros((2, len(held.images)))
-    seen = np.zeros(len(held.images), np.int32)
+    images = stored_images(run.folder, "train")
+    held = predictions.read_train(run.folder, epoch, images)
+    sums = np.zeros((2, len(images)))
+    seen = np.zeros(len(images), np.int32)
     for each in epochs:
-        probs = predictions.read_train(run.folder, each).label_probs.astype(np.float64)
+        probs = predictions.read_train(run.folder, each, images).label_probs.astype(np.float64)
         known = np.isfinite(probs)
         probs[~known] = 0
         seen += known
@@ -132,4 +133,4 @@ def _read(run: RunFiles, epoch: int, epochs: list[int]) -> TrainingImages:
         spread = np.sqrt(np.maximum(sums[1] / seen - mean**2, 0))
     moments = Moments(mean.astype(np.float32), spread.astype(np.float32), seen)
     losses, label_probs = held.losses.astype(np.float32), held.label_probs.astype(np.float32)
-    return TrainingImages(epoch, held.images, losses, label_probs, moments)
+    return TrainingImages(epoch, images, losses, label_probs, moments)
