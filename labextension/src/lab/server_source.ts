@@ -22,7 +22,7 @@ type Verb = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 interface Call {
   verb: Verb;
   path: string;
-  query?: Record<string, string | number | boolean | string[] | undefined>;
+  query?: Record<string, string | number | string[] | undefined>;
   body?: unknown;
   /** Bytes that are sent as they are. */
   file?: Blob;
@@ -93,8 +93,8 @@ function queryCall(kind: Query, params: unknown): Call {
     case 'audit':
       return get(`datasets/${(params as Params['audit']).id}/audit`);
     case 'problems': {
-      const { id, ...rest } = params as Params['problems'];
-      return get(`datasets/${id}/problems`, { ...rest });
+      const { id, leak, ...rest } = params as Params['problems'];
+      return get(`datasets/${id}/problems`, { ...rest, leak: leak === undefined ? leak : Number(leak) });
     }
     case 'map':
       return get(`datasets/${(params as Params['map']).id}/map`);

@@ -1,7 +1,6 @@
 // What a new run trains, and on which images: fields whose values come from the registries.
 import { useState, type ReactNode } from 'react';
 import type { Dataset, Model } from '../data/types';
-import { useQuery } from '../data/use_query';
 import type { Field } from './config_form';
 import { FieldInput, Labelled } from './fields';
 import { RegisterFolder, datasetText } from './register_dataset';
@@ -83,7 +82,6 @@ interface Props {
 
 export function DataAndModel({ fields, state, datasets, models, wrong, input }: Props) {
   const { draft, set, pickModel } = state;
-  const { data: info } = useQuery('info', {});
   const [registering, setRegistering] = useState(false);
   const root = fields.find(field => field.name === 'root');
   const model = fields.find(field => field.name === 'model_flavour');
@@ -116,7 +114,6 @@ export function DataAndModel({ fields, state, datasets, models, wrong, input }: 
       )}
       {registering && (
         <RegisterFolder
-          datasetsDir={info?.datasets_dir}
           onDone={item => {
             setRegistering(false);
             set('root', item.root);

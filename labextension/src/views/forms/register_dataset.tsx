@@ -1,13 +1,15 @@
-// Registering a folder of images, inline: in the new-run form and in the library.
-import { useState } from 'react';
+// Registering a folder of images, inline: in the new-run form and in the registries. The folder is chosen, not typed.
+import { useCallback, useState } from 'react';
 import { Labelled } from './fields';
-import { plural, leaf } from '../ui/format';
+import { plural } from '../ui/format';
 import { useAction } from '../data/use_query';
+import { FolderBrowser } from './folder_browser';
 import { InlineForm } from './inline_form';
 import { mutate } from '../data/mutate';
 import { useSource } from '../data/source';
-import type { Dataset } from '../data/types';
+import type { Dataset, FolderPage } from '../data/types';
 import '../ui/inputs.css';
+import '../ui/messages.css';
 
 /** "digits · 1,797 images, 10 classes" */
 export function datasetText(dataset: Dataset): string {
@@ -15,28 +17,41 @@ export function datasetText(dataset: Dataset): string {
   return `${dataset.name} · ${plural(images, 'image')}, ${plural(dataset.classes.length, 'class', 'classes')}`;
 }
 
+/** What a quick look says of the folder. */
+function Inspection({ folder }: { folder: FolderPage }) {
+  return (
+    <div role="status" aria-label="What is in the folder">
+      {folder.problem ? (
+        <p className="imgcls-note">{folder.problem}</p>
+      ) : (
+        <p className="imgcls-note">“{folder.title}” can be registered.</p>
+      )}
+      {folder.notes?.map(note => (
+        <p key={note} className="imgcls-note">
+          {note}
+        </p>
+      ))}
+    </div>
+  );
+}
+
 interface Props {
-  datasetsDir: string | undefined;
   onDone: (dataset: Dataset) => void;
   onCancel: () => void;
 }
 
-export function RegisterFolder({ datasetsDir, onDone, onCancel }: Props) {
+export function RegisterFolder({ onDone, onCancel }: Props) {
   const source = useSource();
-  const [root, setRoot] = useState('');
+  const [folder, setFolder] = useState<FolderPage | null>(null);
   const [name, setName] = useState('');
   const { busy, error, act } = useAction();
-  const shown = name || leaf(root.trim());
+  const root = folder?.root ?? '';
+  const shown = name || (root ? (folder?.title ?? '') : '');
+  const take = useCallback((page: FolderPage) => setFolder(page), []);
   const submit = async () => {
     let dataset: Dataset | undefined;
-    const folder = root.trim();
-    // A name alone means a folder beside the other data sets.
-    const full =
-      datasetsDir && !/^(\/|~|[A-Za-z]:)/.test(folder)
-        ? `${datasetsDir.replace(/\/$/, '')}/${folder}`
-        : folder;
     const done = await act('add', async () => {
-      dataset = await mutate(source, 'datasets.add', { edit: { name: shown, root: full } });
+      dataset = await mutate(source, 'datasets.add', { edit: { name: shown, root } });
     });
     if (done && dataset) onDone(dataset);
   };
@@ -46,27 +61,16 @@ export function RegisterFolder({ datasetsDir, onDone, onCancel }: Props) {
       action="Register"
       acting="Looking at the folder…"
       busy={busy !== null}
-      ready={root.trim() !== ''}
+      ready={root !== '' && !folder?.problem}
       error={error}
       onSubmit={() => void submit()}
       onCancel={onCancel}
     >
-      <Labelled
-        title="Folder"
-        note={`With train/CLASS and, if you have it, val/CLASS; or with the classes alone${datasetsDir ? `; under ${datasetsDir}` : ''}.`}
-      >
-        {id => (
-          <input
-            id={id}
-            name="folder"
-            value={root}
-            onChange={e => setRoot(e.target.value)}
-            placeholder={datasetsDir ? `${datasetsDir}/my-images` : '/path/to/images'}
-            spellCheck={false}
-            autoFocus
-          />
-        )}
-      </Labelled>
+      <p className="imgcls-note">
+        Choose a folder with train/CLASS and, if you have it, val/CLASS; or with the classes alone.
+      </p>
+      <FolderBrowser onFolder={take} />
+      {folder && root && <Inspection folder={folder} />}
       <Labelled title="Name">
         {id => (
           <input

@@ -19,14 +19,13 @@ import '../ui/toolbar.css';
 import './registries.css';
 
 function NewItem({ registry, onClose }: { registry: RegistryName; onClose: () => void }) {
-  const { data: info } = useQuery('info', {});
   const navigate = useNavigate();
   const show = ({ id }: Dataset) => {
     onClose();
     navigate({ view: 'dataset', id, tab: 'Problems' }); // its audit has begun
   };
   return registry === 'datasets' ? (
-    <RegisterFolder datasetsDir={info?.datasets_dir} onDone={show} onCancel={onClose} />
+    <RegisterFolder onDone={show} onCancel={onClose} />
   ) : (
     <ItemForm registry={registry} item={null} onDone={onClose} onCancel={onClose} />
   );
