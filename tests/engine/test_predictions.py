@@ -14,13 +14,18 @@ import pytest
 from transformers import AutoConfig
 
 from imgcls_lab import model_calibration, predictions
+from imgcls_lab.analysis import curves, summary
+from imgcls_lab.analysis.evaluation import RunFiles, load
+from imgcls_lab.analysis.image_pages import page
+from imgcls_lab.calibration import calibration_error
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.inference import predict
 from imgcls_lab.engine.inference.export import Known, export
 from imgcls_lab.errors import DataError, MismatchError, ModelError, NotFoundError
 from imgcls_lab.events import Event, Metrics
-from imgcls_lab.schemas import Abstention, Calibration
+from imgcls_lab.schemas import Abstention, Calibration, EvaluatedQuery
+from imgcls_lab.store.run_files import read_report
 
 from .conftest import SIZE, curve, of_type
 
@@ -93,6 +98,24 @@ def test_what_is_kept_of_each_image_is_what_the_model_says(run: Run, digits_sour
     assert not len(held.images.find("0" * 64))
     other = predictions.read(outcome.folder, 3 - best)
     assert predictions.read_probs(outcome.folder, other, "val") is None, "those of the best epoch alone are kept"
+    agrees_with_its_report(RunFiles("run", "run", outcome.folder, best))
+
+
+def agrees_with_its_report(files: RunFiles) -> None:
+    """The evaluation page shows the numbers that the run reported, from what it kept."""
+    view = summary.view(files, "val", None, lambda epoch, split: read_report(files.folder, epoch, split))
+    right = sum(cell.images for cell in view.cells if cell.label == cell.predicted)
+    assert view.values["metric/accuracy"] == pytest.approx(right / view.images)
+    assert calibration_error(view.reliability) == pytest.approx(view.values["metric/calibration_error"], abs=2e-3)
+    areas = [curves.class_curves(files.folder, load(files), name).auroc for name in view.class_names]
+    assert np.mean([area for area in areas if area is not None]) == pytest.approx(view.values["metric/auroc"], abs=2e-3)
+    assert view.temperature
+    assert sum(part.images for part in view.calibrated) == view.images
+    assert (view.trend_epochs, view.classes[0].f1_by_epoch[files.best_epoch - 1 if files.best_epoch else 0]) == (
+        [1, 2],
+        view.classes[0].f1 and pytest.approx(view.classes[0].f1, abs=1e-4),
+    )
+    assert page(files, EvaluatedQuery(split="train")).total > 0
 
 
 def test_the_first_step_keeps_the_loss_that_the_curve_shows(run: Run) -> None:
