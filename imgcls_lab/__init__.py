@@ -16,6 +16,7 @@ _HOMES = {
     "TrainConfig": "imgcls_lab.config",
     "Run": "imgcls_lab.api",
     "Sweep": "imgcls_lab.api",
+    "audit": "imgcls_lab.api",
     "audit_events": "imgcls_lab.api",
     "launch": "imgcls_lab.api",
     "launch_notebook": "imgcls_lab.api",
@@ -32,7 +33,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "Run", "Sweep", "TrainConfig", "__version__", "audit_events", "demo", "find_batch_size", "find_lr", "form",
+    "Run", "Sweep", "TrainConfig", "__version__", "audit", "audit_events", "demo", "find_batch_size", "find_lr", "form",
     "launch", "launch_notebook", "project", "run", "runs", "sweep", "tensorboard", "train",
 ]  # fmt: skip
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from imgcls_lab.api import (
         Run,
         Sweep,
+        audit,
         audit_events,
         find_batch_size,
         find_lr,

@@ -14,6 +14,7 @@ import typer
 
 from imgcls_lab._version import __version__
 from imgcls_lab.cli import (
+    audits,
     batch,
     cache,
     db,
@@ -61,8 +62,8 @@ def options(
 
 
 for part in (
-    demo, train, finders, runs, events, inference, evaluations, replay, batch, registry, cache, executor, users, db,
-    doctor, settings,
+    demo, train, finders, runs, events, audits, inference, evaluations, replay, batch, registry, cache, executor, users,
+    db, doctor, settings,
 ):  # fmt: skip
     part.add_to(app)
 

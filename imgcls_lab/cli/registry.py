@@ -44,7 +44,8 @@ class Field(NamedTuple):
 class Registry(NamedTuple):
     """A collection of the store: what a list shows, what `rm` does, which fields there are.
 
-    combine: fields that follow from several parameters and from the old entry, None in `add`.
+    combine: fields that follow from several parameters and from the old entry, None in `add`; look: whether `add` looks
+    at the entry's files, with its option --no-audit.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Registry(NamedTuple):
     rm: str
     fields: tuple[Field, ...]
     combine: Callable[[Store, Values, Any], Values] = lambda _store, given, _old: given
+    look: bool = False
 
     def collection(self, store: Store) -> Collection[Any, Any, Any]:
         found: Collection[Any, Any, Any] = getattr(store, self.name)
@@ -102,6 +104,12 @@ NAME = Field(
     required=True,
 )
 DESCRIPTION = Field("description", _Text, _Text)
+LOOK = Parameter(
+    "audit",
+    Parameter.KEYWORD_ONLY,
+    annotation=Annotated[bool, typer.Option("--audit/--no-audit", help="Look at its files, and wait for that.")],
+    default=True,
+)
 REGISTRIES = (
     Registry(
         "projects",
@@ -153,6 +161,7 @@ REGISTRIES = (
             ),
             DESCRIPTION,
         ),
+        look=True,
     ),
     Registry(
         "models",
@@ -233,11 +242,14 @@ def _add_changing_commands(app: typer.Typer, registry: Registry) -> None:
 
     def add(**typed: Any) -> None:
         store = _store()
+        looks = typed.pop(LOOK.name, False)
         collection = registry.collection(store)
         entry = collection.add(_edit(registry, store, typed, None))
         say(f"Added the {noun} {entry.name}.")
         for note in filter(None, [getattr(entry, "problem", None), *getattr(entry, "notes", ())]):
             say(f"Note: {note}")
+        if looks:
+            _look_at_files(store, entry)
 
     def edit(found_by: str, **typed: Any) -> None:
         store = _store()
@@ -248,10 +260,27 @@ def _add_changing_commands(app: typer.Typer, registry: Registry) -> None:
 
     entry = Parameter("found_by", Parameter.POSITIONAL_OR_KEYWORD, annotation=Entry)
     fields = [_parameter(field, new=False) for field in registry.fields]
+    look = [LOOK] if registry.look else []
     app.command(help=f"Add a {noun}.")(
-        _with_parameters(add, [_parameter(field, new=True) for field in registry.fields])
+        _with_parameters(add, [*(_parameter(field, new=True) for field in registry.fields), *look])
     )
     app.command(help=f"Change a {noun}. What is not given stays.")(_with_parameters(edit, [entry, *fields]))
+
+
+def _look_at_files(store: Store, entry: Any) -> None:
+    """Audit the files of a data set, and say what is wrong with them. Without an executor that is left for later."""
+    from imgcls_lab.api.audits import Audit
+    from imgcls_lab.cli import audits
+    from imgcls_lab.executor import client
+
+    store.audits.refresh(entry.id)
+    client.ensure(store.settings)
+    if not store.settings.autostart and not client.lives(store.settings):
+        say("Its files are looked at as soon as an executor runs.", err=True)
+        return
+    started = Audit(entry, store)
+    audits.follow(started)
+    audits.report(started)
 
 
 def _parameter(field: Field, *, new: bool) -> Parameter:
@@ -314,12 +343,18 @@ def config_fields(as_json: Json = False) -> None:
         print_table(["name", "default", "meaning"], rows, "")
 
 
-def rescan(name: Entry, as_json: Json = False) -> None:
-    """Inspect a data set's folder again: its classes and images. Exit 1 if it cannot be trained on."""
-    datasets = _store().datasets
-    found = datasets.rescan(datasets.find(name).id)
+def rescan(
+    name: Entry,
+    audit: Annotated[bool, typer.Option("--audit/--no-audit", help="Look at its files, and wait for that.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Inspect a data set's folder again: its classes, images and files. Exit 1 if it cannot be trained on."""
+    store = _store()
+    found = store.datasets.rescan(store.datasets.find(name).id)
     if as_json:
         print_json(found)
+        if audit:
+            store.audits.refresh(found.id)
     else:
         images = ", ".join(f"{split} {count:,}" for split, count in found.images.items()) or "no images"
         say(f"{found.name}: {counted(len(found.classes), 'class', 'classes')}; {images}.")
@@ -327,6 +362,8 @@ def rescan(name: Entry, as_json: Json = False) -> None:
             say(note)
         if found.problem:
             say(found.problem, err=True)
+        if audit:
+            _look_at_files(store, found)
     if found.problem:
         raise typer.Exit(1)
 

@@ -14,6 +14,7 @@ from jupyter_server.serverapp import ServerApp
 from imgcls_lab.server import (
     batch,
     config_form,
+    datasets,
     devices,
     evaluations,
     events,
@@ -56,7 +57,7 @@ class ImgclsLab(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
-        for module in (runs, evaluations, batch, registry, revisions, devices, events, info, folder_browser):
+        for module in (runs, evaluations, batch, registry, datasets, revisions, devices, events, info, folder_browser):
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))
         self.handlers.extend(tensorboards.routes(self.backend, self.boards))

@@ -73,6 +73,8 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/datasets/ID/revisions": _COLLECTION,
     "api/datasets/ID/revisions/ID": {"GET": _READS},
     "api/datasets/ID/revisions/ID/undo": {"POST": _WRITES},
+    "api/datasets/ID/audit": {"GET": _READS, "POST": _WRITES, "DELETE": _WRITES},
+    "api/datasets/ID/problems": {"GET": _READS},
     "api/projects/ID/members": {"POST": _WRITES},
     "api/projects/ID/members/ID": {"DELETE": _WRITES},
     "api/configs/schema": {"GET": _READS},

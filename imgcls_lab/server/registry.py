@@ -8,7 +8,7 @@ from typing import Any
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.schemas import ConfigEdit, DatasetEdit, MemberRequest, ModelEdit
+from imgcls_lab.schemas import ConfigEdit, DatasetEdit, DatasetView, MemberRequest, ModelEdit
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, number_of
 from imgcls_lab.server.paths import allowed_config, allowed_folder, allowed_model
@@ -28,6 +28,7 @@ class Registry:
     kind: type[Collection[Any, Any, Any]]
     check: Callable[[Settings, Any], Any] = lambda _settings, edit: edit
     work: Work = "query"  # of an edit
+    saved: Callable[[Store, int], None] | None = None  # called after an entry was added or edited; may queue a run
 
 
 class RegistryHandler(ApiHandler):
@@ -45,6 +46,20 @@ class RegistryHandler(ApiHandler):
     def number(self, text: str) -> int:
         return number_of(text, self.registry.kind.noun)
 
+    async def save(self, save: Callable[[Collection[Any, Any, Any]], Any], status: int = 200) -> None:
+        """Answer with the entry that `save` gives, and do what follows from it."""
+        saved = self.registry.saved
+
+        def save_and_follow(store: Store) -> Any:
+            entry = save(self.registry.collection(store))
+            if saved is not None:
+                saved(store, entry.id)
+            return entry
+
+        await self.answer(save_and_follow, status, self.registry.work)
+        if saved is not None:
+            self.backend.wake_executor()
+
 
 class CollectionHandler(RegistryHandler):
     """All entries, and the way to add one."""
@@ -56,7 +71,7 @@ class CollectionHandler(RegistryHandler):
     @permitted
     async def post(self) -> None:
         edit = self.edit()
-        await self.answer(lambda store: self.registry.collection(store).add(edit()), 201, self.registry.work)
+        await self.save(lambda collection: collection.add(edit()), 201)
 
 
 class EntryHandler(RegistryHandler):
@@ -70,7 +85,7 @@ class EntryHandler(RegistryHandler):
     @permitted
     async def patch(self, text: str) -> None:
         number, edit = self.number(text), self.edit()
-        await self.answer(lambda store: self.registry.collection(store).edit(number, edit()), work=self.registry.work)
+        await self.save(lambda collection: collection.edit(number, edit()))
 
     @permitted
     async def delete(self, text: str) -> None:
@@ -99,12 +114,19 @@ class MemberHandler(ApiHandler):
 
 
 class RescanHandler(ApiHandler):
-    """Inspect the folder of a data set again."""
+    """Inspect the folder of a data set again: classes and counts at once, the files by an audit that is queued."""
 
     @permitted
     async def post(self, text: str) -> None:
         number = number_of(text, Datasets.noun)
-        await self.answer(lambda store: store.datasets.rescan(number), work="slow")
+
+        def rescan(store: Store) -> DatasetView:
+            found = store.datasets.rescan(number)
+            store.audits.refresh(number)
+            return found
+
+        await self.answer(rescan, work="slow")
+        self.backend.wake_executor()
 
 
 def _check_config(settings: Settings, edit: ConfigEdit) -> ConfigEdit:
@@ -124,7 +146,13 @@ def _check_model(settings: Settings, edit: ModelEdit) -> ModelEdit:
 REGISTRIES = {
     "projects": Registry(lambda store: store.projects, Projects),
     "configs": Registry(lambda store: store.configs, Configs, _check_config),
-    "datasets": Registry(lambda store: store.datasets, Datasets, _check_dataset, "slow"),
+    "datasets": Registry(
+        lambda store: store.datasets,
+        Datasets,
+        _check_dataset,
+        "slow",
+        lambda store, number: store.audits.refresh(number, rescan=False),
+    ),
     "models": Registry(lambda store: store.models, Models, _check_model, "slow"),
 }
 

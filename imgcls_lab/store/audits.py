@@ -20,6 +20,7 @@ from imgcls_lab.events import ACTIVE, DesiredState, RunKind, RunState
 from imgcls_lab.run_layout import BEST, CHECKPOINTS, new_run_id
 from imgcls_lab.run_paths import is_folder
 from imgcls_lab.schemas import AuditRequest, AuditView, ProblemPage, SubmitRequest
+from imgcls_lab.schemas.limits import MAX_NAME
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import claims, homes
 from imgcls_lab.store.database import Database
@@ -46,7 +47,6 @@ class Audits:
         Raises NotFoundError for a data set, model, run or revision that is not there; InputError and ConflictError for
         what cannot be looked at, with the reason.
         """
-        wanted = request or AuditRequest()
         with self._database.write() as session:
             row = find_dataset(session, dataset_id, lock=True)  # of two that start one at once the second joins
             if not os.path.isdir(row.root):
@@ -55,17 +55,28 @@ class Audits:
                     "the data set.",
                     reason="no_folder",
                 )
-            task = self._task(session, row, wanted)
+            task = self._task(session, row, request or AuditRequest())
             if not _is_under_way(_newest(session, row), task):
-                submit = SubmitRequest(
-                    kind=RunKind.TASK, name=f"Audit of {row.name}"[:200], payload=task.to_payload(),
-                    device=task.device if task.model else None,
-                )  # fmt: skip
-                run = new_run(session, new_run_id(), None, submit, None)
-                run.root, run.model_flavour = row.root, task.model.flavour if task.model else ""
-                row.audit_run_id = add_run(session, run, submit)
-                session.add(row)
+                _queue(session, row, task)
         return self.view(dataset_id)
+
+    def refresh(self, dataset_id: int, *, rescan: bool = True) -> None:
+        """Look at the files again, after a data set was added or its files changed; with the model of the last audit.
+
+        rescan: also where there was an audit of this folder. Does nothing for a folder that is not there.
+        """
+        with self._database.write() as session:
+            row = find_dataset(session, dataset_id, lock=True)
+            last = _newest(session, row)
+            before = AuditTask.of(last.payload) if last is not None else None
+            known = before is not None and before.root == row.root
+            if not os.path.isdir(row.root) or (known and not rescan):
+                return
+            task = self._task(session, row, AuditRequest())
+            if before is not None and known and _is_there(before.model):
+                task = task.model_copy(update={"model": before.model, "device": before.device})
+            if not _is_under_way(last, task):
+                _queue(session, row, task)
 
     def cancel(self, dataset_id: int) -> AuditView:
         """Stop the audit that is under way; what it found so far stays. Raises NotFoundError where there is none."""
@@ -156,6 +167,21 @@ def _newest(session: Session, row: Dataset) -> Run | None:
     if run is None or run.view_only or run.home not in ("", session.info["home"]) or TASK not in run.payload:
         return None
     return run
+
+
+def _queue(session: Session, row: Dataset, task: AuditTask) -> None:
+    """Queue an audit, and name it in the row of its data set."""
+    name, device = f"Audit of {row.name}"[:MAX_NAME], task.device if task.model else None
+    request = SubmitRequest(kind=RunKind.TASK, name=name, payload=task.to_payload(), device=device)
+    run = new_run(session, new_run_id(), None, request, None)
+    run.root, run.model_flavour = row.root, task.model.flavour if task.model else ""
+    row.audit_run_id = add_run(session, run, request)
+    session.add(row)
+
+
+def _is_there(model: FeatureModel | None) -> bool:
+    """Whether a model can still be loaded, as far as its folder tells."""
+    return model is None or model.checkpoint is None or os.path.isdir(model.checkpoint)
 
 
 def _is_under_way(run: Run | None, task: AuditTask) -> bool:

@@ -63,9 +63,10 @@ def _groups(files: Files, rows: Indices, kind: ProblemKind, found: Iterator[Grou
     """The groups as problems: those across splits first, then those across classes, then the surest."""
     listed = list(found)
 
-    def place(group: Group) -> tuple[bool, bool, float]:
+    def place(group: Group) -> tuple[bool, bool, float, int]:
         there = rows[group.rows]
-        return len(np.unique(files.splits[there])) < 2, len(np.unique(files.labels[there])) < 2, -group.score
+        one_split, one_class = len(np.unique(files.splits[there])) < 2, len(np.unique(files.labels[there])) < 2
+        return one_split, one_class, -group.score, int(there[0])
 
     for group in sorted(listed, key=place):
         images = [files.view(row) for row in rows[group.rows].tolist()]

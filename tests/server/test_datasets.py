@@ -1,0 +1,66 @@
+"""The routes of a data set's page: audits and problems."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from audit_steps import perform
+from serving import Api
+
+from imgcls_lab.events import RunKind
+from imgcls_lab.store import Store
+
+
+async def registered(api: Api, images: Path) -> int:
+    (images / "train/cat/broken.jpg").write_bytes(b"<html>")
+    made = await api("POST", "datasets", {"name": "pets", "root": str(images)})
+    assert made.status == 201
+    return int(made.json["id"])
+
+
+async def test_a_registered_data_set_is_looked_at_without_a_training(api: Api, images: Path, store: Store) -> None:
+    dataset = await registered(api, images)
+    waiting = await api("GET", f"datasets/{dataset}/audit")
+    assert (waiting.json["state"], waiting.json["counts"]) == ("queued", {})
+    (run,) = store.runs.list().items
+    assert (run.kind, run.devices) == (RunKind.TASK, [])
+    await asyncio.to_thread(perform, store)
+    done = (await api("GET", f"datasets/{dataset}/audit")).json
+    assert (done["state"], done["phase"], done["leaks"], done["stale"]) == ("succeeded", "done", 4, False)
+    assert {kind: done["counts"][kind] for kind in ("unreadable", "copy")} == {"unreadable": 1, "copy": 4}
+    leaks = (await api("GET", f"datasets/{dataset}/problems", kind="copy", leak=1, limit=1)).json
+    names = [image["name"] for image in leaks["items"][0]["images"]]
+    assert names == ["train/cat/0.png", "train/dog/0.png", "val/cat/0.png", "val/dog/0.png"]
+    assert leaks["total"] == 2
+    unreadable = (await api("GET", f"datasets/{dataset}/problems", kind="unreadable")).json
+    (problem,) = unreadable["items"]
+    assert problem["images"][0]["name"] == "train/cat/broken.jpg"
+    assert str(store.settings.home_path) not in str(unreadable)
+
+
+async def test_a_second_audit_joins_the_first(api: Api, images: Path, store: Store) -> None:
+    dataset = await registered(api, images)
+    first = (await api("GET", f"datasets/{dataset}/audit")).json["run_id"]
+    both = await asyncio.gather(api("POST", f"datasets/{dataset}/audit"), api("POST", f"datasets/{dataset}/rescan"))
+    assert [reply.status for reply in both] == [201, 200]
+    assert (await api("GET", f"datasets/{dataset}/audit")).json["run_id"] == first
+    assert (await api("DELETE", f"datasets/{dataset}/audit")).json["state"] == "cancelled"
+    assert (await api("DELETE", f"datasets/{dataset}/audit")).status == 404
+    assert (await api("POST", f"datasets/{dataset}/audit")).json["run_id"] != first
+    assert store.runs.list().total == 2
+
+
+async def test_what_cannot_be_audited_is_said(api: Api, images: Path) -> None:
+    dataset = await registered(api, images)
+    audit = f"datasets/{dataset}/audit"
+    assert (await api("POST", "datasets/77/audit")).status == 404
+    assert (await api("POST", audit, {"model_id": 5})).status == 404
+    assert (await api("POST", audit, {"run_id": "nonsense"})).status == 404
+    assert (await api("POST", audit, {"run_id": "20260101-000000-aaaaaa"})).status == 404
+    assert (await api("GET", f"datasets/{dataset}/problems", kind="ugly")).status == 400
+    shutil.move(images, images.with_name("gone"))
+    moved = await api("POST", audit)
+    assert (moved.status, images.name in moved.json["message"]) == (400, True)
+    assert (await api("GET", audit)).status == 200
