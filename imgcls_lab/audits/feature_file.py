@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from imgcls_lab.audits.neighbours import Floats, Numbers, nearest_to
 from imgcls_lab.row_file import RECORD
 
+BLOCK = 8192  # rows that are read at once
 VERSION = 1  # raise it where the same model gives other features of the same file
 Digests = npt.NDArray[np.uint8]  # (n, 32), SHA-256
 Halves = npt.NDArray[np.float16]
@@ -75,5 +77,10 @@ def nearest_images(file: FeatureFile, digests: Digests, image: Digests, k: int) 
     others = np.flatnonzero((places >= 0) & (places != own))
     if own < 0 or not len(others):
         return np.zeros(0, np.int32), np.zeros(0, np.float32)
-    index, similarity = nearest_to(file.rows(places[others]), file.rows(np.array([own]))[0], k)
+
+    def blocks() -> Iterator[Halves]:  # all of them would take the memory that a server may grow by
+        for start in range(0, len(others), BLOCK):
+            yield file.rows(places[others[start : start + BLOCK]])
+
+    index, similarity = nearest_to(blocks, file.rows(np.array([own]))[0], k)
     return others[index].astype(np.int32), similarity

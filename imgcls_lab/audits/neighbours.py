@@ -7,7 +7,7 @@ torch and no files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 Floats = npt.NDArray[np.float32]
+Features = npt.NDArray[np.floating]
 Numbers = npt.NDArray[np.int32]
 Progress = Callable[[int, int], None]
 
@@ -55,12 +56,19 @@ def unit_rows(features: npt.NDArray[np.floating], mean: Floats | None = None) ->
     return rows
 
 
-def nearest_to(features: npt.NDArray[np.floating], image: npt.NDArray[np.floating], k: int) -> tuple[Numbers, Floats]:
-    """Positions of the k nearest of `features` (n, width) to one image (width,), the nearest first, and the cosines."""
-    mean = features.mean(0, dtype=np.float32)
-    rows = unit_rows(features, mean)
-    similarity = rows @ unit_rows(image[None], mean)[0]
-    k = min(k, len(rows))
+def nearest_to(blocks: Callable[[], Iterable[Features]], image: Features, k: int) -> tuple[Numbers, Floats]:
+    """Positions of the k nearest rows to one image (width,), the nearest first, and the cosines.
+
+    blocks: gives all rows in their order, (some, width) each, twice: first for their mean.
+    """
+    total, count = np.zeros(len(image)), 0
+    for block in blocks():
+        total += block.sum(0, dtype=np.float64)
+        count += len(block)
+    mean = (total / max(1, count)).astype(np.float32)
+    own = unit_rows(image[None], mean)[0]
+    similarity = np.concatenate([np.zeros(0, np.float32), *(unit_rows(block, mean) @ own for block in blocks())])
+    k = min(k, count)
     index = np.argpartition(-similarity, k - 1)[:k] if k else np.zeros(0, np.int64)
     index = index[np.lexsort((index, -similarity[index]))]
     return index.astype(np.int32), similarity[index]

@@ -84,8 +84,9 @@ class Evaluations:
         facts = self._file_facts(files, root, detail, check_root)
         with self._database.read() as session:
             revision, note = image_facts.corrected(session, find_run(session, text), detail)
-        notes = [*detail.notes, *([note] if note else [])]
-        return detail.model_copy(update=facts | {"revision": revision, "notes": notes})
+        nearest, nearest_by = image_facts.nearest(self._settings, files.folder, detail.image.image)
+        facts |= {"nearest": nearest, "nearest_by": nearest_by, "revision": revision}
+        return detail.model_copy(update=facts | {"notes": [*detail.notes, *([note] if note else [])]})
 
     def _file_facts(
         self, files: RunFiles, root: str, detail: ImageDetail, check_root: Callable[[str], object]

@@ -1,4 +1,4 @@
-"""What a data set knows of an image that a run evaluated: its size, whether its file is still there, corrections since.
+"""What a data set knows of an image that a run evaluated: its size, its file's state, neighbours, corrections.
 
 Called by `store.evaluations`. Opens the file by `image_lookup` alone, and decodes nothing.
 """
@@ -9,17 +9,26 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sqlmodel import Session, select
 
 from imgcls_lab import image_lookup
+from imgcls_lab.analysis.cache import stored_images
+from imgcls_lab.audits.feature_file import FeatureFile, nearest_images
 from imgcls_lab.data_files import open_image
 from imgcls_lab.data_revision import Change
 from imgcls_lab.errors import ConflictError, DataError, NotFoundError, StoreError
+from imgcls_lab.image_files import printable
 from imgcls_lab.image_table import ImageTable
-from imgcls_lab.schemas import ImageDetail
+from imgcls_lab.predictions import StoredImages
+from imgcls_lab.run_paths import read_json
+from imgcls_lab.schemas import ImageDetail, Neighbour
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.revisions import newest_number, overlay_of
 from imgcls_lab.store.tables import Dataset, Run
+
+NEAREST = 5
+MOST_FEATURES = 8  # models whose features are looked into
 
 
 def file_facts(settings: Settings, folder: Path, root: str, image: str) -> dict[str, Any]:
@@ -68,6 +77,51 @@ def corrected(session: Session, run: Run, detail: ImageDetail) -> tuple[dict[str
     if label is None or label == detail.image.label:
         return None, None
     return {"number": newest, "label": label}, None
+
+
+def nearest(settings: Settings, folder: Path, image: str) -> tuple[list[Neighbour], str]:
+    """The images of the run's train/ that are most like an image, by features that an audit kept, and whose these are.
+
+    folder: the run's. The newest features that have this image are taken; none where no audit has computed any.
+    """
+    try:
+        images = stored_images(folder, "train")
+    except (NotFoundError, DataError):  # an older run kept no list
+        return [], ""
+    if images.digests is None or images.labels is None or not image:
+        return [], ""
+    _, places = np.unique(np.ascontiguousarray(images.digests).view("S32")[:, 0], return_index=True)  # of copies one
+    digests = images.digests[places]
+    wanted = np.frombuffer(bytes.fromhex(image), np.uint8)[None]
+    for name in _feature_files(settings.cache_path):
+        try:
+            file = FeatureFile(settings.cache_path, name)
+            model = str(read_json(settings.cache_path, f"{name}.json")["model"])
+            index, similarity = nearest_images(file, digests, wanted, NEAREST)
+        except (OSError, ValueError, KeyError, TypeError):  # it was removed meanwhile, or is damaged: as if never kept
+            continue
+        if len(index):
+            pairs = zip(places[index].tolist(), similarity.tolist(), strict=True)
+            return [_neighbour(images, place, cosine) for place, cosine in pairs], model
+    return [], ""
+
+
+def _feature_files(cache: Path) -> list[str]:
+    """The newest of them first."""
+    found = [path for path in cache.glob("features-*.json") if path.is_file()]
+    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.stem for path in found[:MOST_FEATURES]]
+
+
+def _neighbour(images: StoredImages, place: int, similarity: float) -> Neighbour:
+    label = -1 if images.labels is None else int(images.labels[place])
+    return Neighbour(
+        image=images.image_id(place),
+        name=printable(images.name(place)),
+        split="train",
+        label=images.classes[label],
+        similarity=min(1.0, similarity),
+    )
 
 
 def _change(session: Session, dataset_id: int, number: int, detail: ImageDetail) -> Change | None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from store_steps import claim, epoch, feed, started
 
 from imgcls_lab.analysis.one_image import Wanted
 from imgcls_lab.errors import ForbiddenPathError, InputError
+from imgcls_lab.row_file import RowFile
 from imgcls_lab.schemas import ChangeEdit, DatasetEdit, EvaluatedQuery, RevisionEdit, SubmitRequest
 from imgcls_lab.store import Store
-from tests.analysis.made import MadeRun, image_id, made
+from tests.analysis.made import MadeRun, image_id, made, names_of
 
 CLASSES = ["cat", "dog"]
 NAMES = [f"val/{label}/{number}.png" for label in CLASSES for number in range(3)]
@@ -113,3 +115,22 @@ def test_a_deleted_data_set_takes_nothing_from_the_page(sqlite: Store, root: Pat
     assert (found.problem is not None, len(found.biography)) == (True, 1)
     assert sqlite.evaluations.page(run_id, EvaluatedQuery()).total == 6
     assert hashlib.sha256(NAMES[0].encode()).hexdigest() == found.image.image
+
+
+def test_the_nearest_training_images_come_from_features_that_an_audit_kept(sqlite: Store, root: Path) -> None:
+    run_id = run(sqlite, root, "first", seed=1)
+    folder = sqlite.settings.run_dir(run_id)
+    MadeRun(folder, CLASSES).write_train(1, [0, 1, 0, 1], [0.5, 0.5, 0.5, 0.5])
+    wanted = Wanted(image_id(NAMES[0]), "val")
+    assert sqlite.evaluations.image(run_id, wanted).nearest == []
+    rows = {NAMES[0]: (3, 1), **dict(zip(names_of(4, "train"), [(1, 3), (3, 1.1), (-3, 0), (0, -3)], strict=True))}
+    kept = RowFile(sqlite.settings.cache_path, "features-" + "0" * 32, 4, {"model": "tiny", "width": 2})
+    values = [np.asarray(row, np.float16).tobytes() for row in rows.values()]
+    kept.add([np.frombuffer(bytes.fromhex(image_id(name)), np.uint64) for name in rows], values)
+    found = sqlite.evaluations.image(run_id, wanted)
+    assert found.nearest_by == "tiny"
+    assert [each.name for each in found.nearest][:2] == [names_of(4, "train")[1], names_of(4, "train")[0]]
+    assert (found.nearest[0].label, found.nearest[0].image) == ("dog", image_id(names_of(4, "train")[1]))
+    assert found.nearest[0].similarity == pytest.approx(1, abs=0.01)
+    (sqlite.settings.cache_path / f"features-{'0' * 32}.rows").write_bytes(b"")
+    assert sqlite.evaluations.image(run_id, wanted).nearest == []
