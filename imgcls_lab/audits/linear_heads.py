@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import solve_triangular
 
 from imgcls_lab.audits.neighbours import Floats, Neighbours
 
@@ -24,6 +25,7 @@ VOTES = 20  # neighbours that vote
 _SHARPNESS = 10.0  # of a vote: a neighbour that is nearer by 0.1 of the cosine weighs e times more
 _PRIOR = 0.02  # of the votes go to all classes alike
 _SHRINKAGE = (0.01, 0.1, 0.5)  # of the covariance towards a sphere; the best on held out images is taken
+_DISTANCE_SHRINKAGE = 0.1
 _SCALES = np.geomspace(0.02, 4, 36)  # of the logits, 1 / temperature
 _CALIBRATION_IMAGES = 4000
 BLOCK_BYTES = 2**26  # probabilities that are made at once
@@ -42,6 +44,15 @@ class _Moments:
 class _Head:
     weight: Floats  # (width, classes)
     bias: Floats  # (classes,)
+    prior: Floats  # (classes,), logarithms of the fractions of the classes, a part of the bias
+    whitening: Floats  # (width, width), to the sphere
+
+
+class ClassDistances(NamedTuple):
+    """squared: (n,), Mahalanobis distances to the nearest class; nearest: (n,), this class."""
+
+    squared: Floats
+    nearest: Labels
 
 
 class OutOfSample:
@@ -60,7 +71,7 @@ class OutOfSample:
         numbers = np.unique(groups, return_inverse=True)[1]
         fold_of_group = rng.permutation(int(numbers.max(initial=-1)) + 1) % FOLDS
         self._folds = [np.flatnonzero(fold_of_group[numbers] == fold) for fold in range(FOLDS)]
-        moments = [_moments(rows[fold], labels[fold], classes) for fold in self._folds]
+        self._moments = moments = [_moments(rows[fold], labels[fold], classes) for fold in self._folds]
         asked = rng.permutation(len(rows))[:_CALIBRATION_IMAGES]
         losses = []
         for shrinkage in _SHRINKAGE:
@@ -79,6 +90,20 @@ class OutOfSample:
                 probs += self._votes(images)
                 probs /= probs.sum(1, keepdims=True)
                 yield images, probs
+
+    def distances(self) -> ClassDistances:
+        """How far each image is from the nearest class."""
+        heads = _heads(self._moments, _DISTANCE_SHRINKAGE)
+        squared, nearest = np.empty(len(self._rows), np.float32), np.empty(len(self._rows), np.int64)
+        size = max(1, BLOCK_BYTES // (4 * max(self.classes, self._rows.shape[1])))
+        for fold, head in zip(self._folds, heads, strict=True):
+            for start in range(0, len(fold), size):
+                images = fold[start : start + size]
+                logits = self._logits(head, images) - head.prior
+                nearest[images] = logits.argmax(1)
+                whitened = self._rows[images] @ head.whitening
+                squared[images] = np.einsum("nw,nw->n", whitened, whitened) - 2 * logits.max(1)
+        return ClassDistances(np.maximum(squared, 0), nearest)
 
     def _logits(self, head: _Head, images: Labels) -> Floats:
         return self._rows[images] @ head.weight + head.bias
@@ -136,10 +161,12 @@ def _heads(moments: list[_Moments], shrinkage: float) -> list[_Head]:
         sphere = max(float(np.trace(within)), 1e-9) / width
         within *= 1 - shrinkage
         within[np.diag_indices(width)] += shrinkage * sphere
-        weight = cho_solve(cho_factor(within, lower=True), means.T.astype(np.float64))
+        factor = np.linalg.cholesky(within)
+        whitening = solve_triangular(factor, np.eye(width), lower=True).T
+        weight = whitening @ (whitening.T @ means.T)
         prior = np.log(np.maximum(left, 0.5) / max(1, left.sum()))
         bias = prior - 0.5 * np.einsum("cw,wc->c", means, weight)
-        heads.append(_Head(weight.astype(np.float32), bias.astype(np.float32)))
+        heads.append(_Head(*(part.astype(np.float32) for part in (weight, bias, prior, whitening))))
     return heads
 
 
