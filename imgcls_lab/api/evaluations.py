@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -13,7 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from imgcls_lab.analysis.one_image import Wanted
+from imgcls_lab.api.galleries import SHOWN_ROWS, FindFile, Line, Shown, sheet_of
 from imgcls_lab.api.validation import request
+from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import InputError
 from imgcls_lab.schemas import (
     ClassCurves,
@@ -28,11 +29,12 @@ from imgcls_lab.schemas import (
     Wire,
 )
 from imgcls_lab.schemas.evaluations import MAX_PAGE
+from imgcls_lab.widgets.contact_sheet import MOST
+from imgcls_lab.widgets.static_evaluation import confusion_svg, reliability_svg
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN_ROWS = 20  # of a table in a notebook
 SHOWN_CLASSES = 30  # up to which the confusion is shown as a matrix
 DENSE_CLASSES = 1000  # up to which its DataFrame is dense
 
@@ -45,36 +47,14 @@ class EvaluationSource(Protocol):
     def curves(self, label: str, split: str = ..., epoch: int | None = None) -> ClassCurves: ...
     def image(self, wanted: Wanted) -> ImageDetail: ...
     def flips(self, against: str | None = None, split: str = ...) -> FlipsView: ...
-
-
-class Shown(ABC):
-    """An answer about a run's images. `frame` is its DataFrame; a notebook shows `title` and a table."""
-
-    title: str
-
-    @property
-    @abstractmethod
-    def frame(self) -> pd.DataFrame: ...
-
-    def table(self) -> pd.DataFrame:
-        """What a notebook shows."""
-        return self.frame.head(SHOWN_ROWS)
-
-    def __len__(self) -> int:
-        return len(self.frame)
-
-    def __repr__(self) -> str:
-        return f"{self.title}\n{self.table().to_string()}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.title)}</p>{self.table().to_html(border=0, na_rep='–')}"
+    def image_file(self, image: str) -> FoundImage: ...
 
 
 class Images(Shown):
-    """Images of an evaluation, or of the training set. total: how many the filter leaves."""
+    """Images of an evaluation, or of the training set. total: how many the filter leaves; find: an image's file."""
 
-    def __init__(self, title: str, run_id: str, items: list[EvaluatedImage], total: int) -> None:
-        self.title, self.run_id, self.items, self.total = title, run_id, items, total
+    def __init__(self, title: str, items: list[EvaluatedImage], total: int, find: FindFile) -> None:
+        self.title, self.items, self.total, self._find = title, items, total, find
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -83,6 +63,9 @@ class Images(Shown):
 
     def __iter__(self) -> Iterator[EvaluatedImage]:
         return iter(self.items)
+
+    def picture(self) -> dict[str, str]:
+        return sheet_of(((item.image, _captions(item)) for item in self.items), self._find)
 
 
 class Evaluation(Shown):
@@ -160,6 +143,10 @@ class ConfusionMatrix(Shown):
             return self.frame
         return self.cells[self.cells["label"] != self.cells["predicted"]].head(SHOWN_ROWS)
 
+    def picture(self) -> dict[str, str]:
+        drawn = confusion_svg(self.view, self.title)
+        return {"image/svg+xml": drawn} if drawn else {}
+
 
 class Reliability(Shown):
     """Mean confidence and accuracy by confidence, and the same at the fitted temperature."""
@@ -178,12 +165,15 @@ class Reliability(Shown):
                 frame[f"calibrated_{name}"] = calibrated[name]
         return frame
 
+    def picture(self) -> dict[str, str]:
+        return {"image/svg+xml": reliability_svg(self.view, self.title)}
+
 
 class Flips(Shown):
     """What a run fixed and broke. view: counts and the test; frame: a row for each image, at most 200 of each kind."""
 
-    def __init__(self, view: FlipsView) -> None:
-        self.view = view
+    def __init__(self, view: FlipsView, find: FindFile) -> None:
+        self.view, self._find = view, find
         self.title = view.sentence
 
     @cached_property
@@ -195,12 +185,20 @@ class Flips(Shown):
         rows = [{"change": change, **flip.model_dump()} for change, flips in parts.items() for flip in flips]
         return pd.DataFrame(rows, columns=["change", *Flip.model_fields])
 
+    def picture(self) -> dict[str, str]:
+        fixed, broke = self.view.fixed[: MOST // 2], self.view.broke[: MOST // 2]
+        lines: list[tuple[str, list[Line]]] = [
+            *((flip.image, [("fixed", True), (f"{flip.before} > {flip.after}", None)]) for flip in fixed),
+            *((flip.image, [("broke", False), (f"{flip.before} > {flip.after}", None)]) for flip in broke),
+        ]
+        return sheet_of(lines, self._find)
+
 
 class ImageStory(Shown):
     """One image in depth. view: all that is known; frame: a row for each epoch."""
 
-    def __init__(self, view: ImageDetail) -> None:
-        self.view = view
+    def __init__(self, view: ImageDetail, find: FindFile) -> None:
+        self.view, self._find = view, find
         shown = view.image
         said = f", predicted {shown.predicted}" if shown.predicted is not None else ""
         self.title = f"{shown.name}: true {shown.label}{said}"
@@ -208,6 +206,14 @@ class ImageStory(Shown):
     @cached_property
     def frame(self) -> pd.DataFrame:
         return _frame(self.view.biography, EpochOfImage)
+
+    def picture(self) -> dict[str, str]:
+        """The image, and the training images that are nearest to it."""
+        near: list[tuple[str, list[Line]]] = [
+            (item.image, [(f"near: {item.label}", None), (f"{item.similarity:.2f}", None)])
+            for item in self.view.nearest
+        ]
+        return sheet_of([(self.view.image.image, _captions(self.view.image)), *near], self._find)
 
 
 class RunEvaluations(ABC):
@@ -237,7 +243,7 @@ class RunEvaluations(ABC):
                 break
         items = items[: len(items) if n is None else max(0, n)]
         title = f"{len(items):,} of {page.total:,} images of {asked.split}/, {asked.show}, by {asked.sort}"
-        return Images(title, self.id, items, page.total)
+        return Images(title, items, page.total, self._source().image_file)
 
     def mistakes(
         self, n: int | None = 20, *, by: str = "loss", split: str = "val", epoch: int | None = None, **query: Any
@@ -264,11 +270,21 @@ class RunEvaluations(ABC):
     def flips(self, other: RunEvaluations | str | None = None, split: str = "val") -> Flips:
         """What it fixed and broke compared with another run, by default the one that it was continued from."""
         against = other.id if isinstance(other, RunEvaluations) else other
-        return Flips(self._source().flips(against, split))
+        source = self._source()
+        return Flips(source.flips(against, split), source.image_file)
 
     def image(self, image: str, split: str = "val", epoch: int | None = None) -> ImageStory:
         """One image by its id (SHA-256 of the file) or by its path inside the data set, such as val/cat/1.jpg."""
-        return ImageStory(self._source().image(Wanted(image, split, epoch)))
+        source = self._source()
+        return ImageStory(source.image(Wanted(image, split, epoch)), source.image_file)
+
+
+def _captions(item: EvaluatedImage) -> list[Line]:
+    if item.predicted is None:
+        probability = "" if item.label_prob is None else f"{item.label_prob:.0%}"
+        return [(item.label, None), (probability, None)]
+    said = f"> {item.predicted}" if item.confidence is None else f"> {item.predicted} {item.confidence:.0%}"
+    return [(item.label, None), (said, item.correct)]
 
 
 def _title(what: str, view: EvaluationView) -> str:

@@ -9,13 +9,15 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import image_lookup, run_layout, run_paths
 from imgcls_lab.analysis import curves, flips, image_pages, one_image, summary
 from imgcls_lab.analysis.evaluation import RunFiles, load
 from imgcls_lab.analysis.one_image import Wanted
+from imgcls_lab.api import context
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.saved import upgraded
 from imgcls_lab.curves import Curves
+from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ConfigError, ConflictError, NotFoundError
 from imgcls_lab.events import (
     ENDED,
@@ -148,6 +150,10 @@ class RunFolder:
     def image(self, wanted: Wanted) -> ImageDetail:
         """One image, by this folder alone: no database tells which runs are related."""
         return one_image.detail(self.run_files, wanted, [], [])
+
+    def image_file(self, image: str) -> FoundImage:
+        """The file of an image that the run evaluated or trained on. Raises NotFoundError, ConflictError."""
+        return image_lookup.in_run(context.settings(), self.folder, str(self.config.get("root", "")), image)
 
     def flips(self, against: str | None = None, split: str = "val") -> FlipsView:
         """Compared with a run whose folder lies beside this one. Raises NotFoundError."""

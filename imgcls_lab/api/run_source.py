@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imgcls_lab import image_lookup
 from imgcls_lab.analysis.one_image import Wanted
+from imgcls_lab.data_files import FoundImage
 from imgcls_lab.events import DesiredState
 from imgcls_lab.schemas import (
     ClassCurves,
@@ -67,6 +69,11 @@ class StoreRunSource:
 
     def flips(self, against: str | None = None, split: str = "val") -> FlipsView:
         return self._store.evaluations.flips(self.run_id, against, split)
+
+    def image_file(self, image: str) -> FoundImage:
+        """The file of an image that the run evaluated or trained on. Raises NotFoundError, ConflictError."""
+        folder, root = self._store.evaluations.folder_and_root(self.run_id)
+        return image_lookup.in_run(self._store.settings, folder, root, image)
 
     def command(self, name: str) -> RunView:
         """stop, kill or resume."""

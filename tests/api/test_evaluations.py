@@ -42,7 +42,7 @@ def test_mistakes_come_as_a_table_and_a_data_frame(run: Run) -> None:
     assert (len(found), found.total) == (7, wrong.sum())
     assert found.frame["confidence"].is_monotonic_decreasing
     assert not found.frame["correct"].any()
-    assert str(wrong.sum()) in found._repr_html_()
+    assert str(wrong.sum()) in repr(found)
     assert len(run.mistakes(None)) == wrong.sum()
     assert set(run.mistakes(None, label="dog").frame["label"]) == {"dog"}
     assert len(run.mistakes(0)) == 0
@@ -56,7 +56,7 @@ def test_the_confusion_matrix_is_scikit_learns(run: Run) -> None:
     assert (matrix.frame.to_numpy() == confusion_matrix(labels, probs.argmax(1))).all()
     assert list(matrix.frame.index) == CLASSES
     assert matrix.cells["images"].sum() == 200
-    assert "eel" in matrix._repr_html_()
+    assert "eel" in matrix._repr_mimebundle_()["image/svg+xml"]
 
 
 def test_the_confusion_of_many_classes_is_sparse_and_shows_what_is_mistaken_most(home: Path) -> None:

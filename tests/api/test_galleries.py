@@ -1,0 +1,97 @@
+"""What a notebook shows of images: one small picture that stays in the file, whatever became of the images."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import nbformat
+import numpy as np
+import pytest
+from nbconvert import HTMLExporter
+from PIL import Image
+
+from imgcls_lab.api.evaluations import ConfusionMatrix, Images, Reliability
+from imgcls_lab.api.run_folder import RunFolder
+from imgcls_lab.schemas import EvaluatedQuery
+from imgcls_lab.widgets.contact_sheet import MAX_BYTES, Tile, contact_sheet
+from tests.analysis.made import MadeRun, made
+
+NAMES = [f"val/{'cat' if number % 2 else 'dog'}/{number}.png" for number in range(24)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, home: Path) -> RunFolder:
+    """A run that evaluated 24 images of one colour each."""
+    root, run = tmp_path / "images", tmp_path / "20260101-000000-aaaaaa"
+    for number, name in enumerate(NAMES):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (200, 150), (10 * number, 0, 200)).save(root / name)
+    labels, probs = made(len(NAMES), 2, sure=0)
+    MadeRun(run, ["cat", "dog"]).write(labels, probs, names=NAMES, all_probs=True)
+    keep_digests(run, root)
+    (run / "config.json").write_text(json.dumps({"root": str(root), "model_flavour": "x"}))
+    return RunFolder(run)
+
+
+def keep_digests(run: Path, root: Path) -> None:
+    """Name the images by what their files hold, as a run does."""
+    path = run / "predictions/val-images.npz"
+    with np.load(path) as held:
+        arrays = dict(held)
+    joined = b"".join(
+        hashlib.sha256((root / os.fsdecode(bytes(name))).read_bytes()).digest() for name in arrays["paths"]
+    )
+    np.savez_compressed(path, **arrays | {"digests": np.frombuffer(joined, np.uint8).reshape(-1, 32)})
+
+
+def images_of(folder: RunFolder) -> Images:
+    page = folder.evaluated(EvaluatedQuery(limit=100))
+    return Images("24 images", page.items, page.total, folder.image_file)
+
+
+def sheet(images: Images) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(images._repr_mimebundle_()["image/jpeg"])))
+
+
+def test_images_are_one_small_picture_that_a_saved_notebook_keeps(folder: RunFolder) -> None:
+    images = images_of(folder)
+    bundle = images._repr_mimebundle_()
+    assert len(base64.b64decode(bundle["image/jpeg"])) <= MAX_BYTES
+    blue = np.asarray(sheet(images).convert("RGB")).reshape(-1, 3)
+    assert ((blue[:, 2] > 150) & (blue[:, 1] < 60)).mean() > 0.3
+    output = {"output_type": "display_data", "data": bundle, "metadata": {}}
+    cell = {"cell_type": "code", "id": "a", "source": "", "metadata": {}, "execution_count": 1, "outputs": [output]}
+    notebook = nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]})  # type: ignore[no-untyped-call]
+    page, _ = HTMLExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]
+    assert bundle["image/jpeg"][:200] in page.replace("\n", "")
+    assert len(images.frame) == len(NAMES)
+
+
+def test_an_image_that_is_gone_or_replaced_is_a_grey_field(folder: RunFolder) -> None:
+    root = Path(folder.config["root"])
+    for name in NAMES:
+        (root / name).unlink()
+    grey = np.asarray(sheet(images_of(folder)).convert("L"))
+    assert (np.abs(grey.astype(int) - 219) < 4).mean() > 0.3
+
+
+def test_many_noisy_images_still_fit() -> None:
+    random = np.random.default_rng(0)
+    tiles = [
+        Tile(random.integers(0, 256, (96, 96, 3), np.uint8), [("a long name of a class", None), ("→ other", False)])
+    ] * 40
+    assert len(contact_sheet(tiles)) <= MAX_BYTES
+
+
+def test_confusion_and_reliability_are_drawings(folder: RunFolder) -> None:
+    view = folder.evaluation()
+    matrix = ConfusionMatrix(view)._repr_mimebundle_()["image/svg+xml"]
+    drawn = [int(text.text or 0) for text in ET.fromstring(matrix).iter() if (text.text or "").isdigit()]
+    assert sum(drawn) == len(NAMES)
+    ET.fromstring(Reliability(view)._repr_mimebundle_()["image/svg+xml"])
