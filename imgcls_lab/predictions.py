@@ -27,8 +27,10 @@ from imgcls_lab.errors import DataError, NotFoundError
 if TYPE_CHECKING:
     import pandas as pd
 
+MAX_IMAGES, MAX_CLASSES = 10_000_000, 1_000_000  # of a split; each becomes an object of Python for a moment
 MAX_PROBS = 200_000_000  # bytes of the probabilities of all classes of a split; more are not kept
 TEST = "test"  # the evaluation of the best model on test/
+_PATHS = 65_536  # that are hashed at once
 _BLOCK = 4 * 2**20  # bytes of probabilities that are read at once
 _EPOCH = re.compile(r"(epoch|train)-(\d{4,9})\.npz")
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
@@ -180,6 +182,8 @@ def read_images(folder: Path, split: str) -> StoredImages:
         paths, digests, labels = listed["paths"], listed.get("digests"), listed.get("labels")
         bounded_arrays.check(paths, "S", (paths.size,))
         bounded_arrays.check(listed["classes"], "S", (listed["classes"].size,))
+        if len(paths) > MAX_IMAGES or len(listed["classes"]) > MAX_CLASSES:
+            raise ValueError(f"it claims to list {len(paths):,} images of {len(listed['classes']):,} classes")
         classes = [bytes(name).decode() for name in listed["classes"]]
         if digests is not None:
             bounded_arrays.check(digests, "u", (len(paths), 32))
@@ -272,7 +276,11 @@ def load_predictions(folder: Path, evaluation: int | str) -> pd.DataFrame:
 
 def fingerprint(paths: npt.NDArray[np.bytes_], classes: list[str]) -> str:
     """SHA-256 of the images' paths and the classes' names in their order; it ties predictions to their images."""
-    return hashlib.sha256(b"\0".join([*paths.tolist(), b"", *(name.encode() for name in classes)])).hexdigest()
+    found = hashlib.sha256()
+    for first in range(0, len(paths), _PATHS):
+        found.update(b"\0".join([*paths[first : first + _PATHS].tolist(), b""]))
+    found.update(b"\0".join([b"", *(name.encode() for name in classes)]))
+    return found.hexdigest()
 
 
 def epoch_name(epoch: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zipfile
@@ -119,6 +120,20 @@ def test_a_small_file_that_unpacks_to_much_is_not_unpacked(folder: Path, monkeyp
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("it was unpacked"))
     with pytest.raises(DataError):
         predictions.read(folder, 1)
+
+
+def test_a_small_file_that_lists_many_classes_is_refused_before_they_are_made(folder: Path) -> None:
+    names = np.full(predictions.MAX_CLASSES + 1, b"a")
+    np.savez_compressed(folder / "predictions/val-images.npz", root=np.asarray(b"/data"), paths=PATHS, classes=names)
+    with pytest.raises(DataError):
+        predictions.read_images(folder, "val")
+
+
+def test_the_fingerprint_does_not_depend_on_how_many_paths_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = hashlib.sha256(b"\0".join([*PATHS.tolist(), b"", b"a", b"b"])).hexdigest()
+    for at_once in (1, 2, 3, 100):
+        monkeypatch.setattr(predictions, "_PATHS", at_once)
+        assert predictions.fingerprint(PATHS, CLASSES) == whole
 
 
 @pytest.mark.parametrize("evaluation", ["../../epoch-0001", "/etc/passwd", "a\0b", "test"])

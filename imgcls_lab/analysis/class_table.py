@@ -5,7 +5,6 @@ Works for any number of classes: no matrix of classes x classes is made.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -141,7 +140,7 @@ def _f1_of(folder: Path, name: str, classes: Sequence[str]) -> npt.NDArray[np.fl
             by_name = {row["name"]: row["f1"] for row in run_paths.read_json(folder, name)["classes"]}
             values = [by_name.get(name) for name in classes]
             return np.asarray([np.nan if value is None else value for value in values], np.float32)
-        except (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):  # of a report that is gone or damaged
             return None
 
     return CACHE.get(("f1", identity(folder, [name])), read, lambda made: 0 if made is None else made.nbytes)

@@ -27,6 +27,7 @@ from imgcls_lab.server.app import ImgclsLab
 from imgcls_lab.server.pools import Pool, Size
 from imgcls_lab.server.stream import Client
 from imgcls_lab.store import Store
+from tests.analysis.made import MadeRun, made
 
 MOMENT = 1.5  # seconds of computing for one hostile request
 LIST_SECONDS = 2.0  # until a list answers beside seven of them
@@ -404,6 +405,9 @@ async def test_no_file_of_a_run_is_too_much_for_its_page(
     assert (reply.status, reply.json["manifest"]) == (200, None)
     for path in (f"runs/{folder.name}/report", f"runs/{folder.name}/report?split=test", f"sweeps/{folder.name}"):
         assert (await api("GET", path)).status == 404
+    MadeRun(folder, ["cat", "dog"]).write(*made(4, 2))
+    shown = await api("GET", f"runs/{folder.name}/evaluation")  # its predictions are whole
+    assert (shown.status, shown.json["trend_epochs"]) == (200, [])
     assert time.process_time() - began < MOMENT
 
 
