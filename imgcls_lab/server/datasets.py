@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import cast, get_args
+
 from imgcls_lab.audits.results import KINDS
+from imgcls_lab.image_table import SPLITS, Order
 from imgcls_lab.schemas import AuditRequest, AuditView
+from imgcls_lab.schemas.limits import MAX_NAME
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, number_of, run_id_of
 from imgcls_lab.server.paths import allowed_folder, allowed_model
 from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.store import Store
+from imgcls_lab.store.dataset_pages import ImageFilter
 from imgcls_lab.store.registry import Datasets
 
 MAX_PAGE = 1000
@@ -20,6 +25,12 @@ class DatasetHandler(ApiHandler):
 
     def number(self, text: str) -> int:
         return number_of(text, Datasets.noun)
+
+    def revision(self) -> int | None:
+        """That of the query; None: the newest."""
+        number = self.optional_whole("revision")
+        check_reference(number or None, "revision")
+        return number
 
 
 class AuditHandler(DatasetHandler):
@@ -66,8 +77,48 @@ class ProblemsHandler(DatasetHandler):
         await self.answer(lambda store: store.audits.problems(number, kind, leak=leak, offset=offset, limit=limit))
 
 
+class DetailHandler(DatasetHandler):
+    """All that the page shows at first."""
+
+    @permitted
+    async def get(self, text: str) -> None:
+        number, revision = self.number(text), self.revision()
+        await self.answer(lambda store: store.dataset_pages.detail(number, revision))
+
+
+class ImagesHandler(DatasetHandler):
+    """A page of the images."""
+
+    @permitted
+    async def get(self, text: str) -> None:
+        number, revision = self.number(text), self.revision()
+        wanted = ImageFilter(
+            split=self.choice("split", ("", *SPLITS), "") or None,
+            label=self.get_query_argument("label", "", strip=False) or None,
+            text=self.get_query_argument("q", "")[:MAX_NAME] or None,
+            sort=cast(Order, self.choice("sort", get_args(Order), "name")),
+            descending=self.choice("order", ("asc", "desc"), "asc") == "desc",
+        )
+        offset, limit = self.whole("offset", 0), self.whole("limit", 200, low=1, high=MAX_PAGE)
+        await self.answer(
+            lambda store: store.dataset_pages.images(number, wanted, offset=offset, limit=limit, revision=revision)
+        )
+
+
+class MapHandler(DatasetHandler):
+    """The map of the newest audit."""
+
+    @permitted
+    async def get(self, text: str) -> None:
+        number = self.number(text)
+        await self.answer(lambda store: store.dataset_pages.map(number), work="slow")
+
+
 def routes(backend: Backend) -> list[Route]:
     return [
+        route("api/datasets/ID/detail", DetailHandler, backend=backend),
+        route("api/datasets/ID/images", ImagesHandler, backend=backend),
+        route("api/datasets/ID/map", MapHandler, backend=backend),
         route("api/datasets/ID/audit", AuditHandler, backend=backend),
         route("api/datasets/ID/problems", ProblemsHandler, backend=backend),
     ]

@@ -19,6 +19,7 @@ from imgcls_lab.store.audit import Actor
 from imgcls_lab.store.audits import Audits
 from imgcls_lab.store.consistency_check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged
+from imgcls_lab.store.dataset_pages import DatasetPages
 from imgcls_lab.store.evaluations import Evaluations
 from imgcls_lab.store.events import Events
 from imgcls_lab.store.executors import Executors
@@ -46,6 +47,7 @@ class Store:
         self.executors = Executors(database, settings.lease)
         self.runs = Runs(database, settings, self.executors)
         self.audits = Audits(database, settings, self.runs)
+        self.dataset_pages = DatasetPages(database, settings, self.datasets, self.audits)
         self.metrics = MetricReader(database)
         self.evaluations = Evaluations(database, settings)
         self.alerts = Alerts(database)

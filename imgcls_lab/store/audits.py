@@ -7,6 +7,7 @@ that it needs stands in the run's payload.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,18 @@ from sqlmodel import Session, select
 from imgcls_lab.audits import results
 from imgcls_lab.audits.results import Summary
 from imgcls_lab.audits.task import PHASES, TASK, AuditTask, FeatureModel
+from imgcls_lab.data_revision import Change
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError
 from imgcls_lab.events import ACTIVE, DesiredState, RunKind, RunState
 from imgcls_lab.run_layout import BEST, CHECKPOINTS, new_run_id
 from imgcls_lab.run_paths import is_folder
-from imgcls_lab.schemas import AuditRequest, AuditView, ProblemPage, SubmitRequest
+from imgcls_lab.schemas import AuditRequest, AuditView, ProblemPage, ProblemView, SubmitRequest
 from imgcls_lab.schemas.limits import MAX_NAME
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import claims, homes
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.registry import Datasets
+from imgcls_lab.store.revisions import newest_number, overlay_of
 from imgcls_lab.store.run_rows import find_run, new_run
 from imgcls_lab.store.runs import Runs, add_run
 from imgcls_lab.store.tables import Dataset, Model, Run
@@ -93,10 +96,9 @@ class Audits:
         """The newest audit of a data set, running or done. Raises NotFoundError."""
         with self._database.read() as session:
             row = find_dataset(session, dataset_id)
-            run = _newest(session, row)
-            root = row.root
-        summary = self._summary(run)
-        stale = summary is not None and (summary.root != root or results.changed_since(Path(root), summary))
+            run, root = _newest(session, row), row.root
+        summary = None if run is None else results.read_summary(self._settings.run_dir(run.id))
+        stale = summary is not None and self.is_stale(root, summary)
         return AuditView.model_validate({**_of_run(run), **_of_summary(summary), "stale": stale})
 
     def problems(
@@ -105,18 +107,40 @@ class Audits:
         """A page of what the newest audit found so far. Raises NotFoundError for the data set."""
         with self._database.read() as session:
             run = _newest(session, find_dataset(session, dataset_id))
-        if run is None:
-            return ProblemPage(items=[], offset=offset, total=0)
+            if run is None:
+                return ProblemPage(items=[], offset=offset, total=0)
+            newest = newest_number(session, dataset_id)
+            task = AuditTask.of(run.payload)
+            changes = overlay_of(session, dataset_id, newest).by_image if newest > task.revision else {}
         folder = self._settings.run_dir(run.id)
         items, total = results.read_problems(folder, kind, leak=leak, offset=offset, limit=limit)
+        for problem in items:
+            apply_changes(problem, changes)
         return ProblemPage(items=items, offset=offset, total=total)
 
+    def folder(self, dataset_id: int) -> Path | None:
+        """The folder of the newest audit's run; None: there is none. Raises NotFoundError for the data set."""
+        with self._database.read() as session:
+            run = _newest(session, find_dataset(session, dataset_id))
+            return None if run is None else self._settings.run_dir(run.id)
+
+    def summary(self, dataset_id: int) -> Summary | None:
+        """What the newest audit found so far. Raises NotFoundError for the data set."""
+        folder = self.folder(dataset_id)
+        return None if folder is None else results.read_summary(folder)
+
+    @staticmethod
+    def is_stale(root: str, summary: Summary) -> bool:
+        """Whether files changed since an audit, or it was one of another folder."""
+        return summary.root != root or results.changed_since(Path(root), summary)
+
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
-    def _summary(self, run: Run | None) -> Summary | None:
-        return None if run is None else results.read_summary(self._settings.run_dir(run.id))
 
     def _task(self, session: Session, row: Dataset, request: AuditRequest) -> AuditTask:
+        overlay = overlay_of(session, row.id or 0, request.revision) if request.revision else None
         return AuditTask(
+            overlay=overlay.model_dump(mode="json") if overlay is not None else {},
+            revision_digest=overlay.digest if overlay is not None else "",
             dataset=row.name,
             dataset_id=row.id or 0,
             root=row.root,
@@ -149,6 +173,24 @@ class Audits:
         return FeatureModel(
             title=run.name, flavour=run.model_flavour, run_id=run.id, checkpoint=str((folder / name).resolve())
         )
+
+
+def apply_changes(problem: ProblemView, changes: Mapping[str, Change]) -> None:
+    """Show the images of a problem as a newer revision has them, and whether that settled it."""
+    touched = False
+    for image in problem.images:
+        change = changes.get(image.image)
+        if change is None or not change.applies(image.split):
+            continue
+        touched, image.excluded = True, change.excluded
+        image.label = image.label if change.excluded else change.label or image.label
+    left = [image for image in problem.images if not image.excluded]
+    if not touched or problem.kind not in results.LEAKING:
+        problem.settled = touched
+        return
+    leak, across = len({image.split for image in left}) > 1, len({image.label for image in left}) > 1
+    reasons = [still for was, still in ((problem.leak, leak), (problem.across_classes, across)) if was]
+    problem.settled = len(left) < 2 or (bool(reasons) and not any(reasons))
 
 
 def find_dataset(session: Session, dataset_id: int, *, lock: bool = False) -> Dataset:

@@ -64,3 +64,43 @@ async def test_what_cannot_be_audited_is_said(api: Api, images: Path) -> None:
     moved = await api("POST", audit)
     assert (moved.status, images.name in moved.json["message"]) == (400, True)
     assert (await api("GET", audit)).status == 200
+
+
+async def test_the_page_and_its_images_by_revision(api: Api, images: Path, store: Store) -> None:
+    dataset = await registered(api, images)
+    page = f"datasets/{dataset}"
+    before = (await api("GET", f"{page}/detail")).json
+    assert (before["bytes"], [item["name"] for item in before["classes"]]) == (None, ["cat", "dog"])
+    assert (await api("GET", f"{page}/images")).status == 409
+    assert (await api("GET", f"{page}/map")).status == 409
+    await asyncio.to_thread(perform, store)
+    detail = (await api("GET", f"{page}/detail")).json
+    assert detail["classes"] == [
+        {"name": "cat", "images": {"train": 6, "val": 2}}, {"name": "dog", "images": {"train": 4, "val": 2}}
+    ]  # fmt: skip
+    assert (detail["formats"], detail["sizes"]) == ({"PNG": 14}, [{"low": 4, "high": 8, "images": 14}])
+    found = (await api("GET", f"{page}/images", split="train", label="cat", sort="name", order="desc", limit=3)).json
+    assert (found["total"], found["items"][0]["name"]) == (7, "train/cat/broken.jpg")
+    assert found["items"][0]["problem"] is not None
+    cat = found["items"][1]  # 5.png, the only one with its content
+    await api("POST", f"{page}/revisions", {"changes": [{"image": cat["image"], "label": "dog", "why": "by hand"}]})
+    corrected = (await api("GET", f"{page}/images", label="dog", q="train/cat")).json
+    assert [(item["name"], item["folder_label"]) for item in corrected["items"]] == [(cat["name"], "cat")]
+    old = (await api("GET", f"{page}/images", label="dog", q="train/cat", revision=0)).json
+    assert old["total"] == 0
+    newest = (await api("GET", f"{page}/detail")).json
+    assert (newest["revision"], newest["classes"][1]["images"]["train"]) == (1, 5)
+
+
+async def test_a_newer_revision_settles_a_problem(api: Api, images: Path, store: Store) -> None:
+    dataset = await registered(api, images)
+    await asyncio.to_thread(perform, store)
+    where = f"datasets/{dataset}/problems"
+    first, second, *_ = (await api("GET", where, kind="copy")).json["items"]
+    assert not first["settled"]
+    change = {"image": first["images"][0]["image"], "excluded": True, "split": "train"}
+    assert (await api("POST", f"datasets/{dataset}/revisions", {"changes": [change]})).status in (200, 201)
+    again, other, *_ = (await api("GET", where, kind="copy")).json["items"]
+    assert (again["id"], other["id"], other["settled"]) == (first["id"], second["id"], False)
+    assert [image["excluded"] for image in again["images"]] == [True, True, False, False]
+    assert not again["settled"]  # the two that are left lie under two classes

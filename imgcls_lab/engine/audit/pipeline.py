@@ -24,6 +24,7 @@ from imgcls_lab.engine.audit.file_problems import find_problems
 from imgcls_lab.engine.audit.files import Files, folder_times, inspect, list_files
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.image_set import class_counts
+from imgcls_lab.engine.data.scan_table import keep_table
 from imgcls_lab.imagefolder import SPLITS
 from imgcls_lab.planning.fingerprint import data_fingerprint
 from imgcls_lab.plurals import counted
@@ -55,6 +56,8 @@ class Audit:
 
         if not inspect(files, self.locations, watch, self.stop):
             return False
+        for note in keep_table(self.locations.scans, files.sets, files.classes, files.entries, files.errors):
+            self.events.note(note)
         _describe(files, summary)
         publish.all()
         summary.stages.append("files")
