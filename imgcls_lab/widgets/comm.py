@@ -11,12 +11,13 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from threading import Event, Lock, Thread
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from pydantic import ValidationError
 
 from imgcls_lab.analysis.one_image import Wanted
+from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ImgclsError, InputError
 from imgcls_lab.events import RESUMABLE, RunState
 from imgcls_lab.schemas import (
@@ -34,8 +35,10 @@ from imgcls_lab.schemas import (
     RunView,
     Series,
     SeriesReply,
+    ThumbnailSize,
     Wire,
 )
+from imgcls_lab.thumbnails.worker import picture
 from imgcls_lab.validation_errors import joined, problems
 
 PERIOD = 0.5  # seconds between two reads of a live run
@@ -60,6 +63,7 @@ class RunSource(Protocol):
     def curves(self, label: str, split: str = ..., epoch: int | None = None) -> ClassCurves: ...
     def image(self, wanted: Wanted) -> ImageDetail: ...
     def flips(self, against: str | None = None, split: str = ...) -> FlipsView: ...
+    def image_file(self, image: str) -> FoundImage: ...
     def command(self, name: str) -> RunView: ...
 
 
@@ -173,11 +177,24 @@ class Pusher:
             self.snapshot()
             return
         reply: dict[str, Any] = {"op": "reply", "id": message.get("id")}
+        buffers: list[bytes] | None = None
         try:
-            reply["result"] = self._result(message)
+            if message.get("op") == "picture":
+                buffers = [self._picture(message.get("request") or {})]
+            else:
+                reply["result"] = self._result(message)
         except ImgclsError as error:
             reply["error"] = {"message": str(error), "status": error.status}
-        self._channel.post(reply)
+        self._channel.post(reply, buffers)
+
+    def _picture(self, request: dict[str, Any]) -> bytes:
+        """An image of the run as WebP. Raises ImgclsError with a sentence."""
+        if (request.get("kind"), request.get("id")) != ("run", self._source.run_id):
+            raise InputError("A live cell shows images of its run alone; the panel shows the others.")
+        if (size := request.get("size")) not in get_args(ThumbnailSize):
+            raise InputError(f"A picture has one of the sizes {', '.join(map(str, get_args(ThumbnailSize)))}.")
+        found = self._source.image_file(str(request.get("image", "")))
+        return picture(found.root, found.path, found.image, size)
 
     def _result(self, message: dict[str, Any]) -> Any:
         name = message.get("kind") or message.get("name")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import math
 import struct
 import time
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from imgcls_lab import TrainConfig, run_layout
 from imgcls_lab.api.run_folder import RunFolder
@@ -167,3 +170,25 @@ def test_a_page_is_answered_about_the_images_of_its_run(folder: Path) -> None:
     assert image["result"]["image"]["label"] == "cat"
     assert curves["result"]["images"] == 2
     assert [message["error"]["status"] for message in refused] == [404, 400, 400]
+
+
+def test_a_page_gets_the_pictures_of_its_run_as_buffers(tmp_path: Path) -> None:
+    root, folder = tmp_path / "images", tmp_path / "run"
+    (root / "val/cat").mkdir(parents=True)
+    folder.mkdir()
+    Image.new("RGB", (300, 200), "red").save(root / "val/cat/1.png")
+    image = hashlib.sha256((root / "val/cat/1.png").read_bytes()).hexdigest()
+    (folder / run_layout.CONFIG).write_text(TrainConfig(root=str(root), model_flavour="m").model_dump_json())
+    MadeRun(folder, ["cat", "dog"]).write([0], np.asarray([[0.9, 0.1]]), names=["val/cat/1.png"])
+    listing = folder / "predictions/val-images.npz"
+    with np.load(listing) as held:
+        arrays = dict(held)
+    np.savez(listing, **arrays | {"digests": np.frombuffer(bytes.fromhex(image), np.uint8).reshape(1, 32)})
+    page, run = Page(), RunFolder(folder)
+    pusher = Pusher(run, page)
+    asked = {"kind": "run", "id": run.run_id, "image": image, "size": 128}
+    for request in (asked, {**asked, "size": 100}, {**asked, "image": "0" * 64}, {**asked, "id": "another"}, {}):
+        pusher.answer({"op": "picture", "id": 1, "request": request})
+    (picture,) = page.buffers[0] or []
+    assert Image.open(io.BytesIO(picture)).size == (128, 85)
+    assert [message["error"]["status"] for message in page.messages[1:]] == [400, 404, 400, 400]

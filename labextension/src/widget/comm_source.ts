@@ -8,6 +8,7 @@ import {
   type Command,
   type ConnectionState,
   type Params,
+  type PictureRequest,
   type Query,
   type Reply,
   type Result,
@@ -95,9 +96,9 @@ export class CommSource implements Source {
     onState(this.#run ? 'live' : 'connecting');
   }
 
-  image(): Promise<Blob> {
-    // The kernel's widget sends no pictures yet: they will come as binary buffers of its messages.
-    return Promise.reject(new SourceError('Pictures are shown in the Image Lab panel, not yet in a cell.'));
+  async image(request: PictureRequest, signal: AbortSignal): Promise<Blob> {
+    const bytes = (await this.#ask({ op: 'picture', request }, signal)) as DataView<ArrayBuffer>;
+    return new Blob([bytes], { type: 'image/webp' });
   }
 
   command<K extends Command>(name: K, args: Args[K]): Promise<Reply[K]> {
@@ -122,7 +123,7 @@ export class CommSource implements Source {
       const waiting = this.#waiting.get(message.id);
       this.#waiting.delete(message.id);
       if (message.error) waiting?.reject(new SourceError(message.error.message, message.error.status));
-      else waiting?.resolve(message.result as never);
+      else waiting?.resolve((buffers[0] ?? message.result) as never); // a picture comes as a buffer
       return;
     }
     if (message.seq <= this.#seq) return; // the snapshot held it

@@ -58,6 +58,15 @@ function connected() {
 }
 
 describe('CommSource', () => {
+  it('gets a picture as a buffer of the answer', async () => {
+    const { kernel, source, end } = connected();
+    const asked = source.image({ kind: 'run', id: RUN, image: 'a'.repeat(64), size: 128 }, end.signal);
+    const { op, id } = kernel.sent.at(-1) as { op: string; id: number };
+    expect(op).toBe('picture');
+    kernel.post({ op: 'reply', id }, new DataView(new Uint8Array([1, 2, 3]).buffer));
+    expect((await asked).size).toBe(3);
+  });
+
   it('answers from the snapshot, without the kernel, which may be busy', async () => {
     const { source, end, kernel } = connected();
     expect((await source.query('run', { id: RUN }, end.signal)).state).toBe('running');
