@@ -27,6 +27,7 @@ FORK_SERVER = EntryPoint("imgcls_lab.executor.forkserver")
 FORK_CLIENT = EntryPoint("imgcls_lab.executor.fork_client")
 TENSORBOARD = EntryPoint("imgcls_lab.tensorboards.serve")
 THUMBNAILS = EntryPoint("imgcls_lab.thumbnails.worker")
+INFERENCE = EntryPoint("imgcls_lab.engine.inference.serve")
 
 TRAINING = EntryPoint("imgcls_lab.engine", preload="imgcls_lab.engine.preload")
 NOTEBOOK = EntryPoint("imgcls_lab.batch.notebook_runner", preload="imgcls_lab.batch.preload")

@@ -119,6 +119,12 @@ class TensorBoardError(ImgclsError):
     status = 503
 
 
+class InferenceError(ImgclsError):
+    """The process that applies models did not start, ended, or took too long."""
+
+    status = 503
+
+
 class BusyError(ImgclsError):
     """The server has as many requests of a kind to answer as it takes."""
 

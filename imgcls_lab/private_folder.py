@@ -27,7 +27,7 @@ SOCKET_NAME = 12  # bytes that the name of a socket in a `RuntimeFolder` may hav
 SOCKET_PATH = 107 if sys.platform.startswith("linux") else 103  # bytes that the system takes
 _SHARED = Path("/tmp")  # noqa: S108  (sticky, so that nobody renames a folder of another user)
 _OWNER = "owner.json"  # in a `RuntimeFolder`: the process that made it
-Purpose = Literal["fork", "tb"]  # of a `RuntimeFolder`: the fork server, TensorBoards
+Purpose = Literal["fork", "tb", "cam"]  # of a `RuntimeFolder`: fork server, TensorBoards, inference process
 _NAME = re.compile(rf"imgcls-({'|'.join(get_args(Purpose))})-\w{{8}}")  # nobody else's folder is ever removed
 _MAX_LINKS = 40
 

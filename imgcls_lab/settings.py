@@ -192,6 +192,12 @@ class Settings(Configurable):
         "Time after which a TensorBoard that nobody looks at ends. 0: never.",
         unit="s",
     )
+    inference_idle_timeout = Number(
+        "IMGCLS_INFERENCE_IDLE_TIMEOUT",
+        600.0,
+        "Time after which the process that applies models to single images ends without a request. 0: never.",
+        unit="s",
+    )
     audit_events = Count(
         "IMGCLS_AUDIT_EVENTS", 200_000, "Newest events that the record of who did what keeps.", unit="events"
     )

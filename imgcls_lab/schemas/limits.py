@@ -25,6 +25,7 @@ MAX_TRIALS = 10_000
 MAX_ARGUMENTS = 1000  # behind an address
 MAX_TAGS = 200  # series that are asked for by name
 MAX_JSON_VALUES = 50_000  # of a whole request
+MAX_TRIED = 20_000_000  # bytes of an image that is dropped on a model
 
 
 def _bounded(values: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from imgcls_lab.server import (
     evaluations,
     events,
     folder_browser,
+    inference,
     info,
     registry,
     revisions,
@@ -28,6 +29,7 @@ from imgcls_lab.server import (
     thumbnails,
 )
 from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.inference import InferenceService
 from imgcls_lab.server.open_proxy import close_open_proxy
 from imgcls_lab.server.stream import Hub
 from imgcls_lab.server.tensorboards import TensorBoardService
@@ -49,6 +51,7 @@ class ImgclsLab(ExtensionApp):
         self.hub = Hub(self.backend)
         self.boards = TensorBoardService(self.backend)
         self.thumbnails = Thumbnails(self.backend.settings)
+        self.inference = InferenceService(self.backend)
         if self.backend.settings.open_proxy:
             self.log.info("The proxy to ports of this machine (/proxy/PORT) is open, since IMGCLS_OPEN_PROXY is on.")
         else:
@@ -62,6 +65,7 @@ class ImgclsLab(ExtensionApp):
         self.handlers.extend(stream.routes(self.backend, self.hub))
         self.handlers.extend(tensorboards.routes(self.backend, self.boards))
         self.handlers.extend(thumbnails.routes(self.backend, self.thumbnails))
+        self.handlers.extend(inference.routes(self.backend, self.inference))
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Once the event loop runs: bring the tables up to date and wake the executor, waiting for neither."""
@@ -71,5 +75,6 @@ class ImgclsLab(ExtensionApp):
     async def stop_extension(self) -> None:
         await self.hub.close()
         await self.boards.close()
+        await self.inference.close()
         await self.backend.close()
         self.thumbnails.close()

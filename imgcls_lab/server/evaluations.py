@@ -9,12 +9,11 @@ from imgcls_lab.analysis.one_image import Wanted
 from imgcls_lab.errors import InputError, NotFoundError
 from imgcls_lab.schemas import EvaluatedQuery
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import ApiHandler, run_id_of
+from imgcls_lab.server.handlers import ApiHandler, image_id_of, run_id_of
 from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.server.request_parsing import read_model
 
 MAX_EPOCH = 2**31
-_DIGITS = frozenset("0123456789abcdef")
 
 
 class EvaluationHandler(ApiHandler):
@@ -82,13 +81,6 @@ class FlipsHandler(EvaluationHandler):
         named = self.get_query_argument("against", "")
         against = run_id_of(named) if named else None
         await self.answer(lambda store: store.evaluations.flips(run_id, against, split), work="slow")
-
-
-def image_id_of(text: str) -> str:
-    """The id of an image from a URL. Raises NotFoundError if it is malformed, so that no name gets further."""
-    if len(text) != 64 or not _DIGITS.issuperset(text):
-        raise NotFoundError(f"There is no image “{text[:80]}”.", reason="no_image")
-    return text
 
 
 def routes(backend: Backend) -> list[Route]:

@@ -28,6 +28,7 @@ from imgcls_lab.store import Store
 
 PREFIX = "imgcls/api"
 MAX_PROBLEMS = 50
+_DIGITS = frozenset("0123456789abcdef")  # of the id of an image
 MAX_ID = 2**31 - 1  # of a row in PostgreSQL
 DRAIN_BYTES = 64 * 2**20  # of a refused body that are read before the connection is closed
 DRAIN_SECONDS = 10.0
@@ -37,7 +38,9 @@ Answer = BaseModel | Sequence[BaseModel] | None
 
 @web.stream_request_body  # a body is counted while it arrives, and a huge one is never held
 class ApiHandler(Guarded, APIHandler):
-    """A REST handler with a backend. Subclasses decorate their verbs."""
+    """A REST handler with a backend. Subclasses decorate their verbs. max_bytes: of a request's body."""
+
+    max_bytes = MAX_BYTES
 
     def initialize(self, backend: Backend) -> None:
         self.backend = backend
@@ -51,9 +54,9 @@ class ApiHandler(Guarded, APIHandler):
         length = self.request.headers.get("Content-Length", "0")
         if not (length.isascii() and length.isdigit()):
             raise web.HTTPError(400, "The request's Content-Length is no number.")
-        if len(length) > 12 or int(length) > MAX_BYTES:
+        if len(length) > 12 or int(length) > self.max_bytes:
             self.request.connection.set_max_body_size(2**62)  # type: ignore[union-attr]  # `_drain_body` has a bound
-            raise _too_large()
+            raise _too_large(self.max_bytes)
         await super().prepare()
         if not self.current_user and self.request.method != "OPTIONS":
             raise web.HTTPError(403)  # before a byte of the body is kept
@@ -73,9 +76,9 @@ class ApiHandler(Guarded, APIHandler):
         if self.answered:
             if self._received > DRAIN_BYTES:
                 self._enough.set()
-        elif self._received > MAX_BYTES:
+        elif self._received > self.max_bytes:
             self._chunks.clear()
-            error = _too_large()
+            error = _too_large(self.max_bytes)
             self.send_error(error.status_code, exc_info=(type(error), error, None))
         else:
             self._chunks.append(chunk)
@@ -121,9 +124,14 @@ class ApiHandler(Guarded, APIHandler):
             raise web.HTTPError(403, "Requests from another site are refused.")
         return True
 
+    @property
+    def raw_body(self) -> bytes:
+        """The request's body as it came, at most `max_bytes`."""
+        return b"".join(self._chunks)
+
     def body(self, model: type[M]) -> M:
         """The request's JSON body. Raises InputError with a problem for each wrong field."""
-        return read_model(model, read_json(b"".join(self._chunks) or b"null"))
+        return read_model(model, read_json(self.raw_body or b"null"))
 
     def optional_body(self, model: type[M]) -> M:
         """As `body`; what the model is by default where the request has none."""
@@ -206,8 +214,8 @@ class ApiHandler(Guarded, APIHandler):
             self.log.error("%s failed.\n%s", summary, self.backend.describe(value))
 
 
-def _too_large() -> web.HTTPError:
-    return web.HTTPError(413, f"A request may hold at most {MAX_BYTES // 1000} kB.")
+def _too_large(most: int) -> web.HTTPError:
+    return web.HTTPError(413, f"A request may hold at most {most // 1000} kB.")
 
 
 def error_reply(error: BaseException | None, status: int = 500) -> tuple[int, ErrorReply]:
@@ -249,6 +257,13 @@ def run_id_of(text: str) -> str:
     """A run id from a URL. Raises NotFoundError if it is malformed, so that no path gets further."""
     if not is_run_id(text):
         raise NotFoundError(f"There is no run “{text[:60]}”.")
+    return text
+
+
+def image_id_of(text: str) -> str:
+    """The id of an image from a URL. Raises NotFoundError if it is malformed, so that no name gets further."""
+    if len(text) != 64 or not _DIGITS.issuperset(text):
+        raise NotFoundError(f"There is no image “{text[:80]}”.", reason="no_image")
     return text
 
 

@@ -58,6 +58,10 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/runs/ID/evaluation": {"GET": _READS},
     "api/runs/ID/images": {"GET": _READS},
     "api/runs/ID/images/ID": {"GET": _READS},
+    "api/runs/ID/images/ID/cam": {"GET": _READS},
+    "api/runs/ID/images/ID/input": {"GET": _READS},
+    "api/runs/ID/predict": {"POST": _WRITES},  # the image comes with the request; nothing is kept of it on disk
+    "api/tried/ID/cam": {"GET": _READS},
     "api/runs/ID/curves": {"GET": _READS},
     "api/runs/ID/flips": {"GET": _READS},
     "api/runs/ID/notebook": {"GET": Needs((READ, CONTENTS))},

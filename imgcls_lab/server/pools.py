@@ -16,8 +16,9 @@ from imgcls_lab.errors import BusyError
 
 T = TypeVar("T")
 # query: of the database, short; slow: looks at folders, plans a sweep, reads a notebook; board: starts a TensorBoard;
-# poll: of the stream; picture: of an image, which a process of its own decodes
-Work = Literal["query", "slow", "board", "poll", "picture"]
+# inference: of the one process that applies models; poll: of the stream; picture: of an image, which a process of its
+# own decodes
+Work = Literal["query", "slow", "board", "inference", "poll", "picture"]
 RETRY_AFTER = 5  # seconds after which a refused client should ask again
 
 
@@ -30,6 +31,7 @@ SIZES: dict[Work, Size] = {
     "query": Size(6, 200),  # SQLite gains nothing from more threads
     "slow": Size(2, 30),
     "board": Size(4, 60),
+    "inference": Size(1, 12),
     "poll": Size(1, 2),
     "picture": Size(6, 1000),  # a browser asks for six at once; a grid that is scrolled fast gives up most of them
 }

@@ -1,22 +1,24 @@
 """The TensorBoards of one Jupyter server: which runs each shows, and the process that serves it.
 
-The boards lie on disk (`registry.py`). A process is started for the first request to its board (`process.py`) and ends
-by itself without requests (`serve.py`). Used by the server extension, from threads; all methods block.
+The boards lie on disk (`registry.py`). A process is started for the first request to its board (`socket_process.py`)
+and ends by itself without requests (`serve.py`). Used by the server extension, from threads; all methods block.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 import threading
 from pathlib import Path
 
-from imgcls_lab.errors import NotFoundError
+from imgcls_lab.entry_points import TENSORBOARD
+from imgcls_lab.errors import NotFoundError, TensorBoardError
 from imgcls_lab.private_folder import SOCKET_NAME, RuntimeFolder
 from imgcls_lab.schemas import BoardRequest, BoardView
 from imgcls_lab.settings import Settings
+from imgcls_lab.socket_process import SocketProcess
 from imgcls_lab.store import Store
-from imgcls_lab.tensorboards.process import BoardProcess
 from imgcls_lab.tensorboards.registry import Board, BoardRegistry
 
 MAX_ASLEEP = 20  # boards without a process that are remembered
@@ -29,7 +31,7 @@ class TensorBoardManager:
         self._settings = settings
         self._registry = BoardRegistry(settings, store)
         self._sockets = RuntimeFolder(settings.home_path, "tb")
-        self._processes: dict[str, BoardProcess] = {}
+        self._processes: dict[str, SocketProcess] = {}
         self._lock = threading.Lock()
 
     # ── the boards ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,7 +74,8 @@ class TensorBoardManager:
             process.end()
             self._registry.link(self._registry.read(board_id))
             log = self._registry.folder(board_id) / "log"
-            return process.start(self._registry.logdir(board_id), log, self._settings.tb_idle_timeout)
+            logdir, idle = str(self._registry.logdir(board_id)), str(self._settings.tb_idle_timeout)
+            return process.start(lambda path: TENSORBOARD.argv(sys.executable, logdir, str(path), idle), log)
 
     def stop(self, board_id: str) -> BoardView:
         """End the board's TensorBoard and free its memory; opening the board starts it again."""
@@ -103,12 +106,12 @@ class TensorBoardManager:
         self._sockets.remove()
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
-    def _process(self, board_id: str) -> BoardProcess:
+    def _process(self, board_id: str) -> SocketProcess:
         with self._lock:
             if board_id not in self._processes:
                 self._registry.read(board_id)
                 name = hashlib.sha256(board_id.encode()).hexdigest()[:SOCKET_NAME]
-                self._processes[board_id] = BoardProcess(self._sockets, name)
+                self._processes[board_id] = SocketProcess(self._sockets, name, "TensorBoard", TensorBoardError)
             return self._processes[board_id]
 
     def _view(self, board: Board) -> BoardView:

@@ -1,6 +1,6 @@
 """One TensorBoard on a unix socket: `python -m imgcls_lab.tensorboards.serve LOGDIR SOCKET IDLE_SECONDS`.
 
-Started by `process.py` alone. TensorBoard has no option for a unix socket and no idle time-out. So this module gives it
+Started by `manager.py` alone. TensorBoard has no option for a unix socket and no idle time-out. So this module gives it
 a server class over werkzeug's `unix://`, and a watchdog that ends the process when no request has come for a while or
 when its parent has ended. It opens no TCP port, and reads nothing but its log folder.
 """

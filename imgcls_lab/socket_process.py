@@ -1,6 +1,7 @@
-"""The process that serves one board on a unix socket. It ends by itself when it is idle.
+"""A process of this package that serves a unix socket for one parent: a TensorBoard, or the inference process.
 
-Used by `manager.py`, which holds `lock` while it starts or ends one. Knows no run and no database.
+Used by `tensorboards/manager.py` and `inference_client.py`, which hold `lock` while they start or end one. Such a
+process ends by itself when it is idle. Knows no run and no database.
 """
 
 from __future__ import annotations
@@ -9,31 +10,34 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
 
 from imgcls_lab import private_sockets
 from imgcls_lab.child_environment import child_environment
-from imgcls_lab.entry_points import TENSORBOARD
-from imgcls_lab.errors import TensorBoardError, UnsafeFolderError
+from imgcls_lab.errors import ImgclsError, UnsafeFolderError
 from imgcls_lab.private_folder import RuntimeFolder
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
-# What the process needs of our environment. It serves a page, so it gets no more than that.
+# What such a process needs of our environment; it gets no more than that.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
-class BoardProcess:
-    """A TensorBoard process, or the place of one. name: of its unix socket in the folder `sockets`."""
+class SocketProcess:
+    """A process that serves a socket, or the place of one.
 
-    def __init__(self, sockets: RuntimeFolder, name: str) -> None:
+    name: of its unix socket in the folder `sockets`; title: what messages call it; failure: what `start` raises.
+    """
+
+    def __init__(self, sockets: RuntimeFolder, name: str, title: str, failure: type[ImgclsError]) -> None:
         self.lock = threading.Lock()
         self._sockets, self._name = sockets, name
+        self._title, self._failure = title, failure
         self._socket: Path | None = None  # of the newest process
         self.popen: subprocess.Popen[bytes] | None = None
         self.started_at: float | None = None
@@ -62,19 +66,24 @@ class BoardProcess:
     def message(self) -> str | None:
         """What went wrong, as a sentence."""
         if self._failed is None and self.popen is not None and self.popen.poll():
-            return "TensorBoard ended unexpectedly. Restart it; the runs are not touched."
+            return f"{self._title} ended unexpectedly. Restart it; the runs are not touched."
         return self._failed
 
-    def start(self, logdir: Path, log: Path, idle_seconds: float) -> Path:
-        """Start and wait until it listens; its socket. Raises TensorBoardError, with its last line, if it does not."""
+    def start(self, command: Callable[[Path], list[str]], log: Path, changes: Mapping[str, str] | None = None) -> Path:
+        """Start and wait until it listens; its socket. Raises `failure`, with its last line, if it does not.
+
+        command: of a socket, the command line that serves it; log: gets what it prints; changes: of its environment.
+        """
         self._socket = path = self._sockets.socket(self._name)
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
             self.popen = subprocess.Popen(
-                TENSORBOARD.argv(sys.executable, str(logdir), str(path), str(idle_seconds)),
+                command(path),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=child_environment(base={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}),
+                env=child_environment(
+                    changes=changes, base={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+                ),
                 start_new_session=True,
             )
         self.started_at, self._failed = time.time(), None
@@ -83,8 +92,8 @@ class BoardProcess:
             if self.popen.poll() is not None or time.monotonic() > deadline:
                 self.popen.kill()
                 self.popen.wait()
-                self._failed = f"TensorBoard did not start: {_last_line(log)}"
-                raise TensorBoardError(self._failed)
+                self._failed = f"{self._title} did not start: {_last_line(log)}"
+                raise self._failure(self._failed)
             time.sleep(0.03)
         return path
 

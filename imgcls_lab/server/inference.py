@@ -1,0 +1,169 @@
+"""Routes that apply a run's model to one image: trying it on a dropped image, Grad-CAM, what the model sees.
+
+The work is done by the inference process (`inference_client.py`); the server imports no torch and decodes no image. A
+picture is answered as WebP. No request names a path, and no answer does.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from imgcls_lab.errors import BusyError, InputError, NotFoundError
+from imgcls_lab.framed_messages import Message
+from imgcls_lab.inference_client import InferenceClient
+from imgcls_lab.schemas import TriedImage
+from imgcls_lab.schemas.limits import MAX_NAME, MAX_TRIED
+from imgcls_lab.server.backend import Backend
+from imgcls_lab.server.handlers import ApiHandler, image_id_of, run_id_of
+from imgcls_lab.server.permissions import Route, permitted, route
+from imgcls_lab.store import Store
+
+MAX_UPLOADS = 4  # images that may arrive at once: each takes its size in memory
+MAX_CLASS, MAX_SIZE, MAX_SEED = 10**6, 1024, 10**6
+
+
+class InferenceService:
+    """The inference process of this server, started by the first request that needs it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._client: InferenceClient | None = None
+        self._making = threading.Lock()
+        self.uploads = 0  # that arrive or are answered now
+
+    async def ask(self, question: Callable[[Store, InferenceClient], Message]) -> Message:
+        """What `question` returns, run in the thread that asks the process. Raises BusyError, ImgclsError."""
+        return await self._backend.run(lambda: question(self._backend.store(), self._get()), "inference")
+
+    def _get(self) -> InferenceClient:
+        with self._making:
+            if self._client is None:
+                self._client = InferenceClient(self._backend.settings)
+            return self._client
+
+    async def close(self) -> None:
+        """End the process."""
+        if self._client is not None:
+            await self._backend.run(self._client.close, "board")
+
+
+class InferenceHandler(ApiHandler):
+    """Base of these routes."""
+
+    def initialize(self, backend: Backend, inference: InferenceService) -> None:  # type: ignore[override]
+        super().initialize(backend)
+        self.inference = inference
+
+    def picture_fields(self) -> dict[str, Any]:
+        """Class and size that a request names, for the process."""
+        label, size = self.optional_whole("class"), self.optional_whole("size")
+        if label is not None and not 0 <= label <= MAX_CLASS:
+            raise NotFoundError(f"There is no class {label}.", reason="no_class")
+        return {"class": label, "size": None if size is None else min(max(size, 16), MAX_SIZE)}
+
+    def reply_picture(self, picture: bytes) -> None:
+        self.set_header("Cache-Control", "private, max-age=60")  # another checkpoint may become the best
+        self.finish(picture, set_content_type="image/webp")
+
+
+class PredictHandler(InferenceHandler):
+    """The classes of an image that comes as the request's body."""
+
+    max_bytes = MAX_TRIED
+    _counted = False
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        await super().prepare()
+        if self.inference.uploads >= MAX_UPLOADS:
+            raise BusyError(f"{MAX_UPLOADS} images are tried already. Try again in some seconds.", reason="busy")
+        self.inference.uploads += 1
+        self._counted = True
+
+    def on_finish(self) -> None:
+        if self._counted:
+            self._counted = False
+            self.inference.uploads -= 1
+        super().on_finish()
+
+    def on_connection_close(self) -> None:
+        """The client has gone before its image had come whole."""
+        if self._counted and not self.request._body_future.done():
+            self.on_finish()
+        super().on_connection_close()
+
+    @permitted
+    async def post(self, text: str) -> None:
+        run_id, data = run_id_of(text), self.raw_body
+        name = self.get_query_argument("name", "").split("/")[-1][:MAX_NAME] or "image"
+        if not data:
+            raise InputError("The request has no image in its body.", reason="no_body")
+
+        def question(store: Store, client: InferenceClient) -> Message:
+            model = store.run_images.best_model(run_id)
+            return client.ask(Message({"do": "predict", "model": str(model.folder), "name": name}, data))
+
+        answer = await self.inference.ask(question)
+        self.reply(TriedImage.model_validate(answer.header).model_dump_json().encode())
+
+
+class StoredImageHandler(InferenceHandler):
+    """Base of the pictures of an image that a run saw."""
+
+    async def answer_picture(self, text: str, image: str, header: dict[str, Any]) -> None:
+        run_id, image_id = run_id_of(text), image_id_of(image)
+
+        def question(store: Store, client: InferenceClient) -> Message:
+            model = store.run_images.best_model(run_id)
+            found = store.run_images.open(model, image_id)
+            facts = {
+                "model": str(model.folder),
+                "name": found.name,
+                "digest": image_id,
+                "number": found.number if found.split == "train" else 0,
+                "config": json.dumps(model.config),
+            }
+            with found.file:
+                return client.ask(Message({**facts, **header}, file=found.file.fileno()))
+
+        self.reply_picture((await self.inference.ask(question)).body)
+
+
+class CamHandler(StoredImageHandler):
+    """The Grad-CAM of an image for a class, by default the likeliest."""
+
+    @permitted
+    async def get(self, text: str, image: str) -> None:
+        await self.answer_picture(text, image, {"do": "cam", **self.picture_fields()})
+
+
+class InputHandler(StoredImageHandler):
+    """What the model sees of an image, or what a training step saw of it in an epoch (seed, from 0)."""
+
+    @permitted
+    async def get(self, text: str, image: str) -> None:
+        augmented = self.choice("augmented", ("0", "1"), "0") == "1"
+        header = {"augmented": augmented, "seed": self.whole("seed", 0, high=MAX_SEED)}
+        await self.answer_picture(text, image, {"do": "input", **header, **self.picture_fields()})
+
+
+class TriedCamHandler(InferenceHandler):
+    """The Grad-CAM of a dropped image, as long as the process keeps it."""
+
+    @permitted
+    async def get(self, image: str) -> None:
+        header = {"do": "tried", "image": image_id_of(image), **self.picture_fields()}
+        answer = await self.inference.ask(lambda _store, client: client.ask(Message(header)))
+        self.reply_picture(answer.body)
+
+
+def routes(backend: Backend, inference: InferenceService) -> list[Route]:
+    context = {"backend": backend, "inference": inference}
+    return [
+        route("api/runs/ID/predict", PredictHandler, **context),
+        route("api/runs/ID/images/ID/cam", CamHandler, **context),
+        route("api/runs/ID/images/ID/input", InputHandler, **context),
+        route("api/tried/ID/cam", TriedCamHandler, **context),
+    ]

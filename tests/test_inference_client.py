@@ -1,0 +1,90 @@
+"""The inference process survives what it is asked, ends when nobody asks, and comes back."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from imgcls_lab import private_sockets
+from imgcls_lab.errors import InputError
+from imgcls_lab.framed_messages import Message, receive, send
+from imgcls_lab.inference_client import InferenceClient
+from imgcls_lab.settings import Settings
+from tests.engine.pets import png, train_pets
+from tests.waiting import until
+
+
+@pytest.fixture
+def client(home: Path) -> Iterator[InferenceClient]:
+    settings = Settings()
+    settings.make_home()
+    client = InferenceClient(settings)
+    yield client
+    client.close()
+
+
+def huge_png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("1", (40_000, 40_000)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_it_survives_odd_requests_and_comes_back(client: InferenceClient, tmp_path: Path) -> None:
+    train_pets(tmp_path / "pets", tmp_path / "run")
+    best = tmp_path / "run/checkpoints/best"
+
+    def predict(data: bytes) -> Message:
+        return client.ask(Message({"do": "predict", "model": str(best), "name": "odd"}, data))
+
+    assert predict(png()).header["error"] is None
+    pid = client.pid
+    for data in (b"no image", b"\x89PNG\r\n\x1a\n" + bytes(100), png()[:2000], huge_png(), b"<svg/>", b"%!PS\n"):
+        answer = predict(data).header
+        assert "odd" in answer["error"]
+        assert answer["top"] == []
+    odd_messages_are_refused(client)
+    assert predict(png()).header["error"] is None
+    assert client.pid == pid, "none of this has ended it"
+    print(f"\nmemory of the process: {psutil.Process(pid).memory_info().rss / 2**20:.0f} MB")
+
+    started = time.monotonic()
+    assert predict(png()).header["error"] is None
+    print(f"an answer of the warm process: {1000 * (time.monotonic() - started):.0f} ms")
+
+    client._settings.inference_idle_timeout = 1.0
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert predict(png()).header["error"] is None, "the next request starts it anew"
+    process = psutil.Process(client.pid)
+    until(lambda: client.pid is None, 20)
+    assert not process.is_running()
+    assert not list(Path(process_folder(client)).glob("infer"))
+
+
+def process_folder(client: InferenceClient) -> Path:
+    return client._sockets.ready()
+
+
+def odd_messages_are_refused(client: InferenceClient) -> None:
+    path = process_folder(client) / "infer"
+    assert path.stat().st_mode & 0o777 == 0o600
+    too_long = b"\x02\x00\x00\x00\xff\xff\xff\x7f{}"
+    for data in (b"", b"x", b"\xff" * 8, b"\x04\x00\x00\x00\x00\x00\x00\x00null", too_long):
+        with socket.socket(socket.AF_UNIX) as connection:
+            private_sockets.connect(connection, path)
+            connection.sendall(data)
+    with socket.socket(socket.AF_UNIX) as connection:
+        private_sockets.connect(connection, path)
+        send(connection, Message({"do": "delete"}))
+        assert receive(connection, 100).header["kind"] == "InputError"
+    with pytest.raises(InputError):
+        client.ask(Message({"do": "rm"}))
