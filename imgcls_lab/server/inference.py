@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from imgcls_lab.data_files import open_image
 from imgcls_lab.errors import BusyError, InputError, NotFoundError
 from imgcls_lab.framed_messages import Message
 from imgcls_lab.inference_client import InferenceClient
@@ -19,6 +20,7 @@ from imgcls_lab.schemas.limits import MAX_NAME, MAX_TRIED
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, image_id_of, run_id_of
 from imgcls_lab.server.permissions import Route, permitted, route
+from imgcls_lab.server.thumbnails import find_in_run
 from imgcls_lab.store import Store
 
 MAX_UPLOADS = 4  # images that may arrive at once: each takes its size in memory
@@ -102,7 +104,7 @@ class PredictHandler(InferenceHandler):
             raise InputError("The request has no image in its body.", reason="no_body")
 
         def question(store: Store, client: InferenceClient) -> Message:
-            model = store.run_images.best_model(run_id)
+            model = store.run_models.best(run_id)
             return client.ask(Message({"do": "predict", "model": str(model.folder), "name": name}, data))
 
         answer = await self.inference.ask(question)
@@ -116,17 +118,16 @@ class StoredImageHandler(InferenceHandler):
         run_id, image_id = run_id_of(text), image_id_of(image)
 
         def question(store: Store, client: InferenceClient) -> Message:
-            model = store.run_images.best_model(run_id)
-            found = store.run_images.open(model, image_id)
+            model, found = store.run_models.best(run_id), find_in_run(store, run_id, image_id)
             facts = {
                 "model": str(model.folder),
-                "name": found.name,
+                "name": found.path,
                 "digest": image_id,
-                "number": found.number if found.split == "train" else 0,
+                "number": model.training_number(image_id),
                 "config": json.dumps(model.config),
             }
-            with found.file:
-                return client.ask(Message({**facts, **header}, file=found.file.fileno()))
+            with open_image(found.root, found.path) as file:
+                return client.ask(Message({**facts, **header}, file=file.fileno()))
 
         self.reply_picture((await self.inference.ask(question)).body)
 

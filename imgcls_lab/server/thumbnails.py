@@ -12,8 +12,7 @@ from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ForbiddenPathError, NotFoundError
 from imgcls_lab.schemas import ThumbnailSize
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.evaluations import image_id_of
-from imgcls_lab.server.handlers import ApiHandler, number_of, run_id_of
+from imgcls_lab.server.handlers import ApiHandler, image_id_of, number_of, run_id_of
 from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store

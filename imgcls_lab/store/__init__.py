@@ -28,7 +28,7 @@ from imgcls_lab.store.metrics import MetricReader
 from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
 from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
 from imgcls_lab.store.revisions import Revisions
-from imgcls_lab.store.run_images import RunImages
+from imgcls_lab.store.run_models import RunModels
 from imgcls_lab.store.runs import Runs
 
 __all__ = ["RebuildReport", "Store", "migrate", "rebuild"]
@@ -51,7 +51,7 @@ class Store:
         self.dataset_pages = DatasetPages(database, settings, self.datasets, self.audits)
         self.metrics = MetricReader(database)
         self.evaluations = Evaluations(database, settings)
-        self.run_images = RunImages(database, settings)
+        self.run_models = RunModels(database, settings)
         self.alerts = Alerts(database)
         self.events = Events(database)
         self.users = users.Users(database)
