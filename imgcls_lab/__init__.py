@@ -18,6 +18,7 @@ _HOMES = {
     "Sweep": "imgcls_lab.api",
     "audit": "imgcls_lab.api",
     "audit_events": "imgcls_lab.api",
+    "dataset": "imgcls_lab.api",
     "launch": "imgcls_lab.api",
     "launch_notebook": "imgcls_lab.api",
     "train": "imgcls_lab.api",
@@ -33,8 +34,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "Run", "Sweep", "TrainConfig", "__version__", "audit", "audit_events", "demo", "find_batch_size", "find_lr", "form",
-    "launch", "launch_notebook", "project", "run", "runs", "sweep", "tensorboard", "train",
+    "Run", "Sweep", "TrainConfig", "__version__", "audit", "audit_events", "dataset", "demo", "find_batch_size",
+    "find_lr", "form", "launch", "launch_notebook", "project", "run", "runs", "sweep", "tensorboard", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         Sweep,
         audit,
         audit_events,
+        dataset,
         find_batch_size,
         find_lr,
         form,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imgcls_lab.api.audit_log import audit_events
 from imgcls_lab.api.audits import Audit, audit
+from imgcls_lab.api.datasets import Dataset, dataset
 from imgcls_lab.api.finders import find_batch_size, find_lr
 from imgcls_lab.api.forms import form
 from imgcls_lab.api.notebooks import launch_notebook
@@ -15,6 +16,23 @@ from imgcls_lab.api.tensorboards import tensorboard
 from imgcls_lab.api.training import train
 
 __all__ = [
-    "Audit", "Run", "Runs", "Sweep", "audit", "audit_events", "find_batch_size", "find_lr", "form", "launch",
-    "launch_notebook", "project", "run", "runs", "sweep", "tensorboard", "train",
+    "Audit",
+    "Dataset",
+    "Run",
+    "Runs",
+    "Sweep",
+    "audit",
+    "audit_events",
+    "dataset",
+    "find_batch_size",
+    "find_lr",
+    "form",
+    "launch",
+    "launch_notebook",
+    "project",
+    "run",
+    "runs",
+    "sweep",
+    "tensorboard",
+    "train",
 ]  # fmt: skip

@@ -1,0 +1,238 @@
+"""`lab.dataset(...)`: a data set in Python: its images and problems as pictures, its audit, and its corrections.
+
+Each answer has a DataFrame behind it and stays in a saved notebook as a picture. No file is ever changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgcls_lab import image_lookup
+from imgcls_lab.api import audits, context, revisions
+from imgcls_lab.api.audits import Audit, Look
+from imgcls_lab.api.galleries import FindFile, Line, Shown, sheet_of
+from imgcls_lab.api.validation import request
+from imgcls_lab.errors import NotFoundError
+from imgcls_lab.executor import client
+from imgcls_lab.schemas import (
+    DatasetDetail,
+    DatasetEdit,
+    DatasetView,
+    ImageView,
+    ProblemView,
+    RevisionDiff,
+    RevisionView,
+)
+from imgcls_lab.store.dataset_pages import ImageFilter
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imgcls_lab.api.run_handle import Run
+    from imgcls_lab.data_files import FoundImage
+    from imgcls_lab.dataset_export import ExportedFolder
+
+PAGE = 1000  # images that are read at once
+Images = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]  # ids, or paths inside the data set
+
+
+class Samples(Shown):
+    """Images of a data set. items: what is known of each; total: how many the filter leaves."""
+
+    def __init__(self, title: str, items: list[ImageView], total: int, find: FindFile) -> None:
+        self.title, self.items, self.total, self._find = title, items, total, find
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """A row for each image, as `ImageView`; `image` is its id."""
+        import pandas as pd
+
+        return pd.DataFrame([item.model_dump() for item in self.items], columns=[*ImageView.model_fields])
+
+    def picture(self) -> dict[str, str]:
+        return sheet_of(((item.image, [(item.label, None), (item.split, None)]) for item in self.items), self._find)
+
+
+class Problems(Shown):
+    """What an audit found. items: a problem each, the worst first."""
+
+    def __init__(self, title: str, items: list[ProblemView], find: FindFile) -> None:
+        self.title, self.items, self._find = title, items, find
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """A row for each problem; names, images and splits: of all its images."""
+        import pandas as pd
+
+        rows = []
+        for item in self.items:
+            row = item.model_dump(exclude={"images", "id"})
+            rows.append({
+                **row,
+                "names": [image.name for image in item.images],
+                "images": [image.image for image in item.images],
+                "splits": [image.split for image in item.images],
+                "label": item.images[0].label if item.images else None,
+            })  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def picture(self) -> dict[str, str]:
+        shown = [(image, item) for item in self.items for image in item.images[:2] if image.image]
+        return sheet_of(((image.image, _captions(image, item)) for image, item in shown), self._find)
+
+
+class Dataset:
+    """A registered data set."""
+
+    def __init__(self, view: DatasetView) -> None:
+        self._view = view
+        self._store = context.store()
+
+    @property
+    def id(self) -> int:
+        return self._view.id
+
+    @property
+    def name(self) -> str:
+        return self._view.name
+
+    @property
+    def root(self) -> Path:
+        return Path(self._view.root)
+
+    def detail(self, revision: int | None = None) -> DatasetDetail:
+        """Counts by class and split, sizes, formats, the newest revision."""
+        return self._store.dataset_pages.detail(self.id, revision)
+
+    # ── images ──────────────────────────────────────────────────────────────────────────────────────────────
+    def samples(
+        self, n: int | None = 40, *, split: str | None = None, label: str | None = None, text: str | None = None,
+        revision: int | None = None,
+    ) -> Samples:  # fmt: skip
+        """Some images, evenly spread over those of a split, a class, or with a text in their path; n None: all.
+
+        revision: by default the newest. Waits for the first look at the files.
+        """
+        self._looked_at()
+        wanted = ImageFilter(split=split, label=label, text=text)
+        first = self._store.dataset_pages.images(self.id, wanted, limit=1, revision=revision)
+        total = first.total
+        items: list[ImageView] = []
+        if n is None or n >= total:
+            while len(items) < total:
+                page = self._store.dataset_pages.images(
+                    self.id, wanted, offset=len(items), limit=PAGE, revision=revision
+                )
+                if not page.items:
+                    break
+                items += page.items
+        else:
+            for number in range(n):
+                offset = number * total // n
+                items += self._store.dataset_pages.images(
+                    self.id, wanted, offset=offset, limit=1, revision=revision
+                ).items
+        return Samples(f"{len(items):,} of {total:,} images of {self.name}", items, total, self._find)
+
+    def problems(self, kind: str | None = None, *, leak: bool | None = None, n: int | None = 40) -> Problems:
+        """What the newest audit found, by kind and the worst first; n None: all. leak: only across splits, or not.
+
+        Label errors and outliers need an audit with a model: `audit(model=...)` or `audit(run=...)`.
+        """
+        found = self._looked_at().problems(kind, leak=leak, limit=n)
+        total = sum(self.last_audit().view.counts.values())
+        what = kind.replace("_", " ") if kind else "problems"
+        return Problems(f"{len(found):,} {what} shown, {total:,} problems in all, of {self.name}", found, self._find)
+
+    def audit(
+        self, *, model: str | int | None = None, run: Run | str | None = None, revision: int | None = None,
+        device: str | None = None, wait: bool = True,
+    ) -> Audit:  # fmt: skip
+        """Look for problems; see `lab.audit`."""
+        return audits.audit(self.id, model=model, run=run, revision=revision, device=device, wait=wait)
+
+    def last_audit(self) -> Audit:
+        """The newest audit, running or done."""
+        return Audit(self._view, self._store)
+
+    # ── corrections ─────────────────────────────────────────────────────────────────────────────────────────
+    def relabel(self, images: Images, label: str, *, message: str = "") -> RevisionView:
+        """Give images another class, as a new revision. images: ids, or paths inside the data set; one or several."""
+        return revisions.relabel(self.name, _listed(images), label, message=message)
+
+    def exclude(self, images: Images, *, message: str = "") -> RevisionView:
+        """Leave images out of training and evaluation, as a new revision."""
+        return revisions.exclude(self.name, _listed(images), message=message)
+
+    def restore(self, images: Images, *, message: str = "") -> RevisionView:
+        """Let the folders of images say their class again, as a new revision."""
+        return revisions.restore(self.name, _listed(images), message=message)
+
+    def undo(self, revision: int | None = None) -> RevisionView:
+        """Add a revision that takes back what one changed, by default the newest."""
+        return revisions.undo(self.name, revision)
+
+    def revisions(self) -> Sequence[RevisionView]:
+        """The revisions, newest first."""
+        return revisions.revisions(self.name)
+
+    def diff(self, revision: int, against: int | None = None) -> RevisionDiff:
+        """What differs between a revision and its parent, or another one."""
+        return revisions.diff(self.name, revision, against)
+
+    def export(self, out: Path | str, *, revision: int | None = None) -> ExportedFolder:
+        """Write the data set as a revision, by default the newest, has it: a real folder of images."""
+        return revisions.export(self.name, out, revision=revision)
+
+    def __repr__(self) -> str:
+        images = ", ".join(f"{split} {count:,}" for split, count in self._view.images.items())
+        return f"<Dataset {self.name}: {len(self._view.classes):,} classes; {images}; {self.root}>"
+
+    # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _looked_at(self, on_look: Look | None = None) -> Audit:
+        """The newest audit, which has looked at the files: the first one is waited for."""
+        found = self.last_audit()
+        if found.view.run_id is None:
+            return audits.audit(self.id)
+        client.ensure(self._store.settings)
+        return found.wait(on_look=on_look)
+
+    def _find(self, image: str) -> FoundImage:
+        return image_lookup.in_dataset(self._store.settings, self._view.root, image)
+
+
+def dataset(named: str | os.PathLike[str] | int) -> Dataset:
+    """A data set by its name, number or folder. A folder that is not registered yet is registered under its name.
+
+    Raises NotFoundError, and InputError for a folder that cannot be trained on, with the reason.
+    """
+    store = context.store()
+    try:
+        return Dataset(audits.find_dataset(store, named))
+    except NotFoundError:
+        if isinstance(named, int) or not os.path.isdir(os.path.expanduser(named)):
+            raise
+    root = os.path.abspath(os.path.expanduser(named))
+    edit = request(DatasetEdit, name=_free_name(os.path.basename(root) or "images"), root=root)
+    view = store.datasets.add(edit)
+    store.audits.start(view.id)
+    return Dataset(view)
+
+
+def _free_name(name: str) -> str:
+    """A name that no data set has yet."""
+    taken = {item.name for item in context.store().datasets.list()}
+    return next(free for free in (name, *(f"{name} {number}" for number in range(2, 10_000))) if free not in taken)
+
+
+def _listed(images: Images) -> Sequence[str | os.PathLike[str]]:
+    return [images] if isinstance(images, str | os.PathLike) else images
+
+
+def _captions(image: ImageView, problem: ProblemView) -> list[Line]:
+    said: Any = f"> {problem.suggested} {problem.confidence or 0:.0%}" if problem.suggested else problem.kind
+    return [(image.label, None), (str(said).replace("_", " "), False)]

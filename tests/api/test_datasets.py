@@ -1,0 +1,52 @@
+"""`lab.dataset`: a folder of images in Python, with pictures, problems and corrections."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import imgcls_lab as lab
+from imgcls_lab import TrainConfig
+from imgcls_lab.errors import InputError, NotFoundError
+from imgcls_lab.settings import Settings
+
+
+def test_a_folder_is_looked_at_corrected_and_shown(own: Settings, few: TrainConfig, tmp_path: Path) -> None:
+    root = tmp_path / "digits"
+    shutil.copytree(few.root, root)
+    first = next((root / "train/3").iterdir())
+    shutil.copy(first, root / "val/5" / "copy.png")
+    data = lab.dataset(root)
+    assert lab.dataset(root).id == lab.dataset("digits").id == data.id
+
+    samples = data.samples(20, split="train")
+    assert len(samples.frame) == 20
+    assert set(samples.frame["split"]) == {"train"}
+    assert samples.frame["label"].nunique() >= 8  # they are spread over the classes
+    picture = Image.open(io.BytesIO(base64.b64decode(samples._repr_mimebundle_()["image/jpeg"])))
+    assert picture.width > 500
+
+    copies = data.problems("copy", leak=True).frame
+    assert sorted(copies["names"][0]) == sorted([str(first.relative_to(root)), "val/5/copy.png"])
+    name = samples.frame["name"][0]
+    assert data.relabel(name, "7").relabelled == 1
+    assert data.exclude([samples.frame["image"][1]]).excluded == 1
+    assert [item.name for item in data.samples(None, label="7", text=name).items] == [name]
+    assert [revision.number for revision in data.revisions()] == [2, 1]
+    data.undo()
+    assert data.detail().newest_revision == 3
+    with pytest.raises(InputError):
+        data.relabel("../outside.png", "7")
+
+
+def test_what_is_no_data_set_is_a_sentence(own: Settings, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        lab.dataset("flowers")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError):
+        lab.dataset(tmp_path / "empty")
