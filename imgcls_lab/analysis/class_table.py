@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
 
 from imgcls_lab import run_paths
 from imgcls_lab.analysis.cache import CACHE, identity
@@ -21,10 +22,12 @@ from imgcls_lab.run_layout import REPORTS, report_name
 from imgcls_lab.schemas import ClassRow, ConfusionCell
 
 MAX_CELLS = 10_000
-TAKEN_FOR = 5  # classes a row
+TAKEN_FOR, ALL_TAKEN_FOR = 5, 20_000  # classes of a row, and of all rows together
 TREND_EPOCHS = 60  # points of a sparkline
 TREND_VALUES = 60_000  # of all rows together
 _REPORT = re.compile(r"epoch-(\d{4,9})\.json")
+# lists of thousands, which pydantic makes at once
+_CELLS, _ROWS = TypeAdapter(list[ConfusionCell]), TypeAdapter(list[ClassRow])
 Counts = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # the second: of images drawn again
 
@@ -71,13 +74,13 @@ def shown_cells(cells: Cells, classes: Sequence[str]) -> tuple[list[ConfusionCel
     """The cells as the page gets them, mistakes before right ones, and how many are left out."""
     right = cells.label == cells.predicted
     order = np.concatenate([np.flatnonzero(~right), np.flatnonzero(right)])[:MAX_CELLS]
-    return _named(cells, order, classes), len(cells.label) - len(order)
+    return _CELLS.validate_python(_named(cells, order, classes)), len(cells.label) - len(order)
 
 
-def _named(cells: Cells, places: npt.NDArray[np.intp], classes: Sequence[str]) -> list[ConfusionCell]:
+def _named(cells: Cells, places: npt.NDArray[np.intp], classes: Sequence[str]) -> list[dict[str, Any]]:
     rows = zip(*(column[places].tolist() for column in cells), strict=True)
     return [
-        ConfusionCell.model_construct(label=classes[label], predicted=classes[predicted], images=images)
+        {"label": classes[label], "predicted": classes[predicted], "images": images}
         for label, predicted, images in rows
     ]
 
@@ -87,32 +90,32 @@ def class_rows(
 ) -> list[ClassRow]:
     """A row for each class in the order of the outputs. trend: F1, (epochs, classes)."""
     taken = _taken_for(classes, cells)
-    f1, by_class = counts.f1().tolist(), trend.T.tolist()
+    f1, by_class = counts.f1().tolist(), np.round(trend.astype(np.float64), 4).T.tolist()
     rows = []
     for number, (images, predicted, correct) in enumerate(zip(*(each.tolist() for each in counts), strict=True)):
-        values: dict[str, Any] = {
+        row: dict[str, Any] = {
             "name": classes[number],
             "images": images,
             "predicted": predicted,
             "precision": correct / predicted if predicted else None,
             "recall": correct / images if images else None,
             "f1": f1[number] if images + predicted else None,
-            "f1_by_epoch": [None if math.isnan(value) else round(value, 4) for value in by_class[number]],
+            "f1_by_epoch": [None if math.isnan(value) else value for value in by_class[number]],
             "taken_for": taken.get(number, []),
         }
-        rows.append(ClassRow.model_construct(**values))
-    return rows
+        rows.append(row)
+    return _ROWS.validate_python(rows)
 
 
-def _taken_for(classes: Sequence[str], cells: Cells) -> dict[int, list[ConfusionCell]]:
+def _taken_for(classes: Sequence[str], cells: Cells) -> dict[int, list[dict[str, Any]]]:
     """What each class is taken for, the most images first."""
     wrong = np.flatnonzero(cells.label != cells.predicted)
     order = wrong[np.argsort(cells.label[wrong], kind="stable")]  # by class; within it still by images
     label = cells.label[order]
     first = np.flatnonzero(np.diff(label, prepend=-1))
     rank = np.arange(len(label)) - np.repeat(first, np.diff(first, append=len(label)))
-    found: dict[int, list[ConfusionCell]] = {}
-    kept = order[rank < TAKEN_FOR]
+    found: dict[int, list[dict[str, Any]]] = {}
+    kept = order[rank < max(1, min(TAKEN_FOR, ALL_TAKEN_FOR // len(classes)))]
     for number, cell in zip(cells.label[kept].tolist(), _named(cells, kept, classes), strict=True):
         found.setdefault(number, []).append(cell)
     return found

@@ -82,7 +82,7 @@ class ConfusionCell(Wire):
 
 
 class ClassRow(Wire):
-    """A class of an evaluation. f1_by_epoch: at `EvaluationView.trend_epochs`; taken_for: most first, at most five."""
+    """A class of an evaluation. f1_by_epoch: at `EvaluationView.trend_epochs`; taken_for: most first, five or fewer."""
 
     name: str
     images: int

@@ -1168,7 +1168,7 @@ export interface Evaluation {
   notes: string[];
 }
 /**
- * A class of an evaluation. f1_by_epoch: at `Evaluation.trend_epochs`; taken_for: most first, at most five.
+ * A class of an evaluation. f1_by_epoch: at `Evaluation.trend_epochs`; taken_for: most first, five or fewer.
  */
 export interface ClassRow {
   name: string;
