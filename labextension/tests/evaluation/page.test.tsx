@@ -150,7 +150,12 @@ it('says why there is nothing to see of a run without predictions', async () => 
   await act(async () =>
     root.render(
       <SourceProvider value={source}>
-        <EvaluationPage run={aRun()} state={FIRST_STATE} onState={() => undefined} corrections={null} />
+        <EvaluationPage
+          run={aRun({ state: 'failed' })}
+          state={FIRST_STATE}
+          onState={() => undefined}
+          corrections={null}
+        />
       </SourceProvider>,
     ),
   );

@@ -1,7 +1,7 @@
 // The page of a run's evaluations: metrics, confusion with its images, thresholds, reliability, classes, one image.
 // val/ and test/ stay apart: test/ is a choice of its own. What is chosen is kept by whoever shows the page.
 import { useCallback } from 'react';
-import type { Evaluation, Run } from '../data/types';
+import { isActive, type Evaluation, type Run } from '../data/types';
 import { usePages } from '../data/use_pages';
 import { useQuery } from '../data/use_query';
 import { useOnChange } from '../data/use_runs';
@@ -162,18 +162,17 @@ function Body({
 export function EvaluationPage(props: PageProps) {
   const { run, state, onState } = props;
   const version = evaluatedMark(run);
-  const {
-    data: view,
-    error,
-    loading,
-    reload,
-  } = useQuery('evaluation', { id: run.id, ...ofChoice(state.choice) });
+  const waits = isActive(run.state) && version.trim() === ''; // a run that ended says itself why there is none
+  const asked = waits ? null : { id: run.id, ...ofChoice(state.choice) };
+  const { data: view, error, loading, reload } = useQuery('evaluation', asked);
   useOnChange(version, reload);
   if (!view)
     return error ? (
       <p className="imgcls-note">{error}</p>
     ) : (
-      <p className="imgcls-muted">{loading ? 'Reading the evaluation…' : ''}</p>
+      <p className="imgcls-muted">
+        {waits ? 'There is an evaluation after the first epoch.' : 'Reading the evaluation…'}
+      </p>
     );
   return (
     <div className="imgcls-evaluation imgcls-stack" aria-busy={loading}>

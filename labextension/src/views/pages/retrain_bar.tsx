@@ -1,5 +1,6 @@
 // That corrections came after a run trained: those just saved, or newer revisions; and the one button that trains a
 // child on them, from the run's best checkpoint.
+import { useEffect, useRef } from 'react';
 import type { RunCorrections } from '../evaluation/use_corrections';
 import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
@@ -26,14 +27,26 @@ function sumOf(revisions: readonly Revision[]): string {
     .join(', ');
 }
 
-export function RetrainBar({ run, standing }: { run: RunDetail; standing: RunCorrections }) {
+interface Props {
+  run: RunDetail;
+  standing: RunCorrections;
+  /** Its button takes the focus: the one that saved the corrections is gone. */
+  focus: boolean;
+}
+
+export function RetrainBar({ run, standing, focus }: Props) {
   const source = useSource();
   const navigate = useNavigate();
   const { busy, error, act } = useAction();
   const { dataset, draft, revisions, newest } = standing;
   const trained = run.data_revision ?? 0;
   const later = revisions.filter(revision => revision.number > trained);
-  if (!dataset || later.length === 0 || draft.changes.size > 0 || run.kind !== 'train') return null;
+  const shown = later.length > 0 && draft.changes.size === 0;
+  const bar = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (shown && focus) bar.current?.querySelector<HTMLElement>('.imgcls-primary')?.focus();
+  }, [shown, focus]);
+  if (!dataset || !shown || run.kind !== 'train') return null;
   const start = () =>
     act('retrain', async () => {
       const child = await source.command('retrain', { id: run.id, revision: newest });
@@ -41,7 +54,7 @@ export function RetrainBar({ run, standing }: { run: RunDetail; standing: RunCor
       navigate({ view: 'run', id: child.id });
     });
   return (
-    <section className="imgcls-retrain" aria-label="Corrections since this run">
+    <section className="imgcls-retrain" aria-label="Corrections since this run" ref={bar}>
       <span className="imgcls-num">
         {dataset.name} is at <b>revision {newest}</b> by now: {sumOf(later)}. This run trained on{' '}
         {trained === 0 ? 'the folders as they are' : `revision ${trained}`}.

@@ -95,6 +95,7 @@ function EvaluationTab({
   onState: (part: Partial<EvaluationState>) => void;
 }) {
   const standing = useCorrections(run);
+  const [saved, setSaved] = useState(false);
   const { choice } = state;
   const { data: report } = useReport(run, choice === 'test' ? { split: 'test' } : epochOf(run, choice));
   return (
@@ -104,8 +105,13 @@ function EvaluationTab({
       <EvaluationPage run={run} state={state} onState={onState} corrections={standing.corrections} />
       {standing.dataset && (
         <div className="imgcls-run-draft">
-          <RetrainBar run={run} standing={standing} />
-          <DraftBar dataset={standing.dataset} newest={standing.newest} draft={standing.draft} />
+          <RetrainBar run={run} standing={standing} focus={saved} />
+          <DraftBar
+            dataset={standing.dataset}
+            newest={standing.newest}
+            draft={standing.draft}
+            onSaved={() => setSaved(true)}
+          />
         </div>
       )}
     </div>
