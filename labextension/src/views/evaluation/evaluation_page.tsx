@@ -138,7 +138,7 @@ function Body({
   const onFilter = useCallback((next: ImageFilter) => onState({ filter: next, open: null }), [onState]);
   const item = open === null ? undefined : images.at(open);
   const onPlace = (place: number) => {
-    images.need(place - 1, place + 2);
+    images.need(Math.max(0, place - 1), Math.min(images.total ?? 0, place + 2));
     onState({ open: place });
   };
   return (

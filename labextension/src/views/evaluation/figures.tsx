@@ -17,8 +17,10 @@ export function shownMetrics(view: Evaluation): string[] {
 /** What stands below a metric's value. */
 function besides(view: Evaluation, name: string): string {
   const interval = view.intervals[name] as [number, number] | undefined; // the generator loses the items' type
-  if (interval)
-    return `${metric(name, interval[0]).replace(/ %$/, '')} to ${metric(name, interval[1])} at 95 %`;
+  if (interval) {
+    const [low, high] = interval.map(end => metric(name, end).replace(/ %$/, ''));
+    return `${low} to ${high} at 95 %`;
+  }
   const value = view.values[name];
   switch (keyOf(name)) {
     case 'macro_f1': {
@@ -34,7 +36,7 @@ function besides(view: Evaluation, name: string): string {
     case 'calibration_error':
       return view.calibrated_error == null ? leaning(view) : `${percent(view.calibrated_error)} calibrated`;
     case 'auroc':
-      return 'one class against the rest';
+      return 'one against the rest';
     case 'loss':
       return 'cross entropy';
     default:
