@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 
 
 def export_names(paths: Sequence[str], moved: Mapping[int, tuple[str, str]]) -> list[str]:
@@ -22,8 +23,9 @@ def export_names(paths: Sequence[str], moved: Mapping[int, tuple[str, str]]) -> 
         label, image = moved[number]
         rest = paths[number].partition(os.sep)[2]
         stem, suffix = os.path.splitext(rest)
-        tries = [rest, f"{stem}-{image[:8]}{suffix}", f"{stem}-{image}{suffix}"]
-        tries += [f"{stem}-{image}-{count}{suffix}" for count in range(1, len(paths) + 1)]
-        names[number] = next(name for part in tries if (name := os.path.join(label, part)) not in taken)
+        marks = chain(("", f"-{image[:8]}", f"-{image}"), (f"-{image}-{number}" for number in count(2)))
+        names[number] = next(
+            name for mark in marks if (name := os.path.join(label, f"{stem}{mark}{suffix}")) not in taken
+        )
         taken.add(names[number])
     return names

@@ -188,6 +188,8 @@ class RunFolder:
         state, message = self._state_and_message()
         ended = state in ENDED or state is RunState.LOST
         best, config = self._progress.best, self.config
+        manifest = _read_json(self.folder, run_layout.MANIFEST)
+        corrections = (manifest or {}).get("data_revision") or {}
         return RunDetail.model_validate(
             {
                 **self._identity(),
@@ -204,7 +206,9 @@ class RunFolder:
                 "attempts": [self._attempt_view(attempt) for attempt in self._progress.attempts],
                 "checkpoints": self._checkpoints(),
                 "tags": sorted(self._history.points),
-                "manifest": _read_json(self.folder, run_layout.MANIFEST),
+                "manifest": manifest,
+                "data_revision": corrections.get("number"),
+                "data_revision_digest": corrections.get("digest") or "",
             }
         )
 
