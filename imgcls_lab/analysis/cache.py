@@ -26,21 +26,36 @@ class Cache:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
         self._held: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._making: dict[Hashable, Lock] = {}
         self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
-        """The value of a key, made if it is not there. size: its bytes."""
+        """The value of a key, made if it is not there, by one thread for all that ask. size: its bytes."""
         with self._lock:
             if key in self._held:
-                self._held.move_to_end(key)
-                return cast(T, self._held[key][0])
-        made = make()  # two threads may make one value twice; neither waits for the other
+                return cast(T, self._found(key))
+            making = self._making.setdefault(key, Lock())
+        with making:  # a page asks for several things of one evaluation at once
+            with self._lock:
+                if key in self._held:
+                    return cast(T, self._found(key))
+            try:
+                made = make()
+                self._keep(key, made, size(made))
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+        return made
+
+    def _found(self, key: Hashable) -> Any:
+        self._held.move_to_end(key)
+        return self._held[key][0]
+
+    def _keep(self, key: Hashable, made: Any, size: int) -> None:
         with self._lock:
-            self._held[key] = made, size(made)
-            self._held.move_to_end(key)
+            self._held[key] = made, size
             while len(self._held) > 1 and self.nbytes > self._max_bytes:
                 self._held.popitem(last=False)
-        return made
 
     @property
     def nbytes(self) -> int:
