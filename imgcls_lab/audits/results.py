@@ -123,6 +123,11 @@ def write_problems(folder: Path, stage: str, problems: Iterable[Problem]) -> Cou
     return counts
 
 
+def leaking(problems: Iterable[Problem]) -> int:
+    """How many images of train val or test has, too."""
+    return len({image.name for found in problems if found.leak for image in found.images if image.split == "train"})
+
+
 def write_map(folder: Path, **arrays: npt.NDArray[Any]) -> None:
     """Arrays as `MapView` describes them: x, y uint16; label, split uint16; digest uint8 (n, 32); mark_KIND int64."""
     content = io.BytesIO()

@@ -11,13 +11,15 @@ import photos
 import pytest
 from audit_steps import perform
 
+from imgcls_lab import demo_data
 from imgcls_lab.audits import results
 from imgcls_lab.engine.audit import files as listing
 from imgcls_lab.engine.data import scan_index
 from imgcls_lab.engine.data.file_inspection import SetInspection
 from imgcls_lab.errors import DataError
 from imgcls_lab.events import RunKind, RunState
-from imgcls_lab.schemas import DatasetEdit
+from imgcls_lab.fashion_mnist import SMALL_RESNET
+from imgcls_lab.schemas import AuditRequest, DatasetEdit, ModelEdit
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, rebuild
 
@@ -126,3 +128,43 @@ def test_a_scan_without_quality_is_completed(store: Store, pets: int) -> None:
     assert listing.inspect(again, locations, lambda *_: None, lambda: False)
     assert np.array_equal(found.entries, again.entries)
     assert np.array_equal(found.qualities, again.qualities)
+
+
+def test_an_audit_with_a_model_is_repeated_without_computing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photos.data_set(tmp_path / "few", {"train": 5, "val": 2})
+    dataset = store.datasets.add(DatasetEdit(name="few", root=str(root))).id
+    folder = tmp_path / "tiny"
+    demo_data.write_model(folder, SMALL_RESNET)
+    model = store.models.add(ModelEdit(name="tiny", flavour=str(folder), load_pretrained=False)).id
+    request = AuditRequest(model_id=model)
+    store.audits.start(dataset, request)
+    assert perform(store).state is RunState.SUCCEEDED
+    first = store.audits.view(dataset)
+    assert (first.model, first.has_map, first.phase) == ("tiny", True, "done")
+    drawn = store.dataset_pages.map(dataset)
+    assert (len(drawn.x), len(drawn.image), drawn.method, drawn.classes) == (14, 14, "pca", ["cat", "dog"])
+
+    def computed(*_: object, **__: object) -> None:
+        raise AssertionError("The neighbours are computed again.")
+
+    monkeypatch.setattr("imgcls_lab.engine.audit.learned.nearest", computed)
+    monkeypatch.setattr("imgcls_lab.engine.inference.features._encoded", computed)
+    store.audits.refresh(dataset)  # as a rescan does: with the model of the last audit
+    assert perform(store).state is RunState.SUCCEEDED
+    again = store.audits.view(dataset)
+    assert (again.model, again.counts, again.run_id != first.run_id) == ("tiny", first.counts, True)
+
+
+def test_a_model_that_does_not_load_is_said_and_the_files_stay(store: Store, pets: int, tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    demo_data.write_model(folder, SMALL_RESNET)
+    model = store.models.add(ModelEdit(name="gone", flavour=str(folder), load_pretrained=False)).id
+    shutil.rmtree(folder)
+    store.audits.start(pets, AuditRequest(model_id=model))
+    run = perform(store)
+    assert (run.state, "gone" in (run.message or "")) == (RunState.FAILED, True)
+    summary = store.audits.summary(pets)
+    assert summary is not None
+    assert summary.stages == ["files"]

@@ -75,12 +75,16 @@ class Files:
             start += len(images)
         raise IndexError(row)
 
+    def name(self, row: int) -> str:
+        """The path as text."""
+        return printable(self.path(row))
+
     def view(self, row: int) -> ImageView:
         entry = self.entries[row]
         problem, label = self.errors.get(row), self.classes[self.labels[row]]
         return ImageView(
             image="" if problem else entry["digest"].tobytes().hex(),
-            name=printable(self.path(row)),
+            name=self.name(row),
             split=SPLITS[self.splits[row]],
             label=label,
             folder_label=label,

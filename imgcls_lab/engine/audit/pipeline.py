@@ -17,14 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from imgcls_lab.audits import results
-from imgcls_lab.audits.results import Summary
-from imgcls_lab.audits.task import AuditTask
+from imgcls_lab.audits.results import Problem, Summary
+from imgcls_lab.audits.task import AuditTask, FeatureModel
+from imgcls_lab.data_revision import Overlay
+from imgcls_lab.engine.audit import learned
 from imgcls_lab.engine.audit.events import AuditEvents
 from imgcls_lab.engine.audit.file_problems import find_problems
 from imgcls_lab.engine.audit.files import Files, folder_times, inspect, list_files
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.image_set import class_counts
 from imgcls_lab.engine.data.scan_table import keep_table
+from imgcls_lab.engine.inference.features import FeatureCache
 from imgcls_lab.imagefolder import SPLITS
 from imgcls_lab.planning.fingerprint import data_fingerprint
 from imgcls_lab.plurals import counted
@@ -62,6 +65,41 @@ class Audit:
         publish.all()
         summary.stages.append("files")
         results.write_summary(self.folder, summary)
+        return self.task.model is None or self._learn(self.task.model, files, summary, publish.problems)
+
+    def _learn(self, model: FeatureModel, files: Files, summary: Summary, known: list[Problem]) -> bool:
+        """The stages that need a model. False: stopped."""
+        overlay = Overlay.model_validate(self.task.overlay) if self.task.overlay else None
+        images = learned.labelled(files, overlay)
+        if len(images.rows) < learned.LEAST_IMAGES:
+            return self._end(summary, learned.FEW)
+        self.events.progress("features", 0, len(images.rows))
+        loaded = learned.open_model(model, learned.device_of(self.task.device), self.events.note)
+        cache = FeatureCache(self.locations.cache, self.locations.cache_bytes, model.title)
+        found = learned.features(images, loaded, cache, self.events, self.stop)
+        if found is None:
+            return False
+        summary.stages.append("features")
+        images, rows = found
+        if len(np.unique(images.labels)) < 2:
+            summary.notes.append(learned.ONE_CLASS)
+        findings, marked = learned.Findings(images, rows, self.locations.scans, self.events), [*known]
+        groups = [problem for problem in known if problem.kind in results.LEAKING]
+        for stage in findings.compute(self.stop):
+            if stage == "map":
+                results.write_map(self.folder, **findings.map(marked))
+            else:
+                problems = [*(findings.label_errors() if stage == "labels" else findings.neighbours(groups))]
+                marked += problems
+                summary.counts |= results.write_problems(self.folder, stage, problems)
+                summary.leaks = results.leaking(marked)
+            summary.stages.append(stage)
+            results.write_summary(self.folder, summary)
+        return "map" in summary.stages
+
+    def _end(self, summary: Summary, note: str) -> bool:
+        summary.notes.append(note)
+        results.write_summary(self.folder, summary)
         return True
 
     def _begin(self, files: Files) -> Summary:
@@ -84,6 +122,7 @@ class _Publisher:
     def __init__(self, folder: Path, files: Files, summary: Summary) -> None:
         self._folder, self._files, self._summary = folder, files, summary
         self._next = time.monotonic() + FIRST_LOOK
+        self.problems: list[Problem] = []
 
     def now_and_then(self) -> None:
         began = time.monotonic()
@@ -93,11 +132,9 @@ class _Publisher:
             self._next = now + max(FIRST_LOOK, LOOK_AGAIN * (now - began))
 
     def all(self) -> None:
-        problems = list(find_problems(self._files))
-        counts = results.write_problems(self._folder, "files", problems)
-        leaked = {image.name for found in problems if found.leak for image in found.images if image.split == "train"}
-        self._summary.counts = dict(counts)
-        self._summary.leaks = len(leaked)
+        self.problems = list(find_problems(self._files))
+        self._summary.counts = dict(results.write_problems(self._folder, "files", self.problems))
+        self._summary.leaks = results.leaking(self.problems)
         results.write_summary(self._folder, self._summary)
 
 
