@@ -1,0 +1,163 @@
+"""From a folder to a revision of its labels: registering, the page of a data set, its images and their corrections."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+from skimage import data
+
+from tests.browser.conftest import PICTURES, Desk, Lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+AXE = Path(__file__).parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
+CLASSES = {"cat": data.chelsea, "coffee": data.coffee, "rocket": data.rocket}
+EACH = {"train": 30, "val": 8}
+
+
+def write_photographs(root: Path) -> None:
+    """Crops of three photographs. Planted: two copies across splits, a torn file, HTML, a dark image, a text file."""
+    rng = np.random.default_rng(0)
+    for name, photograph in CLASSES.items():
+        whole = Image.fromarray(photograph()).convert("RGB")
+        for split, count in EACH.items():
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                x, y = (int(rng.integers(0, size - 150)) for size in whole.size)
+                whole.crop((x, y, x + 150, y + 120)).save(folder / f"{number:02d}.jpg", quality=90)
+    for name in ("cat", "coffee"):
+        shutil.copy(root / "train" / name / "03.jpg", root / "val" / name / "copy.jpg")
+    torn = (root / "train/rocket/05.jpg").read_bytes()
+    (root / "train/rocket/torn.jpg").write_bytes(torn[: len(torn) // 3])
+    (root / "train/rocket/page.jpg").write_text("<html><body>404</body></html>")
+    Image.new("RGB", (150, 120), (2, 2, 3)).save(root / "train/cat/dark.png")
+    (root / "train/cat/notes.txt").write_text("no image")
+
+
+def faults(page: Page) -> list[str]:
+    """What axe finds of serious or critical problems in the tab in front, or in the dialog over it."""
+    found = page.evaluate(
+        """() => axe.run(document.querySelector('dialog[open]') ??
+                         [...document.querySelectorAll('.imgcls-main')].find(tab => tab.offsetParent))"""
+    )
+    assert len(found["passes"]) > 10, "axe looked at next to nothing"
+    bad = [fault for fault in found["violations"] if fault["impact"] in ("serious", "critical")]
+    return [f"{fault['id']}: {node['html'][:200]}" for fault in bad for node in fault["nodes"]]
+
+
+def look(desk: Desk, name: str) -> None:
+    """A picture for a person, and what axe says."""
+    desk.page.wait_for_timeout(400)  # pictures that are on the way
+    PICTURES.mkdir(exist_ok=True)
+    desk.page.screenshot(path=PICTURES / f"dataset-{name}.png")
+    assert faults(desk.page) == [], name
+
+
+def register(desk: Desk) -> None:
+    """Choose the folder by keys, read what is said of it, register it."""
+    desk.open_panel().get_by_role("button", name="Registries").click()
+    desk.main.get_by_role("button", name="Register a folder…").click()
+    desk.main.get_by_role("option", name="photographs").press("Enter")
+    expect(desk.main.get_by_role("status", name="What is in the folder")).to_contain_text("can be registered")
+    look(desk, "register")
+    desk.main.get_by_role("button", name="Register", exact=True).click()
+    expect(desk.main.get_by_role("heading", name="photographs")).to_be_visible()
+
+
+def leave_out_a_copy(desk: Desk) -> None:
+    """The audit that began by itself shows its problems; one of two copies is left out of train/."""
+    copies = desk.main.get_by_role("region", name="Copies across splits")
+    expect(copies.get_by_role("listitem")).to_have_count(2, timeout=90_000)
+    expect(copies.locator("img").first).to_be_visible()
+    expect(desk.main.get_by_role("region", name="Unreadable").get_by_role("listitem")).to_have_count(2)
+    expect(desk.main.get_by_role("region", name="Dark, blurred, odd")).to_contain_text("dark")
+    copies.get_by_role("button", name="leave out of train").first.click()
+    expect(copies.get_by_role("listitem").first).to_contain_text("left out")
+    look(desk, "problems")
+
+
+def correct_by_keys(desk: Desk) -> None:
+    """One image is left out and one gets another class, by keys alone; another is seen large."""
+    desk.main.get_by_role("tab", name="Images").click()
+    grid = desk.main.get_by_role("grid", name="Images of the data set")
+    expect(grid).to_have_attribute("data-total", "119")
+    desk.main.get_by_role("combobox", name="Split").select_option("train")
+    expect(grid).to_have_attribute("data-total", "93")
+    keys = desk.page.keyboard
+    grid.locator("[tabindex='0']").focus()
+    keys.press("ArrowRight")
+    keys.press("x")
+    keys.press("ArrowRight")
+    keys.press("r")
+    keys.type("roc")
+    keys.press("Enter")
+    expect(grid.locator("[data-index='2']")).to_contain_text("cat → rocket")
+    expect(grid.locator("[data-index='2']")).to_be_focused()
+    keys.press("Enter")
+    box = desk.page.get_by_role("dialog")
+    expect(box).to_contain_text("3 of 93")
+    keys.press("j")
+    expect(box).to_contain_text("4 of 93")
+    expect(box.locator("img")).to_have_js_property("naturalWidth", 150)
+    look(desk, "lightbox")
+    keys.press("Escape")
+    expect(box).to_have_count(0)
+    expect(grid.locator("[data-index='2']")).to_be_focused()
+    look(desk, "images")
+
+
+def save_and_undo(desk: Desk) -> None:
+    """The draft outlives a reload, becomes a revision with its pictures, and is taken back."""
+    desk.page.reload()
+    draft = desk.main.get_by_role("region", name="Corrections that are not saved")
+    expect(draft).to_contain_text("3 corrections", timeout=30_000)
+    expect(desk.main.get_by_role("tab", name="Images")).to_have_attribute("aria-selected", "true")
+    draft.get_by_role("button", name="show").click()
+    desk.page.evaluate(AXE.read_text())
+    look(desk, "draft")
+    draft.get_by_role("button", name="Save as revision 1").click()
+    expect(draft).to_have_count(0)
+    desk.main.get_by_role("tab", name="Revisions").click()
+    changes = desk.main.get_by_role("list", name="Changes of revision 1")
+    expect(changes.get_by_role("listitem")).to_have_count(3)
+    expect(changes.locator("img").first).to_be_visible()
+    expect(desk.main.locator(".imgcls-figures")).to_contain_text("revision 1")
+    expect(desk.main.locator(".imgcls-figures")).to_contain_text("115")  # 117 readable images without the two left out
+    look(desk, "revisions")
+    desk.main.get_by_role("button", name="Undo…").click()
+    desk.main.get_by_role("button", name="Undo", exact=True).click()
+    expect(desk.main.get_by_role("heading", name="Revision 2")).to_be_visible()
+    expect(desk.main.locator(".imgcls-figures")).to_contain_text("117")
+
+
+def in_other_looks(desk: Desk) -> None:
+    """Narrow, and in the dark theme."""
+    page = desk.page
+    for tab in ("Overview", "Problems", "Map"):
+        desk.main.get_by_role("tab", name=tab).click()
+        page.set_viewport_size({"width": 1000, "height": 800})
+        look(desk, f"{tab.lower()}-1000")
+        page.set_viewport_size({"width": 1440, "height": 900})
+    page.get_by_text("Settings", exact=True).first.click()
+    page.get_by_text("Theme", exact=True).hover()
+    page.get_by_role("menuitem", name="JupyterLab Dark", exact=True).click()
+    page.wait_for_timeout(800)
+    for tab in ("Overview", "Images", "Problems", "Revisions"):
+        desk.main.get_by_role("tab", name=tab).click()
+        look(desk, f"{tab.lower()}-dark")
+
+
+def test_a_folder_is_registered_looked_at_and_corrected(desk: Desk, lab: Lab) -> None:
+    write_photographs(lab.datasets / "photographs")
+    desk.page.evaluate(AXE.read_text())
+    register(desk)
+    leave_out_a_copy(desk)
+    correct_by_keys(desk)
+    save_and_undo(desk)
+    in_other_looks(desk)
