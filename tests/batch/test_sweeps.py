@@ -24,7 +24,8 @@ from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.executor import client, locks
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.schemas import SubmitRequest
+from imgcls_lab.planning.fingerprint import file_digest
+from imgcls_lab.schemas import ChangeEdit, DatasetEdit, RevisionEdit, SubmitRequest
 from imgcls_lab.settings import Settings
 from tests.waiting import until
 
@@ -269,3 +270,19 @@ def test_a_trials_identity_names_what_decides_on_its_precision_and_threads(
     monkeypatch.setattr(cpu, "cores", lambda: 64)
     more = [identity(**kind) for kind in kinds]
     assert len({*before, *other, *more}) == 6
+
+
+def test_a_trials_identity_is_of_its_corrections(few: TrainConfig, idle: Settings) -> None:
+    store = context.store()
+    dataset = store.datasets.add(DatasetEdit(name="few", root=few.root)).id
+    image = file_digest(sorted(Path(few.root).glob("train/3/*"))[0]).hex()
+
+    def identity(revision: int | None) -> str:
+        run = store.runs.get(lab.sweep(few.with_changes(data_revision=revision), {"lr": [1e-3]}).id)
+        return TrialRuns(store, run, request_of(run)).identity({"lr": 1e-3})
+
+    for label in ("5", "6"):
+        store.revisions.add(dataset, RevisionEdit(changes=[ChangeEdit(image=image, label=label)]))
+    assert len({identity(None), identity(1), identity(2)}) == 3
+    trial = store.runs.submit(SubmitRequest(config={**few.model_dump(mode="json"), "data_revision": 2}))
+    assert store.runs.get(trial.id).data_revision_digest == store.revisions.overlay(dataset, 2).digest
