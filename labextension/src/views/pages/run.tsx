@@ -27,10 +27,12 @@ import { HistoryTab } from './run_history';
 import { belongsTo } from './owner';
 import { useReport } from './use_report';
 import { LogTab } from './run_log';
+import { TaskTab } from './run_task';
 import '../ui/layout.css';
 import './run.css';
 
 const TABS = [
+  'Audit',
   'Trials',
   'Plots',
   'Curves',
@@ -43,12 +45,15 @@ const TABS = [
 ] as const;
 type Tab = (typeof TABS)[number];
 const OF_SWEEPS: Tab[] = ['Trials', 'Plots'];
+const OF_TRAININGS = TABS.filter(tab => tab !== 'Audit' && !OF_SWEEPS.includes(tab));
 
 /** What there is to see of a run of this kind. */
-const tabsOf = (kind: RunDetail['kind']): Tab[] =>
-  kind === 'sweep'
-    ? [...OF_SWEEPS, 'History', 'Log']
-    : TABS.filter(tab => !OF_SWEEPS.includes(tab) && (kind === 'train' || tab !== 'Try it'));
+const TABS_OF: Record<RunDetail['kind'], Tab[]> = {
+  train: OF_TRAININGS,
+  notebook: OF_TRAININGS.filter(tab => tab !== 'Try it'),
+  sweep: [...OF_SWEEPS, 'History', 'Log'],
+  task: ['Audit', 'History', 'Log'],
+};
 
 /** Shown while no executor attends to the run: its metrics stand still. */
 function Unattended({ run }: { run: RunDetail }) {
@@ -126,7 +131,7 @@ function RunTabs({ run }: { run: RunDetail }) {
     (part: Partial<EvaluationState>) => setEvaluation(was => ({ ...was, ...part })),
     [],
   );
-  const tabs = tabsOf(run.kind);
+  const tabs = TABS_OF[run.kind];
   const tab = chosen && tabs.includes(chosen) ? chosen : tabs[0]!;
   return (
     <Tabs
@@ -136,6 +141,7 @@ function RunTabs({ run }: { run: RunDetail }) {
       onOpen={setTab}
       panelClass={tab === 'Evaluation' ? 'imgcls-tab imgcls-tab-open' : 'imgcls-tab'}
     >
+      {tab === 'Audit' && <TaskTab run={run} />}
       {(tab === 'Trials' || tab === 'Plots') && <SweepTab run={run} plots={tab === 'Plots'} />}
       {tab === 'Curves' && <CurvesTab run={run} />}
       {tab === 'Evaluation' && <EvaluationTab run={run} state={evaluation} onState={changeEvaluation} />}

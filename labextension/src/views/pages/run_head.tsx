@@ -79,21 +79,23 @@ function PlaceButtons({ run: { id, kind, attempt, view_only } }: { run: RunDetai
         </Button>
       )}
       {kind === 'train' && <Button onClick={() => navigate({ view: 'new-run', from: id })}>Clone…</Button>}
-      {kind !== 'sweep' && (
+      {(kind === 'train' || kind === 'notebook') && (
         <>
           <Button onClick={() => navigate({ view: 'new-sweep', from: id })}>Sweep…</Button>
           <Button onClick={() => navigate({ view: 'compare', ids: [id] })}>Compare…</Button>
         </>
       )}
-      <Button
-        disabled={view_only}
-        title={view_only ? 'Claim the run first: its event files came from elsewhere' : undefined}
-        onClick={() =>
-          navigate({ view: 'tensorboard', ...(kind === 'sweep' ? { sweep_id: id } : { run_ids: [id] }) })
-        }
-      >
-        TensorBoard
-      </Button>
+      {kind !== 'task' && (
+        <Button
+          disabled={view_only}
+          title={view_only ? 'Claim the run first: its event files came from elsewhere' : undefined}
+          onClick={() =>
+            navigate({ view: 'tensorboard', ...(kind === 'sweep' ? { sweep_id: id } : { run_ids: [id] }) })
+          }
+        >
+          TensorBoard
+        </Button>
+      )}
     </>
   );
 }

@@ -1,0 +1,65 @@
+// The page of a task run: what it looks at, how far it is, and the way to what it found.
+import type { RunDetail } from '../data/types';
+import { useQuery } from '../data/use_query';
+import { Button } from '../ui/button';
+import { count } from '../ui/format';
+import { useNavigate } from '../ui/navigation';
+import { StatusText, timeLeft } from '../ui/run_state';
+import '../ui/layout.css';
+import '../ui/table.css';
+
+interface Audit {
+  dataset: string;
+  dataset_id: number;
+  root: string;
+  revision: number;
+  model: { title: string } | null;
+}
+
+/** What the task was asked to do; null: another version queued it. */
+const auditOf = (run: RunDetail): Audit | null => {
+  const found = run.payload.audit as Audit | undefined;
+  return found && typeof found.dataset === 'string' ? found : null;
+};
+
+export function TaskTab({ run }: { run: RunDetail }) {
+  const navigate = useNavigate();
+  const audit = auditOf(run);
+  const { data: datasets = [] } = useQuery('datasets', {});
+  if (!audit) return <p className="imgcls-muted">Another version of imgcls-lab queued this task.</p>;
+  const dataset = datasets.find(item => item.id === audit.dataset_id);
+  const total = run.total_steps ?? 0;
+  const facts: [string, string][] = [
+    ['data set', audit.dataset],
+    ['folder', audit.root],
+    ['model', audit.model?.title ?? 'none: files, copies and quality alone'],
+    ['revision', audit.revision ? String(audit.revision) : 'the folders as they are'],
+    ['images', total ? `${count(run.step)} of ${count(total)}` : '–'],
+  ];
+  return (
+    <div className="imgcls-stack">
+      {(run.phase || run.seconds_left != null) && (
+        <p role="status">
+          <StatusText run={run} /> {timeLeft(run)}
+        </p>
+      )}
+      <table className="imgcls-table">
+        <tbody>
+          {facts.map(([name, value]) => (
+            <tr key={name}>
+              <th scope="row">{name}</th>
+              <td>{value}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {dataset && (
+        <div className="imgcls-buttons">
+          <Button onClick={() => navigate({ view: 'dataset', id: dataset.id, tab: 'Problems' })}>
+            What it found
+          </Button>
+        </div>
+      )}
+    </div>
+  );
+}
