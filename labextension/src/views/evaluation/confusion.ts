@@ -39,7 +39,7 @@ export function shadeOf(matrix: Matrix, label: string, predicted: string): numbe
   if (images === 0) return 0;
   // a mistake shows although it is rare: the square root lifts the small fractions
   const fraction = Math.min(1, images / total);
-  return Math.round(label === predicted ? 12 + 58 * fraction : 10 + 60 * Math.sqrt(fraction));
+  return Math.round(label === predicted ? 12 + 48 * fraction : 10 + 60 * Math.sqrt(fraction));
 }
 
 /** The numbers of images that are right and wrong, from the recall of each class: cells may be left out. */

@@ -15,6 +15,10 @@ export interface Correction {
   excluded?: boolean;
 }
 
+/** A correction in a word or two. */
+export const draftText = ({ label, excluded }: Correction): string =>
+  excluded ? 'excluded' : label === undefined ? 'as its folder says' : `now ${label}`;
+
 export interface Corrections {
   /** Images that the draft changes. */
   count: number;

@@ -32,7 +32,7 @@ function Side({
         <b data-tone={tone}>{count(total)}</b> {title}
       </h4>
       {total === 0 && <p className="imgcls-muted">none</p>}
-      <ul>
+      <ul tabIndex={flips.length > 0 ? 0 : undefined} aria-label={`Images ${title}`}>
         {flips.map(flip => (
           <li
             key={flip.name}

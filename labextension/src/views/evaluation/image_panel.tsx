@@ -38,10 +38,14 @@ function Head({ item, place, total, onPlace, onClose }: Omit<Props, 'id' | 'view
       <span className="imgcls-muted imgcls-num">
         {place + 1} of {total}
       </span>
-      <Button aria-label="Previous image" disabled={place === 0} onClick={() => onPlace(place - 1)}>
+      <Button aria-label="← K, the image before" disabled={place === 0} onClick={() => onPlace(place - 1)}>
         ← <Key>K</Key>
       </Button>
-      <Button aria-label="Next image" disabled={place + 1 >= total} onClick={() => onPlace(place + 1)}>
+      <Button
+        aria-label="→ J, the next image"
+        disabled={place + 1 >= total}
+        onClick={() => onPlace(place + 1)}
+      >
         → <Key>J</Key>
       </Button>
       <Button aria-label="Close" title="Escape" onClick={onClose}>
@@ -141,7 +145,7 @@ export function ImagePanel(props: Props) {
     event.stopPropagation();
   };
   return (
-    <aside
+    <section
       className="imgcls-image-panel"
       role="dialog"
       aria-label={item.name}
@@ -185,6 +189,6 @@ export function ImagePanel(props: Props) {
         )}
       </div>
       {corrections && <Foot {...{ item, view, corrections, choosing }} onChoosing={setChoosing} />}
-    </aside>
+    </section>
   );
 }

@@ -10,7 +10,7 @@ import { percent, plural } from '../ui/format';
 import { Key } from '../ui/keys';
 import { Problem } from '../ui/messages';
 import { classKeys } from './class_keys';
-import { correctionOfKey, type Corrections } from './corrections';
+import { correctionOfKey, draftText, type Correction, type Corrections } from './corrections';
 import { DraftMark } from './draft_mark';
 import type { ImageFilter } from './filter';
 import { RelabelChoice } from './relabel_choice';
@@ -41,9 +41,16 @@ export function titleOf({ label, predicted, show }: ImageFilter): string {
   return predicted === undefined ? what[show] : `${what[show]} taken for ${predicted}`;
 }
 
+/** What stands below a picture, as it is read aloud. */
+function captionOf(item: EvaluatedImage, draft: Correction | undefined): string {
+  const verdict = item.predicted === null ? item.label : `${item.label} → ${item.predicted}`;
+  const more = draft ? draftText(draft) : item.confidence === null ? '' : percent(item.confidence, 0);
+  return `${verdict} ${more}`;
+}
+
 function Caption({ item, corrections }: { item: EvaluatedImage; corrections: Corrections | null }) {
   const draft = corrections?.of(item.image);
-  const { confidence } = item;
+  const { confidence, correct } = item;
   return (
     <span className="imgcls-verdict-caption">
       <span className="imgcls-clip">
@@ -52,10 +59,10 @@ function Caption({ item, corrections }: { item: EvaluatedImage; corrections: Cor
           <>
             {' '}
             <span className="imgcls-muted">→</span>{' '}
-            <b data-tone={item.correct ? 'ok' : 'error'}>{item.predicted}</b>
+            <b data-tone={correct ? 'ok' : 'error'}>{item.predicted}</b>
           </>
         )}
-      </span>
+      </span>{' '}
       {draft ? (
         <DraftMark draft={draft} />
       ) : (
@@ -65,7 +72,7 @@ function Caption({ item, corrections }: { item: EvaluatedImage; corrections: Cor
               <i
                 style={{
                   width: `${confidence * 100}%`,
-                  background: `var(--imgcls-${item.correct ? 'ok' : 'error'})`,
+                  background: `var(--imgcls-${correct ? 'ok' : 'error'})`,
                 }}
               />
             </i>
@@ -139,7 +146,7 @@ export function ImagesCard({ id, view, filter, images, corrections, onOpen }: Pr
   const item = useMemo(
     (): GridItem<EvaluatedImage> => ({
       idOf: nameOf,
-      nameOf: one => `${one.name}: true ${one.label}, predicted ${one.predicted ?? 'nothing'}`,
+      nameOf: one => `${one.name}: ${captionOf(one, corrections?.of(one.image))}`,
       picture: one => (one.image ? { kind: 'run', id, image: one.image } : null),
       problem: one => (one.image ? null : 'The run did not keep which file this was.'),
       caption: one => <Caption item={one} corrections={corrections} />,
