@@ -61,17 +61,23 @@ def read_image(root: str | os.PathLike[str], relative: str) -> bytes:
     with open_image(root, relative) as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise DataError(f"“{printable(relative)}” is larger than {MAX_BYTES // 2**20} MB.", reason="too_large")
+        raise _too_large(relative)
     return content
 
 
 def digest_of(root: str | os.PathLike[str], relative: str) -> str:
-    """SHA-256 of the content, 64 hexadecimal digits. Raises DataError as `open_image` does."""
+    """SHA-256 of the content, 64 hexadecimal digits. Raises DataError as `read_image` does."""
     found = hashlib.sha256()
     with open_image(root, relative) as file:
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise _too_large(relative)
         while block := file.read(_BLOCK):
             found.update(block)
     return found.hexdigest()
+
+
+def _too_large(relative: str) -> DataError:
+    return DataError(f"“{printable(relative)}” is larger than {MAX_BYTES // 2**20} MB.", reason="too_large")
 
 
 def _is_below(descriptor: int, home: str, path: str) -> bool:

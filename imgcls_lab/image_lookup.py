@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from imgcls_lab import data_files
@@ -21,6 +22,7 @@ from imgcls_lab.predictions import StoredImages
 from imgcls_lab.settings import Settings
 
 SPLITS = ("val", "test", "train")
+MOST_TRIED = 64  # files of one content that are looked at: a run's folder from elsewhere may name any number
 _HASHED = Cache(2**20)  # digests of files that are not as the table knows them, by their status
 
 
@@ -45,12 +47,11 @@ def in_run(settings: Settings, folder: Path, root: str, image: str) -> FoundImag
     as `in_dataset` does.
     """
     table = ImageTable.read(settings, root)
-    listed = [listing.name(int(n)) for listing in _listings(folder) for n in listing.find(image)]
+    listed = [listing.name(int(n)) for listing in _listings(folder) for n in listing.find(image)[:MOST_TRIED]]
     if not listed:
         raise _unknown("this run")
-    moved = [] if table is None else [table.path(row) for row in table.find(image)]
-    paths = dict.fromkeys([*listed, *moved])
-    return _first_unchanged(root, image, iter(paths), table)
+    known = [] if table is None else [table.path(row) for row in table.find(image)[:MOST_TRIED]]
+    return _first_unchanged(root, image, dict.fromkeys([*known, *listed]), table)
 
 
 def _unknown(place: str) -> NotFoundError:
@@ -58,16 +59,16 @@ def _unknown(place: str) -> NotFoundError:
 
 
 def _listings(folder: Path) -> Iterator[StoredImages]:
-    """The images of a run, split by split, as far as it kept them with their contents."""
+    """The images of a run, split by split, as far as it kept them and they can be read."""
     for split in SPLITS:
-        with contextlib.suppress(NotFoundError):
+        with contextlib.suppress(NotFoundError, DataError):  # a page that shows a damaged list says so
             yield stored_images(folder, split)
 
 
-def _first_unchanged(root: str, image: str, paths: Iterator[str], table: ImageTable | None) -> FoundImage:
+def _first_unchanged(root: str, image: str, paths: Iterable[str], table: ImageTable | None) -> FoundImage:
     """The first of these files that still has the content. Raises what was wrong with the first of them."""
     problem: ImgclsError | None = None
-    for path in paths:
+    for path in islice(paths, MOST_TRIED):
         try:
             _check(root, path, image, table)
         except ImgclsError as error:

@@ -17,13 +17,19 @@ cache = typer.Typer(
 
 @cache.command("list")
 def list_entries(as_json: Json = False) -> None:
-    """List what is cached, the longest unused first. At IMGCLS_CACHE_GB the longest unused is removed."""
+    """List what is cached, the longest unused first. At IMGCLS_CACHE_GB the longest unused is removed.
+
+    Small pictures of images are one row; of these the longest unused are removed at IMGCLS_THUMBNAILS_MB.
+    """
     from imgcls_lab.api import context
     from imgcls_lab.engine.data import cache_eviction
+    from imgcls_lab.thumbnails import cache as thumbnails
 
-    found = cache_eviction.entries(context.settings().cache_path)
+    folder = context.settings().cache_path
+    found, small = cache_eviction.entries(folder), thumbnails.usage(folder)
     if as_json:
-        print_json([asdict(entry) for entry in found])
+        pictures = {"kind": "pictures", "images": small.pictures, "size": small.size, "used": small.used}
+        print_json([*map(asdict, found), *([pictures] if small.pictures else [])])
         return
     rows = [
         (
@@ -31,10 +37,12 @@ def list_entries(as_json: Json = False) -> None:
             f"{entry.shape[1]} x {entry.shape[0]} px" if entry.kind == "pixels" else f"{entry.shape[0]} features",
             entry.images,
             _size(entry.size),
-            time.strftime("%d %b %H:%M", time.localtime(entry.used)),
+            _day(entry.used),
         )
         for entry in found
     ]
+    if small.pictures:
+        rows.append(("pictures of images", "", small.pictures, _size(small.size), _day(small.used)))
     print_table(["data set or model", "of an image", "images", "on disk", "used"], rows, "Nothing is cached.")
 
 
@@ -51,6 +59,10 @@ def clear(as_json: Json = False) -> None:
         print_json({"freed_bytes": freed})
         return
     say(f"Cleared: {_size(freed)}." if freed else "Nothing is cached.")
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%d %b %H:%M", time.localtime(seconds))
 
 
 def _size(number: float) -> str:

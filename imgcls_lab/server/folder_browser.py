@@ -7,17 +7,21 @@ names a path. Links that lead out of the roots are not shown. A large or slow di
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import os
+import queue
 import secrets
+import threading
 import time
+from itertools import islice
 from pathlib import Path
 
 from imgcls_lab.errors import DataError, NotFoundError
 from imgcls_lab.image_files import printable
-from imgcls_lab.imagefolder import inspect_folder
+from imgcls_lab.imagefolder import FolderSummary, inspect_folder
 from imgcls_lab.images import is_image_name
 from imgcls_lab.schemas import FolderEntry, FolderPage
 from imgcls_lab.server.backend import Backend
@@ -26,8 +30,9 @@ from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.settings import Settings
 
 MOST = 500  # folders that are listed
+MOST_READ = 20_000  # entries of a folder that are looked at to list it
 MOST_COUNTED = 2_000  # entries of a folder that are looked at to count it
-SECONDS = 1.5  # for all counts of one page
+SECONDS = 1.5  # for all counts of one page, and again for the look at the folder that is open
 _TAG = 16  # bytes of a signature
 
 
@@ -37,18 +42,20 @@ class FolderBrowser:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._key = secrets.token_bytes(32)
+        self._looking = threading.BoundedSemaphore(2)  # looks that take too long go on by themselves
 
     def page(self, folder_id: str) -> FolderPage:
         """A folder and its folders; of an empty id the roots. Raises NotFoundError, DataError."""
         if not folder_id:
-            roots = [self._entry(root, root, str(root), time.monotonic() + SECONDS) for root in self._roots()]
+            there = [root for root in self._roots() if root.is_dir()]
+            roots = [self._entry(root, root, str(root), time.monotonic() + SECONDS) for root in there]
             return FolderPage(id="", title="Folders of this server", trail=[], folders=roots, root="")
         root, folder = self._open(folder_id)
         try:
             folders, more = self._folders(root, folder)
         except OSError as error:
             raise DataError(f"“{printable(folder)}” cannot be read: {error.strerror or error}.") from None
-        found = inspect_folder(folder)
+        problem, notes = self._look(folder)
         return FolderPage(
             id=folder_id,
             title=printable(folder.name or folder),
@@ -56,22 +63,37 @@ class FolderBrowser:
             folders=folders,
             more=more,
             root=printable(folder),
-            problem=found.problem,
-            notes=found.notes,
+            problem=problem,
+            notes=notes,
         )
+
+    def _look(self, folder: Path) -> tuple[str | None, list[str]]:
+        """What is wrong with a folder as a data set, and what is worth knowing. Nobody waits long for it."""
+        found: queue.SimpleQueue[FolderSummary] = queue.SimpleQueue()
+
+        def look() -> None:
+            try:
+                found.put(inspect_folder(folder))
+            finally:
+                self._looking.release()
+
+        if self._looking.acquire(blocking=False):  # else two that take too long still go on
+            threading.Thread(target=look, name="imgcls-look", daemon=True).start()
+            with contextlib.suppress(queue.Empty):
+                summary = found.get(timeout=SECONDS)
+                return summary.problem, summary.notes
+        return None, ["This folder is large or its disk slow. Whether it is a data set is checked at registering."]
 
     def _roots(self) -> list[Path]:
         """Where data sets are expected: the folders of runs and models hold none, unless they were named."""
         names = [self._settings.datasets_dir, *self._settings.allowed_roots]
-        found = dict.fromkeys(Path(name).expanduser().resolve() for name in names)
-        return [root for root in found if root.is_dir()]
+        return list(dict.fromkeys(Path(name).expanduser().resolve() for name in names))
 
     def _folders(self, root: Path, folder: Path) -> tuple[list[FolderEntry], int]:
         until = time.monotonic() + SECONDS
         with os.scandir(folder) as found:
-            names = sorted(
-                (entry.name for entry in found if not entry.name.startswith(".") and entry.is_dir()), key=_natural
-            )
+            seen = islice(found, MOST_READ)
+            names = sorted((e.name for e in seen if not e.name.startswith(".") and e.is_dir()), key=_natural)
         shown = [Path(folder, name).resolve() for name in names[:MOST]]
         inside = [path for path in shown if any(path.is_relative_to(top) for top in self._roots())]
         entries = [

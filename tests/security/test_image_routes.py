@@ -154,6 +154,59 @@ async def test_files_that_are_no_pictures_are_sentences_and_the_server_lives(
     assert (await picture(api, dataset, dataset["ids"]["red"])).status == 200
 
 
+async def test_a_pipe_a_device_or_another_file_in_its_place_is_never_shown(
+    api: Api, tmp_path: Path, dataset: dict[str, Any]
+) -> None:
+    path, secret = dataset["root"] / "train/cat/red.png", tmp_path / "secret.png"
+    photo(secret, "blue")
+    places: dict[str, tuple[Callable[[], None], int]] = {
+        "pipe": (lambda: os.mkfifo(path), 400),
+        "device": (lambda: path.symlink_to("/dev/zero"), 400),
+        "folder": (path.mkdir, 400),
+        "hard link": (lambda: os.link(secret, path), 409),
+    }
+    for name, (put, status) in places.items():
+        path.rmdir() if path.is_dir() else path.unlink()
+        put()
+        reply = await picture(api, dataset, dataset["ids"]["red"])
+        assert reply.status == status, (name, reply.body[:200])
+        assert str(tmp_path) not in reply.body.decode()
+
+
+async def test_an_image_of_40_000_pixels_is_shown_while_it_has_not_too_many(
+    api: Api, settings: Settings, dataset: dict[str, Any]
+) -> None:
+    image = photo(dataset["root"] / "train/cat/wide.png", "green", (40_000, 20))
+    scanned(settings, dataset["root"])
+    reply = await picture(api, dataset, image, size=128)
+    with Image.open(io.BytesIO(reply.body)) as shown:
+        assert shown.size == (128, 1)
+
+
+async def test_a_damaged_list_of_a_runs_images_hides_no_other_and_names_no_folder(
+    api: Api, settings: Settings, images: Path, train: Callable[..., Training]
+) -> None:
+    training = train()
+    seen = images / "train/cat/0.png"
+    image = hashlib.sha256(seen.read_bytes()).hexdigest()
+    (training.folder / "predictions").mkdir()
+    (training.folder / "predictions/val-images.npz").write_bytes(b"damaged")
+    asked = f"runs/{training.run.id}/images/{image}/thumbnail"
+    refused = await api("GET", asked)
+    assert refused.status == 404
+    assert str(training.folder) not in refused.body.decode()
+    np.savez_compressed(
+        training.folder / "predictions/train-images.npz",
+        root=np.asarray(b"/elsewhere"),
+        paths=np.asarray([b"gone/%d.png" % number for number in range(99)] + [os.fsencode(seen.relative_to(images))]),
+        classes=np.asarray([b"cat", b"dog"]),
+        digests=np.tile(np.frombuffer(bytes.fromhex(image), np.uint8), (100, 1)),
+    )
+    assert (await api("GET", asked)).status == 404  # so many files of one content are not looked at
+    scanned(settings, images)
+    assert (await api("GET", asked)).status == 200  # the table knows where it lies now
+
+
 async def test_a_root_that_is_no_longer_allowed_shows_nothing(
     api: Api, settings: Settings, tmp_path: Path, dataset: dict[str, Any]
 ) -> None:

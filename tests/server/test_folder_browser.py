@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from serving import Api
 
+from imgcls_lab.server import folder_browser
 from imgcls_lab.settings import Settings
 
 
@@ -46,6 +49,29 @@ async def test_an_id_that_the_server_did_not_give_names_no_folder(api: Api, imag
     given = (await api("GET", "folders")).json["folders"][0]["id"]
     for forged in (given[:-4] + "AAAA", given[4:], "Li4vLi4=", "/etc", "..", "ü", "A" * 3000, given * 3):
         assert (await api("GET", "folders", id=forged)).status == 404, forged
+
+
+async def test_a_root_that_goes_makes_no_id_name_a_folder_of_another(
+    api: Api, images: Path, settings: Settings, tmp_path: Path
+) -> None:
+    more = tmp_path / "more"
+    (more / "pets/train/cat").mkdir(parents=True)
+    settings.allowed_roots = [str(more)]
+    first, second = (await api("GET", "folders")).json["folders"]
+    (pets,) = (await api("GET", "folders", id=first["id"])).json["folders"]
+    images.parent.rename(tmp_path / "gone")
+    assert [entry["id"] for entry in (await api("GET", "folders")).json["folders"]] == [second["id"]]
+    assert (await api("GET", "folders", id=pets["id"])).status == 404
+
+
+async def test_a_slow_disk_gives_a_page_in_time(api: Api, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = threading.Event()
+    monkeypatch.setattr(folder_browser, "SECONDS", 0.1)
+    monkeypatch.setattr(folder_browser, "inspect_folder", lambda _: waits.wait(10))
+    root = (await api("GET", "folders")).json["folders"][0]
+    page = (await api("GET", "folders", id=root["id"])).json
+    waits.set()
+    assert (page["problem"], len(page["notes"]), page["folders"][0]["name"]) == (None, 1, "pets")
 
 
 async def test_many_folders_are_listed_in_part(api: Api, settings: Settings) -> None:

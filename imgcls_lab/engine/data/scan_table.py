@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from imgcls_lab import image_table
+from imgcls_lab.audits.results import relative_reason
 from imgcls_lab.engine.data.image_set import ImageSet
 from imgcls_lab.engine.data.scan_index import Entries
 
@@ -32,8 +33,9 @@ def keep_table(
         for name in ("digest", "width", "height"):
             rows[name][unread] = 0
     paths = np.concatenate([images.paths for images in sets])
+    problems = {row: relative_reason(reason, root) for row, reason in errors.items()}
     try:
-        image_table.write(image_table.table_path(scans, root), root, classes, rows, paths, problems=errors)
+        image_table.write(image_table.table_path(scans, root), root, classes, rows, paths, problems=problems)
     except OSError as error:
         return [f"The table of the images cannot be kept in “{scans}”: {error.strerror or error}."]
     return []
