@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
+from imgcls_lab import images
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import DataError
-from imgcls_lab.thumbnails import cache
+from imgcls_lab.thumbnails import cache, worker
 from imgcls_lab.thumbnails.cache import ThumbnailCache
 from imgcls_lab.thumbnails.pool import GivenUpError, ThumbnailPool
 
@@ -32,7 +36,7 @@ def found(tmp_path: Path) -> FoundImage:
     return FoundImage(str(tmp_path), "a.png", hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest())
 
 
-def worker() -> psutil.Process:
+def worker_process() -> psutil.Process:
     (process,) = [child for child in psutil.Process().children() if "imgcls_lab.thumbnails.worker" in child.cmdline()]
     return process
 
@@ -42,7 +46,7 @@ def test_a_process_that_ended_or_hangs_is_replaced(
     pool: ThumbnailPool, found: FoundImage, sent: signal.Signals, reason: str | None
 ) -> None:
     first = pool.picture(found, 64)
-    process = worker()
+    process = worker_process()
     os.kill(process.pid, sent)
     if sent is signal.SIGKILL:
         process.wait(5)
@@ -52,7 +56,34 @@ def test_a_process_that_ended_or_hangs_is_replaced(
             pool.picture(found, 64)
         assert refused.value.reason == reason
         assert pool.picture(found, 64) == first
-    assert worker().pid != process.pid
+    assert worker_process().pid != process.pid
+
+
+SIZE = (300, 200)
+UPRIGHT = Image.Exif()
+UPRIGHT[0x0112] = 6  # turned by 90 degrees
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "options", "shape"),
+    [
+        ("cmyk.jpg", Image.new("CMYK", SIZE, (10, 200, 150, 20)), {}, (256, 171)),
+        ("turned.jpg", Image.new("RGB", SIZE, "green"), {"exif": UPRIGHT}, (171, 256)),
+        ("deep.png", Image.new("I;16", SIZE, 40_000), {}, (256, 171)),
+        ("clear.png", Image.new("RGBA", SIZE, (255, 0, 0, 100)), {}, (256, 171)),
+        ("palette.gif", Image.new("RGB", SIZE, "blue").quantize(8), {}, (256, 171)),
+        ("small.png", Image.new("RGB", (20, 10), "red"), {}, (20, 10)),
+    ],
+)
+def test_a_picture_has_the_colours_that_training_sees(
+    tmp_path: Path, name: str, image: Image.Image, options: dict[str, Any], shape: tuple[int, int]
+) -> None:
+    image.save(tmp_path / name, **options)
+    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    with Image.open(io.BytesIO(worker.picture(str(tmp_path), name, digest, 256))) as shown:
+        assert shown.size == shape
+        pixel = np.asarray(shown.convert("RGB"))[5, 5].astype(int)
+    assert np.abs(pixel - images.decode(str(tmp_path / name))[5, 5]).max() <= 4
 
 
 def test_a_picture_that_nobody_wants_any_more_is_not_made(pool: ThumbnailPool, found: FoundImage) -> None:

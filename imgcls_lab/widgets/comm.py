@@ -191,7 +191,8 @@ class Pusher:
         """An image of the run as WebP. Raises ImgclsError with a sentence."""
         if (request.get("kind"), request.get("id")) != ("run", self._source.run_id):
             raise InputError("A live cell shows images of its run alone; the panel shows the others.")
-        if (size := request.get("size")) not in get_args(ThumbnailSize):
+        size = request.get("size")
+        if not isinstance(size, int) or size not in get_args(ThumbnailSize):
             raise InputError(f"A picture has one of the sizes {', '.join(map(str, get_args(ThumbnailSize)))}.")
         found = self._source.image_file(str(request.get("image", "")))
         return picture(found.root, found.path, found.image, size)
