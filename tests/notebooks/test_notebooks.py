@@ -13,7 +13,7 @@ import pytest
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
-from imgcls_lab.events import RunState
+from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import rebuild
 
@@ -42,7 +42,10 @@ def test_quickstart_tells_its_story(own: Settings, tmp_path: Path) -> None:
     assert "epoch 4 of 4" in live["data"]["text/plain"]  # brought up to date by `wait`
     assert "test digits are right" in "".join(output.get("text", "") for output in outputs["model"])
     assert all(output.output_type != "error" for cell in outputs.values() for output in cell)
-    first, second = sorted(lab.runs(), key=lambda run: run.view.created_at)
+    pictures = [kind for found in outputs.values() for output in found for kind in output.get("data", {})]
+    assert pictures.count("image/jpeg") == 2  # samples and mistakes, which stay in the saved notebook
+    trained = [run for run in lab.runs() if run.view.kind is RunKind.TRAIN]
+    first, second = sorted(trained, key=lambda run: run.view.created_at)
     assert (first.name, second.name) == ("first digits", "in the kernel")
     assert first.state is second.state is RunState.SUCCEEDED
     best = first.view.best
