@@ -27,7 +27,7 @@ _CONTRAST = 4.0  # levels that are added to the deviation, so that noise on a pl
 
 # A photograph in focus has a sharpness of 0.3 to 1.5; a Gaussian of 4 % of the edge leaves less than 0.12.
 DARK, BRIGHT, BLURRED, PLAIN, SHAPE = 0.32, 0.05, 0.12, 3.0, 0.35
-_DEVIATIONS, _OF_LOG = 3.0, 2.5  # robust standard deviations from the median that make an image stand out
+_DEVIATIONS = 2.5  # robust standard deviations from the median that make an image stand out
 _SIZE_FENCE = 3.0  # interquartile ranges
 _LEAST_FENCE = 1.0  # of log2: sizes up to twice or half the quartiles are never odd
 _RARE = 0.1  # greyscale images are a problem while they are at most this fraction
@@ -107,7 +107,7 @@ def _blurred(sharpness: npt.NDArray[np.float32]) -> Flagged:
     logs = np.log(np.maximum(sharpness, 1e-3))
     median = float(np.median(logs))
     deviation = max(1.4826 * float(np.median(np.abs(logs - median))), 0.2)
-    limit = min(BLURRED, float(np.exp(median - _OF_LOG * deviation)))
+    limit = min(BLURRED, float(np.exp(median - _DEVIATIONS * deviation)))
     return _worst_first(np.flatnonzero(sharpness < limit), 1 - sharpness / BLURRED)
 
 
