@@ -77,6 +77,7 @@ export function FolderBrowser({ onFolder }: Props) {
     focusNext.current = true;
     setId(next);
   };
+  const usable = page.root !== '' && !page.problem; // then its folders are its splits or classes
   const parent = page.trail.at(-2)?.id ?? lone.current ?? '';
   const keyDown = (event: KeyboardEvent) => {
     const last = page.folders.length - 1;
@@ -112,7 +113,7 @@ export function FolderBrowser({ onFolder }: Props) {
           >
             <span className="imgcls-folder-icon" aria-hidden="true" />
             <span className="imgcls-clip">{folder.name}</span>
-            {folder.usable && <span className="imgcls-looks">looks like a data set</span>}
+            {folder.usable && !usable && <span className="imgcls-looks">looks like a data set</span>}
             <span className="imgcls-muted imgcls-num">{contentOf(folder)}</span>
           </li>
         ))}

@@ -159,11 +159,13 @@ export function AuditPanel({ audit, dataset }: { audit: Audit; dataset: Dataset 
         )}
       </div>
       {state === 'failed' && <Problem>{audit.message}</Problem>}
-      {audit.notes.map(note => (
-        <p key={note} className="imgcls-note">
-          {note}
-        </p>
-      ))}
+      {audit.notes
+        .filter(note => !dataset.notes.includes(note))
+        .map(note => (
+          <p key={note} className="imgcls-note">
+            {note}
+          </p>
+        ))}
       {starting && <StartForm dataset={dataset} onDone={() => setStarting(false)} />}
     </div>
   );

@@ -6,6 +6,7 @@ import './class_bars.css';
 
 export const SPLITS = ['train', 'val', 'test'] as const;
 const ROW = 22;
+const FEW = 4; // classes that one column shows
 
 export const imagesOf = ({ images }: ClassCounts): number =>
   Object.values(images).reduce((sum, n) => sum + n, 0);
@@ -63,14 +64,16 @@ export const Legend = ({ splits }: { splits: readonly string[] }) => (
 
 interface Props {
   classes: readonly ClassCounts[];
+  /** Columns that have room. */
   columns: number;
   /** Lines that are in view at most. */
   lines: number;
   onOpen?: (name: string) => void;
 }
 
-export function ClassBars({ classes, columns, lines, onOpen }: Props) {
-  const most = classes.reduce((high, item) => Math.max(high, imagesOf(item)), 1);
+export function ClassBars({ classes, columns: most, lines, onOpen }: Props) {
+  const columns = classes.length <= FEW ? 1 : most;
+  const largest = classes.reduce((high, item) => Math.max(high, imagesOf(item)), 1);
   const needed = Math.ceil(classes.length / columns);
   return (
     <div style={{ height: Math.min(needed, lines) * ROW }} className="imgcls-class-bars">
@@ -79,7 +82,7 @@ export function ClassBars({ classes, columns, lines, onOpen }: Props) {
         total={classes.length}
         rowHeight={ROW}
         columns={columns}
-        row={index => <Bar item={classes[index]!} {...{ most, onOpen }} />}
+        row={index => <Bar item={classes[index]!} most={largest} onOpen={onOpen} />}
       />
     </div>
   );

@@ -107,7 +107,9 @@ function Page({ detail, tab, onTab, reload }: PageProps) {
           {(tab === 'Problems' || tab === 'Map') && <Problem>{error}</Problem>}
         </Tabs>
       </div>
-      {saved && draft.changes.size === 0 && <Saved revision={saved} datasetId={dataset.id} />}
+      {saved?.number === newest && draft.changes.size === 0 && (
+        <Saved revision={saved} datasetId={dataset.id} />
+      )}
       <DraftBar {...{ dataset, newest, draft }} onSaved={setSaved} />
     </article>
   );

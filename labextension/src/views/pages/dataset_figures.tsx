@@ -28,7 +28,7 @@ function figuresOf(detail: DatasetDetail): Figure[] {
     {
       title: 'images',
       value: count(all),
-      note: detail.revision > 0 ? `revision ${detail.revision}` : 'as the folders are',
+      note: detail.revision > 0 ? `revision ${detail.revision}` : 'no revision',
     },
     ...splits.map(part),
     {
