@@ -82,6 +82,22 @@ def ms_to_open(page: Page, desk: Desk) -> float:
     return float(took)
 
 
+def scrolled(page: Page, pixels: int) -> tuple[float, float, float, int]:
+    """ms of CPU of the page's main thread for a frame, frames a second, ms of the frame that 95 % stay within, px."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def busy() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
+
+    before = busy()
+    rate, slowest, top = page.evaluate(SCROLL, pixels)
+    cost = (busy() - before) * 1000 / (rate * 3)
+    session.detach()
+    return cost, rate, slowest, int(top)
+
+
 def test_a_page_of_100_000_images_opens_and_scrolls(desk: Desk, lab: Lab) -> None:
     settings = Settings(home=str(lab.home), datasets_dir=str(lab.datasets))
     root = lab.datasets / "many"
@@ -99,12 +115,16 @@ def test_a_page_of_100_000_images_opens_and_scrolls(desk: Desk, lab: Lab) -> Non
     desk.main.get_by_role("tab", name="Images").click()
     expect(desk.main.get_by_role("grid")).to_have_attribute("data-total", str(CLASSES * EACH))
     expect(desk.main.locator("[data-index='5'] img")).to_be_visible()
-    rates = []
+    idle = os.getloadavg()[0] < (os.cpu_count() or 1)  # else the rate is that of what else runs here
+    costs, rates = [], []
     for pixels in (20, 100, 1000):
-        rate, slowest, top = desk.page.evaluate(SCROLL, pixels)
+        cost, rate, slowest, top = scrolled(desk.page, pixels)
+        costs.append(cost)
         rates.append(rate)
-        print(f"{pixels} px a frame: {rate:.0f} frames/s, wanted {FRAMES}; 95 % within {slowest:.1f} ms, to {top:,} px")
+        print(f"{pixels} px a frame, to {top:,} px: {cost:.1f} ms of the page's thread, wanted {1000 / FRAMES:.0f}")
+        print(f"  {rate:.0f} frames/s, wanted {FRAMES} on an idle machine; 95 % within {slowest:.1f} ms")
     desk.main.get_by_role("grid").locator("[tabindex='0']").press("End")
     expect(desk.main.locator(f"[data-index='{CLASSES * EACH - 1}'] img")).to_be_visible()
     assert min(opened) <= OPENS_WITHIN
-    assert min(rates) >= FRAMES
+    assert max(costs) <= 1000 / FRAMES
+    assert min(rates) >= FRAMES or not idle
