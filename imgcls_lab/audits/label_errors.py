@@ -1,8 +1,9 @@
 """Images whose label is most likely wrong, by confident learning (Northcutt, Jiang and Chuang 2021).
 
 Called by the audit with out-of-sample probabilities. How many labels are wrong is counted off the diagonal of the
-confident joint; which, by the least probability of the given label. It is the filter `low_self_confidence` of cleanlab,
-which is its oracle in the tests, in a pass over blocks that needs no memory for all probabilities. Knows no torch.
+confident joint; which, by the least probability of the given label. This is the filter `low_self_confidence` of
+cleanlab, its oracle in the tests, in passes over blocks that need no memory for all probabilities. Where classes are
+told apart well, the joint counts too few: labels that are all but ruled out are listed in any case. Knows no torch.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from imgcls_lab.audits.neighbours import Floats
 Blocks = Callable[[], Iterable[tuple[Labels, Floats]]]
 
 _TOLERANCE = 1e-6
+RULED_OUT, SURE = 0.15, 0.5  # the given label's probability is below, another one's above: listed in any case
 MIN_CLASS_IMAGES = 5  # a class with fewer images teaches no head what its images look like
 
 
@@ -48,7 +50,8 @@ def find_label_errors(blocks: Blocks, labels: Labels, classes: int) -> LabelErro
     counts = np.bincount(labels, minlength=classes)
     thresholds = np.bincount(labels, given, minlength=classes) / np.maximum(counts, 1)
     thresholds = np.where(counts > 0, np.maximum(thresholds, _TOLERANCE), np.inf)
-    errors = sum(_off_diagonal(probs, labels[images], thresholds) for images, probs in blocks())
+    off_diagonal = sum(_off_diagonal(probs, labels[images], thresholds) for images, probs in blocks())
+    errors = max(off_diagonal, int(((given < RULED_OUT) & (confidence > SURE)).sum()))
     judged = np.flatnonzero((counts[labels] >= MIN_CLASS_IMAGES) & (confidence > given))
     rows = judged[np.argsort(given[judged], kind="stable")][:errors]
     return LabelErrors(rows, best[rows], confidence[rows], 1 - given[rows])
