@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
+from scipy.linalg import cho_solve, solve_triangular
 
-from imgcls_lab.audits.neighbours import Floats, Neighbours
+from imgcls_lab.audits.neighbours import Floats, Neighbours, principal_axes
 
 Labels = npt.NDArray[np.int64]
 
@@ -45,7 +45,7 @@ class _Head:
     weight: Floats  # (width, classes)
     bias: Floats  # (classes,)
     prior: Floats  # (classes,), logarithms of the fractions of the classes, a part of the bias
-    whitening: Floats  # (width, width), to the sphere
+    factor: npt.NDArray[np.float64]  # (width, width), of Cholesky, of the covariance
 
 
 class ClassDistances(NamedTuple):
@@ -66,7 +66,10 @@ class OutOfSample:
         self, rows: Floats, labels: Labels, classes: int, neighbours: Neighbours, *, groups: Labels, seed: int = 0
     ) -> None:
         self.labels, self.classes = labels, classes
-        self._rows, self._neighbours, self._groups = rows, neighbours, groups
+        if rows.shape[1] > len(rows) > 1:  # so many axes hold all of them
+            rows = rows @ principal_axes(rows, len(rows) - 1)
+        self._rows = rows
+        self._neighbours, self._groups = neighbours, groups
         rng = np.random.default_rng(seed)
         numbers = np.unique(groups, return_inverse=True)[1]
         fold_of_group = rng.permutation(int(numbers.max(initial=-1)) + 1) % FOLDS
@@ -97,11 +100,12 @@ class OutOfSample:
         squared, nearest = np.empty(len(self._rows), np.float32), np.empty(len(self._rows), np.int64)
         size = max(1, BLOCK_BYTES // (4 * max(self.classes, self._rows.shape[1])))
         for fold, head in zip(self._folds, heads, strict=True):
+            whitening = solve_triangular(head.factor, np.eye(len(head.factor)), lower=True).T.astype(np.float32)
             for start in range(0, len(fold), size):
                 images = fold[start : start + size]
                 logits = self._logits(head, images) - head.prior
                 nearest[images] = logits.argmax(1)
-                whitened = self._rows[images] @ head.whitening
+                whitened = self._rows[images] @ whitening
                 squared[images] = np.einsum("nw,nw->n", whitened, whitened) - 2 * logits.max(1)
         return ClassDistances(np.maximum(squared, 0), nearest)
 
@@ -162,11 +166,10 @@ def _heads(moments: list[_Moments], shrinkage: float) -> list[_Head]:
         within *= 1 - shrinkage
         within[np.diag_indices(width)] += shrinkage * sphere
         factor = np.linalg.cholesky(within)
-        whitening = solve_triangular(factor, np.eye(width), lower=True).T
-        weight = whitening @ (whitening.T @ means.T)
+        weight = cho_solve((factor, True), means.T.astype(np.float64))
         prior = np.log(np.maximum(left, 0.5) / max(1, left.sum()))
         bias = prior - 0.5 * np.einsum("cw,wc->c", means, weight)
-        heads.append(_Head(*(part.astype(np.float32) for part in (weight, bias, prior, whitening))))
+        heads.append(_Head(*(part.astype(np.float32) for part in (weight, bias, prior)), factor))
     return heads
 
 

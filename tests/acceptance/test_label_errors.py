@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from acceptance.planted import Noise, crops, features_of, judge, pretrained_features, wrong_labels
+from acceptance.planted import Noise, count_alarms, crops, features_of, judge, pretrained_features, wrong_labels
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -23,19 +23,22 @@ KINDS = get_args(Noise)
 CLOTHES = 12_000
 
 
-@pytest.mark.parametrize("noise", KINDS)
-def test_errors_in_digits_by_their_pixels(noise: Noise) -> None:
+def judge_all(what: str, features: np.ndarray, truth: np.ndarray, classes: int) -> None:
+    for noise in KINDS:
+        judge(f"{what}, {noise}", features, wrong_labels(truth, classes, noise), truth, classes)
+    count_alarms(what, features, truth, classes)
+
+
+def test_errors_in_digits_by_their_pixels() -> None:
     digits = load_digits()
-    judge(f"Digits by their pixels, {noise}", digits.data, wrong_labels(digits.target, 10, noise), digits.target, 10)
+    judge_all("Digits by their pixels", digits.data, digits.target, 10)
 
 
 def test_errors_in_photographs_by_a_pretrained_model(tmp_path: Path) -> None:
     images, truth = crops(each=24)
     classes = int(truth.max()) + 1
     features = pretrained_features(images, tmp_path, 96)
-    for noise in KINDS:
-        labels = wrong_labels(truth, classes, noise)
-        judge(f"Crops of photographs by EfficientNet-Lite0, {noise}", features, labels, truth, classes)
+    judge_all("Crops of photographs by EfficientNet-Lite0", features, truth, classes)
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +58,7 @@ def clothes() -> tuple[np.ndarray, np.ndarray]:
 def test_errors_in_fashion_mnist_by_a_pretrained_model(clothes: Any, tmp_path: Path) -> None:
     pixels, truth = clothes
     features = pretrained_features([Image.fromarray(image) for image in pixels], tmp_path, 224)
-    for noise in KINDS:
-        judge(f"Fashion-MNIST by EfficientNet-Lite0, {noise}", features, wrong_labels(truth, 10, noise), truth, 10)
+    judge_all("Fashion-MNIST by EfficientNet-Lite0", features, truth, 10)
 
 
 @pytest.mark.slow
@@ -65,9 +67,7 @@ def test_errors_in_digits_by_a_pretrained_model(tmp_path: Path) -> None:
     digits = load_digits()
     images = [Image.fromarray((image * 15.9).astype(np.uint8)) for image in digits.images]
     features = pretrained_features(images, tmp_path, 224)
-    for noise in KINDS:
-        labels = wrong_labels(digits.target, 10, noise)
-        judge(f"Digits by EfficientNet-Lite0, {noise}", features, labels, digits.target, 10)
+    judge_all("Digits by EfficientNet-Lite0", features, digits.target, 10)
 
 
 @pytest.mark.slow

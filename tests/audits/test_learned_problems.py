@@ -94,8 +94,8 @@ def separation(points: projection.Projection, labels: np.ndarray) -> float:
 
 def test_the_map_keeps_classes_together_and_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("umap")
-    monkeypatch.setattr(projection, "_SKETCH_IMAGES", 400)
-    monkeypatch.setattr(projection, "_SKETCH_EPOCHS", 60)
+    monkeypatch.setattr(projection, "_SKETCH_IMAGES", 300)
+    monkeypatch.setattr(projection, "_SKETCH_EPOCHS", 40)
     features, labels = made()
     rows = unit_rows(features)
     found = nearest(rows, 20)
