@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 from tornado import web
@@ -20,15 +22,17 @@ from imgcls_lab.thumbnails.cache import ThumbnailCache
 from imgcls_lab.thumbnails.pool import GivenUpError, ThumbnailPool
 
 SIZES = tuple(map(str, get_args(ThumbnailSize)))
+REMEMBERED = 1.0  # seconds for which the folders of a data set or run are not asked of the database again
 Find = Callable[[Store], FoundImage]
+Place = tuple[Path, str]  # folder of a run, which a data set has not, and root of the images
 
 
 class Thumbnails:
     """The pictures of one server: what was made before, else one of its processes makes it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._pool = ThumbnailPool()
+        self._places: dict[str, tuple[float, Place]] = {}
         self._cache = ThumbnailCache(settings.cache_path, int(settings.thumbnails_mb * 1e6))
 
     def picture(self, found: FoundImage, size: int, unwanted: Callable[[], bool]) -> bytes:
@@ -38,6 +42,17 @@ class Thumbnails:
             content = self._pool.picture(found, size, unwanted)
             self._cache.put(found.image, size, content)
         return content
+
+    def place(self, key: str, ask: Callable[[], Place]) -> Place:
+        """Where the images of a data set or run lie: a grid asks for hundreds of pictures at once."""
+        now = time.monotonic()
+        known = self._places.get(key)
+        if known is not None and now < known[0]:
+            return known[1]
+        place = ask()
+        self._places = {old: held for old, held in list(self._places.items()) if now < held[0]}
+        self._places[key] = now + REMEMBERED, place
+        return place
 
     def close(self) -> None:
         self._pool.close()
@@ -87,7 +102,7 @@ class DatasetThumbnailHandler(PictureHandler):
         number, image = number_of(text, "data set"), image_id_of(image)
 
         def find(store: Store) -> FoundImage:
-            root = store.datasets.root_of(number)
+            _, root = self._thumbnails.place(f"data set {number}", lambda: (Path(), store.datasets.root_of(number)))
             check_shown(store.settings, root)
             return image_lookup.in_dataset(store.settings, root, image)
 
@@ -98,14 +113,23 @@ class RunThumbnailHandler(PictureHandler):
     @permitted
     async def get(self, text: str, image: str) -> None:
         run_id, image = run_id_of(text), image_id_of(image)
-        await self.send(image, lambda store: find_in_run(store, run_id, image))
+
+        def find(store: Store) -> FoundImage:
+            place = self._thumbnails.place(f"run {run_id}", lambda: store.evaluations.folder_and_root(run_id))
+            return _in_run(store.settings, place, image)
+
+        await self.send(image, find)
 
 
 def find_in_run(store: Store, run_id: str, image: str) -> FoundImage:
     """The file of an image of a run. Raises NotFoundError, ConflictError, ForbiddenPathError."""
-    folder, root = store.evaluations.folder_and_root(run_id)
-    check_shown(store.settings, root)
-    return image_lookup.in_run(store.settings, folder, root, image)
+    return _in_run(store.settings, store.evaluations.folder_and_root(run_id), image)
+
+
+def _in_run(settings: Settings, place: Place, image: str) -> FoundImage:
+    folder, root = place
+    check_shown(settings, root)
+    return image_lookup.in_run(settings, folder, root, image)
 
 
 def check_shown(settings: Settings, root: str) -> None:
