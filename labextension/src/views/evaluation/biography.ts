@@ -55,7 +55,7 @@ export function curvesOf(biography: readonly EpochOfImage[], runId: string): Cur
   return runs.map(run => {
     const places = biography.flatMap((entry, at) => (entry.run_id === run ? [at] : []));
     const first = places[0]!;
-    const shown = first > 0 && run === runId ? [first - 1, ...places] : places;
+    const shown = first > 0 ? [first - 1, ...places] : places;
     return {
       label: run,
       colour: run === runId ? 'series-1' : 'text-muted',

@@ -88,16 +88,28 @@ interface ToolsProps extends Pick<Props, 'view' | 'filter' | 'corrections'> {
   /** The images that a key would correct. */
   chosen: readonly EvaluatedImage[];
   total: number;
+  /** `total` is that of the filter before. */
+  loading: boolean;
   choosing: boolean;
   onChoosing: (choosing: boolean) => void;
   onAll: (label: string) => void;
 }
 
 /** What can be done with the chosen images, and with all images of a cell. */
-function Tools({ view, filter, corrections, chosen, total, choosing, onChoosing, onAll }: ToolsProps) {
+function Tools({
+  view,
+  filter,
+  corrections,
+  chosen,
+  total,
+  loading,
+  choosing,
+  onChoosing,
+  onAll,
+}: ToolsProps) {
   if (!corrections) return null;
   const { label, predicted } = filter;
-  const cell = label !== undefined && predicted !== undefined && label !== predicted && total > 0;
+  const cell = label !== undefined && predicted !== undefined && label !== predicted && total > 0 && !loading;
   const what = plural(chosen.length, 'image');
   return (
     <div className="imgcls-image-tools">
@@ -171,10 +183,14 @@ export function ImagesCard({ id, view, filter, images, corrections, onOpen }: Pr
     <section className="imgcls-card imgcls-images-card" aria-label="Images">
       <h3 className="imgcls-card-head">
         <span>
-          {titleOf(filter)} <span className="imgcls-muted imgcls-num">· {plural(total, 'image')}</span>
+          {titleOf(filter)}{' '}
+          {images.total !== undefined && (
+            <span className="imgcls-muted imgcls-num">· {plural(total, 'image')}</span>
+          )}
         </span>
         <Tools
           {...{ view, filter, corrections, chosen, total, choosing }}
+          loading={images.loading}
           onChoosing={setChoosing}
           onAll={label =>
             void act('all', async () => corrections?.relabel(await images.range(0, total), label))
