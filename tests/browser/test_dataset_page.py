@@ -130,6 +130,12 @@ def save_and_undo(desk: Desk) -> None:
     expect(desk.main.locator(".imgcls-figures")).to_contain_text("revision 1")
     expect(desk.main.locator(".imgcls-figures")).to_contain_text("115")  # 117 readable images without the two left out
     look(desk, "revisions")
+    changes.locator("xpath=ancestor::li[contains(@class, 'imgcls-card')]").get_by_role(
+        "button", name="Train on it…"
+    ).click()
+    expect(desk.main.locator("select[name=root] option:checked")).to_contain_text("photographs")
+    expect(desk.main.locator("[name=data_revision]")).to_have_value("1")
+    desk.page.get_by_role("tab", name="photographs").click()
     desk.main.get_by_role("button", name="Undo…").click()
     desk.main.get_by_role("button", name="Undo", exact=True).click()
     expect(desk.main.get_by_role("heading", name="Revision 2")).to_be_visible()
