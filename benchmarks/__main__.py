@@ -59,6 +59,7 @@ BENCHMARKS = (
     Benchmark("notebooks", "A notebook in the queue, beside papermill alone"),
     Benchmark("events", "What a run's records cost it"),
     Benchmark("memory", "Memory of daemon and server"),
+    Benchmark("audit", "The audit of 100,000 images, after the features", quick=True),
     Benchmark("scale", "100,000 images in 1,000 classes"),
 )  # fmt: skip
 
