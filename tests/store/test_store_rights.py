@@ -130,7 +130,7 @@ READS = {
         "view_only",
         "claim_view",
     },
-    Collection: {"list", "get", "named", "find"},
+    Collection: {"list", "get", "named", "find", "root_of"},
     Executors: {"status", "unattended_places", "holder_parents", "mark_silent"},
     Events: {"list"},
     MetricReader: {"series", "points_since"},
