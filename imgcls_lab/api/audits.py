@@ -15,6 +15,7 @@ from imgcls_lab.api import context
 from imgcls_lab.api.executor_status import ExecutorWatch
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.validation import request
+from imgcls_lab.audits.map_export import write_parquet
 from imgcls_lab.errors import ImgclsError, NotFoundError
 from imgcls_lab.events import ACTIVE, RunState
 from imgcls_lab.executor import client
@@ -78,6 +79,13 @@ class Audit:
             if not page.items or len(found) >= page.total:
                 break
         return found
+
+    def write_map(self, path: str | os.PathLike[str]) -> None:
+        """Write the map as a Parquet file, as for Embedding Atlas.
+
+        Raises ConflictError where the audit has no map, InputError where the file cannot be written.
+        """
+        write_parquet(self._store.dataset_pages.map(self.dataset.id), Path(path))
 
     def __repr__(self) -> str:
         found = ", ".join(f"{kind} {count:,}" for kind, count in self.view.counts.items()) or "no problems"

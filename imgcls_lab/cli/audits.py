@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,6 +42,9 @@ def audit(  # noqa: PLR0917
     run: Annotated[str | None, typer.Option(help="A run whose best checkpoint gives the features.")] = None,
     revision: Annotated[int | None, typer.Option(min=0, help="Revision of the data set; 0: the folders.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or part of a GPU's name.")] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", metavar="FILE", help="Write the map there, as Parquet for Embedding Atlas.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Look for problems in a data set: unreadable files, copies, quality; with a model also labels and outliers.
@@ -57,6 +61,8 @@ def audit(  # noqa: PLR0917
         report(started)
     if started.view.state != "succeeded":
         raise typer.Exit(1)
+    if map_file is not None:
+        started.write_map(map_file)
 
 
 def _plain(problems: list[ProblemView]) -> list[dict[str, object]]:
