@@ -85,6 +85,7 @@ def test_what_may_change_at_a_resume_changes_no_bit(make_config: Make, tmp_path:
     others: dict[str, Any] = {
         "num_workers": 2,
         "cache": "off",
+        "abstain_error": 0.1,
         "eval_batch_size": 3,
         "log_every": 2,
         "save_every_epochs": 1,
