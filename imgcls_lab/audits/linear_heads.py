@@ -169,7 +169,8 @@ def _heads(moments: list[_Moments], shrinkage: float) -> list[_Head]:
         weight = cho_solve((factor, True), means.T.astype(np.float64))
         prior = np.log(np.maximum(left, 0.5) / max(1, left.sum()))
         bias = prior - 0.5 * np.einsum("cw,wc->c", means, weight)
-        heads.append(_Head(*(part.astype(np.float32) for part in (weight, bias, prior)), factor))
+        weight, bias, prior = (part.astype(np.float32) for part in (weight, bias, prior))
+        heads.append(_Head(weight, bias, prior, factor))
     return heads
 
 
