@@ -26,6 +26,10 @@ _SKETCH_EPOCHS, _EPOCHS = 200, 30
 _STEP, _SMALL_STEP = 1.0, 0.25  # learning rates, from the start and from where images begin
 _SPREAD_ROUNDS = 10
 _EDGE = 65_535
+_UMAP: dict[str, Any] = {  # UMAP's defaults; one thread, for the same map each time
+    "gamma": 1.0, "negative_sample_rate": 5, "metric": "euclidean", "metric_kwds": {}, "densmap": False,
+    "densmap_kwds": {}, "output_dens": False, "parallel": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,7 @@ def _layout(neighbours: Neighbours, start: npt.NDArray[Any], epochs: int, step: 
         graph, _, _ = fuzzy_simplicial_set(start, k, random, "cosine", knn_indices=index, knn_dists=distances)
         a, b = find_ab_params(1.0, 0.1)
         spread = np.maximum(np.abs(start).max(0), 1e-12)
-        points, _ = simplicial_set_embedding(
-            start, graph, 2, step, a, b, 1.0, 5, epochs, (start / spread * 10).astype(np.float32), random,
-            "euclidean", {}, False, {}, False, parallel=False,
-        )  # fmt: skip
+        begin = (start / spread * 10).astype(np.float32)
+        schedule = {"initial_alpha": step, "n_epochs": epochs, "init": begin, "random_state": random}
+        points, _ = simplicial_set_embedding(start, graph, 2, a=a, b=b, **schedule, **_UMAP)
     return np.asarray(points, np.float32)
