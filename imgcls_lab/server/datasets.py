@@ -111,7 +111,7 @@ class MapHandler(DatasetHandler):
     @permitted
     async def get(self, text: str) -> None:
         number = self.number(text)
-        await self.answer(lambda store: store.dataset_pages.map(number), work="slow")
+        await self.answer(lambda store: store.dataset_pages.map_json(number), work="slow")
 
 
 def routes(backend: Backend) -> list[Route]:

@@ -33,7 +33,7 @@ MAX_ID = 2**31 - 1  # of a row in PostgreSQL
 DRAIN_BYTES = 64 * 2**20  # of a refused body that are read before the connection is closed
 DRAIN_SECONDS = 10.0
 M = TypeVar("M", bound=BaseModel)
-Answer = BaseModel | Sequence[BaseModel] | None
+Answer = BaseModel | Sequence[BaseModel] | bytes | None  # bytes: the JSON text
 
 
 @web.stream_request_body  # a body is counted while it arrives, and a huge one is never held
@@ -245,9 +245,9 @@ _SENTENCES = {
 
 
 def to_json(answer: Answer) -> bytes | None:
-    """JSON text of a wire model or a list of them."""
-    if answer is None:
-        return None
+    """JSON text of a wire model or a list of them; text that a query made itself."""
+    if answer is None or isinstance(answer, bytes):
+        return answer
     if isinstance(answer, BaseModel):
         return answer.model_dump_json().encode()
     return b"[" + b",".join(item.model_dump_json().encode() for item in answer) + b"]"

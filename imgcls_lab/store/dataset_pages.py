@@ -14,6 +14,7 @@ from sqlalchemy import func
 from sqlmodel import Session, select
 
 from imgcls_lab.audits import results
+from imgcls_lab.audits.map_json import map_json
 from imgcls_lab.audits.results import Summary
 from imgcls_lab.data_revision import Change
 from imgcls_lab.errors import ConflictError
@@ -84,22 +85,18 @@ class DatasetPages:
         return ImagePage(items=items, offset=offset, total=len(chosen))
 
     def map(self, dataset_id: int) -> MapView:
-        """The map of the newest audit. Raises NotFoundError; ConflictError where that has none."""
+        """The map of the newest audit. Raises as `map_json` does."""
+        return MapView.model_validate_json(self.map_json(dataset_id))
+
+    def map_json(self, dataset_id: int) -> bytes:
+        """The JSON text of the map. Raises NotFoundError; ConflictError where the newest audit has none."""
         summary, folder = self._audits.summary(dataset_id), self._audits.folder(dataset_id)
         found = results.read_map(folder) if folder is not None and summary is not None else None
         if found is None or summary is None:
             raise ConflictError(
                 "There is no map of this data set. Audit it with a model: its features make the map.", reason="no_map"
             )
-        return MapView(
-            method=str(found["method"]),
-            model=summary.model,
-            classes=summary.classes,
-            splits=[*SPLITS],
-            image=[digest.tobytes().hex() for digest in found["digest"]],
-            marked={name.removeprefix("mark_"): found[name].tolist() for name in found if name.startswith("mark_")},
-            **{name: found[name].tolist() for name in ("x", "y", "label", "split")},
-        )
+        return map_json(found, model=summary.model, classes=summary.classes, splits=[*SPLITS])
 
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
     def _table(self, root: str) -> ImageTable:
