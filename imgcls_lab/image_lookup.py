@@ -13,17 +13,17 @@ from itertools import islice
 from pathlib import Path
 
 from imgcls_lab import data_files
-from imgcls_lab.analysis.cache import Cache, stored_images
+from imgcls_lab.analysis.cache import stored_images
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ConflictError, DataError, ImgclsError, NotFoundError
 from imgcls_lab.image_files import printable
 from imgcls_lab.image_table import ImageTable
+from imgcls_lab.memory_cache import CACHE
 from imgcls_lab.predictions import StoredImages
 from imgcls_lab.settings import Settings
 
 SPLITS = ("val", "test", "train")
 MOST_TRIED = 64  # files of one content that are looked at: a run's folder from elsewhere may name any number
-_HASHED = Cache(2**20)  # digests of files that are not as the table knows them, by their status
 
 
 def in_dataset(settings: Settings, root: str, image: str) -> FoundImage:
@@ -90,8 +90,8 @@ def _check(root: str, path: str, image: str, table: ImageTable | None) -> None:
                 digest = known.image
                 if digest == image:
                     return
-        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        digest = _HASHED.get(key, lambda: data_files.digest_of(root, path), lambda _: 200)
+        key = ("digest", status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        digest = CACHE.get(key, lambda: data_files.digest_of(root, path), lambda _: 200)
     except DataError as error:
         if error.reason == "gone":
             raise NotFoundError(str(error), reason="gone") from None

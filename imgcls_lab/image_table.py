@@ -11,9 +11,7 @@ import hashlib
 import json
 import os
 import stat
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab.image_files import printable
+from imgcls_lab.memory_cache import CACHE
 from imgcls_lab.settings import Settings
 
 SPLITS = ("train", "val", "test")
 VERSION = 1  # raise it where a column comes to mean something else
 _MAGIC = b"imgcls-lab image table\n"
 _MAX_BYTES = 2**31  # of a file that is read; about 20 million images
-_HELD_BYTES = 48 * 2**20  # of the tables that one process keeps in memory; the newest is kept in any case
 
 # digest: SHA-256 of the content, zero for a file that cannot be read; size: bytes; changed: nanoseconds since 1970;
 # label: place in `classes`, by the folder; split: place in SPLITS; width, height: upright pixels, 0 for a file that
@@ -246,10 +244,6 @@ def write(
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-_held: OrderedDict[tuple[str, int, int, int], ImageTable] = OrderedDict()
-_holding = threading.Lock()
-
-
 def _read(path: Path) -> ImageTable | None:
     """The table in a file, from memory where this process has read it; None where it is none of ours."""
     try:
@@ -258,21 +252,10 @@ def _read(path: Path) -> ImageTable | None:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MAX_BYTES:
                 return None
-            key = (os.fspath(path), facts.st_ino, facts.st_mtime_ns, facts.st_size)
-            with _holding:
-                if key in _held:
-                    _held.move_to_end(key)
-                    return _held[key]
-            table = _parsed(file.read())
+            key = ("table", os.fspath(path), facts.st_ino, facts.st_mtime_ns, facts.st_size)
+            return CACHE.get(key, lambda: _parsed(file.read()), lambda table: table.nbytes)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    with _holding:
-        for old in [held for held in _held if held[0] == key[0]]:
-            del _held[old]
-        _held[key] = table
-        while len(_held) > 1 and sum(held.nbytes for held in _held.values()) > _HELD_BYTES:
-            _held.popitem(last=False)
-    return table
 
 
 def _parsed(content: bytes) -> ImageTable:

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from imgcls_lab import run_paths
-from imgcls_lab.analysis.cache import CACHE, identity
+from imgcls_lab.analysis.cache import identity
 from imgcls_lab.analysis.evaluation import Evaluation
+from imgcls_lab.memory_cache import CACHE
 from imgcls_lab.run_layout import REPORTS, report_name
 from imgcls_lab.schemas import ClassRow, ConfusionCell
 

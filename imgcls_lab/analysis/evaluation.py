@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab import predictions
-from imgcls_lab.analysis.cache import CACHE, identity, stored_images
+from imgcls_lab.analysis.cache import identity, stored_images
 from imgcls_lab.errors import DataError, InputError, NotFoundError
 from imgcls_lab.image_files import printable
+from imgcls_lab.memory_cache import CACHE
 from imgcls_lab.predictions import StoredImages, StoredPredictions, StoredProbs
 
 SURE = 0.5  # confidence from which on a mistake is a confident one, and below which a prediction is unsure

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab import predictions
-from imgcls_lab.analysis.cache import CACHE, identity, stored_images
+from imgcls_lab.analysis.cache import identity, stored_images
 from imgcls_lab.analysis.evaluation import Evaluation, RunFiles, all_probs, best_or_last, load, number_or_none
 from imgcls_lab.analysis.image_pages import evaluated_image, training_image
 from imgcls_lab.analysis.training_images import load_training, training_labels
 from imgcls_lab.errors import DataError, InputError, NotFoundError
+from imgcls_lab.memory_cache import CACHE
 from imgcls_lab.plurals import counted
 from imgcls_lab.predictions import StoredImages, StoredProbs
 from imgcls_lab.schemas import ClassProb, EpochOfImage, EvaluatedImage, ImageDetail, OtherRun

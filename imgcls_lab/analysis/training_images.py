@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from imgcls_lab import predictions
-from imgcls_lab.analysis.cache import CACHE, identity, stored_images
+from imgcls_lab.analysis.cache import identity, stored_images
 from imgcls_lab.analysis.evaluation import Floats, Numbers, RunFiles, class_number
 from imgcls_lab.errors import DataError, NotFoundError
 from imgcls_lab.image_files import printable
+from imgcls_lab.memory_cache import CACHE
 from imgcls_lab.predictions import StoredImages
 from imgcls_lab.schemas import LearningGroup
 
