@@ -43,7 +43,7 @@ class MadeRun:
         listed: dict[str, Any] = {"root": np.asarray(b"/data"), "paths": paths, **more}
         listed["classes"] = np.asarray([name.encode() for name in self.classes])
         if not self.old:
-            listed["digests"] = digests_of(names)
+            listed.setdefault("digests", digests_of(names))
         self._save(f"{split}-images", **listed)
         return predictions.fingerprint(paths, self.classes)
 
@@ -85,9 +85,11 @@ class MadeRun:
         *,
         names: Sequence[str],
         epochs: Iterable[int],
+        digests: npt.NDArray[np.uint8] | None = None,
     ) -> None:
         """The same evaluation at some epochs on val/, as its columns. own: probability of the true class."""
-        tie = np.asarray(self._listing("val", names))
+        more = {} if digests is None else {"digests": digests}
+        tie = np.asarray(self._listing("val", names, **more))
         with np.errstate(divide="ignore"):
             losses = -np.log(own.astype(np.float32))
         held = {"labels": labels, "classes": top, "probs": probs, "label_probs": own, "losses": losses}
