@@ -57,6 +57,7 @@ def view(run: RunFiles, split: str, epoch: int | None, read_report: ReadReport) 
         "epochs": epochs,
         "best_epoch": run.best_epoch,
         "has_test": predictions.has_test(run.folder),
+        "has_train": bool(predictions.train_epochs(run.folder)),
         "values": values,
         "intervals": intervals(evaluation, cells, counts, values),
         "class_names": evaluation.classes,

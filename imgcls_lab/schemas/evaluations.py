@@ -104,6 +104,7 @@ class EvaluationView(Wire):
     epochs: list[int]  # that have predictions
     best_epoch: int | None
     has_test: bool
+    has_train: bool  # the run kept what its steps saw of the training images
     values: dict[str, float | None]
     intervals: dict[str, tuple[float, float]]  # 95 % intervals of those metrics that have one
     class_names: list[str]  # in the order of the outputs

@@ -63,6 +63,7 @@ class RunView(Wire):
     best: BestMetric | None
     latest: dict[str, float | None]  # last value by tag
     model_flavour: str
+    from_best: bool = False  # it began with the best model of its parent, which its own folder holds
     root: str
     batch_size: int | None
     lr: float | None

@@ -64,7 +64,7 @@ class DatasetPages:
         known = summary if summary is not None and "files" in summary.stages and summary.root == view.root else None
         stale = known is not None and self._audits.is_stale(view.root, known)
         return DatasetDetail(
-            dataset=view, revision=number, newest_revision=newest, classes=self._classes(view, known, changes),
+            dataset=view, revision=number, newest_revision=newest, classes=self._classes(view, changes),
             runs=used, stale=stale, **_scanned(known),
         )  # fmt: skip
 
@@ -109,15 +109,15 @@ class DatasetPages:
             )
         return table
 
-    def _classes(self, view: DatasetView, summary: Summary | None, changes: Changes) -> list[ClassCounts]:
-        """Readable images of each class and split; before a scan the files by name are not counted by class."""
-        table = ImageTable.read(self._settings, view.root) if summary is not None else None
-        if summary is None or table is None:
+    def _classes(self, view: DatasetView, changes: Changes) -> list[ClassCounts]:
+        """Readable images of each class and split, as an audit or a training saw them last; without counts before."""
+        table = ImageTable.read(self._settings, view.root)
+        if table is None:
             return [ClassCounts(name=name, images={}) for name in view.classes]
         labels, readable = _labels(table, changes), table.rows["width"] > 0
         counts = np.zeros((len(SPLITS), len(table.classes) + 1), np.int64)
         np.add.at(counts, (table.rows["split"][readable], labels[readable]), 1)  # the last column: excluded
-        there = [split for split in SPLITS if split in summary.images]
+        there = [split for number, split in enumerate(SPLITS) if np.any(table.rows["split"] == number)]
         return [
             ClassCounts(name=name, images={split: int(counts[SPLITS.index(split), number]) for split in there})
             for number, name in enumerate(table.classes)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, or_
@@ -15,7 +16,7 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import LIVE, RunKind, RunState, is_resumable
-from imgcls_lab.run_layout import MANIFEST, elsewhere
+from imgcls_lab.run_layout import INITIAL_MODEL, MANIFEST, elsewhere
 from imgcls_lab.run_paths import is_folder, read_json
 from imgcls_lab.schemas import (
     AttemptView,
@@ -87,6 +88,7 @@ def _view(row: Row[Any], mine: Rights, ran: float, since: float | None) -> RunVi
         resumable=is_resumable(state, RunKind(row.kind), row.saved_step > 0),
         ran=ran,
         running_since=since if state in LIVE else None,
+        from_best=Path(row.model_flavour).name == INITIAL_MODEL,
         **{name: found[name] for name in _SAME},
     )
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ from imgcls_lab.store import claims, homes, states, submitted
 from imgcls_lab.store.revisions import newest_number, overlay_for
 from imgcls_lab.store.tables import Dataset, Run
 
+_REVISION = re.compile(r", revision \d+(, trained again)*$")  # as `child_name` writes it
 KEY = "retrain:"  # begins the idempotency keys of such runs
 _NOT_OF_THE_MODEL = ("training_state", "checksums.json")  # beginnings of names in a checkpoint
 EPOCHS, LR, WARMUP = 1 / 3, 0.3, 0.2  # parts of the parent's epochs and rate; of the child's epochs
@@ -71,11 +73,10 @@ def request_for(
     model = settings.run_dir(run_id) / INITIAL_MODEL
     config = child_config(TrainConfig.parse_saved(parent.config), model, revision).with_changes(**wanted.fields)
     overlay = overlay_for(session, config, dataset_id)
-    mark = f"revision {overlay.number}" if overlay is not None and overlay.number else "trained again"
     digest = _sha([overlay.digest if overlay else "", wanted.fields, wanted.name])
     request = SubmitRequest(
         config=config.model_dump(mode="json"),
-        name=wanted.name or f"{parent.name[: MAX_NAME - len(mark) - 2]}, {mark}",
+        name=wanted.name or child_name(parent.name, overlay.number if overlay is not None else None),
         project_id=parent.project_id,
         dataset_id=dataset_id,
         parent_id=parent.id,
@@ -83,6 +84,15 @@ def request_for(
         idempotency_key=f"{KEY}{parent.id}:{digest}",
     )
     return config, request
+
+
+def child_name(parent: str, revision: int | None) -> str:
+    """The parent's name with the child's revision instead of the parent's own: "digits #1, revision 2"."""
+    base = _REVISION.sub("", parent) if revision else parent
+    mark = f"revision {revision}" if revision else "trained again"
+    if f"{base}, {mark}" == parent:  # again on the same revision
+        base, mark = parent, "trained again"
+    return f"{base[: MAX_NAME - len(mark) - 2]}, {mark}"
 
 
 def _revision(

@@ -23,10 +23,31 @@ const written = (path: string): Set<string> =>
   new Set(text.get(path)!.match(/(?<=["'`\s])imgcls-[\w-]+(?=["'`\s$])/g) ?? []);
 
 const imported = (path: string): string[] =>
-  [...(text.get(path) ?? '').matchAll(/(?:from|import) '(\.[^']+)'/g)].flatMap(([, name]) => {
+  [...(text.get(path) ?? '').matchAll(/(?:from |import |import\()'(\.[^']+)'/g)].flatMap(([, name]) => {
     const target = resolve(dirname(path), name!);
     return [target, `${target}.ts`, `${target}.tsx`].filter(other => text.has(other));
   });
+
+/** What `:is(a, b) c` stands for: `a c` and `b c`. */
+const spelledOut = (selector: string): string[] => {
+  const found = /:is\(([^()]*)\)/.exec(selector);
+  return found
+    ? found[1]!.split('|').flatMap(one => spelledOut(selector.replace(found[0], one)))
+    : [selector];
+};
+
+/** The classes that a sheet defines: those of selectors with no other class. `.a > .b` fits b into a, wherever it is. */
+const owned = (path: string): string[] => {
+  const selectors = [...text.get(path)!.matchAll(/([^{};]+)\{/g)]
+    .map(([, list]) => list!.trim().replace(/\([^()]*\)/g, among => among.replaceAll(',', '|')))
+    .filter(list => !list.startsWith('@'));
+  const alone = selectors
+    .flatMap(list => list.split(','))
+    .flatMap(spelledOut)
+    .map(selector => new Set(selector.match(/(?<=\.)imgcls-[\w-]+/g)))
+    .filter(names => names.size === 1);
+  return [...new Set(alone.flatMap(names => [...names]))];
+};
 
 /** All that a module imports, and what that imports. */
 function reached(path: string, found = new Set<string>()): Set<string> {
@@ -57,6 +78,14 @@ it('has no class that no view writes', () => {
       .map(name => `${relative(SRC, path)} ${name}`),
   );
   expect(dead).toEqual([]);
+});
+
+it('defines a class in one sheet', () => {
+  const sheets = new Map<string, string[]>();
+  for (const path of STYLES.filter(each => each.startsWith(SRC)))
+    for (const name of owned(path)) sheets.set(name, [...(sheets.get(name) ?? []), relative(SRC, path)]);
+  expect(sheets.size).toBeGreaterThan(200);
+  expect([...sheets].filter(([, paths]) => paths.length > 1)).toEqual([]);
 });
 
 it('takes no style of a page or a form into the widget', () => {

@@ -28,6 +28,7 @@ async def test_a_page_gets_the_evaluation_its_images_and_curves(api: Api, evalua
     path = f"runs/{evaluated.run.id}"
     view = (await api("GET", f"{path}/evaluation")).json
     assert (view["epoch"], view["epochs"], view["images"], view["has_test"]) == (2, [1, 2], 40, True)
+    assert view["has_train"] is True
     cell = view["cells"][0]
     images = (await api("GET", f"{path}/images", label=cell["label"], predicted=cell["predicted"], limit=3)).json
     assert images["total"] == cell["images"]

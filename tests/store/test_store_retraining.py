@@ -13,8 +13,9 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConfigError, ConflictError, NotFoundError
 from imgcls_lab.events import RunState
 from imgcls_lab.schemas import ChangeEdit, DatasetEdit, RetrainRequest, RevisionEdit, SubmitRequest
+from imgcls_lab.schemas.limits import MAX_NAME
 from imgcls_lab.store import Store
-from imgcls_lab.store.retraining import child_config
+from imgcls_lab.store.retraining import child_config, child_name
 
 
 @pytest.fixture
@@ -51,6 +52,7 @@ def test_a_child_takes_the_best_model_and_the_newest_revision(store: Store, root
     store.revisions.add(dataset, RevisionEdit(changes=[ChangeEdit(image=image, label="dog")]))
     child = store.runs.get(store.runs.retrain(parent, RetrainRequest()).id)
     folder = store.settings.run_dir(child.id)
+    assert (child.from_best, store.runs.get(parent).from_best) == (True, False)
     assert (child.parent_id, child.data_revision, child.name) == (parent, 1, "pets tiny, revision 1")
     assert sorted(path.name for path in (folder / "initial_model").iterdir()) == ["config.json", "model.safetensors"]
     assert (folder / "data_revision.json").is_file()
@@ -61,6 +63,23 @@ def test_a_child_takes_the_best_model_and_the_newest_revision(store: Store, root
     store.runs.delete(parent)
     assert (folder / "initial_model/model.safetensors").read_text() == "model.safetensors"
     assert store.runs.get(child.id).parent_id is None
+
+
+@pytest.mark.parametrize(
+    ("parent_name", "revision", "name"),
+    [
+        ("digits #1", 1, "digits #1, revision 1"),
+        ("digits #1, revision 1", 2, "digits #1, revision 2"),
+        ("digits #1, revision 2", 2, "digits #1, revision 2, trained again"),
+        ("digits #1, revision 2, trained again", 3, "digits #1, revision 3"),
+        ("digits #1", None, "digits #1, trained again"),
+    ],
+)
+def test_a_child_is_named_by_its_revision_in_place_of_its_parent_s(
+    parent_name: str, revision: int | None, name: str
+) -> None:
+    assert child_name(parent_name, revision) == name
+    assert len(child_name("x" * MAX_NAME, revision)) == MAX_NAME
 
 
 def test_one_click_is_one_child(store: Store, parent: str) -> None:

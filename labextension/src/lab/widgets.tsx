@@ -12,14 +12,16 @@ import { NewNotebookRun } from '../views/forms/new_notebook_run';
 import { NewRun } from '../views/forms/new_run';
 import { NewSweep } from '../views/forms/new_sweep';
 import { ComparePage } from '../views/pages/compare';
-import { DatasetPage } from '../views/pages/dataset';
 import { RegistriesPage } from '../views/pages/registries';
 import { RunPage } from '../views/pages/run';
 import { RunsPage } from '../views/pages/runs';
 import { Sidebar } from '../views/pages/sidebar';
 import { TensorBoardPage } from '../views/pages/tensorboard';
+import { lazyView } from '../views/ui/lazy_view';
 import { NavigationProvider, type Place } from '../views/ui/navigation';
 import { labIcon, tensorBoardIcon } from './icons';
+
+const DatasetPage = lazyView(() => import('../views/pages/dataset').then(page => page.DatasetPage));
 
 /** Where a TensorBoard is served. */
 export const tensorBoardAddress =

@@ -22,6 +22,7 @@ export const anEvaluation = (part: Partial<Evaluation> = {}): Evaluation => ({
   epochs: [1, 2, 3],
   best_epoch: 2,
   has_test: false,
+  has_train: false,
   values: { 'metric/accuracy': 0.8, 'loss/val': 0.25, 'metric/calibration_error': 0.1 },
   intervals: { 'metric/accuracy': [0.63, 0.9] },
   class_names: ['cat', 'dog', 'owl'],

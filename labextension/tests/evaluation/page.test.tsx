@@ -93,6 +93,19 @@ it('shows the mistakes at first, and the images of a cell that is chosen', async
   expect(kept().filter).toMatchObject({ label: 'cat', predicted: 'dog' });
 });
 
+it('shows the training images by group, without confusion and thresholds, and corrects them', async () => {
+  const { asked, given, kept } = await show(anEvaluation({ has_train: true }), { choice: 'train' });
+  expect(asked().at(-1)).toMatchObject({ split: 'train', show: 'all', sort: 'mean', order: 'asc' });
+  expect(host.querySelector('[aria-label=Confusion], [aria-label=Threshold]')).toBeNull();
+  await act(async () => button('suspicious0').click());
+  await act(async () => button('spread').click());
+  expect(asked().at(-1)).toMatchObject({ group: 'suspicious', sort: 'spread', order: 'desc' });
+  expect(host.querySelector('[aria-label=Images] h3')!.textContent).toContain('Suspicious training images');
+  await press(host.querySelector('[role=grid]')!, '3');
+  expect(given.relabel).toHaveBeenLastCalledWith([expect.objectContaining({ name: 'val/dog/1.png' })], 'owl');
+  expect(kept().filter).toEqual(FIRST_STATE.filter);
+});
+
 it('walks the matrix by arrows from the worst cell, one stop of Tab', async () => {
   await show();
   const grid = host.querySelector('table[role=grid]')!;

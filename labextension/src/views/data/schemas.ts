@@ -119,6 +119,7 @@ export interface RunDetail {
     [k: string]: number | null;
   };
   model_flavour: string;
+  from_best?: boolean;
   root: string;
   batch_size: number | null;
   lr: number | null;
@@ -256,6 +257,7 @@ export interface Run {
     [k: string]: number | null;
   };
   model_flavour: string;
+  from_best?: boolean;
   root: string;
   batch_size: number | null;
   lr: number | null;
@@ -618,6 +620,7 @@ export interface Queued {
     [k: string]: number | null;
   };
   model_flavour: string;
+  from_best?: boolean;
   root: string;
   batch_size: number | null;
   lr: number | null;
@@ -1144,6 +1147,7 @@ export interface Evaluation {
   epochs: number[];
   best_epoch: number | null;
   has_test: boolean;
+  has_train: boolean;
   values: {
     [k: string]: number | null;
   };

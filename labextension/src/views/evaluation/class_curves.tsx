@@ -5,7 +5,7 @@ import { useQuery } from '../data/use_query';
 import { percent, plural } from '../ui/format';
 import { FractionPlot, type Tick } from '../ui/fraction_plot';
 import { Problem } from '../ui/messages';
-import { ofChoice, type Choice } from './filter';
+import { ofChoice, type Evaluated } from './filter';
 import './class_curves.css';
 
 const ENDS: Tick[] = [
@@ -98,7 +98,7 @@ export function ClassCurvesOf({ curves }: { curves: Curves }) {
 }
 
 /** The curves of a class of an evaluation, read when the card is there. */
-export function ClassCurves({ id, choice, label }: { id: string; choice: Choice; label: string }) {
+export function ClassCurves({ id, choice, label }: { id: string; choice: Evaluated; label: string }) {
   const { data, error } = useQuery('curves', { id, ...ofChoice(choice), label });
   if (error) return <Problem>{error}</Problem>;
   if (!data) return <p className="imgcls-muted">Reading the curves…</p>;

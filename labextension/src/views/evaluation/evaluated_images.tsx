@@ -19,7 +19,22 @@ interface Props {
   onOpen?: (place: number) => void;
 }
 
+/** What the grid shows, in words. */
+function titleOf({ label, predicted, show }: ImageFilter): string {
+  if (label !== undefined && predicted !== undefined) return `True ${label}, predicted ${predicted}`;
+  const what = {
+    all: 'Images',
+    mistakes: 'Mistakes',
+    confident_mistakes: 'Most confident mistakes',
+    unsure: 'Low confidence',
+  };
+  if (label !== undefined) return `${what[show]} of ${label}`;
+  return predicted === undefined ? what[show] : `${what[show]} taken for ${predicted}`;
+}
+
 export function EvaluatedImages({ id, view, filter, images, corrections, onFilter, onOpen }: Props) {
+  const { label, predicted } = filter;
+  const taken = label === undefined || label === predicted ? undefined : predicted;
   return (
     <>
       <Figures view={view} />
@@ -32,12 +47,11 @@ export function EvaluatedImages({ id, view, filter, images, corrections, onFilte
       <div className="imgcls-evaluation-images">
         <ConfusionCard
           view={view}
-          label={filter.label}
-          predicted={filter.predicted}
-          onCell={(label, predicted) => onFilter(ofCell(filter, label, predicted))}
-          onClass={label => onFilter({ ...filter, label, predicted: undefined })}
+          {...{ label, predicted }}
+          onCell={(row, column) => onFilter(ofCell(filter, row, column))}
+          onClass={name => onFilter({ ...filter, label: name, predicted: undefined })}
         />
-        <ImagesCard {...{ id, view, filter, images, corrections, onOpen }} />
+        <ImagesCard {...{ id, view, taken, images, corrections, onOpen }} title={titleOf(filter)} />
       </div>
     </>
   );

@@ -6,13 +6,13 @@ import { usePages } from '../data/use_pages';
 import { useQuery } from '../data/use_query';
 import { useOnChange } from '../data/use_runs';
 import { Problem } from '../ui/messages';
-import { SidePanel } from '../ui/side_panel';
 import { ClassCurves } from './class_curves';
 import { ClassRows } from './class_rows';
 import type { Corrections } from './corrections';
 import { EvaluatedImages } from './evaluated_images';
 import {
   evaluatedMark,
+  evaluatedOf,
   ofCell,
   ofChoice,
   queryOf,
@@ -20,8 +20,9 @@ import {
   type EvaluationState,
   type ImageFilter,
 } from './filter';
-import { ImagePanel } from './image_panel';
+import { OpenImage } from './open_image';
 import { Reliability } from './reliability';
+import { TrainingImages } from './training_images';
 import { Threshold, usualThreshold } from './threshold';
 import '../ui/layout.css';
 import '../ui/toolbar.css';
@@ -52,13 +53,14 @@ function ChoiceOf({
         className="imgcls-small"
         value={String(value)}
         onChange={({ target: { value: text } }) =>
-          onChange(text === 'best' || text === 'test' ? text : Number(text))
+          onChange(text === 'best' || text === 'test' || text === 'train' ? text : Number(text))
         }
       >
         <option value="best">
           {best === null ? 'the best, on val/' : `the best, epoch ${best}, on val/`}
         </option>
         {view.has_test && <option value="test">the best, on test/</option>}
+        {view.has_train && <option value="train">training images, as the steps saw them</option>}
         {[...view.epochs].reverse().map(epoch => (
           <option key={epoch} value={epoch}>
             epoch {epoch}
@@ -117,7 +119,7 @@ function Cards({
           <h3>
             Class {shown} <span className="imgcls-muted">against the rest</span>
           </h3>
-          <ClassCurves id={run.id} choice={choice} label={shown} />
+          <ClassCurves id={run.id} choice={evaluatedOf(choice)} label={shown} />
         </section>
       )}
     </div>
@@ -133,37 +135,25 @@ function Body({
   version,
 }: PageProps & { view: Evaluation; version: string }) {
   const { choice, filter, open } = state;
-  const images = usePages('evaluated', queryOf(run.id, choice, filter));
+  const images = usePages('evaluated', queryOf(run.id, evaluatedOf(choice), filter));
   useOnChange(version, images.reload);
   const onFilter = useCallback((next: ImageFilter) => onState({ filter: next, open: null }), [onState]);
-  const item = open === null ? undefined : images.at(open);
-  const onPlace = (place: number) => {
-    images.need(Math.max(0, place - 1), Math.min(images.total ?? 0, place + 2));
-    onState({ open: place });
-  };
+  const onOpen = (place: number | null) => onState({ open: place });
   return (
     <>
-      <EvaluatedImages {...{ id: run.id, view, filter, onFilter, images, corrections }} onOpen={onPlace} />
+      <EvaluatedImages {...{ id: run.id, view, filter, onFilter, images, corrections, onOpen }} />
       <Cards {...{ run, view, state, onState, onFilter }} />
-      {open !== null && item && (
-        <SidePanel>
-          <ImagePanel
-            {...{ id: run.id, view, item, corrections, onPlace }}
-            place={open}
-            total={images.total ?? 0}
-            onClose={() => onState({ open: null })}
-          />
-        </SidePanel>
-      )}
+      <OpenImage {...{ id: run.id, view, images, open, onOpen, corrections }} />
     </>
   );
 }
 
 export function EvaluationPage(props: PageProps) {
-  const { run, state, onState } = props;
+  const { run, state, onState, corrections } = props;
+  const ofTraining = state.choice === 'train';
   const version = evaluatedMark(run);
   const waits = isActive(run.state) && version.trim() === ''; // a run that ended says itself why there is none
-  const asked = waits ? null : { id: run.id, ...ofChoice(state.choice) };
+  const asked = waits ? null : { id: run.id, ...ofChoice(evaluatedOf(state.choice)) };
   const { data: view, error, loading, reload } = useQuery('evaluation', asked);
   useOnChange(version, reload);
   if (!view)
@@ -178,12 +168,25 @@ export function EvaluationPage(props: PageProps) {
     <div className="imgcls-evaluation imgcls-stack" aria-busy={loading}>
       <div className="imgcls-tools">
         <ChoiceOf view={view} value={state.choice} onChange={choice => onState({ choice, open: null })} />
-        <span className="imgcls-muted imgcls-num">
-          {view.images.toLocaleString('en')} images of {view.split}/
-        </span>
+        {!ofTraining && (
+          <span className="imgcls-muted imgcls-num">
+            {view.images.toLocaleString('en')} images of {view.split}/
+          </span>
+        )}
       </div>
       <Problem>{error}</Problem>
-      <Body {...props} view={view} version={version} />
+      {ofTraining ? (
+        <TrainingImages
+          {...{ view, version, corrections }}
+          id={run.id}
+          filter={state.training}
+          onFilter={training => onState({ training, open: null })}
+          open={state.open}
+          onOpen={open => onState({ open })}
+        />
+      ) : (
+        <Body {...props} view={view} version={version} />
+      )}
     </div>
   );
 }

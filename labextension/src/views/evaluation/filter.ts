@@ -3,10 +3,14 @@ import type { Params } from '../data/source';
 import type { EvaluatedQuery, Evaluation, Run } from '../data/types';
 
 /** The best epoch on val/, another epoch on val/, or the best model on test/. */
-export type Choice = 'best' | 'test' | number;
+export type Evaluated = 'best' | 'test' | number;
+/** An evaluation, or the training images as the steps saw them. */
+export type Choice = Evaluated | 'train';
 
 export type Show = Exclude<NonNullable<EvaluatedQuery['show']>, 'right'>;
 export type Sort = 'loss' | 'confidence';
+/** By the mean or the spread of the label's probability over the epochs, or by the loss in the last. */
+export type TrainingSort = 'mean' | 'spread' | 'loss';
 
 export interface ImageFilter {
   show: Show;
@@ -20,10 +24,22 @@ export interface ImageFilter {
   order: 'asc' | 'desc';
 }
 
+export type LearningGroup = NonNullable<EvaluatedQuery['group']>;
+
+/** Which training images are shown. */
+export interface TrainingFilter {
+  /** undefined: all, those too that fewer than two epochs saw. */
+  group?: LearningGroup;
+  label?: string;
+  sort: TrainingSort;
+  order: 'asc' | 'desc';
+}
+
 /** What stays as it is while another tab of the run is open. */
 export interface EvaluationState {
   choice: Choice;
   filter: ImageFilter;
+  training: TrainingFilter;
   /** Confidence from which on the model answers; null: the threshold that is in force, or 0.5. */
   threshold: number | null;
   /** The image that is open, by its place in the list. */
@@ -35,12 +51,16 @@ export const ALL_MISTAKES: ImageFilter = { show: 'mistakes', low: 0, high: 1, so
 export const FIRST_STATE: EvaluationState = {
   choice: 'best',
   filter: ALL_MISTAKES,
+  training: { sort: 'mean', order: 'asc' }, // what the steps believed least comes first
   threshold: null,
   open: null,
 };
 
+/** The evaluation beside a choice: training images have none, and stand beside the best. */
+export const evaluatedOf = (choice: Choice): Evaluated => (choice === 'train' ? 'best' : choice);
+
 /** The evaluation that a choice means, as queries name it. */
-export const ofChoice = (choice: Choice): { split: 'val' | 'test'; epoch?: number } =>
+export const ofChoice = (choice: Evaluated): { split: 'val' | 'test'; epoch?: number } =>
   choice === 'test'
     ? { split: 'test' }
     : choice === 'best'
@@ -78,7 +98,7 @@ export function chipsOf(filter: ImageFilter): { text: string; without: ImageFilt
 /** The query for the images of a filter, but for the page. */
 export function queryOf(
   id: string,
-  choice: Choice,
+  choice: Evaluated,
   filter: ImageFilter,
 ): Omit<Params['evaluated'], 'offset' | 'limit'> {
   const { show, label, predicted, low, high, sort, order } = filter;
@@ -94,6 +114,20 @@ export function queryOf(
     order,
   };
 }
+
+/** The query for training images, but for the page. */
+export const trainingQueryOf = (
+  id: string,
+  { group, label, sort, order }: TrainingFilter,
+): Omit<Params['evaluated'], 'offset' | 'limit'> => ({
+  id,
+  split: 'train',
+  show: 'all',
+  ...(group !== undefined && { group }),
+  ...(label !== undefined && { label }),
+  sort,
+  order,
+});
 
 /** The row of a class by its name. */
 export const classOf = (view: Evaluation, name: string | undefined) =>

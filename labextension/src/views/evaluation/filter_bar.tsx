@@ -22,15 +22,20 @@ interface Props {
   onChange: (filter: ImageFilter) => void;
 }
 
-function ClassChoice({ view, filter, onChange }: Omit<Props, 'counts'>) {
-  const choose = (name: string) => onChange({ ...filter, label: name || undefined, predicted: undefined });
+/** The true class of the images. */
+export function ClassChoice({
+  view,
+  label,
+  onLabel,
+}: Pick<Props, 'view'> & { label: string | undefined; onLabel: (label: string | undefined) => void }) {
+  const choose = (name: string) => onLabel(name || undefined);
   const { class_names: names } = view;
   if (names.length <= MANY)
     return (
       <select
         className="imgcls-small"
         aria-label="True class"
-        value={filter.label ?? ''}
+        value={label ?? ''}
         onChange={event => choose(event.target.value)}
       >
         <option value="">class: any</option>
@@ -45,8 +50,8 @@ function ClassChoice({ view, filter, onChange }: Omit<Props, 'counts'>) {
       className="imgcls-filter-class"
       aria-label="True class"
       placeholder="class: any"
-      defaultValue={filter.label ?? ''}
-      key={filter.label ?? ''}
+      defaultValue={label ?? ''}
+      key={label ?? ''}
       onChange={event => {
         const { value } = event.target;
         if (value === '' || names.includes(value)) choose(value);
@@ -79,9 +84,40 @@ function Bound({
   );
 }
 
+interface Sorted<S extends string> {
+  sort: S;
+  order: 'asc' | 'desc';
+}
+
+/** The order of the images: a click on the one that holds turns it round. */
+export function SortChoice<S extends string>({
+  sorts,
+  sort,
+  order,
+  onSort,
+}: Sorted<S> & { sorts: readonly S[]; onSort: (sorted: Sorted<S>) => void }) {
+  return (
+    <div className="imgcls-filter-range imgcls-muted">
+      sort by
+      <div className="imgcls-segments">
+        {sorts.map(by => (
+          <button
+            key={by}
+            type="button"
+            aria-pressed={sort === by}
+            onClick={() => onSort({ sort: by, order: sort === by && order === 'desc' ? 'asc' : 'desc' })}
+          >
+            {by}
+            {sort === by && (order === 'desc' ? ' ↓' : ' ↑')}
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}
+
 export function FilterBar({ view, counts, filter, onChange }: Props) {
-  const sort = (by: Sort) =>
-    onChange({ ...filter, sort: by, order: filter.sort === by && filter.order === 'desc' ? 'asc' : 'desc' });
+  const { label, sort, order } = filter;
   return (
     <div className="imgcls-filter-bar" role="group" aria-label="Which images">
       <div className="imgcls-segments">
@@ -103,7 +139,10 @@ export function FilterBar({ view, counts, filter, onChange }: Props) {
           </button>
         ))}
       </div>
-      <ClassChoice view={view} filter={filter} onChange={onChange} />
+      <ClassChoice
+        {...{ view, label }}
+        onLabel={name => onChange({ ...filter, label: name, predicted: undefined })}
+      />
       {chipsOf(filter).map(({ text, without }) => (
         <button
           key={text}
@@ -131,17 +170,11 @@ export function FilterBar({ view, counts, filter, onChange }: Props) {
           />
           %
         </span>
-        <div className="imgcls-filter-range imgcls-muted">
-          sort by
-          <div className="imgcls-segments">
-            {SORTS.map(by => (
-              <button key={by} type="button" aria-pressed={filter.sort === by} onClick={() => sort(by)}>
-                {by}
-                {filter.sort === by && (filter.order === 'desc' ? ' ↓' : ' ↑')}
-              </button>
-            ))}
-          </div>
-        </div>
+        <SortChoice
+          sorts={SORTS}
+          {...{ sort, order }}
+          onSort={sorted => onChange({ ...filter, ...sorted })}
+        />
       </div>
     </div>
   );

@@ -36,8 +36,8 @@ export function ImageFacts({ detail }: { detail: ImageDetail }) {
           {image.label}
         </dd>
         <dt>predicted</dt>
-        <dd className="imgcls-clip" data-tone={wrong ? 'error' : 'ok'}>
-          {image.predicted ?? 'not evaluated'}
+        <dd className="imgcls-clip" data-tone={image.predicted === null ? undefined : wrong ? 'error' : 'ok'}>
+          {image.predicted ?? 'not kept'}
         </dd>
       </dl>
       {top.length > 0 && (
@@ -49,8 +49,20 @@ export function ImageFacts({ detail }: { detail: ImageDetail }) {
       <dl className="imgcls-image-numbers">
         <dt>loss</dt>
         <dd>{formatNumber(image.loss)}</dd>
-        <dt>margin</dt>
-        <dd>{margin == null ? '–' : signed(margin)}</dd>
+        {image.mean == null ? (
+          <>
+            <dt>margin</dt>
+            <dd>{margin == null ? '–' : signed(margin)}</dd>
+          </>
+        ) : (
+          <>
+            <dt>probability of its label</dt>
+            <dd title="mean and spread over the epochs">
+              {percent(image.mean, 0)} ± {percent(image.spread ?? 0, 0)}
+              {image.group && `, ${image.group}`}
+            </dd>
+          </>
+        )}
         {width > 0 && (
           <>
             <dt>file</dt>

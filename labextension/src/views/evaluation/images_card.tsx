@@ -12,7 +12,6 @@ import { Problem } from '../ui/messages';
 import { classKeys } from './class_keys';
 import { correctionOfKey, draftText, type Correction, type Corrections } from './corrections';
 import { DraftMark } from './draft_mark';
-import type { ImageFilter } from './filter';
 import { RelabelChoice } from './relabel_choice';
 import '../ui/layout.css';
 import './images_card.css';
@@ -20,7 +19,10 @@ import './images_card.css';
 interface Props {
   id: string;
   view: Evaluation;
-  filter: ImageFilter;
+  /** What the images are. */
+  title: string;
+  /** The class that all of them were taken for: they can be relabelled as it at once. */
+  taken?: string;
   images: Pages<EvaluatedImage>;
   corrections: Corrections | null;
   onOpen?: (place: number) => void;
@@ -28,29 +30,23 @@ interface Props {
 
 const nameOf = (item: EvaluatedImage): string => item.name;
 
-/** What the grid shows, in words. */
-export function titleOf({ label, predicted, show }: ImageFilter): string {
-  if (label !== undefined && predicted !== undefined) return `True ${label}, predicted ${predicted}`;
-  const what = {
-    all: 'Images',
-    mistakes: 'Mistakes',
-    confident_mistakes: 'Most confident mistakes',
-    unsure: 'Low confidence',
-  };
-  if (label !== undefined) return `${what[show]} of ${label}`;
-  return predicted === undefined ? what[show] : `${what[show]} taken for ${predicted}`;
+/** The bar below a picture: the confidence; of a training image the mean probability of its label, and its spread. */
+function meterOf({ confidence, mean, spread }: EvaluatedImage): { fraction: number | null; text: string } {
+  if (mean == null) return { fraction: confidence, text: confidence === null ? '' : percent(confidence, 0) };
+  return { fraction: mean, text: `${(mean * 100).toFixed(0)} ± ${percent(spread ?? 0, 0)}` };
 }
 
 /** What stands below a picture, as it is read aloud. */
 function captionOf(item: EvaluatedImage, draft: Correction | undefined): string {
   const verdict = item.predicted === null ? item.label : `${item.label} → ${item.predicted}`;
-  const more = draft ? draftText(draft) : item.confidence === null ? '' : percent(item.confidence, 0);
+  const more = draft ? draftText(draft) : meterOf(item).text;
   return `${verdict} ${more}`;
 }
 
 function Caption({ item, corrections }: { item: EvaluatedImage; corrections: Corrections | null }) {
   const draft = corrections?.of(item.image);
-  const { confidence, correct } = item;
+  const { correct } = item;
+  const { fraction, text } = meterOf(item);
   return (
     <span className="imgcls-verdict-caption">
       <span className="imgcls-clip">
@@ -66,17 +62,17 @@ function Caption({ item, corrections }: { item: EvaluatedImage; corrections: Cor
       {draft ? (
         <DraftMark draft={draft} />
       ) : (
-        confidence !== null && (
+        fraction !== null && (
           <>
             <i className="imgcls-meter">
               <i
                 style={{
-                  width: `${confidence * 100}%`,
-                  background: `var(--imgcls-${correct ? 'ok' : 'error'})`,
+                  width: `${fraction * 100}%`,
+                  background: `var(--imgcls-${correct === null ? 'brand' : correct ? 'ok' : 'error'})`,
                 }}
               />
             </i>
-            <span className="imgcls-muted imgcls-num">{percent(confidence, 0)}</span>
+            <span className="imgcls-muted imgcls-num">{text}</span>
           </>
         )
       )}
@@ -84,7 +80,7 @@ function Caption({ item, corrections }: { item: EvaluatedImage; corrections: Cor
   );
 }
 
-interface ToolsProps extends Pick<Props, 'view' | 'filter' | 'corrections'> {
+interface ToolsProps extends Pick<Props, 'view' | 'taken' | 'corrections'> {
   /** The images that a key would correct. */
   chosen: readonly EvaluatedImage[];
   total: number;
@@ -98,7 +94,7 @@ interface ToolsProps extends Pick<Props, 'view' | 'filter' | 'corrections'> {
 /** What can be done with the chosen images, and with all images of a cell. */
 function Tools({
   view,
-  filter,
+  taken,
   corrections,
   chosen,
   total,
@@ -108,8 +104,6 @@ function Tools({
   onAll,
 }: ToolsProps) {
   if (!corrections) return null;
-  const { label, predicted } = filter;
-  const cell = label !== undefined && predicted !== undefined && label !== predicted && total > 0 && !loading;
   const what = plural(chosen.length, 'image');
   return (
     <div className="imgcls-image-tools">
@@ -137,9 +131,9 @@ function Tools({
       <Button disabled={corrections.count === 0} onClick={corrections.undo}>
         Undo <Key>U</Key>
       </Button>
-      {cell && (
-        <Button onClick={() => onAll(predicted)} title={`They are ${predicted}: relabel all of them`}>
-          Relabel all {total} as {predicted}
+      {taken !== undefined && total > 0 && !loading && (
+        <Button onClick={() => onAll(taken)} title={`They are ${taken}: relabel all of them`}>
+          Relabel all {total} as {taken}
         </Button>
       )}
     </div>
@@ -149,7 +143,7 @@ function Tools({
 const EDGE = 92;
 const CAPTION = 36;
 
-export function ImagesCard({ id, view, filter, images, corrections, onOpen }: Props) {
+export function ImagesCard({ id, view, title, taken, images, corrections, onOpen }: Props) {
   const selection = useSelection(images, nameOf);
   const [choosing, setChoosing] = useState(false);
   const { error, act } = useAction();
@@ -183,13 +177,13 @@ export function ImagesCard({ id, view, filter, images, corrections, onOpen }: Pr
     <section className="imgcls-card imgcls-images-card" aria-label="Images">
       <h3 className="imgcls-card-head">
         <span>
-          {titleOf(filter)}{' '}
+          {title}{' '}
           {images.total !== undefined && (
             <span className="imgcls-muted imgcls-num">· {plural(total, 'image')}</span>
           )}
         </span>
         <Tools
-          {...{ view, filter, corrections, chosen, total, choosing }}
+          {...{ view, taken, corrections, chosen, total, choosing }}
           loading={images.loading}
           onChoosing={setChoosing}
           onAll={label =>
@@ -199,7 +193,7 @@ export function ImagesCard({ id, view, filter, images, corrections, onOpen }: Pr
       </h3>
       <Problem>{error}</Problem>
       <ImageGrid
-        label={`${titleOf(filter)}, ${plural(total, 'image')}`}
+        label={`${title}, ${plural(total, 'image')}`}
         pages={images}
         item={item}
         selection={selection}

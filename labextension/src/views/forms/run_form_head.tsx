@@ -4,6 +4,7 @@ import type { DraftState } from './use_draft';
 import '../ui/inputs.css';
 import '../ui/button.css';
 import '../ui/layout.css';
+import './form.css';
 import './run_form_head.css';
 
 interface Props {

@@ -7,7 +7,7 @@ import { useRun } from '../data/use_runs';
 import { useSeries } from '../data/use_series';
 import { CellEvaluation } from '../evaluation/cell_evaluation';
 import { Chart } from '../ui/chart';
-import { leaf } from '../ui/format';
+import { modelOf } from '../ui/format';
 import { ConnectionNotice, Problem } from '../ui/messages';
 import { Progress, State, StatusText } from '../ui/run_state';
 import { useZoom } from '../ui/zoom';
@@ -88,7 +88,7 @@ function Live({ runId, compact }: { runId: string; compact: boolean }) {
   if (!run) return error ? <Problem>{error}</Problem> : <p className="imgcls-muted">Reading the run…</p>;
   return (
     <>
-      <LiveHead run={run} connection={connection} what={leaf(run.model_flavour)}>
+      <LiveHead run={run} connection={connection} what={modelOf(run)}>
         <span className="imgcls-muted">
           <StatusText run={run} />
         </span>

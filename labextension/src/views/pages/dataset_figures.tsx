@@ -13,8 +13,13 @@ interface Figure {
 const sumOf = (detail: DatasetDetail, split: string): number =>
   detail.classes.reduce((sum, item) => sum + (item.images[split] ?? 0), 0);
 
+/** Whether the images are counted: an audit or a training has looked at the files. */
+const isScanned = ({ classes }: DatasetDetail): boolean =>
+  classes.some(item => Object.keys(item.images).length > 0);
+
 function figuresOf(detail: DatasetDetail): Figure[] {
   const all = detail.classes.reduce((sum, item) => sum + imagesOf(item), 0);
+  const scanned = isScanned(detail);
   const splits = SPLITS.filter(split => sumOf(detail, split) > 0);
   const part = (split: string): Figure => {
     const n = sumOf(detail, split);
@@ -27,19 +32,23 @@ function figuresOf(detail: DatasetDetail): Figure[] {
   return [
     {
       title: 'images',
-      value: count(all),
-      note: detail.revision > 0 ? `revision ${detail.revision}` : 'no revision',
+      value: scanned ? count(all) : '–',
+      note: !scanned
+        ? 'not scanned yet'
+        : detail.revision > 0
+          ? `revision ${detail.revision}`
+          : 'no revision',
     },
     ...splits.map(part),
     {
       title: 'classes',
       value: count(detail.classes.length),
       note:
-        train.length === 0
+        !scanned || train.length === 0
           ? ''
           : least === most
             ? `${count(least)} each`
-            : `${count(least)} to ${count(most)} in train`,
+            : `${count(least)}–${count(most)} in train`,
     },
     {
       title: 'on disk',
@@ -73,7 +82,8 @@ interface Props {
 export function DatasetFigures({ detail, columns, onClass }: Props) {
   const shown = shownOf(detail);
   const more = detail.classes.length - shown.length;
-  const warning = imbalance(detail.classes);
+  const scanned = isScanned(detail);
+  const warning = scanned ? imbalance(detail.classes) : null;
   return (
     <div className="imgcls-dataset-figures">
       <dl className="imgcls-figures imgcls-num">
@@ -88,10 +98,10 @@ export function DatasetFigures({ detail, columns, onClass }: Props) {
         ))}
       </dl>
       <div>
-        <ClassBars classes={shown} columns={columns} lines={IN_HEAD} onOpen={onClass} />
+        {scanned && <ClassBars classes={shown} columns={columns} lines={IN_HEAD} onOpen={onClass} />}
         <div className="imgcls-figures-foot">
           <Legend splits={SPLITS.filter(split => sumOf(detail, split) > 0)} />
-          {more > 0 && (
+          {scanned && more > 0 && (
             <span className="imgcls-muted">
               the largest and the smallest; {plural(more, 'class', 'classes')} more below
             </span>

@@ -28,7 +28,7 @@ const KEYS = [
 export function LabelOf({ image, draft }: { image: Image; draft: DraftRevision }) {
   const change = draftOf(draft, image);
   const label = change ? change.after : image.excluded ? null : image.label;
-  if (label === null) return <span className="imgcls-left-out">left out</span>;
+  if (label === null) return <span className="imgcls-taken-out">left out</span>;
   return (
     <>
       {label !== image.folder_label && <span className="imgcls-muted">{image.folder_label} → </span>}

@@ -75,13 +75,10 @@ export function DraftBar({ dataset, newest, draft, onSaved }: Props) {
         />
       )}
       <div className="imgcls-draft-row">
-        <span role="status" className="imgcls-num">
-          <b>{plural(changes.size, 'correction')}</b> of {dataset.name}, revision {parent}: {summaryOf(draft)}
-        </span>
-        <button type="button" className="imgcls-plain" aria-expanded={shown} onClick={() => setShown(!shown)}>
-          {shown ? 'hide' : 'show'}
-        </button>
-        <span className="imgcls-spacer" />
+        {/* at the left: notifications come up at the right */}
+        <Button primary busy={busy} disabled={changes.size === 0} onClick={() => void save()}>
+          {busy ? 'Saving…' : `Save as revision ${newest + 1}`}
+        </Button>
         <input
           aria-label="Why, in a few words"
           placeholder="why (optional)"
@@ -98,9 +95,12 @@ export function DraftBar({ dataset, newest, draft, onSaved }: Props) {
           disabled={busy}
           onConfirm={draft.discard}
         />
-        <Button primary busy={busy} disabled={changes.size === 0} onClick={() => void save()}>
-          {busy ? 'Saving…' : `Save as revision ${newest + 1}`}
-        </Button>
+        <span role="status" className="imgcls-num">
+          <b>{plural(changes.size, 'correction')}</b> of {dataset.name}, revision {parent}: {summaryOf(draft)}
+        </span>
+        <button type="button" className="imgcls-plain" aria-expanded={shown} onClick={() => setShown(!shown)}>
+          {shown ? 'hide' : 'show'}
+        </button>
       </div>
       <Problem>{error}</Problem>
       {conflict && newest > parent && (

@@ -109,7 +109,6 @@ export function GroupThumbs({
             alt=""
             edge={edge}
             height={Math.round(edge * 0.64)}
-            cover
             problem={image.problem}
           />
           {named && (

@@ -55,6 +55,16 @@ export function RetrainBar({ run, standing, focus }: Props) {
     });
   return (
     <section className="imgcls-retrain" aria-label="Corrections since this run" ref={bar}>
+      {/* at the left: notifications come up at the right */}
+      <Button
+        primary
+        busy={busy !== null}
+        disabled={run.best === null}
+        title={run.best === null ? 'The run has no best checkpoint' : undefined}
+        onClick={() => void start()}
+      >
+        Train again from the best
+      </Button>
       <span className="imgcls-num">
         {dataset.name} is at <b>revision {newest}</b> by now: {sumOf(later)}. This run trained on{' '}
         {trained === 0 ? 'the folders as they are' : `revision ${trained}`}.
@@ -66,16 +76,6 @@ export function RetrainBar({ run, standing, focus }: Props) {
       >
         what changed
       </button>
-      <span className="imgcls-spacer" />
-      <Button
-        primary
-        busy={busy !== null}
-        disabled={run.best === null}
-        title={run.best === null ? 'The run has no best checkpoint' : undefined}
-        onClick={() => void start()}
-      >
-        Train again from the best
-      </Button>
       <Problem>{error}</Problem>
     </section>
   );

@@ -3,15 +3,14 @@ import { useCallback, useEffect, useState } from 'react';
 import { isActive, isUnderWay, type RunDetail } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useRun } from '../data/use_runs';
-import { EvaluationPage } from '../evaluation/evaluation_page';
-import { FIRST_STATE, type EvaluationState } from '../evaluation/filter';
+import { FIRST_STATE, evaluatedOf, type EvaluationState } from '../evaluation/filter';
 import { Flips } from '../evaluation/flips';
-import { TryModel } from '../evaluation/try_model';
 import { useCorrections } from '../evaluation/use_corrections';
 import { Message } from '../live/live_run';
 import { SweepTab } from '../live/sweep_results';
 import { Button } from '../ui/button';
 import { moment } from '../ui/format';
+import { lazyView } from '../ui/lazy_view';
 import { Problem } from '../ui/messages';
 import { Progress } from '../ui/run_state';
 import { PageWithPanel } from '../ui/side_panel';
@@ -30,6 +29,11 @@ import { LogTab } from './run_log';
 import { TaskTab } from './run_task';
 import '../ui/layout.css';
 import './run.css';
+
+const EvaluationPage = lazyView(() =>
+  import('../evaluation/evaluation_page').then(page => page.EvaluationPage),
+);
+const TryModel = lazyView(() => import('../evaluation/try_model').then(page => page.TryModel));
 
 const TABS = [
   'Audit',
@@ -101,7 +105,7 @@ function EvaluationTab({
 }) {
   const standing = useCorrections(run);
   const [saved, setSaved] = useState(false);
-  const { choice } = state;
+  const choice = evaluatedOf(state.choice);
   const { data: report } = useReport(run, choice === 'test' ? { split: 'test' } : epochOf(run, choice));
   return (
     <div className="imgcls-stack">

@@ -2,7 +2,7 @@
 import { useState, type ReactNode } from 'react';
 import { ConfirmButton } from '../ui/confirm_button';
 import { runsStoreOf } from '../data/runs_store';
-import { count, leaf } from '../ui/format';
+import { count, leaf, modelOf } from '../ui/format';
 import { useAction, useQuery } from '../data/use_query';
 import { useNavigate } from '../ui/navigation';
 import { ResumeForm } from '../forms/resume_form';
@@ -213,6 +213,32 @@ function Title({ run }: { run: RunDetail }) {
   );
 }
 
+/** The model that the run began with; the best of another run leads to that. */
+function ModelChip({ run }: { run: RunDetail }) {
+  const navigate = useNavigate();
+  const { model_flavour: flavour, from_best: fromBest, parent_id: parentId } = run;
+  const { data: parent } = useQuery('run', fromBest && parentId ? { id: parentId } : null);
+  if (!flavour) return null;
+  return (
+    <Chip title={flavour}>
+      {fromBest && parent ? (
+        <>
+          best of{' '}
+          <button
+            type="button"
+            className="imgcls-plain"
+            onClick={() => navigate({ view: 'run', id: parent.id })}
+          >
+            {parent.name}
+          </button>
+        </>
+      ) : (
+        modelOf(run)
+      )}
+    </Chip>
+  );
+}
+
 export function Head({
   run,
   connection,
@@ -239,7 +265,7 @@ export function Head({
           </Chip>
           <OwnerChip run={run} />
           {run.kind !== 'train' && <Chip>{run.kind}</Chip>}
-          {run.model_flavour && <Chip title={run.model_flavour}>{leaf(run.model_flavour)}</Chip>}
+          <ModelChip run={run} />
           {run.root && (
             <Chip title={run.root}>
               {dataset ? (

@@ -5,7 +5,7 @@ import { RUN_STATES, isActive, type Run, type RunPage, type RunState } from '../
 import { useQuery } from '../data/use_query';
 import { useOnChange, useRuns } from '../data/use_runs';
 import { Button } from '../ui/button';
-import { ago, duration, formatNumber, leaf, metric, ranFor } from '../ui/format';
+import { ago, duration, formatNumber, leaf, metric, modelOf, ranFor } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
 import { State, progressOf } from '../ui/run_state';
@@ -21,7 +21,7 @@ const TYPING = 250; // ms without a key before the server is asked
 type Column = [sort: string, title: string, show: (run: Run, now: number) => string, wide?: boolean];
 const OWNER: Column = ['owner', 'owner', run => run.owner || '–', true];
 const COLUMNS: Column[] = [
-  ['model_flavour', 'model', run => leaf(run.model_flavour), true],
+  ['model_flavour', 'model', modelOf, true],
   ['root', 'data', run => leaf(run.root), true],
   ['best', 'best', run => (run.best ? metric(run.best.metric, run.best.value) : '–')],
   ['epoch', 'epoch', run => (run.epochs ? `${Math.floor(run.epoch + 1e-6)} / ${run.epochs}` : '–')],

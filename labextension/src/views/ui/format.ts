@@ -5,6 +5,10 @@ const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 
 export const count = (value: number): string => integer.format(value);
 
+/** The model that a run began with, in a word. */
+export const modelOf = ({ from_best, model_flavour }: Pick<Run, 'from_best' | 'model_flavour'>): string =>
+  from_best ? 'best of its parent' : leaf(model_flavour);
+
 export const plural = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`;
 
