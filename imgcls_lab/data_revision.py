@@ -26,6 +26,9 @@ MAX_FILE = 256_000_000  # bytes of an overlay, about a million changes
 ImageId = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64)]  # SHA-256 of a file's content
 
 
+Key = tuple[str, str]  # an image, and the split whose files are meant; empty: its files in all splits
+
+
 class Change(BaseModel):
     """A correction of one image, and so of all files with this content, or of those in one split.
 
@@ -59,6 +62,11 @@ class Change(BaseModel):
         """Whether the image is again as its folder says."""
         return self.label is None and not self.excluded
 
+    @property
+    def key(self) -> Key:
+        """What it is about: a revision holds one change of each."""
+        return self.image, self.only
+
     def applies(self, split: str) -> bool:
         """Whether it changes the files of a split."""
         return self.only in ("", split)
@@ -69,25 +77,48 @@ class Change(BaseModel):
         return None if self.excluded else self.label or self.folder_label
 
 
-Changes = Mapping[str, Change]  # by image
+Changes = Mapping[Key, Change]
+
+
+def in_split(changes: Iterable[Change], split: str) -> dict[str, Change]:
+    """The change of each image in one split: that of this split alone, else that of all splits."""
+    return {change.image: change for change in sorted(changes, key=lambda change: change.only) if change.applies(split)}
+
+
+def in_force(changes: Changes, key: Key) -> Change | None:
+    """The change that says what the files of a key are: their own, else that of all splits."""
+    return changes.get(key) or changes.get((key[0], ""))
+
+
+def same(one: Change | None, other: Change | None) -> bool:
+    """Whether files are the same after both; None: as their folders say."""
+    facts = [(None, False) if change is None else (change.label, change.excluded) for change in (one, other)]
+    return facts[0] == facts[1]
 
 
 def revision_digest(parent_digest: str, changes: Iterable[Change]) -> str:
     """SHA-256 (hex) over the parent's digest, empty for the folders as they are, and the changes in a fixed order."""
-    ordered = sorted((change.model_dump() for change in changes), key=lambda change: str(change["image"]))
+    ordered = sorted((change.model_dump() for change in changes), key=lambda change: (change["image"], change["only"]))
     return _sha({"parent": parent_digest, "changes": ordered})
 
 
-def flatten(chain: Iterable[Iterable[Change]]) -> dict[str, Change]:
-    """What the revisions of a chain, oldest first, say together: later ones win, restored images are left out."""
-    found: dict[str, Change] = {}
+def flatten(chain: Iterable[Iterable[Change]]) -> dict[Key, Change]:
+    """What the revisions of a chain, oldest first, say together: later ones win, restored images are left out.
+
+    A change of all splits takes the place of those of one split that earlier revisions made. A change of one split is
+    kept where it makes its files something else than that of all splits does, so also where it restores them.
+    """
+    found: dict[str, dict[str, Change]] = {}
     for changes in chain:
-        for change in changes:
-            if change.restores:
-                found.pop(change.image, None)
+        for change in sorted(changes, key=lambda change: change.only):
+            of_image = found.setdefault(change.image, {})
+            if not change.only:
+                of_image.clear()
+            if same(change, of_image.get("") if change.only else None):
+                of_image.pop(change.only, None)
             else:
-                found[change.image] = change
-    return found
+                of_image[change.only] = change
+    return {change.key: change for of_image in found.values() for change in of_image.values()}
 
 
 class Overlay(BaseModel):
@@ -106,9 +137,9 @@ class Overlay(BaseModel):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if len(self.by_image) != len(self.changes):
+        if len(self.by_key) != len(self.changes):
             raise ValueError("names an image twice")
-        found = content_digest(self.by_image)
+        found = content_digest(self.changes)
         if self.content not in ("", found):
             raise ValueError("is damaged: its changes are not those that it was written with")
         object.__setattr__(self, "content", found)
@@ -118,7 +149,7 @@ class Overlay(BaseModel):
     @classmethod
     def of(cls, number: int, digest: str, changes: Changes) -> Self:
         """The overlay of a revision."""
-        return cls(number=number, digest=digest, changes=tuple(changes[image] for image in sorted(changes)))
+        return cls(number=number, digest=digest, changes=tuple(changes[key] for key in sorted(changes)))
 
     @classmethod
     def parse(cls, text: bytes, name: str) -> Self:
@@ -148,9 +179,13 @@ class Overlay(BaseModel):
         return self.model_dump_json(indent=1)
 
     @cached_property
-    def by_image(self) -> dict[str, Change]:
+    def by_key(self) -> dict[Key, Change]:
         """The changes that differ from the folders."""
-        return {change.image: change for change in self.changes}
+        return {change.key: change for change in self.changes}
+
+    def in_split(self, split: str) -> dict[str, Change]:
+        """The change of each image in one split."""
+        return in_split(self.changes, split)
 
 
 def of_folder(folder: Path) -> Overlay | None:
@@ -164,9 +199,12 @@ def of_folder(folder: Path) -> Overlay | None:
         raise DataError(f"The corrections {path} cannot be read: {error}.", reason="no_overlay") from None
 
 
-def content_digest(changes: Changes) -> str:
+def content_digest(changes: Iterable[Change]) -> str:
     """SHA-256 (hex) over what the changes do, without who made them and when: it says whether two train the same."""
-    return _sha({image: change.model_dump(include={"label", "excluded", "only"}) for image, change in changes.items()})
+    said: dict[str, list[dict[str, Any]]] = {}
+    for change in sorted(changes, key=lambda change: change.only):
+        said.setdefault(change.image, []).append(change.model_dump(include={"label", "excluded", "only"}))
+    return _sha({image: several if len(several) > 1 else several[0] for image, several in said.items()})
 
 
 def _sha(value: Any) -> str:

@@ -74,17 +74,16 @@ def _plan(summary: FolderSummary, overlay: Overlay, done: ExportedFolder, progre
     """Where each file goes; notes what is changed."""
     listed = {split: list_images(summary, split, summary.classes) for split in summary.splits}
     total = sum(len(paths) for paths, _ in listed.values())
-    changes, looked_at, files = overlay.by_image, 0, []
+    looked_at, files = 0, []
     for split, (paths, labels) in listed.items():
         start = 0 if summary.folder(split) == summary.root else len(split) + 1
+        changes = overlay.in_split(split)
         left: list[int] = []
         moved: dict[int, tuple[str, str]] = {}
         for number, path in enumerate(paths):
             change = changes.get(file_digest(summary.root / path).hex()) if changes else None
             looked_at += 1
             progress(looked_at, 2 * total)
-            if change is not None and not change.applies(split):
-                change = None
             if change is not None and change.excluded:
                 done.excluded += 1
                 continue

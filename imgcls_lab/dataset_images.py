@@ -57,7 +57,10 @@ class DatasetImages:
 
     def image_of(self, text: str) -> str:
         """The id of the image at a path, inside the data set or absolute, as the file is now. Raises InputError."""
-        path = self._relative(text)
+        try:
+            path = self._relative(text)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{text[:200]!r} names no file: {error}.", reason="no_image") from None
         digest = file_digest(self._root / path)
         if digest == UNREADABLE:
             raise InputError(

@@ -19,6 +19,7 @@ from imgcls_lab.api.validation import request
 from imgcls_lab.dataset_export import ExportedFolder, Progress, export_folder
 from imgcls_lab.dataset_images import DatasetImages
 from imgcls_lab.errors import ConflictError, InputError
+from imgcls_lab.image_table import SPLITS
 from imgcls_lab.input_file import read_given
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.schemas import RevisionDiff, RevisionEdit, RevisionView
@@ -76,15 +77,17 @@ def undo(dataset: str, revision: int | None = None) -> RevisionView:
 def import_corrections(dataset: str, file: Path, *, message: str = "") -> list[RevisionView]:
     """Add the corrections in a CSV or JSON file as a revision, or as several where there are many.
 
-    A row has `image` (an id) or `path`, and `label`, or `excluded`. Nothing is added where a row is wrong. Raises
-    InputError with the row.
+    A row has `image` (an id) or `path`, and `label`, or `excluded`; `only` may name the one split that is meant.
+    Nothing is added where a row is wrong, or two rows correct the same image in two ways. Raises InputError with the
+    row.
     """
     store = context.store()
     found = store.datasets.find(dataset)
     rows = [*_rows(file)]
     if not rows:
         raise InputError(f"“{file}” holds no corrections.", reason="empty")
-    images, changes = DatasetImages.open(store.settings, found.root), []
+    images = DatasetImages.open(store.settings, found.root)
+    said: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}  # image and split -> row and what it says
     for number, row in enumerate(rows, 1):
         try:
             change = _change(row, images)
@@ -92,9 +95,12 @@ def import_corrections(dataset: str, file: Path, *, message: str = "") -> list[R
                 raise InputError(f"no file has the content {change['image']}.")
             if change.get("label") is not None and change["label"] not in found.classes:
                 raise InputError(f"“{change['label']}” is no class of the data set.")
+            first, same = said.setdefault((change["image"], change.get("split", "")), (number, change))
+            if (same.get("label"), same.get("excluded")) != (change.get("label"), change.get("excluded")):
+                raise InputError(f"row {first} corrects an image with the same content in another way.")
         except InputError as error:
             raise InputError(f"Row {number} of “{file}”: {error}", reason="row", row=number) from None
-        changes.append(change)
+    changes = [change for _, change in said.values()]
     message = message or f"Imported from {file.name}"
     made = []
     for start in range(0, len(changes), MAX_CHANGES):
@@ -144,12 +150,16 @@ def _correct(dataset: str, rows: Sequence[Mapping[str, Any]], message: str, pare
 
 def _change(row: Mapping[str, Any], images: DatasetImages) -> dict[str, Any]:
     """A change as a request has it: the image by its id."""
-    named = os.fspath(row.get("image") or row.get("path") or "")
+    given = row.get("image") or row.get("path") or ""
+    named = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
     if not named:
         raise InputError("it names no image; give its path or its id.")
     image = named if _ID.fullmatch(named) else images.image_of(named)
     kept = {name: row[name] for name in ("label", "excluded", "why") if row.get(name) not in (None, "")}
-    return {"image": image, **kept}
+    only = row.get("only") or None
+    if only not in (None, *SPLITS):
+        raise InputError(f"only={only!r} is no split; it is one of {', '.join(SPLITS)}.")
+    return {"image": image, **kept, **({} if only is None else {"split": only})}
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -167,11 +177,14 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
             raise InputError(f"“{file}” is no list of corrections.", reason="unreadable")
     else:
-        found = [*csv.DictReader(io.StringIO(text))]
+        try:
+            found = [*csv.DictReader(io.StringIO(text))]
+        except csv.Error as error:
+            raise InputError(f"“{file}” is not valid CSV: {error}.", reason="unreadable") from None
     for number, row in enumerate(found, 1):
         excluded = str(row.get("excluded") or "").lower() in ("1", "true", "yes", "x")
         label = row.get("label") or None
-        if (label is None) is not excluded:
+        if (label is None) is not excluded and (excluded or not row.get("only")):  # with `only`: restored there
             raise InputError(
                 f"Row {number} of “{file}” must have either a label or excluded=1.", reason="row", row=number
             )

@@ -7,7 +7,6 @@ that it needs stands in the run's payload.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from sqlmodel import Session, select
 from imgcls_lab.audits import results
 from imgcls_lab.audits.results import Summary
 from imgcls_lab.audits.task import PHASES, TASK, AuditTask, FeatureModel
-from imgcls_lab.data_revision import Change
+from imgcls_lab.data_revision import Changes, in_force
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError
 from imgcls_lab.events import ACTIVE, DesiredState, RunKind, RunState
 from imgcls_lab.run_layout import BEST, CHECKPOINTS, new_run_id
@@ -111,7 +110,7 @@ class Audits:
                 return ProblemPage(items=[], offset=offset, total=0)
             newest = newest_number(session, dataset_id)
             task = AuditTask.of(run.payload)
-            changes = overlay_of(session, dataset_id, newest).by_image if newest > task.revision else {}
+            changes = overlay_of(session, dataset_id, newest).by_key if newest > task.revision else {}
         folder = self._settings.run_dir(run.id)
         items, total = results.read_problems(folder, kind, leak=leak, offset=offset, limit=limit)
         for problem in items:
@@ -175,12 +174,12 @@ class Audits:
         )
 
 
-def apply_changes(problem: ProblemView, changes: Mapping[str, Change]) -> None:
+def apply_changes(problem: ProblemView, changes: Changes) -> None:
     """Show the images of a problem as a newer revision has them, and whether that settled it."""
     touched = False
     for image in problem.images:
-        change = changes.get(image.image)
-        if change is None or not change.applies(image.split):
+        change = in_force(changes, (image.image, image.split))
+        if change is None:
             continue
         touched, image.excluded = True, change.excluded
         image.label = image.label if change.excluded else change.label or image.label

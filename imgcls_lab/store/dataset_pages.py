@@ -5,7 +5,6 @@ Called through `Store`. Reads the image table of the last scan and the summary o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from sqlmodel import Session, select
 from imgcls_lab.audits import results
 from imgcls_lab.audits.map_json import map_json
 from imgcls_lab.audits.results import Summary
-from imgcls_lab.data_revision import Change
+from imgcls_lab.data_revision import Changes, in_force
 from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import RunKind
 from imgcls_lab.image_table import SPLITS, ImageTable, Order
@@ -28,7 +27,6 @@ from imgcls_lab.store.registry import Datasets
 from imgcls_lab.store.revisions import newest_number, overlay_of
 from imgcls_lab.store.tables import Run
 
-Changes = Mapping[str, Change]
 _EXCLUDED = -1  # instead of a label
 
 
@@ -57,7 +55,7 @@ class DatasetPages:
         with self._database.read() as session:
             newest = newest_number(session, dataset_id)
             number = newest if revision is None else revision
-            changes = overlay_of(session, dataset_id, number).by_image if number else {}
+            changes = overlay_of(session, dataset_id, number).by_key if number else {}
             runs = select(func.count()).where(Run.dataset_id == dataset_id, Run.kind == RunKind.TRAIN.value)
             used = session.exec(runs).one()
         summary = self._audits.summary(dataset_id)
@@ -132,16 +130,17 @@ def _scanned(summary: Summary | None) -> dict[str, Any]:
 
 def _changes(session: Session, dataset_id: int, revision: int | None) -> Changes:
     number = newest_number(session, dataset_id) if revision is None else revision
-    return overlay_of(session, dataset_id, number).by_image if number else {}
+    return overlay_of(session, dataset_id, number).by_key if number else {}
 
 
 def _labels(table: ImageTable, changes: Changes) -> npt.NDArray[np.int64]:
     """The class of each image after the changes, (n,); `_EXCLUDED` for one that is left out."""
     labels = table.rows["label"].astype(np.int64)
     numbers = {name: number for number, name in enumerate(table.classes)}
-    for image, change in changes.items():
+    for image in {image for image, _ in changes}:
         for row in table.find(image):
-            if change.applies(SPLITS[table.rows["split"][row]]):
+            change = in_force(changes, (image, SPLITS[table.rows["split"][row]]))
+            if change is not None:
                 labels[row] = _EXCLUDED if change.excluded else numbers.get(change.label or "", labels[row])
     return labels
 

@@ -16,7 +16,7 @@ from imgcls_lab import image_lookup
 from imgcls_lab.analysis.cache import stored_images
 from imgcls_lab.audits.feature_file import FeatureFile, nearest_images
 from imgcls_lab.data_files import open_image
-from imgcls_lab.data_revision import Change
+from imgcls_lab.data_revision import Change, in_force
 from imgcls_lab.errors import ConflictError, DataError, NotFoundError, StoreError
 from imgcls_lab.image_files import printable
 from imgcls_lab.image_table import ImageTable
@@ -73,7 +73,7 @@ def corrected(session: Session, run: Run, detail: ImageDetail) -> tuple[dict[str
         return None, str(error)
     if change is not None and change.excluded:
         return {"number": newest, "excluded": True}, None
-    label = change.label if change is not None else before.folder_label if before is not None else None
+    label = change.state if change is not None else before.folder_label if before is not None else None
     if label is None or label == detail.image.label:
         return None, None
     return {"number": newest, "label": label}, None
@@ -126,8 +126,8 @@ def _neighbour(images: StoredImages, place: int, similarity: float) -> Neighbour
 
 def _change(session: Session, dataset_id: int, number: int, detail: ImageDetail) -> Change | None:
     """What a revision says of the image in its split."""
-    found = overlay_of(session, dataset_id, number).by_image.get(detail.image.image)
-    return found if found is not None and found.applies(detail.image.split) else None
+    changes = overlay_of(session, dataset_id, number).by_key
+    return in_force(changes, (detail.image.image, detail.image.split))
 
 
 def _dataset(session: Session, run: Run) -> Dataset | None:

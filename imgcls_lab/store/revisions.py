@@ -16,11 +16,22 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.data_revision import Change, Changes, Overlay, flatten, revision_digest
+from imgcls_lab.data_revision import (
+    Change,
+    Changes,
+    Key,
+    Overlay,
+    flatten,
+    in_force,
+    in_split,
+    revision_digest,
+    same,
+)
 from imgcls_lab.dataset_images import DatasetImages, Place
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem, StoreError, unknown
 from imgcls_lab.events import RunKind
 from imgcls_lab.image_files import named, printable
+from imgcls_lab.image_table import SPLITS
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import ChangeEdit, ChangeView, RevisionDiff, RevisionEdit, RevisionView
 from imgcls_lab.schemas.revisions import MAX_LISTED
@@ -72,13 +83,15 @@ class Revisions:
             if number:
                 view = _views(session, dataset_id, number)[0]
             other = (view.parent if view else 0) if against is None else against
-            after, before = (overlay_of(session, dataset_id, of).by_image for of in (number, other))
-            own = {change.image: change for change in _changes(session, dataset_id, number)} if number else {}
+            after, before = (overlay_of(session, dataset_id, of).by_key for of in (number, other))
+            own = {change.key: change for change in _changes(session, dataset_id, number)} if number else {}
         images = DatasetImages.open(self._settings, dataset.root)
-        changed = [image for image in {**before, **after} if _state(before, image) != _state(after, image)]
-        facts = {image: after.get(image) or own.get(image) or before[image] for image in changed}
-        changed.sort(key=lambda image: (facts[image].name, image))
-        views = [_change_view(facts[image], before.get(image), after.get(image), images) for image in changed[:limit]]
+        changed = [key for key in {**before, **after} if not same(in_force(before, key), in_force(after, key))]
+        facts = {key: after.get(key) or own.get(key) or before[key] for key in changed}
+        changed.sort(key=lambda key: (facts[key].name, key))
+        views = [
+            _change_view(facts[key], in_force(before, key), in_force(after, key), images) for key in changed[:limit]
+        ]
         return RevisionDiff(
             revision=view, against=other, changes=views, total=len(changed), more=len(changed) - len(views)
         )
@@ -93,22 +106,27 @@ class Revisions:
         with self._database.read() as session:
             dataset = find_dataset(session, dataset_id)
         images = images or DatasetImages.open(self._settings, dataset.root)
-        places = {change.image: _places(images, change) for change in edit.changes}
+        places = {_key(change): _places(images, change) for change in edit.changes}
         _check_edit(edit, dataset, places)
         with self._database.write() as session:
             row, parent = _lock(session, dataset_id, edit.parent)
-            before = overlay_of(session, dataset_id, parent).by_image
+            before = overlay_of(session, dataset_id, parent).by_key
             by, now = audit.actor_of(session).user, round(time.time(), 3)
-            wanted = {change.image: _change(change, places[change.image], by, now) for change in edit.changes}
-            changes = [change for change in wanted.values() if _differs(before.get(change.image), change)]
-            if not changes:
+            wanted = {_key(change): _change(change, places[_key(change)], by, now) for change in edit.changes}
+            changes = [
+                change
+                for (image, only), change in wanted.items()
+                if (only and (image, "") in wanted) or _differs(before, change)
+            ]
+            changes += _left_out_of_one(before, edit, wanted)
+            after = flatten([before.values(), changes])
+            if all(same(in_force(before, key), in_force(after, key)) for key in {**before, **after}):
                 what = (
                     "The image has this label" if len(wanted) == 1 else f"All {len(wanted):,} images have these labels"
                 )
                 raise InputError(f"{what} already, so there is nothing to correct.", reason="no_change")
             number = _insert(session, row, parent, changes, edit.message)
             view = _views(session, dataset_id, number)[0]
-            after = flatten([before.values(), changes])
         view.notes += _notes(images, dataset, changes, after)
         return view
 
@@ -123,12 +141,16 @@ class Revisions:
             number = newest if number is None else number
             if number == 0:
                 raise NotFoundError(f"The data set “{row.name}” has no corrections that could be undone.")
-            before = overlay_of(session, dataset_id, number - 1).by_image
-            own = {change.image: change for change in _changes(session, dataset_id, number)}
+            before = overlay_of(session, dataset_id, number - 1).by_key
+            own = _changes(session, dataset_id, number)
+            images = {change.image for change in own}
             later = {c.image for of in range(number + 1, newest + 1) for c in _changes(session, dataset_id, of)}
             by, now = audit.actor_of(session).user, round(time.time(), 3)
+            there = overlay_of(session, dataset_id, newest).by_key
             taken_back = [
-                _taken_back(change, before.get(image), by, now) for image, change in own.items() if image not in later
+                _taken_back(change, in_force(before, change.key), by, now)
+                for change in {**before, **there, **{change.key: change for change in own}}.values()
+                if change.image in images and change.image not in later
             ]
             if not taken_back:
                 raise ConflictError(
@@ -138,7 +160,7 @@ class Revisions:
                 )
             made = _insert(session, row, newest, taken_back, f"Undo of revision {number}")
             view = _views(session, dataset_id, made)[0]
-        left = len(own) - len(taken_back)
+        left = len(images) - len({change.image for change in taken_back})
         if left:
             view.notes.append(f"{counted(left, 'image stays', 'images stay')} as later revisions left them.")
         return view
@@ -269,10 +291,9 @@ def _insert(session: Session, dataset: Dataset, parent: int, changes: Sequence[C
     """Add a revision on top of `parent`, the newest. Returns its number."""
     assert dataset.id is not None  # noqa: S101
     before = overlay_of(session, dataset.id, parent)
-    after = flatten([before.by_image.values(), changes])
-    kinds = Counter(
-        "restored" if change.restores else "excluded" if change.excluded else "relabelled" for change in changes
-    )
+    after = flatten([before.changes, changes])
+    new = [change for change in changes if _differs(before.by_key, change)]
+    kinds = Counter("restored" if each.restores else "excluded" if each.excluded else "relabelled" for each in new)
     values: dict[str, Any] = {
         "dataset_id": dataset.id,
         "number": parent + 1,
@@ -281,9 +302,9 @@ def _insert(session: Session, dataset: Dataset, parent: int, changes: Sequence[C
         "author": audit.actor_of(session).user,
         "created_at": time.time(),
         "message": message,
-        "files": sum(change.files for change in changes),
+        "files": sum(change.files for change in new),
         **{kind: kinds[kind] for kind in ("relabelled", "excluded", "restored")},
-        "total": len(after),
+        "total": len({image for image, _ in after}),
         "changes": [change.model_dump() for change in changes],
     }
     row = DatasetRevision(**values)
@@ -293,15 +314,17 @@ def _insert(session: Session, dataset: Dataset, parent: int, changes: Sequence[C
     except IntegrityError:
         raise _newer(dataset.name, parent, parent + 1) from None
     session.info.setdefault("revised", set()).add(dataset.id)
-    audit.record(session, "corrected", dataset, revision=row.number, images=len(changes))
+    audit.record(session, "corrected", dataset, revision=row.number, images=len({change.image for change in new}))
     return row.number
 
 
 # ── one change ──────────────────────────────────────────────────────────────────────────────────────────────────────
-def _check_edit(edit: RevisionEdit, dataset: Dataset, places: Mapping[str, list[Place]]) -> None:
+def _check_edit(edit: RevisionEdit, dataset: Dataset, places: Mapping[Key, list[Place]]) -> None:
     """Raises InputError for images and classes that the data set does not have."""
     wrong = []
+    said: dict[Key, ChangeEdit] = {}
     for place, change in enumerate(edit.changes):
+        before = said.setdefault(_key(change), change)
         if change.excluded and change.label is not None:
             wrong.append(Problem(f"changes.{place}", "Give an image a label or exclude it, not both."))
         elif change.label is not None and change.label not in dataset.classes:
@@ -309,7 +332,10 @@ def _check_edit(edit: RevisionEdit, dataset: Dataset, places: Mapping[str, list[
             wrong.append(
                 Problem(f"changes.{place}.label", f"{text} A new class needs a folder in train/ and a rescan.")
             )
-        elif not places[change.image]:
+        elif (before.label, before.excluded) != (change.label, change.excluded):
+            text = f"The image {change.image[:12]}… is corrected twice, and not in the same way: copies are one image."
+            wrong.append(Problem(f"changes.{place}", text))
+        elif not places[_key(change)]:
             text = f"No file of “{dataset.name}” has the content {change.image[:12]}…. If files changed, rescan it."
             wrong.append(Problem(f"changes.{place}.image", text))
     if wrong:
@@ -330,21 +356,28 @@ def _change(edit: ChangeEdit, places: Sequence[Place], by: str, now: float) -> C
     return Change.model_validate({**made, "by": by, "at": now, **facts})
 
 
-def _differs(before: Change | None, after: Change) -> bool:
-    if before is None:
-        return not after.restores
-    return (before.label, before.excluded, before.only) != (after.label, after.excluded, after.only)
+def _key(edit: ChangeEdit) -> Key:
+    return edit.image, edit.split or ""
+
+
+def _differs(before: Changes, after: Change) -> bool:
+    """Whether files are something else after a change; one of all splits, also those of one split."""
+    if not after.only and any((after.image, split) in before for split in SPLITS):
+        return True
+    return not same(in_force(before, after.key), after)
+
+
+def _left_out_of_one(before: Changes, edit: RevisionEdit, wanted: Mapping[Key, Change]) -> list[Change]:
+    """The changes that leave files out of one split, of images that get a label in all splits: these stay left out."""
+    labelled = [change.image for change in edit.changes if change.split is None and change.label is not None]
+    keys = [(image, split) for image in labelled for split in SPLITS if (image, split) not in wanted]
+    return [before[key] for key in keys if key in before and before[key].excluded]
 
 
 def _taken_back(change: Change, before: Change | None, by: str, now: float) -> Change:
     """The change that makes an image again what it was before `change`."""
-    facts = before.model_dump(include={"label", "excluded", "only"}) if before else {"label": None, "excluded": False}
+    facts = before.model_dump(include={"label", "excluded"}) if before else {"label": None, "excluded": False}
     return change.model_copy(update={**facts, "why": "undo", "by": by, "at": now})
-
-
-def _state(changes: Changes, image: str) -> tuple[str | None, bool, str]:
-    change = changes.get(image)
-    return (None, False, "") if change is None else (change.label, change.excluded, change.only)
 
 
 def _change_view(facts: Change, before: Change | None, after: Change | None, images: DatasetImages) -> ChangeView:
@@ -381,9 +414,9 @@ def _notes(images: DatasetImages, dataset: Dataset, changes: Sequence[Change], a
 def _emptied(images: DatasetImages, classes: Iterable[str], after: Changes) -> list[str]:
     """The classes that have no training image under these corrections."""
     counts = images.count_by_class("train")
-    for change in after.values():
+    for change in in_split(after.values(), "train").values():
         for place in images.find(change.image):
-            if place.split == "train" and change.applies("train"):
+            if place.split == "train" and not change.restores:
                 counts[place.label] -= 1
                 if change.label is not None:
                     counts[change.label] += 1

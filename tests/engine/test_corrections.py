@@ -32,7 +32,7 @@ def image(root: Path, name: str) -> str:
 
 def overlay(root: Path, wanted: Mapping[str, str | None]) -> Overlay:
     changes = [Change(image=image(root, name), label=to, excluded=to is None, name=name) for name, to in wanted.items()]
-    return Overlay.of(1, content_digest({change.image: change for change in changes}), {c.image: c for c in changes})
+    return Overlay.of(1, content_digest(changes), {change.key: change for change in changes})
 
 
 WANTED = {

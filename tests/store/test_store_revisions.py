@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from imgcls_lab.api import revisions as api
 from imgcls_lab.data_revision import Overlay, of_folder
 from imgcls_lab.dataset_export import export_folder
 from imgcls_lab.dataset_images import DatasetImages
@@ -86,6 +87,73 @@ def test_a_copy_is_left_out_of_one_split_and_stays_in_the_other(
     assert left == {"train/dog/1.png", "val/dog/0.png"}
     store.revisions.undo(dataset)
     assert store.revisions.overlay(dataset).changes == ()
+
+
+def exported(store: Store, root: Path, dataset: int, out: Path) -> dict[str, str]:
+    """Split -> class of the image that train/dog and val/dog share; a split that leaves it out is not named."""
+    export_folder(root, store.revisions.overlay(dataset), out)
+    wanted = image(root, "train/dog/0")
+    files = [path for path in out.rglob("*.png") if hashlib.sha256(path.read_bytes()).hexdigest() == wanted]
+    return {path.parts[-3]: path.parts[-2] for path in files}
+
+
+def test_corrections_of_the_copies_in_two_splits_do_not_replace_one_another(
+    store: Store, root: Path, dataset: int, tmp_path: Path
+) -> None:
+    copy = image(root, "train/dog/0")
+
+    def correct(*changes: ChangeEdit) -> None:
+        store.revisions.add(dataset, RevisionEdit(changes=list(changes)))
+
+    correct(ChangeEdit(image=copy, label="cat"))
+    correct(ChangeEdit(image=copy, split="train", excluded=True))
+    assert exported(store, root, dataset, tmp_path / "2") == {"val": "cat"}
+    assert [(c.before, c.label) for c in store.revisions.diff(dataset, 2).changes] == [("cat", None)]
+    store.revisions.undo(dataset)
+    assert exported(store, root, dataset, tmp_path / "3") == {"train": "cat", "val": "cat"}
+    assert store.revisions.overlay(dataset).content == store.revisions.overlay(dataset, 1).content
+    store.revisions.undo(dataset, 3)
+    correct(ChangeEdit(image=copy, split="val", label="dog"))
+    assert exported(store, root, dataset, tmp_path / "5") == {"val": "dog"}
+    correct(ChangeEdit(image=copy, label="cat"))
+    assert exported(store, root, dataset, tmp_path / "6") == {"val": "cat"}  # still left out of train
+    store.revisions.undo(dataset)
+    assert store.revisions.overlay(dataset).content == store.revisions.overlay(dataset, 5).content
+    correct(ChangeEdit(image=copy))
+    assert store.revisions.overlay(dataset).changes == ()
+    correct(ChangeEdit(image=copy, label="cat"), ChangeEdit(image=copy, split="train"))
+    assert exported(store, root, dataset, tmp_path / "9") == {"train": "dog", "val": "cat"}
+    assert Overlay.parse(store.revisions.overlay(dataset).to_json().encode(), "file").changes
+
+
+def test_an_image_that_is_corrected_twice_in_two_ways_is_refused(store: Store, root: Path, dataset: int) -> None:
+    copy = image(root, "train/dog/0")
+    twice = RevisionEdit(changes=[ChangeEdit(image=copy, label="cat"), ChangeEdit(image=copy, excluded=True)])
+    with pytest.raises(InputError) as refused:
+        store.revisions.add(dataset, twice)
+    assert [problem.field for problem in refused.value.problems] == ["changes.1"]
+
+
+def test_rows_of_a_file_that_contradict_one_another_or_hold_nonsense_are_refused(
+    store: Store, root: Path, dataset: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgcls_lab.api.context.store", lambda: store)
+    dog, file = "train/dog/0.png", tmp_path / "corrections"
+    odd = [5, True, ["a"], {"a": 1}, "a\0b", "\ud800", "x" * 5000]
+    for text in (
+        f"path,label\n{dog},cat\nval/dog/0.png,dog\n",  # the same content
+        *(json.dumps([{"image": value, "label": "cat"}]) for value in odd),
+        *(json.dumps([{"path": dog, "label": value}]) for value in odd),
+        *(json.dumps([{"path": dog, "label": "cat", "only": value}]) for value in odd),
+        "path,label\n" + "x" * 200_000,
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError):
+            api.import_corrections("pets", file)
+    assert store.revisions.newest(dataset) == 0
+    file.write_text(json.dumps([{"path": dog, "label": "cat"}, {"path": dog, "excluded": True, "only": "train"}]))
+    (made,) = api.import_corrections("pets", file)
+    assert (made.relabelled, made.excluded) == (1, 1)
 
 
 def test_undo_is_a_revision_and_leaves_what_came_later(store: Store, root: Path, dataset: int) -> None:

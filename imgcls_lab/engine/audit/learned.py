@@ -73,11 +73,11 @@ def labelled(files: Files, overlay: Overlay | None) -> Labelled:
     """The readable images with their labels after a revision, without those that it leaves out."""
     rows, labels = files.readable, files.labels.copy()
     numbers = {name: number for number, name in enumerate(files.classes)}
-    changes = overlay.by_image if overlay is not None else {}
+    changes = {split: overlay.in_split(split) for split in SPLITS} if overlay is not None else {}
     left = np.ones(len(rows), bool)
     for place, row in enumerate(rows.tolist() if changes else ()):
-        change = changes.get(files.entries["digest"][row].tobytes().hex())
-        if change is None or not change.applies(SPLITS[files.splits[row]]):
+        change = changes[SPLITS[files.splits[row]]].get(files.entries["digest"][row].tobytes().hex())
+        if change is None:
             continue
         left[place] = not change.excluded
         labels[row] = numbers.get(change.label or "", labels[row])

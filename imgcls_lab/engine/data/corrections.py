@@ -92,7 +92,7 @@ def correct(
 
 def _changes(digests: Digests, overlay: Overlay, split: str) -> dict[int, Change]:
     """Number of an image of a split -> its change."""
-    wanted = {bytes.fromhex(change.image): change for change in overlay.changes if change.applies(split)}
+    wanted = {bytes.fromhex(image): change for image, change in overlay.in_split(split).items()}
     if not wanted or not len(digests):
         return {}
     keys = np.ascontiguousarray(digests[:, :8]).view(np.uint64)[:, 0]

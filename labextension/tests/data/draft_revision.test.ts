@@ -20,3 +20,12 @@ it('keeps the last change of an image, with the label that it had before the fir
 it('holds no change that changes nothing', () => {
   expect(fold(aChange({ label: 'dog' }), aChange({ before: 'dog', label: 'cat' }))).toEqual([]);
 });
+
+it('keeps a label beside what is left out of one split, until the image is left out or restored everywhere', () => {
+  const label = aChange({ label: 'dog' });
+  const leftOut = aChange({ excluded: true, split: 'train' });
+  expect(fold(label, leftOut)).toEqual([label, leftOut]);
+  expect(fold(leftOut, label)).toEqual([leftOut, label]);
+  expect(fold(label, leftOut, aChange({ excluded: true }))).toEqual([aChange({ excluded: true })]);
+  expect(fold(leftOut, aChange({ after: 'cat' }))).toEqual([]);
+});

@@ -38,12 +38,20 @@ const NONE: Stored = { parent: 0, acts: [], dismissed: [] };
 const PREFIX = 'imgcls-lab:draft:';
 const keyOf = ({ id, created_at }: DraftOf): string => `${PREFIX}${id}:${created_at}`;
 
-/** All changes of the acts: of an image the last one; one that changes nothing is none. */
+/** What a change is about: an image, or its files in one split. A revision holds one change of each. */
+export const changeKey = (image: string, split?: string | null): string => `${image} ${split ?? ''}`;
+
+/**
+ * All changes of the acts: of each key the last one; one that changes nothing is none. Who leaves an image out or restores
+ * it everywhere means all splits; a label leaves out what was left out of one split, as on the server.
+ */
 export function changesOf(acts: readonly Act[]): ReadonlyMap<string, DraftChange> {
   const all = new Map<string, DraftChange>();
   for (const change of acts.flatMap(act => act.changes)) {
-    const key = change.image;
+    const key = changeKey(change.image, change.split);
     const before = all.get(key)?.before ?? change.before;
+    if (change.split == null && change.label == null)
+      for (const [other, { image }] of all) if (image === change.image && other !== key) all.delete(other);
     all.delete(key);
     if (change.after !== before) all.set(key, { ...change, before });
   }
@@ -108,7 +116,7 @@ class Drafts {
 const drafts = new Drafts();
 
 export interface DraftRevision {
-  /** By image, the oldest first. */
+  /** By `changeKey`, the oldest first. */
   changes: ReadonlyMap<string, DraftChange>;
   /** The revision that is corrected. */
   parent: number;

@@ -1,5 +1,5 @@
 // Corrections of images of a data set as a draft takes them. Pure.
-import type { DraftChange, DraftRevision } from '../data/draft_revision';
+import { changeKey, type DraftChange, type DraftRevision } from '../data/draft_revision';
 import type { ChangeEdit, Image } from '../data/types';
 
 /** The class by which an image counts now; null: it is excluded. */
@@ -7,8 +7,7 @@ const labelOf = (image: Image): string | null => (image.excluded ? null : image.
 
 /** What the draft says of an image. */
 export function draftOf(draft: DraftRevision, { image, split }: Image): DraftChange | undefined {
-  const change = draft.changes.get(image);
-  return change?.split == null || change.split === split ? change : undefined;
+  return draft.changes.get(changeKey(image, split)) ?? draft.changes.get(changeKey(image));
 }
 
 const common = (image: Image, why: string) => ({
