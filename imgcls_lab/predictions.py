@@ -180,6 +180,7 @@ def read_images(folder: Path, split: str) -> StoredImages:
     with _open(folder, f"{run_layout.PREDICTIONS}/{split}-images.npz") as file:
         listed = bounded_arrays.load(file)
         paths, digests, labels = listed["paths"], listed.get("digests"), listed.get("labels")
+        bounded_arrays.check(listed["root"], "S", ())
         bounded_arrays.check(paths, "S", (paths.size,))
         bounded_arrays.check(listed["classes"], "S", (listed["classes"].size,))
         if len(paths) > MAX_IMAGES or len(listed["classes"]) > MAX_CLASSES:
@@ -187,6 +188,8 @@ def read_images(folder: Path, split: str) -> StoredImages:
         classes = [bytes(name).decode() for name in listed["classes"]]
         if digests is not None:
             bounded_arrays.check(digests, "u", (len(paths), 32))
+            if digests.dtype != np.uint8:
+                raise ValueError(f"its digests are {digests.dtype}")
         if labels is not None:
             bounded_arrays.check(labels, "i", (len(paths),))
             _check_classes(labels, len(classes))

@@ -129,6 +129,23 @@ def test_a_small_file_that_lists_many_classes_is_refused_before_they_are_made(fo
         predictions.read_images(folder, "val")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"root": np.asarray("/data")},
+        {"root": np.asarray([b"/data"])},
+        {"root": np.asarray(7)},
+        {"digests": np.zeros((3, 32), np.uint16)},
+        {"digests": np.zeros((3, 32), np.uint64)},
+    ],
+)
+def test_a_list_of_images_of_other_types_is_refused(folder: Path, changes: dict[str, npt.NDArray[np.generic]]) -> None:
+    listed = {"root": np.asarray(b"/data"), "paths": PATHS, "classes": np.asarray([b"a", b"b"]), **changes}
+    np.savez_compressed(folder / "predictions/val-images.npz", **listed)
+    with pytest.raises(DataError):
+        predictions.read_images(folder, "val")
+
+
 def test_the_fingerprint_does_not_depend_on_how_many_paths_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = hashlib.sha256(b"\0".join([*PATHS.tolist(), b"", b"a", b"b"])).hexdigest()
     for at_once in (1, 2, 3, 100):
