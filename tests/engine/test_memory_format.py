@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,19 @@ from .test_resume import stop_after
 
 Make = Callable[..., TrainConfig]
 TRANSFORMERS = {"vit", "deit", "beit", "swin", "dinov2", "timm vit"}
+NARROW = {"resnet", "regnet"}  # as small as these are, with strided 1 x 1 convolutions of fewer than 16 channels
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ResNet that is wide enough for channels last: 16 channels."""
+    config = {
+        "model_type": "resnet", "architectures": ["ResNetForImageClassification"], "embedding_size": 16,
+        "hidden_sizes": [16, 16, 16, 16], "depths": [1, 1, 1, 1], "layer_type": "basic", "num_channels": 3,
+    }  # fmt: skip
+    folder = tmp_path_factory.mktemp("wide-resnet")
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 @pytest.fixture
@@ -70,7 +84,13 @@ def test_convolutional_nets_train_channels_last_and_transformers_do_not(
 ) -> None:
     flavour = read_flavour(str(families.write(family, tmp_path / "model")), None, families.image_size(family))
     model = build(flavour, ["a", "b"], False, 0, lambda _: None)
-    assert (pick_memory_format(make_config(), model) is torch.channels_last) == (family not in TRANSFORMERS)
+    assert (pick_memory_format(make_config(), model) is torch.channels_last) == (family not in TRANSFORMERS | NARROW)
+
+
+def test_a_layer_that_would_corrupt_memory_keeps_a_net_from_channels_last(make_config: Make) -> None:
+    unsafe, safe = (nn.Sequential(nn.Conv2d(3, n, 3), nn.Conv2d(n, 32, 1, stride=2)) for n in (8, 16))
+    assert pick_memory_format(make_config(), unsafe) is torch.contiguous_format
+    assert pick_memory_format(make_config(), safe) is torch.channels_last
 
 
 def test_the_finders_measure_in_the_same_layout(make_config: Make, tiny_model: Path) -> None:
