@@ -11,7 +11,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 from skimage import data
 
+from tests.acceptance.test_correct_and_retrain import plant
 from tests.browser.conftest import PICTURES, Desk, Lab
+from tests.browser.test_panel import launch, start_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
@@ -167,3 +169,49 @@ def test_a_folder_is_registered_looked_at_and_corrected(desk: Desk, lab: Lab) ->
     correct_by_keys(desk)
     save_and_undo(desk)
     in_other_looks(desk)
+
+
+def lasso(desk: Desk) -> None:
+    """Draw a line around the middle of the map: its images come into the grid."""
+    canvas = desk.main.locator(".imgcls-map")
+    expect(canvas).to_have_attribute("data-points", "1797")
+    desk.page.wait_for_timeout(400)  # its first picture
+    box = canvas.bounding_box()
+    assert box
+    x, y, mouse = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, desk.page.mouse
+    mouse.move(x - 150, y - 150)
+    mouse.down()
+    for dx, dy in ((0, -160), (150, -150), (160, 0), (150, 150), (-150, 150), (-160, 0)):
+        mouse.move(x + dx, y + dy, steps=5)
+    mouse.up()
+    expect(desk.main.get_by_role("grid", name="Selected images of the map").locator("img").first).to_be_visible()
+
+
+@pytest.mark.slow
+def test_a_trained_model_finds_wrong_labels_and_draws_the_map(desk: Desk, lab: Lab) -> None:
+    plant(lab)
+    start_demo(desk)
+    launch(desk, epochs="5")
+    desk.run_page("succeeded", timeout=120)
+    desk.main.get_by_role("tab", name="Evaluation").click()
+    desk.main.get_by_label("evaluation of").select_option("train")
+    desk.main.get_by_role("button", name="suspicious").click()
+    cells = desk.main.locator(".imgcls-images-card .imgcls-grid-cell")
+    expect(cells.and_(desk.main.get_by_label("planted")).first).to_be_visible()
+    desk.page.evaluate(AXE.read_text())
+    look(desk, "train")
+    desk.main.locator(".imgcls-chips").get_by_role("button", name="digits").click()
+    desk.main.get_by_role("tab", name="Problems").click()
+    desk.main.get_by_role("button", name="Audit…").click()
+    desk.main.get_by_role("button", name="Start the audit").click()
+    expect(desk.main.get_by_text("Audited")).to_be_visible(timeout=120_000)
+    card = desk.main.get_by_role("region", name="Probable label errors")
+    expect(card.locator(".imgcls-label-active img")).to_be_visible()
+    card.locator(".imgcls-virtual").focus()
+    for key in "arsx":
+        desk.page.keyboard.press(key)
+    expect(card.get_by_role("status")).to_contain_text("3 decided")
+    look(desk, "label-errors")
+    desk.main.get_by_role("tab", name="Map").click()
+    lasso(desk)
+    look(desk, "map")
