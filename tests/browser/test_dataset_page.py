@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -204,7 +205,7 @@ def test_a_trained_model_finds_wrong_labels_and_draws_the_map(desk: Desk, lab: L
     desk.main.get_by_role("tab", name="Problems").click()
     desk.main.get_by_role("button", name="Audit…").click()
     desk.main.get_by_role("button", name="Start the audit").click()
-    expect(desk.main.get_by_text("Audited")).to_be_visible(timeout=120_000)
+    expect(desk.main.get_by_text(re.compile("^Audited"))).to_be_visible(timeout=120_000)
     card = desk.main.get_by_role("region", name="Probable label errors")
     expect(card.locator(".imgcls-label-active img")).to_be_visible()
     card.locator(".imgcls-virtual").focus()
