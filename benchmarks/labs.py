@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from imgcls_lab.events import Started
@@ -57,10 +57,19 @@ def started(steps: int, per_epoch: int = 1000) -> Started:
     )  # fmt: skip
 
 
+class Site(Protocol):
+    """Where a Jupyter server answers; the url ends with a slash."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def token(self) -> str: ...
+
+
 class Asker:
     """Questions to a Jupyter server over one connection that is kept, as a browser's."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Site) -> None:
         parts = urlsplit(server.url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
         self._headers = {"Authorization": f"token {server.token}"}

@@ -22,7 +22,6 @@ from imgcls_lab.schemas import DatasetEdit
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.thumbnails import cache
-from tests.server.server_process import Server
 
 SHOWN = 200  # pictures of a screen and of what lies beside it
 CONNECTIONS = 6  # of a browser to one server
@@ -72,7 +71,7 @@ def write_table(settings: Settings, root: Path) -> list[str]:
     return [row["digest"].tobytes().hex() for row in rows[: len(paths)]]
 
 
-def ask_all(server: Server, paths: list[str]) -> float:
+def ask_all(server: labs.Site, paths: list[str]) -> float:
     """Seconds for all, over as many connections as a browser opens."""
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     for path in paths:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from imgcls_lab import predictions
@@ -58,8 +60,11 @@ print(json.dumps({"took": took, "grown": memory("VmRSS") - before}))
 """
 
 
-def fill(folder: Path) -> None:
-    """A run of that size. Its probabilities are made in blocks, so that the test needs no gigabyte."""
+def fill(folder: Path, named: tuple[Sequence[str], npt.NDArray[np.uint8]] | None = None) -> None:
+    """A run of that size, its probabilities made in blocks, so that the test needs no gigabyte.
+
+    named: the images' names and digests, by default made ones.
+    """
     run = MadeRun(folder, [f"class {number}" for number in range(CLASSES)], best=2)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, CLASSES, IMAGES).astype(np.int32)
@@ -75,8 +80,9 @@ def fill(folder: Path) -> None:
         order = np.take_along_axis(order, np.argsort(-np.take_along_axis(block, order, 1), axis=1), 1)
         probs[part], top[part], best[part] = block, order, np.take_along_axis(block, order, 1)
     own = np.asarray(probs[np.arange(IMAGES), labels])
-    names = [f"val/n{label:08d}/ILSVRC2012_val_{number:08d}.JPEG" for number, label in enumerate(labels)]
-    run.write_columns(labels, top, best, own, names=names, epochs=range(1, EPOCHS + 1))
+    made = [f"val/n{label:08d}/ILSVRC2012_val_{number:08d}.JPEG" for number, label in enumerate(labels)]
+    names, digests = named or (made, None)
+    run.write_columns(labels, top, best, own, names=names, epochs=range(1, EPOCHS + 1), digests=digests)
     for epoch in range(1, EPOCHS + 1):
         run.write_train(epoch, labels, rng.random(IMAGES))
         rows = [{"name": name, "images": 100, "precision": 0.5, "recall": 0.5, "f1": 0.5} for name in run.classes]
