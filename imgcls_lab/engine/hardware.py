@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import os
 import platform
-from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -39,36 +36,6 @@ def pick_threads(config: TrainConfig) -> int:
     given = os.environ.get("IMGCLS_THREADS", "")
     slot_threads = int(given) if given.isdigit() else 0
     return config.threads or slot_threads or cpu.share_of_cores(Settings().cpu_slots)
-
-
-# Options of the GNU C library (malloc.h): the size from which a block is mapped by itself, and how much free memory at
-# the end of the heap is kept. A step frees and allocates the same tens of megabytes again; where the heap is returned
-# in between, each page of it is a fault the next time: thousands a step, a tenth of the time of a small model.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_LARGEST = 32 << 20  # the highest that the library allows for the second
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep up to 1 GiB that it freed, for its next step. Does nothing without the GNU C library."""
-    if heap := _heap():
-        heap(_MMAP_THRESHOLD, _LARGEST)
-        heap(_TRIM_THRESHOLD, 1 << 30)
-
-
-def release_freed_memory() -> None:
-    """After `keep_freed_memory`: back to what the library itself would keep at most."""
-    if heap := _heap():
-        heap(_TRIM_THRESHOLD, 2 * _LARGEST)
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-@functools.cache
-def _heap() -> Callable[[int, int], int] | None:
-    """`mallopt` of the GNU C library."""
-    if platform.libc_ver()[0] != "glibc":
-        return None
-    set_option: Callable[[int, int], int] = ctypes.CDLL(None).mallopt
-    return set_option
 
 
 def describe(device: torch.device) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 
+from imgcls_lab.heap import share_heap_among_threads
 from imgcls_lab.server import (
     batch,
     config_form,
@@ -47,6 +48,7 @@ class ImgclsLab(ExtensionApp):
     classes = [ServerApp, Settings]  # noqa: RUF012 — as the parent class has it
 
     def initialize_settings(self) -> None:
+        share_heap_among_threads()
         self.backend = Backend(Settings(parent=self), self.log)
         self.hub = Hub(self.backend)
         self.boards = TensorBoardService(self.backend)

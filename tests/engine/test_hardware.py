@@ -22,7 +22,7 @@ PROGRAM = """
 import json, resource
 import psutil
 import torch
-from imgcls_lab.engine import hardware
+from imgcls_lab import heap
 from imgcls_lab.engine.training import attempt_context
 
 def steps():
@@ -42,7 +42,7 @@ def size():
 torch.set_num_threads(1)
 found = [faults()]
 with attempt_context.isolated_torch():
-    hardware.keep_freed_memory()
+    heap.keep_freed_memory()
     found += [faults(), size()]
 found.append(size())
 print(json.dumps(found))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from imgcls_lab.engine import hardware
+from imgcls_lab import heap
 from imgcls_lab.engine.reporting.recorder import Recorder
 from imgcls_lab.engine.training.torch_settings import torch_defaults
 from imgcls_lab.errors import ConfigError, ConflictError, DiskFullError, ImgclsError, OutOfMemoryError, ProcessLostError
@@ -86,4 +86,4 @@ def isolated_torch() -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
-            hardware.release_freed_memory()
+            heap.release_freed_memory()

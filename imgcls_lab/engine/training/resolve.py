@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from imgcls_lab import output_folders, run_layout
+from imgcls_lab import heap, output_folders, run_layout
 from imgcls_lab.class_names import twins
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import hardware
@@ -104,7 +104,7 @@ def resolve(attempt: Attempt, plugin_record: plugins.Record) -> Resolved:
     _report_changed_settings(config, saved_manifest, recorder)
     _report_other_hardware(saved_manifest, device, recorder)
     torch.set_num_threads(max(1, threads // group.world_size))
-    hardware.keep_freed_memory()
+    heap.keep_freed_memory()
     folders = _make_folders(config, recorder.folder, group)
 
     recorder.phase("loading the model")
