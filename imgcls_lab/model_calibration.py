@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from imgcls_lab import model_folder
 from imgcls_lab.errors import ModelError
+from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.schemas.calibration import Abstention, Calibration
 
@@ -56,7 +57,8 @@ def model_card(classes: list[str], calibration: Calibration) -> str:
     more = f"\n- and {len(classes) - 100} more" if len(classes) > 100 else ""
     return (
         "---\nlibrary_name: transformers\npipeline_tag: image-classification\n---\n\n# Image classifier\n\n"
-        f"It tells {len(classes)} classes apart:\n\n{names}{more}\n\n## When it abstains\n\n{_abstention(calibration)}"
+        f"It tells {counted(len(classes), 'class', 'classes')} "
+        f"apart:\n\n{names}{more}\n\n## When it abstains\n\n{_abstention(calibration)}"
     )
 
 
@@ -81,7 +83,8 @@ def _abstention(calibration: Calibration) -> str:
 def sentence(held: Abstention) -> str:
     """What the threshold does, for people."""
     return (
-        f"On {held.images:,} validation images the model then answers {held.coverage:.1%}, and {held.error:.2%} of "
+        f"On {counted(held.images, 'validation image')} the model then answers {held.coverage:.1%}, "
+        f"and {held.error:.2%} of "
         f"these answers are wrong; with 95 % confidence at most {held.upper_error:.2%} are, on images like these."
     )
 

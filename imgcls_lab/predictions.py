@@ -23,6 +23,7 @@ import numpy.typing as npt
 from imgcls_lab import bounded_arrays, run_layout, run_paths
 from imgcls_lab.bounded_arrays import Arrays
 from imgcls_lab.errors import DataError, NotFoundError
+from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,7 +185,7 @@ def read_images(folder: Path, split: str) -> StoredImages:
         bounded_arrays.check(paths, "S", (paths.size,))
         bounded_arrays.check(listed["classes"], "S", (listed["classes"].size,))
         if len(paths) > MAX_IMAGES or len(listed["classes"]) > MAX_CLASSES:
-            raise ValueError(f"it claims to list {len(paths):,} images of {len(listed['classes']):,} classes")
+            raise ValueError(f"it claims {counted(len(paths), 'image')}, more than a run lists, or too many classes")
         classes = [bytes(name).decode() for name in listed["classes"]]
         if digests is not None:
             bounded_arrays.check(digests, "u", (len(paths), 32))

@@ -18,6 +18,7 @@ from imgcls_lab.api.galleries import FindFile, Line, Shown, sheet_of
 from imgcls_lab.api.validation import request
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.executor import client
+from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import (
     DatasetDetail,
     DatasetEdit,
@@ -136,7 +137,7 @@ class Dataset:
                 items += self._store.dataset_pages.images(
                     self.id, wanted, offset=offset, limit=1, revision=revision
                 ).items
-        return Samples(f"{len(items):,} of {total:,} images of {self.name}", items, total, self._find)
+        return Samples(f"{len(items):,} of {counted(total, 'image')} of {self.name}", items, total, self._find)
 
     def problems(self, kind: str | None = None, *, leak: bool | None = None, n: int | None = 40) -> Problems:
         """What the newest audit found, by kind and the worst first; n None: all. leak: only across splits, or not.
@@ -190,7 +191,7 @@ class Dataset:
 
     def __repr__(self) -> str:
         images = ", ".join(f"{split} {count:,}" for split, count in self._view.images.items())
-        return f"<Dataset {self.name}: {len(self._view.classes):,} classes; {images}; {self.root}>"
+        return f"<Dataset {self.name}: {counted(len(self._view.classes), 'class', 'classes')}; {images}; {self.root}>"
 
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
     def _looked_at(self, on_look: Look | None = None) -> Audit:

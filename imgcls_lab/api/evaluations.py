@@ -16,6 +16,7 @@ from imgcls_lab.api.galleries import SHOWN_ROWS, FindFile, Line, Shown, sheet_of
 from imgcls_lab.api.validation import request
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import InputError
+from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import (
     ClassCurves,
     EpochOfImage,
@@ -242,7 +243,7 @@ class RunEvaluations(ABC):
             if not page.items or len(items) >= min(wanted, page.total):
                 break
         items = items[: len(items) if n is None else max(0, n)]
-        title = f"{len(items):,} of {page.total:,} images of {asked.split}/, {asked.show}, by {asked.sort}"
+        title = f"{len(items):,} of {counted(page.total, 'image')} of {asked.split}/, {asked.show}, by {asked.sort}"
         return Images(title, items, page.total, self._source().image_file)
 
     def mistakes(
@@ -289,7 +290,7 @@ def _captions(item: EvaluatedImage) -> list[Line]:
 
 def _title(what: str, view: EvaluationView) -> str:
     epoch = f", epoch {view.epoch}" if view.epoch is not None else ""
-    return f"{what} of {view.images:,} images of {view.split}/{epoch}"
+    return f"{what} of {counted(view.images, 'image')} of {view.split}/{epoch}"
 
 
 def _frame(rows: list[Any], kind: type[Wire] | None = None) -> pd.DataFrame:

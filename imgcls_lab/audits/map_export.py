@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 from imgcls_lab.errors import InputError
 from imgcls_lab.schemas.audits import MapView
@@ -17,6 +19,8 @@ from imgcls_lab.schemas.audits import MapView
 
 def frame(view: MapView) -> pd.DataFrame:
     """Columns image (its id), x, y, label, split, and problems: their kinds, separated by commas."""
+    import pandas as pd
+
     problems: list[list[str]] = [[] for _ in view.image]
     for kind in sorted(view.marked):
         for place in view.marked[kind]:

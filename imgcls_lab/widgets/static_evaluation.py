@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import EvaluationView, ReliabilityBin
 
 MOST_CLASSES = 30  # of a matrix that can be read
@@ -63,7 +64,7 @@ def _bars(bins: Sequence[ReliabilityBin], frame: tuple[int, int, int], style: st
     return [
         f'<rect x="{left + edge * item.low + 1:.1f}" y="{top + edge * (1 - item.accuracy):.1f}" '
         f'width="{edge * (item.high - item.low) - 2:.1f}" height="{edge * item.accuracy:.1f}" {style}>'
-        f"<title>{item.images} images, accuracy {item.accuracy:.1%}</title></rect>"
+        f"<title>{counted(item.images, 'image')}, accuracy {item.accuracy:.1%}</title></rect>"
         for item in bins
         if item.images and item.accuracy is not None
     ]

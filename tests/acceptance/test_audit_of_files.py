@@ -31,9 +31,8 @@ def digits() -> list[Image.Image]:
 def fashion() -> list[Image.Image]:
     import gzip
 
-    from conftest import missing
-
     from imgcls_lab.fashion_mnist import SOURCE
+    from tests.conftest import missing
 
     file = Path(SOURCE) / "t10k-images-idx3-ubyte.gz"
     if not file.exists():

@@ -54,6 +54,12 @@ def full(make_config: Callable[..., TrainConfig], tmp_path_factory: pytest.TempP
     return train(config, tmp_path_factory.mktemp("full") / "run")
 
 
+def predicted(labels: np.ndarray, top: np.ndarray, probs: np.ndarray) -> Predictions:
+    """Without what these pictures do not ask for."""
+    nothing = np.zeros(len(labels))
+    return Predictions(labels, top, probs, nothing.astype(np.float16), nothing.astype(np.float32))
+
+
 def test_scalars_are_grouped_and_the_best_epoch_stands_by_itself(plain: Outcome) -> None:
     board = read(plain)
     groups = {tag.split("/")[0] for tag in board.Tags()["scalars"]}
@@ -201,10 +207,10 @@ def test_examples_are_the_same_each_epoch_and_mistakes_the_surest_first() -> Non
     labels = np.zeros(100, np.int32)
     found, probs = labels.copy(), np.full(100, 0.9, np.float16)
     found[[7, 40, 90]], probs[[7, 40, 90]] = 1, np.array([0.3, 0.8, 0.5], np.float16)
-    chosen = choose_examples(Predictions(labels, found[:, None], probs[:, None]))
+    chosen = choose_examples(predicted(labels, found[:, None], probs[:, None]))
     assert chosen["evaluation/mistakes"].tolist() == [40, 90, 7]
     assert len(chosen["evaluation/examples"]) == 16
-    again = choose_examples(Predictions(labels, labels[:, None], probs[:, None]))
+    again = choose_examples(predicted(labels, labels[:, None], probs[:, None]))
     assert again["evaluation/mistakes"].tolist() == []
     assert again["evaluation/examples"].tolist() == chosen["evaluation/examples"].tolist()
 
@@ -214,7 +220,7 @@ def test_pr_curves_are_those_of_scikit_learn() -> None:
     labels = np.random.default_rng(0).integers(0, 4, 300).astype(np.int32)
     order = np.argsort(-probs, 1).astype(np.int32)
     sorted_probs = np.take_along_axis(probs, order, 1).astype(np.float16)
-    curves = dict(pr_curves(Predictions(labels, order, sorted_probs), list("abcd")))
+    curves = dict(pr_curves(predicted(labels, order, sorted_probs), list("abcd")))
     assert list(curves) == ["pr/all classes", "pr/a", "pr/b", "pr/c", "pr/d"]
     half = probs.astype(np.float16).astype(np.float64)
     for number, name in enumerate("abcd"):
@@ -230,7 +236,7 @@ def test_a_class_out_of_the_likeliest_counts_as_not_predicted() -> None:
     labels = np.array([9, 0], np.int32)
     classes = np.array([[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]], np.int32)
     probs = np.array([[0.6, 0.1, 0.1, 0.1, 0.05]] * 2, np.float16)
-    nine = dict(pr_curves(Predictions(labels, classes, probs), [str(i) for i in range(10)]))["pr/9"]
+    nine = dict(pr_curves(predicted(labels, classes, probs), [str(i) for i in range(10)]))["pr/9"]
     assert (nine[0, 0], nine[3, 1]) == (1, 1)  # found at a threshold of 0 alone
 
 

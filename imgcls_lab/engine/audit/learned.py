@@ -36,6 +36,7 @@ from imgcls_lab.engine.inference.features import FeatureCache, ImageFiles, Watch
 from imgcls_lab.engine.inference.predict import Classifier, load
 from imgcls_lab.engine.model.classifier import build, read_flavour
 from imgcls_lab.imagefolder import SPLITS
+from imgcls_lab.plurals import counted
 from imgcls_lab.schemas.images import ImageView
 
 VERSION = 1  # raise it where the same features give other results
@@ -107,7 +108,9 @@ def features(
         return None
     values = found.values
     if found.errors:
-        events.note(f"{len(found.errors)} images changed meanwhile and have no features: {min(found.errors.values())}")
+        events.note(
+            f"{counted(len(found.errors), 'image')} changed meanwhile, without features: {min(found.errors.values())}"
+        )
         kept = np.setdiff1d(np.arange(len(values)), list(found.errors))
         images, values = Labelled(images.files, images.rows[kept], images.labels[kept]), values[kept]
     return images, unit_rows(values)
