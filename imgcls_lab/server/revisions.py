@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from imgcls_lab.schemas import RevisionEdit
+from imgcls_lab.schemas import RevisionDiff, RevisionEdit, RevisionView
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, number_of
 from imgcls_lab.server.permissions import Route, permitted, route
+from imgcls_lab.server.thumbnails import check_shown
+from imgcls_lab.store import Store
 from imgcls_lab.store.registry import Datasets
 
 NOUN = "revision"
@@ -22,7 +24,12 @@ class RevisionsHandler(ApiHandler):
     @permitted
     async def post(self, text: str) -> None:
         dataset_id, edit = number_of(text, Datasets.noun), self.body(RevisionEdit)
-        await self.answer(lambda store: store.revisions.add(dataset_id, edit), 201, "slow")
+
+        def add(store: Store) -> RevisionView:
+            check_shown(store.settings, store.datasets.root_of(dataset_id))  # without a scan its files are hashed
+            return store.revisions.add(dataset_id, edit)
+
+        await self.answer(add, 201, "slow")
 
 
 class RevisionHandler(ApiHandler):
@@ -32,7 +39,12 @@ class RevisionHandler(ApiHandler):
     async def get(self, text: str, revision: str) -> None:
         dataset_id, number = number_of(text, Datasets.noun), number_of(revision, NOUN)
         against = self.optional_whole("against")
-        await self.answer(lambda store: store.revisions.diff(dataset_id, number, against), work="slow")
+
+        def diff(store: Store) -> RevisionDiff:
+            check_shown(store.settings, store.datasets.root_of(dataset_id))  # it says which files are still there
+            return store.revisions.diff(dataset_id, number, against)
+
+        await self.answer(diff, work="slow")
 
 
 class UndoHandler(ApiHandler):

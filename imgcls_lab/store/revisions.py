@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
@@ -198,13 +199,9 @@ def overlay_of(session: Session, dataset_id: int, number: int) -> Overlay:
         raise _no_revision(session, dataset_id, number)
     digest, chain = "", []
     for row in rows:
-        chain.append([Change.model_validate(change) for change in row.changes])
+        chain.append(_valid(row.changes, dataset_id, row.number))
         if row.parent != row.number - 1 or revision_digest(digest, chain[-1]) != row.digest:
-            raise StoreError(
-                f"Revision {row.number} of data set {dataset_id} is not as it was added: its digest is another. "
-                "Restore the database from a backup, or run `imgcls-lab db rebuild` with a new one.",
-                reason="altered",
-            )
+            raise _altered(dataset_id, row.number)
         digest = row.digest
     return Overlay.of(number, digest, flatten(chain))
 
@@ -245,7 +242,23 @@ def _changes(session: Session, dataset_id: int, number: int) -> list[Change]:
     changes = session.exec(found).first()
     if changes is None:
         raise _no_revision(session, dataset_id, number)
-    return [Change.model_validate(change) for change in changes]
+    return _valid(changes, dataset_id, number)
+
+
+def _valid(changes: Any, dataset_id: int, number: int) -> list[Change]:
+    """The changes in a row, which another user of the database may have written. Raises StoreError."""
+    try:
+        return TypeAdapter(list[Change]).validate_python(changes)
+    except ValidationError:
+        raise _altered(dataset_id, number) from None
+
+
+def _altered(dataset_id: int, number: int) -> StoreError:
+    return StoreError(
+        f"Revision {number} of data set {dataset_id} is not as it was added: its changes or its digest are others. "
+        "Restore the database from a backup, or run `imgcls-lab db rebuild` with a new one.",
+        reason="altered",
+    )
 
 
 def _views(session: Session, dataset_id: int, number: int | None = None) -> list[RevisionView]:

@@ -180,7 +180,8 @@ class Pusher:
         buffers: list[bytes] | None = None
         try:
             if message.get("op") == "picture":
-                buffers = [self._picture(message.get("request") or {})]
+                request = message.get("request")
+                buffers = [self._picture(request if isinstance(request, dict) else {})]
             else:
                 reply["result"] = self._result(message)
         except ImgclsError as error:
@@ -200,13 +201,13 @@ class Pusher:
     def _result(self, message: dict[str, Any]) -> Any:
         name = message.get("kind") or message.get("name")
         given = message.get("params") or message.get("args") or {}
-        if given.get("id") != self._source.run_id:
+        if not isinstance(given, dict) or given.get("id") != self._source.run_id:
             raise InputError("This cell shows one run and answers for no other.")
         if message.get("op") == "command" and name in ("stop", "kill", "resume"):
             view = self._source.command(name)
             self._wake.set()
             return view.model_dump(mode="json")
-        if message.get("op") == "query" and name in _QUERIES:
+        if message.get("op") == "query" and isinstance(name, str) and name in _QUERIES:
             answer = _QUERIES[name](self._source, given)
             return json.loads(answer.model_dump_json())  # its numbers are finite or null
         raise InputError(f"A live cell cannot do “{name}”; the panel can.")
@@ -245,7 +246,9 @@ _QUERIES: dict[str, Callable[[RunSource, dict[str, Any]], Wire]] = {
         str(given.get("label", "")), str(given.get("split", "val")), _whole(given, "epoch", None)
     ),
     "image": _image,
-    "flips": lambda source, given: source.flips(given.get("against"), str(given.get("split", "val"))),
+    "flips": lambda source, given: source.flips(
+        None if given.get("against") is None else str(given["against"]), str(given.get("split", "val"))
+    ),
 }
 
 

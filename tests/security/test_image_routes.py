@@ -255,3 +255,17 @@ def png_header(width: int, height: int) -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
     )
+
+
+async def test_corrections_do_not_tell_what_lies_outside_the_allowed_folders(
+    api: Api, store: Store, tmp_path_factory: pytest.TempPathFactory, dataset: dict[str, Any]
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    image = photo(outside / "train/cat/secret.png", "red")
+    photo(outside / "train/dog/x.png", "blue")
+    number = store.datasets.add(DatasetEdit(name="outside", root=str(outside))).id
+    for digest in (image, "1" * 64):
+        edit = {"changes": [{"image": digest, "label": "dog"}]}
+        assert (await api("POST", f"datasets/{number}/revisions", edit)).status == 403
+    assert (await api("GET", f"datasets/{number}/revisions/1")).status == 403
+    assert (await api("POST", f"datasets/{dataset['id']}/revisions", edit)).status == 400

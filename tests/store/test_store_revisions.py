@@ -269,10 +269,16 @@ def test_a_damaged_copy_is_reported_and_those_after_it_are_left_out(store: Store
     assert store.revisions.newest(dataset) == 0
 
 
-def test_a_revision_that_was_altered_in_the_database_is_not_used(store: Store, root: Path, dataset: int) -> None:
+@pytest.mark.parametrize(
+    "altered",
+    ["digest = 'x'", "changes = '5'", "changes = '[5]'", "changes = '{}'", """changes = '[{"image": "../x"}]'"""],
+)
+def test_a_revision_that_was_altered_in_the_database_is_not_used(
+    store: Store, root: Path, dataset: int, altered: str
+) -> None:
     store.revisions.add(dataset, edit(root, train__cat__0="dog"))
     with store.database.connection() as connection:
-        connection.exec_driver_sql("UPDATE dataset_revisions SET digest = 'x'")
+        connection.exec_driver_sql(f"UPDATE dataset_revisions SET {altered}")
     with pytest.raises(StoreError) as refused:
         store.revisions.overlay(dataset)
     assert refused.value.reason == "altered"

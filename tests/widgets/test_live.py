@@ -121,6 +121,11 @@ def test_a_page_is_answered_about_its_run_and_no_other(folder: Path) -> None:
     assert [message["id"] for message in page.messages] == [1, 2, 3, 4, 5]
     assert page.messages[0]["result"]["text"] == "hello\n"
     assert [message["error"]["status"] for message in page.messages[1:]] == [400, 409, 400, 404]
+    for odd in (5, True, 1.5, "x", [], ["a"], {"a": 1}, None):
+        pusher.answer({"op": "query", "id": 6, "kind": odd, "params": odd})
+        pusher.answer({"op": "picture", "id": 6, "request": odd})
+        pusher.answer({"op": "query", "id": 6, "kind": "flips", "params": {"id": run.run_id, "against": odd}})
+    assert all(message["error"]["status"] in (400, 404) for message in page.messages[5:])
     pusher.answer({"op": "resync"})
     assert len(page.snapshots) == 1
 
