@@ -55,7 +55,9 @@ class Samples(Shown):
         return pd.DataFrame([item.model_dump() for item in self.items], columns=[*ImageView.model_fields])
 
     def picture(self) -> dict[str, str]:
-        return sheet_of(((item.image, [(item.label, None), (item.split, None)]) for item in self.items), self._find)
+        return sheet_of(
+            self.title, ((item.image, [(item.label, None), (item.split, None)]) for item in self.items), self._find
+        )
 
 
 class Problems(Shown):
@@ -83,7 +85,7 @@ class Problems(Shown):
 
     def picture(self) -> dict[str, str]:
         shown = [(image, item) for item in self.items for image in item.images[:2] if image.image]
-        return sheet_of(((image.image, _captions(image, item)) for image, item in shown), self._find)
+        return sheet_of(self.title, ((image.image, _captions(image, item)) for image, item in shown), self._find)
 
 
 class Dataset:
@@ -146,8 +148,9 @@ class Dataset:
         """
         found = self._looked_at().problems(kind, leak=leak, limit=n)
         total = sum(self.last_audit().view.counts.values())
-        what = kind.replace("_", " ") if kind else "problems"
-        return Problems(f"{len(found):,} {what} shown, {total:,} problems in all, of {self.name}", found, self._find)
+        of = f" of the kind {kind.replace('_', ' ')}" if kind else ""
+        title = f"{counted(len(found), 'problem')}{of} shown, {total:,} in all, of {self.name}"
+        return Problems(title, found, self._find)
 
     def audit(
         self, *, model: str | int | None = None, run: Run | str | None = None, revision: int | None = None,
@@ -236,4 +239,6 @@ def _listed(images: Images) -> Sequence[str | os.PathLike[str]]:
 
 def _captions(image: ImageView, problem: ProblemView) -> list[Line]:
     said: Any = f"> {problem.suggested} {problem.confidence or 0:.0%}" if problem.suggested else problem.kind
+    if problem.suggested and problem.settled:  # the newest revision may have given it the suggested class
+        return [(image.folder_label, None), (f"{said} settled", True)]
     return [(image.label, None), (str(said).replace("_", " "), False)]

@@ -37,6 +37,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_CLASSES = 30  # up to which the confusion is shown as a matrix
+_SHOWN = {
+    "all": "images",
+    "mistakes": "mistakes",
+    "right": "right answers",
+    "confident_mistakes": "confident mistakes",
+    "unsure": "unsure answers",
+}
 DENSE_CLASSES = 1000  # up to which its DataFrame is dense
 
 
@@ -66,7 +73,7 @@ class Images(Shown):
         return iter(self.items)
 
     def picture(self) -> dict[str, str]:
-        return sheet_of(((item.image, _captions(item)) for item in self.items), self._find)
+        return sheet_of(self.title, ((item.image, _captions(item)) for item in self.items), self._find)
 
 
 class Evaluation(Shown):
@@ -192,7 +199,7 @@ class Flips(Shown):
             *((flip.image, [("fixed", True), (f"{flip.before} > {flip.after}", None)]) for flip in fixed),
             *((flip.image, [("broke", False), (f"{flip.before} > {flip.after}", None)]) for flip in broke),
         ]
-        return sheet_of(lines, self._find)
+        return sheet_of(self.title, lines, self._find)
 
 
 class ImageStory(Shown):
@@ -214,7 +221,7 @@ class ImageStory(Shown):
             (item.image, [(f"near: {item.label}", None), (f"{item.similarity:.2f}", None)])
             for item in self.view.nearest
         ]
-        return sheet_of([(self.view.image.image, _captions(self.view.image)), *near], self._find)
+        return sheet_of(self.title, [(self.view.image.image, _captions(self.view.image)), *near], self._find)
 
 
 class RunEvaluations(ABC):
@@ -243,7 +250,7 @@ class RunEvaluations(ABC):
             if not page.items or len(items) >= min(wanted, page.total):
                 break
         items = items[: len(items) if n is None else max(0, n)]
-        title = f"{len(items):,} of {counted(page.total, 'image')} of {asked.split}/, {asked.show}, by {asked.sort}"
+        title = f"{len(items):,} of {page.total:,} {_SHOWN[asked.show]} on {asked.split}/, by {asked.sort}"
         return Images(title, items, page.total, self._source().image_file)
 
     def mistakes(

@@ -59,12 +59,15 @@ class Shown(ABC):
         return {"text/plain": repr(self), **shown}
 
 
-def sheet_of(images: Iterable[tuple[str, list[Line]]], find: FindFile) -> dict[str, str]:
-    """The first images as one JPEG. images: id and captions of each; one that cannot be shown is a grey field."""
+def sheet_of(title: str, images: Iterable[tuple[str, list[Line]]], find: FindFile) -> dict[str, str]:
+    """The first images as one JPEG below a title. images: id and captions of each.
+
+    An image that cannot be shown is a grey field.
+    """
     tiles = [Tile(_pixels(image, find), lines) for (image, lines), _ in zip(images, range(MOST), strict=False)]
     if not tiles:
         return {}
-    return {"image/jpeg": base64.b64encode(contact_sheet(tiles)).decode()}
+    return {"image/jpeg": base64.b64encode(contact_sheet(tiles, title)).decode()}
 
 
 def _pixels(image: str, find: FindFile) -> Pixels | None:

@@ -162,12 +162,27 @@ def _change(row: Mapping[str, Any], images: DatasetImages) -> dict[str, Any]:
     return {"image": image, **kept, **({} if only is None else {"split": only})}
 
 
+def _table(text: str, file: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV. Raises InputError where its header lacks a column."""
+    reader = csv.DictReader(io.StringIO(text))
+    columns = {*(reader.fieldnames or ())}
+    if not columns & {"path", "image"} or not columns & {"label", "excluded"}:
+        raise InputError(
+            f"The first line of “{file}” must name the columns path (or image) and label (or excluded), with commas "
+            "between them.",
+            reason="columns",
+        )
+    return [*reader]
+
+
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
     """The rows of a file of corrections. Raises InputError."""
     try:
         text = read_given(file.expanduser(), MAX_FILE).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The corrections “{file}” cannot be read: {error}.", reason="unreadable") from None
+    except OSError as error:
+        raise InputError(f"“{file}” cannot be read: {error.strerror}.", reason="unreadable") from None
+    except UnicodeDecodeError:
+        raise InputError(f"“{file}” is neither CSV nor JSON in UTF-8.", reason="unreadable") from None
     if text.lstrip()[:1] in ("[", "{"):
         try:
             data = json.loads(text)
@@ -178,7 +193,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
             raise InputError(f"“{file}” is no list of corrections.", reason="unreadable")
     else:
         try:
-            found = [*csv.DictReader(io.StringIO(text))]
+            found = _table(text, file)
         except csv.Error as error:
             raise InputError(f"“{file}” is not valid CSV: {error}.", reason="unreadable") from None
     for number, row in enumerate(found, 1):

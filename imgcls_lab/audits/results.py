@@ -26,6 +26,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from imgcls_lab import run_layout, run_paths
+from imgcls_lab.errors import InputError
 from imgcls_lab.image_files import printable
 from imgcls_lab.schemas.audits import ProblemKind, ProblemView
 from imgcls_lab.schemas.images import ImageView, SizeBin
@@ -124,8 +125,9 @@ def write_problems(folder: Path, stage: str, problems: Iterable[Problem]) -> Cou
 
 
 def leaking(problems: Iterable[Problem]) -> int:
-    """How many images of train val or test has, too."""
-    return len({image.name for found in problems if found.leak for image in found.images if image.split == "train"})
+    """How many images of train val or test has, too. Images that are only alike to a model do not count."""
+    leaks = [found for found in problems if found.leak and found.kind != "near_duplicate"]
+    return len({image.name for found in leaks for image in found.images if image.split == "train"})
 
 
 def write_map(folder: Path, **arrays: npt.NDArray[Any]) -> None:
@@ -156,7 +158,12 @@ def read_summary(folder: Path) -> Summary | None:
 def read_problems(
     folder: Path, kind: str | None = None, *, leak: bool | None = None, offset: int = 0, limit: int = 200
 ) -> tuple[list[ProblemView], int]:
-    """A page of the problems of all stages that are done, and how many the filter leaves. By kind, the worst first."""
+    """A page of the problems of all stages that are done, and how many the filter leaves. By kind, the worst first.
+
+    Raises InputError for a kind that there is not.
+    """
+    if kind is not None and kind not in KINDS:
+        raise InputError(f"There is no kind of problem “{kind}”. There are {', '.join(KINDS)}.", reason="kind")
     chosen: list[tuple[int, str, int, int]] = []  # kind, stage, offset, length
     for stage in STAGES:
         index = _read_index(folder, stage)

@@ -121,6 +121,8 @@ def _example(problem: ProblemView) -> str:
     more = f" and {len(problem.images) - 2} more" if len(problem.images) > 2 else ""
     if problem.suggested:
         sure = f", {problem.confidence:.0%}" if problem.confidence is not None else ""
+        if problem.settled:
+            return f"{names} (settled)"
         return f"{names} ({problem.images[0].label}, rather {problem.suggested}{sure})"
     reason = problem.reason.split("” ", 1)[-1] if problem.kind == "unreadable" else problem.reason
     said = problem.kind in ("unreadable", "copy", "look_alike", "near_duplicate")

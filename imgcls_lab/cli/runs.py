@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.output import Json, Set, print_json, print_table, read_settings, say, warn_unattended
+from imgcls_lab.cli.output import Json, Set, print_json, print_table, program, read_settings, say, warn_unattended
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 
@@ -217,19 +217,29 @@ def resume(
     _answer(api.run(run_id).resume(**read_settings(settings)).view, as_json)
 
 
-def retrain(
+def retrain(  # noqa: PLR0917
     run_id: RunId,
     revision: Annotated[
         int | None, typer.Option(min=0, help="Of its data set's corrections; by default the newest; 0: the folders.")
     ] = None,
     settings: Set = None,
     name: Annotated[str | None, typer.Option(help="Its name.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 if it failed.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train again from a run's best model, on the corrected data set: a third of the epochs, a lower rate."""
     from imgcls_lab import api
 
-    _answer(api.run(run_id).retrain(revision, name=name, **read_settings(settings)).view, as_json)
+    child = api.run(run_id).retrain(revision, name=name, **read_settings(settings))
+    if not as_json:
+        say(f"Queued as {child.id} ({child.name}).")
+    if wait:
+        child.wait()
+    if as_json:
+        print_json(child.view)
+    elif not wait:
+        warn_unattended([child.view])
+        say(f"What it fixed and broke, once it has ended: {program()} flips {child.id}")
 
 
 def claim(

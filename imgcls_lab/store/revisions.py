@@ -142,6 +142,8 @@ class Revisions:
             number = newest if number is None else number
             if number == 0:
                 raise NotFoundError(f"The data set “{row.name}” has no corrections that could be undone.")
+            if number > newest:
+                raise _no_revision(session, dataset_id, number)
             before = overlay_of(session, dataset_id, number - 1).by_key
             own = _changes(session, dataset_id, number)
             images = {change.image for change in own}
@@ -412,7 +414,7 @@ def _notes(images: DatasetImages, dataset: Dataset, changes: Sequence[Change], a
     if copies:
         notes.append(
             f"{counted(copies, 'further file has', 'further files have')} the same content as a corrected image, and "
-            "so the same label."
+            "so the same correction."
         )
     if any(change.split == "train" for change in changes):
         empty = _emptied(images, dataset.classes, after)

@@ -23,7 +23,10 @@ from imgcls_lab.store.tables import Dataset, Model, Run
 
 
 def find_run(session: Session, text: str) -> Run:
-    """The run of an id or of a prefix that only one run has. Raises NotFoundError, InputError."""
+    """The run of an id or of a prefix that only one run has. Raises NotFoundError, InputError.
+
+    A name finds no run, since several runs may have it; the message says whose name it is.
+    """
     run = session.exec(select(Run).where(Run.id == text)).first()
     if run is not None:
         return run
@@ -31,10 +34,18 @@ def find_run(session: Session, text: str) -> Run:
         session.exec(select(Run).where(col(Run.id).startswith(text, autoescape=True)).limit(3)).all() if text else []
     )
     if not found:
-        raise NotFoundError(f"There is no run “{text}”. `imgcls-lab runs` lists them.")
+        raise NotFoundError(f"There is no run “{text}”. {_of_name(session, text)}")
     if len(found) > 1:
         raise InputError(f"“{text}” is the beginning of several runs, such as {found[0].id} and {found[1].id}.")
     return found[0]
+
+
+def _of_name(session: Session, name: str) -> str:
+    """Which ids the runs of a name have, or where all ids are."""
+    query = select(Run.id).where(Run.name == name).order_by(col(Run.created_at).desc()).limit(3)
+    if not (ids := session.exec(query).all()):
+        return "`imgcls-lab runs` lists them."
+    return f"A run is given by its id or the beginning of it; runs of this name: {', '.join(ids)}."
 
 
 def new_run(

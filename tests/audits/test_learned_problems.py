@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from imgcls_lab.audits import neighbours, projection
+from imgcls_lab.audits import neighbours, projection, results
 from imgcls_lab.audits.linear_heads import ClassDistances, OutOfSample
 from imgcls_lab.audits.near_duplicates import find_near_duplicates
 from imgcls_lab.audits.neighbours import nearest, unit_rows
 from imgcls_lab.audits.outliers import find_outliers
 from imgcls_lab.audits.projection import project
+from imgcls_lab.errors import InputError
+from imgcls_lab.schemas.audits import ProblemKind
+from imgcls_lab.schemas.images import ImageView
 
 CLASSES, IMAGES, WIDTH = 6, 1200, 48
 
@@ -121,3 +125,21 @@ def test_without_umap_the_map_shows_principal_components_and_says_so(monkeypatch
     for axis, found in zip((rows @ components.T).T, at, strict=True):
         assert abs(np.corrcoef(axis, found)[0, 1]) > 0.999
     assert separation(drawn, labels) > 0.3
+
+
+def test_images_that_are_only_alike_to_a_model_are_no_leak() -> None:
+    def pair(kind: ProblemKind) -> results.Problem:
+        images = [
+            ImageView(image=split[0] * 64, name=f"{split}/cat/{kind}.jpg", split=split, label="cat", folder_label="cat")
+            for split in ("train", "val")
+        ]
+        return results.Problem(kind, images)
+
+    assert results.leaking([pair("near_duplicate")]) == 0
+    assert results.leaking([pair("copy"), pair("look_alike"), pair("near_duplicate")]) == 2
+
+
+def test_a_kind_of_problem_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        results.read_problems(tmp_path, "label_errors")
+    assert (refused.value.reason, "label_error," in str(refused.value)) == ("kind", True)

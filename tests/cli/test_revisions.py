@@ -63,6 +63,9 @@ def test_many_corrections_come_from_a_file_or_none(imgcls: Command, root: Path, 
         file.write_text(f"path,label,excluded\n{four},6,\n{row}\n")
         refused = imgcls("datasets", "import-corrections", "digits", str(file))
         assert (refused.code, "Row 2" in refused.err) == (2, True), row
+    file.write_text(f"file;class\n{three};5\n")
+    refused = imgcls("datasets", "import-corrections", "digits", str(file))
+    assert (refused.code, "path" in refused.err, "label" in refused.err) == (2, True, True)
     assert len(json.loads(imgcls("datasets", "revisions", "digits", "--json").out)) == 1
 
 

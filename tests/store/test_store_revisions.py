@@ -170,6 +170,8 @@ def test_undo_is_a_revision_and_leaves_what_came_later(store: Store, root: Path,
     store.revisions.undo(dataset)
     assert states(store.revisions.overlay(dataset)) == {"train/cat/0.png": None}
     assert store.revisions.overlay(dataset).content == store.revisions.overlay(dataset, 3).content
+    with pytest.raises(NotFoundError, match="no revision 99"):
+        store.revisions.undo(dataset, 99)
 
 
 @pytest.mark.parametrize(

@@ -314,3 +314,10 @@ def test_a_list_of_runs_takes_the_same_few_statements_however_many_runs(store: S
         assert len(store.runs.list(limit=limit).items) == limit
         selects = [statement for statement in asked if statement.lstrip().upper().startswith("SELECT")]
         assert len(selects) <= 5, selects
+
+
+def test_a_name_instead_of_an_id_is_answered_with_the_ids(store: Store, submit: Callable[..., str]) -> None:
+    ids = {submit("pets"), submit("pets")}
+    with pytest.raises(NotFoundError) as refused:
+        store.runs.get("pets")
+    assert all(run in str(refused.value) for run in ids)

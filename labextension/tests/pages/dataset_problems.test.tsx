@@ -144,3 +144,15 @@ it('keeps the corrections where somebody saved a newer revision, and puts them o
   expect(parents).toEqual([0, 1]);
   expect(host.querySelector('.imgcls-draft')).toBeNull();
 });
+
+it('begins at the first label error that no revision has settled, and shows what was wrong with the settled one', async () => {
+  const [first, ...others] = ERRORS;
+  const settled = { ...first!, settled: true, images: [{ ...first!.images[0]!, label: 'dog' }] };
+  const problems = ({ kind }: { kind: string }) =>
+    kind === 'label_error'
+      ? { items: [settled, ...others], offset: 0, total: 3 }
+      : { items: [], offset: 0, total: 0 };
+  await draw(new FakeSource({ ...answers, problems }), aDataset());
+  expect(host.querySelector('.imgcls-label-active')!.textContent).toContain('train/cat/b.jpg');
+  expect(host.querySelector('.imgcls-label-row')!.textContent).toContain('cat → dog');
+});

@@ -46,9 +46,10 @@ const Sure = ({ confidence }: { confidence: number | null | undefined }) =>
     </span>
   );
 
-const Labels = ({ problem: { images, suggested } }: { problem: Problem }) => (
+/** A settled one shows the class of the folder: the revision may have given the image the suggested class. */
+const Labels = ({ problem: { images, settled, suggested } }: { problem: Problem }) => (
   <div className="imgcls-clip">
-    {images[0]!.label} → <b>{suggested}</b>
+    {settled ? images[0]!.folder_label : images[0]!.label} → <b>{suggested}</b>
   </div>
 );
 
@@ -115,12 +116,15 @@ function Row({
 
 export function LabelErrorsCard({ dataset, draft, audit }: CardProps) {
   const pages = usePages('problems', { id: dataset.id, kind: 'label_error' });
-  const [at, setAt] = useState(0);
+  const [picked, setAt] = useState<number | null>(null);
   useOnChange(String(audit.counts.label_error), pages.reload);
   const { total = 0 } = pages;
   if (total === 0 && !pages.error) return null;
+  const loaded = Array.from({ length: Math.min(total, 200) }, (_, i) => pages.at(i));
+  const open = loaded.findIndex(item => item && !item.settled);
+  const at = picked ?? Math.max(open, 0); // begins at the first that no revision has settled
   const problem = pages.at(at);
-  const move = (by: number) => setAt(was => Math.min(Math.max(was + by, 0), total - 1));
+  const move = (by: number) => setAt(Math.min(Math.max(at + by, 0), total - 1));
   const decide = (key: string): boolean => {
     const image = problem?.images[0];
     if (key === 'z' && draft.canUndo) {
@@ -144,9 +148,7 @@ export function LabelErrorsCard({ dataset, draft, audit }: CardProps) {
     else if (!decide(event.key)) return;
     event.preventDefault();
   };
-  const decided = Array.from({ length: Math.min(total, 200) }, (_, i) => pages.at(i)).filter(
-    item => item && decisionOf(item, draft),
-  ).length;
+  const decided = loaded.filter(item => item && decisionOf(item, draft)).length;
   return (
     <ProblemCard
       title="Probable label errors"
