@@ -31,7 +31,6 @@ def measure(folder: Path, quick: bool) -> list[Line]:  # noqa: ARG001 - nothing 
     features, labels, planted = _made(count, classes)
     took: dict[str, float] = {}
     began = last = time.monotonic()
-    used = time.process_time()
 
     def done(stage: str) -> None:
         nonlocal last
@@ -49,7 +48,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:  # noqa: ARG001 - nothing 
     done("outliers and near-duplicates")
     method = project(rows, neighbours).method
     done(f"map by {method}")
-    total, used = time.monotonic() - began, time.process_time() - used
+    total = time.monotonic() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     hit = np.isin(errors.rows, planted)
     return [

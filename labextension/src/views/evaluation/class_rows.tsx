@@ -1,25 +1,16 @@
 // The classes of an evaluation: precision, recall, F1 as a bar with its trend, and what a class is taken for. A row
 // filters the images.
 import { useMemo, useState } from 'react';
-import type { ClassRow, Evaluation } from '../data/types';
+import type { Evaluation } from '../data/types';
+import { ClassHeads, WORST_FIRST, inPercent, sortedClasses } from '../ui/class_columns';
 import { count, percent, plural } from '../ui/format';
 import '../ui/table.css';
 import '../ui/button.css';
 import '../ui/sparkline.css';
 import './class_rows.css';
 
-type Column = 'name' | 'images' | 'precision' | 'recall' | 'f1';
-const COLUMNS: [Column, string][] = [
-  ['name', 'class'],
-  ['images', 'images'],
-  ['precision', 'precision'],
-  ['recall', 'recall'],
-  ['f1', 'F1'],
-];
 const PAGE = 50;
 const SEARCH_FROM = 20; // classes
-
-const inPercent = (value: number | null): string => (value == null ? '–' : percent(value));
 
 /** Below these an F1 is bad, and middling. */
 const toneOf = (f1: number): string => (f1 < 0.75 ? 'error' : f1 < 0.88 ? 'warn' : 'ok');
@@ -64,20 +55,11 @@ interface Props {
   onCell: (label: string, predicted: string) => void;
 }
 
-function sorted(rows: readonly ClassRow[], by: Column, down: boolean): ClassRow[] {
-  const sign = down ? -1 : 1;
-  return [...rows].sort((a, b) =>
-    by === 'name'
-      ? sign * a.name.localeCompare(b.name, undefined, { numeric: true })
-      : sign * ((a[by] ?? -1) - (b[by] ?? -1)),
-  );
-}
-
 export function ClassRows({ view, label, predicted, onClass, onCell }: Props) {
-  const [sort, setSort] = useState<{ by: Column; down: boolean }>({ by: 'f1', down: false });
+  const [sort, setSort] = useState(WORST_FIRST);
   const [shown, setShown] = useState(PAGE);
   const [text, setText] = useState('');
-  const rows = useMemo(() => sorted(view.classes, sort.by, sort.down), [view.classes, sort]);
+  const rows = useMemo(() => sortedClasses(view.classes, sort), [view.classes, sort]);
   const found = text ? rows.filter(row => row.name.toLowerCase().includes(text.toLowerCase())) : rows;
   const trends = view.classes.some(row => row.f1_by_epoch.length > 1);
   return (
@@ -94,18 +76,7 @@ export function ClassRows({ view, label, predicted, onClass, onCell }: Props) {
       <table className="imgcls-table">
         <thead>
           <tr>
-            {COLUMNS.map(([by, title]) => (
-              <th key={by} aria-sort={sort.by === by ? (sort.down ? 'descending' : 'ascending') : 'none'}>
-                <button
-                  type="button"
-                  className="imgcls-sort"
-                  onClick={() => setSort({ by, down: sort.by === by && !sort.down })}
-                >
-                  {title}
-                  {sort.by === by ? (sort.down ? ' ↓' : ' ↑') : ''}
-                </button>
-              </th>
-            ))}
+            <ClassHeads sort={sort} onSort={setSort} />
             {trends && <th>by epoch</th>}
             <th className="imgcls-left">taken for</th>
           </tr>
