@@ -217,7 +217,7 @@ def test_the_stopped_run_goes_on_to_the_bit_and_queued_ones_start(
 
     threads = json.loads((stopped.folder / "manifest.json").read_text())["threads"]
     whole = tmp_path / "whole"
-    train(stopped.config.with_changes(threads=threads), whole)
+    train(stopped.config.with_changes(threads=threads, channels_last="on"), whole)  # as that day's "auto" was for it
     reached, undisturbed = (weights(folder / "checkpoints" / "last") for folder in (stopped.folder, whole))
     if cpu.arithmetic() != PROCESSOR:
         pytest.skip(f"The first half was computed on “{PROCESSOR}”, which rounds otherwise than “{cpu.arithmetic()}”.")

@@ -27,7 +27,7 @@ from imgcls_lab.errors import (
 )
 from imgcls_lab.events import RunState
 
-from .conftest import events_of, of_type
+from .conftest import WILD, events_of, of_type
 from .test_resume import start, wait_for_step
 
 Make = Callable[..., TrainConfig]
@@ -159,8 +159,7 @@ def test_gpu_that_is_not_there(make_config: Make, tmp_path: Path) -> None:
 
 
 def test_diverged_loss_is_said_with_its_step(make_config: Make, tmp_path: Path) -> None:
-    config = make_config(optimizer="sgd", lr=10, momentum=0.99, clip_grad_norm=None, epochs=40, schedule="constant")
-    text = str(failure(config, tmp_path / "run", DivergedError, "diverged"))
+    text = str(failure(make_config(**WILD), tmp_path / "run", DivergedError, "diverged"))
     assert "step" in text
     assert "Lower lr" in text
 

@@ -18,10 +18,9 @@ from imgcls_lab.engine.training import failure_dump
 from imgcls_lab.engine.training.replay import replay
 from imgcls_lab.errors import DivergedError, NotFoundError
 
-from .conftest import of_type
+from .conftest import WILD, of_type
 
 Make = Callable[..., TrainConfig]
-WILD = {"optimizer": "sgd", "lr": 10, "momentum": 0.99, "clip_grad_norm": None, "epochs": 40, "schedule": "constant"}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -27,16 +28,16 @@ TRANSFORMERS = {"vit", "deit", "beit", "swin", "dinov2", "timm vit"}
 NARROW = {"resnet", "regnet"}  # as small as these are, with strided 1 x 1 convolutions of fewer than 16 channels
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ResNet that is wide enough for channels last: 16 channels."""
+@pytest.fixture(scope="module")
+def make_wide(make_config: Make, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Makes configs of a ResNet that is wide enough for channels last: 16 channels."""
     config = {
         "model_type": "resnet", "architectures": ["ResNetForImageClassification"], "embedding_size": 16,
         "hidden_sizes": [16, 16, 16, 16], "depths": [1, 1, 1, 1], "layer_type": "basic", "num_channels": 3,
     }  # fmt: skip
     folder = tmp_path_factory.mktemp("wide-resnet")
     (folder / "config.json").write_text(json.dumps(config))
-    return folder
+    return functools.partial(make_config, model_flavour=str(folder))
 
 
 @pytest.fixture
@@ -61,20 +62,20 @@ def _last(tensor: torch.Tensor) -> bool:
 
 @pytest.mark.parametrize(("said", "last"), [("auto", True), ("on", True), ("off", False)])
 def test_images_and_weights_lie_as_the_config_says(
-    make_config: Make, tmp_path: Path, seen: list[tuple[bool, bool]], said: str, last: bool
+    make_wide: Make, tmp_path: Path, seen: list[tuple[bool, bool]], said: str, last: bool
 ) -> None:
-    train(make_config(channels_last=said, epochs=1), tmp_path / "run")
+    train(make_wide(channels_last=said, epochs=1), tmp_path / "run")
     assert set(seen) == {(last, last)}
     assert (manifest.read(tmp_path / "run") or {})["channels_last"] is last
 
 
 def test_a_resumed_run_keeps_the_layout_that_it_began_with(
-    make_config: Make, tmp_path: Path, seen: list[tuple[bool, bool]], monkeypatch: pytest.MonkeyPatch
+    make_wide: Make, tmp_path: Path, seen: list[tuple[bool, bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop, on_event = stop_after(2)
-    train(make_config(channels_last="auto"), tmp_path / "run", stop=stop, on_event=on_event)
+    train(make_wide(channels_last="auto"), tmp_path / "run", stop=stop, on_event=on_event)
     monkeypatch.setattr("imgcls_lab.engine.training.resolve.pick_memory_format", lambda *_: torch.contiguous_format)
-    assert train(make_config(channels_last="auto"), tmp_path / "run").state is RunState.SUCCEEDED
+    assert train(make_wide(channels_last="auto"), tmp_path / "run").state is RunState.SUCCEEDED
     assert set(seen) == {(True, True)}
 
 
@@ -93,9 +94,9 @@ def test_a_layer_that_would_corrupt_memory_keeps_a_net_from_channels_last(make_c
     assert pick_memory_format(make_config(), safe) is torch.channels_last
 
 
-def test_the_finders_measure_in_the_same_layout(make_config: Make, tiny_model: Path) -> None:
+def test_the_finders_measure_in_the_same_layout(make_wide: Make) -> None:
     for said, last in (("auto", True), ("off", False)):
-        trial = Trial(make_config(channels_last=said), ["a", "b"])
+        trial = Trial(make_wide(channels_last=said), ["a", "b"])
         assert trial.memory_format is (torch.channels_last if last else torch.contiguous_format)
         weight = next(m.weight for m in trial.model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (7, 7))
         assert _last(weight) is last

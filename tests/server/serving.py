@@ -82,7 +82,8 @@ class Api:
             headers=self.headers if headers is None else headers,
             raise_error=False,
             allow_nonstandard_methods=True,
-            request_timeout=30,
+            connect_timeout=60,  # in which many requests at once wait for a connection, too
+            request_timeout=60,
             follow_redirects=False,
         )
         return Reply(response.code, response.body or b"", response.headers)
