@@ -30,7 +30,8 @@ def send(connection: socket.socket, message: Message) -> None:
     files = [message.file] if message.file >= 0 else []
     sent = socket.send_fds(connection, [lengths], files)
     connection.sendall(lengths[sent:] + header)
-    connection.sendall(message.body)
+    if message.body:  # else the other end may have answered and closed by now
+        connection.sendall(message.body)
 
 
 def receive(connection: socket.socket, max_body: int) -> Message:

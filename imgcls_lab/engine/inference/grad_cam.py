@@ -54,7 +54,9 @@ def grad_cam(model: nn.Module, pixels: torch.Tensor, label: int) -> tuple[Heat, 
 
         for name, module in model.named_modules():
             hooks.callback(module.register_forward_hook(note(name)).remove)
-        logits = model(pixel_values=pixels.clone().requires_grad_()).logits
+        # channel by channel: with channels last the backward pass of some layers corrupts memory (`memory_format.py`)
+        own = pixels.clone(memory_format=torch.contiguous_format)
+        logits = model(pixel_values=own.requires_grad_()).logits
         chosen = _feature_map(model, outputs, (pixels.shape[2], pixels.shape[3]))
         (gradient,) = torch.autograd.grad(logits[0, label], chosen.output)
     gradient = _like(gradient, chosen)
