@@ -107,14 +107,14 @@ def same_bits(run: lab.Run, tmp_path: Path) -> bool:
     )
 
 
-def test_four_trials_as_notebooks_on_two_slots_equal_plain_trainings(few: TrainConfig, tmp_path: Path) -> None:
-    sweep = notebook_sweep(few, {"lr": [1e-3, 3e-3], "batch_size": [16, 32]})
+def test_trials_as_notebooks_on_two_slots_equal_plain_trainings(few: TrainConfig, tmp_path: Path) -> None:
+    sweep = notebook_sweep(few, {"lr": [1e-3, 3e-3]})
     sweep.wait(240)
     trials = sweep.view.trials
     runs = [lab.run(str(trial.run_id)) for trial in trials]
     opened = sum(map(opens, runs))
-    show("executed notebooks that open", f"{opened} of {len(trials)}", "4 of 4")
-    assert opened == 4
+    show("executed notebooks that open", f"{opened} of {len(trials)}", "2 of 2")
+    assert opened == 2
     assert {run.view.kind for run in runs} == {RunKind.NOTEBOOK}
     equal = same_bits(runs[0], tmp_path)
     show("weights and curve as `imgcls-lab train` gives them", "to the bit" if equal else "they differ", "to the bit")

@@ -32,7 +32,7 @@ def config(few: TrainConfig, tmp_path: Path) -> str:
 def test_a_folder_of_ones_own_is_interrupted_resumed_finished_and_guarded(
     shell: Command, config: str, idle: Settings, tmp_path: Path
 ) -> None:
-    command = ["train", "--config", config, "--set", "epochs=15", "--out", str(tmp_path / "out")]
+    command = ["train", "--config", config, "--set", "epochs=4", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(argv(*command), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
