@@ -20,6 +20,7 @@ TIMED := $(BIN)/python $(CURDIR)/tools/timed.py
 # checks that use one core each stand side by side; what each prints stays together
 PARALLEL := $(MAKE) --no-print-directory -j2 --output-sync=target
 
+BY_FILE := --dist loadfile --no-loadscope-reorder
 QUICK := not browser and not slow and not cuda
 # these tests wait for processes: beside the trainings of other tests they would wait too long
 APART := $(addprefix tests/,tensorboards chaos executor)
@@ -111,13 +112,14 @@ vitest: setup
 	@cd labextension
 	$(TIMED) vitest npm test --silent
 
-# three workers on two cores: many tests wait for a process, a file or a socket
+# three workers on two cores: many tests wait for a process, a file or a socket. In the order of the folders, whose first
+# have the longest tests: by default the files with the fewest tests come last, and those are the longest
 pytest: setup
-	$(TIMED) "unit tests" $(BIN)/pytest -m "$(QUICK)" -n 3 --dist loadfile tests $(APART:%=--ignore=%)
-	$(TIMED) processes $(BIN)/pytest -m "$(QUICK)" -n 2 --dist loadfile $(APART)
+	$(TIMED) "unit tests" $(BIN)/pytest -m "$(QUICK)" -n 3 $(BY_FILE) tests $(APART:%=--ignore=%)
+	$(TIMED) processes $(BIN)/pytest -m "$(QUICK)" -n 2 $(BY_FILE) $(APART)
 
 browser: setup system ## a real JupyterLab in a real Chromium
-	$(TIMED) browser $(BIN)/pytest -m "browser and not slow" -n 2 --dist loadfile tests
+	$(TIMED) browser $(BIN)/pytest -m "browser and not slow" -n 2 $(BY_FILE) tests
 
 acceptance: setup system ## every line an issue is judged by, and every slow test
 	$(BIN)/pytest tests/acceptance tests/security/test_second_user.py -m "not cuda" -s

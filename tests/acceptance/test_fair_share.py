@@ -85,6 +85,7 @@ def test_parts_are_the_weights_with_1000_runs_each(
     play(simulation, weights, lengths, 1000)
 
 
+@pytest.mark.parametrize("simulation", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 def test_users_who_come_and_go_take_nothing_from_the_others_for_long(simulation: Simulation) -> None:
     """bob comes when ada has had all devices for half a day; carol comes for an hour and leaves."""
     hour = 3600.0

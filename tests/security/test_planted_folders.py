@@ -6,6 +6,7 @@ planted code writes its name into a canary file; the process that is named as th
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -80,12 +81,14 @@ def lives(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is None
 
 
-@pytest.mark.parametrize("state", ["queued", "running", "starting", "stopping", "lost", "stopped"])
-@pytest.mark.parametrize("external", [True, False])
-def test_a_daemon_that_finds_a_planted_folder_starts_and_ends_nothing(
-    local: Store, trap: Trap, innocent: subprocess.Popen[bytes], state: str, external: bool
+def test_a_daemon_that_finds_planted_folders_starts_and_ends_nothing(
+    local: Store, trap: Trap, innocent: subprocess.Popen[bytes]
 ) -> None:
-    ids = [trap.plant(kind, state=state, external=external) for kind in KINDS]
+    states = ("queued", "running", "starting", "stopping", "lost", "stopped")
+    ids = [
+        trap.plant(kind, state=state, external=external)
+        for kind, state, external in itertools.product(KINDS, states, (True, False))
+    ]
     rounds(local)
     known = local.runs.by_id(ids)
     assert all(run.view_only and run.state in ENDED for run in known.values()), known
