@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from benchmarks import frame
 from imgcls_lab.cpu import bf16_unit
 
@@ -105,12 +107,13 @@ def _spawn(benchmark: Benchmark, *, quick: bool) -> bool:
 
 def _run(benchmark: Benchmark, *, quick: bool) -> int:
     module = importlib.import_module(f"benchmarks.{benchmark.name}")
+    busy = psutil.cpu_percent(interval=1.0)
     begin = time.perf_counter()
     lines: list[frame.Line] = module.measure(Path(os.environ["BENCHMARK_FOLDER"]), quick)
     took = time.perf_counter() - begin
     frame.show(f"{benchmark.title} ({benchmark.name}, {took:.0f} s{', quick' if quick else ''})", lines)
     kind, title = _kind(benchmark)
-    frame.save(benchmark.name, title, lines, quick=quick, seconds=took, kind=kind)
+    frame.save(benchmark.name, title, lines, quick=quick, seconds=took, busy=busy, kind=kind)
     return 1 if any(line.verdict == "short" for line in lines) else 0
 
 

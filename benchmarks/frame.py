@@ -112,9 +112,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def save(name: str, title: str, lines: list[Line], *, quick: bool, seconds: float, kind: str = "") -> Path:
+def save(name: str, title: str, lines: list[Line], *, quick: bool, seconds: float, busy: float, kind: str = "") -> Path:
     """Write `results/NAME.json`; a quick run's goes to `results/quick/`, which git ignores.
 
+    busy: percent of the cores that other processes took in the second before it began.
     kind: of processor, a part of the file's name, where figures of several kinds stand side by side.
     """
     path = (RESULTS / "quick" if quick else RESULTS) / f"{name}{kind}.json"
@@ -125,6 +126,7 @@ def save(name: str, title: str, lines: list[Line], *, quick: bool, seconds: floa
         "quick": quick,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "seconds": round(seconds, 1),
+        "busy": round(busy),
         "hardware": hardware(),
         "versions": versions(),
         "lines": [asdict(line) | {"verdict": line.verdict} for line in lines],

@@ -67,20 +67,28 @@ class Site(Protocol):
 
 
 class Asker:
-    """Questions to a Jupyter server over one connection that is kept, as a browser's."""
+    """Questions to a Jupyter server over one connection that is kept and with its cookies, as a browser's."""
 
     def __init__(self, server: Site) -> None:
         parts = urlsplit(server.url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
         self._headers = {"Authorization": f"token {server.token}"}
+        self._cookies: dict[str, str] = {}
 
     def get(self, path: str, **query: Any) -> tuple[float, bytes]:
+        """What the extension answers, as `fetch`."""
+        return self.fetch(f"/imgcls/api/{path}" + (f"?{urlencode(query, doseq=True)}" if query else ""))
+
+    def fetch(self, place: str) -> tuple[float, bytes]:
         """Seconds until the whole answer is here, and the answer. Raises RuntimeError for one that is no 200."""
-        place = f"/imgcls/api/{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
         begin = time.perf_counter()
-        self._connection.request("GET", place, headers=self._headers)
+        cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        self._connection.request("GET", place, headers={**self._headers, "Cookie": cookies})
         reply = self._connection.getresponse()
         body = reply.read()
+        for cookie in reply.headers.get_all("Set-Cookie", []):
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self._cookies[name] = value
         took = time.perf_counter() - begin
         if reply.status != 200:
             raise RuntimeError(f"{place}: {reply.status} {body[:300]!r}")

@@ -14,6 +14,7 @@ from benchmarks import frame, plots
 from benchmarks.__main__ import BENCHMARKS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+LOADED = 25  # percent of the cores that others took
 BEGIN, END = "<!-- results: python -m benchmarks.table -->", "<!-- end of the figures -->"
 
 
@@ -35,6 +36,8 @@ def _section(result: dict[str, Any]) -> str:
     processor = ", ".join(hardware[key] for key in ("processor", "arithmetic") if key in hardware)
     machine = [f"{hardware['cores']} cores ({processor})", f"{hardware['memory_gb']} GB"]
     machine += hardware.get("gpus", [])
+    if result.get("busy", 0) > LOADED:  # results of before have none
+        machine.append("on a loaded machine")
     where = f"{result['date']}, {', '.join(machine)}; torch {versions.get('torch', '–')}, Python {versions['python']}."
     return f"### {result['title']}\n\n`python -m benchmarks {result['name']}`: {where}\n\n" + "\n".join(rows) + "\n\n"
 

@@ -90,4 +90,4 @@ def _is_below(descriptor: int, home: str, path: str) -> bool:
             now, opened = os.stat(real, follow_symlinks=False), os.fstat(descriptor)
             if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
                 return False
-    return os.path.commonpath([home, real]) == home
+    return real.startswith(os.path.join(home, ""))

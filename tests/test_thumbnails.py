@@ -94,13 +94,24 @@ def test_a_picture_that_nobody_wants_any_more_is_not_made(pool: ThumbnailPool, f
 
 
 def test_pictures_are_kept_up_to_a_limit_the_newest_last(tmp_path: Path) -> None:
-    pictures = ThumbnailCache(tmp_path, 1000)
+    pictures, content = ThumbnailCache(tmp_path, 1000), b"RIFF\x5c\0\0\0" + b"x" * 92
     names = [hashlib.sha256(bytes([number])).hexdigest() for number in range(12)]
     for number, name in enumerate(names):
-        pictures.put(name, 64, b"x" * 100)
+        pictures.put(name, 64, content)
         os.utime(tmp_path / cache.FOLDER / name[:2] / f"{name}-64.webp", (number, number))
     assert cache.usage(tmp_path).size <= 1000
-    assert pictures.get(names[-1], 64) == b"x" * 100
+    assert pictures.get(names[-1], 64) == content
     assert pictures.get(names[0], 64) is None
     assert cache.clear(tmp_path) > 0
     assert cache.usage(tmp_path).pictures == 0
+
+
+def test_a_picture_of_which_a_part_is_lost_counts_as_none(tmp_path: Path) -> None:
+    pictures, name = ThumbnailCache(tmp_path, 10**6), "ab" * 32
+    content = worker.encode(np.zeros((30, 40, 3), np.uint8), 64)
+    pictures.put(name, 64, content)
+    (path,) = (tmp_path / cache.FOLDER / "ab").iterdir()
+    assert (path.stat().st_mode & 0o777, pictures.get(name, 64)) == (0o600, content)
+    for part in (b"", content[:-10], bytes(len(content))):
+        path.write_bytes(part)
+        assert pictures.get(name, 64) is None

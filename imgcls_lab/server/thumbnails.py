@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from imgcls_lab.thumbnails.pool import GivenUpError, ThumbnailPool
 SIZES = tuple(map(str, get_args(ThumbnailSize)))
 REMEMBERED = 1.0  # seconds for which the folders of a data set or run are not asked of the database again
 Find = Callable[[Store], FoundImage]
-Place = tuple[Path, str]  # folder of a run, which a data set has not, and root of the images
+Place = tuple[Path, str]  # folder of a run, which a data set has not, and root of the images, links resolved
 
 
 class Thumbnails:
@@ -44,11 +45,14 @@ class Thumbnails:
         return content
 
     def place(self, key: str, ask: Callable[[], Place]) -> Place:
-        """Where the images of a data set or run lie: a grid asks for hundreds of pictures at once."""
+        """What `ask` returns, the checked root in it, or returned a moment ago: a grid asks for hundreds of pictures.
+
+        A root that a link leads away from meanwhile is asked for and checked again.
+        """
         now = time.monotonic()
-        known = self._places.get(key)
-        if known is not None and now < known[0]:
-            return known[1]
+        until, place = self._places.get(key, (0.0, (Path(), "")))
+        if now < until and os.path.realpath(place[1]) == place[1]:
+            return place
         place = ask()
         self._places = {old: held for old, held in list(self._places.items()) if now < held[0]}
         self._places[key] = now + REMEMBERED, place
@@ -102,8 +106,9 @@ class DatasetThumbnailHandler(PictureHandler):
         number, image = number_of(text, "data set"), image_id_of(image)
 
         def find(store: Store) -> FoundImage:
-            _, root = self._thumbnails.place(f"data set {number}", lambda: (Path(), store.datasets.root_of(number)))
-            check_shown(store.settings, root)
+            _, root = self._thumbnails.place(
+                f"data set {number}", lambda: (Path(), check_shown(store.settings, store.datasets.root_of(number)))
+            )
             return image_lookup.in_dataset(store.settings, root, image)
 
         await self.send(image, find)
@@ -115,29 +120,32 @@ class RunThumbnailHandler(PictureHandler):
         run_id, image = run_id_of(text), image_id_of(image)
 
         def find(store: Store) -> FoundImage:
-            place = self._thumbnails.place(f"run {run_id}", lambda: store.evaluations.folder_and_root(run_id))
-            return _in_run(store.settings, place, image)
+            folder, root = self._thumbnails.place(f"run {run_id}", lambda: _place_of_run(store, run_id))
+            return image_lookup.in_run(store.settings, folder, root, image)
 
         await self.send(image, find)
 
 
 def find_in_run(store: Store, run_id: str, image: str) -> FoundImage:
     """The file of an image of a run. Raises NotFoundError, ConflictError, ForbiddenPathError."""
-    return _in_run(store.settings, store.evaluations.folder_and_root(run_id), image)
+    folder, root = _place_of_run(store, run_id)
+    return image_lookup.in_run(store.settings, folder, root, image)
 
 
-def _in_run(settings: Settings, place: Place, image: str) -> FoundImage:
-    folder, root = place
-    check_shown(settings, root)
-    return image_lookup.in_run(settings, folder, root, image)
+def _place_of_run(store: Store, run_id: str) -> Place:
+    folder, root = store.evaluations.folder_and_root(run_id)
+    return folder, check_shown(store.settings, root)
 
 
-def check_shown(settings: Settings, root: str) -> None:
-    """Raises ForbiddenPathError, which names no path, for a data set outside the folders that this server may read."""
+def check_shown(settings: Settings, root: str) -> str:
+    """The root of a data set with links resolved.
+
+    Raises ForbiddenPathError, which names no path, for a data set outside the folders that this server may read.
+    """
     if not root:
         raise NotFoundError("This run names no data set.", reason="no_dataset")
     try:
-        settings.allowed(root)
+        return os.fspath(settings.allowed(root))
     except ForbiddenPathError:
         raise ForbiddenPathError(
             "These images lie outside the folders that this server may read. Start it with their folder in "

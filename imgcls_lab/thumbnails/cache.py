@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import run_paths
 
 FOLDER = "thumbnails"
 LOW = 0.9  # part of the limit down to which is evicted
@@ -44,14 +44,21 @@ class ThumbnailCache:
                 os.utime(file.fileno())  # it was used now
         except (OSError, ValueError):
             return None
-        return content or None
+        return content if _is_whole(content) else None
 
     def put(self, image: str, size: int, content: bytes) -> None:
         """Keep a picture. Without a place for it nothing is lost: it is made anew."""
         path = self._folder / _name(image, size)
         with contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            run_layout.write_atomic(path, content, settle=False)
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+            try:
+                with open(temporary, "xb", opener=_private) as file:
+                    file.write(content)
+                os.replace(temporary, path)  # without fsync, which takes longer than the picture
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
             self._make_room(len(content))
 
     def _make_room(self, added: int) -> None:
@@ -82,6 +89,15 @@ def clear(cache: Path) -> int:
             path.unlink()
             freed += status.st_size
     return freed
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether the WebP has the length that its header names: after a power cut a file may be shorter than written."""
+    return content[:4] == b"RIFF" and int.from_bytes(content[4:8], "little") + 8 == len(content)
 
 
 def _name(image: str, size: int) -> str:

@@ -211,6 +211,7 @@ async def test_a_root_that_is_no_longer_allowed_shows_nothing(
     api: Api, settings: Settings, tmp_path: Path, dataset: dict[str, Any]
 ) -> None:
     moved = tmp_path / "private"
+    assert (await picture(api, dataset, dataset["ids"]["red"])).status == 200  # the root is known for a moment
     os.rename(dataset["root"], moved)
     dataset["root"].symlink_to(moved)
     reply = await picture(api, dataset, dataset["ids"]["red"])
