@@ -23,6 +23,7 @@ class EntryPoint:
 
 DAEMON = EntryPoint("imgcls_lab.executor.daemon")
 SUPERVISOR = EntryPoint("imgcls_lab.executor.supervisor")
+NODE = EntryPoint("imgcls_lab.executor.node")
 FORK_SERVER = EntryPoint("imgcls_lab.executor.forkserver")
 FORK_CLIENT = EntryPoint("imgcls_lab.executor.fork_client")
 TENSORBOARD = EntryPoint("imgcls_lab.tensorboards.serve")

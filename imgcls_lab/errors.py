@@ -113,6 +113,10 @@ class ExecutorError(ImgclsError):
     status = 503
 
 
+class SchedulerAwayError(ExecutorError):
+    """An outer scheduler, such as Ray or Slurm, does not answer now. The call may be repeated."""
+
+
 class TensorBoardError(ImgclsError):
     """A TensorBoard's process did not start."""
 

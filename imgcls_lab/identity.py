@@ -1,7 +1,8 @@
 """Who a process is: machine, boot and pid namespace, pid, start time; and whose. Standard library only.
 
 A bare pid says nothing: the kernel gives it to the next process. Daemon, supervisor, store and whatever trains
-outside the executor write and check these; nothing here signals a process.
+outside the executor write and check these; nothing here signals a process. On a cluster, an attempt is a job of an
+outer scheduler instead: `Owner` is one or the other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 _PIDS = 2**31  # no system gives so many
 
@@ -80,6 +81,30 @@ class ProcessIdentity:
             return cls(str(data["machine_id"]), str(data["boot_id"]), pid, str(data["start_time"]))
         except (KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"This is no process identity: {error}") from None
+
+
+@dataclass(frozen=True)
+class JobIdentity:
+    """A job of an outer scheduler. job: its id there."""
+
+    scheduler: str
+    job: str
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+Owner = ProcessIdentity | JobIdentity  # of an attempt
+
+
+def owner_of(saved: dict[str, Any]) -> Owner:
+    """The owner that `to_json` wrote. Raises ValueError."""
+    if "job" not in saved:
+        return ProcessIdentity.from_json(json.dumps(saved))
+    try:
+        return JobIdentity(str(saved["scheduler"]), str(saved["job"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"This is no job: {error}") from None
 
 
 def user_name() -> str:

@@ -22,6 +22,7 @@ from imgcls_lab.identity import host_name
 
 G = TypeVar("G")  # what a trait gives
 S = TypeVar("S")  # what it may be set to
+LOCAL = "local"  # the backend of one machine
 _FALSE = {"0", "false", "no", "off"}
 
 
@@ -147,6 +148,18 @@ class Settings(Configurable):
     cpu_slots = Count(
         "IMGCLS_CPU_SLOTS", 1, "Runs at once on a machine without a GPU. The runs share the cores equally.", unit="runs"
     )
+    backend = Text(
+        "IMGCLS_BACKEND",
+        LOCAL,
+        "Where runs start: local (processes of this machine), ray or slurm (jobs of a cluster).",
+    )
+    node_python = Text(
+        "IMGCLS_NODE_PYTHON", "",
+        "Python of the cluster's nodes, which has this package. Empty: that of whoever submitted the run.",
+    )  # fmt: skip
+    ray_address = Text(
+        "IMGCLS_RAY_ADDRESS", "http://127.0.0.1:8265", "Address of the Ray cluster's dashboard, which takes the jobs."
+    )
     autostart = Switch("IMGCLS_AUTOSTART", True, "Start the executor when a run is submitted.")
     stop_grace = Number(
         "IMGCLS_STOP_GRACE", 60.0, "Time that a stopped run has to write its checkpoint before it is killed.", unit="s"
@@ -251,6 +264,11 @@ class Settings(Configurable):
             )
             for name, item in self.table().items()
         ]
+
+    @property
+    def run_host(self) -> str:
+        """The name under which the executor's devices and runs stand: this machine's, or its backend's."""
+        return host_name() if self.backend == LOCAL else self.backend
 
     # ── the folders of a home ───────────────────────────────────────────────────────────────────────────────
     @property

@@ -23,7 +23,7 @@ from imgcls_lab.entry_points import DAEMON
 from imgcls_lab.errors import ConflictError, ExecutorError, ForbiddenError, NotFoundError, StoreError
 from imgcls_lab.events import DesiredState
 from imgcls_lab.executor import locks, processes
-from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.schemas import DevicesReply
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
@@ -144,7 +144,7 @@ def forget(settings: Settings, host: str) -> int:
         beats, live = of_host.beats(), of_host.live_runs()
         if not beats and not live:
             raise NotFoundError(f"There is no executor of a host “{host}”. `imgcls-lab executor status` lists them.")
-        if host == host_name():
+        if host == settings.run_host:
             raise ConflictError("This host knows its own runs; start its executor, and it sorts them out.")
         time.sleep(min(settings.lease, 10))
         if of_host.beats() != beats:
@@ -229,7 +229,7 @@ def _stop_runs(settings: Settings) -> None:
 
 def _live_runs(store: Store) -> list[str]:
     """Ids of this home's live runs on this host that an executor started."""
-    live = _store_of(store, host_name()).live_runs()
+    live = _store_of(store, store.settings.run_host).live_runs()
     return [run.id for run, _ in live if not run.external]
 
 

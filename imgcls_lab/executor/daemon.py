@@ -20,15 +20,14 @@ from collections.abc import Callable
 from imgcls_lab._version import __version__
 from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, RevisionError, StoreError
 from imgcls_lab.events import FailureKind, RunState
-from imgcls_lab.executor import client, locks, run_secrets
-from imgcls_lab.executor import devices as dev
+from imgcls_lab.executor import backends, client, locks, run_secrets
 from imgcls_lab.executor.alert_sender import AlertSender
-from imgcls_lab.executor.backends.local import LocalBackend
+from imgcls_lab.executor.backends.base import Backend
 from imgcls_lab.executor.device_inventory import DeviceInventory
 from imgcls_lab.executor.disk_usage import DiskUsage
 from imgcls_lab.executor.run_monitor import RunMonitor
 from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
-from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, run_folders
@@ -51,21 +50,20 @@ OWNER_TIMEOUT = 30.0  # seconds a new folder may lack an owner before it counts 
 
 
 class Daemon:
-    """The rounds of one host. `probe` and `clock` are seams for tests, `backend` says what is started."""
+    """The rounds of one backend, by default that of the settings. `clock` is a seam for tests."""
 
     def __init__(
         self,
         settings: Settings,
         *,
-        backend: LocalBackend | None = None,
-        probe: dev.DeviceProbe | None = None,
+        backend: Backend | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
-        self.backend = backend or LocalBackend()
-        self.host = host_name()
+        self.backend = backend or backends.of(settings)
+        self.host = self.backend.host
         self._ended_at = -DEVICES_EVERY  # when a run of this host ended last
-        self.inventory = DeviceInventory(settings, self.host, probe or dev.HostProbe(settings.cpu_slots))
+        self.inventory = DeviceInventory(settings, self.backend)
         self.id = f"{self.host}-{secrets.token_hex(4)}"
         self.stopping = threading.Event()
         self._clock = clock
@@ -207,13 +205,7 @@ class Daemon:
         run, chosen = claim.run, [device for device in self.inventory.devices if device.name in claim.devices]
         try:
             store.check_submitted(run)
-            owner = self.backend.start(
-                self.settings,
-                run,
-                attempt=claim.attempt,
-                locks=[device.lock(self.settings) for device in chosen],
-                values=dev.device_environment(self.inventory.devices, claim.devices, self.settings.cpu_slots),
-            )
+            owner = self.backend.start(run, claim.attempt, chosen)
         except (OSError, ExecutorError, ConflictError) as error:
             run_secrets.take_back(self.settings, run.id)
             store.finish(run.id, claim.attempt, _start_failure(self.settings, error))

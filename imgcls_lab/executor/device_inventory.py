@@ -1,4 +1,4 @@
-"""The devices of this host for the daemon: what there is, which processes hold it, and what a run may have now.
+"""The devices of a backend for the daemon: what there is, which processes hold it, and what a run may have now.
 
 Called by the daemon. Writes devices and their processes into the database for the devices page. The claim itself, which
 makes two runs on one device impossible, is a row of the claiming transaction.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from imgcls_lab.errors import UnsafeFolderError
-from imgcls_lab.executor.devices import Device, DeviceProbe
+from imgcls_lab.executor.backends.base import Backend
+from imgcls_lab.executor.devices import Device
 from imgcls_lab.executor.gpu_processes import GpuProcessTracker, largest_other
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.executor_store import ExecutorStore
@@ -17,12 +17,11 @@ from imgcls_lab.store.queue import Cluster
 
 
 class DeviceInventory:
-    """The devices of one host. `devices`: as of the last update."""
+    """The devices of one backend. `devices`: as of the last update."""
 
-    def __init__(self, settings: Settings, host: str, probe: DeviceProbe) -> None:
+    def __init__(self, settings: Settings, backend: Backend) -> None:
         self._settings = settings
-        self._host = host
-        self._probe = probe
+        self._backend = backend
         self._tracker: GpuProcessTracker | None = None
         self.devices: list[Device] = []
 
@@ -32,7 +31,7 @@ class DeviceInventory:
         if self._tracker is None:  # an earlier daemon has seen since when
             self._tracker = GpuProcessTracker(store.saved_holders())
         self.devices = []
-        for device in self._probe.read():
+        for device in self._backend.devices(claimed):
             processes, utilisation = (device.gpu.processes, device.gpu.utilisation) if device.gpu else ((), None)
             known = replace(device, gpu_processes=self._tracker.update(device.name, processes, utilisation))
             self.devices.append(replace(known, held_by=self._held_by(known, claimed)))
@@ -40,25 +39,17 @@ class DeviceInventory:
 
     def unavailable(self, everywhere: Cluster) -> set[str]:
         """Devices that no run can have now."""
-        claimed = {name for host, name in everywhere.claims if host == self._host}
-        held = {device.name for device in self.devices if self._locked_by(device) or self._is_full(device)}
+        claimed = {name for host, name in everywhere.claims if host == self._backend.host}
+        held = {device.name for device in self.devices if self._backend.holder(device) or self._is_full(device)}
         return claimed | held
 
     def _held_by(self, device: Device, claimed: set[str]) -> str | None:
         """Who keeps a device from our runs, for a sentence. None: nobody, or a run of ours."""
         if device.held_by is not None or device.name in claimed:
             return device.held_by
-        if (holder := self._locked_by(device)) is not None:
+        if (holder := self._backend.holder(device)) is not None:
             return holder
         return largest_other(device.gpu_processes) if self._is_full(device) else None
-
-    def _locked_by(self, device: Device) -> str | None:
-        """Who holds the device's lock, or why no lock can be had. None: a run may start."""
-        try:
-            holder = device.lock(self._settings).holder()
-        except (OSError, UnsafeFolderError) as error:
-            return f"no run can lock it. {error}"
-        return None if holder is None else str(holder)
 
     def _is_full(self, device: Device) -> bool:
         """Whether other programs hold so much memory that a run would hardly fit."""

@@ -1,22 +1,20 @@
-"""Watches one live run of this host: ingests its events, passes on what users ask of it, and records its end.
+"""Watches one live run of a backend: ingests its events, passes on what users ask of it, and records its end.
 
-Called by the daemon. It holds no state that matters: after a restart the next daemon reads the same folders, processes
-and rows, and goes on. A run is given up only when its processes are confirmed dead.
+Called by the daemon. It holds no state that matters: after a restart the next daemon reads the same folders, owners
+and rows, and goes on. A run is given up only when the backend confirms that its processes are dead.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.executor import processes, run_secrets
-from imgcls_lab.executor.backends.local import LocalBackend
-from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.executor.backends.base import Backend, OwnerState
+from imgcls_lab.identity import Owner, owner_of
 from imgcls_lab.run_layout import DESIRED, HEARTBEAT, OWNER, events_name, write_atomic
 from imgcls_lab.run_paths import read_json, read_plain, size
 from imgcls_lab.settings import Settings
@@ -53,9 +51,7 @@ class UnchangedTimer:
 class RunMonitor:
     """One attempt of one run, as long as this daemon lives."""
 
-    def __init__(
-        self, store: ExecutorStore, settings: Settings, backend: LocalBackend, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, store: ExecutorStore, settings: Settings, backend: Backend, clock: Callable[[], float]) -> None:
         self._store = store
         self._settings = settings
         self._backend = backend
@@ -64,6 +60,7 @@ class RunMonitor:
         self._progress = UnchangedTimer(clock)
         self._size = -1  # bytes of the events that are ingested
         self._watched: tuple[str, int] | None = None  # run and attempt, while it lives
+        self._explained = False  # whether the run's message is what the backend said
         self._alerted_size = -2  # size of the events when the alert of a stalled run was added
 
     def check(self, run: Run, attempt: Attempt) -> None:
@@ -76,19 +73,28 @@ class RunMonitor:
             self._store.follow(run.id)
             return
         owner = self._owner(run, attempt, folder)
-        alive = owner is not None and owner.alive()
-        end = read_end(folder, attempt.number)
-        if owner is not None and alive and end is None:
-            self._watched = (run.id, attempt.number)
-            self.ingest_new()
-            self._pass_on_desired(run, folder, owner)
-            self._check_heartbeat(run, attempt, folder)
+        silent = self._heartbeat.update(_text(folder, HEARTBEAT))
+        if owner is None or read_end(folder, attempt.number) is not None:
+            self._finish(run, attempt)
             return
-        self._finish(run, attempt)
+        status = self._backend.status(owner, silent)
+        self._explain(run, status.reason)
+        if status.state is OwnerState.GONE:
+            self._finish(run, attempt)
+            return
+        self._watched = (run.id, attempt.number)
+        self.ingest_new()
+        self._pass_on_desired(run, folder, owner)
+        if status.state is OwnerState.WAITING and run.desired_state != DesiredState.RUN.value:
+            self._backend.clear(run.id, attempt.number)  # nothing has started that could save
+        if status.state is OwnerState.RUNNING:
+            self._check_heartbeat(run, attempt, silent)
+        self._check_progress(run, attempt)
+        self._check_after_end(run, attempt, folder)
 
     # ── while it lives ──────────────────────────────────────────────────────────────────────────────────────
-    def _owner(self, run: Run, attempt: Attempt, folder: Path) -> ProcessIdentity | None:
-        owner = ProcessIdentity.from_json(json.dumps(attempt.owner)) if attempt.owner else None
+    def _owner(self, run: Run, attempt: Attempt, folder: Path) -> Owner | None:
+        owner = owner_of(attempt.owner) if attempt.owner else None
         trainer = _trainer_pid(folder, attempt.number)
         if owner is None:  # the daemon that started it died before it could write it down
             owner = self._backend.find(run.id, attempt.number)
@@ -106,17 +112,17 @@ class RunMonitor:
             self._store.ingest(run_id, attempt)
             self._size = now
 
-    def _pass_on_desired(self, run: Run, folder: Path, owner: ProcessIdentity) -> None:
+    def _pass_on_desired(self, run: Run, folder: Path, owner: Owner) -> None:
         try:
             self._write_desired(run, folder)
         except OSError as error:  # a full disk must not keep a run from being stopped
             log.warning("%s: the request to %s could not be written: %s", run.id, run.desired_state, error)
             if run.desired_state == DesiredState.KILL.value:
                 self._backend.clear(run.id, run.attempt)
-            elif not processes.send_to_owner(owner, signal.SIGTERM, processes.tag_of(run.id, run.attempt)):
+            elif (refusal := self._backend.terminate(owner, processes.tag_of(run.id, run.attempt))) is not None:
                 message = (
-                    f"Process {owner.pid} is not this run's supervisor, so nothing was signalled, and its folder takes "
-                    f"no request to stop ({error.strerror}). Kill the run to end its own processes."
+                    f"{refusal}, and its folder takes no request to stop ({error.strerror}). Kill the run to end its "
+                    "own processes."
                 )
                 if run.message != message:
                     self._store.show_message(run.id, run.attempt, message)
@@ -127,13 +133,22 @@ class RunMonitor:
         if run.desired_state != DesiredState.RUN.value and _text(folder, DESIRED) != run.desired_state:
             write_atomic(folder / DESIRED, run.desired_state)
 
-    def _check_heartbeat(self, run: Run, attempt: Attempt, folder: Path) -> None:
-        """End an attempt whose supervisor does not beat any more, or whose trainer goes on after its last event."""
-        silent = self._heartbeat.update(_text(folder, HEARTBEAT))
+    def _explain(self, run: Run, reason: str | None) -> None:
+        """Show on the run's page what its backend says, as long as it says so."""
+        if reason is not None and run.message != reason:
+            self._store.show_message(run.id, run.attempt, reason)
+        elif reason is None and self._explained:
+            self._store.show_message(run.id, run.attempt, None)
+        self._explained = reason is not None
+
+    def _check_heartbeat(self, run: Run, attempt: Attempt, silent: float) -> None:
+        """End an attempt whose supervisor does not beat any more."""
         if silent > self._settings.lease:
             log.warning("%s attempt %d has not beaten for %.0f s: ended", run.id, attempt.number, silent)
             self._backend.clear(run.id, attempt.number)
-        self._check_progress(run, attempt)
+
+    def _check_after_end(self, run: Run, attempt: Attempt, folder: Path) -> None:
+        """End an attempt whose trainer goes on after its last event."""
         over = reported(attempt) is not None
         if self._after_last_event.update(over) > self._settings.stop_grace and over:
             log.warning("%s attempt %d stays after its last event: ended", run.id, attempt.number)
@@ -151,11 +166,11 @@ class RunMonitor:
 
     # ── its end ─────────────────────────────────────────────────────────────────────────────────────────────
     def _finish(self, run: Run, attempt: Attempt) -> None:
-        """Confirm that none of its processes lives, and have its final state written."""
+        """Confirm that nothing of it lives, and have its final state written."""
         remaining = self._backend.clear(run.id, attempt.number)
         if remaining:
-            names = ", ".join(map(str, remaining))
-            message = f"Process {names} cannot be ended, so {', '.join(attempt.devices)} stays out of use until it is."
+            names, devices = ", ".join(remaining), ", ".join(attempt.devices)
+            message = f"{names[0].upper()}{names[1:]} cannot be ended, so {devices} stays out of use until it is."
             if run.message != message:
                 self._store.show_message(run.id, attempt.number, message)
             return

@@ -1,8 +1,9 @@
 """Supervises one attempt of one run: holds its device locks, starts the trainer, beats, stops it, and writes its exit.
 
 The daemon starts `python -m imgcls_lab.executor.supervisor FOLDER` in a session of its own, and writes what to start
-into its standard input; `launch-001.json` in the folder is a note of that, which nothing executes. The supervisor
-survives the daemon. Standard library only; it opens no database and reads no event. It ends after the trainer.
+into its standard input; `launch-001.json` in the folder is a note of that, which nothing executes. On a cluster it is
+the process of the node agent (`node.py`). The supervisor survives the daemon. Standard library only; it opens no
+database and reads no event. It ends after the trainer.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ class Supervisor:
         self.deadline: float = data["deadline"]
         self.beat_every: float = data["beat_every"]
         self.log_cap: int = data["log_cap"]
+        self.place: dict[str, Any] = data.get("place", {})  # node and devices, where a scheduler chose them
+        self.scheduler: str | None = data.get("scheduler")  # whose signal is no wish of the user
+        self.interrupted = False
         self.tag = processes.tag_of(data["run_id"], self.attempt)
         self.lock_handle: int | None = None  # of its folder
         self.device_handles: list[int] = []
@@ -99,7 +103,7 @@ class Supervisor:
                 raise NotStartedError("An earlier attempt of it still holds the run's folder")
             time.sleep(POLL)
         self.lock_handle = own
-        if (self.folder / run_layout.launch_name(self.attempt + 1)).exists():
+        if self._is_replaced():
             raise NotStartedError("A newer attempt was started already")
         for folder, device in self.device_locks:
             try:
@@ -148,6 +152,8 @@ class Supervisor:
         self._next_beat = now + self.beat_every
         self._beats += 1
         self._cut_log()
+        if self._is_replaced():  # this node was cut off, and was believed dead: it must not write any more
+            self._set_desired("kill")
         for handle in self.device_handles:  # a system that removes old files from /tmp must see that it is in use
             with contextlib.suppress(OSError):
                 os.utime(handle)
@@ -159,6 +165,9 @@ class Supervisor:
                 os.pwrite(descriptor, f"{self.attempt:06d} {self._beats:012d}\n".encode(), 0)
             finally:
                 os.close(descriptor)
+
+    def _is_replaced(self) -> bool:
+        return (self.folder / run_layout.launch_name(self.attempt + 1)).exists()
 
     def _read_desired(self) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -173,6 +182,7 @@ class Supervisor:
     def _on_signal(self, _number: int, _frame: Any) -> None:
         """The machine shuts down, or somebody ends the supervisor: let the trainer write its checkpoint."""
         if self.desired == "run":
+            self.interrupted = self.scheduler is not None
             self._set_desired("stop")
 
     def _check_start(self, child: subprocess.Popen[bytes]) -> None:
@@ -227,7 +237,11 @@ class Supervisor:
 
     # ── what it leaves ──────────────────────────────────────────────────────────────────────────────────────
     def _write_owner(self, trainer: int | None) -> None:
-        owner = json.loads(ProcessIdentity.current().to_json()) | {"attempt": self.attempt, "trainer": None}
+        owner = json.loads(ProcessIdentity.current().to_json()) | {
+            "attempt": self.attempt,
+            "trainer": None,
+            **self.place,
+        }
         if trainer is not None and (identity := ProcessIdentity.of(trainer)) is not None:
             owner["trainer"] = json.loads(identity.to_json())
         with contextlib.suppress(OSError):  # the daemon knows this process anyway
@@ -252,7 +266,8 @@ class Supervisor:
     def _write_exit(self, **facts: Any) -> None:
         """Write how the trainer ended, with more tries if the disk refuses: nobody else knows."""
         full = shutil.disk_usage(self.folder).free < FULL
-        text = json.dumps({"attempt": self.attempt, "asked": self.desired, "t": time.time(), "full": full, **facts})
+        known = {"attempt": self.attempt, "asked": self.desired, "t": time.time(), "full": full}
+        text = json.dumps({**known, "interrupted": self.interrupted, **facts})
         with contextlib.suppress(OSError):
             self._use_reserve(text)
             return

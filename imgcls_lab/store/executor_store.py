@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select, text, update
 
 from imgcls_lab.events import RESUMABLE, DesiredState, RunState
-from imgcls_lab.identity import ProcessIdentity, user_name
+from imgcls_lab.identity import Owner, ProcessIdentity, user_name
 from imgcls_lab.run_layout import is_run_id
 from imgcls_lab.schemas import AlertKind, AlertView
 from imgcls_lab.settings import Settings
@@ -176,8 +176,8 @@ class ExecutorStore:
         with self._database.read() as session:
             return attempts.live_runs(session, self._host)
 
-    def set_owner(self, run_id: str, attempt: int, owner: ProcessIdentity | None, pid: int | None) -> None:
-        """Write down which supervisor has an attempt, and the pid of its trainer."""
+    def set_owner(self, run_id: str, attempt: int, owner: Owner | None, pid: int | None) -> None:
+        """Write down which supervisor or job has an attempt, and the pid of its trainer."""
         saved = json.loads(owner.to_json()) if owner else None
         with self._database.write() as session:
             attempts.set_owner(session, run_id, attempt, saved, pid)
@@ -186,7 +186,7 @@ class ExecutorStore:
         with self._database.write() as session:
             states.move(session, run_id, RunState.STOPPING, attempt=attempt)
 
-    def show_message(self, run_id: str, attempt: int, message: str) -> None:
+    def show_message(self, run_id: str, attempt: int, message: str | None) -> None:
         with self._database.write() as session:
             states.change_run(session, run_id, col(Run.attempt) == attempt, message=message)
 

@@ -265,7 +265,9 @@ class Attempt(Table, table=True):
     state: str
     host: str | None = None
     executor_id: str | None = None
-    owner: dict[str, Any] | None = _json(nullable=True)  # process identity of the supervisor, or of who trains
+    owner: dict[str, Any] | None = _json(
+        nullable=True
+    )  # identity of the supervisor, of a cluster's job, or of who trains
     pid: int | None = None  # of the process that trains
     devices: list[str] = _json()
     started_at: float

@@ -36,7 +36,7 @@ class ProcessEnd:
 
     code: exit code, None if a signal ended it; started: False when the process was never started (device taken by
     another user's run, a newer attempt found); forced: it did not stop in time and was killed; full: its disk had no
-    space left; t: when; asked: the desired state then: run, stop or kill.
+    space left; t: when; asked: the desired state then: run, stop or kill; interrupted: an outer scheduler ended it.
     """
 
     code: _Number | None = None
@@ -47,6 +47,7 @@ class ProcessEnd:
     message: str | None = None
     t: _Stamp | None = None
     asked: str = "run"
+    interrupted: bool = False
 
     @property
     def exit_code(self) -> int | None:
@@ -86,7 +87,7 @@ def judge(
     one; trained: it came as far as its first step; last_line: of the log.
     """
     lost = reported is not None and reported.failure is FailureKind.LOST
-    if reported is not None and not lost:
+    if reported is not None and not lost and not _is_interrupted(reported, end, desired_state):
         return reported
     if desired_state is DesiredState.KILL:
         start = f"; it can be resumed from step {saved_step}" if saved_step else ""
@@ -95,10 +96,25 @@ def judge(
         return _stopped(end, saved_step, trained)
     if end is not None and not end.started:
         return Verdict(RunState.LOST, message=end.message, counted=False)
+    if reported is not None and not lost:  # it has saved
+        return Verdict(RunState.LOST, FailureKind.LOST, "The cluster ended its job")
     if reported is not None:  # one of its processes died, and another could report it
         return Verdict(RunState.LOST, FailureKind.LOST, (reported.message or "One of its processes died").rstrip("."))
+    return _by_exit(end, saved_step, last_line)
+
+
+def _is_interrupted(reported: Verdict, end: ProcessEnd | None, desired_state: DesiredState) -> bool:
+    """Whether a run stopped that nobody asked to: its outer scheduler did."""
+    by_scheduler = end is not None and end.interrupted and desired_state is DesiredState.RUN
+    return by_scheduler and reported.state is RunState.STOPPED
+
+
+def _by_exit(end: ProcessEnd | None, saved_step: int, last_line: str) -> Verdict:
+    """The verdict on an attempt that reported nothing and was asked for nothing."""
     if end is None:
         return Verdict(RunState.LOST, FailureKind.LOST, "Its process died or was silent for too long")
+    if end.interrupted:
+        return Verdict(RunState.LOST, FailureKind.LOST, "The cluster ended its job")
     if end.signal is not None and end.signal not in _CRASHES:
         name = _signal_name(end.signal)
         reason = end.message or f"Its process was killed from outside ({name}), perhaps because memory ran out"

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from imgcls_lab.events import RunKind
-from imgcls_lab.executor.backends.local import LocalBackend, module_argv
+from imgcls_lab.executor.backends.launch import module_argv
+from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon, main, settings_of_process
 
 
@@ -15,4 +16,5 @@ def argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Daemon(settings_of_process(), backend=LocalBackend(argv))))
+    settings = settings_of_process()
+    sys.exit(main(Daemon(settings, backend=LocalBackend(settings, argv))))

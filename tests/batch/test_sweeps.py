@@ -74,7 +74,7 @@ class Stubs:
         self.kill()
         for view in context.store().runs.list(limit=1000).items:
             for attempt in range(1, view.attempt + 1):
-                LocalBackend().clear(view.id, attempt)
+                LocalBackend(context.settings()).clear(view.id, attempt)
         context.close()
 
 

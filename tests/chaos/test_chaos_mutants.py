@@ -102,11 +102,11 @@ def a_reused_pid_is_not_the_run(_: StubLab, __: Path) -> None:
     assert not former.alive(), "a pid was taken for the process that had it before"
 
 
-def a_child_that_left_the_group_is_ended(_: StubLab, __: Path) -> None:
+def a_child_that_left_the_group_is_ended(lab: StubLab, __: Path) -> None:
     tag = processes.tag_of(new_run_id(), 1)
     child = subprocess.Popen(["sleep", "60"], env={**os.environ, RUN_TAG: tag}, start_new_session=True)
     try:
-        LocalBackend().clear(*tag_parts(tag))
+        LocalBackend(lab.settings).clear(*tag_parts(tag))
         time.sleep(0.1)
         assert child.poll() is not None, "a process of the run outlives it"
     finally:
@@ -121,7 +121,7 @@ def tag_parts(tag: str) -> tuple[str, int]:
 
 def no_two_trainers_of_a_run_live_at_once(lab: StubLab, _: Path) -> None:
     """The supervisor is killed and leaves its trainer behind; the next attempt starts when that is dead."""
-    daemon = Daemon(lab.settings, backend=LocalBackend(argv))
+    daemon = Daemon(lab.settings, backend=LocalBackend(lab.settings, argv))
     daemon._register(daemon.store_of(lab.store))
     run_id = lab.submit(steps=400, step_seconds=0.02)
     lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.run(run_id).step > 0)

@@ -13,4 +13,5 @@ def argv(kind: str, python: str, folder: Path, attempt: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Daemon(settings_of_process(), backend=LocalBackend(argv))))
+    settings = settings_of_process()
+    sys.exit(main(Daemon(settings, backend=LocalBackend(settings, argv))))

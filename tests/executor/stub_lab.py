@@ -109,5 +109,5 @@ class StubLab:
             daemon.wait(10)
         for run in self.store.runs.list(limit=10_000).items:
             for number in range(1, run.attempt + 1):
-                LocalBackend().clear(run.id, number)
+                LocalBackend(self.settings).clear(run.id, number)
         self.store.close()

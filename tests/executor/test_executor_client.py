@@ -343,7 +343,7 @@ def test_a_run_is_stopped_on_a_full_disk_too(home: Path, monkeypatch: pytest.Mon
 
     lab = StubLab(home)
     try:
-        daemon = Daemon(lab.settings, backend=LocalBackend(argv))
+        daemon = Daemon(lab.settings, backend=LocalBackend(lab.settings, argv))
         daemon._register(daemon.store_of(lab.store))
         run_id = lab.submit(steps=10_000)
         lab.until(lambda: daemon.round(daemon.store_of(lab.store)) or lab.run(run_id).step > 0)

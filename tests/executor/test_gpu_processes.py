@@ -71,7 +71,7 @@ def test_a_run_waits_while_another_program_holds_the_gpus_memory_and_says_which(
     lab, gpus = StubLab(home), FakeGpus()
     try:
         probe = HostProbe(1, gpus)
-        daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=probe)
+        daemon = Daemon(lab.settings, backend=LocalBackend(lab.settings, argv, probe))
         daemon._register(daemon.store_of(lab.store))
         gpus.processes = (GpuProcess(os.getpid(), 60 * 10**9),)
         run_id = lab.store.runs.submit(SubmitRequest(config={"root": "/d", "device": "cuda"}, notes='{"steps": 3}')).id
@@ -91,7 +91,7 @@ def test_a_run_waits_while_another_program_holds_the_gpus_memory_and_says_which(
 def test_memory_of_a_run_shows_its_name(home: Path):
     lab, gpus = StubLab(home), FakeGpus()
     try:
-        daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=HostProbe(1, gpus))
+        daemon = Daemon(lab.settings, backend=LocalBackend(lab.settings, argv, HostProbe(1, gpus)))
         daemon._register(daemon.store_of(lab.store))
         config = {"root": "/d", "device": "cuda"}
         run_id = lab.store.runs.submit(SubmitRequest(config=config, name="mine", notes='{"steps": 10000}')).id

@@ -92,7 +92,8 @@ def gpus(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "locks").mkdir(mode=0o700)
     monkeypatch.setenv("IMGCLS_HOST_LOCKS", str(tmp_path / "locks"))
     lab = StubLab(home)
-    daemon = Daemon(lab.settings, backend=LocalBackend(argv), probe=SimpleNamespace(read=lambda: [*GPUS, CPU]))
+    probe = SimpleNamespace(read=lambda: [*GPUS, CPU])
+    daemon = Daemon(lab.settings, backend=LocalBackend(lab.settings, argv, probe))
     daemon._register(daemon.store_of(lab.store))
     yield lab, daemon
     lab.close()

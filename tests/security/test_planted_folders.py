@@ -64,7 +64,7 @@ def trap(own_settings: Settings, tmp_path: Path, innocent: subprocess.Popen[byte
 def rounds(store: Store, count: int = 12) -> None:
     """A daemon of this home, with its real backend, looks at everything a few times."""
     settings = store.settings
-    daemon = Daemon(settings, backend=LocalBackend())
+    daemon = Daemon(settings, backend=LocalBackend(settings))
     own = daemon.store_of(store)
     own.register()
     daemon._due["beat"] = float("inf")

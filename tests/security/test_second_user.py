@@ -40,12 +40,15 @@ GPUS = [f"GPU-{secrets.token_hex(6)}" for _ in range(2)]
 DAEMON = f"""
 import sys
 from types import SimpleNamespace
+from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.daemon import Daemon, main
 from imgcls_lab.executor.devices import Device
 from imgcls_lab.settings import Settings
 
 gpus = [Device(f"cuda:{{n}}", n, f"GPU {{n}}", "cuda", uuid) for n, uuid in enumerate({GPUS!r})]
-sys.exit(main(Daemon(Settings(), probe=SimpleNamespace(read=lambda: gpus))))
+settings = Settings()
+backend = LocalBackend(settings, probe=SimpleNamespace(read=lambda: gpus))
+sys.exit(main(Daemon(settings, backend=backend)))
 """
 
 

@@ -82,7 +82,7 @@ def plant_live_run(store: Store, owner: ProcessIdentity) -> Run:
 def monitor(store: Store) -> tuple[RunMonitor, ExecutorStore]:
     settings = store.settings
     daemon = ExecutorStore(store.database, settings, host_name(), "", HeartbeatWatch(settings.lease))
-    return RunMonitor(daemon, settings, LocalBackend(), time.monotonic), daemon
+    return RunMonitor(daemon, settings, LocalBackend(settings), time.monotonic), daemon
 
 
 @pytest.mark.parametrize("asked", [DesiredState.STOP, DesiredState.KILL])
@@ -203,7 +203,7 @@ def test_a_supervisor_that_was_never_written_down_is_found_if_it_is_this_users(u
     environment = {"PATH": os.environ["PATH"], RUN_TAG: processes.tag_of(run_id, 1)}
     supervisor = subprocess.Popen(named, env=environment, user=uid, cwd="/", start_new_session=True)
     try:
-        assert (LocalBackend().find(run_id, 1) is not None) == found
+        assert (LocalBackend(Settings()).find(run_id, 1) is not None) == found
     finally:
         os.killpg(supervisor.pid, signal.SIGKILL)
         supervisor.wait()

@@ -6,102 +6,86 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence, Set
 from pathlib import Path
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import run_layout
 from imgcls_lab.child_environment import child_environment
-from imgcls_lab.entry_points import NOTEBOOK, SUPERVISOR, SWEEP, TASK, TRAINING, EntryPoint
-from imgcls_lab.errors import ExecutorError, UnsafeFolderError
-from imgcls_lab.events import DesiredState, RunKind
+from imgcls_lab.entry_points import SUPERVISOR, TRAINING
+from imgcls_lab.errors import UnsafeFolderError
+from imgcls_lab.events import RunKind
 from imgcls_lab.executor import processes, run_secrets
-from imgcls_lab.executor.device_locks import DeviceLock
+from imgcls_lab.executor.backends.base import OwnerState, OwnerStatus
+from imgcls_lab.executor.backends.launch import (
+    ENTRY_POINTS,
+    QUEUES_RUNS,
+    Argv,
+    check_own,
+    launch_of,
+    module_argv,
+    prepare_folder,
+)
+from imgcls_lab.executor.devices import Device, DeviceProbe, HostProbe, device_environment
 from imgcls_lab.executor.forkserver_manager import SOCKET, ForkServerManager, warm_argv
-from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.identity import Owner, ProcessIdentity, host_name
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
 
 log = logging.getLogger(__name__)
 
-LOG_CAP = 64 * 2**20  # bytes of output.log
-Argv = Callable[[RunKind, str, Path, int], list[str]]
-
-# What does a run of each kind, as `python -m MODULE FOLDER --attempt N`.
-ENTRY_POINTS: dict[RunKind, EntryPoint] = {
-    RunKind.TRAIN: TRAINING,
-    RunKind.NOTEBOOK: NOTEBOOK,
-    RunKind.SWEEP: SWEEP,
-    RunKind.TASK: TASK,
-}
-# These queue runs themselves. The others never talk to the database, so they do not learn which one there is.
-QUEUES_RUNS = frozenset({RunKind.NOTEBOOK, RunKind.SWEEP})
-
-
-def module_argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[str]:
-    """The command line of a run's kind. Raises ExecutorError for a kind that this version cannot do."""
-    if kind not in ENTRY_POINTS:
-        raise ExecutorError(f"This version of imgcls-lab cannot do a {kind.value} run; upgrade it on this machine.")
-    return ENTRY_POINTS[kind].argv(python, str(folder), "--attempt", str(attempt))
-
 
 class LocalBackend:
-    """Processes of this host. `argv` says what is started for an attempt."""
+    """Processes of this host. `argv` says what is started for an attempt; `probe` is a seam for tests."""
 
-    def __init__(self, argv: Argv = module_argv) -> None:
+    def __init__(self, settings: Settings, argv: Argv = module_argv, probe: DeviceProbe | None = None) -> None:
+        self.host = host_name()
+        self._settings = settings
         self._argv = argv
+        self._probe = probe or HostProbe(settings.cpu_slots)
         self._usable: dict[str, bool] = {sys.executable: True}
         self._children: list[subprocess.Popen[bytes]] = []
         self._fork_server: ForkServerManager | None = None
 
-    def start(
-        self,
-        settings: Settings,
-        run: Run,
-        *,
-        attempt: int,
-        locks: list[DeviceLock],
-        values: dict[str, str],
-    ) -> ProcessIdentity | None:
+    def devices(self, claimed: Set[str]) -> list[Device]:  # noqa: ARG002
+        return self._probe.read()
+
+    def holder(self, device: Device) -> str | None:
+        """Who holds the device's lock, or why no lock can be had. None: a run may start."""
+        try:
+            holder = device.lock(self._settings).holder()
+        except (OSError, UnsafeFolderError) as error:
+            return f"no run can lock it. {error}"
+        return None if holder is None else str(holder)
+
+    def start(self, run: Run, attempt: int, devices: Sequence[Device]) -> ProcessIdentity | None:
         """Write the run's folder and start its supervisor. Raises OSError and ExecutorError, with nothing started."""
-        if run.view_only:
-            raise ExecutorError(f"The run is view only: its folder came from elsewhere. `imgcls-lab claim {run.id}`")
-        kind, folder = RunKind(run.kind), settings.run_dir(run.id)
+        check_own(run)
+        settings, kind, folder = self._settings, RunKind(run.kind), self._settings.run_dir(run.id)
         python = self._python(run.python)
         argv = self._argv(kind, python, folder, attempt)
-        socket = self._fork_socket(settings, kind, python)
+        values = device_environment(devices, [device.name for device in devices], settings.cpu_slots)
+        socket = self._fork_socket(kind, python)
         if socket is not None:
             argv, values = warm_argv(socket, argv), {**values, SOCKET: socket}
-        values = values | {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1"}
-        before = {name: os.environ.get(name) for name in values}
-        launch = {
-            "run_id": run.id,
-            "attempt": attempt,
-            "argv": argv,
-            "environment": {**values, run_layout.BEFORE: json.dumps(before)},
-            "locks": [(str(lock.folder), lock.device) for lock in locks],
-            "grace": settings.stop_grace,
-            "deadline": settings.start_deadline,
-            "beat_every": min(5.0, settings.lease / 6),
-            "log_cap": LOG_CAP,
-        }
-        run_paths.make_folder(folder)
-        # the folder of a resumed run holds its config before the resume
-        run_layout.write_atomic(folder / run_layout.CONFIG, json.dumps(run.config, indent=1))
-        run_layout.write_atomic(folder / run_layout.DESIRED, DesiredState.RUN.value)
-        text = json.dumps(launch, indent=1)
-        run_layout.write_atomic(folder / run_layout.launch_name(attempt), text)
+        launch = launch_of(settings, run, attempt, argv, values)
+        before = {name: os.environ.get(name) for name in launch["environment"]}
+        launch["environment"][run_layout.BEFORE] = json.dumps(before)
+        locks = [device.lock(settings) for device in devices]
+        launch["locks"] = [(str(lock.folder), lock.device) for lock in locks]
+        text = prepare_folder(settings, run, launch)
         child = _start_supervisor(settings, kind, folder, processes.tag_of(run.id, attempt))
         _hand_over(child, text)
         self._children.append(child)
         return ProcessIdentity.of(child.pid)
 
-    def _fork_socket(self, settings: Settings, kind: RunKind, python: str) -> str | None:
+    def _fork_socket(self, kind: RunKind, python: str) -> str | None:
         """The socket of the fork server for a run of this kind; None if the run starts cold."""
         if self._argv is not module_argv or ENTRY_POINTS[kind].preload is None:
             return None
-        self._fork_server = self._fork_server or ForkServerManager(settings)
+        self._fork_server = self._fork_server or ForkServerManager(self._settings)
         try:
             return self._fork_server.socket_for(python)
         except (OSError, UnsafeFolderError) as error:
@@ -125,10 +109,23 @@ class LocalBackend:
                     return ProcessIdentity.of(pid)
         return None
 
-    def clear(self, run_id: str, attempt: int) -> list[int]:
+    def status(self, owner: Owner, silent: float) -> OwnerStatus:  # noqa: ARG002
+        """Whether the supervisor lives: this host knows. One that is silent and lives is for the monitor to end."""
+        lives = isinstance(owner, ProcessIdentity) and owner.alive()
+        return OwnerStatus(OwnerState.RUNNING if lives else OwnerState.GONE)
+
+    def terminate(self, owner: Owner, tag: str) -> str | None:
+        if not isinstance(owner, ProcessIdentity):
+            return f"Job {owner.job} belongs to no process of this host, so nothing was signalled"
+        if processes.send_to_owner(owner, signal.SIGTERM, tag):
+            return None
+        return f"Process {owner.pid} is not this run's supervisor, so nothing was signalled"
+
+    def clear(self, run_id: str, attempt: int) -> list[str]:
         """End every process of an attempt. Returns those that cannot be ended because they hang in the kernel."""
         tag = processes.tag_of(run_id, attempt)
-        return processes.end_all(lambda: processes.tagged(tag), lambda pid: processes.has_tag(pid, tag))
+        left = processes.end_all(lambda: processes.tagged(tag), lambda pid: processes.has_tag(pid, tag))
+        return [f"process {pid}" for pid in left]
 
     def reap(self) -> None:
         """Forget supervisors that have ended."""

@@ -1,0 +1,254 @@
+"""Attempts as jobs of an outer scheduler: all that Ray and Slurm share. Called by the daemon alone.
+
+A job starts the node agent (`executor/node.py`) with its launch. The run's folder lies in a home that the nodes share,
+so heartbeat, events, log, stop and exit are the same files as on one machine. Where a run is placed is the scheduler's
+decision; a device here is a token of capacity. An attempt is over when the scheduler says that its job is gone and its
+heartbeat has stopped; an answer that is missing ends nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence, Set
+from dataclasses import replace
+from typing import Any
+
+from imgcls_lab import run_layout, run_paths
+from imgcls_lab._version import __version__
+from imgcls_lab.entry_points import NODE
+from imgcls_lab.errors import ExecutorError
+from imgcls_lab.events import DesiredState, RunKind
+from imgcls_lab.executor import processes, run_secrets
+from imgcls_lab.executor.backends.base import OwnerState, OwnerStatus
+from imgcls_lab.executor.backends.job_scheduler import Job, JobScheduler, JobState, JobStatus, Node, job_id, run_of
+from imgcls_lab.executor.backends.job_watch import EVERY, JobWatch
+from imgcls_lab.executor.backends.launch import (
+    QUEUES_RUNS,
+    Argv,
+    beat_every,
+    check_own,
+    launch_of,
+    module_argv,
+    prepare_folder,
+)
+from imgcls_lab.executor.devices import Device
+from imgcls_lab.executor.node import LAUNCH_VARIABLE, REFUSED, encode
+from imgcls_lab.identity import JobIdentity, Owner
+from imgcls_lab.settings import Settings
+from imgcls_lab.store.tables import Run
+
+QUIET_BEATS = 3  # beats that must be missing before a job that the scheduler calls gone counts as dead
+ENDING = 10.0  # seconds that a job may live on after its supervisor has written its exit
+
+
+class ClusterBackend:
+    """Jobs of one outer scheduler. `argv` says what a run's process is."""
+
+    def __init__(
+        self, settings: Settings, scheduler: JobScheduler, argv: Argv = module_argv, *, every: float = EVERY
+    ) -> None:
+        self.host = settings.run_host
+        self._settings = settings
+        self._scheduler = scheduler
+        self._argv = argv
+        self._watch = JobWatch(scheduler, every)
+        self._since: dict[tuple[str, str], float] = {}  # (job, what) -> when it was seen first
+
+    # ── capacity ────────────────────────────────────────────────────────────────────────────────────────────
+    def devices(self, claimed: Set[str]) -> list[Device]:
+        """A token for each GPU of the nodes that live, and for each CPU slot of those without a GPU."""
+        nodes = [node for node in self._watch.nodes() if node.alive]
+        tokens = [token for node in nodes for token in self._tokens(node)]
+        busy = sum(node.gpus - node.free_gpus for node in nodes)
+        foreign = max(0, busy - sum(token.kind == "cuda" and token.name in claimed for token in tokens))
+        found = []
+        for position, token in enumerate(tokens):
+            held = token.kind == "cuda" and token.name not in claimed and foreign > 0
+            foreign -= held
+            held_by = f"another job of {self._scheduler.title}" if held else None
+            found.append(Device(token.name, position, token.title, token.kind, token.name, held_by=held_by))
+        return found
+
+    def _tokens(self, node: Node) -> list[Device]:
+        if node.gpus:
+            kind = f" · {node.kind}" if node.kind else ""
+            titles = [(f"{node.name}/gpu:{i}", f"{node.name} · GPU {i}{kind}") for i in range(node.gpus)]
+            return [Device(name, 0, title, "cuda", name) for name, title in titles]
+        slots = min(self._settings.cpu_slots, node.cpus)
+        titles = [(f"{node.name}/cpu:{i}", f"{node.name} · CPU slot {i}") for i in range(slots)]
+        return [Device(name, 0, title, "cpu", name) for name, title in titles]
+
+    def holder(self, device: Device) -> str | None:
+        return device.held_by
+
+    # ── start ───────────────────────────────────────────────────────────────────────────────────────────────
+    def start(self, run: Run, attempt: int, devices: Sequence[Device]) -> JobIdentity:
+        """Write the run's folder and hand its job over. Raises OSError and ExecutorError, with nothing started."""
+        check_own(run)
+        kind, folder = RunKind(run.kind), self._settings.run_dir(run.id)
+        python = self._settings.node_python or run.python or sys.executable
+        launch = launch_of(
+            self._settings, run, attempt, self._argv(kind, python, folder, attempt), self._environment(run, attempt)
+        )
+        job = self._job(run, attempt, devices, python)
+        of_node = {"folder": str(folder), "version": __version__, "scheduler": self.host, "nodes": job.nodes}
+        launch |= {**of_node, "gpus": job.gpus, "cpu_slots": self._settings.cpu_slots}
+        text = prepare_folder(self._settings, run, launch)
+        self._watch.submit(replace(job, environment={LAUNCH_VARIABLE: encode(text)}))
+        return JobIdentity(self.host, job.id)
+
+    def _job(self, run: Run, attempt: int, devices: Sequence[Device], python: str) -> Job:
+        """The job of an attempt, still without its launch. Raises ExecutorError."""
+        nodes = max(1, int(run.config.get("num_nodes") or 1))
+        gpus = sum(device.kind == "cuda" for device in devices)
+        if gpus % nodes:
+            raise ExecutorError(f"{gpus} GPUs cannot be shared equally by {nodes} nodes. Change num_processes.")
+        gpus, alive = gpus // nodes, [node for node in self._watch.nodes() if node.alive]
+        if gpus:
+            cpus = min((node.cpus * gpus // node.gpus for node in alive if node.gpus >= gpus), default=0)
+        else:
+            slots = max(1, self._settings.cpu_slots)
+            cpus = min((max(1, node.cpus // slots) for node in alive if node.cpus), default=1) if devices else 0
+        named = bool(gpus) and run.requested_device not in ("auto", "cuda")
+        of_token = {f"{node.name}/gpu:{i}": node.kind for node in alive for i in range(node.gpus)}
+        kind = of_token.get(devices[0].name, "") if named else ""
+        argv = tuple(NODE.argv(python))
+        return Job(job_id(run.id, attempt), argv, nodes=nodes, gpus=gpus, cpus=cpus, kind=kind)
+
+    def _environment(self, run: Run, attempt: int) -> dict[str, str | None]:
+        """What a run's processes get beside the environment of their node. A password comes by a file."""
+        queues = RunKind(run.kind) in QUEUES_RUNS
+        of_database = run_secrets.give(self._settings, run.id) if queues else run_secrets.withhold(self._settings)
+        no_executor = {self._settings.table()["autostart"].variable: "0"}  # the home's one executor is elsewhere
+        tag = {run_layout.RUN_TAG: processes.tag_of(run.id, attempt)}
+        return {**self._settings.environment(), **of_database, **no_executor, **tag}
+
+    # ── while it lives ──────────────────────────────────────────────────────────────────────────────────────
+    def find(self, run_id: str, attempt: int) -> JobIdentity:
+        """A job's id follows from its attempt. Whether the scheduler has it is for `status`."""
+        return JobIdentity(self.host, job_id(run_id, attempt))
+
+    def status(self, owner: Owner, silent: float) -> OwnerStatus:
+        """By the scheduler's answer and the heartbeat together; see docs/reliability.md."""
+        run_id, attempt = _attempt_of(owner)
+        job = self._watch.status(job_id(run_id, attempt))
+        begun = self._has_begun(run_id, attempt)
+        if job.state is JobState.WAITING:
+            return OwnerStatus(
+                OwnerState.WAITING, f"Waits in the queue of {self._scheduler.title}. {job.reason}".strip()
+            )
+        if job.state is JobState.RUNNING:
+            return OwnerStatus(OwnerState.RUNNING) if begun else self._beginning(run_id, attempt, job)
+        if job.state is JobState.UNKNOWN:
+            rest = "The run goes on." if begun else "Nothing is decided until it answers."
+            asked_often = self._seconds(job_id(run_id, attempt), "unknown") > self._settings.lease / 2
+            return OwnerStatus(OwnerState.UNKNOWN, f"{job.reason} {rest}".strip() if asked_often else None)
+        if begun and silent < QUIET_BEATS * beat_every(self._settings):
+            return self._evict(run_id, attempt)
+        self._note_end(run_id, attempt, job, begun=begun)
+        return OwnerStatus(OwnerState.GONE)
+
+    def _beginning(self, run_id: str, attempt: int, job: JobStatus) -> OwnerStatus:
+        """A job whose supervisor has not beaten yet. One node has a deadline; several wait for one another."""
+        waited = self._seconds(job_id(run_id, attempt), "running")
+        if waited > self._settings.start_deadline and self._nodes_of(run_id, attempt) == 1:
+            self._watch.cancel(job_id(run_id, attempt), 0)
+        where = f" on {', '.join(job.nodes)}" if job.nodes else ""
+        reason = f"{self._scheduler.title} has started it{where}. {job.reason}".strip()
+        return OwnerStatus(OwnerState.WAITING, reason if waited > 2 * EVERY else None)
+
+    def _evict(self, run_id: str, attempt: int) -> OwnerStatus:
+        """A job that the scheduler calls gone, and whose supervisor beats: it holds a device that others get now."""
+        if self._seconds(job_id(run_id, attempt), "gone") > QUIET_BEATS * beat_every(self._settings):
+            run_layout.write_atomic(self._settings.run_dir(run_id) / run_layout.DESIRED, DesiredState.KILL.value)
+        return OwnerStatus(
+            OwnerState.UNKNOWN, f"{self._scheduler.title} has ended its job, and the run is not over yet."
+        )
+
+    def terminate(self, owner: Owner, tag: str) -> str | None:  # noqa: ARG002
+        self._watch.cancel(job_id(*_attempt_of(owner)), self._settings.stop_grace)
+        return None
+
+    # ── its end ─────────────────────────────────────────────────────────────────────────────────────────────
+    def clear(self, run_id: str, attempt: int) -> list[str]:
+        """End the job. Nothing is left once the scheduler says so: `status` has waited for the heartbeat to stop."""
+        job = job_id(run_id, attempt)
+        state = self._watch.status(job).state
+        if state in (JobState.ENDED, JobState.MISSING):
+            self._since = {key: at for key, at in self._since.items() if key[0] != job}
+            return []
+        ended = (self._settings.run_dir(run_id) / run_layout.exit_name(attempt)).exists()
+        if ended and state is JobState.UNKNOWN and self._nodes_of(run_id, attempt) == 1:
+            return []  # its supervisor has seen all of it end
+        if not ended or self._seconds(job, "ending") > ENDING:
+            self._watch.cancel(job, 0)
+        return [f"job {job} of {self._scheduler.title}"]
+
+    def _note_end(self, run_id: str, attempt: int, job: JobStatus, *, begun: bool) -> None:
+        """Write the exit that no supervisor could write: the scheduler's words, or why a node refused the run."""
+        path = self._settings.run_dir(run_id) / run_layout.exit_name(attempt)
+        if path.exists():
+            return
+        title, name = self._scheduler.title, job_id(run_id, attempt)
+        refusal = None if begun else self._watch.refusal(name) or self._refusal(name)
+        facts: dict[str, Any]
+        if refusal is not None:
+            facts = {"code": 1, "message": refusal}
+        elif job.state is JobState.MISSING and not begun:
+            facts = {"started": False, "message": f"{title} does not know its job"}
+        else:
+            what = "does not know its job any more" if job.state is JobState.MISSING else "has ended its job"
+            facts = {
+                "signal": int(signal.SIGKILL),
+                "message": f"{title} {what}" + (f": {job.reason}" if job.reason else ""),
+            }
+        facts["message"] = facts["message"].rstrip(".") if "code" not in facts else facts["message"]
+        run_layout.write_atomic(path, json.dumps({"attempt": attempt, "t": time.time(), **facts}))
+
+    def _refusal(self, job: str) -> str | None:
+        """The sentence of a node agent that did not start its run, from the log of the job."""
+        try:
+            lines = self._scheduler.log(job).splitlines()
+        except ExecutorError:
+            return None
+        found = [line.partition(REFUSED)[2] for line in lines if REFUSED in line]
+        if found:
+            return found[-1]
+        return next((line.strip() for line in reversed(lines) if "No module named" in line), None)
+
+    def reap(self) -> None:
+        """Nothing of a job lives in this process."""
+
+    def close(self) -> None:
+        self._watch.close()
+
+    # ── the folder ──────────────────────────────────────────────────────────────────────────────────────────
+    def _has_begun(self, run_id: str, attempt: int) -> bool:
+        """Whether the attempt's supervisor has beaten."""
+        try:
+            beat = run_paths.read_plain(self._settings.run_dir(run_id), run_layout.HEARTBEAT).split()
+            return int(beat[0]) == attempt
+        except (OSError, ValueError, IndexError):
+            return False
+
+    def _nodes_of(self, run_id: str, attempt: int) -> int:
+        try:
+            return int(run_paths.read_json(self._settings.run_dir(run_id), run_layout.launch_name(attempt))["nodes"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 1
+
+    def _seconds(self, job: str, what: str) -> float:
+        """Seconds since something was first seen of a job, in one row."""
+        now = time.monotonic()
+        return now - self._since.setdefault((job, what), now)
+
+
+def _attempt_of(owner: Owner) -> tuple[str, int]:
+    """Raises ExecutorError for what is no job of an attempt."""
+    found = run_of(owner.job) if isinstance(owner, JobIdentity) else None
+    if found is None:
+        raise ExecutorError(f"{owner} is no job of this executor, so a daemon of another backend has to watch the run.")
+    return found
