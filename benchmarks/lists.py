@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
         urls: dict[str, dict[int, str | None]] = {"SQLite": dict.fromkeys(sizes)}
         server = stack.enter_context(postgres_server.running())
         if server is not None:
-            urls["PostgreSQL"] = {size: _database(server.port, f"runs_{size}") for size in sizes}
+            urls["PostgreSQL"] = {size: new_database(server.port, f"runs_{size}") for size in sizes}
         else:
             lines.append(Line("growth on PostgreSQL", None, None, "", note="no PostgreSQL here; `make system`"))
         for name, places in urls.items():
@@ -54,7 +54,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
 
 def _rest(folder: Path, rounds: int) -> list[Line]:
     """10,000 runs, page after page, as the panel asks for them."""
-    with _filled(folder, 10_000, None) as store:
+    with filled(folder, 10_000, None) as store:
         project = store.projects.list()[1].id
         home = store.settings.home_path
     lines = []
@@ -89,7 +89,7 @@ def _growth(folder: Path, database: str, urls: dict[int, str | None], rounds: in
     lines = []
     with ExitStack() as stack:
         stores = {
-            size: stack.enter_context(_filled(folder / f"{database}-{size}", size, url)) for size, url in urls.items()
+            size: stack.enter_context(filled(folder / f"{database}-{size}", size, url)) for size, url in urls.items()
         }
         for what, work in works.items():
             contestants = {str(size): partial(seconds, partial(work, store)) for size, store in stores.items()}
@@ -117,7 +117,7 @@ def _idle_round(store: Store) -> None:
 daemons: dict[Store, Daemon] = {}
 
 
-def _database(port: int, name: str) -> str:
+def new_database(port: int, name: str) -> str:
     """A new database of a running PostgreSQL server; its URL."""
     with psycopg.connect(f"postgresql://lab@127.0.0.1:{port}/postgres", autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
@@ -125,8 +125,10 @@ def _database(port: int, name: str) -> str:
 
 
 @contextmanager
-def _filled(folder: Path, count: int, url: str | None) -> Iterator[Store]:
-    """An open store with so many runs, of an even mix of projects and states."""
+def filled(
+    folder: Path, count: int, url: str | None, states: Sequence[tuple[RunState, float]] = STATES
+) -> Iterator[Store]:
+    """An open store with so many runs, of an even mix of projects and of these states."""
     rng = random.Random(count)
     settings = labs.settings(folder, cpu_slots=0, **({"db_url": url} if url else {}))
     with Store.open(settings, migrate=True) as store:
@@ -135,7 +137,7 @@ def _filled(folder: Path, count: int, url: str | None) -> Iterator[Store]:
         template = store.runs.submit(SubmitRequest(config=config, notes="a word or two of what this run is to show"))
         with store.database.read() as session:
             row = session.exec(select(Run).where(Run.id == template.id)).one().model_dump(exclude={"number"})
-        rows = [_row(row, number, rng, projects) for number in range(1, count)]
+        rows = [_row(row, number, rng, projects, states) for number in range(1, count)]
         table: Any = Run
         for start in range(0, len(rows), 2000):
             with store.database.write() as session:
@@ -148,8 +150,14 @@ def _filled(folder: Path, count: int, url: str | None) -> Iterator[Store]:
         yield store
 
 
-def _row(template: dict[str, Any], number: int, rng: random.Random, projects: list[int]) -> dict[str, Any]:
-    state = rng.choices([state for state, _ in STATES], [share for _, share in STATES])[0]
+def _row(
+    template: dict[str, Any],
+    number: int,
+    rng: random.Random,
+    projects: list[int],
+    states: Sequence[tuple[RunState, float]],
+) -> dict[str, Any]:
+    state = rng.choices([state for state, _ in states], [share for _, share in states])[0]
     ended = state is not RunState.QUEUED
     best_value = rng.random() if ended and rng.random() < 0.9 else None
     return {

@@ -184,9 +184,9 @@ class Daemon:
 
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def _claim(self, store: ExecutorStore) -> bool:
-        """Start one waiting run, if a device is free for it."""
+        """Start the first waiting runs that devices are free for. False: there was none."""
         devices = self.inventory.devices
-        claim = store.claim(
+        claims = store.claim(
             lambda cluster, drivers: Scheduler(
                 cluster,
                 devices,
@@ -196,10 +196,9 @@ class Daemon:
                 watch=self._turns,
             )
         )
-        if claim is None:
-            return False
-        self._start(store, claim)
-        return True
+        for claim in claims:
+            self._start(store, claim)
+        return bool(claims)
 
     def _start(self, store: ExecutorStore, claim: Claim) -> None:
         run, chosen = claim.run, [device for device in self.inventory.devices if device.name in claim.devices]

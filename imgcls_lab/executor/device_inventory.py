@@ -12,8 +12,8 @@ from imgcls_lab.executor.backends.base import Backend
 from imgcls_lab.executor.devices import Device
 from imgcls_lab.executor.gpu_processes import GpuProcessTracker, largest_other
 from imgcls_lab.settings import Settings
+from imgcls_lab.store.cluster import Cluster
 from imgcls_lab.store.executor_store import ExecutorStore
-from imgcls_lab.store.queue import Cluster
 
 
 class DeviceInventory:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import time
+from collections import deque
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from imgcls_lab.executor.devices import Device
-from imgcls_lab.store.queue import NO_DEVICE, Cluster, Waiting, fits
+from imgcls_lab.store.cluster import NO_DEVICE, Cluster, PlacedDevice, Waiting, fits
 
 MAX_DRIVERS = 8  # sweep drivers at once on a host: they take no device, and each is a process of about 100 MB
 PATIENCE = 10.0  # seconds that a device is kept for another home's daemon that does not take it
@@ -37,6 +38,25 @@ class TurnWatch:
         return now - since <= PATIENCE
 
 
+class _Pool:
+    """The devices that runs of one kind can use, without those that others hold. `total`: how many."""
+
+    def __init__(self, devices: Sequence[PlacedDevice | Device], foreign: Set[str]) -> None:
+        self.has_gpus = bool(devices) and devices[0].kind == "cuda"
+        self._names = deque(device.name for device in devices if device.name not in foreign)
+        self.total = len(self._names)
+
+    def free(self, count: int, unavailable: Set[str], held: Set[str]) -> list[str]:
+        """The first free ones, at most so many. What is not free now is not asked again: a pass frees no device."""
+        free: list[str] = []
+        while self._names and len(free) < count:
+            name = self._names.popleft()
+            if name not in unavailable and name not in held:
+                free.append(name)
+        self._names.extendleft(reversed(free))
+        return free
+
+
 class Scheduler:
     """One pass over the queue, in its order. What a run of several GPUs needs is kept free for it.
 
@@ -54,40 +74,60 @@ class Scheduler:
         host: str,
         watch: TurnWatch | None = None,
     ) -> None:
-        self._cluster = replace(cluster, shares=copy.deepcopy(cluster.shares))  # a pass counts what it gives
+        # a pass counts what it gives
+        counted = {"shares": copy.deepcopy(cluster.shares), "limits": copy.deepcopy(cluster.limits)}
+        self._cluster = replace(cluster, **counted)
         self._devices = devices
         self._unavailable = set(unavailable)
         claimed = {name for where, name in cluster.claims if where == host}
         self._foreign = self._unavailable - claimed  # held by other programs, nobody knows for how long
+        self._free = {device.name for device in devices} - self._unavailable
         self._drivers = drivers
         self._host = host
         self._watch = watch or TurnWatch()
         self._turn: str | None = None  # the user for whom a device was kept
+        self._pools: dict[str, _Pool] = {}
         self.shares = self._cluster.shares
         self.others = [*cluster.neighbours]
 
     def has_free(self) -> bool:
-        return any(device.name not in self._unavailable for device in self._devices)
+        return bool(self._free)
 
     def __call__(self, run: Waiting) -> list[str] | str | None:
-        """The names of the run's devices, or the sentence why it waits, or None if only another host can take it."""
+        """The names of the run's devices, or the sentence why it waits, or None if only another host can take it.
+
+        What a run gets counts as held from then on.
+        """
         if run.home != self._cluster.home:
             self._keep(run)
             return None
         if run.requested_device == NO_DEVICE:
             if self._drivers < MAX_DRIVERS:
+                self._drivers += 1
                 return []
             return f"Waits: {self._drivers} runs that start other runs live here already."
-        if run.project_id in self._cluster.full:
-            return self._cluster.full[run.project_id]
-        usable = [d for d in self._devices if fits(run.requested_device, d, gpus=self._cluster.has_gpu)]
-        count = run.requested_gpus if usable and usable[0].kind == "cuda" else 1
+        if (refusal := self._cluster.refusal(run)) is not None:
+            return refusal
+        pool = self._pool(run.requested_device)
+        count = run.requested_gpus if pool.has_gpus else 1
         refusal = self.shares.refusal(run.owner, count)
         if refusal is not None:
             return refusal
-        usable.sort(key=Device.used_by_others)  # a stable sort: devices that nobody else uses stay in their order
-        found = self._take([device.name for device in usable], count)
-        return found if found is not None else self._cluster.reason(run, self._turn)
+        found = self._find(pool, count)
+        if found is None:
+            return self._cluster.reason(run, self._turn)
+        self._mark(found)
+        self.shares.give(run.owner, count)
+        if run.project_id in self._cluster.limits:
+            self._cluster.limits[run.project_id].running += 1
+        return found
+
+    def _pool(self, wanted: str) -> _Pool:
+        """The devices for runs that want this; those that nobody else uses come first, in their order."""
+        if wanted not in self._pools:
+            usable = [device for device in self._devices if fits(wanted, device, gpus=self._cluster.has_gpu)]
+            self._pools[wanted] = _Pool(sorted(usable, key=Device.used_by_others), self._foreign)
+        return self._pools[wanted]
 
     def _keep(self, run: Waiting) -> None:
         """Keep the devices for a run of another home that its daemon can start now."""
@@ -95,26 +135,29 @@ class Scheduler:
         here = [device for device in theirs.devices if device.host == self._host]
         usable = [device for device in here if fits(run.requested_device, device, gpus=theirs.has_gpu)]
         count = run.requested_gpus if usable and usable[0].kind == "cuda" else 1
-        if run.project_id in self._cluster.full or self.shares.refusal(run.owner, count) is not None:
+        if self._cluster.refusal(run) is not None or self.shares.refusal(run.owner, count) is not None:
             return
         held = {device.name for device in here if (device.host, device.name) in theirs.held}
         foreign = {device.name for device in here if device.held_by}
-        found = self._take([device.name for device in usable if device.name not in foreign], count, held)
+        found = self._find(_Pool(usable, self._foreign | foreign), count, held)
         if found is not None:
             if not self._watch.keeps(run.home, self._cluster.held_in(run.home)):
                 return
-            self._unavailable.update(found)
+            self._mark(found)
             self.shares.give(run.owner, count)
             self._turn = self._turn or run.owner
 
-    def _take(self, usable: Sequence[str], count: int, held: Set[str] = frozenset()) -> list[str] | None:
+    def _find(self, pool: _Pool, count: int, held: Set[str] = frozenset()) -> list[str] | None:
         """So many free ones of these devices; None if there are not enough."""
-        usable = [name for name in usable if name not in self._foreign]
-        if len(usable) < count:  # what it lacks is not held by runs, which end: nothing is kept for it
+        if pool.total < count:  # what it lacks is not held by runs, which end: nothing is kept for it
             return None
-        free = [name for name in usable if name not in self._unavailable and name not in held]
-        if len(free) >= count:
-            return free[:count]
+        free = pool.free(count, self._unavailable, held)
+        if len(free) == count:
+            return free
         if count > 1:  # or runs of one GPU would take each free GPU, and this run would wait for ever
-            self._unavailable.update(free)
+            self._mark(free)
         return None
+
+    def _mark(self, names: Sequence[str]) -> None:
+        self._unavailable.update(names)
+        self._free.difference_update(names)

@@ -7,15 +7,16 @@ process was first: the caller drops what it knows and looks again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, or_
+from sqlalchemy import delete, func, or_
 from sqlmodel import Session, col, select
 
 from imgcls_lab.events import ENDED, LIVE, DesiredState, FailureKind, RunState
 from imgcls_lab.store import alerts, audit, fair_share, queue, states
+from imgcls_lab.store.cluster import NO_DEVICE, Waiting, limited_projects
 from imgcls_lab.store.database import to_folder
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 from imgcls_lab.store.verdict import ProcessEnd, Verdict
@@ -32,76 +33,104 @@ class Claim:
     devices: list[str]
 
 
-Place = Callable[[queue.Waiting], list[str] | str | None]
+Place = Callable[[Waiting], list[str] | str | None]
+AT_ONCE = 16  # runs that are claimed in one transaction
 
 
-def claim(
-    session: Session, host: str, executor_id: str, place: Place, order: queue.Order | None = None
-) -> Claim | None:
-    """Take the first waiting run of this home that `place` finds devices for, and those devices, all or nothing.
+@dataclass
+class Plan:
+    """What a pass over the queue decided: runs to start with their devices, and why the first of the others wait."""
 
-    place: gives the free devices for a run, or the sentence why it waits, which is then shown, or None. Runs of other
-    homes, which `order` puts in between, are placed but not taken. Raises IntegrityError when a device was taken
-    meanwhile; nothing is changed then.
+    starts: list[tuple[Waiting, list[str]]] = field(default_factory=list)
+    sentences: list[tuple[str, str]] = field(default_factory=list)  # run, and what its message does not say yet
+
+
+def plan(session: Session, host: str, place: Place, order: queue.Order | None = None, most: int = AT_ONCE) -> Plan:
+    """Which waiting runs of this home are to start now, at most so many.
+
+    place: gives the free devices for a run and counts them as given, or the sentence why it waits, or None. Runs of
+    other homes, which `order` puts in between, are placed but not taken.
     """
-    position = -1
+    found, position = Plan(), -1
     for run in queue.waiting(session, host, order):
-        found = place(run)
+        answer = place(run)
         if run.home != session.info["home"]:
             continue
         position += 1
-        if not isinstance(found, list):
-            if found is not None and run.message != found and position < queue.EXPLAINED:
-                queued = col(Run.state) == RunState.QUEUED.value
-                states.change_run(session, run.id, queued, message=found, recorded=False)
+        if isinstance(answer, list):
+            found.starts.append((run, answer))
+            if len(found.starts) == most:
+                break
+        elif answer is not None and answer != run.message and position < queue.EXPLAINED:
+            found.sentences.append((run.id, answer))
+    return found
+
+
+def take(session: Session, host: str, executor_id: str, planned: Plan, most: int = AT_ONCE) -> list[Claim]:
+    """Take the runs of a plan and their devices, at most so many, and write the sentences of the others.
+
+    A run that was changed or taken since is left out, and so is one whose project or user has no place left: another
+    host took it. Raises IntegrityError when a device was taken meanwhile; nothing is changed then.
+    """
+    for run_id, sentence in planned.sentences:
+        queued = col(Run.state) == RunState.QUEUED.value
+        states.change_run(session, run_id, queued, message=sentence, recorded=False)
+    # locked in the same order by all hosts, so that no two wait for each other
+    limits = limited_projects(session, lock={run.project_id for run, devices in planned.starts if devices})
+    rooms = fair_share.rooms(session, {run.owner for run, devices in planned.starts if devices})
+    unchanged = queue.still_waiting(session, [run for run, _ in planned.starts])
+    started: list[tuple[Waiting, list[str]]] = []
+    for run, devices in planned.starts:
+        limit = limits.get(run.project_id) if devices else None
+        if run.number not in unchanged or (limit is not None and limit.refusal() is not None):
             continue
-        if found and run.project_id in queue.full_projects(session, lock=run.project_id):
-            continue  # another host took the project's last place meanwhile
-        if found and fair_share.has_no_room(session, run.owner, len(found)):
-            continue  # another host took the user's last device meanwhile
-        # PostgreSQL: leave a run that another daemon is taking just now; on SQLite this transaction is alone anyhow
-        mine = select(Run.id).where(Run.number == run.number, Run.state == RunState.QUEUED.value)
-        if session.exec(mine.with_for_update(skip_locked=True)).first() is None:
+        if rooms.get(run.owner, len(devices)) < len(devices) or not _start(session, host, run, devices):
             continue
-        attempt = run.attempt + 1
-        now = time.time()
-        values: dict[str, Any] = {
-            "host": host, "devices": found, "message": None, "failure": None, "ended_at": None, "phase": None,
-            "started_at": run.started_at or now, "seconds_left": None,
-        }  # fmt: skip
-        same = col(Run.attempt) == run.attempt
-        if not states.change_run(
-            session, run.id, col(Run.state) == RunState.QUEUED.value, same,
-            state=RunState.STARTING.value, attempt=attempt, **values,
-        ):  # fmt: skip
-            continue
-        session.add(
-            Attempt(
-                run_id=run.id, number=attempt, state=RunState.STARTING.value, host=host, executor_id=executor_id,
-                devices=found, started_at=now,
-            )
-        )  # fmt: skip
+        started.append((run, devices))
+        if len(started) == most:
+            break
+        if limit is not None:
+            limit.running += 1
+        if run.owner in rooms:
+            rooms[run.owner] -= len(devices)
+    return _claimed(session, host, executor_id, started)
+
+
+def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim | None:
+    """Take the first waiting run that can start, in the transaction that finds it."""
+    taken = take(session, host, executor_id, plan(session, host, place), most=1)
+    return taken[0] if taken else None
+
+
+def _start(session: Session, host: str, run: Waiting, devices: list[str]) -> bool:
+    """Move a waiting run to its next attempt. False: it was moved by another process."""
+    values: dict[str, Any] = {
+        "host": host, "devices": devices, "message": None, "failure": None, "ended_at": None, "phase": None,
+        "started_at": run.started_at or time.time(), "seconds_left": None,
+    }  # fmt: skip
+    same = (col(Run.state) == RunState.QUEUED.value, col(Run.attempt) == run.attempt)
+    return states.change_run(session, run.id, *same, state=RunState.STARTING.value, attempt=run.attempt + 1, **values)
+
+
+def _claimed(
+    session: Session, host: str, executor_id: str, started: Sequence[tuple[Waiting, list[str]]]
+) -> list[Claim]:
+    """Add the attempts of runs that were moved, and what holds their devices."""
+    now = time.time()
+    for run, devices in started:
+        here = {"host": host, "executor_id": executor_id, "devices": devices, "started_at": now}
+        session.add(Attempt(run_id=run.id, number=run.attempt + 1, state=RunState.STARTING.value, **here))
         session.add_all(
-            DeviceClaim(host=host, device=name, run_id=run.id, attempt=attempt, claimed_at=now) for name in found
+            DeviceClaim(host=host, device=name, run_id=run.id, attempt=run.attempt + 1, claimed_at=now)
+            for name in devices
         )
-        session.flush()
-        claimed = session.get_one(Run, run.number)
-        audit.record(session, "started", claimed, attempt=attempt, devices=found)
-        return Claim(claimed, attempt, found)
-    return None
-
-
-def has_news(session: Session, host: str, place: Place, order: queue.Order | None = None) -> bool:
-    """Whether a waiting run of this home can start, or one of the first does not state yet why it waits."""
-    position = -1
-    for run in queue.waiting(session, host, order):
-        found = place(run)
-        if run.home != session.info["home"]:
-            continue
-        position += 1
-        if isinstance(found, list) or (position < queue.EXPLAINED and found not in (None, run.message)):
-            return True
-    return False
+    session.flush()
+    numbers = [run.number for run, _ in started]
+    rows = {run.number: run for run in session.exec(select(Run).where(col(Run.number).in_(numbers)))} if started else {}
+    claims = [Claim(rows[run.number], run.attempt + 1, devices) for run, devices in started]
+    for claimed in claims:
+        audit.record(session, "started", claimed.run, attempt=claimed.attempt, devices=claimed.devices)
+    return claims
 
 
 def live_runs(session: Session, host: str) -> list[tuple[Run, Attempt]]:
@@ -113,6 +142,13 @@ def live_runs(session: Session, host: str) -> list[tuple[Run, Attempt]]:
         .order_by(col(Run.number))
     )
     return [(run, attempt) for run, attempt in session.exec(statement)]
+
+
+def live_drivers(session: Session, host: str) -> int:
+    """How many runs of this home live on a host that take no device."""
+    here = (Run.host == host, Run.home == session.info["home"], Run.requested_device == NO_DEVICE)
+    counted = select(func.count()).select_from(Run).where(col(Run.state).in_(states.texts(LIVE)), *here)
+    return session.exec(counted).one()
 
 
 def set_owner(session: Session, run_id: str, attempt: int, owner: dict[str, Any] | None, pid: int | None) -> bool:

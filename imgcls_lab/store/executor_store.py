@@ -34,6 +34,7 @@ from imgcls_lab.store import (
     states,
     submitted,
 )
+from imgcls_lab.store.cluster import Cluster, Waiting
 from imgcls_lab.store.database import Database, to_folder
 from imgcls_lab.store.folder_rows import saved_config
 from imgcls_lab.store.ingest import ingest
@@ -46,10 +47,10 @@ BEHIND = 200  # records of folders that are written in one transaction
 class Scheduler(queue.Order, Protocol):
     """What `executor/scheduler.py` has: one pass over the queue."""
 
-    def __call__(self, run: queue.Waiting) -> list[str] | str | None: ...
+    def __call__(self, run: Waiting) -> list[str] | str | None: ...
 
 
-SchedulerOf = Callable[[queue.Cluster, int], Scheduler]  # from the cluster and the runs here without a device
+SchedulerOf = Callable[[Cluster, int], Scheduler]  # from the cluster and the runs here without a device
 
 
 class ExecutorStore:
@@ -139,22 +140,24 @@ class ExecutorStore:
             executors.save_devices(session, self._host, rows)
 
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
-    def claim(self, scheduler_of: SchedulerOf) -> attempts.Claim | None:
-        """Take the first waiting run that a scheduler finds devices for. The others' messages say why they wait."""
+    def claim(self, scheduler_of: SchedulerOf, most: int = attempts.AT_ONCE) -> list[attempts.Claim]:
+        """Take the first waiting runs that a scheduler finds devices for, at most so many.
+
+        The messages of the first others say why they wait. Empty: nothing could be taken.
+        """
         with self._database.read() as session:
             if not queue.owners(session, self._database.home):
-                return None
-            cluster = queue.Cluster.read(session, self._watch, self._host)
-            drivers = sum(run.requested_device == queue.NO_DEVICE for run, _ in attempts.live_runs(session, self._host))
-            scheduler = scheduler_of(cluster, drivers)
-            if not attempts.has_news(session, self._host, scheduler, scheduler):
-                return None
-        scheduler = scheduler_of(cluster, drivers)
+                return []
+            cluster = Cluster.read(session, self._watch, self._host)
+            scheduler = scheduler_of(cluster, attempts.live_drivers(session, self._host))
+            planned = attempts.plan(session, self._host, scheduler, scheduler, most)
+        if not planned.starts and not planned.sentences:
+            return []
         try:
             with self._database.write() as session:
-                return attempts.claim(session, self._host, self._id, scheduler, scheduler)
-        except IntegrityError:  # another run took the device meanwhile
-            return None
+                return attempts.take(session, self._host, self._id, planned)
+        except IntegrityError:  # another run took a device meanwhile
+            return []
 
     def check_submitted(self, run: Run) -> None:
         """Raises ConflictError for a claimed run that this home's user has not submitted as its row is."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -193,17 +193,20 @@ def locked_row(session: Session, user: str) -> User:
     return session.exec(found).one()
 
 
-def has_no_room(session: Session, owner: str, devices: int) -> bool:
-    """Whether a user may not have so many devices more.
+def rooms(session: Session, owners: Set[str]) -> dict[str, int]:
+    """How many devices more the users of these may have who have a limit.
 
-    The user's row stays locked until the commit, so that two hosts do not both take the user's last device.
+    Their rows stay locked until the commit, so that two hosts do not both take a user's last device.
     """
-    row = session.exec(select(User).where(User.name == owner, col(User.max_devices).is_not(None)).with_for_update())
-    limited = row.first()
-    if limited is None or limited.max_devices is None:
-        return False
-    held = select(func.count()).select_from(DeviceClaim).join(Run).where(Run.owner == owner)
-    return bool(session.exec(held).one() + devices > limited.max_devices)
+    limited: Any = select(User.name, User.max_devices).where(
+        col(User.name).in_(owners), col(User.max_devices).is_not(None)
+    )
+    found: dict[str, int] = dict(session.exec(limited.order_by(col(User.name)).with_for_update()).all())
+    if found:
+        held = select(Run.owner, func.count()).select_from(DeviceClaim).join(Run).where(col(Run.owner).in_(found))
+        for owner, count in session.exec(held.group_by(col(Run.owner))):
+            found[owner] -= count
+    return found
 
 
 def over_disk(session: Session, user: User) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -85,17 +85,24 @@ def rows(session: Session, table: Any, *where: Any) -> list[Row]:
 
 def record_of(session: Session, run_id: str) -> Record | None:
     """The record of a run as this transaction sees it; None: there is no such run."""
-    found = rows(session, Run, col(Run.id) == run_id)
-    if not found:
-        return None
-    project = session.execute(select(col(Project.name)).where(col(Project.id) == found[0].pop("project_id")))
-    return Record(
-        project=project.scalar_one(),
-        run=found[0],
-        attempts=rows(session, Attempt, col(Attempt.run_id) == run_id),
-        after=[row["after_id"] for row in rows(session, Dependency, col(Dependency.run_id) == run_id)],
-        alerts=rows(session, Alert, col(Alert.run_id) == run_id),
-    )
+    return records_of(session, [run_id]).get(run_id)
+
+
+def records_of(session: Session, run_ids: Sequence[str]) -> dict[str, Record]:
+    """The records of the runs that there are, in five queries for all of them."""
+    runs = rows(session, Run, col(Run.id).in_(run_ids))
+    projects = {row["project_id"] for row in runs}
+    named: Any = select(col(Project.id), col(Project.name)).where(col(Project.id).in_(projects))
+    names: dict[int, str] = dict(session.execute(named).all()) if runs else {}
+    found = {row["id"]: Record(names[row.pop("project_id")], row) for row in runs}
+    if found:
+        for row in rows(session, Attempt, col(Attempt.run_id).in_(found)):
+            found[row["run_id"]].attempts.append(row)
+        for row in rows(session, Dependency, col(Dependency.run_id).in_(found)):
+            found[row["run_id"]].after.append(row["after_id"])
+        for row in rows(session, Alert, col(Alert.run_id).in_(found)):
+            found[row["run_id"]].alerts.append(row)
+    return found
 
 
 def to_info(record: Record) -> dict[str, Any]:
@@ -267,17 +274,18 @@ class FolderWriter:
                 self._registry(session, session.info.pop("gone", set()), written)
             for dataset_id in sorted(session.info.pop("revised", ())):
                 self._revisions(session, dataset_id, written)
-            for run_id in sorted(session.info.pop("recorded", ())):
-                self._run(session, run_id, written)
+            recorded = sorted(session.info.pop("recorded", ()))
+            records = records_of(session, recorded) if recorded else {}
+            for run_id in recorded:
+                self._run(session, run_id, records.get(run_id), written)
         except BaseException:
             undo()
             raise
         return undo
 
-    def _run(self, session: Session, run_id: str, written: list[_Written]) -> None:
+    def _run(self, session: Session, run_id: str, record: Record | None, written: list[_Written]) -> None:
         """Write the record of a run; of another home's run, only note that it must be written there."""
         home, folder = self._settings.home_path, self._settings.run_dir(run_id)
-        record = record_of(session, run_id)
         if record is not None and record.run["home"] not in ("", session.info["home"]):
             changed = update(Run).where(col(Run.id) == run_id).values(record_behind=True)
             session.execute(changed.execution_options(synchronize_session=False))

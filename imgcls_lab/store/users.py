@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from imgcls_lab.errors import ForbiddenError, InputError, NotFoundError
 from imgcls_lab.events import LIVE, RunState
 from imgcls_lab.schemas import UserEdit, UserView
-from imgcls_lab.store import audit, queue, rights
+from imgcls_lab.store import audit, cluster, rights
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.fair_share import Shares, locked_row
 from imgcls_lab.store.states import texts
@@ -88,7 +88,7 @@ def _admins(session: Session, *, lock: bool = False) -> list[str]:
 
 
 def _views(session: Session) -> list[UserView]:
-    held = queue.held_devices(session)
+    held = cluster.held_devices(session)
     devices = len(set(session.exec(select(Device.host, Device.name))))
     shares = Shares.read(session, held, devices)
     counts = _counts(session)

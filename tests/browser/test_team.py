@@ -123,7 +123,9 @@ def shared_host(labs: dict[str, Lab], monkeypatch: pytest.MonkeyPatch) -> None:
         with Store.open(Settings(home=str(labs[user].home)), way="executor") as store:
             daemon = ExecutorStore(store.database, store.settings, "lab-1", f"lab-1-{user}", HeartbeatWatch(1e9))
             taken = daemon.claimed_devices() | {"cuda:3"}
-            return daemon.claim(lambda found, drivers: Scheduler(found, gpus, taken, drivers, host="lab-1")) is not None
+            return (
+                daemon.claim(lambda found, drivers: Scheduler(found, gpus, taken, drivers, host="lab-1"), most=1) != []
+            )
 
     for user in ("bob", "ada", "bob", "ada", "bob"):
         claim(user)

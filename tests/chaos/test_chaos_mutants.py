@@ -298,7 +298,7 @@ def naive_checkpoint(patch: Patch) -> None:
 
 def limit_only_read(patch: Patch) -> None:
     """The limit of a project is looked at by the daemon before, and not again where the run is taken."""
-    patch.setattr(queue, "full_projects", lambda *_, **__: {})
+    patch.setattr(attempts, "limited_projects", lambda *_, **__: {})
 
 
 def desired_overwritten(patch: Patch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from imgcls_lab.executor.devices import Device
 from imgcls_lab.executor.scheduler import MAX_DRIVERS, Scheduler
 from imgcls_lab.store import tables
-from imgcls_lab.store.queue import Cluster
+from imgcls_lab.store.cluster import Cluster, ProjectLimit
 from imgcls_lab.store.tables import Run
 
 HERE = "host-a"
@@ -82,8 +82,32 @@ def test_a_run_without_a_device_needs_none_but_they_are_not_endless():
 
 def test_a_project_at_its_limit_waits_and_its_drivers_do_not():
     full = cluster({})
-    full.full[1] = "Waits: the project “p” runs 1 run at once."
+    full.limits[1] = ProjectLimit("p", limit=1, running=1)
     schedule = Scheduler(full, [*GPUS, CPU], set(), 0, host=HERE)
-    assert schedule(waiting()) == full.full[1]
+    assert schedule(waiting()) == "Waits: the project “p” runs 1 run at once."
     assert schedule(waiting(project_id=2)) == ["cuda:0"]
     assert schedule(waiting("none")) == []
+
+
+def test_a_pass_counts_what_it_gives():
+    limited = cluster({})
+    limited.limits[1] = ProjectLimit("p", limit=1, running=0)
+    schedule = Scheduler(limited, [*GPUS, CPU], set(), MAX_DRIVERS - 1, host=HERE)
+    assert schedule(waiting()) == ["cuda:0"]
+    assert "runs 1 run at once" in str(schedule(waiting()))
+    assert schedule(waiting(project_id=2)) == ["cuda:1"]
+    assert schedule(waiting("none")) == []
+    assert "start other runs" in str(schedule(waiting("none")))
+    assert schedule.has_free(), "the CPU"
+    assert schedule(waiting("cpu", project_id=2)) == ["cpu:0"]
+    assert not schedule.has_free()
+    assert limited.limits[1].running == 0, "what the database says is not changed"
+
+
+def test_many_holders_are_counted_and_not_named():
+    many = [Device(f"cuda:{n}", n, "H100", "cuda", f"GPU-{n}") for n in range(20)]
+    claims = {device.name: f"“{device.name}”" for device in many}
+    assert scheduler(claims, here=many)(waiting()) == "Waits for a GPU: all 20 are in use."
+    assert scheduler(dict([*claims.items()][:15]), here=many)(waiting(gpus=8)) == (
+        "Waits for 8 GPUs of one host: 5 free, but the others of 20 are in use."
+    )

@@ -24,7 +24,7 @@ from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.schemas import ConfigEdit, ProjectEdit, RunEdit, SubmitRequest, UserEdit
 from imgcls_lab.server.batch import executed
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, alerts, attempts, homes, queue, rebuild
+from imgcls_lab.store import Store, alerts, attempts, cluster, homes, rebuild
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.tables import DeviceClaim
@@ -244,7 +244,7 @@ def test_a_project_at_its_limit_counts_the_runs_of_all_homes(ada: Person, bob: P
     ada.submit(project_id=project)
     assert ada.claims() is not None
     with bob.store.database.read() as session:
-        assert list(queue.full_projects(session)) == [project]
+        assert cluster.limited_projects(session)[project].refusal() is not None
 
 
 def test_stale_claims_of_another_home_are_left_to_it(ada: Person, bob: Person) -> None:

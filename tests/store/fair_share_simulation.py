@@ -21,7 +21,8 @@ from imgcls_lab.executor.devices import Device
 from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
 from imgcls_lab.schemas import SubmitRequest, UserEdit
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import Store, attempts, queue
+from imgcls_lab.store import Store, attempts
+from imgcls_lab.store.cluster import Cluster
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.verdict import Verdict
@@ -148,17 +149,20 @@ class Simulation:
     def _free(self) -> int:
         return len(self._devices) - sum(len(devices) for *_, devices in self._ends)
 
-    def claim(self, person: Person) -> attempts.Claim | None:
-        """One look of a daemon at the queue."""
+    def claim(self, person: Person, most: int = attempts.AT_ONCE) -> list[attempts.Claim]:
+        """One look of a daemon at the queue; what it takes."""
         self._become(person.name)
 
-        def scheduler_of(cluster: queue.Cluster, drivers: int) -> Scheduler:
+        def scheduler_of(cluster: Cluster, drivers: int) -> Scheduler:
             claimed = {name for host, name in cluster.claims if host == HOST}
             return Scheduler(cluster, self._devices, claimed, drivers, host=HOST, watch=person.turns)
 
-        claim = person.own.claim(scheduler_of)
-        if claim is None:
-            return None
+        claims = person.own.claim(scheduler_of, most)
+        for claim in claims:
+            self._begin(person, claim)
+        return claims
+
+    def _begin(self, person: Person, claim: attempts.Claim) -> None:
         assert claim.run.id in person.runs, "a daemon takes no foreign run"
         length = person.runs[claim.run.id][0]
         for device in claim.devices:
@@ -167,7 +171,6 @@ class Simulation:
             self.held.append(Held(person.name, claim.run.id, device, self.now, self.now + length))
         self.started.setdefault(claim.run.id, self.now)
         heapq.heappush(self._ends, (self.now + length, person.name, claim.run.id, claim.attempt, tuple(claim.devices)))
-        return claim
 
 
 def ideal_start_of_last(

@@ -11,10 +11,10 @@ from store_steps import claim, points, started, write
 from imgcls_lab.events import RunState, Stopped
 from imgcls_lab.identity import ProcessIdentity
 from imgcls_lab.store import Store
+from imgcls_lab.store.cluster import Cluster, Waiting
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.fair_share import Shares
-from imgcls_lab.store.queue import Cluster, Waiting
 
 HOST = "host-a"
 Submit = Callable[..., str]
@@ -57,7 +57,7 @@ def test_a_daemon_is_registered_beats_and_signs_off(own: ExecutorStore, store: S
 def test_a_claim_takes_the_first_run_that_the_scheduler_places(
     own: ExecutorStore, store: Store, submit: Submit
 ) -> None:
-    assert own.claim(lambda *_: Placed(["cpu:0"])) is None, "nothing waits"
+    assert own.claim(lambda *_: Placed(["cpu:0"])) == [], "nothing waits"
     first, second = submit(), submit()
     seen: list[tuple[set[str], int]] = []
 
@@ -65,14 +65,13 @@ def test_a_claim_takes_the_first_run_that_the_scheduler_places(
         seen.append((cluster.hosts, drivers))
         return Placed(lambda run: "Waits for a GPU." if run.id == first else ["cpu:0"])
 
-    claimed = own.claim(scheduler_of)
-    assert claimed is not None
+    (claimed,) = own.claim(scheduler_of)
     assert (claimed.run.id, claimed.attempt, claimed.devices) == (second, 1, ["cpu:0"])
     assert store.runs.get(first).message == "Waits for a GPU."
     assert seen[0] == ({HOST}, 0)
     assert own.claimed_devices() == {"cpu:0"}
-    assert own.claim(lambda *_: Placed("Waits for a GPU.")) is None, "no news"
-    assert own.claim(lambda *_: Placed(["cpu:0"])) is None, "the device is held"
+    assert own.claim(lambda *_: Placed("Waits for a GPU.")) == [], "no news"
+    assert own.claim(lambda *_: Placed(["cpu:0"])) == [], "the device is held"
 
 
 def test_an_attempt_is_finished_by_what_its_folder_says(own: ExecutorStore, store: Store, submit: Submit) -> None:

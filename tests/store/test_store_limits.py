@@ -21,9 +21,9 @@ from imgcls_lab.executor.scheduler import PATIENCE, RESENTMENT, Scheduler, TurnW
 from imgcls_lab.identity import user_name
 from imgcls_lab.schemas import SubmitRequest, UserEdit
 from imgcls_lab.store import Store, attempts
+from imgcls_lab.store.cluster import Cluster
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
-from imgcls_lab.store.queue import Cluster
 from imgcls_lab.store.verdict import Verdict
 
 GPUS = [Device(f"cuda:{n}", n, f"GPU {n}", "cuda", f"GPU-{n}") for n in range(4)]
@@ -45,8 +45,8 @@ class Daemon:
         def scheduler_of(cluster: Cluster, drivers: int) -> Scheduler:
             return Scheduler(cluster, GPUS, self.own.claimed_devices(), drivers, host=self.host)
 
-        claim = self.own.claim(scheduler_of)
-        return None if claim is None else claim.run.id
+        claims = self.own.claim(scheduler_of, most=1)
+        return claims[0].run.id if claims else None
 
     def finish(self, run_id: str) -> None:
         assert self.own.finish(run_id, 1, Verdict(RunState.FAILED)) is RunState.FAILED
@@ -191,8 +191,8 @@ def reasons(person: Person) -> list[str]:
 def taken(shared: Simulation, person: Person) -> int:
     """How many runs a daemon starts now."""
     count = 0
-    while shared.claim(person) is not None:
-        count += 1
+    while claims := shared.claim(person):
+        count += len(claims)
     return count
 
 
@@ -211,7 +211,7 @@ def test_a_daemon_that_takes_what_is_kept_has_it(shared: Simulation) -> None:
     ada, bob = ada_after_bob(shared)
     assert taken(shared, ada) == 0
     shared.now += PATIENCE / 2
-    assert shared.claim(bob) is not None
+    assert shared.claim(bob, most=1)
     shared.now += PATIENCE * 0.8
     assert taken(shared, ada) == 0, "it takes one after the other, which is no reason to lose patience"
 
@@ -221,8 +221,8 @@ def test_the_next_device_is_kept_again_after_a_minute(shared: Simulation) -> Non
     assert taken(shared, ada) == 0
     for _ in range(3):
         shared.now += PATIENCE / 2
-        started = shared.claim(ada)
-    assert started is not None
+        started = shared.claim(ada, most=1)
+    assert started
     shared.now += RESENTMENT
     assert taken(shared, ada) == 0
 
@@ -294,7 +294,7 @@ def test_a_run_that_cannot_start_blocks_nobody(shared: Simulation, wanted: int) 
             return Scheduler(cluster, GPUS, claimed | held, drivers, host=HOST, watch=TurnWatch(lambda: shared.now))
 
         shared._become("ada")
-        assert [ada.own.claim(scheduler_of) is not None for _ in range(3)] == [True, True, False]
+        assert [len(ada.own.claim(scheduler_of, most=1)) for _ in range(3)] == [1, 1, 0]
         return
     assert taken(shared, ada) == 4
 

@@ -11,6 +11,7 @@ from imgcls_lab.errors import NotFoundError
 from imgcls_lab.events import Began, DesiredState, Finished, Phase, RunKind, RunState
 from imgcls_lab.schemas import ProjectEdit, RunEdit, SubmitRequest
 from imgcls_lab.store import Store, attempts, queue
+from imgcls_lab.store.cluster import limited_projects
 
 
 def settle(store: Store) -> None:
@@ -96,9 +97,9 @@ def test_a_project_runs_no_more_than_its_limit_also_when_two_hosts_claim_at_once
     assert sum(run.project_id == project for run in live) == 2
     assert any(run.id == other for run in live)
     with store.database.read() as session:
-        full = queue.full_projects(session)
-    assert list(full) == [project]
-    assert "“small” runs 2 runs" in full[project]
+        limits = limited_projects(session)
+    assert list(limits) == [project]
+    assert "“small” runs 2 runs" in str(limits[project].refusal())
     store.projects.edit(project, ProjectEdit(name="small", max_running=None))
     assert claim(store, "cpu:9").run.project_id == project
 
