@@ -75,8 +75,7 @@ class Scheduler:
         watch: TurnWatch | None = None,
     ) -> None:
         # a pass counts what it gives
-        counted = {"shares": copy.deepcopy(cluster.shares), "limits": copy.deepcopy(cluster.limits)}
-        self._cluster = replace(cluster, **counted)
+        self._cluster = replace(cluster, shares=copy.deepcopy(cluster.shares), limits=copy.deepcopy(cluster.limits))
         self._devices = devices
         self._unavailable = set(unavailable)
         claimed = {name for where, name in cluster.claims if where == host}
@@ -126,7 +125,8 @@ class Scheduler:
         """The devices for runs that want this; those that nobody else uses come first, in their order."""
         if wanted not in self._pools:
             usable = [device for device in self._devices if fits(wanted, device, gpus=self._cluster.has_gpu)]
-            self._pools[wanted] = _Pool(sorted(usable, key=Device.used_by_others), self._foreign)
+            usable.sort(key=Device.used_by_others)
+            self._pools[wanted] = _Pool(usable, self._foreign)
         return self._pools[wanted]
 
     def _keep(self, run: Waiting) -> None:

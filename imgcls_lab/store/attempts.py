@@ -118,7 +118,7 @@ def _claimed(
     """Add the attempts of runs that were moved, and what holds their devices."""
     now = time.time()
     for run, devices in started:
-        here = {"host": host, "executor_id": executor_id, "devices": devices, "started_at": now}
+        here: dict[str, Any] = {"host": host, "executor_id": executor_id, "devices": devices, "started_at": now}
         session.add(Attempt(run_id=run.id, number=run.attempt + 1, state=RunState.STARTING.value, **here))
         session.add_all(
             DeviceClaim(host=host, device=name, run_id=run.id, attempt=run.attempt + 1, claimed_at=now)
