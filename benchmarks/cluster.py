@@ -194,7 +194,8 @@ class Host:
         claims = self._own.claim(self._scheduler)
         for claim in claims:
             figures.waits += self._nodes.start(self.name, claim)
-            self._own.set_owner(claim.run.id, claim.attempt, ProcessIdentity.current(), None)
+        if claims:
+            self._own.set_owners([(claim.run.id, claim.attempt, ProcessIdentity.current(), None) for claim in claims])
         figures.claimed += len(claims)
         return len(claims)
 

@@ -27,7 +27,7 @@ from imgcls_lab.executor.device_inventory import DeviceInventory
 from imgcls_lab.executor.disk_usage import DiskUsage
 from imgcls_lab.executor.run_monitor import RunMonitor
 from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
-from imgcls_lab.identity import ProcessIdentity
+from imgcls_lab.identity import Owner, ProcessIdentity
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store, run_folders
@@ -196,11 +196,14 @@ class Daemon:
                 watch=self._turns,
             )
         )
-        for claim in claims:
-            self._start(store, claim)
+        started = [(claim, self._start(store, claim)) for claim in claims]
+        owners = [(claim.run.id, claim.attempt, owner, None) for claim, owner in started if owner is not None]
+        if owners:
+            store.set_owners(owners)
         return bool(claims)
 
-    def _start(self, store: ExecutorStore, claim: Claim) -> None:
+    def _start(self, store: ExecutorStore, claim: Claim) -> Owner | None:
+        """Start a claimed run; who has it. None: it could not be started, or has ended already."""
         run, chosen = claim.run, [device for device in self.inventory.devices if device.name in claim.devices]
         try:
             store.check_submitted(run)
@@ -209,11 +212,11 @@ class Daemon:
             run_secrets.take_back(self.settings, run.id)
             store.finish(run.id, claim.attempt, _start_failure(self.settings, error))
             log.warning("%s could not be started: %s", run.id, error)
-            return
+            return None
         if self._known is not None:
             self._known.add(run.id)
         log.info("%s attempt %d started on %s.", run.id, claim.attempt, ", ".join(claim.devices) or "no device")
-        store.set_owner(run.id, claim.attempt, owner, None)
+        return owner
 
     # ── folders of kernels and shells ───────────────────────────────────────────────────────────────────────
     def _index_new_folders(self, store: ExecutorStore) -> None:

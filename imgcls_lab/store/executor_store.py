@@ -181,9 +181,14 @@ class ExecutorStore:
 
     def set_owner(self, run_id: str, attempt: int, owner: Owner | None, pid: int | None) -> None:
         """Write down which supervisor or job has an attempt, and the pid of its trainer."""
-        saved = json.loads(owner.to_json()) if owner else None
+        self.set_owners([(run_id, attempt, owner, pid)])
+
+    def set_owners(self, found: Sequence[tuple[str, int, Owner | None, int | None]]) -> None:
+        """The same of several attempts: run, attempt, owner, pid."""
         with self._database.write() as session:
-            attempts.set_owner(session, run_id, attempt, saved, pid)
+            for run_id, attempt, owner, pid in found:
+                saved = json.loads(owner.to_json()) if owner else None
+                attempts.set_owner(session, run_id, attempt, saved, pid)
 
     def show_stopping(self, run_id: str, attempt: int) -> None:
         with self._database.write() as session:
