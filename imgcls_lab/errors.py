@@ -113,8 +113,19 @@ class ExecutorError(ImgclsError):
     status = 503
 
 
+<<<<<<< HEAD
 class SchedulerAwayError(ExecutorError):
     """An outer scheduler, such as Ray or Slurm, does not answer now. The call may be repeated."""
+=======
+class ObjectStoreError(ImgclsError):
+    """The object store of runs or data cannot be used, or holds what is not valid.
+
+    reason: `no_bucket`, `no_credentials`, `wrong_credentials`, `no_rights`, `clock`, `full`, `busy`, `unreachable`,
+    `no_library`, `no_url`, `secret_in_url`, `missing`, `exists`, `too_large`, `damaged`, `fenced`.
+    """
+
+    status = 503
+>>>>>>> 96f2d65 (Runs' folders by way of an object store: what is sent, named, fetched and refused)
 
 
 class TensorBoardError(ImgclsError):

@@ -217,6 +217,22 @@ class Settings(Configurable):
     allow_plugins = Switch(
         "IMGCLS_ALLOW_PLUGINS", False, "Whether configs over REST may name plugins. A plugin is code."
     )
+    store_url = Text(
+        "IMGCLS_STORE_URL", "",
+        "URL of the object store by which the nodes of a cluster that share no disk get and send runs' folders, "
+        "such as s3://bucket/folder. It holds no credentials. Empty: the home is shared.",
+    )  # fmt: skip
+    store_interval = Number(
+        "IMGCLS_STORE_INTERVAL", 2.0, "Time between two requests for each live run to the object store.", unit="s"
+    )
+    data_url = Text(
+        "IMGCLS_DATA_URL", "",
+        "URL or shared folder that holds the data sets of `DATASETS_DIR` under the same names. A run copies its data "
+        "set from there to the local disk of its node. Empty: data sets are read where they are.",
+    )  # fmt: skip
+    staged_gb = Number(
+        "IMGCLS_STAGED_GB", 100.0, "Space that copies of data sets may take in the cache folder of a node.", unit="GB"
+    )
     open_proxy = Switch(
         "IMGCLS_OPEN_PROXY", False,
         "Whether jupyter-server-proxy serves ports of this machine at /proxy/PORT, to whoever may use the server.",

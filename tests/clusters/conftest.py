@@ -1,0 +1,25 @@
+"""Fixtures of the tests with a cluster: an S3 server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clusters.s3_server import Bucket, serving
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a real S3 protocol server (moto) on loopback, one for all tests of a worker."""
+    with serving() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3_server(s3: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket, and the environment by which this process and its children reach it."""
+    bucket = Bucket.make(s3)
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    return bucket

@@ -1,0 +1,521 @@
+"""The mirror of runs' folders in an object store, without processes: what is sent, named, fetched and refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgcls_lab import run_layout
+from imgcls_lab.errors import ConfigError, ConflictError, ObjectStoreError
+from imgcls_lab.events import EventWriter, Metrics, read_events
+from imgcls_lab.executor import locks
+from imgcls_lab.executor.mirror import index, node
+from imgcls_lab.executor.mirror.head import Pull
+from imgcls_lab.executor.mirror.index import Manifest, Part, RunObjects, State, Tail
+from imgcls_lab.executor.mirror.node import FencedError, Push, restore
+from imgcls_lab.executor.mirror.object_store import BLOCK, MissingObjectError, ObjectStore
+from imgcls_lab.executor.mirror.upload import PART
+from imgcls_lab.executor.supervisor import LOCK
+from tests.clusters.s3_server import environment
+
+RUN = "20260101-000000-abcdef"
+
+
+class Pair:
+    """A head and a node with a folder each, and a store between them."""
+
+    def __init__(self, place: Path, url: str) -> None:
+        self.objects = RunObjects(ObjectStore(url), RUN)
+        self.head = place / "head" / RUN
+        self.node = place / "node" / RUN
+        self.head.mkdir(parents=True)
+        (self.head / "config.json").write_text("{}")
+        self.attempt = 0
+
+    def begin(self) -> None:
+        """A new attempt, handed over and taken."""
+        self.attempt += 1
+        self.pull = Pull(self.objects, self.head, self.attempt)
+        self.pull.hand_over()
+        restore(self.objects, self.node, self.attempt)
+        self.push = self.new_push()
+        self.events = EventWriter(self.node, self.attempt)
+
+    def new_push(self) -> Push:
+        return Push(self.objects, self.node, self.attempt, interval=0, beat_every=0)
+
+    def steps(self, first: int, last: int) -> None:
+        for step in range(first, last + 1):
+            self.events.write(Metrics(step=step, epoch=0, values={"loss/train": 1 / step}))
+
+    def seen(self) -> list[int]:
+        """Steps that the head's folder holds, of all attempts."""
+        paths = run_layout.event_files(self.head)
+        return [e.step for path in paths for e in read_events(path)[0] if isinstance(e, Metrics)]
+
+    def sync(self) -> None:
+        self.push.tick()
+        self.pull.pull()
+
+    def end(self) -> None:
+        run_layout.write_atomic(self.node / run_layout.exit_name(self.attempt), json.dumps({"code": 0}))
+        self.push.run()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    (tmp_path / "store").mkdir()
+    return Pair(tmp_path, f"file://{tmp_path}/store")
+
+
+def checkpoint(folder: Path, name: str, content: bytes, link: str | None = "last") -> None:
+    """A checkpoint as the engine leaves one."""
+    place = folder / "checkpoints"
+    (place / name).mkdir(parents=True)
+    (place / name / "model.safetensors").write_bytes(content)
+    (place / name / "empty.json").write_bytes(b"")
+    if link:
+        (place / link).unlink(missing_ok=True)
+        (place / link).symlink_to(name)
+
+
+def tree(folder: Path) -> dict[str, bytes | str]:
+    """What a folder holds beside what each side keeps for itself."""
+    return {
+        str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_bytes()
+        for path in folder.rglob("*")
+        if not path.name.startswith(".") and path.name not in ("desired", "heartbeat") and not path.is_dir()
+    }
+
+
+def test_events_arrive_in_whole_lines_and_once(pair: Pair) -> None:
+    pair.begin()
+    pair.steps(1, 3)
+    with (pair.node / "events-001.jsonl").open("ab") as file:
+        file.write(b'{"half of a li')
+    pair.sync()
+    assert (pair.head / "events-001.jsonl").read_bytes().endswith(b"}\n")
+    pair.sync()
+    assert pair.seen() == [1, 2, 3]
+
+
+def test_long_events_become_parts_that_are_never_sent_again(pair: Pair) -> None:
+    pair.begin()
+    for last in range(1000, 6000, 1000):
+        pair.steps(last - 999, last)
+        pair.sync()
+    assert pair.seen() == list(range(1, 5001))
+    state = pair.objects.read(State, 1, "state")
+    assert state.manifest is not None
+    parts = pair.objects.read_manifest(state.manifest).files["events-001.jsonl"]
+    assert len(parts) >= 2
+    assert len(state.tails["events-001.jsonl"].text) < PART
+
+
+def test_a_checkpoint_is_there_before_the_event_that_names_it(pair: Pair) -> None:
+    pair.begin()
+    pair.steps(1, 1)
+    pair.sync()
+    checkpoint(pair.node, "a001-s00000001", b"weights")
+    real = pair.objects.store.put
+    order: list[str] = []
+
+    def put(name: str, data: bytes) -> None:
+        order.append(name)
+        real(name, data)
+
+    pair.objects.store.put = put  # type: ignore[method-assign]
+    pair.steps(2, 2)
+    pair.sync()
+    assert order[-1] == pair.objects.small(1, "state")
+    assert (pair.head / "checkpoints/last/model.safetensors").read_bytes() == b"weights"
+    assert pair.seen() == [1, 2]
+
+
+def test_a_resumed_attempt_begins_elsewhere_with_the_same_folder(pair: Pair) -> None:
+    pair.begin()
+    pair.steps(1, 5)
+    checkpoint(pair.node, "a001-s00000005", os.urandom(100_000))
+    (pair.node / "reports").mkdir()
+    (pair.node / "reports/epoch-0001.json").write_text("{}")
+    (pair.node / "output.log").write_bytes(b"\xff\x00 odd bytes\n")
+    pair.end()
+    pair.pull.pull()
+    assert pair.pull.is_last
+    assert tree(pair.head) == tree(pair.node)
+    before = pair.objects.store.requests["put"]
+    pair.node = pair.node.parent / "other" / RUN
+    pair.begin()
+    assert tree(pair.head) | {"events-002.jsonl": b""} == tree(pair.node)
+    assert pair.objects.store.requests["put"] - before <= 7  # log, events and exit, manifest and three small ones: no checkpoint again
+    pair.steps(6, 7)
+    pair.sync()
+    assert pair.seen() == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_what_the_node_removes_goes_at_the_head_and_in_the_store(pair: Pair) -> None:
+    pair.begin()
+    checkpoint(pair.node, "a001-s00000001", b"first" * 10)
+    pair.sync()
+    held = set(pair.objects.store.names_below(pair.objects.prefix))
+    checkpoint(pair.node, "a001-s00000002", b"second" * 10)
+    (pair.node / "checkpoints/a001-s00000001").rename(pair.node / "checkpoints/.new-doomed")
+    pair.sync()
+    assert [path.name for path in sorted((pair.head / "checkpoints").iterdir())] == ["a001-s00000002", "last"]
+    pair.sync()
+    left = set(pair.objects.store.names_below(pair.objects.prefix))
+    assert len(left) <= len(held)
+    assert (pair.head / "config.json").exists()
+
+
+def test_a_checkpoint_that_vanishes_while_it_is_sent_is_not_named(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.begin()
+    checkpoint(pair.node, "a001-s00000001", b"first")
+    real = pair.objects.write_content
+
+    def write(attempt: int, data: bytes) -> Part:
+        if data == b"first":
+            (pair.node / "checkpoints/a001-s00000001").rename(pair.node / "checkpoints/.new-doomed")
+        return real(attempt, data)
+
+    monkeypatch.setattr(pair.objects, "write_content", write)
+    pair.sync()
+    assert not [name for name in tree(pair.head) if name.startswith("checkpoints")]
+
+
+def test_a_log_that_was_cut_is_the_same_at_the_head(pair: Pair) -> None:
+    pair.begin()
+    log = pair.node / "output.log"
+    log.write_bytes(b"a" * PART + b"b" * PART + b"end of the first\n")
+    pair.sync()
+    for content in (b"a" * 100 + b"[cut]" + b"c" * PART, b"a" * 100 + b"[cut]" + b"c" * (3 * PART)):
+        log.write_bytes(content)
+        pair.sync()
+        assert (pair.head / "output.log").read_bytes() == content
+
+
+def test_a_killed_uploader_goes_on_where_it_was(pair: Pair) -> None:
+    pair.begin()
+    pair.steps(1, 3000)
+    checkpoint(pair.node, "a001-s00000001", os.urandom(50_000))
+    pair.sync()
+    pair.push = pair.new_push()
+    before = pair.objects.store.requests["put"]
+    pair.steps(3001, 3010)
+    pair.sync()
+    assert pair.objects.store.requests["put"] - before <= 3
+    assert pair.seen() == list(range(1, 3011))
+
+
+def test_a_restarted_head_finds_its_place(pair: Pair) -> None:
+    pair.begin()
+    pair.steps(1, 2000)
+    checkpoint(pair.node, "a001-s00000001", os.urandom(50_000))
+    pair.sync()
+    pair.steps(2001, 2002)
+    pair.pull = Pull(pair.objects, pair.head, 1)
+    before = pair.objects.store.requests["get"]
+    pair.sync()
+    assert pair.seen() == list(range(1, 2003))
+    assert pair.objects.store.requests["get"] - before <= 4  # desired, state, manifest: no content again
+
+
+def test_an_answer_from_the_past_changes_nothing(pair: Pair) -> None:
+    pair.begin()
+    checkpoint(pair.node, "a001-s00000001", b"first")
+    pair.sync()
+    old = pair.objects.store.get(pair.objects.small(1, "state"), 10**6)
+    checkpoint(pair.node, "a001-s00000002", b"second")
+    pair.steps(1, 2)
+    pair.sync()
+    before = tree(pair.head)
+    pair.objects.store.put(pair.objects.small(1, "state"), old)
+    for pull in (pair.pull, Pull(pair.objects, pair.head, 1)):
+        pull.pull()
+        assert tree(pair.head) == before
+
+
+def test_requests_to_stop_reach_the_folder_of_the_node(pair: Pair) -> None:
+    pair.begin()
+    assert (pair.node / "desired").read_text() == "run"
+    (pair.head / "desired").write_text("stop")
+    pair.pull.tell_as_folder()
+    pair.push.tick()
+    assert (pair.node / "desired").read_text() == "stop"
+
+
+def test_a_newer_attempt_ends_the_older_one(pair: Pair) -> None:
+    pair.begin()
+    older, folder = pair.push, pair.node
+    held = locks.try_lock(folder / LOCK)
+    pair.node = pair.node.parent / "other" / RUN
+    pair.begin()
+    with pytest.raises(FencedError):
+        older.run()
+    assert (folder / "desired").read_text() == "kill"
+    assert held is not None
+    os.close(held)
+
+
+def test_an_attempt_is_taken_by_one_node_only(pair: Pair, tmp_path: Path) -> None:
+    pair.begin()
+    with pytest.raises(ConflictError) as taken:
+        restore(pair.objects, tmp_path / "third" / RUN, 1)
+    assert taken.value.reason == "taken"
+    pair.push.tick()
+    with pytest.raises(ConflictError) as begun:
+        restore(pair.objects, pair.node, 1)
+    assert begun.value.reason == "began"
+
+
+def test_a_folder_in_which_a_supervisor_lives_is_not_restored(pair: Pair) -> None:
+    pair.begin()
+    held = locks.try_lock(pair.node / LOCK)
+    Pull(pair.objects, pair.head, 2).hand_over()
+    with pytest.raises(ConflictError) as lives:
+        restore(pair.objects, pair.node, 2)
+    assert lives.value.reason == "lives"
+    assert held is not None
+    os.close(held)
+
+
+def test_an_attempt_without_a_supervisor_ends_without_an_exit(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.begin()
+    pair.steps(1, 2)
+    monkeypatch.setattr(node, "WITHOUT_SUPERVISOR", 0.0)
+    pair.push.run()
+    pair.pull.pull()
+    assert pair.pull.is_last
+    assert not (pair.head / "exit-001.json").exists()
+    assert pair.seen() == [1, 2]
+
+
+def test_a_store_that_is_away_delays_the_run_and_ends_nothing(pair: Pair, tmp_path: Path) -> None:
+    pair.begin()
+    (tmp_path / "store").rename(tmp_path / "away")
+    pair.steps(1, 2)
+    with pytest.raises(ObjectStoreError):
+        pair.push.tick()
+    with pytest.raises(ObjectStoreError) as seen:
+        pair.pull.pull()
+    assert seen.value.reason == "no_bucket"
+    (tmp_path / "away").rename(tmp_path / "store")
+    pair.sync()
+    assert pair.seen() == [1, 2]
+
+
+def test_folders_of_one_machine_are_refused(pair: Pair) -> None:
+    (pair.head / "config.json").write_text(json.dumps({"ckpt_dir": "/scratch/models"}))
+    with pytest.raises(ConfigError) as refused:
+        pair.begin()
+    assert [problem.field for problem in refused.value.problems] == ["ckpt_dir"]
+
+
+# ── what the store says is not trusted ──────────────────────────────────────────────────────────────────────────────
+def publish(pair: Pair, files: dict[str, bytes] | dict[str, Any], links: dict[str, str] | None = None) -> None:
+    """A state whose manifest nobody has checked."""
+    parts = {
+        name: (pair.objects.write_content(1, data),) if isinstance(data, bytes) else data
+        for name, data in files.items()
+    }
+    manifest = Manifest.model_construct(files=parts, links=links or {})
+    state = State(attempt=1, number=99, manifest=pair.objects.write_content(1, index.pack(manifest)))
+    pair.objects.store.put(pair.objects.small(1, "state"), index.pack(state))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../escaped", "/etc/escaped", "a/../../escaped", "a//b", ".hidden", "reports/.hidden", "a\0b", "a\\b", "x" * 300,
+     "/".join("a" * 20), "line\nbreak"],
+)  # fmt: skip
+def test_a_name_that_leads_out_is_refused(pair: Pair, name: str) -> None:
+    pair.begin()
+    before = tree(pair.head.parent)
+    publish(pair, {name: b"content"})
+    with pytest.raises(ObjectStoreError) as refused:
+        pair.pull.pull()
+    assert refused.value.reason == "damaged"
+    assert tree(pair.head.parent) == before
+
+
+def test_files_of_the_head_are_not_taken_from_a_node(pair: Pair) -> None:
+    pair.begin()
+    publish(pair, {"config.json": b'{"plugins": 1}', "run.json": b"{}", "launch-009.json": b"{}", "desired": b"kill"})
+    pair.pull.pull()
+    assert tree(pair.head) == {"config.json": b"{}"}
+
+
+@pytest.mark.parametrize(
+    "links", [{"checkpoints/last": "../.."}, {"reports": "a001-s00000001"}, {"checkpoints/x": "a"}]
+)
+def test_a_link_to_anything_but_a_checkpoint_is_refused(pair: Pair, links: dict[str, str]) -> None:
+    pair.begin()
+    publish(pair, {"checkpoints/a001-s00000001/m": b"x"}, links)
+    with pytest.raises(ObjectStoreError):
+        pair.pull.pull()
+
+
+def test_nothing_is_written_behind_a_link(pair: Pair, tmp_path: Path) -> None:
+    pair.begin()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (pair.head / "reports").symlink_to(outside)
+    publish(pair, {"reports/epoch-0001.json": b"{}"})
+    with pytest.raises(OSError):
+        pair.pull.pull()
+    assert not list(outside.iterdir())
+
+
+def test_changed_content_is_refused(pair: Pair) -> None:
+    pair.begin()
+    (pair.node / "manifest.json").write_bytes(b"content")
+    pair.push.tick()
+    state = pair.objects.read(State, 1, "state")
+    assert state.manifest is not None
+    key = pair.objects.read_manifest(state.manifest).files["manifest.json"][0].key
+    pair.objects.store.put(pair.objects.content(key), b"CONTENT")
+    with pytest.raises(ObjectStoreError) as refused:
+        pair.pull.pull()
+    assert refused.value.reason == "damaged"
+    assert not (pair.head / "manifest.json").exists()
+
+
+def test_objects_beyond_their_bounds_are_refused(pair: Pair) -> None:
+    pair.begin()
+    bomb = index.pack(State(attempt=1, number=1, tails={"events-001.jsonl": Tail(offset=0, text="a" * 10**7)}))
+    assert len(bomb) < 10**5
+    pair.objects.store.put(pair.objects.small(1, "state"), bomb)
+    with pytest.raises(ObjectStoreError):
+        pair.pull.pull()
+    pair.objects.store.put(pair.objects.small(1, "state"), b"x" * (index.LARGEST_STATE + 1))
+    with pytest.raises(ObjectStoreError) as refused:
+        pair.pull.pull()
+    assert refused.value.reason == "too_large"
+    publish(pair, {"weights": ({"key": "001-aaaaaaaa", "size": 2**41, "sha256": "0" * 64},)})
+    with pytest.raises(OSError, match="No space"):
+        pair.pull.pull()
+
+
+def test_a_pickle_is_bytes(pair: Pair) -> None:
+    """Nothing that comes from the store is ever loaded: unpacking is JSON of known models."""
+    with pytest.raises(ObjectStoreError):
+        index.unpack(State, b"\x80\x04cos\nsystem\n(S'true'\ntR.", 1000)
+
+
+# ── the store itself ────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("s3://key:secret@bucket/x", "secret_in_url"),
+        ("s3://bucket/x?token=secret", "secret_in_url"),
+        ("no-url", "no_url"),
+        ("s3://", "no_url"),
+        ("wrong://bucket", "no_url"),
+    ],
+)
+def test_a_url_that_names_no_store_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(ObjectStoreError) as refused:
+        ObjectStore(url)
+    assert refused.value.reason == reason
+    assert "secret@" not in str(refused.value)
+
+
+def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    with pytest.raises(ObjectStoreError) as refused:
+        ObjectStore("s3://bucket/home")
+    assert refused.value.reason == "no_library"
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # it answers `Expect: 100-continue`
+    status, code = 403, "AccessDenied"
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = f"<?xml version='1.0'?><Error><Code>{self.code}</Code><Message>no</Message></Error>".encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_PUT = do_DELETE = _answer  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Refusing]]:
+    """An S3 server that refuses every request in the way that the test says."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    for name, value in environment(f"http://127.0.0.1:{server.server_port}").items():
+        monkeypatch.setenv(name, value)
+    yield _Refusing
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (404, "NoSuchBucket", "no_bucket"),
+        (403, "InvalidAccessKeyId", "wrong_credentials"),
+        (403, "SignatureDoesNotMatch", "wrong_credentials"),
+        (400, "ExpiredToken", "wrong_credentials"),
+        (403, "AccessDenied", "no_rights"),
+        (403, "RequestTimeTooSkewed", "clock"),
+        (403, "QuotaExceeded", "full"),
+        (507, "XMinioStorageFull", "full"),
+    ],
+)
+def test_a_refusal_of_s3_is_a_reason(refusing: Any, status: int, code: str, reason: str) -> None:
+    refusing.status, refusing.code = status, code
+    store = ObjectStore("s3://bucket/home")
+    for request in (lambda: store.put("a", b"x"), lambda: store.get("a", 10)):
+        with pytest.raises(ObjectStoreError) as refused:
+            request()
+        assert refused.value.reason == reason
+        assert "secret-of-a-test" not in str(refused.value)
+
+
+def test_a_store_that_nobody_answers_for_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment("http://127.0.0.1:9").items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ObjectStoreError) as refused:
+        ObjectStore("s3://bucket/home").put("a", b"x")
+    assert refused.value.reason == "unreachable"
+
+
+def test_missing_credentials_are_a_reason(refusing: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ObjectStoreError) as refused:
+        ObjectStore("s3://bucket/home").put("a", b"x")
+    assert refused.value.reason == "no_credentials"
+
+
+def test_a_local_store_that_is_not_mounted_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(ObjectStoreError) as refused:
+        ObjectStore(f"file://{tmp_path}/nothing").put("a", b"x")
+    assert refused.value.reason == "no_bucket"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_content_larger_than_a_block_is_read_in_blocks(tmp_path: Path) -> None:
+    store = ObjectStore(f"file://{tmp_path}")
+    (tmp_path / "large").write_bytes(b"x" * (BLOCK + 5))
+    assert [len(block) for block in store.blocks("large", BLOCK + 5)] == [BLOCK, 5]
+    with pytest.raises(ObjectStoreError):
+        list(store.blocks("large", BLOCK + 6))
+    with pytest.raises(MissingObjectError):
+        store.get("nothing", 10)
