@@ -113,10 +113,10 @@ class ExecutorError(ImgclsError):
     status = 503
 
 
-<<<<<<< HEAD
 class SchedulerAwayError(ExecutorError):
     """An outer scheduler, such as Ray or Slurm, does not answer now. The call may be repeated."""
-=======
+
+
 class ObjectStoreError(ImgclsError):
     """The object store of runs or data cannot be used, or holds what is not valid.
 
@@ -125,7 +125,6 @@ class ObjectStoreError(ImgclsError):
     """
 
     status = 503
->>>>>>> 96f2d65 (Runs' folders by way of an object store: what is sent, named, fetched and refused)
 
 
 class TensorBoardError(ImgclsError):

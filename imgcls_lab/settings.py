@@ -225,6 +225,11 @@ class Settings(Configurable):
     store_interval = Number(
         "IMGCLS_STORE_INTERVAL", 2.0, "Time between two requests for each live run to the object store.", unit="s"
     )
+    node_home = Text(
+        "IMGCLS_NODE_HOME", "{home}",
+        "Home of a node that gets runs by an object store: a folder of its own disk. In the environment of a node, it "
+        "comes before the head's.",
+    )  # fmt: skip
     data_url = Text(
         "IMGCLS_DATA_URL", "",
         "URL or shared folder that holds the data sets of `DATASETS_DIR` under the same names. A run copies its data "

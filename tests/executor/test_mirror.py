@@ -154,7 +154,9 @@ def test_a_resumed_attempt_begins_elsewhere_with_the_same_folder(pair: Pair) -> 
     pair.node = pair.node.parent / "other" / RUN
     pair.begin()
     assert tree(pair.head) | {"events-002.jsonl": b""} == tree(pair.node)
-    assert pair.objects.store.requests["put"] - before <= 7  # log, events and exit, manifest and three small ones: no checkpoint again
+    assert (
+        pair.objects.store.requests["put"] - before <= 7
+    )  # log, events and exit, manifest and three small ones: no checkpoint again
     pair.steps(6, 7)
     pair.sync()
     assert pair.seen() == [1, 2, 3, 4, 5, 6, 7]
