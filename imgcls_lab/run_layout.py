@@ -8,6 +8,7 @@
   duplicates.json    copies found among the images, where there are any
   events-001.jsonl   append-only, one file an attempt
   launch-001.json    a note of what the supervisor was asked to start (executor's runs); nothing executes it
+  job-001.log        what the attempt's job on a Slurm cluster wrote before its supervisor took over the output
   exit-001.json      how that attempt's process ended, written by the supervisor
   desired            what the attempt should do: run, stop or kill; read by the supervisor
   owner.json         process identity of who runs it now
@@ -117,6 +118,10 @@ def event_files(folder: Path) -> list[Path]:
 
 def launch_name(attempt: int) -> str:
     return f"launch-{attempt:03d}.json"
+
+
+def job_log_name(attempt: int) -> str:
+    return f"job-{attempt:03d}.log"
 
 
 def exit_name(attempt: int) -> str:

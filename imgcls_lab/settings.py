@@ -160,6 +160,19 @@ class Settings(Configurable):
     ray_address = Text(
         "IMGCLS_RAY_ADDRESS", "http://127.0.0.1:8265", "Address of the Ray cluster's dashboard, which takes the jobs."
     )
+    slurm_partition = Text("IMGCLS_SLURM_PARTITION", "", "Partition of Slurm that runs go to. Empty: its default one.")
+    slurm_account = Text("IMGCLS_SLURM_ACCOUNT", "", "Account that Slurm charges. Empty: that of the user.")
+    slurm_qos = Text("IMGCLS_SLURM_QOS", "", "Quality of service that runs ask Slurm for. Empty: that of the account.")
+    slurm_time = Text(
+        "IMGCLS_SLURM_TIME", "",
+        "Time limit of a job, as sbatch takes it, such as 12:00:00. A run that needs longer saves a checkpoint and is "
+        "queued again. Empty: that of the partition.",
+    )  # fmt: skip
+    slurm_options = Text(
+        "IMGCLS_SLURM_OPTIONS",
+        "",
+        "Further options of sbatch for each job, such as --mem-per-cpu=4G --constraint=a100.",
+    )
     autostart = Switch("IMGCLS_AUTOSTART", True, "Start the executor when a run is submitted.")
     stop_grace = Number(
         "IMGCLS_STOP_GRACE", 60.0, "Time that a stopped run has to write its checkpoint before it is killed.", unit="s"

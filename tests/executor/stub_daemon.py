@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from imgcls_lab.executor.backends.local import LocalBackend
+from imgcls_lab.executor import backends
 from imgcls_lab.executor.daemon import Daemon, main, settings_of_process
 
 
@@ -14,4 +14,4 @@ def argv(kind: str, python: str, folder: Path, attempt: int) -> list[str]:
 
 if __name__ == "__main__":
     settings = settings_of_process()
-    sys.exit(main(Daemon(settings, backend=LocalBackend(settings, argv))))
+    sys.exit(main(Daemon(settings, backend=backends.of(settings, argv))))

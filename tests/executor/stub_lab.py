@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 class StubLab:
     """Starts what a test needs and ends all of it, and nothing else."""
 
-    def __init__(self, home: Path, db_url: str | None = None, **traits: Any) -> None:
+    def __init__(self, home: Path, db_url: str | None = None, *, device: str = "cpu", **traits: Any) -> None:
+        self.device = device  # that runs ask for
         defaults: dict[str, Any] = {"poll_interval": 0.05, "lease": 6.0, "stop_grace": 5.0, "autostart": False}
         self.settings = Settings(home=str(home), **({"db_url": db_url} if db_url else {}), **{**defaults, **traits})
         self.store = Store.open(self.settings, migrate=True)
@@ -53,7 +54,7 @@ class StubLab:
         daemon.wait(20)
 
     def submit(self, name: str | None = None, **wish: Any) -> str:
-        config = {"root": "/data/digits", "model_flavour": "stub", "device": "cpu"}
+        config = {"root": "/data/digits", "model_flavour": "stub", "device": self.device}
         return self.store.runs.submit(SubmitRequest(config=config, name=name, notes=json.dumps(wish))).id
 
     def run(self, run_id: str) -> RunDetail:

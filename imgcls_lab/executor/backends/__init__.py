@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from imgcls_lab.errors import ExecutorError
 from imgcls_lab.executor.backends.base import Backend
+from imgcls_lab.executor.backends.cluster import ClusterBackend
+from imgcls_lab.executor.backends.launch import Argv, module_argv
 from imgcls_lab.executor.backends.local import LocalBackend
+from imgcls_lab.executor.backends.slurm import SLURM, SlurmScheduler
 from imgcls_lab.settings import LOCAL, Settings
 
 
-def of(settings: Settings) -> Backend:
-    """The backend of `IMGCLS_BACKEND`. Raises ExecutorError for an unknown one."""
+def of(settings: Settings, argv: Argv = module_argv) -> Backend:
+    """The backend of `IMGCLS_BACKEND`; argv: what it starts. Raises ExecutorError for an unknown one."""
     if settings.backend == LOCAL:
-        return LocalBackend(settings)
-    raise ExecutorError(f"IMGCLS_BACKEND is “{settings.backend}”. Set it to {LOCAL}, ray or slurm.")
+        return LocalBackend(settings, argv)
+    if settings.backend == SLURM:
+        return ClusterBackend(settings, SlurmScheduler(settings), argv)
+    raise ExecutorError(f"IMGCLS_BACKEND is “{settings.backend}”. Set it to {LOCAL}, ray or {SLURM}.")
