@@ -276,7 +276,7 @@ def _write_folders(store: Store, ids: Sequence[str]) -> None:
             (folder / RUN_INFO).write_text(json.dumps(info))
 
 
-def one_daemon(store: Store, size: Size) -> tuple[Figures, Figures]:
+def one_daemon(store: Store, size: Size, settled: float = SETTLED) -> tuple[Figures, Figures]:
     """All slots are filled; then runs end at the rate, and their slots are given again."""
     slots = size.nodes * GPUS
     meter, nodes = Meter(store), Nodes(slots / size.rate)
@@ -286,7 +286,7 @@ def one_daemon(store: Store, size: Size) -> tuple[Figures, Figures]:
         while host.claim(fill):
             pass
     assert fill.claimed == slots, (fill.claimed, slots)
-    _rounds([host], before, SETTLED)
+    _rounds([host], before, settled)
     with meter.on(steady):
         _rounds([host], steady, size.seconds)
     return fill, steady

@@ -120,6 +120,7 @@ daemons: dict[Store, Daemon] = {}
 def new_database(port: int, name: str) -> str:
     """A new database of a running PostgreSQL server; its URL."""
     with psycopg.connect(f"postgresql://lab@127.0.0.1:{port}/postgres", autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         connection.execute(f'CREATE DATABASE "{name}"')
     return f"postgresql://lab@127.0.0.1:{port}/{name}"
 
