@@ -360,6 +360,11 @@ class Settings(Configurable):
     def executor_log(self) -> Path:
         return self.executor_dir / "daemon.log"
 
+    @property
+    def cluster_state(self) -> Path:
+        """What the cluster's scheduler said last, as JSON: its nodes, the runs on each, and its queue."""
+        return self.executor_dir / "cluster.json"
+
     def run_dir(self, run_id: str) -> Path:
         """The folder of a run. Raises NotFoundError for an id that is no folder's name: it would lead elsewhere."""
         if run_id in ("", ".", "..") or "/" in run_id or "\0" in run_id:

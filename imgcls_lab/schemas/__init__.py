@@ -50,7 +50,17 @@ from imgcls_lab.schemas.evaluations import (
     OtherRun,
     TriedImage,
 )
-from imgcls_lab.schemas.executor import AlertKind, AlertView, DevicesReply, DeviceView, ExecutorView, HolderView
+from imgcls_lab.schemas.executor import (
+    AlertKind,
+    AlertView,
+    ClusterView,
+    DevicesReply,
+    DeviceView,
+    ExecutorView,
+    HolderView,
+    NodeRun,
+    NodeView,
+)
 from imgcls_lab.schemas.forms import (
     CheckReply,
     CheckRequest,
@@ -167,6 +177,7 @@ __all__ = [
     "ClassFigures",
     "ClassProb",
     "ClassRow",
+    "ClusterView",
     "ConfigEdit",
     "ConfigView",
     "ConfusionCell",
@@ -212,6 +223,8 @@ __all__ = [
     "ModelView",
     "Name",
     "Neighbour",
+    "NodeRun",
+    "NodeView",
     "Note",
     "NotebookRequest",
     "NotebookView",

@@ -49,10 +49,42 @@ class ExecutorView(Wire):
     heartbeat_at: float
 
 
+class NodeRun(Wire):
+    """A run on a node of a cluster."""
+
+    run_id: str
+    run_name: str | None  # null: the run has been deleted
+    run_owner: str | None
+
+
+class NodeView(Wire):
+    """A node of a cluster, as its scheduler describes it."""
+
+    name: str
+    gpus: int
+    free_gpus: int  # that no job of anybody holds
+    cpus: int
+    kind: str  # of its GPUs; empty without
+    alive: bool
+    reason: str  # why it takes no jobs, where it does not
+    runs: list[NodeRun]
+
+
+class ClusterView(Wire):
+    """The cluster that runs of this home go to."""
+
+    title: str  # Ray, Slurm
+    host: str  # under which its devices and runs stand
+    waiting: int  # jobs of anybody in the scheduler's own queue
+    away: str | None  # a sentence, while the scheduler does not answer
+    nodes: list[NodeView]
+
+
 class DevicesReply(Wire):
     executors: list[ExecutorView]
     devices: list[DeviceView]
     message: str | None  # a sentence, where no executor lives
+    cluster: ClusterView | None = None
     warm_memory: int | None = None  # of the process on the server's host that runs are forked from, if there is one
 
 

@@ -45,7 +45,7 @@ class Store:
         self.datasets = Datasets(database, settings)
         self.revisions = Revisions(database, settings)
         self.models = Models(database)
-        self.executors = Executors(database, settings.lease)
+        self.executors = Executors(database, settings)
         self.runs = Runs(database, settings, self.executors)
         self.audits = Audits(database, settings, self.runs)
         self.dataset_pages = DatasetPages(database, settings, self.datasets, self.audits)

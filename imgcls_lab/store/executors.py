@@ -18,7 +18,9 @@ from sqlmodel import Session, col, select
 from imgcls_lab._version import __version__
 from imgcls_lab.events import LIVE
 from imgcls_lab.identity import ProcessIdentity, user_name
-from imgcls_lab.schemas import DevicesReply, DeviceView, ExecutorView, HolderView, RunView
+from imgcls_lab.run_paths import read_plain
+from imgcls_lab.schemas import ClusterView, DevicesReply, DeviceView, ExecutorView, HolderView, RunView
+from imgcls_lab.settings import Settings
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.tables import Attempt, Device, DeviceClaim, Executor, Run
 
@@ -67,16 +69,37 @@ class HeartbeatWatch:
 class Executors:
     """`store.executors`: what the daemons are and hold, for whoever shows it."""
 
-    def __init__(self, database: Database, lease: float) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._watch = HeartbeatWatch(lease)
+        self._settings = settings
+        self._watch = HeartbeatWatch(settings.lease)
 
     def status(self) -> DevicesReply:
         """Executors, their devices and who holds them; a message where something is wrong."""
         with self._database.read() as session:
             reply = _devices_reply(session, self._watch)
+            reply = reply.model_copy(update={"cluster": self._cluster(session, reply)})
         full = self._database.full()
         return reply.model_copy(update={"message": full}) if full else reply
+
+    def _cluster(self, session: Session, reply: DevicesReply) -> ClusterView | None:
+        """The cluster of this home, as its daemon wrote it down last; None where no daemon of it lives."""
+        try:
+            state = json.loads(read_plain(self._settings.executor_dir, self._settings.cluster_state.name))
+            alive = {item.host for item in reply.executors if item.here and item.state == "alive"}
+            if state["host"] not in alive:
+                return None
+            runs = [run_id for node in state["nodes"] for run_id in node["runs"]]
+            columns: Any = (Run.id, Run.name, Run.owner)
+            found = {run_id: rest for run_id, *rest in session.exec(select(*columns).where(col(Run.id).in_(runs)))}
+            for node in state["nodes"]:
+                node["runs"] = [
+                    dict(zip(_HOLDING, (run_id, *found.get(run_id, (None, None))), strict=True))
+                    for run_id in node["runs"]
+                ]
+            return ClusterView.model_validate(state)
+        except (OSError, ValueError, KeyError, TypeError):  # there is none, or a daemon of another version wrote it
+            return None
 
     def unattended_places(self) -> set[Place]:
         """Where an executor ended, is suspended or does not beat any more, as far as this store has watched."""

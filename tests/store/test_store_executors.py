@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -79,3 +80,26 @@ def test_a_full_disk_of_the_database_is_named(store: Store, live_run: str, monke
     for sentence in (store.executors.status().message, missing_executor(store, [store.runs.get(live_run)])):
         # the disk of a PostgreSQL server is not ours to look at
         assert ("is full" in str(sentence)) is store.database.is_sqlite
+
+
+def test_the_nodes_of_a_cluster_are_shown_while_its_executor_lives(
+    store: Store, live_run: str, sleeper: subprocess.Popen[bytes]
+) -> None:
+    node = {"name": "a", "gpus": 4, "free_gpus": 3, "kind": "A100", "alive": True, "cpus": 8, "reason": ""}
+    state = {"title": "Ray", "host": host_name(), "waiting": 2, "away": None}
+    file = store.settings.cluster_state
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({**state, "nodes": [{**node, "runs": [live_run, "deleted"]}]}))
+    cluster = store.executors.status().cluster
+    assert cluster is not None
+    assert (cluster.title, cluster.waiting, cluster.nodes[0].free_gpus) == ("Ray", 2, 3)
+    assert [(run.run_id, run.run_name) for run in cluster.nodes[0].runs] == [
+        (live_run, store.runs.get(live_run).name),
+        ("deleted", None),
+    ]
+    file.write_text('{"title": "Ray"}')
+    assert store.executors.status().cluster is None, "a daemon of another version wrote it"
+    file.write_text(json.dumps({**state, "nodes": []}))
+    sleeper.kill()
+    sleeper.wait()
+    assert store.executors.status().cluster is None

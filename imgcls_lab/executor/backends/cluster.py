@@ -55,11 +55,13 @@ class ClusterBackend:
         self._scheduler = scheduler
         self._argv = argv
         self._watch = JobWatch(scheduler, every)
+        self._saved_state = ""
         self._since: dict[tuple[str, str], float] = {}  # (job, what) -> when it was seen first
 
     # ── capacity ────────────────────────────────────────────────────────────────────────────────────────────
     def devices(self, claimed: Set[str]) -> list[Device]:
         """A token for each GPU of the nodes that live, and for each CPU slot of those without a GPU."""
+        self._save_state()
         nodes = [node for node in self._watch.nodes() if node.alive]
         tokens = [token for node in nodes for token in self._tokens(node)]
         busy = sum(node.gpus - node.free_gpus for node in nodes)
@@ -80,6 +82,19 @@ class ClusterBackend:
         slots = min(self._settings.cpu_slots, node.cpus)
         titles = [(f"{node.name}/cpu:{i}", f"{node.name} · CPU slot {i}") for i in range(slots)]
         return [Device(name, 0, title, "cpu", name) for name, title in titles]
+
+    def _save_state(self) -> None:
+        """Write down what the scheduler said last, for the devices page."""
+        jobs = self._watch.placements()
+        nodes = [
+            {**vars(node), "runs": [run[0] for job in jobs.get(node.name, ()) if (run := run_of(job)) is not None]}
+            for node in self._watch.nodes()
+        ]
+        state = {"title": self._scheduler.title, "host": self.host, "waiting": self._watch.queue_length()}
+        text = json.dumps({**state, "away": self._watch.away(), "nodes": nodes})
+        if text != self._saved_state:
+            run_layout.write_atomic(self._settings.cluster_state, text)
+            self._saved_state = text
 
     def holder(self, device: Device) -> str | None:
         return device.held_by

@@ -88,6 +88,15 @@ class JobWatch:
         with self._lock:
             return self._queue_length
 
+    def placements(self) -> dict[str, list[str]]:
+        """Node -> the jobs that run on it, of those that are watched."""
+        found: dict[str, list[str]] = {}
+        with self._lock:
+            for job, status in sorted(self._statuses.items()):
+                for node in status.nodes if status.state is JobState.RUNNING else ():
+                    found.setdefault(node, []).append(job)
+        return found
+
     def away(self) -> str | None:
         """Why the scheduler cannot be asked now, a sentence; None: it answers."""
         with self._lock:

@@ -739,6 +739,7 @@ export interface DevicesReply {
   executors: Executor[];
   devices: Device[];
   message: string | null;
+  cluster?: Cluster | null;
   warm_memory?: number | null;
 }
 export interface Executor {
@@ -780,6 +781,37 @@ export interface Holder {
   run_id: string | null;
   run_name: string | null;
   notebook: string | null;
+}
+/**
+ * The cluster that runs of this home go to.
+ */
+export interface Cluster {
+  title: string;
+  host: string;
+  waiting: number;
+  away: string | null;
+  nodes: Node[];
+}
+/**
+ * A node of a cluster, as its scheduler describes it.
+ */
+export interface Node {
+  name: string;
+  gpus: number;
+  free_gpus: number;
+  cpus: number;
+  kind: string;
+  alive: boolean;
+  reason: string;
+  runs: NodeRun[];
+}
+/**
+ * A run on a node of a cluster.
+ */
+export interface NodeRun {
+  run_id: string;
+  run_name: string | null;
+  run_owner: string | null;
 }
 /**
  * Something that a person should hear of once. The webhook gets this, too.

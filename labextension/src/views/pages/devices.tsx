@@ -6,6 +6,7 @@ import { useNavigate } from '../ui/navigation';
 import { useSource } from '../data/source';
 import { Button } from '../ui/button';
 import { Problem } from '../ui/messages';
+import { ClusterNodes, clusterSummary } from './cluster_nodes';
 import { Section } from './sidebar_section';
 import type { Device, DevicesReply, DevicesTopic, Holder } from '../data/types';
 import { useSubscription, type Subscription } from '../data/use_subscription';
@@ -95,13 +96,15 @@ export function Devices() {
   const { busy, error: failed, act } = useAction();
   const now = useNow(devices?.devices.some(device => device.gpu_processes.length > 0) ?? false, 30);
   const shared = new Set(devices?.executors.map(executor => executor.user)).size > 1;
-  const busyOnes = devices?.devices.filter(device => device.run_id || device.held_by).length ?? 0;
+  const cluster = devices?.cluster;
+  // a device of a cluster is a token of its capacity: what is on which node, the nodes show
+  const own = devices?.devices.filter(device => device.host !== cluster?.host) ?? [];
+  const busyOnes = own.filter(device => device.run_id || device.held_by).length;
+  const summary = [cluster && clusterSummary(cluster), own.length > 0 && `${busyOnes} of ${own.length} busy`];
   return (
-    <Section
-      title="Devices"
-      aside={devices?.devices.length ? `${busyOnes} of ${devices.devices.length} busy` : ''}
-    >
-      {devices?.devices.map(device => (
+    <Section title="Devices" aside={summary.filter(Boolean).join(' · ')}>
+      {cluster && <ClusterNodes cluster={cluster} shared={shared} />}
+      {own.map(device => (
         <DeviceRow key={`${device.host} ${device.name}`} device={device} shared={shared} now={now} />
       ))}
       {devices?.warm_memory != null && (
