@@ -32,8 +32,8 @@ Key = tuple[str, str]  # an image, and the split whose files are meant; empty: i
 class Change(BaseModel):
     """A correction of one image, and so of all files with this content, or of those in one split.
 
-    only: the split whose files it changes; empty: all. A copy that val/ has, too, can so be left out of train/ alone.
-    label: its class; None with `excluded`: the image is left out; None without: it is again as its folder says.
+    only: the split whose files it changes; empty: all. A copy that val/ has, too, can so be excluded from train/ alone.
+    label: its class; None with `excluded`: the image is excluded; None without: it is again as its folder says.
     name, split, folder_label: of its first file at the time; files: how many there were.
     """
 
@@ -103,7 +103,7 @@ def revision_digest(parent_digest: str, changes: Iterable[Change]) -> str:
 
 
 def flatten(chain: Iterable[Iterable[Change]]) -> dict[Key, Change]:
-    """What the revisions of a chain, oldest first, say together: later ones win, restored images are left out.
+    """What the revisions of a chain, oldest first, say together: later ones win, restored images are not in it.
 
     A change of all splits takes the place of those of one split that earlier revisions made. A change of one split is
     kept where it makes its files something else than that of all splits does, so also where it restores them.

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -17,7 +17,8 @@ from PIL import Image
 from imgcls_lab import private_sockets
 from imgcls_lab.errors import InputError
 from imgcls_lab.framed_messages import Message, receive, send
-from imgcls_lab.inference_client import InferenceClient
+from imgcls_lab.inference_client import GivenUpError, InferenceClient
+from imgcls_lab.schemas import InferencePhase
 from imgcls_lab.settings import Settings
 from tests.engine.pets import png, train_pets
 from tests.waiting import until
@@ -45,7 +46,11 @@ def test_it_survives_odd_requests_and_comes_back(client: InferenceClient, tmp_pa
     def predict(data: bytes) -> Message:
         return client.ask(Message({"do": "predict", "model": str(best), "name": "odd"}, data))
 
-    assert predict(png()).header["error"] is None
+    seen = phases_of(client, lambda: predict(png()))
+    assert seen == ["starting", "answering", "loading", "answering"]
+    assert client.standing().phase == "idle"
+    with pytest.raises(GivenUpError):
+        client.ask(Message({"do": "predict", "model": "nowhere", "name": "odd"}, png()), lambda: True)
     pid = client.pid
     for data in (b"no image", b"\x89PNG\r\n\x1a\n" + bytes(100), png()[:2000], huge_png(), b"<svg/>", b"%!PS\n"):
         answer = predict(data).header
@@ -68,6 +73,21 @@ def test_it_survives_odd_requests_and_comes_back(client: InferenceClient, tmp_pa
     until(lambda: client.pid is None, 20)
     assert not process.is_running()
     assert not list(Path(process_folder(client)).glob("infer"))
+
+
+def phases_of(client: InferenceClient, ask: Callable[[], Message]) -> list[str]:
+    """What the process did one after the other while it answered a question."""
+    seen: list[str] = []
+    enter = client._enter
+
+    def note(phase: InferencePhase) -> None:
+        seen.append(phase)
+        enter(phase)
+
+    client._enter = note  # type: ignore[method-assign]
+    assert ask().header["error"] is None
+    client._enter = enter  # type: ignore[method-assign]
+    return [phase for phase, before in zip(seen, ["", *seen], strict=False) if phase != before][:-1]
 
 
 def process_folder(client: InferenceClient) -> Path:

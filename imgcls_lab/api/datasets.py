@@ -6,29 +6,32 @@ Each answer has a DataFrame behind it and stays in a saved notebook as a picture
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from imgcls_lab import image_lookup
 from imgcls_lab.api import audits, context, revisions
 from imgcls_lab.api.audits import Audit, Look
-from imgcls_lab.api.galleries import FindFile, Line, Shown, sheet_of
-from imgcls_lab.api.validation import request
+from imgcls_lab.api.galleries import Gallery, Origin, ShownImage
+from imgcls_lab.api.revision_answers import Difference, Revision, Revisions
+from imgcls_lab.api.validation import one_of, request
 from imgcls_lab.errors import NotFoundError
 from imgcls_lab.executor import client
+from imgcls_lab.image_table import SPLITS, Order
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import (
     DatasetDetail,
     DatasetEdit,
     DatasetView,
+    ImagePage,
     ImageView,
     ProblemView,
-    RevisionDiff,
-    RevisionView,
 )
+from imgcls_lab.schemas.audits import ProblemKind
 from imgcls_lab.store.dataset_pages import ImageFilter
+from imgcls_lab.widgets.picture_table import Line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,11 +44,11 @@ PAGE = 1000  # images that are read at once
 Images = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]  # ids, or paths inside the data set
 
 
-class Samples(Shown):
+class Samples(Gallery):
     """Images of a data set. items: what is known of each; total: how many the filter leaves."""
 
-    def __init__(self, title: str, items: list[ImageView], total: int, find: FindFile) -> None:
-        self.title, self.items, self.total, self._find = title, items, total, find
+    def __init__(self, title: str, items: list[ImageView], total: int, origin: Origin) -> None:
+        self.title, self.items, self.total, self.origin = title, items, total, origin
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -54,17 +57,16 @@ class Samples(Shown):
 
         return pd.DataFrame([item.model_dump() for item in self.items], columns=[*ImageView.model_fields])
 
-    def picture(self) -> dict[str, str]:
-        return sheet_of(
-            self.title, ((item.image, [(item.label, None), (item.split, None)]) for item in self.items), self._find
-        )
+    def gallery(self) -> Iterator[ShownImage]:
+        for item in self.items:
+            yield ShownImage(item.image, item.name, [(item.label, None), (item.split, None)])
 
 
-class Problems(Shown):
+class Problems(Gallery):
     """What an audit found. items: a problem each, the worst first."""
 
-    def __init__(self, title: str, items: list[ProblemView], find: FindFile) -> None:
-        self.title, self.items, self._find = title, items, find
+    def __init__(self, title: str, items: list[ProblemView], origin: Origin) -> None:
+        self.title, self.items, self.origin = title, items, origin
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -83,9 +85,12 @@ class Problems(Shown):
             })  # fmt: skip
         return pd.DataFrame(rows)
 
-    def picture(self) -> dict[str, str]:
-        shown = [(image, item) for item in self.items for image in item.images[:2] if image.image]
-        return sheet_of(self.title, ((image.image, _captions(image, item)) for image, item in shown), self._find)
+    def gallery(self) -> Iterator[ShownImage]:
+        """Of each problem its first two images."""
+        for item in self.items:
+            for image in item.images[:2]:
+                if image.image:
+                    yield ShownImage(image.image, image.name, _captions(image, item))
 
 
 class Dataset:
@@ -114,43 +119,44 @@ class Dataset:
     # ── images ──────────────────────────────────────────────────────────────────────────────────────────────
     def samples(
         self, n: int | None = 40, *, split: str | None = None, label: str | None = None, text: str | None = None,
-        revision: int | None = None,
+        by: Order | None = None, revision: int | None = None,
     ) -> Samples:  # fmt: skip
         """Some images, evenly spread over those of a split, a class, or with a text in their path; n None: all.
 
-        revision: by default the newest. Waits for the first look at the files.
+        by: the first n in an order instead: name, label, size (bytes) or pixels, the largest first. revision: by
+        default the newest. Waits for the first look at the files. Raises InputError for an unknown split, label or by.
         """
+        split, by = one_of("split", split, SPLITS), one_of("by", by, get_args(Order))
+        label = one_of("label", label, self._view.classes)
         self._looked_at()
-        wanted = ImageFilter(split=split, label=label, text=text)
-        first = self._store.dataset_pages.images(self.id, wanted, limit=1, revision=revision)
-        total = first.total
+        wanted = ImageFilter(split, label, text, sort=by or "name", descending=by in ("size", "pixels"))
+        total = self._page(wanted, 0, 1, revision).total
         items: list[ImageView] = []
-        if n is None or n >= total:
-            while len(items) < total:
-                page = self._store.dataset_pages.images(
-                    self.id, wanted, offset=len(items), limit=PAGE, revision=revision
-                )
+        if n is None or n >= total or by is not None:
+            most = total if n is None else min(n, total)
+            while len(items) < most:
+                page = self._page(wanted, len(items), min(PAGE, most - len(items)), revision)
                 if not page.items:
                     break
                 items += page.items
         else:
             for number in range(n):
-                offset = number * total // n
-                items += self._store.dataset_pages.images(
-                    self.id, wanted, offset=offset, limit=1, revision=revision
-                ).items
-        return Samples(f"{len(items):,} of {counted(total, 'image')} of {self.name}", items, total, self._find)
+                items += self._page(wanted, number * total // n, 1, revision).items
+        title = f"{len(items):,} of {counted(total, 'image')} of {self.name}"
+        return Samples(f"{title}, by {by}" if by else title, items, total, self._origin())
 
     def problems(self, kind: str | None = None, *, leak: bool | None = None, n: int | None = 40) -> Problems:
         """What the newest audit found, by kind and the worst first; n None: all. leak: only across splits, or not.
 
-        Label errors and outliers need an audit with a model: `audit(model=...)` or `audit(run=...)`.
+        Label errors and outliers need an audit with a model: `audit(model=...)` or `audit(run=...)`. Raises InputError
+        for an unknown kind.
         """
+        kind = one_of("kind", kind, get_args(ProblemKind))
         found = self._looked_at().problems(kind, leak=leak, limit=n)
         total = sum(self.last_audit().view.counts.values())
         of = f" of the kind {kind.replace('_', ' ')}" if kind else ""
         title = f"{counted(len(found), 'problem')}{of} shown, {total:,} in all, of {self.name}"
-        return Problems(title, found, self._find)
+        return Problems(title, found, self._origin())
 
     def audit(
         self, *, model: str | int | None = None, run: Run | str | None = None, revision: int | None = None,
@@ -164,29 +170,33 @@ class Dataset:
         return Audit(self._view, self._store)
 
     # ── corrections ─────────────────────────────────────────────────────────────────────────────────────────
-    def relabel(self, images: Images, label: str, *, message: str = "") -> RevisionView:
-        """Give images another class, as a new revision. images: ids, or paths inside the data set; one or several."""
-        return revisions.relabel(self.name, _listed(images), label, message=message)
+    def relabel(self, images: Images, label: str, *, only: str | None = None, message: str = "") -> Revision:
+        """Give images another class, as a new revision. images: ids, or paths inside the data set; one or several.
 
-    def exclude(self, images: Images, *, message: str = "") -> RevisionView:
-        """Leave images out of training and evaluation, as a new revision."""
-        return revisions.exclude(self.name, _listed(images), message=message)
+        All files with the same content are corrected together; only: those of one split alone, train, val or test.
+        """
+        made = revisions.relabel(self.name, _listed(images), label, only=only, message=message)
+        return Revision.of(self.name, made)
 
-    def restore(self, images: Images, *, message: str = "") -> RevisionView:
+    def exclude(self, images: Images, *, only: str | None = None, message: str = "") -> Revision:
+        """Exclude images from training and evaluation, as a new revision; only="train": a copy in val/ stays."""
+        return Revision.of(self.name, revisions.exclude(self.name, _listed(images), only=only, message=message))
+
+    def restore(self, images: Images, *, only: str | None = None, message: str = "") -> Revision:
         """Let the folders of images say their class again, as a new revision."""
-        return revisions.restore(self.name, _listed(images), message=message)
+        return Revision.of(self.name, revisions.restore(self.name, _listed(images), only=only, message=message))
 
-    def undo(self, revision: int | None = None) -> RevisionView:
+    def undo(self, revision: int | None = None) -> Revision:
         """Add a revision that takes back what one changed, by default the newest."""
-        return revisions.undo(self.name, revision)
+        return Revision.of(self.name, revisions.undo(self.name, revision))
 
-    def revisions(self) -> Sequence[RevisionView]:
+    def revisions(self) -> Revisions:
         """The revisions, newest first."""
-        return revisions.revisions(self.name)
+        return Revisions(self.name, revisions.revisions(self.name))
 
-    def diff(self, revision: int, against: int | None = None) -> RevisionDiff:
+    def diff(self, revision: int, against: int | None = None) -> Difference:
         """What differs between a revision and its parent, or another one."""
-        return revisions.diff(self.name, revision, against)
+        return Difference(self.name, revisions.diff(self.name, revision, against), revision, self._origin())
 
     def export(self, out: Path | str, *, revision: int | None = None) -> ExportedFolder:
         """Write the data set as a revision, by default the newest, has it: a real folder of images."""
@@ -204,6 +214,12 @@ class Dataset:
             return audits.audit(self.id)
         client.ensure(self._store.settings)
         return found.wait(on_look=on_look)
+
+    def _page(self, wanted: ImageFilter, offset: int, limit: int, revision: int | None) -> ImagePage:
+        return self._store.dataset_pages.images(self.id, wanted, offset=offset, limit=limit, revision=revision)
+
+    def _origin(self) -> Origin:
+        return Origin(self._find, {"kind": "dataset", "id": self.id})
 
     def _find(self, image: str) -> FoundImage:
         return image_lookup.in_dataset(self._store.settings, self._view.root, image)
@@ -238,7 +254,7 @@ def _listed(images: Images) -> Sequence[str | os.PathLike[str]]:
 
 
 def _captions(image: ImageView, problem: ProblemView) -> list[Line]:
-    said: Any = f"> {problem.suggested} {problem.confidence or 0:.0%}" if problem.suggested else problem.kind
+    said: Any = f"→ {problem.suggested} {problem.confidence or 0:.0%}" if problem.suggested else problem.kind
     if problem.suggested and problem.settled:  # the newest revision may have given it the suggested class
         return [(image.folder_label, None), (f"{said} settled", True)]
     return [(image.label, None), (str(said).replace("_", " "), False)]

@@ -12,11 +12,11 @@ from imgcls_lab.api.progress import in_notebook, line
 from imgcls_lab.config.evaluation import format_metric
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.schemas import RunDetail, Series
+from imgcls_lab.widgets import widget_output
 from imgcls_lab.widgets.comm import RunSource
 from imgcls_lab.widgets.static_picture import svg
 
 RUN_TYPE = "application/vnd.imgcls.run+json"
-WIDGET_TYPE = "application/vnd.jupyter.widget-view+json"
 VERSION = 1
 TAGS = ["loss/train", "loss/val", "metric/accuracy", "metric/macro_f1"]
 POINTS = 300  # a series of the picture
@@ -52,16 +52,16 @@ class LiveCell:
         series = self._source.series(TAGS, POINTS).series
         bundle: dict[str, Any] = {"text/plain": table(run, series), "image/svg+xml": svg(series, line(run))}
         if self._widget is not None:
-            bundle[WIDGET_TYPE] = {"version_major": 2, "version_minor": 1, "model_id": self._widget.model_id}
+            bundle |= widget_output.view_of(self._widget)
         if self._served:
             bundle[RUN_TYPE] = {"run_id": run.id, "version": VERSION}
         return bundle
 
     def _make_widget(self) -> Any:
+        if not widget_output.available():
+            return None
         from imgcls_lab.widgets import live
 
-        if not live.available():
-            return None
         try:
             return live.LiveRunWidget(self._source)
         except ImgclsError:

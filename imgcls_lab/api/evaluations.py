@@ -9,11 +9,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from imgcls_lab.analysis.one_image import Wanted
-from imgcls_lab.api.galleries import SHOWN_ROWS, FindFile, Line, Shown, sheet_of
-from imgcls_lab.api.validation import request
+from imgcls_lab.api.galleries import SHOWN_ROWS, Gallery, Origin, Shown, ShownImage
+from imgcls_lab.api.validation import one_of, request
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
@@ -29,8 +29,8 @@ from imgcls_lab.schemas import (
     ImageDetail,
     Wire,
 )
-from imgcls_lab.schemas.evaluations import MAX_PAGE
-from imgcls_lab.widgets.contact_sheet import MOST
+from imgcls_lab.schemas.evaluations import MAX_PAGE, ImageOrder
+from imgcls_lab.widgets.picture_table import MOST, Line
 from imgcls_lab.widgets.static_evaluation import confusion_svg, reliability_svg
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ class EvaluationSource(Protocol):
     def image_file(self, image: str) -> FoundImage: ...
 
 
-class Images(Shown):
-    """Images of an evaluation, or of the training set. total: how many the filter leaves; find: an image's file."""
+class Images(Gallery):
+    """Images of an evaluation, or of the training set. total: how many the filter leaves."""
 
-    def __init__(self, title: str, items: list[EvaluatedImage], total: int, find: FindFile) -> None:
-        self.title, self.items, self.total, self._find = title, items, total, find
+    def __init__(self, title: str, items: list[EvaluatedImage], total: int, origin: Origin) -> None:
+        self.title, self.items, self.total, self.origin = title, items, total, origin
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -72,8 +72,8 @@ class Images(Shown):
     def __iter__(self) -> Iterator[EvaluatedImage]:
         return iter(self.items)
 
-    def picture(self) -> dict[str, str]:
-        return sheet_of(self.title, ((item.image, _captions(item)) for item in self.items), self._find)
+    def gallery(self) -> Iterator[ShownImage]:
+        return map(_shown, self.items)
 
 
 class Evaluation(Shown):
@@ -177,11 +177,11 @@ class Reliability(Shown):
         return {"image/svg+xml": reliability_svg(self.view, self.title)}
 
 
-class Flips(Shown):
+class Flips(Gallery):
     """What a run fixed and broke. view: counts and the test; frame: a row for each image, at most 200 of each kind."""
 
-    def __init__(self, view: FlipsView, find: FindFile) -> None:
-        self.view, self._find = view, find
+    def __init__(self, view: FlipsView, origin: Origin) -> None:
+        self.view, self.origin = view, origin
         self.title = view.sentence
 
     @cached_property
@@ -193,20 +193,21 @@ class Flips(Shown):
         rows = [{"change": change, **flip.model_dump()} for change, flips in parts.items() for flip in flips]
         return pd.DataFrame(rows, columns=["change", *Flip.model_fields])
 
-    def picture(self) -> dict[str, str]:
-        fixed, broke = self.view.fixed[: MOST // 2], self.view.broke[: MOST // 2]
-        lines: list[tuple[str, list[Line]]] = [
-            *((flip.image, [("fixed", True), (f"{flip.before} > {flip.after}", None)]) for flip in fixed),
-            *((flip.image, [("broke", False), (f"{flip.before} > {flip.after}", None)]) for flip in broke),
-        ]
-        return sheet_of(self.title, lines, self._find)
+    def gallery(self) -> Iterator[ShownImage]:
+        """As many that were fixed as broke at first, so that the picture of a saved notebook has both."""
+        parts = (("fixed", True, self.view.fixed), ("broke", False, self.view.broke))
+        for some in (slice(MOST // 2), slice(MOST // 2, None)):
+            for change, good, flips in parts:
+                for flip in flips[some]:
+                    said: Line = (f"{flip.before} → {flip.after}", None)
+                    yield ShownImage(flip.image, flip.name, [(change, good), said])
 
 
-class ImageStory(Shown):
+class ImageStory(Gallery):
     """One image in depth. view: all that is known; frame: a row for each epoch."""
 
-    def __init__(self, view: ImageDetail, find: FindFile) -> None:
-        self.view, self._find = view, find
+    def __init__(self, view: ImageDetail, origin: Origin) -> None:
+        self.view, self.origin = view, origin
         shown = view.image
         said = f", predicted {shown.predicted}" if shown.predicted is not None else ""
         self.title = f"{shown.name}: true {shown.label}{said}"
@@ -215,13 +216,11 @@ class ImageStory(Shown):
     def frame(self) -> pd.DataFrame:
         return _frame(self.view.biography, EpochOfImage)
 
-    def picture(self) -> dict[str, str]:
+    def gallery(self) -> Iterator[ShownImage]:
         """The image, and the training images that are nearest to it."""
-        near: list[tuple[str, list[Line]]] = [
-            (item.image, [(f"near: {item.label}", None), (f"{item.similarity:.2f}", None)])
-            for item in self.view.nearest
-        ]
-        return sheet_of(self.title, [(self.view.image.image, _captions(self.view.image)), *near], self._find)
+        yield _shown(self.view.image)
+        for item in self.view.nearest:
+            yield ShownImage(item.image, item.name, [(f"near: {item.label}", None), (f"{item.similarity:.2f}", None)])
 
 
 class RunEvaluations(ABC):
@@ -233,6 +232,14 @@ class RunEvaluations(ABC):
 
     @abstractmethod
     def _source(self) -> EvaluationSource: ...
+
+    @property
+    @abstractmethod
+    def _served(self) -> bool:
+        """Whether the server knows it."""
+
+    def _origin(self) -> Origin:
+        return Origin(self._source().image_file, {"kind": "run", "id": self.id} if self._served else None)
 
     def images(self, n: int | None = None, **query: Any) -> Images:
         """Images of an evaluation, or of the training set (`split="train"`), as `EvaluatedQuery` names them.
@@ -251,7 +258,7 @@ class RunEvaluations(ABC):
                 break
         items = items[: len(items) if n is None else max(0, n)]
         title = f"{len(items):,} of {page.total:,} {_SHOWN[asked.show]} on {asked.split}/, by {asked.sort}"
-        return Images(title, items, page.total, self._source().image_file)
+        return Images(title, items, page.total, self._origin())
 
     def mistakes(
         self, n: int | None = 20, *, by: str = "loss", split: str = "val", epoch: int | None = None, **query: Any
@@ -260,6 +267,7 @@ class RunEvaluations(ABC):
 
         n: how many at most, None for all; epoch: by default the best. query: label, predicted, low, high.
         """
+        one_of("by", by, get_args(ImageOrder))
         return self.images(n, show="mistakes", sort=by, split=split, epoch=epoch, **query)
 
     def evaluation(self, split: str = "val", epoch: int | None = None) -> Evaluation:
@@ -278,20 +286,22 @@ class RunEvaluations(ABC):
     def flips(self, other: RunEvaluations | str | None = None, split: str = "val") -> Flips:
         """What it fixed and broke compared with another run, by default the one that it was continued from."""
         against = other.id if isinstance(other, RunEvaluations) else other
-        source = self._source()
-        return Flips(source.flips(against, split), source.image_file)
+        return Flips(self._source().flips(against, split), self._origin())
 
     def image(self, image: str, split: str = "val", epoch: int | None = None) -> ImageStory:
         """One image by its id (SHA-256 of the file) or by its path inside the data set, such as val/cat/1.jpg."""
-        source = self._source()
-        return ImageStory(source.image(Wanted(image, split, epoch)), source.image_file)
+        return ImageStory(self._source().image(Wanted(image, split, epoch)), self._origin())
+
+
+def _shown(item: EvaluatedImage) -> ShownImage:
+    return ShownImage(item.image, item.name, _captions(item))
 
 
 def _captions(item: EvaluatedImage) -> list[Line]:
     if item.predicted is None:
         probability = "" if item.label_prob is None else f"{item.label_prob:.0%}"
         return [(item.label, None), (probability, None)]
-    said = f"> {item.predicted}" if item.confidence is None else f"> {item.predicted} {item.confidence:.0%}"
+    said = f"→ {item.predicted}" if item.confidence is None else f"→ {item.predicted} {item.confidence:.0%}"
     return [(item.label, None), (said, item.correct)]
 
 

@@ -1,22 +1,24 @@
-"""How a notebook shows images, a confusion matrix and reliability: a picture that stays when the notebook is saved.
+"""How a notebook shows images, tables and sentences: live where it can, and as a picture that stays when it is saved.
 
-The base of the answers in `evaluations.py` and `datasets.py`. JPEG and SVG are shown by every front end, by GitHub and
-by nbconvert; a terminal gets the table.
+The base of the answers in `evaluations.py`, `datasets.py` and `revision_answers.py`. HTML and SVG are shown by every
+front end, by GitHub and by nbconvert; a terminal gets the table.
 """
 
 from __future__ import annotations
 
-import base64
 import html
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgcls_lab import data_files
+from imgcls_lab.api.progress import in_notebook
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.images import decode
-from imgcls_lab.widgets.contact_sheet import MOST, Tile, contact_sheet
+from imgcls_lab.widgets import widget_output
+from imgcls_lab.widgets.picture_table import MOST, Line, Tile, picture_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,13 +26,14 @@ if TYPE_CHECKING:
     from imgcls_lab.images import Pixels
 
 SHOWN_ROWS = 20  # of a table in a notebook
-_EDGE = 128  # px that a picture on the sheet needs at most
-Line = tuple[str, bool | None]
+MOST_LIVE = 500  # images of a live gallery; the saved notebook holds their captions
+IMAGES_TYPE = "application/vnd.imgcls.images+json"
+_EDGE = 128  # px that a picture of the table needs at most
 FindFile = Callable[[str], FoundImage]  # of an image by its id; raises ImgclsError
 
 
 class Shown(ABC):
-    """An answer about images. `frame` is its DataFrame; a notebook shows `title` and a picture or a table."""
+    """An answer with a DataFrame behind it, `frame`; a notebook shows `title` and a picture or a table."""
 
     title: str
 
@@ -52,22 +55,63 @@ class Shown(ABC):
     def __repr__(self) -> str:
         return f"{self.title}\n{self.table().to_string()}"
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         shown = self.picture()
         if not shown:
             shown = {"text/html": f"<p>{html.escape(self.title)}</p>{self.table().to_html(border=0, na_rep='–')}"}
         return {"text/plain": repr(self), **shown}
 
 
-def sheet_of(title: str, images: Iterable[tuple[str, list[Line]]], find: FindFile) -> dict[str, str]:
-    """The first images as one JPEG below a title. images: id and captions of each.
+class Origin(NamedTuple):
+    """Where images come from. find: the file of one by its id; of: the run or data set by which the server knows it.
 
-    An image that cannot be shown is a grey field.
+    of: {"kind": "run" | "dataset", "id": ...}, None where no server knows them.
     """
-    tiles = [Tile(_pixels(image, find), lines) for (image, lines), _ in zip(images, range(MOST), strict=False)]
-    if not tiles:
+
+    find: FindFile
+    of: dict[str, Any] | None = None
+
+
+class ShownImage(NamedTuple):
+    """An image of a gallery. image: its id; lines: captions, with whether each is good."""
+
+    image: str
+    name: str
+    lines: list[Line]
+
+
+class Gallery(Shown):
+    """An answer that is images: a gallery in a live notebook, a picture of the first of them in a saved one."""
+
+    origin: Origin
+
+    @abstractmethod
+    def gallery(self) -> Iterable[ShownImage]:
+        """The images in their order."""
+
+    def picture(self) -> dict[str, str]:
+        find = self.origin.find
+        tiles = [Tile(_pixels(item.image, find), item.name, item.lines) for item in islice(self.gallery(), MOST)]
+        return {"text/html": picture_table(tiles, self.title)} if tiles else {}
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        bundle = super()._repr_mimebundle_()
+        items = [item._asdict() for item in self.gallery()]
+        if items and in_notebook():
+            data = {"title": self.title, "items": items[:MOST_LIVE], "total": len(items), "version": 1}
+            bundle |= _widget(data, self.origin.find)
+            if self.origin.of is not None:
+                bundle[IMAGES_TYPE] = {**data, "of": self.origin.of}
+        return bundle
+
+
+def _widget(data: dict[str, Any], find: FindFile) -> dict[str, Any]:
+    """The gallery for front ends without the Lab extension; nothing where it was not built."""
+    if not widget_output.available():
         return {}
-    return {"image/jpeg": base64.b64encode(contact_sheet(tiles, title)).decode()}
+    from imgcls_lab.widgets.gallery import GalleryWidget
+
+    return widget_output.view_of(GalleryWidget(data, find))
 
 
 def _pixels(image: str, find: FindFile) -> Pixels | None:

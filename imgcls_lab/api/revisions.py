@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_FILE = 256_000_000  # bytes of a file of corrections
 _ID = re.compile(r"[0-9a-f]{64}")
+BY_HAND = "by hand"  # why a change was made
 Paths = Sequence[str | os.PathLike[str]]
 
 
@@ -45,27 +46,40 @@ def diff(dataset: str, revision: int, against: int | None = None) -> RevisionDif
     return store.revisions.diff(store.datasets.find(dataset).id, revision, against)
 
 
+def since(run: str) -> RevisionDiff:
+    """What the newest revision of a run's data set changes against the corrections that the run trained with.
+
+    Raises NotFoundError for a run whose data set is not registered.
+    """
+    return context.store().revisions.since(run)
+
+
 def relabel(
-    dataset: str, images: Paths, label: str, *, message: str = "", why: str = "by hand", parent: int | None = None
+    dataset: str, images: Paths, label: str, *, only: str | None = None, message: str = "", parent: int | None = None
 ) -> RevisionView:
-    """Give images another class. All files with their content get it.
+    """Give images another class. All files with their content get it, or those of the split `only`.
 
     images: ids, or paths inside the data set; parent: the newest revision that the caller knows. Raises InputError for
     an image or a class that there is not, ConflictError where there is a newer revision than `parent`.
     """
-    return _correct(dataset, [{"image": image, "label": label, "why": why} for image in images], message, parent)
+    return _correct(dataset, images, {"label": label, "only": only, "why": BY_HAND}, message, parent)
 
 
 def exclude(
-    dataset: str, images: Paths, *, message: str = "", why: str = "by hand", parent: int | None = None
+    dataset: str, images: Paths, *, only: str | None = None, message: str = "", parent: int | None = None
 ) -> RevisionView:
-    """Leave images out of training and evaluation. Raises as `relabel`."""
-    return _correct(dataset, [{"image": image, "excluded": True, "why": why} for image in images], message, parent)
+    """Exclude images from training and evaluation, or from the split `only`: a copy stays elsewhere.
+
+    Raises as `relabel`.
+    """
+    return _correct(dataset, images, {"excluded": True, "only": only, "why": BY_HAND}, message, parent)
 
 
-def restore(dataset: str, images: Paths, *, message: str = "", parent: int | None = None) -> RevisionView:
-    """Let the folders of images say their class again. Raises as `relabel`."""
-    return _correct(dataset, [{"image": image, "why": "restored"} for image in images], message, parent)
+def restore(
+    dataset: str, images: Paths, *, only: str | None = None, message: str = "", parent: int | None = None
+) -> RevisionView:
+    """Let the folders of images say their class again, of all or of the split `only`. Raises as `relabel`."""
+    return _correct(dataset, images, {"only": only, "why": "restored"}, message, parent)
 
 
 def undo(dataset: str, revision: int | None = None) -> RevisionView:
@@ -139,11 +153,12 @@ def export_overlay(dataset: str, out: Path | str, *, revision: int | None = None
 
 
 # ── helpers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _correct(dataset: str, rows: Sequence[Mapping[str, Any]], message: str, parent: int | None) -> RevisionView:
+def _correct(dataset: str, paths: Paths, change: Mapping[str, Any], message: str, parent: int | None) -> RevisionView:
+    """Make the same change of several images."""
     store = context.store()
     found: DatasetView = store.datasets.find(dataset)
     images = DatasetImages.open(store.settings, found.root)
-    changes = [_change(row, images) for row in rows]
+    changes = [_change({**change, "image": path}, images) for path in paths]
     edit = request(RevisionEdit, changes=changes, message=message, parent=parent)
     return store.revisions.add(found.id, edit, images)
 

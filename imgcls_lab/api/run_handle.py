@@ -19,6 +19,7 @@ from imgcls_lab.api import context, inference
 from imgcls_lab.api.configs import print_notes
 from imgcls_lab.api.evaluations import RunEvaluations
 from imgcls_lab.api.executor_status import ExecutorWatch
+from imgcls_lab.api.predicted import Predictions
 from imgcls_lab.api.progress import line, progress_line
 from imgcls_lab.api.run_folder import RunFolder, parsed
 from imgcls_lab.api.run_source import StoreRunSource
@@ -30,7 +31,6 @@ from imgcls_lab.executor import client
 from imgcls_lab.schemas import (
     ClaimView,
     EpochReport,
-    ImagePrediction,
     LogChunk,
     RetrainRequest,
     RunDetail,
@@ -175,11 +175,12 @@ class Run(RunEvaluations):
 
     def predict(
         self, images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, top: int = 1, tta: TTA = "none"
-    ) -> list[ImagePrediction]:
-        """The likeliest classes of images by its best model. images: files, folders and patterns."""
+    ) -> Predictions:
+        """The likeliest classes of images by its best model, a list. images: files, folders and patterns."""
         named = [images] if isinstance(images, str | os.PathLike) else images
         paths, options = inference.list_images(named, print_notes), inference.Options(tta)
-        return list(inference.predict(self.best_model(), paths, top=top, options=options, notify=print_notes))
+        answers = inference.predict(self.best_model(), paths, top=top, options=options, notify=print_notes)
+        return Predictions(self.name, list(answers))
 
     def export(self, format: Format = "hf", out: Path | str | None = None) -> Path:
         """Write its best model for other programs, checked on real images; returns the folder.
@@ -208,7 +209,7 @@ class Run(RunEvaluations):
         """Show its live cell. It needs no kernel in JupyterLab, and leaves a picture in the saved notebook."""
         from imgcls_lab.api.display import LiveCell
 
-        cell = LiveCell(self._source(), served=self._store is not None and self._folder is None)
+        cell = LiveCell(self._source(), served=self._served)
         cell.show()
         self._cells.append(cell)
 
@@ -348,6 +349,10 @@ class Run(RunEvaluations):
         if self._folder is not None:
             return self._folder
         return StoreRunSource(self._store or context.store(), self.id)
+
+    @property
+    def _served(self) -> bool:
+        return self._store is not None and self._folder is None
 
     def _indexed(self, verb: str) -> Store:
         """The store, if it knows this run. Raises ConflictError."""

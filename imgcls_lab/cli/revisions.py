@@ -72,22 +72,28 @@ def relabel(  # noqa: PLR0917
         typer.Argument(metavar="IMAGE...", help="Paths in the data set, such as train/cat/1.jpg, or ids."),
     ],
     label: Annotated[str | None, typer.Option(help="Their class from now on; train/ must have it.")] = None,
-    exclude: Annotated[bool, typer.Option("--exclude", help="Leave them out.")] = False,
+    exclude: Annotated[bool, typer.Option("--exclude", help="Exclude them from training and evaluation.")] = False,
     restore: Annotated[bool, typer.Option("--restore", help="Let their folders say their class again.")] = False,
+    only: Annotated[
+        str | None, typer.Option(metavar="SPLIT", help="Of copies only those in train, val or test; the others stay.")
+    ] = None,
     message: Message = "",
     as_json: Json = False,
 ) -> None:
-    """Correct images of a data set, as a new revision. All files with the same content are corrected together."""
+    """Correct images of a data set, as a new revision. All files with the same content are corrected together.
+
+    `--exclude --only train` excludes a copy from train/ that val/ has, too.
+    """
     from imgcls_lab.api import revisions as api
 
     if (label is not None) + exclude + restore != 1:
         raise InputError("Give one of --label CLASS, --exclude and --restore.")
     if label is not None:
-        made = api.relabel(name, images, label, message=message)
+        made = api.relabel(name, images, label, only=only, message=message)
     elif exclude:
-        made = api.exclude(name, images, message=message)
+        made = api.exclude(name, images, only=only, message=message)
     else:
-        made = api.restore(name, images, message=message)
+        made = api.restore(name, images, only=only, message=message)
     _answer(name, [made], as_json)
 
 
@@ -138,7 +144,7 @@ def export(
     images = ", ".join(f"{split} {count:,}" for split, count in done.images.items())
     say(
         f"Wrote {done.folder}: {images}; {counted(done.relabelled, 'file')} under another class, "
-        f"{counted(done.excluded, 'file')} left out; {done.linked:,} linked, {done.copied:,} copied."
+        f"{counted(done.excluded, 'file')} excluded; {done.linked:,} linked, {done.copied:,} copied."
     )
     for note in done.notes:
         say(f"Note: {note}")
@@ -149,9 +155,7 @@ def _answer(name: str, made: list[RevisionView], as_json: bool) -> None:
         print_json(made)
         return
     for view in made:
-        kinds = ("relabelled", "excluded", "restored")
-        done = [f"{getattr(view, kind):,} {kind}" for kind in kinds if getattr(view, kind)]
-        say(f"Revision {view.number} of {name}: {', '.join(done)} ({counted(view.files, 'file')}).")
+        say(view.sentence(name))
         for note in view.notes:
             say(f"Note: {note}")
     say(f"Train with it: --set data_revision={made[-1].number}, or `imgcls-lab retrain RUN`.")

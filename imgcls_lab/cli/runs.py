@@ -104,8 +104,12 @@ def show(run_id: RunId, as_json: Json = False) -> None:
 
 def _corrections(view: RunDetail) -> dict[str, str]:
     """On which revision of its data set a run trained, and which came after."""
-    later = len(view.later_revisions)
-    newer = f"; {counted(later, 'newer one')}, {view.later_revisions[0].number} the newest" if later else ""
+    later, newer = len(view.later_revisions), ""
+    if later:
+        from imgcls_lab.api.revisions import since
+
+        newest = view.later_revisions[0].number
+        newer = f"; {counted(later, 'newer one')}, {newest} the newest: {since(view.id).summary} since"
     if view.data_revision is not None:
         return {"corrections": f"revision {view.data_revision}{newer}"}
     if view.data_revision_digest:

@@ -16,6 +16,7 @@ from imgcls_lab.schemas.evaluations import (
     EvaluationView,
     FlipsView,
     ImageDetail,
+    InferenceView,
     TriedImage,
 )
 from imgcls_lab.schemas.executor import AlertView, DevicesReply
@@ -91,6 +92,7 @@ class WireTypes(Wire):
     image: ImageDetail
     flips: FlipsView
     tried: TriedImage
+    inference: InferenceView
     audit_request: AuditRequest
     audit: AuditView
     problems: ProblemPage

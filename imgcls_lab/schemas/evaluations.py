@@ -21,6 +21,9 @@ MAX_PAGE = 1000  # images of one answer
 LearningGroup = Literal["easy", "ambiguous", "suspicious"]
 
 
+ImageOrder = Literal["loss", "confidence", "name", "mean", "spread"]
+
+
 class EvaluatedQuery(Wire):
     """Which images of an evaluation a page shows, and in which order. Images without a value come last.
 
@@ -36,7 +39,7 @@ class EvaluatedQuery(Wire):
     group: LearningGroup | None = None
     low: float | None = Field(None, ge=0, le=1)
     high: float | None = Field(None, ge=0, le=1)
-    sort: Literal["loss", "confidence", "name", "mean", "spread"] = "loss"
+    sort: ImageOrder = "loss"
     order: Literal["asc", "desc"] = "desc"
     offset: int = Field(0, ge=0, le=2**53)
     limit: int = Field(100, ge=1, le=MAX_PAGE)
@@ -216,6 +219,16 @@ class FlipsView(Wire):
     broke_total: int
     p_value: float | None  # exact McNemar test
     sentence: str
+
+
+InferencePhase = Literal["idle", "starting", "loading", "answering"]
+
+
+class InferenceView(Wire):
+    """What the process that applies models to single images does. seconds: since the phase began."""
+
+    phase: InferencePhase
+    seconds: float
 
 
 class TriedImage(Wire):

@@ -68,6 +68,13 @@ class DatasetDetail(Wire):
     stale: bool  # files changed since that scan
 
 
+class RegisteredAs(Wire):
+    """The data set that a folder is registered as."""
+
+    id: int
+    name: str
+
+
 class FolderEntry(Wire):
     """A folder that may be chosen."""
 
@@ -76,6 +83,7 @@ class FolderEntry(Wire):
     images: int | None = None  # that lie in it, counted up to a bound; None: not counted
     folders: int | None = None
     usable: bool = False  # it looks like a data set
+    registered: RegisteredAs | None = None
 
 
 class FolderPage(Wire):
@@ -87,5 +95,6 @@ class FolderPage(Wire):
     folders: list[FolderEntry]
     more: int = 0  # folders that are not listed
     root: str  # what `DatasetEdit.root` takes to register this folder; empty for the roots
+    registered: RegisteredAs | None = None
     problem: str | None = None  # why it cannot be registered, a sentence
     notes: list[str] = Field(default_factory=list)

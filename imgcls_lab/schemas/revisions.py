@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from imgcls_lab.plurals import counted
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.images import SplitName
 from imgcls_lab.schemas.limits import MAX_NAME, Note
@@ -45,7 +46,21 @@ class ChangeView(Wire):
     found: bool  # the file is still there, with this content
 
 
-class RevisionView(Wire):
+class ChangeCounts(Wire):
+    """How many corrections there are of each kind. restored: images that are again as their folders say."""
+
+    relabelled: int
+    excluded: int
+    restored: int
+
+    @property
+    def summary(self) -> str:
+        """Such as "12 relabelled, 3 excluded"; "no change" without any."""
+        kinds = [(getattr(self, kind), kind) for kind in ("relabelled", "excluded", "restored")]
+        return ", ".join(f"{count:,} {kind}" for count, kind in kinds if count) or "no change"
+
+
+class RevisionView(ChangeCounts):
     """A revision. Number 0, the folders as they are, is never listed.
 
     files: that its changes concern, more than images where there are copies; notes: sentences about it, in the answer
@@ -59,19 +74,20 @@ class RevisionView(Wire):
     created_at: float
     message: str
     files: int
-    relabelled: int  # by this revision
-    excluded: int
-    restored: int
     total: int  # images that differ from their folders, after it
     runs: int  # that trained on it
     notes: list[str] = Field(default_factory=list)
 
+    def sentence(self, dataset: str) -> str:
+        """What it did to the data set of this name."""
+        return f"Revision {self.number} of {dataset}: {self.summary} ({counted(self.files, 'file')})."
 
-class RevisionDiff(Wire):
-    """A revision with its changes compared with its parent, or with another revision."""
+
+class RevisionDiff(ChangeCounts):
+    """What differs between a revision and its parent, another revision, or the corrections that a run trained with."""
 
     revision: RevisionView | None  # None: number 0
-    against: int
+    against: int | None  # None: corrections from a file
     changes: list[ChangeView]
     total: int  # changes
     more: int = 0  # changes that are not listed

@@ -16,6 +16,7 @@ import queue
 import secrets
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from imgcls_lab.errors import DataError, NotFoundError
 from imgcls_lab.image_files import printable
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
 from imgcls_lab.images import is_image_name
-from imgcls_lab.schemas import FolderEntry, FolderPage
+from imgcls_lab.schemas import DatasetView, FolderEntry, FolderPage
+from imgcls_lab.schemas.images import RegisteredAs
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler
 from imgcls_lab.server.permissions import Route, permitted, route
@@ -34,6 +36,7 @@ MOST_READ = 20_000  # entries of a folder that are looked at to list it
 MOST_COUNTED = 2_000  # entries of a folder that are looked at to count it
 SECONDS = 1.5  # for all counts of one page, and again for the look at the folder that is open
 _TAG = 16  # bytes of a signature
+Known = Mapping[str, RegisteredAs]  # by the real path of the folder
 
 
 class FolderBrowser:
@@ -44,19 +47,23 @@ class FolderBrowser:
         self._key = secrets.token_bytes(32)
         self._looking = threading.BoundedSemaphore(2)  # looks that take too long go on by themselves
 
-    def page(self, folder_id: str) -> FolderPage:
-        """A folder and its folders; of an empty id the roots. Raises NotFoundError, DataError."""
+    def page(self, folder_id: str, datasets: Sequence[DatasetView] = ()) -> FolderPage:
+        """A folder and its folders; of an empty id the roots. datasets: those that are registered.
+
+        Raises NotFoundError, DataError.
+        """
+        known = {os.path.realpath(view.root): RegisteredAs(id=view.id, name=view.name) for view in datasets}
         if not folder_id:
             there = [root for root in self._roots() if root.is_dir()]
-            roots = [self._entry(root, root, str(root), time.monotonic() + SECONDS) for root in there]
+            roots = [self._entry(root, root, str(root), time.monotonic() + SECONDS, known) for root in there]
             return FolderPage(id="", title="Folders of this server", trail=[], folders=roots, root="")
         root, folder = self._open(folder_id)
         try:
-            folders, more = self._folders(root, folder)
+            folders, more = self._folders(root, folder, known)
         except OSError as error:
             raise DataError(f"“{printable(folder)}” cannot be read: {error.strerror or error}.") from None
         problem, notes = self._look(folder)
-        return FolderPage(
+        page = FolderPage(
             id=folder_id,
             title=printable(folder.name or folder),
             trail=self._trail(root, folder),
@@ -66,6 +73,8 @@ class FolderBrowser:
             problem=problem,
             notes=notes,
         )
+        page.registered = known.get(str(folder))
+        return page
 
     def _look(self, folder: Path) -> tuple[str | None, list[str]]:
         """What is wrong with a folder as a data set, and what is worth knowing. Nobody waits long for it."""
@@ -89,7 +98,7 @@ class FolderBrowser:
         names = [self._settings.datasets_dir, *self._settings.allowed_roots]
         return list(dict.fromkeys(Path(name).expanduser().resolve() for name in names))
 
-    def _folders(self, root: Path, folder: Path) -> tuple[list[FolderEntry], int]:
+    def _folders(self, root: Path, folder: Path, known: Known) -> tuple[list[FolderEntry], int]:
         until = time.monotonic() + SECONDS
         with os.scandir(folder) as found:
             seen = islice(found, MOST_READ)
@@ -97,19 +106,24 @@ class FolderBrowser:
         shown = [Path(folder, name).resolve() for name in names[:MOST]]
         inside = [path for path in shown if any(path.is_relative_to(top) for top in self._roots())]
         entries = [
-            self._entry(_root_of(path, root, self._roots()), path, name, until)
+            self._entry(_root_of(path, root, self._roots()), path, name, until, known)
             for path, name in zip(shown, names, strict=False)
             if path in inside and printable(path) == str(path)
         ]
         return entries, max(0, len(names) - MOST)
 
-    def _entry(self, root: Path, folder: Path, name: str, until: float) -> FolderEntry:
+    def _entry(self, root: Path, folder: Path, name: str, until: float, known: Known) -> FolderEntry:
         images = folders = None
         usable = False
         if time.monotonic() < until:
             images, folders, usable = _counted(folder)
         return FolderEntry(
-            name=printable(name), id=self._id(root, folder), images=images, folders=folders, usable=usable
+            name=printable(name),
+            id=self._id(root, folder),
+            images=images,
+            folders=folders,
+            usable=usable,
+            registered=known.get(str(folder)),
         )
 
     def _trail(self, root: Path, folder: Path) -> list[FolderEntry]:
@@ -154,8 +168,7 @@ class FoldersHandler(ApiHandler):
     @permitted
     async def get(self) -> None:
         folder_id = self.get_query_argument("id", "")
-        page = await self.backend.run(lambda: self._browser.page(folder_id), "slow")
-        self.reply(page.model_dump_json().encode())
+        await self.answer(lambda store: self._browser.page(folder_id, store.datasets.list()), work="slow")
 
 
 def _counted(folder: Path) -> tuple[int | None, int | None, bool]:

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from tornado import web
+
 from imgcls_lab.data_files import open_image
 from imgcls_lab.errors import BusyError, InputError, NotFoundError
 from imgcls_lab.framed_messages import Message
-from imgcls_lab.inference_client import InferenceClient
-from imgcls_lab.schemas import TriedImage
+from imgcls_lab.inference_client import GivenUpError, InferenceClient
+from imgcls_lab.schemas import InferenceView, TriedImage
 from imgcls_lab.schemas.limits import MAX_NAME, MAX_TRIED
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, image_id_of, run_id_of
@@ -39,6 +41,10 @@ class InferenceService:
     async def ask(self, question: Callable[[Store, InferenceClient], Message]) -> Message:
         """What `question` returns, run in the thread that asks the process. Raises BusyError, ImgclsError."""
         return await self._backend.run(lambda: question(self._backend.store(), self._get()), "inference")
+
+    def standing(self) -> InferenceView:
+        """What the process does now."""
+        return InferenceView(phase="idle", seconds=0.0) if self._client is None else self._client.standing()
 
     def _get(self) -> InferenceClient:
         with self._making:
@@ -76,6 +82,7 @@ class PredictHandler(InferenceHandler):
 
     max_bytes = MAX_TRIED
     _counted = False
+    _gone = False
 
     async def prepare(self) -> None:  # type: ignore[override]
         await super().prepare()
@@ -91,7 +98,8 @@ class PredictHandler(InferenceHandler):
         super().on_finish()
 
     def on_connection_close(self) -> None:
-        """The client has gone before its image had come whole."""
+        """The client has gone: before its image had come whole, or since it wants no answer any more."""
+        self._gone = True
         if self._counted and not self.request._body_future.done():
             self.on_finish()
         super().on_connection_close()
@@ -105,10 +113,22 @@ class PredictHandler(InferenceHandler):
 
         def question(store: Store, client: InferenceClient) -> Message:
             model = store.run_models.best(run_id)
-            return client.ask(Message({"do": "predict", "model": str(model.folder), "name": name}, data))
+            header = {"do": "predict", "model": str(model.folder), "name": name}
+            return client.ask(Message(header, data), lambda: self._gone)
 
-        answer = await self.inference.ask(question)
+        try:
+            answer = await self.inference.ask(question)
+        except GivenUpError:
+            raise web.HTTPError(499) from None
         self.reply(TriedImage.model_validate(answer.header).model_dump_json().encode())
+
+
+class StandingHandler(InferenceHandler):
+    """What the process does now: it may be starting, or loading a model."""
+
+    @permitted
+    async def get(self) -> None:
+        self.reply(self.inference.standing().model_dump_json().encode())
 
 
 class StoredImageHandler(InferenceHandler):
@@ -163,6 +183,7 @@ class TriedCamHandler(InferenceHandler):
 def routes(backend: Backend, inference: InferenceService) -> list[Route]:
     context = {"backend": backend, "inference": inference}
     return [
+        route("api/inference", StandingHandler, **context),
         route("api/runs/ID/predict", PredictHandler, **context),
         route("api/runs/ID/images/ID/cam", CamHandler, **context),
         route("api/runs/ID/images/ID/input", InputHandler, **context),

@@ -64,6 +64,8 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/tried/ID/cam": {"GET": _READS},
     "api/runs/ID/curves": {"GET": _READS},
     "api/runs/ID/flips": {"GET": _READS},
+    "api/runs/ID/corrections": {"GET": _READS},
+    "api/inference": {"GET": _READS},
     "api/runs/ID/notebook": {"GET": Needs((READ, CONTENTS))},
     "api/series": {"GET": _READS},
     "api/notebooks": {"GET": Needs((READ, CONTENTS)), "POST": Needs((WRITE, CONTENTS, *CODE))},

@@ -1,10 +1,13 @@
-"""Routes of a data set's revisions: list, add, compare, undo. Corrections change no file, so no path comes or goes."""
+"""Routes of a data set's revisions: list, add, compare with one another or with a run's corrections, undo.
+
+Corrections change no file, so no path comes or goes.
+"""
 
 from __future__ import annotations
 
 from imgcls_lab.schemas import RevisionDiff, RevisionEdit, RevisionView
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import ApiHandler, number_of
+from imgcls_lab.server.handlers import ApiHandler, number_of, run_id_of
 from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.server.thumbnails import check_shown
 from imgcls_lab.store import Store
@@ -47,6 +50,22 @@ class RevisionHandler(ApiHandler):
         await self.answer(diff, work="slow")
 
 
+class SinceHandler(ApiHandler):
+    """What the newest revision changes against the corrections that a run trained with."""
+
+    @permitted
+    async def get(self, text: str) -> None:
+        run_id = run_id_of(text)
+
+        def since(store: Store) -> RevisionDiff:
+            dataset_id = store.runs.get(run_id).dataset_id
+            if dataset_id is not None:
+                check_shown(store.settings, store.datasets.root_of(dataset_id))  # it says which files are still there
+            return store.revisions.since(run_id)
+
+        await self.answer(since, work="slow")
+
+
 class UndoHandler(ApiHandler):
     """A revision that takes back what a revision changed."""
 
@@ -61,4 +80,5 @@ def routes(backend: Backend) -> list[Route]:
         route("api/datasets/ID/revisions", RevisionsHandler, backend=backend),
         route("api/datasets/ID/revisions/ID", RevisionHandler, backend=backend),
         route("api/datasets/ID/revisions/ID/undo", UndoHandler, backend=backend),
+        route("api/runs/ID/corrections", SinceHandler, backend=backend),
     ]

@@ -26,7 +26,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import claims, homes
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.registry import Datasets
-from imgcls_lab.store.revisions import newest_number, overlay_of
+from imgcls_lab.store.revision_rows import newest_number, overlay_of
 from imgcls_lab.store.run_rows import find_run, new_run
 from imgcls_lab.store.runs import Runs, add_run
 from imgcls_lab.store.tables import Dataset, Model, Run

@@ -24,7 +24,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store.audits import Audits, find_dataset
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.registry import Datasets
-from imgcls_lab.store.revisions import newest_number, overlay_of
+from imgcls_lab.store.revision_rows import newest_number, overlay_of
 from imgcls_lab.store.tables import Run
 
 _EXCLUDED = -1  # instead of a label
@@ -134,7 +134,7 @@ def _changes(session: Session, dataset_id: int, revision: int | None) -> Changes
 
 
 def _labels(table: ImageTable, changes: Changes) -> npt.NDArray[np.int64]:
-    """The class of each image after the changes, (n,); `_EXCLUDED` for one that is left out."""
+    """The class of each image after the changes, (n,); `_EXCLUDED` for one that is excluded."""
     labels = table.rows["label"].astype(np.int64)
     numbers = {name: number for number, name in enumerate(table.classes)}
     for image in {image for image, _ in changes}:

@@ -24,7 +24,7 @@ from imgcls_lab.predictions import StoredImages
 from imgcls_lab.run_paths import read_json
 from imgcls_lab.schemas import ImageDetail, Neighbour
 from imgcls_lab.settings import Settings
-from imgcls_lab.store.revisions import newest_number, overlay_of
+from imgcls_lab.store.revision_rows import newest_number, overlay_of
 from imgcls_lab.store.tables import Dataset, Run
 
 NEAREST = 5

@@ -32,7 +32,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import homes, run_counts
 from imgcls_lab.store.database import no_index
 from imgcls_lab.store.metrics import tags_of
-from imgcls_lab.store.revisions import later_revisions
+from imgcls_lab.store.revision_rows import later_revisions
 from imgcls_lab.store.rights import Rights, rights_of
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.states import texts

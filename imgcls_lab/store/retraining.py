@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -28,10 +29,10 @@ from imgcls_lab.schemas import RetrainRequest, SubmitRequest
 from imgcls_lab.schemas.limits import MAX_NAME
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import claims, homes, states, submitted
-from imgcls_lab.store.revisions import newest_number, overlay_for
+from imgcls_lab.store.revision_rows import newest_number, overlay_for
 from imgcls_lab.store.tables import Dataset, Run
 
-_REVISION = re.compile(r", revision \d+(, trained again)*$")  # as `child_name` writes it
+_REVISION = re.compile(r", revision \d+(, trained again)*( \(\d+\))?$")  # as `child_name` and `_distinct` write it
 KEY = "retrain:"  # begins the idempotency keys of such runs
 _NOT_OF_THE_MODEL = ("training_state", "checksums.json")  # beginnings of names in a checkpoint
 EPOCHS, LR, WARMUP = 1 / 3, 0.3, 0.2  # parts of the parent's epochs and rate; of the child's epochs
@@ -76,7 +77,7 @@ def request_for(
     digest = _sha([overlay.digest if overlay else "", wanted.fields, wanted.name])
     request = SubmitRequest(
         config=config.model_dump(mode="json"),
-        name=wanted.name or child_name(parent.name, overlay.number if overlay is not None else None),
+        name=wanted.name or _distinct(session, parent, child_name(parent.name, overlay.number if overlay else None)),
         project_id=parent.project_id,
         dataset_id=dataset_id,
         parent_id=parent.id,
@@ -93,6 +94,13 @@ def child_name(parent: str, revision: int | None) -> str:
     if f"{base}, {mark}" == parent:  # again on the same revision
         base, mark = parent, "trained again"
     return f"{base[: MAX_NAME - len(mark) - 2]}, {mark}"
+
+
+def _distinct(session: Session, parent: Run, name: str) -> str:
+    """The name, with a number where another child of the run has it: "digits #1, revision 2 (2)"."""
+    taken = set(session.exec(select(Run.name).where(Run.parent_id == parent.id)).all())
+    numbered = (f"{name[: MAX_NAME - len(f' ({number})')]} ({number})" for number in itertools.count(2))
+    return next(free for free in itertools.chain([name], numbered) if free not in taken)
 
 
 def _revision(

@@ -8,13 +8,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.data_revision import (
@@ -25,23 +22,32 @@ from imgcls_lab.data_revision import (
     flatten,
     in_force,
     in_split,
+    of_folder,
     revision_digest,
     same,
 )
 from imgcls_lab.dataset_images import DatasetImages, Place
-from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem, StoreError, unknown
-from imgcls_lab.events import RunKind
+from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem, unknown
 from imgcls_lab.image_files import named, printable
 from imgcls_lab.image_table import SPLITS
 from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import ChangeEdit, ChangeView, RevisionDiff, RevisionEdit, RevisionView
-from imgcls_lab.schemas.revisions import MAX_LISTED
+from imgcls_lab.schemas import ChangeEdit, RevisionDiff, RevisionEdit, RevisionView
+from imgcls_lab.schemas.revisions import MAX_LISTED, ChangeCounts
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import audit, rights
 from imgcls_lab.store.database import Database
-from imgcls_lab.store.tables import Dataset, DatasetRevision, Run
-
-MOST_LATER = 20  # revisions that a run's page shows
+from imgcls_lab.store.revision_diffs import difference, kind_of
+from imgcls_lab.store.revision_rows import (
+    changes_of,
+    find_dataset,
+    newest_number,
+    no_revision,
+    overlay_for,
+    overlay_of,
+    revision_views,
+)
+from imgcls_lab.store.run_rows import find_run
+from imgcls_lab.store.tables import Dataset, DatasetRevision
 
 
 class Revisions:
@@ -56,7 +62,7 @@ class Revisions:
         """All revisions of a data set, newest first. Raises NotFoundError."""
         with self._database.read() as session:
             find_dataset(session, dataset_id)
-            return _views(session, dataset_id)
+            return revision_views(session, dataset_id)
 
     def newest(self, dataset_id: int) -> int:
         """The number of the newest revision; 0: there is none. Raises NotFoundError."""
@@ -80,22 +86,39 @@ class Revisions:
         """What differs between a revision and its parent, or another one. Raises NotFoundError."""
         with self._database.read() as session:
             dataset = find_dataset(session, dataset_id)
-            view = None
-            if number:
-                view = _views(session, dataset_id, number)[0]
+            view = revision_views(session, dataset_id, number)[0] if number else None
             other = (view.parent if view else 0) if against is None else against
             after, before = (overlay_of(session, dataset_id, of).by_key for of in (number, other))
-            own = {change.key: change for change in _changes(session, dataset_id, number)} if number else {}
+            own = {change.key: change for change in changes_of(session, dataset_id, number)} if number else {}
         images = DatasetImages.open(self._settings, dataset.root)
-        changed = [key for key in {**before, **after} if not same(in_force(before, key), in_force(after, key))]
-        facts = {key: after.get(key) or own.get(key) or before[key] for key in changed}
-        changed.sort(key=lambda key: (facts[key].name, key))
-        views = [
-            _change_view(facts[key], in_force(before, key), in_force(after, key), images) for key in changed[:limit]
-        ]
-        return RevisionDiff(
-            revision=view, against=other, changes=views, total=len(changed), more=len(changed) - len(views)
-        )
+        counts, views, total = difference(before, after, own, images, limit)
+        more = total - len(views)
+        return RevisionDiff(revision=view, against=other, changes=views, total=total, more=more, **counts)
+
+    def since(self, run: str, limit: int = MAX_LISTED) -> RevisionDiff:
+        """What the newest revision of a run's data set changes against the corrections that the run trained with.
+
+        Raises NotFoundError for a run whose data set is not registered; DataError, StoreError for damaged corrections.
+        """
+        with self._database.read() as session:
+            row = find_run(session, run)
+            if row.dataset_id is None:
+                raise NotFoundError(f"The data set of “{row.name}” is not registered.", reason="not_registered")
+            dataset = find_dataset(session, row.dataset_id)
+            newest = newest_number(session, row.dataset_id)
+            view = revision_views(session, row.dataset_id, newest)[0] if newest else None
+            after = overlay_of(session, row.dataset_id, newest).by_key
+            number = (row.data_revision if row.data_revision_digest else 0) or 0
+            revision = overlay_of(session, row.dataset_id, min(number, newest))
+        trained: tuple[int | None, Overlay | None] = (number, revision)
+        if row.data_revision_digest not in ("", revision.digest):  # it had them from a file
+            trained = (None, of_folder(self._settings.run_dir(row.id)))
+        against, overlay = trained
+        before = {} if overlay is None else overlay.by_key
+        images = DatasetImages.open(self._settings, dataset.root)
+        counts, views, total = difference(before, after, {}, images, limit)
+        more = total - len(views)
+        return RevisionDiff(revision=view, against=against, changes=views, total=total, more=more, **counts)
 
     # ── changing ────────────────────────────────────────────────────────────────────────────────────────────
     def add(self, dataset_id: int, edit: RevisionEdit, images: DatasetImages | None = None) -> RevisionView:
@@ -119,7 +142,7 @@ class Revisions:
                 for (image, only), change in wanted.items()
                 if (only and (image, "") in wanted) or _differs(before, change)
             ]
-            changes += _left_out_of_one(before, edit, wanted)
+            changes += _excluded_from_one(before, edit, wanted)
             after = flatten([before.values(), changes])
             if all(same(in_force(before, key), in_force(after, key)) for key in {**before, **after}):
                 what = (
@@ -127,7 +150,7 @@ class Revisions:
                 )
                 raise InputError(f"{what} already, so there is nothing to correct.", reason="no_change")
             number = _insert(session, row, parent, changes, edit.message)
-            view = _views(session, dataset_id, number)[0]
+            view = revision_views(session, dataset_id, number)[0]
         view.notes += _notes(images, dataset, changes, after)
         return view
 
@@ -143,11 +166,11 @@ class Revisions:
             if number == 0:
                 raise NotFoundError(f"The data set “{row.name}” has no corrections that could be undone.")
             if number > newest:
-                raise _no_revision(session, dataset_id, number)
+                raise no_revision(session, dataset_id, number)
             before = overlay_of(session, dataset_id, number - 1).by_key
-            own = _changes(session, dataset_id, number)
+            own = changes_of(session, dataset_id, number)
             images = {change.image for change in own}
-            later = {c.image for of in range(number + 1, newest + 1) for c in _changes(session, dataset_id, of)}
+            later = {c.image for of in range(number + 1, newest + 1) for c in changes_of(session, dataset_id, of)}
             by, now = audit.actor_of(session).user, round(time.time(), 3)
             there = overlay_of(session, dataset_id, newest).by_key
             taken_back = [
@@ -162,119 +185,11 @@ class Revisions:
                     reason="nothing_to_undo",
                 )
             made = _insert(session, row, newest, taken_back, f"Undo of revision {number}")
-            view = _views(session, dataset_id, made)[0]
+            view = revision_views(session, dataset_id, made)[0]
         left = len(images) - len({change.image for change in taken_back})
         if left:
             view.notes.append(f"{counted(left, 'image stays', 'images stay')} as later revisions left them.")
         return view
-
-
-def find_dataset(session: Session, dataset_id: int) -> Dataset:
-    """Raises NotFoundError."""
-    row = session.get(Dataset, dataset_id)
-    if row is None:
-        raise NotFoundError(f"There is no data set {dataset_id}.")
-    return row
-
-
-def newest_number(session: Session, dataset_id: int) -> int:
-    """The number of the newest revision of a data set; 0: there is none."""
-    newest = select(func.max(DatasetRevision.number)).where(DatasetRevision.dataset_id == dataset_id)
-    return session.exec(newest).one() or 0
-
-
-def later_revisions(session: Session, run: Run) -> list[RevisionView]:
-    """The revisions of a run's data set that came after the run's own, newest first, no more than a page shows."""
-    if run.dataset_id is None or run.kind != RunKind.TRAIN:
-        return []
-    return [view for view in _views(session, run.dataset_id) if view.number > (run.data_revision or 0)][:MOST_LATER]
-
-
-def overlay_of(session: Session, dataset_id: int, number: int) -> Overlay:
-    """What a revision says of all images. Raises NotFoundError; StoreError for one that was altered since."""
-    rows = session.exec(
-        select(DatasetRevision)
-        .where(DatasetRevision.dataset_id == dataset_id, col(DatasetRevision.number) <= number)
-        .order_by(col(DatasetRevision.number))
-    ).all()
-    if [row.number for row in rows] != list(range(1, number + 1)):
-        raise _no_revision(session, dataset_id, number)
-    digest, chain = "", []
-    for row in rows:
-        chain.append(_valid(row.changes, dataset_id, row.number))
-        if row.parent != row.number - 1 or revision_digest(digest, chain[-1]) != row.digest:
-            raise _altered(dataset_id, row.number)
-        digest = row.digest
-    return Overlay.of(number, digest, flatten(chain))
-
-
-def overlay_for(session: Session, config: TrainConfig, dataset_id: int | None) -> Overlay | None:
-    """The corrections that a config means, None where it names none. dataset_id: None if its folder is not registered.
-
-    Raises NotFoundError, DataError for a file that holds none.
-    """
-    wanted = config.data_revision
-    if isinstance(wanted, str):
-        return Overlay.read(Path(wanted))
-    if wanted is None:
-        return None
-    if dataset_id is None:
-        raise NotFoundError(
-            f"data_revision {wanted} is a number of a registered data set, and “{config.root}” is none. Register it "
-            "(`imgcls-lab datasets add NAME FOLDER`), or name a file with corrections.",
-            reason="not_registered",
-        )
-    return overlay_of(session, dataset_id, wanted)
-
-
-def _no_revision(session: Session, dataset_id: int, number: int) -> NotFoundError:
-    name, newest = find_dataset(session, dataset_id).name, newest_number(session, dataset_id)
-    there = f"its newest is {newest}" if newest else "it has none yet"
-    return NotFoundError(
-        f"The data set “{name}” has no revision {number}; {there}. `imgcls-lab datasets revisions {name!r}` lists all.",
-        reason="no_revision",
-        newest=newest,
-    )
-
-
-def _changes(session: Session, dataset_id: int, number: int) -> list[Change]:
-    found = select(DatasetRevision.changes).where(
-        DatasetRevision.dataset_id == dataset_id, DatasetRevision.number == number
-    )
-    changes = session.exec(found).first()
-    if changes is None:
-        raise _no_revision(session, dataset_id, number)
-    return _valid(changes, dataset_id, number)
-
-
-def _valid(changes: Any, dataset_id: int, number: int) -> list[Change]:
-    """The changes in a row, which another user of the database may have written. Raises StoreError."""
-    try:
-        return TypeAdapter(list[Change]).validate_python(changes)
-    except ValidationError:
-        raise _altered(dataset_id, number) from None
-
-
-def _altered(dataset_id: int, number: int) -> StoreError:
-    return StoreError(
-        f"Revision {number} of data set {dataset_id} is not as it was added: its changes or its digest are others. "
-        "Restore the database from a backup, or run `imgcls-lab db rebuild` with a new one.",
-        reason="altered",
-    )
-
-
-def _views(session: Session, dataset_id: int, number: int | None = None) -> list[RevisionView]:
-    """All revisions of a data set, newest first, or one. Raises NotFoundError where that is not there."""
-    runs = select(Run.data_revision, func.count()).where(Run.dataset_id == dataset_id).group_by(col(Run.data_revision))
-    trained = dict(session.exec(runs).all())
-    table = DatasetRevision.__table__  # type: ignore[attr-defined]  # rows without their changes, which may be long
-    wanted = [table.c.dataset_id == dataset_id, *([] if number is None else [table.c.number == number])]
-    names = [column for column in table.c if column.name not in ("id", "dataset_id", "changes")]
-    rows = session.connection().execute(select(*names).where(*wanted).order_by(table.c.number.desc()))
-    views = [RevisionView(**row, runs=trained.get(row["number"], 0)) for row in rows.mappings()]
-    if number is not None and not views:
-        raise _no_revision(session, dataset_id, number)
-    return views
 
 
 def _lock(session: Session, dataset_id: int, parent: int | None) -> tuple[Dataset, int]:
@@ -285,7 +200,7 @@ def _lock(session: Session, dataset_id: int, parent: int | None) -> tuple[Datase
     rights.check(session, "corrected", row)
     newest = newest_number(session, dataset_id)
     if parent is not None and parent > newest:
-        raise _no_revision(session, dataset_id, parent)
+        raise no_revision(session, dataset_id, parent)
     if parent is not None and parent != newest:
         raise _newer(row.name, parent, newest)
     return row, newest
@@ -308,7 +223,7 @@ def _insert(session: Session, dataset: Dataset, parent: int, changes: Sequence[C
     before = overlay_of(session, dataset.id, parent)
     after = flatten([before.changes, changes])
     new = [change for change in changes if _differs(before.by_key, change)]
-    kinds = Counter("restored" if each.restores else "excluded" if each.excluded else "relabelled" for each in new)
+    kinds = Counter(map(kind_of, new))
     values: dict[str, Any] = {
         "dataset_id": dataset.id,
         "number": parent + 1,
@@ -318,7 +233,7 @@ def _insert(session: Session, dataset: Dataset, parent: int, changes: Sequence[C
         "created_at": time.time(),
         "message": message,
         "files": sum(change.files for change in new),
-        **{kind: kinds[kind] for kind in ("relabelled", "excluded", "restored")},
+        **{kind: kinds[kind] for kind in ChangeCounts.model_fields},
         "total": len({image for image, _ in after}),
         "changes": [change.model_dump() for change in changes],
     }
@@ -351,7 +266,10 @@ def _check_edit(edit: RevisionEdit, dataset: Dataset, places: Mapping[Key, list[
             text = f"The image {change.image[:12]}… is corrected twice, and not in the same way: copies are one image."
             wrong.append(Problem(f"changes.{place}", text))
         elif not places[_key(change)]:
-            text = f"No file of “{dataset.name}” has the content {change.image[:12]}…. If files changed, rescan it."
+            where = f" in {change.split}/" if change.split else ""
+            text = (
+                f"No file of “{dataset.name}”{where} has the content {change.image[:12]}…. If files changed, rescan it."
+            )
             wrong.append(Problem(f"changes.{place}.image", text))
     if wrong:
         more = f" So it is with {len(wrong) - 1:,} more." if len(wrong) > 1 else ""
@@ -382,8 +300,8 @@ def _differs(before: Changes, after: Change) -> bool:
     return not same(in_force(before, after.key), after)
 
 
-def _left_out_of_one(before: Changes, edit: RevisionEdit, wanted: Mapping[Key, Change]) -> list[Change]:
-    """The changes that leave files out of one split, of images that get a label in all splits: these stay left out."""
+def _excluded_from_one(before: Changes, edit: RevisionEdit, wanted: Mapping[Key, Change]) -> list[Change]:
+    """The changes that exclude files from one split, of images that get a label in all splits: these stay excluded."""
     labelled = [change.image for change in edit.changes if change.split is None and change.label is not None]
     keys = [(image, split) for image in labelled for split in SPLITS if (image, split) not in wanted]
     return [before[key] for key in keys if key in before and before[key].excluded]
@@ -393,18 +311,6 @@ def _taken_back(change: Change, before: Change | None, by: str, now: float) -> C
     """The change that makes an image again what it was before `change`."""
     facts = before.model_dump(include={"label", "excluded"}) if before else {"label": None, "excluded": False}
     return change.model_copy(update={**facts, "why": "undo", "by": by, "at": now})
-
-
-def _change_view(facts: Change, before: Change | None, after: Change | None, images: DatasetImages) -> ChangeView:
-    return ChangeView(
-        image=facts.image,
-        name=facts.name,
-        split=facts.split,
-        before=before.state if before else facts.folder_label,
-        label=after.state if after else facts.folder_label,
-        why=facts.why,
-        found=images.is_there(facts.image, facts.name),
-    )
 
 
 def _notes(images: DatasetImages, dataset: Dataset, changes: Sequence[Change], after: Changes) -> list[str]:

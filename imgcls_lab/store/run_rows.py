@@ -18,7 +18,7 @@ from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.store import audit, rights
 from imgcls_lab.store.registry import default_project, find_project
-from imgcls_lab.store.revisions import overlay_for
+from imgcls_lab.store.revision_rows import overlay_for
 from imgcls_lab.store.tables import Dataset, Model, Run
 
 

@@ -192,11 +192,7 @@ class Pusher:
         """An image of the run as WebP. Raises ImgclsError with a sentence."""
         if (request.get("kind"), request.get("id")) != ("run", self._source.run_id):
             raise InputError("A live cell shows images of its run alone; the panel shows the others.")
-        size = request.get("size")
-        if not isinstance(size, int) or size not in get_args(ThumbnailSize):
-            raise InputError(f"A picture has one of the sizes {', '.join(map(str, get_args(ThumbnailSize)))}.")
-        found = self._source.image_file(str(request.get("image", "")))
-        return picture(found.root, found.path, found.image, size)
+        return picture_of(request, self._source.image_file)
 
     def _result(self, message: dict[str, Any]) -> Any:
         name = message.get("kind") or message.get("name")
@@ -211,6 +207,15 @@ class Pusher:
             answer = _QUERIES[name](self._source, given)
             return json.loads(answer.model_dump_json())  # its numbers are finite or null
         raise InputError(f"A live cell cannot do “{name}”; the panel can.")
+
+
+def picture_of(request: dict[str, Any], find: Callable[[str], FoundImage]) -> bytes:
+    """The image that a page asks for, as WebP. Raises ImgclsError with a sentence."""
+    size = request.get("size")
+    if not isinstance(size, int) or size not in get_args(ThumbnailSize):
+        raise InputError(f"A picture has one of the sizes {', '.join(map(str, get_args(ThumbnailSize)))}.")
+    found = find(str(request.get("image", "")))
+    return picture(found.root, found.path, found.image, size)
 
 
 def _evaluated(source: RunSource, given: dict[str, Any]) -> Wire:

@@ -5,7 +5,6 @@ Made by `api/display.py`. All it shows comes from a `RunSource`; it never trains
 
 from __future__ import annotations
 
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -13,21 +12,16 @@ import anywidget
 import traitlets
 
 from imgcls_lab.widgets.comm import Pusher, RunSource
-
-STATIC = Path(__file__).parent / "static"
-
-
-def available() -> bool:
-    """Whether the widget's front end was built; a checkout without it shows the still picture."""
-    return (STATIC / "widget.js").is_file()
+from imgcls_lab.widgets.widget_output import SCRIPT, STYLE
 
 
 class LiveRunWidget(anywidget.AnyWidget):
     """A run's state and curves, live. Closing it, or the end of the run or kernel, ends its thread."""
 
-    _esm = STATIC / "widget.js"
-    _css = STATIC / "widget.css"
+    _esm = SCRIPT
+    _css = STYLE
 
+    view = traitlets.Unicode("run").tag(sync=True)
     run_id = traitlets.Unicode().tag(sync=True)
     snapshot = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
 

@@ -6,6 +6,7 @@ The first are corrected by the mouse, the second by keys alone. Times are of the
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -55,7 +56,23 @@ def serious(desk: Desk) -> list[str]:  # noqa: F811
 
 
 def tries(desk: Desk, lab: Lab) -> None:  # noqa: F811
-    """The model looks at an image of one's own, and at one image of the evaluation: answers and pictures come."""
+    """The model looks at images of one's own, and at one image of the evaluation: answers and pictures come."""
+    desk.main.get_by_role("tab", name="Try it").click()
+    noise = lab.folder / "noise.png"
+    Image.effect_noise((32, 32), 90).convert("RGB").save(noise)
+    digit = next((lab.datasets / demo_data.DATASET / "val" / "4").iterdir())
+    desk.main.locator("input[type=file]").set_input_files([digit, noise])
+    tried = desk.main.locator(".imgcls-tried")
+    expect(tried.last.get_by_role("status")).to_contain_text(re.compile("^starting.*, [1-9]"))  # its process is new
+    expect(tried.first.get_by_role("status")).to_contain_text("1 image before it")
+    picture(desk, "try-starting")
+    expect(tried.locator(".imgcls-top li")).to_have_count(10, timeout=60_000)
+    expect(tried.last.locator(".imgcls-verdict")).to_contain_text("4")
+    tried.last.get_by_role("switch", name="Grad-CAM").check()
+    expect(tried.last.locator(".imgcls-tried-heat")).to_be_visible(timeout=60_000)
+    picture(desk, "try")
+    assert serious(desk) == []
+    desk.main.get_by_role("tab", name="Evaluation").click()
     desk.main.locator(".imgcls-images-card .imgcls-grid-cell").first.dblclick()
     panel = desk.main.locator(".imgcls-image-panel")
     panel.get_by_role("switch", name="Grad-CAM").check()
@@ -65,19 +82,6 @@ def tries(desk: Desk, lab: Lab) -> None:  # noqa: F811
         before = panel.locator(".imgcls-large img").first.get_attribute("src")
         panel.get_by_role("button", name=mode).click()
         expect(panel.locator(".imgcls-large img").first).not_to_have_attribute("src", before or "", timeout=60_000)
-    desk.page.keyboard.press("Escape")
-    desk.main.get_by_role("tab", name="Try it").click()
-    noise = lab.folder / "noise.png"
-    Image.effect_noise((32, 32), 90).convert("RGB").save(noise)
-    digit = next((lab.datasets / demo_data.DATASET / "val" / "4").iterdir())
-    desk.main.locator("input[type=file]").set_input_files([digit, noise])
-    tried = desk.main.locator(".imgcls-tried")
-    expect(tried.locator(".imgcls-top li")).to_have_count(10, timeout=60_000)
-    expect(tried.first.locator(".imgcls-verdict")).to_contain_text("4")
-    tried.first.get_by_role("switch", name="Grad-CAM").check()
-    expect(tried.first.locator(".imgcls-tried-heat")).to_be_visible(timeout=60_000)
-    picture(desk, "try")
-    assert serious(desk) == []
 
 
 def looks(desk: Desk, lab: Lab) -> None:  # noqa: F811
@@ -146,8 +150,12 @@ def by_mouse(desk: Desk, drawn: str, folder: str) -> None:  # noqa: F811
     desk.main.get_by_role("tab", name="Evaluation").click()
     desk.main.get_by_role("button", name=f"true {folder}, predicted {drawn}:").click()
     desk.main.get_by_role("button", name=f"as {drawn}").click()
+    picture(desk, "draft-bar")
     desk.main.get_by_role("button", name="Save as revision 1").click()
-    desk.main.get_by_role("button", name="Train again from the best").click()
+    bar = desk.main.get_by_role("region", name="Corrections since this run")
+    expect(bar).to_contain_text("relabelled since the folders as they are")
+    picture(desk, "retrain-bar")
+    bar.get_by_role("button", name="Train again from the best").click()
 
 
 def by_keys(desk: Desk, drawn: str, folder: str) -> None:  # noqa: F811

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig
@@ -28,8 +25,10 @@ def test_a_folder_is_looked_at_corrected_and_shown(own: Settings, few: TrainConf
     assert len(samples.frame) == 20
     assert set(samples.frame["split"]) == {"train"}
     assert samples.frame["label"].nunique() >= 8  # they are spread over the classes
-    picture = Image.open(io.BytesIO(base64.b64decode(samples._repr_mimebundle_()["image/jpeg"])))
-    assert picture.width > 500
+    assert samples._repr_mimebundle_()["text/html"].count("data:image/webp") == 20
+    sizes = data.samples(3, by="size").frame["size"]
+    assert sizes.is_monotonic_decreasing
+    assert sizes[0] == data.samples(None).frame["size"].max()
 
     copies = data.problems("copy", leak=True).frame
     assert sorted(copies["names"][0]) == sorted([str(first.relative_to(root)), "val/5/copy.png"])
@@ -37,11 +36,25 @@ def test_a_folder_is_looked_at_corrected_and_shown(own: Settings, few: TrainConf
     assert data.relabel(name, "7").relabelled == 1
     assert data.exclude([samples.frame["image"][1]]).excluded == 1
     assert [item.name for item in data.samples(None, label="7", text=name).items] == [name]
-    assert [revision.number for revision in data.revisions()] == [2, 1]
-    data.undo()
+    listed = data.revisions()
+    assert [revision.number for revision in listed] == [2, 1]
+    assert listed.table()["relabelled"].to_dict() == {2: 0, 1: 1}
+    assert data.diff(2, 0)._repr_mimebundle_()["text/html"].count("data:image/webp") == 2
+    made = data.undo()
+    assert made._repr_html_().startswith(f"<p>{made!r}</p>")
+    assert "1 restored" in repr(made)
     assert data.detail().newest_revision == 3
+    assert (data.exclude(copies["images"][0][0], only="train").files, data.diff(4, 3).view.excluded) == (1, 1)
     with pytest.raises(InputError):
         data.relabel("../outside.png", "7")
+    for wrong in ({"by": "los"}, {"split": "trian"}, {"label": "cat"}):
+        ((argument, value),) = wrong.items()
+        with pytest.raises(InputError) as refused:
+            data.samples(**wrong)  # type: ignore[arg-type]
+        assert str(refused.value).startswith(argument)
+        assert value in str(refused.value)
+    with pytest.raises(InputError):
+        data.problems("blury")
 
 
 def test_what_is_no_data_set_is_a_sentence(own: Settings, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -16,10 +17,12 @@ import pytest
 from nbconvert import HTMLExporter
 from PIL import Image
 
+from imgcls_lab.api import galleries
 from imgcls_lab.api.evaluations import ConfusionMatrix, Images, Reliability
+from imgcls_lab.api.galleries import IMAGES_TYPE, Origin
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.schemas import EvaluatedQuery
-from imgcls_lab.widgets.contact_sheet import MAX_BYTES, Tile, contact_sheet
+from imgcls_lab.widgets.picture_table import MAX_BYTES, MOST, Tile, picture_table
 from tests.analysis.made import MadeRun, made
 
 NAMES = [f"val/{'cat' if number % 2 else 'dog'}/{number}.png" for number in range(24)]
@@ -52,41 +55,53 @@ def keep_digests(run: Path, root: Path) -> None:
 
 def images_of(folder: RunFolder) -> Images:
     page = folder.evaluated(EvaluatedQuery(limit=100))
-    return Images("24 images", page.items, page.total, folder.image_file)
+    return Images("24 images", page.items, page.total, Origin(folder.image_file, {"kind": "run", "id": folder.run_id}))
 
 
-def sheet(images: Images) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(images._repr_mimebundle_()["image/jpeg"])))
+def pictures(page: str) -> list[Image.Image]:
+    found = re.findall(r'src="data:image/webp;base64,([^"]+)"', page)
+    return [Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB") for text in found]
 
 
-def test_images_are_one_small_picture_that_a_saved_notebook_keeps(folder: RunFolder) -> None:
+def test_images_are_small_pictures_that_a_saved_notebook_keeps(folder: RunFolder) -> None:
     images = images_of(folder)
     bundle = images._repr_mimebundle_()
-    assert len(base64.b64decode(bundle["image/jpeg"])) <= MAX_BYTES
-    blue = np.asarray(sheet(images).convert("RGB")).reshape(-1, 3)
-    assert ((blue[:, 2] > 150) & (blue[:, 1] < 60)).mean() > 0.3
+    shown = pictures(bundle["text/html"])
+    assert {picture.size for picture in shown} == {(96, 72)}
+    assert all(picture.getpixel((50, 40))[2] > 150 for picture in shown)  # type: ignore[index]
     output = {"output_type": "display_data", "data": bundle, "metadata": {}}
     cell = {"cell_type": "code", "id": "a", "source": "", "metadata": {}, "execution_count": 1, "outputs": [output]}
     notebook = nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]})  # type: ignore[no-untyped-call]
     page, _ = HTMLExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]
-    assert bundle["image/jpeg"][:200] in page.replace("\n", "")
-    assert len(images.frame) == len(NAMES)
+    assert len(pictures(page)) == len(images.frame) == len(NAMES)
+    assert IMAGES_TYPE not in bundle  # here is no notebook
 
 
-def test_an_image_that_is_gone_or_replaced_is_a_grey_field(folder: RunFolder) -> None:
+def test_a_live_notebook_gets_a_gallery(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(galleries, "in_notebook", lambda: True)
+    bundle = images_of(folder)._repr_mimebundle_()
+    data = bundle[IMAGES_TYPE]
+    assert (data["of"], data["total"]) == ({"kind": "run", "id": folder.run_id}, len(NAMES))
+    assert {item["name"] for item in data["items"]} == {*NAMES}
+    assert {"text/html", "text/plain"} < set(bundle)
+
+
+def test_an_image_that_is_gone_or_replaced_is_a_field_without_picture(folder: RunFolder) -> None:
     root = Path(folder.config["root"])
-    for name in NAMES:
+    for name in NAMES[1:]:
         (root / name).unlink()
-    grey = np.asarray(sheet(images_of(folder)).convert("L"))
-    assert (np.abs(grey.astype(int) - 219) < 4).mean() > 0.3
+    page = images_of(folder)._repr_mimebundle_()["text/html"]
+    assert (len(pictures(page)), page.count("<td")) == (1, len(NAMES))
 
 
-def test_many_noisy_images_still_fit() -> None:
+def test_many_noisy_images_still_fit_and_captions_have_the_letters_of_all_languages() -> None:
     random = np.random.default_rng(0)
-    tiles = [
-        Tile(random.integers(0, 256, (96, 96, 3), np.uint8), [("a long name of a class", None), ("→ other", False)])
-    ] * 40
-    assert len(contact_sheet(tiles)) <= MAX_BYTES
+    tiles = [Tile(random.integers(0, 256, (96, 96, 3), np.uint8), "a/<b>.png", [("猫", None), ("→ кот", False)])] * 41
+    page = picture_table(tiles, "кошки & 猫")
+    found = re.findall(r'base64,([^"]+)"', page)
+    assert (len(found), page.count("猫")) == (MOST, MOST + 1)
+    assert sum(len(base64.b64decode(text)) for text in found) <= MAX_BYTES
+    assert "&lt;b&gt;" in page
 
 
 def test_confusion_and_reliability_are_drawings(folder: RunFolder) -> None:

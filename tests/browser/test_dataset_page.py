@@ -73,20 +73,20 @@ def register(desk: Desk) -> None:
     expect(desk.main.get_by_role("heading", name="photographs")).to_be_visible()
 
 
-def leave_out_a_copy(desk: Desk) -> None:
-    """The audit that began by itself shows its problems; one of two copies is left out of train/."""
+def exclude_a_copy(desk: Desk) -> None:
+    """The audit that began by itself shows its problems; one of two copies is excluded from train/."""
     copies = desk.main.get_by_role("region", name="Copies across splits")
     expect(copies.get_by_role("listitem")).to_have_count(2, timeout=90_000)
     expect(copies.locator("img").first).to_be_visible()
     expect(desk.main.get_by_role("region", name="Unreadable").get_by_role("listitem")).to_have_count(2)
     expect(desk.main.get_by_role("region", name="Dark, blurred, odd")).to_contain_text("dark")
-    copies.get_by_role("button", name="leave out of train").first.click()
-    expect(copies.get_by_role("listitem").first).to_contain_text("left out")
+    copies.get_by_role("button", name="Exclude from train").first.click()
+    expect(copies.get_by_role("listitem").first).to_contain_text("excluded")
     look(desk, "problems")
 
 
 def correct_by_keys(desk: Desk) -> None:
-    """One image is left out and one gets another class, by keys alone; another is seen large."""
+    """One image is excluded and one gets another class, by keys alone; another is seen large."""
     desk.main.get_by_role("tab", name="Images").click()
     grid = desk.main.get_by_role("grid", name="Images of the data set")
     expect(grid).to_have_attribute("data-total", "119")
@@ -131,7 +131,7 @@ def save_and_undo(desk: Desk) -> None:
     expect(changes.get_by_role("listitem")).to_have_count(3)
     expect(changes.locator("img").first).to_be_visible()
     expect(desk.main.locator(".imgcls-figures")).to_contain_text("revision 1")
-    expect(desk.main.locator(".imgcls-figures")).to_contain_text("115")  # 117 readable images without the two left out
+    expect(desk.main.locator(".imgcls-figures")).to_contain_text("115")  # 117 readable images without the two excluded
     look(desk, "revisions")
     changes.locator("xpath=ancestor::li[contains(@class, 'imgcls-card')]").get_by_role(
         "button", name="Train on it…"
@@ -166,10 +166,26 @@ def test_a_folder_is_registered_looked_at_and_corrected(desk: Desk, lab: Lab) ->
     write_photographs(lab.datasets / "photographs")
     desk.page.evaluate(AXE.read_text())
     register(desk)
-    leave_out_a_copy(desk)
+    exclude_a_copy(desk)
     correct_by_keys(desk)
     save_and_undo(desk)
     in_other_looks(desk)
+    find_it_again(desk)
+
+
+def find_it_again(desk: Desk) -> None:
+    """The folder browser says that the folder is registered, and leads to its data set."""
+    desk.open_panel().get_by_role("button", name="Registries").click()
+    desk.main.get_by_role("button", name="Register a folder…").click()
+    option = desk.main.get_by_role("option", name="photographs")
+    expect(option).to_contain_text("registered as “photographs”")
+    option.press("Enter")
+    status = desk.main.get_by_role("status", name="What is in the folder")
+    expect(status).to_contain_text("registered already")
+    expect(desk.main.get_by_role("button", name="Register", exact=True)).to_be_disabled()
+    look(desk, "registered")
+    status.get_by_role("button", name="photographs").click()
+    expect(desk.main.get_by_role("heading", name="photographs")).to_be_visible()
 
 
 def lasso(desk: Desk) -> None:

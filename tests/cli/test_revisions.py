@@ -54,6 +54,16 @@ def test_images_are_relabelled_compared_undone_and_exported(imgcls: Command, roo
     assert [item["relabelled"] for item in again] == [2]
 
 
+def test_a_copy_is_excluded_from_train_alone(imgcls: Command, root: Path) -> None:
+    three = first(root, "train/3")
+    shutil.copy(root / three, root / "val/3/copy.png")
+    made = imgcls("datasets", "relabel", "digits", three, "--exclude", "--only", "train", "--json")
+    assert [(view["excluded"], view["files"]) for view in json.loads(made.out)] == [(1, 1)]
+    for only in ("test", "trian"):
+        refused = imgcls("datasets", "relabel", "digits", three, "--exclude", "--only", only)
+        assert (refused.code, only in refused.err) == (2, True)
+
+
 def test_many_corrections_come_from_a_file_or_none(imgcls: Command, root: Path, tmp_path: Path) -> None:
     three, four, file = first(root, "train/3"), first(root, "train/4"), tmp_path / "corrections.csv"
     file.write_text(f"path,label,excluded\n{three},5,\n{four},,yes\n")

@@ -93,7 +93,8 @@ def weights(outcome: Outcome) -> dict[str, Any]:
 def test_a_run_trains_under_its_corrections_and_the_exported_folder_gives_the_same_bits(
     digits: Path, run: Train, tmp_path: Path
 ) -> None:
-    changes = overlay(digits, {**WANTED, "train/digit-0/000.png": "digit-1"})
+    (digits / "train/digit-2/torn.png").write_bytes(b"\x89PNG\r\n\x1a\ntorn")
+    changes = overlay(digits, {**WANTED, "train/digit-0/000.png": "digit-1", "train/digit-2/torn.png": None})
     (digits / "train/digit-0/000.png").unlink()  # this correction finds no image
     file = tmp_path / "corrections.json"
     file.write_text(changes.to_json())
@@ -102,7 +103,8 @@ def test_a_run_trains_under_its_corrections_and_the_exported_folder_gives_the_sa
     manifest = manifest_of(corrected)
     assert kept == changes
     assert manifest["data_revision"] == {"number": 1, "digest": changes.digest, "content": changes.content}
-    assert manifest["data"]["corrected"] == {"relabelled": 3, "excluded": 2, "gone": 1}
+    assert manifest["data"]["corrected"] == {"relabelled": 3, "excluded": 3, "gone": 1}
+    assert manifest["data"]["quarantined"] == {}  # nobody misses the torn one
     assert manifest["data"]["counts"]["val"] == {"digit-0": 11, "digit-1": 10, "digit-2": 9, "digit-3": 9}
     assert any(notice.text.startswith("3 labels") for notice in of_type(corrected.folder, "notice"))
     export_folder(digits, changes, tmp_path / "out")

@@ -13,6 +13,7 @@ import pytest
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig
 from imgcls_lab.api import context
+from imgcls_lab.api.galleries import IMAGES_TYPE
 from imgcls_lab.events import RunKind, RunState
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import rebuild
@@ -42,8 +43,9 @@ def test_quickstart_tells_its_story(own: Settings, tmp_path: Path) -> None:
     assert "epoch 4 of 4" in live["data"]["text/plain"]  # brought up to date by `wait`
     assert "test digits are right" in "".join(output.get("text", "") for output in outputs["model"])
     assert all(output.output_type != "error" for cell in outputs.values() for output in cell)
-    pictures = [kind for found in outputs.values() for output in found for kind in output.get("data", {})]
-    assert pictures.count("image/jpeg") == 2  # samples and mistakes, which stay in the saved notebook
+    shown = [output.data for found in outputs.values() for output in found if "data" in output]
+    galleries = [data for data in shown if IMAGES_TYPE in data]  # samples and mistakes: live, and as pictures for ever
+    assert [data["text/html"].count("data:image/webp") > 0 for data in galleries] == [True, True]
     trained = [run for run in lab.runs() if run.view.kind is RunKind.TRAIN]
     first, second = sorted(trained, key=lambda run: run.view.created_at)
     assert (first.name, second.name) == ("first digits", "in the kernel")

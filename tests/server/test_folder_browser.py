@@ -26,7 +26,16 @@ async def test_a_data_set_is_found_from_the_roots_and_registered(api: Api, image
     page = await below(api, datasets, "pets")
     assert page["problem"] is None
     assert [step["name"] for step in page["trail"]][-1] == "pets"
-    assert (await api("POST", "datasets", {"name": "pets", "root": page["root"]})).status == 201
+    assert (page["registered"], pets["registered"]) == (None, None)
+    made = await api("POST", "datasets", {"name": "my pets", "root": page["root"]})
+    assert made.status == 201
+    (pets,) = [
+        entry
+        for entry in (await below(api, roots, Path(settings.datasets_dir).name))["folders"]
+        if entry["name"] == "pets"
+    ]
+    again = await below(api, datasets, "pets")
+    assert again["registered"] == pets["registered"] == {"id": made.json["id"], "name": "my pets"}
     train = await below(api, page, "train")
     assert "folder above it" in train["problem"]
 

@@ -86,6 +86,12 @@ async def test_a_run_is_submitted_with_corrections_and_names_no_file_outside(
         refused = await api("POST", "runs", {"config": {**config, "data_revision": path}})
         assert refused.status in (400, 403), path
         assert [problem["field"] for problem in refused.json["problems"]] == ["data_revision"]
+    since = f"runs/{made.json['id']}/corrections"
+    assert (await api("GET", since)).json["total"] == 0
+    await api("POST", place, {"changes": [{"image": image(images, "train/cat/5.png"), "excluded": True}]})
+    found = (await api("GET", since)).json
+    assert (found["against"], found["excluded"], found["relabelled"], found["total"]) == (1, 1, 0, 1)
+    assert (await api("GET", "runs/20260101-000000-aaaaaa/corrections")).status == 404
     again = await api("POST", f"runs/{made.json['id']}/retrain")
     assert again.status == 409  # it has no checkpoint
     for fields in ({"plugins": ["/x.py"]}, {"root": "/etc"}):

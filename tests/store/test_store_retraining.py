@@ -72,6 +72,7 @@ def test_a_child_takes_the_best_model_and_the_newest_revision(store: Store, root
         ("digits #1, revision 1", 2, "digits #1, revision 2"),
         ("digits #1, revision 2", 2, "digits #1, revision 2, trained again"),
         ("digits #1, revision 2, trained again", 3, "digits #1, revision 3"),
+        ("digits #1, revision 2 (2)", 3, "digits #1, revision 3"),
         ("digits #1", None, "digits #1, trained again"),
     ],
 )
@@ -88,6 +89,9 @@ def test_one_click_is_one_child(store: Store, parent: str) -> None:
     other = store.runs.retrain(parent, RetrainRequest(fields={"epochs": 2}))
     assert other.id != first.id
     assert store.runs.get(other.id).config["epochs"] == 2
+    assert [store.runs.get(run.id).name for run in (first, other)] == [
+        "pets tiny, trained again", "pets tiny, trained again (2)",
+    ]  # fmt: skip
     claim(store)
     finish(store, first.id, 1, RunState.FAILED)
     assert store.runs.retrain(parent, RetrainRequest()).id not in (first.id, other.id)

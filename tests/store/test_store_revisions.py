@@ -71,6 +71,28 @@ def test_revisions_build_on_one_another_and_later_changes_win(store: Store, root
     assert store.events.list()[0].details == {"revision": 2, "images": 2}
 
 
+def test_a_run_is_compared_with_the_newest_revision_by_what_differs_at_last(
+    store: Store, root: Path, dataset: int, tmp_path: Path
+) -> None:
+    def submit(revision: int | str | None) -> str:
+        config = {"root": str(root), "model_flavour": "m", "data_revision": revision}
+        return store.runs.submit(SubmitRequest(config=config, dataset_id=dataset)).id
+
+    plain = submit(None)
+    store.revisions.add(dataset, edit(root, train__cat__0="dog", train__cat__1=None))
+    first = submit(1)
+    own = tuple(change for change in store.revisions.overlay(dataset, 1).changes if change.label == "dog")
+    (tmp_path / "own.json").write_text(Overlay(changes=own).to_json())
+    of_a_file = submit(str(tmp_path / "own.json"))
+    store.revisions.add(dataset, edit(root, train__cat__0="", val__cat__0="dog"))
+    store.revisions.add(dataset, edit(root, train__cat__0="dog", train__cat__1=""))
+    since = {run: store.revisions.since(run) for run in (plain, first, of_a_file, submit(3))}
+    assert [(found.against, found.summary, found.total) for found in since.values()] == [
+        (0, "2 relabelled", 2), (1, "1 relabelled, 1 restored", 2), (None, "1 relabelled", 1), (3, "no change", 0),
+    ]  # fmt: skip
+    assert {change.name for change in since[first].changes} == {"train/cat/1.png", "val/cat/0.png"}
+
+
 def test_copies_are_corrected_together_and_the_answer_says_so(store: Store, root: Path, dataset: int) -> None:
     made = store.revisions.add(dataset, edit(root, train__dog__0="cat"))
     assert (made.relabelled, made.files, len(made.notes)) == (1, 2, 1)

@@ -6,7 +6,7 @@ import time
 
 import nbformat
 import pytest
-from browser.conftest import Desk, browser, context, desk, lab
+from browser.conftest import PICTURES, Desk, browser, context, desk, lab
 from playwright.sync_api import Locator, expect
 
 __all__ = ["browser", "context", "desk", "lab"]
@@ -20,7 +20,8 @@ run.watch()
 """
 # what any front end without the extension shows; its thread pushes while this cell keeps the kernel busy
 WIDGET = """
-from imgcls_lab.api.display import WIDGET_TYPE, LiveCell
+from imgcls_lab.api.display import LiveCell
+from imgcls_lab.widgets.widget_output import WIDGET_TYPE
 from imgcls_lab.api.run_source import StoreRunSource
 from imgcls_lab.api import context
 run = lab.launch(config, name="by the kernel")
@@ -28,6 +29,13 @@ cell = LiveCell(StoreRunSource(context.store(), run.id), served=False)
 cell.show()
 run.wait()
 time.sleep(5)
+"""
+
+# the same images twice: as the extension shows them by the server, and as any front end does by the kernel
+GALLERIES = """
+by_server, by_kernel = run.images(6), run.images(6)
+by_kernel.origin = by_kernel.origin._replace(of=None)
+display(by_server, by_kernel)
 """
 
 
@@ -88,7 +96,7 @@ def test_the_cell_is_the_servers_and_lives_again_without_a_kernel(desk: Desk) ->
 
 @pytest.mark.browser
 def test_the_widget_shows_a_live_curve_while_the_kernel_is_busy(desk: Desk) -> None:
-    open_notebook(desk, LAUNCH.replace("run.watch()", "run.stop();"), WIDGET)
+    open_notebook(desk, LAUNCH.replace("run.watch()", "run.stop();"), WIDGET, GALLERIES)
     run_cell(desk, 0)
     cell = run_cell(desk, 1)
     live = cell.locator(".imgcls-live")
@@ -101,3 +109,19 @@ def test_the_widget_shows_a_live_curve_while_the_kernel_is_busy(desk: Desk) -> N
     assert points(cell, "Accuracy") == 6
     # 20 steps in each of six epochs, and a validation at the end of each: none lost, none doubled
     expect(cell.locator(".imgcls-chart[aria-label='Loss']")).to_have_attribute("data-points", "126")
+    images_are_galleries(desk, run_cell(desk, 2))
+
+
+def images_are_galleries(desk: Desk, cell: Locator) -> None:
+    """By the extension and by the widget: pictures with captions; one of them large by Enter."""
+    for shown in (cell.locator(".imgcls-output .imgcls-gallery"), cell.locator(".jupyter-widgets .imgcls-gallery")):
+        expect(shown.locator(".imgcls-grid-cell img")).to_have_count(6, timeout=60_000)
+        shown.locator("[role=gridcell]").first.press("Enter")
+        box = desk.page.get_by_role("dialog")
+        expect(box.locator("img")).to_be_visible()
+        desk.page.keyboard.press("ArrowRight")
+        expect(box).to_contain_text("2 of 6")
+        desk.page.keyboard.press("Escape")
+        expect(box).to_have_count(0)
+    PICTURES.mkdir(exist_ok=True)
+    desk.page.screenshot(path=PICTURES / "cell-galleries.png")

@@ -18,7 +18,7 @@ from imgcls_lab import TrainConfig, run_layout
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.events import EventWriter, Finished, Metrics, Started
 from imgcls_lab.schemas import Series
-from imgcls_lab.widgets import comm, live
+from imgcls_lab.widgets import comm, live, widget_output
 from imgcls_lab.widgets.comm import Pusher, pack
 from tests.analysis.made import MadeRun, image_id, names_of
 from tests.waiting import until
@@ -140,7 +140,7 @@ def test_points_are_packed_as_little_endian_doubles() -> None:
     assert pack([]) == ([], b"")
 
 
-@pytest.mark.skipif(not live.available(), reason="the widget's front end is not built")
+@pytest.mark.skipif(not widget_output.available(), reason="the widget's front end is not built")
 def test_the_widget_carries_its_front_end_and_closes_cleanly(folder: Path, quick: None) -> None:
     widget = live.LiveRunWidget(RunFolder(folder))
     assert "createElement" in widget._esm

@@ -71,7 +71,7 @@ class Labelled:
 
 
 def labelled(files: Files, overlay: Overlay | None) -> Labelled:
-    """The readable images with their labels after a revision, without those that it leaves out."""
+    """The readable images with their labels after a revision, without those that it excludes."""
     rows, labels = files.readable, files.labels.copy()
     numbers = {name: number for number, name in enumerate(files.classes)}
     changes = {split: overlay.in_split(split) for split in SPLITS} if overlay is not None else {}

@@ -30,7 +30,7 @@ _BYTES = len(UNREADABLE)
 
 @dataclass(frozen=True)
 class Corrected:
-    """What corrections did: files with another label, files left out, and corrections that found no file."""
+    """What corrections did: files with another label, files excluded, and corrections that found no file."""
 
     relabelled: int = 0
     excluded: int = 0
@@ -48,10 +48,10 @@ class Corrected:
 
     @property
     def sentence(self) -> str:
-        """Such as: 12 labels are corrected, 3 images are left out; 2 corrections name images that are gone."""
+        """Such as: 12 labels are corrected, 3 images are excluded; 2 corrections name images that are gone."""
         done = (
             f"{counted(self.relabelled, 'label is', 'labels are')} corrected, "
-            f"{counted(self.excluded, 'image is', 'images are')} left out"
+            f"{counted(self.excluded, 'image is', 'images are')} excluded"
         )
         if not self.gone:
             return f"{done}."

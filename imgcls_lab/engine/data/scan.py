@@ -32,7 +32,7 @@ from imgcls_lab.engine.data.scan_index import ENTRY, Entries
 from imgcls_lab.engine.data.scan_table import keep_table
 from imgcls_lab.errors import DataError, DiskFullError, OutOfMemoryError, UnsafeFolderError
 from imgcls_lab.image_files import printable
-from imgcls_lab.planning.fingerprint import data_fingerprint, revised_fingerprint
+from imgcls_lab.planning.fingerprint import data_fingerprint, file_digest, revised_fingerprint
 
 USED = 2  # sets that a run reads again after the scan: train and val
 CHUNK = 128  # files after which the cache is flushed and the progress reported
@@ -44,7 +44,7 @@ OnDuplicates = Literal["report", "drop_exact", "drop_near"]
 class ScanOptions:
     """on_duplicates: as in TrainConfig; progress: gets the files done and their total; stop: whether to give up.
 
-    overlay: corrections of labels, and images to leave out; keep_table: whether the image table is written beside the
+    overlay: corrections of labels, and images to exclude; keep_table: whether the image table is written beside the
     index, for those who show the images.
     """
 
@@ -95,13 +95,16 @@ def scan(
     used = np.concatenate([images.paths for images in sets[:USED]])
     fingerprint = data_fingerprint(used, entries["digest"][: len(used)])
     table_notes = keep_table(index.parent, sets, classes, entries, inspected.errors) if options.keep_table else []
-    quarantined = {_name(sets, number): reason for number, reason in sorted(inspected.errors.items())}
+    excluded = {} if options.overlay is None else _excluded(sets, inspected.errors, options.overlay)
+    reported = ((number, reason) for number, reason in sorted(inspected.errors.items()) if number not in excluded)
+    quarantined = {_name(sets, number): reason for number, reason in reported}
     sets, entries = _leave_out(inspected.sets, classes, entries, inspected.errors)
     notes = inspected.notes + table_notes + _keep_index(index, entries)
     corrected = Corrected()
     if options.overlay is not None:
         fingerprint = revised_fingerprint(fingerprint, options.overlay.content)
-        sets, entries, corrected = _correct(sets, classes, entries, options.overlay)
+        unread = Corrected(excluded=len(excluded), images=frozenset(excluded.values()))
+        sets, entries, corrected = _correct(sets, classes, entries, options.overlay, unread)
     splits = np.repeat(np.arange(len(sets)), list(map(len, sets)))
     labels = np.concatenate([images.labels for images in sets])
     duplicates = find_duplicates(entries, splits, labels, partial(_name, sets))
@@ -118,16 +121,31 @@ def scan(
     return ScanResult([train, *sets[1:]], fingerprint, corrected, quarantined, duplicates, dropped, sizes, notes)
 
 
+def _excluded(sets: list[ImageSet], errors: dict[int, str], overlay: Overlay) -> dict[int, str]:
+    """The ids of the files that cannot be used and that the corrections exclude, by number: nobody misses them."""
+    found = {}
+    for images, part in _parts(sets):
+        changes = overlay.in_split(images.split)
+        for number in (number for number in errors if part.start <= number < part.stop):
+            image = file_digest(os.path.join(images.root, images.path(number - part.start))).hex()
+            if image in changes and changes[image].excluded:
+                found[number] = image
+    return found
+
+
 def _correct(
-    sets: list[ImageSet], classes: list[str], entries: Entries, overlay: Overlay
+    sets: list[ImageSet], classes: list[str], entries: Entries, overlay: Overlay, done: Corrected
 ) -> tuple[list[ImageSet], Entries, Corrected]:
-    """The sets and entries as the corrections say. Raises DataError where a class has no training image left."""
-    found, rows, done = [], [], Corrected()
+    """The sets and entries as the corrections say. done: what they did already.
+
+    Raises DataError where a class has no training image left.
+    """
+    found, rows = [], []
     for place, (images, part) in enumerate(_parts(sets)):
         digests = np.ascontiguousarray(entries[part]["digest"]).view(np.uint8)
         after, kept, counts = corrections.correct(images, digests, overlay, classes)
         if place < USED:
-            _check_left(after, classes, "The corrections leave out all others or give them another label.")
+            _check_left(after, classes, "The corrections exclude all others or give them another label.")
         found.append(after)
         rows.append(part.start + kept)
         done += counts

@@ -35,7 +35,7 @@ from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.errors import DataError, ImgclsError, InferenceError, InputError, NotFoundError, UnsafeFolderError
 from imgcls_lab.framed_messages import Message, receive, send
 from imgcls_lab.images import decode_sized
-from imgcls_lab.schemas import ClassProb, TriedImage
+from imgcls_lab.schemas import ClassProb, InferencePhase, TriedImage
 from imgcls_lab.schemas.limits import MAX_TRIED
 
 WATCH_SECONDS = 1.0
@@ -44,6 +44,7 @@ MEMORY = 12 * 2**30  # bytes of private memory; a model or image that needs more
 KEPT_BYTES, KEPT_IMAGES = 64 * 2**20, 32  # of dropped images
 MAX_FILE = 64 * 2**20  # bytes of a stored image
 TOP = 5
+Report = Callable[[InferencePhase], None]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Inference:
     def __init__(self) -> None:
         self._loaded: tuple[str, Classifier] | None = None  # by its folder and the times of its files
         self._tried: OrderedDict[str, Tried] = OrderedDict()
+        self._report: Report = lambda _phase: None
         self._work: dict[str, Callable[[dict[str, Any], bytes], Message]] = {
             "predict": self._predict,
             "cam": self._cam,
@@ -68,8 +70,12 @@ class Inference:
             "input": self._input,
         }
 
-    def answer(self, request: Message) -> Message:
-        """The reply to a request; what is wrong with it becomes a header with `refusal`, its class and a reason."""
+    def answer(self, request: Message, report: Report = lambda _phase: None) -> Message:
+        """The reply to a request; what is wrong with it becomes a header with `refusal`, its class and a reason.
+
+        report: gets the phase while a model is loaded, and when it is.
+        """
+        self._report = report
         try:
             work = self._work.get(str(request.header.get("do")))
             if work is None:
@@ -161,7 +167,9 @@ class Inference:
         key = f"{real} {[path.stat().st_mtime_ns for path in files]}"
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None
+            self._report("loading")
             self._loaded = (key, load(real, "cpu"))
+            self._report("answering")
         return self._loaded[1]
 
     def _keep(self, tried: Tried) -> str:
@@ -213,7 +221,7 @@ def _serve_one(inference: Inference, connection: socket.socket) -> float | None:
     try:
         private_sockets.require_own_peer(connection)
         request = receive(connection, MAX_TRIED)
-        send(connection, inference.answer(request))
+        send(connection, inference.answer(request, lambda phase: send(connection, Message({"phase": phase}))))
     except (OSError, EOFError, ValueError, UnsafeFolderError) as error:  # the client has gone, or is none
         if not isinstance(error, EOFError):
             print(f"A request was not answered: {error}", file=sys.stderr, flush=True)

@@ -1,6 +1,8 @@
-// Outputs of cells that live from the server by what their data names: a run, a sweep, a TensorBoard. No kernel is asked.
+// Outputs of cells that live from the server by what their data names: a run, images, a sweep, a TensorBoard. No kernel is
+// asked.
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { ReactElement } from 'react';
+import { Gallery, galleryOf, originOf } from '../views/live/gallery';
 import { LiveRun } from '../views/live/live_run';
 import { LiveSweep } from '../views/live/live_sweep';
 import { TensorBoardPage } from '../views/pages/tensorboard';
@@ -33,6 +35,14 @@ export const KINDS: OutputKind[] = [
     safe: true,
     view: ({ run_id }, { source }) =>
       typeof run_id === 'string' ? <LiveRun source={source} runId={run_id} /> : null,
+  },
+  {
+    mime: 'application/vnd.imgcls.images+json',
+    safe: true,
+    view: (data, { source }) => {
+      const [gallery, pictureOf] = [galleryOf(data), originOf(data.of)];
+      return gallery && pictureOf && <Gallery source={source} data={gallery} pictureOf={pictureOf} />;
+    },
   },
   {
     mime: 'application/vnd.imgcls.sweep+json',

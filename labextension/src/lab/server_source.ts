@@ -104,6 +104,10 @@ function queryCall(kind: Query, params: unknown): Call {
       const { id, number, ...rest } = params as Params['revision'];
       return get(`datasets/${id}/revisions/${number}`, rest);
     }
+    case 'correctionsSince':
+      return get(`runs/${part((params as Params['correctionsSince']).id)}/corrections`);
+    case 'inference':
+      return get('inference');
     case 'folders':
       return get('folders', params as Params['folders']);
     default:
@@ -247,8 +251,8 @@ export class ServerSource implements Source {
     this.#stream.subscribe(topic, onBatch, onState, signal);
   }
 
-  async command<K extends Command>(name: K, args: Args[K]): Promise<Reply[K]> {
-    return (await this.#call(commandCall(name, args))) as Reply[K];
+  async command<K extends Command>(name: K, args: Args[K], signal?: AbortSignal): Promise<Reply[K]> {
+    return (await this.#call(commandCall(name, args), signal)) as Reply[K];
   }
 
   async #call(call: Call, signal?: AbortSignal): Promise<unknown> {

@@ -2,7 +2,6 @@
 // first and by itself, since a page's question waits while a cell runs; a gap in the numbers asks for a new snapshot.
 import { SeriesStore } from '../views/data/series_store';
 import {
-  SourceError,
   type Args,
   type BatchOf,
   type Command,
@@ -15,13 +14,13 @@ import {
   type Source,
 } from '../views/data/source';
 import type { MetricsBatch, RunDetail, RunPage, Series, SeriesReply, Topic } from '../views/data/types';
+import { Questions, type Channel } from './channel';
 import { batchOf, repliedBy, type Message, type Snapshot } from './messages';
 
 /** What this file needs of anywidget's model. */
-export interface Model {
+export interface Model extends Channel {
   get(name: 'snapshot'): Snapshot | null;
   get(name: 'run_id'): string;
-  send(content: unknown): void;
   on(name: 'msg:custom', handler: (message: Message, buffers: DataView[]) => void): void;
   on(name: 'change:snapshot', handler: () => void): void;
   off(name: string, handler: (...args: never[]) => void): void;
@@ -33,26 +32,21 @@ interface Listener {
   onState: (connection: ConnectionState) => void;
 }
 
-interface Waiting {
-  resolve: (result: never) => void;
-  reject: (error: Error) => void;
-}
-
 export class CommSource implements Source {
   readonly #model: Model;
   readonly #store = new SeriesStore();
   readonly #tags = new Set<string>();
   readonly #listeners = new Set<Listener>();
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #questions: Questions;
   readonly #firstRun: Promise<void>;
   #hasRun: () => void = () => undefined;
   #run: RunDetail | null = null;
   #seq = -1;
   #gap = false;
-  #asked = 0;
 
   constructor(model: Model, signal: AbortSignal) {
     this.#model = model;
+    this.#questions = new Questions(model, signal);
     this.#firstRun = new Promise(resolve => (this.#hasRun = resolve));
     const onMessage = (message: Message, buffers: DataView[]) => this.#take(message, buffers);
     const onSnapshot = () => this.#adopt();
@@ -62,8 +56,6 @@ export class CommSource implements Source {
       model.off('msg:custom', onMessage);
       model.off('change:snapshot', onSnapshot);
       this.#listeners.clear();
-      for (const { reject } of this.#waiting.values()) reject(new SourceError('The cell was closed.'));
-      this.#waiting.clear();
     });
     this.#adopt();
     model.send({ op: 'resync' }); // batches may have passed before this page listened
@@ -80,7 +72,7 @@ export class CommSource implements Source {
             : this.#series(params as Params['series']);
       return answer as Result[K];
     }
-    return this.#ask({ op: 'query', kind, params }, signal) as Promise<Result[K]>;
+    return this.#questions.ask({ op: 'query', kind, params }, signal) as Promise<Result[K]>;
   }
 
   subscribe<T extends Topic>(
@@ -96,34 +88,17 @@ export class CommSource implements Source {
     onState(this.#run ? 'live' : 'connecting');
   }
 
-  async image(request: PictureRequest, signal: AbortSignal): Promise<Blob> {
-    const bytes = (await this.#ask({ op: 'picture', request }, signal)) as DataView<ArrayBuffer>;
-    return new Blob([bytes], { type: 'image/webp' });
+  image(request: PictureRequest, signal: AbortSignal): Promise<Blob> {
+    return this.#questions.picture(request, signal);
   }
 
   command<K extends Command>(name: K, args: Args[K]): Promise<Reply[K]> {
-    return this.#ask({ op: 'command', name, args }) as Promise<Reply[K]>;
-  }
-
-  /** A question that only the kernel can answer; it waits while a cell runs. */
-  #ask(question: Record<string, unknown>, signal?: AbortSignal): Promise<unknown> {
-    const id = ++this.#asked;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      signal?.addEventListener('abort', () => {
-        this.#waiting.delete(id);
-        reject(signal.reason);
-      });
-      this.#model.send({ ...question, id });
-    });
+    return this.#questions.ask({ op: 'command', name, args }) as Promise<Reply[K]>;
   }
 
   #take(message: Message, buffers: DataView[]): void {
     if (message.op === 'reply') {
-      const waiting = this.#waiting.get(message.id);
-      this.#waiting.delete(message.id);
-      if (message.error) waiting?.reject(new SourceError(message.error.message, message.error.status));
-      else waiting?.resolve((buffers[0] ?? message.result) as never); // a picture comes as a buffer
+      this.#questions.take(message, buffers);
       return;
     }
     if (message.seq <= this.#seq) return; // the snapshot held it

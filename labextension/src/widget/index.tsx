@@ -1,24 +1,47 @@
-// The notebook widget: what anywidget loads. It draws the host-free live view over the widget's messages.
+// The notebook widgets: what anywidget loads. It draws the host-free views of cells over the widget's messages: a live
+// run, or a gallery of images.
 import '../views/ui/base.css'; // first, so that each view's own style goes over it
+import type { ReactElement } from 'react';
 import { createRoot } from 'react-dom/client';
+import { Gallery, galleryOf } from '../views/live/gallery';
 import { LiveRun } from '../views/live/live_run';
 import { CommSource, type Model } from './comm_source';
+import { GallerySource, type GalleryModel } from './gallery_source';
+
+interface AnyModel {
+  get(name: 'view'): 'run' | 'gallery';
+}
 
 interface Lifetime {
-  model: Model;
+  model: AnyModel;
   signal: AbortSignal;
 }
 
-/** Called once a model: a cell that is shown twice shares one source, which listens before the first view is drawn. */
+/** The view of a model. Its source listens before the first view is drawn. */
+function viewOf(model: AnyModel, signal: AbortSignal): () => ReactElement | null {
+  if (model.get('view') === 'gallery') {
+    const gallery = model as unknown as GalleryModel;
+    const source = new GallerySource(gallery, signal);
+    const data = galleryOf(gallery.get('gallery'));
+    // the kernel knows the images of its gallery by their ids alone
+    const pictureOf = (image: string) => ({ kind: 'dataset', id: 0, image }) as const;
+    return () => data && <Gallery {...{ source, data, pictureOf }} />;
+  }
+  const run = model as unknown as Model;
+  const source = new CommSource(run, signal);
+  return () => <LiveRun source={source} runId={run.get('run_id')} />;
+}
+
+/** Called once a model: a cell that is shown twice shares one source. */
 export default function widget() {
-  let source: CommSource;
+  let view: () => ReactElement | null;
   return {
     initialize({ model, signal }: Lifetime): void {
-      source = new CommSource(model, signal);
+      view = viewOf(model, signal);
     },
-    render({ model, el, signal }: Lifetime & { el: HTMLElement }): void {
+    render({ el, signal }: Lifetime & { el: HTMLElement }): void {
       const root = createRoot(el);
-      root.render(<LiveRun source={source} runId={model.get('run_id')} />);
+      root.render(view());
       signal.addEventListener('abort', () => root.unmount());
     },
   };

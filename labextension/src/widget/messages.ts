@@ -28,7 +28,7 @@ interface BatchMessage extends Packed {
   superseded: Record<string, number>;
 }
 
-interface ReplyMessage {
+export interface ReplyMessage {
   op: 'reply';
   id: number;
   result?: unknown;

@@ -21,11 +21,11 @@ it('holds no change that changes nothing', () => {
   expect(fold(aChange({ label: 'dog' }), aChange({ before: 'dog', label: 'cat' }))).toEqual([]);
 });
 
-it('keeps a label beside what is left out of one split, until the image is left out or restored everywhere', () => {
+it('keeps a label beside what is excluded from one split, until the image is excluded or restored everywhere', () => {
   const label = aChange({ label: 'dog' });
-  const leftOut = aChange({ excluded: true, split: 'train' });
-  expect(fold(label, leftOut)).toEqual([label, leftOut]);
-  expect(fold(leftOut, label)).toEqual([leftOut, label]);
-  expect(fold(label, leftOut, aChange({ excluded: true }))).toEqual([aChange({ excluded: true })]);
-  expect(fold(leftOut, aChange({ after: 'cat' }))).toEqual([]);
+  const excluded = aChange({ excluded: true, split: 'train' });
+  expect(fold(label, excluded)).toEqual([label, excluded]);
+  expect(fold(excluded, label)).toEqual([excluded, label]);
+  expect(fold(label, excluded, aChange({ excluded: true }))).toEqual([aChange({ excluded: true })]);
+  expect(fold(excluded, aChange({ after: 'cat' }))).toEqual([]);
 });

@@ -109,7 +109,7 @@ it('decides label errors by keys: accepted ones go into the revision, rejected o
   const source = new FakeSource({ ...answers, 'revisions.add': () => ({ number: 1 }) });
   await draw(source, dataset);
   for (const key of ['a', 'r', 'x']) await press(key);
-  expect(rows()).toEqual(['accepted', 'rejected', 'left out']);
+  expect(rows()).toEqual(['accepted', 'rejected', 'excluded']);
   await press('z');
   expect(rows()).toEqual(['accepted', 'rejected', '']);
   expect(host.textContent).toContain('2 decided');

@@ -12,7 +12,7 @@ export interface DraftChange extends ChangeEdit {
   name: string;
   /** Its class until now; null: it was excluded. */
   before: string | null;
-  /** Its class from then on; null: it is left out. */
+  /** Its class from then on; null: it is excluded. */
   after: string | null;
 }
 
@@ -42,8 +42,8 @@ const keyOf = ({ id, created_at }: DraftOf): string => `${PREFIX}${id}:${created
 export const changeKey = (image: string, split?: string | null): string => `${image} ${split ?? ''}`;
 
 /**
- * All changes of the acts: of each key the last one; one that changes nothing is none. Who leaves an image out or restores
- * it everywhere means all splits; a label leaves out what was left out of one split, as on the server.
+ * All changes of the acts: of each key the last one; one that changes nothing is none. Who excludes an image or restores
+ * it everywhere means all splits; a label keeps what was excluded from one split, as on the server.
  */
 export function changesOf(acts: readonly Act[]): ReadonlyMap<string, DraftChange> {
   const all = new Map<string, DraftChange>();

@@ -9,7 +9,7 @@ const CHANGED: Record<string, readonly Query[]> = {
   datasets: ['datasets', 'dataset'],
   tensorboards: ['tensorboards'],
   audits: ['audit', 'problems'],
-  revisions: ['revisions', 'dataset', 'datasetImages', 'problems'],
+  revisions: ['revisions', 'correctionsSince', 'dataset', 'datasetImages', 'problems'],
   demo: REGISTRIES,
 };
 const FOLLOWED = new Set(Object.values(CHANGED).flat());

@@ -65,6 +65,7 @@ export interface WireTypes {
   image: ImageDetail;
   flips: Flips;
   tried: TriedImage;
+  inference: Inference;
   audit_request: AuditRequest;
   audit: Audit;
   problems: ProblemPage;
@@ -189,6 +190,9 @@ export interface Checkpoint {
  * to the request that made it.
  */
 export interface Revision {
+  relabelled: number;
+  excluded: number;
+  restored: number;
   number: number;
   parent: number;
   digest: string;
@@ -196,9 +200,6 @@ export interface Revision {
   created_at: number;
   message: string;
   files: number;
-  relabelled: number;
-  excluded: number;
-  restored: number;
   total: number;
   runs: number;
   notes?: string[];
@@ -1102,6 +1103,7 @@ export interface FolderPage {
   folders: FolderEntry[];
   more?: number;
   root: string;
+  registered?: RegisteredAs | null;
   problem?: string | null;
   notes?: string[];
 }
@@ -1114,6 +1116,14 @@ export interface FolderEntry {
   images?: number | null;
   folders?: number | null;
   usable?: boolean;
+  registered?: RegisteredAs | null;
+}
+/**
+ * The data set that a folder is registered as.
+ */
+export interface RegisteredAs {
+  id: number;
+  name: string;
 }
 /**
  * Images that a filter leaves, sorted.
@@ -1358,6 +1368,13 @@ export interface TriedImage {
   image?: string;
 }
 /**
+ * What the process that applies models to single images does. seconds: since the phase began.
+ */
+export interface Inference {
+  phase: 'idle' | 'starting' | 'loading' | 'answering';
+  seconds: number;
+}
+/**
  * Start an audit. model: id of a registered model, or a run whose best checkpoint gives the features; without
  * either only files, copies and quality are looked at.
  */
@@ -1467,11 +1484,14 @@ export interface ChangeEdit {
   why?: string;
 }
 /**
- * A revision with its changes compared with its parent, or with another revision.
+ * What differs between a revision and its parent, another revision, or the corrections that a run trained with.
  */
 export interface RevisionDiff {
+  relabelled: number;
+  excluded: number;
+  restored: number;
   revision: Revision | null;
-  against: number;
+  against: number | null;
   changes: Change[];
   total: number;
   more?: number;

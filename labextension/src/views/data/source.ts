@@ -28,6 +28,7 @@ import type {
   FolderPage,
   ImageDetail,
   ImagePage,
+  Inference,
   LogBatch,
   LogChunk,
   Map as FeatureMap,
@@ -166,6 +167,10 @@ export type Params = {
   map: { id: number };
   revisions: { id: number };
   revision: { id: number; number: number; against?: number };
+  /** What the newest revision changes against what a run trained with. */
+  correctionsSince: { id: string };
+  /** What the process that applies models to single images does. */
+  inference: Record<string, never>;
   /** `id`: what a `FolderEntry` has; without it the allowed roots. */
   folders: { id?: string };
 } & { [S in RegistryName]: Record<string, never> };
@@ -198,6 +203,8 @@ export type Result = {
   map: FeatureMap;
   revisions: Revision[];
   revision: RevisionDiff;
+  correctionsSince: RevisionDiff;
+  inference: Inference;
   folders: FolderPage;
 } & { [S in RegistryName]: Registries[S]['item'][] };
 
@@ -291,7 +298,8 @@ export interface Source {
     onState: (connection: ConnectionState) => void,
     signal: AbortSignal,
   ): void;
-  command<K extends Command>(name: K, args: Args[K]): Promise<Reply[K]>;
+  /** `signal`: the caller gives the command up, if it has not begun. */
+  command<K extends Command>(name: K, args: Args[K], signal?: AbortSignal): Promise<Reply[K]>;
 }
 
 /** What a source rejects with: a sentence for the user, field by field where there is more to say. */

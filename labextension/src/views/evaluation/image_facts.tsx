@@ -20,7 +20,7 @@ const signed = (points: number): string =>
 export function revised({ revision }: ImageDetail): string | null {
   if (!revision) return null;
   const which = `v${String(revision.number)}`;
-  return revision.excluded ? `${which} leaves it out` : `${which} says “${String(revision.label)}”`;
+  return revision.excluded ? `${which} excludes it` : `${which} says “${String(revision.label)}”`;
 }
 
 export function ImageFacts({ detail }: { detail: ImageDetail }) {

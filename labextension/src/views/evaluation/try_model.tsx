@@ -1,27 +1,23 @@
 // Trying a run's best model on an image of one's own: dropped, pasted or chosen. Nothing of it is kept in the run.
 import { useEffect, useRef, useState } from 'react';
-import { messageOf, useSource } from '../data/source';
-import type { TriedImage } from '../data/types';
+import type { Inference, TriedImage } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { Button } from '../ui/button';
-import { duration, percent } from '../ui/format';
+import { duration, percent, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { TopClasses } from './top_classes';
 import { usePicture } from '../images/use_picture';
+import { usePhase, useTries, type Try } from './tries';
 import '../ui/layout.css';
 import '../ui/toolbar.css';
 import './try_model.css';
 
-const LARGEST = 20 * 1024 * 1024; // bytes that the server takes
-const KEPT = 12; // answers on the page
-
-interface Try {
-  key: number;
-  file: File;
-  url: string;
-  answer: TriedImage | null;
-  error: string | null;
-}
+const PHASES: Record<Inference['phase'], string> = {
+  idle: 'sent to the model',
+  starting: 'starting the process that holds the model',
+  loading: 'starting: loading the model',
+  answering: 'the model looks',
+};
 
 /** The images among files that were dropped, pasted or chosen. */
 const imagesOf = (files: Iterable<File>): File[] =>
@@ -42,7 +38,6 @@ function Verdict({ answer }: { answer: TriedImage }) {
     <p className="imgcls-verdict" data-tone="warn">
       <b>I do not know</b>
       <span className="imgcls-muted">
-        {' '}
         {answer.threshold == null
           ? 'no class is likely enough'
           : `no class reaches ${percent(answer.threshold, 0)}: ${first.name} has ${percent(first.prob, 0)}`}
@@ -51,7 +46,39 @@ function Verdict({ answer }: { answer: TriedImage }) {
   );
 }
 
-function Tried({ item, names, onRemove }: { item: Try; names: readonly string[]; onRemove: () => void }) {
+/** What an image waits for. `before`: images that come first. */
+function Waiting({
+  phase,
+  before,
+  onCancel,
+}: {
+  phase: Inference | undefined;
+  before: number;
+  onCancel: () => void;
+}) {
+  const text = before > 0 ? `waits for ${plural(before, 'image')} before it` : PHASES[phase?.phase ?? 'idle'];
+  const seconds = before === 0 && phase && phase.phase !== 'idle' ? Math.floor(phase.seconds) : 0;
+  return (
+    <p className="imgcls-tried-waiting">
+      <span className="imgcls-muted imgcls-num" role="status">
+        {text}
+        {seconds > 0 ? `, ${seconds} s` : '…'}
+      </span>
+      <Button onClick={onCancel}>Cancel</Button>
+    </p>
+  );
+}
+
+interface TriedProps {
+  item: Try;
+  names: readonly string[];
+  phase: Inference | undefined;
+  /** Images that the model looks at before it. */
+  before: number;
+  onRemove: () => void;
+}
+
+function Tried({ item, names, phase, before, onRemove }: TriedProps) {
   const [cam, setCam] = useState(false);
   const { answer, error } = item;
   const number = answer?.top[0] ? names.indexOf(answer.top[0].name) : -1;
@@ -72,16 +99,18 @@ function Tried({ item, names, onRemove }: { item: Try; names: readonly string[];
           <span className="imgcls-clip" title={item.file.name}>
             {item.file.name}
           </span>
-          <button
-            type="button"
-            className="imgcls-plain"
-            aria-label={`Take ${item.file.name} away`}
-            onClick={onRemove}
-          >
-            ✕
-          </button>
+          {(answer || error) && (
+            <button
+              type="button"
+              className="imgcls-plain"
+              aria-label={`Take ${item.file.name} away`}
+              onClick={onRemove}
+            >
+              ✕
+            </button>
+          )}
         </h3>
-        {!answer && !error && <p className="imgcls-muted">the model looks…</p>}
+        {!answer && !error && <Waiting {...{ phase, before }} onCancel={onRemove} />}
         <Problem>{problem}</Problem>
         {answer && !answer.error && (
           <>
@@ -111,47 +140,10 @@ function Tried({ item, names, onRemove }: { item: Try; names: readonly string[];
   );
 }
 
-/** The images that were tried, newest first, and how to try more. */
-function useTries(id: string) {
-  const source = useSource();
-  const [tries, setTries] = useState<Try[]>([]);
-  const latest = useRef(tries);
-  latest.current = tries;
-  const serial = useRef(0);
-  useEffect(() => () => latest.current.forEach(item => URL.revokeObjectURL(item.url)), []);
-  const answered = (key: number, part: Partial<Try>) =>
-    setTries(was => was.map(item => (item.key === key ? { ...item, ...part } : item)));
-  const add = (files: readonly File[]) => {
-    const added = files.slice(0, KEPT).map((file): Try => ({
-      key: ++serial.current,
-      file,
-      url: URL.createObjectURL(file),
-      answer: null,
-      error: file.size > LARGEST ? 'The file is larger than 20 MB. Make it smaller and try again.' : null,
-    }));
-    setTries(was => {
-      const all = [...added, ...was];
-      all.slice(KEPT).forEach(item => URL.revokeObjectURL(item.url));
-      return all.slice(0, KEPT);
-    });
-    for (const { key, file, error } of added)
-      if (!error)
-        source.command('predict', { id, name: file.name, file }).then(
-          answer => answered(key, { answer }),
-          problem => answered(key, { error: messageOf(problem) }),
-        );
-  };
-  const remove = (key: number) => {
-    const gone = latest.current.find(item => item.key === key);
-    if (gone) URL.revokeObjectURL(gone.url);
-    setTries(was => was.filter(item => item.key !== key));
-  };
-  return { tries, add, remove };
-}
-
 export function TryModel({ id }: { id: string }) {
   const { data: view } = useQuery('evaluation', { id }); // for the order of the model's outputs
-  const { tries, add, remove } = useTries(id);
+  const { tries, waiting, add, remove } = useTries(id);
+  const phase = usePhase(waiting.length > 0);
   const [over, setOver] = useState(false);
   const [refused, setRefused] = useState<string | null>(null);
   const input = useRef<HTMLInputElement>(null);
@@ -229,6 +221,8 @@ export function TryModel({ id }: { id: string }) {
             key={item.key}
             item={item}
             names={view?.class_names ?? []}
+            phase={phase}
+            before={waiting.indexOf(item.key)}
             onRemove={() => remove(item.key)}
           />
         ))}

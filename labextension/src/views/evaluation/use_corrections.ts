@@ -1,7 +1,7 @@
 // The corrections of a run's data set, as the views of an evaluation need them: over the draft that all views share.
 import { useMemo } from 'react';
 import { useDraftRevision, type DraftChange, type DraftRevision } from '../data/draft_revision';
-import type { Dataset, Revision, RunDetail } from '../data/types';
+import type { Dataset, RunDetail } from '../data/types';
 import { useQuery } from '../data/use_query';
 import type { Correctable, Corrections } from './corrections';
 
@@ -10,8 +10,7 @@ export interface RunCorrections {
   corrections: Corrections | null;
   dataset: Dataset | undefined;
   draft: DraftRevision;
-  /** Oldest first. */
-  revisions: Revision[];
+  /** The newest revision; 0: the folders as they are. */
   newest: number;
 }
 
@@ -29,8 +28,7 @@ export function useCorrections(run: RunDetail): RunCorrections {
   const { data: datasets } = useQuery('datasets', {});
   const dataset = datasets?.find(item => item.id === run.dataset_id);
   const { data: listed } = useQuery('revisions', dataset ? { id: dataset.id } : null);
-  const revisions = useMemo(() => [...(listed ?? [])].sort((a, b) => a.number - b.number), [listed]);
-  const newest = revisions[revisions.length - 1]?.number ?? 0;
+  const newest = listed?.reduce((high, { number }) => Math.max(high, number), 0) ?? 0;
   const draft = useDraftRevision(dataset, newest);
   const { changes, add, undo } = draft;
   const known = dataset !== undefined && listed !== undefined;
@@ -48,5 +46,5 @@ export function useCorrections(run: RunDetail): RunCorrections {
       undo,
     };
   }, [known, changes, add, undo]);
-  return { corrections, dataset, draft, revisions, newest };
+  return { corrections, dataset, draft, newest };
 }

@@ -113,7 +113,11 @@ export function FolderBrowser({ onFolder }: Props) {
           >
             <span className="imgcls-folder-icon" aria-hidden="true" />
             <span className="imgcls-clip">{folder.name}</span>
-            {folder.usable && !usable && <span className="imgcls-looks">looks like a data set</span>}
+            {folder.registered ? (
+              <span className="imgcls-looks imgcls-clip">registered as “{folder.registered.name}”</span>
+            ) : (
+              folder.usable && !usable && <span className="imgcls-looks">looks like a data set</span>
+            )}
             <span className="imgcls-muted imgcls-num">{contentOf(folder)}</span>
           </li>
         ))}

@@ -7,7 +7,9 @@ import { FolderBrowser } from './folder_browser';
 import { InlineForm } from './inline_form';
 import { mutate } from '../data/mutate';
 import { useSource } from '../data/source';
+import { useNavigate } from '../ui/navigation';
 import type { Dataset, FolderPage } from '../data/types';
+import '../ui/button.css';
 import '../ui/inputs.css';
 import '../ui/messages.css';
 
@@ -19,9 +21,23 @@ export function datasetText(dataset: Dataset): string {
 
 /** What a quick look says of the folder. */
 function Inspection({ folder }: { folder: FolderPage }) {
+  const navigate = useNavigate();
+  const { registered } = folder;
   return (
     <div role="status" aria-label="What is in the folder">
-      {folder.problem ? (
+      {registered ? (
+        <p className="imgcls-note">
+          “{folder.title}” is registered already, as{' '}
+          <button
+            type="button"
+            className="imgcls-plain"
+            onClick={() => navigate({ view: 'dataset', id: registered.id })}
+          >
+            {registered.name}
+          </button>
+          .
+        </p>
+      ) : folder.problem ? (
         <p className="imgcls-note">{folder.problem}</p>
       ) : (
         <p className="imgcls-note">“{folder.title}” can be registered.</p>
@@ -61,7 +77,7 @@ export function RegisterFolder({ onDone, onCancel }: Props) {
       action="Register"
       acting="Looking at the folder…"
       busy={busy !== null}
-      ready={root !== '' && !folder?.problem}
+      ready={root !== '' && !folder?.problem && !folder?.registered}
       error={error}
       onSubmit={() => void submit()}
       onCancel={onCancel}

@@ -129,7 +129,7 @@ function lastOf(audit: Audit): string {
   const when = audit.ended_at == null ? '' : ` ${ago(audit.ended_at)} ago`.replace('now ago', 'just now');
   const by = audit.model ? ` with ${audit.model}` : ' without a model';
   return audit.state === 'succeeded'
-    ? `Audited${when}${by}, revision ${audit.revision}.${audit.stale ? ' Files changed since.' : ''}`
+    ? `Audited${when}${by}, ${audit.revision ? `revision ${audit.revision}` : 'its folders as they are'}.${audit.stale ? ' Files changed since.' : ''}`
     : `The audit ${audit.state === 'failed' ? 'failed' : 'was stopped'}${when}.`;
 }
 

@@ -20,7 +20,7 @@ export interface ListedChange {
 }
 
 const Label = ({ children }: { children: string | null }) =>
-  children === null ? <span className="imgcls-taken-out">left out</span> : <b>{children}</b>;
+  children === null ? <span className="imgcls-excluded">excluded</span> : <b>{children}</b>;
 
 interface Props {
   label: string;

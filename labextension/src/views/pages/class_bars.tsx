@@ -1,4 +1,5 @@
 // Images of each class by split, as bars: all of them in a list that draws what is in view.
+import type { CSSProperties } from 'react';
 import type { ClassCounts } from '../data/types';
 import { count, percent } from '../ui/format';
 import { VirtualList } from '../ui/virtual_list';
@@ -74,9 +75,15 @@ interface Props {
 export function ClassBars({ classes, columns: most, lines, onOpen }: Props) {
   const columns = classes.length <= FEW ? 1 : most;
   const largest = classes.reduce((high, item) => Math.max(high, imagesOf(item)), 1);
+  const longest = classes.reduce((high, { name }) => Math.max(high, name.length), 0);
   const needed = Math.ceil(classes.length / columns);
   return (
-    <div style={{ height: Math.min(needed, lines) * ROW }} className="imgcls-class-bars">
+    <div
+      style={
+        { height: Math.min(needed, lines) * ROW, '--imgcls-class-name': `${longest + 2}ch` } as CSSProperties
+      }
+      className="imgcls-class-bars"
+    >
       <VirtualList
         label="Images of each class"
         total={classes.length}

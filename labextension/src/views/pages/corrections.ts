@@ -1,6 +1,14 @@
 // Corrections of images of a data set as a draft takes them. Pure.
 import { changeKey, type DraftChange, type DraftRevision } from '../data/draft_revision';
-import type { ChangeEdit, Image } from '../data/types';
+import type { ChangeEdit, Image, Revision } from '../data/types';
+import { count } from '../ui/format';
+
+/** "12 relabelled, 3 excluded"; empty: nothing changed. */
+export const whatChanged = (counts: Pick<Revision, 'relabelled' | 'excluded' | 'restored'>): string =>
+  (['relabelled', 'excluded', 'restored'] as const)
+    .filter(kind => counts[kind] > 0)
+    .map(kind => `${count(counts[kind])} ${kind}`)
+    .join(', ');
 
 /** The class by which an image counts now; null: it is excluded. */
 const labelOf = (image: Image): string | null => (image.excluded ? null : image.label);
@@ -29,7 +37,7 @@ export const excluded = (image: Image, why: string): DraftChange => ({
   after: null,
 });
 
-/** Left out of one split, while its copies in other splits stay. */
+/** Excluded from one split, while its copies in other splits stay. */
 export const excludedFrom = (image: Image, why: string): DraftChange => ({
   ...excluded(image, why),
   split: image.split as ChangeEdit['split'],

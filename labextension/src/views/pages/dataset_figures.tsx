@@ -63,7 +63,7 @@ function figuresOf(detail: DatasetDetail): Figure[] {
   ];
 }
 
-const IN_HEAD = 12; // classes
+export const IN_HEAD = 12; // classes
 
 /** The classes that the head shows: all, or the largest and the smallest. */
 function shownOf({ classes }: DatasetDetail) {

@@ -19,8 +19,8 @@ import './dataset_grid.css';
 
 const KEYS = [
   ['R', 'relabel'],
-  ['X', 'leave out'],
-  ['Z', 'undo'],
+  ['X', 'exclude'],
+  ['U', 'undo'],
   ['↵', 'open'],
 ] as const;
 
@@ -28,7 +28,7 @@ const KEYS = [
 export function LabelOf({ image, draft }: { image: Image; draft: DraftRevision }) {
   const change = draftOf(draft, image);
   const label = change ? change.after : image.excluded ? null : image.label;
-  if (label === null) return <span className="imgcls-taken-out">left out</span>;
+  if (label === null) return <span className="imgcls-excluded">excluded</span>;
   return (
     <>
       {label !== image.folder_label && <span className="imgcls-muted">{image.folder_label} → </span>}
@@ -110,7 +110,7 @@ export function DatasetGrid({
     const named = images.filter(image => image.image); // an unreadable file has no content to go by
     if (named.length > 0) draft.add(named.map(make));
   };
-  const leaveOut = (images: Image[]) =>
+  const exclude = (images: Image[]) =>
     images.every(image => draftOf(draft, image)?.after === null)
       ? change(images, restored)
       : change(images, image => excluded(image, why));
@@ -127,7 +127,7 @@ export function DatasetGrid({
     if (!mayChange || event.ctrlKey || event.metaKey || event.altKey) return;
     const one = pages.at(index);
     const images = opened === null && chosen.size > 0 ? [...chosen.values()] : one ? [one] : [];
-    if (event.key === 'x' && images.length > 0) leaveOut(images);
+    if (event.key === 'x' && images.length > 0) exclude(images);
     else if (event.key === 'r' && images.length > 0) relabel(images);
     else if (event.key === 'z' && opened === null && draft.canUndo) draft.undo();
     else if (event.key === 'u' && draft.canUndo) draft.undo();
@@ -159,7 +159,7 @@ export function DatasetGrid({
             {mayChange && (
               <>
                 <Button onClick={() => relabel(images)}>Relabel…</Button>
-                <Button onClick={() => leaveOut(images)}>Leave out</Button>
+                <Button onClick={() => exclude(images)}>Exclude</Button>
                 <Button onClick={() => change(images, restored)}>Restore</Button>
               </>
             )}

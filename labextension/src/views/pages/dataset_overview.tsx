@@ -6,6 +6,7 @@ import { Thumbnail } from '../images/thumbnail';
 import { count, percent, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { ClassBars, Legend, SPLITS, imagesOf } from './class_bars';
+import { IN_HEAD } from './dataset_figures';
 import '../ui/inputs.css';
 import '../ui/button.css';
 import '../ui/layout.css';
@@ -83,6 +84,56 @@ function Facts({ detail }: { detail: DatasetDetail }) {
   );
 }
 
+interface ClassesProps {
+  classes: readonly ClassCounts[];
+  splits: readonly string[];
+  total: number;
+  columns: number;
+  sort: keyof typeof SORTS;
+  text: string;
+  onClass: (name: string) => void;
+  onSort: (sort: keyof typeof SORTS) => void;
+  onText: (text: string) => void;
+}
+
+/** All classes, where the head of the page shows only some. */
+function AllClasses(props: ClassesProps) {
+  const { classes, splits, total, columns, sort, text, onClass, onSort, onText } = props;
+  return (
+    <section className="imgcls-card imgcls-overview-wide">
+      <div className="imgcls-filters">
+        <h3>
+          Classes <span className="imgcls-muted">{count(total)}</span>
+        </h3>
+        <span className="imgcls-spacer" />
+        <input
+          type="search"
+          aria-label="Find a class"
+          placeholder="find a class"
+          value={text}
+          onChange={event => onText(event.target.value)}
+        />
+        <select
+          className="imgcls-small"
+          aria-label="Order of the classes"
+          value={sort}
+          onChange={event => onSort(event.target.value as keyof typeof SORTS)}
+        >
+          <option value="name">by name</option>
+          <option value="most">most images first</option>
+          <option value="fewest">fewest images first</option>
+        </select>
+      </div>
+      {classes.length === 0 ? (
+        <p className="imgcls-muted">No class has this name.</p>
+      ) : (
+        <ClassBars classes={classes} columns={columns} lines={14} onOpen={onClass} />
+      )}
+      <Legend splits={splits} />
+    </section>
+  );
+}
+
 interface Props {
   detail: DatasetDetail;
   columns: number;
@@ -99,46 +150,15 @@ export function DatasetOverview({ detail, columns, onClass }: Props) {
   const splits = SPLITS.filter(split => detail.classes.some(item => item.images[split]));
   return (
     <div className="imgcls-overview">
+      {detail.classes.length > IN_HEAD && (
+        <AllClasses
+          {...{ classes, splits, columns, sort, text, onClass }}
+          total={detail.classes.length}
+          onSort={setSort}
+          onText={setText}
+        />
+      )}
       <section className="imgcls-card">
-        <div className="imgcls-filters">
-          <h3>
-            Classes <span className="imgcls-muted">{count(detail.classes.length)}</span>
-          </h3>
-          <span className="imgcls-spacer" />
-          {detail.classes.length > 12 && (
-            <input
-              type="search"
-              aria-label="Find a class"
-              placeholder="find a class"
-              value={text}
-              onChange={event => setText(event.target.value)}
-            />
-          )}
-          <select
-            className="imgcls-small"
-            aria-label="Order of the classes"
-            value={sort}
-            onChange={event => setSort(event.target.value as keyof typeof SORTS)}
-          >
-            <option value="name">by name</option>
-            <option value="most">most images first</option>
-            <option value="fewest">fewest images first</option>
-          </select>
-        </div>
-        {classes.length === 0 ? (
-          <p className="imgcls-muted">No class has this name.</p>
-        ) : (
-          <ClassBars classes={classes} columns={columns} lines={14} onOpen={onClass} />
-        )}
-        <Legend splits={splits} />
-      </section>
-      <section className="imgcls-card">
-        <h3>
-          Sizes <span className="imgcls-muted">longer edge</span>
-        </h3>
-        <Facts detail={detail} />
-      </section>
-      <section className="imgcls-card imgcls-overview-samples">
         <h3>
           Samples{' '}
           <span className="imgcls-muted">
@@ -150,6 +170,12 @@ export function DatasetOverview({ detail, columns, onClass }: Props) {
         {classes.slice(0, SAMPLED).map(({ name }) => (
           <Samples key={name} id={detail.dataset.id} name={name} onOpen={() => onClass(name)} />
         ))}
+      </section>
+      <section className="imgcls-card">
+        <h3>
+          Sizes <span className="imgcls-muted">longer edge</span>
+        </h3>
+        <Facts detail={detail} />
       </section>
     </div>
   );

@@ -10,19 +10,11 @@ import { count, moment, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
 import { ChangeList } from './change_list';
+import { whatChanged } from './corrections';
 import { ExportSentence } from './dataset_export';
 import '../ui/layout.css';
 import '../ui/toolbar.css';
 import './dataset_revisions.css';
-
-const whatOf = ({ relabelled, excluded, restored }: Revision): string =>
-  [
-    relabelled && `${count(relabelled)} relabelled`,
-    excluded && `${count(excluded)} left out`,
-    restored && `${count(restored)} taken in again`,
-  ]
-    .filter(Boolean)
-    .join(', ') || 'no change';
 
 function Diff({ id, revision }: { id: number; revision: Revision }) {
   const { data, error } = useQuery('revision', { id, number: revision.number });
@@ -65,7 +57,7 @@ function Item({ detail: { dataset, newest_revision }, revision, open, onOpen }: 
         <h3>
           Revision {number} {number === newest_revision && <span className="imgcls-muted">the newest</span>}
         </h3>
-        <span className="imgcls-num">{whatOf(revision)}</span>
+        <span className="imgcls-num">{whatChanged(revision) || 'no change'}</span>
         {message && <span className="imgcls-note imgcls-clip">“{message}”</span>}
         <span className="imgcls-spacer" />
         <span className="imgcls-muted imgcls-num">
@@ -113,8 +105,8 @@ export function DatasetRevisions({ detail }: { detail: DatasetDetail }) {
   return (
     <div className="imgcls-stack">
       <p className="imgcls-note">
-        A revision holds corrections: other labels, and images that are left out. The files are never touched.
-        {data.length === 0 && ' There is none yet: relabel or leave out images, then save the corrections.'}
+        A revision holds corrections: other labels, and images that are excluded. The files are never touched.
+        {data.length === 0 && ' There is none yet: relabel or exclude images, then save the corrections.'}
       </p>
       <Problem>{error}</Problem>
       <ul className="imgcls-stack">

@@ -9,6 +9,7 @@ import { plural } from '../ui/format';
 import { Key } from '../ui/keys';
 import { Problem } from '../ui/messages';
 import { ChangeList } from './change_list';
+import { whatChanged } from './corrections';
 import '../ui/inputs.css';
 import './draft_bar.css';
 
@@ -20,20 +21,12 @@ interface Props {
   onSaved?: (revision: Revision) => void;
 }
 
-/** "3 relabelled, 1 left out" */
+/** "3 relabelled, 1 excluded", as the revision will count them. */
 export function summaryOf({ changes }: Pick<DraftRevision, 'changes'>): string {
   const all = [...changes.values()];
-  const out = all.filter(change => change.after === null).length;
-  const back = all.filter(change => change.before === null).length;
-  const parts = [
-    [all.length - out - back, 'relabelled'],
-    [out, 'left out'],
-    [back, 'taken in again'],
-  ] as const;
-  return parts
-    .filter(([n]) => n > 0)
-    .map(([n, what]) => `${n} ${what}`)
-    .join(', ');
+  const excluded = all.filter(change => change.after === null).length;
+  const restored = all.filter(change => change.label == null && change.after !== null).length;
+  return whatChanged({ relabelled: all.length - excluded - restored, excluded, restored });
 }
 
 export function DraftBar({ dataset, newest, draft, onSaved }: Props) {
@@ -87,7 +80,7 @@ export function DraftBar({ dataset, newest, draft, onSaved }: Props) {
           onChange={event => setMessage(event.target.value)}
         />
         <Button disabled={busy || !draft.canUndo} onClick={draft.undo}>
-          Undo <Key>Z</Key>
+          Undo <Key>U</Key>
         </Button>
         <ConfirmButton
           label="Discard…"

@@ -1,5 +1,5 @@
 // Problems that are groups of images: copies and look-alikes, across splits or within one. The images of train come
-// first; leaving one out of train keeps its copy in val or test.
+// first; excluding one from train keeps its copy in val or test.
 import type { DraftChange } from '../data/draft_revision';
 import type { Image, Problem } from '../data/types';
 import { useAction } from '../data/use_query';
@@ -21,7 +21,7 @@ interface Props extends CardProps {
   leak: boolean;
 }
 
-/** The images that one leaves out: across splits those of the first split, within a split all but the first. */
+/** The images that one excludes: across splits those of the first split, within a split all but the first. */
 const surplusOf = ({ leak, images }: Problem): Image[] =>
   leak
     ? images.filter(image => image.split === images[0]?.split)
@@ -35,7 +35,7 @@ function Row({ problem, dataset, draft }: Pick<Props, 'dataset' | 'draft'> & { p
   const labels = [...new Set(images.map(image => image.label))];
   const surplus = surplusOf(problem);
   const done = settled || (surplus.length > 0 && surplus.every(image => draftOf(draft, image)?.excluded));
-  const what = leak ? `leave out of ${images[0]?.split}` : `keep the first`;
+  const what = leak ? `Exclude from ${images[0]?.split}` : 'Keep the first';
   const shown = leak ? [images[0]!, ...images.filter(image => image.split !== images[0]!.split)] : images;
   return (
     <div className={`imgcls-group-row${done ? ' imgcls-settled' : ''}`}>
@@ -52,7 +52,7 @@ function Row({ problem, dataset, draft }: Pick<Props, 'dataset' | 'draft'> & { p
         </div>
       </div>
       {done ? (
-        <span className="imgcls-muted">{settled ? 'settled' : 'left out'}</span>
+        <span className="imgcls-muted">{settled ? 'settled' : 'excluded'}</span>
       ) : (
         dataset.may_change &&
         surplus.length > 0 && <Button onClick={() => draft.add(changesOf(problem))}>{what}</Button>
@@ -81,7 +81,7 @@ export function GroupsCard({ dataset, draft, audit, title, kind, leak }: Props) 
         leak &&
         dataset.may_change && (
           <button type="button" className="imgcls-plain" disabled={busy !== null} onClick={() => void all()}>
-            leave out all {count(total)}
+            exclude all {count(total)}
           </button>
         )
       }

@@ -1,5 +1,5 @@
 // Probable label errors, one after the other by keys: A accepts the likelier class, R keeps the label, S goes on,
-// X leaves the image out, arrows move, Z takes back.
+// X excludes the image, arrows move, U takes back.
 import { useState, type KeyboardEvent } from 'react';
 import type { DraftRevision } from '../data/draft_revision';
 import type { Problem } from '../data/types';
@@ -19,8 +19,8 @@ const MOST = 5; // rows in view
 const KEYS = [
   ['↑', ''],
   ['↓', 'move'],
-  ['X', 'leave out'],
-  ['Z', 'undo'],
+  ['X', 'exclude'],
+  ['U', 'undo'],
 ] as const;
 
 /** What was decided about a problem; null: nothing yet. */
@@ -28,7 +28,7 @@ function decisionOf(problem: Problem, draft: DraftRevision): string | null {
   const change = draftOf(draft, problem.images[0]!);
   if (change)
     return change.after === null
-      ? 'left out'
+      ? 'excluded'
       : change.after === problem.suggested
         ? 'accepted'
         : 'relabelled';
@@ -127,7 +127,7 @@ export function LabelErrorsCard({ dataset, draft, audit }: CardProps) {
   const move = (by: number) => setAt(Math.min(Math.max(at + by, 0), total - 1));
   const decide = (key: string): boolean => {
     const image = problem?.images[0];
-    if (key === 'z' && draft.canUndo) {
+    if ((key === 'u' || key === 'z') && draft.canUndo) {
       draft.undo();
       move(-1);
       return true;

@@ -1,31 +1,27 @@
-// That corrections came after a run trained: those just saved, or newer revisions; and the one button that trains a
-// child on them, from the run's best checkpoint.
-import { useEffect, useRef } from 'react';
+// That the newest revision differs from what a run trained on; and the one button that trains a child on it, from the
+// run's best checkpoint.
+import { useEffect, useRef, useState } from 'react';
 import type { RunCorrections } from '../evaluation/use_corrections';
 import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
-import type { Revision, RunDetail } from '../data/types';
-import { useAction } from '../data/use_query';
+import type { RevisionDiff, RunDetail } from '../data/types';
+import { useAction, useQuery } from '../data/use_query';
 import { Button } from '../ui/button';
 import { count } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
+import { ChangeList } from './change_list';
+import { whatChanged } from './corrections';
 import '../ui/button.css';
 import './retrain_bar.css';
 
-/** "12 relabelled, 3 left out" by the revisions together. */
-function sumOf(revisions: readonly Revision[]): string {
-  const sum = (of: (revision: Revision) => number) => revisions.reduce((all, one) => all + of(one), 0);
-  const parts = [
-    [sum(one => one.relabelled), 'relabelled'],
-    [sum(one => one.excluded), 'left out'],
-    [sum(one => one.restored), 'taken in again'],
-  ] as const;
-  return parts
-    .filter(([n]) => n > 0)
-    .map(([n, what]) => `${count(n)} ${what}`)
-    .join(', ');
-}
+/** What a run trained on, as a sentence goes on. */
+const trainedOn = ({ against }: RevisionDiff): string =>
+  against == null
+    ? 'the corrections of a file'
+    : against === 0
+      ? 'the folders as they are'
+      : `revision ${against}`;
 
 interface Props {
   run: RunDetail;
@@ -38,15 +34,16 @@ export function RetrainBar({ run, standing, focus }: Props) {
   const source = useSource();
   const navigate = useNavigate();
   const { busy, error, act } = useAction();
-  const { dataset, draft, revisions, newest } = standing;
-  const trained = run.data_revision ?? 0;
-  const later = revisions.filter(revision => revision.number > trained);
-  const shown = later.length > 0 && draft.changes.size === 0;
+  const [listed, setListed] = useState(false);
+  const { dataset, draft, newest } = standing;
+  const asked = newest > (run.data_revision ?? 0) && draft.changes.size === 0 && run.kind === 'train';
+  const { data: since } = useQuery('correctionsSince', asked ? { id: run.id } : null);
+  const shown = asked && since !== undefined && since.total > 0;
   const bar = useRef<HTMLElement>(null);
   useEffect(() => {
     if (shown && focus) bar.current?.querySelector<HTMLElement>('.imgcls-primary')?.focus();
   }, [shown, focus]);
-  if (!dataset || !shown || run.kind !== 'train') return null;
+  if (!dataset || !shown) return null;
   const start = () =>
     act('retrain', async () => {
       const child = await source.command('retrain', { id: run.id, revision: newest });
@@ -66,17 +63,39 @@ export function RetrainBar({ run, standing, focus }: Props) {
         Train again from the best
       </Button>
       <span className="imgcls-num">
-        {dataset.name} is at <b>revision {newest}</b> by now: {sumOf(later)}. This run trained on{' '}
-        {trained === 0 ? 'the folders as they are' : `revision ${trained}`}.
+        {dataset.name} is at <b>revision {newest}</b> by now: {whatChanged(since)} since {trainedOn(since)},
+        on which this run trained.
       </span>
+      <button
+        type="button"
+        className="imgcls-plain"
+        aria-expanded={listed}
+        onClick={() => setListed(!listed)}
+      >
+        {listed ? 'hide' : 'show'}
+      </button>
       <button
         type="button"
         className="imgcls-plain"
         onClick={() => navigate({ view: 'dataset', id: dataset.id, tab: 'Revisions' })}
       >
-        what changed
+        all revisions
       </button>
       <Problem>{error}</Problem>
+      {listed && (
+        <div className="imgcls-retrain-changes">
+          <ChangeList
+            label="What changed since this run"
+            datasetId={dataset.id}
+            changes={since.changes.map(({ label, found, ...change }) => ({
+              ...change,
+              after: label,
+              gone: !found,
+            }))}
+          />
+          {(since.more ?? 0) > 0 && <p className="imgcls-muted">{count(since.more!)} more are not listed.</p>}
+        </div>
+      )}
     </section>
   );
 }

@@ -4,7 +4,7 @@ import './keys.css';
 
 export const Key = ({ children }: { children: ReactNode }) => <kbd className="imgcls-kbd">{children}</kbd>;
 
-/** Keys and what they do: `[['X', 'leave out'], ['↵', 'open']]`. */
+/** Keys and what they do: `[['X', 'exclude'], ['↵', 'open']]`. */
 export const Keys = ({ of }: { of: readonly (readonly [key: string, does: string])[] }) => (
   <span className="imgcls-keys">
     {of.map(([key, does]) => (

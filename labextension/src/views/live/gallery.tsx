@@ -1,0 +1,136 @@
+// Images that a cell's answer names, as a grid with a lightbox: mistakes, samples, problems. The pictures come from the
+// source, the captions with the answer.
+import { useMemo, useState } from 'react';
+import type { PictureOf, Source } from '../data/source';
+import { SourceProvider } from '../data/source';
+import { usePageOf } from '../data/use_pages';
+import { ImageGrid, type GridItem } from '../images/image_grid';
+import { Lightbox } from '../images/lightbox';
+import { count } from '../ui/format';
+import './gallery.css';
+import './live_run.css';
+
+/** A caption, and whether it is good (green) or bad (red). */
+type Line = [text: string, good: boolean | null];
+
+export interface GalleryImage {
+  /** Its id; empty: it has no picture. */
+  image: string;
+  name: string;
+  lines: Line[];
+}
+
+export interface GalleryData {
+  title: string;
+  items: GalleryImage[];
+  /** Images of the answer, of which the first are here. */
+  total: number;
+}
+
+const EDGE = 104;
+const LINE = 17;
+
+const textOf = ({ lines }: GalleryImage): string => lines.map(([text]) => text).join(', ');
+
+const Captions = ({ item }: { item: GalleryImage }) => (
+  <>
+    {item.lines.map(([text, good], index) => (
+      <div
+        key={index}
+        className="imgcls-clip"
+        title={text}
+        data-tone={good === null ? undefined : good ? 'ok' : 'error'}
+      >
+        {text}
+      </div>
+    ))}
+  </>
+);
+
+interface Props {
+  source: Source;
+  data: GalleryData;
+  /** Where the source finds the picture of an image. */
+  pictureOf: (image: string) => PictureOf;
+}
+
+function Images({ data: { title, items, total }, pictureOf }: Omit<Props, 'source'>) {
+  const pages = usePageOf(items);
+  const [open, setOpen] = useState<number | null>(null);
+  const item = useMemo(
+    (): GridItem<GalleryImage> => ({
+      idOf: one => one.image,
+      nameOf: one => `${one.name}: ${textOf(one)}`,
+      picture: one => (one.image ? pictureOf(one.image) : null),
+      problem: one => (one.image ? null : 'It is not known which file this was.'),
+      caption: one => <Captions item={one} />,
+    }),
+    [pictureOf],
+  );
+  const lines = items.reduce((high, one) => Math.max(high, one.lines.length), 0);
+  return (
+    <>
+      <p>
+        {title}
+        {total > items.length && (
+          <span className="imgcls-muted">
+            {' '}
+            · here are the first {count(items.length)} of {count(total)}
+          </span>
+        )}
+      </p>
+      <ImageGrid
+        label={title}
+        pages={pages}
+        item={item}
+        edge={EDGE}
+        captionHeight={lines * LINE}
+        onOpen={setOpen}
+      />
+      {open !== null && (
+        <Lightbox
+          pages={pages}
+          index={open}
+          picture={item.picture}
+          problem={item.problem}
+          nameOf={one => one.name}
+          facts={textOf}
+          onIndex={setOpen}
+          onClose={() => setOpen(null)}
+        />
+      )}
+    </>
+  );
+}
+
+export function Gallery({ source, ...rest }: Props) {
+  return (
+    <SourceProvider value={source}>
+      <section className="imgcls imgcls-live imgcls-gallery">
+        <Images {...rest} />
+      </section>
+    </SourceProvider>
+  );
+}
+
+/** A gallery as an output names it; null: the data are none, whoever wrote them. */
+export function galleryOf(data: Record<string, unknown>): GalleryData | null {
+  const { title, items, total } = data;
+  if (typeof title !== 'string' || !Array.isArray(items)) return null;
+  const found = items.map((item: Partial<GalleryImage> | null): GalleryImage => ({
+    image: String(item?.image ?? ''),
+    name: String(item?.name ?? ''),
+    lines: Array.isArray(item?.lines)
+      ? item.lines.map(line => [String(line?.[0] ?? ''), typeof line?.[1] === 'boolean' ? line[1] : null])
+      : [],
+  }));
+  return { title, items: found, total: typeof total === 'number' ? total : found.length };
+}
+
+/** The run or data set that an output names as the source of its images. */
+export function originOf(of: unknown): ((image: string) => PictureOf) | null {
+  const { kind, id } = (of ?? {}) as Record<string, unknown>;
+  if (kind === 'run' && typeof id === 'string') return image => ({ kind, id, image });
+  if (kind === 'dataset' && typeof id === 'number') return image => ({ kind, id, image });
+  return null;
+}
