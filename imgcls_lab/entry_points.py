@@ -24,6 +24,7 @@ class EntryPoint:
 DAEMON = EntryPoint("imgcls_lab.executor.daemon")
 SUPERVISOR = EntryPoint("imgcls_lab.executor.supervisor")
 NODE = EntryPoint("imgcls_lab.executor.node")
+RAY_NODES = EntryPoint("imgcls_lab.executor.backends.ray_nodes")
 FORK_SERVER = EntryPoint("imgcls_lab.executor.forkserver")
 FORK_CLIENT = EntryPoint("imgcls_lab.executor.fork_client")
 MIRROR = EntryPoint("imgcls_lab.executor.mirror")

@@ -1,27 +1,30 @@
 """The node agent: what a job of an outer scheduler starts on each of its nodes, `python -m imgcls_lab.executor.node`.
 
-It reads the launch that came with the job, checks the node, and becomes the supervisor of the attempt. A node that does
-not fit refuses the run with a sentence in the log of the job. Beside the supervisor lives a guard, which ends what is
-left of the attempt when the supervisor dies by whatever hand: no daemon of ours can look into this node. Standard
-library only. It never executes what a folder says.
+It reads the launch that came with the job, checks the node, and starts the supervisor of the attempt. A node that does
+not fit refuses the run with a sentence in the log of the job. Agent and supervisor watch one another by two pipes: when
+one dies by whatever hand, the other ends all that is left of the attempt, since no daemon of ours can look into this
+node. Standard library only. It never executes what a folder says.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab._version import __version__
 from imgcls_lab.cpu import share_of_cores
-from imgcls_lab.entry_points import NODE
 from imgcls_lab.executor import processes
 from imgcls_lab.executor.device_locks import shared_folder
 from imgcls_lab.executor.nvml import Gpu, Nvml
@@ -34,7 +37,8 @@ NODE_NAMES = ("IMGCLS_NODE_NAME", "SLURMD_NODENAME")
 REFUSED = "imgcls-lab refuses: "  # begins the line by which an agent says why it did not start the run
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _PATIENCE = 15.0  # seconds in which a new folder may become visible on a shared file system
-_GUARD = "--guard"
+_INTERRUPT = b"i"  # from agent to supervisor: the scheduler ends the job
+AFTER_END = 10.0  # seconds that the processes of further nodes have to end after the run
 
 
 class RefusedError(Exception):
@@ -47,19 +51,22 @@ def encode(launch: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Supervise the attempt of this job until it ends. 1: the node refused it."""
-    if arguments[:1] == [_GUARD]:
-        return _guard(arguments[1])
+    """Run this node's part of the attempt until it ends. 1: the node refused it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--node", type=int, default=0)
+    parser.add_argument("--rendezvous", help="HOST:PORT where the nodes of a run meet")
+    given = parser.parse_args(arguments)
     launch = json.loads(base64.b64decode(os.environ.pop(LAUNCH_VARIABLE)))
     try:
         launch = prepared(launch)
     except RefusedError as error:
         print(f"{REFUSED}{error}", flush=True)
         return 1
-    tag = launch["environment"][run_layout.RUN_TAG]
-    with start_guard(tag):
-        Supervisor(Path(launch["folder"]), launch).run()
-    return 0
+    if launch["nodes"] > 1:
+        own = ["--node", str(given.node), "--nodes", str(launch["nodes"]), "--rendezvous", given.rendezvous]
+        launch["argv"] = [*launch["argv"], *own]
+    part = Supervised(launch) if given.node == 0 else Further(launch, given.node)
+    return run_apart(part, launch["environment"][run_layout.RUN_TAG])
 
 
 # ── what this node is ───────────────────────────────────────────────────────────────────────────────────────────
@@ -136,33 +143,110 @@ def _check_isolation(launch: dict[str, Any], visible: list[str], gpus: list[Gpu]
         )
 
 
-# ── the guard ───────────────────────────────────────────────────────────────────────────────────────────────────
-class start_guard:  # noqa: N801
-    """A process that ends all processes of an attempt as soon as this one has gone. Used as a context.
+# ── agent and supervisor ────────────────────────────────────────────────────────────────────────────────────────
+class Supervised:
+    """The attempt with its supervisor: one node, or the first of several."""
 
-    It holds the reading end of a pipe whose only other end is here. It is no part of the attempt and of its session, so
-    that a signal to a whole group of processes does not meet it.
+    def __init__(self, launch: dict[str, Any]) -> None:
+        self._supervisor = Supervisor(Path(launch["folder"]), launch)
+
+    def run(self) -> None:
+        self._supervisor.run()
+
+    def interrupt(self) -> None:
+        self._supervisor.interrupt()
+
+    def abandon(self) -> None:
+        self._supervisor.abandon("The cluster ended its job at once")
+
+
+class Further:
+    """The processes of a run on another node than its first. They end with the run, and nobody supervises them."""
+
+    def __init__(self, launch: dict[str, Any], node: int) -> None:
+        self._launch, self._node = launch, node
+        self._folder = Path(launch["folder"])
+
+    def run(self) -> None:
+        place = json.dumps({**self._launch["place"], "attempt": self._launch["attempt"]})
+        run_layout.write_atomic(self._folder / f"node-{self._node:03d}.json", place)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        output = os.open(self._folder / f"node-{self._node:03d}.log", flags, 0o600)
+        changes = self._launch["environment"]
+        environment = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
+        for name in [name for name, value in changes.items() if value is None]:
+            environment.pop(name, None)
+        child = subprocess.Popen(
+            self._launch["argv"], cwd=self._folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=output, start_new_session=True,
+        )  # fmt: skip
+        over = self._folder / run_layout.exit_name(self._launch["attempt"])
+        newer = self._folder / run_layout.launch_name(self._launch["attempt"] + 1)
+        ended_at: float | None = None
+        while child.poll() is None and not newer.exists():
+            if ended_at is None and over.exists():
+                ended_at = time.monotonic()
+            if ended_at is not None and time.monotonic() - ended_at > AFTER_END:
+                break
+            time.sleep(0.5)
+
+    def interrupt(self) -> None:
+        """The first node is told, too, and saves for all."""
+
+    def abandon(self) -> None:
+        """Its processes are ended by whoever found that the agent has died."""
+
+
+def run_apart(part: Supervised | Further, tag: str) -> int:
+    """Run it in a process outside the scheduler's process tree, whose signals would meet each process of the run.
+
+    This process stays as the scheduler's child. SIGTERM is passed on as a word; the death of either is noticed by the
+    other, which then ends all processes with the tag.
     """
+    life, own_life = os.pipe()
+    their_life, over = os.pipe()
+    sys.stdout.flush()
+    if (first := os.fork()) == 0:
+        os.setsid()
+        if os.fork() != 0:
+            os._exit(0)
+        os.close(own_life)
+        os.close(their_life)
+        os._exit(_inside(part, tag, life, over))
+    os.waitpid(first, 0)
+    os.close(life)
+    os.close(over)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os.write(own_life, _INTERRUPT))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    word = b""
+    while (read := os.read(their_life, 1)) != b"":
+        word = read
+    end_tagged(tag)
+    return 0 if word else 1
 
-    def __init__(self, tag: str) -> None:
-        reading, self._writing = os.pipe()
-        self._process = subprocess.Popen(
-            NODE.argv(sys.executable, _GUARD, tag), stdin=reading, start_new_session=True, cwd="/"
-        )
-        os.close(reading)
 
-    def __enter__(self) -> None: ...
+def _inside(part: Supervised | Further, tag: str, life: int, over: int) -> int:
+    def listen() -> None:
+        while os.read(life, 1) != b"":
+            part.interrupt()
+        part.abandon()
+        end_tagged(tag)
 
-    def __exit__(self, *_: object) -> None:
-        os.close(self._writing)
-        self._process.wait()
-
-
-def _guard(tag: str) -> int:
-    while os.read(0, 1):
-        pass
-    processes.end_all(lambda: processes.tagged(tag), lambda pid: processes.has_tag(pid, tag), patience=60)
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        part.run()
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        end_tagged(tag)
+    os.write(over, b".")
     return 0
+
+
+def end_tagged(tag: str) -> None:
+    processes.end_all(lambda: processes.tagged(tag), lambda pid: processes.has_tag(pid, tag), patience=60)
 
 
 if __name__ == "__main__":

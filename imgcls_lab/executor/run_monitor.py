@@ -119,7 +119,7 @@ class RunMonitor:
             log.warning("%s: the request to %s could not be written: %s", run.id, run.desired_state, error)
             if run.desired_state == DesiredState.KILL.value:
                 self._backend.clear(run.id, run.attempt)
-            elif (refusal := self._backend.terminate(owner, processes.tag_of(run.id, run.attempt))) is not None:
+            elif (refusal := self._backend.ask_to_stop(owner, processes.tag_of(run.id, run.attempt))) is not None:
                 message = (
                     f"{refusal}, and its folder takes no request to stop ({error.strerror}). Kill the run to end its "
                     "own processes."

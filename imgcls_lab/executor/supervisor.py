@@ -181,9 +181,18 @@ class Supervisor:
 
     def _on_signal(self, _number: int, _frame: Any) -> None:
         """The machine shuts down, or somebody ends the supervisor: let the trainer write its checkpoint."""
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Have the trainer save and end, though no user has asked for it."""
         if self.desired == "run":
             self.interrupted = self.scheduler is not None
             self._set_desired("stop")
+
+    def abandon(self, why: str) -> None:
+        """End the attempt at once. Called from another thread; `run` finds it so."""
+        self.note = why
+        self._set_desired("kill")
 
     def _check_start(self, child: subprocess.Popen[bytes]) -> None:
         if self.note is not None or time.monotonic() - self._started_at < self.deadline:

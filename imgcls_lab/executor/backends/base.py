@@ -60,7 +60,7 @@ class Backend(Protocol):
     def status(self, owner: Owner, silent: float) -> OwnerStatus:
         """Whether an attempt goes on. silent: seconds for which its heartbeat has not grown."""
 
-    def terminate(self, owner: Owner, tag: str) -> str | None:
+    def ask_to_stop(self, owner: Owner, tag: str) -> str | None:
         """Have an attempt save and end whose folder takes no request. The reason where nothing was signalled.
 
         tag: what its processes carry in their environment.

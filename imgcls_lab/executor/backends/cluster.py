@@ -41,6 +41,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
 
 QUIET_BEATS = 3  # beats that must be missing before a job that the scheduler calls gone counts as dead
+SIGNALLED = 128  # a shell's exit code above it says that a signal ended the command
 ENDING = 10.0  # seconds that a job may live on after its supervisor has written its exit
 
 
@@ -183,7 +184,7 @@ class ClusterBackend:
             OwnerState.UNKNOWN, f"{self._scheduler.title} has ended its job, and the run is not over yet."
         )
 
-    def terminate(self, owner: Owner, tag: str) -> str | None:  # noqa: ARG002
+    def ask_to_stop(self, owner: Owner, tag: str) -> str | None:  # noqa: ARG002
         self._watch.cancel(job_id(*_attempt_of(owner)), self._settings.stop_grace)
         return None
 
@@ -207,32 +208,36 @@ class ClusterBackend:
         path = self._settings.run_dir(run_id) / run_layout.exit_name(attempt)
         if path.exists():
             return
-        title, name = self._scheduler.title, job_id(run_id, attempt)
-        refusal = None if begun else self._watch.refusal(name) or self._refusal(name)
+        known = f"does not know its job{' any more' * begun}" if job.state is JobState.MISSING else "has ended its job"
+        reason = f"{self._scheduler.title} {known}" + (f": {job.reason.rstrip('.')}" if job.reason else "")
+        refusal = None if begun else self._refusal(job_id(run_id, attempt), job)
         facts: dict[str, Any]
         if refusal is not None:
             facts = {"code": 1, "message": refusal}
-        elif job.state is JobState.MISSING and not begun:
-            facts = {"started": False, "message": f"{title} does not know its job"}
+        elif begun:
+            facts = {"signal": int(signal.SIGKILL), "message": reason}
         else:
-            what = "does not know its job any more" if job.state is JobState.MISSING else "has ended its job"
-            facts = {
-                "signal": int(signal.SIGKILL),
-                "message": f"{title} {what}" + (f": {job.reason}" if job.reason else ""),
-            }
-        facts["message"] = facts["message"].rstrip(".") if "code" not in facts else facts["message"]
+            facts = {"started": False, "message": reason}
         run_layout.write_atomic(path, json.dumps({"attempt": attempt, "t": time.time(), **facts}))
 
-    def _refusal(self, job: str) -> str | None:
-        """The sentence of a node agent that did not start its run, from the log of the job."""
-        try:
-            lines = self._scheduler.log(job).splitlines()
-        except ExecutorError:
+    def _refusal(self, name: str, job: JobStatus) -> str | None:
+        """Why a job whose supervisor never began will not begin elsewhere either; None: it may be tried again."""
+        if (refusal := self._watch.refusal(name)) is not None:
+            return refusal
+        if job.exit_code is None or not 0 < job.exit_code < SIGNALLED:
             return None
+        try:
+            lines = [line.strip() for line in self._scheduler.log(name).splitlines() if line.strip()]
+        except ExecutorError:
+            lines = []
         found = [line.partition(REFUSED)[2] for line in lines if REFUSED in line]
         if found:
             return found[-1]
-        return next((line.strip() for line in reversed(lines) if "No module named" in line), None)
+        where = f"The node {job.nodes[0]}" if job.nodes else "A node"
+        last = f": {lines[-1][:300]}" if lines else "."
+        return (
+            f"{where} could not start imgcls-lab. Install it there, or set IMGCLS_NODE_PYTHON. Its log ends with{last}"
+        )
 
     def reap(self) -> None:
         """Nothing of a job lives in this process."""

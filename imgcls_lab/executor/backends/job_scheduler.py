@@ -57,11 +57,15 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True)
 class JobStatus:
-    """reason: the scheduler's own words; nodes: the names of the nodes that the job is on or was on."""
+    """reason: the scheduler's own words; nodes: the names of the nodes that the job is on or was on.
+
+    exit_code: of its command, where that ended by itself.
+    """
 
     state: JobState
     reason: str = ""
     nodes: tuple[str, ...] = ()
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class LocalBackend:
         lives = isinstance(owner, ProcessIdentity) and owner.alive()
         return OwnerStatus(OwnerState.RUNNING if lives else OwnerState.GONE)
 
-    def terminate(self, owner: Owner, tag: str) -> str | None:
+    def ask_to_stop(self, owner: Owner, tag: str) -> str | None:
         if not isinstance(owner, ProcessIdentity):
             return f"Job {owner.job} belongs to no process of this host, so nothing was signalled"
         if processes.send_to_owner(owner, signal.SIGTERM, tag):
