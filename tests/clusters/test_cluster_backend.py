@@ -5,105 +5,43 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.executor import processes
-from imgcls_lab.executor.backends.cluster import ClusterBackend
 from imgcls_lab.executor.backends.job_scheduler import job_id
-from imgcls_lab.executor.daemon import Daemon
-from imgcls_lab.executor.node import LAUNCH_VARIABLE
 from imgcls_lab.run_layout import launch_name
-from imgcls_lab.schemas import RunDetail, SubmitRequest
+from tests.clusters.cluster_lab import ClusterLab
 from tests.clusters.process_scheduler import ProcessScheduler
-from tests.executor.stub_lab import ROOT, StubLab
-
-STUB = ROOT / "tests" / "executor" / "stub_trainer.py"
-
-
-def argv(_kind: str, python: str, folder: Path, attempt: int) -> list[str]:
-    return [sys.executable, str(STUB), str(folder), "--attempt", str(attempt)]
-
-
-class ClusterLab(StubLab):
-    """A home whose daemon, in this process, hands its runs to the test's cluster."""
-
-    def __init__(self, home: Path, folder: Path) -> None:
-        super().__init__(home, backend="toy", lease=1.5, stop_grace=5.0)
-        self.scheduler = ProcessScheduler(folder)
-        self.start()
-
-    def start(self) -> None:
-        self.backend = ClusterBackend(self.settings, self.scheduler, argv, every=0.05)
-        self.daemon = Daemon(self.settings, backend=self.backend)
-        self.daemon._register(self.daemon.store_of(self.store))
-
-    def restart(self) -> None:
-        """As after a kill -9 of the daemon: another one finds the same rows, folders and jobs."""
-        self.backend.close()
-        self.start()
-
-    def launch(self, **wish: object) -> str:
-        config = {"root": "/data", "device": "auto"}
-        return self.store.runs.submit(SubmitRequest(config=config, notes=json.dumps(wish))).id
-
-    def rounds(self, condition: Callable[[], object], seconds: float = 60) -> None:
-        def one() -> object:
-            self.daemon._due["devices"] = 0.0
-            self.daemon.round(self.daemon.store_of(self.store))
-            return condition()
-
-        self.until(one, seconds, lambda: "\n".join(map(str, self.store.runs.list().items)))
-
-    def rounds_for(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        self.rounds(lambda: time.monotonic() > end)
-
-    def end(self, run_id: str) -> RunDetail:
-        ended = (RunState.SUCCEEDED, RunState.FAILED, RunState.STOPPED, RunState.CANCELLED)
-        self.rounds(lambda: self.state(run_id) in ended)
-        return self.run(run_id)
-
-    def left(self, run_id: str) -> list[int]:
-        """Living processes of a run: those with its tag, and its agents and supervisors."""
-        return self.processes_of(run_id) + [
-            int(pid) for pid in os.listdir("/proc") if pid.isdigit() and self._is_agent(Path("/proc", pid), run_id)
-        ]
-
-    def _is_agent(self, process: Path, run_id: str) -> bool:
-        try:
-            return process.joinpath("environ").read_bytes().find(self._launch(run_id)) >= 0
-        except OSError:
-            return False
-
-    def _launch(self, run_id: str) -> bytes:
-        job = next(job for name, job in self.scheduler.jobs.items() if name.startswith(run_id))
-        return f"{LAUNCH_VARIABLE}={job.environment[LAUNCH_VARIABLE]}".encode()
-
-    def close(self) -> None:
-        self.backend.close()
-        self.scheduler.end_all()
-        super().close()
+from tests.executor.stub_lab import ROOT
 
 
 @pytest.fixture
-def lab(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterLab]:
+def lab(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyLab]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    lab = ClusterLab(home, tmp_path / "jobs")
+    lab = ToyLab(home, ProcessScheduler(tmp_path / "jobs"))
     yield lab
     lab.close()
 
 
-def beats(lab: ClusterLab, run_id: str) -> bool:
+class ToyLab(ClusterLab):
+    def __init__(self, home: Path, scheduler: ProcessScheduler) -> None:
+        self.scheduler = scheduler
+        super().__init__(home, lambda _: scheduler, backend="toy", lease=1.5, stop_grace=5.0)
+
+    def close(self) -> None:
+        super().close()
+        self.scheduler.end_all()
+
+
+def beats(lab: ToyLab, run_id: str) -> bool:
     return lab.run(run_id).step > 0
 
 
-def test_runs_get_devices_of_their_own_and_leave_nothing(lab: ClusterLab):
+def test_runs_get_devices_of_their_own_and_leave_nothing(lab: ToyLab):
     ids = [lab.launch(steps=10) for _ in range(3)]
     for run_id in ids:
         run = lab.end(run_id)
@@ -116,7 +54,7 @@ def test_runs_get_devices_of_their_own_and_leave_nothing(lab: ClusterLab):
     assert lab.store.executors.status().devices[0].run_id is None
 
 
-def test_a_stopped_run_saves_and_goes_on_from_there(lab: ClusterLab):
+def test_a_stopped_run_saves_and_goes_on_from_there(lab: ToyLab):
     run_id = lab.launch(steps=60, step_seconds=0.05)
     lab.rounds(lambda: beats(lab, run_id))
     lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
@@ -128,7 +66,7 @@ def test_a_stopped_run_saves_and_goes_on_from_there(lab: ClusterLab):
     assert lab.steps(run_id) == list(range(1, 61))
 
 
-def test_a_scheduler_that_is_away_ends_nothing(lab: ClusterLab):
+def test_a_scheduler_that_is_away_ends_nothing(lab: ToyLab):
     run_id, waiting = lab.launch(steps=250, step_seconds=0.05), lab.launch(steps=3)
     lab.rounds(lambda: beats(lab, run_id))
     lab.scheduler.away = True
@@ -146,7 +84,7 @@ def test_a_scheduler_that_is_away_ends_nothing(lab: ClusterLab):
 
 
 @pytest.mark.parametrize("who", ["agent", "supervisor"])
-def test_a_killed_job_leaves_nothing_and_goes_on_elsewhere(lab: ClusterLab, who: str):
+def test_a_killed_job_leaves_nothing_and_goes_on_elsewhere(lab: ToyLab, who: str):
     run_id = lab.launch(steps=40, step_seconds=0.05, children=2, first_attempt_only=True)
     lab.rounds(lambda: lab.run(run_id).step > 12)
     if who == "agent":
@@ -161,7 +99,7 @@ def test_a_killed_job_leaves_nothing_and_goes_on_elsewhere(lab: ClusterLab, who:
     lab.until(lambda: lab.left(run_id) == [])
 
 
-def test_a_job_that_the_cluster_ends_saves_and_is_queued_again(lab: ClusterLab):
+def test_a_job_that_the_cluster_ends_saves_and_is_queued_again(lab: ToyLab):
     run_id = lab.launch(steps=40, step_seconds=0.05)
     lab.rounds(lambda: lab.run(run_id).step > 6)
     lab.scheduler.signal(job_id(run_id, 1), signal.SIGTERM)
@@ -172,7 +110,7 @@ def test_a_job_that_the_cluster_ends_saves_and_is_queued_again(lab: ClusterLab):
     assert run.resumed_at_step > 5, "the last checkpoint of its own was at step 5"
 
 
-def test_a_lost_node_that_still_beats_is_ended_before_the_run_starts_again(lab: ClusterLab):
+def test_a_lost_node_that_still_beats_is_ended_before_the_run_starts_again(lab: ToyLab):
     run_id = lab.launch(steps=200, step_seconds=0.05, first_attempt_only=True)
     lab.rounds(lambda: beats(lab, run_id))
     lab.scheduler.gone.add(job_id(run_id, 1))
@@ -183,7 +121,7 @@ def test_a_lost_node_that_still_beats_is_ended_before_the_run_starts_again(lab: 
     lab.end(run_id)
 
 
-def test_an_attempt_that_was_replaced_ends_itself(lab: ClusterLab):
+def test_an_attempt_that_was_replaced_ends_itself(lab: ToyLab):
     """A node that was cut off comes back, and finds that its run goes on elsewhere."""
     run_id = lab.launch(steps=400, step_seconds=0.05)
     lab.rounds(lambda: beats(lab, run_id))
@@ -191,7 +129,7 @@ def test_an_attempt_that_was_replaced_ends_itself(lab: ClusterLab):
     lab.until(lambda: lab.left(run_id) == [])
 
 
-def test_a_job_whose_hand_over_was_lost_is_tried_again(lab: ClusterLab):
+def test_a_job_whose_hand_over_was_lost_is_tried_again(lab: ToyLab):
     lab.scheduler.away = True
     lab.rounds_for(0.3)
     lab.scheduler.gpus = 2
@@ -203,7 +141,7 @@ def test_a_job_whose_hand_over_was_lost_is_tried_again(lab: ClusterLab):
     assert run.state is RunState.SUCCEEDED
 
 
-def test_a_node_of_another_version_refuses_with_a_sentence(lab: ClusterLab, monkeypatch: pytest.MonkeyPatch):
+def test_a_node_of_another_version_refuses_with_a_sentence(lab: ToyLab, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("imgcls_lab.executor.backends.cluster.__version__", "0.0.1")
     run = lab.end(lab.launch(steps=3))
     assert run.state is RunState.FAILED
@@ -211,7 +149,7 @@ def test_a_node_of_another_version_refuses_with_a_sentence(lab: ClusterLab, monk
     assert "node1" in (run.message or "")
 
 
-def test_a_node_without_the_package_says_so(lab: ClusterLab):
+def test_a_node_without_the_package_says_so(lab: ToyLab):
     lab.scheduler.environment["PYTHONPATH"] = "/nowhere"
     lab.settings.node_python = "/usr/bin/python3"
     run = lab.end(lab.launch(steps=3))
@@ -219,7 +157,7 @@ def test_a_node_without_the_package_says_so(lab: ClusterLab):
     assert "IMGCLS_NODE_PYTHON" in (run.message or "")
 
 
-def test_a_node_that_shows_another_number_of_gpus_refuses(lab: ClusterLab):
+def test_a_node_that_shows_another_number_of_gpus_refuses(lab: ToyLab):
     lab.scheduler.environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     original = lab.scheduler._start_waiting
     lab.scheduler.jobs.clear()
@@ -236,7 +174,7 @@ def test_a_node_that_shows_another_number_of_gpus_refuses(lab: ClusterLab):
     assert "2 GPUs" in (run.message or "")
 
 
-def test_a_refused_submission_fails_with_the_schedulers_words(lab: ClusterLab):
+def test_a_refused_submission_fails_with_the_schedulers_words(lab: ToyLab):
     lab.scheduler.refuses = "The quota of GPUs is used up."
     run = lab.end(lab.launch(steps=3))
     assert (run.state, run.message) == (RunState.FAILED, "The quota of GPUs is used up.")

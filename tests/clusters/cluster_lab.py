@@ -1,0 +1,112 @@
+"""A home whose daemon, in this process, hands its runs to a cluster; its trainer is the stub, on the nodes, too."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from imgcls_lab.events import RunState
+from imgcls_lab.executor.backends.cluster import ClusterBackend
+from imgcls_lab.executor.backends.job_scheduler import JobScheduler
+from imgcls_lab.executor.backends.launch import Argv
+from imgcls_lab.executor.daemon import Daemon
+from imgcls_lab.executor.node import LAUNCH_VARIABLE
+from imgcls_lab.schemas import RunDetail, SubmitRequest
+from imgcls_lab.settings import Settings
+from tests.executor.stub_lab import ROOT, StubLab
+
+STUB = ROOT / "tests" / "executor" / "stub_trainer.py"
+ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.STOPPED, RunState.CANCELLED)
+
+
+def stub_argv(_kind: str, _python: str, folder: Path, attempt: int) -> list[str]:
+    return [sys.executable, str(STUB), str(folder), "--attempt", str(attempt)]
+
+
+class ClusterLab(StubLab):
+    """scheduler_of: makes the outer scheduler for the home's settings. every: seconds between two questions to it."""
+
+    def __init__(
+        self,
+        home: Path,
+        scheduler_of: Callable[[Settings], JobScheduler],
+        argv: Argv = stub_argv,
+        *,
+        every: float = 0.05,
+        **traits: Any,
+    ) -> None:
+        super().__init__(home, **traits)
+        self.scheduler_of, self.argv, self.every = scheduler_of, argv, every
+        self.start()
+
+    def start(self) -> None:
+        self.backend = ClusterBackend(self.settings, self.scheduler_of(self.settings), self.argv, every=self.every)
+        self.daemon = Daemon(self.settings, backend=self.backend)
+        self.daemon._register(self.daemon.store_of(self.store))
+
+    def restart(self) -> None:
+        """As after a kill -9 of the daemon: another one finds the same rows, folders and jobs."""
+        self.backend.close()
+        self.start()
+
+    def launch(self, *, gpus: int = 1, priority: int = 0, project_id: int | None = None, **wish: object) -> str:
+        """Queue a run of the stub on some GPUs of one node."""
+        config = {"root": "/data", "device": "auto", "num_processes": gpus}
+        request = SubmitRequest(config=config, notes=json.dumps(wish), priority=priority, project_id=project_id)
+        return self.store.runs.submit(request).id
+
+    def rounds(self, condition: Callable[[], object], seconds: float = 120) -> None:
+        """Rounds of the daemon until the condition holds."""
+
+        def one() -> object:
+            self.daemon._due["devices"] = 0.0
+            self.daemon.round(self.daemon.store_of(self.store))
+            return condition()
+
+        self.until(
+            one, seconds, lambda: "\n".join(f"{run.id} {run.state} {run.attempt} {run.message}" for run in self.all())
+        )
+
+    def rounds_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.rounds(lambda: time.monotonic() > end, seconds + 60)
+
+    def all(self) -> list[Any]:
+        return self.store.runs.list(limit=1000).items
+
+    def end(self, run_id: str, seconds: float = 120) -> RunDetail:
+        self.rounds(lambda: self.state(run_id) in ENDED, seconds)
+        return self.run(run_id)
+
+    def place(self, run_id: str) -> dict[str, Any]:
+        """What the node agent of the present attempt wrote: node, devices."""
+        found: dict[str, Any] = json.loads((self.settings.run_dir(run_id) / "owner.json").read_text())
+        return found
+
+    def left(self, run_id: str) -> list[int]:
+        """Living processes of a run on all nodes: those with its tag, and its agents and supervisors."""
+        agents = [
+            int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _run_of_agent(Path("/proc", pid)) == run_id
+        ]
+        return self.processes_of(run_id) + agents
+
+    def close(self) -> None:
+        self.backend.close()
+        super().close()
+
+
+def _run_of_agent(process: Path) -> str | None:
+    try:
+        if b"imgcls_lab.executor.node" not in process.joinpath("cmdline").read_bytes().split(b"\0"):
+            return None
+        variables = dict(row.partition(b"=")[::2] for row in process.joinpath("environ").read_bytes().split(b"\0"))
+    except OSError:
+        return None
+    launch = variables.get(LAUNCH_VARIABLE.encode())
+    return str(json.loads(base64.b64decode(launch))["run_id"]) if launch else None

@@ -1,0 +1,150 @@
+"""A real Ray cluster of three nodes on this host: a head, and two nodes with two logical GPUs each.
+
+Each node has an address of its own in 127.0.0.0/8. All processes carry a mark in their environment, by which they are
+found and ended; `ray stop` would end other clusters of the host, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from imgcls_lab.executor.node import LOGICAL_GPUS, NODE_NAME
+from tests.waiting import free_port, until
+
+ROOT = Path(__file__).parents[2]
+MARK = "IMGCLS_TEST_CLUSTER"
+GPUS = 2  # of each node but the head
+PORTS = (
+    "dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port", "metrics-export-port",
+    "node-manager-port", "object-manager-port",
+)  # fmt: skip
+START = 240.0  # seconds that a busy machine may take for one node
+
+
+class RayCluster:
+    """`start` and `kill_node` work on one node: 1 is the head."""
+
+    def __init__(self) -> None:
+        self.mark = secrets.token_hex(8)
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+        self.port, self.dashboard = free_port(), free_port()
+        # given, since a raylet of a busy machine does not wait long enough for agents that choose theirs
+        self.ports = {node: {name: free_port() for name in PORTS} for node in (1, 2, 3)}
+        self.address = f"http://127.0.0.1:{self.dashboard}"
+
+    def start(self, *nodes: int) -> None:
+        """Start nodes, all at once, and wait until the dashboard shows them."""
+        for node, process in [(node, self._spawn(node)) for node in nodes]:
+            output, code = self._started(process)
+            if code and node != 1:  # a busy machine: once more
+                self._end(self.of_node(node))
+                output, code = self._started(self._spawn(node))
+            assert code == 0, output
+        until(lambda: all(self.pids(node, "raylet/raylet") for node in nodes), START)
+
+    def _started(self, process: subprocess.Popen[bytes]) -> tuple[str, int]:
+        output, _ = process.communicate(timeout=START)
+        return output.decode(), process.returncode
+
+    def _spawn(self, node: int) -> subprocess.Popen[bytes]:
+        options = [f"--node-ip-address={ip(node)}", *(f"--{name}={port}" for name, port in self.ports[node].items())]
+        if node == 1:
+            options += ["--head", f"--port={self.port}", f"--dashboard-port={self.dashboard}", "--num-gpus=0"]
+            options += ["--dashboard-host=127.0.0.1", f"--temp-dir={self.folder}"]
+        else:
+            options += [f"--address=127.0.0.1:{self.port}", f"--num-gpus={GPUS}"]
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--num-cpus=2", "--disable-usage-stats"]
+        return subprocess.Popen(
+            [*command, "--object-store-memory=80000000", *options],
+            env=self._environment(node), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd="/", start_new_session=True,
+        )  # fmt: skip
+
+    def _environment(self, node: int) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("IMGCLS_", "RAY_"))}
+        quick = {"RAY_raylet_start_wait_time_s": "120", "RAY_health_check_failure_threshold": "5"}
+        return {
+            **kept, **quick, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(self.folder),
+            MARK: f"{self.mark}/{node}", LOGICAL_GPUS: "1", NODE_NAME: ip(node),
+        }  # fmt: skip
+
+    def wait(self) -> None:
+        """Until the dashboard answers."""
+
+        def answers() -> bool:
+            with contextlib.suppress(OSError):
+                opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+                return bool(opener.open(f"{self.address}/api/version", timeout=5).read())
+            return False
+
+        until(answers, START)
+
+    def of_node(self, node: int) -> list[int]:
+        """All processes of a node: Ray's own, and what its jobs started."""
+        return [pid for pid in _pids() if f"{MARK}={self.mark}/{node}\0".encode() in _read(pid, "environ")]
+
+    def pids(self, node: int, program: str) -> list[int]:
+        return [pid for pid in self.of_node(node) if program.encode() in _read(pid, "cmdline").split(b"\0")[0]]
+
+    def kill_raylet(self, node: int) -> None:
+        """`kill -9` of the raylet alone: Ray's other processes, and the jobs, are left to find out."""
+        for pid in self.pids(node, "raylet/raylet"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def kill_head(self) -> None:
+        """`kill -9` of all that makes the head: its state is gone."""
+        self._end(self.of_node(1))
+
+    def clean(self, node: int) -> None:
+        """End what Ray left of a dead node, but no process of a run: those must end by themselves."""
+        self._end([pid for pid in self.of_node(node) if b"/ray/" in _read(pid, "cmdline")])
+
+    def close(self) -> None:
+        for _ in range(3):
+            self._end([pid for node in (1, 2, 3) for pid in self.of_node(node)])
+            time.sleep(0.2)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, pids: list[int]) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def ip(node: int) -> str:
+    return f"127.0.0.{node}"
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
+@contextlib.contextmanager
+def running() -> Iterator[RayCluster]:
+    cluster = RayCluster()
+    try:
+        cluster.start(1)
+        cluster.wait()
+        cluster.start(2, 3)
+        yield cluster
+    finally:
+        cluster.close()
