@@ -37,7 +37,8 @@ NODE_NAMES = ("IMGCLS_NODE_NAME", "SLURMD_NODENAME")
 REFUSED = "imgcls-lab refuses: "  # begins the line by which an agent says why it did not start the run
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _PATIENCE = 15.0  # seconds in which a new folder may become visible on a shared file system
-_INTERRUPT = b"i"  # from agent to supervisor: the scheduler ends the job
+TIED = "--tied"  # option of an agent whose parent holds the other end of its standard input
+INTERRUPT = b"i"  # a word to an agent, and from it to the supervisor: the scheduler ends the job
 AFTER_END = 10.0  # seconds that the processes of further nodes have to end after the run
 
 
@@ -55,6 +56,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--node", type=int, default=0)
     parser.add_argument("--rendezvous", help="HOST:PORT where the nodes of a run meet")
+    parser.add_argument(TIED, action="store_true", help="end when the standard input ends")
     given = parser.parse_args(arguments)
     launch = json.loads(base64.b64decode(os.environ.pop(LAUNCH_VARIABLE)))
     try:
@@ -66,7 +68,7 @@ def main(arguments: list[str]) -> int:
         own = ["--node", str(given.node), "--nodes", str(launch["nodes"]), "--rendezvous", given.rendezvous]
         launch["argv"] = [*launch["argv"], *own]
     part = Supervised(launch) if given.node == 0 else Further(launch, given.node)
-    return run_apart(part, launch["environment"][run_layout.RUN_TAG])
+    return run_apart(part, launch["environment"][run_layout.RUN_TAG], tied=given.tied)
 
 
 # ── what this node is ───────────────────────────────────────────────────────────────────────────────────────────
@@ -197,7 +199,7 @@ class Further:
         """Its processes are ended by whoever found that the agent has died."""
 
 
-def run_apart(part: Supervised | Further, tag: str) -> int:
+def run_apart(part: Supervised | Further, tag: str, *, tied: bool = False) -> int:
     """Run it in a process outside the scheduler's process tree, whose signals would meet each process of the run.
 
     This process stays as the scheduler's child. SIGTERM is passed on as a word; the death of either is noticed by the
@@ -217,13 +219,22 @@ def run_apart(part: Supervised | Further, tag: str) -> int:
     os.close(life)
     os.close(over)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os.write(own_life, _INTERRUPT))
+        signal.signal(number, lambda *_: os.write(own_life, INTERRUPT))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if tied:
+        threading.Thread(target=_follow_parent, args=(own_life,), daemon=True).start()
     word = b""
     while (read := os.read(their_life, 1)) != b"":
         word = read
     end_tagged(tag)
     return 0 if word else 1
+
+
+def _follow_parent(own_life: int) -> None:
+    """Pass on what the parent says, and die with it: the supervisor then ends all that is left."""
+    while (word := os.read(0, 1)) != b"":
+        os.write(own_life, word)
+    os._exit(1)
 
 
 def _inside(part: Supervised | Further, tag: str, life: int, over: int) -> int:

@@ -1,4 +1,4 @@
-"""Fixtures of the tests with a cluster: an S3 server."""
+"""Fixtures of the tests with a cluster: an S3 server, a Ray cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.clusters import ray_cluster as cluster_of_ray
+from tests.clusters.ray_cluster import RayCluster
 from tests.clusters.s3_server import Bucket, serving
 
 
@@ -23,3 +25,10 @@ def s3_server(s3: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     for name, value in bucket.environment.items():
         monkeypatch.setenv(name, value)
     return bucket
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A real Ray cluster: a head, and two nodes with two logical GPUs each."""
+    with cluster_of_ray.running() as cluster:
+        yield cluster

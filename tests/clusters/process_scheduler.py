@@ -15,7 +15,7 @@ from pathlib import Path
 
 from imgcls_lab.errors import ExecutorError, SchedulerAwayError
 from imgcls_lab.executor.backends.job_scheduler import Finding, Job, JobState, JobStatus, Node
-from imgcls_lab.executor.node import LOGICAL_GPUS, NODE_NAME
+from imgcls_lab.executor.node import LOGICAL_GPUS, NODE_NAMES
 
 
 class ProcessScheduler:
@@ -105,7 +105,13 @@ class ProcessScheduler:
             if name in self.processes or len(free) < job.gpus:
                 continue
             self.devices[name] = free[: job.gpus]
-            environment = {**os.environ, LOGICAL_GPUS: "1", NODE_NAME: "node1", **self.environment, **job.environment}
+            environment = {
+                **os.environ,
+                LOGICAL_GPUS: "1",
+                NODE_NAMES[0]: "node1",
+                **self.environment,
+                **job.environment,
+            }
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.devices[name])
             with (self.folder / f"{name}.log").open("ab") as output:
                 self.processes[name] = subprocess.Popen(

@@ -19,7 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from imgcls_lab.executor.node import LOGICAL_GPUS, NODE_NAME
+from imgcls_lab.executor.node import LOGICAL_GPUS, NODE_NAMES
 from tests.waiting import free_port, until
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ class RayCluster:
         quick = {"RAY_raylet_start_wait_time_s": "120", "RAY_health_check_failure_threshold": "5"}
         return {
             **kept, **quick, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(self.folder),
-            MARK: f"{self.mark}/{node}", LOGICAL_GPUS: "1", NODE_NAME: ip(node),
+            MARK: f"{self.mark}/{node}", LOGICAL_GPUS: "1", NODE_NAMES[0]: ip(node),
         }  # fmt: skip
 
     def wait(self) -> None:

@@ -79,7 +79,8 @@ def test_a_scheduler_that_is_away_ends_nothing(lab: ToyLab):
     assert lab.state(run_id) is RunState.RUNNING
     lab.scheduler.away = False
     for each in (run_id, waiting, late):
-        assert (lab.end(each).state, lab.run(each).attempt) == (RunState.SUCCEEDED, 1)
+        assert lab.end(each).state is RunState.SUCCEEDED
+    assert lab.run(run_id).attempt == 1
     assert lab.steps(run_id) == list(range(1, 251))
 
 

@@ -115,7 +115,7 @@ class JobWatch:
             try:
                 self._round()
                 away = None
-            except SchedulerAwayError as error:
+            except ExecutorError as error:
                 away = str(error)
             except Exception as error:
                 log.exception("%s could not be asked.", self._scheduler.title)
