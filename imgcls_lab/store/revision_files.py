@@ -1,7 +1,8 @@
 """Copies of revisions in the home, one file each: `db rebuild` brings corrections back from them.
 
-Written just before a commit, as `registry.json` is (`folder_rows.py`). A revision never changes, so a file that is
-there is left alone. The files of other revisions of the same data set are written too, if another home added them.
+Written just before a commit, as `registry.json` is (`folder_rows.py`). A revision never changes, so its file is left
+alone. The files of other revisions of the same data set are written too, if another home added them. A process that
+died before its commit leaves the file of a revision that never was: the next revision of that number replaces it.
 """
 
 from __future__ import annotations
@@ -36,15 +37,19 @@ def folder_of(settings: Settings, dataset: Dataset) -> Path:
 
 
 def write_missing(session: Session, settings: Settings, dataset_id: int) -> list[Path]:
-    """Write the revisions of a data set that have no file yet. Returns what was written. Raises OSError."""
+    """Write the revisions of a data set that have no file of theirs yet. Returns what was written. Raises OSError."""
     dataset = session.get_one(Dataset, dataset_id)
     folder = folder_of(settings, dataset)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     there = {entry.name for entry in os.scandir(folder)}
     table = DatasetRevision
-    numbers = session.exec(select(table.number).where(table.dataset_id == dataset_id)).all()
+    known = session.exec(select(table.number, table.digest).where(table.dataset_id == dataset_id)).all()
     written = []
-    for number in [number for number in numbers if _name(number) not in there]:
+    unsure = True  # a digest covers all revisions before: below the newest file that has the right one, all have
+    for number, digest in sorted(known, reverse=True):
+        unsure = unsure and _digest_in(folder, _name(number)) != digest
+        if not unsure and _name(number) in there:
+            continue
         row = session.exec(select(table).where(table.dataset_id == dataset_id, table.number == number)).one()
         content = {"dataset": {"name": dataset.name, "created_at": dataset.created_at}}
         content |= {name: getattr(row, name) for name in _COLUMNS}
@@ -108,6 +113,14 @@ def _read(folder: Path, report: Callable[[str], None]) -> Iterator[dict[str, Any
             report(f"The corrections in {path} cannot be read ({reason}), so they are not restored.")
             return
         yield row
+
+
+def _digest_in(folder: Path, name: str) -> Any:
+    """The digest that a file names; None where it cannot be read."""
+    try:
+        return read_json(folder, name)["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _name(number: int) -> str:

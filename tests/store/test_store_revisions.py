@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlmodel import Session
 
 from imgcls_lab.api import revisions as api
 from imgcls_lab.data_revision import Overlay, of_folder
@@ -91,6 +92,32 @@ def test_a_run_is_compared_with_the_newest_revision_by_what_differs_at_last(
         (0, "2 relabelled", 2), (1, "1 relabelled, 1 restored", 2), (None, "1 relabelled", 1), (3, "no change", 0),
     ]  # fmt: skip
     assert {change.name for change in since[first].changes} == {"train/cat/1.png", "val/cat/0.png"}
+
+
+def test_the_file_of_a_revision_that_was_never_committed_takes_no_ones_place(
+    store: Store, root: Path, dataset: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed between the file and the commit leaves a file of another revision 1."""
+    writer = store.database.folder_writer
+    assert writer is not None
+    write = writer.write
+
+    def killed(session: Session) -> None:
+        write(session)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.revisions.add(dataset, edit(root, train__cat__0=None))
+    assert len(list((store.settings.home_path / "revisions").rglob("1.json"))) == 1
+    store.revisions.add(dataset, edit(root, train__cat__1="dog"))
+    store.revisions.add(dataset, edit(root, val__cat__0="dog"))
+    before = store.revisions.overlay(dataset)
+    with store.database.connection() as connection:
+        connection.exec_driver_sql("DELETE FROM dataset_revisions")
+    assert not rebuild(store.settings).problems
+    assert store.revisions.overlay(dataset) == before
 
 
 def test_copies_are_corrected_together_and_the_answer_says_so(store: Store, root: Path, dataset: int) -> None:
