@@ -7,6 +7,7 @@ before memory is taken for it.
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -20,6 +21,11 @@ MAX_BYTES = 256 * 2**20  # of the arrays in one file, as they are in memory
 MAX_ARRAYS = 16
 _HEADER = 16_384  # characters of an array's header
 _DIRECTORY = 65_536  # bytes of the list of the arrays
+_WRITTEN = re.compile(  # what numpy writes into a header
+    rb"\{'descr': (?P<dtype>'[^'\n]*'|\[[^\]\n]*\]), 'fortran_order': (?P<fortran>True|False), "
+    rb"'shape': \((?P<shape>[\d, ]{0,200})\), \} *\n"
+)
+_DTYPE = re.compile(r"'[<>|=][iufSU]\d{1,9}'")
 _END = struct.Struct("<4s4H2LH")  # of a zip file without a comment; its list of files is in front of it
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -57,6 +63,15 @@ def begin(file: BufferedReader, dtype: str, shape: tuple[int, ...]) -> int:
     if (found, kind) != (shape, np.dtype(dtype)) or os.fstat(file.fileno()).st_size != start + _bytes(found, kind):
         raise ValueError(f"it holds {kind} {found}, not {dtype} {shape}")
     return start
+
+
+def records(file: BufferedReader, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
+    """The rows of an npy file of this dtype with fields, (n,). Raises ValueError, OSError."""
+    text, shape, start = _header_text(file)
+    size = os.fstat(file.fileno()).st_size
+    if text != repr(dtype.descr) or len(shape) != 1 or size > MAX_BYTES or size != start + _bytes(shape, dtype):
+        raise ValueError(f"it holds {text[:60]} {shape} in {size} bytes")
+    return np.frombuffer(file.read(size - start), dtype)
 
 
 def check(array: npt.NDArray[Any], kinds: str, shape: tuple[int, ...]) -> None:
@@ -98,22 +113,38 @@ def _array(stream: IO[bytes], size: int) -> npt.NDArray[Any]:
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     """Shape, dtype and length of the header. Raises ValueError for objects and for what is not in C order."""
+    text, shape, start = _header_text(stream)
+    if not _DTYPE.fullmatch(text):
+        raise ValueError(f"it holds {text[:60]}")
+    try:
+        return shape, np.dtype(text.strip("'")), start
+    except TypeError:  # such as a float of 3 bytes
+        raise ValueError(f"it holds {text}") from None
+
+
+def _header_text(stream: IO[bytes]) -> tuple[str, tuple[int, ...], int]:
+    """How the header writes the dtype, the shape, and the header's length. Raises ValueError.
+
+    numpy's own reader evaluates the header as Python, of which a nested one takes any amount of memory.
+    """
     version = np.lib.format.read_magic(stream)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-    if read is None:
+    size = {(1, 0): 2, (2, 0): 4}.get(version)
+    if size is None:
         raise ValueError(f"it has an unknown version {version}")
-    shape, fortran, dtype = read(stream, max_header_size=_HEADER)
-    if fortran and len(shape) > 1:
+    length = int.from_bytes(stream.read(size), "little")
+    if length > _HEADER:
+        raise ValueError(f"its header takes {length} bytes")
+    found = _WRITTEN.fullmatch(stream.read(length))
+    if found is None:
+        raise ValueError("its header is not one that numpy writes")
+    shape = tuple(int(edge) for edge in found["shape"].split(b",") if edge.strip())
+    if found["fortran"] == b"True" and len(shape) > 1:
         raise ValueError("its values are not in C order")
-    if dtype.hasobject or dtype.fields or dtype.kind not in "iufSU":
-        raise ValueError(f"it holds {dtype}")
-    return shape, dtype, stream.tell()
+    return found["dtype"].decode("ascii", "replace"), shape, stream.tell()
 
 
 def _bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     length = dtype.itemsize
     for edge in shape:
-        if edge < 0:
-            raise ValueError(f"it claims the shape {shape}")
         length *= edge
     return length

@@ -254,18 +254,21 @@ def _read(path: Path) -> ImageTable | None:
                 return None
             key = ("table", os.fspath(path), facts.st_ino, facts.st_mtime_ns, facts.st_size)
             return CACHE.get(key, lambda: _parsed(file.read()), lambda table: table.nbytes)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
 def _parsed(content: bytes) -> ImageTable:
-    """Raises ValueError, KeyError or TypeError for what `write` has not written."""
+    """Raises one of what `_read` catches for what `write` has not written."""
     start = len(_MAGIC) + 8
     if not content.startswith(_MAGIC):
         raise ValueError("no image table")
     body = start + int.from_bytes(content[len(_MAGIC) : start], "little")
     header = json.loads(content[start:body])
     count, classes = int(header["images"]), [str(name) for name in header["classes"]]
+    if count < 0:
+        raise ValueError("a damaged image table")
+    "".join(classes).encode()  # no answer can hold half of a pair of surrogates
     rows = np.frombuffer(content, ROW, count, body)
     ends = np.frombuffer(content, "<i8", count, body + rows.nbytes)
     paths = content[body + rows.nbytes + ends.nbytes :]

@@ -7,7 +7,7 @@ found by the digest of the image's file, so a data set that changed needs the fe
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from imgcls_lab import run_paths
 from imgcls_lab.audits.neighbours import Floats, Numbers, nearest_to
 from imgcls_lab.row_file import RECORD
 
 BLOCK = 8192  # rows that are read at once
+MAX_ROWS, MAX_WIDTH = 10_000_000, 2**20
 VERSION = 1  # raise it where the same model gives other features of the same file
 Digests = npt.NDArray[np.uint8]  # (n, 32), SHA-256
 Halves = npt.NDArray[np.float16]
@@ -48,10 +50,13 @@ class FeatureFile:
     """Kept features to read. Raises OSError or ValueError where there are none of this name, as after `cache clear`."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        base = folder / name
-        width = json.loads(base.with_suffix(".json").read_text())["width"]
-        records = np.fromfile(base.with_suffix(".index"), RECORD)
-        self._rows = np.memmap(base.with_suffix(".rows"), np.float16, "r", shape=(len(records), width))
+        width = run_paths.read_json(folder, f"{name}.json")["width"]
+        if not isinstance(width, int) or not 0 < width <= MAX_WIDTH:
+            raise ValueError(f"features of the width {width!r}")
+        with run_paths.open_plain(folder, f"{name}.index") as index, run_paths.open_plain(folder, f"{name}.rows") as rows:
+            count = min(MAX_ROWS, os.fstat(rows.fileno()).st_size // (2 * width))  # whatever the index claims
+            records = np.frombuffer(index.read(count * RECORD.itemsize), RECORD)
+            self._rows = np.memmap(rows, np.float16, "r", shape=(len(records), width))
         self._order = np.argsort(records["digest"][:, 0])
         self._digests = records["digest"][self._order]
 

@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from imgcls_lab import run_layout, run_paths
-from imgcls_lab.errors import InputError
+from imgcls_lab import bounded_arrays, run_layout, run_paths
+from imgcls_lab.errors import DataError, InputError
 from imgcls_lab.image_files import printable
 from imgcls_lab.schemas.audits import ProblemKind, ProblemView
 from imgcls_lab.schemas.images import ImageView, SizeBin
@@ -38,6 +38,7 @@ KINDS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 LEAKING = ("copy", "look_alike", "near_duplicate")
 MOST = 20_000  # problems of one kind that are kept; the summary counts all
 MEMBERS = 100  # images of a group that are kept
+MAX_LINE, MAX_PAGE = 2**21, 2**26  # bytes of a problem, and of those of one answer
 ENTRY = np.dtype([("offset", "u8"), ("length", "u4"), ("kind", "u1"), ("leak", "?"), ("score", "f4")])
 
 
@@ -150,7 +151,7 @@ def _index(stage: str) -> str:
 def read_summary(folder: Path) -> Summary | None:
     """None while there is none, or only nonsense."""
     try:
-        return Summary.model_validate(run_paths.read_json(folder, SUMMARY))
+        return Summary.model_validate_json(run_paths.read_plain(folder, SUMMARY))
     except (OSError, ValueError):
         return None
 
@@ -160,7 +161,7 @@ def read_problems(
 ) -> tuple[list[ProblemView], int]:
     """A page of the problems of all stages that are done, and how many the filter leaves. By kind, the worst first.
 
-    Raises InputError for a kind that there is not.
+    Raises InputError for a kind that there is not, DataError for damaged results.
     """
     if kind is not None and kind not in KINDS:
         raise InputError(f"There is no kind of problem “{kind}”. There are {', '.join(KINDS)}.", reason="kind")
@@ -174,29 +175,51 @@ def read_problems(
             kept &= index["leak"] == leak
         chosen += [(int(e["kind"]), stage, int(e["offset"]), int(e["length"])) for e in index[kept]]
     chosen.sort(key=lambda entry: entry[0])
-    return [_read_line(folder, *entry[1:]) for entry in chosen[offset : offset + limit]], len(chosen)
+    page = chosen[offset : offset + limit]
+    if sum(entry[3] for entry in page) > MAX_PAGE:
+        raise _damaged()
+    return [_read_line(folder, *entry[1:]) for entry in page], len(chosen)
 
 
 def _read_index(folder: Path, stage: str) -> npt.NDArray[np.void]:
+    """The entries of a stage; none where it is not done, or what is there was not written by an audit."""
     try:
         with run_paths.open_plain(folder, _index(stage)) as file:
-            entries: npt.NDArray[np.void] = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+            return bounded_arrays.records(file, ENTRY)
+    except (OSError, ValueError):
         return np.empty(0, ENTRY)
-    return entries if entries.dtype == ENTRY and entries.ndim == 1 else np.empty(0, ENTRY)
 
 
 def _read_line(folder: Path, stage: str, offset: int, length: int) -> ProblemView:
-    with run_paths.open_plain(folder, _lines(stage)) as file:
-        file.seek(offset)
-        return ProblemView.model_validate_json(file.read(length))
+    """Raises DataError for a line that is not there, or is no problem."""
+    try:
+        with run_paths.open_plain(folder, _lines(stage)) as file:
+            if length > MAX_LINE or offset + length > os.fstat(file.fileno()).st_size:
+                raise ValueError
+            file.seek(offset)
+            return ProblemView.model_validate_json(file.read(length))
+    except (OSError, ValueError):
+        raise _damaged() from None
+
+
+def _damaged() -> DataError:
+    return DataError("The results of this audit are damaged. Start the audit again.", reason="damaged_audit")
 
 
 def read_map(folder: Path) -> dict[str, npt.NDArray[Any]] | None:
+    """The arrays of `write_map` and `method`; None where there is no map, or what is there is none."""
     try:
-        with run_paths.open_plain(folder, MAP) as file, np.load(file, allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError, KeyError):
+        with run_paths.open_plain(folder, MAP) as file:
+            found = bounded_arrays.load(file)
+        images = len(found["x"])
+        for name in ("x", "y", "label", "split"):
+            bounded_arrays.check(found[name], "u", (images,))
+        bounded_arrays.check(found["digest"], "u", (images, hashlib.sha256().digest_size))
+        bounded_arrays.check(found["method"], "U", ())
+        for name in set(found) - {"x", "y", "label", "split", "digest", "method"}:
+            bounded_arrays.check(found[name], "i", found[name].shape[:1])
+        return found
+    except (OSError, ValueError, KeyError, TypeError):  # the last: of an array without a length
         return None
 
 
@@ -209,7 +232,7 @@ def changed_since(root: Path, summary: Summary) -> bool:
         try:
             if os.stat(root / name).st_mtime_ns != changed:
                 return True
-        except OSError:
+        except (OSError, ValueError):  # the latter: no name of a folder
             return True
     return False
 

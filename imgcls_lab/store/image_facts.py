@@ -100,7 +100,7 @@ def nearest(settings: Settings, folder: Path, image: str) -> tuple[list[Neighbou
             index, similarity = nearest_images(file, digests, wanted, NEAREST)
         except (OSError, ValueError, KeyError, TypeError):  # it was removed meanwhile, or is damaged: as if never kept
             continue
-        if len(index):
+        if len(index) and np.isfinite(similarity).all():
             pairs = zip(places[index].tolist(), similarity.tolist(), strict=True)
             return [_neighbour(images, place, cosine) for place, cosine in pairs], model
     return [], ""
