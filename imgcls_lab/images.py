@@ -73,6 +73,7 @@ LARGE = 16_000_000  # pixels; above, one is decoded at a time, so that memory do
 Lock = contextlib.AbstractContextManager[Any]
 _one_at_a_time: Lock = threading.Lock()
 
+_BLOCK = 2**20  # pixels that are computed with at once
 _ORIENTATION = 0x0112  # the EXIF tag
 _PHOTOMETRIC = 262  # the TIFF tag; 0: white is zero
 Pixels = npt.NDArray[np.uint8]
@@ -254,17 +255,26 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     I;16 holds 0..65535, as I does, or 0..255 where no value is above; F holds 0..1 by custom, or else 0..255. What
     goes beyond (32-bit counts, a float of any unit) is scaled by its own largest value.
     """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+    values = np.asarray(image).reshape(-1)
+    clear, white_is_zero = image.info.get("transparency"), _white_is_zero(image)
     ranges = (1.0, 255.0) if image.mode == "F" else (255.0, 65_535.0)
-    top = float(values.max(initial=0.0))
+    top = max((float(block.max()) for _, block in _finite(values)), default=0.0)
     full = 65_535.0 if image.mode.startswith("I;16") else next((r for r in ranges if top <= r), top)
-    grey = np.clip(values * (255 / full) + 0.5, 0, 255).astype(np.uint8)
-    if _white_is_zero(image):
-        grey = 255 - grey
-    clear = image.info.get("transparency")
-    if isinstance(clear, int):
-        grey[values == clear] = 255
-    return Image.fromarray(grey)
+    grey = np.empty(len(values), np.uint8)
+    for start, block in _finite(values):
+        part = np.clip(block * (255 / full) + 0.5, 0, 255).astype(np.uint8)
+        if white_is_zero:
+            part = 255 - part
+        if isinstance(clear, int):
+            part[block == clear] = 255
+        grey[start : start + len(part)] = part
+    return Image.fromarray(grey.reshape(image.height, image.width))
+
+
+def _finite(values: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
+    """The values in blocks, with where each begins; all of a large image as float64 would take many times its size."""
+    for start in range(0, len(values), _BLOCK):
+        yield start, np.nan_to_num(values[start : start + _BLOCK].astype(np.float64), posinf=0.0, neginf=0.0)
 
 
 def _white_is_zero(image: Image.Image) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 from serving import Api, Reply, Training
 
 from imgcls_lab import model_calibration
@@ -62,6 +63,7 @@ async def test_a_model_is_applied_to_images_over_rest(
     assert (await api("POST", f"runs/{train().run.id}/predict", png())).status == 404, "it has no checkpoint"
     assert (await api("GET", f"{place}/images/{id_of(root / 'val/cat/0.png')}/input", augmented="x")).status == 400
     await each_of_many_requests_is_answered_or_told_to_wait(api, place, id_of(root / "val/cat/0.png"))
+    await damaged_weights_are_a_sentence_without_a_path(api, run, root / "val/cat/0.png")
     assert extension.inference.uploads == 0
 
     client = extension.inference._client
@@ -119,6 +121,20 @@ async def what_changed_since_is_a_sentence(api: Api, run: Training, path: Path) 
     for reply in replies:
         assert run.run.root not in reply.json["message"]
         assert "val/dog/0.png" in reply.json["message"]
+
+
+async def damaged_weights_are_a_sentence_without_a_path(api: Api, run: Training, path: Path) -> None:
+    place, weights = f"runs/{run.run.id}", (run.folder / "checkpoints/best").resolve() / "model.safetensors"
+    whole = weights.read_bytes()
+    not_finite = {name: np.full_like(value, np.nan) for name, value in load_file(weights).items() if value.ndim}
+    calls = [("POST", f"{place}/predict", png()), ("GET", f"{place}/images/{id_of(path)}/cam", None)]
+    for damage in (lambda: save_file(not_finite, weights), lambda: weights.write_bytes(b"damaged"), weights.unlink):
+        damage()
+        for call in calls:
+            reply = await api(*call)
+            assert reply.status == 400, reply.body
+            assert str(run.folder.parent) not in reply.json["message"], "no answer tells where a run's folder lies"
+    weights.write_bytes(whole)
 
 
 async def each_of_many_requests_is_answered_or_told_to_wait(api: Api, place: str, image: str) -> None:

@@ -35,7 +35,7 @@ from imgcls_lab.engine.model.classifier import load_labelled
 from imgcls_lab.engine.model.labels import Labels
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
-from imgcls_lab.errors import DataError, InputError
+from imgcls_lab.errors import DataError, InputError, ModelError
 from imgcls_lab.image_files import printable
 from imgcls_lab.imagefolder import FolderSummary, inspect_folder
 from imgcls_lab.schemas import Calibration, ClassProb, EpochReport, ImagePrediction
@@ -140,11 +140,22 @@ def abstains(classes: list[ClassProb], threshold: float | None) -> bool:
     return threshold is not None and bool(classes) and classes[0].prob < threshold
 
 
+def check_finite(outputs: torch.Tensor) -> None:
+    """Raises ModelError where outputs of a model are no numbers: the likeliest class of NaN would be the first."""
+    if not bool(torch.isfinite(outputs).all()):
+        raise ModelError(
+            "The model's outputs are no finite numbers, so its weights are damaged, as after a training that diverged. "
+            "Take another checkpoint.",
+            reason="not_finite",
+        )
+
+
 def _classify(loaded: Classifier, pixels: list[torch.Tensor], top: int, tta: TTA) -> list[list[ClassProb]]:
     if not pixels:
         return []
     values = normalise(torch.stack(pixels).to(loaded.device), loaded.spec)
     probs = log_probs(loaded.model, values, loaded.spec.shape, tta).exp()
+    check_finite(probs)
     best = probs.topk(min(top, len(loaded.classes)), dim=1)
     return [
         [ClassProb(name=loaded.classes[index], prob=prob) for prob, index in zip(*row, strict=True)]

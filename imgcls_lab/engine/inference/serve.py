@@ -30,7 +30,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.data.image_set import Reader
 from imgcls_lab.engine.inference import pictures
 from imgcls_lab.engine.inference.grad_cam import grad_cam
-from imgcls_lab.engine.inference.predict import Classifier, abstains, load
+from imgcls_lab.engine.inference.predict import Classifier, abstains, check_finite, load
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.errors import DataError, ImgclsError, InferenceError, InputError, NotFoundError, UnsafeFolderError
 from imgcls_lab.framed_messages import Message, receive, send
@@ -61,6 +61,7 @@ class Inference:
 
     def __init__(self) -> None:
         self._loaded: tuple[str, Classifier] | None = None  # by its folder and the times of its files
+        self._place = ""  # of the folder of the model that was asked for last
         self._tried: OrderedDict[str, Tried] = OrderedDict()
         self._report: Report = lambda _phase: None
         self._work: dict[str, Callable[[dict[str, Any], bytes], Message]] = {
@@ -82,14 +83,19 @@ class Inference:
                 raise InputError(f"The inference process cannot do “{str(request.header.get('do'))[:40]}”.")
             return work(request.header, request.body if request.file < 0 else _read(request.file, request.header))
         except ImgclsError as error:
-            return _refusal(error)
+            return self._refusal(error)
         except Exception as error:  # whatever a model does; torch's own allocator raises no MemoryError
             traceback.print_exc()
             if isinstance(error, MemoryError) or "alloc" in str(error):
                 text = "This image and this model need more memory than the inference process may take."
-                return _refusal(InferenceError(text, reason="memory"))
+                return self._refusal(InferenceError(text, reason="memory"))
             text = f"The model cannot be applied to this image ({type(error).__name__}: {error})."
-            return _refusal(InferenceError(text, reason="failed"))
+            return self._refusal(InferenceError(text, reason="failed"))
+
+    def _refusal(self, error: ImgclsError) -> Message:
+        """What was wrong. Messages name a model by its folder, and no answer tells where this lies."""
+        text = str(error).replace(self._place, "") if self._place else str(error)
+        return Message({"refusal": text, "kind": type(error).__name__, "reason": error.reason})
 
     # ── the requests ────────────────────────────────────────────────────────────────────────────────────────────
     def _predict(self, header: dict[str, Any], data: bytes) -> Message:
@@ -107,6 +113,7 @@ class Inference:
             return Message(reply.model_dump(mode="json"))
         with torch.no_grad():
             probs = loaded.model(pixel_values=values).logits[0].double().softmax(0)
+        check_finite(probs)
         best = probs.topk(min(TOP, len(loaded.classes)))
         top = [
             ClassProb(name=loaded.classes[number], prob=prob)
@@ -144,7 +151,8 @@ class Inference:
                 label = int(loaded.model(pixel_values=values).logits[0].argmax())
         if not 0 <= label < len(loaded.classes):
             raise NotFoundError(f"The model has no class {label}; it has {len(loaded.classes)}.", reason="no_class")
-        heat, _logits = grad_cam(loaded.model, values, label)
+        heat, logits = grad_cam(loaded.model, values, label)
+        check_finite(logits)
         return Message({}, pictures.webp(pictures.overlay(pixels, heat), header.get("size")))
 
     def _input(self, header: dict[str, Any], data: bytes) -> Message:
@@ -163,6 +171,7 @@ class Inference:
     def _model(self, folder: str) -> Classifier:
         """The model of a folder; that of another folder makes room before it is loaded."""
         real = os.path.realpath(folder)
+        self._place = os.path.join(os.path.dirname(real), "")
         files = [path for path in sorted(Path(real).iterdir()) if path.suffix in (".safetensors", ".json")]
         key = f"{real} {[path.stat().st_mtime_ns for path in files]}"
         if self._loaded is None or self._loaded[0] != key:
@@ -192,10 +201,6 @@ def _read(file: int, header: dict[str, Any]) -> bytes:
     if hashlib.sha256(data).hexdigest() != header.get("digest"):
         raise DataError(f"“{name}” has changed since the run saw it.", reason="changed")
     return data
-
-
-def _refusal(error: ImgclsError) -> Message:
-    return Message({"refusal": str(error), "kind": type(error).__name__, "reason": error.reason})
 
 
 def serve(path: Path, idle_seconds: float) -> None:
