@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from imgcls_lab.audits import results
 from imgcls_lab.audits.results import Summary
@@ -201,13 +201,17 @@ def find_dataset(session: Session, dataset_id: int, *, lock: bool = False) -> Da
 
 
 def _newest(session: Session, row: Dataset) -> Run | None:
-    """The newest audit whose folder this home wrote itself; None: there is none, or it was deleted."""
+    """The newest audit whose folder this home wrote itself; None: there is none, or it was deleted.
+
+    Another user of the database audits the data set in a home of his own: that takes nothing away from this one's.
+    """
     if row.audit_run_id is None:
         return None
     run = session.exec(select(Run).where(Run.id == row.audit_run_id)).first()
-    if run is None or run.view_only or run.home not in ("", session.info["home"]) or TASK not in run.payload:
-        return None
-    return run
+    if run is not None and homes.elsewhere(session, [run]):
+        here = select(Run).where(Run.root == row.root, Run.kind == RunKind.TASK.value, homes.is_here(session))
+        run = session.exec(here.order_by(col(Run.number).desc()).limit(1)).first()
+    return run if run is not None and not run.view_only and TASK in run.payload else None
 
 
 def _queue(session: Session, row: Dataset, task: AuditTask) -> None:

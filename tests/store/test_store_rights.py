@@ -18,6 +18,7 @@ from store_steps import started, write
 from test_store_folders import external
 
 from imgcls_lab import signing
+from imgcls_lab.audits import results
 from imgcls_lab.errors import ConflictError, ForbiddenError, NotFoundError
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.identity import user_name
@@ -216,6 +217,21 @@ def test_everybody_sees_and_members_change(team: Open, images: str) -> None:
     assert carl.runs.set_desired_state(of_carl.id, DesiredState.STOP).state is RunState.CANCELLED
     with pytest.raises(NotFoundError):
         ada.projects.remove_member(of.project.id, "carl")
+
+
+def test_an_audit_by_another_user_takes_no_results_away(team: Open, images: str) -> None:
+    ada, bob = team("ada"), team("bob")
+    dataset = ada.datasets.add(DatasetEdit(name="cats", root=images)).id
+    own = ada.audits.start(dataset).run_id
+    assert own is not None
+    results.write_summary(ada.settings.run_dir(own), results.Summary(root=images, stages=["files"], counts={"dark": 3}))
+    with pytest.raises(NotFoundError):
+        bob.audits.cancel(dataset)  # it is none of his
+    others = bob.audits.start(dataset).run_id
+    assert [store.audits.view(dataset).run_id for store in (ada, bob)] == [own, others]
+    assert (ada.audits.view(dataset).counts, bob.audits.view(dataset).counts) == ({"dark": 3}, {})
+    assert ada.audits.cancel(dataset).state is RunState.CANCELLED
+    assert bob.audits.view(dataset).state is RunState.QUEUED
 
 
 def test_what_nobody_owns_anybody_changes_and_nobody_takes(team: Open) -> None:
