@@ -11,11 +11,13 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from imgcls_lab.data_files import open_image
 from imgcls_lab.data_revision import Overlay
 from imgcls_lab.errors import ConflictError, DataError, DiskFullError, InputError
 from imgcls_lab.export_names import export_names
@@ -61,10 +63,14 @@ def export_folder(root: Path, overlay: Overlay, out: Path, progress: Progress | 
     if os.path.lexists(out) and (out.is_symlink() or not out.is_dir() or any(out.iterdir())):
         raise ConflictError(f"“{out}” exists already and is not empty. Name a new folder.", reason="exists")
     done = ExportedFolder(out)
-    files = _plan(summary, overlay, done, progress or (lambda _done, _total: None))
+    try:
+        files = _plan(summary, overlay, done, progress or (lambda _done, _total: None))
+    except OSError as error:
+        text = f"The data set “{root}” changed while it was read ({error.strerror}). Repeat the export."
+        raise DataError(text, reason="changed") from None
     with _new_folder(out) as folder:
         for number, file in enumerate(files):
-            _put(root / file.source, folder / file.target, done)
+            _put(root, file.source, folder / file.target, done)
             if progress:
                 progress(len(files) + number + 1, 2 * len(files))
     return done
@@ -137,16 +143,23 @@ def _new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put(source: Path, target: Path, done: ExportedFolder) -> None:
+def _put(root: Path, source: str, target: Path, done: ExportedFolder) -> None:
+    """Link or copy a file of the data set; a link becomes a file. Raises DataError for one that leads out by now."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    real = os.path.realpath(source)  # a link of the data set becomes a file
-    try:
-        os.link(real, target)
-        done.linked += 1
-    except OSError as error:
-        if error.errno in (*_FULL, errno.EEXIST, errno.ENOENT):
-            raise
-        with open(real, "rb") as file, open(target, "xb") as copy:
+    with open_image(root, source) as file:
+        found = os.fstat(file.fileno())
+        try:
+            os.link(os.path.realpath(root / source), target)
+            linked = os.lstat(target)
+            if (linked.st_dev, linked.st_ino) == (found.st_dev, found.st_ino):
+                done.linked += 1
+                return
+            target.unlink()  # the path was exchanged after it was opened
+        except OSError as error:
+            if error.errno in (*_FULL, errno.EEXIST):
+                raise
+        with open(target, "xb") as copy:
             shutil.copyfileobj(file, copy)
-        shutil.copystat(real, target)
+        os.chmod(target, stat.S_IMODE(found.st_mode))
+        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
         done.copied += 1

@@ -115,3 +115,24 @@ def test_a_picture_of_which_a_part_is_lost_counts_as_none(tmp_path: Path) -> Non
     for part in (b"", content[:-10], bytes(len(content))):
         path.write_bytes(part)
         assert pictures.get(name, 64) is None
+
+
+def test_the_cache_neither_reads_nor_writes_nor_clears_behind_a_link(tmp_path: Path) -> None:
+    own, name = tmp_path / "photos", hashlib.sha256(b"a").hexdigest()
+    own.mkdir()
+    (own / "holiday.webp").write_bytes(b"mine")
+    (tmp_path / cache.FOLDER).mkdir()
+    (tmp_path / cache.FOLDER / name[:2]).symlink_to(own)
+    pictures = ThumbnailCache(tmp_path, 10)
+    pictures.put(name, 64, b"x" * 100)
+    pictures.put(hashlib.sha256(b"b").hexdigest(), 64, b"x" * 100)  # makes room
+    assert cache.usage(tmp_path).pictures <= 1
+    cache.clear(tmp_path)
+    assert [path.name for path in own.iterdir()] == ["holiday.webp"]
+
+
+def test_a_picture_that_is_too_large_is_made_anew(tmp_path: Path) -> None:
+    pictures, name = ThumbnailCache(tmp_path, 1000), hashlib.sha256(b"a").hexdigest()
+    pictures.put(name, 64, b"x")
+    os.truncate(tmp_path / cache.FOLDER / name[:2] / f"{name}-64.webp", 2**33)  # sparse
+    assert pictures.get(name, 64) is None

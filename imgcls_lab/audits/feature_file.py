@@ -53,7 +53,10 @@ class FeatureFile:
         width = run_paths.read_json(folder, f"{name}.json")["width"]
         if not isinstance(width, int) or not 0 < width <= MAX_WIDTH:
             raise ValueError(f"features of the width {width!r}")
-        with run_paths.open_plain(folder, f"{name}.index") as index, run_paths.open_plain(folder, f"{name}.rows") as rows:
+        with (
+            run_paths.open_plain(folder, f"{name}.index") as index,
+            run_paths.open_plain(folder, f"{name}.rows") as rows,
+        ):
             count = min(MAX_ROWS, os.fstat(rows.fileno()).st_size // (2 * width))  # whatever the index claims
             records = np.frombuffer(index.read(count * RECORD.itemsize), RECORD)
             self._rows = np.memmap(rows, np.float16, "r", shape=(len(records), width))

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from imgcls_lab import run_paths
 
 FOLDER = "thumbnails"
+LARGEST = 32 * 2**20  # bytes of a picture
 LOW = 0.9  # part of the limit down to which is evicted
 
 
@@ -40,17 +41,18 @@ class ThumbnailCache:
         """The picture, or None."""
         try:
             with run_paths.open_plain(self._folder, _name(image, size)) as file:
-                content = file.read()
+                content = file.read(LARGEST + 1)
                 os.utime(file.fileno())  # it was used now
         except (OSError, ValueError):
             return None
-        return content if _is_whole(content) else None
+        return content if len(content) <= LARGEST and _is_whole(content) else None
 
     def put(self, image: str, size: int, content: bytes) -> None:
         """Keep a picture. Without a place for it nothing is lost: it is made anew."""
         path = self._folder / _name(image, size)
         with contextlib.suppress(OSError):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._folder, path.parent):
+                run_paths.make_folder(folder)  # a link in its place leads nowhere
             temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
             try:
                 with open(temporary, "xb", opener=_private) as file:
@@ -105,6 +107,21 @@ def _name(image: str, size: int) -> str:
 
 
 def _pictures(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    for path in folder.glob("??/*.webp"):
-        with contextlib.suppress(OSError):  # removed meanwhile
-            yield path, path.lstat()
+    """The files of the cache alone: behind a link would lie somebody's own pictures."""
+    for group in _entries(folder):
+        if len(group.name) == 2 and group.is_dir(follow_symlinks=False):
+            for entry in _entries(group.path):
+                if entry.name.endswith(".webp") and entry.is_file(follow_symlinks=False):
+                    with contextlib.suppress(OSError):  # removed meanwhile
+                        yield Path(entry.path), entry.stat(follow_symlinks=False)
+
+
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    """None of a folder that is not there, or is a link."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        os.close(descriptor)
+        with os.scandir(folder) as entries:
+            return [*entries]
+    except OSError:
+        return []

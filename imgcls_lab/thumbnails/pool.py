@@ -21,11 +21,11 @@ from imgcls_lab.data_files import FoundImage
 from imgcls_lab.entry_points import THUMBNAILS
 from imgcls_lab.errors import DataError, ImgclsError
 from imgcls_lab.image_files import printable
+from imgcls_lab.thumbnails.cache import LARGEST
 
 TIMEOUT = 20.0  # seconds for one image
 MOST = 4  # processes
 _HEAD = 64 * 1024  # bytes of the line before a picture
-_LARGEST = 32 * 2**20  # bytes of a picture
 
 
 class GivenUpError(ImgclsError):
@@ -59,7 +59,7 @@ class _Worker:
         head, _, self._buffer = self._buffer.partition(b"\n")
         found: dict[str, Any] = json.loads(head)
         length = int(found.get("length", 0))
-        if length > _LARGEST:
+        if length > LARGEST:
             raise EOFError
         while len(self._buffer) < length:
             self._read(deadline)

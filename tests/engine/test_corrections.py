@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -192,3 +193,24 @@ def test_finders_train_on_the_corrected_labels(digits: Path, make_config: Callab
     by_path = dict(zip(map(images.path, range(len(images))), images.labels.tolist(), strict=True))
     assert "train/digit-1/000.png" not in by_path
     assert (by_path["train/digit-0/003.png"], by_path["train/digit-0/004.png"]) == (2, 0)
+
+
+def test_a_file_that_is_exchanged_for_a_link_while_it_is_exported_gives_nothing_away(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    link, before = os.link, {}
+
+    def exchanged(source: str, target: Path) -> None:
+        before[target] = Path(source).read_bytes()
+        os.unlink(source)
+        os.symlink(secret, source)
+        link(source, target)
+
+    monkeypatch.setattr("imgcls_lab.dataset_export.os.link", exchanged)
+    done = export_folder(digits, overlay(digits, {}), tmp_path / "out")
+    written = [path for path in (tmp_path / "out").rglob("*") if not path.is_dir()]
+    assert not any(path.is_symlink() for path in written)
+    assert sorted(path.read_bytes() for path in written) == sorted(before.values())
+    assert (done.linked, done.copied) == (0, len(written))

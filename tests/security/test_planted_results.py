@@ -1,4 +1,4 @@
-"""Results of an audit, image tables, features and predictions that nothing of ours wrote: none of them, or a sentence."""
+"""Audit results, image tables, features and predictions that nothing of ours wrote: as if not there, or a sentence."""
 
 from __future__ import annotations
 
@@ -108,9 +108,7 @@ def packed(array: bytes) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize(
-    "header", ["((", "[" * 5000, "-" * 16_000 + "1", "'''", "{" * 3000, "{'descr': [('a', " * 500]
-)
+@pytest.mark.parametrize("header", ["((", "[" * 5000, "-" * 16_000 + "1", "'''", "{" * 3000, "{'descr': [('a', " * 500])
 def test_a_header_is_not_evaluated(tmp_path: Path, header: str) -> None:
     """numpy's own reader raises what is no ValueError for each of these."""
     (tmp_path / "a.npz").write_bytes(packed(npy(header)))
