@@ -50,6 +50,7 @@ class FeatureFile:
     """Kept features to read. Raises OSError or ValueError where there are none of this name, as after `cache clear`."""
 
     def __init__(self, folder: Path, name: str) -> None:
+        folder = folder.resolve()  # it may be a link of the user's own
         width = run_paths.read_json(folder, f"{name}.json")["width"]
         if not isinstance(width, int) or not 0 < width <= MAX_WIDTH:
             raise ValueError(f"features of the width {width!r}")

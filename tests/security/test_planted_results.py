@@ -123,7 +123,7 @@ def test_an_image_table_that_no_scan_wrote_is_none(tmp_path: Path) -> None:
     start = content.index(b"{")
     end = start + int.from_bytes(content[start - 8 : start], "little")
     header, body = json.loads(content[start:end]), content[end:]
-    planted = [{**header, "problems": [1]}, {**header, "images": -1}, {**header, "images": 10**30}]
+    planted: list[object] = [{**header, "problems": [1]}, {**header, "images": -1}, {**header, "images": 10**30}]
     planted += [{**header, "classes": ["\ud800"]}, [header]]
     texts = [json.dumps(each).encode() for each in planted]
     texts += [b"[" * 100_000, json.dumps(header).replace('"images": 2', '"images": 1e999').encode()]
@@ -139,14 +139,18 @@ def _pipe(path: Path) -> None:
 
 
 def _width(width: object) -> Callable[[Path], None]:
-    return lambda path: path.with_suffix(".json").write_text(json.dumps({"width": width, "model": "m"})) and None
+    return lambda path: _write(path, json.dumps({"width": width, "model": "m"}))
+
+
+def _write(path: Path, text: str) -> None:
+    path.with_suffix(".json").write_text(text)
 
 
 @pytest.mark.parametrize(
     "plant",
     [
         *map(_width, (0, -1, 2**62, 10**30, "4")),
-        lambda path: path.with_suffix(".json").write_text("[" * 100_000),
+        lambda path: _write(path, "[" * 100_000),
         lambda path: _pipe(path.with_suffix(".index")),
         lambda path: _pipe(path.with_suffix(".rows")),
     ],
