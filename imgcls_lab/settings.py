@@ -8,6 +8,7 @@ process gets them by `child_environment`, the secret ones in another way. Nothin
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -23,6 +24,7 @@ from imgcls_lab.identity import host_name
 G = TypeVar("G")  # what a trait gives
 S = TypeVar("S")  # what it may be set to
 LOCAL = "local"  # the backend of one machine
+BACKENDS = (LOCAL, "ray", "slurm")
 _FALSE = {"0", "false", "no", "off"}
 
 
@@ -95,6 +97,21 @@ class Text(Setting[str, "str | bytes"], Unicode[str, "str | bytes"]):
         return found.replace("{home}", str(settings.home_path)) if "{home}" in found else found
 
 
+class Choice(Text):
+    """One of a few words."""
+
+    def __init__(self, variable: str, values: Sequence[str], meaning: str) -> None:
+        self.values = tuple(values)
+        super().__init__(variable, self.values[0], meaning)
+
+    def validate(self, obj: Any, value: Any) -> str:  # noqa: ARG002
+        """Raises InputError for another word, wherever it comes from."""
+        if value not in self.values:
+            words = f"{', '.join(self.values[:-1])} or {self.values[-1]}"
+            raise InputError(f"{self.variable} is “{value}”. Set it to {words}.")
+        return str(value)
+
+
 class Number(Setting[float, "int | float"], Float[float, "int | float"]):
     def parse(self, text: str) -> float:
         try:
@@ -148,9 +165,9 @@ class Settings(Configurable):
     cpu_slots = Count(
         "IMGCLS_CPU_SLOTS", 1, "Runs at once on a machine without a GPU. The runs share the cores equally.", unit="runs"
     )
-    backend = Text(
+    backend = Choice(
         "IMGCLS_BACKEND",
-        LOCAL,
+        BACKENDS,
         "Where runs start: local (processes of this machine), ray or slurm (jobs of a cluster).",
     )
     node_python = Text(

@@ -5,6 +5,7 @@ Exit 1 if something is wrong.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -12,7 +13,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,10 +58,10 @@ def doctor(as_json: Json = False) -> None:
         proxy, cell, node,
     )  # fmt: skip
     found = []
-    for look in looks:
-        found.append(_safely(look))
+    for item in itertools.chain(map(_safely, looks), cluster()):
+        found.append(item)
         if not as_json:
-            _print(found[-1])
+            _print(item)
     wrong = [item for item in found if item.state == "wrong"]
     if as_json:
         print_json([item._asdict() for item in found])
@@ -232,6 +233,33 @@ def database() -> Finding:
             return Finding("database", "ok", f"{store.database.shown}, runs: {store.runs.list(limit=1).total}")
     except StoreError as error:
         return Finding("database", "wrong", str(error))
+
+
+def cluster() -> Iterator[Finding]:
+    """Where runs start; with a cluster, what its scheduler and its nodes say."""
+    from imgcls_lab.errors import InputError
+    from imgcls_lab.executor import backends, cluster_check
+    from imgcls_lab.settings import LOCAL, Settings
+
+    try:
+        settings = Settings()
+    except InputError as error:
+        yield Finding("backend", "wrong", str(error))
+        return
+    scheduler = backends.scheduler_of(settings)
+    if scheduler is None:
+        text = f"{LOCAL}: runs are processes of this machine; IMGCLS_BACKEND=ray or slurm gives them to a cluster"
+        yield Finding("backend", "ok", text)
+        return
+    yield Finding("backend", "ok", f"{settings.backend}: runs are jobs of {scheduler.title}")
+    if settings.db_url.startswith("sqlite:"):
+        text = "SQLite: sweeps and notebook runs on other nodes cannot reach it. Set IMGCLS_DB_URL to PostgreSQL."
+        yield Finding("cluster database", "note", text)
+    try:
+        for finding in cluster_check.findings(settings, scheduler):
+            yield Finding(finding.name, "ok" if finding.ok else "wrong", finding.message)
+    finally:
+        scheduler.close()
 
 
 def _fresh(settings: Settings) -> bool:

@@ -1,0 +1,67 @@
+"""What `imgcls-lab doctor` starts on nodes of a cluster: `python -m imgcls_lab.executor.node_probe FOLDER TOKEN`.
+
+It says on its standard output, and in the folder if the home is shared, what this node has. Standard library only. It
+changes nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+from imgcls_lab._version import __version__
+
+MARK = "imgcls-lab node: "  # begins the line that it prints
+TOKEN = "token"  # noqa: S105 - the file in the folder by which a node knows the home
+PATIENCE = 5.0  # seconds in which a new folder may become visible on a shared file system
+
+
+def facts(folder: Path, token: str) -> dict[str, str | float | bool | None]:
+    """This node: its name, versions, clock, and whether it sees the folder that `doctor` has written."""
+    try:
+        ray = metadata.version("ray")
+    except metadata.PackageNotFoundError:
+        ray = None
+    return {
+        "node": os.environ.get("IMGCLS_NODE_NAME") or socket.gethostname(),
+        "python": platform.python_version(),
+        "package": __version__,
+        "ray": ray,
+        "home": _sees(folder, token),
+        "time": time.time(),
+    }
+
+
+def _sees(folder: Path, token: str) -> bool:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            if (folder / TOKEN).read_text() == token:
+                return True
+        except OSError:
+            pass
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.2)
+
+
+def main(arguments: list[str]) -> int:
+    folder, token = Path(arguments[0]), arguments[1]
+    found = facts(folder, token)
+    text = json.dumps(found)
+    print(f"{MARK}{text}", flush=True)
+    if found["home"]:
+        partial = folder / f".{found['node']}"
+        partial.write_text(text)
+        partial.rename(folder / f"{found['node']}.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
