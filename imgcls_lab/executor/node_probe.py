@@ -7,15 +7,14 @@ changes nothing else.
 from __future__ import annotations
 
 import json
-import os
 import platform
-import socket
 import sys
 import time
 from importlib import metadata
 from pathlib import Path
 
 from imgcls_lab._version import __version__
+from imgcls_lab.executor.node import node_name
 
 MARK = "imgcls-lab node: "  # begins the line that it prints
 TOKEN = "token"  # noqa: S105 - the file in the folder by which a node knows the home
@@ -29,7 +28,7 @@ def facts(folder: Path, token: str) -> dict[str, str | float | bool | None]:
     except metadata.PackageNotFoundError:
         ray = None
     return {
-        "node": os.environ.get("IMGCLS_NODE_NAME") or socket.gethostname(),
+        "node": node_name(),
         "python": platform.python_version(),
         "package": __version__,
         "ray": ray,
