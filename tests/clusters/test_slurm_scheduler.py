@@ -17,7 +17,7 @@ from tests.waiting import until
 
 RUNNING, WAITING, ENDED, MISSING = JobState.RUNNING, JobState.WAITING, JobState.ENDED, JobState.MISSING
 # says where it is and waits; SIGTERM ends it after a moment, as a run that saves
-SCRIPT = 'echo "on $CUDA_VISIBLE_DEVICES"; sleep 600 & trap "kill $!; echo saved; exit 0" TERM; wait'
+SCRIPT = 'echo "gpu:$CUDA_VISIBLE_DEVICES"; sleep 600 & trap "kill $!; echo saved; exit 0" TERM; wait'
 
 
 class Jobs:
@@ -30,7 +30,7 @@ class Jobs:
     def submit(self, script: str = SCRIPT, *, gpus: int = 1, nodes: int = 1, word: str = "it's") -> str:
         run_id = run_layout.new_run_id()
         self.settings.run_dir(run_id).mkdir(parents=True)
-        job = Job(job_id(run_id, 1), ("/bin/sh", "-c", script), {"WORD": word}, nodes=nodes, gpus=gpus)
+        job = Job(job_id(run_id, 1), ("/bin/sh", "-c", script, "sh"), {"WORD": word}, nodes=nodes, gpus=gpus)
         self.slurm.submit(job)
         self.slurm.submit(job)  # as a daemon that was killed in between
         return job.id
@@ -52,12 +52,12 @@ def jobs(home: Path, slurm_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatc
 def test_jobs_get_gpus_of_their_own_and_the_next_waits(jobs: Jobs) -> None:
     started = [jobs.submit() for _ in range(4)]
     for job in started:
-        jobs.wait_for_log(job, "on ")
+        jobs.wait_for_log(job, "gpu:")
     waiting = jobs.submit()
     status = jobs.slurm.status([*started, waiting, "unknown-001"])
     assert [status[job].state for job in [*started, waiting, "unknown-001"]] == [RUNNING] * 4 + [WAITING, MISSING]
     until(lambda: jobs.slurm.status([waiting])[waiting].reason in {"Resources", "Priority"}, 10)
-    places = {(status[job].nodes, jobs.slurm.log(job)[3]) for job in started}
+    places = {(status[job].nodes, jobs.slurm.log(job)[4]) for job in started}
     assert places == {((node,), gpu) for node in ("node1", "node2") for gpu in "01"}
     assert [(n.name, n.gpus, n.free_gpus, n.alive) for n in jobs.slurm.nodes()] == [
         ("node1", 2, 0, True),
@@ -68,7 +68,7 @@ def test_jobs_get_gpus_of_their_own_and_the_next_waits(jobs: Jobs) -> None:
 
 def test_a_job_saves_when_it_is_cancelled_and_is_killed_when_it_does_not_end(jobs: Jobs) -> None:
     saves, hangs = jobs.submit(), jobs.submit("trap '' TERM; echo hangs; while :; do sleep 0.1; done")
-    jobs.wait_for_log(saves, "on ")
+    jobs.wait_for_log(saves, "gpu:")
     jobs.wait_for_log(hangs, "hangs")
     jobs.slurm.cancel(saves, 20)
     jobs.slurm.cancel(hangs, 0.5)
@@ -83,7 +83,8 @@ def test_a_waiting_job_is_cancelled(jobs: Jobs) -> None:
     waiting = jobs.submit()
     jobs.slurm.cancel(waiting, 20)
     jobs.wait(waiting, ENDED)
-    assert jobs.slurm.log(waiting) == ""
+    status = jobs.slurm.status([waiting])[waiting]
+    assert (status.reason, status.nodes, status.exit_code) == ("it was cancelled", (), None)
 
 
 def test_a_job_gets_the_daemons_environment_without_secrets_and_the_daemons_own_job(
@@ -97,6 +98,25 @@ def test_a_job_gets_the_daemons_environment_without_secrets_and_the_daemons_own_
     assert "WORD=two\nlines of 'it'\n" in jobs.slurm.log(job)
     assert "HF_HOME=/models\n" in jobs.slurm.log(job)
     assert "12347" not in jobs.slurm.log(job)
+
+
+def test_a_job_of_two_nodes_has_an_agent_on_each_and_they_know_where_to_meet(jobs: Jobs) -> None:
+    script = 'echo "$IMGCLS_NODE_NAME $CUDA_VISIBLE_DEVICES $WORD $*"; sleep 1'
+    job = jobs.submit(script, gpus=2, nodes=2)
+    jobs.wait(job, ENDED)
+    status = jobs.slurm.status([job])[job]
+    assert (status.nodes, status.exit_code) == (("node1", "node2"), 0)
+    lines = sorted(line for line in jobs.slurm.log(job).splitlines() if line.startswith("node"))
+    meeting = lines[0].split()[-1]
+    assert lines == [f"node{k + 1} 0,1 it's --node {k} --rendezvous {meeting}" for k in range(2)]
+    assert meeting.startswith("127.0.0.1:")
+
+
+def test_a_first_node_ends_when_another_one_refuses(jobs: Jobs) -> None:
+    script = '[ "$2" = 0 ] || exit 3; echo waits; sleep 600 & trap "kill $!; exit 7" TERM; wait'
+    job = jobs.submit(script, nodes=2)
+    jobs.wait(job, ENDED)
+    assert jobs.slurm.status([job])[job].exit_code == 7
 
 
 def test_what_slurm_refuses_is_said_and_what_passes_is_another_error(

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from imgcls_lab import run_layout
@@ -22,11 +23,13 @@ from imgcls_lab.executor.backends.slurm_output import (
     JOB_FORMAT,
     Partition,
     SlurmJob,
+    read_exit_code,
     read_jobs,
     read_nodes,
     read_partitions,
     status_of,
 )
+from imgcls_lab.executor.node import NODE_NAME, REFUSED
 from imgcls_lab.settings import Settings
 
 SLURM = "slurm"  # the value of IMGCLS_BACKEND
@@ -43,6 +46,14 @@ _AWAY = (
     "resource temporarily unavailable", "temporarily unavailable", "job violates accounting/qos policy",
     "protocol authentication error", "controller is in standby", "server too busy",
 )  # fmt: skip
+_NAME = f'export {NODE_NAME}="$SLURMD_NODENAME"'
+# The address by which Slurm itself reaches the first node; the port is another one for each job.
+_RENDEZVOUS = '''\
+address=$(scontrol --oneliner show node "$SLURMD_NODENAME" | sed -n 's/.* NodeAddr=\\([^ ]*\\).*/\\1/p')
+rendezvous="${address:-$SLURMD_NODENAME}:$((10000 + SLURM_JOB_ID % 20000))"'''
+_INSIDE = f'{_NAME}; rendezvous=$1; shift; exec "$@" --node $((SLURM_NODEID + 1)) --rendezvous "$rendezvous"'
+# an agent that fails has the first one save and end: the nodes wait for one another
+_FURTHER = '{{ srun {options} sh -c {inside} sh "$rendezvous" {agent} || kill -TERM $$; }} &'
 _SUBMIT_LIMIT = "maxsubmitjob"  # part of AssocMaxSubmitJobLimit, QOSMaxSubmitJobPerUserLimit and the like
 
 
@@ -65,7 +76,7 @@ class SlurmScheduler:
         """
         if self._jobs(job.id):
             return
-        _run("sbatch", *self._options(job), *self._requested(job), script=_script(job))
+        _run("sbatch", *self._options(job), *self._requested(job), script=_script(job, str(self._log_path(job.id))))
 
     def status(self, ids: Collection[str]) -> dict[str, JobStatus]:
         by_name: dict[str, list[SlurmJob]] = defaultdict(list)
@@ -75,7 +86,21 @@ class SlurmScheduler:
         wanted = {name: by_name[name] for name in ids}
         for abbreviation in {job.nodes for jobs in wanted.values() for job in jobs} - self._hosts.keys():
             self._hosts[abbreviation] = tuple(_run("scontrol", "show", "hostnames", abbreviation).split())
-        return {name: status_of(jobs, self._hosts) for name, jobs in wanted.items()}
+        found = {name: status_of(jobs, self._hosts) for name, jobs in wanted.items()}
+        for name, status in found.items():
+            if status.state is JobState.ENDED:
+                numbers = [job.number for job in wanted[name] if job.state is JobState.ENDED]
+                found[name] = replace(status, exit_code=self._exit_code(max(numbers)))
+        return found
+
+    def _exit_code(self, number: int) -> int | None:
+        """Of a job's script; None if a signal ended it, or Slurm forgets the job just now."""
+        try:
+            return read_exit_code(_run("scontrol", "--oneliner", "show", "job", str(number)))
+        except SchedulerAwayError:
+            raise
+        except ExecutorError:
+            return None
 
     def cancel(self, job: str, grace: float) -> None:
         """SIGTERM for the job's own process, which has the run save; after `grace`, the next `status` cancels the job.
@@ -97,6 +122,8 @@ class SlurmScheduler:
             with path.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL))
                 return file.read().decode(errors="replace")
+        except FileNotFoundError:
+            return f"{REFUSED}The node could not write {path}. Put IMGCLS_HOME on a file system that all nodes mount."
         except OSError:
             return ""
 
@@ -173,7 +200,13 @@ class SlurmScheduler:
         """`sbatch --test-only` knows about account, QOS, time limit and each further option."""
         job = Job("imgcls-lab-doctor", ("true",), gpus=int(has_gpus))
         try:
-            _run("sbatch", "--test-only", *self._options(job), *self._requested(job), script=_script(job))
+            _run(
+                "sbatch",
+                "--test-only",
+                *self._options(job),
+                *self._requested(job),
+                script=_script(job, str(self._log_path(job.id))),
+            )
         except ExecutorError as error:
             return Finding("job", False, str(error))
         return Finding("job", True, "Slurm would take a job with these settings")
@@ -191,15 +224,13 @@ class SlurmScheduler:
 
     # ── what sbatch gets ────────────────────────────────────────────────────────────────────────────────────
     def _options(self, job: Job) -> list[str]:
-        log = str(self._log_path(job.id)).replace("%", "%%")
         grace = max(1, round(self._settings.stop_grace))
         return [
             f"--job-name={job.id}",
             "--dependency=singleton",
             "--no-requeue",  # the run's own queue does it, from the checkpoint
             f"--signal=B:TERM@{grace}",  # so long before a time limit, to the node agent: the run saves and is queued
-            f"--output={log}",
-            "--open-mode=append",
+            f"--output={os.devnull}",  # the script writes its log itself, or its node does not share the home
             "--chdir=/",
             "--export=ALL",  # of `_environment`; NONE would run a login shell on the node, whose failure holds the job
             "--parsable",
@@ -211,9 +242,7 @@ class SlurmScheduler:
         ]
 
     def _requested(self, job: Job) -> list[str]:
-        kind = f":{job.kind}" if job.kind else ""
-        gpus = [f"--gres=gpu{kind}:{job.gpus}"] if job.gpus else []
-        return [f"--nodes={job.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={job.cpus}", *gpus]
+        return [f"--nodes={job.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={job.cpus}", *_gres(job)]
 
     def _log_path(self, job: str) -> Path:
         found = run_of(job)
@@ -222,7 +251,7 @@ class SlurmScheduler:
         return self._settings.run_dir(found[0]) / run_layout.job_log_name(found[1])
 
 
-def _script(job: Job) -> str:
+def _script(job: Job, log: str) -> str:
     """What runs on the first node. It becomes the node agent, so that a signal to the batch script reaches that.
 
     The agents of the other nodes are a step of the job, which ends with the script.
@@ -230,10 +259,29 @@ def _script(job: Job) -> str:
     lines = ["#!/bin/sh"]
     # Slurm starts it again where a site's prolog fails, or an operator insists: the run's own queue has the attempts
     lines.append('[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || exit 0')
+    lines.append(f"exec >>{shlex.quote(log)} 2>&1")
     lines += [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
-    command = shlex.join(job.argv)
-    lines.append(f"exec {command}")
+    agent = shlex.join(job.argv)
+    if job.nodes > 1:
+        lines += [
+            _RENDEZVOUS,
+            _FURTHER.format(options=shlex.join(_step(job)), inside=shlex.quote(_INSIDE), agent=agent),
+        ]
+        agent += ' --node 0 --rendezvous "$rendezvous"'
+    lines += [_NAME, f"exec {agent}"]
     return "\n".join(lines) + "\n"
+
+
+def _step(job: Job) -> list[str]:
+    """The step of all nodes but the first: one agent on each."""
+    further = job.nodes - 1
+    counts = [f"--nodes={further}", "--relative=1", f"--ntasks={further}", "--ntasks-per-node=1"]
+    return [*counts, f"--cpus-per-task={job.cpus}", *_gres(job), "--kill-on-bad-exit=0", "--mpi=none"]
+
+
+def _gres(job: Job) -> list[str]:
+    kind = f":{job.kind}" if job.kind else ""
+    return [f"--gres=gpu{kind}:{job.gpus}"] if job.gpus else []
 
 
 def _given(option: str, value: str) -> list[str]:

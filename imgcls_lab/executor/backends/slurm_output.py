@@ -91,6 +91,13 @@ def status_of(jobs: Iterable[SlurmJob], names: Mapping[str, tuple[str, ...]]) ->
     return JobStatus(job.state, job.reason, names.get(job.nodes, ()))
 
 
+def read_exit_code(text: str) -> int | None:
+    """The exit code in what `scontrol --oneliner show job` prints; None where a signal, or Slurm, ended the job."""
+    row = _fields(text.strip())
+    code, _, number = row.get("ExitCode", "0:0").partition(":")
+    return int(code) if number == "0" and row.get("JobState") in ("COMPLETED", "FAILED") else None
+
+
 def read_partitions(text: str) -> dict[str, Partition]:
     """What `scontrol --oneliner show partitions` prints, by name."""
     rows = [_fields(line) for line in text.splitlines() if line.startswith("PartitionName=")]
