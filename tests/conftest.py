@@ -12,7 +12,6 @@ from typing import NoReturn
 import pytest
 
 from imgcls_lab import images
-from tests.clusters import slurm_cluster as slurm
 from tests.store import postgres_server
 
 DURATIONS = Path(__file__).parents[1] / ".make" / "durations.json"
@@ -73,13 +72,6 @@ def postgres() -> Iterator[postgres_server.Server]:
         if server is None:
             missing("PostgreSQL")
         yield server
-
-
-@pytest.fixture(scope="session")
-def slurm_cluster() -> Iterator[slurm.SlurmCluster]:
-    """A real Slurm, one for all tests of a worker: whoever breaks a part of it mends that."""
-    with slurm.running() as cluster:
-        yield cluster
 
 
 def missing(what: str) -> NoReturn:

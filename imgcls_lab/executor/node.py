@@ -32,7 +32,8 @@ from imgcls_lab.executor.supervisor import Supervisor
 
 LAUNCH_VARIABLE = "IMGCLS_LAUNCH"  # in the environment of a job: its launch, as base64 of JSON
 LOGICAL_GPUS = "IMGCLS_LOGICAL_GPUS"  # in that of a node: its GPUs are only counted, as in a trial cluster
-NODE_NAME = "IMGCLS_NODE_NAME"  # in that of a node: its name, where the host's is not the one that its scheduler uses
+# In that of a node: its name, where the host's is not the one that its scheduler uses. Slurm itself gives the second.
+NODE_NAMES = ("IMGCLS_NODE_NAME", "SLURMD_NODENAME")
 REFUSED = "imgcls-lab refuses: "  # begins the line by which an agent says why it did not start the run
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _PATIENCE = 15.0  # seconds in which a new folder may become visible on a shared file system
@@ -72,7 +73,7 @@ def main(arguments: list[str]) -> int:
 
 # ── what this node is ───────────────────────────────────────────────────────────────────────────────────────────
 def node_name() -> str:
-    return os.environ.get(NODE_NAME) or socket.gethostname()
+    return next((os.environ[name] for name in NODE_NAMES if os.environ.get(name)), socket.gethostname())
 
 
 def prepared(launch: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Fixtures of the tests with a cluster: an S3 server, a Ray cluster."""
+"""Fixtures of the tests with a cluster: an S3 server, a Ray and a Slurm cluster."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clusters import ray_cluster as cluster_of_ray
+from tests.clusters import slurm_cluster as cluster_of_slurm
 from tests.clusters.ray_cluster import RayCluster
 from tests.clusters.s3_server import Bucket, serving
+from tests.clusters.slurm_cluster import SlurmCluster
 
 
 @pytest.fixture(scope="session")
@@ -31,4 +33,11 @@ def s3_server(s3: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 def ray_cluster() -> Iterator[RayCluster]:
     """A real Ray cluster: a head, and two nodes with two logical GPUs each."""
     with cluster_of_ray.running() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[SlurmCluster]:
+    """A real Slurm: two nodes with two logical GPUs each. Whoever breaks a part of it mends that."""
+    with cluster_of_slurm.running() as cluster:
         yield cluster

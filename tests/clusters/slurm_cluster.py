@@ -195,9 +195,15 @@ class SlurmCluster:
         environment |= {"SLURM_CONF": str(self.configuration), "PATH": PATH}
         if name in NODES:
             environment["SLURMD_NODENAME"] = name  # so that its slurmstepd can be told from those of the other node
+        # setpriv: the daemon does not outlive a test run that is itself killed
         with (self.folder / f"{name}.out").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                ["setpriv", "--pdeathsig=KILL", *command],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def _kill(self, name: str) -> None:

@@ -101,7 +101,7 @@ def test_a_job_gets_the_daemons_environment_without_secrets_and_the_daemons_own_
 
 
 def test_a_job_of_two_nodes_has_an_agent_on_each_and_they_know_where_to_meet(jobs: Jobs) -> None:
-    script = 'echo "$IMGCLS_NODE_NAME $CUDA_VISIBLE_DEVICES $WORD $*"; sleep 1'
+    script = 'echo "$SLURMD_NODENAME $CUDA_VISIBLE_DEVICES $WORD $*"; sleep 1'
     job = jobs.submit(script, gpus=2, nodes=2)
     jobs.wait(job, ENDED)
     status = jobs.slurm.status([job])[job]

@@ -29,7 +29,7 @@ from imgcls_lab.executor.backends.slurm_output import (
     read_partitions,
     status_of,
 )
-from imgcls_lab.executor.node import NODE_NAME, REFUSED
+from imgcls_lab.executor.node import REFUSED
 from imgcls_lab.settings import Settings
 
 SLURM = "slurm"  # the value of IMGCLS_BACKEND
@@ -46,12 +46,11 @@ _AWAY = (
     "resource temporarily unavailable", "temporarily unavailable", "job violates accounting/qos policy",
     "protocol authentication error", "controller is in standby", "server too busy",
 )  # fmt: skip
-_NAME = f'export {NODE_NAME}="$SLURMD_NODENAME"'
 # The address by which Slurm itself reaches the first node; the port is another one for each job.
 _RENDEZVOUS = '''\
 address=$(scontrol --oneliner show node "$SLURMD_NODENAME" | sed -n 's/.* NodeAddr=\\([^ ]*\\).*/\\1/p')
 rendezvous="${address:-$SLURMD_NODENAME}:$((10000 + SLURM_JOB_ID % 20000))"'''
-_INSIDE = f'{_NAME}; rendezvous=$1; shift; exec "$@" --node $((SLURM_NODEID + 1)) --rendezvous "$rendezvous"'
+_INSIDE = 'rendezvous=$1; shift; exec "$@" --node $((SLURM_NODEID + 1)) --rendezvous "$rendezvous"'
 # an agent that fails has the first one save and end: the nodes wait for one another
 _FURTHER = '{{ srun {options} sh -c {inside} sh "$rendezvous" {agent} || kill -TERM $$; }} &'
 _SUBMIT_LIMIT = "maxsubmitjob"  # part of AssocMaxSubmitJobLimit, QOSMaxSubmitJobPerUserLimit and the like
@@ -268,7 +267,7 @@ def _script(job: Job, log: str) -> str:
             _FURTHER.format(options=shlex.join(_step(job)), inside=shlex.quote(_INSIDE), agent=agent),
         ]
         agent += ' --node 0 --rendezvous "$rendezvous"'
-    lines += [_NAME, f"exec {agent}"]
+    lines.append(f"exec {agent}")
     return "\n".join(lines) + "\n"
 
 
