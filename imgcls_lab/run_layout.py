@@ -7,6 +7,7 @@
   data_revision.json the corrections of labels and the exclusions that it trains with, where there are some
   duplicates.json    copies found among the images, where there are any
   events-001.jsonl   append-only, one file an attempt
+  indices-001-0.jsonl  the images of each step that a process (0: the first) trained on, where the config asks for it
   launch-001.json    a note of what the supervisor was asked to start (executor's runs); nothing executes it
   job-001.log        what the attempt's job on a Slurm cluster wrote before its supervisor took over the output
   exit-001.json      how that attempt's process ended, written by the supervisor
@@ -114,6 +115,10 @@ def event_files(folder: Path) -> list[Path]:
     """The event files of a run's folder, in the order of its attempts."""
     found = [path for path in folder.glob("events-*.jsonl") if attempt_of(path) is not None and not path.is_symlink()]
     return sorted(found, key=lambda path: attempt_of(path) or 0)
+
+
+def indices_name(attempt: int, rank: int | str) -> str:
+    return f"indices-{attempt:03d}-{rank}.jsonl"
 
 
 def launch_name(attempt: int) -> str:

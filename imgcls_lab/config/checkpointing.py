@@ -60,3 +60,10 @@ class CheckpointingFields(FieldGroup):
         affects_result=False,
         at_resume=False,  # the run has written there
     )
+    log_indices: bool = field(
+        False,
+        "checkpointing",
+        "Log of images",
+        "Write down which images each step trained on, to check that no image is lost or doubled by a resume.",
+        affects_result=False,
+    )

@@ -6,6 +6,8 @@ from typing import Literal
 
 from imgcls_lab.config.fields import FieldGroup, field
 
+MAX_PROCESSES = 64
+
 
 class HardwareFields(FieldGroup):
     """Hardware."""
@@ -34,7 +36,26 @@ class HardwareFields(FieldGroup):
         "Processes",
         "Processes that train one model together, with one GPU each. The batch size is that of all processes together.",
         gt=0,
-        le=64,
+        le=MAX_PROCESSES,
+    )
+    min_processes: int | None = field(
+        None,
+        "hardware",
+        "Fewest processes",
+        "With how many processes the run may start, or resume, while fewer GPUs are free; empty: with all of them. The "
+        "order of the images stays the same, the last bits do not.",
+        affects_result=False,
+        gt=0,
+        le=MAX_PROCESSES,
+    )
+    num_nodes: int = field(
+        1,
+        "hardware",
+        "Nodes",
+        "Machines of a cluster that share the processes evenly.",
+        affects_result=False,
+        gt=0,
+        le=MAX_PROCESSES,
     )
     sync_batchnorm: bool = field(
         False,

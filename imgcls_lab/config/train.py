@@ -117,6 +117,15 @@ class TrainConfig(
             raise ValueError(f"{self.num_processes} processes need a batch_size of {least} or more: two images each.")
         if self.num_processes > 1 and self.unfreeze_epoch:
             raise ValueError("unfreeze_epoch works in one process only; set num_processes to 1.")
+        if self.min_processes and self.min_processes > self.num_processes:
+            raise ValueError(
+                f"min_processes ({self.min_processes}) is more than num_processes ({self.num_processes}); lower it."
+            )
+        if self.num_processes % self.num_nodes:
+            raise ValueError(
+                f"{self.num_nodes} nodes cannot share {counted(self.num_processes, 'process', 'processes')} evenly; "
+                "set num_processes to a multiple of num_nodes."
+            )
         return self
 
     if not TYPE_CHECKING:  # type checkers know the fields

@@ -31,11 +31,12 @@ def pick_device(config: TrainConfig) -> torch.device:
 def pick_threads(config: TrainConfig) -> int:
     """Threads of a run: the config's, else its slot's (IMGCLS_THREADS, from the executor), else what a slot would have.
 
-    The same in and outside of the queue, and however many runs there are: other threads give other bits.
+    Over all its nodes, each of which has as many as this one. The same in and outside of the queue, and however many
+    runs there are: other threads give other bits.
     """
     given = os.environ.get("IMGCLS_THREADS", "")
     slot_threads = int(given) if given.isdigit() else 0
-    return config.threads or slot_threads or cpu.share_of_cores(Settings().cpu_slots)
+    return config.threads or config.num_nodes * (slot_threads or cpu.share_of_cores(Settings().cpu_slots))
 
 
 def describe(device: torch.device) -> dict[str, Any]:

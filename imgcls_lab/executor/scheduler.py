@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from imgcls_lab.executor.devices import Device
-from imgcls_lab.store.cluster import NO_DEVICE, Cluster, PlacedDevice, Waiting, fits
+from imgcls_lab.store.cluster import NO_DEVICE, Cluster, PlacedDevice, Waiting, fits, gpu_numbers
 
 MAX_DRIVERS = 8  # sweep drivers at once on a host: they take no device, and each is a process of about 100 MB
 PATIENCE = 10.0  # seconds that a device is kept for another home's daemon that does not take it
@@ -108,15 +108,14 @@ class Scheduler:
         if (refusal := self._cluster.refusal(run)) is not None:
             return refusal
         pool = self._pool(run.requested_device)
-        count = run.requested_gpus if pool.has_gpus else 1
-        refusal = self.shares.refusal(run.owner, count)
-        if refusal is not None:
-            return refusal
-        found = self._find(pool, count)
+        numbers = self._numbers(run, gpus=pool.has_gpus)
+        if not numbers:
+            return self.shares.refusal(run.owner, gpu_numbers(run)[-1] if pool.has_gpus else 1)
+        found = self._find(pool, numbers)
         if found is None:
             return self._cluster.reason(run, self._turn)
         self._mark(found)
-        self.shares.give(run.owner, count)
+        self.shares.give(run.owner, len(found))
         if run.project_id in self._cluster.limits:
             self._cluster.limits[run.project_id].running += 1
         return found
@@ -134,27 +133,33 @@ class Scheduler:
         theirs = self._cluster.neighbours[run.home]
         here = [device for device in theirs.devices if device.host == self._host]
         usable = [device for device in here if fits(run.requested_device, device, gpus=theirs.has_gpu)]
-        count = run.requested_gpus if usable and usable[0].kind == "cuda" else 1
-        if self._cluster.refusal(run) is not None or self.shares.refusal(run.owner, count) is not None:
+        numbers = self._numbers(run, gpus=bool(usable) and usable[0].kind == "cuda")
+        if self._cluster.refusal(run) is not None or not numbers:
             return
         held = {device.name for device in here if (device.host, device.name) in theirs.held}
         foreign = {device.name for device in here if device.held_by}
-        found = self._find(_Pool(usable, self._foreign | foreign), count, held)
+        found = self._find(_Pool(usable, self._foreign | foreign), numbers, held)
         if found is not None:
             if not self._watch.keeps(run.home, self._cluster.held_in(run.home)):
                 return
             self._mark(found)
-            self.shares.give(run.owner, count)
+            self.shares.give(run.owner, len(found))
             self._turn = self._turn or run.owner
 
-    def _find(self, pool: _Pool, count: int, held: Set[str] = frozenset()) -> list[str] | None:
-        """So many free ones of these devices; None if there are not enough."""
-        if pool.total < count:  # what it lacks is not held by runs, which end: nothing is kept for it
+    def _numbers(self, run: Waiting, *, gpus: bool) -> list[int]:
+        """With how many devices a run may start and its owner's limits agree, the largest number first."""
+        numbers = gpu_numbers(run) if gpus else [1]
+        return [number for number in numbers if self.shares.refusal(run.owner, number) is None]
+
+    def _find(self, pool: _Pool, numbers: Sequence[int], held: Set[str] = frozenset()) -> list[str] | None:
+        """Free ones of these devices, as many as the first number for which there are enough; None if there are not."""
+        least = numbers[-1]
+        if pool.total < least:  # what it lacks is not held by runs, which end: nothing is kept for it
             return None
-        free = pool.free(count, self._unavailable, held)
-        if len(free) == count:
-            return free
-        if count > 1:  # or runs of one GPU would take each free GPU, and this run would wait for ever
+        free = pool.free(numbers[0], self._unavailable, held)
+        if len(free) >= least:
+            return free[: next(number for number in numbers if number <= len(free))]
+        if least > 1:  # or runs of one GPU would take each free GPU, and this run would wait for ever
             self._mark(free)
         return None
 

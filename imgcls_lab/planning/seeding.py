@@ -18,6 +18,7 @@ class Stream(IntEnum):
     MIX = 3
     SPLIT = 4
     INIT = 5
+    DROPOUT = 6
 
 
 def generator(seed: int, stream: Stream, *position: int) -> np.random.Generator:

@@ -15,6 +15,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from imgcls_lab.events import LIVE
+from imgcls_lab.planning.processes import allowed_numbers
 from imgcls_lab.plurals import counted
 from imgcls_lab.store import states
 from imgcls_lab.store.executors import HeartbeatWatch
@@ -40,11 +41,18 @@ class Waiting(NamedTuple):
     started_at: float | None
     requested_device: str
     requested_gpus: int
+    min_gpus: int | None
+    requested_nodes: int
     requested_host: str | None
 
     def same_request(self, other: Waiting) -> bool:
         """Whether it is the same run that requests the same; its message may differ."""
         return self._replace(message=None) == other._replace(message=None)
+
+
+def gpu_numbers(run: Waiting) -> list[int]:
+    """With how many GPUs a run may start, the largest number first."""
+    return allowed_numbers(run.requested_gpus, run.min_gpus, run.requested_nodes)
 
 
 class AnyDevice(Protocol):
@@ -171,7 +179,7 @@ class Cluster:
         if refusal is not None:
             return refusal
         gpu = run.requested_device not in ("auto", "cpu") or (run.requested_device == "auto" and self.has_gpu)
-        count = run.requested_gpus if gpu else 1
+        count = gpu_numbers(run)[-1] if gpu else 1
         what = _what(run.requested_device, count) if gpu else "a CPU slot"
         supply = self._supply(run.requested_device, run.requested_host)
         if supply.most < count:

@@ -114,7 +114,15 @@ def device_columns(request: SubmitRequest, config: TrainConfig | None) -> dict[s
     if device == "auto" and (request.gpus or 1) > 1:  # a CPU cannot stand for several GPUs
         device = "cuda"
     gpus = request.gpus or (config.num_processes if config else 1)
-    return {"requested_device": device, "requested_gpus": gpus, "requested_host": request.host}
+    columns = {"requested_device": device, "requested_gpus": gpus, "requested_host": request.host}
+    return {**columns, **process_columns(config)}
+
+
+def process_columns(config: TrainConfig | None) -> dict[str, Any]:
+    """With how many GPUs and nodes an attempt may start: the columns of it that a resume may change."""
+    if config is None:
+        return {}
+    return {"min_gpus": config.min_processes, "requested_nodes": config.num_nodes}
 
 
 def config_columns(config: TrainConfig | None) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from imgcls_lab.store import audit, claims, homes, queries, retraining, rights, 
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.executors import Executors, Place
 from imgcls_lab.store.registry import find_project
-from imgcls_lab.store.run_rows import config_columns, find_run, new_run
+from imgcls_lab.store.run_rows import config_columns, find_run, new_run, process_columns
 from imgcls_lab.store.tables import Attempt, DeletedRun, Dependency, Metric, Project, Run
 
 TRIAL_KEY = "trial:"  # begins the idempotency keys of sweeps' trials
@@ -373,7 +373,7 @@ def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: S
     values: dict[str, Any] = {
         "desired_state": DesiredState.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None,
         "failure": None, "phase": None, "lost_attempts": 0, "lost_at_step": -1, "external": False,
-        **(config_columns(config) if config else {}),
+        **(config_columns(config) | process_columns(config) if config else {}),
     }  # fmt: skip
     filled = {RunState.SUCCEEDED} if run.kind == RunKind.SWEEP.value else set()
     resumable = col(Run.state).in_(states.texts(RESUMABLE | filled))

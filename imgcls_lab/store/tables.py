@@ -228,6 +228,8 @@ class Run(Table, table=True):
     payload: dict[str, Any] = _json()
     requested_device: str = "auto"  # auto, cuda, cpu, none or part of a GPU's name
     requested_gpus: int = 1
+    min_gpus: int | None = None  # with how many it may start; None: with all that it requests
+    requested_nodes: int = 1
     requested_host: str | None = None
     lost_attempts: int = 0  # attempts lost in a row without a newer checkpoint
     saved_step: int = 0  # of the newest checkpoint
@@ -396,9 +398,7 @@ class Alert(Table, table=True):
 
     id: str = Field(primary_key=True)
     kind: str
-    run_id: str | None = Field(
-        default=None, sa_column=Column(ForeignKey("runs.id", ondelete="CASCADE"), nullable=True, index=True)
-    )
+    run_id: str | None = Field(default=None, sa_column=Column(ForeignKey("runs.id", ondelete="CASCADE"), index=True))
     host: str | None = None
     home: str = ""  # whose daemon added it, and posts it to the webhook
     text: str

@@ -17,8 +17,8 @@ GPUS = [Device(f"cuda:{n}", n, f"GPU {n} · H100", "cuda", f"GPU-{n}") for n in 
 CPU = Device("cpu:0", 0, "CPU", "cpu", "cpu-0")
 
 
-def waiting(device: str = "auto", gpus: int = 1, host: str | None = None, project_id: int = 1) -> Run:
-    return Run(requested_device=device, requested_gpus=gpus, requested_host=host, project_id=project_id)
+def waiting(device: str = "auto", gpus: int = 1, host: str | None = None, project_id: int = 1, **fewer: int) -> Run:
+    return Run(requested_device=device, requested_gpus=gpus, requested_host=host, project_id=project_id, **fewer)
 
 
 def cluster(claims: dict[str, str], here=(*GPUS, CPU), elsewhere=()) -> Cluster:
@@ -40,6 +40,10 @@ def scheduler(claims: dict[str, str], here=(*GPUS, CPU), drivers: int = 0, elsew
         (waiting("h100"), {}, ["cuda:0"]),
         (waiting("cuda", gpus=2), {}, ["cuda:0", "cuda:1"]),
         (waiting("cpu", gpus=2), {}, ["cpu:0"]),
+        (waiting("cuda", gpus=4, min_gpus=1), {}, ["cuda:0", "cuda:1"]),
+        (waiting("cuda", gpus=4, min_gpus=1), {"cuda:0": "“a”"}, ["cuda:1"]),
+        (waiting("cuda", gpus=4, min_gpus=1, requested_nodes=2), {"cuda:0": "“a”"},
+         "Waits for 2 GPUs of one host: 1 free, but “a” is running."),
         (waiting(), {"cuda:0": "“a”", "cuda:1": "“b”"}, "Waits for a GPU: “a” and 1 more are running."),
         (waiting("cpu"), {"cpu:0": "“a”"}, "Waits for a CPU slot: “a” is running."),
         (waiting(gpus=2), {"cuda:1": "“a”"}, "Waits for 2 GPUs of one host: 1 free, but “a” is running."),

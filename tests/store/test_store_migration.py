@@ -74,6 +74,7 @@ def expected(rows: old_rows.Rows, owner: str, home: str) -> old_rows.Rows:
             if name == "runs":
                 row |= {"view_only": False, "home": home, "record_behind": False}
                 row |= {"data_revision": None, "data_revision_digest": ""}
+                row |= {"min_gpus": None, "requested_nodes": 1}
             if name == "datasets":
                 row |= {"audit_run_id": None, "scanned_at": None}
             if name in ("executors", "alerts", "deleted_runs", "devices"):

@@ -1,20 +1,16 @@
 """The processes of one run: the rank of this one, its part of each batch, and what the processes exchange.
 
-A run of one process has `ProcessGroup()`, whose methods do nothing. Several processes are started by the launcher or
-by `torchrun`, each with a GPU (NCCL) or some of the cores (gloo); each one calls `train` and makes the same steps.
+Made by `join`. A run of one process has `ProcessGroup()`, whose methods do nothing. Several processes have a GPU each
+(NCCL) or some of the cores (gloo); each one calls `train` and makes the same steps.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,24 +24,30 @@ from imgcls_lab.engine.checkpointing.state_tree import flatten, unflatten
 from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 from imgcls_lab.errors import ConfigError, Problem
 
-STORE = "IMGCLS_RANKS_STORE"  # the file by which processes started by the launcher find each other
-FAILURE_FILE = "failed-"  # beside it, with its rank: the `failed` event of a process that writes none into the run
-_TIMEOUT = timedelta(days=1)  # one process may scan a large data set while the others wait; a dead one is noticed
-
 Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process among those of its run. rank: 0 is the main process; world_size: how many processes there are."""
+    """This process among those of its run. rank: 0 is the main process; world_size: how many processes there are.
+
+    local_rank, local_world_size: the same among the processes of this node.
+    """
 
     rank: int = 0
     world_size: int = 1
+    local_rank: int = 0
+    local_world_size: int = 1
 
     @property
     def is_main(self) -> bool:
         """Whether this is the process that writes events, checkpoints and reports."""
         return self.rank == 0
+
+    @property
+    def nodes(self) -> int:
+        """On how many machines the processes run, as many on each."""
+        return self.world_size // self.local_world_size
 
     def shard(self, batch: Indices) -> Indices:
         """This process's images of a batch: consecutive ones, as many as the others have or one more."""
@@ -123,9 +125,13 @@ class ProcessGroup:
         return context
 
     def main_first(self) -> Iterator[None]:
-        """The body of a `for` runs once in each process: first in the main one alone, then in the others."""
-        for main in (True, False):
-            if main == self.is_main:
+        """The body of a `for` runs once in each process: in the main one alone, then in the first of each other node.
+
+        Then it runs in all others, which find on their node's disk what the first has left there.
+        """
+        own_turn = 0 if self.is_main else 1 if self.local_rank == 0 else 2
+        for turn in (0, 1, 2) if self.nodes > 1 else (0, 2):
+            if turn == own_turn:
                 yield
             self.any()
 
@@ -139,13 +145,15 @@ class ProcessGroup:
         """This process's own GPU, where GPUs are used. Raises ConfigError if there are too few."""
         if device.type != "cuda" or self.world_size == 1:
             return device
-        local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
-        if local_rank >= torch.cuda.device_count():
+        if self.local_rank >= torch.cuda.device_count():
             found = torch.cuda.device_count()
-            text = f"{self.world_size} processes need as many GPUs, and {found} can be used here. Lower num_processes."
+            text = (
+                f"{self.local_world_size} processes need as many GPUs, and {found} can be used here. "
+                "Lower num_processes."
+            )
             raise ConfigError(text, [Problem("num_processes", text)])
-        torch.cuda.set_device(local_rank)
-        return torch.device("cuda", local_rank)
+        torch.cuda.set_device(self.local_rank)
+        return torch.device("cuda", self.local_rank)
 
     def wrap(self, compiled: nn.Module, model: nn.Module, shape: tuple[int, int], device: torch.device) -> nn.Module:
         """The model, its gradients averaged over the processes at each backward pass.
@@ -175,57 +183,3 @@ def _parse(data: bytes) -> dict[str, Any]:
     shape = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["tree"])
     tree: dict[str, Any] = unflatten(shape, safetensors.torch.load(data))
     return tree
-
-
-def is_distributed() -> bool:
-    """Whether this process was started as one of several, by the launcher or by `torchrun`."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
-
-
-def started_by_launcher() -> bool:
-    """Whether the launcher started this process; it watches the process and reports how it ended."""
-    return is_distributed() and STORE in os.environ
-
-
-def failure_file(rank: int) -> Path | None:
-    """Where a process that writes no events leaves its `failed` event; None if the launcher did not start it."""
-    return Path(os.environ[STORE]).with_name(f"{FAILURE_FILE}{rank}") if started_by_launcher() else None
-
-
-@contextlib.contextmanager
-def join_group(processes: int, stop: threading.Event) -> Iterator[ProcessGroup]:
-    """Meet the other processes. stop: set when the launcher says so.
-
-    Raises ConfigError if `torchrun` started another number than the config's.
-    """
-    if not is_distributed():
-        yield ProcessGroup()
-        return
-    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    if processes not in (1, world_size):
-        text = (
-            f"This config has {processes} processes and {world_size} were started. Set num_processes to {world_size}."
-        )
-        raise ConfigError(text, [Problem("num_processes", text)])
-    store = os.environ.get(STORE)
-    if store:
-        threading.Thread(target=_listen_to_launcher, args=(stop,), daemon=True).start()
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if Path("/sys/class/net/lo").exists() else "lo0")
-    distributed.init_process_group(
-        "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-        store=distributed.FileStore(store, world_size) if store else None,  # type: ignore[attr-defined]
-        rank=rank if store else -1,
-        world_size=world_size if store else -1,
-        timeout=_TIMEOUT,
-    )
-    try:
-        yield ProcessGroup(rank, world_size)
-    finally:
-        distributed.destroy_process_group()
-
-
-def _listen_to_launcher(stop: threading.Event) -> None:
-    """Standard input is a pipe from the launcher: a byte means stop, its end means that the launcher died."""
-    while os.read(0, 1):
-        stop.set()
-    os._exit(1)

@@ -1,6 +1,7 @@
 """manifest.json: what is needed to reproduce a run, and what its first attempt decided for all later ones.
 
-Written once, before the first step; read by every later attempt, by replay and by the final test.
+Written before the first step; read by every later attempt, by replay and by the final test. A later attempt adds with
+how many processes it trains, and changes nothing else.
 """
 
 from __future__ import annotations
@@ -50,6 +51,14 @@ def write(folder: Path, config: TrainConfig, device: torch.device, decisions: di
         "packages": _packages(),
         "git": None if repository is None else repository._asdict(),
     }
+    run_layout.write_atomic(folder / run_layout.MANIFEST, json.dumps(content, indent=1))
+
+
+def add_attempt(folder: Path, number: int, *, processes: int, nodes: int) -> None:
+    """Note with how many processes and nodes an attempt trains."""
+    content = run_paths.read_json(folder, run_layout.MANIFEST)
+    attempts = [entry for entry in content.get("attempts", []) if entry["attempt"] != number]
+    content["attempts"] = [*attempts, {"attempt": number, "processes": processes, "nodes": nodes}]
     run_layout.write_atomic(folder / run_layout.MANIFEST, json.dumps(content, indent=1))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from imgcls_lab import private_folder
+from imgcls_lab import private_folder, run_layout
 from imgcls_lab.engine.data.feature_cache import FeatureLoading
 from imgcls_lab.engine.data.gpu_decode import nvjpeg
 from imgcls_lab.engine.data.image_set import class_counts
@@ -20,6 +20,7 @@ from imgcls_lab.engine.evaluation.evaluate import eval_batch_size
 from imgcls_lab.engine.model import freezing
 from imgcls_lab.engine.optim.losses import BatchLoss, class_weights, make_loss
 from imgcls_lab.engine.optim.optimizers import ModelEma, make_optimizer
+from imgcls_lab.engine.reporting.index_log import IndexLog
 from imgcls_lab.engine.reporting.tensorboard_summaries import TensorBoardSummaries
 from imgcls_lab.engine.training import save_restore
 from imgcls_lab.engine.training.inputs import FeatureInputs, Inputs, PixelInputs
@@ -71,7 +72,7 @@ def build(attempt: Attempt, resolved: Resolved, data: DataSets) -> TrainState:
     inputs = _make_inputs(attempt, compute, data, models, resolved.recipe)
     if group.is_main:
         _open_tensorboard(attempt, resolved.folders.tensorboard, data, model, optimizer)
-    record = EpochRecord(EpochTimer(attempt.progress), losses)
+    record = EpochRecord(EpochTimer(attempt.progress), losses, _open_index_log(attempt))
     return TrainState(attempt, checkpoints, compute, data, models, optim, inputs, record)
 
 
@@ -90,6 +91,12 @@ def _compile(model: nn.Module, cache: Path) -> nn.Module:
     os.environ[_COMPILE_CACHE] = str(given)
     compiled: nn.Module = torch.compile(model)  # type: ignore[assignment]
     return compiled
+
+
+def _open_index_log(attempt: Attempt) -> IndexLog:
+    recorder = attempt.recorder
+    name = run_layout.indices_name(recorder.attempt, attempt.group.rank)
+    return IndexLog(recorder.folder / name if attempt.config.log_indices else None)
 
 
 def _make_loss(attempt: Attempt, compute: ComputeSettings, data: DataSets) -> BatchLoss:

@@ -160,12 +160,12 @@ def pick_feature_views(
 ) -> int:
     """How many views of each training image a run caches the features of; 0: it trains on pixels.
 
-    Features need a backbone that stays frozen, images that are not mixed, and one process. `notify` gets a sentence
-    where the model or the memory prevents it. Raises OutOfMemoryError as `fits_in_memory` does.
+    Features need a backbone that stays frozen and images that are not mixed. `notify` gets a sentence where the model
+    or the memory prevents it. Raises OutOfMemoryError as `fits_in_memory` does.
     """
     mixed = config.mixup or config.cutmix
     frozen = config.freeze_backbone and not config.unfreeze_epoch
-    if not frozen or mixed or config.num_processes > 1 or not config.feature_views:
+    if not frozen or mixed or not config.feature_views:
         return 0
     views = 1 if recipe == Recipe() else min(config.feature_views, config.epochs)
     size = feature_bytes(model, val.reader.spec)

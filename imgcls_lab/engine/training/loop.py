@@ -50,7 +50,7 @@ def _train_epoch(run: TrainState) -> bool:
     """The steps of the current epoch that are not done yet. False if stopped."""
     config, progress, group = run.config, run.progress, run.group
     order = rng.epoch_order(config.seed, progress.epoch, len(run.data.train), run.data.sample_weights)
-    batches, steps = epoch_batches(order, config.batch_size, group.world_size), run.steps
+    batches, steps = epoch_batches(order, config.batch_size, run.planned_processes), run.steps
     if not run.inputs.prepare_epoch(progress.epoch):
         return False
     own_batches = [group.shard(batch) for batch in batches[progress.batch :]]
@@ -77,6 +77,7 @@ def _train_epoch(run: TrainState) -> bool:
         loss, norm = _step(run, step_batches, start, stored, rate, check=should_log or run.device.type == "cpu")
         window.add(loss, sum(map(len, step_batches)))
         progress.step, progress.batch = progress.step + 1, start + len(step_batches)
+        run.epoch.indices.end_step(progress.step, progress.epoch)
         progress.window_steps += 1
         if should_log:
             run.recorder.emit(window.close(progress.epoch + progress.batch / len(batches), rate, norm))
@@ -139,7 +140,9 @@ def _step(
     total, kept, generator_state = torch.zeros((), device=run.device), [], failure_dump.generator_state()
     images = sum(map(len, batches))
     for number, batch in enumerate(batches, start):
-        values = run.inputs.model_input(next(stored), epoch, group.shard(batch))
+        own = group.shard(batch)
+        values = run.inputs.model_input(next(stored), epoch, own)
+        run.epoch.indices.add(own)
         target = Target(torch.from_numpy(run.data.train.labels[batch]).to(run.device))
         if config.mixup or config.cutmix:
             values = group.gather_rows(values, len(batch))

@@ -35,11 +35,12 @@ from imgcls_lab.engine.optim.optimizers import check_optimizer
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.reporting.recorder import Recorder
 from imgcls_lab.engine.training import overlay, plugins
-from imgcls_lab.engine.training.state import Attempt, ComputeSettings
+from imgcls_lab.engine.training.state import Attempt, ComputeSettings, planned_processes
 from imgcls_lab.engine.transforms.augment import crop_shape
 from imgcls_lab.engine.transforms.augment_recipes import Recipe, recipe_of
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ConfigError, DataError, Problem
+from imgcls_lab.planning.processes import check_started
 from imgcls_lab.settings import Settings
 
 
@@ -97,13 +98,14 @@ def resolve(attempt: Attempt, plugin_record: plugins.Record) -> Resolved:
     config, recorder, group = attempt.config, attempt.recorder, attempt.group
     _check_names(config)
     saved_manifest = manifest.read(recorder.folder)
-    _check_processes(config, saved_manifest, group)
+    _check_processes(attempt, saved_manifest)
     recipe = recipe_of(config)
     device = group.device(hardware.pick_device(config))
     threads = saved_manifest["threads"] if saved_manifest else hardware.pick_threads(config)
     _report_changed_settings(config, saved_manifest, recorder)
     _report_other_hardware(saved_manifest, device, recorder)
-    torch.set_num_threads(max(1, threads // group.world_size))
+    # in each attempt as many threads a process, since their number changes the last bits
+    torch.set_num_threads(max(1, threads // planned_processes(config, group)))
     heap.keep_freed_memory()
     folders = _make_folders(config, recorder.folder, group)
 
@@ -126,14 +128,16 @@ def _check_names(config: TrainConfig) -> None:
     check_optimizer(config)
 
 
-def _check_processes(config: TrainConfig, saved_manifest: dict[str, Any] | None, group: ProcessGroup) -> None:
-    """Raises ConfigError for another number of processes than the run began with: its steps would not be the same."""
-    before = (saved_manifest or {}).get("processes", 1)
-    if saved_manifest and before != group.world_size:
-        text = (
-            f"This run began with {before} processes and cannot continue with {group.world_size}. Start as many again."
+def _check_processes(attempt: Attempt, saved_manifest: dict[str, Any] | None) -> None:
+    """Raises ConfigError for a number of processes that the config does not allow: its steps would not be the same."""
+    config, group = attempt.config, attempt.group
+    planned = (saved_manifest or {}).get("processes", planned_processes(config, group))
+    check_started(config, group.world_size, planned)
+    if group.world_size < planned:
+        attempt.recorder.notice(
+            f"This attempt trains with {group.world_size} of {planned} processes. The order of the images is the same; "
+            "the weights are not bit-equal to those of a run that always had all processes.",
         )
-        raise ConfigError(text, [Problem("num_processes", text)])
     if config.sync_batchnorm and hardware.pick_device(config).type != "cuda":
         text = "Batch norms are synchronous on GPUs only. Turn sync_batchnorm off."
         raise ConfigError(text, [Problem("sync_batchnorm", text)])

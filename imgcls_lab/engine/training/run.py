@@ -9,13 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from imgcls_lab import run_layout
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine.data.cache_locations import CacheLocations
-from imgcls_lab.engine.distributed import launcher, process_group
+from imgcls_lab.engine.distributed import join, launcher
+from imgcls_lab.engine.distributed.nodes import Node
 from imgcls_lab.engine.distributed.process_group import ProcessGroup
 from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.reporting.outcome import Outcome
@@ -28,24 +30,27 @@ from imgcls_lab.engine.training.state import Attempt, Progress
 from imgcls_lab.errors import ProcessLostError
 from imgcls_lab.events import Event, Finished, RunState, Stopped
 
+OnEvent = Callable[[Event], None]
+
 
 def train(
     config: TrainConfig,
     folder: Path,
     *,
     attempt: int | None = None,
-    on_event: Callable[[Event], None] | None = None,
+    on_event: OnEvent | None = None,
     stop: threading.Event | None = None,
     cache_locations: CacheLocations | None = None,
     overlay: Overlay | None = None,
+    node: Node | None = None,
 ) -> Outcome:
     """Train in this process, in that folder; continues from the folder's newest intact checkpoint.
 
     attempt: by default the one after those found in the folder. cache_locations: by default in the run's folder, for it
     alone. on_event gets every event. A set `stop`, SIGTERM or SIGINT (the last two only when called in the main thread)
     saves a checkpoint at the next step and ends with the state `stopped`. overlay: the corrections that the config
-    means, where it names them by a number. Raises ImgclsError, after a `failed` event
-    with the same message.
+    means, where it names them by a number. node: which of several nodes this is, number 0; by default there is one.
+    Raises ImgclsError, after a `failed` event with the same message.
     """
     folder = Path(folder).absolute()
     stop = stop or threading.Event()
@@ -53,11 +58,11 @@ def train(
     attempt_context.make_folder(folder)
     if overlay is not None and not (folder / run_layout.DATA_REVISION).exists():
         run_layout.write_atomic(folder / run_layout.DATA_REVISION, overlay.to_json())
-    if config.num_processes > 1 and not process_group.is_distributed():
-        return _launch_processes(config, folder, attempt, on_event, stop=stop, locations=locations)
+    if config.num_processes > 1 and not join.is_distributed():
+        return _Launch(config, folder, attempt or next_attempt(folder), node or Node(), locations).run(stop, on_event)
     with ExitStack() as stack:
-        group = stack.enter_context(process_group.join_group(config.num_processes, stop))
-        if group.is_main and not process_group.started_by_launcher():
+        group = stack.enter_context(join.join_group(config, stop))
+        if group.is_main and not join.started_by_launcher():
             stack.enter_context(attempt_context.lock(folder))
         stack.enter_context(interrupts.signals(stop))
         stack.enter_context(attempt_context.isolated_torch())
@@ -77,7 +82,7 @@ def _train_attempt(attempt: Attempt) -> Outcome:
         if known is None:
             raise
         # of a process that was lost the launcher knows the cause
-        if not (process_group.started_by_launcher() and isinstance(known, ProcessLostError)):
+        if not (join.started_by_launcher() and isinstance(known, ProcessLostError)):
             attempt_context.emit_failed(attempt.recorder, attempt.progress.step, known)
         if known is error or isinstance(error, KeyboardInterrupt):
             raise
@@ -106,30 +111,43 @@ def _run_attempt(attempt: Attempt) -> Outcome:
     return Outcome(RunState.SUCCEEDED, progress.step, recorder.folder, values)
 
 
-def _launch_processes(
-    config: TrainConfig,
-    folder: Path,
-    attempt: int | None,
-    on_event: Callable[[Event], None] | None,
-    *,
-    stop: threading.Event,
-    locations: CacheLocations,
-) -> Outcome:
-    """Start the processes of a run, and report how it ended where none of them could."""
-    with attempt_context.lock(folder), interrupts.signals(stop):
-        _write_config(config, folder)
-        number = attempt or next_attempt(folder)
-        processes = launcher.Launcher(config, folder, number, locations)
-        try:
-            return processes.train(stop, on_event)
-        except BaseException as error:
-            known = attempt_context.as_imgcls_error(error)
-            if known is not None and not processes.has_ended():
-                with _open_recorder(folder, number, on_event, ProcessGroup()) as recorder:
-                    attempt_context.emit_failed(recorder, processes.step, known)
-            if known is None or known is error or isinstance(error, KeyboardInterrupt):
-                raise
-            raise known from error
+@dataclass(frozen=True)
+class _Launch:
+    """Several processes of one attempt, whose launcher this process is."""
+
+    config: TrainConfig
+    folder: Path
+    attempt: int
+    node: Node
+    locations: CacheLocations
+
+    def run(self, stop: threading.Event, on_event: OnEvent | None) -> Outcome:
+        """Start the processes, and report how the run ended where none of them could."""
+        with attempt_context.lock(self.folder), interrupts.signals(stop):
+            _write_config(self.config, self.folder)
+            started: launcher.Launcher | None = None
+            try:
+                started = launcher.Launcher(
+                    self.config, self.folder, self.attempt, node=self.node, locations=self.locations
+                )
+                return started.train(stop, on_event) or self._stopped(on_event)
+            except BaseException as error:
+                known = attempt_context.as_imgcls_error(error)
+                if known is not None and not (started and started.has_ended()):
+                    with self._recorder(on_event) as recorder:
+                        attempt_context.emit_failed(recorder, started.step if started else 0, known)
+                if known is None or known is error or isinstance(error, KeyboardInterrupt):
+                    raise
+                raise known from error
+
+    def _stopped(self, on_event: OnEvent | None) -> Outcome:
+        """The end of an attempt that was stopped before all nodes had met."""
+        with self._recorder(on_event) as recorder:
+            recorder.emit(Stopped(step=0))
+        return Outcome(RunState.STOPPED, 0, self.folder, {}, "Stopped before it began; it can be resumed.")
+
+    def _recorder(self, on_event: OnEvent | None) -> Recorder:
+        return _open_recorder(self.folder, self.attempt, on_event, ProcessGroup())
 
 
 def _write_config(config: TrainConfig, folder: Path) -> None:
@@ -142,11 +160,9 @@ def next_attempt(folder: Path) -> int:
     return max((run_layout.attempt_of(path) or 0 for path in folder.iterdir()), default=0) + 1
 
 
-def _open_recorder(
-    folder: Path, attempt: int, on_event: Callable[[Event], None] | None, group: ProcessGroup
-) -> Recorder:
+def _open_recorder(folder: Path, attempt: int, on_event: OnEvent | None, group: ProcessGroup) -> Recorder:
     if not group.is_main:
-        return SilentRecorder(folder, attempt, process_group.failure_file(group.rank))
+        return SilentRecorder(folder, attempt, join.failure_file(group.rank))
     try:
         return FolderRecorder(folder, attempt, on_event)
     except OSError as error:

@@ -19,6 +19,8 @@ from imgcls_lab.engine.optim.optimizers import ModelEma
 from imgcls_lab.engine.training.state import Attempt, Optimization, Progress, TrainState
 from imgcls_lab.engine.training.train_losses import EpochLosses
 from imgcls_lab.events import CheckpointSaved
+from imgcls_lab.planning import seeding
+from imgcls_lab.planning.seeding import Stream
 from imgcls_lab.schemas import Calibration
 
 
@@ -90,13 +92,22 @@ def restore(
         ema.load_state(state.get("average", exported), state["updates"])
     optim.optimizer.load_state_dict(state["optimizer"])
     optim.scaler.load_state_dict(state["scaler"])
-    rng = state["random"][attempt.group.rank]
-    torch.set_rng_state(rng["cpu"])
-    if device.type == "cuda" and "cuda" in rng:
-        torch.cuda.set_rng_state(rng["cuda"], device)
     attempt.progress.load_state_dict(state["progress"])
+    _restore_rng(state["random"], attempt, device)
     if "train_losses" in state:
         losses.restore(state["train_losses"])
+
+
+def _restore_rng(states: list[dict[str, torch.Tensor]], attempt: Attempt, device: torch.device) -> None:
+    """This process's generators. states: of each process that saved; another number of them draws new dropout masks."""
+    rank, world_size = attempt.group.rank, attempt.group.world_size
+    if len(states) != world_size:
+        random = seeding.generator(attempt.config.seed, Stream.DROPOUT, attempt.progress.step, rank)
+        torch.manual_seed(int(random.integers(2**63)))
+        return
+    torch.set_rng_state(states[rank]["cpu"])
+    if device.type == "cuda" and "cuda" in states[rank]:
+        torch.cuda.set_rng_state(states[rank]["cuda"], device)
 
 
 def repair_links(checkpoints: Path, progress: Progress) -> None:

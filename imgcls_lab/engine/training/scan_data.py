@@ -21,7 +21,7 @@ from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.training import overlay
 from imgcls_lab.engine.training.inputs import pick_feature_views
 from imgcls_lab.engine.training.resolve import Resolved
-from imgcls_lab.engine.training.state import Attempt, DataSets
+from imgcls_lab.engine.training.state import Attempt, DataSets, planned_processes
 from imgcls_lab.errors import DataError
 from imgcls_lab.planning.steps import plan_steps
 
@@ -43,9 +43,11 @@ def scan(attempt: Attempt, resolved: Resolved) -> DataSets | None:
     if saved_manifest:
         views = saved_manifest.get("feature_views", 0)
     else:
-        views = pick_feature_views(
-            config, resolved.recipe, resolved.model, train=train, val=val, notify=attempt.recorder.notice
-        )
+        views = 0
+        if planned_processes(config, group) == 1:
+            views = pick_feature_views(
+                config, resolved.recipe, resolved.model, train=train, val=val, notify=attempt.recorder.notice
+            )
     check_monitor(config, val.labels, len(classes))
     _record(attempt, resolved, splits, scanned, views)
     counts = class_counts(train.labels, len(classes))
@@ -55,7 +57,7 @@ def scan(attempt: Attempt, resolved: Resolved) -> DataSets | None:
         val=val,
         test=test,
         num_workers=pick_num_workers(
-            config.num_workers, train.pixels is not None, resolved.compute.device, group.world_size
+            config.num_workers, train.pixels is not None, resolved.compute.device, group.local_world_size
         ),
         sample_weights=1.0 / counts[train.labels] if config.balance == "sampler" else None,
         feature_views=views,
@@ -65,7 +67,7 @@ def scan(attempt: Attempt, resolved: Resolved) -> DataSets | None:
 def _scan_in_turn(attempt: Attempt, splits: Splits) -> ScanResult | None:
     """The scan of all splits; None if stopped. The main process scans first; the others find its index."""
     config, group, locations = attempt.config, attempt.group, attempt.cache_locations
-    copies = group.world_size if group.is_main else group.world_size - 1
+    copies = group.local_world_size if group.is_main else max(1, group.local_world_size - 1)
     # The GPU decodes training images to other last bits than the CPU. They are never cached: the space for a cache must
     # not decide which bits a run trains on.
     uncached = [None] if config.decoder == "gpu" else []
@@ -89,7 +91,8 @@ def _scan_in_turn(attempt: Attempt, splits: Splits) -> ScanResult | None:
     if group.any(scanned is None)[0]:
         return None
     if scanned is not None:
-        plan_steps(config, len(scanned.sets[0]), group.world_size)  # refuses too few images for the processes
+        planned = planned_processes(config, group)
+        plan_steps(config, len(scanned.sets[0]), planned)  # refuses too few images for the processes
     return scanned
 
 
@@ -111,6 +114,9 @@ def _record(attempt: Attempt, resolved: Resolved, splits: Splits, scanned: ScanR
         scan_report.emit_notices(recorder.notice, splits, scanned)
         if splits.overlay is not None:
             recorder.notice(scanned.corrected.sentence, "warning" if scanned.corrected.gone else "info")
+    if attempt.group.is_main:
+        group = attempt.group
+        manifest.add_attempt(recorder.folder, recorder.attempt, processes=group.world_size, nodes=group.nodes)
 
 
 def _facts(attempt: Attempt, resolved: Resolved, classes: list[str], feature_views: int) -> dict[str, Any]:
@@ -122,7 +128,7 @@ def _facts(attempt: Attempt, resolved: Resolved, classes: list[str], feature_vie
         "channels_last": compute.memory_format is torch.channels_last,
         "threads": compute.threads,
         "feature_views": feature_views,
-        "processes": attempt.group.world_size,
+        "processes": planned_processes(attempt.config, attempt.group),
         "model": {"name": attempt.config.model_flavour, "commit": resolved.source.commit},
         "plugins": resolved.plugin_record,
         "classes": classes,

@@ -24,6 +24,7 @@ from imgcls_lab.engine.data.image_set import ImageSet
 from imgcls_lab.engine.distributed.process_group import ProcessGroup
 from imgcls_lab.engine.optim.losses import Target
 from imgcls_lab.engine.optim.optimizers import ModelEma
+from imgcls_lab.engine.reporting.index_log import IndexLog
 from imgcls_lab.engine.reporting.recorder import Recorder
 from imgcls_lab.engine.training.inputs import Inputs
 from imgcls_lab.engine.training.train_losses import EpochLosses
@@ -170,10 +171,11 @@ class Optimization:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What is measured of the current epoch: its time, and the losses of its training images."""
+    """What is measured of the current epoch: its time, and the losses and numbers of its training images."""
 
     timer: EpochTimer
     losses: EpochLosses
+    indices: IndexLog
 
 
 @dataclass(frozen=True)
@@ -210,5 +212,15 @@ class TrainState:
         return self.compute.device
 
     @property
+    def planned_processes(self) -> int:
+        """For how many processes the batches of an epoch are cut: those of a full attempt, so that all cut the same."""
+        return planned_processes(self.config, self.group)
+
+    @property
     def steps(self) -> StepPlan:
-        return plan_steps(self.config, len(self.data.train), self.group.world_size)
+        return plan_steps(self.config, len(self.data.train), self.planned_processes)
+
+
+def planned_processes(config: TrainConfig, group: ProcessGroup) -> int:
+    """The processes of a full attempt: those of the config, or more, where `torchrun` starts more for a config of 1."""
+    return max(config.num_processes, group.world_size)

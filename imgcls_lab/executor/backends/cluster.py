@@ -33,10 +33,12 @@ from imgcls_lab.executor.backends.launch import (
     launch_of,
     module_argv,
     prepare_folder,
+    process_arguments,
 )
 from imgcls_lab.executor.devices import Device
 from imgcls_lab.executor.node import LAUNCH_VARIABLE, REFUSED, encode
 from imgcls_lab.identity import JobIdentity, Owner
+from imgcls_lab.planning.processes import nodes_for
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
 
@@ -106,9 +108,8 @@ class ClusterBackend:
         check_own(run)
         kind, folder = RunKind(run.kind), self._settings.run_dir(run.id)
         python = self._settings.node_python or run.python or sys.executable
-        launch = launch_of(
-            self._settings, run, attempt, self._argv(kind, python, folder, attempt), self._environment(run, attempt)
-        )
+        argv = self._argv(kind, python, folder, attempt) + process_arguments(run, devices)
+        launch = launch_of(self._settings, run, attempt, argv, self._environment(run, attempt))
         job = self._job(run, attempt, devices, python)
         of_node = {"folder": str(folder), "version": __version__, "scheduler": self.host, "nodes": job.nodes}
         launch |= {**of_node, "gpus": job.gpus, "cpu_slots": self._settings.cpu_slots}
@@ -118,8 +119,8 @@ class ClusterBackend:
 
     def _job(self, run: Run, attempt: int, devices: Sequence[Device], python: str) -> Job:
         """The job of an attempt, still without its launch. Raises ExecutorError."""
-        nodes = max(1, int(run.config.get("num_nodes") or 1))
         gpus = sum(device.kind == "cuda" for device in devices)
+        nodes = nodes_for(gpus, run.requested_gpus, run.requested_nodes) if gpus else run.requested_nodes
         if gpus % nodes:
             raise ExecutorError(f"{gpus} GPUs cannot be shared equally by {nodes} nodes. Change num_processes.")
         gpus, alive = gpus // nodes, [node for node in self._watch.nodes() if node.alive]

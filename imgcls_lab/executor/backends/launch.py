@@ -7,7 +7,7 @@ executes. Starts nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from imgcls_lab import run_layout, run_paths
 from imgcls_lab.entry_points import NOTEBOOK, SWEEP, TASK, TRAINING, EntryPoint
 from imgcls_lab.errors import ExecutorError
 from imgcls_lab.events import DesiredState, RunKind
+from imgcls_lab.executor.devices import Device
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
 
@@ -37,6 +38,13 @@ def module_argv(kind: RunKind, python: str, folder: Path, attempt: int) -> list[
     if kind not in ENTRY_POINTS:
         raise ExecutorError(f"This version of imgcls-lab cannot do a {kind.value} run; upgrade it on this machine.")
     return ENTRY_POINTS[kind].argv(python, str(folder), "--attempt", str(attempt))
+
+
+def process_arguments(run: Run, devices: Sequence[Device]) -> list[str]:
+    """What the command line of a training adds that starts with fewer GPUs than it could use."""
+    gpus = sum(device.kind == "cuda" for device in devices)
+    fewer = run.kind == RunKind.TRAIN.value and run.min_gpus is not None and 0 < gpus < run.requested_gpus
+    return ["--processes", str(gpus)] if fewer else []
 
 
 def check_own(run: Run) -> None:

@@ -27,6 +27,7 @@ from imgcls_lab.executor.backends.launch import (
     launch_of,
     module_argv,
     prepare_folder,
+    process_arguments,
 )
 from imgcls_lab.executor.devices import Device, DeviceProbe, HostProbe, device_environment
 from imgcls_lab.executor.forkserver_manager import SOCKET, ForkServerManager, warm_argv
@@ -65,7 +66,7 @@ class LocalBackend:
         check_own(run)
         settings, kind, folder = self._settings, RunKind(run.kind), self._settings.run_dir(run.id)
         python = self._python(run.python)
-        argv = self._argv(kind, python, folder, attempt)
+        argv = self._argv(kind, python, folder, attempt) + process_arguments(run, devices)
         values = device_environment(devices, [device.name for device in devices], settings.cpu_slots)
         socket = self._fork_socket(kind, python)
         if socket is not None:
