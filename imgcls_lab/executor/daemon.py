@@ -29,7 +29,7 @@ from imgcls_lab.executor.run_monitor import RunMonitor
 from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
 from imgcls_lab.identity import Owner, ProcessIdentity
 from imgcls_lab.run_layout import write_atomic
-from imgcls_lab.settings import Settings
+from imgcls_lab.settings import LOCAL, Settings
 from imgcls_lab.store import Store, run_folders
 from imgcls_lab.store.attempts import Claim
 from imgcls_lab.store.executor_store import ExecutorStore
@@ -98,6 +98,9 @@ class Daemon:
                     "locks. Stop it, or remove the file %s if the home was copied.",
                     HOME_ID,
                 )
+                return 1
+            if self._cluster_is_taken(own):
+                log.error("The executor cannot start: another host has this home's executor for %s.", self.host)
                 return 1
             self._register(own)
             run_secrets.take_back_others(self.settings, {run.id for run, _ in own.live_runs()})
@@ -266,6 +269,17 @@ class Daemon:
     def _host_is_taken(self, store: ExecutorStore) -> bool:
         """Whether another daemon monitors the runs of this home here, as if the home had been copied with its id."""
         return any(identity.alive() for identity in store.identities())
+
+    def _cluster_is_taken(self, store: ExecutorStore) -> bool:
+        """Whether a daemon on another host beats for the same cluster: a cluster is no host, so both could be right."""
+        known = all(identity.status() != "unknown" for identity in store.identities())
+        if known or self.settings.backend == LOCAL:
+            return False
+        beats, until = store.beats(), self._clock() + self.settings.lease
+        while self._clock() < until and not self.stopping.wait(0.5):
+            if store.beats() != beats:
+                return True
+        return False
 
     def _register(self, store: ExecutorStore) -> None:
         freed = store.register()

@@ -190,6 +190,12 @@ class ExecutorStore:
                 saved = json.loads(owner.to_json()) if owner else None
                 attempts.set_owner(session, run_id, attempt, saved, pid)
 
+    def show_devices(self, run_id: str, attempt: int, devices: list[str]) -> None:
+        """Note on which devices an attempt runs, where a cluster has chosen them. What it holds is another row."""
+        with self._database.write() as session:
+            if states.change_live(session, run_id, attempt, devices=devices):
+                states.change_attempt(session, run_id, attempt, devices=devices)
+
     def show_stopping(self, run_id: str, attempt: int) -> None:
         with self._database.write() as session:
             states.move(session, run_id, RunState.STOPPING, attempt=attempt)

@@ -44,9 +44,9 @@ class RayCluster:
         self.address = f"http://127.0.0.1:{self.dashboard}"
 
     def start(self, *nodes: int) -> None:
-        """Start nodes, all at once, and wait until the dashboard shows them."""
-        for node, process in [(node, self._spawn(node)) for node in nodes]:
-            output, code = self._started(process)
+        """Start nodes one after the other, and wait until their raylets live."""
+        for node in nodes:
+            output, code = self._started(self._spawn(node))
             if code and node != 1:  # a busy machine: once more
                 self._end(self.of_node(node))
                 output, code = self._started(self._spawn(node))
@@ -65,6 +65,7 @@ class RayCluster:
         else:
             options += [f"--address=127.0.0.1:{self.port}", f"--num-gpus={GPUS}"]
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--num-cpus=2", "--disable-usage-stats"]
+        command += ["--include-log-monitor=False"]
         return subprocess.Popen(
             [*command, "--object-store-memory=80000000", *options],
             env=self._environment(node), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -73,7 +74,7 @@ class RayCluster:
 
     def _environment(self, node: int) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("IMGCLS_", "RAY_"))}
-        quick = {"RAY_raylet_start_wait_time_s": "120", "RAY_health_check_failure_threshold": "5"}
+        quick = {"RAY_raylet_start_wait_time_s": "60", "RAY_health_check_failure_threshold": "5"}
         return {
             **kept, **quick, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(self.folder),
             MARK: f"{self.mark}/{node}", LOGICAL_GPUS: "1", NODE_NAMES[0]: ip(node),
@@ -109,7 +110,7 @@ class RayCluster:
 
     def clean(self, node: int) -> None:
         """End what Ray left of a dead node, but no process of a run: those must end by themselves."""
-        self._end([pid for pid in self.of_node(node) if b"/ray/" in _read(pid, "cmdline")])
+        self._end([pid for pid in self.of_node(node) if b"/site-packages/ray/" in _read(pid, "cmdline")])
 
     def close(self) -> None:
         for _ in range(3):

@@ -49,6 +49,7 @@ def test_runs_get_devices_of_their_own_and_leave_nothing(lab: ToyLab):
         assert lab.steps(run_id) == list(range(1, 11))
         owner = json.loads((lab.settings.run_dir(run_id) / "owner.json").read_text())
         assert owner["node"] == "node1"
+        assert run.attempts[0].devices == [f"node1/gpu:{owner['devices'][0]}"]
         assert owner["devices"] in (["0"], ["1"])
         lab.until(lambda run_id=run_id: lab.left(run_id) == [])
     assert lab.store.executors.status().devices[0].run_id is None

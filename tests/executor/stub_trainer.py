@@ -44,14 +44,20 @@ def value_at(step: int) -> float:
     return 1.0 / step
 
 
-def keep_alone(folder: Path) -> int:
-    """A lock for as long as this trainer lives; where another one lives, the fact is written down for the test."""
-    lock = os.open(folder / "trainer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def keep_alone(folder: Path) -> None:
+    """Locks for as long as this trainer lives; where another one lives, the fact is written down for the test."""
+    lock(folder / "trainer.lock", folder, "two trainers of this run lived at once")
+    if (node := os.environ.get("IMGCLS_NODE_NAME")) is not None:
+        for device in os.environ["CUDA_VISIBLE_DEVICES"].split(","):
+            lock(folder.parents[1] / f"{node}-{device}.lock", folder, f"two trainers were on GPU {device} of {node}")
+
+
+def lock(path: Path, folder: Path, otherwise: str) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        (folder / "doubled").write_text("two trainers of this run lived at once")
-    return lock
+        (folder / "doubled").write_text(otherwise)
 
 
 def main(folder: Path, attempt: int) -> int:
@@ -63,6 +69,7 @@ def main(folder: Path, attempt: int) -> int:
     handler = signal.SIG_IGN if wish.get("ignore_term") else lambda *_: stopping.append(1)
     signal.signal(signal.SIGTERM, handler)
     print(f"attempt {attempt} on {os.environ.get('CUDA_VISIBLE_DEVICES')!r}", flush=True)
+    print(f"node {os.environ.get('IMGCLS_NODE_NAME')}", flush=True)
     if wish.get("children"):
         subprocess.Popen([sys.executable, "-c", CHILD, str(wish["children"]), CHILD])
     time.sleep(wish.get("slow_start", 0))

@@ -90,7 +90,7 @@ class RayScheduler:
     def _status_of(self, row: dict[str, Any]) -> JobStatus:
         state = _STATES.get(row["status"], JobState.ENDED)
         node = self._names.get(row.get("driver_node_id") or "")
-        message = "" if state is JobState.RUNNING else _first_line(row.get("message"))
+        message = _first_line(row.get("message")) if state is JobState.ENDED else ""  # else it says the state again
         return JobStatus(state, message, (node,) if node else (), row.get("driver_exit_code"))
 
     def cancel(self, job: str, grace: float) -> None:  # noqa: ARG002 - Ray waits as long as the job was given
