@@ -48,7 +48,8 @@ class RayCluster:
         for node in nodes:
             output, code = self._started(self._spawn(node))
             if code and node != 1:  # a busy machine: once more
-                self._end(self.of_node(node))
+                self.kill_raylet(node)
+                self.clean(node)
                 output, code = self._started(self._spawn(node))
             assert code == 0, output
         until(lambda: all(self.pids(node, "raylet/raylet") for node in nodes), START)
