@@ -27,6 +27,7 @@ from imgcls_lab.store.verdict import read_end
 log = logging.getLogger(__name__)
 
 MAX_DEVICE, MAX_DEVICES = 200, 1000  # characters of a name, and names, that a folder may give
+CLEAR_PATIENCE = 8.0  # seconds that what is left of an attempt may take to end before the run's page says so
 MAX_STEP = 5.0  # seconds that one call adds at most: while the daemon itself was suspended, it saw nothing
 
 
@@ -60,6 +61,7 @@ class RunMonitor:
         self._heartbeat = UnchangedTimer(clock)
         self._after_last_event = UnchangedTimer(clock)
         self._progress = UnchangedTimer(clock)
+        self._remaining = UnchangedTimer(clock)
         self._size = -1  # bytes of the events that are ingested
         self._watched: tuple[str, int] | None = None  # run and attempt, while it lives
         self._explained = False  # whether the run's message is what the backend said
@@ -174,6 +176,8 @@ class RunMonitor:
     def _finish(self, run: Run, attempt: Attempt) -> None:
         """Confirm that nothing of it lives, and have its final state written."""
         remaining = self._backend.clear(run.id, attempt.number)
+        if remaining and self._remaining.update(True) < CLEAR_PATIENCE:
+            return
         if remaining:
             names, devices = ", ".join(remaining), ", ".join(attempt.devices)
             message = f"{names[0].upper()}{names[1:]} cannot be ended, so {devices} stays out of use until it is."
