@@ -51,8 +51,19 @@ _RENDEZVOUS = '''\
 address=$(scontrol --oneliner show node "$SLURMD_NODENAME" | sed -n 's/.* NodeAddr=\\([^ ]*\\).*/\\1/p')
 rendezvous="${address:-$SLURMD_NODENAME}:$((10000 + SLURM_JOB_ID % 20000))"'''
 _INSIDE = 'rendezvous=$1; shift; exec "$@" --node $((SLURM_NODEID + 1)) --rendezvous "$rendezvous"'
-# an agent that fails has the first one save and end: the nodes wait for one another
-_FURTHER = '{{ srun {options} sh -c {inside} sh "$rendezvous" {agent} || kill -TERM $$; }} &'
+# An agent that fails has the first one save and end, since the nodes wait for one another. The job's end kills what is
+# left of it, so the script gives the other agents a moment.
+_SEVERAL = """\
+{{ srun {options} sh -c {inside} sh "$rendezvous" {agent} || kill -TERM $$; }} &
+further=$!
+{agent} --node 0 --rendezvous "$rendezvous" &
+first=$!
+trap 'kill -TERM "$first"; interrupted=1' TERM
+while interrupted=; wait "$first"; code=$?; [ -n "$interrupted" ]; do :; done
+tries={tries}
+while kill -0 "$further" 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done
+exit $code"""
+LAST_WORDS = 15.0  # seconds
 _SUBMIT_LIMIT = "maxsubmitjob"  # part of AssocMaxSubmitJobLimit, QOSMaxSubmitJobPerUserLimit and the like
 
 
@@ -245,15 +256,15 @@ class SlurmScheduler:
 
     def _log_path(self, job: str) -> Path:
         found = run_of(job)
-        if found is None:
-            return Path(os.devnull)
+        if found is None:  # of `doctor`
+            return self._settings.executor_dir / job / "job.log"
         return self._settings.run_dir(found[0]) / run_layout.job_log_name(found[1])
 
 
 def _script(job: Job, log: str) -> str:
-    """What runs on the first node. It becomes the node agent, so that a signal to the batch script reaches that.
+    """What runs on the first node. It becomes the node agent, or passes SIGTERM on to the first one of several.
 
-    The agents of the other nodes are a step of the job, which ends with the script.
+    The agents of the other nodes are a step of the job.
     """
     lines = ["#!/bin/sh"]
     # Slurm starts it again where a site's prolog fails, or an operator insists: the run's own queue has the attempts
@@ -262,12 +273,10 @@ def _script(job: Job, log: str) -> str:
     lines += [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
     agent = shlex.join(job.argv)
     if job.nodes > 1:
-        lines += [
-            _RENDEZVOUS,
-            _FURTHER.format(options=shlex.join(_step(job)), inside=shlex.quote(_INSIDE), agent=agent),
-        ]
-        agent += ' --node 0 --rendezvous "$rendezvous"'
-    lines.append(f"exec {agent}")
+        parts = {"options": shlex.join(_step(job)), "inside": shlex.quote(_INSIDE), "agent": agent}
+        lines += [_RENDEZVOUS, _SEVERAL.format(**parts, tries=round(LAST_WORDS / 0.1))]
+    else:
+        lines.append(f"exec {agent}")
     return "\n".join(lines) + "\n"
 
 
