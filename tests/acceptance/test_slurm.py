@@ -32,7 +32,7 @@ class SlurmLab(StubLab):
     """A home whose daemon hands runs over to a cluster of this test's own."""
 
     def __init__(self, home: Path, cluster: SlurmCluster, **traits: Any) -> None:
-        super().__init__(home, device="cuda", backend="slurm", stop_grace=20.0, **traits)
+        super().__init__(home, device="cuda", backend="slurm", **{"stop_grace": 20.0, "lease": 30.0, **traits})
         self.cluster = cluster
 
     def queue(self, wish: dict[str, Any], **request: Any) -> str:
@@ -42,7 +42,7 @@ class SlurmLab(StubLab):
     def train(self, config: TrainConfig, **request: Any) -> str:
         return self.store.runs.submit(SubmitRequest(config=config.model_dump(mode="json"), **request)).id
 
-    def wait_for_step(self, run_id: str, step: int, attempt: int = 1, seconds: float = 120) -> None:
+    def wait_for_step(self, run_id: str, step: int, attempt: int = 1, seconds: float = 240) -> None:
         def reached() -> bool:
             run = self.run(run_id)
             assert run.state is not RunState.FAILED, run.message

@@ -64,7 +64,7 @@ GresTypes=gpu
 TaskProlog={folder}/prolog
 SlurmdParameters=config_overrides
 {nodes}
-PartitionName=main Nodes=ALL Default=YES PriorityTier=1 GraceTime=30
+PartitionName=gpu Nodes=ALL Default=YES PriorityTier=1 GraceTime=30
 PartitionName=urgent Nodes=ALL PriorityTier=2 PreemptMode=OFF
 PartitionName=closed Nodes=ALL State=DOWN
 """
