@@ -55,9 +55,11 @@ class ClusterLab(StubLab):
         self.backend.close()
         self.start()
 
-    def launch(self, *, gpus: int = 1, priority: int = 0, project_id: int | None = None, **wish: object) -> str:
+    def launch(
+        self, *, gpus: int = 1, device: str = "auto", priority: int = 0, project_id: int | None = None, **wish: object
+    ) -> str:
         """Queue a run of the stub on some GPUs of one node."""
-        config = {"root": "/data", "device": "auto", "num_processes": gpus}
+        config = {"root": "/data", "device": device, "num_processes": gpus}
         request = SubmitRequest(config=config, notes=json.dumps(wish), priority=priority, project_id=project_id)
         return self.store.runs.submit(request).id
 

@@ -29,6 +29,7 @@ class ProcessScheduler:
         self.forgotten: set[str] = set()
         self.gone: set[str] = set()  # jobs that it calls ended though they live, as of a node that was cut off
         self.environment: dict[str, str] = {}
+        self.prefix: tuple[str, ...] = ()  # of each command
         self.jobs: dict[str, Job] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.devices: dict[str, list[str]] = {}
@@ -115,5 +116,10 @@ class ProcessScheduler:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.devices[name])
             with (self.folder / f"{name}.log").open("ab") as output:
                 self.processes[name] = subprocess.Popen(
-                    job.argv, env=environment, stdout=output, stderr=output, start_new_session=True, cwd="/"
+                    [*self.prefix, *job.argv],
+                    env=environment,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    cwd="/",
                 )

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from tests.waiting import free_port, until
 
 ROOT = Path(__file__).parents[2]
 MARK = "IMGCLS_TEST_CLUSTER"
+APART, APART_NET, APART_KIND = 4, "10.214.77", "APART"  # a node with a network, and a kind of GPU, of its own
 GPUS = 2  # of each node but the head
 PORTS = (
     "dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port", "metrics-export-port",
@@ -40,7 +42,7 @@ class RayCluster:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         self.port, self.dashboard = free_port(), free_port()
         # given, since a raylet of a busy machine does not wait long enough for agents that choose theirs
-        self.ports = {node: {name: free_port() for name in PORTS} for node in (1, 2, 3)}
+        self.ports = {node: {name: free_port() for name in PORTS} for node in (1, 2, 3, APART)}
         self.address = f"http://127.0.0.1:{self.dashboard}"
 
     def start(self, *nodes: int) -> None:
@@ -58,14 +60,24 @@ class RayCluster:
         output, _ = process.communicate(timeout=START)
         return output.decode(), process.returncode
 
-    def _spawn(self, node: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, node: int, *prefix: str) -> subprocess.Popen[bytes]:
         options = [f"--node-ip-address={ip(node)}", *(f"--{name}={port}" for name, port in self.ports[node].items())]
         if node == 1:
             options += ["--head", f"--port={self.port}", f"--dashboard-port={self.dashboard}", "--num-gpus=0"]
             options += ["--dashboard-host=127.0.0.1", f"--temp-dir={self.folder}"]
         else:
-            options += [f"--address=127.0.0.1:{self.port}", f"--num-gpus={GPUS}"]
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--num-cpus=2", "--disable-usage-stats"]
+            options += [f"--address={host_address()}:{self.port}", f"--num-gpus={GPUS}"]
+        if node == APART:
+            options.append(f'--resources={{"accelerator_type:{APART_KIND}": 1}}')
+        command = [
+            *prefix,
+            sys.executable,
+            "-m",
+            "ray.scripts.scripts",
+            "start",
+            "--num-cpus=2",
+            "--disable-usage-stats",
+        ]
         command += ["--include-log-monitor=False"]
         return subprocess.Popen(
             [*command, "--object-store-memory=80000000", *options],
@@ -115,7 +127,7 @@ class RayCluster:
 
     def close(self) -> None:
         for _ in range(3):
-            self._end([pid for node in (1, 2, 3) for pid in self.of_node(node)])
+            self._end([pid for node in (1, 2, 3, APART) for pid in self.of_node(node)])
             time.sleep(0.2)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -124,9 +136,71 @@ class RayCluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[Apart]:
+        """A further node, in a network namespace of its own."""
+        node = Apart(self)
+        try:
+            node.start()
+            yield node
+        finally:
+            node.close()
+
+
+class Apart:
+    """A node whose network can be cut: it still sees the home, and neither head nor node sees the other."""
+
+    def __init__(self, cluster: RayCluster) -> None:
+        self._cluster = cluster
+        self._space, self._link = f"ray{os.getpid()}", f"ray{os.getpid() % 10**6}"
+        _run("ip", "netns", "add", self._space)
+        _run("ip", "link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self._space)
+        _run("ip", "addr", "add", f"{APART_NET}.1/30", "dev", self._link)
+        _run("ip", "-n", self._space, "addr", "add", f"{APART_NET}.2/30", "dev", "eth0")
+        _run("ip", "-n", self._space, "link", "set", "lo", "up")
+        self.join()
+
+    def join(self) -> None:
+        _run("ip", "link", "set", self._link, "up")
+        _run("ip", "-n", self._space, "link", "set", "eth0", "up")
+        _run("ip", "-n", self._space, "route", "replace", "default", "via", f"{APART_NET}.1")
+
+    def cut(self) -> None:
+        _run("ip", "link", "set", self._link, "down")
+
+    def start(self) -> None:
+        prefix = ("ip", "netns", "exec", self._space)
+        for last in (False, True):
+            output, code = self._cluster._started(self._cluster._spawn(APART, *prefix))
+            if not code:
+                return
+            self.clear()
+            assert not last, output
+
+    def clear(self) -> None:
+        """End what Ray left of the node."""
+        self._cluster.kill_raylet(APART)
+        self._cluster.clean(APART)
+
+    def close(self) -> None:
+        self._cluster._end(self._cluster.of_node(APART))
+        _run("ip", "link", "del", self._link)
+        _run("ip", "netns", "del", self._space)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def host_address() -> str:
+    """The address of this host by which Ray names its head."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("8.8.8.8", 80))  # sends nothing
+        return str(probe.getsockname()[0])
+
 
 def ip(node: int) -> str:
-    return f"127.0.0.{node}"
+    return f"{APART_NET}.2" if node == APART else f"127.0.0.{node}"
 
 
 def _pids() -> list[int]:

@@ -30,7 +30,7 @@ def lab(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 class ToyLab(ClusterLab):
     def __init__(self, home: Path, scheduler: ProcessScheduler) -> None:
         self.scheduler = scheduler
-        super().__init__(home, lambda _: scheduler, backend="toy", lease=1.5, stop_grace=5.0)
+        super().__init__(home, lambda _: scheduler, backend="ray", lease=1.5, stop_grace=5.0)
 
     def close(self) -> None:
         super().close()
@@ -180,3 +180,26 @@ def test_a_refused_submission_fails_with_the_schedulers_words(lab: ToyLab):
     lab.scheduler.refuses = "The quota of GPUs is used up."
     run = lab.end(lab.launch(steps=3))
     assert (run.state, run.message) == (RunState.FAILED, "The quota of GPUs is used up.")
+
+
+def test_a_nodes_clock_decides_nothing(lab: ToyLab, tmp_path: Path):
+    clock = tmp_path / "clock"
+    clock.write_text("3600")
+    lab.scheduler.environment |= {"CHAOS_CLOCK": str(clock), "PYTHONPATH": f"{ROOT}/tests/chaos/clock:{ROOT}"}
+    run_id = lab.launch(steps=60, step_seconds=0.05)
+    lab.rounds(lambda: beats(lab, run_id))
+    clock.write_text("-3600")
+    run = lab.end(run_id)
+    assert (run.state, run.attempt) == (RunState.SUCCEEDED, 1)
+    assert lab.steps(run_id) == list(range(1, 61))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide a folder from a process")
+def test_a_node_that_does_not_share_the_home_refuses(lab: ToyLab):
+    hide = f'mount -t tmpfs tmpfs {lab.settings.home_path} && exec "$@"'
+    lab.scheduler.prefix = ("unshare", "--mount", "sh", "-c", hide, "node")
+    run = lab.end(lab.launch(steps=3))
+    assert run.state is RunState.FAILED
+    assert str(lab.settings.home_path) in (run.message or "")
+    assert "IMGCLS_HOME" in (run.message or "")

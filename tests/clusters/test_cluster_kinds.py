@@ -36,7 +36,7 @@ def cluster(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("IMGCLS_AUTOSTART", "0")
     scheduler = ProcessScheduler(tmp_path / "jobs")
-    cluster = ClusterLab(home, lambda _: scheduler, argv, backend="toy", lease=10.0)
+    cluster = ClusterLab(home, lambda _: scheduler, argv, backend="ray", lease=10.0)
     yield cluster
     cluster.close()
     scheduler.end_all()
@@ -52,6 +52,7 @@ def notebook(path: Path, *cells: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_notebook_queues_a_run_from_its_node(cluster: ClusterLab, tmp_path: Path):
     """The run that it waits for is started by the home's executor, and not by one of the node."""
     code = (
@@ -67,7 +68,7 @@ def test_a_notebook_queues_a_run_from_its_node(cluster: ClusterLab, tmp_path: Pa
 
 
 def test_a_jobs_listing_shows_no_password(home: Path, tmp_path: Path):
-    settings = Settings(home=str(home), backend="toy", db_url=f"postgresql+psycopg://lab:{PASSWORD}@127.0.0.1/lab")
+    settings = Settings(home=str(home), backend="ray", db_url=f"postgresql+psycopg://lab:{PASSWORD}@127.0.0.1/lab")
     settings.make_home()
     scheduler = ProcessScheduler(tmp_path / "jobs", gpus=0)
     scheduler.away = True
