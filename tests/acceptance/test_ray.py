@@ -7,9 +7,9 @@ import json
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,9 +175,10 @@ def _restart(lab: RayLab, cluster: RayCluster, nodes: tuple[int, ...]) -> None:
         if node != 1:
             cluster.kill_raylet(node)
         cluster.clean(node)
-    starting = threading.Thread(target=cluster.start, args=nodes, daemon=True)
-    starting.start()
-    lab.rounds(lambda: not starting.is_alive(), 900)
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(cluster.start, *nodes)
+        lab.rounds(starting.done, 900)
+        starting.result()
 
 
 def _overlap(a: Span, b: Span) -> bool:

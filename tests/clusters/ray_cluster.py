@@ -49,10 +49,11 @@ class RayCluster:
         """Start nodes one after the other, and wait until their raylets live."""
         for node in nodes:
             output, code = self._started(self._spawn(node))
-            if code and node != 1:  # a busy machine: once more
-                self.kill_raylet(node)
-                self.clean(node)
-                output, code = self._started(self._spawn(node))
+            for _ in range(2):  # a busy machine: Ray gives up early
+                if code:
+                    self.kill_raylet(node)
+                    self.clean(node)
+                    output, code = self._started(self._spawn(node))
             assert code == 0, output
         until(lambda: all(self.pids(node, "raylet/raylet") for node in nodes), START)
 
