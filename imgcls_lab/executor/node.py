@@ -20,12 +20,12 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab._version import __version__
 from imgcls_lab.cpu import share_of_cores
-from imgcls_lab.executor import processes
+from imgcls_lab.executor import node_folder, processes
 from imgcls_lab.executor.device_locks import shared_folder
 from imgcls_lab.executor.nvml import Gpu, Nvml
 from imgcls_lab.executor.supervisor import Supervisor
@@ -60,14 +60,16 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     launch = json.loads(base64.b64decode(os.environ.pop(LAUNCH_VARIABLE)))
     try:
-        launch = prepared(launch)
+        launch = prepared(launch, given.node)
     except RefusedError as error:
         print(f"{REFUSED}{error}", flush=True)
         return 1
     if launch["nodes"] > 1:
         own = ["--node", str(given.node), "--nodes", str(launch["nodes"]), "--rendezvous", given.rendezvous]
         launch["argv"] = [*launch["argv"], *own]
-    part = Supervised(launch) if given.node == 0 else Further(launch, given.node)
+    part: Part = Supervised(launch) if given.node == 0 else Further(launch, given.node)
+    if node_folder.is_mirrored(launch):
+        part = Mirrored(part, launch, given.node)
     return run_apart(part, launch["environment"][run_layout.RUN_TAG], tied=given.tied)
 
 
@@ -76,10 +78,13 @@ def node_name() -> str:
     return next((os.environ[name] for name in NODE_NAMES if os.environ.get(name)), socket.gethostname())
 
 
-def prepared(launch: dict[str, Any]) -> dict[str, Any]:
+def prepared(launch: dict[str, Any], node: int) -> dict[str, Any]:
     """The launch with what this node adds: devices, their locks, threads. Raises RefusedError."""
     _check_version(launch)
-    _check_home(launch)
+    if node_folder.is_mirrored(launch):
+        launch = _restored(launch, node)
+    else:
+        _check_home(launch)
     visible = visible_gpus()
     gpus = Nvml().gpus() if launch["gpus"] else []
     _check_isolation(launch, visible, gpus)
@@ -131,6 +136,16 @@ def _check_home(launch: dict[str, Any]) -> None:
         time.sleep(0.5)
 
 
+def _restored(launch: dict[str, Any], node: int) -> dict[str, Any]:
+    try:
+        return node_folder.restored(launch, node)
+    except node_folder.NotRestoredError as error:
+        raise RefusedError(str(error)) from error
+    except OSError as error:
+        text = f"The node {node_name()} has no place for the run: {error}. Set {node_folder.NODE_HOME} there."
+        raise RefusedError(text) from error
+
+
 def _check_isolation(launch: dict[str, Any], visible: list[str], gpus: list[Gpu]) -> None:
     wanted = launch["gpus"]
     if len(visible) != wanted:
@@ -146,6 +161,16 @@ def _check_isolation(launch: dict[str, Any], visible: list[str], gpus: list[Gpu]
 
 
 # ── agent and supervisor ────────────────────────────────────────────────────────────────────────────────────────
+class Part(Protocol):
+    """What one node does of an attempt. `abandon` is called by another thread than `run`."""
+
+    def run(self) -> None: ...
+
+    def interrupt(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
 class Supervised:
     """The attempt with its supervisor: one node, or the first of several."""
 
@@ -199,7 +224,24 @@ class Further:
         """Its processes are ended by whoever found that the agent has died."""
 
 
-def run_apart(part: Supervised | Further, tag: str, *, tied: bool = False) -> int:
+class Mirrored:
+    """A part whose folder comes and goes by an object store."""
+
+    def __init__(self, part: Part, launch: dict[str, Any], node: int) -> None:
+        self._part, self._launch, self._node = part, launch, node
+
+    def run(self) -> None:
+        with node_folder.mirrored(self._launch, self._node):
+            self._part.run()
+
+    def interrupt(self) -> None:
+        self._part.interrupt()
+
+    def abandon(self) -> None:
+        self._part.abandon()
+
+
+def run_apart(part: Part, tag: str, *, tied: bool = False) -> int:
     """Run it in a process outside the scheduler's process tree, whose signals would meet each process of the run.
 
     This process stays as the scheduler's child. SIGTERM is passed on as a word; the death of either is noticed by the
@@ -237,7 +279,7 @@ def _follow_parent(own_life: int) -> None:
     os._exit(1)
 
 
-def _inside(part: Supervised | Further, tag: str, life: int, over: int) -> int:
+def _inside(part: Part, tag: str, life: int, over: int) -> int:
     def listen() -> None:
         while os.read(life, 1) != b"":
             part.interrupt()

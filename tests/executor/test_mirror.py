@@ -16,8 +16,8 @@ from imgcls_lab import run_layout
 from imgcls_lab.errors import ConfigError, ConflictError, ObjectStoreError
 from imgcls_lab.events import EventWriter, Metrics, read_events
 from imgcls_lab.executor import locks
-from imgcls_lab.executor.mirror import index, node
-from imgcls_lab.executor.mirror.head import Pull
+from imgcls_lab.executor.mirror import index
+from imgcls_lab.executor.mirror.head import Pull, check_inside
 from imgcls_lab.executor.mirror.index import Manifest, Part, RunObjects, State, Tail
 from imgcls_lab.executor.mirror.node import FencedError, Push, restore
 from imgcls_lab.executor.mirror.object_store import BLOCK, MissingObjectError, ObjectStore
@@ -49,7 +49,10 @@ class Pair:
         self.events = EventWriter(self.node, self.attempt)
 
     def new_push(self) -> Push:
-        return Push(self.objects, self.node, self.attempt, interval=0, beat_every=0)
+        self.over, hurry = threading.Event(), threading.Event()
+        return Push(
+            self.objects, self.node, self.attempt, interval=0, beat_every=0, over=self.over, hurry=hurry
+        )  # fmt: skip
 
     def steps(self, first: int, last: int) -> None:
         for step in range(first, last + 1):
@@ -256,14 +259,11 @@ def test_requests_to_stop_reach_the_folder_of_the_node(pair: Pair) -> None:
 def test_a_newer_attempt_ends_the_older_one(pair: Pair) -> None:
     pair.begin()
     older, folder = pair.push, pair.node
-    held = locks.try_lock(folder / LOCK)
     pair.node = pair.node.parent / "other" / RUN
     pair.begin()
     with pytest.raises(FencedError):
         older.run()
     assert (folder / "desired").read_text() == "kill"
-    assert held is not None
-    os.close(held)
 
 
 def test_an_attempt_is_taken_by_one_node_only(pair: Pair, tmp_path: Path) -> None:
@@ -288,10 +288,10 @@ def test_a_folder_in_which_a_supervisor_lives_is_not_restored(pair: Pair) -> Non
     os.close(held)
 
 
-def test_an_attempt_without_a_supervisor_ends_without_an_exit(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_without_a_supervisor_ends_without_an_exit(pair: Pair) -> None:
     pair.begin()
     pair.steps(1, 2)
-    monkeypatch.setattr(node, "WITHOUT_SUPERVISOR", 0.0)
+    pair.over.set()
     pair.push.run()
     pair.pull.pull()
     assert pair.pull.is_last
@@ -313,10 +313,9 @@ def test_a_store_that_is_away_delays_the_run_and_ends_nothing(pair: Pair, tmp_pa
     assert pair.seen() == [1, 2]
 
 
-def test_folders_of_one_machine_are_refused(pair: Pair) -> None:
-    (pair.head / "config.json").write_text(json.dumps({"ckpt_dir": "/scratch/models"}))
+def test_folders_of_one_machine_are_refused() -> None:
     with pytest.raises(ConfigError) as refused:
-        pair.begin()
+        check_inside({"ckpt_dir": "/scratch/models", "tb_root": ""})
     assert [problem.field for problem in refused.value.problems] == ["ckpt_dir"]
 
 

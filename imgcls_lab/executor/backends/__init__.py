@@ -9,6 +9,7 @@ from imgcls_lab.executor.backends.cluster import ClusterBackend
 from imgcls_lab.executor.backends.job_scheduler import JobScheduler
 from imgcls_lab.executor.backends.launch import Argv, module_argv
 from imgcls_lab.executor.backends.local import LocalBackend
+from imgcls_lab.executor.backends.mirrored import MirroredBackend
 from imgcls_lab.executor.backends.ray import RAY, RayScheduler
 from imgcls_lab.executor.backends.slurm import SLURM, SlurmScheduler
 from imgcls_lab.settings import LOCAL, Settings
@@ -19,7 +20,9 @@ SCHEDULERS: dict[str, Callable[[Settings], JobScheduler]] = {RAY: RayScheduler, 
 def of(settings: Settings, argv: Argv = module_argv) -> Backend:
     """The backend of `IMGCLS_BACKEND`; argv: what it starts."""
     scheduler = scheduler_of(settings)
-    return LocalBackend(settings, argv) if scheduler is None else ClusterBackend(settings, scheduler, argv)
+    if scheduler is None:
+        return LocalBackend(settings, argv)
+    return (MirroredBackend if settings.store_url else ClusterBackend)(settings, scheduler, argv)
 
 
 def scheduler_of(settings: Settings) -> JobScheduler | None:

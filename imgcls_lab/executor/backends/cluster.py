@@ -114,8 +114,11 @@ class ClusterBackend:
         of_node = {"folder": str(folder), "version": __version__, "scheduler": self.host, "nodes": job.nodes}
         launch |= {**of_node, "gpus": job.gpus, "cpu_slots": self._settings.cpu_slots}
         text = prepare_folder(self._settings, run, launch)
-        self._watch.submit(replace(job, environment={LAUNCH_VARIABLE: encode(text)}))
+        self._submit(run.id, attempt, replace(job, environment={LAUNCH_VARIABLE: encode(text)}))
         return JobIdentity(self.host, job.id)
+
+    def _submit(self, run_id: str, attempt: int, job: Job) -> None:  # noqa: ARG002
+        self._watch.submit(job)
 
     def _job(self, run: Run, attempt: int, devices: Sequence[Device], python: str) -> Job:
         """The job of an attempt, still without its launch. Raises ExecutorError."""

@@ -1,7 +1,8 @@
-"""`python -m imgcls_lab.executor.mirror restore|push FOLDER --attempt N`: what the node agent runs beside a supervisor.
+"""`python -m imgcls_lab.executor.mirror COMMAND FOLDER --attempt N`: what the node agent runs beside a supervisor.
 
-It ends with 0, or with a sentence on its standard error and: 3 where a newer attempt or another node has the run, 1 for
-anything else.
+`restore` and `push` on the first node of an attempt, `read` and `follow` on further ones. `push` and `follow` go on
+until the attempt has ended, or their standard input does: then their agent is gone. It ends with 0, or with a sentence
+on its standard error and: 3 where a newer attempt or another node has the run, 1 for anything else.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from imgcls_lab.errors import ConflictError, ImgclsError, ObjectStoreError
 from imgcls_lab.executor.mirror.index import RunObjects
-from imgcls_lab.executor.mirror.node import FencedError, Push, restore
+from imgcls_lab.executor.mirror.node import FencedError, Push, follow, restore
 from imgcls_lab.executor.mirror.object_store import ObjectStore
 from imgcls_lab.settings import Settings
 
@@ -24,7 +26,7 @@ NOT_OURS = 3
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="imgcls_lab.executor.mirror")
-    parser.add_argument("command", choices=("restore", "push"))
+    parser.add_argument("command", choices=("restore", "push", "read", "follow"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--attempt", type=int, required=True)
     given = parser.parse_args(arguments)
@@ -33,14 +35,10 @@ def main(arguments: list[str]) -> int:
     try:
         settings = Settings()
         objects = RunObjects(ObjectStore(settings.store_url), folder.name)
-        if given.command == "restore":
-            restore(objects, folder, given.attempt)
+        if given.command in ("restore", "read"):
+            restore(objects, folder, given.attempt, take=given.command == "restore")
         else:
-            beat_every = min(5.0, settings.lease / 6)
-            push = Push(objects, folder, given.attempt, interval=settings.store_interval, beat_every=beat_every)
-            for number in (signal.SIGTERM, signal.SIGINT):  # the supervisor saves first; its end is ours
-                signal.signal(number, lambda *_: push.hurry.set())
-            push.run()
+            beside(given.command, objects, folder, given.attempt, settings)
     except (FencedError, ConflictError) as error:
         print(error, file=sys.stderr, flush=True)
         return NOT_OURS
@@ -49,6 +47,26 @@ def main(arguments: list[str]) -> int:
         print(text, file=sys.stderr, flush=True)
         return 1
     return 0
+
+
+def beside(command: str, objects: RunObjects, folder: Path, attempt: int, settings: Settings) -> None:
+    """Until the attempt has ended. Raises FencedError, ObjectStoreError, OSError."""
+    over, hurry = threading.Event(), threading.Event()
+    threading.Thread(target=_await_end_of_input, args=(over,), daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):  # the supervisor saves first; its end is ours
+        signal.signal(number, lambda *_: hurry.set())
+    interval = settings.store_interval
+    if command == "push":
+        beat_every = min(5.0, settings.lease / 6)
+        Push(objects, folder, attempt, interval=interval, beat_every=beat_every, over=over, hurry=hurry).run()
+    else:
+        follow(objects, folder, attempt, interval=interval, over=over)
+
+
+def _await_end_of_input(over: threading.Event) -> None:
+    while os.read(0, 1):
+        pass
+    over.set()
 
 
 if __name__ == "__main__":

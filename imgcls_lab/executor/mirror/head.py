@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.errors import ConfigError, ObjectStoreError, Problem
@@ -26,6 +27,7 @@ from imgcls_lab.settings import Settings
 log = logging.getLogger(__name__)
 
 THREADS = 8  # that read the store, for all live runs
+LAST_WORD = 5.0  # seconds that a node's last state may follow the end of its job
 LONGEST_PAUSE = 15.0  # seconds between two tries while the store cannot be used
 
 
@@ -46,8 +48,7 @@ class Pull:
         self.is_last = False
 
     def hand_over(self) -> None:
-        """Send what the attempt starts with. Raises ObjectStoreError, OSError; ConfigError for outside folders."""
-        _check_inside(self._folder.path)
+        """Send what the attempt starts with. Raises ObjectStoreError, OSError."""
         uploader = Uploader(
             self._objects, self._folder.path, self._attempt,
             manifest=self._folder.manifest, stamps=self._folder.stamps, wanted=lambda _: True,
@@ -133,7 +134,7 @@ class Pull:
 
 
 class HeadMirror:
-    """All live runs of a home, read in the background."""
+    """All live runs of a home, read in the background. Called by one thread."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises ObjectStoreError for a store that cannot be opened."""
@@ -143,45 +144,52 @@ class HeadMirror:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mirror")
         self._watched: dict[tuple[str, int], _Watched] = {}
 
-    def hand_over(self, run_id: str, attempt: int) -> None:
-        """Send what an attempt starts with. Raises ObjectStoreError, OSError, ConfigError."""
-        self._pull(run_id, attempt).hand_over()
+    def hand_over(self, run_id: str, attempt: int, then: Callable[[], None]) -> None:
+        """Send what an attempt starts with, in the background and as long as it takes; call `then` once it is there."""
+        self._watched[run_id, attempt] = _Watched(self._pull(run_id, attempt), then, self._clock)
+        self.sync(run_id, attempt)
 
     def sync(self, run_id: str, attempt: int) -> str | None:
-        """Have a live attempt read in the background, if it is time; why that does not work now, as a sentence."""
+        """Have an attempt's folder sent or brought in the background, if it is time.
+
+        Returns why the last time did not work, as a sentence.
+        """
         watched = self._watched.get((run_id, attempt))
         if watched is None:
-            watched = self._watched[run_id, attempt] = _Watched(self._pull(run_id, attempt))
+            watched = self._watched[run_id, attempt] = _Watched(self._pull(run_id, attempt), None, self._clock)
         now = self._clock()
         if watched.running is not None and watched.running.done():
             watched.running = None
-            pause = self._settings.store_interval
-            watched.pause = min(LONGEST_PAUSE, 2 * max(watched.pause, pause)) if watched.problem else pause
-            watched.due = now + watched.pause
+            interval = self._settings.store_interval
+            pause = min(LONGEST_PAUSE, 2 * max(watched.pause, interval)) if watched.problem else interval
+            watched.pause, watched.due = pause, now + pause
         if watched.running is None and now >= watched.due:
             watched.running = self._pool.submit(watched.once)
         return watched.problem
 
-    def collect(self, run_id: str, attempt: int) -> str | None:
-        """Bring all that an attempt's node has sent, now; why that does not work, as a sentence.
+    def is_handed_over(self, run_id: str, attempt: int) -> bool:
+        """Whether the store has what an attempt starts with, as far as this process handed it over."""
+        watched = self._watched.get((run_id, attempt))
+        return watched is None or watched.then is None
 
-        For an attempt of which nothing lives any more: its verdict is read from the folder.
+    def has_all(self, run_id: str, attempt: int, since: float) -> bool:
+        """Whether the folder holds all that the node of an ended attempt has sent. since: when it had ended, monotonic.
+
+        A node's last state follows its end after a moment, unless the node itself is gone.
         """
-        watched = self._watched.get((run_id, attempt)) or _Watched(self._pull(run_id, attempt))
-        watched.once()
-        return watched.problem
+        watched = self._watched.get((run_id, attempt))
+        if watched is None:
+            return False
+        return watched.pull.is_last or watched.good_since >= since + LAST_WORD + self._settings.store_interval
 
     def forget(self, run_id: str, attempt: int) -> None:
-        """An attempt has ended, and its folder is read."""
-        self._watched.pop((run_id, attempt), None)
-
-    def remove(self, run_id: str) -> None:
-        """Delete all that the store holds of a run. Raises ObjectStoreError."""
-        objects = RunObjects(self._store, run_id)
-        for name in self._store.names_below(objects.prefix):
-            self._store.delete(name)
+        """An attempt has ended, and its folder is read; one that was not handed over yet is not any more."""
+        watched = self._watched.pop((run_id, attempt), None)
+        if watched is not None:
+            watched.then = None
 
     def close(self) -> None:
+        """What is under way ends by itself; the next daemon begins again."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _pull(self, run_id: str, attempt: int) -> Pull:
@@ -189,35 +197,53 @@ class HeadMirror:
 
 
 class _Watched:
-    """An attempt that is read again and again. problem: why the last reading did not work."""
+    """An attempt that is handed over, then read again and again.
 
-    def __init__(self, pull: Pull) -> None:
+    then: what to do once it is handed over; None: it is. problem: why the last time did not work. good_since: when the
+    last reading that worked began.
+    """
+
+    def __init__(self, pull: Pull, then: Callable[[], None] | None, clock: Callable[[], float]) -> None:
         self.pull = pull
+        self.then = then
         self.running: Future[None] | None = None
-        self.due = 0.0
-        self.pause = 0.0
+        self.due = self.pause = 0.0
+        self.good_since = -math.inf
         self.problem: str | None = None
-        self._lock = threading.Lock()
+        self._clock = clock
 
     def once(self) -> None:
-        with self._lock:
-            try:
+        began = self._clock()
+        try:
+            if self.then is not None:
+                self.pull.hand_over()
+                if (then := self.then) is not None:
+                    then()
+                self.then = None
+            else:
                 self.pull.tell_as_folder()
                 self.pull.pull()
-                self.problem = None
-            except ObjectStoreError as error:
-                self.problem = str(error)
-            except OSError as error:
-                self.problem = f"What its node sends cannot be written: {error}. Check the disk of this home."
-            except Exception as error:
-                log.exception("A run's objects could not be read.")
-                self.problem = f"What its node sends cannot be read: {error}"
+                self.good_since = began
+            self.problem = None
+        except ObjectStoreError as error:
+            self.problem = str(error)
+        except OSError as error:
+            self.problem = f"The run's folder cannot be mirrored: {error}. Check the disk of this home."
+        except Exception as error:
+            log.exception("A run's folder could not be mirrored.")
+            self.problem = f"The run's folder cannot be mirrored: {error!r}"
 
 
-def _check_inside(folder: Path) -> None:
-    """Raises ConfigError for a run whose checkpoints or event files lie on one machine's disk."""
-    config = run_paths.read_json(folder, run_layout.CONFIG)
-    fields = [f for f in run_layout.OUTPUT_FOLDERS if isinstance(config, dict) and str(config.get(f) or "").strip()]
+def remove(settings: Settings, run_id: str) -> None:
+    """Delete all that the store holds of a run. Raises ObjectStoreError."""
+    store = ObjectStore(settings.store_url)
+    for name in store.names_below(RunObjects(store, run_id).prefix):
+        store.delete(name)
+
+
+def check_inside(config: Mapping[str, Any]) -> None:
+    """Raises ConfigError for a run whose checkpoints or event files would lie on one machine's disk."""
+    fields = [field for field in run_layout.OUTPUT_FOLDERS if str(config.get(field) or "").strip()]
     if fields:
         text = "is a folder of one machine. Leave it empty: with an object store all files of a run come to its folder."
         raise ConfigError(f"{fields[0]} {text}", [Problem(field, text) for field in fields], reason="output_folder")

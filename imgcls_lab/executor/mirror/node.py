@@ -30,7 +30,6 @@ from imgcls_lab.identity import host_name
 log = logging.getLogger(__name__)
 
 OWNED = ".mirror-owned-{attempt:03d}"  # in the folder: proves that this folder has the attempt
-WITHOUT_SUPERVISOR = 60.0  # seconds after which an attempt whose supervisor was never seen is over
 LONGEST_PAUSE = 15.0  # seconds between two tries while the store cannot be used
 PATIENCE = 3600.0  # seconds that the end of a run waits for the store
 SLOW_ROUND = 1.0  # seconds that a beat waits for an upload
@@ -40,10 +39,11 @@ class FencedError(ObjectStoreError):
     """A newer attempt of the run has started, so this one must end."""
 
 
-def restore(objects: RunObjects, folder: Path, attempt: int) -> None:
+def restore(objects: RunObjects, folder: Path, attempt: int, *, take: bool = True) -> None:
     """Take an attempt for this folder, and bring the folder to what it starts with.
 
-    Whatever else lies in the folder is removed. Raises ObjectStoreError, ConflictError (`taken`, `lives`), OSError.
+    take: False on further nodes of an attempt, which send nothing. Whatever else lies in the folder is removed. Raises
+    ObjectStoreError, ConflictError (`taken`, `began`, `lives`), OSError.
     """
     run_paths.make_folder(folder)
     lock = locks.try_lock(folder / LOCK)
@@ -51,8 +51,9 @@ def restore(objects: RunObjects, folder: Path, attempt: int) -> None:
         raise ConflictError(f"An earlier attempt still lives in {folder} on {host_name()}.", reason="lives")
     try:
         _check_wish(_wish(objects), attempt)
-        _check_new(objects, attempt)
-        _take(objects, folder, attempt)
+        if take:
+            _check_new(objects, attempt)
+            _take(objects, folder, attempt)
         inputs = objects.read(index.Inputs, attempt, "inputs")
         manifest = objects.read_manifest(inputs.manifest)
         here = Folder(objects, folder)
@@ -125,7 +126,8 @@ class _Sent(NamedTuple):
 class Push:
     """Sends what an attempt writes, and passes on what the head wants, until the attempt is over.
 
-    interval: seconds between two states; beat_every: while nothing is new.
+    interval: seconds between two states; beat_every: while nothing is new. over: whoever supervises the attempt has
+    gone; hurry: the machine shuts down, so that the last word is tried once more, not for an hour.
     """
 
     def __init__(
@@ -136,6 +138,8 @@ class Push:
         *,
         interval: float,
         beat_every: float,
+        over: threading.Event,
+        hurry: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._objects = objects
@@ -159,9 +163,8 @@ class Push:
         self._published_at = -beat_every
         self._round: threading.Thread | None = None
         self._error: Exception | None = None  # of the last round
-        self._began = clock()
-        self._was_supervised = False
-        self.hurry = threading.Event()  # the machine shuts down: the last word is tried once more, not for an hour
+        self._over = over
+        self._hurry = hurry
 
     def run(self) -> None:
         """Until the attempt is over and its last state is in the store.
@@ -259,12 +262,7 @@ class Push:
     # ── its end ─────────────────────────────────────────────────────────────────────────────────────────────
     def _is_over(self) -> bool:
         """Whether the supervisor has written its exit, or is gone without one."""
-        if (self._folder / self._exit).exists():
-            return True
-        if locks.is_locked(self._folder / LOCK):
-            self._was_supervised = True
-            return False
-        return self._was_supervised or self._clock() - self._began > WITHOUT_SUPERVISOR
+        return (self._folder / self._exit).exists() or self._over.is_set()
 
     def _finish(self) -> None:
         """Send all that is left, then the exit, then the last state."""
@@ -284,7 +282,7 @@ class Push:
             except FencedError:
                 raise
             except (ObjectStoreError, OSError) as error:
-                given_up = self.hurry.is_set() or self._clock() > until
+                given_up = self._hurry.is_set() or self._clock() > until
                 if given_up or (isinstance(error, ObjectStoreError) and error.reason == "no_library"):
                     raise
                 log.warning("%s The end of the run is sent as soon as the store takes it.", error)
@@ -309,5 +307,24 @@ class Push:
     def _wait(self, seconds: float) -> None:
         """Sleep, but not through the end of the run."""
         until = self._clock() + seconds
-        while (left := until - self._clock()) > 0 and not (self._folder / self._exit).exists():
+        while (left := until - self._clock()) > 0 and not self._is_over():
             time.sleep(min(0.2, left))
+
+
+def follow(objects: RunObjects, folder: Path, attempt: int, *, interval: float, over: threading.Event) -> None:
+    """On a further node of an attempt: write its exit into the folder once the first node has sent its last word.
+
+    Raises FencedError where a newer attempt has started.
+    """
+    path = folder / run_layout.exit_name(attempt)
+    while not over.wait(interval):
+        try:
+            _check_wish(_wish(objects), attempt)
+            if objects.read(State, attempt, "state").last:
+                break
+        except FencedError:
+            run_layout.write_atomic(path, "{}")
+            raise
+        except ObjectStoreError as error:
+            log.info("%s", error)
+    run_layout.write_atomic(path, "{}")

@@ -1,0 +1,84 @@
+"""The run's folder on a node that shares no disk with the head: it comes and goes by the object store.
+
+Called by the node agent, which is standard library only; so the mirror itself (`executor/mirror`) is a process of its
+own. That one is no part of the attempt: it outlives the supervisor until its last word is in the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from imgcls_lab import run_layout
+from imgcls_lab.entry_points import MIRROR
+
+STORE_URL, HOME, NODE_HOME, CACHE = "IMGCLS_STORE_URL", "IMGCLS_HOME", "IMGCLS_NODE_HOME", "IMGCLS_CACHE_DIR"
+
+
+class NotRestoredError(Exception):
+    """The folder could not be brought here; a sentence of the mirror."""
+
+
+def is_mirrored(launch: dict[str, Any]) -> bool:
+    return bool(launch["environment"].get(STORE_URL))
+
+
+def restored(launch: dict[str, Any], node: int) -> dict[str, Any]:
+    """The launch with this node's folder in the place of the head's, which holds what the attempt starts with.
+
+    node: 0 takes the attempt, the others of the same attempt read. Raises NotRestoredError, OSError.
+    """
+    environment = dict(launch["environment"])
+    theirs, head_home = launch["folder"], environment[HOME]
+    home = os.environ.get(NODE_HOME) or environment.get(NODE_HOME) or head_home
+    ours = Path(home, "runs", launch["run_id"])
+    ours.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    environment[HOME] = home
+    if (cache := environment.get(CACHE) or "").startswith(f"{head_home}/"):
+        environment[CACHE] = home + cache[len(head_home) :]
+    argv = [str(ours) if word == theirs else word for word in launch["argv"]]
+    found = {**launch, "folder": str(ours), "environment": environment, "argv": argv}
+    command = "restore" if node == 0 else "read"
+    done = subprocess.run(
+        _argv(found, command), env=_environment(found), capture_output=True, text=True, check=False, cwd="/"
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        raise NotRestoredError(lines[-1] if lines else f"The mirror ended with code {done.returncode}.")
+    run_layout.write_atomic(ours / run_layout.launch_name(launch["attempt"]), json.dumps(found, indent=1))
+    return found
+
+
+@contextmanager
+def mirrored(launch: dict[str, Any], node: int) -> Iterator[None]:
+    """While the attempt lives, and until all that it wrote is in the store."""
+    command = "push" if node == 0 else "follow"
+    beside = subprocess.Popen(
+        _argv(launch, command), env=_environment(launch), stdin=subprocess.PIPE, start_new_session=True, cwd="/"
+    )
+    assert beside.stdin is not None  # noqa: S101
+    try:
+        yield
+    finally:
+        beside.stdin.close()  # it also ends with this process
+        beside.wait()
+
+
+def _argv(launch: dict[str, Any], command: str) -> list[str]:
+    return MIRROR.argv(sys.executable, command, launch["folder"], "--attempt", str(launch["attempt"]))
+
+
+def _environment(launch: dict[str, Any]) -> dict[str, str]:
+    """This node's, with the settings of the launch; without the tag, by which all processes of an attempt are ended."""
+    settings = {
+        name: value
+        for name, value in launch["environment"].items()
+        if name.startswith("IMGCLS_") and value is not None and name not in (run_layout.RUN_TAG, run_layout.BEFORE)
+    }
+    return {**os.environ, **settings}
