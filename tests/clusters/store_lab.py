@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.events import Metrics, read_events
+from imgcls_lab.executor.backends.launch import Argv
 from imgcls_lab.executor.backends.mirrored import MirroredBackend
 from imgcls_lab.executor.daemon import Daemon
-from imgcls_lab.executor.node import NODE_NAME
+from imgcls_lab.executor.node import NODE_NAMES
 from imgcls_lab.executor.node_folder import NODE_HOME
 from imgcls_lab.run_layout import event_files
 from imgcls_lab.schemas import SubmitRequest
+from tests.clusters.cluster_lab import ClusterLab, stub_argv
 from tests.clusters.process_scheduler import ProcessScheduler
-from tests.clusters.test_cluster_backend import ClusterLab, argv
-from tests.executor.stub_lab import StubLab
 
 
 class StoreLab(ClusterLab):
-    """argv: what a run's process is; by default the stub trainer."""
+    """Nodes without GPUs. argv: what a run's process is; by default the stub trainer."""
 
-    def __init__(self, home: Path, place: Path, store_url: str, *, argv: Any = argv, **traits: Any) -> None:
-        given = {"backend": "toy", "lease": 3.0, "stop_grace": 20.0, "store_url": store_url, "store_interval": 0.2}
-        StubLab.__init__(self, home, **{**given, **traits})
-        self.place = place
-        self.argv = argv
-        self.scheduler = ProcessScheduler(place / "jobs", gpus=0)
-        self.on_node("first")
+    def __init__(self, home: Path, place: Path, store_url: str, argv: Argv = stub_argv, **traits: Any) -> None:
+        self.disk = place
         self.seen: list[tuple[float, str, int]] = []  # when, run, its step in the database
-        self.start()
+        scheduler = ProcessScheduler(place / "jobs", gpus=0)
+        given = {"backend": "toy", "lease": 3.0, "stop_grace": 20.0, "store_url": store_url, "store_interval": 0.2}
+        super().__init__(home, lambda _: scheduler, argv, **{**given, **traits})
+        self.scheduler = scheduler
+        self.on_node("first")
 
     def start(self) -> None:
-        self.backend = MirroredBackend(self.settings, self.scheduler, self.argv, every=0.05)
+        self.backend = MirroredBackend(self.settings, self.scheduler_of(self.settings), self.argv, every=self.every)
         self.daemon = Daemon(self.settings, backend=self.backend)
         self.daemon._register(self.daemon.store_of(self.store))
 
     def on_node(self, name: str) -> Path:
         """Jobs from now on start on this node; its home."""
-        home = self.place / "nodes" / name
-        self.scheduler.environment |= {NODE_HOME: str(home), NODE_NAME: name}
+        home = self.disk / "nodes" / name
+        self.scheduler.environment |= {NODE_HOME: str(home), NODE_NAMES[0]: name}
         return home
 
     def train(self, config: TrainConfig) -> str:
@@ -61,3 +61,14 @@ class StoreLab(ClusterLab):
         written = {e.step: e.t for e in events if isinstance(e, Metrics)}
         late = [at - written[step + 1] for at, run, step in self.seen if run == run_id and step + 1 in written and step]
         return max(late, default=0.0)
+
+    def mirrors(self) -> list[int]:
+        """Pids of the processes that send runs' folders of this test."""
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_mirror(pid)]
+
+    def _is_mirror(self, pid: int) -> bool:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            return False
+        return "imgcls_lab.executor.mirror" in words and any(word.startswith(str(self.disk)) for word in words)

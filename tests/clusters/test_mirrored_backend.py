@@ -1,0 +1,94 @@
+"""Runs on nodes that share no disk with the head, with the stub trainer and a folder as the object store."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgcls_lab.events import DesiredState, RunState
+from imgcls_lab.executor.backends.job_scheduler import job_id
+from imgcls_lab.schemas import SubmitRequest
+from tests.clusters.store_lab import StoreLab
+from tests.executor.stub_lab import ROOT
+
+
+@pytest.fixture
+def lab(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreLab]:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (tmp_path / "store").mkdir()
+    lab = StoreLab(home, tmp_path, f"file://{tmp_path}/store")
+    yield lab
+    lab.close()
+
+
+def finished(lab: StoreLab, run_id: str, steps: int) -> int:
+    """Let a run end, check that no step is missing or doubled; its attempts."""
+    run = lab.end(run_id)
+    assert run.state is RunState.SUCCEEDED, run.message
+    assert lab.steps(run_id) == list(range(1, steps + 1))
+    lab.until(lambda: not lab.mirrors())
+    return run.attempt
+
+
+def test_a_stopped_run_saves_and_goes_on_on_another_node(lab: StoreLab) -> None:
+    run_id = lab.launch(steps=60, step_seconds=0.1)
+    lab.reaches(run_id, 7)
+    lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
+    stopped = lab.end(run_id)
+    assert (stopped.state, stopped.resumable) == (RunState.STOPPED, True)
+    second = lab.on_node("second")
+    lab.store.runs.resume(run_id)
+    lab.rounds(lambda: lab.state(run_id) is RunState.RUNNING)
+    assert finished(lab, run_id, 60) == 2
+    assert lab.run(run_id).resumed_at_step == stopped.step
+    assert (second / "runs" / run_id / "exit-002.json").exists()
+
+
+def test_a_store_and_a_sender_that_die_cost_no_metric(lab: StoreLab, tmp_path: Path) -> None:
+    run_id = lab.launch(steps=60, step_seconds=0.05)
+    lab.reaches(run_id, 3)
+    (tmp_path / "store").rename(tmp_path / "away")
+    lab.rounds(lambda: "store" in (lab.run(run_id).message or ""))
+    lab.rounds_for(1.5 * lab.settings.lease)
+    assert (lab.state(run_id), lab.run(run_id).attempt) == (RunState.RUNNING, 1)
+    (tmp_path / "away").rename(tmp_path / "store")
+    assert finished(lab, run_id, 60) == 1
+
+
+def test_a_node_that_is_killed_leaves_its_run_to_another(lab: StoreLab) -> None:
+    run_id = lab.launch(steps=60, step_seconds=0.05)
+    lab.reaches(run_id, 12)
+    for pid in lab.mirrors():
+        os.kill(pid, signal.SIGKILL)
+    lab.scheduler.signal(job_id(run_id, 1), signal.SIGKILL)
+    lab.on_node("second")
+    lab.rounds(lambda: lab.run(run_id).attempt == 2)
+    assert finished(lab, run_id, 60) == 2
+    assert (lab.run(run_id).resumed_at_step or 0) >= 5
+
+
+def test_another_daemon_goes_on_with_what_is_under_way(lab: StoreLab) -> None:
+    run_id = lab.launch(steps=60, step_seconds=0.05)
+    lab.reaches(run_id, 5)
+    lab.restart()
+    assert finished(lab, run_id, 60) == 1
+
+
+def test_a_store_that_refuses_keeps_a_run_waiting_with_a_sentence(lab: StoreLab, tmp_path: Path) -> None:
+    (tmp_path / "store").rename(tmp_path / "away")
+    run_id = lab.launch(steps=5)
+    lab.rounds(lambda: "does not exist" in (lab.run(run_id).message or ""))
+    assert lab.state(run_id) is RunState.STARTING
+    (tmp_path / "away").rename(tmp_path / "store")
+    assert finished(lab, run_id, 5) == 1
+
+
+def test_a_run_that_needs_the_heads_disk_is_refused(lab: StoreLab, tmp_path: Path) -> None:
+    config = {"root": "/data", "device": "auto", "ckpt_dir": str(tmp_path / "models")}
+    run = lab.end(lab.store.runs.submit(SubmitRequest(config=config)).id)
+    assert run.state is RunState.FAILED
+    assert "ckpt_dir" in (run.message or "")
