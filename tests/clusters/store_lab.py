@@ -27,7 +27,7 @@ class StoreLab(ClusterLab):
         self.disk = place
         self.seen: list[tuple[float, str, int]] = []  # when, run, its step in the database
         scheduler = ProcessScheduler(place / "jobs", gpus=0)
-        given = {"backend": "toy", "lease": 3.0, "stop_grace": 20.0, "store_url": store_url, "store_interval": 0.2}
+        given = {"backend": "slurm", "lease": 3.0, "stop_grace": 20.0, "store_url": store_url, "store_interval": 0.2}
         super().__init__(home, lambda _: scheduler, argv, **{**given, **traits})
         self.scheduler = scheduler
         self.on_node("first")
