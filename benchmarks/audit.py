@@ -44,7 +44,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:  # noqa: ARG001 - nothing 
     errors = find_label_errors(heads.blocks, labels, classes)
     done("label errors")
     find_outliers(heads.distances(), neighbours)
-    find_near_duplicates(neighbours)
+    find_near_duplicates(neighbours, labels)
     done("outliers and near-duplicates")
     method = project(rows, neighbours).method
     done(f"map by {method}")

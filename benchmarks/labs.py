@@ -21,6 +21,7 @@ from imgcls_lab.store import Store, attempts
 from tests.executor.stub_lab import StubLab
 from tests.server.server_process import Server
 
+API = "/imgcls/api/"
 CONFIG = {"root": "/data/digits", "model_flavour": "stub", "device": "cpu"}
 
 
@@ -77,7 +78,7 @@ class Asker:
 
     def get(self, path: str, **query: Any) -> tuple[float, bytes]:
         """What the extension answers, as `fetch`."""
-        return self.fetch(f"/imgcls/api/{path}" + (f"?{urlencode(query, doseq=True)}" if query else ""))
+        return self.fetch(f"{API}{path}" + (f"?{urlencode(query, doseq=True)}" if query else ""))
 
     def fetch(self, place: str) -> tuple[float, bytes]:
         """Seconds until the whole answer is here, and the answer. Raises RuntimeError for one that is no 200."""

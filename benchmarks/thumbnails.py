@@ -50,7 +50,7 @@ def measure(folder: Path, quick: bool) -> list[Line]:
     images = write_table(settings, root)
     with Store.open(settings, migrate=True) as store:
         number = store.datasets.add(DatasetEdit(name="photos", root=str(root))).id
-    paths = [f"/imgcls/api/datasets/{number}/images/{image}/thumbnail" for image in images[:SHOWN]]
+    paths = [f"{labs.API}datasets/{number}/images/{image}/thumbnail" for image in images[:SHOWN]]
     with labs.serving(folder / "server", settings.home_path) as (server, asker):
         asker.fetch(f"{paths[0]}?size=64")  # processes and table
         process = psutil.Process(server.process.pid)

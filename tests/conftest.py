@@ -12,6 +12,8 @@ from typing import NoReturn
 import pytest
 
 from imgcls_lab import images
+from imgcls_lab.inference_client import InferenceClient
+from imgcls_lab.settings import Settings
 from tests.store import postgres_server
 
 DURATIONS = Path(__file__).parents[1] / ".make" / "durations.json"
@@ -56,6 +58,16 @@ def signatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where executed notebooks are signed: in a data directory of Jupyter that is not the user's own."""
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
     return tmp_path / "jupyter" / "nbsignatures.db"
+
+
+@pytest.fixture
+def inference_client(home: Path) -> Iterator[InferenceClient]:
+    """Of a home of its own; its process is started by the first question, and ended with the test."""
+    settings = Settings()
+    settings.make_home()
+    client = InferenceClient(settings)
+    yield client
+    client.close()
 
 
 @pytest.fixture

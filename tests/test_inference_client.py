@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -19,18 +19,8 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.framed_messages import Message, receive, send
 from imgcls_lab.inference_client import GivenUpError, InferenceClient
 from imgcls_lab.schemas import InferencePhase
-from imgcls_lab.settings import Settings
 from tests.engine.pets import png, train_pets
 from tests.waiting import until
-
-
-@pytest.fixture
-def client(home: Path) -> Iterator[InferenceClient]:
-    settings = Settings()
-    settings.make_home()
-    client = InferenceClient(settings)
-    yield client
-    client.close()
 
 
 def huge_png() -> bytes:
@@ -39,40 +29,40 @@ def huge_png() -> bytes:
     return buffer.getvalue()
 
 
-def test_it_survives_odd_requests_and_comes_back(client: InferenceClient, tmp_path: Path) -> None:
+def test_it_survives_odd_requests_and_comes_back(inference_client: InferenceClient, tmp_path: Path) -> None:
     train_pets(tmp_path / "pets", tmp_path / "run")
     best = tmp_path / "run/checkpoints/best"
 
     def predict(data: bytes) -> Message:
-        return client.ask(Message({"do": "predict", "model": str(best), "name": "odd"}, data))
+        return inference_client.ask(Message({"do": "predict", "model": str(best), "name": "odd"}, data))
 
-    seen = phases_of(client, lambda: predict(png()))
+    seen = phases_of(inference_client, lambda: predict(png()))
     assert seen == ["starting", "answering", "loading", "answering"]
-    assert client.standing().phase == "idle"
+    assert inference_client.standing().phase == "idle"
     with pytest.raises(GivenUpError):
-        client.ask(Message({"do": "predict", "model": "nowhere", "name": "odd"}, png()), lambda: True)
-    pid = client.pid
+        inference_client.ask(Message({"do": "predict", "model": "nowhere", "name": "odd"}, png()), lambda: True)
+    pid = inference_client.pid
     for data in (b"no image", b"\x89PNG\r\n\x1a\n" + bytes(100), png()[:2000], huge_png(), b"<svg/>", b"%!PS\n"):
         answer = predict(data).header
         assert "odd" in answer["error"]
         assert answer["top"] == []
-    odd_messages_are_refused(client)
+    odd_messages_are_refused(inference_client)
     assert predict(png()).header["error"] is None
-    assert client.pid == pid, "none of this has ended it"
+    assert inference_client.pid == pid, "none of this has ended it"
     print(f"\nmemory of the process: {psutil.Process(pid).memory_info().rss / 2**20:.0f} MB")
 
     started = time.monotonic()
     assert predict(png()).header["error"] is None
     print(f"an answer of the warm process: {1000 * (time.monotonic() - started):.0f} ms")
 
-    client._settings.inference_idle_timeout = 1.0
+    inference_client._settings.inference_idle_timeout = 1.0
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     assert predict(png()).header["error"] is None, "the next request starts it anew"
-    process = psutil.Process(client.pid)
-    until(lambda: client.pid is None, 20)
+    process = psutil.Process(inference_client.pid)
+    until(lambda: inference_client.pid is None, 20)
     assert not process.is_running()
-    assert not list(Path(process_folder(client)).glob("infer"))
+    assert not list(Path(process_folder(inference_client)).glob("infer"))
 
 
 def phases_of(client: InferenceClient, ask: Callable[[], Message]) -> list[str]:

@@ -9,19 +9,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from imgcls_lab.analysis.one_image import Wanted
+from imgcls_lab.analysis.source import EvaluationSource
 from imgcls_lab.api.galleries import SHOWN_ROWS, Gallery, Origin, Shown, ShownImage
 from imgcls_lab.api.validation import one_of, request
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import (
-    ClassCurves,
     EpochOfImage,
     EvaluatedImage,
-    EvaluatedPage,
     EvaluatedQuery,
     EvaluationView,
     Flip,
@@ -45,17 +44,6 @@ _SHOWN = {
     "unsure": "unsure answers",
 }
 DENSE_CLASSES = 1000  # up to which its DataFrame is dense
-
-
-class EvaluationSource(Protocol):
-    """Where the answers come from: the store, or a run's folder."""
-
-    def evaluation(self, split: str = ..., epoch: int | None = None) -> EvaluationView: ...
-    def evaluated(self, query: EvaluatedQuery) -> EvaluatedPage: ...
-    def curves(self, label: str, split: str = ..., epoch: int | None = None) -> ClassCurves: ...
-    def image(self, wanted: Wanted) -> ImageDetail: ...
-    def flips(self, against: str | None = None, split: str = ...) -> FlipsView: ...
-    def image_file(self, image: str) -> FoundImage: ...
 
 
 class Images(Gallery):

@@ -121,8 +121,12 @@ def _smallest(values: Floats, k: int) -> npt.NDArray[np.int64]:
 
 
 def principal_axes(rows: Floats, count: int) -> Floats:
-    """The axes (width, count) of the largest variance of centred rows, the largest first."""
-    _, axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))
+    """The axes (width, count) of the largest variance of centred rows, the largest first; count: below their number."""
+    if len(rows) < rows.shape[1]:  # the smaller of two matrices with the same eigenvalues
+        squares, images = np.linalg.eigh((rows @ rows.T).astype(np.float64))
+        axes = rows.T @ images / np.sqrt(np.maximum(squares, 1e-12))
+    else:
+        _, axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))
     return np.ascontiguousarray(axes[:, ::-1][:, :count], dtype=np.float32)
 
 

@@ -17,18 +17,13 @@ import numpy as np
 from pydantic import ValidationError
 
 from imgcls_lab.analysis.one_image import Wanted
-from imgcls_lab.data_files import FoundImage
+from imgcls_lab.analysis.source import EvaluationSource
 from imgcls_lab.errors import ImgclsError, InputError
 from imgcls_lab.events import RESUMABLE, RunState
 from imgcls_lab.schemas import (
-    ClassCurves,
     Cursor,
     EpochReport,
-    EvaluatedPage,
     EvaluatedQuery,
-    EvaluationView,
-    FlipsView,
-    ImageDetail,
     LogChunk,
     MetricsBatch,
     RunDetail,
@@ -48,7 +43,7 @@ MAX_LOG = 2**20  # bytes of one answer
 FINAL = frozenset({RunState.SUCCEEDED})
 
 
-class RunSource(Protocol):
+class RunSource(EvaluationSource, Protocol):
     """What the live cell reads: a run of the store, or a run's folder."""
 
     run_id: str
@@ -58,12 +53,6 @@ class RunSource(Protocol):
     def points_since(self, cursor: Cursor) -> MetricsBatch: ...
     def log(self, offset: int = ..., limit: int = ...) -> LogChunk: ...
     def report(self, epoch: int | None = None, split: str = ...) -> EpochReport: ...
-    def evaluation(self, split: str = ..., epoch: int | None = None) -> EvaluationView: ...
-    def evaluated(self, query: EvaluatedQuery) -> EvaluatedPage: ...
-    def curves(self, label: str, split: str = ..., epoch: int | None = None) -> ClassCurves: ...
-    def image(self, wanted: Wanted) -> ImageDetail: ...
-    def flips(self, against: str | None = None, split: str = ...) -> FlipsView: ...
-    def image_file(self, image: str) -> FoundImage: ...
     def command(self, name: str) -> RunView: ...
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from acceptance import planted
 from audits import photos
+from cleanvision import Imagelab
 from PIL import Image, ImageEnhance
 
 from imgcls_lab.audits import quality
@@ -23,22 +25,11 @@ def alarms(pictures: list[Image.Image]) -> Counter[str]:
 
 
 def digits() -> list[Image.Image]:
-    from sklearn.datasets import load_digits
-
-    return [Image.fromarray((image * 15.9).astype(np.uint8)).resize((28, 28)) for image in load_digits().images]
+    return [image.resize((28, 28)) for image in planted.digits()[0]]
 
 
 def fashion() -> list[Image.Image]:
-    import gzip
-
-    from imgcls_lab.fashion_mnist import SOURCE
-    from tests.conftest import missing
-
-    file = Path(SOURCE) / "t10k-images-idx3-ubyte.gz"
-    if not file.exists():
-        missing("Fashion-MNIST")
-    pixels = np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8, offset=16).reshape(-1, 28, 28)
-    return [Image.fromarray(image) for image in pixels[:2000]]
+    return [Image.fromarray(image) for image in planted.clothes("t10k", 2000)[0]]
 
 
 @pytest.mark.parametrize("clean", [digits, fashion, lambda: list(photos.crops(80))])
@@ -53,7 +44,6 @@ def test_clean_data_give_few_alarms(clean: object, capsys: pytest.CaptureFixture
 def test_cleanvision_finds_the_same_dark_bright_plain_and_long_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cleanvision = pytest.importorskip("cleanvision")
     pictures = list(photos.crops(60))
     for place in (3, 13, 23):
         pictures[place] = ImageEnhance.Brightness(pictures[place]).enhance(0.2)
@@ -62,7 +52,7 @@ def test_cleanvision_finds_the_same_dark_bright_plain_and_long_images(
         pictures[place + 3] = pictures[place + 3].resize((400, 100))
     for number, picture in enumerate(pictures):
         picture.save(tmp_path / f"{number:03}.png")
-    lab = cleanvision.Imagelab(data_path=str(tmp_path))
+    lab = Imagelab(data_path=str(tmp_path))
     lab.find_issues({name: {} for name in ("dark", "light", "low_information", "odd_aspect_ratio")}, n_jobs=1)
     names = {"dark": "dark", "light": "bright", "low_information": "low_information", "odd_aspect_ratio": "odd_shape"}
     values = np.stack([quality.measure(np.asarray(picture)) for picture in pictures])

@@ -216,16 +216,16 @@ def prepare(lab: Lab) -> tuple[Written, int, str]:
     return written, number, run
 
 
-def thumbnails(served: Served, lab: Lab, paths: list[str]) -> list[Measured]:
+def thumbnails(served: Served, lab: Lab, places: list[str]) -> list[Measured]:
     """Of 200 photographs, made anew (the best of two) and kept."""
 
     def made_anew() -> None:
         cache.clear(Settings(home=str(lab.home)).cache_path)
-        ask_all(served, paths)
+        ask_all(served, places)
 
-    ask_all(served, [paths[0]])  # the processes start
+    ask_all(served, places[:1])  # the processes start
     cold = measured(served, f"{PHOTOS} thumbnails, made anew", COLD, made_anew, 3)
-    return [cold, measured(served, f"{PHOTOS} thumbnails, kept", WARM, lambda: ask_all(served, paths))]
+    return [cold, measured(served, f"{PHOTOS} thumbnails, kept", WARM, lambda: ask_all(served, places))]
 
 
 def test_100_000_images_in_1_000_classes(desk: Desk, lab: Lab) -> None:
@@ -241,10 +241,11 @@ def test_100_000_images_in_1_000_classes(desk: Desk, lab: Lab) -> None:
         for name, target, path, query in requests(number, run)
     ]
     pictures = thumbnails(
-        served, lab, [f"datasets/{number}/images/{written.image(row)}/thumbnail" for row in range(PHOTOS)]
+        served, lab, [f"{labs.API}datasets/{number}/images/{written.image(row)}/thumbnail" for row in range(PHOTOS)]
     )
     for kind, which in (("datasets", number), ("runs", run)):
-        ask_all(served, [f"{kind}/{which}/images/{written.image(row)}/thumbnail" for row in range(500, 2000)])
+        some = [f"{labs.API}{kind}/{which}/images/{written.image(row)}/thumbnail" for row in range(500, 2000)]
+        ask_all(served, some)
     look_through(asker, number, run)
     grown, own_grown = (after - before for after, before in zip(served.memory(), (resident, own), strict=True))
     print(f"memory {grown:.0f} MB more in the end, {own_grown:.0f} without mapped files, wanted {GROWTH}")

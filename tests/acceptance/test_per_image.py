@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,15 +55,6 @@ def test_per_image_metrics_are_those_of_scikit_learn(home: Path, tmp_path: Path)
     assert float(np.mean(held.losses)) == pytest.approx(outcome.values["loss/val"], rel=1e-6)
 
 
-@pytest.fixture
-def client(home: Path) -> Iterator[InferenceClient]:
-    settings = Settings()
-    settings.make_home()
-    client = InferenceClient(settings)
-    yield client
-    client.close()
-
-
 def photo() -> bytes:
     buffer = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (375, 500, 3), np.uint8)
@@ -71,7 +62,7 @@ def photo() -> bytes:
     return buffer.getvalue()
 
 
-def test_a_warm_model_answers_within_a_second(client: InferenceClient, tmp_path: Path) -> None:
+def test_a_warm_model_answers_within_a_second(inference_client: InferenceClient, tmp_path: Path) -> None:
     """A ResNet-50 and a photograph of 500 x 375 px, on the CPU."""
     names = {number: f"class {number}" for number in range(100)}
     config = ResNetConfig(id2label=names, label2id={name: number for number, name in names.items()})
@@ -85,12 +76,12 @@ def test_a_warm_model_answers_within_a_second(client: InferenceClient, tmp_path:
         return time.monotonic() - started
 
     def predict() -> Message:
-        return client.ask(Message({"do": "predict", "model": str(model), "name": "photo.jpg"}, photo()))
+        return inference_client.ask(Message({"do": "predict", "model": str(model), "name": "photo.jpg"}, photo()))
 
     cold = seconds(predict)
     warm = min(seconds(predict) for _ in range(3))
     kept = {"do": "tried", "image": predict().header["image"], "class": 3, "size": 512}
-    cam = min(seconds(lambda: client.ask(Message(kept))) for _ in range(3))
+    cam = min(seconds(lambda: inference_client.ask(Message(kept))) for _ in range(3))
     print(
         f"\nanswer of a warm ResNet-50: {1000 * warm:.0f} ms, Grad-CAM: {1000 * cam:.0f} ms (target 1000 ms); "
         f"the first of a cold process, imports and loading included: {cold:.1f} s (reported)"

@@ -27,7 +27,6 @@ def test_a_row_is_an_image_with_its_names_and_problems() -> None:
 
 
 def test_the_file_is_read_back(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
     write_parquet(VIEW, tmp_path / "map.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "map.parquet"), frame(VIEW), check_dtype=False)
 

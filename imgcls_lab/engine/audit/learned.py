@@ -39,7 +39,7 @@ from imgcls_lab.imagefolder import SPLITS
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas.images import ImageView
 
-VERSION = 1  # raise it where the same features give other results
+VERSION = 2  # raise it where the same features give other results
 NEIGHBOURS = 20
 LEAST_IMAGES = 10  # fewer teach no head anything
 FEW = f"Label errors, outliers and a map need at least {LEAST_IMAGES} images that can be read."
@@ -161,7 +161,7 @@ class Findings:
         if stop():
             return
         self._events.progress("neighbours", 0, count)
-        far, pairs = find_outliers(heads.distances(), near), find_near_duplicates(near)
+        far, pairs = find_outliers(heads.distances(), near), find_near_duplicates(near, labels)
         self._arrays |= {"outlier_rows": far.rows, "outlier_scores": far.scores}
         self._arrays |= {"near_rows": pairs.rows, "near_scores": pairs.scores}
         self._events.progress("neighbours", count, count)

@@ -27,6 +27,7 @@ from imgcls_lab.engine.inference.predict import Classifier, load
 from imgcls_lab.engine.model import classifier as models
 from imgcls_lab.engine.model.image_processor import processor_of_model
 from imgcls_lab.engine.model.loading import find_model
+from imgcls_lab.engine.model.structure import PixelsToLogits
 from imgcls_lab.engine.transforms import export_processor
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.errors import ConflictError, InputError, MismatchError, ModelError
@@ -176,18 +177,6 @@ def _logits_of_parts(forward: Forward, pixels: torch.Tensor) -> Logits:
     return np.concatenate([forward(part) for part in parts])
 
 
-class _Plain(nn.Module):
-    """A model as a function of one tensor that gives one tensor, which is what other forms can hold."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(pixel_values=pixel_values).logits
-        return logits
-
-
 # ── the forms ───────────────────────────────────────────────────────────────────────────────────────────────────
 def _write_hf(loaded: Classifier, folder: Path, _pixels: torch.Tensor) -> None:
     models.export(loaded.model, loaded.spec, folder, calibration=loaded.calibration)
@@ -209,7 +198,7 @@ def _write_onnx(loaded: Classifier, folder: Path, pixels: torch.Tensor) -> None:
     size = sum(weight.numel() * weight.element_size() for weight in loaded.model.parameters())
     try:
         torch.onnx.export(
-            _Plain(loaded.model).eval(),
+            PixelsToLogits(loaded.model).eval(),
             (pixels[[0, -1]],),
             folder / "model.onnx",
             dynamic_shapes=_any_batch_size(),
@@ -230,7 +219,7 @@ def _read_onnx(folder: Path, _paths: Sequence[str], pixels: torch.Tensor) -> Log
 
 def _write_torch(loaded: Classifier, folder: Path, pixels: torch.Tensor) -> None:
     try:
-        model, example = _Plain(loaded.model).eval(), (pixels[[0, -1]],)
+        model, example = PixelsToLogits(loaded.model).eval(), (pixels[[0, -1]],)
         program = torch.export.export(model, example, dynamic_shapes=_any_batch_size())
     except Exception as error:
         raise _unexportable("torch.export", error) from error

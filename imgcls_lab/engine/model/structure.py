@@ -8,10 +8,23 @@ from __future__ import annotations
 from typing import Any
 
 import timm.models
+import torch
 from torch import nn
 
 _timm: Any = timm.models
 _LEVELS = 2  # stages and their blocks; a number further inside a name is a part of a block
+
+
+class PixelsToLogits(nn.Module):
+    """A model as a function of one tensor that gives one tensor: what can be traced, and what other forms can hold."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(pixel_values=pixel_values).logits
+        return logits
 
 
 def head_of(model: nn.Module) -> list[nn.Module]:

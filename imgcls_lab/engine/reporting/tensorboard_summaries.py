@@ -28,6 +28,7 @@ from torch.utils.tensorboard import summary as torch_summary
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.data.image_set import ImageSet
 from imgcls_lab.engine.evaluation.metrics import Predictions
+from imgcls_lab.engine.model.structure import PixelsToLogits
 from imgcls_lab.engine.reporting import tensorboard_images
 from imgcls_lab.engine.reporting.recorder import Evaluation
 from imgcls_lab.engine.reporting.tensorboard_writer import TensorBoardWriter
@@ -126,7 +127,7 @@ class TensorBoardSummaries:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the tracer: what it cannot trace is only missing in the drawing
             # SummaryWriter.add_graph is the public way, but writes a second file, and TensorBoard reads the last alone
-            drawn, metadata = graph(_Logits(self._model).eval(), (pixels,), use_strict_trace=False)
+            drawn, metadata = graph(PixelsToLogits(self._model).eval(), (pixels,), use_strict_trace=False)
         self._writer.write(TensorBoardEvent(wall_time=time.time(), graph_def=drawn.SerializeToString()))
         run = TaggedRunMetadata(tag="step1", run_metadata=metadata.SerializeToString())
         self._writer.write(TensorBoardEvent(wall_time=time.time(), tagged_run_metadata=run))
@@ -180,18 +181,6 @@ class TensorBoardSummaries:
             names[predictions.top[chosen, 0]].tolist(),
             predictions.probs[chosen, 0].tolist(),
         )
-
-
-class _Logits(nn.Module):
-    """A model as a function from pixels to logits, which is what can be traced."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(pixel_values=pixel_values).logits
-        return logits
 
 
 def gpu_metrics(device: torch.device) -> dict[str, float]:

@@ -54,6 +54,20 @@ function Large({
   );
 }
 
+export function CamSwitch({ on, onChange }: { on: boolean; onChange: (on: boolean) => void }) {
+  return (
+    <label>
+      <input
+        type="checkbox"
+        role="switch"
+        checked={on}
+        onChange={event => onChange(event.target.checked)}
+      />
+      Grad-CAM
+    </label>
+  );
+}
+
 function CamTools({
   names,
   chosen,
@@ -142,15 +156,7 @@ export function ModelPicture({ id, image, name, names, predicted, problem }: Pro
         )}
         {mode === 'photo' && (
           <>
-            <label>
-              <input
-                type="checkbox"
-                role="switch"
-                checked={cam}
-                onChange={event => setCam(event.target.checked)}
-              />
-              Grad-CAM
-            </label>
+            <CamSwitch on={cam} onChange={setCam} />
             {cam && (
               <CamTools
                 names={names}

@@ -5,6 +5,7 @@ import { useQuery } from '../data/use_query';
 import { Button } from '../ui/button';
 import { duration, percent, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
+import { CamSwitch } from './model_picture';
 import { TopClasses } from './top_classes';
 import { usePicture } from '../images/use_picture';
 import { usePhase, useTries, type Try } from './tries';
@@ -117,17 +118,7 @@ function Tried({ item, names, phase, before, onRemove }: TriedProps) {
             <Verdict answer={answer} />
             <TopClasses top={answer.top} />
             <p className="imgcls-tools">
-              {answer.image && (
-                <label>
-                  <input
-                    type="checkbox"
-                    role="switch"
-                    checked={cam}
-                    onChange={event => setCam(event.target.checked)}
-                  />
-                  Grad-CAM
-                </label>
-              )}
+              {answer.image && <CamSwitch on={cam} onChange={setCam} />}
               <span className="imgcls-muted imgcls-num">
                 {answer.width} × {answer.height} · {duration(answer.seconds)}
               </span>
