@@ -15,7 +15,6 @@ from imgcls_lab.analysis.one_image import Wanted
 from imgcls_lab.analysis.source import EvaluationSource
 from imgcls_lab.api.galleries import SHOWN_ROWS, Gallery, Origin, Shown, ShownImage
 from imgcls_lab.api.validation import one_of, request
-from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import (

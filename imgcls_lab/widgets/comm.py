@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from imgcls_lab.analysis.one_image import Wanted
 from imgcls_lab.analysis.source import EvaluationSource
+from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ImgclsError, InputError
 from imgcls_lab.events import RESUMABLE, RunState
 from imgcls_lab.schemas import (

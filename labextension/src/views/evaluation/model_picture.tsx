@@ -57,12 +57,7 @@ function Large({
 export function CamSwitch({ on, onChange }: { on: boolean; onChange: (on: boolean) => void }) {
   return (
     <label>
-      <input
-        type="checkbox"
-        role="switch"
-        checked={on}
-        onChange={event => onChange(event.target.checked)}
-      />
+      <input type="checkbox" role="switch" checked={on} onChange={event => onChange(event.target.checked)} />
       Grad-CAM
     </label>
   );
