@@ -1,4 +1,4 @@
-"""One evaluation of a run in columns: the images of val/ or test/, with what the model said of each.
+"""One evaluation of a run in columns: the images of val/ or test/, with the prediction for each.
 
 `load` reads it once and keeps it in the cache; everything else of this package computes on its columns.
 """

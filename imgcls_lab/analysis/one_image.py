@@ -1,7 +1,7 @@
-"""One image in depth: what the model says of it, what each epoch said, and what other runs say of the same file.
+"""One image in depth: the predictions of the model, of each epoch, and of other runs for the same file.
 
-`detail` gives what the runs' folders hold. Who calls it (`store.evaluations`) names the runs, and adds what the data
-set knows: size, state of the file, neighbours, corrections.
+`detail` reads the runs' folders. Its caller (`store.evaluations`) names the runs, and adds what belongs to the data
+set: size, state of the file, neighbours, corrections.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Found:
 
 
 def detail(run: RunFiles, wanted: Wanted, ancestors: Sequence[RunFiles], others: Iterable[RelatedRun]) -> ImageDetail:
-    """What the runs' folders say of an image.
+    """What the runs' folders hold about an image.
 
     ancestors: runs that this one was continued from, the nearest first. Raises NotFoundError, DataError, InputError.
     """
@@ -125,7 +125,7 @@ def top_classes(folder: Path, evaluation: Evaluation, place: int) -> list[ClassP
 
 # ── over the epochs ─────────────────────────────────────────────────────────────────────────────────────────────
 class EpochTable(NamedTuple):
-    """What the epochs of a run said of all images of a split.
+    """The predictions of a run's epochs for all images of a split.
 
     epochs: those that are shown; left_out: how many are not; damaged: how many cannot be read; labels: (n,);
     label_probs, losses: float16 (epochs, n); predicted: (epochs, n), of train without meaning.
@@ -210,7 +210,7 @@ def _read_train(folder: Path, epoch: int) -> _Row:
 def biography(
     run: RunFiles, found: Found, split: str, ancestors: Sequence[RunFiles], notes: list[str]
 ) -> list[EpochOfImage]:
-    """What each epoch said, oldest first, those of the runs before this one included; of test/ nothing."""
+    """The prediction of each epoch, oldest first, those of the runs before this one included; none for test/."""
     if split == "test":
         notes.append("test/ is evaluated once, with the best model, so there is nothing over the epochs.")
         return []
@@ -275,7 +275,7 @@ def _story(seen: _Seen, split: str, label: str, notes: list[str]) -> list[EpochO
 
 # ── in other runs ───────────────────────────────────────────────────────────────────────────────────────────────
 def _others(found: Found, split: str, others: Iterable[RelatedRun], notes: list[str]) -> list[OtherRun]:
-    """What other runs say of the same content, each at its best epoch. Nothing of train, which no run evaluates."""
+    """The predictions of other runs for the same content, each at its best epoch; none for train/, which is not evaluated."""
     if split == "train" or not found.shown.image:
         return []
     listed, read, skipped = [], 0, 0

@@ -39,7 +39,7 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TrainingImages:
-    """The training images at an epoch, with what all epochs so far said of them."""
+    """The training images at an epoch, with their moments over all epochs so far."""
 
     epoch: int
     images: StoredImages

@@ -32,24 +32,24 @@ def main(arguments: list[str] | None = None) -> int:
     folder: Path = given.folder.absolute()
     stop = threading.Event()
     with interrupts.signals(stop), attempt_context.lock(folder), EventWriter(folder, given.attempt) as events:
-        told = AuditEvents(events)
+        progress = AuditEvents(events)
         try:
-            done = _audit(folder, events, told, stop)
+            done = _audit(folder, events, progress, stop)
         except BaseException as error:
             known = _as_sentence(error)
             if known is None:
                 raise
             traceback.print_exc()
             with contextlib.suppress(OSError):  # on a full disk there may be no space even for this
-                events.write(Failed(step=told.step, kind=FailureKind(known.kind), message=str(known)))
+                events.write(Failed(step=progress.step, kind=FailureKind(known.kind), message=str(known)))
             return 1
-        end = Finished(step=told.step, best_epoch=0, values={}) if done else Stopped(step=told.step)
+        end = Finished(step=progress.step, best_epoch=0, values={}) if done else Stopped(step=progress.step)
         events.write(end)
         print("Finished." if done else "Stopped; it goes on where it was when it is resumed.", flush=True)
     return 0
 
 
-def _audit(folder: Path, events: EventWriter, told: AuditEvents, stop: threading.Event) -> bool:
+def _audit(folder: Path, events: EventWriter, progress: AuditEvents, stop: threading.Event) -> bool:
     """Whether it was done to its end."""
     settings = Settings()
     info = signing.own_info(settings.home_path, folder)
@@ -62,7 +62,7 @@ def _audit(folder: Path, events: EventWriter, told: AuditEvents, stop: threading
     task = AuditTask.of(dict(info.get("payload") or {}))
     print(f"Audit of “{task.dataset}” in {task.root}", flush=True)
     events.write(Began())
-    return Audit(task, folder, CacheLocations.of_home(settings), told, stop.is_set).execute()
+    return Audit(task, folder, CacheLocations.of_home(settings), progress, stop.is_set).execute()
 
 
 def _as_sentence(error: BaseException) -> ImgclsError | None:

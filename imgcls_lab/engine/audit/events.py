@@ -1,4 +1,4 @@
-"""What an audit tells while it runs: its stage, how far it is and how long it takes, as events of its run.
+"""The progress of an audit, as events of its run: its stage, how far it is and how long it takes.
 
 Called by the pipeline. Events are few: a file more is none.
 """
@@ -24,7 +24,7 @@ class AuditEvents:
         self.step = 0
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """So many of the stage's images, or of whatever it counts, are done. The rate of this stage tells the rest."""
+        """So many of the stage's images, or of whatever it counts, are done. The time that is left follows from its rate."""
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._began, self._first, self._said_at = stage, now, done, 0.0
