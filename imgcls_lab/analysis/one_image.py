@@ -275,7 +275,7 @@ def _story(seen: _Seen, split: str, label: str, notes: list[str]) -> list[EpochO
 
 # ── in other runs ───────────────────────────────────────────────────────────────────────────────────────────────
 def _others(found: Found, split: str, others: Iterable[RelatedRun], notes: list[str]) -> list[OtherRun]:
-    """The predictions of other runs for the same content, each at its best epoch; none for train/, which is not evaluated."""
+    """The predictions of other runs for the same content, each at its best epoch; none for train/."""
     if split == "train" or not found.shown.image:
         return []
     listed, read, skipped = [], 0, 0

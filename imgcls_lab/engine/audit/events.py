@@ -24,7 +24,7 @@ class AuditEvents:
         self.step = 0
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """So many of the stage's images, or of whatever it counts, are done. The time that is left follows from its rate."""
+        """So many of the stage's images, or of whatever it counts, are done. Their rate gives the time left."""
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._began, self._first, self._said_at = stage, now, done, 0.0
