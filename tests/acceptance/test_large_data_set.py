@@ -26,7 +26,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.thumbnails import cache
 from tests.acceptance.test_evaluation_speed import fill
-from tests.acceptance.test_image_grid import FRAMES, OPENS_WITHIN, ms_to_open, scrolled
+from tests.acceptance.test_image_grid import FRAMES, OPENS_WITHIN, look
 from tests.acceptance.test_many_classes import png
 from tests.browser.conftest import TOKEN, Desk, Lab, browser, context, desk, lab
 
@@ -258,24 +258,3 @@ def test_100_000_images_in_1_000_classes(desk: Desk, lab: Lab) -> None:
     assert opened <= OPENS_WITHIN
     assert max(costs) <= 1000 / FRAMES
     assert min(rates) >= FRAMES or not idle
-
-
-def look(desk: Desk) -> tuple[float, list[float], list[float]]:
-    """ms until the page is open in the browser, ms of its thread for a frame of the grid, frames a second."""
-    desk.open_panel().get_by_role("button", name="Registries").click()
-    opened = []
-    for _ in range(3):
-        opened.append(ms_to_open(desk.page, desk))
-        desk.page.locator(".lm-TabBar-tab", has_text="many").locator(".lm-TabBar-tabCloseIcon").click()
-    print(f"the page opens in {min(opened):.0f} ms in the browser (of {opened}), wanted {OPENS_WITHIN}")
-    ms_to_open(desk.page, desk)
-    desk.main.get_by_role("tab", name="Images").click()
-    desk.main.locator("[data-index='5'] img").wait_for()
-    costs, rates = [], []
-    for pixels in (20, 100, 1000):
-        cost, rate, slowest, _ = scrolled(desk.page, pixels)
-        costs.append(cost)
-        rates.append(rate)
-        frames = f"{rate:.0f} frames/s, wanted {FRAMES}; 95 % within {slowest:.1f} ms"
-        print(f"the grid by {pixels} px a frame: {cost:.1f} ms of the page's thread, {frames}")
-    return min(opened), costs, rates
