@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -142,7 +143,7 @@ def test_killed_slurmds_nodes_and_slurmctld_change_no_weight(
     make_config: Callable[..., TrainConfig],  # noqa: F811
 ) -> None:
     lab = make_lab()
-    cluster, config = lab.cluster, make_config(epochs=60, device="auto", checkpoint_every_minutes=1e-4)
+    cluster, config = lab.cluster, make_config(epochs=40, device="auto", checkpoint_every_minutes=1e-4)
     lab.start_daemon(real=True)
     broken, other = lab.train(config), lab.train(config)
     kills = 0
@@ -176,6 +177,40 @@ def test_killed_slurmds_nodes_and_slurmctld_change_no_weight(
           f"weights {'bit-equal' if same else 'differ'} (target bit-equal)")  # fmt: skip
     assert kills == 5
     assert same
+
+
+def test_a_run_on_two_nodes_survives_the_death_of_a_rank(
+    make_lab: Make,
+    make_config: Callable[..., TrainConfig],  # noqa: F811
+) -> None:
+    lab = make_lab()
+    several = {"num_processes": 2, "num_nodes": 2, "device": "auto", "num_workers": 0}
+    config = make_config(epochs=12, checkpoint_every_minutes=1e-4, **several)
+    lab.start_daemon(real=True)
+    broken = lab.train(config)
+    lab.wait_for_step(broken, 5, seconds=400)
+    ranks = [pid for pid in lab.cluster.processes("node2") if b"imgcls_lab.engine" in _command(pid)]
+    assert ranks
+    begin = time.monotonic()
+    os.kill(max(ranks), signal.SIGKILL)
+    lab.until(lambda: lab.run(broken).attempt == 2, 120, lambda: f"{lab.run(broken)}\n{lab.daemon_log()}")
+    noticed = time.monotonic() - begin
+    ended = lab.ended_well(broken, 600)
+    whole = lab.train(config)
+    lab.ended_well(whole, 600)
+    folders = [lab.settings.run_dir(run) / "checkpoints" / "last" for run in (whole, broken)]
+    same = len({(folder / "model.safetensors").read_bytes() for folder in folders}) == 1
+    print(f"\na rank of two nodes killed: queued again after {noticed:.1f} s, attempts {ended.attempt}, weights "
+          f"{'bit-equal' if same else 'differ'} (target bit-equal)")  # fmt: skip
+    assert ended.attempt == 2
+    assert same
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def test_what_slurm_itself_ends_saves_and_goes_on(make_lab: Make) -> None:

@@ -30,7 +30,7 @@ class Jobs:
     def submit(self, script: str = SCRIPT, *, gpus: int = 1, nodes: int = 1, word: str = "it's") -> str:
         run_id = run_layout.new_run_id()
         self.settings.run_dir(run_id).mkdir(parents=True)
-        job = Job(job_id(run_id, 1), ("/bin/sh", "-c", script, "sh"), {"WORD": word}, nodes=nodes, gpus=gpus)
+        job = Job(job_id(run_id, 1), ("/bin/sh", "-c", script, "sh"), {"WORD": word}, nodes=nodes, gpus=gpus, cpus=gpus)
         self.slurm.submit(job)
         self.slurm.submit(job)  # as a daemon that was killed in between
         return job.id

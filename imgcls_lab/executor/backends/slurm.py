@@ -252,7 +252,7 @@ class SlurmScheduler:
         ]
 
     def _requested(self, job: Job) -> list[str]:
-        return [f"--nodes={job.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={job.cpus}", *_gres(job)]
+        return [f"--nodes={job.nodes}", "--ntasks-per-node=1", *_resources(job)]
 
     def _log_path(self, job: str) -> Path:
         found = run_of(job)
@@ -284,12 +284,13 @@ def _step(job: Job) -> list[str]:
     """The step of all nodes but the first: one agent on each."""
     further = job.nodes - 1
     counts = [f"--nodes={further}", "--relative=1", f"--ntasks={further}", "--ntasks-per-node=1"]
-    return [*counts, f"--cpus-per-task={job.cpus}", *_gres(job), "--kill-on-bad-exit=0", "--mpi=none"]
+    return [*counts, *_resources(job), "--kill-on-bad-exit=0", "--mpi=none"]
 
 
-def _gres(job: Job) -> list[str]:
+def _resources(job: Job) -> list[str]:
+    """Of each node. Slurm knows no task without a CPU."""
     kind = f":{job.kind}" if job.kind else ""
-    return [f"--gres=gpu{kind}:{job.gpus}"] if job.gpus else []
+    return [f"--cpus-per-task={max(1, job.cpus)}", *([f"--gres=gpu{kind}:{job.gpus}"] if job.gpus else [])]
 
 
 def _given(option: str, value: str) -> list[str]:
