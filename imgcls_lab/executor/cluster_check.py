@@ -58,7 +58,9 @@ class _Probe:
         try:
             (folder / TOKEN).write_text(token)
             self.began = time.time()
-            scheduler.submit(Job(name, tuple(NODE_PROBE.argv(self.python, str(folder), token)), nodes=count))
+            scheduler.submit(
+                Job(name, tuple(NODE_PROBE.argv(self.python, str(folder), token, str(count))), nodes=count)
+            )
             self._wait(scheduler, name, folder, wait)
         finally:
             with contextlib.suppress(ExecutorError):

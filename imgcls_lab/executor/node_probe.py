@@ -1,4 +1,4 @@
-"""What `imgcls-lab doctor` starts on nodes of a cluster: `python -m imgcls_lab.executor.node_probe FOLDER TOKEN`.
+"""What `imgcls-lab doctor` starts on nodes of a cluster: `python -m imgcls_lab.executor.node_probe FOLDER TOKEN COUNT`.
 
 It says on its standard output, and in the folder if the home is shared, what this node has. Standard library only. It
 changes nothing else.
@@ -6,6 +6,7 @@ changes nothing else.
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import sys
@@ -19,6 +20,7 @@ from imgcls_lab.executor.node import node_name
 MARK = "imgcls-lab node: "  # begins the line that it prints
 TOKEN = "token"  # noqa: S105 - the file in the folder by which a node knows the home
 PATIENCE = 5.0  # seconds in which a new folder may become visible on a shared file system
+OTHERS = 20.0  # seconds that the first node waits for the others: a job may end with it
 
 
 def facts(folder: Path, token: str) -> dict[str, str | float | bool | None]:
@@ -51,7 +53,13 @@ def _sees(folder: Path, token: str) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    folder, token = Path(arguments[0]), arguments[1]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("token")
+    parser.add_argument("count", type=int, help="nodes that are asked")
+    parser.add_argument("--node", type=int, default=0)
+    given, _ = parser.parse_known_args(arguments)  # the scheduler's way to start several nodes adds options
+    folder, token = given.folder, given.token
     found = facts(folder, token)
     text = json.dumps(found)
     print(f"{MARK}{text}", flush=True)
@@ -59,6 +67,9 @@ def main(arguments: list[str]) -> int:
         partial = folder / f".{found['node']}"
         partial.write_text(text)
         partial.rename(folder / f"{found['node']}.json")
+    until = time.monotonic() + OTHERS
+    while given.node == 0 and time.monotonic() < until and len([*folder.glob("[!.]*.json")]) < given.count:
+        time.sleep(0.2)
     return 0
 
 

@@ -17,7 +17,9 @@ from imgcls_lab.errors import InputError, SchedulerAwayError
 from imgcls_lab.executor import cluster_check
 from imgcls_lab.executor.backends import SCHEDULERS
 from imgcls_lab.executor.backends.job_scheduler import Finding, Job, JobState, JobStatus, Node
+from imgcls_lab.executor.backends.slurm import SlurmScheduler
 from imgcls_lab.settings import BACKENDS, LOCAL, Settings
+from tests.clusters.slurm_cluster import SlurmCluster
 
 
 class Nodes:
@@ -30,11 +32,13 @@ class Nodes:
 
     def submit(self, job: Job) -> None:
         assert job.gpus == 0
-        code = f"{self.patch}\nfrom imgcls_lab.executor import node_probe\nnode_probe.PATIENCE = 0\n"
+        code = (
+            f"{self.patch}\nfrom imgcls_lab.executor import node_probe\nnode_probe.PATIENCE = node_probe.OTHERS = 0\n"
+        )
         code += "import sys; sys.exit(node_probe.main(sys.argv[1:]))"
         for number in range(job.nodes):
             environment = {**os.environ, "IMGCLS_NODE_NAME": f"n{number}"}
-            command = [sys.executable, "-c", code, *job.argv[-2:]]
+            command = [sys.executable, "-c", code, *job.argv[-3:]]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             self.output += done.stdout + done.stderr
 
@@ -127,3 +131,13 @@ def test_the_backend_is_one_of_those_that_there_are(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("IMGCLS_BACKEND", "Ray")
     with pytest.raises(InputError, match="local, ray or slurm"):
         _ = Settings().backend
+
+
+def test_a_real_cluster_answers(
+    settings: Settings, slurm_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two nodes of Slurm, which both see this home."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm_cluster.configuration))
+    all_of_them = {each.name: each for each in cluster_check.findings(settings, SlurmScheduler(settings))}
+    assert all(each.ok for each in all_of_them.values())
+    assert {"node node1", "node node2", "shared home", "clocks"} <= all_of_them.keys()
