@@ -43,11 +43,14 @@ print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "thr
 """
 
 
+State = Literal["ok", "note", "wrong"]
+
+
 class Finding(NamedTuple):
     """The result of one check: `ok`, `note` (worth knowing) or `wrong` (it will not work); `text` has the remedy."""
 
     name: str
-    state: Literal["ok", "note", "wrong"]
+    state: State
     text: str
 
 
@@ -257,7 +260,8 @@ def cluster() -> Iterator[Finding]:
         yield Finding("cluster database", "note", text)
     try:
         for finding in cluster_check.findings(settings, scheduler):
-            yield Finding(finding.name, "ok" if finding.ok else "wrong", finding.message)
+            state: State = "wrong" if not finding.ok else "note" if finding.note else "ok"
+            yield Finding(finding.name, state, finding.message)
     finally:
         scheduler.close()
 

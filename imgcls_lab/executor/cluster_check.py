@@ -97,12 +97,21 @@ def _lines(log: str) -> Iterator[Facts]:
 
 def _of_nodes(probe: _Probe) -> Iterator[Finding]:
     if len(probe.found) < probe.count:
-        yield Finding("node check", False, _silence(probe))
+        busy = probe.state is JobState.WAITING
+        yield Finding("node check", busy, _waits(probe) if busy else _silence(probe), note=busy)
     for facts in probe.found.values():
         yield _versions(facts)
     if probe.found:
         yield _home(probe)
         yield _clocks(probe)
+
+
+def _waits(probe: _Probe) -> str:
+    reason = f" ({probe.reason.rstrip('.')})" if probe.reason else ""
+    return (
+        f"The nodes could not be asked: the job still waits in the queue of {probe.title}{reason}. Ask again when the "
+        "cluster has a free CPU on each node."
+    )
 
 
 def _silence(probe: _Probe) -> str:
@@ -116,11 +125,6 @@ def _silence(probe: _Probe) -> str:
         )
     if "No such file" in words or "not found" in words or "can't open file" in words:
         return f"A node has no {probe.python}. Name the Python of the nodes in IMGCLS_NODE_PYTHON."
-    if probe.state is JobState.WAITING:
-        return (
-            f"The nodes could not be asked: the job still waits in the queue of {probe.title}. {probe.reason} Ask "
-            "again when the cluster has a free CPU on each node."
-        )
     last = (probe.log.strip().splitlines() or [probe.reason or "its log is empty"])[-1]
     return f"{counted(missing, 'node')} of {probe.count} did not answer. The job's last words: {last[:300]}"
 

@@ -86,11 +86,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `doctor`. message: a sentence, which names the remedy where `ok` is False."""
+    """One line of `doctor`. message: a sentence, which names the remedy where `ok` is False.
+
+    note: it is worth knowing, and no fault.
+    """
 
     name: str
     ok: bool
     message: str
+    note: bool = False
 
 
 class JobScheduler(Protocol):
