@@ -23,11 +23,12 @@ from imgcls_lab.events import FailureKind, RunState
 from imgcls_lab.executor import backends, client, locks, run_secrets
 from imgcls_lab.executor.alert_sender import AlertSender
 from imgcls_lab.executor.backends.base import Backend
+from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.device_inventory import DeviceInventory
 from imgcls_lab.executor.disk_usage import DiskUsage
 from imgcls_lab.executor.run_monitor import RunMonitor
 from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
-from imgcls_lab.identity import Owner, ProcessIdentity
+from imgcls_lab.identity import Owner, ProcessIdentity, host_name
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import LOCAL, Settings
 from imgcls_lab.store import Store, run_folders
@@ -62,6 +63,8 @@ class Daemon:
         self.settings = settings
         self.backend = backend or backends.of(settings)
         self.host = self.backend.host
+        # kernels and shells train on this host whatever the backend is, and runs that began before it was changed
+        self._here = None if self.host == host_name() else LocalBackend(settings)
         self._ended_at = -DEVICES_EVERY  # when a run of this host ended last
         self.inventory = DeviceInventory(settings, self.backend)
         self.id = f"{self.host}-{secrets.token_hex(4)}"
@@ -167,14 +170,17 @@ class Daemon:
 
     # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
     def _check_live_runs(self, store: ExecutorStore) -> None:
-        live = store.live_runs()
-        keys = {(run.id, attempt.number) for run, attempt in live}
+        live = [(store, self.backend, *found) for found in store.live_runs()]
+        if self._here is not None:
+            here = store.at(self._here.host)
+            live += [(here, self._here, *found) for found in here.live_runs()]
+        keys = {(run.id, attempt.number) for _, _, run, attempt in live}
         if self._monitors.keys() - keys:
             self._ended_at, self._due["devices"] = self._clock(), 0.0
         self._monitors = {key: monitor for key, monitor in self._monitors.items() if key in keys}
-        for run, attempt in live:
+        for own, backend, run, attempt in live:
             key = (run.id, attempt.number)
-            monitor = self._monitors.setdefault(key, RunMonitor(store, self.settings, self.backend, self._clock))
+            monitor = self._monitors.setdefault(key, RunMonitor(own, self.settings, backend, self._clock))
             try:
                 monitor.check(run, attempt)
                 self._logged_errors.pop(run.id, None)

@@ -68,6 +68,10 @@ class ExecutorStore:
         self._id = executor_id
         self._watch = watch
 
+    def at(self, host: str) -> ExecutorStore:
+        """The same for another host: the daemon of a cluster also watches what trains on its own host."""
+        return ExecutorStore(self._database, self._settings, host, self._id, self._watch)
+
     # ── the daemon itself ───────────────────────────────────────────────────────────────────────────────────
     def check_revision(self) -> None:
         """Raises RevisionError where another version of this program has migrated the tables."""

@@ -56,11 +56,18 @@ class ClusterLab(StubLab):
         self.start()
 
     def launch(
-        self, *, gpus: int = 1, device: str = "auto", priority: int = 0, project_id: int | None = None, **wish: object
+        self,
+        *,
+        gpus: int = 1,
+        device: str | None = None,
+        priority: int = 0,
+        project_id: int | None = None,
+        **wish: object,
     ) -> str:
         """Queue a run of the stub on some GPUs of one node."""
-        config = {"root": "/data", "device": device, "num_processes": gpus}
-        request = SubmitRequest(config=config, notes=json.dumps(wish), priority=priority, project_id=project_id)
+        config = {"root": "/data", "device": "auto", "num_processes": gpus}
+        where: dict[str, Any] = {"priority": priority, "project_id": project_id, "device": device}
+        request = SubmitRequest(config=config, notes=json.dumps(wish), **where)
         return self.store.runs.submit(request).id
 
     def rounds(self, condition: Callable[[], object], seconds: float = 120) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from imgcls_lab import TrainConfig, signing
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.executor import processes
 from imgcls_lab.executor.backends.job_scheduler import job_id
-from imgcls_lab.run_layout import launch_name
-from tests.clusters.cluster_lab import ClusterLab
+from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.run_layout import launch_name, new_run_id, write_atomic
+from tests.clusters.cluster_lab import ClusterLab, stub_argv
 from tests.clusters.process_scheduler import ProcessScheduler
 from tests.executor.stub_lab import ROOT
 
@@ -203,3 +206,21 @@ def test_a_node_that_does_not_share_the_home_refuses(lab: ToyLab):
     assert run.state is RunState.FAILED
     assert str(lab.settings.home_path) in (run.message or "")
     assert "IMGCLS_HOME" in (run.message or "")
+
+
+def test_a_training_of_a_shell_is_followed_by_the_daemon_of_a_cluster(lab: ToyLab):
+    """It lives on this host, and not on the cluster."""
+    run_id = new_run_id()
+    folder = lab.settings.run_dir(run_id)
+    folder.mkdir(parents=True)
+    config = TrainConfig(root="/data").model_dump_json()
+    info = {"id": run_id, "name": "in a shell", "notes": json.dumps({"steps": 5, "stay": 3})}
+    write_atomic(folder / "config.json", config)
+    write_atomic(folder / "run.json", json.dumps(signing.signed_info(lab.settings.home_path, info, config.encode())))
+    with subprocess.Popen([*stub_argv("train", "", folder, 1)]) as trainer:
+        identity = ProcessIdentity.of(trainer.pid)
+        assert identity is not None
+        write_atomic(folder / "owner.json", identity.to_json())
+        lab.rounds(lambda: any(run.id == run_id and run.step == 5 for run in lab.all()), 30)
+    lab.rounds(lambda: lab.state(run_id) is RunState.SUCCEEDED, 30)
+    assert (lab.run(run_id).host, lab.run(run_id).external) == (host_name(), True)
