@@ -94,11 +94,13 @@ class NodeWatch:
     def _lost(self, seconds: float) -> ProcessLostError | None:
         if self._broken:
             return ProcessLostError(f"The {Node(0, self._node.count).shown} ended.")
-        for number in self._watched:
-            silent = self._timers[number].update(self._answers.get(number))
-            if silent > seconds and number not in self._words:
-                return ProcessLostError(f"Node {number} of {self._node.count} does not answer any more.")
+        for number in self._silent(seconds) - self._words.keys():
+            return ProcessLostError(f"Node {number} of {self._node.count} does not answer any more.")
         return None
+
+    def _silent(self, seconds: float) -> set[int]:
+        """Nodes that have not answered for so long."""
+        return {number for number, timer in self._timers.items() if timer.update(self._answers.get(number)) > seconds}
 
     def explain(self) -> ImgclsError | None:
         """Why the run failed here, where no process of this node knows: what another says or does not say any more."""
@@ -120,9 +122,9 @@ class NodeWatch:
         """Nothing of the run lives here any more. Node 0 waits a few seconds until the others say the same."""
         self._to_say[f"gone/{self._node.number}"] = ""
         until = time.monotonic() + _SOON
-        others = set(self._watched) if self._node.number == 0 else set[int]()
         while not self._broken and time.monotonic() < until and self._store is not None:
-            if self._said >= self._to_say.keys() and self._gone >= others:
+            waits_for = set(self._watched) - self._gone - self._silent(_SOON / 2) if self._node.number == 0 else set()
+            if self._said >= self._to_say.keys() and not waits_for:
                 break
             time.sleep(_BEAT / 10)
         self._closing.set()
