@@ -146,7 +146,7 @@ def test_a_killed_process_queues_the_run_again_by_itself(
         )
         ranks = [pid for pid in lab.processes_of(run_id) if psutil.Process(pid).environ().get("RANK") == "1"]
         os.kill(ranks[0], signal.SIGKILL)
-    run = lab.wait(run_id, seconds=400)
+    run = lab.wait(run_id, seconds=600)
     assert (run.state, [attempt.state for attempt in run.attempts]) == (
         RunState.SUCCEEDED, [RunState.LOST, RunState.LOST, RunState.SUCCEEDED]
     ), run.message  # fmt: skip

@@ -108,7 +108,7 @@ class TwoNodes:
             assert self.launchers[0].poll() is None, self.logs()
             return any(isinstance(event, Metrics) and event.step >= step for event in read_events(events)[0])
 
-        until(there, 180, self.logs)
+        until(there, 400, self.logs)
 
     def processes(self) -> list[psutil.Process]:
         """What lives of the run, on both nodes."""
