@@ -59,7 +59,7 @@ class Shell:
         )
         print(f"$ {command}\n{done.stdout[-1500:]}{done.stderr[-1500:]}", flush=True)
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-        found = re.search(r"\d{8}-\d{6}-[0-9a-f]{6}", done.stdout)
+        found = re.search(r"\d{8}-\d{6}-[0-9a-z]{6}", done.stdout)
         self.last_run = found[0] if found else self.last_run
         return done.stdout
 

@@ -78,8 +78,8 @@ export function ClusterNodes({ cluster, shared }: { cluster: Cluster; shared: bo
     <>
       <div className="imgcls-row">
         <p className="imgcls-note">
-          {cluster.title}: {clusterSummary(cluster)}; {plural(cluster.waiting, 'job')}{' '}
-          {cluster.waiting === 1 ? 'waits' : 'wait'} in its own queue.
+          {cluster.title}: {plural(cluster.waiting, 'job')} {cluster.waiting === 1 ? 'waits' : 'wait'} in its
+          own queue.
         </p>
         {cluster.away && <p className="imgcls-note imgcls-node-down">{cluster.away}</p>}
       </div>
