@@ -6,7 +6,6 @@ Called by the run's preparation, once a run. Decides nothing.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, staged_data
 from imgcls_lab.engine.data.duplicates import Leak
 from imgcls_lab.engine.data.image_set import ImageSet, class_counts
 from imgcls_lab.engine.data.scan import ScanResult
@@ -32,7 +31,7 @@ def data_facts(splits: Splits, scanned: ScanResult) -> dict[str, Any]:
     links = sorted([*splits.summary.outside, *splits.summary.lost])
     sets = {images.split: images for images in (splits.train, splits.val, splits.test)}
     return {
-        "root": os.fspath(splits.summary.root),
+        "root": staged_data.named(splits.summary.root),
         "skipped_files": splits.summary.skipped_files,
         "fingerprint": scanned.fingerprint,
         **{f"{split}_images": len(images) for split, images in sets.items()},

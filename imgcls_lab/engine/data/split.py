@@ -7,12 +7,12 @@ where there is no val/.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from imgcls_lab import staged_data
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine.data.image_set import ImageSet, Indices, Reader
@@ -39,7 +39,7 @@ class Splits(NamedTuple):
 
 def list_splits(config: TrainConfig, train_reader: Reader, eval_reader: Reader) -> Splits:
     """The files of each split. Raises DataError with what is wrong and what to do, ConfigError for group_pattern."""
-    summary = inspect_folder(Path(os.path.expanduser(config.root)).absolute())
+    summary = inspect_folder(staged_data.location(config.root))
     if summary.problem:
         raise DataError(summary.problem)
     paths, labels = list_split(summary, "train", summary.classes)

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from imgcls_lab import bounded_arrays, predictions, run_layout
+from imgcls_lab import bounded_arrays, predictions, run_layout, staged_data
 from imgcls_lab.engine.data.image_set import ImageSet
 from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 
@@ -68,7 +68,7 @@ class PredictionWriter:
         """Write the list of the images of a split, unless it is there. Returns its fingerprint."""
         listing = f"{images.split}-images"
         if not (self._folder / predictions.npz(listing)).exists():
-            root = np.asarray(os.fsencode(images.root))
+            root = np.asarray(os.fsencode(staged_data.named(images.root)))
             names = np.asarray([name.encode() for name in classes])
             self._save(listing, root=root, paths=images.paths, classes=names, digests=images.digests, **more)
         if images.split not in self._fingerprints:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout, run_paths
-from imgcls_lab.entry_points import NOTEBOOK, SWEEP, TASK, TRAINING, EntryPoint
+from imgcls_lab import run_layout, run_paths, staged_data
+from imgcls_lab.entry_points import NOTEBOOK, STAGING, SWEEP, TASK, TRAINING, EntryPoint
 from imgcls_lab.errors import ExecutorError
 from imgcls_lab.events import DesiredState, RunKind
 from imgcls_lab.executor.devices import Device
@@ -66,7 +66,7 @@ def launch_of(
     return {
         "run_id": run.id,
         "attempt": attempt,
-        "argv": argv,
+        "argv": _with_data(settings, run, attempt, argv),
         "environment": {**environment, **quiet},
         "locks": [],
         "grace": settings.stop_grace,
@@ -74,6 +74,26 @@ def launch_of(
         "beat_every": beat_every(settings),
         "log_cap": LOG_CAP,
     }
+
+
+def _with_data(settings: Settings, run: Run, attempt: int, argv: list[str]) -> list[str]:
+    """The command line, after one that copies the run's data set to the node's disk where `IMGCLS_DATA_URL` is set."""
+    url = _data_url(settings, run)
+    if url is None:
+        return argv
+    folder = str(settings.run_dir(run.id))
+    return [*STAGING.argv(argv[0], folder, "--attempt", str(attempt), "--url", url), "--", *argv]
+
+
+def _data_url(settings: Settings, run: Run) -> str | None:
+    """Where a training's data set is copied from; None for one outside of `DATASETS_DIR`, which is read where it is."""
+    base, root = settings.data_url.rstrip("/"), run.config.get("root")
+    if not base or RunKind(run.kind) is not RunKind.TRAIN or not isinstance(root, str):
+        return None
+    path, home = staged_data.absolute(root), staged_data.absolute(settings.datasets_dir)
+    if ".." in path.parts or not path.is_relative_to(home) or path == home:
+        return None
+    return f"{base if '://' in base else f'file://{base}'}/{path.relative_to(home).as_posix()}"
 
 
 def prepare_folder(settings: Settings, run: Run, launch: Mapping[str, Any]) -> str:

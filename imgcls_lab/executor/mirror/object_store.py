@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ _REASONS = {
     "503": "busy",
 }
 _SENTENCES = {
-    "no_bucket": "The bucket or folder of {url} does not exist. Make it, or correct IMGCLS_STORE_URL.",
+    "no_bucket": "The bucket or folder of {url} does not exist. Make it, or correct the URL.",
     "no_credentials": (
         "There are no credentials for {url} on {host}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY there, or "
         "write ~/.aws/credentials."
@@ -159,6 +160,20 @@ class ObjectStore:
             except FileNotFoundError:
                 return
 
+    def listing(self, prefix: str) -> list[tuple[str, int, str]]:
+        """Name, size and version of the files below a prefix, sorted; a link of a local store is none."""
+        path = f"{self._root}/{prefix}".rstrip("/")
+        with self._request("get", "list"):
+            if self._local:
+                return sorted(_local_files(path))
+            self._fs.invalidate_cache()
+            found = self._fs.find(path, detail=True)
+        return sorted(
+            (name[len(path) + 1 :], int(facts["size"]), str(facts.get("ETag") or facts.get("mtime") or ""))
+            for name, facts in found.items()
+            if facts["type"] == "file" and not name.endswith("/")
+        )
+
     def names_below(self, prefix: str) -> list[str]:
         """What a listing shows below a prefix: for deletions and data sets only, it may be behind."""
         path = self._path(prefix)
@@ -196,6 +211,17 @@ class ObjectStore:
             raise
         except Exception as error:  # the libraries' errors have no common base
             _refuse(error, self.url, verb)
+
+
+def _local_files(root: str) -> Iterator[tuple[str, int, str]]:
+    """The plain files below a folder. Links are left out: they may lead anywhere."""
+    os.stat(root)
+    for folder, _, files in os.walk(root):
+        for name in files:
+            path = os.path.join(folder, name)
+            found = os.lstat(path)
+            if stat.S_ISREG(found.st_mode):
+                yield os.path.relpath(path, root), found.st_size, str(found.st_mtime_ns)
 
 
 def checked_url(url: str) -> str:
