@@ -25,6 +25,7 @@ from imgcls_lab.executor.mirror.upload import PART
 from imgcls_lab.executor.supervisor import LOCK
 from tests.clusters.s3_server import environment
 
+SPEEDUP = 6  # of the hour, ten minutes are looked at
 RUN = "20260101-000000-abcdef"
 
 
@@ -317,6 +318,27 @@ def test_folders_of_one_machine_are_refused() -> None:
     with pytest.raises(ConfigError) as refused:
         check_inside({"ckpt_dir": "/scratch/models", "tb_root": ""})
     assert [problem.field for problem in refused.value.problems] == ["ckpt_dir"]
+
+
+def test_an_hour_of_training_costs_few_requests(pair: Pair) -> None:
+    """3,600 s at two seconds each: eight steps a second, an epoch with its report and checkpoint every five minutes."""
+    pair.begin()
+    sent = read = 0
+    requests = pair.objects.store.requests
+    for tick in range(1800 // SPEEDUP):
+        pair.steps(16 * tick + 1, 16 * tick + 16)
+        if tick % 150 == 149:
+            checkpoint(pair.node, f"a001-s{16 * tick:08d}", b"weights")
+            (pair.node / f"report-{tick}.json").write_text("{}")
+        before = dict(requests)
+        pair.push.tick()
+        sent, read = sent + requests["put"] - before["put"], read + requests["get"] - before["get"]
+        if tick % 150 == 149:
+            pair.pull.pull()
+    print(f"\nan hour of training: {sent * SPEEDUP} writes and {read * SPEEDUP} reads by the node (target: 2,000 each)")
+    assert sent * SPEEDUP < 2000
+    assert read * SPEEDUP <= 2000
+    assert pair.seen() == list(range(1, 16 * (tick + 1) + 1))
 
 
 # ── what the store says is not trusted ──────────────────────────────────────────────────────────────────────────────
