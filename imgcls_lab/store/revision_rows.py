@@ -5,6 +5,7 @@ Called in a session by `store.revisions`, and by all that shows or submits a run
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from imgcls_lab.schemas import RevisionView
 from imgcls_lab.store.tables import Dataset, DatasetRevision, Run
 
 MOST_LATER = 20  # revisions that a run's page shows
+_AT_ONCE = 8  # revisions in memory: all of a long chain would take gigabytes
 
 
 def find_dataset(session: Session, dataset_id: int) -> Dataset:
@@ -47,20 +49,26 @@ def later_revisions(session: Session, run: Run) -> list[RevisionView]:
 
 def overlay_of(session: Session, dataset_id: int, number: int) -> Overlay:
     """What a revision says of all images. Raises NotFoundError; StoreError for one that was altered since."""
-    rows = session.exec(
-        select(DatasetRevision)
-        .where(DatasetRevision.dataset_id == dataset_id, col(DatasetRevision.number) <= number)
-        .order_by(col(DatasetRevision.number))
-    ).all()
-    if [row.number for row in rows] != list(range(1, number + 1)):
+    digest, count = "", 0
+
+    def chain() -> Iterator[list[Change]]:
+        nonlocal digest, count
+        table = DatasetRevision
+        wanted = select(table.number, table.parent, table.digest, table.changes).where(table.dataset_id == dataset_id)
+        ordered = wanted.where(col(table.number) <= number).order_by(col(table.number))
+        for found, parent, own, changes in session.exec(ordered.execution_options(yield_per=_AT_ONCE)):
+            if found != count + 1:
+                raise no_revision(session, dataset_id, number)
+            valid = _valid(changes, dataset_id, found)
+            if parent != count or revision_digest(digest, valid) != own:
+                raise _altered(dataset_id, found)
+            digest, count = own, found
+            yield valid
+
+    changes = flatten(chain())
+    if count != number:
         raise no_revision(session, dataset_id, number)
-    digest, chain = "", []
-    for row in rows:
-        chain.append(_valid(row.changes, dataset_id, row.number))
-        if row.parent != row.number - 1 or revision_digest(digest, chain[-1]) != row.digest:
-            raise _altered(dataset_id, row.number)
-        digest = row.digest
-    return Overlay.of(number, digest, flatten(chain))
+    return Overlay.of(number, digest, changes)
 
 
 def overlay_for(session: Session, config: TrainConfig, dataset_id: int | None) -> Overlay | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from PIL import Image
 from sqlmodel import Session
 
 from imgcls_lab.api import revisions as api
-from imgcls_lab.data_revision import Overlay, of_folder
+from imgcls_lab.data_revision import Change, Overlay, of_folder, revision_digest
 from imgcls_lab.dataset_export import export_folder
 from imgcls_lab.dataset_images import DatasetImages
 from imgcls_lab.errors import ConflictError, DataError, InputError, NotFoundError, StoreError
 from imgcls_lab.schemas import ChangeEdit, DatasetEdit, RevisionEdit, SubmitRequest
 from imgcls_lab.store import Store, rebuild
+from imgcls_lab.store.tables import DatasetRevision
 
 
 @pytest.fixture
@@ -118,6 +120,28 @@ def test_the_file_of_a_revision_that_was_never_committed_takes_no_ones_place(
         connection.exec_driver_sql("DELETE FROM dataset_revisions")
     assert not rebuild(store.settings).problems
     assert store.revisions.overlay(dataset) == before
+
+
+def test_a_long_chain_takes_the_memory_of_some_revisions(store: Store, dataset: int) -> None:
+    digest, rows = "", []
+    for number in range(1, 41):
+        changes = [Change(image=f"{image:064x}", label=("cat", "dog")[number % 2]) for image in range(200)]
+        digest = revision_digest(digest, changes)
+        values = dict.fromkeys(("files", "relabelled", "excluded", "restored", "total"), 0)
+        rows.append(
+            DatasetRevision(
+                dataset_id=dataset, number=number, parent=number - 1, digest=digest, author="ada", created_at=0.0,
+                message="", changes=[change.model_dump() for change in changes], **values,
+            )
+        )  # fmt: skip
+    with store.database.write() as session:
+        session.add_all(rows)
+    rows.clear()
+    tracemalloc.start()
+    assert len(store.revisions.overlay(dataset).changes) == 200
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6, f"{peak / 1e6:.0f} MB"
 
 
 def test_copies_are_corrected_together_and_the_answer_says_so(store: Store, root: Path, dataset: int) -> None:
