@@ -5,6 +5,7 @@ set -u
 wanted=()
 command -v chromium >/dev/null || wanted+=(chromium)
 command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || wanted+=(postgresql)
+command -v ip >/dev/null || wanted+=(iproute2)
 command -v sbatch >/dev/null || wanted+=(slurm-client)
 for package in slurmctld slurmd munge; do  # their programs lie where only root's PATH may look
     compgen -G "/usr/sbin/${package/%munge/munged}" >/dev/null || wanted+=("$package")

@@ -37,6 +37,10 @@ class NotStartedError(Exception):
     """The trainer must not be started now."""
 
 
+class TakenBackError(Exception):
+    """The daemon has ended the attempt before it began: its exit is there."""
+
+
 class Supervisor:
     """One attempt. `run` returns when nothing of it lives any more."""
 
@@ -65,13 +69,15 @@ class Supervisor:
         self._sigterm_sent = False
 
     def run(self) -> None:
-        if (self.folder / run_layout.exit_name(self.attempt)).exists():
+        if self._is_over():
             return
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
             self._take_locks()
+        except TakenBackError:
+            return
         except NotStartedError as error:
             self._write_exit(started=False, message=str(error))
             return
@@ -105,6 +111,8 @@ class Supervisor:
         self.lock_handle = own
         if self._is_replaced():
             raise NotStartedError("A newer attempt was started already")
+        if self._is_over():
+            raise TakenBackError
         for folder, device in self.device_locks:
             try:
                 held = DeviceLock(Path(folder), device).take()
@@ -165,6 +173,9 @@ class Supervisor:
                 os.pwrite(descriptor, f"{self.attempt:06d} {self._beats:012d}\n".encode(), 0)
             finally:
                 os.close(descriptor)
+
+    def _is_over(self) -> bool:
+        return (self.folder / run_layout.exit_name(self.attempt)).exists()
 
     def _is_replaced(self) -> bool:
         return (self.folder / run_layout.launch_name(self.attempt + 1)).exists()

@@ -25,6 +25,7 @@ class ProcessScheduler:
         self.folder = folder
         self.gpus = gpus
         self.away = False
+        self.paused = False  # starts nothing, and ends a waiting job only once that has a place, as Ray does
         self.refuses: str | None = None
         self.forgotten: set[str] = set()
         self.gone: set[str] = set()  # jobs that it calls ended though they live, as of a node that was cut off
@@ -53,7 +54,8 @@ class ProcessScheduler:
         self._answer()
         process = self.processes.get(job)
         if process is None:
-            self.jobs.pop(job, None)
+            if not self.paused:
+                self.jobs.pop(job, None)
         elif process.poll() is None:
             self.signal(job, signal.SIGTERM if grace else signal.SIGKILL)
 
@@ -99,7 +101,7 @@ class ProcessScheduler:
 
     def _start_waiting(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name, job in self.jobs.items():
+        for name, job in [] if self.paused else self.jobs.items():
             living = [other for other, process in self.processes.items() if process.poll() is None]
             taken = {device for other in living for device in self.devices[other]}
             free = [str(n) for n in range(self.gpus) if str(n) not in taken]

@@ -70,6 +70,19 @@ def test_a_stopped_run_saves_and_goes_on_from_there(lab: ToyLab):
     assert lab.steps(run_id) == list(range(1, 61))
 
 
+@pytest.mark.parametrize("wish", [DesiredState.STOP, DesiredState.KILL])
+def test_a_run_that_waits_in_the_clusters_queue_is_taken_back_at_once(lab: ToyLab, wish: DesiredState):
+    lab.scheduler.paused = True
+    run_id = lab.launch(steps=50)
+    lab.rounds(lambda: "queue" in (lab.run(run_id).message or ""))
+    lab.store.runs.set_desired_state(run_id, wish)
+    assert lab.end(run_id, 20).state is RunState.CANCELLED
+    lab.scheduler.paused = False
+    lab.rounds(lambda: lab.scheduler.processes, 20)
+    lab.rounds(lambda: all(process.poll() == 0 for process in lab.scheduler.processes.values()), 30)
+    assert not (lab.settings.run_dir(run_id) / "events-001.jsonl").exists(), "its job has started since, and trained"
+
+
 def test_a_scheduler_that_is_away_ends_nothing(lab: ToyLab):
     run_id, waiting = lab.launch(steps=250, step_seconds=0.05), lab.launch(steps=3)
     lab.rounds(lambda: beats(lab, run_id))

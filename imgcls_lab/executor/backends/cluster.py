@@ -9,6 +9,7 @@ heartbeat has stopped; an answer that is missing ends nothing.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -21,7 +22,7 @@ from imgcls_lab._version import __version__
 from imgcls_lab.entry_points import NODE
 from imgcls_lab.errors import ExecutorError
 from imgcls_lab.events import DesiredState, RunKind
-from imgcls_lab.executor import processes, run_secrets
+from imgcls_lab.executor import locks, processes, run_secrets
 from imgcls_lab.executor.backends.base import OwnerState, OwnerStatus
 from imgcls_lab.executor.backends.job_scheduler import Job, JobScheduler, JobState, JobStatus, Node, job_id, run_of
 from imgcls_lab.executor.backends.job_watch import EVERY, JobWatch
@@ -37,6 +38,7 @@ from imgcls_lab.executor.backends.launch import (
 )
 from imgcls_lab.executor.devices import Device
 from imgcls_lab.executor.node import LAUNCH_VARIABLE, REFUSED, encode
+from imgcls_lab.executor.supervisor import LOCK
 from imgcls_lab.identity import JobIdentity, Owner
 from imgcls_lab.planning.processes import nodes_for
 from imgcls_lab.settings import Settings
@@ -197,7 +199,9 @@ class ClusterBackend:
         """End the job. Nothing is left once the scheduler says so: `status` has waited for the heartbeat to stop."""
         job = job_id(run_id, attempt)
         state = self._watch.status(job).state
-        if state in (JobState.ENDED, JobState.MISSING):
+        if state in (JobState.ENDED, JobState.MISSING) or (
+            state is JobState.WAITING and self._take_back(run_id, attempt)
+        ):
             self._since = {key: at for key, at in self._since.items() if key[0] != job}
             return []
         ended = (self._settings.run_dir(run_id) / run_layout.exit_name(attempt)).exists()
@@ -206,6 +210,25 @@ class ClusterBackend:
         if not ended or self._seconds(job, "ending") > ENDING:
             self._watch.cancel(job, 0)
         return [f"job {job} of {self._scheduler.title}"]
+
+    def _take_back(self, run_id: str, attempt: int) -> bool:
+        """End a job that waits: Ray ends such a job only once it has a place. Whether it can never begin any more.
+
+        A supervisor looks for the exit of its attempt under the run's lock, and so does this.
+        """
+        folder = self._settings.run_dir(run_id)
+        self._watch.cancel(job_id(run_id, attempt), 0)
+        lock = locks.try_lock(folder / LOCK)
+        if lock is None:
+            return False
+        path = folder / run_layout.exit_name(attempt)
+        if not path.exists():
+            message = f"It was taken back while it waited in the queue of {self._scheduler.title}"
+            run_layout.write_atomic(
+                path, json.dumps({"attempt": attempt, "t": time.time(), "started": False, "message": message})
+            )
+        os.close(lock)
+        return True
 
     def _note_end(self, run_id: str, attempt: int, job: JobStatus, *, begun: bool) -> None:
         """Write the exit that no supervisor could write: the scheduler's words, or why a node refused the run."""
