@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from imgcls_lab import TrainConfig, demo_data
+from imgcls_lab import TrainConfig, demo_data, launch_notebook
+from imgcls_lab.api import context
 from imgcls_lab.events import LIVE, DesiredState, RunKind, RunState, read_line
 from imgcls_lab.executor import processes
 from imgcls_lab.executor.backends.launch import module_argv
@@ -23,8 +24,9 @@ from imgcls_lab.executor.backends.ray import RayScheduler
 from imgcls_lab.run_layout import attempt_of, event_files
 from imgcls_lab.schemas import ProjectEdit, SubmitRequest
 from imgcls_lab.settings import Settings
-from tests.clusters.cluster_lab import ClusterLab, stub_argv
+from tests.clusters.cluster_lab import ENDED, ClusterLab, stub_argv
 from tests.clusters.conftest import ray_cluster  # noqa: F401 - a fixture
+from tests.clusters.notebooks import QUEUES_A_RUN, notebook
 from tests.clusters.ray_cluster import APART, APART_KIND, RayCluster, ip
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -55,7 +57,8 @@ class RayLab(ClusterLab):
         super().__init__(home, RayScheduler, self._argv_of, every=1.0, **traits)
 
     def _argv_of(self, kind: RunKind, python: str, folder: Path, attempt: int) -> list[str]:
-        return (module_argv if folder.name in self.real else stub_argv)(kind, python, folder, attempt)
+        real = folder.name in self.real or kind is not RunKind.TRAIN
+        return (module_argv if real else stub_argv)(kind, python, folder, attempt)
 
     def train(self, config: TrainConfig, priority: int = 0) -> str:
         request = SubmitRequest(config=config.model_dump(mode="json"), priority=priority)
@@ -265,3 +268,19 @@ def test_a_run_goes_on_while_its_node_is_cut_off_and_starts_again_when_ray_has_g
         assert run.state is RunState.STOPPED
         assert lab.steps(run_id) == list(range(1, run.step + 1))
         assert not (lab.settings.run_dir(run_id) / "doubled").exists()
+
+
+def test_a_notebook_over_ray_queues_a_run_that_trains_over_ray(
+    lab: RayLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("IMGCLS_AUTOSTART", "0")
+    run = launch_notebook(notebook(tmp_path / "small.ipynb", "a = 1", QUEUES_A_RUN), name="small")
+    lab.rounds(lambda: lab.state(run.id) in ENDED, 300)
+    child = next(view for view in lab.all() if view.id != run.id)
+    trained = lab.end(child.id, 300)
+    context.close()
+    print(
+        f"\na notebook on {lab.place(run.id)['node']}, its run on {lab.place(child.id)['node']}: {trained.state.value}"
+    )
+    assert (lab.state(run.id), trained.state) == (RunState.SUCCEEDED, RunState.SUCCEEDED), lab.run(run.id).message
+    lab.until(lambda: lab.left(run.id) + lab.left(child.id) == [])

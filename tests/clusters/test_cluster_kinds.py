@@ -8,7 +8,6 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 
 import imgcls_lab as lab
@@ -20,6 +19,7 @@ from imgcls_lab.executor.node import LAUNCH_VARIABLE
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
 from tests.clusters.cluster_lab import ClusterLab, stub_argv
+from tests.clusters.notebooks import QUEUES_A_RUN, notebook
 from tests.clusters.process_scheduler import ProcessScheduler
 from tests.executor.stub_lab import ROOT
 from tests.waiting import until
@@ -43,24 +43,10 @@ def cluster(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     context.close()
 
 
-def notebook(path: Path, *cells: str) -> Path:
-    made = nbformat.v4.new_notebook()
-    made.metadata["kernelspec"] = {"name": "python3", "display_name": "python3", "language": "python"}
-    made.cells = [nbformat.v4.new_code_cell(source) for source in cells]
-    made.cells[0].metadata["tags"] = ["parameters"]
-    nbformat.write(made, path)
-    return path
-
-
 @pytest.mark.slow
 def test_a_notebook_queues_a_run_from_its_node(cluster: ClusterLab, tmp_path: Path):
     """The run that it waits for is started by the home's executor, and not by one of the node."""
-    code = (
-        "import imgcls_lab as lab\nfrom imgcls_lab.schemas import SubmitRequest\nfrom imgcls_lab.api import context\n"
-        "made = context.store().runs.submit(SubmitRequest(config={'root': '/data', 'device': 'auto'}, notes='{}'))\n"
-        "print(made.id)"
-    )
-    run = lab.launch_notebook(notebook(tmp_path / "small.ipynb", "a = 1", code), name="small")
+    run = lab.launch_notebook(notebook(tmp_path / "small.ipynb", "a = 1", QUEUES_A_RUN), name="small")
     cluster.rounds(lambda: cluster.state(run.id) is RunState.SUCCEEDED, 90)
     child = next(view for view in cluster.all() if view.id != run.id)
     assert cluster.end(child.id).state is RunState.SUCCEEDED
