@@ -18,7 +18,8 @@ function Unfolded({ run }: { run: Run }) {
   useOnChange(version, images.reload);
   if (!view) return <p className="imgcls-muted">{error ?? 'Reading the evaluation…'}</p>;
   return (
-    <div className="imgcls-evaluation imgcls-stack">
+    // the keys of its matrix and its grid are none of the notebook's
+    <div className="imgcls-evaluation imgcls-stack" data-lm-suppress-shortcuts="true">
       <EvaluatedImages {...{ id: run.id, view, filter, images }} corrections={null} onFilter={setFilter} />
     </div>
   );

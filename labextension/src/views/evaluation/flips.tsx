@@ -71,7 +71,8 @@ export function FlipsCard({ flips }: { flips: FlipsView }) {
           </button>
           {p_value != null &&
             ` · p = ${p_value < 0.001 ? p_value.toExponential(0) : p_value.toFixed(3)} (McNemar)`}
-          {relabelled > 0 && ` · ${plural(relabelled, 'label')} corrected between the two`}
+          {relabelled > 0 &&
+            ` · ${plural(relabelled, 'label')} corrected between the two; both are judged by the labels of this run`}
         </span>
       </h3>
       <div>

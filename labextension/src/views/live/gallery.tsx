@@ -106,7 +106,8 @@ function Images({ data: { title, items, total }, pictureOf }: Omit<Props, 'sourc
 export function Gallery({ source, ...rest }: Props) {
   return (
     <SourceProvider value={source}>
-      <section className="imgcls imgcls-live imgcls-gallery">
+      {/* the keys of its grid are none of the notebook's */}
+      <section className="imgcls imgcls-live imgcls-gallery" data-lm-suppress-shortcuts="true">
         <Images {...rest} />
       </section>
     </SourceProvider>

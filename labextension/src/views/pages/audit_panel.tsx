@@ -104,7 +104,7 @@ function Standing({ audit, dataset }: { audit: Audit; dataset: Dataset }) {
       <span role="status">
         {audit.state === 'queued'
           ? 'The audit waits for its turn'
-          : `Audit: ${PHASES[audit.phase] ?? audit.phase}`}
+          : ['Audit', PHASES[audit.phase]].filter(Boolean).join(': ')}
         {total > 0 && ` · ${count(done)} of ${count(total)}`}
         {left != null && ` · ${duration(left)} left`}
       </span>
