@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from imgcls_lab import image_lookup
 from imgcls_lab.api import audits, context, revisions
 from imgcls_lab.api.audits import Audit, Look
-from imgcls_lab.api.galleries import Gallery, Origin, ShownImage
+from imgcls_lab.api.galleries import Gallery, Origin, ShownImage, percent
 from imgcls_lab.api.revision_answers import Difference, Revision, Revisions
 from imgcls_lab.api.validation import one_of, request
 from imgcls_lab.errors import NotFoundError
@@ -254,7 +254,7 @@ def _listed(images: Images) -> Sequence[str | os.PathLike[str]]:
 
 
 def _captions(image: ImageView, problem: ProblemView) -> list[Line]:
-    said: Any = f"→ {problem.suggested} {problem.confidence or 0:.0%}" if problem.suggested else problem.kind
+    said: Any = f"→ {problem.suggested} {percent(problem.confidence or 0)}" if problem.suggested else problem.kind
     if problem.suggested and problem.settled:  # the newest revision may have given it the suggested class
         return [(image.folder_label, None), (f"{said} settled", True)]
     return [(image.label, None), (str(said).replace("_", " "), False)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from imgcls_lab.analysis.one_image import Wanted
 from imgcls_lab.analysis.source import EvaluationSource
-from imgcls_lab.api.galleries import SHOWN_ROWS, Gallery, Origin, Shown, ShownImage
+from imgcls_lab.api.galleries import SHOWN_ROWS, Gallery, Origin, Shown, ShownImage, percent
 from imgcls_lab.api.validation import one_of, request
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
@@ -286,9 +286,9 @@ def _shown(item: EvaluatedImage) -> ShownImage:
 
 def _captions(item: EvaluatedImage) -> list[Line]:
     if item.predicted is None:
-        probability = "" if item.label_prob is None else f"{item.label_prob:.0%}"
+        probability = "" if item.label_prob is None else percent(item.label_prob)
         return [(item.label, None), (probability, None)]
-    said = f"→ {item.predicted}" if item.confidence is None else f"→ {item.predicted} {item.confidence:.0%}"
+    said = f"→ {item.predicted}" if item.confidence is None else f"→ {item.predicted} {percent(item.confidence)}"
     return [(item.label, None), (said, item.correct)]
 
 

@@ -32,6 +32,11 @@ _EDGE = 128  # px that a picture of the table needs at most
 FindFile = Callable[[str], FoundImage]  # of an image by its id; raises ImgclsError
 
 
+def percent(fraction: float) -> str:
+    """0.97 -> "97 %", as the panel writes it."""
+    return f"{100 * fraction:.0f} %"
+
+
 class Shown(ABC):
     """An answer with a DataFrame behind it, `frame`; a notebook shows `title` and a picture or a table."""
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
 from imgcls_lab import data_files
-from imgcls_lab.api.galleries import Gallery, Origin, ShownImage
+from imgcls_lab.api.galleries import Gallery, Origin, ShownImage, percent
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.plurals import counted
 from imgcls_lab.schemas import ImagePrediction
@@ -64,7 +64,7 @@ def _captions(item: ImagePrediction) -> list[Line]:
     if item.error is not None or not item.classes:
         return [name, (item.error or "no answer", False)]
     first = item.classes[0]
-    return [name, (f"{first.name} {first.prob:.0%}", None), *([("abstains", False)] if item.abstains else [])]
+    return [name, (f"{first.name} {percent(first.prob)}", None), *([("abstains", False)] if item.abstains else [])]
 
 
 def _find(path: str) -> FoundImage:

@@ -20,8 +20,9 @@ from PIL import Image
 from imgcls_lab.api import galleries
 from imgcls_lab.api.evaluations import ConfusionMatrix, Images, Reliability
 from imgcls_lab.api.galleries import IMAGES_TYPE, Origin
+from imgcls_lab.api.predicted import Predictions
 from imgcls_lab.api.run_folder import RunFolder
-from imgcls_lab.schemas import EvaluatedQuery
+from imgcls_lab.schemas import ClassProb, EvaluatedQuery, ImagePrediction
 from imgcls_lab.widgets.picture_table import MAX_BYTES, MOST, Tile, picture_table
 from tests.analysis.made import MadeRun, made
 
@@ -110,3 +111,23 @@ def test_confusion_and_reliability_are_drawings(folder: RunFolder) -> None:
     drawn = [int(text.text or 0) for text in ET.fromstring(matrix).iter() if (text.text or "").isdigit()]
     assert sum(drawn) == len(NAMES)
     ET.fromstring(Reliability(view)._repr_mimebundle_()["image/svg+xml"])
+
+
+def test_predictions_are_a_list_with_pictures(folder: RunFolder) -> None:
+    known = os.path.join(folder.config["root"], NAMES[0])
+    items = [
+        ImagePrediction(path=known, classes=[ClassProb(name="кот", prob=0.97), ClassProb(name="dog", prob=0.03)]),
+        ImagePrediction(path="/nowhere/x.png", classes=[], error="“x.png” is not there."),
+        ImagePrediction(path=known, classes=[ClassProb(name="dog", prob=0.4)], abstains=True),
+    ]
+    answers = Predictions("digits #1", items)
+    assert (len(answers), answers[0].path, [item.abstains for item in answers]) == (3, known, [False, False, True])
+    page = answers._repr_mimebundle_()["text/html"]
+    assert (len(pictures(page)), "кот 97 %" in page, "is not there" in page, "abstains" in page) == (
+        2,
+        True,
+        True,
+        True,
+    )
+    assert answers.frame["predicted"].dropna().tolist() == ["кот", "dog"]
+    assert answers.frame["top"][0] == {"кот": 0.97, "dog": 0.03}
