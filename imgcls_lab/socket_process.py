@@ -22,7 +22,7 @@ from imgcls_lab.child_environment import child_environment
 from imgcls_lab.errors import ImgclsError, UnsafeFolderError
 from imgcls_lab.private_folder import RuntimeFolder
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 END_SECONDS = 5.0
 # What such a process needs of our environment; it gets no more than that.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -90,9 +90,13 @@ class SocketProcess:
         deadline = time.monotonic() + START_SECONDS
         while not self.serving:
             if self.popen.poll() is not None or time.monotonic() > deadline:
+                ended = self.popen.poll() is not None
                 self.popen.kill()
                 self.popen.wait()
-                self._failed = f"{self._title} did not start: {_last_line(log)}"
+                within = (
+                    f" within {START_SECONDS:.0f} seconds; the machine may be busy, so try again" if not ended else ""
+                )
+                self._failed = f"{self._title} did not start{within}: {_last_line(log)}"
                 raise self._failure(self._failed)
             time.sleep(0.03)
         return path

@@ -153,7 +153,7 @@ def by_mouse(desk: Desk, drawn: str, folder: str) -> None:  # noqa: F811
     picture(desk, "draft-bar")
     desk.main.get_by_role("button", name="Save as revision 1").click()
     bar = desk.main.get_by_role("region", name="Corrections since this run")
-    expect(bar).to_contain_text("relabelled since the folders as they are")
+    expect(bar).to_contain_text("relabelled compared with the folders as they are")
     picture(desk, "retrain-bar")
     bar.get_by_role("button", name="Train again from the best").click()
 

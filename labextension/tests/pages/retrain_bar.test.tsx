@@ -44,7 +44,7 @@ it('shows the net change, not the sum of the revisions, and lists it', async () 
     found: true,
   };
   const text = await show({ against: 1, relabelled: 1, excluded: 2, total: 3, changes: [change] }, 4);
-  expect(text).toContain('1 relabelled, 2 excluded since revision 1');
+  expect(text).toContain('1 relabelled, 2 excluded compared with revision 1');
   expect(text).not.toContain('40');
   await act(async () => [...host.querySelectorAll('button')].find(b => b.textContent === 'show')!.click());
   expect(host.textContent).toContain('val/3/1.png');

@@ -1,6 +1,6 @@
 // The corrections of a run's data set, as the views of an evaluation need them: over the draft that all views share.
 import { useMemo } from 'react';
-import { useDraftRevision, type DraftChange, type DraftRevision } from '../data/draft_revision';
+import { changeKey, useDraftRevision, type DraftChange, type DraftRevision } from '../data/draft_revision';
 import type { Dataset, RunDetail } from '../data/types';
 import { useQuery } from '../data/use_query';
 import type { Correctable, Corrections } from './corrections';
@@ -38,7 +38,7 @@ export function useCorrections(run: RunDetail): RunCorrections {
     return {
       count: changes.size,
       of: image => {
-        const change = changes.get(image);
+        const change = changes.get(changeKey(image));
         return change && { label: change.label ?? undefined, excluded: change.excluded };
       },
       relabel: (items, label) => add(named(items).map(item => changeOf(item, { label }))),

@@ -89,7 +89,8 @@ export function DraftBar({ dataset, newest, draft, onSaved }: Props) {
           onConfirm={draft.discard}
         />
         <span role="status" className="imgcls-num">
-          <b>{plural(changes.size, 'correction')}</b> of {dataset.name}, revision {parent}: {summaryOf(draft)}
+          <b>{plural(changes.size, 'correction')}</b> of {dataset.name}, on{' '}
+          {parent === 0 ? 'the folders as they are' : `revision ${parent}`}: {summaryOf(draft)}
         </span>
         <button type="button" className="imgcls-plain" aria-expanded={shown} onClick={() => setShown(!shown)}>
           {shown ? 'hide' : 'show'}

@@ -63,8 +63,8 @@ export function RetrainBar({ run, standing, focus }: Props) {
         Train again from the best
       </Button>
       <span className="imgcls-num">
-        {dataset.name} is at <b>revision {newest}</b> by now: {whatChanged(since)} since {trainedOn(since)},
-        on which this run trained.
+        {dataset.name} is at <b>revision {newest}</b> by now: {whatChanged(since)} compared with{' '}
+        {trainedOn(since)}, on which this run trained.
       </span>
       <button
         type="button"
