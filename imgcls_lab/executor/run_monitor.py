@@ -64,6 +64,7 @@ class RunMonitor:
         self._remaining = UnchangedTimer(clock)
         self._size = -1  # bytes of the events that are ingested
         self._watched: tuple[str, int] | None = None  # run and attempt, while it lives
+        self._is_silent = False  # longer than the lease
         self._explained = False  # whether the run's message is what the backend said
         self._alerted_size = -2  # size of the events when the alert of a stalled run was added
 
@@ -151,8 +152,10 @@ class RunMonitor:
 
     def _check_heartbeat(self, run: Run, attempt: Attempt, silent: float) -> None:
         """End an attempt whose supervisor does not beat any more."""
-        if silent > self._settings.lease:
-            log.warning("%s attempt %d has not beaten for %.0f s: ended", run.id, attempt.number, silent)
+        was_silent, self._is_silent = self._is_silent, silent > self._settings.lease
+        if self._is_silent:
+            if not was_silent:  # a cluster takes several rounds to end its job
+                log.warning("%s attempt %d has not beaten for %.0f s: ended", run.id, attempt.number, silent)
             self._backend.clear(run.id, attempt.number)
 
     def _check_after_end(self, run: Run, attempt: Attempt, folder: Path) -> None:

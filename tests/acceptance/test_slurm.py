@@ -5,6 +5,7 @@ The stub trains where only its points and its end count; the real trainer where 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -191,9 +192,9 @@ def test_a_run_on_two_nodes_survives_the_death_of_a_rank(
     lab.wait_for_step(broken, 5, seconds=400)
     ranks = [pid for pid in lab.cluster.processes("node2") if b"imgcls_lab.engine" in _command(pid)]
     assert ranks
-    begin = time.monotonic()
+    attempt, begin = lab.run(broken).attempt, time.monotonic()
     os.kill(max(ranks), signal.SIGKILL)
-    lab.until(lambda: lab.run(broken).attempt == 2, 120, lambda: f"{lab.run(broken)}\n{lab.daemon_log()}")
+    lab.until(lambda: lab.run(broken).attempt > attempt, 120, lambda: f"{lab.run(broken)}\n{lab.daemon_log()}")
     noticed = time.monotonic() - begin
     ended = lab.ended_well(broken, 600)
     whole = lab.train(config)
@@ -202,7 +203,7 @@ def test_a_run_on_two_nodes_survives_the_death_of_a_rank(
     same = len({(folder / "model.safetensors").read_bytes() for folder in folders}) == 1
     print(f"\na rank of two nodes killed: queued again after {noticed:.1f} s, attempts {ended.attempt}, weights "
           f"{'bit-equal' if same else 'differ'} (target bit-equal)")  # fmt: skip
-    assert ended.attempt == 2
+    assert ended.attempt == attempt + 1
     assert same
 
 
@@ -218,7 +219,7 @@ def test_what_slurm_itself_ends_saves_and_goes_on(make_lab: Make) -> None:
     lab = make_lab(slurm_time="1")
     cluster = lab.cluster
     lab.start_daemon()
-    wish = {"steps": 2400, "step_seconds": 0.03, "save_every": 800}
+    wish = {"steps": 3600, "step_seconds": 0.03, "save_every": 1200}  # 108 s
     cancelled, preempted = lab.queue(wish), lab.queue(wish)
     for run_id in (cancelled, preempted):
         lab.wait_for_step(run_id, 5)
@@ -231,10 +232,15 @@ def test_what_slurm_itself_ends_saves_and_goes_on(make_lab: Make) -> None:
     assert hog
     lab.scontrol("update", "nodename=node1", "state=resume")
     runs = [lab.ended_well(run_id, 400) for run_id in (cancelled, preempted)]
-    reasons = [attempt.message for run in runs for attempt in run.attempts]
-    print(f"\ncancelled, preempted, at the time limit: attempts {[run.attempt for run in runs]}; {reasons}")
+    ends = [read_end(lab.settings.run_dir(run.id), attempt.number) for run in runs for attempt in run.attempts]
+    asked = [end is not None and end.interrupted for end in ends]
+    urgent = cluster.ask("squeue", "-h", "-t", "all", "-j", hog, "-o", "%T")
+    print(f"\ncancelled, preempted, at the time limit: attempts {[run.attempt for run in runs]}, "
+          f"{sum(asked)} ends by Slurm with a checkpoint, {len(ends) - sum(asked)} by the run itself")  # fmt: skip
+    assert urgent == "COMPLETED"
     assert saved.state is RunState.LOST
-    assert all(run.attempt >= 3 for run in runs), "72 s of steps do not fit into the limit of one minute"
+    assert all(run.attempt >= 3 for run in runs), "108 s of steps do not fit into two jobs of a minute"
+    assert sum(asked) == len(ends) - len(runs)
     assert all(point == 1 for run in runs for point in counts(lab.steps(run.id)))
 
 
@@ -259,7 +265,7 @@ def test_a_stop_saves_and_bad_days_are_said(make_lab: Make, tmp_path: Path) -> N
     assert stopped.state is RunState.STOPPED
     assert (lab.settings.run_dir(run_id) / "checkpoints" / f"a001-s{stopped.step:08d}").is_dir()
     time.sleep(3)
-    assert lab.state(second) is RunState.QUEUED, "both nodes are drained"
+    assert lab.state(second) in {RunState.QUEUED, RunState.STARTING}, "both nodes are drained"
     lab.scontrol("update", "nodename=node1,node2", "state=resume")
     lab.ended_well(second)
     lab.kill_daemon()
@@ -281,9 +287,10 @@ def test_a_full_disk_is_a_clear_failure(make_lab: Make, tmp_path: Path) -> None:
         run_id = lab.queue({"steps": 1000, "step_seconds": 0.02})
         lab.until(lambda: lab.run(run_id).checkpoints, 60)
         filler = disk / "filler"
-        filler.write_bytes(b"x" * (os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - 8192))
-        with filler.open("ab", buffering=0) as file:
-            while _written(file):
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(b"x" * 65_536) == 65_536:
+                pass
+            while file.write(b"x"):
                 pass
         run = lab.wait(run_id, seconds=90)
         print(f"\ndisk full: {run.state.value}, {run.message}")
@@ -295,10 +302,3 @@ def test_a_full_disk_is_a_clear_failure(make_lab: Make, tmp_path: Path) -> None:
         assert lab.wait(run_id).state is RunState.STOPPED
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def _written(file: Any) -> int:
-    try:
-        return int(file.write(b"x"))
-    except OSError:
-        return 0

@@ -46,10 +46,11 @@ _AWAY = (
     "resource temporarily unavailable", "temporarily unavailable", "job violates accounting/qos policy",
     "protocol authentication error", "controller is in standby", "server too busy",
 )  # fmt: skip
-# The address by which Slurm itself reaches the first node; the port is another one for each job.
+# The address by which Slurm itself reaches the first node; the port is another one for each job. Below lie the ports of
+# Ray's workers, above those that systems give to clients.
 _RENDEZVOUS = '''\
 address=$(scontrol --oneliner show node "$SLURMD_NODENAME" | sed -n 's/.* NodeAddr=\\([^ ]*\\).*/\\1/p')
-rendezvous="${address:-$SLURMD_NODENAME}:$((10000 + SLURM_JOB_ID % 20000))"'''
+rendezvous="${address:-$SLURMD_NODENAME}:$((20000 + SLURM_JOB_ID % 10000))"'''
 _INSIDE = 'rendezvous=$1; shift; exec "$@" --node $((SLURM_NODEID + 1)) --rendezvous "$rendezvous"'
 # An agent that fails has the first one save and end, since the nodes wait for one another. The job's end kills what is
 # left of it, so the script gives the other agents a moment.
