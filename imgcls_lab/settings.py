@@ -11,13 +11,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
-from urllib.parse import parse_qsl, quote, urlsplit
 
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Float, Int, List, TraitType, Unicode
 from traitlets.config import Configurable
 
 from imgcls_lab import private_folder
+from imgcls_lab.database_url import holds_password, with_password, without_secret
 from imgcls_lab.errors import ForbiddenPathError, InputError, NotFoundError
 from imgcls_lab.identity import host_name
 
@@ -293,8 +293,8 @@ class Settings(Configurable):
         libpq also takes the database's password from PGPASSWORD. It is then part of the URL here, since a child process
         does not get that variable.
         """
-        found = {"db_url": _with_password(self.db_url), "webhook": self.webhook}
-        return {name: value for name, value in found.items() if value and (name != "db_url" or _holds_password(value))}
+        found = {"db_url": with_password(self.db_url), "webhook": self.webhook}
+        return {name: value for name, value in found.items() if value and (name != "db_url" or holds_password(value))}
 
     @property
     def connection_url(self) -> str:
@@ -308,7 +308,7 @@ class Settings(Configurable):
             ListedSetting(
                 name,
                 item.variable,
-                _without_secret(values[name]) if item.secret else values[name],
+                without_secret(values[name]) if item.secret else values[name],
                 item.source,
                 item.unit,
                 item.meaning,
@@ -420,36 +420,3 @@ class Settings(Configurable):
             f"“{text}” lies outside the folders this server may read. Put the data under {self.datasets_dir} "
             "or name its folder in IMGCLS_ALLOWED_ROOTS before the server starts."
         )
-
-
-def _holds_password(url: str) -> bool:
-    """Whether a database URL holds a password, in its place or in its query. One that cannot be read counts as such."""
-    if url.startswith("sqlite:"):
-        return False
-    try:
-        parts = urlsplit(url)
-        return bool(parts.password) or any("password" in name.lower() for name, _ in parse_qsl(parts.query))
-    except ValueError:
-        return True
-
-
-def _with_password(url: str) -> str:
-    """A PostgreSQL URL with the password that libpq would take from the environment."""
-    password = os.environ.get("PGPASSWORD", "")
-    if not password or not url.startswith("postgres") or _holds_password(url):
-        return url
-    return f"{url}{'&' if '?' in url else '?'}password={quote(password, safe='')}"
-
-
-def _without_secret(url: str) -> str:
-    """A URL without password and query; of a web address also without its path, which is often a token."""
-    if not url or url.startswith("sqlite:"):
-        return url
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "***"
-    place = f"{parts.username}:***@" if parts.password else f"{parts.username}@" if parts.username else ""
-    path = "/…" if parts.scheme in ("http", "https") and len(parts.path) > 1 else parts.path
-    return f"{parts.scheme}://{place}{parts.hostname or ''}{port}{path}"
