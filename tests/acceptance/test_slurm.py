@@ -273,8 +273,17 @@ def test_a_stop_saves_and_bad_days_are_said(make_lab: Make, tmp_path: Path) -> N
     wrong = make_lab(tmp_path / "wrong", slurm_partition="nowhere")
     wrong.start_daemon()
     waiting = wrong.queue({"steps": 5})
-    wrong.until(lambda: "nowhere" in (wrong.run(waiting).message or ""), 30, lambda: str(wrong.run(waiting)))
-    print(f"\nwrong partition: {wrong.run(waiting).message}")
+    wrong.until(lambda: "nowhere" in _away(wrong), 30, lambda: str(wrong.run(waiting)))
+    print(f"\nwrong partition, on the devices page: {_away(wrong)}")
+    assert wrong.state(waiting) is RunState.QUEUED
+
+
+def _away(lab: SlurmLab) -> str:
+    """Why the devices page says that Slurm cannot be asked."""
+    try:
+        return str(json.loads(lab.settings.cluster_state.read_text())["away"])
+    except (OSError, ValueError):
+        return ""
 
 
 def test_a_full_disk_is_a_clear_failure(make_lab: Make, tmp_path: Path) -> None:
