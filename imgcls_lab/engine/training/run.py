@@ -127,6 +127,8 @@ class _Launch:
             _write_config(self.config, self.folder)
             started: launcher.Launcher | None = None
             try:
+                with self._recorder(on_event) as recorder:  # it has begun, though nodes may come late
+                    recorder.phase("waiting for the other nodes" if self.node.count > 1 else "starting the processes")
                 started = launcher.Launcher(
                     self.config, self.folder, self.attempt, node=self.node, locations=self.locations
                 )
