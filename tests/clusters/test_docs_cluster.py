@@ -21,6 +21,7 @@ from imgcls_lab import demo_data
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from tests.clusters.ray_cluster import RayCluster
+from tests.clusters.s3_server import Bucket
 from tests.clusters.slurm_cluster import SlurmCluster
 from tests.store.postgres_server import Server
 
@@ -45,8 +46,8 @@ class Shell:
         self.last_run = ""
 
     def execute(self, command: str) -> str:
-        for word, value in {**self.words, "RUN": self.last_run}.items():
-            command = re.sub(rf"\b{word}\b", value, command)
+        for word, value in {**self.words, r"\bRUN\b": self.last_run}.items():
+            command = re.sub(word, value, command)
         parts = shlex.split(command)
         if parts[0] == "export":
             self.environment |= dict(part.split("=", 1) for part in parts[1:] if part.split("=")[0] not in KEPT)
@@ -141,3 +142,14 @@ def test_the_commands_for_slurm(environment: dict[str, str], slurm_cluster: Slur
     for command in commands("Slurm"):
         shell.execute(command)
     shell.execute("imgcls-lab doctor")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_commands_for_an_object_store(
+    environment: dict[str, str], slurm_cluster: SlurmCluster, s3_server: Bucket, tmp_path: Path
+) -> None:
+    of_both = {"SLURM_CONF": str(slurm_cluster.configuration), "IMGCLS_BACKEND": "slurm", **s3_server.environment}
+    shell = Shell(tmp_path, environment | of_both, {r"s3://[\w./-]+": s3_server.url})
+    for command in commands(STORE[0]):
+        shell.execute(command)
