@@ -8,7 +8,7 @@ only runs that are moved here are those that can never start, because a run befo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -67,12 +67,21 @@ def waiting(session: Session, host: str, order: Order | None = None) -> Iterator
     mine = session.info["home"]
     shares = order.shares if order is not None else None
     users = owners(session, mine)
-    queues = [_Queue(mine, owner, _pages(session, host, mine, owner, most=LOOK_AHEAD, order=order)) for owner in users]
+    tried = 0
+
+    def useless() -> bool:
+        return tried >= EXPLAINED and order is not None and not order.has_free()
+
+    queues = [
+        _Queue(mine, owner, _pages(session, host, mine, owner, most=LOOK_AHEAD, useless=useless)) for owner in users
+    ]
     if order is not None and (order.others or len(users) > 1):
         order.shares.waiting.update(users)
         queues += _of_others(session, host, order)
     if len(queues) == 1:
-        yield from queues[0].runs
+        for run in queues[0].runs:
+            tried += 1
+            yield run
         return
     while queues:
         first = min(queues, key=lambda queue: queue.rank(shares))
@@ -84,6 +93,7 @@ def waiting(session: Session, host: str, order: Order | None = None) -> Iterator
                 queues.remove(first)
         else:
             head, first.head = first.head, None
+            tried += head.home == mine
             yield head
 
 
@@ -117,11 +127,12 @@ class _Queue:
 
 
 def _pages(
-    session: Session, host: str, home: str, owner: str, *, most: int, order: Order | None = None
+    session: Session, host: str, home: str, owner: str, *, most: int, useless: Callable[[], bool] = lambda: False
 ) -> Iterator[Waiting]:
     """The waiting runs of one user in one home, read page by page: who takes the first has not read a thousand.
 
-    Once no device is free, only those of the last page come that need none.
+    useless: says that no device is free any more and that enough runs know why they wait. Then only those come that
+    need no device.
     """
     query: Any = select(*(getattr(Run, name) for name in Waiting._fields))
     query = query.where(Run.state == RunState.QUEUED.value, Run.home == home, Run.owner == owner, ~_after_unfinished())
@@ -130,10 +141,11 @@ def _pages(
         query = query.where(Run.requested_device != NO_DEVICE)
     query = query.order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
     for start, end in ((0, FIRST_PAGE), (FIRST_PAGE, EXPLAINED), (EXPLAINED, most)):
-        page = query.limit(end - start).offset(start)
-        if start >= EXPLAINED and order is not None and not order.has_free():
-            page = _without_device(page)
-        rows = session.exec(page).all()
+        if useless():
+            rest = _without_device(query.limit(most - start).offset(start))
+            yield from (Waiting(*row) for row in session.exec(rest).all())
+            return
+        rows = session.exec(query.limit(end - start).offset(start)).all()
         yield from (Waiting(*row) for row in rows)
         if len(rows) < end - start or end >= most:
             return

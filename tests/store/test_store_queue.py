@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlmodel import col, update
 from store_steps import HOST, claim, feed, finish
 
 from imgcls_lab.errors import NotFoundError
@@ -12,6 +13,8 @@ from imgcls_lab.events import Began, DesiredState, Finished, Phase, RunKind, Run
 from imgcls_lab.schemas import ProjectEdit, RunEdit, SubmitRequest
 from imgcls_lab.store import Store, attempts, queue
 from imgcls_lab.store.cluster import limited_projects
+from imgcls_lab.store.fair_share import Shares
+from imgcls_lab.store.tables import Run
 
 
 def settle(store: Store) -> None:
@@ -156,3 +159,28 @@ def test_a_number_of_gpus_is_not_granted_by_a_cpu(store: Store, submit):
     assert store.runs.get(submit(gpus=2)).device_request.device == "cuda"
     assert store.runs.get(submit(gpus=2, device="H100")).device_request.device == "H100"
     assert store.runs.get(submit(gpus=1)).device_request.device == "auto"
+
+
+@pytest.mark.parametrize("users", [1, 3])
+def test_while_no_device_is_free_the_queue_is_read_only_for_runs_without_one(
+    store: Store, submit, monkeypatch: pytest.MonkeyPatch, users: int
+):
+    monkeypatch.setattr(queue, "EXPLAINED", 4)
+    monkeypatch.setattr(queue, "FIRST_PAGE", 2)
+    runs = [submit() for _ in range(18)]
+    with store.database.write() as session:
+        for number, run_id in enumerate(runs):
+            device = "none" if number >= 15 else "auto"
+            values = {"owner": f"user {number % users}", "requested_device": device}
+            session.execute(update(Run).where(col(Run.id) == run_id).values(**values))
+
+    class Full:
+        shares, others = Shares(), ()
+
+        def has_free(self) -> bool:
+            return False
+
+    with store.database.read() as session:
+        found = list(queue.waiting(session, HOST, Full()))
+    assert {run.id for run in found} >= set(runs[15:])
+    assert len(found) < 12, "not those that wait for a device"
