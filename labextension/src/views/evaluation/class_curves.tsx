@@ -81,7 +81,7 @@ export function ClassCurvesOf({ curves }: { curves: Curves }) {
         xTitle="recall"
         yTitle="precision"
         {...fromZero(curves)}
-        area={area('average precision', curves.average_precision)}
+        area={area('AP', curves.average_precision)}
       />
       <One
         title="ROC"

@@ -64,9 +64,7 @@ export function Figures({ view }: { view: Evaluation }) {
           <dt>{metricTitle(bare(name) === 'top' ? name : keyOf(name))}</dt>
           <dd>
             <b>{metric(name, view.values[name])}</b>
-            <span className="imgcls-clip" title={besides(view, name)}>
-              {besides(view, name)}
-            </span>
+            <span>{besides(view, name)}</span>
           </dd>
         </div>
       ))}
