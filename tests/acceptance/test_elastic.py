@@ -141,9 +141,7 @@ def test_a_killed_process_queues_the_run_again_by_itself(
     lab.start_daemon(real=True)
     run_id = lab.store.runs.submit(SubmitRequest(config=config.model_dump(mode="json"))).id
     for attempt, step in ((1, 20), (2, 60)):
-        lab.until(
-            lambda a=attempt, s=step: lab.run(run_id).attempt == a and lab.run(run_id).step >= s, 240, lab.daemon_log
-        )
+        lab.until(lambda at=(attempt, step): reached(lab, run_id, *at), 400, lab.daemon_log)
         ranks = [pid for pid in lab.processes_of(run_id) if psutil.Process(pid).environ().get("RANK") == "1"]
         os.kill(ranks[0], signal.SIGKILL)
     run = lab.wait(run_id, seconds=600)
