@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,10 @@ from imgcls_lab import run_layout
 from imgcls_lab.entry_points import MIRROR
 
 STORE_URL, HOME, NODE_HOME, CACHE = "IMGCLS_STORE_URL", "IMGCLS_HOME", "IMGCLS_NODE_HOME", "IMGCLS_CACHE_DIR"
+
+NOT_OURS = 3  # exit code of a mirror whose attempt another node or a newer attempt has
+POLL, RESTART_PAUSE = 0.2, 1.0  # seconds
+PATIENCE = 3600.0  # seconds after the end of an attempt in which a mirror that fails is started again
 
 
 class NotRestoredError(Exception):
@@ -58,16 +64,36 @@ def restored(launch: dict[str, Any], node: int) -> dict[str, Any]:
 @contextmanager
 def mirrored(launch: dict[str, Any], node: int) -> Iterator[None]:
     """While the attempt lives, and until all that it wrote is in the store."""
-    command = "push" if node == 0 else "follow"
-    beside = subprocess.Popen(
-        _argv(launch, command), env=_environment(launch), stdin=subprocess.PIPE, start_new_session=True, cwd="/"
-    )
-    assert beside.stdin is not None  # noqa: S101
+    over = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(launch, "push" if node == 0 else "follow", over))
+    keeper.start()
     try:
         yield
     finally:
-        beside.stdin.close()  # it also ends with this process
-        beside.wait()
+        over.set()
+        keeper.join()
+
+
+def _keep(launch: dict[str, Any], command: str, over: threading.Event) -> None:
+    """Keep a mirror beside the attempt: another one takes the place of one that was killed, also for the last word.
+
+    Its standard input ends when the attempt is over, or with this process.
+    """
+    over_since: float | None = None
+    while True:
+        beside = subprocess.Popen(
+            _argv(launch, command), env=_environment(launch), stdin=subprocess.PIPE, start_new_session=True, cwd="/"
+        )
+        assert beside.stdin is not None  # noqa: S101
+        while beside.poll() is None and not over.wait(POLL):
+            pass
+        beside.stdin.close()
+        code = beside.wait()
+        if over.is_set():
+            over_since = over_since or time.monotonic()
+        if code in (0, NOT_OURS) or (over_since is not None and time.monotonic() - over_since > PATIENCE):
+            return
+        time.sleep(RESTART_PAUSE)  # the store may be away: what the attempt wrote is sent once it is back
 
 
 def _argv(launch: dict[str, Any], command: str) -> list[str]:

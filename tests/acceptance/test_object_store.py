@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +14,9 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import train
 from imgcls_lab.engine.checkpointing import checkpoint
 from imgcls_lab.events import DesiredState, RunState
+from imgcls_lab.executor.backends.job_scheduler import job_id
 from imgcls_lab.executor.backends.launch import module_argv
+from tests.chaos.proxy import Proxy
 from tests.clusters.conftest import s3, s3_server  # noqa: F401
 from tests.clusters.s3_server import Bucket
 from tests.clusters.store_lab import StoreLab
@@ -20,6 +25,7 @@ from tests.executor.stub_lab import ROOT
 from tests.store.postgres_server import Server
 
 Make = Callable[..., TrainConfig]
+KILLS = 12
 WEIGHTS = ("model.safetensors", "training_state.safetensors")
 
 
@@ -65,3 +71,50 @@ def test_a_run_goes_by_the_store_and_resumes_on_another_node(lab: StoreLab, make
     assert lab.steps(run_id) == list(range(1, whole.step + 1))
     assert lab.delay(run_id) < 10
     assert not holds(tmp_path, b"secret-of-a-test"), "credentials are in a folder, a log or a job"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_killed_in_every_place_a_run_ends_bit_equal(
+    home: Path, tmp_path: Path, s3_server: Bucket, postgres: Server, make_config: Make, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    """The uploader, the node's job, the daemon, and the way to the S3 server, at random moments."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    proxy = Proxy(int(s3_server.endpoint.rsplit(":", 1)[1]))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    lab = StoreLab(home, tmp_path, s3_server.url, argv=module_argv, db_url=postgres.url())
+    chance = random.Random(KILLS)
+    config = make_config(epochs=60, checkpoint_every_minutes=0.02, cache="off")
+    whole = train(config, tmp_path / "whole")
+    run_id = lab.train(config)
+    hit: Counter[str] = Counter()
+    try:
+        moments = sorted(chance.sample(range(5, whole.step - 20), KILLS))
+        for number, step in enumerate(moments):
+            lab.reaches(run_id, step)
+            what = ("uploader", "node", "network", "daemon")[number % 4]
+            hit[what] += 1
+            if what == "uploader":
+                lab.kill_mirrors()
+            elif what == "node":
+                lab.on_node(f"node{number}")
+                lab.scheduler.signal(job_id(run_id, lab.run(run_id).attempt), signal.SIGKILL)
+                lab.kill_mirrors()
+            elif what == "network":
+                proxy.cut()
+                lab.rounds_for(chance.uniform(1, 8))
+                proxy.mend()
+            else:
+                lab.restart()
+        run = lab.end(run_id, 1200)
+    finally:
+        lab.close()
+        proxy.close()
+    folder = lab.settings.run_dir(run_id)
+    same = [same_files(tmp_path / "whole/checkpoints/last", folder / "checkpoints/last", name) for name in WEIGHTS]
+    missing = set(range(1, whole.step + 1)) - set(lab.steps(run_id))
+    print(f"\n{sum(hit.values())} faults ({dict(hit)}), {run.attempt} attempts by way of S3 and PostgreSQL:")
+    print(f"weights and state bit-equal: {all(same)} (target: True); metrics missing: {len(missing)} (target: 0)")
+    assert run.state is RunState.SUCCEEDED
+    assert all(same)
+    assert lab.steps(run_id) == list(range(1, whole.step + 1))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,11 @@ class StoreLab(ClusterLab):
     def mirrors(self) -> list[int]:
         """Pids of the processes that send runs' folders of this test."""
         return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_mirror(pid)]
+
+    def kill_mirrors(self) -> None:
+        for pid in self.mirrors():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _is_mirror(self, pid: int) -> bool:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +50,7 @@ def test_a_stopped_run_saves_and_goes_on_on_another_node(lab: StoreLab) -> None:
 def test_a_store_and_a_sender_that_die_cost_no_metric(lab: StoreLab, tmp_path: Path) -> None:
     run_id = lab.launch(steps=60, step_seconds=0.05)
     lab.reaches(run_id, 3)
+    lab.kill_mirrors()
     (tmp_path / "store").rename(tmp_path / "away")
     lab.rounds(lambda: "store" in (lab.run(run_id).message or ""))
     lab.rounds_for(1.5 * lab.settings.lease)
@@ -62,8 +62,7 @@ def test_a_store_and_a_sender_that_die_cost_no_metric(lab: StoreLab, tmp_path: P
 def test_a_node_that_is_killed_leaves_its_run_to_another(lab: StoreLab) -> None:
     run_id = lab.launch(steps=60, step_seconds=0.05)
     lab.reaches(run_id, 12)
-    for pid in lab.mirrors():
-        os.kill(pid, signal.SIGKILL)
+    lab.kill_mirrors()
     lab.scheduler.signal(job_id(run_id, 1), signal.SIGKILL)
     lab.on_node("second")
     lab.rounds(lambda: lab.run(run_id).attempt == 2)

@@ -166,6 +166,17 @@ def test_a_resumed_attempt_begins_elsewhere_with_the_same_folder(pair: Pair) -> 
     assert pair.seen() == [1, 2, 3, 4, 5, 6, 7]
 
 
+def test_a_node_starts_without_what_an_earlier_attempt_left_there(pair: Pair) -> None:
+    pair.begin()
+    checkpoint(pair.node, "a001-s00000001", b"sent")
+    pair.sync()
+    checkpoint(pair.node, "a001-s00000009", b"never sent")
+    pair.begin()
+    left = sorted(path.name for path in (pair.node / "checkpoints").iterdir())
+    assert left == ["a001-s00000001", "last"]
+    assert os.readlink(pair.node / "checkpoints/last") == "a001-s00000001"
+
+
 def test_what_the_node_removes_goes_at_the_head_and_in_the_store(pair: Pair) -> None:
     pair.begin()
     checkpoint(pair.node, "a001-s00000001", b"first" * 10)

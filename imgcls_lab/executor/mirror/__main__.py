@@ -19,9 +19,8 @@ from imgcls_lab.errors import ConflictError, ImgclsError, ObjectStoreError
 from imgcls_lab.executor.mirror.index import RunObjects
 from imgcls_lab.executor.mirror.node import FencedError, Push, follow, restore
 from imgcls_lab.executor.mirror.object_store import ObjectStore
+from imgcls_lab.executor.node_folder import NOT_OURS
 from imgcls_lab.settings import Settings
-
-NOT_OURS = 3
 
 
 def main(arguments: list[str]) -> int:

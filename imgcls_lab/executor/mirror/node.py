@@ -58,9 +58,7 @@ def restore(objects: RunObjects, folder: Path, attempt: int, *, take: bool = Tru
         manifest = objects.read_manifest(inputs.manifest)
         here = Folder(objects, folder)
         here.sweep()
-        for name in _names(folder):
-            if name not in manifest.files:
-                (folder / name).unlink()
+        _clear(folder, manifest)
         here.apply(manifest, except_for=frozenset(), wanted=lambda _: True)
         run_layout.write_atomic(folder / run_layout.DESIRED, "run")
         (folder / run_layout.HEARTBEAT).unlink(missing_ok=True)
@@ -75,6 +73,21 @@ def _check_new(objects: RunObjects, attempt: int) -> None:
     except MissingObjectError:
         return
     raise ConflictError(f"Attempt {attempt} has begun already, so it does not start again.", reason="began")
+
+
+def _clear(folder: Path, manifest: Manifest) -> None:
+    """Remove what an earlier attempt has left here: files, links to checkpoints, and the folders that are empty then."""
+    for name in _names(folder):
+        if name not in manifest.files:
+            (folder / name).unlink()
+    for path, folders, files in os.walk(folder, topdown=False):
+        for name in (*folders, *files):
+            inner = os.path.join(path, name)
+            if os.path.islink(inner):
+                os.unlink(inner)
+            elif name in folders:
+                with contextlib.suppress(OSError):  # it is not empty
+                    os.rmdir(inner)
 
 
 def _names(folder: Path) -> list[str]:
