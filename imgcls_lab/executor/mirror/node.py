@@ -76,7 +76,7 @@ def _check_new(objects: RunObjects, attempt: int) -> None:
 
 
 def _clear(folder: Path, manifest: Manifest) -> None:
-    """Remove what an earlier attempt has left here: files, links to checkpoints, and the folders that are empty then."""
+    """Remove what an earlier attempt has left here: files, links, and the folders that are empty then."""
     for name in _names(folder):
         if name not in manifest.files:
             (folder / name).unlink()
