@@ -138,7 +138,8 @@ def test_the_commands_for_ray(environment: dict[str, str], ray_cluster: RayClust
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_commands_for_slurm(environment: dict[str, str], slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
-    shell = Shell(tmp_path, environment | {"SLURM_CONF": str(slurm_cluster.configuration)}, {})
+    environment["SLURM_CONF"] = str(slurm_cluster.configuration)
+    shell = Shell(tmp_path, environment, {})
     for command in commands("Slurm"):
         shell.execute(command)
     shell.execute("imgcls-lab doctor")
@@ -150,6 +151,7 @@ def test_the_commands_for_an_object_store(
     environment: dict[str, str], slurm_cluster: SlurmCluster, s3_server: Bucket, tmp_path: Path
 ) -> None:
     of_both = {"SLURM_CONF": str(slurm_cluster.configuration), "IMGCLS_BACKEND": "slurm", **s3_server.environment}
-    shell = Shell(tmp_path, environment | of_both, {r"s3://[\w./-]+": s3_server.url})
+    environment.update(of_both)
+    shell = Shell(tmp_path, environment, {r"s3://[\w./-]+": s3_server.url})
     for command in commands(STORE[0]):
         shell.execute(command)
