@@ -181,13 +181,13 @@ def test_what_the_node_removes_goes_at_the_head_and_in_the_store(pair: Pair) -> 
     pair.begin()
     checkpoint(pair.node, "a001-s00000001", b"first" * 10)
     pair.sync()
-    held = set(pair.objects.store.names_below(pair.objects.prefix))
+    held = set(pair.objects.store.listing(pair.objects.prefix))
     checkpoint(pair.node, "a001-s00000002", b"second" * 10)
     (pair.node / "checkpoints/a001-s00000001").rename(pair.node / "checkpoints/.new-doomed")
     pair.sync()
     assert [path.name for path in sorted((pair.head / "checkpoints").iterdir())] == ["a001-s00000002", "last"]
     pair.sync()
-    left = set(pair.objects.store.names_below(pair.objects.prefix))
+    left = set(pair.objects.store.listing(pair.objects.prefix))
     assert len(left) <= len(held)
     assert (pair.head / "config.json").exists()
 

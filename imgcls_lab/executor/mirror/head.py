@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ from typing import Any
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.errors import ConfigError, ObjectStoreError, Problem
+from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror import index
 from imgcls_lab.executor.mirror.download import Folder
 from imgcls_lab.executor.mirror.index import Inputs, Manifest, Part, RunObjects, State, Tail, Wish
@@ -26,6 +28,7 @@ from imgcls_lab.settings import Settings
 
 log = logging.getLogger(__name__)
 
+LOCK = ".mirror.lock"  # in a run's folder: one process at a time brings what its node sends
 THREADS = 8  # that read the store, for all live runs
 LAST_WORD = 5.0  # seconds that a node's last state may follow the end of its job
 LONGEST_PAUSE = 15.0  # seconds between two tries while the store cannot be used
@@ -74,6 +77,17 @@ class Pull:
             text = run_paths.read_plain(self._folder.path, run_layout.DESIRED).decode().strip()
             if text in ("run", "stop", "kill"):
                 self.tell(text)
+
+    def alone(self) -> bool:
+        """`pull`, unless another process does so just now: a daemon that ends may still be at it. False then."""
+        lock = locks.try_lock(self._folder.path / LOCK)
+        if lock is None:
+            return False
+        try:
+            self.pull()
+        finally:
+            os.close(lock)
+        return True
 
     def pull(self) -> None:
         """Bring the folder up to the newest state. Raises ObjectStoreError, OSError."""
@@ -222,8 +236,8 @@ class _Watched:
                 self.then = None
             else:
                 self.pull.tell_as_folder()
-                self.pull.pull()
-                self.good_since = began
+                if self.pull.alone():
+                    self.good_since = began
             self.problem = None
         except ObjectStoreError as error:
             self.problem = str(error)
@@ -232,13 +246,6 @@ class _Watched:
         except Exception as error:
             log.exception("A run's folder could not be mirrored.")
             self.problem = f"The run's folder cannot be mirrored: {error!r}"
-
-
-def remove(settings: Settings, run_id: str) -> None:
-    """Delete all that the store holds of a run. Raises ObjectStoreError."""
-    store = ObjectStore(settings.store_url)
-    for name in store.names_below(RunObjects(store, run_id).prefix):
-        store.delete(name)
 
 
 def check_inside(config: Mapping[str, Any]) -> None:

@@ -174,17 +174,6 @@ class ObjectStore:
             if facts["type"] == "file" and not name.endswith("/")
         )
 
-    def names_below(self, prefix: str) -> list[str]:
-        """What a listing shows below a prefix: for deletions and data sets only, it may be behind."""
-        path = self._path(prefix)
-        with self._request("get", "list"):
-            self._fs.invalidate_cache()
-            try:
-                found = self._fs.find(path)
-            except FileNotFoundError:
-                return []
-        return [prefix + name[len(path) :] for name in found]
-
     # ── private ─────────────────────────────────────────────────────────────────────────────────────────────
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
