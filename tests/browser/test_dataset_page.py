@@ -175,7 +175,7 @@ def test_a_folder_is_registered_looked_at_and_corrected(desk: Desk, lab: Lab) ->
 
 def find_it_again(desk: Desk) -> None:
     """The folder browser says that the folder is registered, and leads to its data set."""
-    desk.open_panel().get_by_role("button", name="Registries").click()
+    desk.page.locator("#imgcls-lab-sidebar").get_by_role("button", name="Registries").click()
     desk.main.get_by_role("button", name="Register a folder…").click()
     option = desk.main.get_by_role("option", name="photographs")
     expect(option).to_contain_text("registered as “photographs”")
