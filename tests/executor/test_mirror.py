@@ -325,6 +325,22 @@ def test_a_store_that_is_away_delays_the_run_and_ends_nothing(pair: Pair, tmp_pa
     assert pair.seen() == [1, 2]
 
 
+def test_the_last_word_waits_between_two_tries(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.begin()
+    (tmp_path / "store").rename(tmp_path / "away")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 4:
+            (tmp_path / "away").rename(tmp_path / "store")
+
+    monkeypatch.setattr("imgcls_lab.executor.mirror.node.time.sleep", sleep)
+    pair.push._interval = 1.0
+    pair.end()
+    assert slept == [2.0, 4.0, 8.0, 15.0]
+
+
 def test_folders_of_one_machine_are_refused() -> None:
     with pytest.raises(ConfigError) as refused:
         check_inside({"ckpt_dir": "/scratch/models", "tb_root": ""})

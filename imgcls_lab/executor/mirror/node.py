@@ -300,7 +300,7 @@ class Push:
                     raise
                 log.warning("%s The end of the run is sent as soon as the store takes it.", error)
             pause = min(LONGEST_PAUSE, 2 * pause)
-            self._wait(pause)
+            time.sleep(pause)  # `_wait` returns at once now
 
     def _send_exit(self) -> None:
         """Add the exit to the manifest."""
