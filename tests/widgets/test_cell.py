@@ -114,7 +114,10 @@ def test_the_widget_shows_a_live_curve_while_the_kernel_is_busy(desk: Desk) -> N
 
 def images_are_galleries(desk: Desk, cell: Locator) -> None:
     """By the extension and by the widget: pictures with captions; one of them large by Enter."""
-    for shown in (cell.locator(".imgcls-output .imgcls-gallery"), cell.locator(".jupyter-widgets .imgcls-gallery")):
+    galleries = cell.locator(".imgcls-gallery")
+    expect(galleries).to_have_count(2, timeout=60_000)
+    assert cell.locator(".imgcls-output .imgcls-gallery").count() == 1
+    for shown in (galleries.first, galleries.last):
         expect(shown.locator(".imgcls-grid-cell img")).to_have_count(6, timeout=60_000)
         shown.locator("[role=gridcell]").first.press("Enter")
         box = desk.page.get_by_role("dialog")
