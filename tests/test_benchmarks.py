@@ -32,7 +32,7 @@ def test_a_figure_is_judged_by_its_direction() -> None:
 
 def test_results_name_hardware_and_versions_but_no_place(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(frame, "RESULTS", tmp_path)
-    text = frame.save("x", "X", [Line("time", 5, 4, "ms")], quick=False, seconds=1).read_text()
+    text = frame.save("x", "X", [Line("time", 5, 4, "ms")], quick=False, seconds=1, busy=0).read_text()
     saved = json.loads(text)
     assert saved["lines"][0]["verdict"] == "pass"
     assert {"processor", "cores", "memory_gb"} <= saved["hardware"].keys()

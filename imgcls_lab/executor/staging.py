@@ -30,6 +30,7 @@ from imgcls_lab.events import EventWriter, Failed, FailureKind, Phase
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror.object_store import ObjectStore
 from imgcls_lab.planning.fingerprint import data_fingerprint
+from imgcls_lab.plurals import counted
 from imgcls_lab.settings import Settings
 
 STAGED = "staged"  # in the cache folder
@@ -240,7 +241,8 @@ def _checked(files: list[_File], url: str) -> list[_File]:
             raise DataError(f"“{file.name[:200]}” in {url} lies too deep or is too large for an image.", reason="bound")
         found.append(file)
     if not found or len(found) > MAX_FILES:
-        raise DataError(f"{url} has {len(found)} files, so it is no data set. Check IMGCLS_DATA_URL.", reason="empty")
+        have = counted(len(found), "file")
+        raise DataError(f"{url} has {have}, so it is no data set. Check IMGCLS_DATA_URL.", reason="empty")
     return found
 
 

@@ -78,21 +78,27 @@ def take(session: Session, host: str, executor_id: str, planned: Plan, most: int
     # locked in the same order by all hosts, so that no two wait for each other
     limits = limited_projects(session, lock={run.project_id for run, devices in planned.starts if devices})
     rooms = fair_share.rooms(session, {run.owner for run, devices in planned.starts if devices})
-    unchanged = queue.still_waiting(session, [run for run, _ in planned.starts])
     started: list[tuple[Waiting, list[str]]] = []
-    for run, devices in planned.starts:
-        limit = limits.get(run.project_id) if devices else None
-        if run.number not in unchanged or (limit is not None and limit.refusal() is not None):
-            continue
-        if rooms.get(run.owner, len(devices)) < len(devices) or not _start(session, host, run, devices):
-            continue
-        started.append((run, devices))
+    for first in range(0, len(planned.starts), most):  # no more are locked at a time than are wanted
+        part = planned.starts[first : first + most]
+        unchanged = queue.still_waiting(session, [run for run, _ in part])
+        for run, devices in part:
+            limit = limits.get(run.project_id) if devices else None
+            if (
+                len(started) == most
+                or run.number not in unchanged
+                or (limit is not None and limit.refusal() is not None)
+            ):
+                continue
+            if rooms.get(run.owner, len(devices)) < len(devices) or not _start(session, host, run, devices):
+                continue
+            started.append((run, devices))
+            if limit is not None:
+                limit.running += 1
+            if run.owner in rooms:
+                rooms[run.owner] -= len(devices)
         if len(started) == most:
             break
-        if limit is not None:
-            limit.running += 1
-        if run.owner in rooms:
-            rooms[run.owner] -= len(devices)
     return _claimed(session, host, executor_id, started)
 
 

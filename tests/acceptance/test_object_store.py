@@ -46,6 +46,7 @@ def holds(folder: Path, text: bytes) -> list[Path]:
     ]
 
 
+@pytest.mark.slow
 def test_a_run_goes_by_the_store_and_resumes_on_another_node(lab: StoreLab, make_config: Make, tmp_path: Path) -> None:  # noqa: F811
     config = make_config(epochs=25, checkpoint_every_minutes=0.05, cache="off")
     whole = train(config, tmp_path / "whole")

@@ -32,7 +32,7 @@ from imgcls_lab.store.tables import Attempt, Run
 PACKAGE = Path(imgcls_lab.__file__).parent
 # Modules that end children which they have started themselves and hold as Popen.
 OWN_CHILDREN = {
-    "socket_process.py", "engine/distributed/launcher.py", "executor/forkserver_manager.py",
+    "socket_process.py", "engine/distributed/rank_processes.py", "executor/forkserver_manager.py",
     "batch/notebook_runner.py", "thumbnails/pool.py",
 }  # fmt: skip
 

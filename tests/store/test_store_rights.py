@@ -136,7 +136,7 @@ READS = {
     Events: {"list"},
     MetricReader: {"series", "points_since"},
     Users: {"list", "get"},
-    Revisions: {"list", "newest", "overlay", "for_config", "diff"},
+    Revisions: {"list", "newest", "overlay", "for_config", "diff", "since"},
 }
 FREE = {(kind, "add") for kind in (Projects, Datasets, Models)}  # a new entry is the user's own
 

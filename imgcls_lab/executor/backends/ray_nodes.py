@@ -18,6 +18,7 @@ import threading
 import time
 from typing import Any
 
+from imgcls_lab.child_environment import child_environment
 from imgcls_lab.executor.node import AFTER_END, INTERRUPT, LAUNCH_VARIABLE, REFUSED, TIED
 
 POLL = 1.0  # seconds
@@ -42,7 +43,7 @@ class Agent:
 
     def run(self, argv: list[str], launch: str) -> tuple[int, str]:
         """Run the agent until it ends; its exit code and the end of what it wrote."""
-        environment = {**os.environ, LAUNCH_VARIABLE: launch}
+        environment = child_environment(changes={LAUNCH_VARIABLE: launch})
         self._child = subprocess.Popen(
             argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/"
         )

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from imgcls_lab import run_layout
 from imgcls_lab.child_environment import child_environment
@@ -34,6 +35,7 @@ from imgcls_lab.settings import Settings
 
 SLURM = "slurm"  # the value of IMGCLS_BACKEND
 TIMEOUT = 60.0  # seconds for one command: a busy slurmctld takes its time
+_AS_TEXT: dict[str, Any] = {"cwd": "/", "capture_output": True, "text": True, "errors": "replace"}
 LOG_TAIL = 16_384  # bytes of a job's own output
 
 # A daemon may itself run in a job. The variables of that job would change what it submits, or reach the runs.
@@ -313,9 +315,8 @@ def _run(program: str, *arguments: str, script: str = "") -> str:
     """The output of one of Slurm's commands. Raises SchedulerAwayError, or ExecutorError with what Slurm says."""
     try:
         done = subprocess.run(
-            [program, *arguments], input=script, env=_environment(), cwd="/", capture_output=True, text=True,
-            errors="replace", check=False, timeout=TIMEOUT,
-        )  # fmt: skip
+            [program, *arguments], check=False, input=script, env=_environment(), timeout=TIMEOUT, **_AS_TEXT
+        )
     except FileNotFoundError:
         raise ExecutorError(
             f"There is no program {program} on this host. Install Slurm's client package here, or run the executor on "
