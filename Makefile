@@ -23,7 +23,7 @@ PARALLEL := $(MAKE) --no-print-directory -j2 --output-sync=target
 BY_FILE := --dist loadfile --no-loadscope-reorder
 QUICK := not browser and not slow and not cuda
 # these tests wait for processes: beside the trainings of other tests they would wait too long
-APART := $(addprefix tests/,tensorboards chaos executor)
+APART := $(addprefix tests/,tensorboards chaos executor clusters)
 
 .PHONY: help setup system lab demo test check lint lint-python lint-front unit vitest pytest browser acceptance chaos soak bench bench-quick bench-gpu pictures audit wheel clean
 
