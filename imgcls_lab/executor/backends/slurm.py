@@ -314,7 +314,7 @@ def _environment() -> dict[str, str]:
 def _run(program: str, *arguments: str, script: str = "") -> str:
     """The output of one of Slurm's commands. Raises SchedulerAwayError, or ExecutorError with what Slurm says."""
     try:
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[str] = subprocess.run(
             [program, *arguments], check=False, input=script, env=_environment(), timeout=TIMEOUT, **_AS_TEXT
         )
     except FileNotFoundError:
