@@ -25,6 +25,7 @@ from imgcls_lab.terminal import inert
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from imgcls_lab.api.run_handle import Run
     from imgcls_lab.config import TrainConfig
     from imgcls_lab.schemas import RunView
     from imgcls_lab.store import Store
@@ -106,6 +107,22 @@ def warn_unattended(views: Iterable[RunView]) -> None:
 
     if sentence := missing_executor(context.store(), list(views)):
         say(sentence, err=True)
+
+
+def queued(run: Run, hint: str, *, wait: bool, as_json: bool) -> None:
+    """Say that a run is queued, and wait for it where that was asked for. hint: what to do next, for who does not wait.
+
+    Raises ImgclsError with the run's own sentence where it was waited for and has failed.
+    """
+    if not as_json:
+        say(f"Queued as {run.id} ({run.name}).")
+    if wait:
+        run.wait()
+    if as_json:
+        print_json(run.view)
+    elif not wait:
+        warn_unattended([run.view])
+        say(hint)
 
 
 def program(name: str = "imgcls-lab") -> str:

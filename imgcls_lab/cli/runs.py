@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls_lab.cli.output import Json, Set, print_json, print_table, program, read_settings, say, warn_unattended
+from imgcls_lab.cli.output import (
+    Json,
+    Set,
+    print_json,
+    print_table,
+    program,
+    queued,
+    read_settings,
+    say,
+    warn_unattended,
+)
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
 
@@ -235,15 +245,8 @@ def retrain(  # noqa: PLR0917
     from imgcls_lab import api
 
     child = api.run(run_id).retrain(revision, name=name, **read_settings(settings))
-    if not as_json:
-        say(f"Queued as {child.id} ({child.name}).")
-    if wait:
-        child.wait()
-    if as_json:
-        print_json(child.view)
-    elif not wait:
-        warn_unattended([child.view])
-        say(f"What it fixed and broke, once it has ended: {program()} flips {child.id}")
+    hint = f"What it fixed and broke, once it has ended: {program()} flips {child.id}"
+    queued(child, hint, wait=wait, as_json=as_json)
 
 
 def claim(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imgcls_lab.cli.output import ConfigOption, Json, Set, print_json, program, read_config, say, warn_unattended
+from imgcls_lab.cli.output import ConfigOption, Json, Set, program, queued, read_config, say
 
 Name = Annotated[str | None, typer.Option(help="Name of the run.")]
 Project = Annotated[str | None, typer.Option(help="Its project; made if there is none of this name.")]
@@ -80,15 +80,7 @@ def launch(  # noqa: PLR0917
     given = read_config(config, settings, context.store())
     shared = run_options(name=name, project=project, notes=notes, priority=priority, after=after, key=key)
     run = api.launch(given, device=device, gpus=gpus, host=host, **shared)
-    if not as_json:
-        say(f"Queued as {run.id} ({run.name}).")
-    if wait:
-        run.wait()
-    if as_json:
-        print_json(run.view)
-    elif not wait:
-        warn_unattended([run.view])
-        say(f"Follow it: {program()} logs -f {run.id}")
+    queued(run, f"Follow it: {program()} logs -f {run.id}", wait=wait, as_json=as_json)
 
 
 def add_to(app: typer.Typer) -> None:

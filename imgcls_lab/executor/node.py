@@ -199,10 +199,7 @@ class Further:
         run_layout.write_atomic(self._folder / f"node-{self._node:03d}.json", place)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         output = os.open(self._folder / f"node-{self._node:03d}.log", flags, 0o600)
-        changes = self._launch["environment"]
-        environment = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
-        for name in [name for name, value in changes.items() if value is None]:
-            environment.pop(name, None)
+        environment = processes.changed_environment(self._launch["environment"])
         child = subprocess.Popen(
             self._launch["argv"], cwd=self._folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
             stderr=output, start_new_session=True,

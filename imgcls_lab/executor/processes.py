@@ -12,7 +12,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +22,12 @@ from imgcls_lab.run_layout import RUN_TAG
 
 def tag_of(run_id: str, attempt: int) -> str:
     return f"{run_id}/{attempt}"
+
+
+def changed_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """This process's environment with changes for a child; None takes a variable away."""
+    kept = {name: value for name, value in os.environ.items() if name not in changes}
+    return kept | {name: value for name, value in changes.items() if value is not None}
 
 
 def has_tag(pid: int, tag: str) -> bool:

@@ -123,9 +123,7 @@ class Supervisor:
             self.device_handles.append(held)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **{k: v for k, v in self.environment.items() if v is not None}}
-        for name in [name for name, value in self.environment.items() if value is None]:
-            environment.pop(name, None)
+        environment = processes.changed_environment(self.environment)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         output = os.open(self.folder / run_layout.OUTPUT_LOG, flags | os.O_NOFOLLOW, 0o600)
         try:

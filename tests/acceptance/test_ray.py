@@ -17,14 +17,14 @@ import pytest
 
 from imgcls_lab import TrainConfig, demo_data, launch_notebook
 from imgcls_lab.api import context
-from imgcls_lab.events import LIVE, DesiredState, RunKind, RunState, read_line
+from imgcls_lab.events import ENDED, LIVE, DesiredState, RunKind, RunState, read_line
 from imgcls_lab.executor import processes
 from imgcls_lab.executor.backends.launch import module_argv
 from imgcls_lab.executor.backends.ray import RayScheduler
 from imgcls_lab.run_layout import attempt_of, event_files
 from imgcls_lab.schemas import ProjectEdit, SubmitRequest
 from imgcls_lab.settings import Settings
-from tests.clusters.cluster_lab import ENDED, ClusterLab, stub_argv
+from tests.clusters.cluster_lab import ClusterLab, stub_argv
 from tests.clusters.conftest import ray_cluster  # noqa: F401 - a fixture
 from tests.clusters.notebooks import QUEUES_A_RUN, notebook
 from tests.clusters.ray_cluster import APART, APART_KIND, RayCluster, ip

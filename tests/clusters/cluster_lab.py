@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab.events import RunState
+from imgcls_lab.events import ENDED, DesiredState, RunState
 from imgcls_lab.executor.backends.cluster import ClusterBackend
 from imgcls_lab.executor.backends.job_scheduler import JobScheduler
 from imgcls_lab.executor.backends.launch import Argv
@@ -22,7 +22,6 @@ from imgcls_lab.settings import Settings
 from tests.executor.stub_lab import ROOT, StubLab
 
 STUB = ROOT / "tests" / "executor" / "stub_trainer.py"
-ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.STOPPED, RunState.CANCELLED)
 
 
 def stub_argv(_kind: str, _python: str, folder: Path, attempt: int) -> list[str]:
@@ -92,6 +91,16 @@ class ClusterLab(StubLab):
     def end(self, run_id: str, seconds: float = 120) -> RunDetail:
         self.rounds(lambda: self.state(run_id) in ENDED, seconds)
         return self.run(run_id)
+
+    def stop_and_go_on(self, run_id: str, steps: int) -> None:
+        """Stop a run of so many steps: it saves, and its next attempt goes on from there, each step once."""
+        self.store.runs.set_desired_state(run_id, DesiredState.STOP)
+        stopped = self.end(run_id)
+        assert (stopped.state, stopped.resumable) == (RunState.STOPPED, True)
+        self.store.runs.resume(run_id)
+        self.rounds(lambda: self.state(run_id) is RunState.SUCCEEDED)
+        assert self.run(run_id).resumed_at_step == stopped.step
+        assert self.steps(run_id) == list(range(1, steps + 1))
 
     def place(self, run_id: str) -> dict[str, Any]:
         """What the node agent of the present attempt wrote: node, devices."""

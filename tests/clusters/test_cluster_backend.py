@@ -61,13 +61,7 @@ def test_runs_get_devices_of_their_own_and_leave_nothing(lab: ToyLab):
 def test_a_stopped_run_saves_and_goes_on_from_there(lab: ToyLab):
     run_id = lab.launch(steps=60, step_seconds=0.05)
     lab.rounds(lambda: beats(lab, run_id))
-    lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
-    stopped = lab.end(run_id)
-    assert (stopped.state, stopped.resumable) == (RunState.STOPPED, True)
-    lab.store.runs.resume(run_id)
-    lab.rounds(lambda: lab.state(run_id) is RunState.SUCCEEDED)
-    assert lab.run(run_id).resumed_at_step == stopped.step
-    assert lab.steps(run_id) == list(range(1, 61))
+    lab.stop_and_go_on(run_id, 60)
 
 
 @pytest.mark.parametrize("wish", [DesiredState.STOP, DesiredState.KILL])

@@ -11,7 +11,6 @@ from typing import ClassVar
 import pytest
 
 from imgcls_lab.errors import SchedulerAwayError
-from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.executor.backends.job_scheduler import Job
 from imgcls_lab.executor.backends.ray import RayScheduler
 from imgcls_lab.settings import Settings
@@ -33,13 +32,7 @@ def test_a_run_over_ray_trains_stops_with_a_checkpoint_and_goes_on(lab: ClusterL
     place = lab.place(run_id)
     assert place["node"] in (ip(2), ip(3))
     assert place["devices"] in (["0"], ["1"])
-    lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
-    stopped = lab.end(run_id)
-    assert (stopped.state, stopped.resumable) == (RunState.STOPPED, True)
-    lab.store.runs.resume(run_id)
-    lab.rounds(lambda: lab.state(run_id) is RunState.SUCCEEDED)
-    assert lab.run(run_id).resumed_at_step == stopped.step
-    assert lab.steps(run_id) == list(range(1, 81))
+    lab.stop_and_go_on(run_id, 80)
     lab.until(lambda: lab.left(run_id) == [])
 
 
