@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imgcls_lab import run_layout
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.errors import ConfigError, ConflictError, ObjectStoreError
 from imgcls_lab.events import EventWriter, Metrics, read_events
 from imgcls_lab.executor import locks
@@ -448,9 +450,39 @@ def test_objects_beyond_their_bounds_are_refused(pair: Pair) -> None:
     with pytest.raises(ObjectStoreError) as refused:
         pair.pull.pull()
     assert refused.value.reason == "too_large"
-    publish(pair, {"weights": ({"key": "001-aaaaaaaa", "size": 2**41, "sha256": "0" * 64},)})
+    publish(pair, {"weights": (Part(key="001-aaaaaaaa", size=2**41, sha256="0" * 64),)})
     with pytest.raises(OSError, match="No space"):
         pair.pull.pull()
+
+
+def test_a_file_that_is_replaced_while_it_is_sent_is_sent_whole(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A larger file takes the place of `run.json` between the look at its size and the reading of it."""
+    info, real, times = pair.head / "run.json", run_paths.open_plain, iter("ab")
+    info.write_text(json.dumps({"state": "queued"}))
+
+    def replaced(folder: Path, name: str, *elsewhere: Any) -> BufferedReader:
+        if name == info.name and (time := next(times, None)):
+            run_layout.write_atomic(info, json.dumps({"state": "starting", "time": time}))
+        return real(folder, name, *elsewhere)
+
+    monkeypatch.setattr(run_paths, "open_plain", replaced)
+    pair.begin()
+    assert json.loads((pair.node / "run.json").read_text()) == {"state": "starting", "time": "b"}
+
+
+def test_a_file_that_never_rests_is_named(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    info, real, size = pair.head / "run.json", run_paths.open_plain, itertools.count(1)
+    info.write_text("{}")
+
+    def replaced(folder: Path, name: str, *elsewhere: Any) -> BufferedReader:
+        if name == info.name:
+            run_layout.write_atomic(info, " " * next(size))
+        return real(folder, name, *elsewhere)
+
+    monkeypatch.setattr(run_paths, "open_plain", replaced)
+    monkeypatch.setattr("imgcls_lab.executor.mirror.upload.time.sleep", lambda _: None)
+    with pytest.raises(OSError, match=r"changes all the time.*run\.json"):
+        pair.begin()
 
 
 def test_a_pickle_is_bytes(pair: Pair) -> None:

@@ -6,6 +6,7 @@ files are there. Nothing of the folder is changed, and no link is followed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -21,6 +22,7 @@ from imgcls_lab.executor.mirror.index import Manifest, Part, Parts, RunObjects, 
 from imgcls_lab.executor.mirror.object_store import WHOLE
 
 PART = 2**18  # bytes of a growing file from which on they become a part of their own
+TRIES = 20  # to read a file that is written just now, where all files must be sent
 BYTES_A_SECOND = 2**20  # at which a file is sent again at most, while it changes
 _GROWS = re.compile(rf"(.*/)?(events-\d{{3,}}\.jsonl|events\.out\.tfevents\.[^/]*|{re.escape(run_layout.OUTPUT_LOG)})")
 
@@ -72,8 +74,23 @@ class Uploader:
     def round(self, *, everything: bool) -> Manifest:
         """Send what is new; the manifest of what is there then. Raises ObjectStoreError, OSError.
 
-        everything: also what changed a moment ago, and would be sent again soon.
+        everything: also what changed a moment ago, and would be sent again soon. A file that somebody writes just now
+        is then tried again, and OSError says that it does not come to rest.
         """
+        for _ in range(TRIES - 1 if everything else 0):
+            manifest, changed = self._try_round(everything=True)
+            if not changed:
+                return manifest
+            time.sleep(0.1)
+        manifest, changed = self._try_round(everything=everything)
+        if changed and everything:
+            name = min(changed)
+            raise OSError(errno.EBUSY, "It changes all the time while it is read", os.fspath(self._folder / name))
+        return manifest
+
+    def _try_round(self, *, everything: bool) -> tuple[Manifest, set[str]]:
+        """Also: the files that changed while they were read, of which the manifest names what was sent before."""
+        changed = set()
         links = self._read_links()
         found = dict(self._files())
         for name, stamp in found.items():
@@ -81,6 +98,7 @@ class Uploader:
                 try:
                     self._parts[name] = self._seal(name, stamp) if name in self._live else self._send(name, stamp)
                 except _ChangedError:
+                    changed.add(name)
                     continue
                 self.stamps[name] = stamp
                 self._sent_at[name] = time.monotonic()
@@ -89,7 +107,7 @@ class Uploader:
         self._links = {
             link: target for link, target in links.items() if self._has_checkpoint(f"{os.path.dirname(link)}/{target}")
         }
-        return Manifest(files=dict(sorted(self._parts.items())), links=dict(sorted(self._links.items())))
+        return Manifest(files=dict(sorted(self._parts.items())), links=dict(sorted(self._links.items()))), changed
 
     def tails(self, goals: dict[str, int]) -> dict[str, Tail]:
         """The bytes of the live files from their last part up to the goals; as far as one object takes them."""
@@ -151,7 +169,8 @@ class Uploader:
         if _GROWS.fullmatch(name):
             return self._send_growing(name, stamp)
         if stamp.size <= WHOLE:
-            return (self._objects.write_content(self._attempt, self._read(name, 0, stamp.size)),)
+            data = self._read(name, 0, stamp.size, whole=stamp)
+            return (self._objects.write_content(self._attempt, data),)
         return (self._send_large(name, stamp),)
 
     def _send_large(self, name: str, stamp: Stamp) -> Part:
@@ -202,15 +221,19 @@ class Uploader:
             pass
         return ()
 
-    def _read(self, name: str, start: int, size: int) -> bytes:
-        """Exactly these bytes of a file. Raises _ChangedError where it has none of them any more."""
+    def _read(self, name: str, start: int, size: int, *, whole: Stamp | None = None) -> bytes:
+        """Exactly these bytes of a file. whole: of this very file, where a larger one may take its place.
+
+        Raises _ChangedError where it has none of them any more.
+        """
         try:
             with run_paths.open_plain(self._folder, name) as file:
                 file.seek(start)
                 data = file.read(size)
+                is_another = whole is not None and Stamp.of(os.fstat(file.fileno())) != whole
         except FileNotFoundError:
             raise _ChangedError from None
-        if len(data) != size:
+        if is_another or len(data) != size:
             raise _ChangedError
         return data
 
