@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from imgcls_lab.errors import StoreError
-from imgcls_lab.run_layout import CONFIG, RUN_INFO
+from imgcls_lab.run_layout import CONFIG, MANIFEST, RUN_INFO, write_atomic
 from imgcls_lab.run_paths import open_plain, read_json, read_plain
 
 KEY = "signing.key"  # in the home
+PLUGINS = "plugins"  # in a run's folder, in its manifest and in a config
 SIGNATURE = "signature"  # of run.json, and of each plugin in a manifest
 MAKING = 2.0  # seconds that another process may take to write the key
 
@@ -116,6 +117,18 @@ def own_info(home: Path, folder: Path) -> dict[str, Any] | None:
     return info if _is_signed(home, "run", content, signature) else None
 
 
+def sign_brought(home: Path, folder: Path) -> None:
+    """Sign what a run's folder holds to be executed: another home of this user has sent it, under the run's key.
+
+    Raises OSError, ValueError.
+    """
+    if (folder / RUN_INFO).exists():
+        info = read_json(folder, RUN_INFO)
+        signed = signed_info(home, info, None if "row" in info else read_plain(folder, CONFIG))
+        write_atomic(folder / RUN_INFO, json.dumps(signed, indent=1))
+    sign_plugins(home, folder)
+
+
 def is_own(home: Path, folder: Path) -> bool:
     """Whether this home's own processes wrote a run's folder. Raises StoreError as `own_info` does."""
     return own_info(home, folder) is not None
@@ -133,6 +146,12 @@ def _content(info: dict[str, Any], config: bytes | None) -> bytes:
     return text.encode() + b"\0" + hashlib.sha256(config or b"").digest()
 
 
+# ── the object store ────────────────────────────────────────────────────────────────────────────────────────────
+def store_key(home: Path, run_id: str) -> str:
+    """The key of one run's objects in an object store, which its nodes get with their job. It opens nothing else."""
+    return _sign(home, "store", run_id.encode())
+
+
 # ── plugins ─────────────────────────────────────────────────────────────────────────────────────────────────────
 def sign_code(home: Path, sha256: str) -> str:
     """The signature of a plugin's text: this home's user has named it in a config. It holds in every folder."""
@@ -142,6 +161,40 @@ def sign_code(home: Path, sha256: str) -> str:
 def is_own_code(home: Path, sha256: str, signature: object) -> bool:
     """Whether this home's user has named a plugin's text. Raises StoreError for a key that cannot be read."""
     return _is_signed(home, "plugin", sha256.encode(), signature)
+
+
+def recorded_plugins(folder: Path) -> list[dict[str, str]]:
+    """The plugins that the manifest of a run's folder records, as far as they are well formed."""
+    found = _manifest(folder).get(PLUGINS)
+    items = found if isinstance(found, list) else []
+    names = ("name", "sha256")
+    return [item for item in items if isinstance(item, dict) and all(isinstance(item.get(n), str) for n in names)]
+
+
+def sign_plugins(home: Path, folder: Path) -> None:
+    """Sign the texts that lie in a run's folder. One that is not what the manifest says stays without a signature.
+
+    The caller knows that they are this user's own. Raises OSError.
+    """
+    recorded = recorded_plugins(folder)
+    if not recorded:
+        return
+    for item in recorded:
+        try:
+            code = read_plain(folder, f"{PLUGINS}/{os.path.basename(item['name'])}")
+        except (OSError, ValueError):
+            continue
+        if (there := hashlib.sha256(code).hexdigest()) == item["sha256"]:
+            item[SIGNATURE] = sign_code(home, there)
+    write_atomic(folder / MANIFEST, json.dumps({**_manifest(folder), PLUGINS: recorded}, indent=1))
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        found = read_json(folder, MANIFEST)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def is_older_than_key(home: Path, folder: Path) -> bool:

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab._version import __version__
 from imgcls_lab.cpu import share_of_cores
+from imgcls_lab.errors import UnsafeFolderError
 from imgcls_lab.executor import node_folder, processes
 from imgcls_lab.executor.device_locks import shared_folder
 from imgcls_lab.executor.nvml import Gpu, Nvml
@@ -59,6 +60,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(TIED, action="store_true", help="end when the standard input ends")
     given = parser.parse_args(arguments)
     launch = json.loads(base64.b64decode(os.environ.pop(LAUNCH_VARIABLE)))
+    if node_folder.is_mirrored(launch):
+        launch[node_folder.STORE_KEY] = os.environ.pop(node_folder.STORE_KEY, "")
     try:
         launch = prepared(launch, given.node)
     except RefusedError as error:
@@ -139,7 +142,7 @@ def _check_home(launch: dict[str, Any]) -> None:
 def _restored(launch: dict[str, Any], node: int) -> dict[str, Any]:
     try:
         return node_folder.restored(launch, node)
-    except node_folder.NotRestoredError as error:
+    except (node_folder.NotRestoredError, UnsafeFolderError) as error:
         raise RefusedError(str(error)) from error
     except OSError as error:
         text = f"The node {node_name()} has no place for the run: {error}. Set {node_folder.NODE_HOME} there."

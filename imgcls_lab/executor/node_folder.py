@@ -17,9 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout
+from imgcls_lab import private_folder, run_layout
 from imgcls_lab.entry_points import MIRROR
 
+# In the environment of a job and of a mirror, but of no process of the run: by which they know the head's objects.
+STORE_KEY = "IMGCLS_STORE_KEY"
 STORE_URL, HOME, NODE_HOME, CACHE = "IMGCLS_STORE_URL", "IMGCLS_HOME", "IMGCLS_NODE_HOME", "IMGCLS_CACHE_DIR"
 
 NOT_OURS = 3  # exit code of a mirror whose attempt another node or a newer attempt has
@@ -38,18 +40,20 @@ def is_mirrored(launch: dict[str, Any]) -> bool:
 def restored(launch: dict[str, Any], node: int) -> dict[str, Any]:
     """The launch with this node's folder in the place of the head's, which holds what the attempt starts with.
 
-    node: 0 takes the attempt, the others of the same attempt read. Raises NotRestoredError, OSError.
+    node: 0 takes the attempt, the others of the same attempt read. Raises NotRestoredError, UnsafeFolderError, OSError.
     """
     environment = dict(launch["environment"])
     theirs, head_home = launch["folder"], environment[HOME]
     home = os.environ.get(NODE_HOME) or environment.get(NODE_HOME) or head_home
     ours = Path(home, "runs", launch["run_id"])
-    ours.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder.make(ours.parent)
+    private_folder.require_own(ours.parent, "The node's folder", NODE_HOME)  # what it holds is executed
     environment[HOME] = home
     if (cache := environment.get(CACHE) or "").startswith(f"{head_home}/"):
         environment[CACHE] = home + cache[len(head_home) :]
     argv = [str(ours) if word == theirs else word for word in launch["argv"]]
     found = {**launch, "folder": str(ours), "environment": environment, "argv": argv}
+    note = {name: value for name, value in found.items() if name != STORE_KEY}
     command = "restore" if node == 0 else "read"
     done = subprocess.run(
         _argv(found, command), env=_environment(found), capture_output=True, text=True, check=False, cwd="/"
@@ -57,7 +61,7 @@ def restored(launch: dict[str, Any], node: int) -> dict[str, Any]:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         raise NotRestoredError(lines[-1] if lines else f"The mirror ended with code {done.returncode}.")
-    run_layout.write_atomic(ours / run_layout.launch_name(launch["attempt"]), json.dumps(found, indent=1))
+    run_layout.write_atomic(ours / run_layout.launch_name(launch["attempt"]), json.dumps(note, indent=1))
     return found
 
 
@@ -107,4 +111,4 @@ def _environment(launch: dict[str, Any]) -> dict[str, str]:
         for name, value in launch["environment"].items()
         if name.startswith("IMGCLS_") and value is not None and name not in (run_layout.RUN_TAG, run_layout.BEFORE)
     }
-    return {**os.environ, **settings}
+    return {**os.environ, **settings, STORE_KEY: launch[STORE_KEY]}

@@ -21,16 +21,15 @@ from imgcls_lab import signing
 from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import ENDED, RunKind
-from imgcls_lab.run_layout import CONFIG, MANIFEST, RUN_INFO, SOURCE, write_atomic
-from imgcls_lab.run_paths import read_json, read_plain
+from imgcls_lab.run_layout import CONFIG, RUN_INFO, SOURCE, write_atomic
+from imgcls_lab.run_paths import read_plain
 from imgcls_lab.schemas import ClaimedFile, ClaimView, RunDetail, RunView
 from imgcls_lab.settings import Settings
+from imgcls_lab.signing import PLUGINS
 from imgcls_lab.store import audit, homes, rights, states, submitted
 from imgcls_lab.store.folder_rows import read_info
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Run
-
-PLUGINS = "plugins"  # in a run's folder, in its manifest and in a config
 
 
 def refuse_view_only(run: Run | RunView) -> None:
@@ -87,7 +86,7 @@ def claim(session: Session, settings: Settings, text: str, digest: str | None) -
     folder = settings.run_dir(run.id)
     _check_folder(settings.home_path, folder)
     folder.chmod(0o700)
-    _sign_plugins(settings.home_path, folder)
+    signing.sign_plugins(settings.home_path, folder)
     submitted.note(session, run.id)
     ended, same = col(Run.state).in_(states.texts(ENDED)), col(Run.view_only)
     if not states.change_run(session, run.id, ended, same, view_only=False, python=shown.python):
@@ -99,7 +98,7 @@ def claim(session: Session, settings: Settings, text: str, digest: str | None) -
 def sign_folder(home: Path, folder: Path) -> None:
     """Sign a folder that no database knows, on its user's word. Raises ConflictError as `claim` does, OSError."""
     _check_folder(home, folder)
-    _sign_plugins(home, folder)
+    signing.sign_plugins(home, folder)
     info = {**read_info(folder), "id": folder.name, "python": ""}
     config = None if "row" in info else read_plain(folder, CONFIG)
     write_atomic(folder / RUN_INFO, json.dumps(signing.signed_info(home, info, config), ensure_ascii=False, indent=1))
@@ -121,7 +120,7 @@ def named_plugins(run: Run | RunDetail) -> list[str]:
 
 def _plugins(folder: Path, run: Run) -> Iterator[ClaimedFile]:
     """The copies in the folder. For what makes none of them, also the files that are named."""
-    recorded = _recorded(folder)
+    recorded = signing.recorded_plugins(folder)
     yield from (_file(folder / PLUGINS / os.path.basename(item["name"])) for item in recorded)
     if not recorded or run.kind != RunKind.TRAIN.value:
         yield from (_file(Path(name).expanduser()) for name in named_plugins(run))
@@ -147,38 +146,11 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _recorded(folder: Path) -> list[dict[str, str]]:
-    """The plugins of the manifest, as far as they are well formed."""
-    found = _manifest(folder).get(PLUGINS)
-    items = found if isinstance(found, list) else []
-    return [item for item in items if isinstance(item, dict) and {"name", "sha256"} <= item.keys()]
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        found = read_json(folder, MANIFEST)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _file(path: Path) -> ClaimedFile:
     try:
         return ClaimedFile(path=str(path), sha256=hashlib.sha256(read_plain(path.parent, path.name)).hexdigest())
     except (OSError, ValueError):
         return ClaimedFile(path=str(path), sha256="")
-
-
-def _sign_plugins(home: Path, folder: Path) -> None:
-    """Sign the texts that lie there. One that is not what the manifest says stays without a signature."""
-    recorded = _recorded(folder)
-    if not recorded:
-        return
-    for item in recorded:
-        there = _file(folder / PLUGINS / os.path.basename(item["name"])).sha256
-        if there == item["sha256"]:
-            item[signing.SIGNATURE] = signing.sign_code(home, there)
-    write_atomic(folder / MANIFEST, json.dumps({**_manifest(folder), PLUGINS: recorded}, indent=1))
 
 
 # ── the folder itself ───────────────────────────────────────────────────────────────────────────────────────────

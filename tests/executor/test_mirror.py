@@ -16,89 +16,24 @@ import pytest
 
 from imgcls_lab import run_layout, run_paths
 from imgcls_lab.errors import ConfigError, ConflictError, ObjectStoreError
-from imgcls_lab.events import EventWriter, Metrics, read_events
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror import index
 from imgcls_lab.executor.mirror.head import Pull, check_inside
-from imgcls_lab.executor.mirror.index import Manifest, Part, RunObjects, State, Tail
-from imgcls_lab.executor.mirror.node import FencedError, Push, restore
+from imgcls_lab.executor.mirror.index import Manifest, Part, State, Tail
+from imgcls_lab.executor.mirror.node import FencedError, restore
 from imgcls_lab.executor.mirror.object_store import BLOCK, MissingObjectError, ObjectStore
 from imgcls_lab.executor.mirror.upload import PART
 from imgcls_lab.executor.supervisor import LOCK
 from tests.clusters.s3_server import environment
+from tests.executor.mirror_pair import Pair, checkpoint, tree
 
 SPEEDUP = 6  # of the hour, ten minutes are looked at
-RUN = "20260101-000000-abcdef"
-
-
-class Pair:
-    """A head and a node with a folder each, and a store between them."""
-
-    def __init__(self, place: Path, url: str) -> None:
-        self.objects = RunObjects(ObjectStore(url), RUN)
-        self.head = place / "head" / RUN
-        self.node = place / "node" / RUN
-        self.head.mkdir(parents=True)
-        (self.head / "config.json").write_text("{}")
-        self.attempt = 0
-
-    def begin(self) -> None:
-        """A new attempt, handed over and taken."""
-        self.attempt += 1
-        self.pull = Pull(self.objects, self.head, self.attempt)
-        self.pull.hand_over()
-        restore(self.objects, self.node, self.attempt)
-        self.push = self.new_push()
-        self.events = EventWriter(self.node, self.attempt)
-
-    def new_push(self) -> Push:
-        self.over, hurry = threading.Event(), threading.Event()
-        return Push(
-            self.objects, self.node, self.attempt, interval=0, beat_every=0, over=self.over, hurry=hurry
-        )  # fmt: skip
-
-    def steps(self, first: int, last: int) -> None:
-        for step in range(first, last + 1):
-            self.events.write(Metrics(step=step, epoch=0, values={"loss/train": 1 / step}))
-
-    def seen(self) -> list[int]:
-        """Steps that the head's folder holds, of all attempts."""
-        paths = run_layout.event_files(self.head)
-        return [e.step for path in paths for e in read_events(path)[0] if isinstance(e, Metrics)]
-
-    def sync(self) -> None:
-        self.push.tick()
-        self.pull.pull()
-
-    def end(self) -> None:
-        run_layout.write_atomic(self.node / run_layout.exit_name(self.attempt), json.dumps({"code": 0}))
-        self.push.run()
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Pair:
     (tmp_path / "store").mkdir()
     return Pair(tmp_path, f"file://{tmp_path}/store")
-
-
-def checkpoint(folder: Path, name: str, content: bytes, link: str | None = "last") -> None:
-    """A checkpoint as the engine leaves one."""
-    place = folder / "checkpoints"
-    (place / name).mkdir(parents=True)
-    (place / name / "model.safetensors").write_bytes(content)
-    (place / name / "empty.json").write_bytes(b"")
-    if link:
-        (place / link).unlink(missing_ok=True)
-        (place / link).symlink_to(name)
-
-
-def tree(folder: Path) -> dict[str, bytes | str]:
-    """What a folder holds beside what each side keeps for itself."""
-    return {
-        str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_bytes()
-        for path in folder.rglob("*")
-        if not path.name.startswith(".") and path.name not in ("desired", "heartbeat") and not path.is_dir()
-    }
 
 
 def test_events_arrive_in_whole_lines_and_once(pair: Pair) -> None:
@@ -157,7 +92,7 @@ def test_a_resumed_attempt_begins_elsewhere_with_the_same_folder(pair: Pair) -> 
     assert pair.pull.is_last
     assert tree(pair.head) == tree(pair.node)
     before = pair.objects.store.requests["put"]
-    pair.node = pair.node.parent / "other" / RUN
+    pair.node = pair.node.parent / "other" / pair.node.name
     pair.begin()
     assert tree(pair.head) | {"events-002.jsonl": b""} == tree(pair.node)
     assert (
@@ -273,7 +208,7 @@ def test_requests_to_stop_reach_the_folder_of_the_node(pair: Pair) -> None:
 def test_a_newer_attempt_ends_the_older_one(pair: Pair) -> None:
     pair.begin()
     older, folder = pair.push, pair.node
-    pair.node = pair.node.parent / "other" / RUN
+    pair.node = pair.node.parent / "other" / pair.node.name
     pair.begin()
     with pytest.raises(FencedError):
         older.run()
@@ -283,7 +218,7 @@ def test_a_newer_attempt_ends_the_older_one(pair: Pair) -> None:
 def test_an_attempt_is_taken_by_one_node_only(pair: Pair, tmp_path: Path) -> None:
     pair.begin()
     with pytest.raises(ConflictError) as taken:
-        restore(pair.objects, tmp_path / "third" / RUN, 1)
+        restore(pair.objects, tmp_path / "third" / pair.node.name, 1)
     assert taken.value.reason == "taken"
     pair.push.tick()
     with pytest.raises(ConflictError) as begun:
@@ -370,7 +305,7 @@ def test_an_hour_of_training_costs_few_requests(pair: Pair) -> None:
     assert pair.seen() == list(range(1, 16 * (tick + 1) + 1))
 
 
-# ── what the store says is not trusted ──────────────────────────────────────────────────────────────────────────────
+# ── what a node says is not trusted either ──────────────────────────────────────────────────────────────────────────
 def publish(pair: Pair, files: dict[str, bytes] | dict[str, Any], links: dict[str, str] | None = None) -> None:
     """A state whose manifest nobody has checked."""
     parts = {
@@ -379,7 +314,7 @@ def publish(pair: Pair, files: dict[str, bytes] | dict[str, Any], links: dict[st
     }
     manifest = Manifest.model_construct(files=parts, links=links or {})
     state = State(attempt=1, number=99, manifest=pair.objects.write_content(1, index.pack(manifest)))
-    pair.objects.store.put(pair.objects.small(1, "state"), index.pack(state))
+    pair.objects.write(state, 1, "state")
 
 
 @pytest.mark.parametrize(
@@ -441,12 +376,12 @@ def test_changed_content_is_refused(pair: Pair) -> None:
 
 def test_objects_beyond_their_bounds_are_refused(pair: Pair) -> None:
     pair.begin()
-    bomb = index.pack(State(attempt=1, number=1, tails={"events-001.jsonl": Tail(offset=0, text="a" * 10**7)}))
-    assert len(bomb) < 10**5
-    pair.objects.store.put(pair.objects.small(1, "state"), bomb)
+    bomb = State(attempt=1, number=1, tails={"events-001.jsonl": Tail(offset=0, text="a" * 10**7)})
+    assert len(index.pack(bomb)) < 10**5
+    pair.objects.write(bomb, 1, "state")
     with pytest.raises(ObjectStoreError):
         pair.pull.pull()
-    pair.objects.store.put(pair.objects.small(1, "state"), b"x" * (index.LARGEST_STATE + 1))
+    pair.objects.store.put(pair.objects.small(1, "state"), b"x" * (index.SEAL + index.LARGEST_STATE + 1))
     with pytest.raises(ObjectStoreError) as refused:
         pair.pull.pull()
     assert refused.value.reason == "too_large"
@@ -467,7 +402,7 @@ def test_a_file_that_is_replaced_while_it_is_sent_is_sent_whole(pair: Pair, monk
 
     monkeypatch.setattr(run_paths, "open_plain", replaced)
     pair.begin()
-    assert json.loads((pair.node / "run.json").read_text()) == {"state": "starting", "time": "b"}
+    assert json.loads((pair.node / "run.json").read_text())["time"] == "b"
 
 
 def test_a_file_that_never_rests_is_named(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

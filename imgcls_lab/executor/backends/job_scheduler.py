@@ -28,7 +28,9 @@ def run_of(job: str) -> tuple[str, int] | None:
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt as the outer scheduler gets it. Users of the cluster can read all of it: it holds no secret.
+    """One attempt as the outer scheduler gets it. It holds no secret but the key of the run's own objects in a store.
+
+    Who can read a job's environment can end or replace the job, too: its user, on Slurm; who reaches Ray's dashboard.
 
     argv: what starts on each node. gpus, cpus: per node; kind: of the GPUs, as `Node.kind` spells it, empty for any.
     """

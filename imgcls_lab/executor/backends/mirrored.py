@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from imgcls_lab.errors import ConfigError, ExecutorError, ObjectStoreError
 from imgcls_lab.events import RunKind
@@ -18,6 +19,7 @@ from imgcls_lab.executor.backends.job_watch import EVERY
 from imgcls_lab.executor.backends.launch import QUEUES_RUNS, Argv, module_argv
 from imgcls_lab.executor.devices import Device
 from imgcls_lab.executor.mirror.head import HeadMirror, check_inside
+from imgcls_lab.executor.node_folder import STORE_KEY
 from imgcls_lab.identity import JobIdentity, Owner
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
@@ -51,7 +53,8 @@ class MirroredBackend(ClusterBackend):
         return super().start(run, attempt, devices)
 
     def _submit(self, run_id: str, attempt: int, job: Job) -> None:
-        self._mirror.hand_over(run_id, attempt, lambda: self._watch.submit(job))
+        keyed = replace(job, environment={**job.environment, STORE_KEY: self._mirror.key(run_id)})
+        self._mirror.hand_over(run_id, attempt, lambda: self._watch.submit(keyed))
 
     def status(self, owner: Owner, silent: float) -> OwnerStatus:
         """By the scheduler's answer and what the store has of the run."""

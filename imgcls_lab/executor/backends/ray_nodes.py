@@ -20,6 +20,7 @@ from typing import Any
 
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.executor.node import AFTER_END, INTERRUPT, LAUNCH_VARIABLE, REFUSED, TIED
+from imgcls_lab.executor.node_folder import STORE_KEY
 
 POLL = 1.0  # seconds
 OUTPUT = 16_384  # characters of an agent's output that reach the log of the job
@@ -41,9 +42,9 @@ class Agent:
             probe.bind((host, 0))
             return f"{host}:{probe.getsockname()[1]}"
 
-    def run(self, argv: list[str], launch: str) -> tuple[int, str]:
+    def run(self, argv: list[str], of_job: dict[str, str]) -> tuple[int, str]:
         """Run the agent until it ends; its exit code and the end of what it wrote."""
-        environment = child_environment(changes={LAUNCH_VARIABLE: launch})
+        environment = child_environment(changes=of_job)
         self._child = subprocess.Popen(
             argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/"
         )
@@ -66,14 +67,14 @@ def main(shape: dict[str, Any], argv: list[str]) -> int:
         print(f"{REFUSED}{sys.executable} has no Ray, which a run of several nodes needs ({error}). Install there: "
               "pip install 'imgcls-lab[ray]'", flush=True)  # fmt: skip
         return 1
-    launch = os.environ[LAUNCH_VARIABLE]
+    of_job = {name: os.environ[name] for name in (LAUNCH_VARIABLE, STORE_KEY) if name in os.environ}
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     ray.init(log_to_driver=False)
     agents = _agents(shape)
     meeting = ray.get(agents[0].rendezvous.remote())
     running = {
-        agent.run.remote([*argv, TIED, "--node", str(node), "--rendezvous", meeting], launch): node
+        agent.run.remote([*argv, TIED, "--node", str(node), "--rendezvous", meeting], of_job): node
         for node, agent in enumerate(agents)
     }
     return _wait(agents, running, stopping)

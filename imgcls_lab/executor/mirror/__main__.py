@@ -19,7 +19,7 @@ from imgcls_lab.errors import ConflictError, ImgclsError, ObjectStoreError
 from imgcls_lab.executor.mirror.index import RunObjects
 from imgcls_lab.executor.mirror.node import FencedError, Push, follow, restore
 from imgcls_lab.executor.mirror.object_store import ObjectStore
-from imgcls_lab.executor.node_folder import NOT_OURS
+from imgcls_lab.executor.node_folder import NOT_OURS, STORE_KEY
 from imgcls_lab.settings import Settings
 
 
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     folder = given.folder.absolute()
     try:
         settings = Settings()
-        objects = RunObjects(ObjectStore(settings.store_url), folder.name)
+        objects = RunObjects(ObjectStore(settings.store_url), folder.name, os.environ.pop(STORE_KEY))
         if given.command in ("restore", "read"):
             restore(objects, folder, given.attempt, take=given.command == "restore")
         else:

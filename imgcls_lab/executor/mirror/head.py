@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import run_layout, run_paths, signing
 from imgcls_lab.errors import ConfigError, ObjectStoreError, Problem
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror import index
@@ -59,7 +59,7 @@ class Pull:
         manifest = uploader.round(everything=True)
         part = self._objects.write_content(self._attempt, index.pack(manifest))
         inputs = Inputs(attempt=self._attempt, manifest=part)
-        self._objects.store.put(self._objects.small(self._attempt, "inputs"), index.pack(inputs))
+        self._objects.write(inputs, self._attempt, "inputs")
         self._folder.manifest, self._folder.stamps = manifest, uploader.stamps
         self._folder.save_known()
         self.tell("run")
@@ -68,7 +68,7 @@ class Pull:
         """Say what the attempt should do; also that an earlier attempt is over. Raises ObjectStoreError."""
         if desired != self._told:
             wish = Wish.model_validate({"attempt": self._attempt, "desired": desired})
-            self._objects.store.put(self._objects.small(None, "desired"), index.pack(wish))
+            self._objects.write(wish, None, "desired")
             self._told = desired
 
     def tell_as_folder(self) -> None:
@@ -207,7 +207,12 @@ class HeadMirror:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _pull(self, run_id: str, attempt: int) -> Pull:
-        return Pull(RunObjects(self._store, run_id), self._settings.run_dir(run_id), attempt)
+        objects = RunObjects(self._store, run_id, self.key(run_id))
+        return Pull(objects, self._settings.run_dir(run_id), attempt)
+
+    def key(self, run_id: str) -> str:
+        """The key with which a run's nodes and this home know each other's objects. Raises StoreError."""
+        return signing.store_key(self._settings.home_path, run_id)
 
 
 class _Watched:

@@ -8,11 +8,15 @@
   001/state          names the newest manifest, and holds the newest events and log; written by that node
 
 Content is written before the object that names it, so that what is named is whole. Nothing here is found by a listing.
-Nothing of it is trusted either: names, sizes, numbers and digests are checked before they are used.
+Nothing of it is trusted either: whoever may write the bucket need not be the run's user. A small object is sealed with
+the run's key for its own place; it names manifests, and these name content, by digests. Names, sizes and numbers are
+checked before they are used.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 import secrets
 import zlib
@@ -27,12 +31,14 @@ from imgcls_lab.executor.mirror.object_store import ObjectStore, sha256
 from imgcls_lab.run_paths import check_relative
 
 M = TypeVar("M", bound="_Stored")
+SmallName = Literal["desired", "inputs", "owner", "state"]
 
 LARGEST_STATE = 4 * 2**20  # bytes, unpacked
 LARGEST_MANIFEST = 64 * 2**20  # bytes, unpacked
 MAX_FILES = 200_000
 MAX_DEPTH = 12
 LARGEST_FILE = 2**41
+SEAL = hashlib.sha256().digest_size  # bytes in front of a small object
 EXIT = re.compile(r"exit-\d{3,}\.json")
 _LINK = re.compile(rf"{run_layout.LAST}|{run_layout.BEST}|epoch-\d{{1,9}}")
 _CHECKPOINT = re.compile(r"a\d{3,}-s\d{8,}")
@@ -55,6 +61,11 @@ def _link(text: str) -> str:
     path = PurePosixPath(_name(text))
     if path.parent.name != run_layout.CHECKPOINTS or not _LINK.fullmatch(path.name):
         raise ValueError("is no link to a checkpoint")
+    return text
+
+
+def _bytes(text: str) -> str:
+    text.encode("latin-1")  # raises a ValueError
     return text
 
 
@@ -95,7 +106,7 @@ class Tail(_Stored):
     """The newest bytes of a growing file, behind the parts that the manifest names; each byte is one character."""
 
     offset: Annotated[int, Field(ge=0, le=LARGEST_FILE)]
-    text: str = ""
+    text: Annotated[str, AfterValidator(_bytes)] = ""
 
     @property
     def data(self) -> bytes:
@@ -110,7 +121,7 @@ class State(_Stored):
     """What a node says of an attempt. number: grows with each; heartbeat: the supervisor's; last: nothing follows."""
 
     attempt: AttemptNumber
-    number: Annotated[int, Field(ge=1)]
+    number: Annotated[int, Field(ge=1, lt=2**53)]
     heartbeat: Annotated[str, StringConstraints(pattern=r"^[0-9 ]{0,40}$")] = ""
     manifest: Part | None = None
     tails: Annotated[dict[Name, Tail], Field(max_length=4)] = {}
@@ -139,24 +150,46 @@ class Owner(_Stored):
 
 
 class RunObjects:
-    """The objects of one run."""
+    """The objects of one run. key: `signing.store_key` of the run; without the right one nothing can be read."""
 
-    def __init__(self, store: ObjectStore, run_id: str) -> None:
+    def __init__(self, store: ObjectStore, run_id: str, key: str) -> None:
         if not run_layout.is_run_id(run_id):
             raise ObjectStoreError(f"“{run_id[:60]}” is no run.", reason="damaged")
         self.store = store
         self.prefix = f"runs/{run_id}/"
+        self._key = key.encode()
 
-    def small(self, attempt: int | None, name: Literal["desired", "inputs", "owner", "state"]) -> str:
+    def small(self, attempt: int | None, name: SmallName) -> str:
         """The name of a small object; attempt: None for that of the run."""
         return f"{self.prefix}{name}" if attempt is None else f"{self.prefix}{attempt:03d}/{name}"
 
     def content(self, key: str) -> str:
         return f"{self.prefix}objects/{key}"
 
-    def read(self, kind: type[M], attempt: int | None, name: Literal["desired", "inputs", "owner", "state"]) -> M:
-        """Raises MissingObjectError; ObjectStoreError (`damaged`) for what is no such object."""
-        return unpack(kind, self.store.get(self.small(attempt, name), LARGEST_STATE), LARGEST_STATE)
+    def write(self, stored: _Stored, attempt: int | None, name: SmallName) -> None:
+        path = self.small(attempt, name)
+        self.store.put(path, self.seal(path, pack(stored)))
+
+    def create(self, stored: _Stored, attempt: int, name: SmallName) -> None:
+        """Raises ExistingObjectError as `ObjectStore.create` does."""
+        path = self.small(attempt, name)
+        self.store.create(path, self.seal(path, pack(stored)))
+
+    def read(self, kind: type[M], attempt: int | None, name: SmallName) -> M:
+        """Raises MissingObjectError; ObjectStoreError (`damaged`) for what a process with the key has not put there."""
+        path = self.small(attempt, name)
+        data = self.store.get(path, SEAL + LARGEST_STATE)
+        if not hmac.compare_digest(self.seal(path, data[SEAL:]), data):
+            raise ObjectStoreError(
+                f"“{path}” in {self.store.url} was written by somebody else, or is damaged, so it is not believed. "
+                "Look who may write there.",
+                reason="damaged",
+            )
+        return unpack(kind, data[SEAL:], LARGEST_STATE)
+
+    def seal(self, path: str, data: bytes) -> bytes:
+        """A small object as it lies in the store under this name."""
+        return hmac.digest(self._key, path.encode() + b"\0" + data, hashlib.sha256) + data
 
     def read_manifest(self, named: Part) -> Manifest:
         """Raises MissingObjectError once a newer one has taken its place."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from imgcls_lab import run_layout, run_paths
+from imgcls_lab import run_layout, run_paths, signing
 from imgcls_lab.errors import ConflictError, ObjectStoreError
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror import index
@@ -60,6 +60,7 @@ def restore(objects: RunObjects, folder: Path, attempt: int, *, take: bool = Tru
         here.sweep()
         _clear(folder, manifest)
         here.apply(manifest, except_for=frozenset(), wanted=lambda _: True)
+        signing.sign_brought(folder.parent.parent, folder)  # this node's home has a key of its own
         run_layout.write_atomic(folder / run_layout.DESIRED, "run")
         (folder / run_layout.HEARTBEAT).unlink(missing_ok=True)
     finally:
@@ -110,7 +111,7 @@ def _take(objects: RunObjects, folder: Path, attempt: int) -> None:
         token = secrets.token_hex(16)
         run_layout.write_atomic(path, token)
     with contextlib.suppress(ExistingObjectError):
-        objects.store.create(objects.small(attempt, "owner"), index.pack(Owner(token=token, host=host_name())))
+        objects.create(Owner(token=token, host=host_name()), attempt, "owner")
     owner = objects.read(Owner, attempt, "owner")  # of two writers at once only one is there, whatever the store can
     if owner.token != token:
         raise ConflictError(
@@ -258,7 +259,7 @@ class Push:
             before = before.model_copy(update={"number": state.number, "heartbeat": heartbeat})
         if before == state and self._clock() - self._published_at < self._beat_every:
             return
-        self._objects.store.put(self._objects.small(self._attempt, "state"), index.pack(state))
+        self._objects.write(state, self._attempt, "state")
         self._number, self._published, self._published_at = state.number, state, self._clock()
 
     def _resume(self) -> tuple[int, Manifest]:
