@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from imgcls_lab.analysis.cache import stored_images
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ConflictError, DataError, ImgclsError, NotFoundError
 from imgcls_lab.image_files import printable
-from imgcls_lab.image_table import ImageTable
+from imgcls_lab.image_table import ImageRow, ImageTable
 from imgcls_lab.memory_cache import CACHE
 from imgcls_lab.predictions import StoredImages
 from imgcls_lab.settings import Settings
@@ -80,16 +81,14 @@ def _first_unchanged(root: str, image: str, paths: Iterable[str], table: ImageTa
 
 def _check(root: str, path: str, image: str, table: ImageTable | None) -> None:
     """Whether a file has this content: by its size and time where the table knows it, else by reading it."""
+    known = _known(path, table)
+    if known is not None and known.image == image and _is_unchanged(os.path.join(root, path), known):
+        return  # as nearly always, and one look at the disk: who reads the file checks where it lies
     try:
         with data_files.open_image(root, path) as file:
             status = os.fstat(file.fileno())
-        row = None if table is None else table.find_path(path)
-        if row is not None and table is not None:
-            known = table[row]
-            if (known.size, known.changed) == (status.st_size, status.st_mtime_ns):
-                digest = known.image
-                if digest == image:
-                    return
+        if known is not None and known.image == image and _is_as(status, known):  # behind a link
+            return
         key = ("digest", status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         digest = CACHE.get(key, lambda: data_files.digest_of(root, path), lambda _: 200)
     except DataError as error:
@@ -98,3 +97,20 @@ def _check(root: str, path: str, image: str, table: ImageTable | None) -> None:
         raise
     if digest != image:
         raise ConflictError(f"“{printable(path)}” has changed: it is another image now.", reason="changed")
+
+
+def _known(path: str, table: ImageTable | None) -> ImageRow | None:
+    row = None if table is None else table.find_path(path)
+    return None if row is None or table is None else table[row]
+
+
+def _is_unchanged(path: str, known: ImageRow) -> bool:
+    try:
+        status = os.stat(path, follow_symlinks=False)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(status.st_mode) and _is_as(status, known)
+
+
+def _is_as(status: os.stat_result, known: ImageRow) -> bool:
+    return (known.size, known.changed) == (status.st_size, status.st_mtime_ns)

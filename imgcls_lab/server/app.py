@@ -52,7 +52,7 @@ class ImgclsLab(ExtensionApp):
         self.backend = Backend(Settings(parent=self), self.log)
         self.hub = Hub(self.backend)
         self.boards = TensorBoardService(self.backend)
-        self.thumbnails = Thumbnails(self.backend.settings)
+        self.thumbnails = Thumbnails(self.backend)
         self.inference = InferenceService(self.backend)
         if self.backend.settings.open_proxy:
             self.log.info("The proxy to ports of this machine (/proxy/PORT) is open, since IMGCLS_OPEN_PROXY is on.")

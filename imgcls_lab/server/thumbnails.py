@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from imgcls_lab.schemas import ThumbnailSize
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, image_id_of, number_of, run_id_of
 from imgcls_lab.server.permissions import Route, permitted, route
+from imgcls_lab.server.pools import Together
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.thumbnails.cache import ThumbnailCache
@@ -26,19 +28,40 @@ SIZES = tuple(map(str, get_args(ThumbnailSize)))
 REMEMBERED = 1.0  # seconds for which the folders of a data set or run are not asked of the database again
 Find = Callable[[Store], FoundImage]
 Place = tuple[Path, str]  # folder of a run, which a data set has not, and root of the images, links resolved
+Identity = tuple[int, int] | None  # device and inode of a folder; None: it is not there
 
 
 class Thumbnails:
     """The pictures of one server: what was made before, else one of its processes makes it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, backend: Backend) -> None:
+        settings = backend.settings
+        self._backend = backend
         self._pool = ThumbnailPool()
-        self._places: dict[str, tuple[float, Place]] = {}
+        self._places: dict[str, tuple[float, Identity, Place]] = {}
         self._cache = ThumbnailCache(settings.cache_path, int(settings.thumbnails_mb * 1e6))
+        self._looks = Together[tuple[FoundImage, bytes | None]](partial(backend.run, work="kept"))
 
-    def picture(self, found: FoundImage, size: int, unwanted: Callable[[], bool]) -> bytes:
-        """Raises DataError with a sentence, GivenUpError."""
-        content = self._cache.get(found.image, size)
+    async def picture(self, key: str, find: Find, size: int, *, known: bool, unwanted: Callable[[], bool]) -> bytes:
+        """The picture of the image that `find` finds; b"" for one that the client has already (`known`).
+
+        key: of the data set or run; who asks for the same waits for the same disk. Raises DataError and other errors
+        with a sentence, and GivenUpError once it is unwanted.
+        """
+
+        def look() -> tuple[FoundImage, bytes | None]:
+            if unwanted():
+                raise GivenUpError
+            found = find(self._backend.store())
+            return found, b"" if known else self._cache.get(found.image, size)
+
+        found, content = await self._looks.call(key, look)
+        if content is not None:
+            return content
+        return await self._backend.run(lambda: self._make(found, size, unwanted), "picture")
+
+    def _make(self, found: FoundImage, size: int, unwanted: Callable[[], bool]) -> bytes:
+        content = self._cache.get(found.image, size)  # another request may have had it made meanwhile
         if content is None:
             content = self._pool.picture(found, size, unwanted)
             self._cache.put(found.image, size, content)
@@ -47,15 +70,17 @@ class Thumbnails:
     def place(self, key: str, ask: Callable[[], Place]) -> Place:
         """What `ask` returns, the checked root in it, or returned a moment ago: a grid asks for hundreds of pictures.
 
-        A root that a link leads away from meanwhile is asked for and checked again.
+        A root that is another folder meanwhile, or a link to one, is asked for and checked again.
         """
         now = time.monotonic()
-        until, place = self._places.get(key, (0.0, (Path(), "")))
-        if now < until and os.path.realpath(place[1]) == place[1]:
+        until, identity, place = self._places.get(key, (0.0, None, (Path(), "")))
+        if now < until and identity is not None and _identity(place[1]) == identity:
             return place
         place = ask()
+        identity = _identity(place[1])
         self._places = {old: held for old, held in list(self._places.items()) if now < held[0]}
-        self._places[key] = now + REMEMBERED, place
+        if os.path.realpath(place[1]) == place[1]:  # looked at after its identity, which may be that of a link's target
+            self._places[key] = now + REMEMBERED, identity, place
         return place
 
     def close(self) -> None:
@@ -74,26 +99,19 @@ class PictureHandler(ApiHandler):
         self._gone = True  # the picture left the screen: it need not be made
         super().on_connection_close()
 
-    async def send(self, image: str, find: Find) -> None:
+    async def send(self, key: str, image: str, find: Find) -> None:
         size = int(self.choice("size", SIZES, "256"))
         tag = f'"{image}-{size}"'
         known = tag in self.request.headers.get("If-None-Match", "")
-
-        def make(store: Store) -> bytes | None:
-            if self._gone:
-                raise GivenUpError
-            found = find(store)
-            return None if known else self._thumbnails.picture(found, size, lambda: self._gone)
-
         try:
-            content = await self.backend.ask(make, "picture")
+            content = await self._thumbnails.picture(key, find, size, known=known, unwanted=lambda: self._gone)
         except GivenUpError:
             raise web.HTTPError(499) from None
         self.set_header("ETag", tag)
         self.set_header("Cache-Control", "private, max-age=31536000, immutable")
         self.set_header("Content-Type", "image/webp")
         self.set_header("X-Content-Type-Options", "nosniff")
-        if content is None:
+        if known:
             self.set_status(304)
             self.finish()
         else:
@@ -104,26 +122,36 @@ class DatasetThumbnailHandler(PictureHandler):
     @permitted
     async def get(self, text: str, image: str) -> None:
         number, image = number_of(text, "data set"), image_id_of(image)
+        key = f"data set {number}"
 
         def find(store: Store) -> FoundImage:
             _, root = self._thumbnails.place(
-                f"data set {number}", lambda: (Path(), check_shown(store.settings, store.datasets.root_of(number)))
+                key, lambda: (Path(), check_shown(store.settings, store.datasets.root_of(number)))
             )
             return image_lookup.in_dataset(store.settings, root, image)
 
-        await self.send(image, find)
+        await self.send(key, image, find)
 
 
 class RunThumbnailHandler(PictureHandler):
     @permitted
     async def get(self, text: str, image: str) -> None:
         run_id, image = run_id_of(text), image_id_of(image)
+        key = f"run {run_id}"
 
         def find(store: Store) -> FoundImage:
-            folder, root = self._thumbnails.place(f"run {run_id}", lambda: _place_of_run(store, run_id))
+            folder, root = self._thumbnails.place(key, lambda: _place_of_run(store, run_id))
             return image_lookup.in_run(store.settings, folder, root, image)
 
-        await self.send(image, find)
+        await self.send(key, image, find)
+
+
+def _identity(root: str) -> Identity:
+    try:
+        found = os.stat(root, follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def find_in_run(store: Store, run_id: str, image: str) -> FoundImage:

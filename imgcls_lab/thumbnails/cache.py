@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from imgcls_lab import run_paths
 
 FOLDER = "thumbnails"
 LARGEST = 32 * 2**20  # bytes of a picture
+USED = 3600.0  # seconds: a use that soon after another is not noted
 LOW = 0.9  # part of the limit down to which is evicted
 
 
@@ -41,8 +43,10 @@ class ThumbnailCache:
         """The picture, or None."""
         try:
             with run_paths.open_plain(self._folder, _name(image, size)) as file:
-                content = file.read(LARGEST + 1)
-                os.utime(file.fileno())  # it was used now
+                status = os.fstat(file.fileno())
+                content = file.read(min(status.st_size, LARGEST) + 1)
+                if time.time() - status.st_mtime > USED:
+                    os.utime(file.fileno())  # it was used now
         except (OSError, ValueError):
             return None
         return content if len(content) <= LARGEST and _is_whole(content) else None
