@@ -8,6 +8,7 @@ heartbeat has stopped; an answer that is missing ends nothing.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -44,6 +45,7 @@ from imgcls_lab.planning.processes import nodes_for
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
 
+MOST_TOKENS = 20_000  # devices of one cluster
 QUIET_BEATS = 3  # beats that must be missing before a job that the scheduler calls gone counts as dead
 SIGNALLED = 128  # a shell's exit code above it says that a signal ended the command
 ENDING = 10.0  # seconds that a job may live on after its supervisor has written its exit
@@ -68,7 +70,7 @@ class ClusterBackend:
         """A token for each GPU of the nodes that live, and for each CPU slot of those without a GPU."""
         self._save_state()
         nodes = [node for node in self._watch.nodes() if node.alive]
-        tokens = [token for node in nodes for token in self._tokens(node)]
+        tokens = [*itertools.islice((token for node in nodes for token in self._tokens(node)), MOST_TOKENS)]
         busy = sum(node.gpus - node.free_gpus for node in nodes)
         foreign = max(0, busy - sum(token.kind == "cuda" and token.name in claimed for token in tokens))
         found = []

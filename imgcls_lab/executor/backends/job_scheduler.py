@@ -6,12 +6,18 @@ thread alone and may take seconds. Each raises `SchedulerAwayError` while the sc
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
+from imgcls_lab.terminal import shown
+
+# What is taken of an answer: a scheduler may say anything.
+MOST_NODES, MOST_GPUS, MOST_CPUS = 4_000, 64, 10_000
+NAME, REASON = 200, 500  # characters
 _ID = re.compile(r"(.+)-(\d{3,})")
 
 
@@ -84,6 +90,33 @@ class Node:
     alive: bool = True
     cpus: int = 0
     reason: str = ""
+
+
+def bounded_nodes(nodes: Iterable[Node]) -> list[Node]:
+    """Nodes with plain names, bounded numbers, and each name once: two nodes of one name count as one."""
+    found: dict[str, Node] = {}
+    for node in itertools.islice(nodes, MOST_NODES):
+        name = shown(node.name, NAME)
+        other = found.get(name)
+        if other is not None and other.alive != node.alive:
+            found[name] = other if other.alive else _bounded(node, name)
+            continue
+        gpus, free, cpus = (other.gpus, other.free_gpus, other.cpus) if other is not None else (0, 0, 0)
+        both = replace(node, gpus=node.gpus + gpus, free_gpus=node.free_gpus + free, cpus=node.cpus + cpus)
+        found[name] = _bounded(both, name)
+    return list(found.values())
+
+
+def _bounded(node: Node, name: str) -> Node:
+    gpus, cpus = min(max(node.gpus, 0), MOST_GPUS), min(max(node.cpus, 0), MOST_CPUS)
+    free, reason = min(max(node.free_gpus, 0), gpus), shown(node.reason, REASON)
+    return Node(name, gpus, free, shown(node.kind, NAME), node.alive, cpus, reason)
+
+
+def bounded_status(status: JobStatus) -> JobStatus:
+    """A status with plain texts."""
+    nodes = tuple(shown(name, NAME) for name in status.nodes[:MOST_NODES])
+    return replace(status, reason=shown(status.reason, REASON), nodes=nodes)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,17 @@ import time
 from dataclasses import replace
 
 from imgcls_lab.errors import ExecutorError, SchedulerAwayError
-from imgcls_lab.executor.backends.job_scheduler import Job, JobScheduler, JobState, JobStatus, Node
+from imgcls_lab.executor.backends.job_scheduler import (
+    REASON,
+    Job,
+    JobScheduler,
+    JobState,
+    JobStatus,
+    Node,
+    bounded_nodes,
+    bounded_status,
+)
+from imgcls_lab.terminal import shown
 
 log = logging.getLogger(__name__)
 
@@ -116,10 +126,11 @@ class JobWatch:
                 self._round()
                 away = None
             except ExecutorError as error:
-                away = str(error)
+                away = shown(str(error), 2 * REASON)
             except Exception as error:
-                log.exception("%s could not be asked.", self._scheduler.title)
-                away = f"{self._scheduler.title} gave an answer that nobody understands: {error!r}."
+                away = shown(f"{self._scheduler.title} gave an answer that nobody understands: {error!r}", REASON)
+                if away != self._away:  # once, not at each try
+                    log.exception("%s could not be asked.", self._scheduler.title)
             with self._lock:
                 if away != self._away:
                     log.warning("%s", away or f"{self._scheduler.title} answers.")
@@ -141,7 +152,7 @@ class JobWatch:
         changed = self._ask()
         now = time.monotonic()
         if outbox or changed or now >= self._nodes_due:
-            nodes, queue_length = self._scheduler.nodes(), self._scheduler.queue_length()
+            nodes, queue_length = bounded_nodes(self._scheduler.nodes()), self._scheduler.queue_length()
             with self._lock:
                 self._nodes, self._queue_length, self._nodes_due = nodes, queue_length, now + NODES_EVERY
 
@@ -175,7 +186,7 @@ class JobWatch:
         with self._lock:
             for job in open_jobs:
                 before = self._statuses.get(job)
-                after = answers.get(job, JobStatus(JobState.MISSING))
+                after = bounded_status(answers.get(job, JobStatus(JobState.MISSING)))
                 if before is not None and not after.nodes:
                     after = replace(after, nodes=before.nodes)
                 changed = changed or before is None or before.state is not after.state

@@ -7,13 +7,16 @@ says. A run of several nodes is one job, whose nodes are a placement group (`ray
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import re
 import shlex
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
@@ -24,7 +27,8 @@ from imgcls_lab.executor.backends.job_scheduler import Finding, Job, JobState, J
 from imgcls_lab.settings import Settings
 
 RAY = "ray"  # its name in IMGCLS_BACKEND
-TIMEOUT = 10.0  # seconds for one answer of the dashboard
+TIMEOUT = 10.0  # seconds of silence within one answer of the dashboard
+SLOWEST, LARGEST = 60.0, 2**26  # seconds and bytes of one answer
 STOP_MARGIN = 10  # seconds that Ray waits longer than our own grace
 SMALL = 0.01  # CPUs of a job that needs none: a job without resources would always start on the head
 MIN_VERSION = (2, 9)
@@ -69,17 +73,18 @@ class RayScheduler:
             if "already exists" in error.text:
                 return
             if error.code == 400:
-                raise ExecutorError(f"Ray refuses the job: {error.text[:300]}") from None
-            raise self._away(error) from None
+                raise ExecutorError(f"Ray refuses the job: {_without(error.text, job)[:300]}") from None
+            raise self._away(_AnswerError(error.code, _without(error.text, job))) from None
 
     def _stop_wait(self) -> dict[str, str]:
         return {"RAY_JOB_STOP_WAIT_TIME_S": str(int(self._grace) + STOP_MARGIN)}
 
     def status(self, ids: Collection[str]) -> dict[str, JobStatus]:
-        jobs = {row["submission_id"]: row for row in self._list() if row.get("submission_id")}
-        self._waiting = sum(row["status"] == "PENDING" for row in jobs.values())
-        missing = JobStatus(JobState.MISSING)
-        return {name: self._status_of(jobs[name]) if name in jobs else missing for name in ids}
+        rows, missing = self._list(), JobStatus(JobState.MISSING)
+        with self._understood():
+            jobs = {row["submission_id"]: row for row in rows if row.get("submission_id")}
+            self._waiting = sum(row["status"] == "PENDING" for row in jobs.values())
+            return {name: self._status_of(jobs[name]) if name in jobs else missing for name in ids}
 
     def _list(self) -> list[dict[str, Any]]:
         found = self._get("/api/jobs/")
@@ -102,7 +107,9 @@ class RayScheduler:
 
     def log(self, job: str) -> str:
         try:
-            return str(self._ask(f"/api/jobs/{quote(job)}/logs").get("logs") or "")
+            answer = self._ask(f"/api/jobs/{quote(job)}/logs")
+            with self._understood():
+                return str(answer.get("logs") or "")
         except _AnswerError as error:  # its node has died, or the job is unknown
             if error.code in (404, 500):
                 return ""
@@ -110,21 +117,24 @@ class RayScheduler:
 
     # ── nodes ───────────────────────────────────────────────────────────────────────────────────────────────
     def nodes(self) -> list[Node]:
-        rows = self._get("/api/v0/nodes?detail=1&limit=10000")["data"]["result"]["result"]
-        used = self._used()
-        self._names = {row["node_id"]: str(row["node_name"] or row["node_ip"]) for row in rows}
-        alive_names = {self._names[row["node_id"]] for row in rows if row["state"] == "ALIVE"}
-        found = [_node(row, self._names[row["node_id"]], used.get(row["node_id"], {})) for row in rows]
-        dead = {node.name: node for node in found if not node.alive and node.name not in alive_names}
-        return [node for node in found if node.alive] + list(dead.values())
+        answer, used = self._get("/api/v0/nodes?detail=1&limit=10000"), self._used()
+        with self._understood():
+            rows = answer["data"]["result"]["result"]
+            self._names = {row["node_id"]: str(row["node_name"] or row["node_ip"]) for row in rows}
+            alive_names = {self._names[row["node_id"]] for row in rows if row["state"] == "ALIVE"}
+            found = [_node(row, self._names[row["node_id"]], used.get(row["node_id"], {})) for row in rows]
+            dead = {node.name: node for node in found if not node.alive and node.name not in alive_names}
+            return [node for node in found if node.alive] + list(dead.values())
 
     def _used(self) -> dict[str, dict[str, float]]:
         """Of each node, how much of each resource is in use. A node that is missing here uses nothing that is known."""
-        report = (self._get("/api/cluster_status")["data"].get("clusterStatus") or {}).get("loadMetricsReport") or {}
-        return {
-            node: {name: float(use[0]) for name, use in resources.items()}
-            for node, resources in (report.get("usageByNode") or {}).items()
-        }
+        answer = self._get("/api/cluster_status")
+        with self._understood():
+            report = (answer["data"].get("clusterStatus") or {}).get("loadMetricsReport") or {}
+            return {
+                node: {name: float(use[0]) for name, use in resources.items()}
+                for node, resources in (report.get("usageByNode") or {}).items()
+            }
 
     def queue_length(self) -> int:
         return self._waiting
@@ -148,7 +158,9 @@ class RayScheduler:
         ]
 
     def _version(self) -> str:
-        return str(self._get("/api/version").get("ray_version") or "")
+        answer = self._get("/api/version")
+        with self._understood():
+            return str(answer.get("ray_version") or "")[:100]
 
     def close(self) -> None:
         """Every question has a connection of its own."""
@@ -172,19 +184,31 @@ class RayScheduler:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self._address}{path}", data, headers)  # noqa: S310 - checked above
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:  # noqa: S310
-                return json.loads(reply.read())
-        except urllib.error.HTTPError as error:
-            raise _AnswerError(error.code, error.read(10_000).decode(errors="replace").strip()) from None
-        except json.JSONDecodeError:
+            try:
+                with _OPENER.open(request, timeout=TIMEOUT) as reply:
+                    return json.loads(_content(reply, LARGEST))
+            except urllib.error.HTTPError as error:
+                raise _AnswerError(error.code, _content(error, 10_000).decode(errors="replace").strip()) from None
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
             raise SchedulerAwayError(
                 f"At {self._address} answers something that is no dashboard of Ray. Check IMGCLS_RAY_ADDRESS."
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise SchedulerAwayError(
                 f"Ray's dashboard at {self._address} does not answer ({reason}). Check IMGCLS_RAY_ADDRESS, and that "
                 "the head of the cluster runs."
+            ) from None
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Around the reading of an answer. Raises SchedulerAwayError where it is not built as Ray's are."""
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise SchedulerAwayError(
+                f"Ray's dashboard at {self._address} gives an answer that no known version of Ray gives "
+                f"({type(error).__name__}). Check IMGCLS_RAY_ADDRESS."
             ) from None
 
     def _away(self, error: _AnswerError) -> SchedulerAwayError:
@@ -198,6 +222,11 @@ class RayScheduler:
                 f"At {self._address} answers something that is no dashboard of Ray "
                 f"{MIN_VERSION[0]}.{MIN_VERSION[1]} or newer. Check IMGCLS_RAY_ADDRESS."
             )
+        if 300 <= error.code < 400:
+            return SchedulerAwayError(
+                f"{self._address} sends elsewhere. Set IMGCLS_RAY_ADDRESS to the address of the dashboard itself: a "
+                "token is given to no other."
+            )
         return SchedulerAwayError(f"Ray's dashboard at {self._address} fails ({error.code}): {error.text[-300:]}")
 
 
@@ -209,12 +238,50 @@ class _AnswerError(Exception):
         self.code, self.text = code, text
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Jobs and token are for one address. By default, urllib sends both to wherever an answer points."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
+
+
+def _content(reply: Any, most: int) -> bytes:
+    """The bytes of an answer. Raises OSError for one that is too large or takes too long."""
+    until, found = time.monotonic() + SLOWEST, bytearray()
+    while block := reply.read1(2**16):
+        found += block
+        if len(found) > most:
+            raise OSError("its answer is too large")
+        if time.monotonic() > until:
+            raise OSError("its answer does not end")
+    return bytes(found)
+
+
+def _without(text: str, job: Job) -> str:
+    """An answer without what came with the job: it becomes the message of a run."""
+    for value in job.environment.values():
+        text = text.replace(value, "…")
+    return text
+
+
 def _authorization() -> dict[str, str]:
-    """The header of a cluster that asks for a token, which stands where Ray itself looks for it."""
+    """The header of a cluster that asks for a token, which stands where Ray itself looks for it.
+
+    Raises SchedulerAwayError for a token that is none: the library's own message would show it.
+    """
     token = os.environ.get("RAY_AUTH_TOKEN", "").strip()
     if not token:
         path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
-        token = path.read_text().strip() if path.is_file() else ""
+        try:
+            token = path.read_text().strip() if path.is_file() else ""
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise SchedulerAwayError(f"The file {path} with Ray's token cannot be read: {reason}.") from None
+    if not (token.isascii() and token.isprintable()):
+        raise SchedulerAwayError("Ray's token holds a line break or another odd character. Correct RAY_AUTH_TOKEN.")
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from imgcls_lab.executor.backends.job_scheduler import JobState, JobStatus, Node
 
-JOB_FORMAT = "%j|%A|%T|%N|%r"  # of squeue: what `read_jobs` reads
+# Of squeue: what `read_jobs` reads. The name is last: those of the user's other jobs may hold any character.
+JOB_FORMAT = "%A|%T|%N|%r|%j"
 
 # https://slurm.schedmd.com/job_state_codes.html; what stands in none of these is a state of a newer Slurm
 _STATES = {
@@ -63,10 +64,13 @@ class Partition(NamedTuple):
 
 
 def read_jobs(text: str) -> list[SlurmJob]:
-    """The jobs that squeue prints in `JOB_FORMAT`."""
+    """The jobs that squeue prints in `JOB_FORMAT`. A line that is none continues the name of another program's job."""
     jobs = []
-    for line in text.splitlines():
-        name, number, word, nodes, reason = line.split("|", 4)
+    for line in text.split("\n"):
+        number, _, rest = line.partition("|")
+        if not number.isdecimal() or rest.count("|") < 3:
+            continue
+        word, nodes, reason, name = rest.split("|", 3)
         state = JOB_STATES.get(word, JobState.UNKNOWN)
         reason = "" if reason == "None" else reason
         if state is JobState.ENDED:
@@ -112,7 +116,11 @@ def read_partitions(text: str) -> dict[str, Partition]:
 def read_nodes(text: str, partition: Partition) -> list[Node]:
     """The nodes of a partition, from what `scontrol --details --oneliner show nodes` prints."""
     rows = [_fields(line) for line in text.splitlines() if line.startswith("NodeName=")]
-    return [_node(row, partition) for row in rows if partition.name in row.get("Partitions", "").split(",")]
+    return [
+        _node(row, partition)
+        for row in rows
+        if row.get("NodeName") and partition.name in row.get("Partitions", "").split(",")
+    ]
 
 
 def _node(row: Mapping[str, str], partition: Partition) -> Node:
@@ -127,12 +135,12 @@ def _node(row: Mapping[str, str], partition: Partition) -> Node:
     if not partition.up:
         reason = f"partition {partition.name} takes no jobs"
     return Node(
-        name=row["NodeName"],
+        name=row.get("NodeName", ""),
         gpus=gpus,
         free_gpus=max(0, gpus - used),
         kind=kinds,
         alive=not reason,
-        cpus=int(row.get("CPUEfctv") or row.get("CPUTot") or 0),
+        cpus=int(cpus) if (cpus := row.get("CPUEfctv") or row.get("CPUTot") or "").isdecimal() else 0,
         reason=reason,
     )
 
