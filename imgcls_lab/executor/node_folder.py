@@ -25,6 +25,7 @@ STORE_KEY = "IMGCLS_STORE_KEY"
 STORE_URL, HOME, NODE_HOME, CACHE = "IMGCLS_STORE_URL", "IMGCLS_HOME", "IMGCLS_NODE_HOME", "IMGCLS_CACHE_DIR"
 
 NOT_OURS = 3  # exit code of a mirror whose attempt another node or a newer attempt has
+LARGEST_WORDS = 2**20  # characters that a mirror may say
 POLL, RESTART_PAUSE = 0.2, 1.0  # seconds
 PATIENCE = 3600.0  # seconds after the end of an attempt in which a mirror that fails is started again
 
@@ -55,12 +56,14 @@ def restored(launch: dict[str, Any], node: int) -> dict[str, Any]:
     found = {**launch, "folder": str(ours), "environment": environment, "argv": argv}
     note = {name: value for name, value in found.items() if name != STORE_KEY}
     command = "restore" if node == 0 else "read"
-    done = subprocess.run(
-        _argv(found, command), env=_environment(found), capture_output=True, text=True, check=False, cwd="/"
-    )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        raise NotRestoredError(lines[-1] if lines else f"The mirror ended with code {done.returncode}.")
+    with subprocess.Popen(
+        _argv(found, command), env=_environment(found), stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
+        text=True, errors="replace",
+    ) as mirror:  # fmt: skip
+        assert mirror.stderr is not None  # noqa: S101
+        lines = mirror.stderr.read(LARGEST_WORDS).strip().splitlines()
+    if mirror.returncode != 0:
+        raise NotRestoredError(lines[-1] if lines else f"The mirror ended with code {mirror.returncode}.")
     run_layout.write_atomic(ours / run_layout.launch_name(launch["attempt"]), json.dumps(note, indent=1))
     return found
 

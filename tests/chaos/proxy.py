@@ -8,14 +8,14 @@ import threading
 
 
 class Proxy:
-    """Passes everything on to a port until `cut`; then nothing, in both directions, until `mend`."""
+    """Passes everything on to a port until `cut`; then nothing, in both directions, until `mend`. at: its own port."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, at: int = 0) -> None:
         self._target = port
         self._open = threading.Event()
         self._open.set()
         self._closed = False
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", at))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

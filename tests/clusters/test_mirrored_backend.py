@@ -11,8 +11,11 @@ import pytest
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.executor.backends.job_scheduler import job_id
 from imgcls_lab.schemas import SubmitRequest
+from tests.chaos.proxy import Proxy
+from tests.clusters.s3_server import Bucket
 from tests.clusters.store_lab import StoreLab
 from tests.executor.stub_lab import ROOT
+from tests.waiting import free_port
 
 
 @pytest.fixture
@@ -77,6 +80,25 @@ def test_another_daemon_goes_on_with_what_is_under_way(lab: StoreLab) -> None:
     assert finished(lab, run_id, 60) == 1
 
 
+def test_a_node_waits_for_a_store_that_it_does_not_reach(
+    home: Path, tmp_path: Path, s3_server: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network is cut while the run is handed over: the head reaches the store, the node does not."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    lab, port = StoreLab(home, tmp_path, s3_server.url), free_port()
+    lab.scheduler.environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+    try:
+        run_id = lab.launch(steps=5)
+        lab.rounds(lab.mirrors)
+        lab.rounds_for(8)
+        assert (lab.state(run_id), len(lab.mirrors())) == (RunState.STARTING, 1)
+        proxy = Proxy(int(s3_server.endpoint.rsplit(":", 1)[1]), at=port)
+        assert finished(lab, run_id, 5) == 1
+        proxy.close()
+    finally:
+        lab.close()
+
+
 def test_a_store_that_refuses_keeps_a_run_waiting_with_a_sentence(lab: StoreLab, tmp_path: Path) -> None:
     (tmp_path / "store").rename(tmp_path / "away")
     run_id = lab.launch(steps=5)
@@ -84,6 +106,23 @@ def test_a_store_that_refuses_keeps_a_run_waiting_with_a_sentence(lab: StoreLab,
     assert lab.state(run_id) is RunState.STARTING
     (tmp_path / "away").rename(tmp_path / "store")
     assert finished(lab, run_id, 5) == 1
+
+
+def test_a_start_ends_with_the_agent_that_waits_for_it(
+    home: Path, tmp_path: Path, s3_server: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    lab = StoreLab(home, tmp_path, s3_server.url)
+    lab.scheduler.environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{free_port()}"
+    try:
+        run_id = lab.launch(steps=5)
+        lab.rounds(lab.mirrors)
+        lab.scheduler.processes[job_id(run_id, 1)].kill()  # not its group
+        lab.until(lambda: not lab.mirrors(), 10)
+        del lab.scheduler.environment["AWS_ENDPOINT_URL"]
+        assert finished(lab, run_id, 5) == 2
+    finally:
+        lab.close()
 
 
 def test_a_run_that_needs_the_heads_disk_is_refused(lab: StoreLab, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from imgcls_lab import run_layout, run_paths
 from imgcls_lab.errors import ConfigError, ConflictError, ObjectStoreError
 from imgcls_lab.executor import locks
 from imgcls_lab.executor.mirror import index
+from imgcls_lab.executor.mirror.__main__ import bring
 from imgcls_lab.executor.mirror.head import Pull, check_inside
 from imgcls_lab.executor.mirror.index import Manifest, Part, State, Tail
 from imgcls_lab.executor.mirror.node import FencedError, restore
@@ -235,6 +236,18 @@ def test_a_folder_in_which_a_supervisor_lives_is_not_restored(pair: Pair) -> Non
     assert lives.value.reason == "lives"
     assert held is not None
     os.close(held)
+
+
+def test_a_start_waits_until_an_earlier_attempt_has_ended_there(pair: Pair) -> None:
+    pair.begin()
+    held = locks.try_lock(pair.node / LOCK)
+    assert held is not None
+    Pull(pair.objects, pair.head, 2).hand_over()
+    ending = threading.Timer(0.5, os.close, (held,))
+    ending.start()
+    bring(pair.objects, pair.node, 2, take=True)
+    assert not ending.is_alive()
+    assert (pair.node / "config.json").exists()
 
 
 def test_an_attempt_without_a_supervisor_ends_without_an_exit(pair: Pair) -> None:

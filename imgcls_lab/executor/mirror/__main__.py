@@ -13,14 +13,17 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 from imgcls_lab.errors import ConflictError, ImgclsError, ObjectStoreError
 from imgcls_lab.executor.mirror.index import RunObjects
-from imgcls_lab.executor.mirror.node import FencedError, Push, follow, restore
-from imgcls_lab.executor.mirror.object_store import ObjectStore
+from imgcls_lab.executor.mirror.node import LONGEST_PAUSE, FencedError, Push, follow, restore
+from imgcls_lab.executor.mirror.object_store import ObjectStore, is_transient
 from imgcls_lab.executor.node_folder import NOT_OURS, STORE_KEY
 from imgcls_lab.settings import Settings
+
+PATIENCE = 300.0  # seconds for which a start waits for the store; the executor's own patience may end before
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +38,8 @@ def main(arguments: list[str]) -> int:
         settings = Settings()
         objects = RunObjects(ObjectStore(settings.store_url), folder.name, os.environ.pop(STORE_KEY))
         if given.command in ("restore", "read"):
-            restore(objects, folder, given.attempt, take=given.command == "restore")
+            threading.Thread(target=_end_with_agent, daemon=True).start()
+            bring(objects, folder, given.attempt, take=given.command == "restore")
         else:
             beside(given.command, objects, folder, given.attempt, settings)
     except (FencedError, ConflictError) as error:
@@ -46,6 +50,22 @@ def main(arguments: list[str]) -> int:
         print(text, file=sys.stderr, flush=True)
         return 1
     return 0
+
+
+def bring(objects: RunObjects, folder: Path, attempt: int, *, take: bool) -> None:
+    """Restore the folder; again while the store is away, or an earlier attempt ends on this node. Raises as it does."""
+    until, pause = time.monotonic() + PATIENCE, 1.0
+    while True:
+        try:
+            restore(objects, folder, attempt, take=take)
+            return
+        except (ObjectStoreError, ConflictError) as error:
+            passes = error.reason == "lives" or (isinstance(error, ObjectStoreError) and is_transient(error))
+            if not passes or time.monotonic() > until:
+                raise
+            print(f"{error} It is tried again.", file=sys.stderr, flush=True)
+        time.sleep(pause)
+        pause = min(LONGEST_PAUSE, 2 * pause)
 
 
 def beside(command: str, objects: RunObjects, folder: Path, attempt: int, settings: Settings) -> None:
@@ -60,6 +80,13 @@ def beside(command: str, objects: RunObjects, folder: Path, attempt: int, settin
         Push(objects, folder, attempt, interval=interval, beat_every=beat_every, over=over, hurry=hurry).run()
     else:
         follow(objects, folder, attempt, interval=interval, over=over)
+
+
+def _end_with_agent() -> None:
+    """Nothing has begun yet: what is half brought is removed by the next start."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 def _await_end_of_input(over: threading.Event) -> None:
