@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,15 +19,16 @@ from PIL import Image
 
 from imgcls_lab import images
 from imgcls_lab.data_files import FoundImage
-from imgcls_lab.errors import DataError
+from imgcls_lab.errors import BusyError, DataError, ImgclsError
 from imgcls_lab.thumbnails import cache, worker
+from imgcls_lab.thumbnails import pool as pool_module
 from imgcls_lab.thumbnails.cache import ThumbnailCache
 from imgcls_lab.thumbnails.pool import GivenUpError, ThumbnailPool
 
 
 @pytest.fixture
 def pool() -> Iterator[ThumbnailPool]:
-    pool = ThumbnailPool(1, timeout=5)
+    pool = ThumbnailPool(1, cpu_seconds=5, clock_seconds=5)
     yield pool
     pool.close()
 
@@ -37,26 +40,94 @@ def found(tmp_path: Path) -> FoundImage:
 
 
 def worker_process() -> psutil.Process:
-    (process,) = [child for child in psutil.Process().children() if "imgcls_lab.thumbnails.worker" in child.cmdline()]
+    (process,) = worker_processes()
     return process
 
 
-@pytest.mark.parametrize(("sent", "reason"), [(signal.SIGKILL, None), (signal.SIGSTOP, "too_slow")])
-def test_a_process_that_ended_or_hangs_is_replaced(
-    pool: ThumbnailPool, found: FoundImage, sent: signal.Signals, reason: str | None
+def worker_processes() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "imgcls_lab.thumbnails.worker" in child.cmdline()]
+
+
+@contextlib.contextmanager
+def each_process_gets(number: signal.Signals) -> Iterator[set[int]]:
+    """Every process that decodes gets this signal as soon as it is there; their pids."""
+    hit: set[int] = set()
+    over = threading.Event()
+
+    def hunt() -> None:
+        while not over.wait(0.005):
+            with contextlib.suppress(psutil.Error):  # it ended meanwhile
+                for process in worker_processes():
+                    if process.pid not in hit:
+                        process.send_signal(number)
+                        hit.add(process.pid)
+
+    thread = threading.Thread(target=hunt)
+    thread.start()
+    try:
+        yield hit
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_an_image_whose_process_is_killed_or_hangs_is_tried_once_more(
+    pool: ThumbnailPool, found: FoundImage, sent: signal.Signals
 ) -> None:
     first = pool.picture(found, 64)
     process = worker_process()
-    os.kill(process.pid, sent)
-    if sent is signal.SIGKILL:
-        process.wait(5)
+    os.kill(process.pid, signal.SIGSTOP)  # so that it has not answered when it is killed
+    late = threading.Timer(0.5, os.kill, (process.pid, sent))
+    late.start()
+    assert pool.picture(found, 64) == first
+    late.join()
+    assert worker_process().pid != process.pid
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind", "reason"), [(signal.SIGKILL, DataError, "crashed"), (signal.SIGSTOP, BusyError, "hangs")]
+)
+def test_an_image_that_ends_two_processes_gets_a_sentence_and_the_next_one_a_picture(
+    found: FoundImage, sent: signal.Signals, kind: type[ImgclsError], reason: str
+) -> None:
+    pool = ThumbnailPool(1, clock_seconds=1.5)
+    try:
+        with each_process_gets(sent) as hit, pytest.raises(kind) as refused:
+            pool.picture(found, 64)
+        assert (refused.value.reason, len(hit)) == (reason, 2)
+        assert pool.picture(found, 64)
+    finally:
+        pool.close()
+
+
+def test_time_that_a_loaded_machine_does_not_give_is_not_counted(found: FoundImage) -> None:
+    pool = ThumbnailPool(1, cpu_seconds=0.5, clock_seconds=60)
+    try:
+        first = pool.picture(found, 64)
+        process = worker_process()
+        process.suspend()
+        late = threading.Timer(2.5, process.resume)
+        late.start()
         assert pool.picture(found, 64) == first
-    else:
+        assert worker_process().pid == process.pid, "the process that waited has answered"
+    finally:
+        late.join()
+        pool.close()
+
+
+def test_an_image_that_takes_too_much_computing_is_not_tried_again(
+    found: FoundImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "_LOOK", 0.01)
+    pool = ThumbnailPool(1, cpu_seconds=0.02)  # less than the imports take
+    try:
         with pytest.raises(DataError) as refused:
             pool.picture(found, 64)
-        assert refused.value.reason == reason
-        assert pool.picture(found, 64) == first
-    assert worker_process().pid != process.pid
+        assert refused.value.reason == "too_slow"
+        assert worker_processes() == []
+    finally:
+        pool.close()
 
 
 SIZE = (300, 200)
