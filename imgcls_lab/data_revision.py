@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from imgcls_lab.errors import DataError
 from imgcls_lab.input_file import read_given
@@ -22,33 +25,34 @@ from imgcls_lab.run_paths import read_plain
 from imgcls_lab.schemas.limits import MAX_NAME, MAX_PATH
 from imgcls_lab.validation_errors import problems
 
+_CHANGE_BYTES = 500  # 330 of its own, the rest of its key
 MAX_FILE = 256_000_000  # bytes of an overlay, about a million changes
 ImageId = Annotated[str, Field(pattern="^[0-9a-f]{64}$", max_length=64)]  # SHA-256 of a file's content
-
+Word = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(sys.intern)]
 
 Key = tuple[str, str]  # an image, and the split whose files are meant; empty: its files in all splits
 
 
-class Change(BaseModel):
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class Change:
     """A correction of one image, and so of all files with this content, or of those in one split.
 
     only: the split whose files it changes; empty: all. A copy that val/ has, too, can so be excluded from train/ alone.
     label: its class; None with `excluded`: the image is excluded; None without: it is again as its folder says.
     name, split, folder_label: of its first file at the time; files: how many there were.
+    A server holds a hundred thousand of them, so they are small: slots, and one copy of each word.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     image: ImageId
-    label: str | None = Field(None, min_length=1, max_length=MAX_NAME)
+    label: Annotated[Word, Field(min_length=1)] | None = None
     excluded: bool = False
-    only: str = Field("", max_length=MAX_NAME)
-    name: str = Field("", max_length=MAX_PATH)
-    split: str = Field("", max_length=MAX_NAME)
-    folder_label: str = Field("", max_length=MAX_NAME)
-    files: int = Field(1, ge=0)
-    why: str = Field("", max_length=MAX_NAME)
-    by: str = Field("", max_length=MAX_NAME)
+    only: Word = ""
+    name: Annotated[str, Field(max_length=MAX_PATH)] = ""
+    split: Word = ""
+    folder_label: Word = ""
+    files: Annotated[int, Field(ge=0)] = 1
+    why: Word = ""
+    by: Word = ""
     at: float = 0.0  # Unix seconds
 
     @model_validator(mode="after")
@@ -76,7 +80,13 @@ class Change(BaseModel):
         """The class of the image after this change; None: it is excluded."""
         return None if self.excluded else self.label or self.folder_label
 
+    def facts(self) -> dict[str, Any]:
+        """All fields, as a row and a digest have them."""
+        return {name: getattr(self, name) for name in FIELDS}
 
+
+FIELDS = tuple(field.name for field in fields(Change))
+CHANGES = TypeAdapter(list[Change])
 Changes = Mapping[Key, Change]
 
 
@@ -98,7 +108,7 @@ def same(one: Change | None, other: Change | None) -> bool:
 
 def revision_digest(parent_digest: str, changes: Iterable[Change]) -> str:
     """SHA-256 (hex) over the parent's digest, empty for the folders as they are, and the changes in a fixed order."""
-    ordered = sorted((change.model_dump() for change in changes), key=lambda change: (change["image"], change["only"]))
+    ordered = sorted((change.facts() for change in changes), key=lambda change: (change["image"], change["only"]))
     return _sha({"parent": parent_digest, "changes": ordered})
 
 
@@ -178,6 +188,11 @@ class Overlay(BaseModel):
     def to_json(self) -> str:
         return self.model_dump_json(indent=1)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes in memory, about."""
+        return _CHANGE_BYTES * len(self.changes)
+
     @cached_property
     def by_key(self) -> dict[Key, Change]:
         """The changes that differ from the folders."""
@@ -203,7 +218,8 @@ def content_digest(changes: Iterable[Change]) -> str:
     """SHA-256 (hex) over what the changes do, without who made them and when: it says whether two train the same."""
     said: dict[str, list[dict[str, Any]]] = {}
     for change in sorted(changes, key=lambda change: change.only):
-        said.setdefault(change.image, []).append(change.model_dump(include={"label", "excluded", "only"}))
+        done = {"label": change.label, "excluded": change.excluded, "only": change.only}
+        said.setdefault(change.image, []).append(done)
     return _sha({image: several if len(several) > 1 else several[0] for image, several in said.items()})
 
 

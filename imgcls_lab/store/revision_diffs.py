@@ -15,7 +15,7 @@ def difference(
 ) -> tuple[dict[str, int], list[ChangeView], int]:
     """What differs: the number of images of each kind of change, the first changes by name, and how many there are.
 
-    own: changes of the revision itself, which know why.
+    own: changes of the revision itself that restore, which know why.
     """
     changed = [key for key in {**before, **after} if not same(in_force(before, key), in_force(after, key))]
     facts = {key: after.get(key) or own.get(key) or before[key] for key in changed}

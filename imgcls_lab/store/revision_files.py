@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import insert
 from sqlmodel import Session, select
 
-from imgcls_lab.data_revision import Change, revision_digest
+from imgcls_lab.data_revision import CHANGES, revision_digest
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.run_paths import read_json
 from imgcls_lab.settings import Settings
@@ -89,9 +89,7 @@ def _restore_dataset(session: Session, folder: Path, rows: list[dict[str, Any]],
         if parent not in digests or revision_digest(digests[parent], row["changes"]) != row["digest"]:
             report(f"{folder / _name(number)} does not continue the revision {parent}, so it is not restored.")
             return
-        values = {name: row[name] for name in _COLUMNS} | {
-            "changes": [change.model_dump() for change in row["changes"]]
-        }
+        values = {name: row[name] for name in _COLUMNS} | {"changes": [change.facts() for change in row["changes"]]}
         session.execute(insert(table).values(dataset_id=dataset_id, **values))
         digests[number] = row["digest"]
 
@@ -105,7 +103,7 @@ def _read(folder: Path, report: Callable[[str], None]) -> Iterator[dict[str, Any
             if path.stat().st_size > MAX_FILE:
                 raise ValueError("it is too large")
             row = read_json(folder, path.name)
-            row["changes"] = [Change.model_validate(change) for change in row["changes"]]
+            row["changes"] = CHANGES.validate_python(row["changes"])
             if row["number"] != number or not set(_COLUMNS) <= set(row) or "created_at" not in row["dataset"]:
                 raise ValueError("its fields are not those of a revision")
         except (OSError, ValueError, KeyError, TypeError) as error:

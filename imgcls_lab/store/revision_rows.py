@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.data_revision import Change, Overlay, flatten, revision_digest
+from imgcls_lab.data_revision import CHANGES, Change, Overlay, flatten, revision_digest
 from imgcls_lab.errors import NotFoundError, StoreError
 from imgcls_lab.events import RunKind
+from imgcls_lab.memory_cache import CACHE
 from imgcls_lab.schemas import RevisionView
 from imgcls_lab.store.tables import Dataset, DatasetRevision, Run
 
@@ -48,25 +49,44 @@ def later_revisions(session: Session, run: Run) -> list[RevisionView]:
 
 
 def overlay_of(session: Session, dataset_id: int, number: int) -> Overlay:
-    """What a revision says of all images. Raises NotFoundError; StoreError for one that was altered since."""
-    digest, count = "", 0
+    """What a revision says of all images. Raises NotFoundError; StoreError for one that was altered since.
+
+    A process reads and checks a chain once: its last digest holds for all changes, so what was checked stays true.
+    """
+    digest = _digest_of(session, dataset_id, number) if number else ""
+    key = ("overlay", dataset_id, number, digest)
+    return CACHE.get(key, lambda: _read_overlay(session, dataset_id, number, digest), lambda made: made.nbytes)
+
+
+def _digest_of(session: Session, dataset_id: int, number: int) -> str:
+    """The digest of a revision, all before which are there."""
+    table = DatasetRevision
+    wanted = select(table.number, table.parent, table.digest).where(table.dataset_id == dataset_id)
+    chain = session.exec(wanted.where(col(table.number) <= number).order_by(col(table.number))).all()
+    if len(chain) != number or chain[-1][0] != number:
+        raise no_revision(session, dataset_id, number)
+    if altered := next((own for place, (own, parent, _) in enumerate(chain) if parent != place), None):
+        raise _altered(dataset_id, altered)
+    return chain[-1][2]
+
+
+def _read_overlay(session: Session, dataset_id: int, number: int, wanted_digest: str) -> Overlay:
+    digest = ""
 
     def chain() -> Iterator[list[Change]]:
-        nonlocal digest, count
+        nonlocal digest
         table = DatasetRevision
-        wanted = select(table.number, table.parent, table.digest, table.changes).where(table.dataset_id == dataset_id)
+        wanted = select(table.number, table.digest, table.changes).where(table.dataset_id == dataset_id)
         ordered = wanted.where(col(table.number) <= number).order_by(col(table.number))
-        for found, parent, own, changes in session.exec(ordered.execution_options(yield_per=_AT_ONCE)):
-            if found != count + 1:
-                raise no_revision(session, dataset_id, number)
+        for found, own, changes in session.exec(ordered.execution_options(yield_per=_AT_ONCE)):
             valid = _valid(changes, dataset_id, found)
-            if parent != count or revision_digest(digest, valid) != own:
+            if revision_digest(digest, valid) != own:
                 raise _altered(dataset_id, found)
-            digest, count = own, found
+            digest = own
             yield valid
 
     changes = flatten(chain())
-    if count != number:
+    if digest != wanted_digest:  # rows went away meanwhile
         raise no_revision(session, dataset_id, number)
     return Overlay.of(number, digest, changes)
 
@@ -113,7 +133,7 @@ def changes_of(session: Session, dataset_id: int, number: int) -> list[Change]:
 def _valid(changes: Any, dataset_id: int, number: int) -> list[Change]:
     """The changes in a row, which another user of the database may have written. Raises StoreError."""
     try:
-        return TypeAdapter(list[Change]).validate_python(changes)
+        return CHANGES.validate_python(changes)
     except ValidationError:
         raise _altered(dataset_id, number) from None
 

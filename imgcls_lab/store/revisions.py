@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -89,7 +90,8 @@ class Revisions:
             view = revision_views(session, dataset_id, number)[0] if number else None
             other = (view.parent if view else 0) if against is None else against
             after, before = (overlay_of(session, dataset_id, of).by_key for of in (number, other))
-            own = {change.key: change for change in changes_of(session, dataset_id, number)} if number else {}
+            restores = changes_of(session, dataset_id, number) if view and view.restored else []
+            own = {change.key: change for change in restores}
         images = DatasetImages.open(self._settings, dataset.root)
         counts, views, total = difference(before, after, own, images, limit)
         more = total - len(views)
@@ -235,7 +237,7 @@ def _insert(session: Session, dataset: Dataset, parent: int, changes: Sequence[C
         "files": sum(change.files for change in new),
         **{kind: kinds[kind] for kind in ChangeCounts.model_fields},
         "total": len({image for image, _ in after}),
-        "changes": [change.model_dump() for change in changes],
+        "changes": [change.facts() for change in changes],
     }
     row = DatasetRevision(**values)
     try:
@@ -284,9 +286,10 @@ def _places(images: DatasetImages, edit: ChangeEdit) -> list[Place]:
 def _change(edit: ChangeEdit, places: Sequence[Place], by: str, now: float) -> Change:
     first = next((place for place in places if place.split == "train"), places[0])
     label = edit.label if any(place.label != edit.label for place in places) else None
-    facts = {"name": printable(first.path), "split": first.split, "folder_label": first.label, "files": len(places)}
-    made = {"image": edit.image, "label": label, "excluded": edit.excluded, "only": edit.split or "", "why": edit.why}
-    return Change.model_validate({**made, "by": by, "at": now, **facts})
+    return Change(
+        image=edit.image, label=label, excluded=edit.excluded, only=edit.split or "", why=edit.why, by=by, at=now,
+        name=printable(first.path), split=first.split, folder_label=first.label, files=len(places),
+    )  # fmt: skip
 
 
 def _key(edit: ChangeEdit) -> Key:
@@ -309,8 +312,8 @@ def _excluded_from_one(before: Changes, edit: RevisionEdit, wanted: Mapping[Key,
 
 def _taken_back(change: Change, before: Change | None, by: str, now: float) -> Change:
     """The change that makes an image again what it was before `change`."""
-    facts = before.model_dump(include={"label", "excluded"}) if before else {"label": None, "excluded": False}
-    return change.model_copy(update={**facts, "why": "undo", "by": by, "at": now})
+    label, excluded = (before.label, before.excluded) if before else (None, False)
+    return replace(change, label=label, excluded=excluded, why="undo", by=by, at=now)
 
 
 def _notes(images: DatasetImages, dataset: Dataset, changes: Sequence[Change], after: Changes) -> list[str]:

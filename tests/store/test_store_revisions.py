@@ -17,7 +17,7 @@ from imgcls_lab.dataset_export import export_folder
 from imgcls_lab.dataset_images import DatasetImages
 from imgcls_lab.errors import ConflictError, DataError, InputError, NotFoundError, StoreError
 from imgcls_lab.schemas import ChangeEdit, DatasetEdit, RevisionEdit, SubmitRequest
-from imgcls_lab.store import Store, rebuild
+from imgcls_lab.store import Store, rebuild, revision_rows
 from imgcls_lab.store.tables import DatasetRevision
 
 
@@ -131,7 +131,7 @@ def test_a_long_chain_takes_the_memory_of_some_revisions(store: Store, dataset: 
         rows.append(
             DatasetRevision(
                 dataset_id=dataset, number=number, parent=number - 1, digest=digest, author="ada", created_at=0.0,
-                message="", changes=[change.model_dump() for change in changes], **values,
+                message="", changes=[change.facts() for change in changes], **values,
             )
         )  # fmt: skip
     with store.database.write() as session:
@@ -142,6 +142,33 @@ def test_a_long_chain_takes_the_memory_of_some_revisions(store: Store, dataset: 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10e6, f"{peak / 1e6:.0f} MB"
+
+
+def test_a_chain_is_checked_once_for_all_pages_that_need_it(
+    store: Store, root: Path, dataset: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("train__cat__0", "train__cat__1", "val__cat__0"):
+        store.revisions.add(dataset, edit(root, **{name: "dog"}))
+    checked: list[int] = []
+
+    def count(changes: object, dataset_id: int, number: int) -> list[Change]:
+        checked.append(number)
+        return valid(changes, dataset_id, number)
+
+    valid = revision_rows._valid
+    monkeypatch.setattr(revision_rows, "_valid", count)
+    for _ in range(3):
+        assert len(store.revisions.overlay(dataset).changes) == 3
+        assert store.revisions.diff(dataset, 3, 0).total == 3
+        assert store.dataset_pages.detail(dataset).revision == 3
+    assert checked == [1, 2, 3]
+    store.revisions.add(dataset, edit(root, train__cat__0=None))  # what is newer is checked as well
+    assert len(store.revisions.overlay(dataset).changes) == 3
+    assert sorted(set(checked[3:])) == [1, 2, 3, 4]
+    with store.database.connection() as connection:
+        connection.exec_driver_sql("DELETE FROM dataset_revisions WHERE number = 2")
+    with pytest.raises(NotFoundError):
+        store.revisions.overlay(dataset)
 
 
 def test_copies_are_corrected_together_and_the_answer_says_so(store: Store, root: Path, dataset: int) -> None:
