@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from imgcls_lab.api import context
 from imgcls_lab.api.executor_status import ExecutorWatch
+from imgcls_lab.api.galleries import Gallery, ShownImage
+from imgcls_lab.api.problems import Problems, origin_of
 from imgcls_lab.api.run_handle import Run
 from imgcls_lab.api.validation import request
 from imgcls_lab.audits.map_export import write_parquet
@@ -22,19 +24,39 @@ from imgcls_lab.executor import client
 from imgcls_lab.schemas import AuditRequest, AuditView, DatasetView, ProblemView
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from imgcls_lab.store import Store
 
 PAGE = 1000
+SHOWN_OF_A_KIND = 8  # problems
 Look = Callable[[AuditView], None]
 
 
-class Audit:
-    """The newest audit of a data set. `view` is as of the last look."""
+class Audit(Gallery):
+    """The newest audit of a data set, shown as its worst problems. `view` is as of the last look."""
 
     def __init__(self, dataset: DatasetView, store: Store) -> None:
         self.dataset = dataset
         self._store = store
         self.view = store.audits.view(dataset.id)
+        self.origin = origin_of(store, dataset)
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        counts = ", ".join(f"{kind.replace('_', ' ')} {count:,}" for kind, count in self.view.counts.items())
+        state = self.view.state.value if self.view.state else "none yet"
+        return f"Audit of {self.dataset.name}: {state}; {counts or 'no problems'}"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row for each problem that it found so far."""
+        return Problems(self.title, self.problems(), self.origin).frame
+
+    def gallery(self) -> Iterator[ShownImage]:
+        """The images of its worst problems, some of each kind."""
+        found = [self.problems(kind, limit=SHOWN_OF_A_KIND) for kind in self.view.counts]
+        return Problems(self.title, [problem for some in found for problem in some], self.origin).gallery()
 
     def refresh(self) -> Self:
         self.view = self._store.audits.view(self.dataset.id)
@@ -86,11 +108,6 @@ class Audit:
         Raises ConflictError where the audit has no map, InputError where the file cannot be written.
         """
         write_parquet(self._store.dataset_pages.map(self.dataset.id), Path(path))
-
-    def __repr__(self) -> str:
-        found = ", ".join(f"{kind} {count:,}" for kind, count in self.view.counts.items()) or "no problems"
-        state = self.view.state.value if self.view.state else "none yet"
-        return f"<Audit of {self.dataset.name}: {state}; {found}>"
 
 
 def audit(

@@ -9,12 +9,12 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
-from imgcls_lab import image_lookup
 from imgcls_lab.api import audits, context, revisions
 from imgcls_lab.api.audits import Audit, Look
-from imgcls_lab.api.galleries import Gallery, Origin, ShownImage, percent
+from imgcls_lab.api.galleries import Gallery, Origin, ShownImage
+from imgcls_lab.api.problems import Problems, origin_of
 from imgcls_lab.api.revision_answers import Difference, Revision, Revisions
 from imgcls_lab.api.validation import one_of, request
 from imgcls_lab.errors import NotFoundError
@@ -27,17 +27,15 @@ from imgcls_lab.schemas import (
     DatasetView,
     ImagePage,
     ImageView,
-    ProblemView,
+    RevisionView,
 )
 from imgcls_lab.schemas.audits import ProblemKind
 from imgcls_lab.store.dataset_pages import ImageFilter
-from imgcls_lab.widgets.picture_table import Line
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from imgcls_lab.api.run_handle import Run
-    from imgcls_lab.data_files import FoundImage
     from imgcls_lab.dataset_export import ExportedFolder
 
 PAGE = 1000  # images that are read at once
@@ -60,37 +58,6 @@ class Samples(Gallery):
     def gallery(self) -> Iterator[ShownImage]:
         for item in self.items:
             yield ShownImage(item.image, item.name, [(item.label, None), (item.split, None)])
-
-
-class Problems(Gallery):
-    """What an audit found. items: a problem each, the worst first."""
-
-    def __init__(self, title: str, items: list[ProblemView], origin: Origin) -> None:
-        self.title, self.items, self.origin = title, items, origin
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """A row for each problem; names, images and splits: of all its images."""
-        import pandas as pd
-
-        rows = []
-        for item in self.items:
-            row = item.model_dump(exclude={"images", "id"})
-            rows.append({
-                **row,
-                "names": [image.name for image in item.images],
-                "images": [image.image for image in item.images],
-                "splits": [image.split for image in item.images],
-                "label": item.images[0].label if item.images else None,
-            })  # fmt: skip
-        return pd.DataFrame(rows)
-
-    def gallery(self) -> Iterator[ShownImage]:
-        """Of each problem its first two images."""
-        for item in self.items:
-            for image in item.images[:2]:
-                if image.image:
-                    yield ShownImage(image.image, image.name, _captions(image, item))
 
 
 class Dataset:
@@ -176,23 +143,23 @@ class Dataset:
         All files with the same content are corrected together; only: those of one split alone, train, val or test.
         """
         made = revisions.relabel(self.name, _listed(images), label, only=only, message=message)
-        return Revision.of(self.name, made)
+        return self._revision(made)
 
     def exclude(self, images: Images, *, only: str | None = None, message: str = "") -> Revision:
         """Exclude images from training and evaluation, as a new revision; only="train": a copy in val/ stays."""
-        return Revision.of(self.name, revisions.exclude(self.name, _listed(images), only=only, message=message))
+        return self._revision(revisions.exclude(self.name, _listed(images), only=only, message=message))
 
     def restore(self, images: Images, *, only: str | None = None, message: str = "") -> Revision:
         """Let the folders of images say their class again, as a new revision."""
-        return Revision.of(self.name, revisions.restore(self.name, _listed(images), only=only, message=message))
+        return self._revision(revisions.restore(self.name, _listed(images), only=only, message=message))
 
     def undo(self, revision: int | None = None) -> Revision:
         """Add a revision that takes back what one changed, by default the newest."""
-        return Revision.of(self.name, revisions.undo(self.name, revision))
+        return self._revision(revisions.undo(self.name, revision))
 
     def revisions(self) -> Revisions:
         """The revisions, newest first."""
-        return Revisions(self.name, revisions.revisions(self.name))
+        return Revisions(self.name, revisions.revisions(self.name), self.diff)
 
     def diff(self, revision: int, against: int | None = None) -> Difference:
         """What differs between a revision and its parent, or another one."""
@@ -219,10 +186,10 @@ class Dataset:
         return self._store.dataset_pages.images(self.id, wanted, offset=offset, limit=limit, revision=revision)
 
     def _origin(self) -> Origin:
-        return Origin(self._find, {"kind": "dataset", "id": self.id})
+        return origin_of(self._store, self._view)
 
-    def _find(self, image: str) -> FoundImage:
-        return image_lookup.in_dataset(self._store.settings, self._view.root, image)
+    def _revision(self, made: RevisionView) -> Revision:
+        return Revision.of(self.name, made, self.diff)
 
 
 def dataset(named: str | os.PathLike[str] | int) -> Dataset:
@@ -251,10 +218,3 @@ def _free_name(name: str) -> str:
 
 def _listed(images: Images) -> Sequence[str | os.PathLike[str]]:
     return [images] if isinstance(images, str | os.PathLike) else images
-
-
-def _captions(image: ImageView, problem: ProblemView) -> list[Line]:
-    said: Any = f"→ {problem.suggested} {percent(problem.confidence or 0)}" if problem.suggested else problem.kind
-    if problem.suggested and problem.settled:  # the newest revision may have given it the suggested class
-        return [(image.folder_label, None), (f"{said} settled", True)]
-    return [(image.label, None), (str(said).replace("_", " "), False)]

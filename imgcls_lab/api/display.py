@@ -52,7 +52,7 @@ class LiveCell:
         series = self._source.series(TAGS, POINTS).series
         bundle: dict[str, Any] = {"text/plain": table(run, series), "image/svg+xml": svg(series, line(run))}
         if self._widget is not None:
-            bundle |= widget_output.view_of(self._widget)
+            bundle |= widget_output.view_of(self._widget, served=self._served)
         if self._served:
             bundle[RUN_TYPE] = {"run_id": run.id, "version": VERSION}
         return bundle

@@ -104,19 +104,19 @@ class Gallery(Shown):
         items = [item._asdict() for item in self.gallery()]
         if items and in_notebook():
             data = {"title": self.title, "items": items[:MOST_LIVE], "total": len(items), "version": 1}
-            bundle |= _widget(data, self.origin.find)
+            bundle |= _widget(data, self.origin)
             if self.origin.of is not None:
                 bundle[IMAGES_TYPE] = {**data, "of": self.origin.of}
         return bundle
 
 
-def _widget(data: dict[str, Any], find: FindFile) -> dict[str, Any]:
-    """The gallery for front ends without the Lab extension; nothing where it was not built."""
+def _widget(data: dict[str, Any], origin: Origin) -> dict[str, Any]:
+    """The gallery for front ends without the Lab extension, or without a server; nothing where it was not built."""
     if not widget_output.available():
         return {}
     from imgcls_lab.widgets.gallery import GalleryWidget
 
-    return widget_output.view_of(GalleryWidget(data, find))
+    return widget_output.view_of(GalleryWidget(data, origin.find), served=origin.of is not None)
 
 
 def _pixels(image: str, find: FindFile) -> Pixels | None:

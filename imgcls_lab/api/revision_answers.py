@@ -1,15 +1,16 @@
 """What a notebook shows of corrections: a sentence for a revision, a table of all, the images that differ.
 
-Made by `Dataset`. A `Revision` is a `RevisionView` that a cell shows as a sentence.
+Made by `Dataset`. A `Revision` is a `RevisionView` that a cell shows as a sentence with its images.
 """
 
 from __future__ import annotations
 
-import html
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, overload
+
+from pydantic import PrivateAttr
 
 from imgcls_lab.api.galleries import Gallery, Origin, Shown, ShownImage
 from imgcls_lab.plurals import counted
@@ -20,19 +21,35 @@ if TYPE_CHECKING:
 
 
 class Revision(RevisionView):
-    """A revision of a data set, whose name is `dataset`."""
+    """A revision of a data set, whose name is `dataset`; a notebook shows the images that it changed."""
 
     dataset: str
+    _diff: Callable[[int], Difference] = PrivateAttr()
 
     @classmethod
-    def of(cls, dataset: str, view: RevisionView) -> Self:
-        return cls(dataset=dataset, **view.model_dump())
+    def of(cls, dataset: str, view: RevisionView, diff: Callable[[int], Difference]) -> Self:
+        """diff: what a revision of this data set changed."""
+        made = cls(dataset=dataset, **view.model_dump())
+        made._diff = diff
+        return made
+
+    @cached_property
+    def changes(self) -> Difference:
+        """What it changed: the images, before and after."""
+        changes = self._diff(self.number)
+        changes.title = "\n".join(self._lines())
+        return changes
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row for each change."""
+        return self.changes.frame
 
     def __repr__(self) -> str:
         return "\n".join(self._lines())
 
-    def _repr_html_(self) -> str:
-        return "".join(f"<p>{html.escape(line)}</p>" for line in self._lines())
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {**self.changes._repr_mimebundle_(), "text/plain": repr(self)}
 
     def _lines(self) -> list[str]:
         return [self.sentence(self.dataset), *self.notes]
@@ -41,8 +58,8 @@ class Revision(RevisionView):
 class Revisions(Shown, Sequence[Revision]):
     """The revisions of a data set, newest first: a list, shown as a table."""
 
-    def __init__(self, dataset: str, views: Sequence[RevisionView]) -> None:
-        self.items = [Revision.of(dataset, view) for view in views]
+    def __init__(self, dataset: str, views: Sequence[RevisionView], diff: Callable[[int], Difference]) -> None:
+        self.items = [Revision.of(dataset, view, diff) for view in views]
         none = ": the labels are those of the folders" if not views else ""
         self.title = f"{counted(len(views), 'revision')} of {dataset}{none}"
 

@@ -64,8 +64,10 @@ def reliability_svg(view: EvaluationView, title: str) -> str:
     for fraction in (0, 0.5, 1):
         y, x = top + edge * (1 - fraction), left + edge * fraction
         parts.append(f'<line x1="{left}" x2="{left + edge}" y1="{y}" y2="{y}" stroke="{_GREY}" stroke-opacity="0.25"/>')
-        parts.append(f'<text x="{left - 5}" y="{y + 4}" text-anchor="end" fill="{_GREY}">{fraction:.0%}</text>')
-        parts.append(f'<text x="{x}" y="{top + edge + 16}" text-anchor="middle" fill="{_GREY}">{fraction:.0%}</text>')
+        parts.append(f'<text x="{left - 5}" y="{y + 4}" text-anchor="end" fill="{_GREY}">{100 * fraction:.0f} %</text>')
+        parts.append(
+            f'<text x="{x}" y="{top + edge + 16}" text-anchor="middle" fill="{_GREY}">{100 * fraction:.0f} %</text>'
+        )
     parts += _bars(view.reliability, (left, top, edge), f'fill="{_BLUE}" fill-opacity="0.6"')
     parts += _bars(view.calibrated, (left, top, edge), f'fill="none" stroke="{_BLUE}"')
     foot = top + edge + 34
@@ -79,7 +81,7 @@ def _bars(bins: Sequence[ReliabilityBin], frame: tuple[int, int, int], style: st
     return [
         f'<rect x="{left + edge * item.low + 1:.1f}" y="{top + edge * (1 - item.accuracy):.1f}" '
         f'width="{edge * (item.high - item.low) - 2:.1f}" height="{edge * item.accuracy:.1f}" {style}>'
-        f"<title>{counted(item.images, 'image')}, accuracy {item.accuracy:.1%}</title></rect>"
+        f"<title>{counted(item.images, 'image')}, accuracy {100 * item.accuracy:.1f} %</title></rect>"
         for item in bins
         if item.images and item.accuracy is not None
     ]

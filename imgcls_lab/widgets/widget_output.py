@@ -8,6 +8,7 @@ from typing import Any
 STATIC = Path(__file__).parent / "static"
 SCRIPT, STYLE = STATIC / "widget.js", STATIC / "widget.css"
 WIDGET_TYPE = "application/vnd.jupyter.widget-view+json"
+KERNEL_TYPE = "application/vnd.imgcls.kernel+json"  # tells the Lab extension that the output has nothing but its kernel
 
 
 def available() -> bool:
@@ -15,6 +16,7 @@ def available() -> bool:
     return SCRIPT.is_file()
 
 
-def view_of(widget: Any) -> dict[str, Any]:
-    """The part of a cell's output that shows a widget."""
-    return {WIDGET_TYPE: {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}}
+def view_of(widget: Any, *, served: bool) -> dict[str, Any]:
+    """The part of a cell's output that shows a widget. served: a server knows what it shows, too."""
+    view = {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}
+    return {WIDGET_TYPE: view, **({} if served else {KERNEL_TYPE: {"version": 1}})}

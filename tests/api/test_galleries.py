@@ -24,6 +24,7 @@ from imgcls_lab.api.predicted import Predictions
 from imgcls_lab.api.run_folder import RunFolder
 from imgcls_lab.schemas import ClassProb, EvaluatedQuery, ImagePrediction
 from imgcls_lab.widgets.picture_table import MAX_BYTES, MOST, Tile, picture_table
+from imgcls_lab.widgets.widget_output import KERNEL_TYPE, WIDGET_TYPE
 from tests.analysis.made import MadeRun, made
 
 NAMES = [f"val/{'cat' if number % 2 else 'dog'}/{number}.png" for number in range(24)]
@@ -85,6 +86,18 @@ def test_a_live_notebook_gets_a_gallery(folder: RunFolder, monkeypatch: pytest.M
     assert (data["of"], data["total"]) == ({"kind": "run", "id": folder.run_id}, len(NAMES))
     assert {item["name"] for item in data["items"]} == {*NAMES}
     assert {"text/html", "text/plain"} < set(bundle)
+    assert KERNEL_TYPE not in bundle
+
+
+def test_a_gallery_that_no_server_knows_says_that_it_has_its_kernel_alone(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(galleries, "in_notebook", lambda: True)
+    images = images_of(folder)
+    images.origin = Origin(images.origin.find)
+    bundle = images._repr_mimebundle_()
+    assert IMAGES_TYPE not in bundle
+    assert {KERNEL_TYPE, WIDGET_TYPE, "text/html"} <= set(bundle)
 
 
 def test_an_image_that_is_gone_or_replaced_is_a_field_without_picture(folder: RunFolder) -> None:

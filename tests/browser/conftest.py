@@ -164,9 +164,12 @@ class Desk:
         self.page.wait_for_selector("#jp-main-dock-panel")
         self.page.wait_for_selector("#main.jp-mod-restored, #main", state="attached")
 
-    def open_output(self, mime: str, data: dict[str, Any]) -> Locator:
-        """A saved notebook with one output of this type, without a kernel; what is shown of it."""
-        output = {"output_type": "display_data", "metadata": {}, "data": {mime: data}}
+    def open_output(self, mime: str, data: dict[str, Any], also: dict[str, Any] | None = None) -> Locator:
+        """A saved notebook with one output of this type, without a kernel; what is shown of it.
+
+        also: the other types of the output.
+        """
+        output = {"output_type": "display_data", "metadata": {}, "data": {mime: data, **(also or {})}}
         cell = {"cell_type": "code", "execution_count": 1, "metadata": {}, "source": "it", "outputs": [output]}
         notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [cell]}
         (self.lab.work / "live.ipynb").write_text(json.dumps(notebook))

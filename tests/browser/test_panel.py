@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from imgcls_lab.widgets.widget_output import KERNEL_TYPE, WIDGET_TYPE
 from tests.browser.conftest import Desk, Lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
@@ -79,6 +80,16 @@ def test_demo_run_is_launched_from_the_panel_and_its_curve_moves(desk: Desk, lab
     live = desk.open_output("application/vnd.imgcls.run+json", {"run_id": run, "version": 1})
     expect(live).to_contain_text("succeeded")
     expect(live.locator(".imgcls-chart[aria-label=Accuracy]")).to_have_attribute("data-points", "3")
+
+
+def test_a_saved_output_that_its_kernel_alone_knew_shows_its_picture_and_why(desk: Desk) -> None:
+    gone = {"version_major": 2, "version_minor": 1, "model_id": "0" * 32}
+    desk.open_output(KERNEL_TYPE, {"version": 1}, {WIDGET_TYPE: gone, "text/html": "<p>18 mistakes</p>"})
+    output = desk.page.locator(".jp-OutputArea-output")
+    expect(output.get_by_text("run the cell again")).to_be_visible()
+    expect(output.get_by_text("18 mistakes")).to_be_visible()
+    expect(output.get_by_text("model not found")).to_be_hidden()
+    desk.errors.clear()  # Lab's widgets complain in the console that there is no such model
 
 
 def shown_of(desk: Desk, title: str = "Loss") -> tuple[float, float]:

@@ -8,6 +8,7 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Commands, commandOf } from './commands';
+import { KERNEL_TYPE, KernelOutput } from './kernel_output';
 import { KINDS, MimeRenderer, type OutputContext } from './mime_renderers';
 import { notify } from './notifications';
 import { panel } from './panel';
@@ -76,6 +77,12 @@ const outputs: JupyterFrontEndPlugin<void> = {
         createRenderer: () => new MimeRenderer(kind, context),
       });
     }
+    registry?.addFactory({
+      safe: true,
+      mimeTypes: [KERNEL_TYPE],
+      defaultRank: -20,
+      createRenderer: () => new KernelOutput(),
+    });
   },
 };
 

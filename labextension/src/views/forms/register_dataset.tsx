@@ -37,6 +37,8 @@ function Inspection({ folder }: { folder: FolderPage }) {
           </button>
           .
         </p>
+      ) : folder.problem && folder.folders.some(item => item.usable) ? (
+        <p className="imgcls-note">Open one of the folders that look like a data set.</p>
       ) : folder.problem ? (
         <p className="imgcls-note">{folder.problem}</p>
       ) : (

@@ -104,7 +104,9 @@ function Standing({ audit, dataset }: { audit: Audit; dataset: Dataset }) {
       <span role="status">
         {audit.state === 'queued'
           ? 'The audit waits for its turn'
-          : ['Audit', PHASES[audit.phase]].filter(Boolean).join(': ')}
+          : PHASES[audit.phase]
+            ? `Audit: ${PHASES[audit.phase]}`
+            : 'The audit starts; it looks at every file'}
         {total > 0 && ` · ${count(done)} of ${count(total)}`}
         {left != null && ` · ${duration(left)} left`}
       </span>
@@ -129,7 +131,7 @@ function lastOf(audit: Audit): string {
   const when = audit.ended_at == null ? '' : ` ${ago(audit.ended_at)} ago`.replace('now ago', 'just now');
   const by = audit.model ? ` with ${audit.model}` : ' without a model';
   return audit.state === 'succeeded'
-    ? `Audited${when}${by}, ${audit.revision ? `revision ${audit.revision}` : 'its folders as they are'}.${audit.stale ? ' Files changed since.' : ''}`
+    ? `Audited${when}${by}, ${audit.revision ? `on revision ${audit.revision}` : 'by the labels of its folders'}.${audit.stale ? ' Files changed since.' : ''}`
     : `The audit ${audit.state === 'failed' ? 'failed' : 'was stopped'}${when}.`;
 }
 
@@ -149,7 +151,7 @@ export function AuditPanel({ audit, dataset }: { audit: Audit; dataset: Dataset 
               className="imgcls-plain"
               onClick={() => navigate({ view: 'run', id: run_id })}
             >
-              its run
+              Show its run
             </button>
           )}
         </span>

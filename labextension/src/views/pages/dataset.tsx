@@ -2,7 +2,7 @@
 // Corrections that one makes on any of them wait in one draft at its foot.
 import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useDraftRevision } from '../data/draft_revision';
-import { isActive, type Audit, type DatasetDetail, type Revision } from '../data/types';
+import { isActive, type Audit, type Dataset, type DatasetDetail, type Revision } from '../data/types';
 import { usePoll } from '../data/use_poll';
 import { useQuery } from '../data/use_query';
 import { useOnChange } from '../data/use_runs';
@@ -11,6 +11,7 @@ import { count } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
 import { Tabs } from '../ui/tabs';
+import { AuditPanel } from './audit_panel';
 import { DatasetFigures } from './dataset_figures';
 import { DatasetHead } from './dataset_head';
 import { ALL_IMAGES, DatasetImages, type ImagesFilter } from './dataset_images';
@@ -27,10 +28,10 @@ export type DatasetTab = (typeof TABS)[number];
 const POLL = 1000; // ms, while an audit runs
 
 /** The newest audit, followed while it runs. */
-function useAudit(id: number, ended: () => void): { audit: Audit | undefined; error: string | null } {
+function useAudit(id: number, moved: () => void): { audit: Audit | undefined; error: string | null } {
   const { data: audit, error, reload } = useQuery('audit', { id });
   usePoll(reload, POLL, audit?.state != null && isActive(audit.state));
-  useOnChange(audit && String(audit.state), ended);
+  useOnChange(audit && `${audit.state} ${audit.phase}`, moved); // after the phase of the files the images are known
   return { audit, error };
 }
 
@@ -65,6 +66,14 @@ function Saved({ revision, datasetId }: { revision: Revision; datasetId: number 
   );
 }
 
+/** Of a data set whose files nobody has looked at before. */
+const FirstLook = ({ dataset, audit }: { dataset: Dataset; audit: Audit }) => (
+  <div className="imgcls-stack">
+    <AuditPanel {...{ dataset, audit }} />
+    <p className="imgcls-muted">The images are shown here as soon as the audit has looked at the files.</p>
+  </div>
+);
+
 interface PageProps {
   detail: DatasetDetail;
   tab: DatasetTab;
@@ -85,6 +94,8 @@ function Page({ detail, tab, onTab, reload }: PageProps) {
     setFilter({ ...ALL_IMAGES, label });
     onTab('Images');
   };
+  const scan = String(detail.fingerprint); // another one: there are other images
+  const looks = detail.fingerprint === null && audit?.state != null && isActive(audit.state);
   const number = (name: DatasetTab) => ({ Problems: problems, Revisions: newest })[name as 'Problems'] ?? 0;
   return (
     <article className="imgcls-dataset" data-dataset={dataset.id} ref={box}>
@@ -99,8 +110,13 @@ function Page({ detail, tab, onTab, reload }: PageProps) {
           title={name => (number(name) > 0 ? `${name} ${count(number(name))}` : name)}
           panelClass="imgcls-dataset-tab"
         >
-          {tab === 'Overview' && <DatasetOverview {...{ detail, columns }} onClass={openClass} />}
-          {tab === 'Images' && <DatasetImages {...{ detail, draft, filter }} onFilter={setFilter} />}
+          {looks && (tab === 'Overview' || tab === 'Images') && <FirstLook {...{ dataset, audit }} />}
+          {tab === 'Overview' && !looks && (
+            <DatasetOverview key={scan} {...{ detail, columns }} onClass={openClass} />
+          )}
+          {tab === 'Images' && !looks && (
+            <DatasetImages key={scan} {...{ detail, draft, filter }} onFilter={setFilter} />
+          )}
           {tab === 'Revisions' && <DatasetRevisions detail={detail} />}
           {tab === 'Problems' && audit && <DatasetProblems {...{ dataset, audit, draft }} />}
           {tab === 'Map' && audit && <DatasetMap {...{ dataset, audit, draft }} />}

@@ -9,7 +9,7 @@ import { ImageGrid, type GridItem } from '../images/image_grid';
 import { Lightbox } from '../images/lightbox';
 import { useSelection } from '../images/selection';
 import { Button } from '../ui/button';
-import { bytes, count, plural } from '../ui/format';
+import { bytes, count, leaf, plural } from '../ui/format';
 import { Keys } from '../ui/keys';
 import { draftOf, excluded, relabelled, restored } from './corrections';
 import '../ui/layout.css';
@@ -36,6 +36,9 @@ export function LabelOf({ image, draft }: { image: Image; draft: DraftRevision }
     </>
   );
 }
+
+/** Where an image lies, short enough to stand below it: its class is said already. */
+export const placeOf = (image: Image): string => `${image.split}/${leaf(image.name)}`;
 
 /** How a grid shows the images of a data set. */
 export function useImageItem(

@@ -42,7 +42,9 @@ export function DatasetHead({ detail, primary }: Props) {
               />{' '}
               {dataset.problem ? 'cannot be used' : 'usable'}
             </span>
-            <span className="imgcls-chip">{newest === 0 ? 'as its folders are' : `revision ${newest}`}</span>
+            <span className="imgcls-chip">
+              {newest === 0 ? 'labels of its folders' : `revision ${newest}`}
+            </span>
             <span className="imgcls-chip" title={dataset.root}>
               {leaf(dataset.root)}
             </span>

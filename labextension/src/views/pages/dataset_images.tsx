@@ -2,11 +2,11 @@
 import { useId, useState } from 'react';
 import type { DraftRevision } from '../data/draft_revision';
 import type { DatasetImagesQuery } from '../data/source';
-import type { DatasetDetail, Image } from '../data/types';
+import type { DatasetDetail } from '../data/types';
 import { usePages } from '../data/use_pages';
-import { count, leaf } from '../ui/format';
+import { count } from '../ui/format';
 import { SPLITS } from './class_bars';
-import { DatasetGrid } from './dataset_grid';
+import { DatasetGrid, placeOf } from './dataset_grid';
 import '../ui/inputs.css';
 import '../ui/toolbar.css';
 
@@ -124,8 +124,6 @@ function Filters(props: FilterProps) {
   );
 }
 
-const nameOf = (image: Image): string => `${image.split}/${leaf(image.name)}`;
-
 interface Props extends FilterProps {
   draft: DraftRevision;
 }
@@ -137,13 +135,13 @@ export function DatasetImages({ detail, draft, filter, onFilter }: Props) {
       label="Images of the data set"
       {...{ draft, pages }}
       dataset={detail.dataset}
-      note={nameOf}
+      note={placeOf}
       empty="No image matches the filter."
       tools={
         <>
           <Filters {...{ detail, filter, onFilter }} />
           <span className="imgcls-muted imgcls-num">
-            {pages.total === undefined ? 'Reading…' : `${count(pages.total)} images`}
+            {pages.total !== undefined ? `${count(pages.total)} images` : pages.error ? '' : 'Reading…'}
           </span>
         </>
       }

@@ -38,6 +38,37 @@ function Sizes({ sizes }: { sizes: readonly SizeBin[] }) {
   );
 }
 
+/** Some images of each class, or one sentence why there are none. */
+function SamplesCard({
+  id,
+  classes,
+  onClass,
+}: {
+  id: number;
+  classes: ClassCounts[];
+  onClass: (name: string) => void;
+}) {
+  const { error } = useQuery('datasetImages', { id, limit: 1 });
+  const of =
+    classes.length > SAMPLED
+      ? `of ${SAMPLED} of ${plural(classes.length, 'class', 'classes')}`
+      : 'of each class';
+  return (
+    <section className="imgcls-card">
+      <h3>
+        Samples <span className="imgcls-muted">{of}</span>
+      </h3>
+      {error ? (
+        <Problem>{error}</Problem>
+      ) : (
+        classes
+          .slice(0, SAMPLED)
+          .map(({ name }) => <Samples key={name} id={id} name={name} onOpen={() => onClass(name)} />)
+      )}
+    </section>
+  );
+}
+
 /** Some images of one class. */
 function Samples({ id, name, onOpen }: { id: number; name: string; onOpen: () => void }) {
   const { data, error } = useQuery('datasetImages', { id, label: name, limit: EACH });
@@ -158,19 +189,7 @@ export function DatasetOverview({ detail, columns, onClass }: Props) {
           onText={setText}
         />
       )}
-      <section className="imgcls-card">
-        <h3>
-          Samples{' '}
-          <span className="imgcls-muted">
-            {classes.length > SAMPLED
-              ? `of ${SAMPLED} of ${plural(classes.length, 'class', 'classes')}`
-              : 'of each class'}
-          </span>
-        </h3>
-        {classes.slice(0, SAMPLED).map(({ name }) => (
-          <Samples key={name} id={detail.dataset.id} name={name} onOpen={() => onClass(name)} />
-        ))}
-      </section>
+      <SamplesCard id={detail.dataset.id} {...{ classes, onClass }} />
       <section className="imgcls-card">
         <h3>
           Sizes <span className="imgcls-muted">longer edge</span>

@@ -1,11 +1,11 @@
 // Problems of single images: those of quality and outliers as a grid, files that no run reads as a list of reasons.
-import { useCallback, useState } from 'react';
+import { useState } from 'react';
 import type { Image, Problem } from '../data/types';
 import { useMappedPages, usePages } from '../data/use_pages';
 import { useOnChange } from '../data/use_runs';
 import { count } from '../ui/format';
 import { VirtualList } from '../ui/virtual_list';
-import { DatasetGrid } from './dataset_grid';
+import { DatasetGrid, placeOf } from './dataset_grid';
 import { ProblemCard, type CardProps } from './problem_card';
 import '../ui/inputs.css';
 import '../ui/toolbar.css';
@@ -44,14 +44,14 @@ export function ImagesCard({ dataset, draft, audit, title, kinds }: GridProps) {
   const problems = usePages('problems', kind ? { id: dataset.id, kind } : null);
   useOnChange(String(kind && audit.counts[kind]), problems.reload);
   const pages = useMappedPages(problems, imageOf);
-  const note = useCallback((image: Image) => image.name, []);
   if (!kind) return null;
   const total = there.reduce((sum, name) => sum + audit.counts[name]!, 0);
   return (
     <ProblemCard title={title} total={total}>
       <DatasetGrid
         label={`${title}: ${KIND_TITLES[kind]}`}
-        {...{ dataset, draft, pages, note }}
+        {...{ dataset, draft, pages }}
+        note={placeOf}
         why={kind}
         edge={88}
         tools={
@@ -75,7 +75,7 @@ export function ImagesCard({ dataset, draft, audit, title, kinds }: GridProps) {
   );
 }
 
-const ROW = 44;
+const ROW = 60; // a name and two lines of its reason
 const MOST = 6; // rows in view
 
 export function FilesCard({
@@ -107,7 +107,7 @@ export function FilesCard({
                   <div className="imgcls-mono imgcls-clip" title={image?.name}>
                     {image?.name}
                   </div>
-                  <div className="imgcls-file-reason imgcls-clip" title={reason ?? undefined}>
+                  <div className="imgcls-file-reason" title={reason ?? undefined}>
                     {reason}
                   </div>
                 </div>

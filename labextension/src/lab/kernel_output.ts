@@ -1,0 +1,89 @@
+// An output that lives from its kernel alone, such as the images of a run that no server knows: the kernel's widget while
+// there is one. Without it Lab would show "model not found"; here the picture that the notebook keeps, and a sentence.
+import type { IRenderMime, IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import { Panel, Widget } from '@lumino/widgets';
+
+export const KERNEL_TYPE = 'application/vnd.imgcls.kernel+json';
+const WIDGET_TYPE = 'application/vnd.jupyter.widget-view+json';
+const PICTURES = ['text/html', 'image/svg+xml', 'text/plain'];
+const SETTLE = 3000; // ms that the kernel's widget may take before its absence is worth a sentence
+const SENTENCE =
+  'This is the saved picture. The live view comes from the kernel that ran this cell: run the cell again to get it.';
+
+export class KernelOutput extends Panel implements IRenderMime.IRenderer {
+  #model: IRenderMime.IMimeModel | null = null;
+  #live: Widget | null = null;
+  #observer: MutationObserver | null = null;
+  #timer = 0;
+  readonly #stage = new Panel(); // hidden while the widget is not there: its renderer says so in words of its own
+  readonly #still = new Panel();
+  readonly #sentence = new Widget();
+
+  constructor() {
+    super();
+    this.addClass('imgcls-output');
+    this.#sentence.addClass('imgcls-output-sentence');
+    this.#sentence.node.textContent = SENTENCE;
+    this.#sentence.hide();
+    for (const part of [this.#stage, this.#still, this.#sentence]) this.addWidget(part);
+  }
+
+  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    this.#model = model;
+    if (this.isAttached) await this.#render();
+  }
+
+  protected override onAfterAttach(): void {
+    void this.#render();
+  }
+
+  protected override onBeforeDetach(): void {
+    this.#observer?.disconnect();
+    clearTimeout(this.#timer);
+  }
+
+  async #render(): Promise<void> {
+    const [model, registry] = [this.#model, registryAround(this)];
+    if (!model || !registry) return;
+    this.#observer?.disconnect();
+    this.#live?.dispose();
+    for (const old of [...this.#still.widgets]) old.dispose();
+    const kind = PICTURES.find(mime => mime in model.data);
+    if (kind) {
+      const still = registry.createRenderer(kind);
+      this.#still.addWidget(still);
+      await still.renderModel(model);
+    }
+    const live = registry.mimeTypes.includes(WIDGET_TYPE) ? registry.createRenderer(WIDGET_TYPE) : null;
+    this.#live = live;
+    if (live) {
+      this.#stage.addWidget(live);
+      this.#observer = new MutationObserver(this.#look);
+      this.#observer.observe(live.node, { childList: true, attributeFilter: ['class'] });
+      void live.renderModel(model);
+    }
+    clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => this.#sentence.setHidden(this.#isLive), SETTLE);
+    this.#look();
+  }
+
+  /** Whether the kernel's widget is there: its renderer is a panel that holds it, and hides itself once it is gone. */
+  get #isLive(): boolean {
+    const { widgets, isHidden } = (this.#live ?? {}) as Partial<Panel>;
+    return Boolean(widgets?.length) && !isHidden;
+  }
+
+  readonly #look = (): void => {
+    const isLive = this.#isLive;
+    this.#stage.setHidden(!isLive);
+    this.#still.setHidden(isLive);
+    if (isLive) this.#sentence.hide();
+  };
+}
+
+/** The renderers of the notebook that a widget is in: they know its kernel. */
+function registryAround(widget: Widget): IRenderMimeRegistry | null {
+  for (let around = widget.parent; around; around = around.parent)
+    if ('rendermime' in around) return around.rendermime as IRenderMimeRegistry;
+  return null;
+}
