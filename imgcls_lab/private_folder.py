@@ -183,6 +183,11 @@ def require_home(home: Path) -> None:
     require_own(home, "The home", "IMGCLS_HOME")
 
 
+def require_cache(folder: Path) -> None:
+    """As `require_own`, for a folder of the cache: pictures and data in it are used without a look at their source."""
+    require_own(folder, "The cache", "IMGCLS_CACHE_DIR")
+
+
 # ── the folder of a process's sockets ───────────────────────────────────────────────────────────────────────────
 class RuntimeFolder:
     """The folder of one process's sockets: private, made when it is first needed, and anew where it is gone.

@@ -202,6 +202,27 @@ def test_the_cache_neither_reads_nor_writes_nor_clears_behind_a_link(tmp_path: P
     assert [path.name for path in own.iterdir()] == ["holiday.webp"]
 
 
+@pytest.mark.parametrize("what", ["cache", "pictures", "a link"])
+def test_no_picture_is_taken_from_a_place_where_others_can_put_one(tmp_path: Path, what: str) -> None:
+    """Another user puts a picture of his own under the name of an image, or a link under that of a folder."""
+    name, content = hashlib.sha256(b"a").hexdigest(), worker.encode(np.zeros((30, 40, 3), np.uint8), 64)
+    place = tmp_path / "cache"
+    place.mkdir()
+    ThumbnailCache(place, 10**6).put(name, 64, content)
+    given = place
+    if what == "a link":
+        (tmp_path / "open").mkdir(mode=0o777)
+        (tmp_path / "open").chmod(0o777)
+        (tmp_path / "open" / "cache").symlink_to(place)
+        given = tmp_path / "open" / "cache"
+    else:
+        (place if what == "cache" else place / cache.FOLDER).chmod(0o777)
+    pictures = ThumbnailCache(given, 10**6)
+    assert pictures.get(name, 64) is None
+    pictures.put("cd" * 32, 64, content)
+    assert cache.usage(place).pictures == 1
+
+
 def test_a_picture_that_is_too_large_is_made_anew(tmp_path: Path) -> None:
     pictures, name = ThumbnailCache(tmp_path, 1000), hashlib.sha256(b"a").hexdigest()
     pictures.put(name, 64, b"x")

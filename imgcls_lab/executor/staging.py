@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imgcls_lab import run_layout, run_paths, staged_data
+from imgcls_lab import private_folder, run_layout, run_paths, staged_data
 from imgcls_lab.errors import DataError, DiskFullError, ImgclsError
 from imgcls_lab.events import EventWriter, Failed, FailureKind, Phase
 from imgcls_lab.executor import locks
@@ -76,9 +76,10 @@ class Stager:
     def stage(self, url: str) -> StagedCopy:
         """A verified copy of the data set at a URL, made now if there is none.
 
-        Raises ObjectStoreError, DataError, DiskFullError, StoppedError, OSError.
+        Raises ObjectStoreError, DataError, DiskFullError, UnsafeFolderError, StoppedError, OSError.
         """
-        (self._place / SOURCES).mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder.make(self._place / SOURCES)
+        private_folder.require_cache(self._place)
         with self._alone():
             store = ObjectStore(url)
             files = _checked([_File(*one) for one in store.listing("")], url)

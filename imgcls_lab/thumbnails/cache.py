@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from imgcls_lab import run_paths
+from imgcls_lab import private_folder, run_paths
+from imgcls_lab.errors import UnsafeFolderError
 
 FOLDER = "thumbnails"
 LARGEST = 32 * 2**20  # bytes of a picture
@@ -31,7 +32,7 @@ class Usage(NamedTuple):
 
 
 class ThumbnailCache:
-    """The pictures of a home. limit: most bytes that they may take."""
+    """The pictures of a home. limit: most bytes that they may take. Where others can write nothing is kept."""
 
     def __init__(self, cache: Path, limit: int) -> None:
         self._folder = cache / FOLDER
@@ -42,21 +43,23 @@ class ThumbnailCache:
     def get(self, image: str, size: int) -> bytes | None:
         """The picture, or None."""
         try:
+            private_folder.require_cache(self._folder)
             with run_paths.open_plain(self._folder, _name(image, size)) as file:
                 status = os.fstat(file.fileno())
                 content = file.read(min(status.st_size, LARGEST) + 1)
                 if time.time() - status.st_mtime > USED:
                     os.utime(file.fileno())  # it was used now
-        except (OSError, ValueError):
+        except (OSError, ValueError, UnsafeFolderError):
             return None
         return content if len(content) <= LARGEST and _is_whole(content) else None
 
     def put(self, image: str, size: int, content: bytes) -> None:
         """Keep a picture. Without a place for it nothing is lost: it is made anew."""
         path = self._folder / _name(image, size)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UnsafeFolderError):
             for folder in (self._folder, path.parent):
                 run_paths.make_folder(folder)  # a link in its place leads nowhere
+            private_folder.require_cache(self._folder)
             temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
             try:
                 with open(temporary, "xb", opener=_private) as file:

@@ -19,7 +19,7 @@ from imgcls_lab.engine import Outcome, train
 from imgcls_lab.engine.data import cache_eviction, file_inspection, image_set
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.image_cache import CacheKey, DiskCache
-from imgcls_lab.errors import DiskFullError
+from imgcls_lab.errors import DiskFullError, UnsafeFolderError
 
 from .conftest import curve, of_type, same_files
 
@@ -230,3 +230,17 @@ def test_clear_takes_pixels_whose_description_was_lost(tmp_path: Path) -> None:
     (tmp_path / f"{FACTS.name}.json").unlink()
     assert cache_eviction.clear(tmp_path) > 0
     assert not list(tmp_path.glob("*.rows"))
+
+
+def test_clear_removes_no_file_of_another_name(tmp_path: Path) -> None:
+    """IMGCLS_CACHE_DIR may name a folder with a user's own work by mistake."""
+    fill(tmp_path, range(3))
+    own = ["results.json", "data.rows", "notes.index", "features-of-mine.json"]
+    for name in own:
+        (tmp_path / name).write_text("{}")
+    assert cache_eviction.clear(tmp_path) > 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == sorted(own)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(UnsafeFolderError):
+        cache_eviction.clear(tmp_path / "open")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from imgcls_lab.entry_points import STAGING
-from imgcls_lab.errors import DataError, DiskFullError, ObjectStoreError
+from imgcls_lab.errors import DataError, DiskFullError, ObjectStoreError, UnsafeFolderError
 from imgcls_lab.events import Failed, FailureKind, Phase, read_events
 from imgcls_lab.executor import locks, staging
 from imgcls_lab.executor.backends.launch import launch_of
@@ -91,6 +91,18 @@ def test_the_same_content_from_elsewhere_is_one_copy(node: Node, source: Path, t
         path.write_bytes(content)
     assert node.stage(f"file://{tmp_path}/again") == first
     assert [path.name for path in node.place.iterdir() if path.name.startswith(".partial")] == []
+
+
+@pytest.mark.parametrize("which", ["place", "above"])
+def test_nothing_is_copied_to_where_others_can_swap_it(node: Node, tmp_path: Path, which: str) -> None:
+    """All runs of a node share the copies; another user of the node must not."""
+    node.place = tmp_path / "scratch" / "staged"
+    node.place.mkdir(parents=True)
+    (node.place if which == "place" else node.place.parent).chmod(0o777)
+    with pytest.raises(UnsafeFolderError) as refused:
+        node.stage()
+    assert refused.value.reason in {"mode", "replaceable"}
+    assert node.take() == []
 
 
 def test_a_changed_source_is_another_copy(node: Node, source: Path) -> None:

@@ -7,6 +7,7 @@ data set, or features of images by a model. Knows no torch.
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from imgcls_lab.filesystems import network_filesystem
 from imgcls_lab.row_file import RECORD, SUFFIXES, locked, remove
 
 MIN_FREE = 0.1  # of the disk stays free
+_NAME = re.compile(r"[0-9a-f]{32}|features-[0-9a-f]+")  # of the files of pixels and of features
 
 
 class Key(Protocol):
@@ -65,9 +67,13 @@ def entries(folder: Path) -> list[Entry]:
 def clear(folder: Path) -> int:
     """Remove all; returns the bytes that become free: at once, or when the last run that reads them has ended.
 
-    Also what is not listed, as a file of pixels whose description was lost.
+    Also what is not listed, as a file of pixels whose description was lost; but nothing with another name: the setting
+    may name a folder that holds other files. Raises UnsafeFolderError for a folder that is not this user's alone.
     """
-    there = [path for path in folder.glob("*") if path.suffix in SUFFIXES]
+    if not folder.exists():
+        return 0
+    private_folder.require_cache(folder)
+    there = [path for path in folder.glob("*") if path.suffix in SUFFIXES and _NAME.fullmatch(path.stem)]
     size = sum(path.lstat().st_size for path in there if path.suffix != ".json")
     for name in {path.stem for path in there}:
         with locked(folder / name):
@@ -82,7 +88,7 @@ def evict_for(folder: Path, wanted: Sequence[tuple[Key, int]], limit: int, *, mi
     is too little space, OSError if there can be no folder, UnsafeFolderError if others can write to it.
     """
     private_folder.make(folder)
-    private_folder.require_own(folder, "The image cache", "IMGCLS_CACHE_DIR")
+    private_folder.require_cache(folder)
     kind = network_filesystem(folder)
     if kind:
         raise DiskFullError(f"The image cache “{folder}” lies on a network file system ({kind}). Set IMGCLS_CACHE_DIR.")
