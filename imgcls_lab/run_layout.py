@@ -59,6 +59,7 @@ STUDY = "study.db"
 TRIALS = "trials.json"
 TRAININGS = "trainings"
 INITIAL_MODEL = "initial_model"
+MIRRORED = ".mirror.json"  # what an object store has of the folder; it does not travel itself
 BEST = "best"
 LAST = "last"
 OUTPUT_FOLDERS = {"ckpt_dir": CHECKPOINTS, "tb_root": TENSORBOARD}  # field of a config -> the folder that it moves

@@ -45,6 +45,7 @@ def status(as_json: Json = False) -> None:
     from imgcls_lab.api import context
     from imgcls_lab.events import LIVE
     from imgcls_lab.executor import client, forkserver_manager
+    from imgcls_lab.executor.mirror import removal
     from imgcls_lab.identity import user_name
 
     settings = context.settings()
@@ -80,6 +81,8 @@ def status(as_json: Json = False) -> None:
                 on = f" on {', '.join(run.devices)}" if run.devices else ""
                 say(f"Outside the queue: {run.name} trains{on} of {run.host} in a kernel or shell, and holds no slot.")
         if alive and (sentence := forkserver_manager.status_sentence(settings)):
+            say(f"\n{sentence}")
+        if sentence := removal.status_sentence(settings):
             say(f"\n{sentence}")
         if reply.message:
             say(reply.message)

@@ -26,6 +26,7 @@ from imgcls_lab.executor.backends.base import Backend
 from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.device_inventory import DeviceInventory
 from imgcls_lab.executor.disk_usage import DiskUsage
+from imgcls_lab.executor.mirror.removal import ObjectRemoval
 from imgcls_lab.executor.run_monitor import RunMonitor
 from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
 from imgcls_lab.identity import Owner, ProcessIdentity, host_name
@@ -76,6 +77,7 @@ class Daemon:
         self._watch = HeartbeatWatch(settings.lease, clock)
         self._turns = TurnWatch(clock)
         self._disk = DiskUsage(settings)
+        self._object_removal = ObjectRemoval(settings)
         self._logged_errors: dict[str, str] = {}  # the newest of each run
         self._unreadable: dict[str, float] = {}  # folders that hold no run, and when to look again
         self._ownerless: dict[str, float] = {}  # folders without an owner, and since when
@@ -126,6 +128,7 @@ class Daemon:
                     log.exception("A round failed; the next one tries again.")
                     pause = max(self.settings.poll_interval, 1.0)
                 self.stopping.wait(pause)
+            self._object_removal.closing.set()
             self.backend.close()
             self._sign_off(own)
         os.close(lock)
@@ -154,6 +157,7 @@ class Daemon:
         if self._is_due("alerts", ALERTS_EVERY):
             self._alert_sender.update(store)
             self._disk.update(store)
+            self._object_removal.update()
         while not self.stopping.is_set() and self._claim(store):
             pass
         self.backend.reap()

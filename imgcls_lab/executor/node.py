@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import errno
 import json
 import os
 import signal
@@ -36,6 +37,7 @@ LOGICAL_GPUS = "IMGCLS_LOGICAL_GPUS"  # in that of a node: its GPUs are only cou
 # In that of a node: its name, where the host's is not the one that its scheduler uses. Slurm itself gives the second.
 NODE_NAMES = ("IMGCLS_NODE_NAME", "SLURMD_NODENAME")
 REFUSED = "imgcls-lab refuses: "  # begins the line by which an agent says why it did not start the run
+FULL = "[disk full] "  # may follow it
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _PATIENCE = 15.0  # seconds in which a new folder may become visible on a shared file system
 TIED = "--tied"  # option of an agent whose parent holds the other end of its standard input
@@ -44,7 +46,11 @@ AFTER_END = 10.0  # seconds that the processes of further nodes have to end afte
 
 
 class RefusedError(Exception):
-    """The run cannot start on this node; a sentence with the remedy."""
+    """The run cannot start on this node; a sentence with the remedy. full: for want of space on its disk."""
+
+    def __init__(self, text: str, *, full: bool = False) -> None:
+        super().__init__(text)
+        self.full = full
 
 
 def encode(launch: str) -> str:
@@ -65,7 +71,7 @@ def main(arguments: list[str]) -> int:
     try:
         launch = prepared(launch, given.node)
     except RefusedError as error:
-        print(f"{REFUSED}{error}", flush=True)
+        print(f"{REFUSED}{FULL if error.full else ''}{error}", flush=True)
         return 1
     if launch["nodes"] > 1:
         own = ["--node", str(given.node), "--nodes", str(launch["nodes"]), "--rendezvous", given.rendezvous]
@@ -142,11 +148,13 @@ def _check_home(launch: dict[str, Any]) -> None:
 def _restored(launch: dict[str, Any], node: int) -> dict[str, Any]:
     try:
         return node_folder.restored(launch, node)
-    except (node_folder.NotRestoredError, UnsafeFolderError) as error:
+    except node_folder.NotRestoredError as error:
+        raise RefusedError(str(error), full=error.full) from error
+    except UnsafeFolderError as error:
         raise RefusedError(str(error)) from error
     except OSError as error:
         text = f"The node {node_name()} has no place for the run: {error}. Set {node_folder.NODE_HOME} there."
-        raise RefusedError(text) from error
+        raise RefusedError(text, full=error.errno in (errno.ENOSPC, errno.EDQUOT)) from error
 
 
 def _check_isolation(launch: dict[str, Any], visible: list[str], gpus: list[Gpu]) -> None:

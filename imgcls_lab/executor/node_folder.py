@@ -24,6 +24,7 @@ from imgcls_lab.entry_points import MIRROR
 STORE_KEY = "IMGCLS_STORE_KEY"
 STORE_URL, HOME, NODE_HOME, CACHE = "IMGCLS_STORE_URL", "IMGCLS_HOME", "IMGCLS_NODE_HOME", "IMGCLS_CACHE_DIR"
 
+DISK_FULL = 4  # exit code of a mirror that has no space here
 NOT_OURS = 3  # exit code of a mirror whose attempt another node or a newer attempt has
 LARGEST_WORDS = 2**20  # characters that a mirror may say
 POLL, RESTART_PAUSE = 0.2, 1.0  # seconds
@@ -31,7 +32,11 @@ PATIENCE = 3600.0  # seconds after the end of an attempt in which a mirror that 
 
 
 class NotRestoredError(Exception):
-    """The folder could not be brought here; a sentence of the mirror."""
+    """The folder could not be brought here; a sentence of the mirror. full: for want of space."""
+
+    def __init__(self, text: str, *, full: bool = False) -> None:
+        super().__init__(text)
+        self.full = full
 
 
 def is_mirrored(launch: dict[str, Any]) -> bool:
@@ -63,7 +68,8 @@ def restored(launch: dict[str, Any], node: int) -> dict[str, Any]:
         assert mirror.stderr is not None  # noqa: S101
         lines = mirror.stderr.read(LARGEST_WORDS).strip().splitlines()
     if mirror.returncode != 0:
-        raise NotRestoredError(lines[-1] if lines else f"The mirror ended with code {mirror.returncode}.")
+        text = lines[-1] if lines else f"The mirror ended with code {mirror.returncode}."
+        raise NotRestoredError(text, full=mirror.returncode == DISK_FULL)
     run_layout.write_atomic(ours / run_layout.launch_name(launch["attempt"]), json.dumps(note, indent=1))
     return found
 

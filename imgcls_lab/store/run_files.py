@@ -21,6 +21,7 @@ from imgcls_lab.run_layout import OUTPUT_LOG, REPORTS, TEST_REPORT, report_name
 from imgcls_lab.run_paths import names_in, open_plain, remove
 from imgcls_lab.schemas import EpochReport, LogChunk
 from imgcls_lab.settings import Settings
+from imgcls_lab.store import deleted_objects
 
 MAX_REPORT = 32 * 2**20
 _EPOCH_REPORT = re.compile(r"epoch-\d+\.json")
@@ -96,8 +97,10 @@ def read_report(folder: Path, epoch: int | None, split: str = "val") -> EpochRep
 def remove_folder(settings: Settings, run_id: str, config: Mapping[str, Any]) -> None:
     """Remove a run's folder, and what it has claimed of the folders outside that its config names.
 
-    No link is followed: of a link in the folder, or in its place, only the link itself is removed.
+    Its objects in an object store are noted for the daemon. No link is followed: of a link in the folder, or in its
+    place, only the link itself is removed.
     """
+    deleted_objects.note(settings, run_id)
     folder, trash = settings.run_dir(run_id), settings.runs_dir / f".deleted-{run_id}"
     outside = output_folders.claimed(folder, config)
     remove(trash)  # of a deletion that was cut off

@@ -121,10 +121,8 @@ def _by_exit(end: ProcessEnd | None, saved_step: int, last_line: str) -> Verdict
         return Verdict(RunState.LOST, FailureKind.LOST, reason)
     if end.full:  # it could not even say so
         where = f"step {saved_step}" if saved_step else "the beginning"
-        return Verdict(
-            RunState.FAILED, FailureKind.DISK_FULL,
-            f"The disk is full where the run writes. Free some space and resume it; it goes on from {where}.",
-        )  # fmt: skip
+        text = f"The disk is full where the run writes. Free some space and resume it; it goes on from {where}."
+        return Verdict(RunState.FAILED, FailureKind.DISK_FULL, end.message or text)
     tail = f" The log ends with: {last_line}" if last_line else " The log is empty."
     if end.message is not None:
         return Verdict(RunState.FAILED, FailureKind.APPLICATION, end.message)

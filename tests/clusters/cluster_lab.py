@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from imgcls_lab.entry_points import MIRROR, NODE
 from imgcls_lab.events import ENDED, DesiredState, RunState
 from imgcls_lab.executor.backends.cluster import ClusterBackend
 from imgcls_lab.executor.backends.job_scheduler import JobScheduler
 from imgcls_lab.executor.backends.launch import Argv
+from imgcls_lab.executor.backends.mirrored import MirroredBackend
 from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.executor.node import LAUNCH_VARIABLE
 from imgcls_lab.schemas import RunDetail, SubmitRequest
@@ -45,7 +49,8 @@ class ClusterLab(StubLab):
         self.start()
 
     def start(self) -> None:
-        self.backend = ClusterBackend(self.settings, self.scheduler_of(self.settings), self.argv, every=self.every)
+        kind = MirroredBackend if self.settings.store_url else ClusterBackend
+        self.backend = kind(self.settings, self.scheduler_of(self.settings), self.argv, every=self.every)
         self.daemon = Daemon(self.settings, backend=self.backend)
         self.daemon._register(self.daemon.store_of(self.store))
 
@@ -108,20 +113,34 @@ class ClusterLab(StubLab):
         return found
 
     def left(self, run_id: str) -> list[int]:
-        """Living processes of a run on all nodes: those with its tag, and its agents and supervisors."""
-        agents = [
-            int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _run_of_agent(Path("/proc", pid)) == run_id
+        """Living processes of a run on all nodes: those with its tag, its agents and supervisors, and its mirrors."""
+        others = [
+            int(pid)
+            for pid in os.listdir("/proc")
+            if pid.isdigit() and run_id in (_run_of_agent(Path("/proc", pid)), run_of_mirror(Path("/proc", pid)))
         ]
-        return self.processes_of(run_id) + agents
+        return self.processes_of(run_id) + others
 
     def close(self) -> None:
         self.backend.close()
+        for pid in [pid for run in self.all() for pid in self.left(run.id)]:  # of a test that has failed
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         super().close()
+
+
+def run_of_mirror(process: Path) -> str | None:
+    """The run whose folder a process sends; None for any other process."""
+    try:
+        words = process.joinpath("cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    return next((Path(word).name for word in words if "/runs/" in word), None) if MIRROR.module in words else None
 
 
 def _run_of_agent(process: Path) -> str | None:
     try:
-        if b"imgcls_lab.executor.node" not in process.joinpath("cmdline").read_bytes().split(b"\0"):
+        if NODE.module.encode() not in process.joinpath("cmdline").read_bytes().split(b"\0"):
             return None
         variables = dict(row.partition(b"=")[::2] for row in process.joinpath("environ").read_bytes().split(b"\0"))
     except OSError:

@@ -12,13 +12,11 @@ from typing import Any
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.events import Metrics, read_events
 from imgcls_lab.executor.backends.launch import Argv
-from imgcls_lab.executor.backends.mirrored import MirroredBackend
-from imgcls_lab.executor.daemon import Daemon
 from imgcls_lab.executor.node import NODE_NAMES
 from imgcls_lab.executor.node_folder import NODE_HOME
 from imgcls_lab.run_layout import event_files
 from imgcls_lab.schemas import SubmitRequest
-from tests.clusters.cluster_lab import ClusterLab, stub_argv
+from tests.clusters.cluster_lab import ClusterLab, run_of_mirror, stub_argv
 from tests.clusters.process_scheduler import ProcessScheduler
 
 
@@ -33,11 +31,6 @@ class StoreLab(ClusterLab):
         super().__init__(home, lambda _: scheduler, argv, **{**given, **traits})
         self.scheduler = scheduler
         self.on_node("first")
-
-    def start(self) -> None:
-        self.backend = MirroredBackend(self.settings, self.scheduler_of(self.settings), self.argv, every=self.every)
-        self.daemon = Daemon(self.settings, backend=self.backend)
-        self.daemon._register(self.daemon.store_of(self.store))
 
     def on_node(self, name: str) -> Path:
         """Jobs from now on start on this node; its home."""
@@ -66,16 +59,12 @@ class StoreLab(ClusterLab):
 
     def mirrors(self) -> list[int]:
         """Pids of the processes that send runs' folders of this test."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_mirror(pid)]
+        ids = {run.id for run in self.all()}
+        return [
+            int(pid) for pid in filter(str.isdigit, os.listdir("/proc")) if run_of_mirror(Path("/proc", pid)) in ids
+        ]
 
     def kill_mirrors(self) -> None:
         for pid in self.mirrors():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-
-    def _is_mirror(self, pid: int) -> bool:
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            return False
-        return "imgcls_lab.executor.mirror" in words and any(word.startswith(str(self.disk)) for word in words)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import signal
 import sys
@@ -38,12 +39,14 @@ from imgcls_lab.executor.backends.launch import (
     process_arguments,
 )
 from imgcls_lab.executor.devices import Device
-from imgcls_lab.executor.node import LAUNCH_VARIABLE, REFUSED, encode
+from imgcls_lab.executor.node import FULL, LAUNCH_VARIABLE, REFUSED, encode
 from imgcls_lab.executor.supervisor import LOCK
 from imgcls_lab.identity import JobIdentity, Owner
 from imgcls_lab.planning.processes import nodes_for
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
+
+log = logging.getLogger(__name__)
 
 MOST_TOKENS = 20_000  # devices of one cluster
 QUIET_BEATS = 3  # beats that must be missing before a job that the scheduler calls gone counts as dead
@@ -100,8 +103,12 @@ class ClusterBackend:
         state = {"title": self._scheduler.title, "host": self.host, "waiting": self._watch.queue_length()}
         text = json.dumps({**state, "away": self._watch.away(), "nodes": nodes})
         if text != self._saved_state:
-            run_layout.write_atomic(self._settings.cluster_state, text)
             self._saved_state = text
+            try:
+                run_layout.write_atomic(self._settings.cluster_state, text)
+            except OSError as error:  # a full disk keeps no run from being watched
+                log.warning("What %s says could not be written down: %s", self._scheduler.title, error)
+                self._saved_state = ""
 
     def holder(self, device: Device) -> str | None:
         return device.held_by
@@ -242,7 +249,7 @@ class ClusterBackend:
         refusal = None if begun else self._refusal(job_id(run_id, attempt), job)
         facts: dict[str, Any]
         if refusal is not None:
-            facts = {"code": 1, "message": refusal}
+            facts = {"code": 1, "message": refusal.removeprefix(FULL), "full": refusal.startswith(FULL)}
         elif begun:
             facts = {"signal": int(signal.SIGKILL), "message": reason}
         else:

@@ -62,7 +62,7 @@ class MirroredBackend(ClusterBackend):
         if found is None:
             return super().status(owner, silent)
         run_id, attempt = found
-        problem = self._mirror.sync(run_id, attempt)
+        problem = self._mirror.sync(run_id, attempt, silent=silent >= self._settings.lease)
         if not self._mirror.is_handed_over(run_id, attempt):
             return OwnerStatus(OwnerState.WAITING, problem or "Its folder is sent to the object store.")
         job = job_id(run_id, attempt)

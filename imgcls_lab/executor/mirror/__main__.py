@@ -2,12 +2,14 @@
 
 `restore` and `push` on the first node of an attempt, `read` and `follow` on further ones. `push` and `follow` go on
 until the attempt has ended, or their standard input does: then their agent is gone. It ends with 0, or with a sentence
-on its standard error and: 3 where a newer attempt or another node has the run, 1 for anything else.
+on its standard error and: 3 where a newer attempt or another node has the run, 4 where this disk is full, 1 for
+anything else.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -20,7 +22,8 @@ from imgcls_lab.errors import ConflictError, ImgclsError, ObjectStoreError
 from imgcls_lab.executor.mirror.index import RunObjects
 from imgcls_lab.executor.mirror.node import LONGEST_PAUSE, FencedError, Push, follow, restore
 from imgcls_lab.executor.mirror.object_store import ObjectStore, is_transient
-from imgcls_lab.executor.node_folder import NOT_OURS, STORE_KEY
+from imgcls_lab.executor.node_folder import DISK_FULL, NOT_OURS, STORE_KEY
+from imgcls_lab.identity import host_name
 from imgcls_lab.settings import Settings
 
 PATIENCE = 300.0  # seconds for which a start waits for the store; the executor's own patience may end before
@@ -45,7 +48,14 @@ def main(arguments: list[str]) -> int:
     except (FencedError, ConflictError) as error:
         print(error, file=sys.stderr, flush=True)
         return NOT_OURS
-    except (ImgclsError, OSError) as error:
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            print(f"The folder {folder} could not be mirrored: {error}", file=sys.stderr, flush=True)
+            return 1
+        where = f"{host_name()} is full, so {folder} could not be brought there"
+        print(f"The disk of {where}. Free some space and resume the run.", file=sys.stderr, flush=True)
+        return DISK_FULL
+    except ImgclsError as error:
         text = error if isinstance(error, ObjectStoreError) else f"The folder {folder} could not be mirrored: {error}"
         print(text, file=sys.stderr, flush=True)
         return 1
@@ -60,7 +70,7 @@ def bring(objects: RunObjects, folder: Path, attempt: int, *, take: bool) -> Non
             restore(objects, folder, attempt, take=take)
             return
         except (ObjectStoreError, ConflictError) as error:
-            passes = error.reason == "lives" or (isinstance(error, ObjectStoreError) and is_transient(error))
+            passes = error.reason in ("lives", "full") or (isinstance(error, ObjectStoreError) and is_transient(error))
             if not passes or time.monotonic() > until:
                 raise
             print(f"{error} It is tried again.", file=sys.stderr, flush=True)

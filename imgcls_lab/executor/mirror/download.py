@@ -23,7 +23,6 @@ from imgcls_lab.executor.mirror import index
 from imgcls_lab.executor.mirror.index import Manifest, Part, Parts, RunObjects, Tail
 from imgcls_lab.executor.mirror.upload import Stamp
 
-KNOWN = ".mirror.json"  # in the folder: what it is known to hold of the store
 SPARE = 64 * 2**20  # bytes of the disk that stay free
 _TEMPORARY = ".pull-"
 
@@ -43,7 +42,9 @@ class Folder:
     # ── what it is known to hold ────────────────────────────────────────────────────────────────────────────
     def _read_known(self) -> tuple[Manifest, dict[str, Stamp], tuple[int, int]]:
         try:
-            data = run_paths.read_json(self.path, KNOWN)
+            data = run_paths.read_json(self.path, run_layout.MIRRORED)
+            if data["store"] != self._objects.store.url:  # what another store has is sent and brought anew
+                return Manifest(), {}, (0, 0)
             stamps = {str(name): Stamp(*map(int, values)) for name, values in data["stamps"].items()}
             attempt, number = map(int, data["seen"])
             return Manifest.model_validate(data["manifest"]), stamps, (attempt, number)
@@ -60,8 +61,10 @@ class Folder:
                     path.unlink(missing_ok=True)
 
     def save_known(self) -> None:
-        known = {"manifest": self.manifest.model_dump(mode="json"), "stamps": self.stamps, "seen": self.seen}
-        run_layout.write_atomic(self.path / KNOWN, json.dumps(known), settle=False)
+        """Write down what the folder holds. Raises OSError."""
+        held = {"manifest": self.manifest.model_dump(mode="json"), "stamps": self.stamps, "seen": self.seen}
+        text = json.dumps({"store": self._objects.store.url, **held})
+        run_layout.write_atomic(self.path / run_layout.MIRRORED, text, settle=False)
 
     def is_as_known(self, name: str) -> bool:
         """Whether nobody has changed a file since it was mirrored."""

@@ -7,6 +7,7 @@ that cannot be reached ends no run: it is said, and all is brought once the stor
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import os
@@ -52,6 +53,7 @@ class Pull:
 
     def hand_over(self) -> None:
         """Send what the attempt starts with. Raises ObjectStoreError, OSError."""
+        self._folder.save_known()  # before the first object is there: whoever deletes the run must know of them
         uploader = Uploader(
             self._objects, self._folder.path, self._attempt,
             manifest=self._folder.manifest, stamps=self._folder.stamps, wanted=lambda _: True,
@@ -64,19 +66,22 @@ class Pull:
         self._folder.save_known()
         self.tell("run")
 
-    def tell(self, desired: str) -> None:
-        """Say what the attempt should do; also that an earlier attempt is over. Raises ObjectStoreError."""
-        if desired != self._told:
+    def tell(self, desired: str, *, again: bool = False) -> None:
+        """Say what the attempt should do; also that an earlier attempt is over. Raises ObjectStoreError.
+
+        again: also where the store has it already, which shows whether the store still takes something.
+        """
+        if again or desired != self._told:
             wish = Wish.model_validate({"attempt": self._attempt, "desired": desired})
             self._objects.write(wish, None, "desired")
             self._told = desired
 
-    def tell_as_folder(self) -> None:
+    def tell_as_folder(self, *, again: bool = False) -> None:
         """Say what stands in the folder's `desired`. Raises ObjectStoreError."""
         with contextlib.suppress(OSError, ValueError):
             text = run_paths.read_plain(self._folder.path, run_layout.DESIRED).decode().strip()
             if text in ("run", "stop", "kill"):
-                self.tell(text)
+                self.tell(text, again=again)
 
     def alone(self) -> bool:
         """`pull`, unless another process does so just now: a daemon that ends may still be at it. False then."""
@@ -163,14 +168,16 @@ class HeadMirror:
         self._watched[run_id, attempt] = _Watched(self._pull(run_id, attempt), then, self._clock)
         self.sync(run_id, attempt)
 
-    def sync(self, run_id: str, attempt: int) -> str | None:
+    def sync(self, run_id: str, attempt: int, *, silent: bool = False) -> str | None:
         """Have an attempt's folder sent or brought in the background, if it is time.
 
-        Returns why the last time did not work, as a sentence.
+        silent: nothing comes from its node. Then it is also tried whether the store, which can be read, takes
+        something: a full one does not. Returns why the last time did not work, as a sentence.
         """
         watched = self._watched.get((run_id, attempt))
         if watched is None:
             watched = self._watched[run_id, attempt] = _Watched(self._pull(run_id, attempt), None, self._clock)
+        watched.silent = silent
         now = self._clock()
         if watched.running is not None and watched.running.done():
             watched.running = None
@@ -227,6 +234,9 @@ class _Watched:
         self.then = then
         self.running: Future[None] | None = None
         self.due = self.pause = 0.0
+        self.silent = False
+        self.is_full = False
+        self._probed = -math.inf
         self.good_since = -math.inf
         self.problem: str | None = None
         self._clock = clock
@@ -240,17 +250,33 @@ class _Watched:
                     then()
                 self.then = None
             else:
-                self.pull.tell_as_folder()
-                if self.pull.alone():
-                    self.good_since = began
+                self._tell_and_bring(began)
             self.problem = None
         except ObjectStoreError as error:
             self.problem = str(error)
         except OSError as error:
-            self.problem = f"The run's folder cannot be mirrored: {error}. Check the disk of this home."
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self.problem = "The disk of this home is full. Free some space: what the run's node sends comes then."
+            else:
+                self.problem = f"The run's folder cannot be mirrored: {error}. Check the disk of this home."
         except Exception as error:
             log.exception("A run's folder could not be mirrored.")
             self.problem = f"The run's folder cannot be mirrored: {error!r}"
+
+    def _tell_and_bring(self, began: float) -> None:
+        """Either is done where the other does not work: a full store can be read. Raises ObjectStoreError, OSError."""
+        probe = self.silent and began - self._probed > LONGEST_PAUSE
+        if probe:
+            self._probed = began
+        try:
+            self.pull.tell_as_folder(again=probe or self.is_full)
+            self.is_full = False
+        except ObjectStoreError as error:
+            self.is_full = error.reason == "full"
+            raise
+        finally:
+            if self.pull.alone():
+                self.good_since = began
 
 
 def check_inside(config: Mapping[str, Any]) -> None:

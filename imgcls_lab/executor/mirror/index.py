@@ -153,10 +153,8 @@ class RunObjects:
     """The objects of one run. key: `signing.store_key` of the run; without the right one nothing can be read."""
 
     def __init__(self, store: ObjectStore, run_id: str, key: str) -> None:
-        if not run_layout.is_run_id(run_id):
-            raise ObjectStoreError(f"“{run_id[:60]}” is no run.", reason="damaged")
         self.store = store
-        self.prefix = f"runs/{run_id}/"
+        self.prefix = prefix_of(run_id)
         self._key = key.encode()
 
     def small(self, attempt: int | None, name: SmallName) -> str:
@@ -203,6 +201,13 @@ class RunObjects:
         part = Part(key=new_key(attempt), size=len(data), sha256=sha256(data))
         self.store.put(self.content(part.key), data)
         return part
+
+
+def prefix_of(run_id: str) -> str:
+    """Below which all objects of a run lie. Raises ObjectStoreError for what is no run's id."""
+    if not run_layout.is_run_id(run_id):
+        raise ObjectStoreError(f"“{run_id[:60]}” is no run.", reason="damaged")
+    return f"runs/{run_id}/"
 
 
 def new_key(attempt: int) -> str:

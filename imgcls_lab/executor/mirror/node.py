@@ -7,6 +7,7 @@ this process alone talks to the store. It signals nothing: a request to stop rea
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import secrets
@@ -35,8 +36,11 @@ PATIENCE = 3600.0  # seconds that the end of a run waits for the store
 SLOW_ROUND = 1.0  # seconds that a beat waits for an upload
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 class FencedError(ObjectStoreError):
-    """A newer attempt of the run has started, so this one must end."""
+    """A newer attempt of the run has started, or the run was deleted, so this one must end."""
 
 
 def restore(objects: RunObjects, folder: Path, attempt: int, *, take: bool = True) -> None:
@@ -50,7 +54,7 @@ def restore(objects: RunObjects, folder: Path, attempt: int, *, take: bool = Tru
     if lock is None:
         raise ConflictError(f"An earlier attempt still lives in {folder} on {host_name()}.", reason="lives")
     try:
-        _check_wish(_wish(objects), attempt)
+        _wish(objects, attempt)
         if take:
             _check_new(objects, attempt)
             _take(objects, folder, attempt)
@@ -119,14 +123,40 @@ def _take(objects: RunObjects, folder: Path, attempt: int) -> None:
         )
 
 
-def _wish(objects: RunObjects) -> Wish:
-    return objects.read(Wish, None, "desired")
-
-
-def _check_wish(wish: Wish, attempt: int) -> None:
+def _wish(objects: RunObjects, attempt: int) -> Wish:
+    """What the head wants. Raises FencedError where that is no longer this attempt; ObjectStoreError."""
+    try:
+        wish = objects.read(Wish, None, "desired")
+    except MissingObjectError:
+        _check_not_deleted(objects, attempt)
+        raise
     if wish.attempt > attempt:
         text = f"Attempt {wish.attempt} has taken the place of attempt {attempt}, which ends on {host_name()}."
         raise FencedError(text, reason="fenced")
+    return wish
+
+
+def _check_not_deleted(objects: RunObjects, attempt: int) -> None:
+    """A store that has nothing of the attempt any more has removed the run. A disk may only have been unmounted."""
+    if objects.store.is_local:
+        return
+    try:
+        objects.read(index.Inputs, attempt, "inputs")
+    except MissingObjectError:
+        text = f"The run was deleted, so its attempt {attempt} ends on {host_name()}."
+        raise FencedError(text, reason="fenced") from None
+
+
+def write_desired(folder: Path, desired: str) -> None:
+    """Tell the supervisor. On a full disk into the file that is there, which needs no space. Raises OSError."""
+    try:
+        run_layout.write_atomic(folder / run_layout.DESIRED, desired)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        with os.fdopen(run_paths.open_to_write(folder, run_layout.DESIRED, os.O_WRONLY), "wb", buffering=0) as file:
+            file.write(desired.encode())
+            file.truncate()
 
 
 class _Sent(NamedTuple):
@@ -192,7 +222,7 @@ class Push:
                 self.tick()
                 pause = self._interval
             except FencedError:
-                run_layout.write_atomic(self._folder / run_layout.DESIRED, "kill")
+                write_desired(self._folder, "kill")
                 raise
             except (ObjectStoreError, OSError) as error:
                 if pause <= self._interval:  # once, not at each try
@@ -218,10 +248,9 @@ class Push:
 
     def obey(self) -> None:
         """Write what the head wants into the folder, where the supervisor reads it. Raises FencedError."""
-        wish = _wish(self._objects)
-        _check_wish(wish, self._attempt)
+        wish = _wish(self._objects, self._attempt)
         if wish.attempt == self._attempt and wish.desired != "run" and self._text(run_layout.DESIRED) != wish.desired:
-            run_layout.write_atomic(self._folder / run_layout.DESIRED, wish.desired)
+            write_desired(self._folder, wish.desired)
 
     # ── send ────────────────────────────────────────────────────────────────────────────────────────────────
     def _goals(self) -> dict[str, int]:
@@ -245,8 +274,16 @@ class Push:
         part = self._objects.write_content(self._attempt, index.pack(manifest))
         # noted before it is published: who goes on after a kill trusts the stamps of what the store names alone
         self._known.manifest, self._known.stamps = manifest, self._uploader.stamps
-        self._known.save_known()
+        self._save_known()
         self._sent = _Sent(manifest, part, tails)
+
+    def _save_known(self) -> None:
+        """On a full disk it is left out: that the disk is full must be sent. A later process sends more again then."""
+        try:
+            self._known.save_known()
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
 
     def _publish(self, *, last: bool) -> None:
         """Write the state, if there is something to say. Raises ObjectStoreError."""
@@ -284,7 +321,7 @@ class Push:
         pause = self._interval
         while True:
             try:
-                _check_wish(_wish(self._objects), self._attempt)
+                _wish(self._objects, self._attempt)
                 if self._round is not None:
                     self._round.join()
                     self._round = None
@@ -333,7 +370,7 @@ def follow(objects: RunObjects, folder: Path, attempt: int, *, interval: float, 
     path = folder / run_layout.exit_name(attempt)
     while not over.wait(interval):
         try:
-            _check_wish(_wish(objects), attempt)
+            _wish(objects, attempt)
             if objects.read(State, attempt, "state").last:
                 break
         except FencedError:

@@ -14,11 +14,12 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+from imgcls_lab import run_paths
 from imgcls_lab.errors import ObjectStoreError
 from imgcls_lab.identity import host_name
 
@@ -86,6 +87,11 @@ class ObjectStore:
         self._fs, self._root = _open(self.url)
         self._local = "file" in _protocols(self._fs)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of a disk."""
+        return self._local
+
     # ── write ───────────────────────────────────────────────────────────────────────────────────────────────
     def put(self, name: str, data: bytes) -> None:
         """Write a whole object, in the place of an earlier one."""
@@ -107,8 +113,9 @@ class ObjectStore:
             try:
                 if self._local:
                     self._make_parent(path)
-                    with open(path, "xb") as file:
+                    with open(path, "xb") as file, _whole_or_nothing(path):
                         file.write(data)
+                        file.flush()
                 else:
                     self._fs.pipe_file(path, data, mode="create")
             except Exception as error:
@@ -122,7 +129,10 @@ class ObjectStore:
         with self._request("put", "write"):
             if self._local:
                 self._make_parent(path)
-            self._fs.put_file(os.fspath(source), path)
+                with _whole_or_nothing(path):
+                    self._fs.put_file(os.fspath(source), path)
+            else:
+                self._fs.put_file(os.fspath(source), path)
 
     # ── read ────────────────────────────────────────────────────────────────────────────────────────────────
     def get(self, name: str, limit: int) -> bytes:
@@ -160,6 +170,27 @@ class ObjectStore:
             except FileNotFoundError:
                 return
 
+    def delete_below(self, prefix: str, limit: int) -> tuple[int, int]:
+        """Delete so many objects below a prefix at most, which ends with `/`; how many they were, and their bytes.
+
+        Of a local store, the folders that are empty then go as well.
+        """
+        if self._local and os.path.isdir(self._root) and not os.path.isdir(self._path(prefix)):
+            return 0, 0
+        found = self.listing(prefix)[:limit]
+        with self._request("delete", "delete from"):
+            if self._local:
+                for name, _, _ in found:
+                    os.unlink(f"{self._path(prefix)}{name}")
+                if len(found) < limit:
+                    run_paths.remove(Path(self._path(prefix)))
+            elif found:
+                first = f"{self._path(prefix)}{found[0][0]}"
+                self._fs.rm([f"{self._path(prefix)}{name}" for name, _, _ in found])
+                if self._fs.exists(first):  # a library may keep to itself what the store has refused
+                    raise PermissionError(first)
+        return len(found), sum(size for _, size, _ in found)
+
     def listing(self, prefix: str) -> list[tuple[str, int, str]]:
         """Name, size and version of the files below a prefix, sorted; a link of a local store is none."""
         path = f"{self._root}/{prefix}".rstrip("/")
@@ -186,9 +217,10 @@ class ObjectStore:
     def _replace(self, path: str, data: bytes) -> None:
         self._make_parent(path)
         temporary = f"{path}.{secrets.token_hex(4)}.tmp"
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
+        with _whole_or_nothing(temporary):
+            with open(temporary, "xb") as file:
+                file.write(data)
+            os.replace(temporary, path)
 
     @contextmanager
     def _request(self, kind: str, verb: str) -> Iterator[None]:
@@ -200,6 +232,17 @@ class ObjectStore:
             raise
         except Exception as error:  # the libraries' errors have no common base
             _refuse(error, self.url, verb)
+
+
+@contextmanager
+def _whole_or_nothing(path: str) -> Iterator[None]:
+    """Remove a file of a local store that could not be written whole: its disk may be full."""
+    try:
+        yield
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        raise
 
 
 def _local_files(root: str) -> Iterator[tuple[str, int, str]]:
