@@ -16,6 +16,7 @@ from sqlmodel import Session, select
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.data_revision import (
+    CHANGES,
     Change,
     Changes,
     Key,
@@ -286,10 +287,14 @@ def _places(images: DatasetImages, edit: ChangeEdit) -> list[Place]:
 def _change(edit: ChangeEdit, places: Sequence[Place], by: str, now: float) -> Change:
     first = next((place for place in places if place.split == "train"), places[0])
     label = edit.label if any(place.label != edit.label for place in places) else None
-    return Change(
-        image=edit.image, label=label, excluded=edit.excluded, only=edit.split or "", why=edit.why, by=by, at=now,
-        name=printable(first.path), split=first.split, folder_label=first.label, files=len(places),
-    )  # fmt: skip
+    (made,) = CHANGES.validate_python([
+        {
+            "image": edit.image, "label": label, "excluded": edit.excluded, "only": edit.split or "", "why": edit.why,
+            "by": by, "at": now, "name": printable(first.path), "split": first.split, "folder_label": first.label,
+            "files": len(places),
+        }
+    ])  # fmt: skip
+    return made
 
 
 def _key(edit: ChangeEdit) -> Key:
