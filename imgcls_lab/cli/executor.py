@@ -82,8 +82,8 @@ def status(as_json: Json = False) -> None:
                 say(f"Outside the queue: {run.name} trains{on} of {run.host} in a kernel or shell, and holds no slot.")
         if alive and (sentence := forkserver_manager.status_sentence(settings)):
             say(f"\n{sentence}")
-        if sentence := removal.status_sentence(settings):
-            say(f"\n{sentence}")
+        if waits := removal.status_sentence(settings):
+            say(f"\n{waits}")
         if reply.message:
             say(reply.message)
     if not alive:

@@ -53,8 +53,10 @@ class ObjectRemoval:
         return [item for item in found if not self._settings.run_dir(item.run_id).exists()]
 
     def _remove_all(self) -> None:
+        failed = True
         try:
             problem = self._try_all()
+            failed = False
         except ObjectStoreError as error:
             problem = str(error)
         except OSError as error:
@@ -62,7 +64,7 @@ class ObjectRemoval:
         except Exception as error:
             log.exception("Objects of deleted runs could not be removed.")
             problem = f"Objects of deleted runs could not be removed: {error!r}"
-        self._pause = min(LONGEST_PAUSE, 2 * self._pause or FIRST_PAUSE) if problem else 0.0
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause or FIRST_PAUSE) if failed else 0.0
         self._due = self._clock() + self._pause
         if problem != self._problem:
             if problem or self._problem:
@@ -79,6 +81,7 @@ class ObjectRemoval:
             if store is not None and self._later.get(item.run_id, 0.0) <= self._clock():
                 self._remove(store, item)
         elsewhere = [item for item in found if item not in here]
+        self._later |= {item.run_id: self._clock() + LONGEST_PAUSE for item in elsewhere}
         return _of_another_store(elsewhere[0], len(elsewhere)) if elsewhere else None
 
     def _remove(self, store: ObjectStore, item: Left) -> None:
