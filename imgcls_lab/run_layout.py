@@ -14,7 +14,9 @@
   desired            what the attempt should do: run, stop or kill; read by the supervisor
   owner.json         process identity of who runs it now
   heartbeat          the supervisor's beat: a number that grows
-  output.log         stdout and stderr
+  output.log         stdout and stderr; of a run on several nodes, those of its first
+  node-001.json      where its second node is, and which devices it has there
+  node-001.log       stdout and stderr of its second node
   failure/           the batch and weights of a step that gave no finite number, for replay
   reports/           one evaluation report (JSON) an epoch, and test.json of the best model
   predictions/       predictions of an epoch, and test.npz of the best model
@@ -84,6 +86,15 @@ def new_run_id() -> str:
 def is_run_id(text: str) -> bool:
     """Whether a text has the form of a run id (and so is safe as a folder's name)."""
     return _RUN_ID.fullmatch(text) is not None
+
+
+def node_name(node: int) -> str:
+    """Where a further node of a run writes down its place."""
+    return f"node-{node:03d}.json"
+
+
+def node_log_name(node: int) -> str:
+    return f"node-{node:03d}.log" if node else OUTPUT_LOG
 
 
 def events_name(attempt: int) -> str:

@@ -127,9 +127,9 @@ class RunFolder:
         """The evaluation of an epoch, by default the last; that of the best model on test/. Raises NotFoundError."""
         return run_files.read_report(self.folder, epoch, split)
 
-    def log(self, offset: int = -65_536, limit: int = 262_144) -> LogChunk:
-        """A piece of the log; a negative offset counts from its end."""
-        return run_files.read_log(self.folder, offset, limit)
+    def log(self, offset: int = -65_536, limit: int = 262_144, node: int = 0) -> LogChunk:
+        """A piece of the log, or of that of a further node; a negative offset counts from its end."""
+        return run_files.read_log(self.folder, offset, limit, node)
 
     # ── its images ──────────────────────────────────────────────────────────────────────────────────────────────
     @property

@@ -195,14 +195,14 @@ class Run(RunEvaluations):
         trained_by = inference.TrainedBy(self.folder, self.config, best.epoch if best else None)
         return inference.Model(self.best_checkpoint, trained_by)
 
-    def log(self, tail: int = 50) -> str:
-        """The last lines of what it printed."""
-        text = self.output().text
+    def log(self, tail: int = 50, node: int = 0) -> str:
+        """The last lines of what it printed. node: 1, 2 ... are the further ones of a run on several nodes."""
+        text = self.output(node=node).text
         return "\n".join(text.splitlines()[-tail:])
 
-    def output(self, offset: int = -65_536) -> LogChunk:
-        """What it printed, from a byte on; a negative offset counts from the end."""
-        return (self._files() or self._source()).log(offset)
+    def output(self, offset: int = -65_536, node: int = 0) -> LogChunk:
+        """What it printed, from a byte on; a negative offset counts from the end. node: as in `log`."""
+        return (self._files() or self._source()).log(offset, node=node)
 
     # ── watching ────────────────────────────────────────────────────────────────────────────────────────────
     def watch(self) -> None:

@@ -49,8 +49,8 @@ class StoreRunSource:
     def points_since(self, cursor: Cursor) -> MetricsBatch:
         return self._store.metrics.points_since({self.run_id: cursor})
 
-    def log(self, offset: int = -65_536, limit: int = 262_144) -> LogChunk:
-        return self._store.runs.log(self.run_id, offset, limit)
+    def log(self, offset: int = -65_536, limit: int = 262_144, node: int = 0) -> LogChunk:
+        return self._store.runs.log(self.run_id, offset, limit, node)
 
     def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:
         return self._store.runs.report(self.run_id, epoch, split)

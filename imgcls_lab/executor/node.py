@@ -207,9 +207,9 @@ class Further:
 
     def run(self) -> None:
         place = json.dumps({**self._launch["place"], "attempt": self._launch["attempt"]})
-        run_layout.write_atomic(self._folder / f"node-{self._node:03d}.json", place)
+        run_layout.write_atomic(self._folder / run_layout.node_name(self._node), place)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        output = os.open(self._folder / f"node-{self._node:03d}.log", flags, 0o600)
+        output = os.open(self._folder / run_layout.node_log_name(self._node), flags, 0o600)
         environment = processes.changed_environment(self._launch["environment"])
         child = subprocess.Popen(
             self._launch["argv"], cwd=self._folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,

@@ -8,7 +8,7 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.schemas import ClaimRequest, ResumeRequest, RetrainRequest, RunEdit, RunView, SubmitRequest
-from imgcls_lab.schemas.limits import MAX_RUNS, MAX_TAGS
+from imgcls_lab.schemas.limits import MAX_NODES, MAX_RUNS, MAX_TAGS
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, configs_of, executes_code, names_code
@@ -203,7 +203,8 @@ class LogHandler(ApiHandler):
         run_id = run_id_of(text)
         offset = self.whole("offset", -65_536, low=-(2**53))
         limit = self.whole("limit", 262_144, low=1, high=MAX_LOG)
-        await self.answer(lambda store: store.runs.log(run_id, offset, limit))
+        node = self.whole("node", 0, high=MAX_NODES)
+        await self.answer(lambda store: store.runs.log(run_id, offset, limit, node))
 
 
 class ReportHandler(ApiHandler):

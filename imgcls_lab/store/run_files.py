@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from imgcls_lab import output_folders
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.run_layout import OUTPUT_LOG, REPORTS, TEST_REPORT, report_name
+from imgcls_lab.run_layout import REPORTS, TEST_REPORT, node_log_name, report_name
 from imgcls_lab.run_paths import names_in, open_plain, remove
 from imgcls_lab.schemas import EpochReport, LogChunk
 from imgcls_lab.settings import Settings
@@ -27,14 +27,16 @@ MAX_REPORT = 32 * 2**20
 _EPOCH_REPORT = re.compile(r"epoch-\d+\.json")
 
 
-def read_log(folder: Path, offset: int, limit: int) -> LogChunk:
-    """Text of output.log from a byte on (negative: so many bytes before its end), at most `limit` bytes.
+def read_log(folder: Path, offset: int, limit: int, node: int = 0) -> LogChunk:
+    """Text of a log from a byte on (negative: so many bytes before its end), at most `limit` bytes.
+
+    node: 0 the run's own, further ones of a run on several nodes have each its own.
 
     No character is cut in two: its beginning is left to the next call. A log that was cut since is read from its
     beginning.
     """
     try:
-        with open_plain(folder, OUTPUT_LOG) as file:
+        with open_plain(folder, node_log_name(node)) as file:
             size = os.fstat(file.fileno()).st_size
             start = max(0, size + offset) if offset < 0 else offset
             if start > size:

@@ -245,9 +245,12 @@ class Runs:
         with self._database.read() as session:
             return queries.last_scan(session, self._settings, root)
 
-    def log(self, text: str, offset: int = -65536, limit: int = 262_144) -> LogChunk:
-        """A piece of the run's log; a negative offset counts from its end. Raises NotFoundError for another home's."""
-        return run_files.read_log(self._folder(text), offset, limit)
+    def log(self, text: str, offset: int = -65536, limit: int = 262_144, node: int = 0) -> LogChunk:
+        """A piece of the run's log, or of that of a further node; a negative offset counts from its end.
+
+        Raises NotFoundError for another home's.
+        """
+        return run_files.read_log(self._folder(text), offset, limit, node)
 
     def report(self, text: str, epoch: int | None = None, split: str = "val") -> EpochReport:
         """The evaluation of an epoch, by default the last; that of the best model on test/. Raises NotFoundError."""

@@ -34,6 +34,7 @@ from imgcls_lab.schemas import (
     ThumbnailSize,
     Wire,
 )
+from imgcls_lab.schemas.limits import MAX_NODES
 from imgcls_lab.thumbnails.worker import picture
 from imgcls_lab.validation_errors import joined, problems
 
@@ -52,7 +53,7 @@ class RunSource(EvaluationSource, Protocol):
     def run(self) -> RunDetail: ...
     def series(self, tags: list[str] | None = None, max_points: int | None = None) -> SeriesReply: ...
     def points_since(self, cursor: Cursor) -> MetricsBatch: ...
-    def log(self, offset: int = ..., limit: int = ...) -> LogChunk: ...
+    def log(self, offset: int = ..., limit: int = ..., node: int = ...) -> LogChunk: ...
     def report(self, epoch: int | None = None, split: str = ...) -> EpochReport: ...
     def command(self, name: str) -> RunView: ...
 
@@ -232,7 +233,9 @@ def _image(source: RunSource, given: dict[str, Any]) -> Wire:
 # what a page may ask about its run, by the names of `labextension/src/views/data/source.ts`
 _QUERIES: dict[str, Callable[[RunSource, dict[str, Any]], Wire]] = {
     "log": lambda source, given: source.log(
-        _whole(given, "offset", -65_536) or 0, min(_whole(given, "limit", 262_144) or 0, MAX_LOG)
+        _whole(given, "offset", -65_536) or 0,
+        min(_whole(given, "limit", 262_144) or 0, MAX_LOG),
+        min(max(_whole(given, "node", 0) or 0, 0), MAX_NODES),
     ),
     "report": lambda source, given: source.report(_whole(given, "epoch", None), str(given.get("split", "val"))),
     "evaluation": lambda source, given: source.evaluation(str(given.get("split", "val")), _whole(given, "epoch", None)),

@@ -146,7 +146,7 @@ export type Params = {
   run: { id: string };
   claim: { id: string };
   series: SeriesQuery;
-  log: { id: string; offset?: number; limit?: number };
+  log: { id: string; offset?: number; limit?: number; node?: number };
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
   evaluation: EvaluationQuery;
   evaluated: RunImagesQuery;

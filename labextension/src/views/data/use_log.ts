@@ -1,9 +1,12 @@
-// The end of a run's log, which grows while the run is active.
+// The end of a run's log, and of those of its further nodes, which grow while the run is active.
 import type { LogChunk, LogTopic } from './types';
+import { usePoll } from './use_poll';
+import { useQuery } from './use_query';
 import { useSubscription, type Subscription } from './use_subscription';
 
 const FIRST = 65_536; // bytes of the end that are read at first
 const LONGEST = 400_000; // characters that are kept
+const NODE_EVERY = 3000; // milliseconds between two reads of a further node's log
 
 const LOG: Subscription<'log', LogTopic, LogChunk> = {
   query: 'log',
@@ -23,5 +26,12 @@ const LOG: Subscription<'log', LogTopic, LogChunk> = {
 
 export function useLog(id: string, active: boolean) {
   const { data: log, error } = useSubscription(LOG, { id, offset: -FIRST }, active);
+  return { log, error };
+}
+
+/** The log of a further node: 1 is the second one. */
+export function useNodeLog(id: string, node: number, active: boolean) {
+  const { data: log, error, reload } = useQuery('log', { id, offset: -FIRST, node });
+  usePoll(reload, NODE_EVERY, active);
   return { log, error };
 }

@@ -1,7 +1,8 @@
-// The tab of a run's log: its end, as a terminal would show it, growing while the run is active.
-import { useEffect, useRef } from 'react';
-import { isActive, type RunDetail } from '../data/types';
-import { useLog } from '../data/use_log';
+// The tab of a run's log: its end, as a terminal would show it, growing while the run is active. A run on several nodes
+// has a log on each.
+import { useEffect, useRef, useState } from 'react';
+import { isActive, type LogChunk, type RunDetail } from '../data/types';
+import { useLog, useNodeLog } from '../data/use_log';
 import { bytes } from '../ui/format';
 import { Problem } from '../ui/messages';
 import '../ui/layout.css';
@@ -15,14 +16,40 @@ export const readable = (text: string): string =>
     .replace(/[^\n]*\r(?!\n)/g, '');
 
 export function LogTab({ run }: { run: RunDetail }) {
-  const { log, error } = useLog(run.id, isActive(run.state));
+  const [node, setNode] = useState(0);
+  const nodes = Number(run.config.num_nodes ?? 1);
+  return (
+    <div className="imgcls-stack imgcls-log-tab">
+      {nodes > 1 && (
+        <select aria-label="Node" value={node} onChange={event => setNode(Number(event.target.value))}>
+          {Array.from({ length: nodes }, (_, index) => (
+            <option key={index} value={index}>
+              node {index + 1} of {nodes}
+            </option>
+          ))}
+        </select>
+      )}
+      {node === 0 ? <OwnLog run={run} /> : <NodeLog key={node} run={run} node={node} />}
+    </div>
+  );
+}
+
+function OwnLog({ run }: { run: RunDetail }) {
+  return <LogText {...useLog(run.id, isActive(run.state))} />;
+}
+
+function NodeLog({ run, node }: { run: RunDetail; node: number }) {
+  return <LogText {...useNodeLog(run.id, node, isActive(run.state))} />;
+}
+
+function LogText({ log, error }: { log: LogChunk | undefined; error: string | null }) {
   const box = useRef<HTMLPreElement>(null);
   const stick = useRef(true);
   useEffect(() => {
     if (box.current && stick.current) box.current.scrollTop = box.current.scrollHeight;
   }, [log]);
   return (
-    <div className="imgcls-stack imgcls-log-tab">
+    <>
       <Problem>{error}</Problem>
       {log && log.offset > 0 && (
         <p className="imgcls-muted">
@@ -41,6 +68,6 @@ export function LogTab({ run }: { run: RunDetail }) {
       >
         {log?.text ? readable(log.text) : log ? 'Nothing was written yet.' : ''}
       </pre>
-    </div>
+    </>
   );
 }
