@@ -16,17 +16,17 @@ from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.executor import processes, run_secrets
 from imgcls_lab.executor.backends.base import Backend, OwnerState
 from imgcls_lab.identity import Owner, owner_of
-from imgcls_lab.run_layout import DESIRED, HEARTBEAT, OWNER, events_name, write_atomic
-from imgcls_lab.run_paths import read_json, read_plain, size
+from imgcls_lab.run_layout import DESIRED, HEARTBEAT, events_name, write_atomic
+from imgcls_lab.run_paths import read_plain, size
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.attempts import reported
 from imgcls_lab.store.executor_store import ExecutorStore
+from imgcls_lab.store.run_folders import devices_of, read_written_owner
 from imgcls_lab.store.tables import Attempt, Run
 from imgcls_lab.store.verdict import read_end
 
 log = logging.getLogger(__name__)
 
-MAX_DEVICE, MAX_DEVICES = 200, 1000  # characters of a name, and names, that a folder may give
 CLEAR_PATIENCE = 8.0  # seconds that what is left of an attempt may take to end before the run's page says so
 MAX_STEP = 5.0  # seconds that one call adds at most: while the daemon itself was suspended, it saw nothing
 
@@ -100,13 +100,13 @@ class RunMonitor:
     # ── while it lives ──────────────────────────────────────────────────────────────────────────────────────
     def _owner(self, run: Run, attempt: Attempt, folder: Path) -> Owner | None:
         owner = owner_of(attempt.owner) if attempt.owner else None
-        written = _written_owner(folder, attempt.number)
+        written = read_written_owner(folder, attempt.number)
         trainer = _trainer_pid(written)
         if owner is None:  # the daemon that started it died before it could write it down
             owner = self._backend.find(run.id, attempt.number)
         if owner is not None and (attempt.owner is None or trainer != attempt.pid):
             self._store.set_owner(run.id, attempt.number, owner, trainer)
-        devices = _devices_of(written)
+        devices = devices_of(written)
         if devices and devices != attempt.devices:  # a claim of a cluster's device is a token; this is where it runs
             self._store.show_devices(run.id, attempt.number, devices)
         return owner
@@ -194,28 +194,11 @@ class RunMonitor:
             log.info("%s attempt %d: %s, now %s", run.id, attempt.number, verdict.state.value, state.value)
 
 
-def _written_owner(folder: Path, attempt: int) -> dict[str, Any]:
-    """What the supervisor of an attempt wrote of itself; empty while it has not."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        data = read_json(folder, OWNER)
-        if data["attempt"] == attempt:
-            return dict(data)
-    return {}
-
-
 def _trainer_pid(written: dict[str, Any]) -> int | None:
     """Pid of the process that trains, as the supervisor wrote it."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         return int(written["trainer"]["pid"])
     return None
-
-
-def _devices_of(written: dict[str, Any]) -> list[str]:
-    """The devices that a cluster's scheduler gave an attempt, as its node agent wrote them; none on one machine."""
-    node, devices = written.get("node"), written.get("devices")
-    if not isinstance(node, str) or not isinstance(devices, list):
-        return []
-    return [f"{node}/gpu:{device}"[:MAX_DEVICE] for device in devices[:MAX_DEVICES]]
 
 
 def _text(folder: Path, name: str) -> str:

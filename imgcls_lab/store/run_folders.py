@@ -9,6 +9,7 @@ No time is made up: what a folder does not tell is taken from its files, or stay
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -26,9 +27,9 @@ from imgcls_lab.errors import DataError
 from imgcls_lab.events import LIVE, RESUMABLE, DesiredState, FailureKind, RunKind, RunState
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import CONFIG, OWNER, RUN_INFO, is_run_id, launch_name
-from imgcls_lab.run_paths import read_plain
+from imgcls_lab.run_paths import read_json, read_plain
 from imgcls_lab.schemas import SubmitRequest
-from imgcls_lab.settings import Settings
+from imgcls_lab.settings import BACKENDS, Settings
 from imgcls_lab.store import attempts, audit, rights, states, submitted
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.folder_rows import read_info
@@ -42,6 +43,7 @@ _BEGINS: dict[str, Any] = {  # columns of a run whose next attempt begins
     "state": RunState.STARTING.value, "desired_state": DesiredState.RUN.value, "message": None, "phase": None,
     "seconds_left": None, "devices": [],
 }  # fmt: skip
+MAX_DEVICE, MAX_DEVICES = 200, 1000  # characters of a name, and names, that a folder may give
 _EVENTS = re.compile(r"(?:events|launch)-([0-9]{3,})\.json")
 
 
@@ -82,6 +84,23 @@ def read_owner(folder: Path) -> ProcessIdentity | None:
         return ProcessIdentity.from_json(read_plain(folder, OWNER))
     except (OSError, ValueError):
         return None
+
+
+def read_written_owner(folder: Path, attempt: int) -> dict[str, Any]:
+    """What the supervisor of an attempt wrote of itself; empty while it has not."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        data = read_json(folder, OWNER)
+        if data["attempt"] == attempt:
+            return dict(data)
+    return {}
+
+
+def devices_of(written: dict[str, Any]) -> list[str]:
+    """The devices that a cluster's scheduler gave an attempt, as its node agent wrote them; none on one machine."""
+    node, devices = written.get("node"), written.get("devices")
+    if not isinstance(node, str) or not isinstance(devices, list):
+        return []
+    return [f"{node}/gpu:{device}"[:MAX_DEVICE] for device in devices[:MAX_DEVICES]]
 
 
 def adopt(database: Database, settings: Settings, run_id: str) -> bool:
@@ -175,20 +194,37 @@ def _corrections(folder: Path) -> dict[str, Any]:
 
 
 def _open_attempt(session: Session, folder: Path, run_id: str, number: int, *, own: bool) -> None:
-    owner = read_owner(folder) if own and number == max(attempts_in(folder), default=number) else None
+    last = own and number == max(attempts_in(folder), default=number)
+    on_cluster = _host(folder, own=own) in BACKENDS  # where the job, and not a process of the node, is its owner
+    owner = read_owner(folder) if last and not on_cluster else None
+    devices = devices_of(read_written_owner(folder, number)) if own else []
     started = launched_at(folder, number) or folder.stat().st_mtime
     session.merge(
         Attempt(
-            run_id=run_id, number=number, state=RunState.STARTING.value, host=_host(folder, own=own), devices=[],
+            run_id=run_id, number=number, state=RunState.STARTING.value, host=_host(folder, own=own), devices=devices,
             owner=json.loads(owner.to_json()) if owner else None, pid=owner.pid if owner else None, started_at=started,
         )
     )  # fmt: skip
 
 
 def _host(folder: Path, *, own: bool) -> str:
-    """Where the run lives, or lived last; this host where its folder does not say, or came from elsewhere."""
+    """Where the run lives, or lived last; this host where its folder does not say, or came from elsewhere.
+
+    A run of a cluster stands under the cluster, and not under the node that its scheduler chose.
+    """
+    if own and (cluster := _cluster_of(folder)) is not None:
+        return cluster
     owner = read_owner(folder) if own else None
     return (owner.machine_id.rpartition(":")[2] if owner else "") or host_name()
+
+
+def _cluster_of(folder: Path) -> str | None:
+    """The cluster that a run's last launch was for; None: it started on a host, or outside the queue."""
+    with contextlib.suppress(OSError, ValueError):
+        launch = read_json(folder, launch_name(max(attempts_in(folder), default=1)))
+        name = (launch.get("scheduler") or launch.get("host")) if isinstance(launch, dict) else None
+        return name if name in BACKENDS else None
+    return None
 
 
 def follow(database: Database, settings: Settings, run_id: str, *, tell: bool = True) -> bool:

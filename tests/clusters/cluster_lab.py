@@ -16,6 +16,7 @@ from typing import Any
 from imgcls_lab.entry_points import MIRROR, NODE
 from imgcls_lab.events import ENDED, DesiredState, RunState
 from imgcls_lab.executor.backends.cluster import ClusterBackend
+from imgcls_lab.executor.backends.drivers import WithDriversHere
 from imgcls_lab.executor.backends.job_scheduler import JobScheduler
 from imgcls_lab.executor.backends.launch import Argv
 from imgcls_lab.executor.backends.mirrored import MirroredBackend
@@ -50,7 +51,8 @@ class ClusterLab(StubLab):
 
     def start(self) -> None:
         kind = MirroredBackend if self.settings.store_url else ClusterBackend
-        self.backend = kind(self.settings, self.scheduler_of(self.settings), self.argv, every=self.every)
+        cluster = kind(self.settings, self.scheduler_of(self.settings), self.argv, every=self.every)
+        self.backend = WithDriversHere(self.settings, cluster, self.argv)
         self.daemon = Daemon(self.settings, backend=self.backend)
         self.daemon._register(self.daemon.store_of(self.store))
 

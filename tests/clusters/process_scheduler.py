@@ -1,7 +1,7 @@
 """An outer scheduler of one machine, for tests: each job is a process of this host, with logical GPUs of its own.
 
 It starts the real node agent as a cluster does, in a process group that it kills as Ray and Slurm do. `away`,
-`forgotten` and `partitioned` are its bad days.
+`takes_none`, `broken`, `forgotten` and `gone` are its bad days.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class ProcessScheduler:
         self.away = False
         self.paused = False  # starts nothing, and ends a waiting job only once that has a place, as Ray does
         self.refuses: str | None = None
+        self.takes_none: str | None = None  # why it takes no job of anybody's, though it answers
+        self.broken: str | None = None  # why it has no nodes for us
         self.forgotten: set[str] = set()
         self.gone: set[str] = set()  # jobs that it calls ended though they live, as of a node that was cut off
         self.environment: dict[str, str] = {}
@@ -40,6 +42,8 @@ class ProcessScheduler:
         self._answer()
         if self.refuses:
             raise ExecutorError(self.refuses)
+        if self.takes_none:
+            raise SchedulerAwayError(self.takes_none)
         self.submitted.append(job.id)
         if job.id not in self.jobs:
             self.jobs[job.id] = job
@@ -65,6 +69,8 @@ class ProcessScheduler:
 
     def nodes(self) -> list[Node]:
         self._answer()
+        if self.broken:
+            raise ExecutorError(self.broken)
         held = sum(len(devices) for job, devices in self.devices.items() if self.processes[job].poll() is None)
         return [Node("node1", self.gpus, self.gpus - held, "toy", cpus=2)]
 

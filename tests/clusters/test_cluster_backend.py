@@ -17,8 +17,10 @@ from imgcls_lab.executor import processes
 from imgcls_lab.executor.backends.job_scheduler import job_id
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import launch_name, new_run_id, write_atomic
-from tests.clusters.cluster_lab import ClusterLab, stub_argv
+from tests.clusters.cluster_lab import stub_argv
 from tests.clusters.process_scheduler import ProcessScheduler
+from tests.clusters.rebuilt import places, rebuilt
+from tests.clusters.toy_lab import ToyLab
 from tests.executor.stub_lab import ROOT
 
 
@@ -28,16 +30,6 @@ def lab(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     lab = ToyLab(home, ProcessScheduler(tmp_path / "jobs"))
     yield lab
     lab.close()
-
-
-class ToyLab(ClusterLab):
-    def __init__(self, home: Path, scheduler: ProcessScheduler) -> None:
-        self.scheduler = scheduler
-        super().__init__(home, lambda _: scheduler, backend="ray", lease=1.5, stop_grace=5.0)
-
-    def close(self) -> None:
-        super().close()
-        self.scheduler.end_all()
 
 
 def beats(lab: ToyLab, run_id: str) -> bool:
@@ -231,3 +223,12 @@ def test_a_training_of_a_shell_is_followed_by_the_daemon_of_a_cluster(lab: ToyLa
         lab.rounds(lambda: any(run.id == run_id and run.step == 5 for run in lab.all()), 30)
     lab.rounds(lambda: lab.state(run_id) is RunState.SUCCEEDED, 30)
     assert (lab.run(run_id).host, lab.run(run_id).external) == (host_name(), True)
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_a_rebuild_finds_a_run_under_its_cluster_and_its_devices(lab: ToyLab, tmp_path: Path, record: bool):
+    run = lab.end(lab.launch(steps=3))
+    again = rebuilt(lab.settings, run.id, tmp_path, record=record)
+    assert places(again) == places(run)
+    assert (again.host, again.view_only, again.external) == ("ray", False, False)
+    assert again.attempts[0].devices[0].startswith("node1/gpu:")
