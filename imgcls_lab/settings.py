@@ -321,6 +321,12 @@ class Settings(Configurable):
         """The name under which the executor's devices and runs stand: this machine's, or its backend's."""
         return host_name() if self.backend == LOCAL else self.backend
 
+    def with_backend(self, backend: str) -> Settings:
+        """The same for runs that began under another `IMGCLS_BACKEND`."""
+        found = Settings(**{name: getattr(self, name) for name in self.table()})
+        found.backend = backend
+        return found
+
     # ── the folders of a home ───────────────────────────────────────────────────────────────────────────────
     @property
     def home_path(self) -> Path:

@@ -47,6 +47,7 @@ def status(as_json: Json = False) -> None:
     from imgcls_lab.executor import client, forkserver_manager
     from imgcls_lab.executor.mirror import removal
     from imgcls_lab.identity import user_name
+    from imgcls_lab.settings import BACKENDS
 
     settings = context.settings()
     store = context.store(settings)
@@ -80,6 +81,11 @@ def status(as_json: Json = False) -> None:
             if run.external:
                 on = f" on {', '.join(run.devices)}" if run.devices else ""
                 say(f"Outside the queue: {run.name} trains{on} of {run.host} in a kernel or shell, and holds no slot.")
+            elif run.host != settings.run_host and run.host in BACKENDS:
+                say(
+                    f"Of before: {run.name} ({run.id}) lives on {run.host}, and IMGCLS_BACKEND is {settings.backend} "
+                    "now. It is watched to its end there."
+                )
         if alive and (sentence := forkserver_manager.status_sentence(settings)):
             say(f"\n{sentence}")
         if waits := removal.status_sentence(settings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,9 @@ from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
     from imgcls_lab.schemas import ClaimView, RunDetail, RunView
+
+WAITING = {"queued", "starting"}  # states in which a run's message says why it waits
+MOST_REASONS = 3  # different sentences below a list
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, or the beginning of one.")]
 
@@ -65,6 +69,9 @@ def runs(  # noqa: PLR0917
     ]
     columns = ["run", "name", *(["owner"] if several else []), "project", "state", "epochs", "best", "created"]
     print_table(columns, rows, "No runs. `imgcls-lab demo` makes one.", spare=["project", "created", "epochs"])
+    waiting = Counter(view.message for view in found.views if view.state in WAITING and view.message)
+    for sentence, count in waiting.most_common(MOST_REASONS):
+        say(f"{counted(count, 'run')}: {sentence}")
     if found.total > len(found):
         say(f"{len(found)} of {counted(found.total, 'run')}; --limit shows more.")
 
@@ -96,7 +103,7 @@ def show(run_id: RunId, as_json: Json = False) -> None:
         "model": view.model_flavour or "–",
         "device": f"{devices}, on {view.host}" if devices and view.host else devices or "–",
         **({"after": ", ".join(view.after)} if view.after else {}),
-        **({"waits": view.message} if view.state.value == "queued" and view.message else {}),
+        **({"waits": view.message} if view.state in WAITING and view.message else {}),
         "steps": f"{view.step} of {view.total_steps}" if view.total_steps else "–",
         "time": duration(took) if took is not None else "–",
         "attempts": str(len(view.attempts)),
@@ -152,6 +159,7 @@ def logs(
     run_id: RunId,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the run has ended.")] = False,
     tail: Annotated[int, typer.Option(min=0, help="How many of the last lines.")] = 50,
+    node: Annotated[int, typer.Option(min=0, help="Of a run on several nodes: 1, 2 ... are the further ones.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Print what a run printed."""
@@ -162,7 +170,7 @@ def logs(
     if as_json and follow:
         raise InputError("Ask for --json, which gives the lines that there are, or for --follow.")
     run = api.run(run_id)
-    chunk = run.output()
+    chunk = run.output(node=node)
     text = "".join(chunk.text.splitlines(keepends=True)[-tail:]) if tail else ""
     if as_json:
         cut = len(chunk.text.encode()) - len(text.encode())
@@ -175,7 +183,7 @@ def logs(
         say()
     while follow:
         over = run.state in OVER
-        while (chunk := run.output(chunk.end)).text:
+        while (chunk := run.output(chunk.end, node)).text:
             _say_log(chunk.text)
         if over:
             break

@@ -23,13 +23,13 @@ from imgcls_lab.events import FailureKind, RunState
 from imgcls_lab.executor import backends, client, locks, run_secrets
 from imgcls_lab.executor.alert_sender import AlertSender
 from imgcls_lab.executor.backends.base import Backend
-from imgcls_lab.executor.backends.local import LocalBackend
 from imgcls_lab.executor.device_inventory import DeviceInventory
 from imgcls_lab.executor.disk_usage import DiskUsage
 from imgcls_lab.executor.mirror.removal import ObjectRemoval
+from imgcls_lab.executor.other_backends import OtherBackends
 from imgcls_lab.executor.run_monitor import RunMonitor
 from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
-from imgcls_lab.identity import Owner, ProcessIdentity, host_name
+from imgcls_lab.identity import Owner, ProcessIdentity
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import LOCAL, Settings
 from imgcls_lab.store import Store, run_folders
@@ -64,8 +64,7 @@ class Daemon:
         self.settings = settings
         self.backend = backend or backends.of(settings)
         self.host = self.backend.host
-        # kernels and shells train on this host whatever the backend is, and runs that began before it was changed
-        self._here = None if self.host == host_name() else LocalBackend(settings)
+        self._others = OtherBackends(settings, self.host)
         self._ended_at = -DEVICES_EVERY  # when a run of this host ended last
         self.inventory = DeviceInventory(settings, self.backend)
         self.id = f"{self.host}-{secrets.token_hex(4)}"
@@ -130,6 +129,7 @@ class Daemon:
                 self.stopping.wait(pause)
             self._object_removal.closing.set()
             self.backend.close()
+            self._others.close()
             self._sign_off(own)
         os.close(lock)
         return 0
@@ -152,6 +152,7 @@ class Daemon:
             self.inventory.update(store)
         self._check_live_runs(store)
         if self._is_due("scan", SCAN_EVERY):
+            self._others.update(store)
             self._index_new_folders(store)
         store.settle()
         if self._is_due("alerts", ALERTS_EVERY):
@@ -161,6 +162,7 @@ class Daemon:
         while not self.stopping.is_set() and self._claim(store):
             pass
         self.backend.reap()
+        self._others.reap()
 
     def _ingest(self, until: float) -> None:
         """Between two rounds: ingest what live runs write, so that a page shows a step at once. Raises StoreError."""
@@ -175,9 +177,7 @@ class Daemon:
     # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
     def _check_live_runs(self, store: ExecutorStore) -> None:
         live = [(store, self.backend, *found) for found in store.live_runs()]
-        if self._here is not None:
-            here = store.at(self._here.host)
-            live += [(here, self._here, *found) for found in here.live_runs()]
+        live += self._others.live_runs(store)
         keys = {(run.id, attempt.number) for _, _, run, attempt in live}
         if self._monitors.keys() - keys:
             self._ended_at, self._due["devices"] = self._clock(), 0.0
@@ -198,7 +198,7 @@ class Daemon:
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def _claim(self, store: ExecutorStore) -> bool:
         """Start the first waiting runs that devices are free for. False: there was none."""
-        devices = self.inventory.devices
+        devices, problem = self.inventory.devices, self.backend.problem()
         claims = store.claim(
             lambda cluster, drivers: Scheduler(
                 cluster,
@@ -207,6 +207,7 @@ class Daemon:
                 drivers,
                 host=self.host,
                 watch=self._turns,
+                problem=problem,
             )
         )
         started = [(claim, self._start(store, claim)) for claim in claims]

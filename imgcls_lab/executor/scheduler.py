@@ -60,8 +60,9 @@ class _Pool:
 class Scheduler:
     """One pass over the queue, in its order. What a run of several GPUs needs is kept free for it.
 
-    unavailable: devices that no run can have now. drivers: live runs of this host that take no device. The runs of
-    other homes that come in between get devices as their daemons will give them; these are then kept for them.
+    unavailable: devices that no run can have now. drivers: live runs of this host that take no device. problem: what
+    keeps all runs from starting, in sentences. The runs of other homes that come in between get devices as their
+    daemons will give them; these are then kept for them.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Scheduler:
         *,
         host: str,
         watch: TurnWatch | None = None,
+        problem: str | None = None,
     ) -> None:
         # a pass counts what it gives
         self._cluster = replace(cluster, shares=copy.deepcopy(cluster.shares), limits=copy.deepcopy(cluster.limits))
@@ -84,6 +86,7 @@ class Scheduler:
         self._drivers = drivers
         self._host = host
         self._watch = watch or TurnWatch()
+        self._problem = problem
         self._turn: str | None = None  # the user for whom a device was kept
         self._pools: dict[str, _Pool] = {}
         self.shares = self._cluster.shares
@@ -100,6 +103,8 @@ class Scheduler:
         if run.home != self._cluster.home:
             self._keep(run)
             return None
+        if self._problem is not None:
+            return f"Waits. {self._problem}"
         if run.requested_device == NO_DEVICE:
             if self._drivers < MAX_DRIVERS:
                 self._drivers += 1

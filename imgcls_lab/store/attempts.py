@@ -150,6 +150,13 @@ def live_runs(session: Session, host: str) -> list[tuple[Run, Attempt]]:
     return [(run, attempt) for run, attempt in session.exec(statement)]
 
 
+def live_hosts(session: Session) -> set[str]:
+    """The hosts where runs of this home live that an executor has started."""
+    here = (Run.home == session.info["home"], col(Run.external).is_(False))
+    found = select(Run.host).where(col(Run.state).in_(states.texts(LIVE)), *here).distinct()
+    return {host for host in session.exec(found) if host}
+
+
 def live_drivers(session: Session, host: str) -> int:
     """How many runs of this home live on a host that take no device."""
     here = (Run.host == host, Run.home == session.info["home"], Run.requested_device == NO_DEVICE)

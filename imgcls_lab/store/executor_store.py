@@ -183,6 +183,13 @@ class ExecutorStore:
         with self._database.read() as session:
             return attempts.live_runs(session, self._host)
 
+    def unattended_hosts(self) -> set[str]:
+        """The hosts where runs of this home live that an executor has started, and where no daemon lives."""
+        with self._database.read() as session:
+            hosts = attempts.live_hosts(session)
+            attended = self._watch.places(session, "alive", "suspended") if hosts - {self._host} else set()
+        return {host for host in hosts if (host, self._database.home) not in attended}
+
     def set_owner(self, run_id: str, attempt: int, owner: Owner | None, pid: int | None) -> None:
         """Write down which supervisor or job has an attempt, and the pid of its trainer."""
         self.set_owners([(run_id, attempt, owner, pid)])

@@ -77,6 +77,9 @@ def test_a_launched_run_is_waited_for_listed_shown_and_deleted(imgcls: Command, 
     chunk = LogChunk.model_validate_json(imgcls("logs", view.id, "--tail", "1", "--json").out)
     assert (chunk.text, chunk.end - chunk.offset) == (f"{last}\n", len(last.encode()) + 1)
     assert imgcls("logs", view.id, "--follow", "--json").code == 2
+    (Path(view.folder) / "node-001.log").write_text("the second node speaks\n")
+    assert imgcls("logs", view.id, "--node", "1").out == "the second node speaks\n"
+    assert imgcls("logs", view.id, "--node", "2").out == ""
     assert imgcls("wait", view.id).out == f"{imgcls('show', view.id).out.splitlines()[0]}.\n"
 
     again = imgcls("resume", view.id)

@@ -1,16 +1,20 @@
-"""Fixtures of the tests with a cluster: an S3 server, a Ray and a Slurm cluster."""
+"""Fixtures of the tests with a cluster: an S3 server, a Ray and a Slurm cluster, and a home for all kinds of runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from imgcls_lab.api import context
 from tests.clusters import ray_cluster as cluster_of_ray
 from tests.clusters import slurm_cluster as cluster_of_slurm
+from tests.clusters.kinds_lab import KindsLab
 from tests.clusters.ray_cluster import RayCluster
 from tests.clusters.s3_server import Bucket, serving
 from tests.clusters.slurm_cluster import SlurmCluster
+from tests.store.postgres_server import Server
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +45,23 @@ def slurm_cluster() -> Iterator[SlurmCluster]:
     """A real Slurm: two nodes with two logical GPUs each. Whoever breaks a part of it mends that."""
     with cluster_of_slurm.running() as cluster:
         yield cluster
+
+
+@pytest.fixture
+def kinds_lab(
+    request: pytest.FixtureRequest, home: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[KindsLab]:
+    """A home for runs of all kinds; the parameter names its real cluster: `ray` or `slurm`. Its daemon lives."""
+    backend = request.param
+    cluster = request.getfixturevalue(f"{backend}_cluster")
+    traits = {"ray_address": cluster.address} if backend == "ray" else {}
+    if backend == "slurm":
+        monkeypatch.setenv("SLURM_CONF", str(cluster.configuration))
+    lab = KindsLab(home, postgres.url(), backend, **traits)
+    for name, value in lab.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("IMGCLS_DB_URL", lab.settings.db_url)
+    lab.start_daemon(kinds=True)
+    yield lab
+    lab.close()
+    context.close()

@@ -73,8 +73,9 @@ PartitionName=closed Nodes=ALL State=DOWN
 class SlurmCluster:
     """Two nodes with two GPUs each. `configuration` is the file that SLURM_CONF names."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cpus: int = 8) -> None:
         self.folder = folder
+        self._cpus = cpus  # of each node
         self.configuration = folder / "slurm.conf"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -167,7 +168,7 @@ class SlurmCluster:
         key.write_bytes(secrets.token_bytes(64))
         nodes = [
             f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={free_port()} "
-            f"CPUs=8 RealMemory=4000 Gres=gpu:{GPUS}"
+            f"CPUs={self._cpus} RealMemory=4000 Gres=gpu:{GPUS}"
             for node in NODES
         ]
         text = CONFIGURATION.format(
@@ -213,14 +214,14 @@ class SlurmCluster:
 
 
 @contextmanager
-def running() -> Iterator[SlurmCluster]:
-    """A cluster for as long as the block lasts. A host without Slurm is a failure."""
+def running(cpus: int = 8) -> Iterator[SlurmCluster]:
+    """A cluster for as long as the block lasts; cpus: of each node. A host without Slurm is a failure."""
     missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
     if missing:
         pytest.fail(f"{', '.join(missing)} is missing; `make system` installs it.")
     folder = Path(tempfile.mkdtemp(prefix="imgcls-slurm-"))
     folder.chmod(0o711)  # munged wants its socket to be reachable
-    cluster = SlurmCluster(folder)
+    cluster = SlurmCluster(folder, cpus)
     try:
         cluster.start()
         yield cluster

@@ -35,9 +35,9 @@ class StubLab:
         self.daemons: list[subprocess.Popen[bytes]] = []
         self.python_path = [str(ROOT)]
 
-    def start_daemon(self, *, real: bool = False) -> subprocess.Popen[bytes]:
-        """A daemon, and wait until it has its place. real: its trainer is the engine."""
-        stub = [str(Path(__file__).with_name("stub_daemon.py"))]
+    def start_daemon(self, *, real: bool = False, kinds: bool = False) -> subprocess.Popen[bytes]:
+        """A daemon, and wait until it has its place. real: its trainer is the engine; kinds: all but trainings is."""
+        stub = [str(Path(__file__).with_name("stub_daemon.py")), *(["kinds"] if kinds else [])]
         path = os.pathsep.join(self.python_path)
         command = [sys.executable, *(["-m", "imgcls_lab.executor.daemon"] if real else stub)]
         log = (self.settings.executor_dir / "daemon.log").open("ab")

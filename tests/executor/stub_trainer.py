@@ -2,7 +2,8 @@
 
 Runs as `python stub_trainer.py FOLDER --attempt N`. Keys: steps, step_seconds, save_every, fail_at, exit_at (with
 exit_code), signal_at (with signal), hang_at, slow_start, ignore_term, children (depth of a tree that ignores SIGTERM),
-stay (seconds after the last event), silent (never write an event), first_attempt_only (misbehave once).
+stay (seconds after the last event), silent (never write an event), first_attempt_only (misbehave once). A trial of a
+sweep, whose notes are a sentence, reads them from wish.json beside the folder of its images.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def lock(path: Path, folder: Path, otherwise: str) -> None:
 
 def main(folder: Path, attempt: int) -> int:
     keep_alone(folder)
-    wish = json.loads(json.loads((folder / "run.json").read_text())["notes"] or "{}")
+    info = json.loads((folder / "run.json").read_text())
+    beside = Path(json.loads((folder / "config.json").read_text()).get("root") or "/").parent / "wish.json"
+    wish = json.loads(beside.read_text() if info["notes"].startswith("A trial") else info["notes"] or "{}")
     if wish.get("first_attempt_only") and attempt > 1:
         wish = {key: wish[key] for key in ("steps", "step_seconds", "save_every") if key in wish}
     stopping = []

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from imgcls_lab.executor.backends.base import Backend
 from imgcls_lab.executor.backends.cluster import ClusterBackend
+from imgcls_lab.executor.backends.drivers import WithDriversHere
 from imgcls_lab.executor.backends.job_scheduler import JobScheduler
 from imgcls_lab.executor.backends.launch import Argv, module_argv
 from imgcls_lab.executor.backends.local import LocalBackend
@@ -22,7 +23,8 @@ def of(settings: Settings, argv: Argv = module_argv) -> Backend:
     scheduler = scheduler_of(settings)
     if scheduler is None:
         return LocalBackend(settings, argv)
-    return (MirroredBackend if settings.store_url else ClusterBackend)(settings, scheduler, argv)
+    cluster = (MirroredBackend if settings.store_url else ClusterBackend)(settings, scheduler, argv)
+    return WithDriversHere(settings, cluster, argv)
 
 
 def scheduler_of(settings: Settings) -> JobScheduler | None:

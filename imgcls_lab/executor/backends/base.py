@@ -51,6 +51,9 @@ class Backend(Protocol):
     def holder(self, device: Device) -> str | None:
         """Who outside the database holds a device, as part of a sentence. None: a run may start on it."""
 
+    def problem(self) -> str | None:
+        """Why no run can start here now, sentences with the remedy; None: one can where a device is free."""
+
     def start(self, run: Run, attempt: int, devices: Sequence[Device]) -> Owner | None:
         """Write the run's folder and start its attempt. Raises OSError and ExecutorError, with nothing started."""
 

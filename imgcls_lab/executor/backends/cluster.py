@@ -43,6 +43,7 @@ from imgcls_lab.executor.node import FULL, LAUNCH_VARIABLE, REFUSED, encode
 from imgcls_lab.executor.supervisor import LOCK
 from imgcls_lab.identity import JobIdentity, Owner
 from imgcls_lab.planning.processes import nodes_for
+from imgcls_lab.plurals import counted
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.tables import Run
 
@@ -51,6 +52,9 @@ log = logging.getLogger(__name__)
 MOST_TOKENS = 20_000  # devices of one cluster
 QUIET_BEATS = 3  # beats that must be missing before a job that the scheduler calls gone counts as dead
 SIGNALLED = 128  # a shell's exit code above it says that a signal ended the command
+_STORE_URL = Settings.table()["store_url"].variable
+_NOTED = ("nodes", "gpus", "environment")  # what is read of a launch
+NAMED = 3  # nodes that a sentence names
 ENDING = 10.0  # seconds that a job may live on after its supervisor has written its exit
 
 
@@ -67,6 +71,7 @@ class ClusterBackend:
         self._watch = JobWatch(scheduler, every)
         self._saved_state = ""
         self._since: dict[tuple[str, str], float] = {}  # (job, what) -> when it was seen first
+        self._launches: dict[str, dict[str, Any]] = {}  # job -> the note of its launch in its folder
 
     # ── capacity ────────────────────────────────────────────────────────────────────────────────────────────
     def devices(self, claimed: Set[str]) -> list[Device]:
@@ -101,7 +106,7 @@ class ClusterBackend:
             for node in self._watch.nodes()
         ]
         state = {"title": self._scheduler.title, "host": self.host, "waiting": self._watch.queue_length()}
-        text = json.dumps({**state, "away": self._watch.away(), "nodes": nodes})
+        text = json.dumps({**state, "away": self._watch.takes_none(), "nodes": nodes})
         if text != self._saved_state:
             self._saved_state = text
             try:
@@ -112,6 +117,16 @@ class ClusterBackend:
 
     def holder(self, device: Device) -> str | None:
         return device.held_by
+
+    def problem(self) -> str | None:
+        """What keeps all runs from starting: the scheduler is away, takes no job, or has no node that does."""
+        nodes = self._watch.nodes()
+        reason = self._watch.takes_none()
+        if reason is None and not any(node.alive for node in nodes):
+            closed = "; ".join(f"{node.name}: {node.reason.rstrip('.')}" for node in nodes[:NAMED])
+            more = f" and {counted(len(nodes) - NAMED, 'more node')}" if len(nodes) > NAMED else ""
+            reason = f"No node of {self._scheduler.title} takes jobs now" + (f" ({closed}{more})." if nodes else ".")
+        return reason
 
     # ── start ───────────────────────────────────────────────────────────────────────────────────────────────
     def start(self, run: Run, attempt: int, devices: Sequence[Device]) -> JobIdentity:
@@ -165,12 +180,20 @@ class ClusterBackend:
     def status(self, owner: Owner, silent: float) -> OwnerStatus:
         """By the scheduler's answer and the heartbeat together; see docs/reliability.md."""
         run_id, attempt = _attempt_of(owner)
+        store_url = self._store_url(run_id, attempt)
+        if store_url not in ("", self._settings.store_url):
+            return OwnerStatus(
+                OwnerState.UNKNOWN,
+                f"Its node sends its folder by {store_url}. Set IMGCLS_STORE_URL to that again and restart the "
+                "executor. The run goes on.",
+            )
         job = self._watch.status(job_id(run_id, attempt))
         begun = self._has_begun(run_id, attempt)
         if job.state is JobState.WAITING:
-            return OwnerStatus(
-                OwnerState.WAITING, f"Waits in the queue of {self._scheduler.title}. {job.reason}".strip()
-            )
+            title = self._scheduler.title
+            where = f"Waits in the queue of {title}." if job.handed_over else f"Waits until {title} takes it."
+            reason = job.reason or self._too_large(run_id, attempt)
+            return OwnerStatus(OwnerState.WAITING, f"{where} {reason}".strip())
         if job.state is JobState.RUNNING:
             return OwnerStatus(OwnerState.RUNNING) if begun else self._beginning(run_id, attempt, job)
         if job.state is JobState.UNKNOWN:
@@ -212,6 +235,7 @@ class ClusterBackend:
             state is JobState.WAITING and self._take_back(run_id, attempt)
         ):
             self._since = {key: at for key, at in self._since.items() if key[0] != job}
+            self._launches.pop(job, None)
             return []
         ended = (self._settings.run_dir(run_id) / run_layout.exit_name(attempt)).exists()
         if ended and state is JobState.UNKNOWN and self._nodes_of(run_id, attempt) == 1:
@@ -291,15 +315,43 @@ class ClusterBackend:
             return False
 
     def _nodes_of(self, run_id: str, attempt: int) -> int:
-        try:
-            return int(run_paths.read_json(self._settings.run_dir(run_id), run_layout.launch_name(attempt))["nodes"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 1
+        return _whole(self._launch(run_id, attempt).get("nodes"), 1)
+
+    def _too_large(self, run_id: str, attempt: int) -> str:
+        """A sentence about a job that asks for more GPUs of a node than any node has; empty for another."""
+        gpus = _whole(self._launch(run_id, attempt).get("gpus"), 0)
+        most = max((node.gpus for node in self._watch.nodes() if node.alive), default=gpus)
+        if gpus <= most:
+            return ""
+        return (
+            f"It asks for {counted(gpus, 'GPU')} of one node, and no node has more than {most}. Stop it, and spread it "
+            "over nodes by num_nodes, or lower num_processes."
+        )
+
+    def _store_url(self, run_id: str, attempt: int) -> str:
+        """The object store by which the attempt's folder comes; empty where its node shares the home."""
+        environment = self._launch(run_id, attempt).get("environment")
+        return str(environment.get(_STORE_URL) or "") if isinstance(environment, dict) else ""
+
+    def _launch(self, run_id: str, attempt: int) -> dict[str, Any]:
+        """The note of an attempt's launch, read once; empty where there is none that can be read."""
+        job = job_id(run_id, attempt)
+        if job not in self._launches:
+            try:
+                read = run_paths.read_json(self._settings.run_dir(run_id), run_layout.launch_name(attempt))
+            except (OSError, ValueError):
+                return {}
+            self._launches[job] = {key: read.get(key) for key in _NOTED} if isinstance(read, dict) else {}
+        return self._launches[job]
 
     def _seconds(self, job: str, what: str) -> float:
         """Seconds since something was first seen of a job, in one row."""
         now = time.monotonic()
         return now - self._since.setdefault((job, what), now)
+
+
+def _whole(value: object, otherwise: int) -> int:
+    return value if isinstance(value, int) else otherwise
 
 
 def _attempt_of(owner: Owner) -> tuple[str, int]:

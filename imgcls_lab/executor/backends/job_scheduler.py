@@ -67,13 +67,14 @@ class JobState(StrEnum):
 class JobStatus:
     """reason: the scheduler's own words; nodes: the names of the nodes that the job is on or was on.
 
-    exit_code: of its command, where that ended by itself.
+    exit_code: of its command, where that ended by itself; handed_over: whether the scheduler has it.
     """
 
     state: JobState
     reason: str = ""
     nodes: tuple[str, ...] = ()
     exit_code: int | None = None
+    handed_over: bool = True
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,10 @@ class JobScheduler(Protocol):
     def title(self) -> str: ...
 
     def submit(self, job: Job) -> None:
-        """Hand a job over; one whose id is known already changes nothing. Raises ExecutorError: it will never run."""
+        """Hand a job over; one whose id is known already changes nothing.
+
+        Raises ExecutorError: it will never run; SchedulerAwayError: it, or any job at all, is not taken now.
+        """
 
     def status(self, ids: Collection[str]) -> dict[str, JobStatus]:
         """What became of these jobs, each of them."""

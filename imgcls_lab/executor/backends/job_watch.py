@@ -46,6 +46,8 @@ class JobWatch:
         self._refused: dict[str, str] = {}  # job -> why it will never run
         self._asked_at: dict[str, float] = {}
         self._away: str | None = f"{scheduler.title} has not answered yet."
+        self._takes_none: str | None = None  # why it takes no job now, though it answers
+        self._no_nodes: str | None = None  # why it has no nodes for us, though it answers
         self._nodes: list[Node] = []
         self._nodes_due = 0.0
         self._queue_length = 0
@@ -73,7 +75,7 @@ class JobWatch:
             new = job not in self._asked_at
             self._asked_at[job] = time.monotonic()
             if job in self._outbox:
-                return JobStatus(JobState.WAITING, self._away or "")
+                return JobStatus(JobState.WAITING, self._away or self._takes_none or "", handed_over=False)
             if job in self._refused:
                 return JobStatus(JobState.ENDED, self._refused[job])
             found = self._statuses.get(job)
@@ -112,6 +114,11 @@ class JobWatch:
         with self._lock:
             return self._away
 
+    def takes_none(self) -> str | None:
+        """Why the scheduler cannot be asked, has no nodes or takes no job now, a sentence; None: it takes jobs."""
+        with self._lock:
+            return self._away or self._no_nodes or self._takes_none
+
     def close(self) -> None:
         """End the thread. A job that it has not submitted yet is missing then, and its run is queued again."""
         self._closing = True
@@ -141,8 +148,7 @@ class JobWatch:
     def _round(self) -> None:
         with self._lock:
             outbox = list(self._outbox.values())
-        for job in outbox:
-            self._submit(job)
+        self._hand_over(outbox)
         with self._lock:
             cancels = dict(self._cancels)
         for job_id, grace in cancels.items():
@@ -152,9 +158,37 @@ class JobWatch:
         changed = self._ask()
         now = time.monotonic()
         if outbox or changed or now >= self._nodes_due:
+            self._look_at_nodes()
+
+    def _hand_over(self, outbox: list[Job]) -> None:
+        """Submit jobs until one is not taken now. The jobs that the scheduler has are asked for all the same."""
+        takes_none = None
+        for job in outbox:
+            try:
+                self._submit(job)
+            except SchedulerAwayError as error:
+                takes_none = shown(str(error), 2 * REASON)
+                break
+        with self._lock:
+            if takes_none is not None and takes_none != self._takes_none:
+                log.warning("%s", takes_none)
+            self._takes_none = takes_none
+
+    def _look_at_nodes(self) -> None:
+        """What is wrong with them, such as a partition that is not there, hides nothing of the jobs that live."""
+        nodes: list[Node] = []
+        queue_length, problem = 0, None
+        try:
             nodes, queue_length = bounded_nodes(self._scheduler.nodes()), self._scheduler.queue_length()
-            with self._lock:
-                self._nodes, self._queue_length, self._nodes_due = nodes, queue_length, now + NODES_EVERY
+        except SchedulerAwayError:
+            raise
+        except ExecutorError as error:
+            problem = shown(str(error), 2 * REASON)
+        with self._lock:
+            if problem is not None and problem != self._no_nodes:
+                log.warning("%s", problem)
+            self._nodes, self._queue_length, self._no_nodes = nodes, queue_length, problem
+            self._nodes_due = time.monotonic() + NODES_EVERY
 
     def _submit(self, job: Job) -> None:
         refused = None

@@ -39,10 +39,20 @@ log = logging.getLogger(__name__)
 
 
 class LocalBackend:
-    """Processes of this host. `argv` says what is started for an attempt; `probe` is a seam for tests."""
+    """Processes of this host. `argv` says what is started for an attempt; `probe` is a seam for tests.
 
-    def __init__(self, settings: Settings, argv: Argv = module_argv, probe: DeviceProbe | None = None) -> None:
-        self.host = host_name()
+    host: under which its runs stand, by default this one's name.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        argv: Argv = module_argv,
+        probe: DeviceProbe | None = None,
+        *,
+        host: str | None = None,
+    ) -> None:
+        self.host = host or host_name()
         self._settings = settings
         self._argv = argv
         self._probe = probe or HostProbe(settings.cpu_slots)
@@ -61,6 +71,9 @@ class LocalBackend:
             return f"no run can lock it. {error}"
         return None if holder is None else str(holder)
 
+    def problem(self) -> str | None:
+        return None
+
     def start(self, run: Run, attempt: int, devices: Sequence[Device]) -> ProcessIdentity | None:
         """Write the run's folder and start its supervisor. Raises OSError and ExecutorError, with nothing started."""
         check_own(run)
@@ -71,7 +84,7 @@ class LocalBackend:
         socket = self._fork_socket(kind, python)
         if socket is not None:
             argv, values = warm_argv(socket, argv), {**values, SOCKET: socket}
-        launch = launch_of(settings, run, attempt, argv, values)
+        launch = launch_of(settings, run, attempt, argv, values) | {"host": self.host}
         before = {name: os.environ.get(name) for name in launch["environment"]}
         launch["environment"][run_layout.BEFORE] = json.dumps(before)
         locks = [device.lock(settings) for device in devices]

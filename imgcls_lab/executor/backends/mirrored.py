@@ -62,6 +62,8 @@ class MirroredBackend(ClusterBackend):
         if found is None:
             return super().status(owner, silent)
         run_id, attempt = found
+        if self._store_url(run_id, attempt) != self._settings.store_url:  # it began before the setting was changed
+            return super().status(owner, silent)
         problem = self._mirror.sync(run_id, attempt, silent=silent >= self._settings.lease)
         if not self._mirror.is_handed_over(run_id, attempt):
             return OwnerStatus(OwnerState.WAITING, problem or "Its folder is sent to the object store.")

@@ -30,7 +30,7 @@ RAY = "ray"  # its name in IMGCLS_BACKEND
 TIMEOUT = 10.0  # seconds of silence within one answer of the dashboard
 SLOWEST, LARGEST = 60.0, 2**26  # seconds and bytes of one answer
 STOP_MARGIN = 10  # seconds that Ray waits longer than our own grace
-SMALL = 0.01  # CPUs of a job that needs none: a job without resources would always start on the head
+SMALL = 0.01  # CPUs of a task that needs no device: without resources, it would start on the head
 MIN_VERSION = (2, 9)
 _STATES = {"PENDING": JobState.WAITING, "RUNNING": JobState.RUNNING}
 _KIND = "accelerator_type:"  # begins the name of a resource by which Ray tells the kind of a node's GPUs
@@ -59,11 +59,12 @@ class RayScheduler:
         }
         if job.kind:
             request["entrypoint_resources"] = {f"{_KIND}{job.kind}": 0.001}
-        if job.nodes > 1:  # the job itself takes a small place, and asks for the nodes
+        # The job itself takes the nodes, and starts on the head: what it held elsewhere, its nodes might wait for.
+        if job.nodes > 1:
             shape = json.dumps({"nodes": job.nodes, "gpus": job.gpus, "cpus": job.cpus, "kind": job.kind})
             request |= {
                 "entrypoint": shlex.join(RAY_NODES.argv(job.argv[0], shape, *job.argv)),
-                "entrypoint_num_cpus": SMALL,
+                "entrypoint_num_cpus": 0,
                 "entrypoint_num_gpus": 0,
                 "entrypoint_resources": {},
             }

@@ -89,7 +89,23 @@ class SlurmScheduler:
         """
         if self._jobs(job.id):
             return
-        _run("sbatch", *self._options(job), *self._requested(job), script=_script(job, str(self._log_path(job.id))))
+        try:
+            _run("sbatch", *self._options(job), *self._requested(job), script=_script(job, str(self._log_path(job.id))))
+        except SchedulerAwayError:
+            raise
+        except ExecutorError as error:
+            if (refusal := self._refusal_of_all()) is not None:  # not this run's fault: it waits, as all others do
+                raise SchedulerAwayError(str(refusal), reason="refused") from error
+            raise
+
+    def _refusal_of_all(self) -> ExecutorError | None:
+        """Why Slurm takes no job at all with these settings, not even the smallest."""
+        job = Job("imgcls-lab-test", ("true",))
+        try:
+            _run("sbatch", "--test-only", *self._options(job), *self._requested(job), script=_script(job, os.devnull))
+        except ExecutorError as error:
+            return error
+        return None
 
     def status(self, ids: Collection[str]) -> dict[str, JobStatus]:
         by_name: dict[str, list[SlurmJob]] = defaultdict(list)
@@ -175,13 +191,16 @@ class SlurmScheduler:
         names = ", ".join(sorted(found)) or "none"
         if name:
             raise ExecutorError(
-                f"Slurm has no partition “{name}”; it has {names}. Correct IMGCLS_SLURM_PARTITION.",
+                f"Slurm has no partition “{name}”; it has {names}. Correct IMGCLS_SLURM_PARTITION and restart the "
+                "executor.",
                 reason="no_partition",
                 partition=name,
             )
         if default is None:
             raise ExecutorError(
-                f"Slurm has no default partition. Name one of {names} in IMGCLS_SLURM_PARTITION.", reason="no_partition"
+                f"Slurm has no default partition. Name one of {names} in IMGCLS_SLURM_PARTITION and restart the "
+                "executor.",
+                reason="no_partition",
             )
         return default
 
@@ -338,7 +357,8 @@ def _refusal(program: str, words: str) -> ExecutorError:
     if _SUBMIT_LIMIT in lowered or any(text in lowered for text in _AWAY):
         return SchedulerAwayError(f"Slurm does not answer, or takes no job now: {said}.", reason="away")
     return ExecutorError(
-        f"Slurm has refused: {said}. `imgcls-lab doctor` tries the settings IMGCLS_SLURM_*; correct them and resume.",
+        f"Slurm has refused: {said}. Correct the settings IMGCLS_SLURM_*, which `imgcls-lab doctor` tries, restart the "
+        "executor, and resume what has failed.",
         reason="refused",
         said=said,
     )

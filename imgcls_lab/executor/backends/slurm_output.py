@@ -40,6 +40,36 @@ _ENDS = {
     "LAUNCH_FAILED": "it could not be started",
     "RECONFIG_FAIL": "its node could not be configured",
 }
+# https://slurm.schedmd.com/job_reason_codes.html: of a job that waits. Others are shown as Slurm spells them.
+_OF_ACCOUNT = "Your account may not use it. Correct IMGCLS_SLURM_ACCOUNT or IMGCLS_SLURM_PARTITION"
+_OF_QOS = "This QOS may not be used. Correct IMGCLS_SLURM_QOS"
+_TOO_LONG = "IMGCLS_SLURM_TIME is longer than is allowed. Make it shorter"
+_TOO_LARGE = "It asks for more than is allowed. Lower num_processes, num_nodes or IMGCLS_SLURM_OPTIONS"
+_CLOSED_PARTITION = "Its partition takes no jobs. Set IMGCLS_SLURM_PARTITION to another one"
+_NO_NODE = "No node has what it asks for. Correct IMGCLS_SLURM_OPTIONS"
+_FOR_ALL = ", restart the executor, then stop and resume the run"
+_WAITS = {
+    "Resources": "It is next, and waits for what it asks for to be free.",
+    "Priority": "Other jobs come before it.",
+    "JobHeldUser": "Somebody holds it. Let it go: scontrol release, with the number of its job.",
+    "JobHeldAdmin": "An administrator holds it. Ask for the reason.",
+    "AccountNotAllowed": f"{_OF_ACCOUNT}{_FOR_ALL}.",
+    "InvalidAccount": f"{_OF_ACCOUNT}{_FOR_ALL}.",
+    "QOSNotAllowed": f"{_OF_QOS}{_FOR_ALL}.",
+    "InvalidQOS": f"{_OF_QOS}{_FOR_ALL}.",
+    "PartitionTimeLimit": f"{_TOO_LONG}{_FOR_ALL}.",
+    "AssocMaxWallDurationPerJobLimit": f"{_TOO_LONG}{_FOR_ALL}.",
+    "QOSMaxWallDurationPerJobLimit": f"{_TOO_LONG}{_FOR_ALL}.",
+    "PartitionNodeLimit": f"{_TOO_LARGE}{_FOR_ALL}.",
+    "PartitionConfig": f"{_TOO_LARGE}{_FOR_ALL}.",
+    "PartitionDown": f"{_CLOSED_PARTITION}{_FOR_ALL}.",
+    "PartitionInactive": f"{_CLOSED_PARTITION}{_FOR_ALL}.",
+    "BadConstraints": f"{_NO_NODE}{_FOR_ALL}.",
+}
+_LIMIT = re.compile(r"(?:QOS|Assoc)(?:Grp|Max)\w*|MaxCpuPerAccount")
+_LIMITED = "A limit of your account or QOS is reached. It starts once your other jobs have ended."
+_NOT_THERE = re.compile(r"ReqNodeNotAvail.*|Nodes_required_for_job_are.*|Nodes required for job are.*")
+_ABSENT = "Nodes that it needs are down, drained or reserved. It starts once they are back."
 _TAKES_JOBS = {"IDLE", "MIXED", "ALLOCATED", "COMPLETING", "UNKNOWN"}
 # with one of these, a node of such a state takes none
 _CLOSED = {"DRAIN", "DOWN", "FAIL", "MAINTENANCE", "NOT_RESPONDING", "INVALID_REG", "REBOOT_ISSUED"}
@@ -77,8 +107,20 @@ def read_jobs(text: str) -> list[SlurmJob]:
             reason = _ENDS.get(word, reason)
         elif state is JobState.UNKNOWN:
             reason = word.lower()
+        elif state is JobState.WAITING:
+            reason = why_it_waits(reason)
         jobs.append(SlurmJob(name, int(number), state, reason, nodes))
     return jobs
+
+
+def why_it_waits(code: str) -> str:
+    """A sentence about a job that waits, with the remedy where there is one, and Slurm's own word for it."""
+    sentence = _WAITS.get(code)
+    if sentence is None and _LIMIT.fullmatch(code):
+        sentence = _LIMITED
+    if sentence is None and _NOT_THERE.fullmatch(code):
+        sentence = _ABSENT
+    return f"{sentence} (Slurm: {code})" if sentence else code
 
 
 def status_of(jobs: Iterable[SlurmJob], names: Mapping[str, tuple[str, ...]]) -> JobStatus:

@@ -61,7 +61,9 @@ export function RunRow({ run, now, trend, current, owner }: RowProps) {
           {trend && <Sparkline trend={trend} />}
         </span>
       )}
-      {run.state === 'queued' && run.message && <span className="imgcls-note">{run.message}</span>}
+      {(run.state === 'queued' || run.state === 'starting') && run.message && (
+        <span className="imgcls-note">{run.message}</span>
+      )}
     </button>
   );
 }
