@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
@@ -32,6 +33,8 @@ _DIGITS = frozenset("0123456789abcdef")  # of the id of an image
 MAX_ID = 2**31 - 1  # of a row in PostgreSQL
 DRAIN_BYTES = 64 * 2**20  # of a refused body that are read before the connection is closed
 DRAIN_SECONDS = 10.0
+BODY_GRACE = 15.0  # seconds that a body may come as slowly as it likes
+BODY_RATE = 16_384  # bytes a second that it must have come with since
 M = TypeVar("M", bound=BaseModel)
 Answer = BaseModel | Sequence[BaseModel] | bytes | None  # bytes: the JSON text
 
@@ -48,6 +51,7 @@ class ApiHandler(Guarded, APIHandler):
         self._received = 0
         self._drain: asyncio.Task[None] | None = None  # sends an early answer, and reads the rest of the body
         self._enough = asyncio.Event()  # of that rest
+        self._watch: asyncio.Task[None] | None = None  # sees that the body comes
 
     # ── the request ─────────────────────────────────────────────────────────────────────────────────────────
     async def prepare(self) -> None:  # type: ignore[override]
@@ -61,6 +65,29 @@ class ApiHandler(Guarded, APIHandler):
         if not self.current_user and self.request.method != "OPTIONS":
             raise web.HTTPError(403)  # before a byte of the body is kept
         self._check_query()
+        if int(length) or "Transfer-Encoding" in self.request.headers:
+            self._watch = asyncio.create_task(self._limit_time(), name="imgcls-body")
+
+    async def _limit_time(self) -> None:
+        """Answer 408 where the body stalls: an upload holds memory and a place while it comes."""
+        began = time.monotonic()
+        while not self.answered:
+            await asyncio.wait({self.request._body_future}, timeout=BODY_GRACE / 10)
+            if self.request._body_future.done() or self.answered:
+                return
+            if self._received < (time.monotonic() - began - BODY_GRACE) * BODY_RATE:
+                error = web.HTTPError(408, "The request's body comes too slowly. Try again on a better connection.")
+                self.send_error(error.status_code, exc_info=(type(error), error, None))
+
+    def on_finish(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        super().on_finish()
+
+    def on_connection_close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        super().on_connection_close()
 
     def _check_query(self) -> None:
         """Raises InputError for more arguments behind the address, or longer ones, than any request has."""

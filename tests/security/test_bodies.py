@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from serving import Api
 
+from imgcls_lab.run_layout import new_run_id
+from imgcls_lab.server import handlers
 from imgcls_lab.server.handlers import DRAIN_SECONDS
 from imgcls_lab.store import Store
 
@@ -143,6 +145,49 @@ class TestARefusedBody:
             answer = await ask([b"x" * 900_000], Content_Length="900000", **other)
             assert answer.startswith(b"HTTP/1.1 403 "), other
             assert b'"message"' in answer, other
+
+
+async def test_uploads_that_stall_give_their_places_back(
+    api: Api, jp_http_port: int, jp_base_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four clients that send nothing more would hold all places for as long as they like."""
+    monkeypatch.setattr(handlers, "BODY_GRACE", 1.0)
+    path = f"runs/{new_run_id()}/predict"
+    lines = f"Host: localhost\r\nAuthorization: {api.headers['Authorization']}\r\nContent-Length: 1000000\r\n"
+    stalled = []
+    for start in (b"", b"x", b"x" * 20, b"x" * 900):
+        reader, writer = await asyncio.open_connection("localhost", jp_http_port)
+        writer.write(f"POST {jp_base_url}imgcls/api/{path} HTTP/1.1\r\n{lines}\r\n".encode() + start)
+        await writer.drain()
+        stalled.append((reader, writer))
+    until = time.monotonic() + 5
+    while (reply := await api("POST", path, b"image")).status != 503:
+        assert time.monotonic() < until, "they do not hold the places yet"
+    for reader, writer in stalled:
+        answer = await asyncio.wait_for(reader.read(2000), 10)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"too slowly" in answer
+        writer.close()
+    while (reply := await api("POST", path, b"image")).status == 503:
+        assert time.monotonic() < until + 10, "they still hold the places"
+    assert reply.status == 404  # there is no such run
+
+
+async def test_a_slow_body_that_comes_is_waited_for(
+    api: Api, jp_http_port: int, jp_base_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "BODY_GRACE", 0.5)
+    monkeypatch.setattr(handlers, "BODY_RATE", 10)
+    reader, writer = await asyncio.open_connection("localhost", jp_http_port)
+    body = b'{"name": "' + b"s" * 60 + b'"}'
+    lines = f"Host: localhost\r\nAuthorization: {api.headers['Authorization']}\r\nContent-Length: {len(body)}\r\n"
+    writer.write(f"POST {jp_base_url}imgcls/api/projects HTTP/1.1\r\n{lines}\r\n".encode())
+    for start in range(0, len(body), 6):
+        writer.write(body[start : start + 6])
+        await writer.drain()
+        await asyncio.sleep(0.1)
+    assert (await asyncio.wait_for(reader.read(100), 5)).startswith(b"HTTP/1.1 201 ")
+    writer.close()
 
 
 async def test_a_client_that_waits_for_leave_and_gets_it_is_served(
