@@ -39,6 +39,7 @@ class DatasetImages:
     def __init__(self, root: Path, table: ImageTable | None) -> None:
         self._root = root
         self._table = table
+        self._read: dict[str, tuple[tuple[int, ...], str]] = {}  # by path: a file as it was read here, and its image
         self._named: dict[str, Place] = {}  # found by a path, perhaps younger than the table
 
     @classmethod
@@ -61,15 +62,14 @@ class DatasetImages:
             path = self._relative(text)
         except (OSError, ValueError) as error:
             raise InputError(f"{text[:200]!r} names no file: {error}.", reason="no_image") from None
-        digest = file_digest(self._root / path)
-        if digest == UNREADABLE:
+        image = self._digest_now(path)
+        if not image:
             raise InputError(
                 f"There is no readable image “{printable(path)}” in “{self._root}”. Name it by its path inside the "
                 "data set, such as train/cat/1.jpg.",
                 reason="no_image",
                 path=path,
             )
-        image = digest.hex()
         self._named[image] = Place(path, *_folders(path, flat=not (self._root / "train").is_dir()))
         return image
 
@@ -93,18 +93,22 @@ class DatasetImages:
         return Counter(dict(zip(self._table.classes, counts.tolist(), strict=True)))
 
     def _digest_now(self, path: str) -> str:
-        """The id of what lies at a path now; files that the table knows and that did not change are not read."""
+        """The id of what lies at a path now, empty for none. A file that did not change since a scan, or since it was
+        read here, is not read again: a list of corrections may name it any number of times."""
+        try:
+            status = os.stat(self._root / path)
+        except (OSError, ValueError):
+            return ""
         row = self._table.find_path(path) if self._table is not None else None
         if self._table is not None and row is not None:
-            try:
-                status = os.stat(self._root / path)
-            except OSError:
-                return ""
             known = self._table.rows[row]
             if (status.st_size, status.st_mtime_ns) == (int(known["size"]), int(known["changed"])):
-                return self._table.image(row)
-        digest = file_digest(self._root / path)
-        return "" if digest == UNREADABLE else digest.hex()
+                return self._table.image(row) if known["digest"].any() else ""
+        stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if self._read.get(path, (None, ""))[0] != stamp:
+            digest = file_digest(self._root / path)
+            self._read[path] = stamp, "" if digest == UNREADABLE else digest.hex()
+        return self._read[path][1]
 
     @cached_property
     def _hashed(self) -> dict[str, list[Place]]:

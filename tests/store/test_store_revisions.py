@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import pytest
 from PIL import Image
 from sqlmodel import Session
 
+from imgcls_lab import dataset_images
 from imgcls_lab.api import revisions as api
 from imgcls_lab.data_revision import Change, Overlay, of_folder, revision_digest
 from imgcls_lab.dataset_export import export_folder
 from imgcls_lab.dataset_images import DatasetImages
 from imgcls_lab.errors import ConflictError, DataError, InputError, NotFoundError, StoreError
+from imgcls_lab.image_table import ImageTable
+from imgcls_lab.planning.fingerprint import file_digest
 from imgcls_lab.schemas import ChangeEdit, DatasetEdit, RevisionEdit, SubmitRequest
 from imgcls_lab.store import Store, rebuild, revision_rows
 from imgcls_lab.store.tables import DatasetRevision
@@ -340,6 +344,25 @@ def test_images_are_named_by_path_and_never_outside(store: Store, root: Path, tm
     for name in ("../secret.png", str(tmp_path / "secret.png"), "train/cat/link.png", "train/cat", "nothing.png"):
         with pytest.raises(InputError):
             images.image_of(name)
+
+
+@pytest.mark.parametrize("scanned", [True, False])
+def test_a_file_that_is_named_a_thousand_times_is_read_once(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch, scanned: bool
+) -> None:
+    read: list[str] = []
+
+    def digest(path: str | os.PathLike[str]) -> bytes:
+        read.append(os.fspath(path))
+        return file_digest(path)
+
+    monkeypatch.setattr(dataset_images, "file_digest", digest)
+    images = DatasetImages(root, ImageTable.read(store.settings, root) if scanned else None)
+    found = {images.image_of("train/cat/0.png") for _ in range(1000)}
+    assert found == {image(root, "train/cat/0")}
+    assert len(read) <= 1
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(root / "train/cat/0.png")
+    assert images.image_of("train/cat/0.png") not in found
 
 
 def test_a_rebuild_brings_revisions_back(store: Store, root: Path, dataset: int) -> None:
