@@ -6,6 +6,7 @@ Called by the engine when it starts them, and by the store, which asks for as ma
 from __future__ import annotations
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.hardware import MAX_PROCESSES
 from imgcls_lab.errors import ConfigError, Problem
 from imgcls_lab.plurals import counted
 
@@ -16,8 +17,13 @@ def allowed_processes(config: TrainConfig) -> list[int]:
 
 
 def allowed_numbers(most: int, least: int | None, nodes: int) -> list[int]:
-    """The same without a config. least: None for exactly `most`. Of several nodes each has as many processes."""
-    return list(range(most, min(least or most, most) - 1, -_step(most, nodes)))
+    """The same without a config. least: None for exactly `most`. Of several nodes each has as many processes.
+
+    Numbers that no config allows come from rows that another user of the database wrote, and make no long list.
+    """
+    if not 0 < most <= MAX_PROCESSES:
+        return [max(most, 1)]
+    return list(range(most, max(1, min(least or most, most)) - 1, -_step(most, nodes)))
 
 
 def nodes_for(number: int, most: int, nodes: int) -> int:

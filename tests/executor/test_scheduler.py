@@ -56,6 +56,15 @@ def test_a_run_gets_free_devices_or_a_reason(run: Run, taken: dict[str, str], ge
     assert scheduler(taken)(run) == gets
 
 
+@pytest.mark.parametrize(
+    ("gpus", "least", "nodes"), [(2**31 - 1, 1, 1), (2**31 - 1, -5, 2**31 - 1), (0, 0, 1), (-7, -9, -1), (2, -5, 0)]
+)
+def test_numbers_that_no_config_allows_cost_nothing_and_take_a_gpu(gpus: int, least: int, nodes: int):
+    """Rows that another user of the database wrote: they neither fill the memory nor start without a device."""
+    got = scheduler({})(waiting("cuda", gpus=gpus, min_gpus=least, requested_nodes=nodes))
+    assert isinstance(got, str) or 1 <= len(got) <= 2
+
+
 def test_without_a_gpu_anywhere_auto_means_a_cpu_slot():
     assert scheduler({}, here=[CPU])(waiting()) == ["cpu:0"]
     assert "this machine has none" in scheduler({}, here=[CPU])(waiting("cuda"))
