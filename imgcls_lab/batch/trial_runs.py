@@ -142,7 +142,7 @@ class TrialRuns:
     def slots(self) -> int:
         """How many trials may be under way: one a device, and one queued if no trial depends on earlier results."""
         wanted = self._request.device or str(self._request.base.get("device", "auto"))
-        devices = [device for device in self._store.executors.status().devices if not device.held_by]
+        devices = self._store.executors.usable_devices()
         gpus = any(device.kind == "cuda" for device in devices)
         fitting = max(1, sum(fits(wanted, device, gpus=gpus) for device in devices))
         independent = self._request.strategy in {"grid", "random"} and pruner_of(self._request) == "none"

@@ -292,8 +292,13 @@ def executor() -> Finding:
             return Finding("executor", "wrong", text)
         start = "starts with the next run" if settings.autostart else "start it by `imgcls-lab executor start`"
         return Finding("executor", "ok" if settings.autostart else "note", f"none runs; {start}")
-    free = sum(item.run_id is None and item.held_by is None for item in reply.devices)
-    return Finding("executor", "ok", f"runs as process {alive[0].pid}; {free} of {len(reply.devices)} devices free")
+    if reply.message:
+        return Finding("executor", "wrong", reply.message)
+    text = f"runs as process {alive[0].pid}"
+    if reply.cluster is None:
+        free = sum(item.run_id is None and item.held_by is None for item in reply.devices)
+        text += f"; {free} of {counted(len(reply.devices), 'device')} free"
+    return Finding("executor", "ok", text)
 
 
 def _unfinished(settings: Settings) -> int:

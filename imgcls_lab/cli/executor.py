@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgcls_lab.cli.output import Json, print_json, print_table, say
+from imgcls_lab.plurals import counted
 
 if TYPE_CHECKING:
-    from imgcls_lab.schemas import DeviceView
+    from imgcls_lab.schemas import ClusterView, DeviceView, NodeView
 
 executor = typer.Typer(no_args_is_help=True, help="The background process that starts queued runs.")
 
@@ -77,6 +78,10 @@ def status(as_json: Json = False) -> None:
             say("")
             devices = [(item.host, item.name, item.title, _holder(item, several=several)) for item in reply.devices]
             print_table(["host", "device", "what", "held by"], devices, "")
+        if reply.more_devices:
+            say(f"and {counted(reply.more_devices, 'more device')}")
+        if reply.cluster is not None:
+            _show_cluster(reply.cluster)
         for run in store.runs.list(states=LIVE, limit=1000).items:
             if run.external:
                 on = f" on {', '.join(run.devices)}" if run.devices else ""
@@ -94,6 +99,31 @@ def status(as_json: Json = False) -> None:
             say(reply.message)
     if not alive:
         raise typer.Exit(1)
+
+
+def _show_cluster(cluster: ClusterView) -> None:
+    waiting = counted(cluster.waiting, "job")
+    say(f"\n{cluster.title}: {waiting} {'waits' if cluster.waiting == 1 else 'wait'} in its own queue.")
+    if cluster.away:
+        say(cluster.away)
+    rows = [(node.name, _capacity(node), _runs_of(node) or node.reason) for node in cluster.nodes]
+    print_table(["node", "what", "runs"], rows, "It has no node.")
+    total = cluster.totals
+    if more := total.alive + total.down - len(cluster.nodes):
+        say(f"and {counted(more, 'more node')}: in all {total.free_gpus} of {counted(total.gpus, 'GPU')} free")
+
+
+def _capacity(node: NodeView) -> str:
+    if not node.alive:
+        return "takes no jobs"
+    if not node.gpus:
+        return counted(node.cpus, "CPU")
+    return f"{node.free_gpus} of {counted(node.gpus, 'GPU')} free" + (f" ({node.kind})" if node.kind else "")
+
+
+def _runs_of(node: NodeView) -> str:
+    names = [run.run_name or run.run_id for run in node.runs]
+    return ", ".join([*names, *([f"{node.more_runs} more"] if node.more_runs else [])])
 
 
 def _holder(device: DeviceView, *, several: bool) -> str:

@@ -57,9 +57,15 @@ def ensure(settings: Settings) -> None:
 
 
 def start(settings: Settings) -> None:
-    """Start the executor and wait until it works; nothing to do where one lives. Raises ExecutorError."""
+    """Start the executor and wait until it works. Raises ExecutorError.
+
+    One that lives is left alone, unless it starts runs elsewhere than these settings say: then this one takes over, and
+    its runs go on.
+    """
     if locks.is_locked(settings.executor_lock) and _ready(settings):
-        return
+        if (_info(settings) or {}).get("backend", settings.backend) == settings.backend:
+            return
+        stop(settings)
     child = _starting(settings) or _spawn(settings)
     until = time.monotonic() + START_TIMEOUT
     while time.monotonic() < until:

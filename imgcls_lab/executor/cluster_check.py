@@ -20,6 +20,7 @@ from imgcls_lab._version import __version__
 from imgcls_lab.entry_points import NODE_PROBE
 from imgcls_lab.errors import ExecutorError
 from imgcls_lab.executor.backends.job_scheduler import Finding, Job, JobScheduler, JobState
+from imgcls_lab.executor.node import REFUSED
 from imgcls_lab.executor.node_probe import MARK, TOKEN
 from imgcls_lab.plurals import counted
 from imgcls_lab.settings import Settings
@@ -39,14 +40,23 @@ def findings(settings: Settings, scheduler: JobScheduler, wait: float = WAIT) ->
         return
     try:
         nodes = [node for node in scheduler.nodes() if node.alive]
-        if nodes:
-            yield from _of_nodes(_Probe(settings, scheduler, min(len(nodes), MOST), wait))
+        if not nodes:
+            return
+        probe = _Probe(settings, scheduler, min(len(nodes), MOST), wait)
+        if probe.refusal and probe.count > 1 and not probe.found:  # one node can be asked all the same
+            yield Finding("several nodes", False, probe.refusal)
+            probe = _Probe(settings, scheduler, 1, wait)
+        yield from _of_nodes(probe)
     except (ExecutorError, OSError) as error:
         yield Finding("node check", False, f"No job could be started on the nodes: {error}")
 
 
 class _Probe:
-    """One job on so many nodes. `found`: what each node says; `log`: of the job; `state` and `reason`: its end."""
+    """One job on so many nodes.
+
+    `found`: what each node says; `log`: of the job; `refusal`: why it could not take the nodes; `state` and `reason`:
+    its end.
+    """
 
     def __init__(self, settings: Settings, scheduler: JobScheduler, count: int, wait: float) -> None:
         self.count = count
@@ -78,6 +88,8 @@ class _Probe:
             time.sleep(0.3)
         self.ended, self.state, self.reason = time.time(), status.state, status.reason
         self.log = scheduler.log(name)
+        refusals = [line.partition(REFUSED)[2].strip() for line in self.log.splitlines() if REFUSED in line]
+        self.refusal = refusals[-1] if refusals else ""
         if len(self.found) < self.count:  # those that do not see the home
             self.found |= {facts["node"]: facts for facts in _lines(self.log) if facts["node"] not in self.found}
 
@@ -116,6 +128,8 @@ def _waits(probe: _Probe) -> str:
 
 def _silence(probe: _Probe) -> str:
     """Why nodes did not answer."""
+    if probe.refusal:
+        return probe.refusal
     missing = probe.count - len(probe.found)
     words = probe.log + probe.reason
     if "No module named" in words and "imgcls_lab" in words:

@@ -109,8 +109,8 @@ class Daemon:
             self._register(own)
             run_secrets.take_back_others(self.settings, {run.id for run, _ in own.live_runs()})
             identity = json.loads(ProcessIdentity.current().to_json())
-            text = json.dumps({**identity, "id": self.id, "version": __version__})
-            write_atomic(self.settings.executor_info, text)
+            about = {"id": self.id, "version": __version__, "backend": self.settings.backend}
+            write_atomic(self.settings.executor_info, json.dumps({**identity, **about}))
             log.info("Executor %s, version %s, pid %d.", self.id, __version__, os.getpid())
             while not self.stopping.is_set():
                 pause = 0.0

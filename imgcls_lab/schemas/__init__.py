@@ -55,6 +55,7 @@ from imgcls_lab.schemas.evaluations import (
 from imgcls_lab.schemas.executor import (
     AlertKind,
     AlertView,
+    ClusterTotals,
     ClusterView,
     DevicesReply,
     DeviceView,
@@ -179,6 +180,7 @@ __all__ = [
     "ClassFigures",
     "ClassProb",
     "ClassRow",
+    "ClusterTotals",
     "ClusterView",
     "ConfigEdit",
     "ConfigView",

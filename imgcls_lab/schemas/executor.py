@@ -67,7 +67,18 @@ class NodeView(Wire):
     kind: str  # of its GPUs; empty without
     alive: bool
     reason: str  # why it takes no jobs, where it does not
-    runs: list[NodeRun]
+    runs: list[NodeRun]  # at most SHOWN_NODE_RUNS
+    more_runs: int
+
+
+class ClusterTotals(Wire):
+    """All nodes of a cluster. GPUs and CPUs are those of the nodes that live."""
+
+    alive: int
+    down: int
+    gpus: int
+    free_gpus: int
+    cpus: int
 
 
 class ClusterView(Wire):
@@ -77,13 +88,15 @@ class ClusterView(Wire):
     host: str  # under which its devices and runs stand
     waiting: int  # jobs of anybody in the scheduler's own queue
     away: str | None  # a sentence, while the scheduler does not answer
-    nodes: list[NodeView]
+    nodes: list[NodeView]  # at most SHOWN_NODES: those that are down first, then those with runs
+    totals: ClusterTotals
 
 
 class DevicesReply(Wire):
     executors: list[ExecutorView]
-    devices: list[DeviceView]
+    devices: list[DeviceView]  # of machines, at most SHOWN_DEVICES; those of a cluster are counted at its nodes
     message: str | None  # a sentence, where no executor lives
+    more_devices: int = 0
     cluster: ClusterView | None = None
     warm_memory: int | None = None  # of the process on the server's host that runs are forked from, if there is one
 

@@ -26,6 +26,9 @@ MAX_TRIALS = 10_000
 MAX_ARGUMENTS = 1000  # behind an address
 MAX_TAGS = 200  # series that are asked for by name
 MAX_JSON_VALUES = 50_000  # of a whole request
+SHOWN_DEVICES = 500  # that the devices page lists; the others are counted
+SHOWN_NODES = 50  # of a cluster, the same
+SHOWN_NODE_RUNS = 8  # of a node, the same
 MAX_TRIED = 20_000_000  # bytes of an image that is dropped on a model
 
 

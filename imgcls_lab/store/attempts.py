@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, func, or_
+from sqlalchemy.orm import load_only
 from sqlmodel import Session, col, select
 
 from imgcls_lab.events import ENDED, LIVE, DesiredState, FailureKind, RunState
@@ -139,10 +140,25 @@ def _claimed(
     return claims
 
 
+# what is watched of a live run; its config, payload, metrics and notes are large, and nobody asks for them
+_WATCHED: tuple[Any, ...] = (
+    Run.number,
+    Run.id,
+    Run.kind,
+    Run.name,
+    Run.state,
+    Run.desired_state,
+    Run.attempt,
+    Run.external,
+    Run.message,
+)
+
+
 def live_runs(session: Session, host: str) -> list[tuple[Run, Attempt]]:
-    """Runs of this home that live on a host, with their present attempts."""
+    """Runs of this home that live on a host, with their present attempts. A run has its watched columns alone."""
     statement = (
         select(Run, Attempt)
+        .options(load_only(*_WATCHED))
         .join(Attempt, (col(Attempt.run_id) == col(Run.id)) & (col(Attempt.number) == col(Run.attempt)))
         .where(col(Run.state).in_(states.texts(LIVE)), Run.host == host, Run.home == session.info["home"])
         .order_by(col(Run.number))

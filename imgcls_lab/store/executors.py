@@ -10,24 +10,41 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
-from sqlalchemy import delete, update
+from sqlalchemy import ColumnElement, delete, tuple_, update
 from sqlmodel import Session, col, select
 
 from imgcls_lab._version import __version__
 from imgcls_lab.events import LIVE
 from imgcls_lab.identity import ProcessIdentity, user_name
-from imgcls_lab.run_paths import read_plain
-from imgcls_lab.schemas import ClusterView, DevicesReply, DeviceView, ExecutorView, HolderView, RunView
-from imgcls_lab.settings import Settings
+from imgcls_lab.schemas import DevicesReply, DeviceView, ExecutorView, HolderView, RunView
+from imgcls_lab.schemas.limits import SHOWN_DEVICES
+from imgcls_lab.settings import LOCAL, Settings
+from imgcls_lab.store import cluster_view
+from imgcls_lab.store.cluster_view import HOLDING
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.tables import Attempt, Device, DeviceClaim, Executor, Run
 
 State = Literal["alive", "silent", "suspended", "stopped"]
 Place = tuple[str, str]  # host and home
 V = TypeVar("V", bound=RunView)
-_HOLDING = ("run_id", "run_name", "run_owner")  # fields of a device's view about the run that holds it
+
+
+class SeenDevice(NamedTuple):
+    """What is needed of a device to choose among many."""
+
+    host: str
+    home: str
+    name: str
+    kind: str
+    title: str
+    held_by: str | None
+
+
+def _of_machine(name: Any) -> ColumnElement[bool]:
+    """Whether a device is one of a machine; that of a cluster is a token of its capacity, `NODE/gpu:0`."""
+    return ~col(name).contains("/")
 
 
 class HeartbeatWatch:
@@ -77,29 +94,18 @@ class Executors:
     def status(self) -> DevicesReply:
         """Executors, their devices and who holds them; a message where something is wrong."""
         with self._database.read() as session:
-            reply = _devices_reply(session, self._watch)
-            reply = reply.model_copy(update={"cluster": self._cluster(session, reply)})
+            reply = _devices_reply(session, self._watch, self._settings)
+            alive = {item.host for item in reply.executors if item.here and item.state == "alive"}
+            cluster = cluster_view.of_home(session, self._settings, alive)
+        reply = reply.model_copy(update={"cluster": cluster})
         full = self._database.full()
         return reply.model_copy(update={"message": full}) if full else reply
 
-    def _cluster(self, session: Session, reply: DevicesReply) -> ClusterView | None:
-        """The cluster of this home, as its daemon wrote it down last; None where no daemon of it lives."""
-        try:
-            state = json.loads(read_plain(self._settings.executor_dir, self._settings.cluster_state.name))
-            alive = {item.host for item in reply.executors if item.here and item.state == "alive"}
-            if state["host"] not in alive:
-                return None
-            runs = [run_id for node in state["nodes"] for run_id in node["runs"]]
-            columns: Any = (Run.id, Run.name, Run.owner)
-            found = {run_id: rest for run_id, *rest in session.exec(select(*columns).where(col(Run.id).in_(runs)))}
-            for node in state["nodes"]:
-                node["runs"] = [
-                    dict(zip(_HOLDING, (run_id, *found.get(run_id, (None, None))), strict=True))
-                    for run_id in node["runs"]
-                ]
-            return ClusterView.model_validate(state)
-        except (OSError, ValueError, KeyError, TypeError):  # there is none, or a daemon of another version wrote it
-            return None
+    def usable_devices(self) -> list[SeenDevice]:
+        """The devices that are for runs: those that are free, and those that runs hold."""
+        with self._database.read() as session:
+            seen = _devices_once(session, self._watch.places(session, "alive"))
+        return [device for device in seen if not device.held_by]
 
     def unattended_places(self) -> set[Place]:
         """Where an executor ended, is suspended or does not beat any more, as far as this store has watched."""
@@ -170,7 +176,7 @@ def save_devices(session: Session, host: str, devices: Sequence[dict[str, Any]])
     session.add_all(Device(host=host, home=home, **device) for device in devices)
 
 
-def _devices_reply(session: Session, watch: HeartbeatWatch) -> DevicesReply:
+def _devices_reply(session: Session, watch: HeartbeatWatch, settings: Settings) -> DevicesReply:
     mine = session.info["home"]
     executors = [
         ExecutorView(
@@ -182,28 +188,40 @@ def _devices_reply(session: Session, watch: HeartbeatWatch) -> DevicesReply:
         for row in session.exec(select(Executor).order_by(Executor.host, Executor.user))
     ]
     columns: Any = (DeviceClaim.host, DeviceClaim.device, Run.id, Run.name, Run.owner)
-    held = {(host, device): run for host, device, *run in session.exec(select(*columns).join(Run))}
-    alive = watch.places(session, "alive")
-    names = _holding_runs(session)
+    held_here = select(*columns).join(Run).where(_of_machine(DeviceClaim.device))
+    held = {(host, device): run for host, device, *run in session.exec(held_here)}
+    seen = _devices_once(session, watch.places(session, "alive"), _of_machine(Device.name))
+    names = _holding_runs(session) if seen else {}
     views = [
         DeviceView(
             **row.model_dump(exclude={"home", "position", "uuid", "gpu_processes"}),
             gpu_processes=[_holder(row.host, holder, names) for holder in row.gpu_processes],
-            **dict(zip(_HOLDING, held.get((row.host, row.name), (None, None, None)), strict=True)),
+            **dict(zip(HOLDING, held.get((row.host, row.name), (None, None, None)), strict=True)),
         )
-        for row in _devices_once(session, alive)
+        for row in _rows(session, seen[:SHOWN_DEVICES])
     ]
-    return DevicesReply(executors=executors, devices=views, message=_message(executors, __version__))
+    more, message = len(seen) - len(views), _message(executors, __version__, settings)
+    return DevicesReply(executors=executors, devices=views, message=message, more_devices=more)
 
 
-def _devices_once(session: Session, alive: set[Place]) -> list[Device]:
+def _devices_once(session: Session, alive: set[Place], *which: ColumnElement[bool]) -> list[SeenDevice]:
     """Each device once: as this home's daemon sees it, else as another that lives does, else as it was seen last."""
     mine = session.info["home"]
-    rows = session.exec(select(Device).order_by(Device.host, col(Device.kind).desc(), col(Device.position))).all()
-    best: dict[tuple[str, str], Device] = {}
+    columns: Any = [getattr(Device, name) for name in SeenDevice._fields]
+    order = (Device.host, col(Device.kind).desc(), col(Device.position))
+    rows = [SeenDevice(*row) for row in session.exec(select(*columns).where(*which).order_by(*order))]
+    best: dict[tuple[str, str], SeenDevice] = {}
     for row in sorted(rows, key=lambda row: ((row.host, row.home) not in alive, row.home != mine, row.home)):
         best.setdefault((row.host, row.name), row)
     return [row for row in rows if best[row.host, row.name] is row]
+
+
+def _rows(session: Session, seen: Sequence[SeenDevice]) -> list[Device]:
+    """Their whole rows, in this order."""
+    keys = [(device.host, device.home, device.name) for device in seen]
+    wanted = tuple_(col(Device.host), col(Device.home), col(Device.name)).in_(keys)
+    rows = {(row.host, row.home, row.name): row for row in session.exec(select(Device).where(wanted))}
+    return [rows[key] for key in keys if key in rows]
 
 
 def _holding_runs(session: Session) -> dict[tuple[str, int | str], tuple[str, str]]:
@@ -244,7 +262,7 @@ def suspended(host: str, pid: int) -> str:
     )
 
 
-def _message(executors: list[ExecutorView], version: str) -> str | None:
+def _message(executors: list[ExecutorView], version: str, settings: Settings) -> str | None:
     """What is wrong with the executors of this home; those of others are their users' matter."""
     executors = [executor for executor in executors if executor.here]
     alive = [executor for executor in executors if executor.state == "alive"]
@@ -254,6 +272,12 @@ def _message(executors: list[ExecutorView], version: str) -> str | None:
     if not alive:
         return (
             "No executor of this home is running, so its queued runs wait. Start it with `imgcls-lab executor start`."
+        )
+    if settings.backend != LOCAL and settings.run_host not in {executor.host for executor in alive}:
+        return (
+            f"IMGCLS_BACKEND is {settings.backend}, and the executor of this home starts its runs on {alive[0].host}: "
+            "it began with other settings. Start it anew where it runs, with these: `imgcls-lab executor stop` and "
+            "`imgcls-lab executor start`. Runs go on meanwhile."
         )
     other = next((executor for executor in alive if executor.version != version), None)
     if other:

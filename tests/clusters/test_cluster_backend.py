@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlmodel import select
 
 from imgcls_lab import TrainConfig, signing
 from imgcls_lab.events import DesiredState, RunState
@@ -17,6 +18,7 @@ from imgcls_lab.executor import processes
 from imgcls_lab.executor.backends.job_scheduler import job_id
 from imgcls_lab.identity import ProcessIdentity, host_name
 from imgcls_lab.run_layout import launch_name, new_run_id, write_atomic
+from imgcls_lab.store.tables import DeviceClaim
 from tests.clusters.cluster_lab import stub_argv
 from tests.clusters.process_scheduler import ProcessScheduler
 from tests.clusters.rebuilt import places, rebuilt
@@ -47,7 +49,9 @@ def test_runs_get_devices_of_their_own_and_leave_nothing(lab: ToyLab):
         assert run.attempts[0].devices == [f"node1/gpu:{owner['devices'][0]}"]
         assert owner["devices"] in (["0"], ["1"])
         lab.until(lambda run_id=run_id: lab.left(run_id) == [])
-    assert lab.store.executors.status().devices[0].run_id is None
+    assert lab.store.executors.status().devices == [], "a token of a cluster is no device of a machine"
+    with lab.store.database.read() as session:
+        assert session.exec(select(DeviceClaim)).all() == []
 
 
 def test_a_stopped_run_saves_and_goes_on_from_there(lab: ToyLab):

@@ -49,6 +49,20 @@ def test_start_waits_until_it_works_and_stop_until_it_is_gone(settings: Settings
     client.stop(settings)
 
 
+def test_an_executor_that_began_with_another_backend_is_named_and_replaced(settings: Settings):
+    client.start(settings)
+    elsewhere = Settings(home=settings.home, poll_interval=0.05, backend="slurm")
+    assert "IMGCLS_BACKEND is slurm" in str(client.status(elsewhere).message)
+    assert client.status(settings).message is None
+    client.start(elsewhere)
+    assert [item.host for item in client.status(settings).executors if item.state == "alive"] == ["slurm"]
+    assert client.status(elsewhere).message is None
+    pid = client.status(settings).executors[0].pid
+    client.start(elsewhere)
+    assert pid in {item.pid for item in client.status(settings).executors}, "one that fits is left alone"
+    client.stop(elsewhere)
+
+
 def test_ensure_starts_one_and_no_second(settings: Settings):
     for _ in range(5):
         client.ensure(settings)

@@ -9,15 +9,20 @@ import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from sqlalchemy.orm.exc import DetachedInstanceError
 from store_steps import claim
 
 from imgcls_lab import __version__
 from imgcls_lab.api.executor_status import missing_executor
 from imgcls_lab.identity import ProcessIdentity, host_name
+from imgcls_lab.schemas.limits import SHOWN_DEVICES, SHOWN_NODE_RUNS, SHOWN_NODES
 from imgcls_lab.server.topics import Poll, RunsSubscription
 from imgcls_lab.store import Store, database, executors
+from imgcls_lab.store.executor_store import ExecutorStore
+from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.run_rows import find_run
 
 
@@ -103,3 +108,44 @@ def test_the_nodes_of_a_cluster_are_shown_while_its_executor_lives(
     sleeper.kill()
     sleeper.wait()
     assert store.executors.status().cluster is None
+
+
+def test_a_large_cluster_is_shown_by_its_most_important_nodes(
+    store: Store, live_run: str, sleeper: subprocess.Popen[bytes]
+) -> None:
+    """1,000 nodes with 4,000 GPUs: each change goes to every page, so it stays small."""
+    node = {"gpus": 4, "free_gpus": 4, "kind": "A100", "alive": True, "cpus": 32, "reason": "", "runs": []}
+    nodes: list[dict[str, Any]] = [{**node, "name": f"node{number:04d}"} for number in range(1000)]
+    nodes[500] |= {"runs": [live_run] * 20, "free_gpus": 0}
+    nodes[900] |= {"alive": False, "reason": "Not responding"}
+    file = store.settings.cluster_state
+    file.parent.mkdir(parents=True, exist_ok=True)
+    state = {"title": "Slurm", "host": host_name(), "waiting": 2, "away": None, "nodes": nodes}
+    file.write_text(json.dumps(state))
+    row = {"kind": "cuda", "uuid": "", "gpu_processes": []}
+    tokens = [f"{each['name']}/gpu:{gpu}" for each in nodes for gpu in range(4)]
+    devices = [*tokens, *(f"cuda:{number}" for number in range(SHOWN_DEVICES + 3))]
+    with store.database.write() as session:
+        seen = [{**row, "name": name, "title": name, "position": place} for place, name in enumerate(devices)]
+        executors.save_devices(session, host_name(), seen)
+
+    reply = store.executors.status()
+    assert reply.cluster is not None
+    assert [each.name for each in reply.cluster.nodes[:3]] == ["node0900", "node0500", "node0000"]
+    assert (len(reply.cluster.nodes), len(reply.cluster.nodes[1].runs)) == (SHOWN_NODES, SHOWN_NODE_RUNS)
+    assert reply.cluster.nodes[1].more_runs == 20 - SHOWN_NODE_RUNS
+    assert reply.cluster.totals.model_dump() == {
+        "alive": 999, "down": 1, "gpus": 3996, "free_gpus": 3992, "cpus": 999 * 32,
+    }  # fmt: skip
+    assert {each.name for each in reply.devices} == {f"cuda:{number}" for number in range(SHOWN_DEVICES)}
+    assert reply.more_devices == 3
+    assert len(reply.cluster.model_dump_json()) < 20_000
+    assert len(store.executors.usable_devices()) == len(devices), "a sweep counts each of them"
+
+
+def test_of_a_live_run_only_what_is_watched_is_loaded(store: Store, live_run: str) -> None:
+    own = ExecutorStore(store.database, store.settings, host_name(), "e-1", HeartbeatWatch(60))
+    ((run, attempt),) = own.live_runs()
+    assert (run.id, attempt.number, run.state, run.desired_state) == (live_run, 1, "running", "run")
+    with pytest.raises(DetachedInstanceError):
+        _ = run.config

@@ -24,6 +24,7 @@ from urllib.parse import quote, urlsplit
 from imgcls_lab.entry_points import RAY_NODES
 from imgcls_lab.errors import ExecutorError, SchedulerAwayError
 from imgcls_lab.executor.backends.job_scheduler import Finding, Job, JobState, JobStatus, Node
+from imgcls_lab.plurals import counted
 from imgcls_lab.settings import Settings
 
 RAY = "ray"  # its name in IMGCLS_BACKEND
@@ -32,6 +33,7 @@ SLOWEST, LARGEST = 60.0, 2**26  # seconds and bytes of one answer
 STOP_MARGIN = 10  # seconds that Ray waits longer than our own grace
 SMALL = 0.01  # CPUs of a task that needs no device: without resources, it would start on the head
 MIN_VERSION = (2, 9)
+_OLDEST = ".".join(map(str, MIN_VERSION))
 _STATES = {"PENDING": JobState.WAITING, "RUNNING": JobState.RUNNING}
 _KIND = "accelerator_type:"  # begins the name of a resource by which Ray tells the kind of a node's GPUs
 
@@ -90,7 +92,7 @@ class RayScheduler:
     def _list(self) -> list[dict[str, Any]]:
         found = self._get("/api/jobs/")
         if not isinstance(found, list):
-            raise SchedulerAwayError(f"Ray's dashboard at {self._address} does not list its jobs: {str(found)[:200]}")
+            raise self._no_dashboard()
         return found
 
     def _status_of(self, row: dict[str, Any]) -> JobStatus:
@@ -143,25 +145,29 @@ class RayScheduler:
     def check(self) -> list[Finding]:
         try:
             version = self._version()
+            if _numbers(version) < MIN_VERSION:
+                old = f"The cluster has Ray {version}. Upgrade Ray on all of its nodes to {_OLDEST} or newer."
+                return [Finding("ray", False, old)]
             nodes = self.nodes()
             self.status(())
         except SchedulerAwayError as error:
             return [Finding("ray", False, str(error))]
+        waiting = "1 job waits" if self._waiting == 1 else f"{self._waiting} jobs wait"
         return [
-            _version_finding(version, self._address),
+            Finding("ray", True, f"Ray {version} answers at {self._address}."),
             *(
                 Finding("nodes", False, f"The node {node.name} is down: {node.reason}")
                 for node in nodes
                 if not node.alive
             ),
             _nodes_finding(nodes),
-            Finding("queue", True, f"{self._waiting} jobs wait."),
+            Finding("queue", True, f"{waiting} in Ray's own queue."),
         ]
 
     def _version(self) -> str:
         answer = self._get("/api/version")
         with self._understood():
-            return str(answer.get("ray_version") or "")[:100]
+            return str(answer["ray_version"])[:100]
 
     def close(self) -> None:
         """Every question has a connection of its own."""
@@ -190,15 +196,14 @@ class RayScheduler:
                     return json.loads(_content(reply, LARGEST))
             except urllib.error.HTTPError as error:
                 raise _AnswerError(error.code, _content(error, 10_000).decode(errors="replace").strip()) from None
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-            raise SchedulerAwayError(
-                f"At {self._address} answers something that is no dashboard of Ray. Check IMGCLS_RAY_ADDRESS."
-            ) from None
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, http.client.BadStatusLine):
+            raise self._no_dashboard() from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise SchedulerAwayError(
-                f"Ray's dashboard at {self._address} does not answer ({reason}). Check IMGCLS_RAY_ADDRESS, and that "
-                "the head of the cluster runs."
+                f"Ray's dashboard at {self._address} does not answer ({reason}). Check IMGCLS_RAY_ADDRESS, that the "
+                "head of the cluster runs, and that its dashboard is open to this host (`ray start --head "
+                "--dashboard-host=0.0.0.0`)."
             ) from None
 
     @contextlib.contextmanager
@@ -207,10 +212,15 @@ class RayScheduler:
         try:
             yield
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise SchedulerAwayError(
-                f"Ray's dashboard at {self._address} gives an answer that no known version of Ray gives "
-                f"({type(error).__name__}). Check IMGCLS_RAY_ADDRESS."
-            ) from None
+            raise self._no_dashboard(type(error).__name__) from None
+
+    def _no_dashboard(self, detail: str = "") -> SchedulerAwayError:
+        about = f" ({detail})" if detail else ""
+        return SchedulerAwayError(
+            f"At {self._address} answers something that is no dashboard of Ray {_OLDEST} or newer{about}: another "
+            "program, or another of Ray's ports. Give the dashboard's address in IMGCLS_RAY_ADDRESS, such as "
+            "http://HEAD:8265."
+        )
 
     def _away(self, error: _AnswerError) -> SchedulerAwayError:
         if error.code in (401, 403):
@@ -218,11 +228,8 @@ class RayScheduler:
                 f"Ray's dashboard at {self._address} asks for a token. Set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH for "
                 "the executor and restart it."
             )
-        if error.code == 404:
-            return SchedulerAwayError(
-                f"At {self._address} answers something that is no dashboard of Ray "
-                f"{MIN_VERSION[0]}.{MIN_VERSION[1]} or newer. Check IMGCLS_RAY_ADDRESS."
-            )
+        if error.code in (404, 405, 501):
+            return self._no_dashboard()
         if 300 <= error.code < 400:
             return SchedulerAwayError(
                 f"{self._address} sends elsewhere. Set IMGCLS_RAY_ADDRESS to the address of the dashboard itself: a "
@@ -300,12 +307,8 @@ def _node(row: dict[str, Any], name: str, used: dict[str, float]) -> Node:
     return Node(name, gpus, free, kind, alive, int(total.get("CPU", 0)), reason)
 
 
-def _version_finding(version: str, address: str) -> Finding:
-    found = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    if found >= MIN_VERSION:
-        return Finding("ray", True, f"Ray {version} answers at {address}.")
-    wanted = ".".join(map(str, MIN_VERSION))
-    return Finding("ray", False, f"The cluster has Ray {version or '?'}. Upgrade it to {wanted} or newer.")
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def _nodes_finding(nodes: list[Node]) -> Finding:
@@ -315,4 +318,8 @@ def _nodes_finding(nodes: list[Node]) -> Finding:
     if not alive:
         return Finding("nodes", False, "No node of the cluster lives. Start some with `ray start --address=HEAD:6379`.")
     of_kind = f" ({', '.join(kinds)})" if kinds else ""
-    return Finding("nodes", True, f"{len(alive)} nodes with {gpus} GPUs{of_kind}, {free} of them free.")
+    if not gpus:
+        text = f"{counted(len(alive), 'node')} without a GPU, so runs train on the CPU. A node joins with its GPUs by "
+        return Finding("nodes", True, f"{text}`ray start --address=HEAD:6379`, or with `--num-gpus=N`.", note=True)
+    text = f"{counted(len(alive), 'node')} with {counted(gpus, 'GPU')}{of_kind}, {free} of them free."
+    return Finding("nodes", True, text)

@@ -70,7 +70,13 @@ def main(shape: dict[str, Any], argv: list[str]) -> int:
     of_job = {name: os.environ[name] for name in (LAUNCH_VARIABLE, STORE_KEY) if name in os.environ}
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    ray.init(log_to_driver=False)
+    try:
+        ray.init(log_to_driver=False)
+    except RuntimeError as error:  # another version of Ray or Python than the cluster's
+        print(f"{REFUSED}{sys.executable} does not fit this cluster, so a run of several nodes cannot start. "
+              f"{' '.join(str(error).split())} Install there the versions of the cluster, or set IMGCLS_NODE_PYTHON.",
+              flush=True)  # fmt: skip
+        return 1
     agents = _agents(shape)
     meeting = ray.get(agents[0].rendezvous.remote())
     running = {

@@ -171,7 +171,7 @@ def _node(row: Mapping[str, str], partition: Partition) -> Node:
     shown = row.get("State", "UNKNOWN")
     state = re.sub(r"[^A-Z_+]", "", shown)  # without the marks of sinfo, such as `*`: it does not answer
     words = {*state.split("+"), *(["NOT_RESPONDING"] if "*" in shown else [])}
-    reason = "" if words & _TAKES_JOBS and not words & _CLOSED else state.lower()
+    reason = "" if words & _TAKES_JOBS and not words & _CLOSED else state.lower().replace("_", " ").replace("+", ", ")
     if reason and row.get("Reason", "none") not in ("none", "(null)"):
         reason += f": {row['Reason']}"
     if not partition.up:

@@ -17,20 +17,15 @@ const show = (shown: unknown) =>
     ),
   );
 
-const node = { gpus: 4, free_gpus: 4, cpus: 32, kind: 'A100', alive: true, reason: '', runs: [] };
-const token = {
-  name: 'a/gpu:0',
-  title: 'a · GPU 0',
-  kind: 'cuda',
-  host: 'ray',
-  memory_total: null,
-  memory_used: null,
-  utilisation: null,
-  run_id: 'r1',
-  run_name: 'first',
-  run_owner: 'ada',
-  held_by: null,
-  gpu_processes: [],
+const node = {
+  gpus: 4,
+  free_gpus: 4,
+  cpus: 32,
+  kind: 'A100',
+  alive: true,
+  reason: '',
+  runs: [],
+  more_runs: 0,
 };
 const cluster = {
   title: 'Ray',
@@ -38,14 +33,21 @@ const cluster = {
   waiting: 1,
   away: null,
   nodes: [
-    { ...node, name: 'idle' },
-    { ...node, name: 'a', free_gpus: 3, runs: [{ run_id: 'r1', run_name: 'first', run_owner: 'ada' }] },
     { ...node, name: 'b', alive: false, free_gpus: 0, reason: 'Ray has lost it.' },
+    {
+      ...node,
+      name: 'a',
+      free_gpus: 3,
+      runs: [{ run_id: 'r1', run_name: 'first', run_owner: 'ada' }],
+      more_runs: 2,
+    },
+    { ...node, name: 'idle' },
   ],
+  totals: { alive: 2, down: 1, gpus: 8, free_gpus: 7, cpus: 64 },
 };
-const reply = { executors: [], devices: [token], message: null, cluster };
+const reply = { executors: [], devices: [], more_devices: 0, message: null, cluster };
 
-it('shows nodes instead of tokens: those that are down first, then those with runs', async () => {
+it('shows nodes, what runs on each, and why one is down', async () => {
   await show(reply);
   expect([...host.querySelectorAll('[data-node]')].map(row => row.getAttribute('data-node'))).toEqual([
     'b',
@@ -55,15 +57,19 @@ it('shows nodes instead of tokens: those that are down first, then those with ru
   expect(host.textContent).toContain('2 nodes, 1 of 8 GPUs busy');
   expect(host.textContent).toContain('1 job waits in its own queue');
   expect(host.querySelector('[data-node=a]')?.textContent).toContain('first');
+  expect(host.querySelector('[data-node=a]')?.textContent).toContain('and 2 more runs');
   expect(host.querySelector('[data-node=b]')?.textContent).toContain('Ray has lost it.');
-  expect(host.textContent).not.toContain('GPU 0');
 });
 
-it('says that the scheduler does not answer, and counts the nodes of a long list', async () => {
-  const nodes = Array.from({ length: 1000 }, (_, n) => ({ ...node, name: `n${n}` }));
+it('says that the scheduler does not answer, and counts what a long list leaves out', async () => {
+  const nodes = Array.from({ length: 50 }, (_, n) => ({ ...node, name: `n${n}` }));
+  const totals = { ...cluster.totals, alive: 999 };
   const away = 'Ray does not answer.';
-  await show({ ...reply, cluster: { ...cluster, away, nodes } });
+  await show({ ...reply, more_devices: 7, cluster: { ...cluster, away, nodes, totals } });
   expect(host.querySelectorAll('[data-node]')).toHaveLength(50);
+  expect(host.querySelectorAll('details [data-node]')).toHaveLength(44);
+  expect(host.querySelector('summary')?.textContent).toBe('994 more nodes');
   expect(host.textContent).toContain('and 950 more nodes');
+  expect(host.textContent).toContain('and 7 more devices');
   expect(host.textContent).toContain(away);
 });

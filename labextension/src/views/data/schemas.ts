@@ -740,6 +740,7 @@ export interface DevicesReply {
   executors: Executor[];
   devices: Device[];
   message: string | null;
+  more_devices?: number;
   cluster?: Cluster | null;
   warm_memory?: number | null;
 }
@@ -792,6 +793,7 @@ export interface Cluster {
   waiting: number;
   away: string | null;
   nodes: Node[];
+  totals: ClusterTotals;
 }
 /**
  * A node of a cluster, as its scheduler describes it.
@@ -805,6 +807,7 @@ export interface Node {
   alive: boolean;
   reason: string;
   runs: NodeRun[];
+  more_runs: number;
 }
 /**
  * A run on a node of a cluster.
@@ -813,6 +816,16 @@ export interface NodeRun {
   run_id: string;
   run_name: string | null;
   run_owner: string | null;
+}
+/**
+ * All nodes of a cluster. GPUs and CPUs are those of the nodes that live.
+ */
+export interface ClusterTotals {
+  alive: number;
+  down: number;
+  gpus: number;
+  free_gpus: number;
+  cpus: number;
 }
 /**
  * Something that a person should hear of once. The webhook gets this, too.

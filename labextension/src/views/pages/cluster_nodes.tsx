@@ -7,16 +7,38 @@ import '../ui/button.css';
 import './sidebar_section.css';
 import './cluster_nodes.css';
 
-/** "2 of 4 GPUs · A100", "8 CPUs", or why it takes no jobs */
+const OPEN = 6; // nodes that are shown at once: those that matter come first
+const CELLS = 16; // GPUs that are drawn one by one
+
+/** "2 of 4 GPUs busy · A100", "8 CPUs", or that it takes no jobs */
 function resources(node: ClusterNode): string {
   if (!node.alive) {
-    return 'down';
+    return 'takes no jobs';
   }
   if (node.gpus === 0) {
     return plural(node.cpus, 'CPU');
   }
   const used = `${node.gpus - node.free_gpus} of ${plural(node.gpus, 'GPU')} busy`;
   return node.kind ? `${used} · ${node.kind}` : used;
+}
+
+/** A cell for each GPU; those that are busy are filled. */
+function Gpus({ node }: { node: ClusterNode }) {
+  const busy = node.gpus - node.free_gpus;
+  if (node.gpus > CELLS) {
+    return (
+      <div className="imgcls-bar" aria-hidden="true">
+        <i style={{ width: `${(busy / node.gpus) * 100}%` }} />
+      </div>
+    );
+  }
+  return (
+    <div className="imgcls-gpus" aria-hidden="true">
+      {Array.from({ length: node.gpus }, (_, gpu) => (
+        <i key={gpu} className={gpu < busy ? 'imgcls-busy' : ''} />
+      ))}
+    </div>
+  );
 }
 
 function NodeRow({ node, shared }: { node: ClusterNode; shared: boolean }) {
@@ -29,11 +51,7 @@ function NodeRow({ node, shared }: { node: ClusterNode; shared: boolean }) {
         </b>
         <span className={node.alive ? 'imgcls-muted imgcls-num' : 'imgcls-node-down'}>{resources(node)}</span>
       </div>
-      {node.alive && node.gpus > 0 && (
-        <div className="imgcls-bar" aria-hidden="true">
-          <i style={{ width: `${((node.gpus - node.free_gpus) / node.gpus) * 100}%` }} />
-        </div>
-      )}
+      {node.alive && node.gpus > 0 && <Gpus node={node} />}
       {node.reason && <p className="imgcls-note">{node.reason}</p>}
       {node.runs.length > 0 && (
         <ul className="imgcls-node-runs imgcls-note" aria-label={`Runs on ${node.name}`}>
@@ -49,6 +67,7 @@ function NodeRow({ node, shared }: { node: ClusterNode; shared: boolean }) {
               {shared && run.run_owner && <span className="imgcls-muted">{run.run_owner}</span>}
             </li>
           ))}
+          {node.more_runs > 0 && <li className="imgcls-muted">and {plural(node.more_runs, 'more run')}</li>}
         </ul>
       )}
     </div>
@@ -56,24 +75,18 @@ function NodeRow({ node, shared }: { node: ClusterNode; shared: boolean }) {
 }
 
 /** "3 nodes, 2 of 4 GPUs busy" */
-export function clusterSummary(cluster: Cluster): string {
-  const alive = cluster.nodes.filter(node => node.alive);
-  const gpus = alive.reduce((sum, node) => sum + node.gpus, 0);
-  const free = alive.reduce((sum, node) => sum + node.free_gpus, 0);
-  const nodes = plural(alive.length, 'node');
-  return gpus > 0 ? `${nodes}, ${gpus - free} of ${plural(gpus, 'GPU')} busy` : nodes;
+export function clusterSummary({ totals }: Cluster): string {
+  const nodes = plural(totals.alive, 'node');
+  return totals.gpus > 0
+    ? `${nodes}, ${totals.gpus - totals.free_gpus} of ${plural(totals.gpus, 'GPU')} busy`
+    : nodes;
 }
-
-/** Nodes that are down come first, then those with runs: a long list shows what matters at its top. */
-function inOrder(nodes: readonly ClusterNode[]): ClusterNode[] {
-  const rank = (node: ClusterNode) => (node.alive ? (node.runs.length > 0 ? 1 : 2) : 0);
-  return [...nodes].sort((a, b) => rank(a) - rank(b));
-}
-
-const SHOWN = 50; // nodes: the others are counted
 
 export function ClusterNodes({ cluster, shared }: { cluster: Cluster; shared: boolean }) {
-  const hidden = cluster.nodes.length - SHOWN;
+  const { nodes, totals } = cluster;
+  const all = totals.alive + totals.down;
+  const rows = (shown: ClusterNode[]) =>
+    shown.map(node => <NodeRow key={node.name} node={node} shared={shared} />);
   return (
     <>
       <div className="imgcls-row">
@@ -83,15 +96,15 @@ export function ClusterNodes({ cluster, shared }: { cluster: Cluster; shared: bo
         </p>
         {cluster.away && <p className="imgcls-note imgcls-node-down">{cluster.away}</p>}
       </div>
-      {inOrder(cluster.nodes)
-        .slice(0, SHOWN)
-        .map(node => (
-          <NodeRow key={node.name} node={node} shared={shared} />
-        ))}
-      {hidden > 0 && (
-        <div className="imgcls-row">
-          <p className="imgcls-note">and {plural(hidden, 'more node')}</p>
-        </div>
+      {rows(nodes.slice(0, OPEN))}
+      {nodes.length > OPEN && (
+        <details className="imgcls-more-nodes">
+          <summary className="imgcls-note">{plural(all - OPEN, 'more node')}</summary>
+          {rows(nodes.slice(OPEN))}
+          {all > nodes.length && (
+            <p className="imgcls-note imgcls-row">and {plural(all - nodes.length, 'more node')}</p>
+          )}
+        </details>
       )}
     </>
   );

@@ -1,5 +1,5 @@
 // Devices in the panel: what they do, who holds them, and which program or notebook holds a GPU's memory, since when.
-import { ago, bytes, percent, usage } from '../ui/format';
+import { ago, bytes, percent, plural, usage } from '../ui/format';
 import { useAction } from '../data/use_query';
 import { useNow } from '../ui/use_now';
 import { useNavigate } from '../ui/navigation';
@@ -97,8 +97,8 @@ export function Devices() {
   const now = useNow(devices?.devices.some(device => device.gpu_processes.length > 0) ?? false, 30);
   const shared = new Set(devices?.executors.map(executor => executor.user)).size > 1;
   const cluster = devices?.cluster;
-  // a device of a cluster is a token of its capacity: what is on which node, the nodes show
-  const own = devices?.devices.filter(device => device.host !== cluster?.host) ?? [];
+  const own = devices?.devices ?? [];
+  const more = devices?.more_devices ?? 0;
   const busyOnes = own.filter(device => device.run_id || device.held_by).length;
   const summary = [cluster && clusterSummary(cluster), own.length > 0 && `${busyOnes} of ${own.length} busy`];
   return (
@@ -107,6 +107,11 @@ export function Devices() {
       {own.map(device => (
         <DeviceRow key={`${device.host} ${device.name}`} device={device} shared={shared} now={now} />
       ))}
+      {more > 0 && (
+        <div className="imgcls-row">
+          <p className="imgcls-note">and {plural(more, 'more device')}</p>
+        </div>
+      )}
       {devices?.warm_memory != null && (
         <div
           className="imgcls-row"
