@@ -72,8 +72,17 @@ class NodeWatch:
             raise ProcessLostError(f"Node {names} of {self._node.count} did not come to {self._rendezvous} in time.")
 
     def _check_hello(self, number: int, hello: bytes) -> None:
-        """Raises ConfigError if another node has another version or config: its steps would not be the same."""
-        theirs, own = json.loads(hello), json.loads(self._hello)
+        """Raises ConfigError if another node has another version or config: its steps would not be the same.
+
+        ProcessLostError where somebody else has written there: the store asks no user.
+        """
+        own = json.loads(self._hello)
+        try:
+            theirs = {what: json.loads(hello)[what] for what in own}
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise ProcessLostError(
+                f"What node {number} says at {self._rendezvous} is nothing that a node of this run says."
+            ) from None
         remedies = {"version": "Install one version", "config": "Share one home", "processes": "Give one number"}
         for what, remedy in remedies.items():
             if theirs[what] != own[what]:
@@ -140,7 +149,7 @@ class NodeWatch:
                 for number in self._watched:
                     self._read(store, number)
                 self._closing.wait(_BEAT / 10 if self._to_say else _BEAT)
-        except RuntimeError:  # of torch: the connection or the server is gone
+        except (RuntimeError, ValueError):  # the connection or the server is gone, or somebody else has written there
             self._broken = True
 
     def _write_said(self, store: Store) -> None:
