@@ -5,11 +5,7 @@ The stub trains where only its points and its end count; the real trainer where 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from itertools import combinations
@@ -23,6 +19,7 @@ from imgcls_lab.events import DesiredState, FailureKind, RunState
 from imgcls_lab.schemas import ProjectEdit, RunDetail, SubmitRequest
 from imgcls_lab.store.verdict import ended_at, launched_at, read_end
 from tests.clusters.slurm_cluster import SlurmCluster, running
+from tests.clusters.small_disk import small_disk
 from tests.engine.conftest import digits_source, make_config, tiny_model  # noqa: F401
 from tests.executor.stub_lab import StubLab
 from tests.waiting import until
@@ -180,40 +177,6 @@ def test_killed_slurmds_nodes_and_slurmctld_change_no_weight(
     assert same
 
 
-def test_a_run_on_two_nodes_survives_the_death_of_a_rank(
-    make_lab: Make,
-    make_config: Callable[..., TrainConfig],  # noqa: F811
-) -> None:
-    lab = make_lab()
-    several = {"num_processes": 2, "num_nodes": 2, "device": "auto", "num_workers": 0}
-    config = make_config(epochs=12, checkpoint_every_minutes=1e-4, **several)
-    lab.start_daemon(real=True)
-    broken = lab.train(config)
-    lab.wait_for_step(broken, 5, seconds=400)
-    ranks = [pid for pid in lab.cluster.processes("node2") if b"imgcls_lab.engine" in _command(pid)]
-    assert ranks
-    attempt, begin = lab.run(broken).attempt, time.monotonic()
-    os.kill(max(ranks), signal.SIGKILL)
-    lab.until(lambda: lab.run(broken).attempt > attempt, 120, lambda: f"{lab.run(broken)}\n{lab.daemon_log()}")
-    noticed = time.monotonic() - begin
-    ended = lab.ended_well(broken, 600)
-    whole = lab.train(config)
-    lab.ended_well(whole, 600)
-    folders = [lab.settings.run_dir(run) / "checkpoints" / "last" for run in (whole, broken)]
-    same = len({(folder / "model.safetensors").read_bytes() for folder in folders}) == 1
-    print(f"\na rank of two nodes killed: queued again after {noticed:.1f} s, attempts {ended.attempt}, weights "
-          f"{'bit-equal' if same else 'differ'} (target bit-equal)")  # fmt: skip
-    assert ended.attempt == attempt + 1
-    assert same
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
 def test_what_slurm_itself_ends_saves_and_goes_on(make_lab: Make) -> None:
     """A cancel by an administrator, a preemption, a time limit, a drained node: no run is lost, none is asked for."""
     lab = make_lab(slurm_time="1")
@@ -287,27 +250,17 @@ def _away(lab: SlurmLab) -> str:
 
 
 def test_a_full_disk_is_a_clear_failure(make_lab: Make, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)], check=True)
-    try:
-        lab = make_lab(disk / "home", db_url=f"sqlite:///{tmp_path / 'other' / 'imgcls.db'}", disk_alert=0)
+    with small_disk(tmp_path / "disk", 16) as disk:
+        lab = make_lab(disk.path / "home", db_url=f"sqlite:///{tmp_path / 'other' / 'imgcls.db'}", disk_alert=0)
         lab.start_daemon()
         run_id = lab.queue({"steps": 1000, "step_seconds": 0.02})
         lab.until(lambda: lab.run(run_id).checkpoints, 60)
-        filler = disk / "filler"
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(b"x" * 65_536) == 65_536:
-                pass
-            while file.write(b"x"):
-                pass
+        disk.fill()
         run = lab.wait(run_id, seconds=90)
         print(f"\ndisk full: {run.state.value}, {run.message}")
         assert (run.state, run.failure) == (RunState.FAILED, FailureKind.DISK_FULL)
-        filler.unlink()
+        disk.free()
         lab.store.runs.resume(run_id)
         lab.wait_for_step(run_id, run.step + 1, attempt=2)
         lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
         assert lab.wait(run_id).state is RunState.STOPPED
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)

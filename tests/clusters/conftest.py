@@ -12,7 +12,7 @@ from tests.clusters import ray_cluster as cluster_of_ray
 from tests.clusters import slurm_cluster as cluster_of_slurm
 from tests.clusters.kinds_lab import KindsLab
 from tests.clusters.ray_cluster import RayCluster
-from tests.clusters.s3_server import Bucket, serving
+from tests.clusters.s3_server import Bucket, profile, serving
 from tests.clusters.slurm_cluster import SlurmCluster
 from tests.store.postgres_server import Server
 
@@ -41,9 +41,9 @@ def ray_cluster() -> Iterator[RayCluster]:
 
 
 @pytest.fixture(scope="session")
-def slurm_cluster() -> Iterator[SlurmCluster]:
+def slurm_cluster(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
     """A real Slurm: two nodes with two logical GPUs each. Whoever breaks a part of it mends that."""
-    with cluster_of_slurm.running() as cluster:
+    with cluster_of_slurm.running(profile(s3, tmp_path_factory.mktemp("aws"))) as cluster:
         yield cluster
 
 

@@ -17,10 +17,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from imgcls_lab.executor.node import LOGICAL_GPUS, NODE_NAMES
+from imgcls_lab.executor.node_folder import NODE_HOME
 from tests.waiting import free_port, until
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +36,10 @@ START = 240.0  # seconds that a busy machine may take for one node
 
 
 class RayCluster:
-    """`start` and `kill_node` work on one node: 1 is the head."""
+    """`start` and `kill_raylet` work on one node: 1 is the head. environment: of all nodes."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self.environment = dict(environment or {})
         self.mark = secrets.token_hex(8)
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         self.port, self.dashboard = free_port(), free_port()
@@ -92,6 +94,7 @@ class RayCluster:
         return {
             **kept, **quick, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(self.folder),
             MARK: f"{self.mark}/{node}", LOGICAL_GPUS: "1", NODE_NAMES[0]: ip(node),
+            NODE_HOME: str(self.folder / "homes" / ip(node)), **self.environment,
         }  # fmt: skip
 
     def wait(self) -> None:
@@ -216,8 +219,8 @@ def _read(pid: int, name: str) -> bytes:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[RayCluster]:
-    cluster = RayCluster()
+def running(environment: Mapping[str, str] | None = None) -> Iterator[RayCluster]:
+    cluster = RayCluster(environment)
     try:
         cluster.start(1)
         cluster.wait()

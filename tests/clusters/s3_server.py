@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.waiting import free_port, until
 
@@ -46,6 +47,21 @@ def environment(endpoint: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "key-of-a-test",
         "AWS_SECRET_ACCESS_KEY": "secret-of-a-test",
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
+def profile(endpoint: str, folder: Path) -> dict[str, str]:
+    """The same by AWS's own files, as on a node: no job and no process has the credentials in its environment."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    given = environment(endpoint)
+    keys = "".join(f"{name.lower()} = {given[name]}\n" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    (folder / "credentials").write_text(f"[default]\n{keys}")
+    (folder / "config").write_text(f"[default]\nregion = us-east-1\nendpoint_url = {endpoint}\n")
+    return {
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
+        "AWS_CONFIG_FILE": str(folder / "config"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1",
     }

@@ -14,12 +14,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from imgcls_lab.executor.node import LOGICAL_GPUS, NODE_NAMES
+from imgcls_lab.executor.node_folder import NODE_HOME
 from tests.waiting import free_port, until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -71,10 +73,11 @@ PartitionName=closed Nodes=ALL State=DOWN
 
 
 class SlurmCluster:
-    """Two nodes with two GPUs each. `configuration` is the file that SLURM_CONF names."""
+    """Two nodes with two GPUs each. `configuration` is the file that SLURM_CONF names; environment: of all nodes."""
 
-    def __init__(self, folder: Path, cpus: int = 8) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, cpus: int = 8) -> None:
         self.folder = folder
+        self.environment = dict(environment or {})
         self._cpus = cpus  # of each node
         self.configuration = folder / "slurm.conf"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -180,7 +183,9 @@ class SlurmCluster:
         )
         self.configuration.write_text(text)
         prolog = self.folder / "prolog"  # what it prints, the tasks get
-        prolog.write_text("#!/bin/sh\necho export IMGCLS_LOGICAL_GPUS=1\n")
+        node = "$SLURMD_NODENAME"
+        own = {LOGICAL_GPUS: "1", NODE_NAMES[0]: node, NODE_HOME: f"{self.folder}/homes/{node}", **self.environment}
+        prolog.write_text("#!/bin/sh\n" + "".join(f'echo "export {name}={value}"\n' for name, value in own.items()))
         prolog.chmod(0o755)
         names = ",".join(NODES)
         files = f"{self.folder}/gpu[0-{GPUS - 1}]"
@@ -214,14 +219,14 @@ class SlurmCluster:
 
 
 @contextmanager
-def running(cpus: int = 8) -> Iterator[SlurmCluster]:
+def running(environment: Mapping[str, str] | None = None, *, cpus: int = 8) -> Iterator[SlurmCluster]:
     """A cluster for as long as the block lasts; cpus: of each node. A host without Slurm is a failure."""
     missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
     if missing:
         pytest.fail(f"{', '.join(missing)} is missing; `make system` installs it.")
     folder = Path(tempfile.mkdtemp(prefix="imgcls-slurm-"))
     folder.chmod(0o711)  # munged wants its socket to be reachable
-    cluster = SlurmCluster(folder, cpus)
+    cluster = SlurmCluster(folder, environment, cpus)
     try:
         cluster.start()
         yield cluster

@@ -91,7 +91,8 @@ def test_a_job_gets_the_daemons_environment_without_secrets_and_the_daemons_own_
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HOME", "/models")
-    for name in ("SLURM_MEM_PER_CPU", "CUDA_VISIBLE_DEVICES", "JUPYTERHUB_API_TOKEN", "PGPASSWORD"):
+    secrets = ("JUPYTERHUB_API_TOKEN", "PGPASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    for name in ("SLURM_MEM_PER_CPU", "CUDA_VISIBLE_DEVICES", *secrets):
         monkeypatch.setenv(name, "12347")
     job = jobs.submit("env; echo end", word="two\nlines of 'it'", gpus=0)
     jobs.wait(job, ENDED)

@@ -40,6 +40,8 @@ LOG_TAIL = 16_384  # bytes of a job's own output
 
 # A daemon may itself run in a job. The variables of that job would change what it submits, or reach the runs.
 _OF_A_JOB = ("SLURM_", "SLURMD_", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "TMPDIR")
+# Slurm would keep these with the job, in files of its own. Each node brings its own (docs/cluster.md).
+_CREDENTIALS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
 _OF_THE_CLUSTER = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"})
 # What slurmctld says of a time that passes: the run waits. Everything else that it refuses, it will refuse again.
 _AWAY = (
@@ -326,7 +328,7 @@ def _configuration() -> dict[str, str]:
 
 def _environment() -> dict[str, str]:
     """What a command of Slurm gets, and by `sbatch` the job: this process's environment without secrets."""
-    kept = child_environment()
+    kept = child_environment(changes=dict.fromkeys(_CREDENTIALS))
     return {name: kept[name] for name in kept if name in _OF_THE_CLUSTER or not name.startswith(_OF_A_JOB)}
 
 

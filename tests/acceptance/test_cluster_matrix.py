@@ -1,0 +1,154 @@
+"""Ray and Slurm, with a home that the nodes share and with homes of their own and an S3 server: the same promises.
+
+Two nodes with two logical GPUs each (Ray: and a head). The stub trains where only its points and its end count; the
+real trainer where its weights do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgcls_lab import TrainConfig, demo_data
+from imgcls_lab.events import RunState
+from imgcls_lab.schemas import ProjectEdit
+from imgcls_lab.settings import Settings
+from tests.clusters import s3_server as s3_protocol
+from tests.clusters.conftest import s3  # noqa: F401 - a fixture
+from tests.clusters.matrix_lab import Faulty, MatrixLab, running
+from tests.clusters.s3_server import Bucket
+from tests.store.postgres_server import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+RUNS, REAL = 43, 3  # runs in all; those of the real trainer
+GPUS = 4
+FAULTS = 5  # of nodes; one of the head besides
+STEPS = 60
+
+
+@pytest.fixture(scope="module", params=["ray", "slurm"])
+def cluster(request: pytest.FixtureRequest, s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:  # noqa: F811
+    with running(request.param, s3_protocol.profile(s3, tmp_path_factory.mktemp("aws"))) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["shared", "s3"])
+def lab(
+    request: pytest.FixtureRequest, home: Path, cluster: Faulty, s3: str, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> Iterator[MatrixLab]:  # fmt: skip
+    """One home for all with SQLite; or homes of the nodes, S3 and PostgreSQL."""
+    traits: dict[str, Any] = dict(cluster.traits)
+    if request.param == "s3":
+        bucket = Bucket.make(s3)
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        postgres: Server = request.getfixturevalue("postgres")
+        traits |= {"store_url": bucket.url, "store_interval": 0.5, "db_url": postgres.url()}
+    lab = MatrixLab(home, cluster.scheduler_of, **traits)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> TrainConfig:
+    """Sixteen images a class, five steps an epoch, one thread, a checkpoint at almost every step."""
+    files = demo_data.prepare(Settings(home=str(tmp_path / "few"), datasets_dir=str(tmp_path / "few" / "datasets")))
+    root = tmp_path / "few digits"
+    for split, count in (("train", 16), ("val", 6)):
+        for folder in (files.root / split).iterdir():
+            (root / split / folder.name).mkdir(parents=True)
+            for path in sorted(folder.iterdir())[:count]:
+                shutil.copy(path, root / split / folder.name)
+    changes = {"batch_size": 32, "threads": 1, "num_workers": 0, "checkpoint_every_minutes": 1e-4, "epochs": 30}
+    return files.config.with_changes(root=str(root), device="auto", **changes)
+
+
+def test_a_stop_saves_a_checkpoint_from_which_the_run_goes_on(lab: MatrixLab) -> None:
+    run_id = lab.launch(steps=100, step_seconds=0.1, save_every=90)
+    lab.rounds(lambda: lab.run(run_id).step > 5, 300)
+    lab.stop_and_go_on(run_id, 100)
+    assert 5 < (lab.run(run_id).resumed_at_step or 0) < 90, "it was saved at the stop, and not at a step of its own"
+    lab.until(lambda: lab.left(run_id) == [])
+
+
+def test_a_run_on_two_nodes_survives_the_death_of_a_rank(lab: MatrixLab, digits: TrainConfig) -> None:
+    config = digits.with_changes(num_processes=2, num_nodes=2, epochs=8)
+    whole = lab.train(config)
+    lab.end(whole, 600)
+    broken = lab.train(config)
+    lab.rounds(lambda: lab.run(broken).step > 10, 300)
+    other = next(node for node in lab.nodes_of(broken) if node != lab.place(broken)["node"])
+    os.kill(lab.rank(broken, other), signal.SIGKILL)
+    run, undisturbed = lab.end(broken, 600), lab.run(whole)
+    same = lab.weights(broken) == lab.weights(whole)
+    print(
+        f"\ntwo nodes, a rank on {other} killed: {run.state.value} in {run.attempt} attempts, "
+        f"resumed at step {run.resumed_at_step}, weights {'bit-equal' if same else 'differ'} (target bit-equal)"
+    )
+    assert (run.state, run.attempt, undisturbed.attempt) == (RunState.SUCCEEDED, 2, 1), run.message
+    assert lab.steps(broken) == list(range(1, (run.total_steps or 0) + 1))
+    assert (run.resumed_at_step or 0) > 0
+    assert same
+    lab.until(lambda: lab.left(whole) + lab.left(broken) == [])
+
+
+def test_forty_runs_while_nodes_and_the_head_are_killed(lab: MatrixLab, digits: TrainConfig, cluster: Faulty) -> None:
+    whole = lab.train(digits)
+    lab.end(whole, 600)
+    limited = lab.store.projects.add(ProjectEdit(name="limited", max_running=1))
+    real = [lab.train(digits, priority=9) for _ in range(REAL)]
+    of_project = [lab.launch(steps=STEPS, step_seconds=0.1, project_id=limited.id) for _ in range(3)]
+    pairs = [lab.launch(gpus=2, steps=STEPS, step_seconds=0.1) for _ in range(2)]
+    low = [lab.launch(steps=STEPS, step_seconds=0.1) for _ in range(RUNS - REAL - 11)]
+    high = [lab.launch(steps=STEPS, step_seconds=0.1, priority=5) for _ in range(6)]
+    ids = [*real, *of_project, *pairs, *low, *high]
+    began = time.monotonic()
+    hits = Counter(break_cluster(lab, cluster, ids))
+    lab.rounds(lambda: lab.ended(ids) == RUNS, 1800)
+    runs = {run_id: lab.run(run_id) for run_id in ids}
+    lost = sum(lab.steps(run_id) != list(range(1, (runs[run_id].total_steps or 0) + 1)) for run_id in ids)
+    spans = [span for run_id in ids if run_id not in real for span in lab.spans(run_id)]
+    doubled = [pair for pair in itertools.combinations(spans, 2) if pair[0].collides(pair[1])]
+    same = sum(lab.weights(run_id) == lab.weights(whole) for run_id in real)
+    attempts, hit = sum(run.attempt for run in runs.values()), sum(runs[run_id].attempt > 1 for run_id in real)
+    succeeded, took = sum(run.state is RunState.SUCCEEDED for run in runs.values()), time.monotonic() - began
+    print(
+        f"\n{RUNS} runs on {GPUS} logical GPUs, killed: {dict(hits)}, {took:.0f} s: "
+        f"{succeeded} succeeded (target {RUNS}) in {attempts} attempts, "
+        f"{lost} with a metric lost or doubled (0), {len(doubled)} pairs at once on one GPU (0), "
+        f"{same} of {REAL} bit-equal ({REAL}), {hit} of them killed at least once"
+    )
+    assert {run_id: run.message for run_id, run in runs.items() if run.state is not RunState.SUCCEEDED} == {}
+    assert (lost, doubled, same) == (0, [], REAL)
+    assert attempts > RUNS + FAULTS, "the kills must have met runs"
+    assert hit > 0, "a run of the real trainer must have been killed"
+    assert not any((lab.settings.run_dir(run_id) / "doubled").exists() for run_id in ids)
+    of_limited = [span for span in spans if span.run in of_project]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(of_limited, 2)), "the project's limit is one run"
+    first = {run_id: runs[run_id].started_at or 0 for run_id in ids}
+    waited = sorted(low, key=first.__getitem__)[GPUS:]  # the first of them may have started before the others came
+    assert max(first[run_id] for run_id in high) < min(first[run_id] for run_id in waited)
+    lab.until(lambda: [pid for run_id in ids for pid in lab.left(run_id)] == [])
+
+
+def break_cluster(lab: MatrixLab, cluster: Faulty, ids: list[str]) -> Iterator[str]:
+    """Kill nodes with runs on them, and once the head; each is back after a while. What was killed."""
+    for number in range(FAULTS + 1):
+        lab.rounds(lambda: lab.victim(ids) is not None, 900)
+        yield cluster.hit_head() if number == FAULTS // 2 else cluster.hit(str(lab.victim(ids)))
+        lab.rounds_for(10)
+        with ThreadPoolExecutor(1) as pool:
+            mending = pool.submit(cluster.mend)
+            lab.rounds(mending.done, 900)
+            mending.result()
