@@ -20,13 +20,14 @@ from typing import Any
 import pytest
 
 from imgcls_lab import TrainConfig, demo_data
-from imgcls_lab.events import RunState
+from imgcls_lab.events import DesiredState, FailureKind, RunState
 from imgcls_lab.schemas import ProjectEdit
 from imgcls_lab.settings import Settings
 from tests.clusters import s3_server as s3_protocol
 from tests.clusters.conftest import s3  # noqa: F401 - a fixture
 from tests.clusters.matrix_lab import Faulty, MatrixLab, running
 from tests.clusters.s3_server import Bucket
+from tests.clusters.small_disk import SmallDisk, needs_root, small_disk
 from tests.store.postgres_server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -44,12 +45,25 @@ def cluster(request: pytest.FixtureRequest, s3: str, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(params=["shared", "s3"])
-def lab(
-    request: pytest.FixtureRequest, home: Path, cluster: Faulty, s3: str, monkeypatch: pytest.MonkeyPatch  # noqa: F811
-) -> Iterator[MatrixLab]:  # fmt: skip
+def way(request: pytest.FixtureRequest) -> str:
     """One home for all with SQLite; or homes of the nodes, S3 and PostgreSQL."""
-    traits: dict[str, Any] = dict(cluster.traits)
-    if request.param == "s3":
+    return str(request.param)
+
+
+@pytest.fixture
+def disk(way: str, home: Path, cluster: Faulty) -> Iterator[SmallDisk]:
+    """On which runs write."""
+    with small_disk(home if way == "shared" else cluster.homes, 128) as disk:
+        yield disk
+
+
+@pytest.fixture
+def lab(
+    request: pytest.FixtureRequest, way: str, home: Path, tmp_path: Path, cluster: Faulty, s3: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[MatrixLab]:  # fmt: skip
+    traits: dict[str, Any] = {"db_url": f"sqlite:///{tmp_path}/database/imgcls.db", "disk_alert": 0, **cluster.traits}
+    if way == "s3":
         bucket = Bucket.make(s3)
         for name, value in bucket.environment.items():
             monkeypatch.setenv(name, value)
@@ -70,15 +84,15 @@ def digits(tmp_path: Path) -> TrainConfig:
             (root / split / folder.name).mkdir(parents=True)
             for path in sorted(folder.iterdir())[:count]:
                 shutil.copy(path, root / split / folder.name)
-    changes = {"batch_size": 32, "threads": 1, "num_workers": 0, "checkpoint_every_minutes": 1e-4, "epochs": 30}
+    changes = {"batch_size": 32, "threads": 1, "num_workers": 0, "checkpoint_every_minutes": 1e-4, "epochs": 15}
     return files.config.with_changes(root=str(root), device="auto", **changes)
 
 
 def test_a_stop_saves_a_checkpoint_from_which_the_run_goes_on(lab: MatrixLab) -> None:
-    run_id = lab.launch(steps=100, step_seconds=0.1, save_every=90)
+    run_id = lab.launch(steps=300, step_seconds=0.1, save_every=290)
     lab.rounds(lambda: lab.run(run_id).step > 5, 300)
-    lab.stop_and_go_on(run_id, 100)
-    assert 5 < (lab.run(run_id).resumed_at_step or 0) < 90, "it was saved at the stop, and not at a step of its own"
+    lab.stop_and_go_on(run_id, 300)
+    assert 5 < (lab.run(run_id).resumed_at_step or 0) < 290, "it was saved at the stop, and not at a step of its own"
     lab.until(lambda: lab.left(run_id) == [])
 
 
@@ -101,6 +115,26 @@ def test_a_run_on_two_nodes_survives_the_death_of_a_rank(lab: MatrixLab, digits:
     assert (run.resumed_at_step or 0) > 0
     assert same
     lab.until(lambda: lab.left(whole) + lab.left(broken) == [])
+
+
+@needs_root
+def test_a_full_disk_is_a_clear_failure_and_the_run_goes_on_when_there_is_space(
+    disk: SmallDisk, lab: MatrixLab
+) -> None:
+    run_id = lab.launch(steps=4000, step_seconds=0.1, save_every=20)
+    lab.rounds(lambda: lab.run(run_id).step > 25, 300)
+    disk.fill()
+    failed = lab.end(run_id, 300)
+    print(f"\ndisk full: {failed.state.value} at step {failed.step}, {failed.message}")
+    assert (failed.state, failed.failure) == (RunState.FAILED, FailureKind.DISK_FULL)
+    disk.free()
+    lab.store.runs.resume(run_id)
+    lab.rounds(lambda: lab.run(run_id).attempt == 2 and lab.run(run_id).step > failed.step, 300)
+    lab.store.runs.set_desired_state(run_id, DesiredState.STOP)
+    stopped = lab.end(run_id, 300)
+    assert stopped.state is RunState.STOPPED
+    assert (stopped.resumed_at_step or 0) >= 20
+    assert lab.steps(run_id) == list(range(1, stopped.step + 1))
 
 
 def test_forty_runs_while_nodes_and_the_head_are_killed(lab: MatrixLab, digits: TrainConfig, cluster: Faulty) -> None:

@@ -123,6 +123,7 @@ class Faulty(Protocol):
 
     scheduler_of: Callable[[Settings], JobScheduler]
     traits: dict[str, Any]
+    homes: Path  # below it, the home of each node
 
     def hit(self, node: str) -> str:
         """Kill a node's daemon or all of the node; what was killed."""
@@ -141,6 +142,7 @@ class FaultyRay:
     def __init__(self, cluster: RayCluster) -> None:
         self.cluster = cluster
         self.traits = {"backend": RAY, "ray_address": cluster.address}
+        self.homes = cluster.folder / "homes"
         self._dead: tuple[int, ...] = ()
 
     def hit(self, node: str) -> str:
@@ -169,6 +171,7 @@ class FaultySlurm:
     def __init__(self, cluster: SlurmCluster) -> None:
         self.cluster = cluster
         self.traits = {"backend": SLURM}
+        self.homes = cluster.folder / "homes"
         self._dead = ""
         self._hits = 0
 

@@ -28,7 +28,7 @@ class Bucket:
         """A new bucket. moto takes an unsigned request."""
         name = f"runs-{os.getpid()}-{next(_NUMBERS)}"
         request = urllib.request.Request(f"{endpoint}/{name}", method="PUT")
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
         return cls(endpoint, name)
 
     @property

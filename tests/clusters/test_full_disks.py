@@ -10,11 +10,11 @@ import pytest
 
 from imgcls_lab.events import DesiredState, FailureKind, RunState
 from imgcls_lab.schemas import RunDetail
+from tests.clusters.quota_proxy import with_quota
+from tests.clusters.s3_server import Bucket
 from tests.clusters.small_disk import SmallDisk, needs_root, small_disk
 from tests.clusters.store_lab import StoreLab
 from tests.executor.stub_lab import ROOT
-
-pytestmark = needs_root
 
 STEPS = 200
 SPACE = 96  # MiB: the mirror leaves 64 of them free
@@ -60,6 +60,7 @@ def ended_once(lab: StoreLab, run_id: str, steps: int = STEPS) -> RunDetail:
     return run
 
 
+@needs_root
 def test_a_node_without_space_refuses_a_run_that_starts_again_when_there_is_some(disks: Disks) -> None:
     lab = disks.lab
     disks.node.fill()
@@ -73,6 +74,7 @@ def test_a_node_without_space_refuses_a_run_that_starts_again_when_there_is_some
     assert ended_once(lab, run_id).attempt == 2
 
 
+@needs_root
 def test_a_run_whose_node_has_no_space_any_more_fails_with_all_its_metrics(disks: Disks) -> None:
     lab = disks.lab
     run_id = lab.launch(**WISH)
@@ -87,6 +89,7 @@ def test_a_run_whose_node_has_no_space_any_more_fails_with_all_its_metrics(disks
     assert (ended_once(lab, run_id).resumed_at_step or 0) >= 20
 
 
+@needs_root
 def test_a_run_is_stopped_on_a_full_node(disks: Disks) -> None:
     """The stub writes an event each five seconds here, so that it lives until it is asked to stop."""
     lab = disks.lab
@@ -100,6 +103,7 @@ def test_a_run_is_stopped_on_a_full_node(disks: Disks) -> None:
     assert run.step <= 2, "the request was heard at once"
 
 
+@needs_root
 def test_a_home_without_space_delays_a_run_and_ends_nothing(disks: Disks) -> None:
     lab = disks.lab
     run_id = lab.launch(**WISH)
@@ -112,6 +116,7 @@ def test_a_home_without_space_delays_a_run_and_ends_nothing(disks: Disks) -> Non
     assert ended_once(lab, run_id).attempt == 1
 
 
+@needs_root
 def test_a_store_without_space_delays_runs_and_ends_nothing(disks: Disks) -> None:
     lab = disks.lab
     run_id = lab.launch(**WISH)
@@ -125,3 +130,26 @@ def test_a_store_without_space_delays_runs_and_ends_nothing(disks: Disks) -> Non
     disks.store.free()
     assert ended_once(lab, run_id).attempt == 1
     assert ended_once(lab, second, 5).attempt == 1
+
+
+def test_an_s3_server_whose_quota_is_used_up_delays_runs_and_ends_nothing(
+    home: Path, tmp_path: Path, s3_server: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with with_quota(s3_server.endpoint) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+        lab = StoreLab(home, tmp_path, s3_server.url, cpu_slots=2)
+        try:
+            run_id = lab.launch(**WISH)
+            lab.reaches(run_id, 20)
+            server.full.set()
+            second = lab.launch(steps=5)
+            said(lab, run_id, "full")
+            said(lab, second, "full")
+            assert server.refused > 2
+            assert (lab.state(run_id), lab.state(second)) == (RunState.RUNNING, RunState.STARTING)
+            server.full.clear()
+            assert ended_once(lab, run_id).attempt == 1
+            assert ended_once(lab, second, 5).attempt == 1
+        finally:
+            lab.close()
