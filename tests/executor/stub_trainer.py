@@ -49,7 +49,7 @@ def keep_alone(folder: Path) -> None:
     """Locks for as long as this trainer lives; where another one lives, the fact is written down for the test."""
     lock(folder / "trainer.lock", folder, "two trainers of this run lived at once")
     if (node := os.environ.get("IMGCLS_NODE_NAME")) is not None:
-        for device in os.environ["CUDA_VISIBLE_DEVICES"].split(","):
+        for device in filter(None, os.environ["CUDA_VISIBLE_DEVICES"].split(",")):
             lock(folder.parents[1] / f"{node}-{device}.lock", folder, f"two trainers were on GPU {device} of {node}")
 
 
