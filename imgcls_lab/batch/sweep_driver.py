@@ -140,7 +140,7 @@ class SweepDriver:
         """Queue, prune or conclude a trial. False: it has its result."""
         try:
             run = self._run_of(trial)
-        except InputError as error:  # this point of the space makes no run
+        except (InputError, NotFoundError) as error:  # this point of the space makes no run
             self._study.set_attributes(trial, message=str(error))
             run = None
         if run is None:

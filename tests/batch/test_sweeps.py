@@ -244,6 +244,20 @@ def test_a_point_that_makes_no_run_is_a_hole_with_its_reason(stubs: Stubs) -> No
     assert all(trial.hole and trial.run_id is None for trial in failed)
 
 
+def test_a_sweep_over_revisions_has_a_hole_where_there_is_no_such_revision(stubs: Stubs) -> None:
+    stubs.start()
+    store = context.store()
+    dataset = store.datasets.add(DatasetEdit(name="few", root=stubs.base.root)).id
+    image = file_digest(sorted(Path(stubs.base.root).glob("train/3/*"))[0]).hex()
+    store.revisions.add(dataset, RevisionEdit(changes=[ChangeEdit(image=image, label="5")]))
+    missing = str(Path(stubs.base.root).parent / "nothing.json")
+    sweep = lab.sweep(stubs.base, {"data_revision": [99, missing, 0, 1]}, name="revisions").wait(90)
+    found = {trial.params["data_revision"]: (trial.state, trial.message) for trial in sweep.view.trials}
+    assert [found[value][0] for value in (99, missing, 0, 1)] == ["failed", "failed", "succeeded", "succeeded"]
+    assert "99" in (found[99][1] or "")
+    assert sweep.view.holes == 2
+
+
 def test_in_a_cell_a_sweep_is_live_by_its_id_and_a_table_elsewhere(stubs: Stubs) -> None:
     stubs.start()
     sweep = stubs.sweep([1e-3]).wait(60)
