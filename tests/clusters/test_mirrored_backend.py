@@ -10,6 +10,7 @@ import pytest
 
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.executor.backends.job_scheduler import job_id
+from imgcls_lab.executor.mirror import head
 from imgcls_lab.schemas import SubmitRequest
 from tests.chaos.proxy import Proxy
 from tests.clusters.s3_server import Bucket
@@ -106,6 +107,45 @@ def test_a_store_that_refuses_keeps_a_run_waiting_with_a_sentence(lab: StoreLab,
     assert lab.state(run_id) is RunState.STARTING
     (tmp_path / "away").rename(tmp_path / "store")
     assert finished(lab, run_id, 5) == 1
+
+
+def test_a_run_whose_objects_were_deleted_goes_on_from_what_the_home_has(
+    lab: StoreLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for ever for what nobody sends again."""
+    monkeypatch.setattr(head, "GIVE_UP", 3.0)
+    run_id = lab.launch(steps=60, step_seconds=0.05)
+    lab.reaches(run_id, 12)
+    lab.until(lambda: (tmp_path / "nodes/first/runs" / run_id / "exit-001.json").exists() and not lab.mirrors(), 60)
+    for path in (tmp_path / "store/runs" / run_id / "objects").iterdir():
+        path.unlink()
+    lab.on_node("second")
+    lab.rounds(lambda: "has no “" in (lab.run(run_id).message or ""))
+    assert finished(lab, run_id, 60) == 2
+    assert (lab.run(run_id).resumed_at_step or 0) >= 5
+
+
+def test_runs_that_are_handed_over_while_the_head_restarts_are_run_once(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (tmp_path / "store").mkdir()
+    lab = StoreLab(home, tmp_path, f"file://{tmp_path}/store", cpu_slots=2)
+    try:
+        (tmp_path / "store").rename(tmp_path / "away")
+        runs = [lab.launch(steps=5) for _ in range(4)]
+        for _ in range(3):  # sent by halves, or not at all
+            lab.rounds(lambda: sum("does not exist" in (run.message or "") for run in lab.all()) == 2)
+            lab.restart()
+        (tmp_path / "away").rename(tmp_path / "store")
+        lab.rounds(lambda: lab.scheduler.submitted)
+        lab.restart()
+        for run_id in runs:
+            finished(lab, run_id, 5)
+            begun = [*home.glob(f"runs/{run_id}/events-*.jsonl")]
+            assert len(begun) == 1, begun
+    finally:
+        lab.close()
 
 
 def test_a_start_ends_with_the_agent_that_waits_for_it(

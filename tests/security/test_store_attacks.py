@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -164,6 +165,24 @@ def test_an_older_state_takes_back_no_end(pair: Pair) -> None:
     for pull in (pair.pull, Pull(pair.objects, pair.head, 1)):
         pull.pull()
         assert tree(pair.head) == before
+
+
+def test_objects_that_were_deleted_are_sent_again_to_the_next_attempt(pair: Pair) -> None:
+    """As by a rule of the bucket that removes what is old."""
+    pair.begin()
+    pair.steps(1, 3)
+    checkpoint(pair.node, "a001-s00000003", b"weights")
+    pair.end()
+    pair.pull.pull()
+    for name, _, _ in pair.objects.store.listing(f"{pair.objects.prefix}objects"):
+        pair.objects.store.delete(f"{pair.objects.prefix}objects/{name}")
+    pair.node = pair.node.parent / "other" / RUN
+    pair.begin()
+    assert tree(pair.head) | {"events-002.jsonl": b""} == tree(pair.node)
+    shutil.rmtree(Path(pair.objects.store.url.removeprefix("file://"), pair.objects.prefix))
+    pair.node = pair.node.parent.parent / "third" / RUN
+    pair.begin()
+    assert (pair.node / "checkpoints/last/model.safetensors").read_bytes() == b"weights"
 
 
 def test_a_node_with_another_key_sends_nothing(pair: Pair) -> None:

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 LOCK = ".mirror.lock"  # in a run's folder: one process at a time brings what its node sends
 THREADS = 8  # that read the store, for all live runs
 LAST_WORD = 5.0  # seconds that a node's last state may follow the end of its job
+GIVE_UP = 600.0  # seconds for which objects that are gone or damaged are waited for after the end of a job
+_BROKEN = frozenset({"missing", "damaged", "too_large"})
 LONGEST_PAUSE = 15.0  # seconds between two tries while the store cannot be used
 
 
@@ -56,7 +58,7 @@ class Pull:
         self._folder.save_known()  # before the first object is there: whoever deletes the run must know of them
         uploader = Uploader(
             self._objects, self._folder.path, self._attempt,
-            manifest=self._folder.manifest, stamps=self._folder.stamps, wanted=lambda _: True,
+            manifest=self._still_there(), stamps=self._folder.stamps, wanted=lambda _: True,
         )  # fmt: skip
         manifest = uploader.round(everything=True)
         part = self._objects.write_content(self._attempt, index.pack(manifest))
@@ -65,6 +67,19 @@ class Pull:
         self._folder.manifest, self._folder.stamps = manifest, uploader.stamps
         self._folder.save_known()
         self.tell("run")
+
+    def _still_there(self) -> Manifest:
+        """What the folder holds of the store, as far as the store has it yet: the rest is sent again."""
+        known = self._folder.manifest
+        if not known.files:
+            return known
+        sizes = {name: size for name, size, _ in self._objects.store.listing(self._objects.content("").rstrip("/"))}
+        files = {
+            name: parts
+            for name, parts in known.files.items()
+            if all(sizes.get(part.key) == part.size for part in parts)
+        }
+        return known.model_copy(update={"files": files})
 
     def tell(self, desired: str, *, again: bool = False) -> None:
         """Say what the attempt should do; also that an earlier attempt is over. Raises ObjectStoreError.
@@ -196,11 +211,15 @@ class HeadMirror:
     def has_all(self, run_id: str, attempt: int, since: float) -> bool:
         """Whether the folder holds all that the node of an ended attempt has sent. since: when it had ended, monotonic.
 
-        A node's last state follows its end after a moment, unless the node itself is gone.
+        A node's last state follows its end after a moment, unless the node itself is gone. Objects that were deleted
+        or damaged come no more: for them it waits GIVE_UP seconds, then the run is over with what the folder has.
         """
         watched = self._watched.get((run_id, attempt))
         if watched is None:
             return False
+        if self._clock() - max(watched.broken_since, since) > GIVE_UP:
+            log.warning("%s attempt %d: %s It is given up.", run_id, attempt, watched.problem)
+            return True
         return watched.pull.is_last or watched.good_since >= since + LAST_WORD + self._settings.store_interval
 
     def forget(self, run_id: str, attempt: int) -> None:
@@ -226,7 +245,7 @@ class _Watched:
     """An attempt that is handed over, then read again and again.
 
     then: what to do once it is handed over; None: it is. problem: why the last time did not work. good_since: when the
-    last reading that worked began.
+    last reading that worked began; broken_since: when objects of it were first found deleted or damaged.
     """
 
     def __init__(self, pull: Pull, then: Callable[[], None] | None, clock: Callable[[], float]) -> None:
@@ -238,6 +257,7 @@ class _Watched:
         self.is_full = False
         self._probed = -math.inf
         self.good_since = -math.inf
+        self.broken_since = math.inf
         self.problem: str | None = None
         self._clock = clock
 
@@ -251,9 +271,11 @@ class _Watched:
                 self.then = None
             else:
                 self._tell_and_bring(began)
-            self.problem = None
+            self.problem, self.broken_since = None, math.inf
         except ObjectStoreError as error:
             self.problem = str(error)
+            if error.reason in _BROKEN:
+                self.broken_since = min(self.broken_since, began)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self.problem = "The disk of this home is full. Free some space: what the run's node sends comes then."

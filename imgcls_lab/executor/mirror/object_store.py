@@ -196,6 +196,7 @@ class ObjectStore:
         path = f"{self._root}/{prefix}".rstrip("/")
         with self._request("get", "list"):
             if self._local:
+                os.stat(self._root)
                 return sorted(_local_files(path))
             self._fs.invalidate_cache()
             found = self._fs.find(path, detail=True)
@@ -247,7 +248,6 @@ def _whole_or_nothing(path: str) -> Iterator[None]:
 
 def _local_files(root: str) -> Iterator[tuple[str, int, str]]:
     """The plain files below a folder. Links are left out: they may lead anywhere."""
-    os.stat(root)
     for folder, _, files in os.walk(root):
         for name in files:
             path = os.path.join(folder, name)
