@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 WRAPS, LATE_WRAPS = 16, 40  # characters that a longer text keeps on a narrow terminal; a spare one goes instead
 LARGEST_CONFIG = 1_000_000  # bytes
+SAVED_NAMES = 8  # of saved configs, where none has the name that was given
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Set = Annotated[
     list[str] | None,
@@ -179,6 +180,16 @@ def read_settings(settings: Sequence[str] | None) -> dict[str, Any]:
     return values
 
 
+def _saved_names(store: Store | None) -> str:
+    names = [f"“{config.name}”" for config in store.configs.list()] if store is not None else []
+    more = f" and {len(names) - SAVED_NAMES} more" if len(names) > SAVED_NAMES else ""
+    return (
+        f"no saved config has that name. Saved are {', '.join(names[:SAVED_NAMES])}{more}."
+        if names
+        else "no config is saved."
+    )
+
+
 def _read_source(source: str, store: Store | None, *, trusted: bool) -> dict[str, Any]:
     """trusted: the command names plugins itself, so that those of the config are not executed."""
     path = Path(source).expanduser()
@@ -190,7 +201,7 @@ def _read_source(source: str, store: Store | None, *, trusted: bool) -> dict[str
             if store.own_rows is not None and not trusted:  # those who share the database can change it
                 _refuse_plugins(source, saved.config)
             return dict(saved.config)
-        raise ConfigError(f"There is no config file “{source}”, and no saved config of that name.") from None
+        raise ConfigError(f"There is no config file “{source}”, and {_saved_names(store)}") from None
     except OSError as error:
         raise ConfigError(f"The config file “{source}” cannot be read: {error.strerror}.") from None
     except RecursionError:

@@ -14,8 +14,11 @@ import pytest
 
 from cli.conftest import Command, argv
 from imgcls_lab import TrainConfig
+from imgcls_lab.cli.output import SAVED_NAMES
 from imgcls_lab.errors import NotFoundError
+from imgcls_lab.schemas import ConfigEdit
 from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store
 
 
 @pytest.fixture
@@ -47,6 +50,20 @@ def test_a_wrong_config_is_one_sentence(
     assert sentence in done.err
     assert len(done.err.strip().splitlines()) == 1
     assert not list(idle.runs_dir.iterdir())
+
+
+def test_a_config_that_is_not_saved_is_answered_with_those_that_are(
+    imgcls: Command, few: TrainConfig, idle: Settings
+) -> None:
+    with Store.open(idle, migrate=True) as store:
+        project = store.projects.list()[0].id
+        for number in range(SAVED_NAMES + 2):
+            edit = ConfigEdit(name=f"small {number}", config=few.model_dump(mode="json"), project_id=project)
+            store.configs.add(edit)
+    done = imgcls("launch", "--config", "large")
+    assert done.code == 2
+    assert "“small 3”" in done.err
+    assert "and 2 more" in done.err
 
 
 def test_an_unknown_model_without_a_network_is_one_sentence(
