@@ -43,9 +43,11 @@ def findings(settings: Settings, scheduler: JobScheduler, wait: float = WAIT) ->
         if not nodes:
             return
         probe = _Probe(settings, scheduler, min(len(nodes), MOST), wait)
-        if probe.refusal and probe.count > 1 and not probe.found:  # one node can be asked all the same
-            yield Finding("several nodes", False, probe.refusal)
-            probe = _Probe(settings, scheduler, 1, wait)
+        if probe.refusal and probe.count > 1 and not probe.found:  # perhaps one node alone can be taken
+            single = _Probe(settings, scheduler, 1, wait)
+            if single.found:
+                yield Finding("several nodes", False, probe.refusal)
+            probe = single
         yield from _of_nodes(probe)
     except (ExecutorError, OSError) as error:
         yield Finding("node check", False, f"No job could be started on the nodes: {error}")

@@ -16,6 +16,7 @@ from imgcls_lab.api.training import make_run_folder
 from imgcls_lab.events import EventWriter, Started
 from imgcls_lab.identity import host_name
 from imgcls_lab.schemas import DevicesReply
+from imgcls_lab.schemas.limits import SHOWN_NODES
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import run_folders
 
@@ -28,6 +29,25 @@ def test_executor_starts_answers_and_stops(imgcls: Command, own: Settings) -> No
     assert (status.code, [item.state for item in reply.executors]) == (0, ["alive"])
     assert imgcls("executor", "stop").code == 0
     assert imgcls("executor", "status").code == 1
+
+
+def test_the_status_of_a_cluster_lists_nodes_and_what_runs_on_them(imgcls: Command, own: Settings) -> None:
+    assert imgcls("executor", "start").code == 0
+    node = {"gpus": 4, "free_gpus": 1, "kind": "A100", "alive": True, "cpus": 32, "reason": "", "runs": ["a"] * 9}
+    down = {**node, "name": "broken", "alive": False, "reason": "down: fan", "runs": []}
+    idle = [{**node, "name": f"idle{number}", "free_gpus": 4, "runs": []} for number in range(SHOWN_NODES)]
+    nodes = [{**node, "name": "busy"}, down, *idle]
+    state = {"title": "Slurm", "host": host_name(), "waiting": 1, "away": None, "nodes": nodes}
+    own.cluster_state.write_text(json.dumps(state))
+    lines = imgcls("executor", "status").out.splitlines()
+    assert "Slurm: 1 job waits in its own queue." in lines
+    first = next(number for number, line in enumerate(lines) if "broken" in line)
+    assert "takes no jobs" in lines[first]
+    assert "down: fan" in lines[first]
+    assert "1 of 4 GPUs free (A100)" in lines[first + 1]
+    assert "a, a, a, a, a, a, a, a, 1 more" in lines[first + 1]
+    assert f"and 2 more nodes: in all {4 * SHOWN_NODES + 1} of {4 * SHOWN_NODES + 4} GPUs free" in lines
+    assert imgcls("executor", "stop").code == 0
 
 
 def test_database_is_made_checked_backed_up_and_told(imgcls: Command, idle: Settings) -> None:

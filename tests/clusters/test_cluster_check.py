@@ -18,6 +18,7 @@ from imgcls_lab.executor import cluster_check
 from imgcls_lab.executor.backends import SCHEDULERS
 from imgcls_lab.executor.backends.job_scheduler import Finding, Job, JobState, JobStatus, Node
 from imgcls_lab.executor.backends.slurm import SlurmScheduler
+from imgcls_lab.executor.node import REFUSED
 from imgcls_lab.settings import BACKENDS, LOCAL, Settings
 from tests.clusters.slurm_cluster import SlurmCluster
 
@@ -101,6 +102,26 @@ def test_each_fault_of_a_node_is_named_with_its_remedy(settings: Settings, patch
     finding = found(settings, Nodes(1, patch))[name]
     assert not finding.ok
     assert words in finding.message
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+def test_nodes_that_cannot_be_taken_together_are_asked_one_alone(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    """refused: from so many nodes on; where no node can be taken, it is said once."""
+    nodes, submit = Nodes(2), Nodes.submit
+
+    def some(self: Nodes, job: Job) -> None:
+        if job.nodes < refused:
+            submit(self, job)
+        self.output += f"{REFUSED}It has no Ray. Install it.\n"
+
+    monkeypatch.setattr(Nodes, "submit", some)
+    said = found(settings, nodes)
+    name, other = ("several nodes", "node check") if refused == 2 else ("node check", "several nodes")
+    assert (said[name].ok, said[name].message) == (False, "It has no Ray. Install it.")
+    assert other not in said
+    assert ("shared home" in said) is (refused == 2)
 
 
 def test_a_full_cluster_is_no_fault_of_its_nodes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
