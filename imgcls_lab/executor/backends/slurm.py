@@ -42,6 +42,7 @@ LOG_TAIL = 16_384  # bytes of a job's own output
 _OF_A_JOB = ("SLURM_", "SLURMD_", "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "TMPDIR")
 # Slurm would keep these with the job, in files of its own. Each node brings its own (docs/cluster.md).
 _CREDENTIALS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
+_OF_RAY = frozenset({"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"})  # of another backend
 _OF_THE_CLUSTER = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"})
 # What slurmctld says of a time that passes: the run waits. Everything else that it refuses, it will refuse again.
 _AWAY = (
@@ -293,6 +294,7 @@ def _script(job: Job, log: str) -> str:
     lines = ["#!/bin/sh"]
     # Slurm starts it again where a site's prolog fails, or an operator insists: the run's own queue has the attempts
     lines.append('[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || exit 0')
+    lines.append("unset SLURM_JWT")  # sbatch needs this token, and no process of the run does
     lines.append(f"exec >>{shlex.quote(log)} 2>&1")
     lines += [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items()]
     agent = shlex.join(job.argv)
@@ -328,7 +330,7 @@ def _configuration() -> dict[str, str]:
 
 def _environment() -> dict[str, str]:
     """What a command of Slurm gets, and by `sbatch` the job: this process's environment without secrets."""
-    kept = child_environment(changes=dict.fromkeys(_CREDENTIALS))
+    kept = child_environment(changes=dict.fromkeys(_CREDENTIALS | _OF_RAY))
     return {name: kept[name] for name in kept if name in _OF_THE_CLUSTER or not name.startswith(_OF_A_JOB)}
 
 
