@@ -105,6 +105,7 @@ def test_a_killed_job_leaves_nothing_and_goes_on_elsewhere(lab: ToyLab, who: str
     assert (run.resumed_at_step or 0) >= 10
     assert lab.steps(run_id) == list(range(1, 41))
     lab.until(lambda: lab.left(run_id) == [])
+    assert "Traceback" not in lab.scheduler.log(job_id(run_id, 1)), lab.scheduler.log(job_id(run_id, 1))
 
 
 def test_a_job_that_the_cluster_ends_saves_and_is_queued_again(lab: ToyLab):
