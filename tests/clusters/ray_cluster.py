@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imgcls_lab.executor.node import LOGICAL_GPUS, NODE_NAMES
@@ -36,10 +36,10 @@ START = 240.0  # seconds that a busy machine may take for one node
 
 
 class RayCluster:
-    """`start` and `kill_raylet` work on one node: 1 is the head. environment: of all nodes."""
+    """Node 1 is the head. environment: of all nodes; gpus: of each but the head."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self.environment = dict(environment or {})
+    def __init__(self, environment: Mapping[str, str] | None = None, gpus: int = GPUS) -> None:
+        self.environment, self.gpus = dict(environment or {}), gpus
         self.mark = secrets.token_hex(8)
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         self.port, self.dashboard = free_port(), free_port()
@@ -47,15 +47,19 @@ class RayCluster:
         self.ports = {node: {name: free_port() for name in PORTS} for node in (1, 2, 3, APART)}
         self.address = f"http://127.0.0.1:{self.dashboard}"
 
-    def start(self, *nodes: int) -> None:
-        """Start nodes one after the other, and wait until their raylets live."""
+    def start(self, *nodes: int, words: Sequence[str] = (), prefix: Sequence[str] = ()) -> None:
+        """Start nodes one after the other, and wait until their raylets live.
+
+        words: what a person writes behind `ray start`; by default what makes a head, or a node that joins it. prefix:
+        the command under which Ray starts.
+        """
         for node in nodes:
-            output, code = self._started(self._spawn(node))
+            output, code = self._started(self._spawn(node, *prefix, words=words))
             for _ in range(2):  # a busy machine: Ray gives up early
                 if code:
                     self.kill_raylet(node)
                     self.clean(node)
-                    output, code = self._started(self._spawn(node))
+                    output, code = self._started(self._spawn(node, *prefix, words=words))
             assert code == 0, output
         until(lambda: all(self.pids(node, "raylet/raylet") for node in nodes), START)
 
@@ -63,13 +67,18 @@ class RayCluster:
         output, _ = process.communicate(timeout=START)
         return output.decode(), process.returncode
 
-    def _spawn(self, node: int, *prefix: str) -> subprocess.Popen[bytes]:
+    @property
+    def head(self) -> str:
+        """HOST:PORT by which a node joins."""
+        return f"{host_address()}:{self.port}"
+
+    def _spawn(self, node: int, *prefix: str, words: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         options = [f"--node-ip-address={ip(node)}", *(f"--{name}={port}" for name, port in self.ports[node].items())]
         if node == 1:
-            options += ["--head", f"--port={self.port}", f"--dashboard-port={self.dashboard}", "--num-gpus=0"]
-            options += ["--dashboard-host=127.0.0.1", f"--temp-dir={self.folder}"]
+            options += [f"--port={self.port}", f"--dashboard-port={self.dashboard}", "--num-gpus=0"]
+            options += ["--dashboard-host=127.0.0.1", f"--temp-dir={self.folder}", *(words or ["--head"])]
         else:
-            options += [f"--address={host_address()}:{self.port}", f"--num-gpus={GPUS}"]
+            options += [f"--num-gpus={self.gpus}", *(words or [f"--address={self.head}"])]
         if node == APART:
             options.append(f'--resources={{"accelerator_type:{APART_KIND}": 1}}')
         command = [

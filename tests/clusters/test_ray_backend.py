@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import ClassVar
 
+import grpc
 import pytest
 
 from imgcls_lab.errors import SchedulerAwayError
@@ -81,6 +84,33 @@ def test_no_answer_and_a_wrong_address_are_sentences():
     assert "http://HEAD:8265" in away("ray://head:10001")
     finding = RayScheduler(Settings(ray_address="http://127.0.0.1:1")).check()[0]
     assert (finding.ok, "IMGCLS_RAY_ADDRESS" in finding.message) == (False, True)
+
+
+def test_another_program_at_the_address_is_told_from_a_dashboard(monkeypatch: pytest.MonkeyPatch):
+    """One that has other pages, one that speaks Ray's own protocol, one that says nothing, and what is no address."""
+    monkeypatch.setattr("imgcls_lab.executor.backends.ray.TIMEOUT", 1.0)
+    own = grpc.server(futures.ThreadPoolExecutor(1))
+    own_port = own.add_insecure_port("127.0.0.1:0")
+    own.start()
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as other,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+    ):
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        said = {}
+        silent_port = silent.getsockname()[1]
+        for port in (other.server_port, own_port, silent_port):
+            (finding,) = RayScheduler(Settings(ray_address=f"http://127.0.0.1:{port}")).check()
+            assert not finding.ok
+            said[port] = finding.message
+        other.shutdown()
+    own.stop(None)
+    assert "no dashboard of Ray" in said[other.server_port]
+    assert "another of Ray's ports" in said[own_port]
+    assert "does not answer" in said[silent_port]
+    for address in ("127.0.0.1:8265", "ray://head:10001", "head:6379"):
+        (finding,) = RayScheduler(Settings(ray_address=address)).check()
+        assert "http://HEAD:8265" in finding.message
 
 
 def test_an_old_ray_is_named_by_doctor(monkeypatch: pytest.MonkeyPatch):
