@@ -27,16 +27,20 @@ class Left(NamedTuple):
     size: int
 
 
-def note(settings: Settings, run_id: str) -> None:
-    """Note the objects of a run that is deleted just now; nothing for one that no store has. Raises OSError."""
+def of_folder(settings: Settings, run_id: str) -> Left | None:
+    """The objects of a run whose folder is still there; None for one that no store has."""
     try:
         known = read_json(settings.run_dir(run_id), MIRRORED)
-        store, size = str(known["store"]), _size(known)
+        return Left(run_id, str(known["store"]), _size(known))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return
+        return None
+
+
+def note(settings: Settings, objects: Left) -> None:
+    """Note them for the daemon. Raises OSError."""
     folder = _folder(settings)
     private_folder.make(folder)
-    write_atomic(folder / run_id, json.dumps({"store": store, "size": size}))
+    write_atomic(folder / objects.run_id, json.dumps({"store": objects.store, "size": objects.size}))
 
 
 def left(settings: Settings) -> list[Left]:

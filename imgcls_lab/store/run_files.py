@@ -102,7 +102,8 @@ def remove_folder(settings: Settings, run_id: str, config: Mapping[str, Any]) ->
     Its objects in an object store are noted for the daemon. No link is followed: of a link in the folder, or in its
     place, only the link itself is removed.
     """
-    deleted_objects.note(settings, run_id)
+    objects = deleted_objects.of_folder(settings, run_id)
+    noted = objects is None or _note(settings, objects)
     folder, trash = settings.run_dir(run_id), settings.runs_dir / f".deleted-{run_id}"
     outside = output_folders.claimed(folder, config)
     remove(trash)  # of a deletion that was cut off
@@ -110,3 +111,14 @@ def remove_folder(settings: Settings, run_id: str, config: Mapping[str, Any]) ->
         folder.rename(trash)
     output_folders.remove(outside)
     remove(trash)
+    if objects is not None and not noted:
+        deleted_objects.note(settings, objects)  # there is some space now
+
+
+def _note(settings: Settings, objects: deleted_objects.Left) -> bool:
+    """Whether it could be noted: runs are deleted to make space on a full disk."""
+    try:
+        deleted_objects.note(settings, objects)
+    except OSError:
+        return False
+    return True

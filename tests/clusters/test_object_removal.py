@@ -22,6 +22,7 @@ from imgcls_lab.executor.mirror.removal import ObjectRemoval, status_sentence
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import deleted_objects, run_files
 from tests.clusters.s3_server import Bucket
+from tests.clusters.small_disk import needs_root, small_disk
 from tests.clusters.store_lab import StoreLab
 from tests.executor.stub_lab import ROOT
 from tests.waiting import until
@@ -107,7 +108,9 @@ def test_a_run_without_objects_is_not_noted_and_one_that_is_back_is_kept(setting
     assert deleted_objects.left(settings) == []
     handed_over(settings)
     held = objects(settings)
-    deleted_objects.note(settings, RUN)  # the deletion was cut off here, or a backup brought the folder back
+    kept = deleted_objects.of_folder(settings, RUN)
+    assert kept is not None
+    deleted_objects.note(settings, kept)  # the deletion was cut off here, or a backup brought the folder back
     removing = ObjectRemoval(settings)
     for _ in range(10):
         removing.update()
@@ -172,6 +175,19 @@ def test_an_attempt_of_a_deleted_run_ends_and_one_of_an_unmounted_disk_does_not(
         with pytest.raises(FencedError):
             push.run()
         assert (node / run_layout.DESIRED).read_text() == "kill"
+    assert objects(settings) == 0
+
+
+@needs_root
+def test_a_run_that_is_deleted_to_make_space_on_a_full_disk(settings: Settings) -> None:
+    with small_disk(settings.home_path.parent / "small", 8) as disk:
+        small = Settings(home=str(disk.path / "home"), store_url=settings.store_url)
+        small.make_home()
+        handed_over(small)
+        disk.fill()
+        run_files.remove_folder(small, RUN, {})
+        assert not small.run_dir(RUN).exists()
+        updates(small)
     assert objects(settings) == 0
 
 
