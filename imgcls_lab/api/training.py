@@ -8,7 +8,6 @@ training belongs to that run (`notebook_run.py`).
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -162,8 +161,7 @@ def make_run_folder(config: TrainConfig, settings: Settings, *, name: str | None
     try:
         text = config.model_dump_json(indent=1).encode()
         run_layout.write_atomic(temporary / run_layout.CONFIG, text)
-        signed = signing.signed_info(settings.home_path, info, text)
-        run_layout.write_atomic(temporary / run_layout.RUN_INFO, json.dumps(signed, ensure_ascii=False, indent=1))
+        run_layout.write_atomic(temporary / run_layout.RUN_INFO, signing.signed_text(settings.home_path, info, text))
         run_layout.write_atomic(temporary / run_layout.OWNER, ProcessIdentity.current().to_json())
         folder = settings.run_dir(run_id)
         os.rename(temporary, folder)

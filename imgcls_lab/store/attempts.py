@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, func, or_
+from sqlalchemy import delete, func, insert, or_
 from sqlalchemy.orm import load_only
 from sqlmodel import Session, col, select
 
+from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import ENDED, LIVE, DesiredState, FailureKind, RunState
 from imgcls_lab.store import alerts, audit, fair_share, queue, states
 from imgcls_lab.store.cluster import NO_DEVICE, Waiting, limited_projects
-from imgcls_lab.store.database import to_folder
+from imgcls_lab.store.database import to_folder, touch
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 from imgcls_lab.store.verdict import ProcessEnd, Verdict
 
@@ -35,6 +36,7 @@ class Claim:
 
 
 Place = Callable[[Waiting], list[str] | str | None]
+_OWNED = ("run_id", "number", "owner", "pid")  # columns of an attempt
 AT_ONCE = 16  # runs that are claimed in one transaction
 
 
@@ -91,7 +93,7 @@ def take(session: Session, host: str, executor_id: str, planned: Plan, most: int
                 or (limit is not None and limit.refusal() is not None)
             ):
                 continue
-            if rooms.get(run.owner, len(devices)) < len(devices) or not _start(session, host, run, devices):
+            if rooms.get(run.owner, len(devices)) < len(devices):
                 continue
             started.append((run, devices))
             if limit is not None:
@@ -109,35 +111,47 @@ def claim(session: Session, host: str, executor_id: str, place: Place) -> Claim 
     return taken[0] if taken else None
 
 
-def _start(session: Session, host: str, run: Waiting, devices: list[str]) -> bool:
-    """Move a waiting run to its next attempt. False: it was moved by another process."""
-    values: dict[str, Any] = {
-        "host": host, "devices": devices, "message": None, "failure": None, "ended_at": None, "phase": None,
-        "started_at": run.started_at or time.time(), "seconds_left": None,
-    }  # fmt: skip
-    same = (col(Run.state) == RunState.QUEUED.value, col(Run.attempt) == run.attempt)
-    return states.change_run(session, run.id, *same, state=RunState.STARTING.value, attempt=run.attempt + 1, **values)
-
-
 def _claimed(
     session: Session, host: str, executor_id: str, started: Sequence[tuple[Waiting, list[str]]]
 ) -> list[Claim]:
-    """Add the attempts of runs that were moved, and what holds their devices."""
+    """Move runs that this transaction has locked to their next attempts; add these, and what holds their devices."""
+    if not started:
+        return []
     now = time.time()
-    for run, devices in started:
-        here: dict[str, Any] = {"host": host, "executor_id": executor_id, "devices": devices, "started_at": now}
-        session.add(Attempt(run_id=run.id, number=run.attempt + 1, state=RunState.STARTING.value, **here))
-        session.add_all(
-            DeviceClaim(host=host, device=name, run_id=run.id, attempt=run.attempt + 1, claimed_at=now)
-            for name in devices
-        )
+    _move_to_next_attempt(session, host, started, now)
+    here: dict[str, Any] = {"host": host, "executor_id": executor_id, "started_at": now}
+    session.add_all(
+        Attempt(run_id=run.id, number=run.attempt + 1, state=RunState.STARTING.value, devices=devices, **here)
+        for run, devices in started
+    )
     session.flush()
+    held = [
+        {"host": host, "device": name, "run_id": run.id, "attempt": run.attempt + 1, "claimed_at": now}
+        for run, devices in started
+        for name in devices
+    ]
+    if held:
+        session.execute(insert(DeviceClaim), held)
     numbers = [run.number for run, _ in started]
-    rows = {run.number: run for run in session.exec(select(Run).where(col(Run.number).in_(numbers)))} if started else {}
+    rows = {run.number: run for run in session.exec(select(Run).where(col(Run.number).in_(numbers)))}
     claims = [Claim(rows[run.number], run.attempt + 1, devices) for run, devices in started]
-    for claimed in claims:
-        audit.record(session, "started", claimed.run, attempt=claimed.attempt, devices=claimed.devices)
+    details = [{"attempt": claim.attempt, "devices": claim.devices} for claim in claims]
+    audit.record_all(session, "started", [(claim.run, each) for claim, each in zip(claims, details, strict=True)])
     return claims
+
+
+def _move_to_next_attempt(
+    session: Session, host: str, started: Sequence[tuple[Waiting, list[str]]], now: float
+) -> None:
+    """One statement for all of them. Raises ConflictError if one was moved by another process: its row was locked."""
+    values = [
+        {"id": run.id, "attempt": run.attempt + 1, "devices": devices, "started_at": run.started_at or now}
+        for run, devices in started
+    ]
+    same = {"message": None, "failure": None, "ended_at": None, "phase": None, "seconds_left": None, "host": host}
+    moved = states.change_runs(session, RunState.QUEUED, values, state=RunState.STARTING.value, **same)
+    if moved != len(started):
+        raise ConflictError("A waiting run was moved by another process while it was claimed.", reason="claim_changed")
 
 
 # what is watched of a live run; its config, payload, metrics and notes are large, and nobody asks for them
@@ -180,11 +194,20 @@ def live_drivers(session: Session, host: str) -> int:
     return session.exec(counted).one()
 
 
-def set_owner(session: Session, run_id: str, attempt: int, owner: dict[str, Any] | None, pid: int | None) -> bool:
-    """Note which process keeps an attempt. False: the attempt is not the living one any more."""
-    if not states.change_live(session, run_id, attempt):
-        return False
-    return states.change_attempt(session, run_id, attempt, owner=owner, pid=pid)
+def set_owners(session: Session, found: Sequence[tuple[str, int, dict[str, Any] | None, int | None]]) -> set[str]:
+    """Note which process keeps an attempt: run, attempt, owner, pid of its trainer. Returns the runs that it noted.
+
+    The others have a later attempt, or have ended. No folder is written: whoever has a database made anew finds the
+    process by its tag, and a job by its name.
+    """
+    asked = [run_id for run_id, *_ in found]
+    present: Any = select(Run.id, Run.attempt).where(col(Run.id).in_(asked), col(Run.state).in_(states.texts(LIVE)))
+    live = {tuple(row) for row in session.exec(present.order_by(col(Run.number)).with_for_update())}
+    rows = [(run_id, attempt, owner, pid) for run_id, attempt, owner, pid in found if (run_id, attempt) in live]
+    states.change_attempts(session, [dict(zip(_OWNED, row, strict=True)) for row in rows])
+    for run_id, *_ in rows:
+        touch(session, run_id, recorded=False)
+    return {run_id for run_id, *_ in rows}
 
 
 def finish(

@@ -95,7 +95,17 @@ def actor_of(session: Session) -> Actor:
 
 def record(session: Session, action: str, subject: Subject | User, by: Actor | None = None, **details: Any) -> None:
     """Note what this transaction does. The subject has its id. by: who did it, by default the session's actor."""
-    _add(session, Act.on(action, subject), {key: _short(value) for key, value in details.items()}, by=by)
+    record_all(session, action, [(subject, details)], by)
+
+
+def record_all(
+    session: Session,
+    action: str,
+    subjects: Sequence[tuple[Subject | User, Mapping[str, Any]]],
+    by: Actor | None = None,
+) -> None:
+    """The same of several subjects, each with its details."""
+    _add(session, [(Act.on(action, subject), _short(details)) for subject, details in subjects], by=by)
 
 
 def record_refusal(session: Session, act: Act) -> None:
@@ -106,21 +116,21 @@ def record_refusal(session: Session, act: Act) -> None:
         AuditEvent.user == actor.user, col(AuditEvent.refused).is_(True), col(AuditEvent.time) > since,
     )  # fmt: skip
     if session.exec(same.limit(1)).first() is None:
-        _add(session, act, {}, refused=True)
+        _add(session, [(act, {})], refused=True)
 
 
 def _add(
-    session: Session, act: Act, details: Mapping[str, Any], *, by: Actor | None = None, refused: bool = False
+    session: Session, acts: Sequence[tuple[Act, Mapping[str, Any]]], *, by: Actor | None = None, refused: bool = False
 ) -> None:
+    if not acts:
+        return
     actor = by or actor_of(session)
-    values = {
-        "time": time.time(), "user": actor.user, "host": actor.host, "way": actor.way, "refused": refused,
-        "details": dict(details), **act._asdict(),
-    }  # fmt: skip
-    number: int = session.execute(insert(AuditEvent).values(values).returning(col(AuditEvent.id))).scalar_one()
+    same = {"time": time.time(), "user": actor.user, "host": actor.host, "way": actor.way, "refused": refused}
+    rows = [{**same, "details": dict(details), **act._asdict()} for act, details in acts]
+    numbers = session.execute(insert(AuditEvent).returning(col(AuditEvent.id)), rows).scalars().all()
     kept = session.info["audit_kept"]
-    if kept is not None and number % PRUNE_EVERY == 0:
-        session.execute(delete(AuditEvent).where(col(AuditEvent.id) <= number - kept))
+    if kept is not None and any(number % PRUNE_EVERY == 0 for number in numbers):
+        session.execute(delete(AuditEvent).where(col(AuditEvent.id) <= max(numbers) - kept))
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

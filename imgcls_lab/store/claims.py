@@ -101,7 +101,7 @@ def sign_folder(home: Path, folder: Path) -> None:
     signing.sign_plugins(home, folder)
     info = {**read_info(folder), "id": folder.name, "python": ""}
     config = None if "row" in info else read_plain(folder, CONFIG)
-    write_atomic(folder / RUN_INFO, json.dumps(signing.signed_info(home, info, config), ensure_ascii=False, indent=1))
+    write_atomic(folder / RUN_INFO, signing.signed_text(home, info, config))
 
 
 # ── what is executed ────────────────────────────────────────────────────────────────────────────────────────────

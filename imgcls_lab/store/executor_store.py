@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select, text, update
 
+from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import RESUMABLE, DesiredState, RunState
 from imgcls_lab.identity import Owner, ProcessIdentity, user_name
 from imgcls_lab.run_layout import is_run_id
@@ -160,7 +161,11 @@ class ExecutorStore:
         try:
             with self._database.write() as session:
                 return attempts.take(session, self._host, self._id, planned)
-        except IntegrityError:  # another run took a device meanwhile
+        except ConflictError:  # another daemon took a run meanwhile
+            return []
+        except IntegrityError as error:  # or a device
+            if DeviceClaim.__tablename__ not in str(error.orig):
+                raise
             return []
 
     def check_submitted(self, run: Run) -> None:
@@ -196,10 +201,12 @@ class ExecutorStore:
 
     def set_owners(self, found: Sequence[tuple[str, int, Owner | None, int | None]]) -> None:
         """The same of several attempts: run, attempt, owner, pid."""
+        saved = [
+            (run_id, attempt, json.loads(owner.to_json()) if owner else None, pid)
+            for run_id, attempt, owner, pid in found
+        ]
         with self._database.write() as session:
-            for run_id, attempt, owner, pid in found:
-                saved = json.loads(owner.to_json()) if owner else None
-                attempts.set_owner(session, run_id, attempt, saved, pid)
+            attempts.set_owners(session, saved)
 
     def show_devices(self, run_id: str, attempt: int, devices: list[str]) -> None:
         """Note on which devices an attempt runs, where a cluster has chosen them. What it holds is another row."""

@@ -307,8 +307,7 @@ class FolderWriter:
             corrections = session.info.get("overlays", {}).pop(run_id, None)
             if corrections is not None:
                 _replace(folder / DATA_REVISION, corrections, written)
-            text = json.dumps(signing.signed_info(home, info), ensure_ascii=False, indent=1)
-            _replace(folder / RUN_INFO, text, written)
+            _replace(folder / RUN_INFO, signing.signed_text(home, info), written)
             self.behind.discard(run_id)
         except OSError as error:
             if record is not None and record.run["revision"] == 1 and record.run["attempt"] == 0:

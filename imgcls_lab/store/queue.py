@@ -134,26 +134,36 @@ def _pages(
     useless: says that no device is free any more and that enough runs know why they wait. Then only those come that
     need no device.
     """
-    query: Any = select(*(getattr(Run, name) for name in Waiting._fields))
-    query = query.where(Run.state == RunState.QUEUED.value, Run.home == home, Run.owner == owner, ~_after_unfinished())
-    query = query.where(or_(col(Run.requested_host).is_(None), col(Run.requested_host) == host))
-    if home != session.info["home"]:
-        query = query.where(Run.requested_device != NO_DEVICE)
-    query = query.order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
+    page = _page(devices_only=home != session.info["home"])
+    whose = {"queued": RunState.QUEUED.value, "home": home, "owner": owner, "host": host}
     for start, end in ((0, FIRST_PAGE), (FIRST_PAGE, EXPLAINED), (EXPLAINED, most)):
         if useless():
-            rest = _without_device(query.limit(most - start).offset(start))
-            yield from (Waiting(*row) for row in session.exec(rest).all())
+            rest = session.execute(_without_device(), {**whose, "most": most - start, "start": start})
+            yield from map(Waiting._make, rest.all())
             return
-        rows = session.exec(query.limit(end - start).offset(start)).all()
-        yield from (Waiting(*row) for row in rows)
+        rows = session.execute(page, {**whose, "most": end - start, "start": start}).all()
+        yield from map(Waiting._make, rows)
         if len(rows) < end - start or end >= most:
             return
 
 
-def _without_device(page: Any) -> Any:
-    """Of a page, in its order, the runs that need no device."""
-    found = page.subquery()
+@cache
+def _page(*, devices_only: bool) -> Any:
+    """Some of the waiting runs of one user in one home. Made once, as `_after_unfinished`."""
+    query: Any = sa_select(*(getattr(Run, name) for name in Waiting._fields))
+    whose = (col(Run.home) == bindparam("home"), col(Run.owner) == bindparam("owner"))
+    query = query.where(col(Run.state) == bindparam("queued"), *whose, ~_after_unfinished())
+    query = query.where(or_(col(Run.requested_host).is_(None), col(Run.requested_host) == bindparam("host")))
+    if devices_only:
+        query = query.where(col(Run.requested_device) != NO_DEVICE)
+    query = query.order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.number))
+    return query.limit(bindparam("most")).offset(bindparam("start"))
+
+
+@cache
+def _without_device() -> Any:
+    """Of a page of this home, in its order, the runs that need no device."""
+    found = _page(devices_only=False).subquery()
     columns = [found.c[name] for name in Waiting._fields]
     by = (found.c.priority.desc(), found.c.queued_at, found.c.number)
     return sa_select(*columns).where(found.c.requested_device == NO_DEVICE).order_by(*by)

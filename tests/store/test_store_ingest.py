@@ -195,7 +195,7 @@ def test_the_zombie_of_an_earlier_attempt_changes_no_row(store: Store, run_id: s
     assert not feed(store, run_id, 1, *points(6, 50), Finished(step=50, best_epoch=1, values={}))
     assert finish(store, run_id, 1, RunState.SUCCEEDED) is None
     with store.database.write() as session:
-        assert not attempts.set_owner(session, run_id, 1, None, 1)
+        assert not attempts.set_owners(session, [(run_id, 1, None, 1)])
     after = store.runs.get(run_id)
     assert after.model_dump(exclude={"attempts"}) == before.model_dump(exclude={"attempts"})
     assert after.attempts[0].ended_at == before.attempts[0].ended_at
