@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from imgcls_lab._version import __version__
 from imgcls_lab.errors import ConflictError, ExecutorError, ImgclsError, RevisionError, StoreError
@@ -27,16 +28,19 @@ from imgcls_lab.executor.device_inventory import DeviceInventory
 from imgcls_lab.executor.disk_usage import DiskUsage
 from imgcls_lab.executor.mirror.removal import ObjectRemoval
 from imgcls_lab.executor.other_backends import OtherBackends
+from imgcls_lab.executor.queue_watch import QueueWatch
 from imgcls_lab.executor.run_monitor import RunMonitor
 from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
 from imgcls_lab.identity import Owner, ProcessIdentity
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import LOCAL, Settings
 from imgcls_lab.store import Store, run_folders
-from imgcls_lab.store.attempts import Claim
+from imgcls_lab.store.attempts import AT_ONCE, Claim
+from imgcls_lab.store.cluster import Cluster
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.homes import HOME_ID
+from imgcls_lab.store.tables import Attempt, Run
 from imgcls_lab.store.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -45,6 +49,9 @@ BEAT_EVERY = 5.0
 INGEST_EVERY = 0.1
 INGEST_PAUSE = 5.0  # times the work of an ingest that the next one waits at least: many live runs are read less often
 DEVICES_EVERY = 3.0
+# Seconds of a round for checks of live runs, by their urgency. Where thousands live they take turns, since devices that
+# are free wait for the end of the round; those that were not checked for longest come first.
+CHECK_SECONDS = {2: 1.0, 1: 0.5, 0: 0.1}
 SCAN_EVERY = 2.0
 ALERTS_EVERY = 2.0
 UNREADABLE_PAUSE = 30.0  # seconds until a folder that holds no run is looked at again
@@ -65,7 +72,7 @@ class Daemon:
         self.backend = backend or backends.of(settings)
         self.host = self.backend.host
         self._others = OtherBackends(settings, self.host)
-        self._ended_at = -DEVICES_EVERY  # when a run of this host ended last
+        self._ended_at = -self.backend.release_seconds  # when a run of this host ended last
         self.inventory = DeviceInventory(settings, self.backend)
         self.id = f"{self.host}-{secrets.token_hex(4)}"
         self.stopping = threading.Event()
@@ -80,6 +87,7 @@ class Daemon:
         self._logged_errors: dict[str, str] = {}  # the newest of each run
         self._unreadable: dict[str, float] = {}  # folders that hold no run, and when to look again
         self._ownerless: dict[str, float] = {}  # folders without an owner, and since when
+        self._queue_watch = QueueWatch(clock)
         self._due = {"beat": 0.0, "devices": 0.0, "scan": 0.0, "alerts": 0.0}
 
     def run(self) -> int:
@@ -116,7 +124,7 @@ class Daemon:
                 pause = 0.0
                 try:
                     self.round(own)
-                    self._ingest(until=self._clock() + self.settings.poll_interval)
+                    self.ingest(until=self._clock() + self.settings.poll_interval)
                 except RevisionError as error:  # it is another program's; a newer one's daemon takes over
                     log.error("The executor ends, and its runs go on: %s", error)
                     self.stopping.set()
@@ -147,30 +155,36 @@ class Daemon:
                 self._register(store)
                 self._known = None
         # a supervisor holds its device a moment longer than its run lives: read the devices until it is free
-        just_ended = self._clock() - self._ended_at < DEVICES_EVERY
+        just_ended = self._clock() - self._ended_at < self.backend.release_seconds
         if self._is_due("devices", 0.0 if just_ended else DEVICES_EVERY):
             self.inventory.update(store)
         self._check_live_runs(store)
         if self._is_due("scan", SCAN_EVERY):
             self._others.update(store)
             self._index_new_folders(store)
-        store.settle()
         if self._is_due("alerts", ALERTS_EVERY):
             self._alert_sender.update(store)
             self._disk.update(store)
             self._object_removal.update()
-        while not self.stopping.is_set() and self._claim(store):
-            pass
+        self._queue_watch.note(store.changes, self.inventory.devices, self.backend.problem(), urgent=just_ended)
+        if self._queue_watch.is_due():
+            self._queue_watch.begin()
+            store.settle()
+            while not self.stopping.is_set() and self._claim(store):
+                pass
+            self._queue_watch.succeeded()
         self.backend.reap()
         self._others.reap()
 
-    def _ingest(self, until: float) -> None:
+    def ingest(self, until: float) -> None:
         """Between two rounds: ingest what live runs write, so that a page shows a step at once. Raises StoreError."""
         pause = INGEST_EVERY
         while (left := until - self._clock()) > 0 and not self.stopping.wait(min(pause, left)):
             if left > pause:
                 began = time.thread_time()
-                for monitor in self._monitors.values():
+                for monitor in sorted(self._monitors.values(), key=lambda monitor: monitor.ingested_at):
+                    if self._clock() > until:  # the others come first next time
+                        return
                     monitor.ingest_new()
                 pause = max(INGEST_EVERY, INGEST_PAUSE * (time.thread_time() - began))
 
@@ -179,42 +193,54 @@ class Daemon:
         live = [(store, self.backend, *found) for found in store.live_runs()]
         live += self._others.live_runs(store)
         keys = {(run.id, attempt.number) for _, _, run, attempt in live}
-        if self._monitors.keys() - keys:
+        if self._monitors.keys() - keys and self.backend.release_seconds:
             self._ended_at, self._due["devices"] = self._clock(), 0.0
         self._monitors = {key: monitor for key, monitor in self._monitors.items() if key in keys}
+        by_urgency: dict[int, list[tuple[RunMonitor, Run, Attempt]]] = {urgency: [] for urgency in CHECK_SECONDS}
         for own, backend, run, attempt in live:
             key = (run.id, attempt.number)
-            monitor = self._monitors.setdefault(key, RunMonitor(own, self.settings, backend, self._clock))
-            try:
-                monitor.check(run, attempt)
-                self._logged_errors.pop(run.id, None)
-            except StoreError:
-                raise
-            except Exception as error:  # one damaged folder must not keep the others waiting
-                if self._logged_errors.get(run.id) != repr(error):  # once, not three times a second
-                    self._logged_errors[run.id] = repr(error)
-                    log.exception("%s could not be checked.", run.id)
+            if key not in self._monitors:
+                self._monitors[key] = RunMonitor(own, self.settings, backend, self._clock)
+            monitor = self._monitors[key]
+            by_urgency[monitor.urgency(run, attempt)].append((monitor, run, attempt))
+        for urgency, seconds in CHECK_SECONDS.items():
+            until = self._clock() + seconds
+            for found in sorted(by_urgency[urgency], key=lambda each: each[0].checked_at):
+                self._check(*found)
+                if self._clock() > until:
+                    break
+
+    def _check(self, monitor: RunMonitor, run: Run, attempt: Attempt) -> None:
+        try:
+            monitor.check(run, attempt)
+            self._logged_errors.pop(run.id, None)
+        except StoreError:
+            raise
+        except Exception as error:  # one damaged folder must not keep the others waiting
+            if self._logged_errors.get(run.id) != repr(error):  # once, not three times a second
+                self._logged_errors[run.id] = repr(error)
+                log.exception("%s could not be checked.", run.id)
 
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def _claim(self, store: ExecutorStore) -> bool:
-        """Start the first waiting runs that devices are free for. False: there was none."""
+        """Start the first waiting runs that devices are free for. True: there may be more."""
         devices, problem = self.inventory.devices, self.backend.problem()
-        claims = store.claim(
-            lambda cluster, drivers: Scheduler(
-                cluster,
-                devices,
-                self.inventory.unavailable(cluster),
-                drivers,
-                host=self.host,
-                watch=self._turns,
-                problem=problem,
-            )
-        )
+        scheduler = partial(Scheduler, host=self.host, watch=self._turns, problem=problem)
+        passes: list[Scheduler] = []
+
+        def scheduler_of(cluster: Cluster, drivers: int) -> Scheduler:
+            unavailable = self.inventory.unavailable(cluster)
+            passes.append(scheduler(cluster, devices, unavailable, drivers))
+            return passes[-1]
+
+        claims = store.claim(scheduler_of)
+        for looked in passes:  # none, where no run waits
+            self._queue_watch.looked(looked, taken=len(claims))
         started = [(claim, self._start(store, claim)) for claim in claims]
         owners = [(claim.run.id, claim.attempt, owner, None) for claim, owner in started if owner is not None]
         if owners:
             store.set_owners(owners)
-        return bool(claims)
+        return len(claims) == AT_ONCE
 
     def _start(self, store: ExecutorStore, claim: Claim) -> Owner | None:
         """Start a claimed run; who has it. None: it could not be started, or has ended already."""
@@ -237,7 +263,7 @@ class Daemon:
         if self._known is None:
             self._known = store.known_runs()
         now = self._clock()
-        for run_id in set(run_folders.all_folders(self.settings)) - self._known:
+        for run_id in set(run_folders.all_folders(self.settings, self._known)):
             if self._unreadable.get(run_id, now) > now:
                 continue
             try:

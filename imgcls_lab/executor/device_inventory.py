@@ -7,6 +7,7 @@ makes two runs on one device impossible, is a row of the claiming transaction.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from imgcls_lab.executor.backends.base import Backend
 from imgcls_lab.executor.devices import Device
@@ -23,6 +24,7 @@ class DeviceInventory:
         self._settings = settings
         self._backend = backend
         self._tracker: GpuProcessTracker | None = None
+        self._saved: dict[str, dict[str, Any]] = {}  # rows that were written last, by name
         self.devices: list[Device] = []
 
     def update(self, store: ExecutorStore) -> None:
@@ -35,7 +37,17 @@ class DeviceInventory:
             processes, utilisation = (device.gpu.processes, device.gpu.utilisation) if device.gpu else ((), None)
             known = replace(device, gpu_processes=self._tracker.update(device.name, processes, utilisation))
             self.devices.append(replace(known, held_by=self._held_by(known, claimed)))
-        store.save_devices([device.row() for device in self.devices])
+        self._save(store)
+
+    def _save(self, store: ExecutorStore) -> None:
+        """Write what is not as it was written last: a cluster has thousands of devices, and few of them change."""
+        rows = {device.name: device.row() for device in self.devices}
+        changed = {name for name, row in rows.items() if self._saved.get(name) != row} | self._saved.keys() - rows
+        if not self._saved or store.devices_saved() != len(self._saved):  # another daemon, or a database made anew
+            store.save_devices([*rows.values()])
+        elif changed:
+            store.save_devices([row for name, row in rows.items() if name in changed], changed)
+        self._saved = rows
 
     def unavailable(self, everywhere: Cluster) -> set[str]:
         """Devices that no run can have now."""

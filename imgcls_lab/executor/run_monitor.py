@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.executor import processes, run_secrets
 from imgcls_lab.executor.backends.base import Backend, OwnerState
 from imgcls_lab.identity import Owner, owner_of
-from imgcls_lab.run_layout import DESIRED, HEARTBEAT, events_name, write_atomic
+from imgcls_lab.run_layout import DESIRED, HEARTBEAT, events_name, exit_name, write_atomic
 from imgcls_lab.run_paths import read_plain, size
 from imgcls_lab.settings import Settings
 from imgcls_lab.store.attempts import reported
@@ -67,10 +68,28 @@ class RunMonitor:
         self._is_silent = False  # longer than the lease
         self._explained = False  # whether the run's message is what the backend said
         self._alerted_size = -2  # size of the events when the alert of a stalled run was added
+        self._clock = clock
+        self._checked: tuple[Run, Attempt, int] | None = None  # rows and folder's date at the last check
+        self.checked_at = self.ingested_at = 0.0
+
+    def urgency(self, run: Run, attempt: Attempt) -> int:
+        """How soon it needs a check. 2: it has ended, or is to; 1: its rows or its folder have changed; 0: any time."""
+        folder = self._settings.run_dir(run.id)
+        if self._checked is not None:
+            known_run, known_attempt, date = self._checked
+            if known_run is run and known_attempt is attempt and date == _date(folder):
+                return 0
+        ends = run.desired_state != DesiredState.RUN.value or (folder / exit_name(attempt.number)).exists()
+        return 2 if ends else 1
 
     def check(self, run: Run, attempt: Attempt) -> None:
         """Check the run and its processes once. Raises StoreError, OSError."""
         folder = self._settings.run_dir(run.id)
+        self._checked, date = None, _date(folder)
+        self._check(run, attempt, folder)
+        self._checked, self.checked_at = (run, attempt, date), self._clock()
+
+    def _check(self, run: Run, attempt: Attempt, folder: Path) -> None:
         self._watched = None
         if run.external:
             self._watched = (run.id, attempt.number)
@@ -113,6 +132,7 @@ class RunMonitor:
 
     def ingest_new(self) -> None:
         """Ingest what the run has written since, if it lived at the last check. Raises StoreError."""
+        self.ingested_at = self._clock()
         if self._watched is None:
             return
         run_id, attempt = self._watched
@@ -199,6 +219,14 @@ def _trainer_pid(written: dict[str, Any]) -> int | None:
     with contextlib.suppress(ValueError, KeyError, TypeError):
         return int(written["trainer"]["pid"])
     return None
+
+
+def _date(folder: Path) -> int:
+    """When a name in a folder came or went last; 0 for one that is not there."""
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _text(folder: Path, name: str) -> str:

@@ -89,6 +89,7 @@ class Scheduler:
         self._problem = problem
         self._turn: str | None = None  # the user for whom a device was kept
         self._pools: dict[str, _Pool] = {}
+        self.placed = 0  # runs that this pass has given a place
         self.shares = self._cluster.shares
         self.others = [*cluster.neighbours]
 
@@ -108,6 +109,7 @@ class Scheduler:
         if run.requested_device == NO_DEVICE:
             if self._drivers < MAX_DRIVERS:
                 self._drivers += 1
+                self.placed += 1
                 return []
             return f"Waits: {self._drivers} runs that start other runs live here already."
         if (refusal := self._cluster.refusal(run)) is not None:
@@ -120,6 +122,7 @@ class Scheduler:
         if found is None:
             return self._cluster.reason(run, self._turn)
         self._mark(found)
+        self.placed += 1
         self.shares.give(run.owner, len(found))
         if run.project_id in self._cluster.limits:
             self._cluster.limits[run.project_id].running += 1

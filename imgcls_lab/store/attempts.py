@@ -7,11 +7,11 @@ process was first: the caller drops what it knows and looks again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_
+from sqlalchemy import delete, func, or_
 from sqlalchemy.orm import load_only
 from sqlmodel import Session, col, select
 
@@ -35,6 +35,7 @@ class Claim:
     devices: list[str]
 
 
+Live = tuple[Run, Attempt]  # a run that lives, and its present attempt
 Place = Callable[[Waiting], list[str] | str | None]
 _OWNED = ("run_id", "number", "owner", "pid")  # columns of an attempt
 AT_ONCE = 16  # runs that are claimed in one transaction
@@ -124,14 +125,12 @@ def _claimed(
         Attempt(run_id=run.id, number=run.attempt + 1, state=RunState.STARTING.value, devices=devices, **here)
         for run, devices in started
     )
-    session.flush()
-    held = [
-        {"host": host, "device": name, "run_id": run.id, "attempt": run.attempt + 1, "claimed_at": now}
+    session.add_all(
+        DeviceClaim(host=host, device=name, run_id=run.id, attempt=run.attempt + 1, claimed_at=now)
         for run, devices in started
         for name in devices
-    ]
-    if held:
-        session.execute(insert(DeviceClaim), held)
+    )
+    session.flush()
     numbers = [run.number for run, _ in started]
     rows = {run.number: run for run in session.exec(select(Run).where(col(Run.number).in_(numbers)))}
     claims = [Claim(rows[run.number], run.attempt + 1, devices) for run, devices in started]
@@ -168,8 +167,11 @@ _WATCHED: tuple[Any, ...] = (
 )
 
 
-def live_runs(session: Session, host: str) -> list[tuple[Run, Attempt]]:
-    """Runs of this home that live on a host, with their present attempts. A run has its watched columns alone."""
+def live_runs(session: Session, host: str, only: Set[str] | None = None) -> list[Live]:
+    """Runs of this home that live on a host, with their present attempts. A run has its watched columns alone.
+
+    only: ids, for those of them alone.
+    """
     statement = (
         select(Run, Attempt)
         .options(load_only(*_WATCHED))
@@ -177,6 +179,8 @@ def live_runs(session: Session, host: str) -> list[tuple[Run, Attempt]]:
         .where(col(Run.state).in_(states.texts(LIVE)), Run.host == host, Run.home == session.info["home"])
         .order_by(col(Run.number))
     )
+    if only is not None:
+        statement = statement.where(col(Run.id).in_(only))
     return [(run, attempt) for run, attempt in session.exec(statement)]
 
 

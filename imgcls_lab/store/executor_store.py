@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any, Protocol
 
+from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select, text, update
 
@@ -39,6 +40,7 @@ from imgcls_lab.store.cluster import Cluster, Waiting
 from imgcls_lab.store.database import Database, to_folder
 from imgcls_lab.store.folder_rows import saved_config
 from imgcls_lab.store.ingest import ingest
+from imgcls_lab.store.live_runs import Changes, LiveRuns
 from imgcls_lab.store.tables import Attempt, DeletedRun, Device, DeviceClaim, Executor, Home, Run, User
 from imgcls_lab.store.verdict import Verdict, ended_at, judge, last_line, read_end, unlaunched
 
@@ -68,10 +70,19 @@ class ExecutorStore:
         self._host = host
         self._id = executor_id
         self._watch = watch
+        self._live = LiveRuns(host)
+        self._elsewhere: dict[str, ExecutorStore] = {}
 
     def at(self, host: str) -> ExecutorStore:
         """The same for another host: the daemon of a cluster also watches what trains on its own host."""
-        return ExecutorStore(self._database, self._settings, host, self._id, self._watch)
+        if host not in self._elsewhere:
+            self._elsewhere[host] = ExecutorStore(self._database, self._settings, host, self._id, self._watch)
+        return self._elsewhere[host]
+
+    @property
+    def changes(self) -> Changes:
+        """What had changed in the database at the last call of `live_runs`."""
+        return self._live.changes
 
     # ── the daemon itself ───────────────────────────────────────────────────────────────────────────────────
     def check_revision(self) -> None:
@@ -83,6 +94,8 @@ class ExecutorStore:
 
         Devices that ended runs of this home held are freed; how many.
         """
+        for known in (self, *self._elsewhere.values()):
+            known._live.forget()
         with self._database.write() as session:
             homes.note(session, self._settings, self._host)
             homes.place_runs(session, self._settings)
@@ -139,10 +152,16 @@ class ExecutorStore:
             saved = session.exec(select(Device.gpu_processes).where(*here)).all()
         return [row for rows in saved for row in rows]
 
-    def save_devices(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Replace the devices of this host."""
+    def devices_saved(self) -> int:
+        """How many devices of this host are in the database, as this home's daemon saw them."""
+        with self._database.read() as session:
+            here = (Device.host == self._host, Device.home == self._database.home)
+            return session.exec(select(func.count()).select_from(Device).where(*here)).one()
+
+    def save_devices(self, rows: Sequence[dict[str, Any]], only: Set[str] | None = None) -> None:
+        """Replace the devices of this host. only: names, where the others stay as they are."""
         with self._database.write() as session:
-            executors.save_devices(session, self._host, rows)
+            executors.save_devices(session, self._host, rows, only)
 
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def claim(self, scheduler_of: SchedulerOf, most: int = attempts.AT_ONCE) -> list[attempts.Claim]:
@@ -186,7 +205,7 @@ class ExecutorStore:
     def live_runs(self) -> list[tuple[Run, Attempt]]:
         """Runs of this home that live on this host, with their present attempts."""
         with self._database.read() as session:
-            return attempts.live_runs(session, self._host)
+            return self._live.read(session)
 
     def unattended_hosts(self) -> set[str]:
         """The hosts where runs of this home live that an executor has started, and where no daemon lives."""

@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from sqlalchemy import ColumnElement, delete, tuple_, update
@@ -169,10 +169,14 @@ def sign_off(session: Session, executor_id: str) -> None:
     session.execute(update(Executor).where(col(Executor.id) == executor_id).values(state="stopped"))
 
 
-def save_devices(session: Session, host: str, devices: Sequence[dict[str, Any]]) -> None:
-    """Replace the devices of a host, as this home's daemon sees them, by what it sees now."""
+def save_devices(session: Session, host: str, devices: Sequence[dict[str, Any]], only: Set[str] | None = None) -> None:
+    """Replace the devices of a host, as this home's daemon sees them, by what it sees now.
+
+    only: names, where the others stay as they are.
+    """
     home = session.info["home"]
-    session.execute(delete(Device).where(col(Device.host) == host, col(Device.home) == home))
+    replaced = delete(Device).where(col(Device.host) == host, col(Device.home) == home)
+    session.execute(replaced if only is None else replaced.where(col(Device.name).in_(only)))
     session.add_all(Device(host=host, home=home, **device) for device in devices)
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,12 @@ MAX_DEVICE, MAX_DEVICES = 200, 1000  # characters of a name, and names, that a f
 _EVENTS = re.compile(r"(?:events|launch)-([0-9]{3,})\.json")
 
 
-def all_folders(settings: Settings) -> Iterator[str]:
-    """Ids of all run folders."""
-    if settings.runs_dir.is_dir():
-        for path in settings.runs_dir.iterdir():
-            if is_run_id(path.name) and path.is_dir() and not path.is_symlink():
-                yield path.name
+def all_folders(settings: Settings, known: Set[str] = frozenset()) -> Iterator[str]:
+    """Ids of all run folders but the known ones, which are not looked at: a daemon asks every two seconds."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(settings.runs_dir) as entries:
+        for entry in entries:
+            if entry.name not in known and is_run_id(entry.name) and entry.is_dir(follow_symlinks=False):
+                yield entry.name
 
 
 def unindexed_folders(settings: Settings) -> list[str]:

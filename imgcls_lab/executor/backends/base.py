@@ -37,10 +37,16 @@ class OwnerStatus:
 
 
 class Backend(Protocol):
-    """Where attempts run. `host`: the name under which its devices and runs stand in the database."""
+    """Where attempts run.
+
+    host: the name under which its devices and runs stand in the database; release_seconds: for how long a device may
+    still be held after its run has ended.
+    """
 
     @property
     def host(self) -> str: ...
+    @property
+    def release_seconds(self) -> float: ...
 
     def devices(self, claimed: Set[str]) -> list[Device]:
         """What it offers now. claimed: names of those that runs of the database hold.

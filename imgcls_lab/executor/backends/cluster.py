@@ -61,6 +61,8 @@ ENDING = 10.0  # seconds that a job may live on after its supervisor has written
 class ClusterBackend:
     """Jobs of one outer scheduler. `argv` says what a run's process is."""
 
+    release_seconds = 0.0  # a device here is a token, which no process holds
+
     def __init__(
         self, settings: Settings, scheduler: JobScheduler, argv: Argv = module_argv, *, every: float = EVERY
     ) -> None:

@@ -25,7 +25,7 @@ class WithDriversHere:
     """A cluster whose sweeps are driven on this host; `argv` says what a driver is."""
 
     def __init__(self, settings: Settings, cluster: ClusterBackend, argv: Argv = module_argv) -> None:
-        self.host = cluster.host
+        self.host, self.release_seconds = cluster.host, cluster.release_seconds
         self._settings = settings
         self._cluster = cluster
         self._here = LocalBackend(settings, argv, host=cluster.host)

@@ -44,6 +44,8 @@ class LocalBackend:
     host: under which its runs stand, by default this one's name.
     """
 
+    release_seconds = 3.0  # a supervisor holds the lock a moment longer than its run lives
+
     def __init__(
         self,
         settings: Settings,
