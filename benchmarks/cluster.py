@@ -1,8 +1,9 @@
 """1,000 nodes and 100,000 waiting runs on a real PostgreSQL: how soon a device that becomes free has its next run.
 
 Two shapes: one daemon that gives 4,000 slots of a cluster to runs, as with Ray and Slurm; and a daemon on each of many
-hosts. Store, queue and scheduler are the product's. Simulated are the nodes: a run is no process, it ends after a time
-that was drawn. All of it runs on this machine, so the daemons and the database share its cores.
+hosts. The daemons are the product's, with all that they do in a round. Simulated are the nodes: a run is no process. It
+writes what a run's folder needs, beats, and ends after a time that was drawn; between its first event and its last it
+reports nothing. All of it runs on this machine, so the daemons and the database share its cores.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import json
 import random
 import socket
 import struct
+import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -25,21 +27,23 @@ import psutil
 from sqlalchemy import Connection, event, text
 
 from benchmarks.frame import Line, reported
+from benchmarks.labs import started
 from benchmarks.lists import filled, new_database
 from benchmarks.timing import percentile
 from imgcls_lab import signing
-from imgcls_lab.events import RunState
-from imgcls_lab.executor.daemon import BEAT_EVERY
+from imgcls_lab.events import EventWriter, Finished, RunKind, RunState
+from imgcls_lab.executor.backends.base import OwnerState, OwnerStatus
+from imgcls_lab.executor.backends.job_scheduler import job_id
+from imgcls_lab.executor.backends.launch import launch_of, module_argv, prepare_folder
+from imgcls_lab.executor.daemon import BEAT_EVERY, Daemon
 from imgcls_lab.executor.devices import Device
-from imgcls_lab.executor.scheduler import Scheduler
-from imgcls_lab.identity import ProcessIdentity
-from imgcls_lab.run_layout import RUN_INFO
-from imgcls_lab.store import Store, attempts, executors
-from imgcls_lab.store.cluster import Cluster
-from imgcls_lab.store.executor_store import ExecutorStore
-from imgcls_lab.store.executors import HeartbeatWatch
+from imgcls_lab.executor.other_backends import OtherBackends
+from imgcls_lab.identity import JobIdentity, Owner, ProcessIdentity, host_name
+from imgcls_lab.run_layout import HEARTBEAT, RUN_INFO, exit_name, write_atomic
+from imgcls_lab.settings import Settings
+from imgcls_lab.store import Store, executors
 from imgcls_lab.store.folder_rows import records_of, to_info
-from imgcls_lab.store.verdict import Verdict
+from imgcls_lab.store.tables import Run
 from tests.store import postgres_server
 
 USERS = 20
@@ -99,7 +103,8 @@ class Figures:
 class Meter:
     """Counts what the connections of a store ask of the database, and what its processes compute."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, nodes: Nodes) -> None:
+        self._nodes = nodes
         self._engine = store.database.engine
         self._queries = itertools.count()
         self._sockets: list[int] = []
@@ -118,7 +123,7 @@ class Meter:
         cpu = sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
         return Usage(
             queries=next(self._queries), wire=sum(map(_bytes, self._sockets)), log=log, database_cpu=cpu,
-            daemons_cpu=own.user + own.system, seconds=time.perf_counter(),
+            daemons_cpu=own.user + own.system - self._nodes.cpu, seconds=time.perf_counter(),
         )  # fmt: skip
 
     @contextmanager
@@ -134,74 +139,144 @@ def _bytes(descriptor: int) -> int:
         return sum(_TCP_BYTES.unpack_from(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)))
 
 
-class Nodes:
-    """The simulated nodes: which runs live and when each ends, and since when each device has been free."""
+class Nodes(threading.Thread):
+    """The simulated nodes, of one home: each run beats, reports its start, and ends after a time that is drawn.
 
-    def __init__(self, mean: float) -> None:
+    They write into the folders what a supervisor and a training write there. They compute in this process, so a part of
+    the daemons' CPU is theirs: `cpu`.
+    """
+
+    def __init__(self, store: Store, mean: float) -> None:
+        super().__init__(name="nodes", daemon=True)
+        self.cpu = 0.0
+        self._settings = store.settings
         self._mean = mean  # seconds that a run takes
         self._rng = random.Random(19)
-        self._ends: dict[str, list[tuple[float, str, int, list[str]]]] = {}
+        self._lock = threading.Lock()
+        self._due: list[tuple[float, int, str, int]] = []  # when, what (0: it ends, 1: it beats), run, attempt
+        self._places: dict[str, list[tuple[str, str]]] = {}
         self._free_since: dict[tuple[str, str], float] = {}
+        self._stopping = threading.Event()
 
-    def start(self, host: str, claim: attempts.Claim) -> list[float]:
+    def begin(self, host: str, run_id: str, attempt: int, devices: Sequence[str]) -> list[float]:
         """Begin a claimed run; how long each of its devices has been free since the run before."""
         now = time.perf_counter()
-        end = now + self._rng.expovariate(1 / self._mean)
-        heapq.heappush(self._ends.setdefault(host, []), (end, claim.run.id, claim.attempt, claim.devices))
-        places = [(host, name) for name in claim.devices]
-        return [now - self._free_since.pop(place) for place in places if place in self._free_since]
+        places = [(host, name) for name in devices]
+        folder = self._settings.run_dir(run_id)
+        (folder / HEARTBEAT).write_text(f"{attempt} 1\n")
+        with EventWriter(folder, attempt) as events:
+            events.write(started(1000))
+        with self._lock:
+            self._places[run_id] = places
+            heapq.heappush(self._due, (now + self._rng.expovariate(1 / self._mean), 0, run_id, attempt))
+            heapq.heappush(self._due, (now + BEAT_EVERY, 1, run_id, attempt))
+            return [now - self._free_since.pop(place) for place in places if place in self._free_since]
 
-    def ended(self, host: str) -> Iterator[tuple[str, int]]:
-        """The runs that have ended on a host since it was asked last."""
-        ends = self._ends.get(host, [])
-        while ends and ends[0][0] <= time.perf_counter():
-            end, run_id, attempt, devices = heapq.heappop(ends)
-            self._free_since.update({(host, name): end for name in devices})
-            yield run_id, attempt
+    def run(self) -> None:
+        beats = 1
+        while not self._stopping.wait(0.02):
+            while (due := self._next()) is not None:
+                at, what, run_id, attempt = due
+                beats += 1
+                if what == 1:
+                    self._beat(run_id, attempt, beats)
+                else:
+                    self._end(at, run_id, attempt)
+            self.cpu = time.thread_time()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join()
+
+    def _next(self) -> tuple[float, int, str, int] | None:
+        with self._lock:
+            return heapq.heappop(self._due) if self._due and self._due[0][0] <= time.perf_counter() else None
+
+    def _beat(self, run_id: str, attempt: int, number: int) -> None:
+        with self._lock:
+            if run_id not in self._places:
+                return
+            heapq.heappush(self._due, (time.perf_counter() + BEAT_EVERY, 1, run_id, attempt))
+        (self._settings.run_dir(run_id) / HEARTBEAT).write_text(f"{attempt} {number}\n")
+
+    def _end(self, at: float, run_id: str, attempt: int) -> None:
+        folder = self._settings.run_dir(run_id)
+        with EventWriter(folder, attempt) as events:
+            events.write(Finished(step=1000, best_epoch=1, values={}))
+        with self._lock:
+            self._free_since.update(dict.fromkeys(self._places.pop(run_id), at))
+        write_atomic(folder / exit_name(attempt), json.dumps({"attempt": attempt, "t": time.time(), "code": 0}))
+
+
+class SimulatedBackend:
+    """Jobs of a scheduler that starts each of them at once."""
+
+    release_seconds = 0.0
+
+    def __init__(self, settings: Settings, host: str, devices: int, nodes: Nodes) -> None:
+        self.host, self._settings, self._devices, self._nodes = host, settings, devices, nodes
+        self.waits: list[float] = []
+        self.started = 0
+
+    def devices(self, claimed: Set[str]) -> list[Device]:  # noqa: ARG002
+        return [Device(f"gpu:{n}", n, f"GPU {n}", "cuda", f"{self.host}-{n}") for n in range(self._devices)]
+
+    def holder(self, device: Device) -> str | None:
+        return device.held_by
+
+    def problem(self) -> str | None:
+        return None
+
+    def start(self, run: Run, attempt: int, devices: Sequence[Device]) -> Owner:
+        argv = module_argv(RunKind(run.kind), sys.executable, self._settings.run_dir(run.id), attempt)
+        prepare_folder(self._settings, run, launch_of(self._settings, run, attempt, argv, {}))
+        self.waits += self._nodes.begin(self.host, run.id, attempt, [device.name for device in devices])
+        self.started += 1
+        return self.find(run.id, attempt)
+
+    def find(self, run_id: str, attempt: int) -> Owner:
+        return JobIdentity(self.host, job_id(run_id, attempt))
+
+    def status(self, owner: Owner, silent: float) -> OwnerStatus:  # noqa: ARG002
+        return OwnerStatus(OwnerState.RUNNING)
+
+    def ask_to_stop(self, owner: Owner, tag: str) -> str | None:
+        raise NotImplementedError
+
+    def clear(self, run_id: str, attempt: int) -> list[str]:  # noqa: ARG002
+        return []
+
+    def reap(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Host:
-    """A daemon without processes: it does to the database in each round what `executor/daemon.py` does."""
+    """The product's daemon, in this process, with simulated nodes."""
 
     def __init__(self, store: Store, name: str, devices: int, nodes: Nodes) -> None:
-        self.name, self._nodes, self._beat_due = name, nodes, 0.0
-        self._devices = [Device(f"gpu:{n}", n, f"GPU {n}", "cuda", f"{name}-{n}") for n in range(devices)]
-        self._own = ExecutorStore(store.database, store.settings, name, f"{name}-1", HeartbeatWatch(30))
-        identity = replace(ProcessIdentity.current(), machine_id=name)  # nobody can ask whether it lives
+        settings = store.settings
+        self.backend = SimulatedBackend(settings, name, devices, nodes)
+        self._daemon = Daemon(settings, backend=self.backend)
+        self._daemon._others = OtherBackends(settings, host_name())  # nothing trains beside it on this machine
+        # nobody may conclude from this process that all of the hosts live
+        identity = replace(ProcessIdentity.current(), machine_id=name)
+        self._own = self._daemon.store_of(store)
         with store.database.write() as session:
-            executors.register(session, f"{name}-1", name, identity)
-        self._own.save_devices([device.row() for device in self._devices])
+            executors.register(session, self._daemon.id, name, identity)
 
-    def round(self, figures: Figures) -> None:
-        self._beat()
-        self._own.live_runs()
-        for run_id, attempt in self._nodes.ended(self.name):
-            self._own.finish(run_id, attempt, Verdict(RunState.SUCCEEDED))
-        self._own.settle()
-        while self.claim(figures):
-            pass
+    def round(self, figures: Figures, pause: float = 0.0) -> None:
+        """One round, and what a daemon does between two. pause: for how long."""
+        begin, claimed = len(self.backend.waits), self.backend.started
+        self._daemon.round(self._own)
+        figures.waits += self.backend.waits[begin:]
+        figures.claimed += self.backend.started - claimed
         figures.rounds += 1
+        if pause:
+            self._daemon.ingest(until=time.monotonic() + pause)
 
-    def _beat(self) -> None:
-        now = time.perf_counter()
-        if now >= self._beat_due:
-            self._beat_due = now + BEAT_EVERY
-            assert self._own.beat()
-
-    def claim(self, figures: Figures) -> int:
-        """One look at the queue; how many runs it took."""
-        self._beat()
-        claims = self._own.claim(self._scheduler)
-        for claim in claims:
-            figures.waits += self._nodes.start(self.name, claim)
-        if claims:
-            self._own.set_owners([(claim.run.id, claim.attempt, ProcessIdentity.current(), None) for claim in claims])
-        figures.claimed += len(claims)
-        return len(claims)
-
-    def _scheduler(self, cluster: Cluster, drivers: int) -> Scheduler:
-        held = {name for host, name in cluster.claims if host == self.name}
-        return Scheduler(cluster, self._devices, held, drivers, host=self.name)
+    def knows(self, known: set[str]) -> None:
+        """Give it the ids of all runs: a hundred daemons of one process need not have them a hundred times."""
+        self._daemon._known = known
 
 
 def measure(folder: Path, quick: bool) -> list[Line]:
@@ -272,41 +347,67 @@ def _write_folders(store: Store, ids: Sequence[str]) -> None:
         for run_id, record in found.items():
             folder = store.settings.run_dir(run_id)
             folder.mkdir(mode=0o700, exist_ok=True)
-            info = signing.signed_info(store.settings.home_path, to_info(record))
-            (folder / RUN_INFO).write_text(json.dumps(info))
+            (folder / RUN_INFO).write_text(signing.signed_text(store.settings.home_path, to_info(record)))
 
 
 def one_daemon(store: Store, size: Size, settled: float = SETTLED) -> tuple[Figures, Figures]:
     """All slots are filled; then runs end at the rate, and their slots are given again."""
     slots = size.nodes * GPUS
-    meter, nodes = Meter(store), Nodes(slots / size.rate)
-    host = Host(store, "ray", slots, nodes)
-    fill, before, steady = Figures(), Figures(), Figures()
-    with meter.on(fill):
-        while host.claim(fill):
-            pass
-    assert fill.claimed == slots, (fill.claimed, slots)
-    _rounds([host], before, settled)
-    with meter.on(steady):
-        _rounds([host], steady, size.seconds)
+    fill, steady = Figures(), Figures()
+    with _nodes(store, slots / size.rate) as nodes:
+        meter = Meter(store, nodes)
+        host = Host(store, "the cluster", slots, nodes)
+        with meter.on(fill):
+            while host.backend.started < slots:
+                host.round(fill)
+        assert fill.claimed >= slots, (fill.claimed, slots)
+        _rounds([host], Figures(), settled)
+        while settled and _starting(store) > slots / 100:  # the first events of all of them
+            _rounds([host], Figures(), 1.0)
+        with meter.on(steady):
+            _rounds([host], steady, size.seconds)
     return fill, steady
+
+
+@contextmanager
+def _nodes(store: Store, mean: float) -> Iterator[Nodes]:
+    nodes = Nodes(store, mean)
+    nodes.start()
+    try:
+        yield nodes
+    finally:
+        nodes.stop()
+
+
+def _starting(store: Store) -> int:
+    with store.database.read() as session:
+        return int(session.execute(text("SELECT count(*) FROM runs WHERE state = 'starting'")).scalar_one())
 
 
 def many_daemons(store: Store, size: Size) -> Figures:
     """A daemon on each host; each looks at the queue in its own rounds, and all of them get what the rate gives."""
     slots = size.hosts * GPUS
-    meter, nodes = Meter(store), Nodes(slots / (size.rate * size.hosts / size.nodes))
-    hosts = [Host(store, f"host-{n:04d}", GPUS, nodes) for n in range(size.hosts)]
-    _rounds(hosts, Figures(), SETTLED)
     steady = Figures()
-    with meter.on(steady):
-        _rounds(hosts, steady, size.seconds)
+    with _nodes(store, slots / (size.rate * size.hosts / size.nodes)) as nodes:
+        meter = Meter(store, nodes)
+        hosts = [Host(store, f"host-{n:04d}", GPUS, nodes) for n in range(size.hosts)]
+        with store.database.read() as session:
+            known = set(session.execute(text("SELECT id FROM runs")).scalars())
+        for host in hosts:
+            host.knows(known)
+        _rounds(hosts, Figures(), SETTLED)
+        with meter.on(steady):
+            _rounds(hosts, steady, size.seconds)
     return steady
 
 
 def _rounds(hosts: Sequence[Host], figures: Figures, seconds: float, threads: int = 4) -> None:
     """The rounds of all daemons for a time; each begins its next one after a pause."""
     begin = time.perf_counter()
+    if len(hosts) == 1:
+        while time.perf_counter() < begin + seconds:
+            hosts[0].round(figures, POLL)
+        return
     due = [(begin + POLL * place / len(hosts), place) for place in range(len(hosts))]
     lock, errors = threading.Lock(), []
 
