@@ -165,6 +165,17 @@ def test_a_start_ends_with_the_agent_that_waits_for_it(
         lab.close()
 
 
+def test_a_kill_does_not_wait_for_a_store_that_is_away(lab: StoreLab, tmp_path: Path) -> None:
+    run_id = lab.launch(steps=4000, step_seconds=0.05)
+    lab.reaches(run_id, 3)
+    (tmp_path / "store").rename(tmp_path / "away")
+    lab.store.runs.set_desired_state(run_id, DesiredState.KILL)
+    lab.rounds(lambda: not lab.processes_of(run_id))
+    (tmp_path / "away").rename(tmp_path / "store")
+    assert lab.end(run_id).state is RunState.CANCELLED
+    lab.until(lambda: lab.left(run_id) == [])
+
+
 def test_a_run_that_needs_the_heads_disk_is_refused(lab: StoreLab, tmp_path: Path) -> None:
     config = {"root": "/data", "device": "auto", "ckpt_dir": str(tmp_path / "models")}
     run = lab.end(lab.store.runs.submit(SubmitRequest(config=config)).id)

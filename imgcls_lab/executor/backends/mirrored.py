@@ -10,8 +10,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from imgcls_lab import run_layout, run_paths
 from imgcls_lab.errors import ConfigError, ExecutorError, ObjectStoreError
-from imgcls_lab.events import RunKind
+from imgcls_lab.events import DesiredState, RunKind
 from imgcls_lab.executor.backends.base import OwnerState, OwnerStatus
 from imgcls_lab.executor.backends.cluster import ClusterBackend
 from imgcls_lab.executor.backends.job_scheduler import Job, JobScheduler, JobState, job_id, run_of
@@ -36,6 +37,7 @@ class MirroredBackend(ClusterBackend):
             self._mirror = HeadMirror(settings)
         except ObjectStoreError as error:
             raise ExecutorError(str(error), reason=error.reason) from error
+        self._killed: set[str] = set()  # jobs that were ended by the scheduler since the store was away
         super().__init__(settings, scheduler, argv, every=every)
 
     def start(self, run: Run, attempt: int, devices: Sequence[Device]) -> JobIdentity:
@@ -68,6 +70,9 @@ class MirroredBackend(ClusterBackend):
         if not self._mirror.is_handed_over(run_id, attempt):
             return OwnerStatus(OwnerState.WAITING, problem or "Its folder is sent to the object store.")
         job = job_id(run_id, attempt)
+        if problem is not None and job not in self._killed and self._is_to_be_killed(run_id):
+            self._killed.add(job)  # the node may never hear of it by the store
+            self._watch.cancel(job, 0)
         if self._watch.status(job).state in (JobState.ENDED, JobState.MISSING):
             ended_at = time.monotonic() - self._seconds(job, "ended")
             if not self._mirror.has_all(run_id, attempt, ended_at):
@@ -80,10 +85,18 @@ class MirroredBackend(ClusterBackend):
         text = f"Its node has sent nothing for {silent / 60:.0f} minutes; its job runs, and what it writes comes later."
         return OwnerStatus(OwnerState.UNKNOWN, problem or text)
 
+    def _is_to_be_killed(self, run_id: str) -> bool:
+        try:
+            text = run_paths.read_plain(self._settings.run_dir(run_id), run_layout.DESIRED)
+        except OSError:
+            return False
+        return text.strip() == DesiredState.KILL.value.encode()
+
     def clear(self, run_id: str, attempt: int) -> list[str]:
         left = super().clear(run_id, attempt)
         if not left or not self._mirror.is_handed_over(run_id, attempt):
             self._mirror.forget(run_id, attempt)
+            self._killed.discard(job_id(run_id, attempt))
         return left
 
     def close(self) -> None:
