@@ -76,6 +76,11 @@ def _first_unchanged(root: str, image: str, paths: Iterable[str], table: ImageTa
             problem = problem or error
         else:
             return FoundImage(root, path, image)
+    if not os.path.isdir(root):
+        raise NotFoundError(
+            "The folder of these images is not there any more. Put it back, or give the data set its new folder.",
+            reason="no_folder",
+        )
     raise problem or _unknown("this data set")
 
 

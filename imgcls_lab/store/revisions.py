@@ -260,6 +260,10 @@ def _check_edit(edit: RevisionEdit, dataset: Dataset, places: Mapping[Key, list[
         before = said.setdefault(_key(change), change)
         if change.excluded and change.label is not None:
             wrong.append(Problem(f"changes.{place}", "Give an image a label or exclude it, not both."))
+        elif change.label is not None and dataset.problem and not dataset.classes:
+            wrong.append(
+                Problem(f"changes.{place}.label", dataset.problem)
+            )  # its folder is away, so it has no class now
         elif change.label is not None and change.label not in dataset.classes:
             text = unknown("class", change.label, dataset.classes)
             wrong.append(

@@ -66,6 +66,27 @@ async def test_what_cannot_be_audited_is_said(api: Api, images: Path) -> None:
     assert (await api("GET", audit)).status == 200
 
 
+async def test_a_folder_that_was_moved_is_one_sentence_and_comes_back_as_it_was(
+    api: Api, images: Path, store: Store
+) -> None:
+    dataset = await registered(api, images)
+    page = f"datasets/{dataset}"
+    await asyncio.to_thread(perform, store)
+    item = (await api("GET", f"{page}/images", split="train", label="cat", limit=1)).json["items"][0]["image"]
+    edit = {"changes": [{"image": item, "label": "dog"}]}
+    away = images.with_name("gone")
+    shutil.move(images, away)
+    shown = await api("GET", f"{page}/images/{item}/thumbnail", size=64)
+    assert (shown.status, "folder" in shown.json["message"]) == (404, True)
+    assert str(images) not in shown.json["message"]
+    assert (await api("POST", f"{page}/rescan")).json["problem"]
+    refused = await api("POST", f"{page}/revisions", edit)
+    assert (refused.status, images.name in refused.json["message"]) == (400, True)
+    shutil.move(away, images)
+    assert (await api("POST", f"{page}/rescan")).json["problem"] is None
+    assert (await api("POST", f"{page}/revisions", edit)).status == 201
+
+
 async def test_the_page_and_its_images_by_revision(api: Api, images: Path, store: Store) -> None:
     dataset = await registered(api, images)
     page = f"datasets/{dataset}"

@@ -47,7 +47,7 @@ function Row({ problem, dataset, draft }: Pick<Props, 'dataset' | 'draft'> & { p
         >
           {labels.join(' / ')}
         </div>
-        <div className="imgcls-muted imgcls-clip" title={reason}>
+        <div className="imgcls-muted imgcls-group-reason" title={reason}>
           {reason || plural(images.length, 'image')}
         </div>
       </div>
