@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from imgcls_lab.api.progress import in_notebook, line
+from imgcls_lab.api.progress import front_end_shows, in_notebook, line
 from imgcls_lab.config.evaluation import format_metric
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.schemas import RunDetail, Series
@@ -58,7 +58,7 @@ class LiveCell:
         return bundle
 
     def _make_widget(self) -> Any:
-        if not widget_output.available():
+        if not front_end_shows() or not widget_output.available():
             return None
         from imgcls_lab.widgets import live
 

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgcls_lab import data_files
-from imgcls_lab.api.progress import in_notebook
+from imgcls_lab.api.progress import front_end_shows, in_notebook
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import ImgclsError
 from imgcls_lab.images import decode
@@ -104,7 +104,8 @@ class Gallery(Shown):
         items = [item._asdict() for item in self.gallery()]
         if items and in_notebook():
             data = {"title": self.title, "items": items[:MOST_LIVE], "total": len(items), "version": 1}
-            bundle |= _widget(data, self.origin)
+            if front_end_shows():
+                bundle |= _widget(data, self.origin)
             if self.origin.of is not None:
                 bundle[IMAGES_TYPE] = {**data, "of": self.origin.of}
         return bundle

@@ -186,5 +186,15 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
+def front_end_shows() -> bool:
+    """Whether a front end shows this cell now, as papermill and nbclient do not: they take no input from a person.
+
+    A widget is for a front end alone. In a notebook that was executed without one it would stand in the place of the
+    picture: nbconvert shows the widget, whose kernel has ended.
+    """
+    kernel = getattr(sys.modules["IPython"].get_ipython(), "kernel", None) if in_notebook() else None
+    return bool(getattr(kernel, "_allow_stdin", False))
+
+
 def progress_line() -> ProgressLine:
     return NotebookLine() if in_notebook() else TerminalLine()

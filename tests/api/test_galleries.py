@@ -93,6 +93,7 @@ def test_a_gallery_that_no_server_knows_says_that_it_has_its_kernel_alone(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(galleries, "in_notebook", lambda: True)
+    monkeypatch.setattr(galleries, "front_end_shows", lambda: True)
     images = images_of(folder)
     images.origin = Origin(images.origin.find)
     bundle = images._repr_mimebundle_()

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbclient
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 
 import imgcls_lab as lab
 from imgcls_lab import TrainConfig
@@ -46,6 +47,9 @@ def test_quickstart_tells_its_story(own: Settings, tmp_path: Path) -> None:
     shown = [output.data for found in outputs.values() for output in found if "data" in output]
     galleries = [data for data in shown if IMAGES_TYPE in data]  # samples and mistakes: live, and as pictures for ever
     assert [data["text/html"].count("data:image/webp") > 0 for data in galleries] == [True, True]
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert page.count("data:image/webp") == sum(data["text/html"].count("data:image/webp") for data in galleries) > 20
+    assert page.count("data:image/svg+xml;base64") > 0  # the live cell's curves
     trained = [run for run in lab.runs() if run.view.kind is RunKind.TRAIN]
     first, second = sorted(trained, key=lambda run: run.view.created_at)
     assert (first.name, second.name) == ("first digits", "in the kernel")
