@@ -236,6 +236,7 @@ def test_a_stop_saves_and_bad_days_are_said(make_lab: Make, tmp_path: Path) -> N
     wrong = make_lab(tmp_path / "wrong", slurm_partition="nowhere")
     wrong.start_daemon()
     waiting = wrong.queue({"steps": 5})
+    wrong.until(lambda: "nowhere" in (wrong.run(waiting).message or ""), 30, lambda: str(wrong.run(waiting)))
     wrong.until(lambda: "nowhere" in _away(wrong), 30, lambda: str(wrong.run(waiting)))
     print(f"\nwrong partition, on the devices page: {_away(wrong)}")
     assert wrong.state(waiting) is RunState.QUEUED

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from imgcls_lab.api import context
+from imgcls_lab.cli import main
 from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.executor import backends
 from imgcls_lab.executor.backends.local import LocalBackend
@@ -43,10 +45,11 @@ def lab(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     lab = ChangingLab(home, scheduler, autostart=False)
     yield lab
     lab.close()
+    context.close()
 
 
 def test_runs_of_before_are_watched_to_their_end_where_they_live(
-    lab: ChangingLab, caplog: pytest.LogCaptureFixture
+    lab: ChangingLab, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stopped, whole = (lab.launch(device="auto", steps=n, step_seconds=0.05, save_every=1000) for n in (2000, 60))
     lab.rounds(lambda: min(lab.run(each).step for each in (stopped, whole)) > 3)
@@ -56,6 +59,9 @@ def test_runs_of_before_are_watched_to_their_end_where_they_live(
     assert lab.end(new).host == host_name()
     assert "ray" in caplog.text
     assert stopped in caplog.text
+    with pytest.raises(SystemExit):
+        main(["executor", "status"])
+    assert f"({stopped}) lives on ray, and IMGCLS_BACKEND is local now" in " ".join(capsys.readouterr().out.split())
     assert (lab.end(whole).state, lab.run(whole).attempt) == (RunState.SUCCEEDED, 1)
     lab.store.runs.set_desired_state(stopped, DesiredState.STOP)
     ended = lab.end(stopped)

@@ -41,3 +41,29 @@ def test_a_run_is_stopped_with_a_checkpoint_and_resumed(lab: StubLab, slurm_clus
     assert again.attempt == 2
     assert lab.steps(run_id) == list(range(1, again.step + 1))
     lab.until(lambda: not slurm_cluster.processes(), 10, lambda: str(slurm_cluster.processes()))
+
+
+@pytest.mark.parametrize(
+    ("traits", "said"),
+    [
+        ({"slurm_partition": "nowhere"}, "IMGCLS_SLURM_PARTITION"),
+        ({"slurm_partition": "closed"}, "partition closed takes no jobs"),
+        ({"slurm_options": "--constraint=nothing"}, "IMGCLS_SLURM_*"),
+    ],
+)
+def test_settings_that_slurm_refuses_are_said_at_the_runs_which_go_on_once_they_are_corrected(
+    home: Path, slurm_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch, traits: dict[str, str], said: str
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(slurm_cluster.configuration))
+    lab = StubLab(home, device="cuda", backend="slurm", **traits)
+    lab.start_daemon()
+    runs = [lab.submit(steps=3) for _ in range(2)]
+    lab.until(lambda: all(said in (lab.run(each).message or "") for each in runs), 60, lambda: str(lab.daemon_log()))
+    assert {lab.state(each) for each in runs} <= {RunState.QUEUED, RunState.STARTING}
+    lab.kill_daemon()
+    for name in traits:
+        setattr(lab.settings, name, "")
+    lab.start_daemon()
+    assert [lab.wait(each, seconds=90).state for each in runs] == [RunState.SUCCEEDED] * 2
+    lab.close()
+    slurm_cluster.end_jobs()
