@@ -250,7 +250,7 @@ def _notes(summary: FolderSummary, there: list[str]) -> list[str]:
         notes.append(f"There is no val/: {HELD_OUT}.")
     if "val" not in summary.splits:
         if single := [name for name, count in train.items() if count == 1]:
-            notes.append(f"The class {named(single)} has one image, so none of it can be held out for validation.")
+            notes.append(f"Of a class with one image none can be held out for validation: {named(single)}.")
     elif absent := [name for name in train if not summary.splits["val"].get(name)]:
         notes.append(f"The class {named(absent)} has no image in val/, so its figures will be empty.")
     least, most = min(train.values()), max(train.values())
