@@ -101,6 +101,12 @@ def _silent(status):  # type: ignore[no-untyped-def]
     return lambda job: status(job).__class__(status(job).state)
 
 
+def waiting_line(code: str) -> str:
+    """What squeue prints of a job that waits."""
+    columns = {"%j": "20260101-000000-aaaaaa-001", "%A": "7", "%T": "PENDING", "%N": "", "%r": code}
+    return "|".join(columns[name] for name in JOB_FORMAT.split("|"))
+
+
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
@@ -118,11 +124,10 @@ def _silent(status):  # type: ignore[no-untyped-def]
     ],
 )
 def test_slurms_word_for_why_a_job_waits_is_a_sentence_with_the_remedy(code: str, remedy: str) -> None:
-    line = dict(zip(JOB_FORMAT.split("|"), ("run-001", "7", "PENDING", "", code), strict=True))
-    [job] = read_jobs("|".join(line.values()))
+    [job] = read_jobs(waiting_line(code))
     assert remedy in job.reason
     assert code in job.reason
 
 
 def test_a_word_of_slurm_that_is_not_known_is_shown_as_it_is() -> None:
-    assert read_jobs("run-001|7|PENDING||FedJobLock")[0].reason == "FedJobLock"
+    assert read_jobs(waiting_line("FedJobLock"))[0].reason == "FedJobLock"
