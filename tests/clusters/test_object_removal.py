@@ -148,7 +148,7 @@ def test_a_store_that_refuses_is_said_and_not_asked_without_end(
     assert refused.value.reason == "no_rights"
 
 
-def refuse(_path: str) -> None:
+def refuse(_path: str, **_given: int) -> None:
     raise PermissionError("no")
 
 

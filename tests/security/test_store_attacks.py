@@ -5,6 +5,7 @@ The adversary reads and writes every object of the bucket, and knows the format.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -194,6 +195,53 @@ def test_a_node_with_another_key_sends_nothing(pair: Pair) -> None:
     pair.begin()
     with pytest.raises(ObjectStoreError):
         Push(stranger, pair.node, 1, interval=0, beat_every=0, over=pair.over, hurry=pair.over).tick()
+
+
+# ── a store on a disk that others can write to ──────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """Files of the run's user that are nobody's business."""
+    folder = tmp_path / "victim"
+    for name in (RUN, f"{RUN}/objects", f"{RUN}/001"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name in ("thesis.txt", f"{RUN}/notes.txt", f"{RUN}/objects/photo.jpg", f"{RUN}/001/state", f"{RUN}/desired"):
+        (folder / name).write_text("mine")
+    return folder
+
+
+@pytest.mark.parametrize("place", ["runs", f"runs/{RUN}", f"runs/{RUN}/001", f"runs/{RUN}/objects"])
+def test_no_link_in_a_store_leads_out_of_it(pair: Pair, victim: Path, tmp_path: Path, place: str) -> None:
+    pair.begin()
+    before = {str(path): path.read_bytes() for path in victim.rglob("*") if path.is_file()}
+    swapped = tmp_path / "store" / place
+    swapped.rename(tmp_path / "moved")
+    swapped.symlink_to(victim / Path(place).relative_to("runs"))
+    store, prefix = pair.objects.store, pair.objects.prefix
+    attempts: list[Callable[[], object]] = [
+        lambda: store.put(f"{prefix}001/state", b"x"), lambda: store.put(f"{prefix}objects/new", b"x"),
+        lambda: store.create(f"{prefix}001/owner", b"x"), lambda: store.get(f"{prefix}001/state", 100),
+        lambda: store.get(f"{prefix}objects/photo.jpg", 100), lambda: store.delete(f"{prefix}objects/photo.jpg"),
+        lambda: store.put_file(f"{prefix}objects/large", victim / "thesis.txt"),
+        lambda: store.delete_below(prefix, 100), lambda: store.listing(prefix),
+    ]  # fmt: skip
+    for attempt in attempts:
+        with contextlib.suppress(ObjectStoreError):
+            attempt()
+    assert {str(path): path.read_bytes() for path in victim.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "folder", "device"])
+def test_only_a_plain_file_is_an_object(pair: Pair, victim: Path, tmp_path: Path, what: str) -> None:
+    pair.begin()
+    path = tmp_path / "store/runs" / RUN / "desired"
+    path.unlink()
+    {
+        "link": lambda: path.symlink_to(victim / "thesis.txt"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir,
+        "device": lambda: path.symlink_to("/dev/zero"),
+    }[what]()  # fmt: skip
+    with pytest.raises(ObjectStoreError) as refused:
+        pair.push.tick()  # and does not wait for a writer of the pipe
+    assert refused.value.reason == "damaged"
 
 
 # ── the node ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,16 +11,14 @@ import errno
 import hashlib
 import os
 import re
-import secrets
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from imgcls_lab import run_paths
 from imgcls_lab.errors import ObjectStoreError
+from imgcls_lab.executor.mirror.local_objects import LocalObjects
 from imgcls_lab.identity import host_name
 
 WHOLE = 8 * 2**20  # bytes of a file that is read into memory before it is sent
@@ -61,6 +59,7 @@ _SENTENCES = {
     "no_rights": "The credentials of {host} have no right to {verb} {url}. Grant it to them.",
     "clock": "The clock of {host} differs too much from that of {url}, which refuses its requests. Set the clock.",
     "full": "{url} is full. Free some space or raise its quota.",
+    "damaged": "{url} has a link or something else in the place of a folder or an object. Look who may write there.",
     "busy": "{url} answers too many requests at once.",
     "unreachable": "{url} cannot be reached from {host}: {detail}.",
 }
@@ -85,22 +84,21 @@ class ObjectStore:
         self.url = checked_url(url)
         self.requests = {"put": 0, "get": 0, "delete": 0}
         self._fs, self._root = _open(self.url)
-        self._local = "file" in _protocols(self._fs)
+        self._files = LocalObjects(self._root) if "file" in _protocols(self._fs) else None
 
     @property
     def is_local(self) -> bool:
         """Whether it is a folder of a disk."""
-        return self._local
+        return self._files is not None
 
     # ── write ───────────────────────────────────────────────────────────────────────────────────────────────
     def put(self, name: str, data: bytes) -> None:
         """Write a whole object, in the place of an earlier one."""
-        path = self._path(name)
         with self._request("put", "write"):
-            if self._local:
-                self._replace(path, data)
+            if self._files is not None:
+                self._files.put(name, data)
             else:
-                self._fs.pipe_file(path, data)
+                self._fs.pipe_file(self._path(name), data)
 
     def create(self, name: str, data: bytes) -> None:
         """Write an object that must not exist. Raises ExistingObjectError.
@@ -108,16 +106,12 @@ class ObjectStore:
         The store decides where it has conditional writes (S3: If-None-Match). Elsewhere of two writers at once the
         later one stays, so a caller reads back what it wrote.
         """
-        path = self._path(name)
         with self._request("put", "write"):
             try:
-                if self._local:
-                    self._make_parent(path)
-                    with open(path, "xb") as file, _whole_or_nothing(path):
-                        file.write(data)
-                        file.flush()
+                if self._files is not None:
+                    self._files.create(name, data)
                 else:
-                    self._fs.pipe_file(path, data, mode="create")
+                    self._fs.pipe_file(self._path(name), data, mode="create")
             except Exception as error:
                 if isinstance(error, FileExistsError) or _code(error) in {"PreconditionFailed", "412"}:
                     raise ExistingObjectError(f"{self.url} has “{name}” already.", reason="exists") from None
@@ -125,14 +119,11 @@ class ObjectStore:
 
     def put_file(self, name: str, source: Path) -> None:
         """Write an object from a file of any size."""
-        path = self._path(name)
         with self._request("put", "write"):
-            if self._local:
-                self._make_parent(path)
-                with _whole_or_nothing(path):
-                    self._fs.put_file(os.fspath(source), path)
+            if self._files is not None:
+                self._files.put_file(name, source)
             else:
-                self._fs.put_file(os.fspath(source), path)
+                self._fs.put_file(os.fspath(source), self._path(name))
 
     # ── read ────────────────────────────────────────────────────────────────────────────────────────────────
     def get(self, name: str, limit: int) -> bytes:
@@ -151,12 +142,13 @@ class ObjectStore:
             yield block
 
     def _read(self, name: str, start: int, end: int) -> bytes:
-        path = self._path(name)
         with self._request("get", "read"):
             try:
-                data: bytes = self._fs.cat_file(path, start=start, end=end)
+                if self._files is not None:
+                    return self._files.read(name, start, end)
+                data: bytes = self._fs.cat_file(self._path(name), start=start, end=end)
             except FileNotFoundError as error:
-                if _code(error) == "NoSuchBucket" or (self._local and not os.path.isdir(self._root)):
+                if _code(error) == "NoSuchBucket" or (self.is_local and not os.path.isdir(self._root)):
                     raise
                 raise MissingObjectError(f"{self.url} has no “{name}”.", reason="missing") from None
         return data
@@ -166,7 +158,10 @@ class ObjectStore:
         """Delete an object, if it is there."""
         with self._request("delete", "delete from"):
             try:
-                self._fs.rm_file(self._path(name))
+                if self._files is not None:
+                    self._files.delete(name)
+                else:
+                    self._fs.rm_file(self._path(name))
             except FileNotFoundError:
                 return
 
@@ -175,15 +170,13 @@ class ObjectStore:
 
         Of a local store, the folders that are empty then go as well.
         """
-        if self._local and os.path.isdir(self._root) and not os.path.isdir(self._path(prefix)):
-            return 0, 0
         found = self.listing(prefix)[:limit]
         with self._request("delete", "delete from"):
-            if self._local:
+            if self._files is not None:
                 for name, _, _ in found:
-                    os.unlink(f"{self._path(prefix)}{name}")
-                if len(found) < limit:
-                    run_paths.remove(Path(self._path(prefix)))
+                    self._files.delete(f"{prefix}{name}")
+                if found and len(found) < limit:
+                    self._files.remove_folder(prefix)
             elif found:
                 first = f"{self._path(prefix)}{found[0][0]}"
                 self._fs.rm([f"{self._path(prefix)}{name}" for name, _, _ in found])
@@ -195,9 +188,8 @@ class ObjectStore:
         """Name, size and version of the files below a prefix, sorted; a link of a local store is none."""
         path = f"{self._root}/{prefix}".rstrip("/")
         with self._request("get", "list"):
-            if self._local:
-                os.stat(self._root)
-                return sorted(_local_files(path))
+            if self._files is not None:
+                return sorted(self._files.listing(prefix))
             self._fs.invalidate_cache()
             found = self._fs.find(path, detail=True)
         return sorted(
@@ -210,19 +202,6 @@ class ObjectStore:
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _make_parent(self, path: str) -> None:
-        """The folder of an object of a local store. That of the store itself is not made: a disk may not be mounted."""
-        os.stat(self._root)
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-
-    def _replace(self, path: str, data: bytes) -> None:
-        self._make_parent(path)
-        temporary = f"{path}.{secrets.token_hex(4)}.tmp"
-        with _whole_or_nothing(temporary):
-            with open(temporary, "xb") as file:
-                file.write(data)
-            os.replace(temporary, path)
-
     @contextmanager
     def _request(self, kind: str, verb: str) -> Iterator[None]:
         """Counts a request, and raises ObjectStoreError for whatever the library raises."""
@@ -233,27 +212,6 @@ class ObjectStore:
             raise
         except Exception as error:  # the libraries' errors have no common base
             _refuse(error, self.url, verb)
-
-
-@contextmanager
-def _whole_or_nothing(path: str) -> Iterator[None]:
-    """Remove a file of a local store that could not be written whole: its disk may be full."""
-    try:
-        yield
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-        raise
-
-
-def _local_files(root: str) -> Iterator[tuple[str, int, str]]:
-    """The plain files below a folder. Links are left out: they may lead anywhere."""
-    for folder, _, files in os.walk(root):
-        for name in files:
-            path = os.path.join(folder, name)
-            found = os.lstat(path)
-            if stat.S_ISREG(found.st_mode):
-                yield os.path.relpath(path, root), found.st_size, str(found.st_mtime_ns)
 
 
 def checked_url(url: str) -> str:
@@ -337,4 +295,6 @@ def _reason_of(error: Exception) -> str:
         return "no_rights"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "full"
+    if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR):
+        return "damaged"
     return "unreachable"
