@@ -246,10 +246,10 @@ def cluster() -> Iterator[Finding]:
 
     try:
         settings = Settings()
+        scheduler = backends.scheduler_of(settings)
     except InputError as error:
         yield Finding("backend", "wrong", str(error))
         return
-    scheduler = backends.scheduler_of(settings)
     if scheduler is None:
         text = f"{LOCAL}: runs are processes of this machine; IMGCLS_BACKEND=ray or slurm gives them to a cluster"
         yield Finding("backend", "ok", text)

@@ -102,10 +102,10 @@ def status(as_json: Json = False) -> None:
 
 
 def _show_cluster(cluster: ClusterView) -> None:
-    waiting = counted(cluster.waiting, "job")
-    say(f"\n{cluster.title}: {waiting} {'waits' if cluster.waiting == 1 else 'wait'} in its own queue.")
-    if cluster.away:
-        say(cluster.away)
+    waiting = counted(cluster.waiting, "job waits", "jobs wait")
+    say(f"\n{cluster.away or f'{cluster.title}: {waiting} in its own queue.'}")
+    if cluster.away and not cluster.nodes:
+        return
     rows = [(node.name, _capacity(node), _runs_of(node) or node.reason) for node in cluster.nodes]
     print_table(["node", "what", "runs"], rows, "It has no node.")
     total = cluster.totals

@@ -280,8 +280,8 @@ def _message(executors: list[ExecutorView], version: str, settings: Settings) ->
     if settings.backend != LOCAL and settings.run_host not in {executor.host for executor in alive}:
         return (
             f"IMGCLS_BACKEND is {settings.backend}, and the executor of this home starts its runs on {alive[0].host}: "
-            "it began with other settings. Start it anew where it runs, with these: `imgcls-lab executor stop` and "
-            "`imgcls-lab executor start`. Runs go on meanwhile."
+            "it began with other settings. `imgcls-lab executor start` where it runs, with these settings, replaces "
+            "it. Runs go on meanwhile."
         )
     other = next((executor for executor in alive if executor.version != version), None)
     if other:

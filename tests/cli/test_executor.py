@@ -78,6 +78,17 @@ def test_doctor_says_what_is_there_and_what_is_wrong(imgcls: Command, idle: Sett
     (idle.home_path / "imgcls.db").unlink()
 
 
+def test_doctor_goes_on_where_the_backend_is_none(
+    imgcls: Command, idle: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context.store()
+    monkeypatch.setenv("IMGCLS_BACKEND", "kubernetes")
+    done = imgcls("doctor")
+    assert done.code == 1
+    assert "✗ backend    IMGCLS_BACKEND is “kubernetes”" in done.out
+    assert "backend" in done.out.splitlines()[-1]
+
+
 def test_doctor_warns_of_runs_that_nobody_sees_to(imgcls: Command, few: TrainConfig, idle: Settings) -> None:
     lab.launch(few)
     done = imgcls("doctor")

@@ -155,6 +155,16 @@ def test_the_backend_is_one_of_those_that_there_are(monkeypatch: pytest.MonkeyPa
         _ = Settings().backend
 
 
+def test_a_host_that_knows_no_slurm_cluster(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slurm.conf").touch()
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
+    (finding,) = SlurmScheduler(settings).check()
+    assert not finding.ok
+    assert "SLURM_CONF" in finding.message
+
+
 def test_a_real_cluster_answers(
     settings: Settings, slurm_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ _AWAY = (
     "resource temporarily unavailable", "temporarily unavailable", "job violates accounting/qos policy",
     "protocol authentication error", "controller is in standby", "server too busy",
 )  # fmt: skip
+_UNCONFIGURED = ("establish a configuration source", "unable to process configuration file")
 # The address by which Slurm itself reaches the first node; the port is another one for each job. Below lie the ports of
 # Ray's workers, above those that systems give to clients.
 _RENDEZVOUS = '''\
@@ -360,6 +361,12 @@ def _refusal(program: str, words: str) -> ExecutorError:
     lowered = words.lower()
     if _SUBMIT_LIMIT in lowered or any(text in lowered for text in _AWAY):
         return SchedulerAwayError(f"Slurm does not answer, or takes no job now: {said}.", reason="away")
+    if any(text in lowered for text in _UNCONFIGURED):
+        return ExecutorError(
+            f"Slurm's programs find no cluster on this host: {said}. Run the executor where `sinfo` shows the cluster, "
+            "such as a login node, or set SLURM_CONF to the cluster's slurm.conf.",
+            reason="no_slurm",
+        )
     return ExecutorError(
         f"Slurm has refused: {said}. Correct the settings IMGCLS_SLURM_*, which `imgcls-lab doctor` tries, restart the "
         "executor, and resume what has failed.",

@@ -90,11 +90,14 @@ export function ClusterNodes({ cluster, shared }: { cluster: Cluster; shared: bo
   return (
     <>
       <div className="imgcls-row">
-        <p className="imgcls-note">
-          {cluster.title}: {plural(cluster.waiting, 'job')} {cluster.waiting === 1 ? 'waits' : 'wait'} in its
-          own queue.
-        </p>
-        {cluster.away && <p className="imgcls-note imgcls-node-down">{cluster.away}</p>}
+        {cluster.away ? (
+          <p className="imgcls-note imgcls-node-down">{cluster.away}</p>
+        ) : (
+          <p className="imgcls-note">
+            {cluster.title}: {plural(cluster.waiting, 'job')} {cluster.waiting === 1 ? 'waits' : 'wait'} in
+            its own queue.
+          </p>
+        )}
       </div>
       {rows(nodes.slice(0, OPEN))}
       {nodes.length > OPEN && (
