@@ -50,6 +50,7 @@ USERS = 20
 GPUS = 4  # of a node
 POLL = 0.3  # seconds between two rounds of a daemon, as the setting has it
 SETTLED = 5.0  # seconds of the steady state that are not counted
+FIRST_EVENTS = 120.0  # the same, at most, until the first events of the runs that filled the slots are taken in
 _TCP_BYTES = struct.Struct("120xQQ")  # bytes_acked and bytes_received in Linux's struct tcp_info
 
 
@@ -362,7 +363,8 @@ def one_daemon(store: Store, size: Size, settled: float = SETTLED) -> tuple[Figu
                 host.round(fill)
         assert fill.claimed >= slots, (fill.claimed, slots)
         _rounds([host], Figures(), settled)
-        while settled and _starting(store) > slots / 100:  # the first events of all of them
+        until = time.perf_counter() + FIRST_EVENTS
+        while settled and _starting(store) > 2 * size.rate and time.perf_counter() < until:
             _rounds([host], Figures(), 1.0)
         with meter.on(steady):
             _rounds([host], steady, size.seconds)
