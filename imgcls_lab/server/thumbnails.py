@@ -109,13 +109,11 @@ class PictureHandler(ApiHandler):
             raise web.HTTPError(499) from None
         self.set_header("ETag", tag)
         self.set_header("Cache-Control", "private, max-age=31536000, immutable")
-        self.set_header("Content-Type", "image/webp")
         self.set_header("X-Content-Type-Options", "nosniff")
         if known:
             self.set_status(304)
-            self.finish()
-        else:
-            self.finish(content)
+        # by its argument: Jupyter's `finish` writes the type of JSON over any header
+        self.finish(None if known else content, set_content_type="image/webp")
 
 
 class DatasetThumbnailHandler(PictureHandler):

@@ -72,6 +72,7 @@ async def test_a_picture_has_the_size_and_the_colours_of_its_image(api: Api, dat
         assert image.size == (128, 85)
     assert np.abs(np.subtract(colour_of(reply), COLOURS["red"])).max() < 12
     assert reply.headers["Cache-Control"].startswith("private")
+    assert reply.headers["Content-Type"] == "image/webp"
     again = await api(
         "GET", f"datasets/{dataset['id']}/images/{dataset['ids']['red']}/thumbnail?size=128",
         headers={**api.headers, "If-None-Match": reply.headers["ETag"]},
