@@ -15,14 +15,16 @@ function Bar({ run }: { run: RunDetail }) {
   return <RetrainBar run={run} standing={useCorrections(run)} focus={false} />;
 }
 
-async function show(since: Partial<RevisionDiff>, newest: number) {
+const BEST = { metric: 'accuracy', value: 0.9, epoch: 2 };
+
+async function show(since: Partial<RevisionDiff>, newest: number, best: RunDetail['best'] = BEST) {
   const source = new FakeSource({
     datasets: () => [{ id: 1, name: 'digits', created_at: 1 }],
     revisions: () => Array.from({ length: newest }, (_, i) => ({ number: i + 1, relabelled: 40 })),
     correctionsSince: () => ({ changes: [], relabelled: 0, excluded: 0, restored: 0, total: 0, ...since }),
     image: () => new Blob(['x']),
   });
-  const run = aRun({ dataset_id: 1, state: 'succeeded' }) as RunDetail;
+  const run = aRun({ dataset_id: 1, state: 'succeeded', best }) as RunDetail;
   await act(async () =>
     root.render(
       <SourceProvider value={source}>
@@ -53,4 +55,8 @@ it('shows the net change, not the sum of the revisions, and lists it', async () 
 it('is not there where later revisions took one another back, or where there is none', async () => {
   expect(await show({ against: 1, total: 0 }, 3)).toBe('');
   expect(await show({ against: 1, total: 5 }, 1)).toBe('');
+});
+
+it('says nothing at a run that has learned nothing: there is no best to go on from', async () => {
+  expect(await show({ against: 1, relabelled: 1, total: 1 }, 4, null)).toBe('');
 });

@@ -36,7 +36,8 @@ export function RetrainBar({ run, standing, focus }: Props) {
   const { busy, error, act } = useAction();
   const [listed, setListed] = useState(false);
   const { dataset, draft, newest } = standing;
-  const asked = newest > (run.data_revision ?? 0) && draft.changes.size === 0 && run.kind === 'train';
+  const learned = run.kind === 'train' && run.best !== null;
+  const asked = newest > (run.data_revision ?? 0) && draft.changes.size === 0 && learned;
   const { data: since } = useQuery('correctionsSince', asked ? { id: run.id } : null);
   const shown = asked && since !== undefined && since.total > 0;
   const bar = useRef<HTMLElement>(null);
@@ -53,13 +54,7 @@ export function RetrainBar({ run, standing, focus }: Props) {
   return (
     <section className="imgcls-retrain" aria-label="Corrections since this run" ref={bar}>
       {/* at the left: notifications come up at the right */}
-      <Button
-        primary
-        busy={busy !== null}
-        disabled={run.best === null}
-        title={run.best === null ? 'The run has no best checkpoint' : undefined}
-        onClick={() => void start()}
-      >
+      <Button primary busy={busy !== null} onClick={() => void start()}>
         Train again from the best
       </Button>
       <span className="imgcls-num">

@@ -149,7 +149,14 @@ function RunTabs({ run }: { run: RunDetail }) {
       {(tab === 'Trials' || tab === 'Plots') && <SweepTab run={run} plots={tab === 'Plots'} />}
       {tab === 'Curves' && <CurvesTab run={run} />}
       {tab === 'Evaluation' && <EvaluationTab run={run} state={evaluation} onState={changeEvaluation} />}
-      {tab === 'Try it' && <TryModel id={run.id} />}
+      {tab === 'Try it' &&
+        (run.best === null ? (
+          <p className="imgcls-empty imgcls-muted">
+            There is no model to try yet: it comes with the first validation of the run.
+          </p>
+        ) : (
+          <TryModel id={run.id} />
+        ))}
       {tab === 'Config' && <ConfigTab run={run} />}
       {tab === 'Checkpoints' && <CheckpointsTab run={run} />}
       {tab === 'History' && <HistoryTab run={run} />}
