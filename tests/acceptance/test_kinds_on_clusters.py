@@ -77,7 +77,7 @@ def test_node_daemon_and_driver_die_under_a_sweep(kinds_lab: KindsLab, crash: Ca
 @both
 def test_a_killed_sweep_starts_nothing_more_and_its_trials_end(kinds_lab: KindsLab) -> None:  # noqa: F811
     lab = kinds_lab
-    sweep = lab.sweep([1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1], steps=120, step_seconds=0.05, save_every=20)
+    sweep = lab.sweep([1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1], steps=300, step_seconds=0.05, save_every=50)
     lab.until(lambda: sum(run.state is RunState.RUNNING for run in lab.trials(sweep)) >= 2, 120, lab.daemon_log)
     driver = lab.driver(sweep)
     lab.store.runs.set_desired_state(sweep, DesiredState.KILL)

@@ -52,8 +52,8 @@ class KindsLab(StubLab):
     def sweep(self, lrs: list[float], **wish: Any) -> str:
         """A grid over learning rates; wish: what each trial's stub does."""
         (self.root.parent / "wish.json").write_text(json.dumps(wish))
-        base = TrainConfig(root=str(self.root), device="cuda", epochs=4).model_dump(mode="json")
-        request = make_request(base=base, space={"lr": lrs}, metric="accuracy", device="cuda")
+        base = TrainConfig(root=str(self.root), device=self.device, epochs=4).model_dump(mode="json")
+        request = make_request(base=base, space={"lr": lrs}, metric="accuracy", device=self.device)
         return submit_sweep(self.store, request, None).id
 
     def notebook(self) -> str:
@@ -68,7 +68,7 @@ class KindsLab(StubLab):
         return found
 
     def train(self, parent: str | None = None, **wish: Any) -> str:
-        config = TrainConfig(root=str(self.root), device="cuda").model_dump(mode="json")
+        config = TrainConfig(root=str(self.root), device=self.device).model_dump(mode="json")
         return self.store.runs.submit(SubmitRequest(config=config, notes=json.dumps(wish), parent_id=parent)).id
 
     # ── what became of it ───────────────────────────────────────────────────────────────────────────────────
