@@ -120,6 +120,7 @@ def runs(
     state: str | Iterable[str] | None = None,
     limit: int = 50,
     *,
+    where: str = "",
     text: str | None = None,
     owner: str | None = None,
     sort: str = "created_at",
@@ -127,12 +128,15 @@ def runs(
 ) -> Runs:
     """The runs of the store, newest first: of everybody, or of one `owner`.
 
-    `text` is looked for in name, id, model, root and notes.
+    `where` is a query, whose terms must all hold: `lab.runs(where="lr>1e-3 state=succeeded best>=90% created>7d")`.
+    A term compares a column, a field of the config or a metric's tag; a word is looked for in name, id, model, root
+    and notes, as `text` is as a whole. Raises InputError for a query that cannot be read, with what could be meant.
     """
     store = context.store()
     page = store.runs.list(
         project_id=project_id(store, project) if project else None,
         states=states_of(state),
+        where=where,
         text=text,
         owner=owner,
         sort=sort,

@@ -37,6 +37,10 @@ def runs(  # noqa: PLR0917
     state: Annotated[list[str] | None, typer.Option(help="Only those in this state. Repeatable.")] = None,
     owner: Annotated[str | None, typer.Option(help="Only those of this user.")] = None,
     text: Annotated[str | None, typer.Option("--search", help="Text in name, id, model, data or notes.")] = None,
+    where: Annotated[
+        str,
+        typer.Option(help="A query: 'lr>1e-3 state=succeeded best>=90% created>7d optimizer=sgd loss/val<0.5'."),
+    ] = "",
     sort: Annotated[
         str, typer.Option(help="created_at, started_at, ended_at, name, project, state, best, epoch, lr ...")
     ] = "created_at",
@@ -48,7 +52,9 @@ def runs(  # noqa: PLR0917
     from imgcls_lab import api
     from imgcls_lab.config.evaluation import format_metric
 
-    found = api.runs(project, state or None, limit, text=text, owner=owner, sort=sort, descending=not ascending)
+    found = api.runs(
+        project, state or None, limit, where=where, text=text, owner=owner, sort=sort, descending=not ascending
+    )
     warn_unattended(found.views)
     if as_json:
         print_json(found.views)

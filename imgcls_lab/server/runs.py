@@ -31,6 +31,7 @@ class RunsHandler(ApiHandler):
         check_reference(project, "project")
         text = self.get_query_argument("q", "")[:200] or None
         owner = self.get_query_argument("owner", "")[:200] or None
+        where = self.get_query_argument("where", "")
         sort = self.get_query_argument("sort", "created_at")
         descending = self.choice("order", ("asc", "desc"), "desc") == "desc"
         limit = self.whole("limit", 200, low=1, high=MAX_PAGE)
@@ -41,6 +42,7 @@ class RunsHandler(ApiHandler):
                 states=states or None,
                 text=text,
                 owner=owner,
+                where=where,
                 sort=sort,
                 descending=descending,
                 limit=limit,

@@ -18,6 +18,7 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.events import LIVE, RunKind, RunState, is_resumable
 from imgcls_lab.run_layout import INITIAL_MODEL, MANIFEST, elsewhere
 from imgcls_lab.run_paths import is_folder, read_json
+from imgcls_lab.run_query import Term
 from imgcls_lab.schemas import (
     AttemptView,
     BestMetric,
@@ -29,7 +30,7 @@ from imgcls_lab.schemas import (
     RunView,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import homes, run_counts
+from imgcls_lab.store import homes, run_conditions, run_counts
 from imgcls_lab.store.database import no_index
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.revision_rows import later_revisions
@@ -105,12 +106,6 @@ def _running_times(session: Session, run_ids: list[str]) -> dict[str, tuple[floa
     return found
 
 
-def _ran_by(now: float) -> Any:
-    """What lists are sorted by: seconds that a run has run, its living attempt included; NULL before the first."""
-    seconds = func.sum(func.coalesce(col(Attempt.ended_at), now) - col(Attempt.started_at))
-    return select(seconds).where(col(Attempt.run_id) == col(Run.id)).correlate(Run).scalar_subquery()
-
-
 def _chunks(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (run_ids[start : start + CHUNK] for start in range(0, len(run_ids), CHUNK))
 
@@ -138,13 +133,14 @@ def by_key(session: Session, key: str) -> list[RunView]:
 
 
 class RunFilter(NamedTuple):
-    """Which runs a list has; None: all. text: is looked for in name, id, model, root and notes."""
+    """Which runs a list has; None: all. text: is looked for in name, id, model, root and notes; where: a query."""
 
     project_id: int | None
     parent_id: str | None
     states: frozenset[RunState] | None
     text: str | None
     owner: str | None
+    where: tuple[Term, ...] = ()
 
 
 class RunOrder(NamedTuple):
@@ -158,12 +154,12 @@ class RunOrder(NamedTuple):
 
 def page(session: Session, wanted: RunFilter, order: RunOrder) -> RunPage:
     """A page of runs, and how many there are in each state. Raises InputError for a column that is none."""
-    sorts = SORTS | {"ran": _ran_by(time.time())}
+    sorts = SORTS | {"ran": run_conditions.ran_by(time.time())}
     if order.sort not in sorts:
         raise InputError(f"Runs cannot be sorted by “{order.sort}”; choose one of {', '.join(sorts)}.")
     by_state = _counts(session, wanted)
-    filters = _conditions(wanted)
-    if wanted.text:
+    filters = _conditions(session, wanted)
+    if wanted.text or wanted.where:
         total = session.exec(select(func.count()).select_from(Run).where(*filters)).one()
     else:
         total = sum(count for state, count in by_state.items() if wanted.states is None or state in wanted.states)
@@ -188,7 +184,7 @@ def _owners(session: Session) -> list[str]:
     return list(session.execute(sa_select(walked.c.owner).where(walked.c.owner.is_not(None))).scalars())
 
 
-def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
+def _conditions(session: Session, wanted: RunFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.project_id is not None:
         conditions.append(col(Run.project_id) == wanted.project_id)
@@ -199,16 +195,15 @@ def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
     if wanted.states is not None:
         conditions.append(col(Run.state).in_(texts(wanted.states)))
     if wanted.text:
-        columns = (Run.name, Run.id, Run.model_flavour, Run.root, Run.notes)
-        conditions.append(or_(*(col(column).icontains(wanted.text, autoescape=True) for column in columns)))
-    return conditions
+        conditions.append(run_conditions.contains(wanted.text))
+    return conditions + run_conditions.conditions(session, wanted.where)
 
 
 def _counts(session: Session, wanted: RunFilter) -> dict[RunState, int]:
     """Runs by state. Those of one parent are counted one by one, since they are few; those of an owner by an index."""
     if wanted.parent_id is None and wanted.owner is None:
         return run_counts.by_state(session, wanted.project_id)
-    among = _conditions(wanted._replace(states=None, text=None))
+    among = _conditions(session, wanted._replace(states=None, text=None, where=()))
     counted = select(Run.state, func.count()).where(*among).group_by(col(Run.state))
     return {RunState(state): count for state, count in session.exec(counted)}
 

@@ -17,7 +17,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from imgcls_lab import output_folders
+from imgcls_lab import output_folders, run_query
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError
 from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, RunState
@@ -197,6 +197,7 @@ class Runs:
         states: Iterable[RunState] | None = None,
         text: str | None = None,
         owner: str | None = None,
+        where: str = "",
         sort: str = "created_at",
         descending: bool = True,
         limit: int = 200,
@@ -204,9 +205,11 @@ class Runs:
     ) -> RunPage:
         """A page of runs, and how many there are in each state.
 
-        text: is looked for in name, id, model, root and notes; parent_id: of a sweep. Raises InputError.
+        text: is looked for in name, id, model, root and notes; where: a query (`run_query`); parent_id: of a sweep.
+        Raises InputError.
         """
-        wanted = queries.RunFilter(project_id, parent_id, None if states is None else frozenset(states), text, owner)
+        among = None if states is None else frozenset(states)
+        wanted = queries.RunFilter(project_id, parent_id, among, text, owner, run_query.parse(where))
         order = queries.RunOrder(sort, descending, limit, offset)
         with self._database.read() as session:
             page = queries.page(session, wanted, order)

@@ -66,7 +66,8 @@ export type Axis = 'step' | 'epoch' | 'time';
 export interface RunsQuery {
   project?: number;
   states?: RunState[];
-  q?: string;
+  /** A query: `lr>1e-3 state=succeeded best>90%`, or words to look for. */
+  where?: string;
   owner?: string;
   /** What the list can be sorted by: created_at, ended_at, name, best ... */
   sort?: string;

@@ -17,6 +17,10 @@ import '../ui/toolbar.css';
 import './runs_table.css';
 
 const PAGE = 50;
+const QUERY_HELP =
+  'Words are looked for in name, id, model, data and notes. Or conditions, which must all hold: lr>1e-3, ' +
+  'batch_size=64, best>=90%, state=succeeded, project=birds, name=exp-*, notes:warm-up, created>7d, ran>2h, ' +
+  'metric/macro_f1>0.8, and each field of a config: optimizer=sgd, freeze_backbone=true.';
 const TYPING = 250; // ms without a key before the server is asked
 type Column = [sort: string, title: string, show: (run: Run, now: number) => string, wide?: boolean];
 const OWNER: Column = ['owner', 'owner', run => run.owner || '–', true];
@@ -82,17 +86,18 @@ function Filters({ filter, page, projects, onChange, children }: FiltersProps) {
   const counts = page?.counts;
   const [typed, setTyped] = useState('');
   useEffect(() => {
-    const q = typed || undefined;
-    if (q === filter.q) return;
-    const timer = setTimeout(() => onChange({ q }), TYPING);
+    const where = typed.trim() || undefined;
+    if (where === filter.where) return;
+    const timer = setTimeout(() => onChange({ where }), TYPING);
     return () => clearTimeout(timer);
-  }, [typed, filter.q, onChange]);
+  }, [typed, filter.where, onChange]);
   return (
     <div className="imgcls-filters">
       <input
         type="search"
         aria-label="Find runs"
-        placeholder="Find by name, model or data"
+        placeholder="Words, or lr>0.01 best>90%"
+        title={QUERY_HELP}
         value={typed}
         onChange={e => setTyped(e.target.value)}
       />
@@ -275,7 +280,7 @@ export function RunsTable({ chosen, onChoose, children }: Choice & { children?: 
       </div>
       {data?.total === 0 && (
         <p className="imgcls-muted">
-          {filter.q || filter.states || filter.project || filter.owner
+          {filter.where || filter.states || filter.project || filter.owner
             ? 'No run is like that.'
             : 'No runs yet.'}
         </p>

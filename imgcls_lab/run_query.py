@@ -1,0 +1,191 @@
+"""The language in which runs are looked for: `lr>1e-3 state=succeeded best>=0.9 created>7d "two words"`.
+
+One text for panel, REST, `imgcls-lab runs --where` and `lab.runs(where=...)`. Terms stand beside each other, and all
+must hold. A term is a word, which is looked for in name, id, model, data and notes; or KEY OP VALUE, where KEY is a
+column of runs, a field of their config or a metric's tag. Here the text becomes terms; `store.run_conditions` makes SQL
+of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import time
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple, cast
+
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import InputError
+from imgcls_lab.events import ACTIVE, ENDED, LIVE, RunState
+
+Operator = Literal["=", "!=", ">", ">=", "<", "<=", ":"]
+Kind = Literal["text", "number", "time", "seconds", "state"]
+Value = str | float | bool | None | frozenset[str]
+
+MAX_TEXT = 1000  # characters
+MAX_TERMS = 20
+# What a run's columns are called here, and what they hold. More than one name is what people type.
+COLUMNS: dict[str, Kind] = {
+    "id": "text", "name": "text", "owner": "text", "project": "text", "kind": "text", "host": "text", "model": "text",
+    "data": "text", "notes": "text", "message": "text", "parent": "text", "monitor": "text", "state": "state",
+    "created": "time", "started": "time", "ended": "time", "ran": "seconds", "best": "number", "epoch": "number",
+    "step": "number", "attempt": "number", "priority": "number", "lr": "number", "batch_size": "number",
+}  # fmt: skip
+GROUPS = {"live": LIVE, "ended": ENDED, "active": ACTIVE}  # of states, named as one
+CONFIG = frozenset(TrainConfig.model_fields) - COLUMNS.keys()
+METRICS = ("loss/", "metric/", "test/", "throughput/", "time/")  # how tags begin
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_TERM = re.compile(
+    rf"""\s*(?:
+      (?P<key>[A-Za-z_][\w/.-]*)\s*(?P<op>!=|>=|<=|=|>|<|:)\s*(?P<value>{_QUOTED}|[^\s"]+)
+      |(?P<word>{_QUOTED}|[^\s"]+)
+    )(?=\s|$)""",
+    re.VERBOSE,
+)
+
+
+class Term(NamedTuple):
+    """One condition. key: a column, `config.FIELD`, `latest.TAG`, or empty for a word that is looked for everywhere.
+
+    value: of the kind that the column holds; several texts or states are alternatives; None: it has no value.
+    """
+
+    key: str
+    op: Operator
+    value: Value
+
+
+def parse(text: str, now: float | None = None) -> tuple[Term, ...]:
+    """The terms of a query, none for an empty one. now: seconds since 1970, from which `7d` counts back.
+
+    Raises InputError with the place and what could be meant.
+    """
+    if len(text) > MAX_TEXT:
+        raise InputError(f"A query has at most {MAX_TEXT} characters, this one {len(text):,}.")
+    terms: list[Term] = []
+    place, text = 0, text.rstrip()
+    while place < len(text):
+        match = _TERM.match(text, place)
+        if match is None:
+            raise InputError(f"The query cannot be read from “{text[place:].strip()[:40]}” on. Is a quote missing?")
+        terms.append(_term(match, time.time() if now is None else now))
+        place = match.end()
+    if len(terms) > MAX_TERMS:
+        raise InputError(f"A query has at most {MAX_TERMS} terms, this one {len(terms)}.")
+    return tuple(terms)
+
+
+def _term(match: re.Match[str], now: float) -> Term:
+    if match["word"] is not None:
+        return Term("", ":", _unquoted(match["word"]))
+    key, op, text = match["key"].lower(), cast("Operator", match["op"]), match["value"]
+    value = _unquoted(text)
+    if key in COLUMNS:
+        return _of_column(key, op, value, is_quoted=text.startswith('"'), now=now)
+    if key in CONFIG:
+        return Term(f"config.{key}", op, _of_config(key, op, value, is_quoted=text.startswith('"')))
+    if key.startswith(METRICS):
+        return Term(f"latest.{match['key']}", _comparing(key, op), _number(key, value))
+    close = difflib.get_close_matches(key, [*COLUMNS, *CONFIG], 3, 0.6)
+    meant = f" Did you mean {' or '.join(close)}?" if close else ""
+    raise InputError(
+        f"Runs have no “{match['key'][:40]}”.{meant} A query knows {', '.join(COLUMNS)}, the fields of a config, and "
+        "metrics by their tags, such as metric/accuracy or loss/val."
+    )
+
+
+def _of_column(key: str, op: Operator, text: str, *, is_quoted: bool, now: float) -> Term:
+    kind = COLUMNS[key]
+    if kind == "state":
+        return Term(key, _equality(key, op), _states(text))
+    if kind == "text":
+        if op not in ("=", "!=", ":"):
+            raise InputError(f"{key} is text: {key}=TEXT is the whole of it (* stands for any), {key}:TEXT a part.")
+        return Term(key, op, text if is_quoted or op == ":" else frozenset(filter(None, text.split(","))))
+    if text.lower() in ("none", "null"):
+        return Term(key, _equality(key, op), None)
+    if kind == "time":
+        return Term(key, _comparing(key, op), _time(key, text, now))
+    return Term(key, _comparing(key, op), _duration(key, text) if kind == "seconds" else _number(key, text))
+
+
+def _of_config(key: str, op: Operator, text: str, *, is_quoted: bool) -> Value:
+    """A value as JSON has it: true, false, null and numbers are what they look like, unless they are quoted."""
+    if op == ":" or is_quoted:
+        return text
+    if text.lower() in ("none", "null"):
+        return None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return _number(key, text)
+    except InputError:
+        if op not in ("=", "!="):
+            raise
+        return frozenset(filter(None, text.split(",")))
+
+
+def _equality(key: str, op: Operator) -> Operator:
+    if op in ("=", ":", "!="):
+        return "!=" if op == "!=" else "="
+    raise InputError(f"{key} can be = or != here, not {op}.")
+
+
+def _comparing(key: str, op: Operator) -> Operator:
+    if op == ":":
+        raise InputError(f"{key} is no text, so there is nothing to look for in it: write {key}=, {key}> or {key}<.")
+    return op
+
+
+def _states(text: str) -> frozenset[str]:
+    found: set[str] = set()
+    for name in filter(None, text.lower().split(",")):
+        if name in GROUPS:
+            found |= {state.value for state in GROUPS[name]}
+        elif name in {state.value for state in RunState}:
+            found.add(name)
+        else:
+            known = [*GROUPS, *(state.value for state in RunState)]
+            raise InputError(f"There is no state “{name[:40]}”; choose of {', '.join(known)}.")
+    return frozenset(found)
+
+
+def _number(key: str, text: str) -> float:
+    """Also `90%` and `1_000`."""
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise InputError(f"{key} is compared with a number, and “{text[:40]}” is none.") from None
+    if not math.isfinite(value):
+        raise InputError(f"{key} is compared with a finite number.")
+    return value
+
+
+def _duration(key: str, text: str) -> float:
+    """Seconds of `90`, `90s`, `5m`, `2h`, `1.5d` or `2w`."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)([smhdw]?)", text)
+    if match is None:
+        raise InputError(f"{key} is compared with a time such as 90s, 5m, 2h or 1d; “{text[:40]}” is none.")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def _time(key: str, text: str, now: float) -> float:
+    """A moment in seconds since 1970: a date of this machine's time zone, today, yesterday, or so long ago (7d)."""
+    midnight = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    if text.lower() in ("today", "yesterday"):
+        return (midnight - timedelta(days=text.lower() == "yesterday")).timestamp()
+    if re.fullmatch(r"\d+(\.\d*)?[smhdw]", text):
+        return now - _duration(key, text)
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise InputError(
+            f"{key} is compared with a date (2026-11-29, 2026-11-29T18:30), today, yesterday, or how long ago it is "
+            f"(7d, 3h); “{text[:40]}” is none."
+        ) from None
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
