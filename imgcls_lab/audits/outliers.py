@@ -16,7 +16,7 @@ from imgcls_lab.audits.linear_heads import ClassDistances
 from imgcls_lab.audits.neighbours import Floats, Neighbours
 
 DEVIATIONS = 2.3  # of the upper half of the distances in a class
-_APART = 1.0  # the same, of the distances to the nearest images
+_APART = 0.0  # the same, of the distances to the nearest images: strange images may be like each other
 _UPPER = 0.9  # the quantile that shows how wide this half is
 _NORMAL = 1.2816  # where a normal distribution has that quantile
 _PRIOR_IMAGES = 50  # of all classes together, that count in the median and the width of each

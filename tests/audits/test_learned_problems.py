@@ -51,7 +51,7 @@ def test_the_distance_is_mahalanobis_to_the_nearest_class() -> None:
     seen = np.setdiff1d(np.arange(IMAGES), fold)
     means = np.stack([rows[seen][labels[seen] == label].mean(0) for label in range(CLASSES)])
     within = np.cov((rows[seen] - means[labels[seen]]).T, bias=True)
-    within = 0.2 * within + 0.8 * np.trace(within) / WIDTH * np.eye(WIDTH)
+    within = 0.5 * within + 0.5 * np.trace(within) / WIDTH * np.eye(WIDTH)
     away = rows[fold][:, None] - means[None]
     expected = np.einsum("ncw,wv,ncv->nc", away, np.linalg.inv(within), away)
     np.testing.assert_allclose(found.squared[fold], expected.min(1), rtol=1e-3)
