@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from imgcls_lab.api import context
+from tests.browser.conftest import browser  # noqa: F401
 from tests.clusters import ray_cluster as cluster_of_ray
 from tests.clusters import slurm_cluster as cluster_of_slurm
 from tests.clusters.kinds_lab import KindsLab

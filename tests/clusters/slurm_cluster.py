@@ -113,6 +113,10 @@ class SlurmCluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def lost(self) -> list[str]:
+        """Nodes that have no slurmd."""
+        return [node for node in NODES if node not in self._processes]
+
     def wait_for_nodes(self, *nodes: str, seconds: float = 40) -> None:
         """Until these nodes take jobs."""
         until(lambda: all(self.state(node) in {"IDLE", "MIXED", "ALLOCATED"} for node in nodes), seconds, self.about)
