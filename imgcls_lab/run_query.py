@@ -187,5 +187,10 @@ def _time(key: str, text: str, now: float) -> float:
         ) from None
 
 
+def quoted(text: str) -> str:
+    """A term that looks for this very text."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text

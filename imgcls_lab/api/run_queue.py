@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from imgcls_lab import image_size, run_layout
+from imgcls_lab import image_size, run_layout, run_query
 from imgcls_lab.api import context
 from imgcls_lab.api.configs import print_notes, resolve_and_inspect
 from imgcls_lab.api.inference import Model
@@ -136,8 +136,7 @@ def runs(
     page = store.runs.list(
         project_id=project_id(store, project) if project else None,
         states=states_of(state),
-        where=where,
-        text=text,
+        where=f"{where} {run_query.quoted(text)}" if text else where,
         owner=owner,
         sort=sort,
         descending=descending,

@@ -7,6 +7,7 @@ from typing import Literal, cast
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
+from imgcls_lab.run_query import quoted
 from imgcls_lab.schemas import ClaimRequest, ResumeRequest, RetrainRequest, RunEdit, RunView, SubmitRequest
 from imgcls_lab.schemas.limits import MAX_NODES, MAX_RUNS, MAX_TAGS
 from imgcls_lab.server.backend import Backend
@@ -29,9 +30,9 @@ class RunsHandler(ApiHandler):
         states = [self._state(text) for text in self.get_query_arguments("state") if text]
         project = self.optional_whole("project")
         check_reference(project, "project")
-        text = self.get_query_argument("q", "")[:200] or None
         owner = self.get_query_argument("owner", "")[:200] or None
-        where = self.get_query_argument("where", "")
+        text = self.get_query_argument("q", "")[:200].strip()
+        where = f"{self.get_query_argument('where', '')} {quoted(text) if text else ''}"
         sort = self.get_query_argument("sort", "created_at")
         descending = self.choice("order", ("asc", "desc"), "desc") == "desc"
         limit = self.whole("limit", 200, low=1, high=MAX_PAGE)
@@ -40,7 +41,6 @@ class RunsHandler(ApiHandler):
             lambda store: store.runs.list(
                 project_id=project,
                 states=states or None,
-                text=text,
                 owner=owner,
                 where=where,
                 sort=sort,

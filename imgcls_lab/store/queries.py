@@ -133,12 +133,11 @@ def by_key(session: Session, key: str) -> list[RunView]:
 
 
 class RunFilter(NamedTuple):
-    """Which runs a list has; None: all. text: is looked for in name, id, model, root and notes; where: a query."""
+    """Which runs a list has; None: all. where: a query."""
 
     project_id: int | None
     parent_id: str | None
     states: frozenset[RunState] | None
-    text: str | None
     owner: str | None
     where: tuple[Term, ...] = ()
 
@@ -159,7 +158,7 @@ def page(session: Session, wanted: RunFilter, order: RunOrder) -> RunPage:
         raise InputError(f"Runs cannot be sorted by “{order.sort}”; choose one of {', '.join(sorts)}.")
     by_state = _counts(session, wanted)
     filters = _conditions(session, wanted)
-    if wanted.text or wanted.where:
+    if wanted.where:
         total = session.exec(select(func.count()).select_from(Run).where(*filters)).one()
     else:
         total = sum(count for state, count in by_state.items() if wanted.states is None or state in wanted.states)
@@ -194,8 +193,6 @@ def _conditions(session: Session, wanted: RunFilter) -> list[ColumnElement[bool]
         conditions.append(col(Run.owner) == wanted.owner)
     if wanted.states is not None:
         conditions.append(col(Run.state).in_(texts(wanted.states)))
-    if wanted.text:
-        conditions.append(run_conditions.contains(wanted.text))
     return conditions + run_conditions.conditions(session, wanted.where)
 
 
@@ -203,7 +200,7 @@ def _counts(session: Session, wanted: RunFilter) -> dict[RunState, int]:
     """Runs by state. Those of one parent are counted one by one, since they are few; those of an owner by an index."""
     if wanted.parent_id is None and wanted.owner is None:
         return run_counts.by_state(session, wanted.project_id)
-    among = _conditions(session, wanted._replace(states=None, text=None, where=()))
+    among = _conditions(session, wanted._replace(states=None, where=()))
     counted = select(Run.state, func.count()).where(*among).group_by(col(Run.state))
     return {RunState(state): count for state, count in session.exec(counted)}
 

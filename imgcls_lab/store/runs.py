@@ -195,7 +195,6 @@ class Runs:
         project_id: int | None = None,
         parent_id: str | None = None,
         states: Iterable[RunState] | None = None,
-        text: str | None = None,
         owner: str | None = None,
         where: str = "",
         sort: str = "created_at",
@@ -205,11 +204,10 @@ class Runs:
     ) -> RunPage:
         """A page of runs, and how many there are in each state.
 
-        text: is looked for in name, id, model, root and notes; where: a query (`run_query`); parent_id: of a sweep.
-        Raises InputError.
+        where: a query (`run_query`); parent_id: of a sweep. Raises InputError.
         """
         among = None if states is None else frozenset(states)
-        wanted = queries.RunFilter(project_id, parent_id, among, text, owner, run_query.parse(where))
+        wanted = queries.RunFilter(project_id, parent_id, among, owner, run_query.parse(where))
         order = queries.RunOrder(sort, descending, limit, offset)
         with self._database.read() as session:
             page = queries.page(session, wanted, order)

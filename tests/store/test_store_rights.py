@@ -305,7 +305,7 @@ def test_lists_are_of_one_owner(store: Store, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("JUPYTERHUB_USER", user)
         with Store.open(store.settings) as own:
             names[user] = [own.runs.submit(SubmitRequest(config=CONFIG, name=f"{user} {n}")).name for n in range(3)]
-            own.runs.set_desired_state(own.runs.list(text=f"{user} 1").items[0].id, DesiredState.STOP)
+            own.runs.set_desired_state(own.runs.list(where=f'"{user} 1"').items[0].id, DesiredState.STOP)
     page = store.runs.list(owner="bob", sort="name", descending=False)
     assert [run.name for run in page.items] == names["bob"]
     assert page.counts == {RunState.QUEUED: 2, RunState.CANCELLED: 1}

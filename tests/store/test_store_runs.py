@@ -140,8 +140,8 @@ def test_lists_filter_sort_and_count(store: Store, submit):
     assert [run.id for run in store.runs.list().items] == ids[::-1]
     assert [run.lr for run in store.runs.list(sort="lr", descending=False).items] == [0.0003, 0.1, 0.2, 0.3]
     assert [run.id for run in store.runs.list(project_id=project).items] == ids[3:]
-    assert [run.id for run in store.runs.list(text="50%").items] == ids[3:]
-    assert store.runs.list(text="RUN").total == 3
+    assert [run.id for run in store.runs.list(where="50%").items] == ids[3:]
+    assert store.runs.list(where="RUN").total == 3
     page = store.runs.list(states=[RunState.QUEUED], limit=1, offset=1)
     assert (len(page.items), page.total) == (1, 3)
     assert page.counts == {RunState.QUEUED: 3, RunState.CANCELLED: 1}
