@@ -84,7 +84,7 @@ it('shows the mistakes at first, and the images of a cell that is chosen', async
   const { asked, kept } = await show();
   expect(asked().at(-1)).toMatchObject({ id: 'r1', split: 'val', show: 'mistakes', sort: 'loss' });
   expect(host.textContent).toContain('24 right, 6 wrong');
-  expect(host.textContent).toContain('63.0 to 90.0 at 95 %');
+  expect(host.textContent).toContain('63.0 to 90.0 at 95\u00a0%');
   await act(async () => button('true cat, predicted dog: 2').click());
   expect(asked().at(-1)).toMatchObject({ label: 'cat', predicted: 'dog', show: 'mistakes' });
   expect(host.querySelector('[aria-label=Images] h3')!.textContent).toContain(

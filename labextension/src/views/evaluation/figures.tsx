@@ -19,7 +19,7 @@ function besides(view: Evaluation, name: string): string {
   const interval = view.intervals[name] as [number, number] | undefined; // the generator loses the items' type
   if (interval) {
     const [low, high] = interval.map(end => metric(name, end).replace(/ %$/, ''));
-    return `${low} to ${high} at 95 %`;
+    return `${low} to ${high} at 95\u00a0%`;
   }
   const value = view.values[name];
   switch (keyOf(name)) {
