@@ -142,7 +142,7 @@ class FaultyRay:
     def __init__(self, cluster: RayCluster) -> None:
         self.cluster = cluster
         self.traits = {"backend": RAY, "ray_address": cluster.address}
-        self.homes = cluster.folder / "homes"
+        self.homes = cluster.homes
         self._dead: tuple[int, ...] = ()
 
     def hit(self, node: str) -> str:

@@ -42,6 +42,7 @@ class RayCluster:
         self.environment, self.gpus = dict(environment or {}), gpus
         self.mark = secrets.token_hex(8)
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+        self.homes = Path(tempfile.mkdtemp(prefix="homes-", dir="/tmp"))  # every user may write Ray's own folder
         self.port, self.dashboard = free_port(), free_port()
         # given, since a raylet of a busy machine does not wait long enough for agents that choose theirs
         self.ports = {node: {name: free_port() for name in PORTS} for node in (1, 2, 3, APART)}
@@ -104,7 +105,7 @@ class RayCluster:
         return {
             **kept, **quick, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(self.folder),
             MARK: f"{self.mark}/{node}", LOGICAL_GPUS: "1", NODE_NAMES[0]: ip(node),
-            NODE_HOME: str(self.folder / "homes" / ip(node)), **self.environment,
+            NODE_HOME: str(self.homes / ip(node)), **self.environment,
         }  # fmt: skip
 
     def wait(self) -> None:
@@ -143,7 +144,8 @@ class RayCluster:
         for _ in range(3):
             self._end([pid for node in (1, 2, 3, APART) for pid in self.of_node(node)])
             time.sleep(0.2)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, self.homes):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _end(self, pids: list[int]) -> None:
         for pid in pids:
