@@ -33,7 +33,7 @@ from imgcls_lab.engine.inference.predict import load
 from imgcls_lab.engine.model.classifier import build, read_flavour
 from imgcls_lab.errors import ConfigError, ModelError
 
-QUICK = 5.0  # seconds of computing until a refusal
+QUICK = 8.0  # seconds of computing until a refusal, on cores that others use, too; without one it is minutes
 CLASSES = ["ant", "bee"]
 _opened: list[str] = []
 _listening = [False]

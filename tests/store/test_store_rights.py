@@ -132,7 +132,7 @@ READS = {
         "claim_view",
     },
     Collection: {"list", "get", "named", "find", "root_of"},
-    Executors: {"status", "unattended_places", "holder_parents", "mark_silent"},
+    Executors: {"status", "unattended_places", "usable_devices", "holder_parents", "mark_silent"},
     Events: {"list"},
     MetricReader: {"series", "points_since"},
     Users: {"list", "get"},
