@@ -8,11 +8,11 @@ import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 
 from imgcls_lab import run_layout, run_paths
@@ -461,7 +461,7 @@ def test_a_url_that_names_no_store_is_refused(url: str, reason: str) -> None:
 def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
     for scheme in ("s3", "s3a"):  # fsspec remembers what it has imported once
-        monkeypatch.delitem(fsspec.registry._registry, scheme, raising=False)
+        monkeypatch.delitem(import_module("fsspec.registry")._registry, scheme, raising=False)
     with pytest.raises(ObjectStoreError) as refused:
         ObjectStore("s3://bucket/home")
     assert refused.value.reason == "no_library"
