@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from imgcls_lab.cli.output import Json, print_json, print_table, program, say
+from imgcls_lab.cli.output import Json, print_json, print_table, program, queued, say
 from imgcls_lab.cli.train import After, Host, Key, Name, Project, run_options
 from imgcls_lab.errors import InputError
 from imgcls_lab.plurals import counted
@@ -67,16 +67,9 @@ def run_notebook(  # noqa: PLR0917
     given = read_texts(source.parameters, (pair.split("=", 1) for pair in parameters or ()))
     shared = run_options(name=name, project=project, notes=notes, priority=priority, after=after, key=key)
     run = api.launch_notebook(notebook, given, device=device, host=host, **shared)
-    if not as_json:
-        say(f"Queued as {run.id} ({run.name}).")
-    if wait:
-        run.wait()
-    if as_json:
-        print_json(run.view)
-    elif wait:
+    queued(run, f"Follow it: {program()} logs -f {run.id}", wait=wait, as_json=as_json)
+    if wait and not as_json:
         say(f"Executed notebook: {run.notebook}")
-    else:
-        say(f"Follow it: {program()} logs -f {run.id}")
 
 
 def _print_parameters(parameters: list[ParameterView], as_json: bool) -> None:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from imgcls_lab.executor.devices import Device
-from imgcls_lab.store.cluster import NO_DEVICE, Cluster, PlacedDevice, Waiting, fits, gpu_numbers
+from imgcls_lab.store.cluster import NO_DEVICE, Cluster, Waiting, fits, gpu_numbers
+from imgcls_lab.store.executors import PlacedDevice
 
 MAX_DRIVERS = 8  # sweep drivers at once on a host: they take no device, and each is a process of about 100 MB
 PATIENCE = 10.0  # seconds that a device is kept for another home's daemon that does not take it

@@ -18,7 +18,7 @@ from imgcls_lab.events import LIVE
 from imgcls_lab.planning.processes import allowed_numbers
 from imgcls_lab.plurals import counted
 from imgcls_lab.store import states
-from imgcls_lab.store.executors import HeartbeatWatch
+from imgcls_lab.store.executors import HeartbeatWatch, PlacedDevice
 from imgcls_lab.store.fair_share import HeldDevice, Shares
 from imgcls_lab.store.tables import Device, DeviceClaim, Project, Run
 
@@ -62,17 +62,6 @@ class AnyDevice(Protocol):
     def kind(self) -> str: ...
     @property
     def title(self) -> str: ...
-
-
-class PlacedDevice(NamedTuple):
-    """A device of some host, as the database shows it."""
-
-    host: str
-    home: str
-    name: str
-    kind: str
-    title: str
-    held_by: str | None
 
 
 def fits(wanted: str, device: AnyDevice, *, gpus: bool) -> bool:

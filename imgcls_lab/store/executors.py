@@ -31,8 +31,8 @@ Place = tuple[str, str]  # host and home
 V = TypeVar("V", bound=RunView)
 
 
-class SeenDevice(NamedTuple):
-    """What is needed of a device to choose among many."""
+class PlacedDevice(NamedTuple):
+    """A device of some host, as the database shows it: what is needed to choose among many."""
 
     host: str
     home: str
@@ -101,7 +101,7 @@ class Executors:
         full = self._database.full()
         return reply.model_copy(update={"message": full}) if full else reply
 
-    def usable_devices(self) -> list[SeenDevice]:
+    def usable_devices(self) -> list[PlacedDevice]:
         """The devices that are for runs: those that are free, and those that runs hold."""
         with self._database.read() as session:
             seen = _devices_once(session, self._watch.places(session, "alive"))
@@ -208,19 +208,19 @@ def _devices_reply(session: Session, watch: HeartbeatWatch, settings: Settings) 
     return DevicesReply(executors=executors, devices=views, message=message, more_devices=more)
 
 
-def _devices_once(session: Session, alive: set[Place], *which: ColumnElement[bool]) -> list[SeenDevice]:
+def _devices_once(session: Session, alive: set[Place], *which: ColumnElement[bool]) -> list[PlacedDevice]:
     """Each device once: as this home's daemon sees it, else as another that lives does, else as it was seen last."""
     mine = session.info["home"]
-    columns: Any = [getattr(Device, name) for name in SeenDevice._fields]
+    columns: Any = [getattr(Device, name) for name in PlacedDevice._fields]
     order = (Device.host, col(Device.kind).desc(), col(Device.position))
-    rows = [SeenDevice(*row) for row in session.exec(select(*columns).where(*which).order_by(*order))]
-    best: dict[tuple[str, str], SeenDevice] = {}
+    rows = [PlacedDevice(*row) for row in session.exec(select(*columns).where(*which).order_by(*order))]
+    best: dict[tuple[str, str], PlacedDevice] = {}
     for row in sorted(rows, key=lambda row: ((row.host, row.home) not in alive, row.home != mine, row.home)):
         best.setdefault((row.host, row.name), row)
     return [row for row in rows if best[row.host, row.name] is row]
 
 
-def _rows(session: Session, seen: Sequence[SeenDevice]) -> list[Device]:
+def _rows(session: Session, seen: Sequence[PlacedDevice]) -> list[Device]:
     """Their whole rows, in this order."""
     keys = [(device.host, device.home, device.name) for device in seen]
     wanted = tuple_(col(Device.host), col(Device.home), col(Device.name)).in_(keys)
