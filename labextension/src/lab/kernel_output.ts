@@ -22,6 +22,7 @@ export class KernelOutput extends Panel implements IRenderMime.IRenderer {
   constructor() {
     super();
     this.addClass('imgcls-output');
+    this.node.dataset.source = 'kernel';
     this.#sentence.addClass('imgcls-output-sentence');
     this.#sentence.node.textContent = SENTENCE;
     this.#sentence.hide();
