@@ -14,16 +14,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from imgcls_lab import errors, private_sockets
+from imgcls_lab import cpu, errors, private_sockets
 from imgcls_lab.entry_points import INFERENCE
 from imgcls_lab.errors import ImgclsError, InferenceError, UnsafeFolderError
 from imgcls_lab.framed_messages import Message, receive, send
+from imgcls_lab.patience import Patience, TooSlowError
 from imgcls_lab.private_folder import RuntimeFolder
 from imgcls_lab.schemas import InferencePhase, InferenceView
 from imgcls_lab.settings import Settings
 from imgcls_lab.socket_process import SocketProcess
 
-ANSWER_SECONDS = 60.0  # from the request to the whole answer, the loading of a model included
+ANSWER_COMPUTING = 60.0  # seconds of all cores from the request to the answer, the loading of a model included
+ANSWER_SECONDS = 600.0  # in all: by then it is stopped, or its disk gives nothing
+_PASS = 60.0  # seconds to pass a message that is ready
 MAX_ANSWER = 16 * 2**20  # bytes of a picture
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -70,9 +73,11 @@ class InferenceClient:
                 if given_up():  # the process that has started serves the next one
                     raise GivenUpError("The request was given up.", reason="given_up")
                 return self._ask(serving, request)
-            except TimeoutError as error:
+            except (TimeoutError, TooSlowError) as error:
                 self._process.end()
-                text = f"The model gave no answer within {ANSWER_SECONDS:.0f} seconds."
+                of = "of computing" if isinstance(error, TooSlowError) else "on a very busy machine"
+                seconds = ANSWER_COMPUTING if isinstance(error, TooSlowError) else ANSWER_SECONDS
+                text = f"The model gave no answer within {seconds:.0f} seconds {of}."
                 raise InferenceError(text, reason="timeout") from error
             except (OSError, EOFError, ValueError, UnsafeFolderError) as error:
                 self._process.end()
@@ -95,13 +100,16 @@ class InferenceClient:
 
     def _ask(self, path: Path, request: Message) -> Message:
         self._enter("answering")
-        deadline = time.monotonic() + ANSWER_SECONDS
+        pid = self.pid
+        if pid is None:
+            raise EOFError
+        patience = Patience(pid, computing=ANSWER_COMPUTING * cpu.cores(), clock=ANSWER_SECONDS)
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(ANSWER_SECONDS)
+            connection.settimeout(_PASS)
             private_sockets.connect(connection, path)
             send(connection, request)
             while True:
-                connection.settimeout(max(0.1, deadline - time.monotonic()))
+                patience.wait(connection.fileno())
                 answer = receive(connection, MAX_ANSWER)
                 if answer.header.get("phase") not in get_args(InferencePhase):
                     return answer

@@ -20,9 +20,11 @@ import psutil
 from imgcls_lab import private_sockets
 from imgcls_lab.child_environment import child_environment
 from imgcls_lab.errors import ImgclsError, UnsafeFolderError
+from imgcls_lab.patience import Patience, TooSlowError
 from imgcls_lab.private_folder import RuntimeFolder
 
-START_SECONDS = 60.0
+START_COMPUTING = 60.0  # seconds of the processor until it listens, however little of it the process gets
+START_SECONDS = 600.0  # in all: by then it is stopped, or its disk gives nothing
 END_SECONDS = 5.0
 # What such a process needs of our environment; it gets no more than that.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
@@ -87,18 +89,18 @@ class SocketProcess:
                 start_new_session=True,
             )
         self.started_at, self._failed = time.time(), None
-        deadline = time.monotonic() + START_SECONDS
-        while not self.serving:
-            if self.popen.poll() is not None or time.monotonic() > deadline:
-                ended = self.popen.poll() is not None
-                self.popen.kill()
-                self.popen.wait()
-                within = (
-                    f" within {START_SECONDS:.0f} seconds; the machine may be busy, so try again" if not ended else ""
-                )
-                self._failed = f"{self._title} did not start{within}: {_last_line(log)}"
-                raise self._failure(self._failed)
-            time.sleep(0.03)
+        try:
+            patience = Patience(self.popen.pid, computing=START_COMPUTING, clock=START_SECONDS)
+            while not self.serving:
+                if self.popen.poll() is not None:
+                    raise EOFError
+                patience.check()
+                time.sleep(0.03)
+        except (EOFError, TimeoutError, TooSlowError) as error:
+            self.popen.kill()
+            self.popen.wait()
+            self._failed = f"{self._title} did not start{_why(error)}: {_last_line(log)}"
+            raise self._failure(self._failed) from None
         return path
 
     def end(self) -> None:
@@ -114,6 +116,14 @@ class SocketProcess:
         if self._socket is not None:
             with contextlib.suppress(OSError):  # it is gone
                 self._socket.unlink()
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TooSlowError):
+        return f" within {START_COMPUTING:.0f} seconds of computing"
+    if isinstance(error, TimeoutError):
+        return f" within {START_SECONDS:.0f} seconds; the machine may be very busy, so try again"
+    return ""
 
 
 def _listens(path: Path) -> bool:

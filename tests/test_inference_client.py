@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from imgcls_lab import private_sockets
-from imgcls_lab.errors import InputError
+from imgcls_lab import inference_client as client_module
+from imgcls_lab import patience, private_sockets
+from imgcls_lab.errors import InferenceError, InputError
 from imgcls_lab.framed_messages import Message, receive, send
 from imgcls_lab.inference_client import GivenUpError, InferenceClient
 from imgcls_lab.schemas import InferencePhase
@@ -29,10 +31,15 @@ def huge_png() -> bytes:
     return buffer.getvalue()
 
 
-def test_it_survives_odd_requests_and_comes_back(inference_client: InferenceClient, tmp_path: Path) -> None:
-    train_pets(tmp_path / "pets", tmp_path / "run")
-    best = tmp_path / "run/checkpoints/best"
+@pytest.fixture(scope="module")
+def best(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The best checkpoint of a run."""
+    folder = tmp_path_factory.mktemp("trained")
+    train_pets(folder / "pets", folder / "run")
+    return folder / "run/checkpoints/best"
 
+
+def test_it_survives_odd_requests_and_comes_back(inference_client: InferenceClient, best: Path) -> None:
     def predict(data: bytes) -> Message:
         return inference_client.ask(Message({"do": "predict", "model": str(best), "name": "odd"}, data))
 
@@ -63,6 +70,32 @@ def test_it_survives_odd_requests_and_comes_back(inference_client: InferenceClie
     until(lambda: inference_client.pid is None, 20)
     assert not process.is_running()
     assert not list(Path(process_folder(inference_client)).glob("infer"))
+
+
+def test_an_answer_is_waited_for_by_its_computing_and_not_by_the_clock(
+    inference_client: InferenceClient, best: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = Message({"do": "predict", "model": str(best), "name": "pet"}, png())
+    assert inference_client.ask(question).header["error"] is None
+    pid = inference_client.pid
+    process = psutil.Process(pid)
+    monkeypatch.setattr(client_module, "ANSWER_COMPUTING", 0.5)
+    process.suspend()  # as where a loaded machine runs others
+    late = threading.Timer(2.5, process.resume)
+    late.start()
+    assert inference_client.ask(question).header["error"] is None
+    assert inference_client.pid == pid, "the process that waited has answered"
+    late.join()
+    process.suspend()
+    with monkeypatch.context() as short:
+        short.setattr(client_module, "ANSWER_SECONDS", 1.0)
+        with pytest.raises(InferenceError, match="1 seconds on a very busy machine"):
+            inference_client.ask(question)
+    monkeypatch.setattr(patience, "_LOOK", 0.01)
+    monkeypatch.setattr(client_module, "ANSWER_COMPUTING", 0.001)
+    with pytest.raises(InferenceError, match="0 seconds of computing") as refused:
+        inference_client.ask(question)  # a new process has to load the model, which takes longer
+    assert (refused.value.reason, inference_client.pid) == ("timeout", None)
 
 
 def phases_of(client: InferenceClient, ask: Callable[[], Message]) -> list[str]:

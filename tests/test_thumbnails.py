@@ -17,11 +17,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from imgcls_lab import images
+from imgcls_lab import images, patience
 from imgcls_lab.data_files import FoundImage
 from imgcls_lab.errors import BusyError, DataError, ImgclsError
 from imgcls_lab.thumbnails import cache, worker
-from imgcls_lab.thumbnails import pool as pool_module
 from imgcls_lab.thumbnails.cache import ThumbnailCache
 from imgcls_lab.thumbnails.pool import GivenUpError, ThumbnailPool
 
@@ -119,7 +118,7 @@ def test_time_that_a_loaded_machine_does_not_give_is_not_counted(found: FoundIma
 def test_an_image_that_takes_too_much_computing_is_not_tried_again(
     found: FoundImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "_LOOK", 0.01)
+    monkeypatch.setattr(patience, "_LOOK", 0.01)
     pool = ThumbnailPool(1, cpu_seconds=0.02)  # less than the imports take
     try:
         with pytest.raises(DataError) as refused:

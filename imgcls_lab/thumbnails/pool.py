@@ -10,14 +10,10 @@ import contextlib
 import json
 import os
 import queue
-import select
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
-
-import psutil
 
 from imgcls_lab import cpu
 from imgcls_lab.child_environment import child_environment
@@ -25,6 +21,7 @@ from imgcls_lab.data_files import FoundImage
 from imgcls_lab.entry_points import THUMBNAILS
 from imgcls_lab.errors import BusyError, DataError, ImgclsError
 from imgcls_lab.image_files import printable
+from imgcls_lab.patience import Patience, TooSlowError
 from imgcls_lab.thumbnails.cache import LARGEST
 
 CPU_SECONDS = 20.0  # of a process for one image, however little of the processor it gets
@@ -32,7 +29,6 @@ CLOCK_SECONDS = 60.0  # until an answer: by then the process is stopped, or its 
 END_SECONDS = 5.0
 TRIES = 2
 MOST = 4  # processes
-_LOOK = 1.0  # seconds between two looks at the processor's time
 _HEAD = 64 * 1024  # bytes of the line before a picture
 
 
@@ -40,10 +36,6 @@ class GivenUpError(ImgclsError):
     """Nobody waits for this picture any more."""
 
     status = 499
-
-
-class TooSlowError(ImgclsError):
-    """An image takes more of the processor than any should."""
 
 
 class _Worker:
@@ -63,11 +55,11 @@ class _Worker:
 
     def ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         assert self._process.stdin is not None  # noqa: S101
-        limits = self._cpu() + self._cpu_seconds, time.monotonic() + self._clock_seconds
+        patience = Patience(self._process.pid, computing=self._cpu_seconds, clock=self._clock_seconds)
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
         while b"\n" not in self._buffer:
-            self._read(*limits)
+            self._read(patience)
             if len(self._buffer) > _HEAD and b"\n" not in self._buffer[:_HEAD]:
                 raise EOFError
         head, _, self._buffer = self._buffer.partition(b"\n")
@@ -76,7 +68,7 @@ class _Worker:
         if length > LARGEST:
             raise EOFError
         while len(self._buffer) < length:
-            self._read(*limits)
+            self._read(patience)
         content, self._buffer = self._buffer[:length], self._buffer[length:]
         return found, content
 
@@ -84,22 +76,10 @@ class _Worker:
     def ended(self) -> bool:
         return self._process.poll() is not None
 
-    def _cpu(self) -> float:
-        """Seconds of the processor that the process has taken."""
-        try:
-            used = psutil.Process(self._process.pid).cpu_times()
-        except psutil.Error:
-            raise EOFError from None
-        return float(used.user + used.system)
-
-    def _read(self, cpu_limit: float, deadline: float) -> None:
+    def _read(self, patience: Patience) -> None:
         assert self._process.stdout is not None  # noqa: S101
         descriptor = self._process.stdout.fileno()
-        while not select.select([descriptor], [], [], min(_LOOK, max(0.0, deadline - time.monotonic())))[0]:
-            if self._cpu() > cpu_limit:
-                raise TooSlowError
-            if time.monotonic() > deadline:
-                raise TimeoutError
+        patience.wait(descriptor)
         if not (data := os.read(descriptor, 2**20)):
             raise EOFError
         self._buffer += data

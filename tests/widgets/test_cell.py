@@ -116,7 +116,9 @@ def images_are_galleries(desk: Desk, cell: Locator) -> None:
     """By the extension and by the widget: pictures with captions; one of them large by Enter."""
     galleries = cell.locator(".imgcls-gallery")
     expect(galleries).to_have_count(2, timeout=60_000)
-    expect(cell.locator("[data-source=kernel] .imgcls-gallery")).to_have_count(1)  # the kernel's; the other is the server's
+    expect(cell.locator("[data-source=kernel] .imgcls-gallery")).to_have_count(
+        1
+    )  # the kernel's; the other is the server's
     for shown in (galleries.first, galleries.last):
         expect(shown.locator(".imgcls-grid-cell img")).to_have_count(6, timeout=60_000)
         shown.locator("[role=gridcell]").first.press("Enter")
