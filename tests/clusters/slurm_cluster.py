@@ -15,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +30,8 @@ PATH = f"{os.environ['PATH']}:/usr/sbin"  # where Debian has the daemons
 NODES = ("node1", "node2")
 GPUS = 2  # of each node
 NODE_TIMEOUT = 5  # seconds without an answer after which slurmctld gives up a node and its jobs
+# A process with a pdeathsig ends with the thread that started it, and this one lives as long as the test run.
+STARTER = ThreadPoolExecutor(1)
 
 CONFIGURATION = """\
 ClusterName=imgcls
@@ -207,7 +210,8 @@ class SlurmCluster:
             environment["SLURMD_NODENAME"] = name  # so that its slurmstepd can be told from those of the other node
         # setpriv: the daemon does not outlive a test run that is itself killed
         with (self.folder / f"{name}.out").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
+            starting = STARTER.submit(
+                subprocess.Popen,
                 ["setpriv", "--pdeathsig=KILL", *command],
                 cwd=self.folder,
                 env=environment,
@@ -215,6 +219,7 @@ class SlurmCluster:
                 stdout=log,
                 stderr=log,
             )
+            self._processes[name] = starting.result()
 
     def _kill(self, name: str) -> None:
         process = self._processes.pop(name)
