@@ -33,6 +33,7 @@ from imgcls_lab.schemas.batches import (
     TrialView,
 )
 from imgcls_lab.schemas.calibration import Abstention, Answered, Calibration, ReliabilityBin, ThresholdCurve
+from imgcls_lab.schemas.comparison import ComparedField, ComparedPart, ComparisonView
 from imgcls_lab.schemas.evaluations import (
     ClassCurves,
     ClassRow,
@@ -182,6 +183,9 @@ __all__ = [
     "ClassRow",
     "ClusterTotals",
     "ClusterView",
+    "ComparedField",
+    "ComparedPart",
+    "ComparisonView",
     "ConfigEdit",
     "ConfigView",
     "ConfusionCell",

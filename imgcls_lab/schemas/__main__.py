@@ -8,6 +8,7 @@ from imgcls_lab.schemas.audit import AuditEventView
 from imgcls_lab.schemas.audits import AuditRequest, AuditView, MapView, ProblemPage
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.batches import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
+from imgcls_lab.schemas.comparison import ComparisonView
 from imgcls_lab.schemas.constants import CONSTANTS
 from imgcls_lab.schemas.evaluations import (
     ClassCurves,
@@ -46,6 +47,7 @@ class WireTypes(Wire):
 
     run: RunDetail
     page: RunPage
+    comparison: ComparisonView
     submit: SubmitRequest
     resume: ResumeRequest
     claim: ClaimView

@@ -218,6 +218,8 @@ class FlipsView(Wire):
     fixed_total: int
     broke_total: int
     p_value: float | None  # exact McNemar test
+    difference: float  # fraction that is right now, less the fraction before
+    interval: tuple[float, float]  # of the difference, 95 %
     sentence: str
 
 

@@ -18,6 +18,7 @@ MAX_FIELDS = 200  # names of a config, or parameters of a notebook
 MAX_ITEMS = 20_000  # values inside one of these, those of lists and mappings included
 MAX_AFTER = 100  # runs that a run waits for
 MAX_RUNS = 200  # runs that are drawn, followed or shown together
+MAX_COMPARED = 100  # runs whose differences are looked for
 MAX_NODES = 999  # the number of a run's further node
 MAX_SPACE = 50  # parameters of a sweep
 MAX_CHOICES = 2000  # values of one parameter

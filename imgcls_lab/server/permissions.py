@@ -68,6 +68,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/inference": {"GET": _READS},
     "api/runs/ID/notebook": {"GET": Needs((READ, CONTENTS))},
     "api/series": {"GET": _READS},
+    "api/comparison": {"GET": _READS},
     "api/notebooks": {"GET": Needs((READ, CONTENTS)), "POST": Needs((WRITE, CONTENTS, *CODE))},
     "api/sweeps": {"POST": Needs((WRITE,), (CONTENTS, *CODE))},  # its trials may be executions of a notebook
     "api/sweeps/ID": {"GET": _READS},

@@ -9,7 +9,7 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.run_query import quoted
 from imgcls_lab.schemas import ClaimRequest, ResumeRequest, RetrainRequest, RunEdit, RunView, SubmitRequest
-from imgcls_lab.schemas.limits import MAX_NODES, MAX_RUNS, MAX_TAGS
+from imgcls_lab.schemas.limits import MAX_COMPARED, MAX_NODES, MAX_RUNS, MAX_TAGS
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, configs_of, executes_code, names_code
@@ -178,6 +178,19 @@ class ClaimHandler(ApiHandler):
         await self.answer(claim)
 
 
+class ComparisonHandler(ApiHandler):
+    """In what runs differ."""
+
+    @permitted
+    async def get(self) -> None:
+        run_ids = list(dict.fromkeys(run_id_of(text) for text in self.get_query_arguments("run")))
+        if not run_ids:
+            raise InputError("Name the runs: run=….")
+        if len(run_ids) > MAX_COMPARED:
+            raise InputError(f"At most {MAX_COMPARED} runs can be compared at once; choose fewer.")
+        await self.answer(lambda store: store.runs.compare(run_ids, strict=False), work="slow")
+
+
 class SeriesHandler(ApiHandler):
     """Points of some runs, thinned for a plot."""
 
@@ -234,4 +247,5 @@ def routes(backend: Backend) -> list[Route]:
         route("api/runs/ID/log", LogHandler, backend=backend),
         route("api/runs/ID/report", ReportHandler, backend=backend),
         route("api/series", SeriesHandler, backend=backend),
+        route("api/comparison", ComparisonHandler, backend=backend),
     ]

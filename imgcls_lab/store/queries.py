@@ -292,7 +292,7 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
                 if absent is not None or is_folder(folder, row.path, elsewhere(run.config, folder))
             ],
             "tags": [name for _, name in tags_of(session, run)],
-            "manifest": _manifest(settings, run.id) if absent is None else None,
+            "manifest": manifest_of(settings, run.id) if absent is None else None,
             "folder": str(folder) if absent is None else homes.path_of(session, run),
             "data_revision": run.data_revision,
             "data_revision_digest": run.data_revision_digest,
@@ -315,13 +315,14 @@ def last_scan(session: Session, settings: Settings, root: str) -> Scan | None:
         Run.root == root, Run.kind == RunKind.TRAIN, col(Run.attempt) > 0, homes.is_here(session)
     )
     for run_id, name in session.exec(begun.order_by(col(Run.number).desc()).limit(LOOKED_AT)):
-        data = (_manifest(settings, run_id) or {}).get("data")
+        data = (manifest_of(settings, run_id) or {}).get("data")
         if isinstance(data, dict) and isinstance(data.get("quarantined"), dict):
             return Scan(name, {str(path): str(reason) for path, reason in data["quarantined"].items()})
     return None
 
 
-def _manifest(settings: Settings, run_id: str) -> dict[str, Any] | None:
+def manifest_of(settings: Settings, run_id: str) -> dict[str, Any] | None:
+    """A run's manifest; None before its first attempt has scanned its data, or where it cannot be read."""
     try:
         found = read_json(settings.run_dir(run_id), MANIFEST)
     except (OSError, ValueError):

@@ -24,6 +24,7 @@ from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, Run
 from imgcls_lab.run_layout import is_run_id, new_run_id
 from imgcls_lab.schemas import (
     ClaimView,
+    ComparisonView,
     EpochReport,
     LogChunk,
     RetrainRequest,
@@ -35,7 +36,7 @@ from imgcls_lab.schemas import (
     SubmitRequest,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, claims, homes, queries, retraining, rights, run_files, states, submitted
+from imgcls_lab.store import audit, claims, comparison, homes, queries, retraining, rights, run_files, states, submitted
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.executors import Executors, Place
 from imgcls_lab.store.registry import find_project
@@ -182,6 +183,16 @@ class Runs:
         """One run with all that its page shows. Raises NotFoundError, InputError."""
         with self._database.read() as session:
             return self._executors.mark_silent(session, [queries.detail(session, self._settings, text)])[0]
+
+    def compare(self, texts: Sequence[str], *, strict: bool = True) -> ComparisonView:
+        """In what runs differ, at most 100 of them.
+
+        strict: a run that is not there raises NotFoundError; else the answer names it. Raises InputError for more runs,
+        or for a beginning of several ids.
+        """
+        with self._database.read() as session:
+            found = comparison.compare(session, self._settings, texts, strict=strict)
+            return found.model_copy(update={"runs": self._executors.mark_silent(session, found.runs)})
 
     def as_submitted(self, text: str) -> RunDetail:
         """One run, as this home's user has submitted it. Raises NotFoundError; ConflictError if its row was changed."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from imgcls_lab.analysis.flips import compare, mcnemar
+from imgcls_lab.analysis.flips import compare, interval, mcnemar
 from imgcls_lab.analysis.one_image import MAX_TABLE, RelatedRun, Wanted, detail
 from imgcls_lab.errors import ConflictError, NotFoundError
 
@@ -64,6 +64,33 @@ def test_runs_without_a_common_image_cannot_be_compared(tmp_path: Path, parent: 
 @pytest.mark.parametrize(("fixed", "broke"), [(12, 3), (3, 12), (1, 0), (5, 5), (700, 640), (20_000, 20_300)])
 def test_the_p_value_is_that_of_the_exact_test(fixed: int, broke: int) -> None:
     assert mcnemar(fixed, broke) == pytest.approx(binomtest(fixed, fixed + broke).pvalue, rel=1e-6)
+
+
+@pytest.mark.parametrize(("gained", "lost", "images"), [(0.03, 0.01, 200), (0.3, 0.2, 60), (0.02, 0.02, 1000)])
+def test_the_interval_of_the_difference_holds_the_truth_so_often_as_it_says(
+    gained: float, lost: float, images: int
+) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(images, [gained, lost, 1 - gained - lost], size=4000)
+    ends = np.array([interval(fixed, broke, images) for fixed, broke, _ in drawn.tolist()])
+    held = ((ends[:, 0] <= gained - lost) & (gained - lost <= ends[:, 1])).mean()
+    assert 0.94 <= held <= 0.99
+
+
+def test_difference_interval_and_p_value_belong_to_one_table(tmp_path: Path) -> None:
+    """21 fixed and 7 broken of 1,000, as drawn: 1.4 points, 0.3 to 2.5, p = 0.013; Wald's formula alone says 0.4."""
+    before, after = np.zeros(1000, int), np.zeros(1000, int)
+    before[:52], after[:52] = 1, 1  # wrong in both
+    before[52:73], after[73:80] = 1, 1
+    one = MadeRun(tmp_path / "a", CLASSES).write(np.zeros(1000, int), predicting(before.tolist()))
+    two = MadeRun(tmp_path / "b", CLASSES).write(np.zeros(1000, int), predicting(after.tolist()))
+    shown = compare(two.files, one.files)
+    assert (shown.fixed_total, shown.broke_total, shown.both_right, shown.both_wrong) == (21, 7, 920, 52)
+    assert shown.difference == pytest.approx(0.014)
+    assert [round(100 * end, 1) for end in shown.interval] == [0.3, 2.5]
+    assert round(shown.p_value or 0, 3) == 0.013
+    back = compare(one.files, two.files)
+    assert back.interval == pytest.approx([-shown.interval[1], -shown.interval[0]])
 
 
 def test_no_flip_has_no_p_value(parent: MadeRun) -> None:

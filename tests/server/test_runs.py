@@ -11,6 +11,7 @@ from serving import Api, Training
 
 from imgcls_lab.events import Finished, Stopped
 from imgcls_lab.schemas import EpochReport
+from imgcls_lab.schemas.limits import MAX_COMPARED
 from imgcls_lab.store import Store
 
 UNKNOWN = "20260101-000000-abcdef"
@@ -43,6 +44,19 @@ async def test_what_a_run_refers_to_must_be_there(api: Api, config: dict[str, An
         for number in (99, 2**40):
             assert (await api("POST", "runs", {"config": config, field: number})).status == 404
     assert (await api("POST", "runs", {"config": config, "parent_id": UNKNOWN})).status == 404
+
+
+async def test_runs_are_compared_and_one_that_is_gone_is_named(api: Api, config: dict[str, Any]) -> None:
+    ids = [(await api("POST", "runs", {"config": {**config, "lr": lr}})).json["id"] for lr in (1e-3, 2e-3)]
+    reply = await api("GET", f"comparison?run={ids[1]}&run={UNKNOWN}&run={ids[0]}&run={ids[1]}")
+    assert reply.status == 200
+    assert [run["id"] for run in reply.json["runs"]] == [ids[1], ids[0]]
+    assert reply.json["missing"] == [UNKNOWN]
+    assert {field["name"]: field["values"] for field in reply.json["differs"]} == {"lr": [2e-3, 1e-3]}
+    many = "&".join(f"run=20260101-000000-{number:06x}" for number in range(MAX_COMPARED + 1))
+    for query in ("", f"?{many}"):
+        assert (await api("GET", f"comparison{query}")).status == 400
+    assert (await api("GET", "comparison?run=../etc")).status == 404
 
 
 async def test_a_run_asks_for_devices_and_waits_for_others_over_rest(api: Api, config: dict[str, Any]) -> None:

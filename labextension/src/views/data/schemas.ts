@@ -19,6 +19,7 @@ export type RunKind1 = 'train' | 'notebook' | 'sweep' | 'task';
 export interface WireTypes {
   run: RunDetail;
   page: RunPage;
+  comparison: Comparison;
   submit: SubmitRequest;
   resume: ResumeRequest;
   claim: Claim;
@@ -263,6 +264,38 @@ export interface Run {
   batch_size: number | null;
   lr: number | null;
   notes: string;
+}
+/**
+ * Runs beside each other, in the order in which they were named.
+ *
+ * missing: ids that no run has (any more). unrecorded: runs that have recorded no environment yet, or whose folder
+ * cannot be read from here. other_images: not all of them are judged on the same validation images. Packages in which
+ * they differ may be more than are listed: unlisted says how many.
+ */
+export interface Comparison {
+  runs: Run[];
+  missing: string[];
+  unrecorded: string[];
+  differs: ComparedField[];
+  same: ComparedField[];
+  same_settings: number;
+  unlisted: number;
+  other_images: boolean;
+  sizes: (number | null)[];
+  tags: string[];
+}
+/**
+ * One fact about each run, in the order of the runs. Null: it is not known, or the run has none.
+ *
+ * name: the field of TrainConfig, the package, or what else the fact is called in the run's manifest; title: as the
+ * form calls it.
+ */
+export interface ComparedField {
+  part: 'config' | 'data' | 'environment' | 'code' | 'hardware';
+  name: string;
+  title: string;
+  unit?: string | null;
+  values: (boolean | number | string | null)[];
 }
 /**
  * A run to queue. The same `idempotency_key` with the same body gives the same run; with another body 409.
@@ -1352,6 +1385,12 @@ export interface Flips {
   fixed_total: number;
   broke_total: number;
   p_value: number | null;
+  difference: number;
+  /**
+   * @minItems 2
+   * @maxItems 2
+   */
+  interval: [unknown, unknown];
   sentence: string;
 }
 /**
