@@ -1,4 +1,4 @@
-"""The language in which runs are looked for: `lr>1e-3 state=succeeded best>=0.9 created>7d "two words"`.
+"""The language in which runs are looked for: `lr>1e-3 state=succeeded best>=0.9 created>7d tag:x "two words"`.
 
 One text for panel, REST, `imgcls-lab runs --where` and `lab.runs(where=...)`. Terms stand beside each other, and all
 must hold. A term is a word, which is looked for in name, id, model, data and notes; or KEY OP VALUE, where KEY is a
@@ -20,7 +20,7 @@ from imgcls_lab.errors import InputError
 from imgcls_lab.events import ACTIVE, ENDED, LIVE, RunState
 
 Operator = Literal["=", "!=", ">", ">=", "<", "<=", ":"]
-Kind = Literal["text", "number", "time", "seconds", "state"]
+Kind = Literal["text", "number", "time", "seconds", "state", "tags", "flag", "bytes"]
 Value = str | float | bool | None | frozenset[str]
 
 MAX_TEXT = 1000  # characters
@@ -31,11 +31,16 @@ COLUMNS: dict[str, Kind] = {
     "data": "text", "notes": "text", "message": "text", "parent": "text", "monitor": "text", "state": "state",
     "created": "time", "started": "time", "ended": "time", "ran": "seconds", "best": "number", "epoch": "number",
     "step": "number", "attempt": "number", "priority": "number", "lr": "number", "batch_size": "number",
+    "tag": "tags", "archived": "flag", "size": "bytes", "repetition": "text",
 }  # fmt: skip
+NONE = ("none", "null")  # a key that has no value
 GROUPS = {"live": LIVE, "ended": ENDED, "active": ACTIVE}  # of states, named as one
 CONFIG = frozenset(TrainConfig.model_fields) - COLUMNS.keys()
-METRICS = ("loss/", "metric/", "test/", "throughput/", "time/")  # how tags begin
+METRICS = ("loss/", "metric/", "test/", "throughput/", "time/")  # how the tags of metrics begin
+BEST = "best/"  # before such a tag: its best value instead of the last one
+ANY = "any"  # archived=any: archived or not
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _TERM = re.compile(
     rf"""\s*(?:
@@ -47,7 +52,8 @@ _TERM = re.compile(
 
 
 class Term(NamedTuple):
-    """One condition. key: a column, `config.FIELD`, `latest.TAG`, or empty for a word that is looked for everywhere.
+    """One condition. key: a column, `config.FIELD`, `latest.TAG`, `best_values.TAG`, or empty: a word, looked for
+    everywhere.
 
     value: of the kind that the column holds; several texts or states are alternatives; None: it has no value.
     """
@@ -86,26 +92,60 @@ def _term(match: re.Match[str], now: float) -> Term:
         return _of_column(key, op, value, is_quoted=text.startswith('"'), now=now)
     if key in CONFIG:
         return Term(f"config.{key}", op, _of_config(key, op, value, is_quoted=text.startswith('"')))
-    if key.startswith(METRICS):
-        return Term(f"latest.{match['key']}", _comparing(key, op), _number(key, value))
+    if (of := _of_metric(match["key"])) is not None:
+        return Term(of, _comparing(key, op), None if value.lower() in NONE else _number(key, value))
     close = difflib.get_close_matches(key, [*COLUMNS, *CONFIG], 3, 0.6)
     meant = f" Did you mean {' or '.join(close)}?" if close else ""
     raise InputError(
         f"Runs have no “{match['key'][:40]}”.{meant} A query knows {', '.join(COLUMNS)}, the fields of a config, and "
-        "metrics by their tags, such as metric/accuracy or loss/val."
+        "metrics by their tags, such as metric/accuracy, loss/val or best/metric/accuracy."
     )
+
+
+def _of_metric(text: str) -> str | None:
+    """Where the value of a metric stands; None: the text names no metric."""
+    if text.startswith(METRICS):
+        return f"latest.{text}"
+    tag = text.removeprefix(BEST)
+    return f"best_values.{tag}" if tag != text and tag.startswith(METRICS) else None
+
+
+def key_of(text: str) -> str | None:
+    """What a name stands for, as the keys of terms: a column, `config.FIELD`, `latest.TAG` ...; None: nothing."""
+    if text in COLUMNS:
+        return text
+    return f"config.{text}" if text in CONFIG else _of_metric(text)
+
+
+def without_archived(terms: tuple[Term, ...], default: bool | None = False) -> tuple[tuple[Term, ...], bool | None]:
+    """The other terms, and which runs are wanted: the archived ones, the others, or (None) both.
+
+    default: where no term says it.
+    """
+    said = [term for term in terms if term.key == "archived"]
+    if not said:
+        return terms, default
+    last = said[-1]
+    wanted = last.value if last.value is None or last.op == "=" else not last.value
+    return tuple(term for term in terms if term.key != "archived"), None if wanted is None else bool(wanted)
 
 
 def _of_column(key: str, op: Operator, text: str, *, is_quoted: bool, now: float) -> Term:
     kind = COLUMNS[key]
     if kind == "state":
         return Term(key, _equality(key, op), _states(text))
-    if kind == "text":
+    if kind == "flag":
+        return Term(key, _equality(key, op), _flag(key, text))
+    if kind in ("text", "tags"):
+        if kind == "tags" and text.lower() in NONE and not is_quoted:
+            return Term(key, _equality(key, op), None)
         if op not in ("=", "!=", ":"):
             raise InputError(f"{key} is text: {key}=TEXT is the whole of it (* stands for any), {key}:TEXT a part.")
         return Term(key, op, text if is_quoted or op == ":" else frozenset(filter(None, text.split(","))))
-    if text.lower() in ("none", "null"):
+    if text.lower() in NONE:
         return Term(key, _equality(key, op), None)
+    if kind == "bytes":
+        return Term(key, _comparing(key, op), _bytes(key, text))
     if kind == "time":
         return Term(key, _comparing(key, op), _time(key, text, now))
     return Term(key, _comparing(key, op), _duration(key, text) if kind == "seconds" else _number(key, text))
@@ -115,7 +155,7 @@ def _of_config(key: str, op: Operator, text: str, *, is_quoted: bool) -> Value:
     """A value as JSON has it: true, false, null and numbers are what they look like, unless they are quoted."""
     if op == ":" or is_quoted:
         return text
-    if text.lower() in ("none", "null"):
+    if text.lower() in NONE:
         return None
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
@@ -161,6 +201,22 @@ def _number(key: str, text: str) -> float:
     if not math.isfinite(value):
         raise InputError(f"{key} is compared with a finite number.")
     return value
+
+
+def _flag(key: str, text: str) -> bool | None:
+    values: dict[str, bool | None] = {"true": True, "false": False, ANY: None}
+    if text.lower() not in values:
+        raise InputError(f"{key} is true, false or {ANY}, not “{text[:40]}”.")
+    return values[text.lower()]
+
+
+def _bytes(key: str, text: str) -> float:
+    """Bytes of `1GB`, `500 MB` without the space, `1.5GiB` or `1e9`."""
+    match = re.fullmatch(r"(?i)(\d+(?:\.\d*)?)([KMGT]?)(i?)B?", text)
+    if match is None:
+        return _number(key, text)
+    unit = match[2].upper()
+    return float(match[1]) * (1024 ** " KMGT".index(unit) if match[3] and unit else _BYTES[unit])
 
 
 def _duration(key: str, text: str) -> float:

@@ -181,7 +181,7 @@ def state_of(run: RunDetail) -> dict[str, object]:
     """All that a run's events say of it."""
     names = (
         "attempt", "step", "epoch", "total_steps", "epochs", "resumed_at_step", "phase", "message", "failure",
-        "seconds_left", "best", "latest", "tags", "devices", "resumable", "started_at", "ended_at", "ran",
+        "seconds_left", "best", "latest", "series_names", "devices", "resumable", "started_at", "ended_at", "ran",
     )  # fmt: skip
     return {
         **{name: getattr(run, name) for name in names},

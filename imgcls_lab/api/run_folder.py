@@ -51,6 +51,7 @@ from imgcls_lab.schemas import (
     SeriesReply,
 )
 from imgcls_lab.store import run_files
+from imgcls_lab.store.run_tags import tags_in
 from imgcls_lab.store.verdict import Verdict, judge, last_line, read_end
 
 
@@ -205,7 +206,7 @@ class RunFolder:
                 "best": best and BestMetric(metric=self._progress.monitor.metric, value=best.value, epoch=best.epoch),
                 "attempts": [self._attempt_view(attempt) for attempt in self._progress.attempts],
                 "checkpoints": self._checkpoints(),
-                "tags": sorted(self._history.points),
+                "series_names": sorted(self._history.points),
                 "manifest": manifest,
                 "data_revision": corrections.get("number"),
                 "data_revision_digest": corrections.get("digest") or "",
@@ -236,6 +237,7 @@ class RunFolder:
             **{name: info.get(name) for name in ("dataset_id", "model_id", "parent_id")},
             "desired_state": DesiredState.RUN,
             "priority": 0,
+            "tags": tags_in(row),
             "external": not (self.folder / run_layout.HEARTBEAT).exists(),
             "revision": self._revision,
             "host": None,

@@ -138,8 +138,8 @@ class Run(RunEvaluations):
         missing = set(wanted or ()) - {item.tag for item in series}
         if missing:
             view = source.run()
-            if view.state in OVER or "loss/val" in view.tags:
-                raise NotFoundError(f"{unknown('curve', min(missing), view.tags)} The run is “{view.name}”.")
+            if view.state in OVER or "loss/val" in view.series_names:
+                raise NotFoundError(f"{unknown('curve', min(missing), view.series_names)} The run is “{view.name}”.")
         return _frame(series, wanted or [])
 
     def report(self, epoch: int | None = None, split: str = "val") -> EpochReport:

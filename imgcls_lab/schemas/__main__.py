@@ -35,7 +35,17 @@ from imgcls_lab.schemas.registry import (
     ProjectView,
 )
 from imgcls_lab.schemas.revisions import RevisionDiff, RevisionEdit, RevisionView
-from imgcls_lab.schemas.runs import ClaimRequest, ClaimView, ResumeRequest, RunDetail, RunEdit, RunPage, SubmitRequest
+from imgcls_lab.schemas.runs import (
+    ClaimRequest,
+    ClaimView,
+    EditedRun,
+    EditedRuns,
+    ResumeRequest,
+    RunDetail,
+    RunEdits,
+    RunPage,
+    SubmitRequest,
+)
 from imgcls_lab.schemas.series import EpochReport, LogChunk, SeriesReply
 from imgcls_lab.schemas.stream import StreamMessage, Subscribe, Unsubscribe
 from imgcls_lab.schemas.tensorboards import BoardRequest, BoardView
@@ -52,7 +62,9 @@ class WireTypes(Wire):
     resume: ResumeRequest
     claim: ClaimView
     claim_request: ClaimRequest
-    run_edit: RunEdit
+    edited: EditedRun
+    edits: RunEdits
+    edited_runs: EditedRuns
     series: SeriesReply
     log: LogChunk
     report: EpochReport

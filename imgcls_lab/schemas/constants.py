@@ -7,6 +7,7 @@ from typing import get_args
 from imgcls_lab.config.evaluation import FRACTION_METRICS, METRIC_TITLES
 from imgcls_lab.events import ACTIVE, ENDED, LIVE, RunState
 from imgcls_lab.schemas.images import ThumbnailSize
+from imgcls_lab.schemas.limits import MAX_CHANGED, MAX_TAG, MAX_TAGS
 from imgcls_lab.schemas.revisions import MAX_CHANGES
 
 
@@ -24,4 +25,7 @@ CONSTANTS = {
     "FRACTION_METRICS": FRACTION_METRICS,
     "THUMBNAIL_SIZES": get_args(ThumbnailSize),
     "MAX_CHANGES": MAX_CHANGES,
+    "MAX_CHANGED": MAX_CHANGED,
+    "MAX_TAG": MAX_TAG,
+    "MAX_TAGS": MAX_TAGS,
 }

@@ -25,7 +25,9 @@ MAX_CHOICES = 2000  # values of one parameter
 MAX_ALL_CHOICES = 10_000  # values of all parameters of a sweep
 MAX_TRIALS = 10_000
 MAX_ARGUMENTS = 1000  # behind an address
-MAX_TAGS = 200  # series that are asked for by name
+MAX_SERIES = 200  # that are asked for by name
+MAX_TAGS, MAX_TAG = 20, 40  # of a run, and characters of one
+MAX_CHANGED = 1000  # runs that one request changes
 MAX_JSON_VALUES = 50_000  # of a whole request
 SHOWN_DEVICES = 500  # that the devices page lists; the others are counted
 SHOWN_NODES = 50  # of a cluster, the same
@@ -62,5 +64,7 @@ Note = Annotated[str, Field(max_length=MAX_NOTE)]
 PathText = Annotated[str, Field(min_length=1, max_length=MAX_PATH)]
 Device = Annotated[str, Field(min_length=1, max_length=MAX_DEVICE)]
 Host = Annotated[str, Field(min_length=1, max_length=MAX_HOST)]
+Tag = Annotated[str, Field(min_length=1, max_length=MAX_TAG, pattern=r"^\w[\w.+/-]*$")]
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
 # of a config or of a notebook's parameters: any JSON, so much of it
 Values = Annotated[dict[str, Any], Field(max_length=MAX_FIELDS), AfterValidator(_bounded)]

@@ -8,7 +8,19 @@ from pydantic import Field
 
 from imgcls_lab.events import DesiredState, FailureKind, RunKind, RunState
 from imgcls_lab.schemas.base import Wire
-from imgcls_lab.schemas.limits import MAX_AFTER, MAX_NAME, Device, Host, Id, Key, Name, Note, Values
+from imgcls_lab.schemas.limits import (
+    MAX_AFTER,
+    MAX_CHANGED,
+    MAX_NAME,
+    Device,
+    Host,
+    Id,
+    Key,
+    Name,
+    Note,
+    Tags,
+    Values,
+)
 from imgcls_lab.schemas.revisions import RevisionView
 
 
@@ -68,6 +80,9 @@ class RunView(Wire):
     batch_size: int | None
     lr: float | None
     notes: str
+    tags: list[str] = []  # words that people gave it
+    archived: bool = False  # left out of lists unless it is asked for
+    size: int | None = None  # bytes of its folder, as counted when it last changed; None: not counted yet
 
     def seconds(self, now: float) -> float | None:
         """How long it has run by now, all attempts together; None: it has not begun yet."""
@@ -117,7 +132,7 @@ class RunDetail(RunView):
     after: list[str]  # runs that must succeed first
     attempts: list[AttemptView]
     checkpoints: list[CheckpointView]
-    tags: list[str]  # names of the series it has
+    series_names: list[str]  # tags of the metrics that it has
     manifest: dict[str, Any] | None
     folder: str
     data_revision: int | None = None  # of its data set; None: the folders as they are, or corrections from a file
@@ -153,6 +168,7 @@ class SubmitRequest(Wire):
     parent_id: Id | None = None
     priority: int = Field(0, ge=-1000, le=1000)
     notes: Note = ""
+    tags: Tags = []
     idempotency_key: Key | None = None
 
 
@@ -205,7 +221,48 @@ class ResumeRequest(Wire):
 
 
 class RunEdit(Wire):
+    """What is to be changed of a run; None: it stays. tags: all that it has then, before some are added and removed."""
+
     name: Name | None = None
     notes: Note | None = None
     priority: int | None = Field(None, ge=-1000, le=1000)
     project_id: int | None = None
+    archived: bool | None = None  # only a run that has ended
+    tags: Tags | None = None
+    add_tags: Tags = []
+    remove_tags: Tags = []
+
+
+class EditedRun(RunView):
+    """A run that was just edited. undo: the edit that gives back what it had."""
+
+    undo: RunEdit
+
+
+class RunsEdit(Wire):
+    """The same edit of several runs."""
+
+    runs: list[Id] = Field(min_length=1, max_length=MAX_CHANGED)
+    edit: RunEdit
+
+
+class RunEdits(Wire):
+    """Edits of many runs: at most MAX_CHANGED runs, all edits together."""
+
+    edits: list[RunsEdit] = Field(min_length=1, max_length=MAX_CHANGED)
+
+
+class RefusedRun(Wire):
+    """A run that stays as it is. run: as the request named it; reason: a word for programs, where there is one."""
+
+    run: str
+    message: str
+    reason: str = ""
+
+
+class EditedRuns(Wire):
+    """What was changed of many runs, and what not. undo: what to send to the same route to have it back."""
+
+    changed: list[RunView]
+    refused: list[RefusedRun]
+    undo: list[RunsEdit]

@@ -46,7 +46,7 @@ _ENTRY = {"GET": _READS, "PATCH": _WRITES, "DELETE": _WRITES}
 TABLE: dict[str, dict[str, Needs]] = {
     "api/info": {"GET": _READS},
     "api/demo": {"POST": _WRITES},
-    "api/runs": {"GET": _READS, "POST": _LAUNCHES},  # a config may name plugins, which are code
+    "api/runs": {"GET": _READS, "POST": _LAUNCHES, "PATCH": _WRITES},  # a config may name plugins, which are code
     "api/runs/ID": _ENTRY,
     "api/runs/ID/stop": {"POST": _WRITES},
     "api/runs/ID/kill": {"POST": _WRITES},

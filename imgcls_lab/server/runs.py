@@ -8,8 +8,8 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.run_query import quoted
-from imgcls_lab.schemas import ClaimRequest, ResumeRequest, RetrainRequest, RunEdit, RunView, SubmitRequest
-from imgcls_lab.schemas.limits import MAX_COMPARED, MAX_NODES, MAX_RUNS, MAX_TAGS
+from imgcls_lab.schemas import ClaimRequest, ResumeRequest, RetrainRequest, RunEdit, RunEdits, RunView, SubmitRequest
+from imgcls_lab.schemas.limits import MAX_COMPARED, MAX_NODES, MAX_RUNS, MAX_SERIES
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, configs_of, executes_code, names_code
@@ -72,6 +72,15 @@ class RunsHandler(ApiHandler):
 
         await self.answer(submit, 201)
         self.backend.wake_executor()
+
+    @permitted
+    async def patch(self) -> None:
+        edits = self.body(RunEdits)
+        for part in edits.edits:
+            check_reference(part.edit.project_id, "project")
+            for text in part.runs:
+                run_id_of(text)
+        await self.answer(lambda store: store.runs.edit_many(edits), work="slow")
 
     @staticmethod
     def _state(text: str) -> RunState:
@@ -200,8 +209,8 @@ class SeriesHandler(ApiHandler):
         if len(run_ids) > MAX_RUNS:
             raise InputError(f"At most {MAX_RUNS} runs can be drawn at once; choose fewer.")
         tags = [tag for tag in self.get_query_arguments("tag") if tag] or None
-        if tags is not None and len(tags) > MAX_TAGS:
-            raise InputError(f"At most {MAX_TAGS} series can be asked for by name; choose fewer.")
+        if tags is not None and len(tags) > MAX_SERIES:
+            raise InputError(f"At most {MAX_SERIES} series can be asked for by name; choose fewer.")
         axis = cast(Literal["step", "epoch", "time"], self.choice("axis", ("step", "epoch", "time"), "step"))
         low, high = self.optional_number("low"), self.optional_number("high")
         max_points = self.whole("max_points", 2000, low=2, high=MAX_POINTS // max(MAX_POINTS // 20_000, len(run_ids)))

@@ -48,7 +48,7 @@ _SAME = (
     "attempt", "priority", "external", "view_only", "message", "failure", "phase", "created_at", "started_at",
     "ended_at", "updated_at", "revision", "host", "devices", "step", "total_steps", "epoch", "epochs",
     "resumed_at_step", "seconds_left", "latest", "model_flavour", "root", "batch_size", "lr", "notes",
-    "home",
+    "home", "tags", "archived", "size",
 )  # fmt: skip
 # Columns and not rows of Run: their configs are not read, and 200 objects of the ORM would take a third of the time.
 _LISTED: Select[Any] = (
@@ -133,13 +133,14 @@ def by_key(session: Session, key: str) -> list[RunView]:
 
 
 class RunFilter(NamedTuple):
-    """Which runs a list has; None: all. where: a query."""
+    """Which runs a list has; None: all. where: a query without what it says of archived runs."""
 
     project_id: int | None
     parent_id: str | None
     states: frozenset[RunState] | None
     owner: str | None
     where: tuple[Term, ...] = ()
+    archived: bool | None = False
 
 
 class RunOrder(NamedTuple):
@@ -185,6 +186,8 @@ def _owners(session: Session) -> list[str]:
 
 def _conditions(session: Session, wanted: RunFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
+    if wanted.archived is not None:
+        conditions.append(no_index(session, Run.archived) == wanted.archived)
     if wanted.project_id is not None:
         conditions.append(col(Run.project_id) == wanted.project_id)
     if wanted.parent_id is not None:
@@ -199,7 +202,7 @@ def _conditions(session: Session, wanted: RunFilter) -> list[ColumnElement[bool]
 def _counts(session: Session, wanted: RunFilter) -> dict[RunState, int]:
     """Runs by state. Those of one parent are counted one by one, since they are few; those of an owner by an index."""
     if wanted.parent_id is None and wanted.owner is None:
-        return run_counts.by_state(session, wanted.project_id)
+        return run_counts.by_state(session, wanted.project_id, wanted.archived)
     among = _conditions(session, wanted._replace(states=None, where=()))
     counted = select(Run.state, func.count()).where(*among).group_by(col(Run.state))
     return {RunState(state): count for state, count in session.exec(counted)}
@@ -208,6 +211,8 @@ def _counts(session: Session, wanted: RunFilter) -> dict[RunState, int]:
 def _conditions_along_an_index(session: Session, wanted: RunFilter, order: RunOrder) -> list[ColumnElement[bool]]:
     """The conditions of a list that is read along an index of its order, until a page is full."""
     conditions: list[ColumnElement[bool]] = []
+    if wanted.archived is not None:
+        conditions.append(no_index(session, Run.archived) == wanted.archived)
     if wanted.project_id is not None:
         column = col(Run.project_id) if order.sort == "created_at" else no_index(session, Run.project_id)
         conditions.append(column == wanted.project_id)
@@ -291,7 +296,7 @@ def detail(session: Session, settings: Settings, text: str) -> RunDetail:
                 for row in session.exec(saved.order_by(col(Artifact.step), col(Artifact.attempt)))
                 if absent is not None or is_folder(folder, row.path, elsewhere(run.config, folder))
             ],
-            "tags": [name for _, name in tags_of(session, run)],
+            "series_names": [name for _, name in tags_of(session, run)],
             "manifest": manifest_of(settings, run.id) if absent is None else None,
             "folder": str(folder) if absent is None else homes.path_of(session, run),
             "data_revision": run.data_revision,

@@ -26,8 +26,11 @@ _COLUMNS: dict[str, Any] = {
     "data": Run.root, "notes": Run.notes, "message": Run.message, "parent": Run.parent_id, "monitor": Run.best_metric,
     "state": Run.state, "created": Run.created_at, "started": Run.started_at, "ended": Run.ended_at,
     "best": Run.best_value, "epoch": Run.epoch, "step": Run.step, "attempt": Run.attempt, "priority": Run.priority,
-    "lr": Run.lr, "batch_size": Run.batch_size,
+    "lr": Run.lr, "batch_size": Run.batch_size, "size": Run.size, "repetition": Run.repetition,
 }  # fmt: skip
+
+
+JSON_COLUMNS: dict[str, Any] = {"config": Run.config, "latest": Run.latest, "best_values": Run.best_values}
 
 
 def ran_by(now: float) -> Any:
@@ -49,10 +52,10 @@ def _condition(session: Session, term: Term) -> ColumnElement[bool]:
     if not term.key:
         return contains(str(term.value))
     source, _, name = term.key.partition(".")
-    if source == "config" and name:
-        return _of_json(session, Run.config, name, term)
-    if source == "latest" and name:
-        return _of_json(session, Run.latest, name, term)
+    if name:
+        return _of_json(session, JSON_COLUMNS[source], name, term)
+    if term.key == "tag":
+        return _tagged(session, term)
     column = _column(term.key)
     alike: ColumnElement[bool]
     if COLUMNS[term.key] == "text":
@@ -72,6 +75,19 @@ def _column(key: str) -> Any:
     if key == "project":
         return select(Project.name).where(col(Project.id) == col(Run.project_id)).correlate(Run).scalar_subquery()
     return col(_COLUMNS[key])
+
+
+def _tagged(session: Session, term: Term) -> ColumnElement[bool]:
+    """Whether one of the tags is what is looked for; without a value: whether there is none."""
+    if term.value is None:
+        none = func.json_array_length(col(Run.tags)) == 0
+        return none if term.op == "=" else not_(none)
+    if session.get_bind().dialect.name == "postgresql":
+        tags = func.json_array_elements_text(col(Run.tags)).table_valued("value").render_derived("held")
+    else:
+        tags = func.json_each(col(Run.tags)).table_valued("value", name="held")
+    found = select(1).select_from(tags).where(_text(tags.c.value, ":" if term.op == ":" else "=", term.value)).exists()
+    return not_(found) if term.op == "!=" else found
 
 
 def _text(column: Any, op: str, value: Value) -> ColumnElement[bool]:

@@ -37,6 +37,7 @@ from imgcls_lab.store.folder_rows import read_info
 from imgcls_lab.store.ingest import ingest
 from imgcls_lab.store.registry import DEFAULT_PROJECT
 from imgcls_lab.store.run_rows import config_columns, default_name, device_columns, find_run
+from imgcls_lab.store.run_tags import tags_in
 from imgcls_lab.store.tables import Attempt, Dataset, DeletedRun, Model, Project, Run
 from imgcls_lab.store.verdict import ProcessEnd, Verdict, ended_at, judge, last_line, launched_at, read_end
 
@@ -165,6 +166,7 @@ def _row(
         "model_id": session.exec(select(Model.id).where(Model.flavour == columns.get("model_flavour"))).first(),
         "parent_id": session.exec(select(Run.id).where(Run.id == parent)).first() if parent else None,
         "notes": str(info.get("notes") or ""),
+        "tags": tags_in(info.get("row")),
         "payload": info["payload"] if isinstance(info.get("payload"), dict) else {},
         "python": str(info.get("python") or "") if own else "",
         "view_only": not own,

@@ -5,6 +5,8 @@ Called by the store's other modules inside their transactions. Moves no run.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 import time
 from pathlib import Path
@@ -19,6 +21,7 @@ from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.store import audit, rights
 from imgcls_lab.store.registry import default_project, find_project
 from imgcls_lab.store.revision_rows import overlay_for
+from imgcls_lab.store.run_tags import distinct
 from imgcls_lab.store.tables import Dataset, Model, Run
 
 
@@ -73,6 +76,7 @@ def _waiting_columns(session: Session, request: SubmitRequest) -> dict[str, Any]
     """The columns of a run that was submitted just now, by the user who acts."""
     now = time.time()
     columns = {name: getattr(request, name) for name in ("priority", "notes", "payload", "idempotency_key")}
+    columns["tags"] = distinct(request.tags)
     columns |= {"owner": audit.actor_of(session).user, "home": session.info["home"]}
     columns |= {"state": RunState.QUEUED.value, "devices": [], "latest": {}, "python": sys.executable}
     return columns | {"created_at": now, "queued_at": now, "updated_at": now}
@@ -125,12 +129,20 @@ def process_columns(config: TrainConfig | None) -> dict[str, Any]:
     return {"min_gpus": config.min_processes, "requested_nodes": config.num_nodes}
 
 
+def repetition_of(config: TrainConfig) -> str:
+    """The same for runs on one folder whose results may differ by their seeds alone."""
+    fields = {"root": config.root, **config.result_fields()}
+    del fields["seed"]
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def config_columns(config: TrainConfig | None) -> dict[str, Any]:
     """The columns of a run that its config gives."""
     if config is None:
         return {"config": {}}
     return {
         "config": config.model_dump(mode="json"),
+        "repetition": repetition_of(config),
         "model_flavour": config.model_flavour,
         "root": config.root,
         "batch_size": config.batch_size,

@@ -19,29 +19,43 @@ from sqlmodel import Session, col, select
 
 from imgcls_lab import output_folders, run_query
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import ConflictError, InputError, NotFoundError
+from imgcls_lab.errors import ConflictError, InputError
 from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, RunState
 from imgcls_lab.run_layout import is_run_id, new_run_id
 from imgcls_lab.schemas import (
     ClaimView,
     ComparisonView,
+    EditedRun,
+    EditedRuns,
     EpochReport,
     LogChunk,
     RetrainRequest,
     RunDetail,
     RunEdit,
+    RunEdits,
     RunPage,
     RunsBatch,
     RunView,
     SubmitRequest,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, claims, comparison, homes, queries, retraining, rights, run_files, states, submitted
+from imgcls_lab.store import (
+    audit,
+    claims,
+    comparison,
+    homes,
+    queries,
+    retraining,
+    rights,
+    run_edits,
+    run_files,
+    states,
+    submitted,
+)
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.executors import Executors, Place
-from imgcls_lab.store.registry import find_project
 from imgcls_lab.store.run_rows import config_columns, find_run, new_run, process_columns
-from imgcls_lab.store.tables import Attempt, DeletedRun, Dependency, Metric, Project, Run
+from imgcls_lab.store.tables import Attempt, DeletedRun, Dependency, Metric, Run
 
 TRIAL_KEY = "trial:"  # begins the idempotency keys of sweeps' trials
 
@@ -140,9 +154,20 @@ class Runs:
         """
         return self._change(lambda session: claims.claim(session, self._settings, text, digest))
 
-    def edit(self, text: str, edit: RunEdit) -> RunView:
-        """Change name, notes, priority or project. Raises NotFoundError, ForbiddenError."""
-        return self._change(lambda session: _edit(session, text, edit))
+    def edit(self, text: str, edit: RunEdit) -> EditedRun:
+        """Change name, notes, tags, priority or project, archive. The answer says what undoes it.
+
+        Raises NotFoundError, ForbiddenError; ConflictError where a run that has not ended is to be archived.
+        """
+        with self._database.write() as session:
+            run_id, undo = run_edits.edit_run(session, text, edit)
+        return EditedRun(**self._view(run_id).model_dump(), undo=undo)
+
+    def edit_many(self, edits: RunEdits) -> EditedRuns:
+        """As `edit`, of many runs. Those that cannot be changed are named with the reason; the others are changed."""
+        changed, refused, undo = run_edits.edit_many(self._database, edits)
+        views = self.by_id(changed)
+        return EditedRuns(changed=[views[run_id] for run_id in changed if run_id in views], refused=refused, undo=undo)
 
     def explain_stop(self, run_id: str, message: str) -> None:
         """Say why a run was stopped; does nothing where it was not. Raises NotFoundError, ForbiddenError."""
@@ -215,10 +240,12 @@ class Runs:
     ) -> RunPage:
         """A page of runs, and how many there are in each state.
 
-        where: a query (`run_query`); parent_id: of a sweep. Raises InputError.
+        where: a query (`run_query`); parent_id: of a sweep. Archived runs are left out unless the query asks for them
+        or a parent is given. Raises InputError.
         """
         among = None if states is None else frozenset(states)
-        wanted = queries.RunFilter(project_id, parent_id, among, owner, run_query.parse(where))
+        terms, archived = run_query.without_archived(run_query.parse(where), False if parent_id is None else None)
+        wanted = queries.RunFilter(project_id, parent_id, among, owner, terms, archived)
         order = queries.RunOrder(sort, descending, limit, offset)
         with self._database.read() as session:
             page = queries.page(session, wanted, order)
@@ -324,23 +351,6 @@ def _digest(request: SubmitRequest) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _edit(session: Session, text: str, edit: RunEdit) -> str:
-    run = find_run(session, text)
-    rights.check(session, "edited", run)
-    values = edit.model_dump(exclude_none=True)
-    changed = audit.changes(run.model_dump(include={*values}), values)
-    if "project_id" in changed:
-        project = find_project(session, values["project_id"])
-        rights.check_into(session, project)
-        changed["project"] = [session.get_one(Project, run.project_id).name, project.name]
-        del changed["project_id"]
-    if changed:
-        audit.record(session, "edited", run, changed=changed)
-    if values and not states.change_run(session, run.id, **values):
-        raise NotFoundError(f"The run “{run.name}” was just deleted.")
-    return run.id
-
-
 def _set_desired_state(session: Session, text: str, desired: DesiredState) -> str:
     run = find_run(session, text)
     action = "stopped" if desired is DesiredState.STOP else "killed"
@@ -387,7 +397,7 @@ def _resume(session: Session, text: str, changes: Mapping[str, Any], settings: S
     config = TrainConfig.parse(run.config).resumed_with(changes, settings.run_dir(run.id)) if changes else None
     values: dict[str, Any] = {
         "desired_state": DesiredState.RUN.value, "queued_at": time.time(), "ended_at": None, "message": None,
-        "failure": None, "phase": None, "lost_attempts": 0, "lost_at_step": -1, "external": False,
+        "failure": None, "phase": None, "lost_attempts": 0, "lost_at_step": -1, "external": False, "archived": False,
         **(config_columns(config) | process_columns(config) if config else {}),
     }  # fmt: skip
     filled = {RunState.SUCCEEDED} if run.kind == RunKind.SWEEP.value else set()

@@ -8,25 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, MetaData, UniqueConstraint, text
-from sqlalchemy.orm import registry
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, UniqueConstraint, text
+from sqlmodel import Field
 
-CONVENTION = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
+from imgcls_lab.store.table_base import Table, json_column
+from imgcls_lab.store.user_tables import Home, SavedView, User
 
-
-class Table(SQLModel, registry=registry(metadata=MetaData(naming_convention=CONVENTION))):
-    """Base of all tables; its `metadata` is ours alone."""
-
-
-def _json(*, nullable: bool = False) -> Any:
-    return Field(default=None, sa_column=Column(JSON, nullable=nullable))
+__all__ = ["Home", "SavedView", "User"]  # beside those below
 
 
 class Project(Table, table=True):
@@ -49,36 +37,6 @@ class ProjectMember(Table, table=True):
     user: str = Field(primary_key=True)
 
 
-class User(Table, table=True):
-    """What a user may take of all hosts; who has no row has the defaults."""
-
-    __tablename__ = "users"
-
-    name: str = Field(primary_key=True)
-    weight: float = 1.0  # of the user's part where several wait
-    max_devices: int | None = None  # None: no limit
-    max_disk_gb: float | None = None  # 1e9 bytes; None: no limit
-    admin: bool = False  # may set these
-    # What the user has had, as `fair_share.py` counts it.
-    usage: float = 0.0  # device-seconds of attempts that ended
-    usage_runs: float = 0.0  # number of devices of these attempts, counted likewise
-    usage_at: float = 0.0  # when both were counted
-    held_until: float = 0.0  # when an attempt of the user ended last
-
-
-class Home(Table, table=True):
-    """A folder of runs that a user's daemons work in. `id` stands in the folder, too."""
-
-    __tablename__ = "homes"
-
-    id: str = Field(primary_key=True)
-    user: str
-    path: str
-    host: str  # of the daemon that was there last
-    run_bytes: int | None = Field(default=None, sa_type=BigInteger)  # of its runs' folders; None: not counted
-    counted_at: float | None = None
-
-
 class Config(Table, table=True):
     __tablename__ = "configs"
 
@@ -86,7 +44,7 @@ class Config(Table, table=True):
     name: str = Field(unique=True)
     project_id: int = Field(foreign_key="projects.id", index=True)
     owner: str = ""
-    config: dict[str, Any] = _json()
+    config: dict[str, Any] = json_column()
     description: str = ""
     created_at: float
     updated_at: float
@@ -103,13 +61,13 @@ class Dataset(Table, table=True):
     owner: str = ""
     description: str = ""
     created_at: float
-    classes: list[str] = _json()
-    images: dict[str, int] = _json()  # by split
+    classes: list[str] = json_column()
+    images: dict[str, int] = json_column()  # by split
     smallest_class: int | None = None
     largest_class: int | None = None
     problem: str | None = None
-    notes: list[str] = _json()
-    skipped_files: dict[str, int] = _json()  # files that are no images, by suffix
+    notes: list[str] = json_column()
+    skipped_files: dict[str, int] = json_column()  # files that are no images, by suffix
     audit_run_id: str | None = None  # the newest run that looked at its files; it may be deleted
     scanned_at: float | None = None  # when a scan last read all files; None: never
 
@@ -133,7 +91,7 @@ class DatasetRevision(Table, table=True):
     excluded: int
     restored: int
     total: int  # images that differ from their folders, after it
-    changes: list[dict[str, Any]] = _json()  # `data_revision.Change`
+    changes: list[dict[str, Any]] = json_column()  # `data_revision.Change`
 
 
 class Model(Table, table=True):
@@ -170,9 +128,12 @@ class Run(Table, table=True):
         Index(
             "ix_runs_sorted",
             *("project_id", "state", "number", "name", "lr", "batch_size", "kind", "started_at", "ended_at", "owner"),
+            *("archived", "size"),
         ),
         Index("ix_runs_owner_state_project_id", "owner", "state", "project_id"),
-        Index("ix_runs_best", "best_value", "number", "state", "project_id"),  # a list by it, filtered on the way
+        Index(
+            "ix_runs_best", "best_value", "number", "state", "project_id", "archived"
+        ),  # a list by it, filtered on the way
         {"sqlite_autoincrement": True},
     )
 
@@ -207,7 +168,7 @@ class Run(Table, table=True):
     revision: int = 1
     change: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, index=True))  # see `database.write`
     host: str | None = None
-    devices: list[str] = _json()
+    devices: list[str] = json_column()
     step: int = 0
     total_steps: int | None = None
     epoch: float = 0.0
@@ -218,14 +179,19 @@ class Run(Table, table=True):
     best_value: float | None = None
     best_epoch: int | None = None
     best_step: int | None = None
-    latest: dict[str, float | None] = _json()
-    config: dict[str, Any] = _json()
+    latest: dict[str, float | None] = json_column()
+    best_values: dict[str, float] = json_column(made=dict)  # of each metric of a validation, by its tag
+    config: dict[str, Any] = json_column()
     model_flavour: str = ""
     root: str = ""
     batch_size: int | None = None
     lr: float | None = None
     notes: str = ""
-    payload: dict[str, Any] = _json()
+    tags: list[str] = json_column(made=list)  # words of people; those of metrics stand in the table `tags`
+    archived: bool = False  # left out of lists unless it is asked for
+    size: int | None = Field(default=None, sa_type=BigInteger)  # bytes of its folder; None: not counted yet
+    repetition: str = Field(default="", index=True)  # the same for runs that differ in their seed alone; "": no config
+    payload: dict[str, Any] = json_column()
     requested_device: str = "auto"  # auto, cuda, cpu, none or part of a GPU's name
     requested_gpus: int = 1
     min_gpus: int | None = None  # with how many it may start; None: with all that it requests
@@ -239,12 +205,13 @@ class Run(Table, table=True):
 
 
 class RunCount(Table, table=True):
-    """How many runs of a project are in a state. Triggers on `runs` keep it: see `run_counts.py`."""
+    """How many runs of a project are in a state, archived or not. Triggers on `runs` keep it: see `run_counts.py`."""
 
     __tablename__ = "run_counts"
 
     project_id: int = Field(sa_column=Column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True))
     state: str = Field(primary_key=True)
+    archived: bool = Field(primary_key=True)
     count: int
 
 
@@ -267,11 +234,11 @@ class Attempt(Table, table=True):
     state: str
     host: str | None = None
     executor_id: str | None = None
-    owner: dict[str, Any] | None = _json(
+    owner: dict[str, Any] | None = json_column(
         nullable=True
     )  # identity of the supervisor, of a cluster's job, or of who trains
     pid: int | None = None  # of the process that trains
-    devices: list[str] = _json()
+    devices: list[str] = json_column()
     started_at: float
     ended_at: float | None = None
     trains_since: float | None = None  # stamp of its `started` event
@@ -324,7 +291,7 @@ class ThinnedMetric(Table, table=True):
     """A point that is the smallest or largest of `factor` points in a row, up to the step `until`: see `pyramid.py`."""
 
     __tablename__ = "thinned_metrics"
-    __table_args__ = {"sqlite_with_rowid": False}
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     run_number: int = Field(sa_column=Column(ForeignKey("runs.number", ondelete="CASCADE"), primary_key=True))
     tag_id: int = Field(sa_column=Column(ForeignKey("tags.id"), primary_key=True))
@@ -350,7 +317,7 @@ class Artifact(Table, table=True):
     path: str
     step: int
     epoch: int
-    links: list[str] = _json()
+    links: list[str] = json_column()
     size: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     created_at: float
 
@@ -364,7 +331,7 @@ class Executor(Table, table=True):
     host: str = Field(index=True)
     home: str = ""
     user: str = ""
-    identity: dict[str, Any] = _json()
+    identity: dict[str, Any] = json_column()
     version: str
     state: str  # alive, stopped
     started_at: float
@@ -388,7 +355,7 @@ class Device(Table, table=True):
     memory_used: int | None = Field(default=None, sa_type=BigInteger)
     utilisation: float | None = None
     held_by: str | None = None
-    gpu_processes: list[dict[str, Any]] = _json()  # that hold its memory, as `executor/gpu_processes.py` saw them
+    gpu_processes: list[dict[str, Any]] = json_column()  # that hold its memory, as `executor/gpu_processes.py` saw them
 
 
 class Alert(Table, table=True):
@@ -424,7 +391,7 @@ class AuditEvent(Table, table=True):
     subject_id: str
     subject_name: str
     project_id: int | None = None
-    details: dict[str, Any] = _json()
+    details: dict[str, Any] = json_column()
 
 
 class Counter(Table, table=True):

@@ -59,6 +59,29 @@ async def test_runs_are_compared_and_one_that_is_gone_is_named(api: Api, config:
     assert (await api("GET", "comparison?run=../etc")).status == 404
 
 
+async def test_many_runs_are_edited_by_one_request_and_the_answer_undoes_it(
+    api: Api, config: dict[str, Any], store: Store
+) -> None:
+    runs = [(await api("POST", "runs", {"config": config, "name": name, "tags": ["a"]})).json["id"] for name in "xy"]
+    edit = {"runs": [*runs, UNKNOWN], "edit": {"add_tags": ["b"], "notes": "seen"}}
+    reply = await api("PATCH", "runs", {"edits": [edit]})
+    assert reply.status == 200
+    assert [(run["id"], run["tags"], run["notes"]) for run in reply.json["changed"]] == [
+        (run, ["a", "b"], "seen") for run in runs
+    ]
+    assert [one["run"] for one in reply.json["refused"]] == [UNKNOWN]
+    undone = await api("PATCH", "runs", {"edits": reply.json["undo"]})
+    assert {(*run["tags"], run["notes"]) for run in undone.json["changed"]} == {("a", "")}
+    one = await api("PATCH", f"runs/{runs[0]}", {"name": "z"})
+    assert (one.json["name"], one.json["undo"]["name"]) == ("z", "x")
+    assert (await api("PATCH", "runs", {"edits": []})).status == 400
+    assert (await api("PATCH", "runs", {"edits": [{"runs": ["../x"], "edit": {}}]})).status == 404
+    assert (await api("PATCH", f"runs/{runs[0]}", {"add_tags": ["two words"]})).status == 400
+    assert (await api("PATCH", "runs", {"edits": [{"runs": runs, "edit": {"project_id": 2**40}}]})).status == 404
+    assert (await api("PATCH", f"runs/{runs[0]}", {"archived": True})).status == 409
+    assert (await api("GET", "runs?where=tag:a%20archived=any")).json["total"] == 2
+
+
 async def test_a_run_asks_for_devices_and_waits_for_others_over_rest(api: Api, config: dict[str, Any]) -> None:
     first = (await api("POST", "runs", {"config": config})).json["id"]
     body = {"config": config, "after": [first], "device": "H100", "gpus": 2, "host": "big", "priority": 3}
@@ -125,7 +148,7 @@ async def test_a_run_shows_all_that_its_page_needs(api: Api, train: Callable[...
     assert (shown["state"], shown["step"], shown["total_steps"]) == ("running", 3, 100)
     assert shown["folder"] == str(training.folder)
     assert shown["manifest"] == {"seed": 0}
-    assert shown["tags"] == ["loss/train"]
+    assert shown["series_names"] == ["loss/train"]
     assert [attempt["number"] for attempt in shown["attempts"]] == [1]
 
 

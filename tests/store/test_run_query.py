@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import update
+from sqlmodel import col
 from store_steps import claim, epoch, feed, finish, points, started
 
 from imgcls_lab.errors import InputError
-from imgcls_lab.events import RunState
+from imgcls_lab.events import DesiredState, RunState
 from imgcls_lab.run_query import parse
 from imgcls_lab.schemas import ProjectEdit, RunEdit
 from imgcls_lab.store import Store
+from imgcls_lab.store.tables import Run
 
 NOW = 1_795_000_000.0
 
@@ -126,3 +129,27 @@ def test_a_name_with_wild_cards_of_sql_is_taken_as_it_is(store: Store, submit: C
     for name in ("a_b", "a/b", "a\\b"):
         text = name.replace("\\", "\\\\")
         assert [run.name for run in store.runs.list(where=f'name="{text}"').items] == [name]
+
+
+def test_tags_size_and_archived_runs_are_found(store: Store, submit: Callable[..., str]) -> None:
+    first = submit("first", tags=["seed", "v1.2", "Übung"])
+    second = submit("second", tags=["baseline"])
+    submit("third")
+    store.runs.set_desired_state(second, DesiredState.STOP)
+    store.runs.edit(second, RunEdit(archived=True))
+    with store.database.write() as session:
+        session.execute(update(Run).where(col(Run.id) == first).values(size=1_500_000_000))
+
+    def names(where: str) -> list[str]:
+        return [run.name for run in store.runs.list(where=where, sort="name", descending=False).items]
+
+    finds = {
+        "tag:see": ["first"], "tag=see": [], "tag=SEED": ["first"], "tag=see*": ["first"], "tag=Übung": ["first"],
+        "tag!=seed": ["third"], "tag=none": ["third"], "tag!=none": ["first"], "tag=baseline": [],
+        "tag=baseline archived=true": ["second"], "archived=any": ["first", "second", "third"],
+        "tag=seed,baseline archived=any": ["first", "second"], "archived!=true": ["first", "third"],
+        "size>1GB": ["first"], "size>1.5GiB": [], "size=1500MB": ["first"], "size=none": ["third"],
+    }  # fmt: skip
+    assert {where: names(where) for where in finds} == finds
+    assert store.runs.list().counts == {RunState.QUEUED: 2}
+    assert store.runs.list(where="archived=true").counts == {RunState.CANCELLED: 1}

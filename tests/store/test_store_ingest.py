@@ -30,7 +30,7 @@ def test_points_progress_and_best_arrive(store: Store, run_id: str):
     assert (run.state, run.step, run.epoch, run.total_steps) == (RunState.RUNNING, 20, 2.0, 100)
     assert (run.best.value, run.best.epoch, run.best.metric) == (0.5, 1, "accuracy")
     assert run.latest["metric/accuracy"] == 0.4
-    assert run.tags == ["loss/train", "lr", "metric/accuracy", "time/epoch"]
+    assert run.series_names == ["loss/train", "lr", "metric/accuracy", "time/epoch"]
     assert steps(store, run_id) == list(range(1, 21))
 
 
@@ -39,7 +39,7 @@ def test_figures_on_test_are_a_runs_latest_and_no_point_of_a_curve(store: Store,
     feed(store, run_id, 1, started(), *points(1, 10), epoch(1, 0.5), Finished(step=10, best_epoch=1, values=values))
     run = store.runs.get(run_id)
     assert (run.latest["test/accuracy"], run.latest["metric/accuracy"]) == (0.4, 0.5)
-    assert "test/accuracy" not in run.tags
+    assert "test/accuracy" not in run.series_names
 
 
 def test_time_left_follows_the_pace_of_the_attempt(store: Store, run_id: str):

@@ -18,6 +18,7 @@ const detail = (part: Partial<RunDetail> = {}): RunDetail => ({
   attempts: [],
   checkpoints: [],
   tags: [],
+  series_names: [],
   manifest: null,
   folder: '/runs/r1',
   ...part,

@@ -24,7 +24,9 @@ export interface WireTypes {
   resume: ResumeRequest;
   claim: Claim;
   claim_request: ClaimRequest;
-  run_edit: RunEdit;
+  edited: EditedRun;
+  edits: RunEdits;
+  edited_runs: EditedRuns;
   series: SeriesReply;
   log: LogChunk;
   report: EpochReport;
@@ -126,6 +128,9 @@ export interface RunDetail {
   batch_size: number | null;
   lr: number | null;
   notes: string;
+  tags?: string[];
+  archived?: boolean;
+  size?: number | null;
   config: {
     [k: string]: unknown;
   };
@@ -136,7 +141,7 @@ export interface RunDetail {
   after: string[];
   attempts: Attempt[];
   checkpoints: Checkpoint[];
-  tags: string[];
+  series_names: string[];
   manifest: {
     [k: string]: unknown;
   } | null;
@@ -264,6 +269,9 @@ export interface Run {
   batch_size: number | null;
   lr: number | null;
   notes: string;
+  tags?: string[];
+  archived?: boolean;
+  size?: number | null;
 }
 /**
  * Runs beside each other, in the order in which they were named.
@@ -324,6 +332,157 @@ export interface SubmitRequest {
   parent_id?: string | null;
   priority?: number;
   notes?: string;
+  /**
+   * @maxItems 20
+   */
+  tags?:
+    | []
+    | [string]
+    | [string, string]
+    | [string, string, string]
+    | [string, string, string, string]
+    | [string, string, string, string, string]
+    | [string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string, string]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ];
   idempotency_key?: string | null;
 }
 /**
@@ -366,11 +525,559 @@ export interface ClaimedFile {
 export interface ClaimRequest {
   digest: string;
 }
+/**
+ * A run that was just edited. undo: the edit that gives back what it had.
+ */
+export interface EditedRun {
+  id: string;
+  kind: RunKind;
+  name: string;
+  owner: string;
+  project_id: number;
+  project: string;
+  dataset_id: number | null;
+  model_id: number | null;
+  parent_id: string | null;
+  may_change: boolean;
+  state: RunState;
+  desired_state: DesiredState;
+  attempt: number;
+  priority: number;
+  resumable: boolean;
+  external: boolean;
+  view_only?: boolean;
+  home?: string;
+  unreachable?: boolean;
+  message: string | null;
+  failure: FailureKind | null;
+  phase: string | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  ran: number;
+  running_since: number | null;
+  updated_at: number;
+  revision: number;
+  host: string | null;
+  devices: string[];
+  step: number;
+  total_steps: number | null;
+  epoch: number;
+  epochs: number | null;
+  resumed_at_step: number | null;
+  seconds_left: number | null;
+  best: BestMetric | null;
+  latest: {
+    [k: string]: number | null;
+  };
+  model_flavour: string;
+  from_best?: boolean;
+  root: string;
+  batch_size: number | null;
+  lr: number | null;
+  notes: string;
+  tags?: string[];
+  archived?: boolean;
+  size?: number | null;
+  undo: RunEdit;
+}
+/**
+ * What is to be changed of a run; None: it stays. tags: all that it has then, before some are added and removed.
+ */
 export interface RunEdit {
   name?: string | null;
   notes?: string | null;
   priority?: number | null;
   project_id?: number | null;
+  archived?: boolean | null;
+  tags?:
+    | []
+    | [string]
+    | [string, string]
+    | [string, string, string]
+    | [string, string, string, string]
+    | [string, string, string, string, string]
+    | [string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string, string]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | null;
+  /**
+   * @maxItems 20
+   */
+  add_tags?:
+    | []
+    | [string]
+    | [string, string]
+    | [string, string, string]
+    | [string, string, string, string]
+    | [string, string, string, string, string]
+    | [string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string, string]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ];
+  /**
+   * @maxItems 20
+   */
+  remove_tags?:
+    | []
+    | [string]
+    | [string, string]
+    | [string, string, string]
+    | [string, string, string, string]
+    | [string, string, string, string, string]
+    | [string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string]
+    | [string, string, string, string, string, string, string, string, string, string, string, string, string]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ]
+    | [
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+        string,
+      ];
+}
+/**
+ * Edits of many runs: at most MAX_CHANGED runs, all edits together.
+ */
+export interface RunEdits {
+  /**
+   * @minItems 1
+   * @maxItems 1000
+   */
+  edits: [RunsEdit, ...RunsEdit[]];
+}
+/**
+ * The same edit of several runs.
+ */
+export interface RunsEdit {
+  /**
+   * @minItems 1
+   * @maxItems 1000
+   */
+  runs: [string, ...string[]];
+  edit: RunEdit;
+}
+/**
+ * What was changed of many runs, and what not. undo: what to send to the same route to have it back.
+ */
+export interface EditedRuns {
+  changed: Run[];
+  refused: RefusedRun[];
+  undo: RunsEdit[];
+}
+/**
+ * A run that stays as it is. run: as the request named it; reason: a word for programs, where there is one.
+ */
+export interface RefusedRun {
+  run: string;
+  message: string;
+  reason?: string;
 }
 export interface SeriesReply {
   series: Series[];
@@ -659,6 +1366,9 @@ export interface Queued {
   batch_size: number | null;
   lr: number | null;
   notes: string;
+  tags?: string[];
+  archived?: boolean;
+  size?: number | null;
   warnings?: string[];
 }
 /**
@@ -1596,3 +2306,6 @@ export const FRACTION_METRICS = [
 ] as const;
 export const THUMBNAIL_SIZES = [64, 128, 256, 512, 1024, 2048] as const;
 export const MAX_CHANGES = 5000 as const;
+export const MAX_CHANGED = 1000 as const;
+export const MAX_TAG = 40 as const;
+export const MAX_TAGS = 20 as const;
