@@ -47,7 +47,7 @@ def test_a_colleagues_run_is_view_only_until_it_is_claimed(desk: Desk, lab: Lab,
     command(lab.home, "db", "rebuild")
     desk.open()
     desk.open_panel().locator("footer").get_by_role("button", name="Runs").click()
-    row = desk.main.locator("table.imgcls-runs tbody tr").first
+    row = desk.main.locator(".imgcls-runs [data-run]").first
     expect(row).to_be_visible(timeout=30_000)
     row.get_by_role("button", name="digits").first.click()
     page = desk.run_page("succeeded")

@@ -58,16 +58,20 @@ def test_each_sees_the_others_runs_and_stops_only_own_ones(labs: dict[str, Lab],
         for name in (user, other):
             expect(panel.get_by_text(f"run of {name}")).to_be_visible()
         panel.locator("footer").get_by_role("button", name="Runs").click()
-        table = desk.main.locator("table.imgcls-runs")
-        expect(table.locator("tbody tr")).to_have_count(2)
-        expect(table.locator("thead")).to_contain_text("owner")
+        table = desk.main.get_by_role("treegrid", name="Runs")
+        expect(table.locator("[data-run]")).to_have_count(2)
+        expect(table.get_by_role("columnheader", name="owner")).to_be_visible()
         desk.page.screenshot(path=PICTURES / f"team-runs-{user}.png")
-        desk.main.get_by_label("Owner").select_option("mine")
-        expect(table.locator("tbody tr")).to_have_count(1)
-        expect(table).to_contain_text(f"run of {user}")
-        desk.main.get_by_label("Owner").select_option(other)
-        expect(table).to_contain_text(f"run of {other}")
-        expect(table.locator("tbody tr")).to_have_count(1)
+        for name in (user, other):
+            desk.main.get_by_role("button", name="+ filter").click()
+            desk.main.get_by_role("button", name="Owner ›").click()
+            desk.main.get_by_role("checkbox", name=name, exact=True).check()
+            desk.main.get_by_role("button", name="Add filter").click()
+            expect(table).to_contain_text(f"run of {name}")
+            expect(table.locator("[data-run]")).to_have_count(1)
+            if name == user:
+                desk.main.get_by_role("button", name=f"Remove owner={name}").click()
+                expect(table.locator("[data-run]")).to_have_count(2)
 
         table.get_by_role("button", name=f"run of {other}").click()
         page = desk.run_page("starting")
@@ -146,7 +150,7 @@ def test_devices_and_waiting_runs_name_their_users(
         expect(panel.get_by_text("Waits: ada may use 1 device at once.")).to_have_count(2)
         expect(panel.get_by_text("1 free, but python of carol (pid 4711)")).to_be_visible()
         panel.locator("footer").get_by_role("button", name="Runs").click()
-        expect(desk.main.locator("table.imgcls-runs tbody tr")).to_have_count(8)
+        expect(desk.main.locator(".imgcls-runs [data-run]")).to_have_count(8)
         desk.page.screenshot(path=PICTURES / f"team-shared-{user}.png")
         assert desk.errors == []
         context.close()

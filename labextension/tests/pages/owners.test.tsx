@@ -24,8 +24,8 @@ async function table(owners: string[]) {
   const source = new FakeSource({
     info,
     projects: () => [],
-    runs: (params: { owner?: string }) => {
-      asked.push(params.owner);
+    runs: (params: { where?: string }) => {
+      asked.push(params.where);
       return { items: [aRun({ owner: 'bob' })], total: 1, counts: {}, owners };
     },
   });
@@ -33,23 +33,31 @@ async function table(owners: string[]) {
   return asked;
 }
 
+const press = (text: string) =>
+  act(async () =>
+    [...host.querySelectorAll('button')]
+      .find(item => item.textContent!.trim().replace(' ›', '') === text)
+      ?.click(),
+  );
+
 it('shows owners where there are several, and asks for those of one', async () => {
   const asked = await table(['ada', 'bob']);
-  const titles = () => [...host.querySelectorAll('th')].map(item => item.textContent);
-  expect(titles()).toContain('owner');
-  const filter = host.querySelector<HTMLSelectElement>('select[aria-label=Owner]')!;
-  expect([...filter.options].map(option => option.text)).toEqual(['all owners', 'mine', 'bob']);
-  await act(async () => {
-    filter.value = 'ada';
-    filter.dispatchEvent(new Event('change', { bubbles: true }));
-  });
-  expect(asked.at(-1)).toBe('ada');
+  const titles = [...host.querySelectorAll('[role=columnheader]')].map(item => item.textContent);
+  expect(titles).toContain('owner');
+  await press('+ filter');
+  await press('Owner');
+  const boxes = [...host.querySelectorAll<HTMLInputElement>('[role=dialog] input')];
+  expect(boxes.map(box => box.parentElement!.textContent)).toEqual(['ada', 'bob']);
+  await act(async () => boxes[0]!.click());
+  await press('Add filter');
+  expect(asked.at(-1)).toBe('owner=ada');
+  expect(host.querySelector('[data-term]')!.getAttribute('data-term')).toBe('owner=ada');
 });
 
 it('is silent about owners where there is one', async () => {
   await table(['ada']);
-  expect(host.querySelector('select[aria-label=Owner]')).toBeNull();
-  expect(host.textContent).not.toContain('owner');
+  const titles = [...host.querySelectorAll('[role=columnheader]')].map(item => item.textContent);
+  expect(titles).not.toContain('owner');
 });
 
 it('lets the owner of a project name its members, and nobody else', async () => {
@@ -67,8 +75,6 @@ it('lets the owner of a project name its members, and nobody else', async () => 
     },
   });
   await render(source, <RegistriesPage registry="projects" />);
-  const press = (text: string) =>
-    act(async () => [...host.querySelectorAll('button')].find(item => item.textContent === text)?.click());
   expect(host.textContent).toContain('members: carl');
   await press('Members…');
   const input = host.querySelector<HTMLInputElement>('input[name=user]')!;

@@ -2309,3 +2309,34 @@ export const MAX_CHANGES = 5000 as const;
 export const MAX_CHANGED = 1000 as const;
 export const MAX_TAG = 40 as const;
 export const MAX_TAGS = 20 as const;
+export const QUERY_COLUMNS = {
+  id: 'text',
+  name: 'text',
+  owner: 'text',
+  project: 'text',
+  kind: 'text',
+  host: 'text',
+  model: 'text',
+  data: 'text',
+  notes: 'text',
+  message: 'text',
+  parent: 'text',
+  monitor: 'text',
+  state: 'state',
+  created: 'time',
+  started: 'time',
+  ended: 'time',
+  ran: 'seconds',
+  best: 'number',
+  epoch: 'number',
+  step: 'number',
+  attempt: 'number',
+  priority: 'number',
+  lr: 'number',
+  batch_size: 'number',
+  tag: 'tags',
+  archived: 'flag',
+  size: 'bytes',
+  repetition: 'text',
+} as const;
+export const STATE_GROUPS = ['live', 'ended', 'active'] as const;

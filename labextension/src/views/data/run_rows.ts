@@ -1,0 +1,258 @@
+// All runs that match a query, as the rows of a table: windows of them are asked for as they come into view, and the
+// runs of a group stand below it while it is unfolded. No view; a table listens to it.
+import { SourceError, messageOf, type RunsQuery, type Source } from './source';
+import type { Run, RunPage } from './types';
+
+const PAGE = 100; // rows of a window
+export type RowsQuery = Omit<RunsQuery, 'limit' | 'offset'>;
+
+/** One list of the server, window by window. A stale window is shown until its new one is there. */
+class Windows {
+  reply: RunPage | undefined;
+  error: string | null = null;
+  loading = true;
+  readonly #pages = new Map<number, { round: number; items: Run[] }>();
+  readonly #asked = new Map<number, number>(); // window -> the round in which it was asked for
+  readonly #under = new Map<number, Promise<void>>();
+  #round = 0;
+  #wanted: [number, number] = [0, PAGE];
+
+  constructor(
+    private readonly source: Source,
+    private readonly query: RowsQuery,
+    private readonly signal: AbortSignal,
+    private readonly changed: () => void,
+  ) {
+    this.need(0, PAGE);
+  }
+
+  get total(): number {
+    return this.reply?.total ?? 0;
+  }
+
+  at(index: number): Run | undefined {
+    return this.#pages.get(Math.floor(index / PAGE))?.items[index % PAGE];
+  }
+
+  *known(): Iterable<[number, Run]> {
+    for (const [page, { items }] of this.#pages)
+      for (const [place, run] of items.entries()) yield [page * PAGE + place, run];
+  }
+
+  need(first: number, end: number): void {
+    this.#wanted = [first, end];
+    for (let page = Math.floor(Math.max(0, first) / PAGE); page * PAGE < end; page++) this.#load(page);
+  }
+
+  reload(): void {
+    this.#round += 1;
+    this.need(...this.#wanted);
+  }
+
+  /** Until the window of a position is there. Rejects as the source does. */
+  async have(index: number): Promise<void> {
+    const page = Math.floor(index / PAGE);
+    if (this.#pages.has(page)) return;
+    this.#load(page);
+    await this.#under.get(page);
+    if (this.error) throw new SourceError(this.error);
+  }
+
+  #load(page: number): void {
+    if (this.#asked.get(page) === this.#round) return;
+    const round = this.#round;
+    this.#asked.set(page, round);
+    const answer = this.source
+      .query('runs', { ...this.query, limit: PAGE, offset: page * PAGE }, this.signal)
+      .then(
+        reply => {
+          if (this.signal.aborted || (this.#pages.get(page)?.round ?? -1) > round) return;
+          this.#pages.set(page, { round, items: reply.items });
+          this.reply = reply;
+          this.#done(null);
+        },
+        problem => {
+          if (this.signal.aborted) return;
+          this.#asked.delete(page);
+          this.#done(messageOf(problem));
+        },
+      );
+    this.#under.set(page, answer);
+  }
+
+  #done(error: string | null): void {
+    this.error = error;
+    this.loading = false;
+    this.changed();
+  }
+}
+
+/** A row of the table. */
+export interface RunRow {
+  run: Run;
+  /** Of a group's own runs. */
+  group: string | null;
+  unfolded: boolean;
+}
+
+export interface RowsSnapshot {
+  /** Another object: something changed. */
+  query: RowsQuery;
+  /** Rows; undefined: not known yet. */
+  rows: number | undefined;
+  reply: RunPage | undefined;
+  error: string | null;
+  /** A newer list is on the way; what is shown is the last one. */
+  loading: boolean;
+}
+
+export class RunRows {
+  readonly #source: Source;
+  readonly #childrenOf: (run: Run) => RowsQuery | null;
+  readonly #listeners = new Set<() => void>();
+  #life = new AbortController();
+  #top: Windows;
+  #next: Windows | null = null;
+  #groups = new Map<string, { list: Windows; place: number | undefined }>();
+  #query: RowsQuery;
+  #snapshot: RowsSnapshot;
+
+  /** `childrenOf`: the query of what stands below a run while it is unfolded; null: it is no group. */
+  constructor(source: Source, query: RowsQuery, childrenOf: (run: Run) => RowsQuery | null = () => null) {
+    this.#source = source;
+    this.#childrenOf = childrenOf;
+    this.#query = query;
+    this.#top = new Windows(source, query, this.#life.signal, this.#changed);
+    this.#snapshot = this.#now();
+  }
+
+  readonly current = (): RowsSnapshot => this.#snapshot;
+
+  readonly listen = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  };
+
+  /** Show what matches another query. The rows of before stay until the first window of the new ones is there. */
+  ask(query: RowsQuery): void {
+    if (JSON.stringify(query) === JSON.stringify(this.#query)) return;
+    this.#life.abort();
+    this.#life = new AbortController();
+    this.#query = query;
+    const next = new Windows(this.#source, query, this.#life.signal, () => {
+      if (this.#next === next && (next.reply || next.error)) {
+        if (next.reply) {
+          this.#top = next;
+          this.#groups = new Map();
+        } else this.#top.error = next.error; // the rows of before, and what is wrong with the query
+        this.#next = null;
+      }
+      this.#changed();
+    });
+    this.#next = next;
+    this.#changed();
+  }
+
+  readonly close = (): void => {
+    this.#life.abort();
+    this.#listeners.clear();
+  };
+
+  /** Ask again for what is in view, since runs came, went or changed. */
+  readonly reload = (): void => {
+    this.#top.reload();
+    for (const { list } of this.#groups.values()) list.reload();
+  };
+
+  /** The row at a position; undefined: its window is not there yet. */
+  readonly at = (index: number): RunRow | undefined => {
+    const { place, group, inner } = this.#locate(index);
+    if (group !== null) {
+      const run = this.#groups.get(group)!.list.at(inner);
+      return run && { run, group, unfolded: false };
+    }
+    const run = this.#top.at(place);
+    return run && { run, group: null, unfolded: this.#groups.has(run.id) };
+  };
+
+  /** The runs of rows [first, end), once they are there. Rejects as the source does. */
+  async range(first: number, end: number): Promise<Run[]> {
+    const runs: Run[] = [];
+    for (let index = first; index < end; index++) {
+      const { place, group, inner } = this.#locate(index);
+      if (!this.at(index))
+        await (group === null ? this.#top.have(place) : this.#groups.get(group)?.list.have(inner));
+      const row = this.at(index);
+      if (row) runs.push(row.run);
+    }
+    return runs;
+  }
+
+  /** Rows [first, end) are in view. */
+  readonly need = (first: number, end: number): void => {
+    const [from, to] = [this.#locate(first), this.#locate(Math.max(first, end - 1))];
+    this.#top.need(from.place, to.place + 1);
+    for (const [id, { list }] of this.#groups) {
+      if (from.group === id || to.group === id)
+        list.need(
+          from.group === id ? from.inner : 0,
+          to.group === id ? to.inner + 1 : from.inner + end - first,
+        );
+    }
+  };
+
+  readonly fold = (run: Run, unfolded: boolean): void => {
+    if (!unfolded) this.#groups.delete(run.id);
+    else {
+      const query = this.#childrenOf(run);
+      if (!query || this.#groups.has(run.id)) return;
+      const list = new Windows(this.#source, query, this.#life.signal, this.#changed);
+      this.#groups.set(run.id, { list, place: undefined });
+    }
+    this.#changed();
+  };
+
+  /** Whose position in the server's list a row has, and in which group. */
+  #locate(index: number): { place: number; group: string | null; inner: number } {
+    let before = 0; // rows of groups above
+    for (const [id, { list, place }] of this.#placed()) {
+      const own = place + before; // the row of the group itself
+      if (index <= own) break;
+      if (index <= own + list.total) return { place, group: id, inner: index - own - 1 };
+      before += list.total;
+    }
+    return { place: index - before, group: null, inner: 0 };
+  }
+
+  #placed(): [string, { list: Windows; place: number }][] {
+    return [...this.#groups]
+      .flatMap(([id, { list, place }]) =>
+        place === undefined ? [] : [[id, { list, place }] as [string, { list: Windows; place: number }]],
+      )
+      .sort(([, a], [, b]) => a.place - b.place);
+  }
+
+  readonly #changed = (): void => {
+    if (this.#groups.size > 0) {
+      for (const group of this.#groups.values()) group.place = undefined;
+      for (const [place, run] of this.#top.known()) {
+        const group = this.#groups.get(run.id);
+        if (group) group.place = place;
+      }
+    }
+    this.#snapshot = this.#now();
+    for (const listener of this.#listeners) listener();
+  };
+
+  #now(): RowsSnapshot {
+    const { reply, error, loading } = this.#top;
+    const inGroups = this.#placed().reduce((sum, [, { list }]) => sum + list.total, 0);
+    return {
+      query: this.#query,
+      rows: reply && reply.total + inGroups,
+      reply,
+      error,
+      loading: loading || this.#next !== null,
+    };
+  }
+}

@@ -1,0 +1,41 @@
+// What stands over the table of runs: the box of filters, what it finds, and what is wrong with it.
+import type { ReactNode } from 'react';
+import { count, plural } from '../ui/format';
+import { Problem } from '../ui/messages';
+import { FilterMenu } from './filter_menu';
+import { QueryBox } from './query_box';
+import { textOf } from './query_text';
+import type { ListView, RunList } from './use_run_list';
+import '../ui/toolbar.css';
+
+interface Props {
+  list: RunList;
+  view: ListView;
+  onView: (view: ListView) => void;
+  /** Buttons at the right. */
+  children?: ReactNode;
+}
+
+export function RunFilterBar({ list, view, onView, children }: Props) {
+  const { reply, error } = list.snapshot;
+  const everything = Object.values(reply?.counts ?? {}).reduce((sum, n) => sum + (n ?? 0), 0);
+  const ask = (where: string) => onView({ ...view, where });
+  return (
+    <>
+      <div className="imgcls-filters">
+        <QueryBox text={view.where} words={list.words} onChange={ask} />
+        <FilterMenu words={list.words} onAdd={terms => ask(textOf([view.where, ...terms]))} />
+        {reply && (
+          <span className="imgcls-muted imgcls-num" role="status">
+            {view.where
+              ? `${count(reply.total)} of ${plural(everything, 'run')}`
+              : plural(reply.total, 'run')}
+          </span>
+        )}
+        <span className="imgcls-spacer" />
+        {children}
+      </div>
+      <Problem>{error}</Problem>
+    </>
+  );
+}

@@ -1,0 +1,83 @@
+// The head of the table of runs: a click on a title sorts by it, another one the other way round.
+import { useEffect, useRef } from 'react';
+import type { Column } from './columns';
+import type { GridSelection } from './run_selection';
+import './run_grid.css';
+
+export interface Sorting {
+  sort: string;
+  order: 'asc' | 'desc';
+}
+
+interface TitleProps {
+  title: string;
+  sort: string | undefined;
+  left?: boolean;
+  sorting: Sorting;
+  onSort: (sorting: Sorting) => void;
+}
+
+function Title({ title, sort, left, sorting, onSort }: TitleProps) {
+  const sorted = sort !== undefined && sorting.sort === sort;
+  const down = sorting.order === 'desc';
+  return (
+    <div
+      role="columnheader"
+      className={left ? 'imgcls-runs-cell' : 'imgcls-runs-cell imgcls-right'}
+      aria-sort={sorted ? (down ? 'descending' : 'ascending') : undefined}
+    >
+      {sort === undefined ? (
+        <span title={title}>{title}</span>
+      ) : (
+        <button
+          type="button"
+          tabIndex={-1}
+          className="imgcls-runs-sort"
+          title={`Sort by ${title}`}
+          onClick={() => onSort({ sort, order: sorted && down ? 'asc' : 'desc' })}
+        >
+          {title}
+          {sorted ? (down ? ' ↓' : ' ↑') : ''}
+        </button>
+      )}
+    </div>
+  );
+}
+
+interface HeadProps {
+  columns: readonly Column[];
+  sorting: Sorting;
+  onSort: (sorting: Sorting) => void;
+  selection: GridSelection;
+  total: number;
+}
+
+export function GridHead({ columns, sorting, onSort, selection, total }: HeadProps) {
+  const box = useRef<HTMLInputElement>(null);
+  const { size } = selection.chosen;
+  useEffect(() => {
+    box.current!.indeterminate = size > 0 && size < total;
+  }, [size, total]);
+  return (
+    <div role="rowgroup" className="imgcls-runs-head">
+      <div role="row" aria-rowindex={1} className="imgcls-runs-row">
+        <div role="columnheader" className="imgcls-runs-cell">
+          <input
+            ref={box}
+            type="checkbox"
+            aria-label="Choose all runs that match"
+            title="Choose all that match (Ctrl+A)"
+            tabIndex={-1}
+            disabled={total === 0 || !selection.all}
+            checked={size > 0 && size >= total}
+            onChange={() => (size > 0 ? selection.clear?.() : selection.all?.())}
+          />
+        </div>
+        <Title title="run" sort="name" left {...{ sorting, onSort }} />
+        {columns.map(({ key, title, sort, left }) => (
+          <Title key={key} {...{ title, sort, left, sorting, onSort }} />
+        ))}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,221 @@
+// The table of runs: a head that stays, and of all rows those in view. By keys: arrows, Home, End and Page move, Space
+// chooses, Shift chooses a stretch, Ctrl+A all that match, Enter opens, F2 renames, Left and Right fold.
+import {
+  useCallback,
+  useEffect,
+  useId,
+  useLayoutEffect,
+  useRef,
+  useState,
+  type KeyboardEvent,
+  type MouseEvent,
+} from 'react';
+import type { RunRows } from '../data/run_rows';
+import type { Run } from '../data/types';
+import type { Column } from './columns';
+import { GridHead, type Sorting } from './grid_head';
+import { GridRow, ROW } from './grid_row';
+import type { GridSelection } from './run_selection';
+import './run_grid.css';
+
+const HEAD = 28;
+const AHEAD = 8; // rows that are drawn before they are in view
+const CHECK = 30; // width of the boxes
+const NAME = 250; // least width of the names
+
+interface Props {
+  rows: RunRows;
+  total: number;
+  busy: boolean;
+  /** Newer than what a window has. */
+  live: ReadonlyMap<string, Run>;
+  now: number;
+  columns: readonly Column[];
+  sorting: Sorting;
+  onSort: (sorting: Sorting) => void;
+  selection: GridSelection;
+  onOpen: (run: Run) => void;
+  /** What is edited in place: a run and a column. */
+  editing: { id: string; column: string } | null;
+  onEdit: (edit: { id: string; column: string } | null) => void;
+  onSave: (run: Run, column: string, value: string) => void;
+}
+
+/** Where a key leads from a row; undefined: not a key of the table. */
+export function rowOf(key: string, at: number, total: number, page: number): number | undefined {
+  const to = {
+    ArrowUp: at - 1,
+    ArrowDown: at + 1,
+    PageUp: at - page,
+    PageDown: at + page,
+    Home: 0,
+    End: total - 1,
+  }[key];
+  return to === undefined ? undefined : Math.min(Math.max(to, 0), total - 1);
+}
+
+/** The rows in view of a box, and the box. */
+function useView(total: number) {
+  const box = useRef<HTMLDivElement>(null);
+  const [view, setView] = useState({ first: 0, end: 40 });
+  const measure = useCallback(() => {
+    const { scrollTop, clientHeight } = box.current!;
+    const first = Math.max(0, Math.floor(scrollTop / ROW) - AHEAD);
+    const end = Math.ceil((scrollTop + clientHeight) / ROW) + AHEAD;
+    setView(was => (was.first === first && was.end === end ? was : { first, end }));
+  }, []);
+  useLayoutEffect(() => {
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(box.current!);
+    return () => observer.disconnect();
+  }, [measure, total]);
+  const reveal = useCallback(
+    (index: number) => {
+      const { scrollTop, clientHeight } = box.current!;
+      const top = index * ROW;
+      const room = clientHeight - HEAD;
+      if (top < scrollTop) box.current!.scrollTop = top;
+      else if (top + ROW > scrollTop + room) box.current!.scrollTop = top + ROW - room;
+      measure();
+    },
+    [measure],
+  );
+  return { box, first: Math.min(view.first, total), end: Math.min(view.end, total), measure, reveal };
+}
+
+export function RunGrid(props: Props) {
+  const { rows, total, live, columns, selection, editing, onEdit, onOpen } = props;
+  const id = useId();
+  const { box, first, end, measure, reveal } = useView(total);
+  const [active, setActive] = useState(0);
+  const at = Math.min(active, Math.max(0, total - 1));
+  const { query } = rows.current();
+  useLayoutEffect(() => {
+    box.current!.scrollTop = 0;
+    setActive(0);
+    measure();
+  }, [query, box, measure]);
+  useEffect(() => {
+    if (first < end) rows.need(first, end);
+  }, [rows, first, end]);
+
+  const go = (to: number, extend: boolean) => {
+    setActive(to);
+    reveal(to);
+    if (extend) selection.extend?.(to);
+  };
+  const keyDown = (event: KeyboardEvent) => {
+    if (total === 0 || event.altKey || event.target !== box.current) return;
+    const control = event.ctrlKey || event.metaKey;
+    const page = Math.max(1, Math.floor((box.current!.clientHeight - HEAD) / ROW) - 1);
+    const to = rowOf(event.key, at, total, page);
+    const row = rows.at(at);
+    if (to !== undefined) go(to, event.shiftKey);
+    else if (event.key === ' ') selection.toggle(at);
+    else if (event.key.toLowerCase() === 'a' && control) selection.all?.();
+    else if (event.key === 'Escape' && selection.chosen.size > 0) selection.clear?.();
+    else if (event.key === 'Enter' && row) onOpen(row.run);
+    else if (event.key === 'F2' && row) onEdit({ id: row.run.id, column: 'name' });
+    else if (event.key === 'ArrowRight' && row && !row.group) rows.fold(row.run, true);
+    else if (event.key === 'ArrowLeft' && row && row.unfolded) rows.fold(row.run, false);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const click = (event: MouseEvent) => {
+    const target = event.target as HTMLElement;
+    const cell = target.closest<HTMLElement>('[data-index]');
+    if (!cell || target.closest('input:not([type=checkbox]), textarea')) return;
+    const index = Number(cell.dataset.index);
+    setActive(index);
+    if (event.shiftKey && selection.extend) selection.extend(index);
+    else if (target.closest('.imgcls-check') || event.ctrlKey || event.metaKey) selection.toggle(index);
+    if (!target.closest('button')) box.current!.focus({ preventScroll: true });
+  };
+  const finish = useCallback(() => {
+    onEdit(null);
+    box.current?.focus({ preventScroll: true });
+  }, [onEdit, box]);
+
+  const template = [`${CHECK}px`, `minmax(${NAME}px, 1fr)`, ...columns.map(({ width }) => `${width}px`)].join(
+    ' ',
+  );
+  const least = CHECK + NAME + columns.reduce((sum, { width }) => sum + width, 0);
+  const drawn = Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
+  if (total > 0 && (at < first || at >= end)) drawn.push(at); // the one that the keys stand on
+  return (
+    <div
+      className="imgcls-runs"
+      role="treegrid"
+      aria-label="Runs"
+      aria-rowcount={total + 1}
+      aria-colcount={columns.length + 2}
+      aria-multiselectable
+      aria-busy={props.busy}
+      aria-activedescendant={total > 0 ? `${id}-${at}` : undefined}
+      tabIndex={0}
+      ref={box}
+      onScroll={measure}
+      onKeyDown={keyDown}
+      onClick={click}
+      onMouseDown={event => event.shiftKey && event.preventDefault()}
+    >
+      <div
+        className="imgcls-runs-inner"
+        role="presentation"
+        style={{ minWidth: least, '--imgcls-columns': template } as React.CSSProperties}
+      >
+        <GridHead
+          columns={columns}
+          sorting={props.sorting}
+          onSort={props.onSort}
+          selection={selection}
+          total={total}
+        />
+        <div className="imgcls-runs-rows" role="rowgroup" style={{ height: total * ROW }}>
+          {drawn.map(index => {
+            const row = rows.at(index);
+            const run = row && newer(row.run, live);
+            return (
+              <GridRow
+                key={index}
+                id={`${id}-${index}`}
+                index={index}
+                run={run}
+                group={row?.group ?? null}
+                unfolded={row?.unfolded ?? false}
+                active={index === at}
+                chosen={run !== undefined && selection.chosen.has(run.id)}
+                now={run?.running_since == null ? minuteOf(props.now) : props.now}
+                columns={columns}
+                editing={editing !== null && editing.id === run?.id ? editing.column : null}
+                onOpen={onOpen}
+                onFold={rows.fold}
+                onEdit={onEdit}
+                onSave={props.onSave}
+                onDone={finish}
+              />
+            );
+          })}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+/** Ages change by the minute: a row of a run that does not run is not drawn anew each second. */
+const minuteOf = (now: number): number => Math.floor(now / 60) * 60;
+
+const merged = new WeakMap<Run, [seen: Run, both: Run]>();
+
+/** A run as the stream has brought it, where that is newer: the same object while nothing is new. */
+function newer(run: Run, live: ReadonlyMap<string, Run>): Run {
+  const seen = live.get(run.id);
+  if (!seen || seen.revision <= run.revision) return run;
+  const known = merged.get(run);
+  if (known?.[0] === seen) return known[1];
+  const both = { ...run, ...seen };
+  merged.set(run, [seen, both]);
+  return both;
+}
