@@ -121,8 +121,9 @@ class SlurmCluster:
         return [node for node in NODES if node not in self._processes]
 
     def wait_for_nodes(self, *nodes: str, seconds: float = 40) -> None:
-        """Until these nodes take jobs."""
-        until(lambda: all(self.state(node) in {"IDLE", "MIXED", "ALLOCATED"} for node in nodes), seconds, self.about)
+        """Until these nodes answer; one that still ends a job of its former slurmd is COMPLETING, and takes others."""
+        up = {"IDLE", "MIXED", "ALLOCATED", "COMPLETING"}
+        until(lambda: all(self.state(node) in up for node in nodes), seconds, self.about)
 
     # ── what it says ────────────────────────────────────────────────────────────────────────────────────────
     def ask(self, *command: str) -> str:
