@@ -100,8 +100,13 @@ class MatrixLab(ClusterLab):
         return sorted(found)
 
     def victim(self, ids: list[str]) -> str | None:
-        """The node of a run that has come some way in its present attempt; of one of the real trainer, if one lives."""
+        """The node of a run that has come some way in its present attempt and has most left to do.
+
+        Of one of the real trainer, if one lives. What is almost done would end before its processes learn of the death
+        of their node.
+        """
         going = [run for run in self.all() if run.id in ids and run.state is RunState.RUNNING]
+        going.sort(key=lambda run: run.step - (run.total_steps or 0))
         for run in [run for run in going if run.id in self.real] or going:
             place = self.place(run.id)
             if run.step >= (self.run(run.id).resumed_at_step or 0) + 8 and place["attempt"] == run.attempt:
