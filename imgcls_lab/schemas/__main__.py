@@ -35,6 +35,7 @@ from imgcls_lab.schemas.registry import (
     ProjectView,
 )
 from imgcls_lab.schemas.revisions import RevisionDiff, RevisionEdit, RevisionView
+from imgcls_lab.schemas.run_contents import FreedSpace, LogMatches, RunFiles, StartPhase
 from imgcls_lab.schemas.runs import (
     ClaimRequest,
     ClaimView,
@@ -68,6 +69,10 @@ class WireTypes(Wire):
     series: SeriesReply
     log: LogChunk
     report: EpochReport
+    log_matches: LogMatches
+    run_files: RunFiles
+    start_phase: StartPhase
+    freed: FreedSpace
     project: ProjectView
     project_edit: ProjectEdit
     member: MemberRequest

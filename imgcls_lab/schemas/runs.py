@@ -58,6 +58,7 @@ class RunView(Wire):
     failure: FailureKind | None
     phase: str | None  # scanning, loading ... while there is one
     created_at: float
+    queued_at: float | None = None  # when it began to wait for its next attempt
     started_at: float | None
     ended_at: float | None
     ran: float  # seconds that its ended attempts ran, without the pauses between them

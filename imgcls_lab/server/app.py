@@ -24,6 +24,7 @@ from imgcls_lab.server import (
     info,
     registry,
     revisions,
+    run_contents,
     runs,
     stream,
     tensorboards,
@@ -62,7 +63,10 @@ class ImgclsLab(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
-        for module in (runs, evaluations, batch, registry, datasets, revisions, devices, events, info, folder_browser):
+        for module in (
+            runs, run_contents, evaluations, batch, registry, datasets, revisions, devices, events, info,
+            folder_browser,
+        ):  # fmt: skip
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))
         self.handlers.extend(tensorboards.routes(self.backend, self.boards))

@@ -54,6 +54,10 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/runs/ID/retrain": {"POST": _LAUNCHES},  # the run's config, or the request's, may name plugins
     "api/runs/ID/claim": {"GET": _READS, "POST": _LAUNCHES},  # from then on what it holds can be executed
     "api/runs/ID/log": {"GET": _READS},
+    "api/runs/ID/log/search": {"GET": _READS},
+    "api/runs/ID/starts": {"GET": _READS},
+    "api/runs/ID/files": {"GET": _READS},
+    "api/runs/ID/files/ID": {"GET": _READS},
     "api/runs/ID/report": {"GET": _READS},
     "api/runs/ID/evaluation": {"GET": _READS},
     "api/runs/ID/images": {"GET": _READS},

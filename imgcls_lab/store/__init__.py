@@ -28,6 +28,7 @@ from imgcls_lab.store.metrics import MetricReader
 from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
 from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
 from imgcls_lab.store.revisions import Revisions
+from imgcls_lab.store.run_contents import RunContents
 from imgcls_lab.store.run_models import RunModels
 from imgcls_lab.store.runs import Runs
 
@@ -52,6 +53,7 @@ class Store:
         self.metrics = MetricReader(database)
         self.evaluations = Evaluations(database, settings)
         self.run_models = RunModels(database, settings)
+        self.run_contents = RunContents(database, settings)
         self.alerts = Alerts(database)
         self.events = Events(database)
         self.users = users.Users(database)

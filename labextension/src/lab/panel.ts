@@ -8,8 +8,10 @@ import {
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { Commands, addCommands, commandOf } from './commands';
+import { markdownOf } from './markdown';
 import { ExecutedDrive, refreshExecuted } from './notebook_drive';
 import { sourceOf } from './source_of';
 import { Tabs } from './tabs';
@@ -51,7 +53,15 @@ export const panel: JupyterFrontEndPlugin<void> = {
   id: 'imgcls-lab:panel',
   description: 'The Image Lab panel: devices and runs at the left, forms and run pages in the main area.',
   autoStart: true,
-  optional: [ILabShell, ILayoutRestorer, ICommandPalette, ILauncher, ITranslator, IDefaultFileBrowser],
+  optional: [
+    ILabShell,
+    ILayoutRestorer,
+    ICommandPalette,
+    ILauncher,
+    ITranslator,
+    IDefaultFileBrowser,
+    IRenderMimeRegistry,
+  ],
   activate: (
     app: JupyterFrontEnd,
     labShell: ILabShell | null,
@@ -60,6 +70,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
     launcher: ILauncher | null,
     translator: ITranslator | null,
     files: IDefaultFileBrowser | null,
+    registry: IRenderMimeRegistry | null,
   ) => {
     const trans = (translator ?? nullTranslator).load('imgcls-lab');
     const { contents, serverSettings } = app.serviceManager;
@@ -68,6 +79,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
       source,
       navigate: place => void app.commands.execute(...commandOf(place)),
       address: tensorBoardAddress(serverSettings),
+      markdown: markdownOf(registry),
       titles: titlesIn(trans),
     };
     const tabs = new Tabs(app, context);

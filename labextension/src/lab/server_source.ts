@@ -54,6 +54,14 @@ function queryCall(kind: Query, params: unknown): Call {
       const { id, ...rest } = params as Params['log'];
       return get(`runs/${part(id)}/log`, rest);
     }
+    case 'logSearch': {
+      const { id, ...rest } = params as Params['logSearch'];
+      return get(`runs/${part(id)}/log/search`, rest);
+    }
+    case 'startPhases':
+      return get(`runs/${part((params as Params['startPhases']).id)}/starts`);
+    case 'runFiles':
+      return get(`runs/${part((params as Params['runFiles']).id)}/files`);
     case 'report': {
       const { id, ...rest } = params as Params['report'];
       return get(`runs/${part(id)}/report`, rest);
@@ -240,6 +248,13 @@ export class ServerSource implements Source {
 
   async image(request: PictureRequest, signal: AbortSignal): Promise<Blob> {
     return (await this.#send(pictureCall(request), signal)).blob();
+  }
+
+  /** The browser sends its cookie; a token goes along where requests carry one, as with Jupyter's own downloads. */
+  fileAddress(id: string, file: string): string {
+    const { baseUrl, appendToken, token } = this.#settings;
+    const url = URLExt.join(baseUrl, PREFIX, 'runs', part(id), 'files', part(file));
+    return appendToken && token ? `${url}?token=${encodeURIComponent(token)}` : url;
   }
 
   subscribe<T extends Topic>(

@@ -18,6 +18,7 @@ import { RunsPage } from '../views/pages/runs';
 import { Sidebar } from '../views/pages/sidebar';
 import { TensorBoardPage } from '../views/pages/tensorboard';
 import { lazyView } from '../views/ui/lazy_view';
+import { MarkdownProvider, type RenderMarkdown } from '../views/ui/markdown';
 import { NavigationProvider, type Place } from '../views/ui/navigation';
 import { labIcon, tensorBoardIcon } from './icons';
 
@@ -35,6 +36,8 @@ export interface Context {
   navigate: (place: Place) => void;
   /** Where a TensorBoard is served. */
   address: (id: string) => string;
+  /** null: Markdown is shown as it was typed. */
+  markdown: RenderMarkdown | null;
   titles: Record<Place['view'], string>;
 }
 
@@ -157,7 +160,11 @@ export class Tab extends ViewWidget {
         );
       case 'run':
       case 'executed-notebook': // the host opens it as a notebook
-        return <RunPage id={place.id} onTitle={this.#setTitle} onClose={this.#close} />;
+        return (
+          <MarkdownProvider value={this.#shared.markdown}>
+            <RunPage id={place.id} onTitle={this.#setTitle} onClose={this.#close} />
+          </MarkdownProvider>
+        );
       case 'runs':
         return <RunsPage />;
       case 'run-notebook':

@@ -115,7 +115,8 @@ it('shows who did what beside what the attempts came to, newest first', async ()
   const second = { ...attempt, number: 2, started_at: 40, ended_at: null };
   const run = { ...aRun(), attempts: [attempt, second] } as unknown as RunDetail;
   await render(source, <HistoryTab run={run} />);
-  const lines = [...host.querySelectorAll('tbody tr')].map(row => row.children[1]?.textContent);
+  const happened = [...host.querySelectorAll('table')].at(-1)!;
+  const lines = [...happened.querySelectorAll('tbody tr')].map(row => row.children[1]?.textContent);
   expect(lines).toEqual([
     'attempt 2 started on h',
     'event 30',

@@ -2,6 +2,7 @@
 import { act } from 'react';
 import { expect, it, vi } from 'vitest';
 import { RunPage } from '../../src/views/pages/run';
+import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { SourceError, SourceProvider } from '../../src/views/data/source';
 import type { EpochReport, RunDetail } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
@@ -56,15 +57,17 @@ it('goes from tab to tab by the arrows, Home and End', async () => {
   const open = () => host.querySelector<HTMLElement>('[role=tab][aria-selected=true]')!;
   const press = (key: string) =>
     act(async () => void open().dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })));
-  expect(tabs.map(tab => tab.tabIndex)).toEqual([0, -1, -1, -1, -1, -1, -1]);
+  const inOrder = () => tabs.flatMap((tab, i) => (tab.tabIndex === 0 ? [i] : []));
+  const last = tabs.length - 1;
+  expect(inOrder()).toEqual([0]);
   await press('ArrowLeft');
-  expect([open().textContent, document.activeElement]).toEqual(['Log', tabs[6]]);
+  expect([open().textContent, document.activeElement]).toEqual(['Log', tabs[last]]);
   await press('ArrowRight');
   expect(open().textContent).toBe('Curves');
   await press('End');
   await press('ArrowLeft');
   expect(open().textContent).toBe('History');
-  expect(tabs.map(tab => tab.tabIndex)).toEqual([-1, -1, -1, -1, -1, 0, -1]);
+  expect(inOrder()).toEqual([last - 1]);
   const panel = host.querySelector('[role=tabpanel]')!;
   expect(panel.getAttribute('aria-labelledby')).toBe(open().id);
   expect(open().getAttribute('aria-controls')).toBe(panel.id);
@@ -75,6 +78,29 @@ it('says which images its scan could not read, and why', async () => {
   await show(() => detail({ manifest: { data: { quarantined } } }));
   expect(host.textContent).toContain('2 images could not be read and are left out');
   expect(host.querySelector('details')!.textContent).toContain('“b.png” is cut off.');
+});
+
+it('warns of what its scan found across the splits, and leads to the problems of the data set', async () => {
+  const went: Place[] = [];
+  const data = { duplicates: { exact: 3, near: 1, across_classes: 0 }, shared_groups: 0 };
+  const source = await show(() => detail({ manifest: { data } }));
+  source.answers.datasets = () => [{ id: 4, name: 'digits', root: '/data/digits' }];
+  await act(async () => root.render(null));
+  await act(async () =>
+    root.render(
+      <SourceProvider value={source}>
+        <NavigationProvider value={place => went.push(place)}>
+          <RunPage id="r1" />
+        </NavigationProvider>
+      </SourceProvider>,
+    ),
+  );
+  const note = host.querySelector('[role=note]')!;
+  expect(note.textContent).toContain('3 images of validation or test are copies of training images');
+  expect(note.textContent).toContain('1 image of validation or test looks like training images');
+  expect(note.textContent).not.toContain('two classes');
+  await act(async () => note.querySelector('button')!.click());
+  expect(went).toEqual([{ view: 'dataset', id: 4, tab: 'Problems' }]);
 });
 
 it('labels what is of the best epoch and what of the last', async () => {

@@ -1,6 +1,7 @@
 import { act } from 'react';
 import { expect, it } from 'vitest';
 import { Head } from '../../src/views/pages/run_head';
+import { waitText } from '../../src/views/pages/run_waits';
 import { SourceProvider } from '../../src/views/data/source';
 import type { RunDetail, Run } from '../../src/views/data/types';
 import { FakeSource, aRun } from '../fake';
@@ -44,8 +45,45 @@ it('offers to resume a run that has a checkpoint, and to start another one again
   const anew = await show({ state: 'failed', resumable: false });
   expect(anew).toContain('Start again');
   expect(anew).not.toContain('Resume');
-  for (const state of ['running', 'succeeded'] as const)
-    expect((await show({ state })).filter(text => text === 'Resume' || text === 'Start again')).toEqual([]);
+  expect(
+    (await show({ state: 'running' })).filter(text => /^(Resume|Start again)$/.test(text ?? '')),
+  ).toEqual([]);
+});
+
+it('keeps every button in its place whatever the state, and says why one cannot be pressed', async () => {
+  const rest: (string | null)[][] = [];
+  for (const state of [
+    'queued',
+    'starting',
+    'running',
+    'stopping',
+    'failed',
+    'stopped',
+    'succeeded',
+  ] as const) {
+    const [name, , ...others] = await show({ state, resumable: state === 'stopped' });
+    expect(name).toBe('a run'); // its title; then the one button that changes its state
+    rest.push(others);
+    for (const button of host.querySelectorAll<HTMLButtonElement>('button:disabled'))
+      expect(button.title, `${button.textContent} of a ${state} run`).not.toBe('');
+  }
+  for (const others of rest) expect(others).toEqual(rest[0]);
+  await show({ state: 'succeeded' });
+  const resume = [...host.querySelectorAll('button')].find(item => item.textContent === 'Resume')!;
+  expect([resume.disabled, resume.title.includes('nothing left to resume')]).toEqual([true, true]);
+});
+
+it('says what a run waits for, and for how long', () => {
+  const at = (part: Partial<Run>) => waitText(aRun(part) as RunDetail, 1010);
+  expect(at({ state: 'queued', queued_at: 950 })).toBe('waits for 60 s');
+  expect(at({ state: 'starting', running_since: 1004, phase: 'loading the model' })).toBe(
+    'starting for 6 s: loading the model',
+  );
+  expect(at({ state: 'running', step: 0, running_since: 1000, phase: 'scanning images' })).toBe(
+    'scanning images, running for 10 s',
+  );
+  expect(at({ state: 'stopping' })).toBe('saving a checkpoint');
+  expect(at({ state: 'succeeded' })).toBe('');
 });
 
 it('shows what a run from elsewhere would execute, and claims exactly that', async () => {
@@ -79,7 +117,7 @@ it('shows what a run from elsewhere would execute, and claims exactly that', asy
   const button = (text: string) =>
     [...host.querySelectorAll('button')].find(item => item.textContent === text);
   expect(host.textContent).toContain('view only');
-  expect([button('Resume'), button('Resume with…')]).toEqual([undefined, undefined]);
+  expect([button('Resume'), button('Resume with…')?.disabled]).toEqual([undefined, true]);
   expect(button('TensorBoard')?.disabled).toBe(true);
   await act(async () => button('Claim…')?.click());
   const shown = host.querySelector('.imgcls-claim')?.textContent ?? '';

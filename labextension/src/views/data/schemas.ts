@@ -30,6 +30,10 @@ export interface WireTypes {
   series: SeriesReply;
   log: LogChunk;
   report: EpochReport;
+  log_matches: LogMatches;
+  run_files: RunFiles;
+  start_phase: StartPhase;
+  freed: FreedSpace;
   project: Project;
   project_edit: ProjectEdit;
   member: MemberRequest;
@@ -104,6 +108,7 @@ export interface RunDetail {
   failure: FailureKind | null;
   phase: string | null;
   created_at: number;
+  queued_at?: number | null;
   started_at: number | null;
   ended_at: number | null;
   ran: number;
@@ -245,6 +250,7 @@ export interface Run {
   failure: FailureKind | null;
   phase: string | null;
   created_at: number;
+  queued_at?: number | null;
   started_at: number | null;
   ended_at: number | null;
   ran: number;
@@ -552,6 +558,7 @@ export interface EditedRun {
   failure: FailureKind | null;
   phase: string | null;
   created_at: number;
+  queued_at?: number | null;
   started_at: number | null;
   ended_at: number | null;
   ran: number;
@@ -1170,6 +1177,60 @@ export interface Answered {
   coverage: number;
   error: number | null;
 }
+/**
+ * Lines of a log that hold a text, whatever its case, in their order; the last MAX_MATCHES of them.
+ */
+export interface LogMatches {
+  matches: LogMatch[];
+  total: number;
+  searched: number;
+  size: number;
+}
+export interface LogMatch {
+  line: number;
+  offset: number;
+  text: string;
+}
+export interface RunFiles {
+  files: RunFile[];
+  more: number;
+  size: number;
+}
+/**
+ * A file of a run. `id` is what a download asks for; `name` is shown, and no request holds it.
+ */
+export interface RunFile {
+  id: string;
+  name: string;
+  kind:
+    | 'config'
+    | 'log'
+    | 'events'
+    | 'checkpoint'
+    | 'report'
+    | 'predictions'
+    | 'tensorboard'
+    | 'export'
+    | 'failure'
+    | 'other';
+  size: number;
+  modified_at: number;
+}
+/**
+ * What an attempt did before its first step. seconds: null while it does it.
+ */
+export interface StartPhase {
+  attempt: number;
+  name: string;
+  since: number;
+  seconds: number | null;
+}
+/**
+ * What a deletion freed.
+ */
+export interface FreedSpace {
+  freed: number;
+}
 export interface Project {
   id: number;
   name: string;
@@ -1342,6 +1403,7 @@ export interface Queued {
   failure: FailureKind | null;
   phase: string | null;
   created_at: number;
+  queued_at?: number | null;
   started_at: number | null;
   ended_at: number | null;
   ran: number;

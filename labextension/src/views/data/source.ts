@@ -31,6 +31,7 @@ import type {
   Inference,
   LogBatch,
   LogChunk,
+  LogMatches,
   Map as FeatureMap,
   MetricsBatch,
   ModelEdit,
@@ -46,6 +47,7 @@ import type {
   Revision,
   RunDetail,
   RunEdit,
+  RunFiles,
   RunPage,
   RunsBatch,
   RunState,
@@ -53,6 +55,7 @@ import type {
   SchemaReply,
   SeriesReply,
   ServerInfo,
+  StartPhase,
   SubmitRequest,
   SweepRequest,
   Sweep,
@@ -148,6 +151,11 @@ export type Params = {
   claim: { id: string };
   series: SeriesQuery;
   log: { id: string; offset?: number; limit?: number; node?: number };
+  /** Lines of a run's whole log that hold a text; of a further node's where one is given. */
+  logSearch: { id: string; q: string; node?: number };
+  /** What the starts of a run's attempts took. */
+  startPhases: { id: string };
+  runFiles: { id: string };
   report: { id: string; epoch?: number; split?: 'val' | 'test' };
   evaluation: EvaluationQuery;
   evaluated: RunImagesQuery;
@@ -185,6 +193,9 @@ export type Result = {
   claim: Claim;
   series: SeriesReply;
   log: LogChunk;
+  logSearch: LogMatches;
+  startPhases: StartPhase[];
+  runFiles: RunFiles;
   report: EpochReport;
   evaluation: Evaluation;
   evaluated: EvaluatedPage;
@@ -291,6 +302,8 @@ export interface Source {
   query<K extends Query>(kind: K, params: Params[K], signal: AbortSignal): Promise<Result[K]>;
   /** The bytes of a picture, as the browser decodes them. */
   image(request: PictureRequest, signal: AbortSignal): Promise<Blob>;
+  /** Where the browser downloads a file of a run from; absent in a host that cannot. */
+  fileAddress?(id: string, file: string): string;
   /** Batches of a topic until `signal` aborts. The topic's cursor (`since`, `offset`) says from where on; after a
    * broken connection the source goes on from the last batch by itself. */
   subscribe<T extends Topic>(

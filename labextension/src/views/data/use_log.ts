@@ -24,14 +24,15 @@ const LOG: Subscription<'log', LogTopic, LogChunk> = {
   },
 };
 
-export function useLog(id: string, active: boolean) {
-  const { data: log, error } = useSubscription(LOG, { id, offset: -FIRST }, active);
+/** `id` null: no log. */
+export function useLog(id: string | null, active: boolean) {
+  const { data: log, error } = useSubscription(LOG, id === null ? null : { id, offset: -FIRST }, active);
   return { log, error };
 }
 
 /** The log of a further node: 1 is the second one. */
-export function useNodeLog(id: string, node: number, active: boolean) {
-  const { data: log, error, reload } = useQuery('log', { id, offset: -FIRST, node });
-  usePoll(reload, NODE_EVERY, active);
+export function useNodeLog(id: string | null, node: number, active: boolean) {
+  const { data: log, error, reload } = useQuery('log', id === null ? null : { id, offset: -FIRST, node });
+  usePoll(reload, NODE_EVERY, active && id !== null);
   return { log, error };
 }

@@ -1,6 +1,5 @@
 // How a data set leaves as a folder of images, with a revision's corrections done: one command.
-import { useState } from 'react';
-import { Button } from '../ui/button';
+import { CopyButton } from '../ui/copy_button';
 import './dataset_export.css';
 
 /** A word of a shell's command. */
@@ -8,14 +7,8 @@ const quoted = (text: string): string =>
   /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
 export function ExportSentence({ name, revision }: { name: string; revision: number }) {
-  const [said, setSaid] = useState('');
   const words = ['imgcls-lab', 'datasets', 'export', name, '--revision', String(revision)];
   const command = [...words, '--out', `${name}-r${revision}`].map(quoted).join(' ');
-  const copy = () =>
-    navigator.clipboard.writeText(command).then(
-      () => setSaid('copied'),
-      () => setSaid('the browser does not let this page copy: select the command'),
-    );
   return (
     <div className="imgcls-export">
       <p className="imgcls-note">
@@ -26,10 +19,7 @@ export function ExportSentence({ name, revision }: { name: string; revision: num
         <code className="imgcls-mono" tabIndex={0}>
           {command}
         </code>
-        <Button onClick={() => void copy()}>Copy</Button>
-        <span className="imgcls-note" role="status">
-          {said}
-        </span>
+        <CopyButton text={() => command} />
       </div>
     </div>
   );

@@ -32,29 +32,8 @@ export function DatasetHead({ detail, primary }: Props) {
   return (
     <>
       <header className="imgcls-head">
-        <div className="imgcls-head-text">
-          <h1 className="imgcls-clip">{dataset.name}</h1>
-          <div className="imgcls-chips">
-            <span className="imgcls-chip">
-              <span
-                className={dataset.problem ? 'imgcls-usable imgcls-unusable' : 'imgcls-usable'}
-                aria-hidden="true"
-              />{' '}
-              {dataset.problem ? 'cannot be used' : 'usable'}
-            </span>
-            <span className="imgcls-chip">
-              {newest === 0 ? 'labels of its folders' : `revision ${newest}`}
-            </span>
-            <span className="imgcls-chip" title={dataset.root}>
-              {leaf(dataset.root)}
-            </span>
-            <span className="imgcls-chip">
-              {runs === 0 ? 'no run yet' : `used by ${plural(runs, 'run')}`}
-            </span>
-            {dataset.owner && <span className="imgcls-chip">{dataset.owner}</span>}
-          </div>
-        </div>
-        <div className="imgcls-actions">
+        <div className="imgcls-head-line">
+          <h1 className="imgcls-clip imgcls-head-title">{dataset.name}</h1>
           <div className="imgcls-buttons">
             <Button
               primary={primary}
@@ -85,8 +64,23 @@ export function DatasetHead({ detail, primary }: Props) {
               Export…
             </Button>
           </div>
-          <Problem>{error}</Problem>
         </div>
+        <div className="imgcls-chips">
+          <span className="imgcls-chip">
+            <span
+              className={dataset.problem ? 'imgcls-usable imgcls-unusable' : 'imgcls-usable'}
+              aria-hidden="true"
+            />{' '}
+            {dataset.problem ? 'cannot be used' : 'usable'}
+          </span>
+          <span className="imgcls-chip">{newest === 0 ? 'labels of its folders' : `revision ${newest}`}</span>
+          <span className="imgcls-chip" title={dataset.root}>
+            {leaf(dataset.root)}
+          </span>
+          <span className="imgcls-chip">{runs === 0 ? 'no run yet' : `used by ${plural(runs, 'run')}`}</span>
+          {dataset.owner && <span className="imgcls-chip">{dataset.owner}</span>}
+        </div>
+        <Problem>{error}</Problem>
       </header>
       <div className="imgcls-dataset-notes">
         <Problem>{dataset.problem}</Problem>

@@ -21,12 +21,16 @@ import { RetrainBar } from './retrain_bar';
 import { CheckpointsTab } from './run_checkpoints';
 import { ConfigTab } from './run_config';
 import { CurvesTab } from './run_curves';
+import { EnvironmentTab } from './run_environment';
+import { FilesTab } from './run_files';
 import { Head } from './run_head';
 import { HistoryTab } from './run_history';
 import { belongsTo } from './owner';
 import { useReport } from './use_report';
 import { LogTab } from './run_log';
+import { NotesTab } from './run_notes';
 import { TaskTab } from './run_task';
+import { ScanWarnings } from './scan_warnings';
 import '../ui/layout.css';
 import './run.css';
 
@@ -43,7 +47,10 @@ const TABS = [
   'Evaluation',
   'Try it',
   'Config',
+  'Environment',
   'Checkpoints',
+  'Files',
+  'Notes',
   'History',
   'Log',
 ] as const;
@@ -54,9 +61,9 @@ const OF_TRAININGS = TABS.filter(tab => tab !== 'Audit' && !OF_SWEEPS.includes(t
 /** What there is to see of a run of this kind. */
 const TABS_OF: Record<RunDetail['kind'], Tab[]> = {
   train: OF_TRAININGS,
-  notebook: OF_TRAININGS.filter(tab => tab !== 'Try it'),
-  sweep: [...OF_SWEEPS, 'History', 'Log'],
-  task: ['Audit', 'History', 'Log'],
+  notebook: OF_TRAININGS.filter(tab => tab !== 'Try it' && tab !== 'Environment'),
+  sweep: [...OF_SWEEPS, 'Files', 'Notes', 'History', 'Log'],
+  task: ['Audit', 'Files', 'Notes', 'History', 'Log'],
 };
 
 /** Shown while no executor attends to the run: its metrics stand still. */
@@ -81,12 +88,6 @@ function Warnings({ run }: { run: RunDetail }) {
       {String(sentence)}
     </p>
   ));
-}
-
-/** Images that the run's scan could not read, as its manifest has them: path -> reason. */
-function unreadableOf(run: RunDetail): Record<string, string> {
-  const data = run.manifest?.data as { quarantined?: Record<string, string> } | undefined;
-  return data?.quarantined ?? {};
 }
 
 /** The epoch that a choice of val/ means, as a report is asked for. */
@@ -158,7 +159,10 @@ function RunTabs({ run }: { run: RunDetail }) {
           <TryModel id={run.id} />
         ))}
       {tab === 'Config' && <ConfigTab run={run} />}
+      {tab === 'Environment' && <EnvironmentTab run={run} />}
+      {tab === 'Files' && <FilesTab run={run} />}
       {tab === 'Checkpoints' && <CheckpointsTab run={run} />}
+      {tab === 'Notes' && <NotesTab run={run} />}
       {tab === 'History' && <HistoryTab run={run} />}
       {tab === 'Log' && <LogTab run={run} />}
     </Tabs>
@@ -218,7 +222,7 @@ export function RunPage({ id, onTitle, onClose }: Props) {
           <Unattended run={run} />
           {run.elsewhere && <p className="imgcls-note">{run.elsewhere}</p>}
           <Warnings run={run} />
-          <LeftOut reasons={unreadableOf(run)} />
+          <ScanWarnings run={run} />
         </div>
         <RunTabs run={run} />
       </PageWithPanel>

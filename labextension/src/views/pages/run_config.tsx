@@ -1,56 +1,113 @@
-// The tab of a run's config: each setting, and which of them differ from the defaults.
+// The tab of a run's config: each setting beside the defaults, the parent or any other run.
 import { useState } from 'react';
-import { textOf } from '../forms/config_form';
+import { fieldOf, textOf } from '../forms/config_form';
 import { useQuery } from '../data/use_query';
-import type { RunDetail } from '../data/types';
+import type { TrainConfig } from '../data/source';
+import type { RunDetail, SchemaReply } from '../data/types';
+import { Button } from '../ui/button';
+import { CopyButton } from '../ui/copy_button';
+import { plural } from '../ui/format';
+import { Problem } from '../ui/messages';
+import { useNavigate } from '../ui/navigation';
+import { OtherRun } from './other_run';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 import '../ui/table.css';
 import '../ui/toolbar.css';
 import './run_config.css';
 
-export function ConfigTab({ run }: { run: RunDetail }) {
-  const { data: schema } = useQuery('schema', {});
-  const properties = (schema?.json_schema.properties ?? {}) as Record<
-    string,
-    { title?: string; default?: unknown }
-  >;
-  const [onlyChanged, setOnlyChanged] = useState(false);
-  const rows = Object.entries(run.config).map(([name, value]) => {
-    const property = properties[name];
-    const differs = property !== undefined && textOf(value) !== textOf(property.default);
-    return { name, value, differs, title: property?.title ?? name };
+export interface Setting {
+  name: string;
+  title: string;
+  own: string;
+  other: string;
+  differs: boolean;
+}
+
+const DEFAULTS = 'default';
+
+/** The settings of a config beside those of another one; `other` null: beside the defaults. */
+export function settingsOf(
+  schema: SchemaReply | undefined,
+  config: TrainConfig,
+  other: TrainConfig | null,
+): Setting[] {
+  const properties = (schema?.json_schema.properties ?? {}) as Record<string, Record<string, unknown>>;
+  const names = [...new Set([...Object.keys(config), ...Object.keys(other ?? {})])];
+  return names.map(name => {
+    const field = properties[name] && fieldOf(name, properties[name]);
+    const against = other ? other[name] : field?.fallback;
+    const [own, theirs] = [textOf(config[name]), textOf(against)];
+    return {
+      name,
+      title: field?.title ?? name,
+      own,
+      other: theirs,
+      differs: (other !== null || field !== undefined) && own !== theirs,
+    };
   });
+}
+
+function Settings({ rows, against }: { rows: Setting[]; against: string }) {
+  return (
+    <table className="imgcls-table imgcls-table-text">
+      <thead>
+        <tr>
+          <th>setting</th>
+          <th>this run</th>
+          <th>{against}</th>
+          <th>field</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(row => (
+          <tr key={row.name}>
+            <td>{row.title}</td>
+            <td className={row.differs ? 'imgcls-num imgcls-strong' : 'imgcls-num'}>{row.own || '–'}</td>
+            <td className="imgcls-num imgcls-muted">{row.other || '–'}</td>
+            <td className="imgcls-mono">{row.name}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+export function ConfigTab({ run }: { run: RunDetail }) {
+  const navigate = useNavigate();
+  const { data: schema, error } = useQuery('schema', {});
+  const [against, setAgainst] = useState('');
+  const [onlyChanged, setOnlyChanged] = useState(true);
+  const { data: other, error: unread } = useQuery('run', against ? { id: against } : null);
+  if (!schema)
+    return error ? <Problem>{error}</Problem> : <p className="imgcls-muted">Reading the settings…</p>;
+  const compared = against ? (other?.id === against ? other : undefined) : null;
+  const rows = compared === undefined ? [] : settingsOf(schema, run.config, compared?.config ?? null);
+  const differing = rows.filter(row => row.differs);
+  const name = compared ? compared.name : DEFAULTS;
   return (
     <div className="imgcls-stack">
       <div className="imgcls-tools">
+        <OtherRun run={run} value={against} onChange={setAgainst} none="the defaults" />
         <label>
           <input type="checkbox" checked={onlyChanged} onChange={e => setOnlyChanged(e.target.checked)} />{' '}
-          only what differs from the defaults
+          only what differs
         </label>
+        <span className="imgcls-spacer" />
+        <CopyButton label="Copy as JSON" text={() => JSON.stringify(run.config, null, 2)} />
+        <Button onClick={() => navigate({ view: 'new-run', from: run.id })}>Launch from this…</Button>
       </div>
-      <table className="imgcls-table imgcls-table-text">
-        <thead>
-          <tr>
-            <th>setting</th>
-            <th>value</th>
-            <th>field</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows
-            .filter(row => row.differs || !onlyChanged)
-            .map(row => (
-              <tr key={row.name}>
-                <td>{row.title}</td>
-                <td className={row.differs ? 'imgcls-num imgcls-strong' : 'imgcls-num'}>
-                  {row.value == null ? '–' : textOf(row.value)}
-                </td>
-                <td className="imgcls-mono">{row.name}</td>
-              </tr>
-            ))}
-        </tbody>
-      </table>
+      <Problem>{unread}</Problem>
+      {compared !== undefined && (
+        <p className="imgcls-muted" role="status">
+          {differing.length === 0
+            ? `No setting differs from ${compared ? `those of “${name}”` : 'the defaults'}.`
+            : `${plural(differing.length, 'setting')} of ${rows.length} ${differing.length === 1 ? 'differs' : 'differ'} from ${compared ? `“${name}”` : 'the defaults'}.`}
+        </p>
+      )}
+      {(onlyChanged ? differing : rows).length > 0 && (
+        <Settings rows={onlyChanged ? differing : rows} against={name} />
+      )}
     </div>
   );
 }

@@ -1,18 +1,16 @@
 // The head of a run's page: its name, what it is, and what can be done with it.
 import { useState, type ReactNode } from 'react';
-import { ConfirmButton } from '../ui/confirm_button';
 import { runsStoreOf } from '../data/runs_store';
 import { count, leaf, modelOf } from '../ui/format';
 import { useAction, useQuery } from '../data/use_query';
 import { useNavigate } from '../ui/navigation';
-import { ResumeForm } from '../forms/resume_form';
-import { ClaimForm } from './claim';
-import { useSource, type Command, type ConnectionState } from '../data/source';
-import { Button } from '../ui/button';
+import { useSource, type ConnectionState } from '../data/source';
 import { ConnectionNotice, Problem } from '../ui/messages';
 import { State } from '../ui/run_state';
-import { isActive, isLive, type RunDetail } from '../data/types';
+import type { RunDetail } from '../data/types';
+import { ActionForms, Actions, useActions } from './run_actions';
 import { OwnerChip } from './owner';
+import { Waits } from './run_waits';
 import '../ui/inputs.css';
 import './run_head.css';
 
@@ -21,155 +19,6 @@ const Chip = ({ children, title }: { children: ReactNode; title?: string }) => (
     {children}
   </span>
 );
-
-type ActionProps = { run: RunDetail; action: ReturnType<typeof useAction> };
-
-/** What moves the run from one state to another. */
-function StateButtons({ run, action: { busy, act }, changing }: ActionProps & { changing: boolean }) {
-  const source = useSource();
-  const isBusy = busy !== null;
-  const ask = (name: Extract<Command, 'stop' | 'kill' | 'resume'>) => () =>
-    void act(name, async () => {
-      await source.command(name, { id: run.id });
-      runsStoreOf(source).refresh();
-    });
-  if (run.state === 'queued') {
-    return (
-      <Button busy={isBusy} onClick={ask('stop')}>
-        Cancel
-      </Button>
-    );
-  }
-  if (run.view_only) return null;
-  if (!isActive(run.state)) {
-    return run.state === 'succeeded' ? null : (
-      <Button primary busy={isBusy} disabled={changing} onClick={ask('resume')}>
-        {run.resumable ? 'Resume' : 'Start again'}
-      </Button>
-    );
-  }
-  return run.desired_state === 'run' ? (
-    <Button
-      busy={isBusy}
-      disabled={run.external}
-      title={run.external ? 'It runs in a notebook or shell: stop it there' : 'Save a checkpoint, then end'}
-      onClick={ask('stop')}
-    >
-      Stop
-    </Button>
-  ) : (
-    <ConfirmButton
-      label="Kill"
-      question="End it now, without a checkpoint?"
-      busy={isBusy}
-      disabled={run.desired_state === 'kill'}
-      onConfirm={ask('kill')}
-    />
-  );
-}
-
-/** Where one can go from a run. */
-function PlaceButtons({ run: { id, kind, attempt, view_only } }: { run: RunDetail }) {
-  const navigate = useNavigate();
-  return (
-    <>
-      {kind === 'notebook' && (
-        <Button disabled={attempt === 0} onClick={() => navigate({ view: 'executed-notebook', id })}>
-          Open notebook
-        </Button>
-      )}
-      {kind === 'train' && <Button onClick={() => navigate({ view: 'new-run', from: id })}>Clone…</Button>}
-      {(kind === 'train' || kind === 'notebook') && (
-        <>
-          <Button onClick={() => navigate({ view: 'new-sweep', from: id })}>Sweep…</Button>
-          <Button onClick={() => navigate({ view: 'compare', ids: [id] })}>Compare…</Button>
-        </>
-      )}
-      {kind !== 'task' && (
-        <Button
-          disabled={view_only}
-          title={view_only ? 'Claim the run first: its event files came from elsewhere' : undefined}
-          onClick={() =>
-            navigate({ view: 'tensorboard', ...(kind === 'sweep' ? { sweep_id: id } : { run_ids: [id] }) })
-          }
-        >
-          TensorBoard
-        </Button>
-      )}
-    </>
-  );
-}
-
-function DeleteButton({ run, action: { busy, act }, onDeleted }: ActionProps & { onDeleted: () => void }) {
-  const source = useSource();
-  const remove = async () => {
-    if (await act('delete', () => source.command('runs.delete', { id: run.id }))) {
-      runsStoreOf(source).refresh();
-      onDeleted();
-    }
-  };
-  return (
-    <ConfirmButton
-      label="Delete…"
-      question="Delete this run with its checkpoints and log?"
-      busy={busy !== null}
-      onConfirm={() => void remove()}
-    />
-  );
-}
-
-function Actions({ run, onDeleted }: { run: RunDetail; onDeleted: () => void }) {
-  const source = useSource();
-  const action = useAction();
-  const [changing, setChanging] = useState(false); // the settings with which it is resumed
-  const [claiming, setClaiming] = useState(false);
-  const ended = !isActive(run.state);
-  const changeable = ended && run.resumable && run.kind === 'train' && !run.view_only && run.may_change;
-  return (
-    <div className="imgcls-actions">
-      <div className="imgcls-buttons">
-        {run.may_change && <StateButtons run={run} action={action} changing={changing} />}
-        {run.view_only && run.may_change && (
-          <Button aria-expanded={claiming} onClick={() => setClaiming(!claiming)}>
-            Claim…
-          </Button>
-        )}
-        {changeable && (
-          <Button
-            aria-expanded={changing}
-            title="Resume with another cache, number of loader processes, logging or number of checkpoints"
-            onClick={() => setChanging(!changing)}
-          >
-            Resume with…
-          </Button>
-        )}
-        <PlaceButtons run={run} />
-        {ended && run.may_change && <DeleteButton run={run} action={action} onDeleted={onDeleted} />}
-      </div>
-      {changing && changeable && (
-        <ResumeForm
-          run={run}
-          onCancel={() => setChanging(false)}
-          onResumed={() => {
-            setChanging(false);
-            runsStoreOf(source).refresh();
-          }}
-        />
-      )}
-      {claiming && run.view_only && (
-        <ClaimForm
-          run={run}
-          onCancel={() => setClaiming(false)}
-          onClaimed={() => {
-            setClaiming(false);
-            runsStoreOf(source).refresh();
-          }}
-        />
-      )}
-      <Problem>{action.error}</Problem>
-    </div>
-  );
-}
 
 function Title({ run }: { run: RunDetail }) {
   const source = useSource();
@@ -198,7 +47,7 @@ function Title({ run }: { run: RunDetail }) {
     );
   }
   return (
-    <>
+    <div className="imgcls-head-title">
       <h1 className="imgcls-clip">
         {run.may_change ? (
           <button type="button" className="imgcls-title" title="Rename" onClick={() => setEditing(true)}>
@@ -209,7 +58,7 @@ function Title({ run }: { run: RunDetail }) {
         )}
       </h1>
       <Problem>{error}</Problem>
-    </>
+    </div>
   );
 }
 
@@ -255,10 +104,14 @@ export function Head({
     run.attempt > 1
       ? `attempt ${run.attempt}${run.resumed_at_step == null ? '' : `, resumed at step ${count(run.resumed_at_step)}`}`
       : null;
+  const actions = useActions();
   return (
-    <header className="imgcls-head">
-      <div className="imgcls-head-text">
-        <Title run={run} />
+    <>
+      <header className="imgcls-head">
+        <div className="imgcls-head-line">
+          <Title run={run} />
+          <Actions run={run} {...actions} onDeleted={onDeleted} />
+        </div>
         <div className="imgcls-chips">
           <Chip>
             <State state={run.state} unreachable={run.unreachable} />
@@ -291,11 +144,11 @@ export function Head({
           {run.external && !run.view_only && (
             <Chip title="It runs in a notebook or shell, not under the executor">in a kernel or shell</Chip>
           )}
-          {run.phase && isLive(run.state) && <span className="imgcls-muted">{run.phase}…</span>}
+          <Waits run={run} />
           <ConnectionNotice connection={connection} />
         </div>
-      </div>
-      <Actions run={run} onDeleted={onDeleted} />
-    </header>
+      </header>
+      <ActionForms run={run} {...actions} />
+    </>
   );
 }

@@ -1,4 +1,5 @@
-// A button that asks once more, in its own place, before it does what cannot be undone.
+// A button that asks once more before it does what cannot be undone. The question floats over the button, which keeps
+// its place: what stands beside it does not move.
 import { useEffect, useRef, useState } from 'react';
 import { Button } from './button';
 import './confirm_button.css';
@@ -19,33 +20,39 @@ export function ConfirmButton({ label, question, busy, disabled, title, onConfir
   useEffect(() => {
     if (asking) yes.current?.querySelector('button')?.focus();
   }, [asking]);
-  if (!asking) {
-    return (
-      <Button busy={busy} disabled={disabled} title={title} onClick={() => setAsking(true)}>
+  return (
+    <span className="imgcls-confirms">
+      <Button
+        className={asking ? 'imgcls-asked' : undefined}
+        busy={busy}
+        disabled={disabled}
+        title={title}
+        onClick={() => setAsking(true)}
+      >
         {label}
       </Button>
-    );
-  }
-  return (
-    <span
-      className="imgcls-confirm"
-      role="alertdialog"
-      aria-label={question}
-      ref={yes}
-      onKeyDown={event => event.key === 'Escape' && setAsking(false)}
-    >
-      <span className="imgcls-note">{question}</span>
-      <Button
-        danger
-        busy={busy}
-        onClick={() => {
-          setAsking(false);
-          onConfirm();
-        }}
-      >
-        {label.replace('…', '')}
-      </Button>
-      <Button onClick={() => setAsking(false)}>Cancel</Button>
+      {asking && (
+        <span
+          className="imgcls-confirm"
+          role="alertdialog"
+          aria-label={question}
+          ref={yes}
+          onKeyDown={event => event.key === 'Escape' && setAsking(false)}
+        >
+          <span className="imgcls-note">{question}</span>
+          <Button
+            danger
+            busy={busy}
+            onClick={() => {
+              setAsking(false);
+              onConfirm();
+            }}
+          >
+            {label.replace('…', '')}
+          </Button>
+          <Button onClick={() => setAsking(false)}>Cancel</Button>
+        </span>
+      )}
     </span>
   );
 }

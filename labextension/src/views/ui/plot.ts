@@ -47,6 +47,7 @@ const TIMES = [0.1, 0.2, 0.5, ...SECONDS, ...SECONDS.map(n => n * 60)].concat(
   [1, 2, 3, 6, 12, 24, 48, 96, 240].map(n => n * 3600),
 );
 const SMALL = '11px';
+const ACROSS = 26; // px of the x axis with its labels
 const DRAG = 6; // px that the mouse moves before it draws a window
 const FAINT_UP_TO = 4; // lines for which the raw curve shows behind the smoothed one
 
@@ -214,7 +215,8 @@ export class Plot {
     return {
       width,
       height,
-      padding: [10, 16, 0, 0],
+      // an empty chart has no x axis, and the lowest label of y would be cut at its edge
+      padding: [10, 16, this.#drawn.lines.length > 0 ? 0 : ACROSS, 0],
       legend: { show: false },
       cursor: this.#cursor(),
       scales: {
@@ -269,7 +271,7 @@ export class Plot {
     };
     const across: uPlot.Axis = {
       ...common,
-      size: 26,
+      size: ACROSS,
       space: 70,
       grid: { show: false },
       values: (_, splits) => (axis === 'time' ? splits.map(duration) : ticks(splits)),

@@ -1,0 +1,211 @@
+// The buttons of a run's page. Each has its place whatever the state of the run: what cannot be done now is disabled and
+// says why, so that no button moves under the pointer. The forms that they open stand below the head.
+import { useState } from 'react';
+import { ConfirmButton } from '../ui/confirm_button';
+import { runsStoreOf } from '../data/runs_store';
+import { useAction } from '../data/use_query';
+import { useNavigate } from '../ui/navigation';
+import { ResumeForm } from '../forms/resume_form';
+import { ClaimForm } from './claim';
+import { useSource, type Command } from '../data/source';
+import { Button } from '../ui/button';
+import { Problem } from '../ui/messages';
+import { isActive, type RunDetail } from '../data/types';
+import './run_actions.css';
+
+export type OpenForm = 'resume' | 'claim' | null;
+type Action = ReturnType<typeof useAction>;
+
+interface ButtonsProps {
+  run: RunDetail;
+  action: Action;
+  form: OpenForm;
+  onForm: (form: OpenForm) => void;
+}
+
+/** The one button that moves the run to another state. */
+function StateButton({ run, action: { busy, act }, form, onForm }: ButtonsProps) {
+  const source = useSource();
+  const isBusy = busy !== null;
+  const ask = (name: Extract<Command, 'stop' | 'kill' | 'resume'>) => () =>
+    void act(name, async () => {
+      await source.command(name, { id: run.id });
+      runsStoreOf(source).refresh();
+    });
+  if (run.state === 'queued') {
+    return (
+      <Button busy={isBusy} title="Take it out of the queue" onClick={ask('stop')}>
+        Cancel
+      </Button>
+    );
+  }
+  if (run.view_only) {
+    return (
+      <Button
+        aria-expanded={form === 'claim'}
+        title="Its folder came from elsewhere: look at what it would execute, and say that it is yours"
+        onClick={() => onForm(form === 'claim' ? null : 'claim')}
+      >
+        Claim…
+      </Button>
+    );
+  }
+  if (!isActive(run.state)) {
+    const done = run.state === 'succeeded';
+    return (
+      <Button
+        primary={!done}
+        busy={isBusy}
+        disabled={done || form === 'resume'}
+        title={
+          done ? 'It has succeeded: there is nothing left to resume. Clone… starts another run' : undefined
+        }
+        onClick={ask('resume')}
+      >
+        {done || run.resumable ? 'Resume' : 'Start again'}
+      </Button>
+    );
+  }
+  return run.desired_state === 'run' ? (
+    <Button
+      busy={isBusy}
+      disabled={run.external}
+      title={run.external ? 'It runs in a notebook or shell: stop it there' : 'Save a checkpoint, then end'}
+      onClick={ask('stop')}
+    >
+      Stop
+    </Button>
+  ) : (
+    <ConfirmButton
+      label="Kill"
+      question="End it now, without a checkpoint?"
+      busy={isBusy}
+      disabled={run.desired_state === 'kill'}
+      title={run.desired_state === 'kill' ? 'It was asked to end at once' : undefined}
+      onConfirm={ask('kill')}
+    />
+  );
+}
+
+/** Why a run cannot be resumed with other settings now; undefined: it can. */
+function whyNotChanged(run: RunDetail): string | undefined {
+  if (isActive(run.state)) return 'Stop the run first: a resume can have other settings';
+  if (run.view_only) return 'Claim the run first: its folder came from elsewhere';
+  if (!run.resumable) return 'There is nothing to resume. Clone… starts a run with other settings';
+  return undefined;
+}
+
+function ResumeWithButton({ run, form, onForm }: ButtonsProps) {
+  const reason = whyNotChanged(run);
+  return (
+    <Button
+      aria-expanded={form === 'resume'}
+      disabled={reason !== undefined}
+      title={
+        reason ?? 'Resume with another cache, number of loader processes, logging or number of checkpoints'
+      }
+      onClick={() => onForm(form === 'resume' ? null : 'resume')}
+    >
+      Resume with…
+    </Button>
+  );
+}
+
+/** Where one can go from a run. */
+function PlaceButtons({ run: { id, kind, attempt, view_only } }: { run: RunDetail }) {
+  const navigate = useNavigate();
+  return (
+    <>
+      {kind === 'notebook' && (
+        <Button
+          disabled={attempt === 0}
+          title={attempt === 0 ? 'It has not begun yet' : undefined}
+          onClick={() => navigate({ view: 'executed-notebook', id })}
+        >
+          Open notebook
+        </Button>
+      )}
+      {kind === 'train' && <Button onClick={() => navigate({ view: 'new-run', from: id })}>Clone…</Button>}
+      {(kind === 'train' || kind === 'notebook') && (
+        <>
+          <Button onClick={() => navigate({ view: 'new-sweep', from: id })}>Sweep…</Button>
+          <Button onClick={() => navigate({ view: 'compare', ids: [id] })}>Compare…</Button>
+        </>
+      )}
+      {kind !== 'task' && (
+        <Button
+          disabled={view_only}
+          title={view_only ? 'Claim the run first: its event files came from elsewhere' : undefined}
+          onClick={() =>
+            navigate({ view: 'tensorboard', ...(kind === 'sweep' ? { sweep_id: id } : { run_ids: [id] }) })
+          }
+        >
+          TensorBoard
+        </Button>
+      )}
+    </>
+  );
+}
+
+function DeleteButton({ run, action: { busy, act }, onDeleted }: ButtonsProps & { onDeleted: () => void }) {
+  const source = useSource();
+  const active = isActive(run.state);
+  const remove = async () => {
+    if (await act('delete', () => source.command('runs.delete', { id: run.id }))) {
+      runsStoreOf(source).refresh();
+      onDeleted();
+    }
+  };
+  return (
+    <ConfirmButton
+      label="Delete…"
+      question="Delete this run with its checkpoints and log?"
+      busy={busy !== null}
+      disabled={active}
+      title={active ? 'It waits or runs: stop it before you delete it' : undefined}
+      onConfirm={() => void remove()}
+    />
+  );
+}
+
+/** The row of buttons. What the user of this server may not do at all is not offered. */
+export function Actions(props: ButtonsProps & { onDeleted: () => void }) {
+  const { run } = props;
+  return (
+    <div className="imgcls-buttons">
+      {run.may_change && (
+        <span className="imgcls-action-state">
+          <StateButton {...props} />
+        </span>
+      )}
+      {run.may_change && run.kind === 'train' && <ResumeWithButton {...props} />}
+      <PlaceButtons run={run} />
+      {run.may_change && <DeleteButton {...props} />}
+    </div>
+  );
+}
+
+/** The form that a button has opened, and the error of the last action. */
+export function ActionForms({ run, action, form, onForm }: ButtonsProps) {
+  const source = useSource();
+  const done = () => {
+    onForm(null);
+    runsStoreOf(source).refresh();
+  };
+  const resumes = form === 'resume' && whyNotChanged(run) === undefined;
+  const claims = form === 'claim' && run.view_only;
+  if (!resumes && !claims && !action.error) return null;
+  return (
+    <div className="imgcls-action-forms">
+      {resumes && <ResumeForm run={run} onCancel={() => onForm(null)} onResumed={done} />}
+      {claims && <ClaimForm run={run} onCancel={() => onForm(null)} onClaimed={done} />}
+      <Problem>{action.error}</Problem>
+    </div>
+  );
+}
+
+/** What the buttons of a run share. */
+export function useActions(): { action: Action; form: OpenForm; onForm: (form: OpenForm) => void } {
+  const [form, onForm] = useState<OpenForm>(null);
+  return { action: useAction(), form, onForm };
+}

@@ -1,0 +1,178 @@
+// The tab of a run's environment, as its manifest recorded it before the first step: Python, hardware, packages, and the
+// git commit with the changes that were not committed. Beside that of another run.
+import { useState } from 'react';
+import type { RunDetail } from '../data/types';
+import { useQuery } from '../data/use_query';
+import { CopyButton } from '../ui/copy_button';
+import { bytes, count, plural } from '../ui/format';
+import { Problem } from '../ui/messages';
+import { OtherRun } from './other_run';
+import '../ui/layout.css';
+import '../ui/table.css';
+import '../ui/toolbar.css';
+import './run_environment.css';
+
+type Facts = Record<string, string>;
+
+interface Manifest {
+  version?: string;
+  device?: string;
+  precision?: string;
+  threads?: number;
+  python?: { version?: string; executable?: string };
+  hardware?: Record<string, unknown>;
+  packages?: Facts;
+  git?: { commit?: string; diff?: string; diff_cut?: boolean } | null;
+}
+
+const SHOWN_LINES = 4000; // of a diff; the rest is in manifest.json
+
+const textOf = (name: string, value: unknown): string =>
+  name.endsWith('memory') && typeof value === 'number' ? bytes(value) : String(value);
+
+/** What is known but for the packages, by the words of a table. */
+function factsOf(manifest: Manifest | null): Facts {
+  const { version, device, precision, threads, python, hardware = {}, git } = manifest ?? {};
+  const facts: [string, unknown][] = [
+    ['imgcls-lab', version],
+    ['Python', python?.version],
+    ['interpreter', python?.executable],
+    ['device', device],
+    ['precision', precision],
+    ['threads', threads],
+    ...Object.entries(hardware).map(([name, value]): [string, unknown] => [
+      name.replaceAll('_', ' '),
+      value == null ? value : textOf(name, value),
+    ]),
+    ['git commit', git?.commit],
+    ['uncommitted changes', git && plural(linesOf(git.diff ?? '').length, 'line')],
+  ];
+  return Object.fromEntries(
+    facts.filter(([, value]) => value != null && value !== '').map(([name, value]) => [name, String(value)]),
+  );
+}
+
+const linesOf = (diff: string): string[] => (diff ? diff.replace(/\n$/, '').split('\n') : []);
+
+export interface Difference {
+  name: string;
+  own: string;
+  other: string;
+}
+
+/** What differs, and what only one of them has. */
+export function differences(own: Facts, other: Facts): Difference[] {
+  const names = [...new Set([...Object.keys(own), ...Object.keys(other)])];
+  return names
+    .filter(name => own[name] !== other[name])
+    .map(name => ({ name, own: own[name] ?? '', other: other[name] ?? '' }));
+}
+
+function Table({ facts, other, name }: { facts: Facts; other: Facts | null; name: string }) {
+  const rows = other
+    ? differences(facts, other)
+    : Object.entries(facts).map(([key, own]) => ({ name: key, own, other: '' }));
+  if (rows.length === 0)
+    return <p className="imgcls-muted">{other ? 'Nothing differs.' : 'Nothing was recorded.'}</p>;
+  return (
+    <table className="imgcls-table imgcls-table-text">
+      <thead>
+        <tr>
+          <th>what</th>
+          <th>this run</th>
+          {other && <th>{name}</th>}
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(row => (
+          <tr key={row.name}>
+            <td>{row.name}</td>
+            <td className="imgcls-num imgcls-environment-value">{row.own || '–'}</td>
+            {other && <td className="imgcls-num imgcls-environment-value">{row.other || '–'}</td>}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+const toneOf = (line: string): string | undefined =>
+  /^(\+\+\+|---|diff |index )/.test(line)
+    ? 'imgcls-diff-file'
+    : line.startsWith('+')
+      ? 'imgcls-diff-added'
+      : line.startsWith('-')
+        ? 'imgcls-diff-removed'
+        : line.startsWith('@@')
+          ? 'imgcls-diff-place'
+          : undefined;
+
+function Diff({ diff, cut }: { diff: string; cut: boolean }) {
+  const lines = linesOf(diff);
+  if (lines.length === 0) return <p className="imgcls-muted">All files were as committed.</p>;
+  return (
+    <>
+      {(cut || lines.length > SHOWN_LINES) && (
+        <p className="imgcls-muted">
+          The first {plural(Math.min(lines.length, SHOWN_LINES), 'line')}
+          {cut
+            ? '; the run recorded no more of a longer difference.'
+            : ` of ${count(lines.length)}; all are in manifest.json.`}
+        </p>
+      )}
+      <pre className="imgcls-diff" tabIndex={0} aria-label="Uncommitted changes">
+        {lines.slice(0, SHOWN_LINES).map((line, i) => (
+          <span key={i} className={toneOf(line)}>
+            {line}
+            {'\n'}
+          </span>
+        ))}
+      </pre>
+    </>
+  );
+}
+
+export function EnvironmentTab({ run }: { run: RunDetail }) {
+  const [against, setAgainst] = useState('');
+  const { data, error } = useQuery('run', against ? { id: against } : null);
+  const manifest = run.manifest as Manifest | null;
+  if (!manifest) {
+    return (
+      <p className="imgcls-muted">
+        Nothing was recorded yet: a run records its environment before its first step.
+      </p>
+    );
+  }
+  const chosen = against && data?.id === against ? data : null;
+  const theirs = chosen ? ((chosen.manifest ?? {}) as Manifest) : null;
+  const { packages = {}, git } = manifest;
+  return (
+    <div className="imgcls-stack">
+      <div className="imgcls-tools">
+        <OtherRun run={run} value={against} onChange={setAgainst} none="no other run" />
+        <span className="imgcls-spacer" />
+        <CopyButton
+          label="Copy as requirements"
+          text={() =>
+            Object.entries(packages)
+              .map(([name, version]) => `${name}==${version}\n`)
+              .join('')
+          }
+        />
+      </div>
+      <Problem>{error}</Problem>
+      {chosen && !chosen.manifest && <p className="imgcls-note">“{chosen.name}” has recorded nothing.</p>}
+      <Table facts={factsOf(manifest)} other={theirs && factsOf(theirs)} name={chosen?.name ?? ''} />
+      <details open={theirs !== null}>
+        <summary>{theirs ? 'Packages that differ' : plural(Object.keys(packages).length, 'package')}</summary>
+        <Table facts={packages} other={theirs && (theirs.packages ?? {})} name={chosen?.name ?? ''} />
+      </details>
+      <h3>Uncommitted changes</h3>
+      {git ? (
+        <Diff diff={git.diff ?? ''} cut={git.diff_cut === true} />
+      ) : (
+        <p className="imgcls-muted">The run was started outside a git repository.</p>
+      )}
+    </div>
+  );
+}

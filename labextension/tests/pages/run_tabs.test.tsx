@@ -1,0 +1,249 @@
+// The tabs of a run that read: its config and environment beside another run's, its files, its log, its notes, its states.
+import { act } from 'react';
+import { expect, it, vi } from 'vitest';
+import { statesOf } from '../../src/views/data/run_states';
+import { SourceProvider } from '../../src/views/data/source';
+import type { AuditEvent, RunDetail } from '../../src/views/data/types';
+import { ConfigTab, settingsOf } from '../../src/views/pages/run_config';
+import { EnvironmentTab, differences } from '../../src/views/pages/run_environment';
+import { FilesTab } from '../../src/views/pages/run_files';
+import { LogTab } from '../../src/views/pages/run_log';
+import { NotesTab } from '../../src/views/pages/run_notes';
+import { MarkdownProvider, type RenderMarkdown } from '../../src/views/ui/markdown';
+import { FakeSource, aRun } from '../fake';
+import { host, root, stage } from '../stage';
+
+stage();
+
+const detail = (part: Partial<RunDetail> = {}): RunDetail => ({
+  ...aRun({ state: 'succeeded', running_since: null }),
+  config: {},
+  payload: {},
+  device_request: { device: 'auto', gpus: 1, host: null },
+  after: [],
+  attempts: [],
+  checkpoints: [],
+  series_names: [],
+  manifest: null,
+  folder: '/runs/r1',
+  ...part,
+});
+
+const attempt = (number: number, started_at: number, ended_at: number | null, part = {}) => ({
+  number,
+  started_at,
+  ended_at,
+  state: 'succeeded' as const,
+  host: 'here',
+  pid: 1,
+  devices: ['cpu:0'],
+  resume_step: null,
+  exit_code: 0,
+  failure: null,
+  message: null,
+  ...part,
+});
+
+const schema = {
+  json_schema: {
+    properties: {
+      lr: { type: 'number', title: 'Learning rate', default: 0.001 },
+      epochs: { type: 'integer', title: 'Epochs', default: 10 },
+    },
+  },
+  groups: {},
+  start: {},
+  start_from: null,
+  start_project_id: null,
+  defaults: {},
+};
+const none = { items: [], total: 0, counts: {}, owners: [] };
+
+async function show(
+  view: React.ReactNode,
+  answers: FakeSource['answers'],
+  markdown: RenderMarkdown | null = null,
+) {
+  const source = new FakeSource({ runs: () => none, schema: () => schema, ...answers });
+  await act(async () =>
+    root.render(
+      <SourceProvider value={source}>
+        <MarkdownProvider value={markdown}>{view}</MarkdownProvider>
+      </SourceProvider>,
+    ),
+  );
+  return source;
+}
+
+const type = (element: HTMLElement, text: string) =>
+  act(async () => {
+    const kind = element instanceof HTMLSelectElement ? HTMLSelectElement : element instanceof HTMLTextAreaElement ? HTMLTextAreaElement : HTMLInputElement; // prettier-ignore
+    Object.getOwnPropertyDescriptor(kind.prototype, 'value')!.set!.call(element, text);
+    element.dispatchEvent(new Event(kind === HTMLSelectElement ? 'change' : 'input', { bubbles: true }));
+  });
+const button = (text: string) =>
+  [...host.querySelectorAll('button')].find(item => item.textContent === text)!;
+const rows = () =>
+  [...host.querySelectorAll('tbody tr')].map(row => [...row.children].map(cell => cell.textContent));
+
+it('sets a config against the defaults, and against the parent', async () => {
+  const run = detail({ config: { lr: 0.01, epochs: 10 }, parent_id: 'p1' });
+  await show(<ConfigTab run={run} />, {
+    run: () => detail({ id: 'p1', name: 'the parent', config: { lr: 0.01, epochs: 5 } }),
+  });
+  expect(rows()).toEqual([['Learning rate', '0.01', '0.001', 'lr']]);
+  await type(host.querySelector('select')!, 'p1');
+  expect(rows()).toEqual([['Epochs', '10', '5', 'epochs']]);
+  await act(async () => host.querySelector<HTMLInputElement>('input[type=checkbox]')!.click());
+  expect(rows()).toHaveLength(2);
+  expect(
+    settingsOf(schema as never, { lr: 1 }, { lr: 1, added: 2 }).map(item => [item.name, item.differs]),
+  ).toEqual([
+    ['lr', false],
+    ['added', true],
+  ]);
+});
+
+it('shows the changes that were not committed as text, and which packages differ', async () => {
+  const manifest = {
+    version: '0.1.0',
+    python: { version: '3.11.7' },
+    packages: { numpy: '2.0', torch: '2.4' },
+    git: { commit: 'abc123', diff: 'diff --git a/x b/x\n-<b>old</b>\n+new\n', diff_cut: false },
+  };
+  const other = { ...manifest, packages: { numpy: '2.1', torch: '2.4' } };
+  await show(<EnvironmentTab run={detail({ manifest, parent_id: 'p1' })} />, {
+    run: () => detail({ id: 'p1', name: 'the parent', manifest: other }),
+  });
+  const diff = host.querySelector('.imgcls-diff')!;
+  expect(diff.querySelector('.imgcls-diff-removed')!.textContent).toBe('-<b>old</b>\n');
+  expect(diff.querySelector('b')).toBeNull();
+  expect(host.textContent).toContain('abc123');
+  await type(host.querySelector('select')!, 'p1');
+  expect(host.querySelector('details')!.textContent).toContain('numpy2.02.1');
+  expect(host.querySelector('details')!.textContent).not.toContain('torch');
+  expect(differences({ a: '1' }, { b: '2' })).toEqual([
+    { name: 'a', own: '1', other: '' },
+    { name: 'b', own: '', other: '2' },
+  ]);
+});
+
+it('lists files by kind, and links each by its id', async () => {
+  const file = (id: string, name: string, kind: string, size: number) => ({
+    id,
+    name,
+    kind,
+    size,
+    modified_at: 1,
+  });
+  const source = new FakeSource({
+    runFiles: () => ({
+      files: [
+        file('aa', 'output.log', 'log', 10),
+        file('bb', 'checkpoints/a001/model.safetensors', 'checkpoint', 2000),
+      ],
+      more: 3,
+      size: 2010,
+    }),
+  });
+  Object.assign(source, { fileAddress: (id: string, name: string) => `/api/${id}/${name}` });
+  await act(async () =>
+    root.render(
+      <SourceProvider value={source}>
+        <FilesTab run={detail()} />
+      </SourceProvider>,
+    ),
+  );
+  expect([...host.querySelectorAll('a')].map(item => item.getAttribute('href'))).toEqual([
+    '/api/r1/bb',
+    '/api/r1/aa',
+  ]);
+  expect(host.querySelector('[role=status]')!.textContent).toBe('2 files, 2.0 kB · 3 more are not listed');
+});
+
+it('searches the whole log on the server, and opens the part around a line', async () => {
+  vi.useFakeTimers();
+  try {
+    const source = await show(<LogTab run={detail()} />, {
+      log: ({ offset }: { offset: number }) =>
+        offset < 0
+          ? { text: 'the end', offset: 90, end: 97, size: 97 }
+          : { text: 'one\nä loss of 2\nthree', offset: 0, end: 22, size: 97 },
+      logSearch: () => ({
+        matches: [{ line: 2, offset: 4, text: 'ä loss of 2' }],
+        total: 1,
+        searched: 97,
+        size: 97,
+      }),
+    });
+    await type(host.querySelector('[type=search]')!, 'LOSS');
+    await act(async () => vi.advanceTimersByTimeAsync(400));
+    expect(source.asked).toContainEqual(['logSearch', { id: 'r1', q: 'LOSS', node: 0 }]);
+    expect(host.querySelector('[role=status]')!.textContent).toBe('1 line holds this text.');
+    await act(async () => host.querySelector<HTMLElement>('.imgcls-log-matches button')!.click());
+    const part = host.querySelector('pre')!;
+    expect([part.getAttribute('aria-label'), part.querySelector('mark')!.textContent]).toEqual([
+      'Part of the log',
+      'loss',
+    ]);
+    expect(part.querySelector('[data-here]')!.nextSibling!.textContent).toBe('ä ');
+    await act(async () => button('Back to the end of the log').click());
+    expect(host.querySelector('pre')!.textContent).toBe('the end');
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+it('lets the host render the notes, shows them as typed without one, and saves what was edited', async () => {
+  const render = vi.fn((element: HTMLElement, text: string) => element.replaceChildren(`rendered ${text}`));
+  await show(<NotesTab run={detail({ notes: '# <i>a</i>' })} />, {}, render);
+  expect(host.querySelector('.imgcls-notes')!.textContent).toBe('rendered # <i>a</i>');
+  await act(async () => root.render(null));
+  const source = await show(<NotesTab run={detail({ notes: '# <i>a</i>' })} />, {
+    'runs.edit': () => aRun(),
+  });
+  expect([host.querySelector('.imgcls-notes')!.textContent, host.querySelector('i')]).toEqual([
+    '# <i>a</i>',
+    null,
+  ]);
+  await act(async () => button('Edit').click());
+  await type(host.querySelector('textarea')!, 'better');
+  await act(async () => button('Save').click());
+  expect(source.asked).toContainEqual(['runs.edit', { id: 'r1', edit: { notes: 'better' } }]);
+  expect(host.querySelector('textarea')).toBeNull();
+});
+
+it('tells the states of a run one after another, with how long each lasted and why', () => {
+  const run = detail({
+    created_at: 100,
+    state: 'queued',
+    message: 'waits for a GPU',
+    attempts: [
+      attempt(1, 110, 150, { state: 'lost', message: 'its process died' }),
+      attempt(2, 155, 200, { state: 'stopped', resume_step: 30 }),
+    ],
+  });
+  const resumed = { action: 'resumed', refused: false, time: 260, text: 'resumed by ada' } as AuditEvent;
+  const stays = statesOf(run, [resumed]);
+  expect(stays.map(stay => [stay.state, stay.since, stay.until])).toEqual([
+    ['queued', 100, 110],
+    ['running', 110, 150],
+    ['lost', 150, 150],
+    ['queued', 150, 155],
+    ['running', 155, 200],
+    ['stopped', 200, 260],
+    ['queued', 260, null],
+  ]);
+  expect(stays[2]!.reason).toBe('its process died');
+  expect(stays[4]!.reason).toContain('from step 30');
+  expect(stays[6]!.reason).toBe('waits for a GPU');
+  const live = detail({
+    state: 'starting',
+    created_at: 100,
+    attempts: [attempt(1, 105, null, { state: 'starting' })],
+  });
+  expect(statesOf(live, []).map(stay => [stay.state, stay.until])).toEqual([
+    ['queued', 105],
+    ['starting', null],
+  ]);
+});

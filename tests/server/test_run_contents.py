@@ -1,0 +1,120 @@
+"""What a run's folder holds over REST: its files and their download, a search in its log, what its starts took."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from serving import Api, Training
+
+from imgcls_lab.events import EventWriter, Phase, Started
+from imgcls_lab.server import run_contents as routes
+from imgcls_lab.store import log_search, run_contents
+
+
+async def test_files_are_listed_with_sizes_and_downloaded_whole_by_their_ids(
+    api: Api, train: Callable[..., Training], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(routes, "CHUNK", 1000)
+    training = train()
+    weights = os.urandom(4321)
+    folder = training.folder / "checkpoints" / "a001-s00000001"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(weights)
+    (folder.parent / "best").symlink_to(folder.name)
+    (training.folder / "owner.json").write_text("{}")
+    (training.folder / "launch-001.json").write_text("{}")
+    reply = (await api("GET", f"runs/{training.run.id}/files")).json
+    files = {file["name"]: file for file in reply["files"]}
+    name = "checkpoints/a001-s00000001/model.safetensors"
+    assert (files[name]["size"], files[name]["kind"]) == (4321, "checkpoint")
+    assert "events-001.jsonl" in files
+    assert not {"owner.json", "launch-001.json", "checkpoints/best/model.safetensors"} & set(files)
+    download = await api("GET", f"runs/{training.run.id}/files/{files[name]['id']}")
+    assert (download.status, download.body) == (200, weights)
+    assert download.headers["Content-Type"] == "application/octet-stream"
+    assert download.headers["Content-Disposition"].startswith('attachment; filename="')
+    assert download.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_no_download_leads_out_of_the_folder_or_goes_without_a_token(
+    api: Api, train: Callable[..., Training]
+) -> None:
+    training = train()
+    secret = training.folder.parent / "secret.log"
+    secret.write_text("secret")
+    (training.folder / "output.log").symlink_to(secret)
+    (training.folder / "reports").mkdir()
+    (training.folder / "reports" / "epoch-0001.json").symlink_to(secret)
+    listed = (await api("GET", f"runs/{training.run.id}/files")).json["files"]
+    assert not [file["name"] for file in listed if file["name"].endswith((".log", "epoch-0001.json"))]
+    for wrong in ("0" * 16, "..%2F..%2Fsecret.log", "output.log"):
+        assert (await api("GET", f"runs/{training.run.id}/files/{wrong}")).status == 404
+    for path in ("files", f"files/{listed[0]['id']}", "log/search", "starts"):
+        assert (await api("GET", f"runs/{training.run.id}/{path}", headers={})).status == 403
+
+
+async def test_only_so_many_files_are_listed_and_sent_at_once(
+    api: Api, train: Callable[..., Training], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(run_contents, "MAX_FILES", 2)
+    training = train()
+    (training.folder / "reports").mkdir()
+    for number in range(4):
+        (training.folder / "reports" / f"epoch-{number:04d}.json").write_text("{}")
+    reply = (await api("GET", f"runs/{training.run.id}/files")).json
+    assert (len(reply["files"]), reply["more"] >= 3) == (2, True)
+    monkeypatch.setattr(routes, "MAX_DOWNLOADS", 0)
+    refused = await api("GET", f"runs/{training.run.id}/files/{reply['files'][0]['id']}")
+    assert (refused.status, "Retry-After" in refused.headers) == (503, True)
+
+
+async def test_the_whole_log_is_searched_whatever_the_case(
+    api: Api, train: Callable[..., Training], monkeypatch: Any
+) -> None:
+    training = train()
+    lines = [f"line {number}" for number in range(1, 4000)]
+    lines[9] = "\x1b[31mLöss is NaN\x1b[0m"
+    lines[20] = "10 %\r20 %"
+    (training.folder / "output.log").write_text("\n".join(lines) + "\n")
+    path = f"runs/{training.run.id}/log/search"
+    found = (await api("GET", path, q="löss IS nan")).json
+    assert (found["total"], found["searched"] == found["size"]) == (1, True)
+    (match,) = found["matches"]
+    assert (match["line"], match["text"]) == (10, "Löss is NaN")
+    piece = (await api("GET", f"runs/{training.run.id}/log", offset=match["offset"], limit=30)).json
+    assert piece["text"].startswith(lines[9])
+    assert (await api("GET", path, q="10 %")).json["total"] == 0  # it was written over
+    monkeypatch.setattr(log_search, "MAX_MATCHES", 5)
+    monkeypatch.setattr(log_search, "MAX_SEARCHED", 20_000)
+    newest = (await api("GET", path, q="line 3")).json
+    assert [match["text"] for match in newest["matches"]][-1] == "line 3999"
+    assert (len(newest["matches"]), newest["total"] > 5, newest["searched"] <= 20_000) == (5, True, True)
+    assert (await api("GET", path, q=" ")).status == 400
+    assert (await api("GET", path, q="x" * 201)).status == 400
+    assert (await api("GET", path, q="line", node=3)).json["total"] == 0
+
+
+async def test_the_phases_of_a_start_have_their_times(api: Api, train: Callable[..., Training]) -> None:
+    training = train()
+    (training.folder / "events-001.jsonl").unlink()
+    with EventWriter(training.folder, 1) as events:
+        first = events.write(Phase(name="scanning images", done=1, total=10))
+        events.write(Phase(name="scanning images", done=10, total=10))
+        second = events.write(Phase(name="loading the model"))
+        begun = events.write(
+            Started(
+                total_steps=1, steps_per_epoch=1, epochs=1, train_images=1, val_images=1, classes=2, device="cpu",
+                precision="fp32", threads=1,
+            )
+        )  # fmt: skip
+        events.write(Phase(name="validating"))
+    with EventWriter(training.folder, 2) as events:
+        events.write(Phase(name="loading the model"))
+    phases = (await api("GET", f"runs/{training.run.id}/starts")).json
+    assert [(phase["attempt"], phase["name"]) for phase in phases] == [
+        (1, "scanning images"), (1, "loading the model"), (2, "loading the model"),
+    ]  # fmt: skip
+    assert (phases[0]["seconds"], phases[1]["seconds"]) == (second.t - first.t, begun.t - second.t)
+    assert phases[2]["seconds"] is None
