@@ -109,24 +109,31 @@ def real_path(folder: Path, name: str, elsewhere: Sequence[Path] = ()) -> Path:
 
 
 def size(folder: Path, name: str, elsewhere: Sequence[Path] = ()) -> int:
-    """Bytes of a file, or of the files below a folder, without following links; 0 for what is not there.
+    """Bytes of a file, or of the files below a folder; 0 for what is not there. Bounds as those of `files`."""
+    return sum(found.st_size for found in files(folder, name, elsewhere))
+
+
+def files(folder: Path, name: str, elsewhere: Sequence[Path] = ()) -> Iterator[os.stat_result]:
+    """A file, or the files below a folder, without following links; none for what is not there.
 
     Counts MAX_FILES files of MAX_DEPTH folders in MAX_SECONDS at most: who makes more gets a number that is too small.
     """
     try:
         descriptor = _open(folder, name, os.O_RDONLY, elsewhere)
     except (OSError, ValueError):
-        return 0
+        return
     try:
         found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode):
+            yield found
         if not stat.S_ISDIR(found.st_mode):
-            return found.st_size if stat.S_ISREG(found.st_mode) else 0
-        total, until = 0, time.monotonic() + MAX_SECONDS
-        for number, one in enumerate(_sizes(descriptor, MAX_DEPTH)):
-            total += one
+            return
+        until = time.monotonic() + MAX_SECONDS
+        for number, one in enumerate(_entries(descriptor, MAX_DEPTH)):
+            if one is not None:
+                yield one
             if number >= MAX_FILES or time.monotonic() > until:
                 break
-        return total
     finally:
         os.close(descriptor)
 
@@ -226,20 +233,20 @@ def _checked(descriptor: int, path: Path) -> int:
     raise OSError(errno.ELOOP, "It is no plain file", os.fspath(path))
 
 
-def _sizes(folder: int, depth: int) -> Iterator[int]:
-    """The bytes of each entry below a folder; 0 for what is no file."""
+def _entries(folder: int, depth: int) -> Iterator[os.stat_result | None]:
+    """Each entry below a folder; None for what is no file."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
-                yield entry.stat(follow_symlinks=False).st_size if entry.is_file(follow_symlinks=False) else 0
+                yield entry.stat(follow_symlinks=False) if entry.is_file(follow_symlinks=False) else None
                 continue
-            yield 0
+            yield None
             if depth > 1:
                 try:
                     inner = os.open(entry.name, _DIRECTORY, dir_fd=folder)
                 except OSError:  # it is gone, or closed to us
                     continue
                 try:
-                    yield from _sizes(inner, depth - 1)
+                    yield from _entries(inner, depth - 1)
                 finally:
                     os.close(inner)

@@ -23,7 +23,7 @@ Operator = Literal["=", "!=", ">", ">=", "<", "<=", ":"]
 Kind = Literal["text", "number", "time", "seconds", "state", "tags", "flag", "bytes"]
 Value = str | float | bool | None | frozenset[str]
 
-MAX_TEXT = 1000  # characters
+MAX_TEXT = 1000  # characters; `schemas.limits.MAX_QUERY`
 MAX_TERMS = 20
 # What a run's columns are called here, and what they hold. More than one name is what people type.
 COLUMNS: dict[str, Kind] = {
@@ -94,10 +94,15 @@ def _term(match: re.Match[str], now: float) -> Term:
         return Term(f"config.{key}", op, _of_config(key, op, value, is_quoted=text.startswith('"')))
     if (of := _of_metric(match["key"])) is not None:
         return Term(of, _comparing(key, op), None if value.lower() in NONE else _number(key, value))
+    raise unknown_key(key)
+
+
+def unknown_key(key: str) -> InputError:
+    """That runs have nothing of this name, and what could be meant."""
     close = difflib.get_close_matches(key, [*COLUMNS, *CONFIG], 3, 0.6)
     meant = f" Did you mean {' or '.join(close)}?" if close else ""
-    raise InputError(
-        f"Runs have no “{match['key'][:40]}”.{meant} A query knows {', '.join(COLUMNS)}, the fields of a config, and "
+    return InputError(
+        f"Runs have no “{key[:40]}”.{meant} A query knows {', '.join(COLUMNS)}, the fields of a config, and "
         "metrics by their tags, such as metric/accuracy, loss/val or best/metric/accuracy."
     )
 

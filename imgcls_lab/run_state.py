@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from imgcls_lab.config import TrainConfig
+from imgcls_lab.config.evaluation import LOWER_IS_BETTER
 from imgcls_lab.events import (
     AnyEvent,
     Began,
@@ -46,6 +47,17 @@ class Monitor(NamedTuple):
 
     def is_better(self, value: float, than: float) -> bool:
         return value > than if self.higher_is_better else value < than
+
+
+def is_rated(tag: str) -> bool:
+    """Whether a tag is that of a metric of a validation, which is better where it is higher, or lower."""
+    return tag.startswith("metric/") or tag == "loss/val"
+
+
+def rated(tag: str) -> Monitor:
+    """The metric of such a tag, and which of its values are better."""
+    name = "loss" if tag == "loss/val" else tag.removeprefix("metric/")
+    return Monitor(name, tag, name not in LOWER_IS_BETTER)
 
 
 class Best(NamedTuple):
@@ -125,6 +137,7 @@ class RunProgress:
     seconds_left: float | None = None
     latest: dict[str, float | None] = field(default_factory=dict)
     best: Best | None = None
+    best_values: dict[str, float] = field(default_factory=dict)  # of each metric of a validation, by its tag
     saved_step: int = 0  # of the newest checkpoint
 
     @property
@@ -200,6 +213,8 @@ class RunProgress:
                 self.resumed_at_step = event.resume_step
             if self.history.take_back(event):
                 self.latest = self.history.latest()
+                found = {tag: self.history.best(rated(tag)) for tag in self.best_values}
+                self.best_values = {tag: best.value for tag, best in found.items() if best is not None}
                 if self.best is not None and self.best.step > event.resume_step:
                     self.best = self.history.best(self.monitor)
         now.state, now.device = RunState.RUNNING, event.device
@@ -223,11 +238,17 @@ class RunProgress:
 
     def _epoch_ended(self, event: EpochEnded, now: AttemptState) -> None:
         self._points(event, finite({**event.values, "time/epoch": event.seconds}), now)
+        for tag, value in finite(event.values).items():
+            if is_rated(tag) and value is not None and self._is_best(tag, value):
+                self.best_values[tag] = value
         value = finite(event.values).get(self.monitor.tag)
         if event.best and value is not None:
             self.best = Best(value, event.epoch, event.step)
         if event.report:
             self.history.report(event)
+
+    def _is_best(self, tag: str, value: float) -> bool:
+        return tag not in self.best_values or rated(tag).is_better(value, self.best_values[tag])
 
     def _end(self, event: Stopped | Failed | Finished, now: AttemptState) -> None:
         self.phase = self.seconds_left = None

@@ -10,10 +10,8 @@ import logging
 import threading
 import time
 
-from imgcls_lab import output_folders
-from imgcls_lab.run_paths import size
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import run_folders
+from imgcls_lab.store import run_folders, run_sizes
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.folder_rows import saved_config
 
@@ -67,7 +65,6 @@ def run_bytes(settings: Settings) -> int:
     for count, run_id in enumerate(run_folders.all_folders(settings)):
         if count % FOLDERS_AT_ONCE == 0:
             time.sleep(0.01)
-        total += size(settings.runs_dir, run_id)
         folder = settings.run_dir(run_id)
-        total += sum(size(place.parent, place.name) for place in output_folders.claimed(folder, saved_config(folder)))
+        total += run_sizes.of_folder(folder, saved_config(folder))
     return total

@@ -36,9 +36,14 @@ from imgcls_lab.schemas.registry import (
 )
 from imgcls_lab.schemas.revisions import RevisionDiff, RevisionEdit, RevisionView
 from imgcls_lab.schemas.run_contents import FreedSpace, LogMatches, RunFiles, StartPhase
+from imgcls_lab.schemas.run_lists import RunColumns, RunGroups, RunIdList, SavedViewEdit, SavedViewView
 from imgcls_lab.schemas.runs import (
+    ActionReply,
+    ActionRequest,
     ClaimRequest,
     ClaimView,
+    DeleteRequest,
+    Deletion,
     EditedRun,
     EditedRuns,
     ResumeRequest,
@@ -63,6 +68,15 @@ class WireTypes(Wire):
     resume: ResumeRequest
     claim: ClaimView
     claim_request: ClaimRequest
+    columns: RunColumns
+    action: ActionRequest
+    action_reply: ActionReply
+    delete: DeleteRequest
+    deletion: Deletion
+    ids: RunIdList
+    groups: RunGroups
+    saved_view: SavedViewView
+    saved_view_edit: SavedViewEdit
     edited: EditedRun
     edits: RunEdits
     edited_runs: EditedRuns

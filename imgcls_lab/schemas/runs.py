@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -84,6 +84,8 @@ class RunView(Wire):
     tags: list[str] = []  # words that people gave it
     archived: bool = False  # left out of lists unless it is asked for
     size: int | None = None  # bytes of its folder, as counted when it last changed; None: not counted yet
+    values: dict[str, Any] = {}  # of the columns that a list was asked for: fields of its config, metrics
+    curve: list[float] = []  # of the metric that it watches, where a list was asked for it: at most MAX_CURVE points
 
     def seconds(self, now: float) -> float | None:
         """How long it has run by now, all attempts together; None: it has not begun yet."""
@@ -259,6 +261,46 @@ class RefusedRun(Wire):
     run: str
     message: str
     reason: str = ""
+
+
+class RunsRequest(Wire):
+    """Runs by their ids."""
+
+    runs: list[Id] = Field(min_length=1, max_length=MAX_CHANGED)
+
+
+class ActionRequest(RunsRequest):
+    """What many runs are asked to do."""
+
+    action: Literal["stop", "kill", "resume"]
+
+
+class ActionReply(Wire):
+    """The runs that were asked, and those that were not, with the reason."""
+
+    changed: list[RunView]
+    refused: list[RefusedRun]
+
+
+class DeleteRequest(RunsRequest):
+    """Runs that are to be deleted for good. dry_run: only say what would be."""
+
+    dry_run: bool = False
+
+
+class Deletion(Wire):
+    """What was deleted of some runs, or would be. It cannot be undone.
+
+    freed: bytes; shared: bytes of their files that stay, since other runs have the same files (a run that was continued
+    from a deleted one has its model); elsewhere: those of the deleted whose folders another home removes, not counted.
+    """
+
+    deleted: list[str]
+    refused: list[RefusedRun]
+    freed: int
+    shared: int
+    elsewhere: list[str]
+    dry_run: bool
 
 
 class EditedRuns(Wire):

@@ -47,6 +47,11 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/info": {"GET": _READS},
     "api/demo": {"POST": _WRITES},
     "api/runs": {"GET": _READS, "POST": _LAUNCHES, "PATCH": _WRITES},  # a config may name plugins, which are code
+    "api/runs/actions": {"POST": _LAUNCHES},  # as the resume of one
+    "api/runs/delete": {"POST": _WRITES},
+    "api/runs/columns": {"GET": _READS},
+    "api/runs/groups": {"GET": _READS},
+    "api/runs/ids": {"GET": _READS},
     "api/runs/ID": _ENTRY,
     "api/runs/ID/stop": {"POST": _WRITES},
     "api/runs/ID/kill": {"POST": _WRITES},

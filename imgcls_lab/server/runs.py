@@ -2,24 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from imgcls_lab.config import TrainConfig
-from imgcls_lab.errors import InputError
+from imgcls_lab.errors import ForbiddenError, ImgclsError, InputError
 from imgcls_lab.events import DesiredState, RunKind, RunState
 from imgcls_lab.run_query import quoted
-from imgcls_lab.schemas import ClaimRequest, ResumeRequest, RetrainRequest, RunEdit, RunEdits, RunView, SubmitRequest
-from imgcls_lab.schemas.limits import MAX_COMPARED, MAX_NODES, MAX_RUNS, MAX_SERIES
+from imgcls_lab.schemas import (
+    ActionReply,
+    ActionRequest,
+    ClaimRequest,
+    DeleteRequest,
+    GroupKind,
+    RefusedRun,
+    ResumeRequest,
+    RetrainRequest,
+    RunEdit,
+    RunEdits,
+    RunView,
+    SubmitRequest,
+)
+from imgcls_lab.schemas.limits import MAX_COMPARED, MAX_IDS, MAX_NODES, MAX_RUNS, MAX_SERIES
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
 from imgcls_lab.server.paths import allowed_config, check_plugins_setting, configs_of, executes_code, names_code
 from imgcls_lab.server.permissions import CODE, Route, permitted, route
 from imgcls_lab.store import Store
 from imgcls_lab.store.claims import named_plugins, refuse_view_only
+from imgcls_lab.store.queries import RunFilter, RunOrder, filter_of
 
 MAX_PAGE = 1000
 MAX_LOG = 2**20
 MAX_POINTS = 1_000_000  # of a series of each of the runs together
+
+
+def listed_runs(handler: ApiHandler) -> dict[str, Any]:
+    """Which runs a request asks for, and in which order, as arguments of the store. Raises InputError."""
+    project = handler.optional_whole("project")
+    check_reference(project, "project")
+    text = handler.get_query_argument("q", "")[:200].strip()
+    return {
+        "project_id": project,
+        "states": [_state(text) for text in handler.get_query_arguments("state") if text] or None,
+        "owner": handler.get_query_argument("owner", "")[:200] or None,
+        "where": f"{handler.get_query_argument('where', '')} {quoted(text) if text else ''}",
+        "sort": handler.get_query_argument("sort", "created_at"),
+        "descending": handler.choice("order", ("asc", "desc"), "desc") == "desc",
+    }
+
+
+def filter_and_order(handler: ApiHandler) -> tuple[RunFilter, RunOrder]:
+    """The same, for `store.run_lists`."""
+    listed = listed_runs(handler)
+    order = RunOrder(listed.pop("sort"), listed.pop("descending"))
+    return filter_of(listed.pop("where"), **listed), order
+
+
+def shown_page(handler: ApiHandler) -> dict[str, Any]:
+    """Which piece of a list a request asks for, and what each run has besides. Raises InputError."""
+    return {
+        "limit": handler.whole("limit", 200, low=1, high=MAX_PAGE),
+        "offset": handler.whole("offset", 0),
+        "columns": [name for text in handler.get_query_arguments("columns") for name in text.split(",") if name],
+        "curves": handler.choice("curves", ("0", "1"), "0") == "1",
+    }
+
+
+def _state(text: str) -> RunState:
+    try:
+        return RunState(text)
+    except ValueError:
+        raise InputError(f"“{text[:60]}” is no state of a run; there are {', '.join(RunState)}.") from None
 
 
 class RunsHandler(ApiHandler):
@@ -27,28 +80,9 @@ class RunsHandler(ApiHandler):
 
     @permitted
     async def get(self) -> None:
-        states = [self._state(text) for text in self.get_query_arguments("state") if text]
-        project = self.optional_whole("project")
-        check_reference(project, "project")
-        owner = self.get_query_argument("owner", "")[:200] or None
-        text = self.get_query_argument("q", "")[:200].strip()
-        where = f"{self.get_query_argument('where', '')} {quoted(text) if text else ''}"
-        sort = self.get_query_argument("sort", "created_at")
-        descending = self.choice("order", ("asc", "desc"), "desc") == "desc"
-        limit = self.whole("limit", 200, low=1, high=MAX_PAGE)
-        offset = self.whole("offset", 0)
-        await self.answer(
-            lambda store: store.runs.list(
-                project_id=project,
-                states=states or None,
-                owner=owner,
-                where=where,
-                sort=sort,
-                descending=descending,
-                limit=limit,
-                offset=offset,
-            )
-        )
+        listed = listed_runs(self)
+        page = shown_page(self)
+        await self.answer(lambda store: store.runs.list(**listed, **page))
 
     @permitted
     async def post(self) -> None:
@@ -82,12 +116,81 @@ class RunsHandler(ApiHandler):
                 run_id_of(text)
         await self.answer(lambda store: store.runs.edit_many(edits), work="slow")
 
-    @staticmethod
-    def _state(text: str) -> RunState:
-        try:
-            return RunState(text)
-        except ValueError:
-            raise InputError(f"“{text[:60]}” is no state of a run; there are {', '.join(RunState)}.") from None
+
+class RunIdsHandler(ApiHandler):
+    """The ids of all runs of a list, for what is done with all of them."""
+
+    @permitted
+    async def get(self) -> None:
+        wanted, order = filter_and_order(self)
+        await self.answer(lambda store: store.run_lists.ids(wanted, order._replace(limit=MAX_IDS)))
+
+
+class RunGroupsHandler(ApiHandler):
+    """The list, folded."""
+
+    @permitted
+    async def get(self) -> None:
+        kinds = [kind for kind in self.get_query_argument("group", "").split(",") if kind]
+        known = get_args(GroupKind)
+        if not kinds or not set(kinds) <= set(known):
+            raise InputError(f"group= is one or several of {', '.join(known)}, with commas.")
+        wanted, order = filter_and_order(self)
+        order = order._replace(**shown_page(self))
+        await self.answer(lambda store: store.run_lists.groups(cast("list[GroupKind]", kinds), wanted, order))
+
+
+class RunActionsHandler(ApiHandler):
+    """Stop, kill or resume many runs."""
+
+    @permitted
+    async def post(self) -> None:
+        request = self.body(ActionRequest)
+        runs = [run_id_of(text) for text in request.runs]
+        refused: list[RefusedRun] = []
+        if request.action == "resume":
+            views = await self.backend.ask(lambda store: store.runs.by_id(runs))
+            for view in views.values():
+                try:
+                    await self._check_resume(view.id)
+                except ImgclsError as error:
+                    refused.append(RefusedRun(run=view.id, message=str(error), reason=error.reason))
+        left = [text for text in runs if text not in {one.run for one in refused}]
+
+        def act(store: Store) -> ActionReply:
+            if not left:
+                return ActionReply(changed=[], refused=refused)
+            reply = store.runs.act_many(request.model_copy(update={"runs": left}))
+            return reply.model_copy(update={"refused": [*refused, *reply.refused]})
+
+        await self.answer(act, work="slow")
+        self.backend.wake_executor()
+
+    async def _check_resume(self, run_id: str) -> None:
+        """As of the resume of one. Raises ForbiddenError, ConflictError, ForbiddenPathError."""
+        run = await self.backend.ask(lambda store: store.runs.get(run_id))
+        refuse_view_only(run)
+        if executes_code(run) and not all([await self.may(permission) for permission in CODE]):
+            raise ForbiddenError("You may not execute code on this server, and this run does.", reason="no_code")
+        check_plugins_setting(self.backend.settings, named_plugins(run))
+
+
+class RunDeletionHandler(ApiHandler):
+    """Delete many runs, or say beforehand what that frees."""
+
+    @permitted
+    async def post(self) -> None:
+        request = self.body(DeleteRequest)
+        runs = [run_id_of(text) for text in request.runs]
+        await self.answer(lambda store: store.runs.delete_many(runs, dry_run=request.dry_run), work="slow")
+
+
+class RunColumnsHandler(ApiHandler):
+    """Which columns the list can have."""
+
+    @permitted
+    async def get(self) -> None:
+        await self.answer(lambda store: store.run_lists.columns())
 
 
 class RunHandler(ApiHandler):
@@ -247,6 +350,11 @@ class ReportHandler(ApiHandler):
 def routes(backend: Backend) -> list[Route]:
     return [
         route("api/runs", RunsHandler, backend=backend),
+        route("api/runs/actions", RunActionsHandler, backend=backend),
+        route("api/runs/delete", RunDeletionHandler, backend=backend),
+        route("api/runs/columns", RunColumnsHandler, backend=backend),  # before the run of an id
+        route("api/runs/groups", RunGroupsHandler, backend=backend),
+        route("api/runs/ids", RunIdsHandler, backend=backend),
         route("api/runs/ID", RunHandler, backend=backend),
         route("api/runs/ID/stop", StopHandler, backend=backend, desired=DesiredState.STOP),
         route("api/runs/ID/kill", StopHandler, backend=backend, desired=DesiredState.KILL),

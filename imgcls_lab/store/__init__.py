@@ -29,6 +29,7 @@ from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
 from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
 from imgcls_lab.store.revisions import Revisions
 from imgcls_lab.store.run_contents import RunContents
+from imgcls_lab.store.run_lists import RunLists
 from imgcls_lab.store.run_models import RunModels
 from imgcls_lab.store.runs import Runs
 
@@ -48,6 +49,7 @@ class Store:
         self.models = Models(database)
         self.executors = Executors(database, settings)
         self.runs = Runs(database, settings, self.executors)
+        self.run_lists = RunLists(database, self.executors)
         self.audits = Audits(database, settings, self.runs)
         self.dataset_pages = DatasetPages(database, settings, self.datasets, self.audits)
         self.metrics = MetricReader(database)

@@ -21,21 +21,25 @@ from imgcls_lab.events import (
     Began,
     CheckpointSaved,
     EpochEnded,
+    Failed,
     FailureKind,
+    Finished,
     Metrics,
     RunKind,
     RunState,
     Scan,
     Started,
+    Stopped,
     scan_events,
 )
 from imgcls_lab.run_layout import CONFIG, events_name
 from imgcls_lab.run_paths import read_plain, size
 from imgcls_lab.run_state import AttemptState, Best, Monitor, RunProgress
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import pyramid, states
+from imgcls_lab.store import pyramid, run_sizes, states
 from imgcls_lab.store.artifacts import Artifacts
 from imgcls_lab.store.database import Database, insert_rows
+from imgcls_lab.store.folder_rows import saved_config
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.run_rows import config_columns
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
@@ -64,9 +68,10 @@ def ingest(database: Database, settings: Settings, run_id: str, attempt: int) ->
         scan = scan_events(path, offset, limit=CHUNK)
         if scan.end == offset:
             return True
+        taken = run_sizes.of_folder(folder, saved_config(folder)) if _changes_size(scan) else None
         try:
             with database.write() as session:
-                _Batch(session, folder, run_id, attempt, offset).apply(scan)
+                _Batch(session, folder, run_id, attempt, offset).apply(scan, taken)
         except _StaleError:
             return False
         if scan.end >= goal:
@@ -92,6 +97,12 @@ def replay(session: Session, folder: Path, run_id: str, attempt: int, *, until: 
         offset = scan.end
 
 
+def _changes_size(scan: Scan) -> bool:
+    """Whether a run's folder takes more or less than before these events: of its end, too, nothing comes after that."""
+    changes = (CheckpointSaved, EpochEnded, Finished, Stopped, Failed)
+    return any(isinstance(event, changes) for event in scan.events)
+
+
 class _Batch:
     """The events of one transaction, gathered to few statements: the history behind a run's state in the database."""
 
@@ -107,8 +118,12 @@ class _Batch:
         self.back: int | None = None  # the earliest step that came after a later one
         self.added = False  # whether there are points
 
-    def apply(self, scan: Scan) -> None:
-        """Write what the events of a scan come to. Raises _StaleError when another was first."""
+    def apply(self, scan: Scan, taken: int | None = None) -> None:
+        """Write what the events of a scan come to. Raises _StaleError when another was first.
+
+        taken: bytes of the run's folder, if they have changed.
+        """
+        self.values |= {} if taken is None else {"size": taken}
         here = col(Attempt.events_offset) == self.offset
         # first, since it locks the row: a second reader waits here, and then finds nothing to do
         if not states.change_attempt(self.session, self.run_id, self.attempt, here, events_offset=scan.end):
@@ -223,7 +238,7 @@ class _Batch:
 # ── the state of a run as columns ───────────────────────────────────────────────────────────────────────────────
 _SAME = (
     "step", "epoch", "total_steps", "epochs", "resumed_at_step", "phase", "message", "seconds_left", "latest",
-    "saved_step",
+    "saved_step", "best_values",
 )  # fmt: skip
 _OF_ATTEMPT = ("seq", "resume_step", "trains_since", "message")
 
@@ -233,7 +248,7 @@ def _progress(run: Run, attempt: Attempt, history: _Batch) -> RunProgress:
     progress = RunProgress(history, RunKind(run.kind), Monitor.of(run.config))
     for name in _SAME:
         setattr(progress, name, getattr(run, name))
-    progress.latest = dict(run.latest)
+    progress.latest, progress.best_values = dict(run.latest), dict(run.best_values)
     if run.best_value is not None and run.best_epoch is not None and run.best_step is not None:
         progress.best = Best(run.best_value, run.best_epoch, run.best_step)
     now = AttemptState(attempt.number, entered=history.offset > 0, state=RunState(attempt.state))
@@ -247,7 +262,7 @@ def _progress(run: Run, attempt: Attempt, history: _Batch) -> RunProgress:
 def _run_columns(progress: RunProgress) -> dict[str, Any]:
     columns = {name: getattr(progress, name) for name in _SAME}
     best = progress.best
-    columns["latest"] = dict(progress.latest)
+    columns["latest"], columns["best_values"] = dict(progress.latest), dict(progress.best_values)
     columns["best_value"], columns["best_epoch"], columns["best_step"] = best or (None, None, None)
     return columns
 

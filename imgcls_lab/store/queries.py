@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, or_
+from sqlalchemy import JSON, ColumnElement, Row, Select, and_, case, func, or_
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
+from imgcls_lab import run_query
 from imgcls_lab.errors import InputError
 from imgcls_lab.events import LIVE, RunKind, RunState, is_resumable
 from imgcls_lab.run_layout import INITIAL_MODEL, MANIFEST, elsewhere
@@ -30,7 +31,7 @@ from imgcls_lab.schemas import (
     RunView,
 )
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import homes, run_conditions, run_counts
+from imgcls_lab.store import homes, run_columns, run_conditions, run_counts
 from imgcls_lab.store.database import no_index
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.revision_rows import later_revisions
@@ -64,6 +65,7 @@ SORTS: dict[str, Any] = {
     "name": Run.name, "owner": Run.owner, "project": Project.name, "state": Run.state, "kind": Run.kind,
     "priority": Run.priority, "host": Run.host, "best": Run.best_value, "epoch": Run.epoch,
     "model_flavour": Run.model_flavour, "root": Run.root, "lr": Run.lr, "batch_size": Run.batch_size,
+    "size": Run.size,
 }  # fmt: skip
 
 
@@ -123,7 +125,7 @@ def by_id(session: Session, run_ids: list[str]) -> dict[str, RunView]:
     found: dict[str, RunView] = {}
     for wanted in _chunks(run_ids):
         found |= {view.id: view for view in _views(session, _LISTED.where(col(Run.id).in_(wanted)))}
-    return found
+    return {run_id: found[run_id] for run_id in run_ids if run_id in found}
 
 
 def by_key(session: Session, key: str) -> list[RunView]:
@@ -143,40 +145,128 @@ class RunFilter(NamedTuple):
     archived: bool | None = False
 
 
-class RunOrder(NamedTuple):
-    """In which order a list stands, and which piece of it is wanted."""
+def filter_of(
+    where: str = "",
+    *,
+    project_id: int | None = None,
+    parent_id: str | None = None,
+    states: Iterable[RunState] | None = None,
+    owner: str | None = None,
+) -> RunFilter:
+    """What a list has. where: a query. Raises InputError for one that cannot be read.
 
-    sort: str
-    descending: bool
-    limit: int
-    offset: int
+    Archived runs are left out, unless the query asks for them or a parent is given.
+    """
+    among = None if states is None else frozenset(states)
+    terms, archived = run_query.without_archived(run_query.parse(where), False if parent_id is None else None)
+    return RunFilter(project_id, parent_id, among, owner, terms, archived)
+
+
+class RunOrder(NamedTuple):
+    """In which order a list stands, and which piece of it is wanted.
+
+    columns, curves: what each run has besides, in `values` and `curve`.
+    """
+
+    sort: str = "created_at"
+    descending: bool = True
+    limit: int = 200
+    offset: int = 0
+    columns: Sequence[str] = ()
+    curves: bool = False
 
 
 def page(session: Session, wanted: RunFilter, order: RunOrder) -> RunPage:
     """A page of runs, and how many there are in each state. Raises InputError for a column that is none."""
-    sorts = SORTS | {"ran": run_conditions.ran_by(time.time())}
-    if order.sort not in sorts:
-        raise InputError(f"Runs cannot be sorted by “{order.sort}”; choose one of {', '.join(sorts)}.")
-    by_state = _counts(session, wanted)
-    filters = _conditions(session, wanted)
-    if wanted.where:
-        total = session.exec(select(func.count()).select_from(Run).where(*filters)).one()
+    columns, key = run_columns.checked(order.columns), _sort_column(order.sort)
+    by_state = counts(session, wanted)
+    filters = conditions(session, wanted)
+    if wanted.where or _is_json(key):
+        found = all_numbers(session, filters, order)
+        total, numbers = len(found), found[order.offset : order.offset + order.limit]
     else:
         total = sum(count for state, count in by_state.items() if wanted.states is None or state in wanted.states)
         if total > MANY and wanted.parent_id is None:  # few runs are sorted faster than an index is walked for them
             filters = _conditions_along_an_index(session, wanted, order)
-    among = select(Run.number).where(*filters)
-    if order.sort == "project":
-        among = among.join(Project)
+        numbers = _numbers(session, _among(filters, order), key, order)
     return RunPage(
-        items=_in_order(session, _numbers(session, among, sorts[order.sort], order)),
+        items=views_in_order(session, numbers, columns, order),
         total=total,
         counts=by_state,
-        owners=_owners(session),
+        owners=owners(session),
     )
 
 
-def _owners(session: Session) -> list[str]:
+def ids(session: Session, wanted: RunFilter, order: RunOrder) -> list[str]:
+    """The ids of the runs of a list, in its order."""
+    numbers = all_numbers(session, conditions(session, wanted), order)
+    numbers = numbers[order.offset : order.offset + order.limit]
+    found: dict[int, str] = {}
+    for part in (numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)):
+        found |= dict(session.execute(sa_select(col(Run.number), col(Run.id)).where(col(Run.number).in_(part))).all())
+    return [found[number] for number in numbers]
+
+
+def _sort_column(name: str) -> Any:
+    """What a list is sorted by. Raises InputError for what is no column."""
+    if name in SORTS:
+        return SORTS[name]
+    key = run_query.key_of(name)
+    if key is None or key == "archived":
+        raise InputError(
+            f"Runs cannot be sorted by “{name[:60]}”; choose one of {', '.join([*SORTS, 'ran'])}, another column, a "
+            "field of a config or a metric."
+        )
+    source, _, inside = key.partition(".")
+    if inside:
+        return col(run_conditions.JSON_COLUMNS[source])[inside]
+    if key in ("ran", "project"):
+        return run_conditions.ran_by(time.time()) if key == "ran" else Project.name
+    return Run.tags if key == "tag" else run_conditions.column_of(key)
+
+
+def _is_json(column: Any) -> bool:
+    """Whether Python sorts by it: the values of a config, a metric, tags."""
+    return isinstance(column.type, JSON)
+
+
+def _among(filters: Sequence[ColumnElement[bool]], order: RunOrder) -> Select[Any]:
+    among = sa_select(col(Run.number)).where(*filters)
+    return among.join(Project) if order.sort == "project" else among
+
+
+def all_numbers(session: Session, filters: Sequence[ColumnElement[bool]], order: RunOrder) -> list[int]:
+    """Numbers of all runs of a list, in its order: its conditions are looked at once for each run.
+
+    Where the databases have no order of their own for what it is sorted by, Python sorts.
+    """
+    among, column = _among(filters, order), _sort_column(order.sort)
+    if not _is_json(column):
+        keys = [column.desc(), col(Run.number).desc()] if order.descending else [column.asc(), col(Run.number).asc()]
+        return list(session.execute(among.order_by(column.is_(None), *keys)).scalars())
+    valued: list[tuple[Any, int]] = []
+    without: list[int] = []
+    for number, value in session.execute(among.add_columns(column.label("value"))):
+        if value is None or value == []:
+            without.append(number)
+        else:
+            valued.append((run_columns.sort_key(value), number))
+    return [n for _, n in sorted(valued, reverse=order.descending)] + sorted(without, reverse=order.descending)
+
+
+def views_in_order(
+    session: Session, numbers: list[int], columns: Mapping[str, tuple[str, str]], order: RunOrder
+) -> list[RunView]:
+    """Views of runs in a given order, with what the list wants besides. columns: of `run_columns.checked`."""
+    runs = _in_order(session, numbers)
+    values = run_columns.values_of(session, numbers, columns)
+    curves = run_columns.curves_of(session, numbers) if order.curves else {}
+    for run in runs:
+        run.values, run.curve = values.get(run.id, {}), curves.get(run.id, [])
+    return runs
+
+
+def owners(session: Session) -> list[str]:
     """All who own a run. Each is the next one in the index, so that the runs of one owner are not gone through."""
     first: Any = sa_select(func.min(col(Run.owner)).label("owner")).cte("owners", recursive=True)
     after = sa_select(func.min(col(Run.owner))).where(col(Run.owner) > first.c.owner).scalar_subquery()
@@ -184,7 +274,7 @@ def _owners(session: Session) -> list[str]:
     return list(session.execute(sa_select(walked.c.owner).where(walked.c.owner.is_not(None))).scalars())
 
 
-def _conditions(session: Session, wanted: RunFilter) -> list[ColumnElement[bool]]:
+def conditions(session: Session, wanted: RunFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.archived is not None:
         conditions.append(no_index(session, Run.archived) == wanted.archived)
@@ -199,11 +289,11 @@ def _conditions(session: Session, wanted: RunFilter) -> list[ColumnElement[bool]
     return conditions + run_conditions.conditions(session, wanted.where)
 
 
-def _counts(session: Session, wanted: RunFilter) -> dict[RunState, int]:
+def counts(session: Session, wanted: RunFilter) -> dict[RunState, int]:
     """Runs by state. Those of one parent are counted one by one, since they are few; those of an owner by an index."""
     if wanted.parent_id is None and wanted.owner is None:
         return run_counts.by_state(session, wanted.project_id, wanted.archived)
-    among = _conditions(session, wanted._replace(states=None, where=()))
+    among = conditions(session, wanted._replace(states=None, where=()))
     counted = select(Run.state, func.count()).where(*among).group_by(col(Run.state))
     return {RunState(state): count for state, count in session.exec(counted)}
 

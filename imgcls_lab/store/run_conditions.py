@@ -56,7 +56,7 @@ def _condition(session: Session, term: Term) -> ColumnElement[bool]:
         return _of_json(session, JSON_COLUMNS[source], name, term)
     if term.key == "tag":
         return _tagged(session, term)
-    column = _column(term.key)
+    column = column_of(term.key)
     alike: ColumnElement[bool]
     if COLUMNS[term.key] == "text":
         return _text(column, term.op, term.value)
@@ -69,7 +69,8 @@ def _condition(session: Session, term: Term) -> ColumnElement[bool]:
     return alike if term.op == "=" else not_(alike)
 
 
-def _column(key: str) -> Any:
+def column_of(key: str) -> Any:
+    """What a key of the query language stands for in the database."""
     if key == "ran":
         return ran_by(time.time())
     if key == "project":

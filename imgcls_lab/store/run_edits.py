@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlmodel import Session
 
@@ -23,6 +23,7 @@ from imgcls_lab.store.registry import find_project
 from imgcls_lab.store.run_rows import find_run
 from imgcls_lab.store.tables import Project, Run
 
+T = TypeVar("T")
 AT_ONCE = 50  # runs that one transaction changes: others wait no longer
 _GIVEN = ("name", "notes", "priority", "project_id", "archived", "tags")
 
@@ -82,11 +83,27 @@ class ManyRuns:
                         self.refuse(session, run_id, error)
             yield from done
 
+    def look(self, runs: Sequence[str], look: Callable[[str], T]) -> list[T]:
+        """What `look` says of each run; those that it raises an error for are refused. Writes nothing."""
+        found = []
+        for run_id in runs:
+            try:
+                found.append(look(run_id))
+            except StoreError:
+                raise
+            except ImgclsError as error:
+                self.refused.append(_refused(run_id, error))
+        return found
+
     def refuse(self, session: Session, run_id: str, error: ImgclsError) -> None:
         """Note why a run could not be changed."""
         if isinstance(error, ForbiddenError) and isinstance(act := error.data.get("act"), audit.Act):
             audit.record_refusal(session, act)
-        self.refused.append(RefusedRun(run=run_id, message=str(error), reason=error.reason))
+        self.refused.append(_refused(run_id, error))
+
+
+def _refused(run_id: str, error: ImgclsError) -> RefusedRun:
+    return RefusedRun(run=run_id, message=str(error), reason=error.reason)
 
 
 def edit_many(database: Database, edits: RunEdits) -> tuple[list[str], list[RefusedRun], list[RunsEdit]]:

@@ -15,7 +15,7 @@ from imgcls_lab.events import LIVE, RunKind, RunState
 from imgcls_lab.run_layout import events_name, launch_name
 from imgcls_lab.run_paths import size
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, run_folders, submitted
+from imgcls_lab.store import audit, run_folders, run_sizes, submitted
 from imgcls_lab.store.database import Database, to_folder, touch
 from imgcls_lab.store.folder_rows import Record, Row, columns, read_info, read_record, record_of, rows, to_info
 from imgcls_lab.store.ingest import replay
@@ -37,8 +37,8 @@ from imgcls_lab.store.tables import (
 # Columns that the events of a run that lives tell better than its record, which is of an earlier moment.
 _FROM_EVENTS = (
     "step", "total_steps", "epoch", "epochs", "resumed_at_step", "seconds_left", "best_metric", "best_value",
-    "best_epoch", "best_step", "latest", "saved_step", "phase", "message", "config", "model_flavour", "root",
-    "batch_size", "lr",
+    "best_epoch", "best_step", "best_values", "latest", "saved_step", "phase", "message", "config", "model_flavour",
+    "root", "batch_size", "lr", "repetition",
 )  # fmt: skip
 _ATTEMPT_FROM_EVENTS = ("state", "resume_step", "trains_since", "events_offset", "seq", "failure", "message")
 _OFFSETS = ("events_offset", "seq")
@@ -196,9 +196,9 @@ def _replay_attempts(session: Session, folder: Path, run: Row, attempts: list[Ro
         session.execute(delete(table).where(mine).execution_options(synchronize_session=False))
     session.expunge_all()
     begin: Row = {
-        "step": 0, "epoch": 0.0, "latest": {}, "best_value": None, "best_epoch": None, "best_step": None,
-        "saved_step": 0, "resumed_at_step": None, "total_steps": None, "seconds_left": None, "message": None,
-        "phase": None,
+        "step": 0, "epoch": 0.0, "latest": {}, "best_values": {}, "best_value": None, "best_epoch": None,
+        "best_step": None, "saved_step": 0, "resumed_at_step": None, "total_steps": None, "seconds_left": None,
+        "message": None, "phase": None,
     }  # fmt: skip
     _set_run(session, run_id, begin)
     ahead = False
@@ -223,8 +223,10 @@ def _replay_attempts(session: Session, folder: Path, run: Row, attempts: list[Ro
         _set_attempt(session, {**row, **fresh})
     alive = run["state"] in {state.value for state in LIVE}
     final = {name: value for name, value in run.items() if name != "number"}
+    here = rows(session, Run, col(Run.id) == run_id)[0]
+    # an earlier version kept neither
+    final |= {"best_values": here["best_values"], "size": run_sizes.of_folder(folder, run["config"])}
     if attempts and (alive or ahead):
-        here = rows(session, Run, col(Run.id) == run_id)[0]
         final |= {name: here[name] for name in _FROM_EVENTS if alive or name not in _ONLY_WHILE_LIVE}
         if alive and run["state"] != RunState.STOPPING.value:
             final["state"] = here["state"]

@@ -10,21 +10,24 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from imgcls_lab import output_folders, run_query
+from imgcls_lab import output_folders
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError
 from imgcls_lab.events import ENDED, LIVE, RESUMABLE, DesiredState, RunKind, RunState
 from imgcls_lab.run_layout import is_run_id, new_run_id
 from imgcls_lab.schemas import (
+    ActionReply,
+    ActionRequest,
     ClaimView,
     ComparisonView,
+    Deletion,
     EditedRun,
     EditedRuns,
     EpochReport,
@@ -47,6 +50,7 @@ from imgcls_lab.store import (
     queries,
     retraining,
     rights,
+    run_deletion,
     run_edits,
     run_files,
     states,
@@ -55,7 +59,7 @@ from imgcls_lab.store import (
 from imgcls_lab.store.database import Database, touch
 from imgcls_lab.store.executors import Executors, Place
 from imgcls_lab.store.run_rows import config_columns, find_run, new_run, process_columns
-from imgcls_lab.store.tables import Attempt, DeletedRun, Dependency, Metric, Run
+from imgcls_lab.store.tables import Attempt, Dependency, Run
 
 TRIAL_KEY = "trial:"  # begins the idempotency keys of sweeps' trials
 
@@ -166,8 +170,7 @@ class Runs:
     def edit_many(self, edits: RunEdits) -> EditedRuns:
         """As `edit`, of many runs. Those that cannot be changed are named with the reason; the others are changed."""
         changed, refused, undo = run_edits.edit_many(self._database, edits)
-        views = self.by_id(changed)
-        return EditedRuns(changed=[views[run_id] for run_id in changed if run_id in views], refused=refused, undo=undo)
+        return EditedRuns(changed=[*self.by_id(changed).values()], refused=refused, undo=undo)
 
     def explain_stop(self, run_id: str, message: str) -> None:
         """Say why a run was stopped; does nothing where it was not. Raises NotFoundError, ForbiddenError."""
@@ -176,32 +179,25 @@ class Runs:
             rights.check(session, "explained", find_run(session, run_id))
             states.change_run(session, run_id, stopped, message=message)
 
-    def delete(self, text: str) -> None:
-        """Delete row, metrics and folder of a run that has ended. Raises ConflictError while it waits or lives.
-
-        The folder leaves under another name first, so that a scan of the folders cannot bring the run back.
-        """
+    def delete(self, text: str) -> Deletion:
+        """Delete row, metrics and folder of a run for good; what it freed. Raises ConflictError unless it has ended."""
         with self._database.write() as session:
-            run = find_run(session, text)
-            rights.check(session, "deleted", run)
-            audit.record(session, "deleted", run)
-            gone = session.execute(
-                delete(Run)
-                .where(col(Run.id) == run.id, col(Run.state).in_(states.texts(ENDED)))
-                .execution_options(synchronize_session=False)
-                .returning(col(Run.number))
-            ).scalar_one_or_none()
-            if gone is None:
-                raise ConflictError(f"The run “{run.name}” is {run.state}; stop it before you delete it.")
-            session.execute(delete(Metric).where(col(Metric.run_number) == gone))
-            here = run.home in ("", self._database.home)
-            session.merge(DeletedRun(id=run.id, home=run.home, folder_left=not here))
-            session.flush()
-            touch(session, run.id)
-            run_id, config = run.id, {} if run.view_only else run.config  # a stranger's names no folder of ours
-            session.expunge(run)
-        if here:  # else a daemon of its home does it
-            run_files.remove_folder(self._settings, run_id, config)
+            gone = run_deletion.delete_row(session, text)
+        return run_deletion.remove(self._settings, [gone])
+
+    def delete_many(self, runs: Sequence[str], *, dry_run: bool = False) -> Deletion:
+        """As `delete`, of many runs; those that stay are named with the reason. dry_run: only say what would be."""
+        return run_deletion.delete_many(self._database, self._settings, runs, dry_run=dry_run)
+
+    def act_many(self, request: ActionRequest) -> ActionReply:
+        """Stop, kill or resume many runs; those that cannot be are named with the reason."""
+        if request.action == "resume":
+            change = partial(_resume, changes={}, settings=self._settings)
+        else:
+            change = partial(_set_desired_state, desired=DesiredState(request.action))
+        many = run_edits.ManyRuns(self._database)
+        done = [run_id for _, run_id in many.apply(list(dict.fromkeys(request.runs)), change)]
+        return ActionReply(changed=[*self.by_id(done).values()], refused=many.refused)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
     def get(self, text: str) -> RunDetail:
@@ -237,23 +233,26 @@ class Runs:
         descending: bool = True,
         limit: int = 200,
         offset: int = 0,
+        columns: Sequence[str] = (),
+        curves: bool = False,
     ) -> RunPage:
         """A page of runs, and how many there are in each state.
+
+        sort, columns: a column as a query names it; those of configs and metrics come in each run's `values`. curves:
+        each run has a few points of the metric that it watches.
 
         where: a query (`run_query`); parent_id: of a sweep. Archived runs are left out unless the query asks for them
         or a parent is given. Raises InputError.
         """
-        among = None if states is None else frozenset(states)
-        terms, archived = run_query.without_archived(run_query.parse(where), False if parent_id is None else None)
-        wanted = queries.RunFilter(project_id, parent_id, among, owner, terms, archived)
-        order = queries.RunOrder(sort, descending, limit, offset)
+        wanted = queries.filter_of(where, project_id=project_id, parent_id=parent_id, states=states, owner=owner)
+        order = queries.RunOrder(sort, descending, limit, offset, columns, curves)
         with self._database.read() as session:
             page = queries.page(session, wanted, order)
             page.items = self._executors.mark_silent(session, page.items)
             return page
 
     def by_id(self, run_ids: Iterable[str]) -> dict[str, RunView]:
-        """Runs by their whole ids; those that are not there (any more) are left out."""
+        """Runs by their whole ids, in this order; those that are not there (any more) are left out."""
         with self._database.read() as session:
             return queries.by_id(session, [*run_ids])
 

@@ -169,7 +169,8 @@ async def test_a_run_is_stopped_resumed_renamed_and_deleted(api: Api, train: Cal
     assert (await api("PATCH", path, {"name": "better", "notes": "n"})).json["name"] == "better"
     assert (await api("PATCH", path, {"name": ""})).status == 400
     assert (await api("POST", f"{path}/kill")).status == 200
-    assert (await api("DELETE", path)).status == 204
+    gone = await api("DELETE", path)
+    assert (gone.status, gone.json["refused"], gone.json["freed"] > 0) == (200, [], True)
     assert (await api("GET", path)).status == 404
     assert not training.folder.exists()
 
@@ -268,3 +269,38 @@ async def test_every_reply_is_json_that_a_browser_reads(api: Api, train: Callabl
 
     for path in ("runs", f"runs/{training.run.id}", f"series?run={training.run.id}"):
         json.loads((await api("GET", path)).body, parse_constant=refuse)
+
+
+async def test_a_list_has_columns_and_many_runs_are_asked_and_deleted(api: Api, config: dict[str, Any]) -> None:
+    runs = [(await api("POST", "runs", {"config": {**config, "epochs": n}})).json["id"] for n in (1, 2)]
+    page = (await api("GET", "runs?columns=epochs,optimizer&sort=epochs&order=asc&curves=1")).json
+    assert [(run["values"]["epochs"], run["curve"]) for run in page["items"]] == [(1, []), (2, [])]
+    assert (await api("GET", "runs/ids?sort=epochs")).json == {"ids": runs[::-1]}
+    columns = (await api("GET", "runs/columns")).json
+    assert {"key": "epochs", "group": "optimisation"}.items() <= next(
+        column for column in columns["columns"] if column["key"] == "epochs"
+    ).items()
+    for wrong in ("runs?columns=nothing", "runs?sort=nothing", "runs?curves=2", "runs/ids?where=x>1"):
+        assert (await api("GET", wrong)).status == 400, wrong
+    stopped = await api("POST", "runs/actions", {"action": "stop", "runs": [*runs, UNKNOWN]})
+    assert [run["state"] for run in stopped.json["changed"]] == ["cancelled", "cancelled"]
+    assert [one["run"] for one in stopped.json["refused"]] == [UNKNOWN]
+    resumed = await api("POST", "runs/actions", {"action": "resume", "runs": runs[:1]})
+    assert [run["id"] for run in resumed.json["changed"]] == runs[:1]
+    told = (await api("POST", "runs/delete", {"runs": runs, "dry_run": True})).json
+    assert (told["deleted"], [one["run"] for one in told["refused"]]) == (runs[1:], runs[:1])
+    done = (await api("POST", "runs/delete", {"runs": runs})).json
+    assert (done["deleted"], done["freed"], done["dry_run"]) == (runs[1:], told["freed"], False)
+    assert [run["id"] for run in (await api("GET", "runs")).json["items"]] == runs[:1]
+    for body in ({"runs": []}, {"runs": runs, "action": "delete"}, {"runs": [UNKNOWN] * 1001, "action": "stop"}):
+        assert (await api("POST", "runs/actions", body)).status == 400
+
+
+async def test_a_list_is_folded(api: Api, config: dict[str, Any]) -> None:
+    for seed in (1, 2):
+        await api("POST", "runs", {"config": {**config, "seed": seed}})
+    page = (await api("GET", "runs/groups?group=sweep,seeds&limit=5")).json
+    assert [(row["group"]["kind"], row["group"]["runs"], row["run"]) for row in page["rows"]] == [("seeds", 2, None)]
+    assert (page["total"], page["runs"], page["counts"]) == (1, 2, {"queued": 2})
+    for wrong in ("", "?group=", "?group=owner", "?group=seeds&sort=x"):
+        assert (await api("GET", f"runs/groups{wrong}")).status == 400, wrong

@@ -142,7 +142,7 @@ READS = {
     Revisions: {"list", "newest", "overlay", "for_config", "diff", "since"},
 }
 # They refuse run after run, in their answer: `test_of_many_runs_those_of_others_stay`.
-MANY = {"edit_many"}
+MANY = {"edit_many", "delete_many", "act_many"}
 FREE = {(kind, "add") for kind in (Projects, Datasets, Models)}  # a new entry is the user's own
 
 

@@ -24,6 +24,15 @@ export interface WireTypes {
   resume: ResumeRequest;
   claim: Claim;
   claim_request: ClaimRequest;
+  columns: RunColumns;
+  action: ActionRequest;
+  action_reply: ActionReply;
+  delete: DeleteRequest;
+  deletion: Deletion;
+  ids: RunIdList;
+  groups: RunGroups;
+  saved_view: SavedView;
+  saved_view_edit: SavedViewEdit;
   edited: EditedRun;
   edits: RunEdits;
   edited_runs: EditedRuns;
@@ -136,6 +145,10 @@ export interface RunDetail {
   tags?: string[];
   archived?: boolean;
   size?: number | null;
+  values?: {
+    [k: string]: unknown;
+  };
+  curve?: number[];
   config: {
     [k: string]: unknown;
   };
@@ -278,6 +291,10 @@ export interface Run {
   tags?: string[];
   archived?: boolean;
   size?: number | null;
+  values?: {
+    [k: string]: unknown;
+  };
+  curve?: number[];
 }
 /**
  * Runs beside each other, in the order in which they were named.
@@ -532,6 +549,178 @@ export interface ClaimRequest {
   digest: string;
 }
 /**
+ * All columns, groups in the order in which a chooser shows them, and the tags that runs have, the most used first.
+ *
+ * A list holds the values of the group `run` in the fields of each run, the others in its `values`.
+ */
+export interface RunColumns {
+  columns: Column[];
+  groups: {
+    [k: string]: string;
+  };
+  tags: TagCount[];
+}
+/**
+ * A column that a list of runs can have. key: its name in a query, in `columns=` and in `sort=`.
+ *
+ * kind: how it is shown; fraction: 0..1, shown in per cent; value: any JSON. group: a key of `RunColumns.groups`.
+ */
+export interface Column {
+  key: string;
+  label: string;
+  description?: string;
+  group: string;
+  kind: 'text' | 'number' | 'fraction' | 'time' | 'seconds' | 'bytes' | 'state' | 'tags' | 'flag' | 'value';
+}
+/**
+ * A tag that people gave, and to how many runs; archived ones are not counted.
+ */
+export interface TagCount {
+  tag: string;
+  runs: number;
+}
+/**
+ * What many runs are asked to do.
+ */
+export interface ActionRequest {
+  /**
+   * @minItems 1
+   * @maxItems 1000
+   */
+  runs: [string, ...string[]];
+  action: 'stop' | 'kill' | 'resume';
+}
+/**
+ * The runs that were asked, and those that were not, with the reason.
+ */
+export interface ActionReply {
+  changed: Run[];
+  refused: RefusedRun[];
+}
+/**
+ * A run that stays as it is. run: as the request named it; reason: a word for programs, where there is one.
+ */
+export interface RefusedRun {
+  run: string;
+  message: string;
+  reason?: string;
+}
+/**
+ * Runs that are to be deleted for good. dry_run: only say what would be.
+ */
+export interface DeleteRequest {
+  /**
+   * @minItems 1
+   * @maxItems 1000
+   */
+  runs: [string, ...string[]];
+  dry_run?: boolean;
+}
+/**
+ * What was deleted of some runs, or would be. It cannot be undone.
+ *
+ * freed: bytes; shared: bytes of their files that stay, since other runs have the same files (a run that was continued
+ * from a deleted one has its model); elsewhere: those of the deleted whose folders another home removes, not counted.
+ */
+export interface Deletion {
+  deleted: string[];
+  refused: RefusedRun[];
+  freed: number;
+  shared: number;
+  elsewhere: string[];
+  dry_run: boolean;
+}
+/**
+ * The runs of a list by their ids, in its order.
+ */
+export interface RunIdList {
+  ids: string[];
+}
+/**
+ * A page of a folded list.
+ */
+export interface RunGroups {
+  rows: RunRow[];
+  total: number;
+  runs: number;
+  counts: {
+    [k: string]: number;
+  };
+  owners: string[];
+}
+/**
+ * A row of a folded list: a run, or a group with its head, if that is still there, as `run`.
+ */
+export interface RunRow {
+  group: RunGroup | null;
+  run: Run | null;
+}
+/**
+ * Runs of a list under one row: the trials of a sweep, the same config with other seeds, what a run was parent of.
+ *
+ * head: the run whose row this is, a sweep or a parent, not counted among `runs`; where: a query that, beside that of
+ * the list, gives the runs. best, mean and deviation (of a sample) are of the metric that most of them watch.
+ */
+export interface RunGroup {
+  key: string;
+  kind: 'sweep' | 'seeds' | 'children';
+  name: string;
+  head: string | null;
+  where: string;
+  runs: number;
+  states: {
+    [k: string]: number;
+  };
+  metric?: string | null;
+  best?: number | null;
+  best_run?: string | null;
+  mean?: number | null;
+  deviation?: number | null;
+  lr: [unknown, unknown] | null;
+  models: string[];
+  size: number | null;
+  created_at: number;
+}
+/**
+ * A view that a user has saved; nobody else sees it.
+ */
+export interface SavedView {
+  id: number;
+  name: string;
+  view: List;
+  position: number;
+  created_at: number;
+  updated_at: number;
+}
+/**
+ * How a list of runs is shown: what a saved view keeps.
+ */
+export interface List {
+  where?: string;
+  /**
+   * @maxItems 40
+   */
+  columns?: string[];
+  sort?: string;
+  descending?: boolean;
+  /**
+   * @maxItems 3
+   */
+  group?:
+    | []
+    | ['sweep' | 'seeds' | 'children']
+    | ['sweep' | 'seeds' | 'children', 'sweep' | 'seeds' | 'children']
+    | ['sweep' | 'seeds' | 'children', 'sweep' | 'seeds' | 'children', 'sweep' | 'seeds' | 'children'];
+}
+/**
+ * A view of the list of runs under a name. position: among those of its user; None: it stays, or comes last.
+ */
+export interface SavedViewEdit {
+  name: string;
+  view: List;
+  position?: number | null;
+}
+/**
  * A run that was just edited. undo: the edit that gives back what it had.
  */
 export interface EditedRun {
@@ -586,6 +775,10 @@ export interface EditedRun {
   tags?: string[];
   archived?: boolean;
   size?: number | null;
+  values?: {
+    [k: string]: unknown;
+  };
+  curve?: number[];
   undo: RunEdit;
 }
 /**
@@ -1078,14 +1271,6 @@ export interface EditedRuns {
   refused: RefusedRun[];
   undo: RunsEdit[];
 }
-/**
- * A run that stays as it is. run: as the request named it; reason: a word for programs, where there is one.
- */
-export interface RefusedRun {
-  run: string;
-  message: string;
-  reason?: string;
-}
 export interface SeriesReply {
   series: Series[];
   cursors: {
@@ -1431,6 +1616,10 @@ export interface Queued {
   tags?: string[];
   archived?: boolean;
   size?: number | null;
+  values?: {
+    [k: string]: unknown;
+  };
+  curve?: number[];
   warnings?: string[];
 }
 /**

@@ -1,0 +1,162 @@
+"""A list of runs folded: the trials of a sweep, the repetitions of a run with other seeds, the children of a run.
+
+Called by `store.runs`. A row is a group of at least two runs of the list, or a run that is in none. The conditions of
+the list hold for the runs inside; a group stands where its first run would stand.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any, NamedTuple, cast
+
+from sqlalchemy import ColumnElement, case, literal
+from sqlalchemy import select as sa_select
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col
+
+from imgcls_lab.config.evaluation import LOWER_IS_BETTER
+from imgcls_lab.events import RunKind, RunState
+from imgcls_lab.schemas import GroupKind, RunGroup, RunGroups, RunRow
+from imgcls_lab.store import queries, run_columns
+from imgcls_lab.store.tables import Run
+
+CHUNK = 500  # runs in one statement
+MAX_MODELS = 3  # that the row of a group names
+_PARENT: Any = aliased(Run)
+
+
+def page(session: Session, wanted: queries.RunFilter, order: queries.RunOrder, kinds: Sequence[GroupKind]) -> RunGroups:
+    """A page of a folded list. Raises InputError for a column that is none."""
+    columns, filters = run_columns.checked(order.columns), queries.conditions(session, wanted)
+    numbers = queries.all_numbers(session, filters, order)
+    rows = fold(session, filters, kinds, numbers)
+    shown = rows[order.offset : order.offset + order.limit]
+    groups = summed_up(session, {key: runs for key, runs in shown if key})
+    alone = [runs[0] for key, runs in shown if not key]
+    views = queries.views_in_order(session, alone, columns, order)
+    by_number = dict(zip(alone, views, strict=True))
+    heads = queries.by_id(session, [group.head for group in groups.values() if group.head])
+    return RunGroups(
+        rows=[
+            RunRow(group=groups[key], run=heads.get(groups[key].head or ""))
+            if key
+            else RunRow(group=None, run=by_number[runs[0]])
+            for key, runs in shown
+        ],
+        total=len(rows),
+        runs=len(numbers),
+        counts=queries.counts(session, wanted),
+        owners=queries.owners(session),
+    )
+
+
+def keys_of(kinds: Sequence[GroupKind]) -> list[ColumnElement[Any]]:
+    """The groups of a run, one of each kind: `sweep:ID`, `seeds:HASH`, `children:ID`; NULL: none of this kind.
+
+    A sweep and a parent stand in their own group.
+    """
+    parent_is = col(_PARENT.kind)
+    of_kind: dict[str, list[Any]] = {
+        "sweep": [
+            (col(Run.kind) == RunKind.SWEEP.value, literal("sweep:") + col(Run.id)),
+            (parent_is == RunKind.SWEEP.value, literal("sweep:") + col(Run.parent_id)),
+        ],
+        "seeds": [(col(Run.repetition) != "", literal("seeds:") + col(Run.repetition))],
+        "children": [
+            (parent_is != RunKind.SWEEP.value, literal("children:") + col(Run.parent_id)),
+            (col(Run.id).in_(_parents()), literal("children:") + col(Run.id)),
+        ],
+    }
+    return [case(*of_kind[kind]) for kind in kinds]
+
+
+def _parents() -> Any:
+    child: Any = aliased(Run)
+    return sa_select(child.parent_id).where(child.parent_id.is_not(None)).scalar_subquery()
+
+
+class _Member(NamedTuple):
+    """What a group is summed up from."""
+
+    number: int
+    id: str
+    name: str
+    state: str
+    lr: float | None
+    best_metric: str | None
+    best_value: float | None
+    size: int | None
+    created_at: float
+    model_flavour: str
+
+
+_COLUMNS = [col(getattr(Run, name)) for name in _Member._fields]
+
+
+def fold(
+    session: Session, filters: Sequence[ColumnElement[bool]], kinds: Sequence[GroupKind], numbers: Sequence[int]
+) -> list[tuple[str, list[int]]]:
+    """The rows of a list, in its order: the key of a group, or an empty one, and its runs. numbers: all of the list.
+
+    A run is in the first of the groups that has others of the list, too.
+    """
+    asked = sa_select(col(Run.number), *keys_of(kinds)).outerjoin(_PARENT, col(_PARENT.id) == col(Run.parent_id))
+    keys = {number: of_kinds for number, *of_kinds in session.execute(asked.where(*filters))}
+    sizes = Counter(key for of_kinds in keys.values() for key in of_kinds if key)
+    rows: dict[str | int, list[int]] = {}
+    for number in numbers:
+        groups = (key for key in keys.get(number, ()) if key and sizes[key] > 1)
+        rows.setdefault(next(groups, number), []).append(number)
+    return [(str(key) if len(runs) > 1 else "", runs) for key, runs in rows.items()]
+
+
+def summed_up(session: Session, groups: Mapping[str, Sequence[int]]) -> dict[str, RunGroup]:
+    """Groups by their keys. groups: the numbers of their runs, heads included."""
+    numbers = [number for runs in groups.values() for number in runs]
+    members: dict[int, _Member] = {}
+    for start in range(0, len(numbers), CHUNK):
+        asked = sa_select(*_COLUMNS).where(col(Run.number).in_(numbers[start : start + CHUNK]))
+        members |= {row.number: _Member(*row) for row in session.execute(asked)}
+    heads = {key.partition(":")[2] for key in groups if not key.startswith("seeds:")}
+    named = sa_select(col(Run.id), col(Run.name)).where(col(Run.id).in_(heads))
+    names: dict[str, str] = dict(session.execute(named).tuples().all())
+    return {
+        key: _group(key, [members[number] for number in runs if number in members], names)
+        for key, runs in groups.items()
+    }
+
+
+def _group(key: str, runs: Sequence[_Member], names: Mapping[str, str]) -> RunGroup:
+    kind, _, of = key.partition(":")
+    inside = [run for run in runs if run.id != of]
+    rates = [run.lr for run in inside if run.lr is not None]
+    sizes = [run.size for run in inside if run.size is not None]
+    return RunGroup(
+        key=key,
+        kind=cast("GroupKind", kind),
+        name=names.get(of) or runs[0].name,
+        head=of if kind != "seeds" else None,
+        where=f"repetition={of}" if kind == "seeds" else f"parent={of}",
+        runs=len(inside),
+        states={RunState(state): count for state, count in Counter(run.state for run in inside).items()},
+        lr=(min(rates), max(rates)) if rates else None,
+        models=sorted({run.model_flavour for run in inside if run.model_flavour})[:MAX_MODELS],
+        size=sum(sizes) if sizes else None,
+        created_at=max(run.created_at for run in runs),
+        **_best(inside),
+    )
+
+
+def _best(runs: Sequence[_Member]) -> dict[str, Any]:
+    """Best, mean and standard deviation, of the metric that most of the runs watch."""
+    metrics = Counter(run.best_metric for run in runs if run.best_value is not None and run.best_metric)
+    if not metrics:
+        return {}
+    metric = metrics.most_common(1)[0][0]
+    rated = [(run.best_value, run.id) for run in runs if run.best_metric == metric and run.best_value is not None]
+    values = [value for value, _ in rated]
+    value, run_id = min(rated) if metric in LOWER_IS_BETTER else max(rated)
+    deviation = stdev(values) if len(values) > 1 else None
+    return {"metric": metric, "best": value, "best_run": run_id, "mean": fmean(values), "deviation": deviation}

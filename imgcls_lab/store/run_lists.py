@@ -1,0 +1,41 @@
+"""`store.run_lists`: what a table of runs needs besides the page that `store.runs.list` gives. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imgcls_lab.schemas import GroupKind, RunColumns, RunGroups, RunIdList
+from imgcls_lab.store import queries, run_columns, run_groups
+from imgcls_lab.store.database import Database
+from imgcls_lab.store.executors import Executors
+
+
+class RunLists:
+    """Lists of runs: folded, as ids, and which columns they can have."""
+
+    def __init__(self, database: Database, executors: Executors) -> None:
+        self._database = database
+        self._executors = executors
+
+    def ids(self, wanted: queries.RunFilter, order: queries.RunOrder) -> RunIdList:
+        """The ids of the runs of a list, in its order, for what is done with all of them. Raises InputError."""
+        with self._database.read() as session:
+            return RunIdList(ids=queries.ids(session, wanted, order))
+
+    def groups(self, kinds: Sequence[GroupKind], wanted: queries.RunFilter, order: queries.RunOrder) -> RunGroups:
+        """A page of a list that is folded. kinds: a run is in the first of these groups that it has.
+
+        Raises InputError for a column that is none.
+        """
+        with self._database.read() as session:
+            page = run_groups.page(session, wanted, order, kinds)
+            runs = [row.run for row in page.rows if row.run is not None]
+            marked = {run.id: run for run in self._executors.mark_silent(session, runs)}
+        for row in page.rows:
+            row.run = row.run and marked[row.run.id]
+        return page
+
+    def columns(self) -> RunColumns:
+        """The columns that a list of runs can have, and the tags that runs have."""
+        with self._database.read() as session:
+            return run_columns.all_columns(session)

@@ -1,0 +1,81 @@
+"""A folded list: sweeps, seeds and children, each summed up from the runs of the list that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from store_steps import claim, epoch, feed, started
+
+from imgcls_lab.errors import InputError
+from imgcls_lab.events import RunKind, RunState
+from imgcls_lab.schemas import GroupKind, RunGroups, SubmitRequest
+from imgcls_lab.store import Store, queries
+
+Submit = Callable[..., str]
+ALL: tuple[GroupKind, ...] = ("sweep", "seeds", "children")
+
+
+def folded(store: Store, where: str = "", kinds: tuple[GroupKind, ...] = ALL, **order: object) -> RunGroups:
+    return store.run_lists.groups(kinds, queries.filter_of(where), queries.RunOrder(**order))
+
+
+def names(page: RunGroups) -> list[tuple[str, str, int]]:
+    return [
+        (row.group.kind, row.group.name, row.group.runs) if row.group else ("run", row.run.name if row.run else "", 1)
+        for row in page.rows
+    ]
+
+
+@pytest.fixture
+def sweep(store: Store, submit: Submit) -> str:
+    """A sweep of three learning rates, two seeds, a parent with a child, and a run that is in no group."""
+    trained = [submit(f"seed {seed}", config={"seed": seed, "epochs": 7}) for seed in (0, 1)]
+    for number, run_id in enumerate(trained):
+        claim(store, f"cpu:{number}")
+        feed(store, run_id, 1, started(), epoch(1, 0.5 + number / 10))
+    parent = submit("parent", config={"epochs": 8})
+    submit("child", config={"epochs": 2}, parent_id=parent)
+    submit("alone", config={"epochs": 9})
+    found = store.runs.submit(SubmitRequest(kind=RunKind.SWEEP, name="rates")).id
+    for lr in (0.1, 0.01, 0.001):
+        submit(f"lr={lr}", config={"lr": lr}, parent_id=found)
+    return found
+
+
+def test_runs_are_folded_by_sweep_seeds_and_children(store: Store, sweep: str) -> None:
+    page = folded(store)
+    assert names(page) == [
+        ("sweep", "rates", 3), ("run", "alone", 1), ("children", "parent", 1), ("seeds", "seed 1", 2)
+    ]  # fmt: skip
+    assert (page.total, page.runs) == (4, 9)
+    rates, _, children, seeds = page.rows
+    assert rates.run is not None
+    assert rates.group is not None
+    assert (rates.run.id, rates.group.head, rates.group.lr) == (sweep, sweep, (0.001, 0.1))
+    assert rates.group.states == {RunState.QUEUED: 3}
+    assert children.run is not None
+    assert children.run.name == "parent"
+    assert seeds.run is None
+    group = seeds.group
+    assert group is not None
+    assert (group.metric, group.best, group.mean) == ("accuracy", 0.6, pytest.approx(0.55))
+    assert group.deviation == pytest.approx(0.0707, abs=1e-4)
+    assert store.runs.get(group.best_run or "").name == "seed 1"
+    for row in page.rows:
+        if row.group is not None:
+            inside = store.runs.list(where=row.group.where)
+            assert inside.total == row.group.runs
+
+
+def test_only_runs_of_the_list_are_folded_and_in_its_order(store: Store, sweep: str) -> None:
+    assert names(folded(store, "lr>0.005")) == [("sweep", "rates", 2)]
+    assert names(folded(store, "lr>0.05")) == [("run", "lr=0.1", 1)], "one run is no group"
+    assert names(folded(store, "kind=train", ("seeds",)))[-1] == ("seeds", "seed 1", 2)
+    assert names(folded(store, sort="lr", limit=1)) == [("sweep", "rates", 3)]
+    assert names(folded(store, limit=2, offset=2)) == names(folded(store))[2:]
+    plain = folded(store, "lr=0.1", columns=("optimizer",), curves=True).rows[0].run
+    assert plain is not None
+    assert plain.values == {"optimizer": "adamw"}
+    with pytest.raises(InputError):
+        folded(store, sort="nothing")
