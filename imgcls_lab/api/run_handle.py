@@ -30,6 +30,7 @@ from imgcls_lab.events import ENDED, LIVE, DesiredState, RunState
 from imgcls_lab.executor import client
 from imgcls_lab.schemas import (
     ClaimView,
+    Deletion,
     EpochReport,
     LogChunk,
     RetrainRequest,
@@ -75,6 +76,11 @@ class Run(RunEvaluations):
     @property
     def name(self) -> str:
         return self._view.name
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags that people gave it, as of the last read."""
+        return list(self._view.tags)
 
     @property
     def view(self) -> RunDetail:
@@ -302,17 +308,34 @@ class Run(RunEvaluations):
         notes: str | None = None,
         priority: int | None = None,
         project: str | None = None,
+        tags: Sequence[str] | None = None,
+        archived: bool | None = None,
     ) -> Self:
-        """Change what is given. A run with a higher priority starts before others; a new `project` is made."""
+        """Change what is given. A run with a higher priority starts before others; a new `project` is made.
+
+        An archived run is left out of lists; only one that has ended can be archived.
+        """
         store = self._indexed("edit")
         moved = project_id(store, project, make=True) if project else None
-        store.runs.edit(self.id, request(RunEdit, name=name, notes=notes, priority=priority, project_id=moved))
+        fields = {"name": name, "notes": notes, "priority": priority, "project_id": moved, "archived": archived}
+        store.runs.edit(self.id, request(RunEdit, **fields, tags=tags if tags is None else [*tags]))
         return self.refresh()
 
-    def delete(self) -> None:
-        """Delete it with its metrics and its folder. Raises ConflictError while it lives."""
-        self._indexed("delete").runs.delete(self.id)
+    def tag(self, *tags: str) -> Self:
+        """Give it tags, beside those that it has: words of letters, digits and _ . + / -."""
+        self._indexed("tag").runs.edit(self.id, request(RunEdit, add_tags=[*tags]))
+        return self.refresh()
+
+    def untag(self, *tags: str) -> Self:
+        """Take tags away; those that it does not have are no error."""
+        self._indexed("untag").runs.edit(self.id, request(RunEdit, remove_tags=[*tags]))
+        return self.refresh()
+
+    def delete(self) -> Deletion:
+        """Delete it with its metrics and its folder, for good; what that freed. Raises ConflictError while it lives."""
+        gone = self._indexed("delete").runs.delete(self.id)
         self._deleted = True
+        return gone
 
     def _request(self, desired: DesiredState) -> Self:
         store = self._indexed(desired.value)

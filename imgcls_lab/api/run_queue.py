@@ -23,7 +23,7 @@ from imgcls_lab.events import RunState
 from imgcls_lab.executor import client
 from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import is_run_id
-from imgcls_lab.schemas import RunPage, SubmitRequest
+from imgcls_lab.schemas import ListView, RunPage, RunView, SubmitRequest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 COLUMNS = ["name", "project", "state", "epoch", "epochs", "best", "model_flavour", "root", "lr", "batch_size"]
 
+# of a run, where it is not called as its column
+_FIELDS = {
+    "created": "created_at", "started": "started_at", "ended": "ended_at", "model": "model_flavour", "data": "root",
+    "parent": "parent_id", "tag": "tags",
+}  # fmt: skip
+
 
 def launch(
     config: TrainConfig | Mapping[str, Any],
@@ -39,6 +45,7 @@ def launch(
     name: str | None = None,
     project: str | None = None,
     notes: str = "",
+    tags: Iterable[str] = (),
     priority: int = 0,
     after: Iterable[Run | str] = (),
     device: str | None = None,
@@ -61,6 +68,7 @@ def launch(
         SubmitRequest,
         config=resolved.model_dump(mode="json"),
         after=ids_of(after),
+        tags=[*tags],
         device=device,
         gpus=gpus,
         host=host,
@@ -123,26 +131,34 @@ def runs(
     where: str = "",
     text: str | None = None,
     owner: str | None = None,
-    sort: str = "created_at",
-    descending: bool = True,
+    sort: str | None = None,
+    descending: bool | None = None,
+    columns: Sequence[str] = (),
+    view: str | None = None,
 ) -> Runs:
     """The runs of the store, newest first: of everybody, or of one `owner`.
 
     `where` is a query, whose terms must all hold: `lab.runs(where="lr>1e-3 state=succeeded best>=90% created>7d")`.
     A term compares a column, a field of the config or a metric's tag; a word is looked for in name, id, model, root
     and notes, as `text` is as a whole. Raises InputError for a query that cannot be read, with what could be meant.
+    Archived runs are left out unless the query says `archived=true` or `archived=any`. `sort` and `columns` are columns
+    as a query names them, also fields of the config and metrics; `columns` are in `frame()`. `view`: the name of a
+    saved view, whose query holds, too, and whose columns and order hold where none are given.
     """
     store = context.store()
+    saved = store.views.find(view).view if view else ListView()
+    where, columns = f"{saved.where} {where}".strip(), [*columns] or saved.columns
     page = store.runs.list(
         project_id=project_id(store, project) if project else None,
         states=states_of(state),
         where=f"{where} {run_query.quoted(text)}" if text else where,
         owner=owner,
-        sort=sort,
-        descending=descending,
+        sort=sort or saved.sort,
+        descending=saved.descending if descending is None else descending,
         limit=limit,
+        columns=columns,
     )
-    return Runs(store, page)
+    return Runs(store, page, columns)
 
 
 def view_only_runs() -> list[Run]:
@@ -163,11 +179,19 @@ def states_of(state: str | Iterable[str] | None) -> list[RunState] | None:
     return [RunState(name) for name in names] or None
 
 
+def column_value(view: RunView, column: str) -> Any:
+    """The value of a column of a list that was asked for it."""
+    if column in view.values:
+        return view.values[column]
+    return getattr(view, _FIELDS.get(column, column), None)
+
+
 class Runs(Sequence[Run]):
     """A list of runs; `frame()` gives it as a DataFrame, and so it is shown."""
 
-    def __init__(self, store: Store, page: RunPage) -> None:
+    def __init__(self, store: Store, page: RunPage, columns: Sequence[str] = ()) -> None:
         self._store = store
+        self.columns = list(columns)  # beside those that every list has
         self.views = page.items
         self.total = page.total  # of all that match, listed or not
         self.owners = page.owners  # of all runs of the store
@@ -198,6 +222,7 @@ class Runs(Sequence[Run]):
                 "state": view.state.value,
                 "best": view.best.value if view.best else None,
                 "created": pd.Timestamp(view.created_at, unit="s", tz="UTC"),
+                **{column: column_value(view, column) for column in self.columns if column not in columns},
             }
             for view in self.views
         ]

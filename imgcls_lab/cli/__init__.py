@@ -25,6 +25,7 @@ from imgcls_lab.cli import (
     executor,
     finders,
     inference,
+    many_runs,
     registry,
     replay,
     runs,
@@ -62,8 +63,8 @@ def options(
 
 
 for part in (
-    demo, train, finders, runs, events, audits, inference, evaluations, replay, batch, registry, cache, executor, users,
-    db, doctor, settings,
+    demo, train, finders, runs, many_runs, events, audits, inference, evaluations, replay, batch, registry, cache,
+    executor, users, db, doctor, settings,
 ):  # fmt: skip
     part.add_to(app)
 

@@ -1,4 +1,4 @@
-"""`imgcls-lab runs | show | wait | logs | stop | kill | resume | claim | edit | delete`: list and change runs."""
+"""`imgcls-lab runs | show | wait | logs | stop | kill | resume | claim | edit`: list and change runs."""
 
 from __future__ import annotations
 
@@ -42,8 +42,12 @@ def runs(  # noqa: PLR0917
         typer.Option(help="A query: 'lr>1e-3 state=succeeded best>=90% created>7d optimizer=sgd loss/val<0.5'."),
     ] = "",
     sort: Annotated[
-        str, typer.Option(help="created_at, started_at, ended_at, name, project, state, best, epoch, lr ...")
-    ] = "created_at",
+        str | None, typer.Option(help="created, started, name, best, size, lr, a field of the config, a metric ...")
+    ] = None,
+    columns: Annotated[
+        str, typer.Option(help="Further ones, with commas: optimizer,size,tag,metric/macro_f1,best/metric/accuracy.")
+    ] = "",
+    view: Annotated[str | None, typer.Option(help="A saved view; `views` lists them.")] = None,
     ascending: Annotated[bool, typer.Option("--ascending", help="Smallest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
     as_json: Json = False,
@@ -52,9 +56,11 @@ def runs(  # noqa: PLR0917
     from imgcls_lab import api
     from imgcls_lab.config.evaluation import format_metric
 
+    further = [column for column in columns.split(",") if column]
     found = api.runs(
-        project, state or None, limit, where=where, text=text, owner=owner, sort=sort, descending=not ascending
-    )
+        project, state or None, limit, where=where, text=text, owner=owner, sort=sort, columns=further, view=view,
+        descending=False if ascending else None,
+    )  # fmt: skip
     warn_unattended(found.views)
     if as_json:
         print_json(found.views)
@@ -62,24 +68,38 @@ def runs(  # noqa: PLR0917
     several = len(found.owners) > 1
     rows = [
         (
-            view.id,
-            view.name,
-            *([view.owner or "–"] if several else []),
-            view.project,
-            view.state.value,
-            f"{view.epoch:.1f}/{view.epochs}" if view.epochs else "–",
-            format_metric(view.best.metric, view.best.value) if view.best else "–",
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(view.created_at)),
+            run.id,
+            run.name,
+            *([run.owner or "–"] if several else []),
+            run.project,
+            run.state.value,
+            f"{run.epoch:.1f}/{run.epochs}" if run.epochs else "–",
+            format_metric(run.best.metric, run.best.value) if run.best else "–",
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created_at)),
+            *(_cell(run, column) for column in found.columns),
         )
-        for view in found.views
+        for run in found.views
     ]
-    columns = ["run", "name", *(["owner"] if several else []), "project", "state", "epochs", "best", "created"]
-    print_table(columns, rows, "No runs. `imgcls-lab demo` makes one.", spare=["project", "created", "epochs"])
+    titles = ["run", "name", *(["owner"] if several else []), "project", "state", "epochs", "best", "created"]
+    titles += found.columns
+    print_table(titles, rows, "No runs. `imgcls-lab demo` makes one.", spare=["project", "created", "epochs"])
     waiting = Counter(view.message for view in found.views if view.state in WAITING and view.message)
     for sentence, count in waiting.most_common(MOST_REASONS):
         say(f"{counted(count, 'run')}: {sentence}")
     if found.total > len(found):
         say(f"{len(found)} of {counted(found.total, 'run')}; --limit shows more.")
+
+
+def _cell(run: RunView, column: str) -> str:
+    """The value of a further column, as a table shows it."""
+    from imgcls_lab.api.run_queue import column_value
+
+    value = column_value(run, column)
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def show(run_id: RunId, as_json: Json = False) -> None:
@@ -315,17 +335,6 @@ def edit(  # noqa: PLR0917
         _say_line(view)
 
 
-def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
-    """Delete a run with its metrics and its folder."""
-    from imgcls_lab import api
-
-    run = api.run(run_id)
-    if not yes:
-        typer.confirm(f"Delete {run.name} and {run.view.folder}?", abort=True)
-    run.delete()
-    say(f"Deleted {run.id}.")
-
-
 def _answer(view: RunDetail, as_json: bool) -> None:
     warn_unattended([view])
     if as_json:
@@ -344,5 +353,5 @@ def _say_line(view: RunView) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (runs, show, wait, logs, stop, kill, resume, retrain, claim, edit, delete):
+    for command in (runs, show, wait, logs, stop, kill, resume, retrain, claim, edit):
         app.command()(command)

@@ -29,6 +29,7 @@ from imgcls_lab.server import (
     stream,
     tensorboards,
     thumbnails,
+    views,
 )
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.inference import InferenceService
@@ -64,8 +65,8 @@ class ImgclsLab(ExtensionApp):
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
         for module in (
-            runs, run_contents, evaluations, batch, registry, datasets, revisions, devices, events, info,
-            folder_browser,
+            runs, run_contents, views, evaluations, batch, registry, datasets, revisions, devices, events,
+            info, folder_browser,
         ):  # fmt: skip
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))

@@ -99,6 +99,8 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/configs/schema": {"GET": _READS},
     "api/configs/check": {"POST": _WRITES},
     "api/users": {"GET": _READS},
+    "api/views": _COLLECTION,
+    "api/views/ID": {"PATCH": _WRITES, "DELETE": _WRITES},
     "api/folders": {"GET": _READS},
     "api/devices": {"GET": Needs((READ,), (SESSIONS,))},
     "api/alerts": {"GET": _READS},

@@ -32,6 +32,7 @@ from imgcls_lab.store.run_contents import RunContents
 from imgcls_lab.store.run_lists import RunLists
 from imgcls_lab.store.run_models import RunModels
 from imgcls_lab.store.runs import Runs
+from imgcls_lab.store.saved_views import SavedViews
 
 __all__ = ["RebuildReport", "Store", "migrate", "rebuild"]
 
@@ -59,6 +60,7 @@ class Store:
         self.alerts = Alerts(database)
         self.events = Events(database)
         self.users = users.Users(database)
+        self.views = SavedViews(database)
 
     @classmethod
     def open(cls, settings: Settings, migrate: bool = False, way: Way = "python") -> Self:

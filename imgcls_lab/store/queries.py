@@ -178,7 +178,7 @@ class RunOrder(NamedTuple):
 
 def page(session: Session, wanted: RunFilter, order: RunOrder) -> RunPage:
     """A page of runs, and how many there are in each state. Raises InputError for a column that is none."""
-    columns, key = run_columns.checked(order.columns), _sort_column(order.sort)
+    columns, key = run_columns.checked(order.columns), sort_column(order.sort)
     by_state = counts(session, wanted)
     filters = conditions(session, wanted)
     if wanted.where or _is_json(key):
@@ -207,7 +207,7 @@ def ids(session: Session, wanted: RunFilter, order: RunOrder) -> list[str]:
     return [found[number] for number in numbers]
 
 
-def _sort_column(name: str) -> Any:
+def sort_column(name: str) -> Any:
     """What a list is sorted by. Raises InputError for what is no column."""
     if name in SORTS:
         return SORTS[name]
@@ -240,7 +240,7 @@ def all_numbers(session: Session, filters: Sequence[ColumnElement[bool]], order:
 
     Where the databases have no order of their own for what it is sorted by, Python sorts.
     """
-    among, column = _among(filters, order), _sort_column(order.sort)
+    among, column = _among(filters, order), sort_column(order.sort)
     if not _is_json(column):
         keys = [column.desc(), col(Run.number).desc()] if order.descending else [column.asc(), col(Run.number).asc()]
         return list(session.execute(among.order_by(column.is_(None), *keys)).scalars())

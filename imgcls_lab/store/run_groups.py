@@ -121,7 +121,7 @@ def summed_up(session: Session, groups: Mapping[str, Sequence[int]]) -> dict[str
         members |= {row.number: _Member(*row) for row in session.execute(asked)}
     heads = {key.partition(":")[2] for key in groups if not key.startswith("seeds:")}
     named = sa_select(col(Run.id), col(Run.name)).where(col(Run.id).in_(heads))
-    names: dict[str, str] = dict(session.execute(named).tuples().all())
+    names = {run_id: name for run_id, name in session.execute(named)}  # noqa: C416 — a result has keys of its own
     return {
         key: _group(key, [members[number] for number in runs if number in members], names)
         for key, runs in groups.items()

@@ -290,7 +290,7 @@ async def test_a_list_has_columns_and_many_runs_are_asked_and_deleted(api: Api, 
     told = (await api("POST", "runs/delete", {"runs": runs, "dry_run": True})).json
     assert (told["deleted"], [one["run"] for one in told["refused"]]) == (runs[1:], runs[:1])
     done = (await api("POST", "runs/delete", {"runs": runs})).json
-    assert (done["deleted"], done["freed"], done["dry_run"]) == (runs[1:], told["freed"], False)
+    assert (done["deleted"], done["dry_run"], abs(done["freed"] - told["freed"]) < 1000) == (runs[1:], False, True)
     assert [run["id"] for run in (await api("GET", "runs")).json["items"]] == runs[:1]
     for body in ({"runs": []}, {"runs": runs, "action": "delete"}, {"runs": [UNKNOWN] * 1001, "action": "stop"}):
         assert (await api("POST", "runs/actions", body)).status == 400
@@ -304,3 +304,16 @@ async def test_a_list_is_folded(api: Api, config: dict[str, Any]) -> None:
     assert (page["total"], page["runs"], page["counts"]) == (1, 2, {"queued": 2})
     for wrong in ("", "?group=", "?group=owner", "?group=seeds&sort=x"):
         assert (await api("GET", f"runs/groups{wrong}")).status == 400, wrong
+
+
+async def test_views_of_the_list_are_saved(api: Api) -> None:
+    body = {"name": "fast", "view": {"where": "lr>1e-3", "columns": ["optimizer"], "sort": "lr", "group": ["sweep"]}}
+    saved = await api("POST", "views", body)
+    assert (saved.status, saved.json["view"]["descending"]) == (201, True)
+    path = f"views/{saved.json['id']}"
+    assert (await api("PATCH", path, {**body, "name": "slow"})).json["name"] == "slow"
+    assert [view["name"] for view in (await api("GET", "views")).json] == ["slow"]
+    assert (await api("POST", "views", {**body, "view": {"where": "nothing>1"}})).status == 400
+    assert (await api("POST", "views", {**body, "view": {"group": ["owner"]}})).status == 400
+    assert (await api("DELETE", path)).status == 204
+    assert (await api("DELETE", path)).status == 404
