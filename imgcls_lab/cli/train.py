@@ -62,6 +62,7 @@ def launch(  # noqa: PLR0917
     name: Name = None,
     project: Project = None,
     notes: Annotated[str, typer.Option(help="Notes of the run.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="A tag of the run. Repeatable.")] = None,
     priority: Annotated[int, typer.Option(help="A run with a higher priority starts first.")] = 0,
     after: After = None,
     device: Annotated[
@@ -79,7 +80,7 @@ def launch(  # noqa: PLR0917
 
     given = read_config(config, settings, context.store())
     shared = run_options(name=name, project=project, notes=notes, priority=priority, after=after, key=key)
-    run = api.launch(given, device=device, gpus=gpus, host=host, **shared)
+    run = api.launch(given, tags=tag or (), device=device, gpus=gpus, host=host, **shared)
     queued(run, f"Follow it: {program()} logs -f {run.id}", wait=wait, as_json=as_json)
 
 
