@@ -113,6 +113,11 @@ class MatrixLab(ClusterLab):
                 return str(place["node"])
         return None
 
+    def running_on(self, node: str, ids: list[str]) -> int:
+        """How many of these runs a node has."""
+        going = [run for run in self.all() if run.id in ids and run.state is RunState.RUNNING]
+        return sum(self.place(run.id)["node"] == node for run in going)
+
     def rank(self, run_id: str, node: str, attempt: int = 1) -> int:
         """The newest process of a run's engine on a node: a rank, or what loads its images."""
         found = []

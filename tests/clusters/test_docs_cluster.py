@@ -274,11 +274,12 @@ def test_the_commands_of_an_elastic_resume(shell_of: Callable[..., Shell], ray: 
     shell.execute(launch)
     assert len(shell.succeeds()["attempts"][0]["devices"]) == 4
 
-    shell.execute("imgcls-lab launch --config config.json --set epochs=6 --set num_processes=4 --set num_nodes=2")
-    until(lambda: shell.shown()["checkpoints"], 240)
+    shell.execute("imgcls-lab launch --config config.json --set epochs=40 --set num_processes=4 --set num_nodes=2")
+    until(lambda: shell.shown()["checkpoints"], 480)
     node = 3 if shell.shown()["attempts"][0]["devices"][0].startswith("127.0.0.2") else 2
     ray.kill_raylet(node)
-    until(lambda: shell.shown()["state"] == "queued", 240)
+    until(lambda: shell.shown()["state"] != "running", 480)
+    until(lambda: shell.shown()["state"] == "queued", 60, lambda: str(shell.shown()["attempts"]))
     for command in rest:
         shell.execute(command)
     shown = shell.succeeds()
@@ -299,12 +300,13 @@ def test_the_commands_for_slurm(shell_of: Callable[..., Shell], slurm_cluster: S
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_commands_for_an_object_store(
-    shell_of: Callable[..., Shell], slurm_cluster: SlurmCluster, s3_server: Bucket, tmp_path: Path
+    shell_of: Callable[..., Shell], slurm_cluster: SlurmCluster, s3_server: Bucket
 ) -> None:
-    shell = shell_of({r"s3://[\w./-]+": s3_server.url, "/scratch/imgcls_lab": str(tmp_path / "scratch")})
+    """Each node of this Slurm has a home of its own, as IMGCLS_NODE_HOME names it there."""
+    shell = shell_of({r"s3://[\w./-]+": s3_server.url})
     of_both = {"SLURM_CONF": str(slurm_cluster.configuration), "IMGCLS_BACKEND": "slurm", **s3_server.environment}
     shell.environment.update(of_both)
     shell.follow(STORE)
     shell.execute("imgcls-lab launch --config config.json")
     run_id = shell.succeeds()["id"]
-    assert list((tmp_path / "scratch").rglob(run_id)), "the node had the run on its own disk"
+    assert list((slurm_cluster.folder / "homes").rglob(run_id)), "the node had the run on its own disk"

@@ -101,7 +101,7 @@ def test_a_python_without_ray_takes_no_several_nodes_and_is_asked_on_one(setting
 
 
 def test_a_python_without_the_package(settings: Settings, tmp_path: Path) -> None:
-    python = python_without(tmp_path, "imgcls", "__editable__")
+    python = python_without(tmp_path, "imgcls", "_editable_impl_imgcls")
     said = with_python(settings, script(tmp_path, f'unset PYTHONPATH; exec {python} "$@"'))
     assert not said["node check"].ok
     assert f"pip install imgcls-lab=={__version__}" in said["node check"].message
@@ -167,15 +167,15 @@ def test_a_dashboard_that_is_away_and_a_head_that_starts_anew(settings: Settings
     assert "head of the cluster runs" in found(settings)["ray"].message
 
     cluster.kill_head()
+    until(lambda: not cluster.pids(2, "raylet/raylet"), 180)  # the node finds out that its head is gone
+    cluster.clean(2)
     cluster.start(1)
     cluster.wait()
     until(lambda: found(settings)["ray"].ok, 60)
-    until(lambda: not cluster.pids(2, "raylet/raylet"), 180)  # the node finds out that its head knows it no more
     said = found(settings)
     assert said["nodes"].note
     assert "ray start --address=HEAD:6379" in said["nodes"].message
 
-    cluster.clean(2)
     cluster.start(2)
     until(lambda: "2 nodes with 2 GPUs" in found(settings)["nodes"].message, 60)
 
