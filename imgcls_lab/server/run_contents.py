@@ -92,6 +92,15 @@ def _read(opened: Opened, size: int) -> Callable[[], bytes]:
     return lambda: opened.file.read(size)
 
 
+class CheckpointHandler(ApiHandler):
+    """One checkpoint of a run."""
+
+    @permitted
+    async def delete(self, text: str, name: str) -> None:
+        run_id = run_id_of(text)
+        await self.answer(lambda store: store.checkpoints.delete(run_id, name), work="slow")
+
+
 class LogSearchHandler(ApiHandler):
     """Lines of a run's log that hold a text."""
 
@@ -116,6 +125,7 @@ def routes(backend: Backend) -> list[Route]:
     return [
         route("api/runs/ID/files", FilesHandler, **given),
         route("api/runs/ID/files/ID", FileHandler, **given, downloads=Downloads()),
+        route("api/runs/ID/checkpoints/ID", CheckpointHandler, **given),
         route("api/runs/ID/log/search", LogSearchHandler, **given),
         route("api/runs/ID/starts", StartPhasesHandler, **given),
     ]

@@ -17,6 +17,7 @@ from imgcls_lab.store import backups, homes, migrations, users
 from imgcls_lab.store.alerts import Alerts
 from imgcls_lab.store.audit import Actor
 from imgcls_lab.store.audits import Audits
+from imgcls_lab.store.checkpoints import Checkpoints
 from imgcls_lab.store.consistency_check import check as check_all
 from imgcls_lab.store.database import Database, set_aside_if_damaged
 from imgcls_lab.store.dataset_pages import DatasetPages
@@ -57,6 +58,7 @@ class Store:
         self.evaluations = Evaluations(database, settings)
         self.run_models = RunModels(database, settings)
         self.run_contents = RunContents(database, settings)
+        self.checkpoints = Checkpoints(database, settings)
         self.alerts = Alerts(database)
         self.events = Events(database)
         self.users = users.Users(database)

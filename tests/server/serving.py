@@ -151,6 +151,11 @@ class Training:
             self._writer.write(Metrics(step=step, epoch=step / 10, values=values or {"loss/train": 1 / step}))
         self.ingest()
 
+    def write(self, event: Any) -> None:
+        assert self._writer is not None
+        self._writer.write(event)
+        self.ingest()
+
     def ingest(self) -> None:
         assert ingest(self.store.database, self.store.settings, self.run.id, self.attempt)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from serving import Api, Training
 
-from imgcls_lab.events import EventWriter, Phase, Started
+from imgcls_lab.events import CheckpointSaved, EventWriter, Phase, Started, Stopped
 from imgcls_lab.server import run_contents as routes
-from imgcls_lab.store import log_search, run_contents
+from imgcls_lab.store import Store, log_search, run_contents
 
 
 async def test_files_are_listed_with_sizes_and_downloaded_whole_by_their_ids(
@@ -118,3 +118,34 @@ async def test_the_phases_of_a_start_have_their_times(api: Api, train: Callable[
     ]  # fmt: skip
     assert (phases[0]["seconds"], phases[1]["seconds"]) == (second.t - first.t, begun.t - second.t)
     assert phases[2]["seconds"] is None
+
+
+async def test_a_checkpoint_is_deleted_and_says_what_it_freed(
+    api: Api, train: Callable[..., Training], store: Store
+) -> None:
+    training = train()
+    for step, links in ((1, ()), (2, ("best",)), (3, ("last",))):
+        folder = training.folder / "checkpoints" / f"a001-s{step:08d}"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(b"x" * 1000)
+        training.write(CheckpointSaved(step=step, epoch=1, folder=f"checkpoints/{folder.name}", links=links))
+        for link in links:
+            (folder.parent / link).symlink_to(folder.name)
+    first, best, last = (f"runs/{training.run.id}/checkpoints/a001-s{step:08d}" for step in (1, 2, 3))
+    assert (await api("DELETE", first)).status == 409  # it lives
+    training.end(Stopped(step=3))
+    assert [(await api("DELETE", path)).status for path in (best, last)] == [409, 409]
+    place = training.folder / "checkpoints" / "a001-s00000001"
+    model = (await api("POST", "models", {"name": "mine", "flavour": str(place)})).json
+    assert (await api("DELETE", first)).status == 409
+    await api("DELETE", f"models/{model['id']}")
+    assert (await api("DELETE", first, headers={})).status == 403
+    reply = await api("DELETE", first)
+    assert (reply.status, reply.json) == (200, {"freed": 1002})
+    assert sorted(path.name for path in place.parent.iterdir()) == [
+        "a001-s00000002", "a001-s00000003", "best", "last",
+    ]  # fmt: skip
+    assert [item.name for item in store.runs.get(training.run.id).checkpoints] == ["a001-s00000002", "a001-s00000003"]
+    assert (await api("DELETE", first)).status == 404
+    assert (await api("DELETE", f"runs/{training.run.id}/checkpoints/..%2F..%2Fetc")).status == 404

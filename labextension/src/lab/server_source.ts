@@ -148,6 +148,10 @@ function commandCall(name: Command, args: unknown): Call {
       const { id, name: file_name, file } = args as Args['predict'];
       return { verb: 'POST', path: `runs/${part(id)}/predict`, query: { name: file_name }, file };
     }
+    case 'checkpoints.delete': {
+      const { id, name: checkpoint } = args as Args['checkpoints.delete'];
+      return { verb: 'DELETE', path: `runs/${part(id)}/checkpoints/${part(checkpoint)}` };
+    }
     case 'stop':
     case 'kill':
       return { verb: 'POST', path: `runs/${part((args as { id: string }).id)}/${name}` };

@@ -4,6 +4,7 @@ import { expect, it, vi } from 'vitest';
 import { statesOf } from '../../src/views/data/run_states';
 import { SourceProvider } from '../../src/views/data/source';
 import type { AuditEvent, RunDetail } from '../../src/views/data/types';
+import { CheckpointsTab, whyKept } from '../../src/views/pages/run_checkpoints';
 import { ConfigTab, settingsOf } from '../../src/views/pages/run_config';
 import { EnvironmentTab, differences } from '../../src/views/pages/run_environment';
 import { FilesTab } from '../../src/views/pages/run_files';
@@ -246,4 +247,34 @@ it('tells the states of a run one after another, with how long each lasted and w
     ['queued', 105],
     ['starting', null],
   ]);
+});
+
+it('deletes a checkpoint that nobody needs, says what that freed, and why the others stay', async () => {
+  const checkpoint = (step: number, links: string[]) => ({
+    name: `a001-s${step}`, step, epoch: 1, attempt: 1, links, size: 1000, created_at: 1,
+  }); // prettier-ignore
+  const run = detail({
+    state: 'stopped',
+    resumable: true,
+    checkpoints: [checkpoint(1, []), checkpoint(2, ['best']), checkpoint(3, ['last'])],
+  });
+  const source = await show(<CheckpointsTab run={run} />, {
+    'checkpoints.delete': () => ({ freed: 1234 }),
+    'models.add': () => ({ name: 'a run · best' }),
+  });
+  const deletes = [...host.querySelectorAll('button')].filter(item => item.textContent === 'Delete…');
+  expect(deletes.map(item => [item.disabled, item.title])).toEqual([
+    [false, ''],
+    [true, 'It holds the best model of the run'],
+    [true, 'A resume would go on from it'],
+  ]);
+  await act(async () => deletes[0]!.click());
+  await act(async () => button('Delete').click());
+  expect(source.asked).toContainEqual(['checkpoints.delete', { id: 'r1', name: 'a001-s1' }]);
+  expect(host.querySelector('[role=status]')!.textContent).toContain('1.2 kB are free again');
+  expect(rows().map(([name]) => name)).toEqual(['a001-s2', 'a001-s3']);
+  await act(async () => button('Make a model').click());
+  const [, sent] = source.asked.find(([name]) => name === 'models.add')!;
+  expect(sent).toMatchObject({ edit: { name: 'a run · best', flavour: '/runs/r1/checkpoints/a001-s2' } });
+  expect(whyKept(detail({ state: 'running' }), run.checkpoints[0]!)).toContain('stop it');
 });

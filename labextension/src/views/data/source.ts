@@ -26,6 +26,7 @@ import type {
   FieldProblem,
   Flips,
   FolderPage,
+  FreedSpace,
   ImageDetail,
   ImagePage,
   Inference,
@@ -234,6 +235,8 @@ export type Args = {
   predict: { id: string; name: string; file: Blob };
   'runs.edit': { id: string; edit: RunEdit };
   'runs.delete': { id: string };
+  /** Delete a checkpoint of a run that has ended, by its name. */
+  'checkpoints.delete': { id: string; name: string };
   demo: Record<string, never>;
   'executor.start': Record<string, never>;
   'tensorboards.open': Partial<BoardRequest>;
@@ -265,6 +268,7 @@ export type Reply = {
   predict: TriedImage;
   'runs.edit': Run;
   'runs.delete': void;
+  'checkpoints.delete': FreedSpace;
   demo: unknown;
   'executor.start': unknown;
   'tensorboards.open': Board;

@@ -1,10 +1,26 @@
-// The tab of a run's checkpoints and attempts.
-import type { RunDetail } from '../data/types';
+// The tab of a run's checkpoints and attempts. A checkpoint becomes a registered model, or makes space.
+import { useState } from 'react';
+import { mutate } from '../data/mutate';
+import { runsStoreOf } from '../data/runs_store';
+import { useSource } from '../data/source';
+import { isActive, type Checkpoint, type RunDetail } from '../data/types';
+import { useAction } from '../data/use_query';
+import { Button } from '../ui/button';
+import { ConfirmButton } from '../ui/confirm_button';
 import { bytes, count, duration, moment } from '../ui/format';
+import { Problem } from '../ui/messages';
 import { State } from '../ui/run_state';
 import '../ui/layout.css';
 import '../ui/table.css';
 import './run_checkpoints.css';
+
+interface RowProps {
+  run: RunDetail;
+  item: Checkpoint;
+  action: ReturnType<typeof useAction>;
+  /** `deleted`: the name of the checkpoint that is gone. */
+  onSaid: (text: string, deleted?: string) => void;
+}
 
 function Attempts({ run }: { run: RunDetail }) {
   return (
@@ -37,15 +53,92 @@ function Attempts({ run }: { run: RunDetail }) {
   );
 }
 
+/** Why a checkpoint cannot be deleted; undefined: it can. */
+export function whyKept(run: RunDetail, item: Checkpoint): string | undefined {
+  if (isActive(run.state)) return 'The run removes old checkpoints by itself: stop it before you delete one';
+  if (run.view_only) return 'Claim the run first: its folder came from elsewhere';
+  if (item.links.includes('best')) return 'It holds the best model of the run';
+  if (item.links.includes('last') && run.resumable) return 'A resume would go on from it';
+  return undefined;
+}
+
+/** Why a checkpoint cannot be registered as a model; undefined: it can. */
+const whyNoModel = (run: RunDetail, item: Checkpoint): string | undefined =>
+  isActive(run.state) && !item.links.includes('best')
+    ? 'The run removes old checkpoints by itself: wait until it has ended'
+    : undefined;
+
+function Row({ run, item, action, onSaid }: RowProps) {
+  const source = useSource();
+  const { busy, act } = action;
+  const kept = whyKept(run, item);
+  const noModel = whyNoModel(run, item);
+  const remove = () =>
+    act('delete', async () => {
+      const { freed } = await source.command('checkpoints.delete', { id: run.id, name: item.name });
+      runsStoreOf(source).refresh();
+      onSaid(`${item.name} was deleted: ${bytes(freed)} are free again.`, item.name);
+    });
+  const register = () =>
+    act('model', async () => {
+      const best = item.links.includes('best');
+      const edit = {
+        name: `${run.name} · ${best ? 'best' : `step ${item.step}`}`,
+        // a run that goes on has another best one soon: its link leads there
+        flavour: `${run.folder}/checkpoints/${best && isActive(run.state) ? 'best' : item.name}`,
+        description: `Checkpoint ${item.name} of the run ${run.id}`,
+      };
+      const model = await mutate(source, 'models.add', { edit });
+      onSaid(`Registered as the model “${model.name}”.`);
+    });
+  return (
+    <tr>
+      <td className="imgcls-mono">{item.name}</td>
+      <td>{item.links.join(', ') || '–'}</td>
+      <td>{count(item.step)}</td>
+      <td>{count(item.epoch)}</td>
+      <td>{bytes(item.size)}</td>
+      <td className="imgcls-nowrap">{moment(item.created_at)}</td>
+      {run.may_change && (
+        <td>
+          <span className="imgcls-buttons">
+            <Button
+              busy={busy !== null}
+              disabled={noModel !== undefined}
+              title={noModel ?? 'Register it, so that other runs can begin with it'}
+              onClick={() => void register()}
+            >
+              Make a model
+            </Button>
+            <ConfirmButton
+              label="Delete…"
+              question={`Delete ${bytes(item.size)}?`}
+              busy={busy !== null}
+              disabled={kept !== undefined}
+              title={kept}
+              onConfirm={() => void remove()}
+            />
+          </span>
+        </td>
+      )}
+    </tr>
+  );
+}
+
 export function CheckpointsTab({ run }: { run: RunDetail }) {
+  const action = useAction();
+  const [said, setSaid] = useState('');
+  const [gone, setGone] = useState<ReadonlySet<string>>(new Set());
+  const items = run.checkpoints.filter(item => !gone.has(item.name));
   return (
     <div className="imgcls-stack">
       <p className="imgcls-note">
         In <code className="imgcls-mono imgcls-select">{run.folder}/checkpoints</code>;{' '}
         <code className="imgcls-mono">best</code> and <code className="imgcls-mono">last</code> load with{' '}
-        <code className="imgcls-mono">from_pretrained</code>.
+        <code className="imgcls-mono">from_pretrained</code>. Another form of the best model, checked on real
+        images: <code className="imgcls-mono imgcls-select">imgcls-lab export {run.id} --format onnx</code>
       </p>
-      {run.checkpoints.length === 0 ? (
+      {items.length === 0 ? (
         <p className="imgcls-muted">No checkpoint yet.</p>
       ) : (
         <table className="imgcls-table imgcls-table-text">
@@ -57,22 +150,33 @@ export function CheckpointsTab({ run }: { run: RunDetail }) {
               <th>epoch</th>
               <th>size</th>
               <th>saved</th>
+              {run.may_change && (
+                <th>
+                  <span className="imgcls-sr">what can be done with it</span>
+                </th>
+              )}
             </tr>
           </thead>
           <tbody>
-            {run.checkpoints.map(item => (
-              <tr key={item.name}>
-                <td className="imgcls-mono">{item.name}</td>
-                <td>{item.links.join(', ') || '–'}</td>
-                <td>{count(item.step)}</td>
-                <td>{count(item.epoch)}</td>
-                <td>{bytes(item.size)}</td>
-                <td>{moment(item.created_at)}</td>
-              </tr>
+            {items.map(item => (
+              <Row
+                key={item.name}
+                run={run}
+                item={item}
+                action={action}
+                onSaid={(text, deleted) => {
+                  setSaid(text);
+                  if (deleted) setGone(was => new Set(was).add(deleted));
+                }}
+              />
             ))}
           </tbody>
         </table>
       )}
+      <p className="imgcls-note" role="status">
+        {said}
+      </p>
+      <Problem>{action.error}</Problem>
       <h3>Attempts</h3>
       <Attempts run={run} />
     </div>
