@@ -18,6 +18,7 @@ _HOMES = {
     "Sweep": "imgcls_lab.api",
     "audit": "imgcls_lab.api",
     "audit_events": "imgcls_lab.api",
+    "compare": "imgcls_lab.api",
     "dataset": "imgcls_lab.api",
     "launch": "imgcls_lab.api",
     "launch_notebook": "imgcls_lab.api",
@@ -34,8 +35,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "Run", "Sweep", "TrainConfig", "__version__", "audit", "audit_events", "dataset", "demo", "find_batch_size",
-    "find_lr", "form", "launch", "launch_notebook", "project", "run", "runs", "sweep", "tensorboard", "train",
+    "Run", "Sweep", "TrainConfig", "__version__", "audit", "audit_events", "compare", "dataset", "demo",
+    "find_batch_size", "find_lr", "form", "launch", "launch_notebook", "project", "run", "runs", "sweep",
+    "tensorboard", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
         Sweep,
         audit,
         audit_events,
+        compare,
         dataset,
         find_batch_size,
         find_lr,

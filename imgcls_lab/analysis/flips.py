@@ -50,6 +50,7 @@ def compare(run: RunFiles, other: RunFiles, split: str = "val") -> FlipsView:
     judged = judge(after, before, pairs)
     fixed, broke = np.flatnonzero(~judged.before & judged.after), np.flatnonzero(judged.before & ~judged.after)
     p_value = mcnemar(len(fixed), len(broke))
+    low, high = interval(len(fixed), len(broke), len(pairs.after))
     found: dict[str, Any] = {
         "run_id": run.run_id,
         "against": other.run_id,
@@ -65,7 +66,8 @@ def compare(run: RunFiles, other: RunFiles, split: str = "val") -> FlipsView:
         "broke_total": len(broke),
         "p_value": p_value,
         "difference": (len(fixed) - len(broke)) / len(pairs.after),
-        "interval": interval(len(fixed), len(broke), len(pairs.after)),
+        "difference_low": low,
+        "difference_high": high,
     }
     return FlipsView(**found, sentence=_sentence(run, other, split, judged, p_value))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imgcls_lab.api.audit_log import audit_events
 from imgcls_lab.api.audits import Audit, audit
+from imgcls_lab.api.comparison import Comparison, compare
 from imgcls_lab.api.datasets import Dataset, dataset
 from imgcls_lab.api.finders import find_batch_size, find_lr
 from imgcls_lab.api.forms import form
@@ -17,12 +18,14 @@ from imgcls_lab.api.training import train
 
 __all__ = [
     "Audit",
+    "Comparison",
     "Dataset",
     "Run",
     "Runs",
     "Sweep",
     "audit",
     "audit_events",
+    "compare",
     "dataset",
     "find_batch_size",
     "find_lr",

@@ -17,6 +17,7 @@ from imgcls_lab.cli import (
     audits,
     batch,
     cache,
+    comparison,
     db,
     demo,
     doctor,
@@ -63,8 +64,8 @@ def options(
 
 
 for part in (
-    demo, train, finders, runs, many_runs, events, audits, inference, evaluations, replay, batch, registry, cache,
-    executor, users, db, doctor, settings,
+    demo, train, finders, runs, many_runs, comparison, events, audits, inference, evaluations, replay, batch, registry,
+    cache, executor, users, db, doctor, settings,
 ):  # fmt: skip
     part.add_to(app)
 

@@ -219,7 +219,8 @@ class FlipsView(Wire):
     broke_total: int
     p_value: float | None  # exact McNemar test
     difference: float  # fraction that is right now, less the fraction before
-    interval: tuple[float, float]  # of the difference, 95 %
+    difference_low: float  # its 95 % interval
+    difference_high: float
     sentence: str
 
 

@@ -87,10 +87,10 @@ def test_difference_interval_and_p_value_belong_to_one_table(tmp_path: Path) -> 
     shown = compare(two.files, one.files)
     assert (shown.fixed_total, shown.broke_total, shown.both_right, shown.both_wrong) == (21, 7, 920, 52)
     assert shown.difference == pytest.approx(0.014)
-    assert [round(100 * end, 1) for end in shown.interval] == [0.3, 2.5]
+    assert [round(100 * end, 1) for end in (shown.difference_low, shown.difference_high)] == [0.3, 2.5]
     assert round(shown.p_value or 0, 3) == 0.013
     back = compare(one.files, two.files)
-    assert back.interval == pytest.approx([-shown.interval[1], -shown.interval[0]])
+    assert (back.difference_low, back.difference_high) == pytest.approx((-shown.difference_high, -shown.difference_low))
 
 
 def test_no_flip_has_no_p_value(parent: MadeRun) -> None:

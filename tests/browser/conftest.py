@@ -42,9 +42,11 @@ expect.set_options(timeout=15_000)
 class Lab:
     """A JupyterLab server with a home, data sets and settings of its own. Can be killed and started again."""
 
-    def __init__(self, folder: Path, base_url: str = "/", theme: str | None = None) -> None:
+    def __init__(self, folder: Path, base_url: str = "/", theme: str | None = None, *, exposed: bool = False) -> None:
+        """exposed: the page's scripts can execute commands, by `window.jupyterapp`."""
         self.folder = folder
         self.base_url = base_url
+        self.exposed = exposed
         self.work = folder / "work"  # the folder that the page shows
         self.home = folder / "home"
         self.datasets = folder / "datasets"
@@ -87,6 +89,7 @@ class Lab:
             f"--port={self.port}", "--port-retries=0",
             f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.work}",
             f"--ServerApp.base_url={self.base_url}", "--LanguageServerManager.autodetect=False",
+            f"--LabApp.expose_app_in_browser={self.exposed}",
         ]  # fmt: skip
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)

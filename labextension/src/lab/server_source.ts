@@ -50,6 +50,8 @@ function queryCall(kind: Query, params: unknown): Call {
       const { run_ids, tags, ...rest } = params as Params['series'];
       return get('series', { ...rest, run: run_ids, tag: tags });
     }
+    case 'comparison':
+      return get('comparison', { run: (params as Params['comparison']).run_ids });
     case 'log': {
       const { id, ...rest } = params as Params['log'];
       return get(`runs/${part(id)}/log`, rest);

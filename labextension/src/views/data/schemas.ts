@@ -2347,11 +2347,8 @@ export interface Flips {
   broke_total: number;
   p_value: number | null;
   difference: number;
-  /**
-   * @minItems 2
-   * @maxItems 2
-   */
-  interval: [unknown, unknown];
+  difference_low: number;
+  difference_high: number;
   sentence: string;
 }
 /**

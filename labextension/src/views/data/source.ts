@@ -11,6 +11,7 @@ import type {
   Board,
   CheckReply,
   Claim,
+  Comparison,
   ClassCurves,
   ConfigEdit,
   Config,
@@ -151,6 +152,8 @@ export type Params = {
   run: { id: string };
   claim: { id: string };
   series: SeriesQuery;
+  /** In what runs differ; those that are gone are named in the answer. */
+  comparison: { run_ids: string[] };
   log: { id: string; offset?: number; limit?: number; node?: number };
   /** Lines of a run's whole log that hold a text; of a further node's where one is given. */
   logSearch: { id: string; q: string; node?: number };
@@ -193,6 +196,7 @@ export type Result = {
   run: RunDetail;
   claim: Claim;
   series: SeriesReply;
+  comparison: Comparison;
   log: LogChunk;
   logSearch: LogMatches;
   startPhases: StartPhase[];

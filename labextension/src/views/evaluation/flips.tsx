@@ -13,6 +13,10 @@ import './flips.css';
 const sure = (name: string, confidence: number | null): string =>
   confidence == null ? name : `${name} (${percent(confidence, 0)})`;
 
+/** A p-value as it is printed, everywhere the same: p = 0.013, or below what is told. */
+export const pText = (p: number): string =>
+  p < 0.0001 ? 'p < 0.0001' : `p = ${p < 0.001 ? p.toFixed(4) : p.toFixed(3)}`;
+
 function Side({
   id,
   tone,
@@ -69,8 +73,7 @@ export function FlipsCard({ flips }: { flips: FlipsView }) {
           >
             {flips.against_name}
           </button>
-          {p_value != null &&
-            ` · p = ${p_value < 0.001 ? p_value.toExponential(0) : p_value.toFixed(3)} (McNemar)`}
+          {p_value != null && ` · ${pText(p_value)} (McNemar)`}
           {relabelled > 0 &&
             ` · ${plural(relabelled, 'label')} corrected between the two; both are judged by the labels of this run`}
         </span>

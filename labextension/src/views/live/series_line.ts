@@ -1,6 +1,7 @@
 // One tag of one run as a line of a chart.
 import type { SeriesStore } from '../data/series_store';
 import type { Axis } from '../data/source';
+import { refined } from '../data/use_series';
 import type { Line } from '../ui/plot';
 
 export function lineOf(
@@ -9,9 +10,11 @@ export function lineOf(
   tag: string,
   axis: Axis,
   style: Pick<Line, 'label' | 'colour' | 'dim' | 'dash' | 'group'>,
+  detail?: SeriesStore,
 ): Line {
   const series = store.get(runId, tag);
   const exact = /^(metric|loss\/val)/.test(tag); // few points, each a whole validation
   if (!series) return { ...style, exact, x: [], y: [] };
-  return { ...style, exact, x: series[axis], y: series.value };
+  const { x, value } = refined(series, detail?.get(runId, tag), axis);
+  return { ...style, exact, x, y: value };
 }

@@ -1,7 +1,7 @@
-// The curves of one run or of several, with the options that hold for all charts of a page.
-import { Fragment, useId, useState, type ReactNode } from 'react';
-import { Chart, type Line } from '../ui/chart';
-import { useSeries } from '../data/use_series';
+// The curves of a run, with the options that hold for all charts of its page.
+import { Fragment, useId, useMemo, useState, type ReactNode } from 'react';
+import { Chart } from '../ui/chart';
+import { useDetail, useSeries } from '../data/use_series';
 import { lineOf } from '../live/series_line';
 import type { Axis } from '../data/source';
 import { Problem } from '../ui/messages';
@@ -9,7 +9,7 @@ import { useZoom } from '../ui/zoom';
 import '../ui/inputs.css';
 import '../ui/toolbar.css';
 
-interface ChartOptions {
+export interface ChartOptions {
   axis: Axis;
   log: boolean;
   smoothing: number;
@@ -62,52 +62,42 @@ export function CurveTools({
   );
 }
 
-export interface ShownRun {
-  id: string;
-  name: string;
-  colour: number;
-}
-
 interface Plan {
   title: string;
-  /** [tag, label where one run is shown, dashed where several are] */
-  tags: [string, string, boolean][];
+  /** [tag, label] */
+  tags: [string, string][];
   unit?: 'fraction';
   log: boolean;
   smooth: boolean;
   note?: string;
-  /** The note where several runs are drawn. */
-  several?: string;
 }
 
 const PLANS: Plan[] = [
   {
     title: 'Loss',
     tags: [
-      ['loss/train', 'training', false],
-      ['loss/val', 'validation', true],
+      ['loss/train', 'training'],
+      ['loss/val', 'validation'],
     ],
     log: true,
     smooth: true,
-    several: 'dashed: validation',
   },
   {
     title: 'Accuracy',
     tags: [
-      ['metric/accuracy', 'accuracy', false],
-      ['metric/macro_f1', 'macro F1', true],
+      ['metric/accuracy', 'accuracy'],
+      ['metric/macro_f1', 'macro F1'],
     ],
     unit: 'fraction',
     log: false,
     smooth: false,
     note: 'validation',
-    several: 'dashed: macro F1',
   },
-  { title: 'Learning rate', tags: [['lr', 'learning rate', false]], log: true, smooth: false },
-  { title: 'Gradient norm', tags: [['grad_norm', 'gradient norm', false]], log: true, smooth: true },
+  { title: 'Learning rate', tags: [['lr', 'learning rate']], log: true, smooth: false },
+  { title: 'Gradient norm', tags: [['grad_norm', 'gradient norm']], log: true, smooth: true },
   {
     title: 'Throughput',
-    tags: [['throughput/images_per_second', 'images per second', false]],
+    tags: [['throughput/images_per_second', 'images per second']],
     log: false,
     smooth: true,
     note: 'images per second',
@@ -117,39 +107,35 @@ const PLANS: Plan[] = [
 const ALL_TAGS = PLANS.flatMap(plan => plan.tags.map(([tag]) => tag));
 
 interface CurvesProps {
-  runs: ShownRun[];
+  id: string;
   active: boolean;
   options: ChartOptions;
-  sync: string;
   /** Stands among the charts, after the third. */
   children?: ReactNode;
 }
 
-/** The charts. One run: its tags are the lines. Several: a colour a run, the validation's line dashed. */
-export function Curves({ runs, active, options, sync, children }: CurvesProps) {
-  const ids = runs.map(run => run.id);
-  const { store, error } = useSeries(ids, ALL_TAGS, options.axis, active);
-  const zoom = useZoom(options.axis);
-  const several = runs.length > 1;
-  const linesOf = (plan: Plan): Line[] =>
-    runs
-      .flatMap(run =>
-        plan.tags.map(([tag, label, second], i) =>
-          lineOf(store, run.id, tag, options.axis, {
-            label: several ? `${run.name} · ${label}` : label,
-            ...(several ? { group: run.name } : {}),
-            colour: several ? run.colour : i,
-            dash: several && second,
-          }),
+/** The charts of a run: its tags are the lines. */
+export function Curves({ id, active, options, children }: CurvesProps) {
+  const { axis } = options;
+  const ids = useMemo(() => [id], [id]);
+  const { store, points, error } = useSeries(ids, ALL_TAGS, axis, active);
+  const zoom = useZoom(axis);
+  const detail = useDetail(store, ids, ALL_TAGS, axis, zoom.window);
+  const drawn = useMemo(
+    () =>
+      PLANS.map(plan =>
+        plan.tags.map(([tag, label], colour) =>
+          lineOf(points.store, id, tag, axis, { label, colour }, detail),
         ),
-      )
-      .filter(line => !several || line.x.length > 0);
+      ),
+    [points, detail, id, axis],
+  );
   return (
     <>
       <Problem>{error}</Problem>
       <div className="imgcls-charts">
         {PLANS.map((plan, i) => {
-          const lines = linesOf(plan);
+          const lines = drawn[i]!;
           const shown = i <= 1 || lines.some(line => line.x.length > 0);
           return (
             <Fragment key={plan.title}>
@@ -157,15 +143,15 @@ export function Curves({ runs, active, options, sync, children }: CurvesProps) {
                 <Chart
                   title={plan.title}
                   lines={lines}
-                  axis={options.axis}
+                  axis={axis}
                   log={options.log && plan.log}
                   smoothing={plan.smooth ? options.smoothing : 0}
-                  sync={sync}
+                  sync={`run-${id}`}
                   zoom={zoom}
                   height={i < 2 ? 220 : 140}
-                  legend={several || plan.tags.length > 1}
+                  legend={plan.tags.length > 1}
                   unit={plan.unit}
-                  note={several ? (plan.several ?? plan.note) : plan.note}
+                  note={plan.note}
                 />
               )}
               {i === 2 && children}

@@ -13,12 +13,7 @@ export function CurvesTab({ run }: { run: RunDetail }) {
     <div className="imgcls-stack">
       <RunMetrics run={run} best={report} />
       <CurveTools options={options} onChange={setOptions} />
-      <Curves
-        runs={[{ id: run.id, name: run.name, colour: 0 }]}
-        active={isActive(run.state)}
-        options={options}
-        sync={`run-${run.id}`}
-      >
+      <Curves id={run.id} active={isActive(run.state)} options={options}>
         {report && (
           <section className="imgcls-card">
             <h3>

@@ -4,6 +4,7 @@ import type uPlot from 'uplot';
 import { duration, formatNumber, percent } from './format';
 import { Plot, groupOf, type ChartProps, type Line } from './plot';
 import type { Axis } from '../data/source';
+import { seriesColour } from './theme';
 import './button.css';
 import './chart.css';
 
@@ -81,7 +82,7 @@ function Legend({ lines, hidden, value, onToggle }: LegendProps) {
           >
             <i
               className={line.dash ? 'imgcls-key imgcls-key-dash' : 'imgcls-key'}
-              style={{ color: `var(--imgcls-series-${(line.colour % 8) + 1})` }}
+              style={{ color: seriesColour(line.colour) }}
             />
             <span className="imgcls-clip">{groupOf(line)}</span>
             <span className="imgcls-num">{value(line)}</span>
@@ -105,6 +106,7 @@ export function Chart(props: ChartProps) {
   };
   const empty = lines.every(line => line.x.length === 0);
   const points = lines.reduce((sum, line) => sum + line.x.length, 0);
+  const lit = lines.find(line => groupOf(line) === props.lit);
   const value = (line: Line): string => {
     const shown = cursor ? cursor.values.get(line.label) : line.y[line.y.length - 1];
     return shown == null ? '–' : format(shown);
@@ -113,7 +115,10 @@ export function Chart(props: ChartProps) {
     <figure className="imgcls-chart" data-points={points} aria-label={title}>
       <figcaption className="imgcls-chart-head">
         <b>{title}</b>
-        <span className="imgcls-muted imgcls-num">{cursor ? axisValue(axis, cursor.x) : note}</span>
+        <span className="imgcls-muted imgcls-num">
+          {cursor && lit && `${lit.label} ${value(lit)} · `}
+          {cursor ? axisValue(axis, cursor.x) : note}
+        </span>
         {zoom?.window && (
           <button
             type="button"
@@ -137,7 +142,7 @@ export function Chart(props: ChartProps) {
             }
           : {})}
       >
-        {empty && <div className="imgcls-plot-empty imgcls-muted">No points yet</div>}
+        {empty && <div className="imgcls-plot-empty imgcls-muted">{props.empty ?? 'No points yet'}</div>}
       </div>
       {legend && !empty && <Legend {...{ lines, hidden, value }} onToggle={toggle} />}
     </figure>

@@ -70,9 +70,11 @@ const TOP = /^top(\d+)$/;
 /** `metric/accuracy` and `test/accuracy` -> `accuracy`. */
 const bare = (name: string): string => name.replace(/^(metric|test)\//, '');
 
+export const isFraction = (name: string): boolean => FRACTIONS.has(bare(name)) || TOP.test(bare(name));
+
 /** A metric's value with its unit: a fraction is shown in per cent. */
 export const metric = (name: string, value: number | null | undefined): string =>
-  value != null && (FRACTIONS.has(bare(name)) || TOP.test(bare(name))) ? percent(value) : formatNumber(value);
+  value != null && isFraction(name) ? percent(value) : formatNumber(value);
 
 export function metricTitle(name: string): string {
   const plain = bare(name);

@@ -14,7 +14,10 @@ export interface Line extends Points {
   colour: number;
   /** A line that only gives context, as a parent run's. */
   dim?: boolean;
-  dash?: boolean;
+  /** Dashed; or how: lengths of strokes and gaps in px. */
+  dash?: boolean | readonly number[];
+  /** Lowest and highest at each x, filled behind the line. */
+  band?: { low: (number | null)[]; high: (number | null)[] };
   /** Drawn as measured, whatever the smoothing. */
   exact?: boolean;
   /** Lines of a group share a key in the legend, named by the group's first line. */
@@ -35,7 +38,15 @@ export interface ChartProps {
   /** What y is: a `fraction` is shown in per cent, and its axis ends at 0 and 100 %. */
   unit?: 'fraction';
   note?: string;
+  /** What is said in the place of the drawing while there are no points. */
+  empty?: string;
   legend?: boolean;
+  /** Groups of lines that are not drawn, where the page's own legend hides them. */
+  hidden?: ReadonlySet<string>;
+  /** The group of lines that stands out; the others are faint. */
+  lit?: string | null;
+  /** The pointer is close to a line of this group, or to none. */
+  onHover?: (group: string | null) => void;
 }
 
 /** What a line is listed under in the legend, and hidden with. */
@@ -49,6 +60,9 @@ const TIMES = [0.1, 0.2, 0.5, ...SECONDS, ...SECONDS.map(n => n * 60)].concat(
 const SMALL = '11px';
 const ACROSS = 26; // px of the x axis with its labels
 const DRAG = 6; // px that the mouse moves before it draws a window
+const NEAR = 12; // px from the pointer to the line that it points at
+const BEHIND = 0.15; // alpha of the lines behind the one that stands out
+const DASH = [5, 4];
 const FAINT_UP_TO = 4; // lines for which the raw curve shows behind the smoothed one
 
 /** The ends of an axis of fractions: as uPlot would put them around the values, but no further than 0 and 100 %. */
@@ -59,7 +73,9 @@ export function fractionRange(low: number | null, high: number | null): [number,
 
 interface Drawn {
   data: uPlot.AlignedData;
-  lines: { line: Line; faint: boolean }[];
+  /** What each column of `data` is. faint: it has no value in a legend; edge: of a band. */
+  lines: { line: Line; faint: boolean; edge?: boolean }[];
+  bands: uPlot.Band[];
 }
 
 /** Lines as uPlot wants them: smoothed, cut to the window, thinned, joined over one x. */
@@ -73,17 +89,43 @@ export function prepare(
   const buckets = Math.max(60, Math.min(width, Math.floor(24_000 / Math.max(1, lines.length))));
   const tables: uPlot.AlignedData[] = [];
   const drawn: Drawn['lines'] = [];
-  const put = (line: Line, points: Points, faint: boolean) => {
+  const bands: uPlot.Band[] = [];
+  const put = (line: Line, points: Points, faint: boolean, edge = false) => {
     const thin = decimate(window ? within(points, window) : points, buckets);
     tables.push([thin.x, log ? thin.y.map(v => (v != null && v > 0 ? v : null)) : thin.y]);
-    drawn.push({ line, faint });
+    drawn.push({ line, faint, edge });
   };
+  for (const line of lines) {
+    if (!line.band) continue;
+    put(line, { x: line.x, y: line.band.low }, true, true);
+    put(line, { x: line.x, y: line.band.high }, true, true);
+    bands.push({ series: [drawn.length, drawn.length - 1] });
+  }
   const smoothed = (line: Line) => !line.exact && line.x.length > 20;
   const raw = smoothing > 0 && lines.length <= FAINT_UP_TO;
   for (const line of lines) if (raw && smoothed(line)) put(line, line, true);
   for (const line of lines) put(line, smoothed(line) ? smooth(line, smoothing) : line, false);
   const data = tables.length > 0 ? uPlot.join(tables) : ([[]] as unknown as uPlot.AlignedData);
-  return { data, lines: drawn };
+  return { data, lines: drawn, bands };
+}
+
+/** Whether two sets of properties draw the same, but for what stands out. The points of a line count, not the object. */
+function drawsSame(a: ChartProps, b: ChartProps): boolean {
+  const keys = ['lines', 'axis', 'log', 'smoothing', 'height', 'unit', 'hidden'] as const;
+  return keys.every(key => a[key] === b[key]) && a.zoom?.window === b.zoom?.window;
+}
+
+/** A line's y at an x: between its points at both sides. near: an index of the joined data close to x. */
+export function valueNear(data: uPlot.AlignedData, column: number, x: number, near: number): number | null {
+  const [xs, ys] = [data[0], data[column]!];
+  let left = xs[near]! > x ? near - 1 : near;
+  while (left >= 0 && ys[left] === undefined) left--;
+  let right = left + 1;
+  while (right < xs.length && ys[right] === undefined) right++;
+  const [from, to] = [ys[left], ys[right]];
+  if (from == null || to == null) return null; // a gap, or beyond an end of the line
+  const span = xs[right]! - xs[left]!;
+  return span > 0 ? from + ((to - from) * (x - xs[left]!)) / span : from;
 }
 
 type OnCursor = (index: number | null, data: uPlot.AlignedData, drawn: Drawn['lines']) => void;
@@ -94,12 +136,13 @@ export class Plot {
   #props: ChartProps;
   #plot: uPlot | null = null;
   #shape = '';
-  #drawn: Drawn = { data: [[]] as unknown as uPlot.AlignedData, lines: [] };
+  #drawn: Drawn = { data: [[]] as unknown as uPlot.AlignedData, lines: [], bands: [] };
   #colours: Colours;
   #frame = 0;
   #seen = false;
   #dirty = true;
   #hidden: ReadonlySet<string> = new Set();
+  #pointed: string | null = null;
 
   constructor(host: HTMLElement, props: ChartProps, onCursor: OnCursor, signal: AbortSignal) {
     this.#host = host;
@@ -128,8 +171,10 @@ export class Plot {
   }
 
   update(props: ChartProps): void {
+    const before = this.#props;
     this.#props = props;
-    this.#ask();
+    if (!drawsSame(before, props)) this.#ask();
+    if (before.lit !== props.lit) this.#light();
   }
 
   /** Draw without these groups of lines. */
@@ -168,7 +213,9 @@ export class Plot {
   }
 
   #shown(): Line[] {
-    return this.#props.lines.filter(line => line.x.length > 0 && !this.#hidden.has(groupOf(line)));
+    const { hidden } = this.#props;
+    const isHidden = (group: string) => this.#hidden.has(group) || hidden?.has(group);
+    return this.#props.lines.filter(line => line.x.length > 0 && !isHidden(groupOf(line)));
   }
 
   #draw(): void {
@@ -178,12 +225,13 @@ export class Plot {
     const window = zoom?.window ?? null;
     this.#drawn = prepare(this.#shown(), width, smoothing, log, window);
     const shape = JSON.stringify([
-      this.#drawn.lines.map(({ line, faint }) => [
+      this.#drawn.lines.map(({ line, faint, edge }) => [
         line.label,
         line.colour,
         line.dim,
         line.dash,
         faint,
+        edge,
         line.x.length < 2,
       ]),
       this.#props.axis,
@@ -197,7 +245,47 @@ export class Plot {
     this.#shape = shape;
     this.#plot?.destroy();
     this.#plot = new uPlot(this.#options(width, height), this.#drawn.data, this.#host);
+    if (this.#props.lit != null) this.#light();
     if (window) this.#fill(this.#plot, window);
+  }
+
+  /** Let the lines of one group stand out, without drawing their paths anew. */
+  #light(): void {
+    const plot = this.#plot;
+    if (!plot) return;
+    const { lit } = this.#props;
+    this.#drawn.lines.forEach((drawn, i) => {
+      const series = plot.series[i + 1];
+      if (!series) return;
+      const own = groupOf(drawn.line) === lit;
+      const { alpha, width } = this.#look(drawn);
+      series.alpha = lit == null || own ? alpha : alpha * BEHIND;
+      series.width = lit != null && own && !drawn.faint ? width + 1 : width;
+    });
+    plot.redraw(false);
+  }
+
+  /** The group of the line that is closest to the pointer. */
+  #pointedAt(plot: uPlot): string | null {
+    const { idx, left = -1, top = -1 } = plot.cursor;
+    if (idx == null || left < 0 || top < 0) return null;
+    let best: string | null = null;
+    let least = NEAR;
+    this.#drawn.lines.forEach(({ line, faint }, i) => {
+      if (faint) return;
+      const value = valueNear(this.#drawn.data, i + 1, plot.posToVal(left, 'x'), idx);
+      const away = value == null ? Infinity : Math.abs(plot.valToPos(value, 'y') - top);
+      if (away < least) [best, least] = [groupOf(line), away];
+    });
+    return best;
+  }
+
+  #onPointer(plot: uPlot): void {
+    this.#onCursor(plot.cursor.idx ?? null, this.#drawn.data, this.#drawn.lines);
+    const { onHover } = this.#props;
+    if (!onHover || (plot.cursor.event == null && plot.cursor.left !== -10)) return; // another chart's pointer
+    const group = this.#pointedAt(plot);
+    if (group !== this.#pointed) onHover((this.#pointed = group));
   }
 
   /** New points: they move the ends of the axis only where all is shown. */
@@ -228,6 +316,7 @@ export class Plot {
       },
       axes: this.#axes(height),
       series: [{}, ...this.#drawn.lines.map(drawn => this.#series(drawn))],
+      bands: this.#drawn.bands.map(band => ({ ...band, fill: () => this.#bandFill(band.series[0]) })),
       hooks: {
         setSelect: [plot => this.#onSelect(plot)],
         setScale: [
@@ -235,7 +324,7 @@ export class Plot {
             if (key === 'x') this.#host.dataset.window = `${plot.scales.x!.min} ${plot.scales.x!.max}`;
           },
         ],
-        setCursor: [plot => this.#onCursor(plot.cursor.idx ?? null, this.#drawn.data, this.#drawn.lines)],
+        setCursor: [plot => this.#onPointer(plot)],
       },
     };
   }
@@ -286,14 +375,28 @@ export class Plot {
     return [across, up];
   }
 
-  #series({ line, faint }: Drawn['lines'][number]): uPlot.Series {
+  #look({ line, faint, edge }: Drawn['lines'][number]): { width: number; alpha: number } {
+    if (edge) return { width: 0, alpha: 1 };
+    return { width: faint ? 1 : 1.75, alpha: faint ? 0.28 : line.dim ? 0.4 : 1 };
+  }
+
+  #colourOf = (line: Line): string => this.#colours.series[line.colour % this.#colours.series.length]!;
+
+  /** The colour of the line, thin enough that what lies behind it is seen. */
+  #bandFill(column: number): string {
+    const line = this.#drawn.lines[column - 1]?.line;
+    return line ? this.#colourOf(line).replace(/^rgb\((.*)\)$/, 'rgba($1, 0.18)') : 'transparent';
+  }
+
+  #series(drawn: Drawn['lines'][number]): uPlot.Series {
+    const { line, edge } = drawn;
+    const { dash } = line;
     return {
       label: line.label,
-      stroke: () => this.#colours.series[line.colour % this.#colours.series.length]!,
-      width: faint ? 1 : 1.75,
-      alpha: faint ? 0.28 : line.dim ? 0.4 : 1,
-      ...(line.dash ? { dash: [5, 4] } : {}),
-      points: { show: line.x.length < 2, size: 6 },
+      stroke: () => (edge ? 'transparent' : this.#colourOf(line)),
+      ...this.#look(drawn),
+      ...(dash && !edge ? { dash: dash === true ? DASH : [...dash] } : {}),
+      points: { show: !edge && line.x.length < 2, size: 6 },
     };
   }
 }

@@ -1,5 +1,10 @@
 // The colours that a canvas needs: read from theme.css where it is drawn, and again when the host's theme changes.
 
+export const SERIES_COLOURS = 20;
+
+/** The colour of a series in a style; they begin anew where there are more series than colours. */
+export const seriesColour = (index: number): string => `var(--imgcls-series-${(index % SERIES_COLOURS) + 1})`;
+
 export interface Colours {
   text: string;
   muted: string;
@@ -22,7 +27,7 @@ export function coloursAt(element: HTMLElement): Colours {
     muted: read('text-muted'),
     line: read('line'),
     background: read('bg'),
-    series: [1, 2, 3, 4, 5, 6, 7, 8].map(i => read(`series-${i}`)),
+    series: Array.from({ length: SERIES_COLOURS }, (_, i) => read(`series-${i + 1}`)),
   };
   probe.remove();
   return colours;
