@@ -67,6 +67,13 @@ def _rest(folder: Path, rounds: int) -> list[Line]:
                 "offset": 2 * PAGE,
             },
             "sorted by learning rate": {"sort": "lr"},
+            "found by a setting and a metric, sorted by its metric": {
+                "where": "weight_decay>0 metric/accuracy>0.1", "sort": "best",
+            },
+            "found by a tag or none, sorted by size": {"where": "tag=none", "sort": "size"},
+            "sorted by a setting, with 3 further columns and curves": {
+                "sort": "weight_decay", "columns": "optimizer,weight_decay,metric/accuracy", "curves": "1",
+            },
         }  # fmt: skip
         for what, query in questions.items():
             body = json.loads(asker.get("runs", **query, limit=PAGE)[1])
@@ -74,6 +81,9 @@ def _rest(folder: Path, rounds: int) -> list[Line]:
             times = [asker.get("runs", **query, limit=PAGE)[0] for _ in range(rounds)]
             note = f"p95 {percentile(times, 0.95) * 1e3:.0f} ms"
             lines.append(Line(f"10,000 runs, a page of 200: {what}", 50, percentile(times, 0.5) * 1e3, "ms", note=note))
+        folded = [asker.get("runs/groups", group="sweep,seeds", limit=PAGE)[0] for _ in range(rounds)]
+        note = f"p95 {percentile(folded, 0.95) * 1e3:.0f} ms"
+        lines.append(Line("10,000 runs folded by sweep and seeds", 50, percentile(folded, 0.5) * 1e3, "ms", note=note))
         found = [asker.get("runs", q="needle", limit=PAGE)[0] for _ in range(rounds)]
         lines.append(reported("10,000 runs searched for a word", percentile(found, 0.5) * 1e3, "ms"))
     return lines
@@ -178,5 +188,6 @@ def _row(
         "best_epoch": None if best_value is None else 3,
         "best_step": None if best_value is None else 300,
         "latest": {tag: rng.random() for tag in ("loss/train", "loss/val", "metric/accuracy", "lr")},
+        "repetition": f"{number // 4:x}",  # four seeds each
         "idempotency_key": None,
     }

@@ -42,6 +42,7 @@ from imgcls_lab.store.tables import Alert, Counter, DeletedRun, Run
 
 log = logging.getLogger(__name__)
 
+CACHE_KIB = 65_536  # of SQLite pages a connection keeps: the configs of some 15,000 runs, which a query looks through
 BUSY_SECONDS = 30
 LEAST_FREE = 2**18  # bytes of free disk below which a transaction may not fit
 _POSTGRES = {"postgres", "postgresql", "postgresql+psycopg2", "postgresql+psycopg"}
@@ -351,6 +352,7 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
                 time.sleep(0.1)
     cursor.execute(f"PRAGMA synchronous={'NORMAL' if mode == 'WAL' else 'FULL'}")
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA cache_size={-CACHE_KIB}")
     cursor.execute("PRAGMA trusted_schema=OFF")
     cursor.close()
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, ColumnElement, Row, Select, and_, case, func, or_
+from sqlalchemy import JSON, ColumnElement, Row, Select, Text, and_, case, cast, func, or_, text
 from sqlalchemy import select as sa_select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Session, col, select
 
 from imgcls_lab import run_query
@@ -199,12 +200,8 @@ def page(session: Session, wanted: RunFilter, order: RunOrder) -> RunPage:
 
 def ids(session: Session, wanted: RunFilter, order: RunOrder) -> list[str]:
     """The ids of the runs of a list, in its order."""
-    numbers = all_numbers(session, conditions(session, wanted), order)
-    numbers = numbers[order.offset : order.offset + order.limit]
-    found: dict[int, str] = {}
-    for part in (numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)):
-        found |= dict(session.execute(sa_select(col(Run.number), col(Run.id)).where(col(Run.number).in_(part))).all())
-    return [found[number] for number in numbers]
+    listed = all_of(session, conditions(session, wanted), order).add_columns(col(Run.id))
+    return [run_id for _, run_id in session.execute(listed.limit(order.limit).offset(order.offset))]
 
 
 def sort_column(name: str) -> Any:
@@ -236,22 +233,30 @@ def _among(filters: Sequence[ColumnElement[bool]], order: RunOrder) -> Select[An
 
 
 def all_numbers(session: Session, filters: Sequence[ColumnElement[bool]], order: RunOrder) -> list[int]:
-    """Numbers of all runs of a list, in its order: its conditions are looked at once for each run.
+    """Numbers of all runs of a list, in its order: its conditions are looked at once for each run."""
+    return list(session.execute(all_of(session, filters, order)).scalars())
 
-    Where the databases have no order of their own for what it is sorted by, Python sorts.
-    """
-    among, column = _among(filters, order), sort_column(order.sort)
+
+def all_of(session: Session, filters: Sequence[ColumnElement[bool]], order: RunOrder) -> Select[Any]:
+    """The numbers of all runs of a list, in its order; those without a value are last, whichever the direction."""
+    key, number = _orderable(session, order.sort), col(Run.number)
+    by = (key.desc(), number.desc()) if order.descending else (key.asc(), number.asc())
+    return _among(filters, order).order_by(by[0].nulls_last(), by[1])
+
+
+def _orderable(session: Session, name: str) -> Any:
+    """A column as the database orders it: of JSON, values of any kind, and NULL for null and an empty list."""
+    column = sort_column(name)
     if not _is_json(column):
-        keys = [column.desc(), col(Run.number).desc()] if order.descending else [column.asc(), col(Run.number).asc()]
-        return list(session.execute(among.order_by(column.is_(None), *keys)).scalars())
-    valued: list[tuple[Any, int]] = []
-    without: list[int] = []
-    for number, value in session.execute(among.add_columns(column.label("value"))):
-        if value is None or value == []:
-            without.append(number)
-        else:
-            valued.append((run_columns.sort_key(value), number))
-    return [n for _, n in sorted(valued, reverse=order.descending)] + sorted(without, reverse=order.descending)
+        return column
+    if session.get_bind().dialect.name == "postgresql":
+        value = func.nullif(cast(column, JSONB), text("'null'::jsonb"))
+        return func.nullif(value, text("'[]'::jsonb"))
+    source, _, inside = (run_query.key_of(name) or "").partition(".")
+    if not inside:
+        return func.nullif(cast(column, Text), "[]")
+    quoted = inside.replace('"', '""')
+    return func.json_extract(col(run_conditions.JSON_COLUMNS[source]), f'$."{quoted}"')
 
 
 def views_in_order(

@@ -5,7 +5,6 @@ Called by `queries`. A column has the name that it has in a query (`run_query`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -66,7 +65,7 @@ def _of_configs() -> tuple[ColumnView, ...]:
             label=field["title"],
             description=field["description"],
             group=field["group"],
-            kind=_JSON_KINDS.get(field.get("type", ""), "value"),  # type: ignore[arg-type]
+            kind=_JSON_KINDS.get(field.get("type", ""), "value"),
         )
         for name, field in fields.items()
         if name in run_query.CONFIG
@@ -119,19 +118,12 @@ def values_of(
     sources = sorted({source for source, _ in wanted.values()})
     if not sources:
         return {}
-    held = sa_select(col(Run.id), *(col(JSON_COLUMNS[source]).label(source) for source in sources))
+    held: Any = sa_select(col(Run.id), *(col(JSON_COLUMNS[source]).label(source) for source in sources))
     found: dict[str, dict[str, Any]] = {}
     for row in session.execute(held.where(col(Run.number).in_(numbers))):
         of_run = {column: getattr(row, source).get(name) for column, (source, name) in wanted.items()}
         found[row.id] = {column: value for column, value in of_run.items() if value is not None}
     return found
-
-
-def sort_key(value: Any) -> tuple[bool, bool, Any]:
-    """Of values of any kind, as JSON has them: numbers before texts."""
-    if isinstance(value, int | float):
-        return False, False, value
-    return False, True, value if isinstance(value, str) else json.dumps(value)
 
 
 # ── curves of a page ────────────────────────────────────────────────────────────────────────────────────────────

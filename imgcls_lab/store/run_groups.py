@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, case, literal
+from sqlalchemy import ColumnElement, Select, case, literal
 from sqlalchemy import select as sa_select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
@@ -30,8 +30,7 @@ _PARENT: Any = aliased(Run)
 def page(session: Session, wanted: queries.RunFilter, order: queries.RunOrder, kinds: Sequence[GroupKind]) -> RunGroups:
     """A page of a folded list. Raises InputError for a column that is none."""
     columns, filters = run_columns.checked(order.columns), queries.conditions(session, wanted)
-    numbers = queries.all_numbers(session, filters, order)
-    rows = fold(session, filters, kinds, numbers)
+    rows = fold(session, queries.all_of(session, filters, order), kinds)
     shown = rows[order.offset : order.offset + order.limit]
     groups = summed_up(session, {key: runs for key, runs in shown if key})
     alone = [runs[0] for key, runs in shown if not key]
@@ -46,7 +45,7 @@ def page(session: Session, wanted: queries.RunFilter, order: queries.RunOrder, k
             for key, runs in shown
         ],
         total=len(rows),
-        runs=len(numbers),
+        runs=sum(len(runs) for _, runs in rows),
         counts=queries.counts(session, wanted),
         owners=queries.owners(session),
     )
@@ -95,20 +94,17 @@ class _Member(NamedTuple):
 _COLUMNS = [col(getattr(Run, name)) for name in _Member._fields]
 
 
-def fold(
-    session: Session, filters: Sequence[ColumnElement[bool]], kinds: Sequence[GroupKind], numbers: Sequence[int]
-) -> list[tuple[str, list[int]]]:
-    """The rows of a list, in its order: the key of a group, or an empty one, and its runs. numbers: all of the list.
+def fold(session: Session, listed: Select[Any], kinds: Sequence[GroupKind]) -> list[tuple[str, list[int]]]:
+    """The rows of a list, in its order: the key of a group, or an empty one, and its runs.
 
-    A run is in the first of the groups that has others of the list, too.
+    listed: the numbers of its runs, in its order. A run is in the first of the groups that has others of the list, too.
     """
-    asked = sa_select(col(Run.number), *keys_of(kinds)).outerjoin(_PARENT, col(_PARENT.id) == col(Run.parent_id))
-    keys = {number: of_kinds for number, *of_kinds in session.execute(asked.where(*filters))}
-    sizes = Counter(key for of_kinds in keys.values() for key in of_kinds if key)
+    parent = col(_PARENT.id) == col(Run.parent_id)
+    found = session.execute(listed.add_columns(*keys_of(kinds)).outerjoin(_PARENT, parent)).all()
+    sizes = Counter(key for _, *keys in found for key in keys if key)
     rows: dict[str | int, list[int]] = {}
-    for number in numbers:
-        groups = (key for key in keys.get(number, ()) if key and sizes[key] > 1)
-        rows.setdefault(next(groups, number), []).append(number)
+    for number, *keys in found:
+        rows.setdefault(next((key for key in keys if key and sizes[key] > 1), number), []).append(number)
     return [(str(key) if len(runs) > 1 else "", runs) for key, runs in rows.items()]
 
 
