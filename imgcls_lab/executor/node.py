@@ -31,7 +31,7 @@ from imgcls_lab.errors import UnsafeFolderError
 from imgcls_lab.executor import node_folder, processes
 from imgcls_lab.executor.device_locks import shared_folder
 from imgcls_lab.executor.nvml import Gpu, Nvml
-from imgcls_lab.executor.supervisor import Supervisor
+from imgcls_lab.executor.supervisor import Supervisor, cut_log
 
 LAUNCH_VARIABLE = "IMGCLS_LAUNCH"  # in the environment of a job: its launch, as base64 of JSON
 LOGICAL_GPUS = "IMGCLS_LOGICAL_GPUS"  # in that of a node: its GPUs are only counted, as in a trial cluster
@@ -210,7 +210,8 @@ class Further:
         place = json.dumps({**self._launch["place"], "attempt": self._launch["attempt"]})
         run_layout.write_atomic(self._folder / run_layout.node_name(self._node), place)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        output = os.open(self._folder / run_layout.node_log_name(self._node), flags, 0o600)
+        log = self._folder / run_layout.node_log_name(self._node)
+        output = os.open(log, flags, 0o600)
         environment = processes.changed_environment(self._launch["environment"])
         child = subprocess.Popen(
             self._launch["argv"], cwd=self._folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
@@ -224,7 +225,9 @@ class Further:
                 ended_at = time.monotonic()
             if ended_at is not None and time.monotonic() - ended_at > AFTER_END:
                 break
+            cut_log(log, self._launch["log_cap"])
             time.sleep(0.5)
+        cut_log(log, self._launch["log_cap"])
 
     def interrupt(self) -> None:
         """The first node is told, too, and saves for all."""

@@ -94,7 +94,7 @@ class Supervisor:
         self._watch(child)
         left = self._end_all(child.pid, gently=AFTER_TERM if not self.forced else 0)
         code = child.wait()
-        self._cut_log()
+        cut_log(self.folder / run_layout.OUTPUT_LOG, self.log_cap)
         if code < 0:
             self._write_exit(signal=-code, forced=self.forced, message=self.note, left=left)
         else:
@@ -157,7 +157,7 @@ class Supervisor:
             return
         self._next_beat = now + self.beat_every
         self._beats += 1
-        self._cut_log()
+        cut_log(self.folder / run_layout.OUTPUT_LOG, self.log_cap)
         if self._is_replaced():  # this node was cut off, and was believed dead: it must not write any more
             self._set_desired("kill")
         for handle in self.device_handles:  # a system that removes old files from /tmp must see that it is in use
@@ -237,22 +237,6 @@ class Supervisor:
             gently=gently,
         )
 
-    def _cut_log(self) -> None:
-        """Keep the log below its cap: its beginning and its newest part stay."""
-        path = self.folder / run_layout.OUTPUT_LOG
-        with contextlib.suppress(OSError):
-            size = path.lstat().st_size
-            if size <= self.log_cap:
-                return
-            head, tail = min(LOG_HEAD, self.log_cap // 4), self.log_cap // 2
-            with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+b") as file:
-                file.seek(size - tail)
-                newest = file.read()
-                gone = size - head - len(newest)
-                file.seek(head)
-                file.write(f"\n[{gone} bytes were cut out here: the log was too large]\n".encode() + newest)
-                file.truncate()
-
     # ── what it leaves ──────────────────────────────────────────────────────────────────────────────────────
     def _write_owner(self, trainer: int | None) -> None:
         owner = json.loads(ProcessIdentity.current().to_json()) | {
@@ -297,6 +281,22 @@ class Supervisor:
                 print(f"supervisor: the exit could not be written: {error}", file=sys.stderr, flush=True)
             if wait is not None:
                 time.sleep(wait)
+
+
+def cut_log(path: Path, cap: int) -> None:
+    """Keep a log below its cap: its beginning and its newest part stay."""
+    with contextlib.suppress(OSError):
+        size = path.lstat().st_size
+        if size <= cap:
+            return
+        head, tail = min(LOG_HEAD, cap // 4), cap // 2
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+b") as file:
+            file.seek(size - tail)
+            newest = file.read()
+            gone = size - head - len(newest)
+            file.seek(head)
+            file.write(f"\n[{gone} bytes were cut out here: the log was too large]\n".encode() + newest)
+            file.truncate()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import stat
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from stub_lab import StubLab
@@ -286,19 +288,27 @@ def test_a_silent_supervisor_is_replaced(home):
         lab.close()
 
 
-def test_the_log_is_capped(lab: StubLab, monkeypatch: pytest.MonkeyPatch):
-    from pathlib import Path
+def test_the_log_is_capped(lab: StubLab):
+    from imgcls_lab.executor.supervisor import cut_log
 
-    from imgcls_lab.executor.supervisor import Supervisor
-
-    folder = lab.settings.runs_dir
-    log = folder / "output.log"
+    log = lab.settings.runs_dir / "output.log"
     log.write_text("first\n" + "x" * 100_000 + "\nlast\n")
-    supervisor = Supervisor.__new__(Supervisor)
-    supervisor.folder, supervisor.log_cap = Path(folder), 10_000
-    supervisor._cut_log()
+    cut_log(log, 10_000)
     text = log.read_text()
     assert text.startswith("first\n")
     assert text.endswith("\nlast\n")
     assert "cut out" in text
     assert len(text) < 10_000
+
+
+def test_the_log_of_a_further_node_is_capped(tmp_path: Path):
+    from imgcls_lab.executor.node import Further
+
+    loud = "import time\nfor n in range(20): print(n, 'x' * 20_000, flush=True); time.sleep(0.1)\nprint('last')"
+    launch = {"folder": str(tmp_path), "attempt": 1, "place": {}, "environment": {}, "log_cap": 50_000}
+    Further({**launch, "argv": [sys.executable, "-c", loud]}, 1).run()
+    text = (tmp_path / "node-001.log").read_text()
+    assert text.startswith("0 x")
+    assert text.endswith("last\n")
+    assert "cut out" in text
+    assert len(text) < 50_000
