@@ -273,7 +273,10 @@ class Host:
         figures.claimed += self.backend.started - claimed
         figures.rounds += 1
         if pause:
-            self._daemon.ingest(until=time.monotonic() + pause)
+            self._daemon.ingest(self._own, until=time.monotonic() + pause)
+
+    def start_no_more(self) -> None:
+        self._daemon._claim = lambda _store: False
 
     def knows(self, known: set[str]) -> None:
         """Give it the ids of all runs: a hundred daemons of one process need not have them a hundred times."""
@@ -316,7 +319,7 @@ def _lines(shape: str, figures: Figures, target: float | None) -> list[Line]:
 
 
 @contextmanager
-def waiting_runs(folder: Path, size: Size, url: str) -> Iterator[Store]:
+def waiting_runs(folder: Path, size: Size, url: str | None) -> Iterator[Store]:
     """An open store in which so many runs of several users wait. The folders of the first ones are there."""
     with filled(folder, size.queued, url, states=((RunState.QUEUED, 1.0),)) as store:
         with store.database.engine.begin() as connection:
@@ -328,16 +331,16 @@ def waiting_runs(folder: Path, size: Size, url: str) -> Iterator[Store]:
             most = 1.5 * (slots + size.rate * (size.seconds + SETTLED)) / USERS + 20
             ids = connection.execute(first, {"most": int(most)}).scalars().all()
         _write_folders(store, ids)
-        with store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+        if not store.database.is_sqlite:  # that keeps no statistics
+            with store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("VACUUM ANALYZE"))
         yield store
 
 
 def _spread(connection: Connection) -> None:
-    """The runs are of several users and want what there is."""
-    connection.execute(
-        text("UPDATE runs SET requested_device = 'auto', owner = 'user ' || (number % :users)"), {"users": USERS}
-    )
+    """The runs are of several users, want what there is, and have reported nothing yet."""
+    columns = "requested_device = 'auto', owner = 'user ' || (number % :users), latest = '{}'"
+    connection.execute(text(f"UPDATE runs SET {columns}"), {"users": USERS})
 
 
 def _write_folders(store: Store, ids: Sequence[str]) -> None:

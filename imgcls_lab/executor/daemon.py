@@ -29,29 +29,23 @@ from imgcls_lab.executor.disk_usage import DiskUsage
 from imgcls_lab.executor.mirror.removal import ObjectRemoval
 from imgcls_lab.executor.other_backends import OtherBackends
 from imgcls_lab.executor.queue_watch import QueueWatch
-from imgcls_lab.executor.run_monitor import RunMonitor
+from imgcls_lab.executor.run_checks import RunChecks
 from imgcls_lab.executor.scheduler import Scheduler, TurnWatch
 from imgcls_lab.identity import Owner, ProcessIdentity
 from imgcls_lab.run_layout import write_atomic
 from imgcls_lab.settings import LOCAL, Settings
 from imgcls_lab.store import Store, run_folders
-from imgcls_lab.store.attempts import AT_ONCE, Claim
+from imgcls_lab.store.attempts import AT_ONCE, Claim, Noted
 from imgcls_lab.store.cluster import Cluster
 from imgcls_lab.store.executor_store import ExecutorStore
 from imgcls_lab.store.executors import HeartbeatWatch
 from imgcls_lab.store.homes import HOME_ID
-from imgcls_lab.store.tables import Attempt, Run
 from imgcls_lab.store.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
 BEAT_EVERY = 5.0
-INGEST_EVERY = 0.1
-INGEST_PAUSE = 5.0  # times the work of an ingest that the next one waits at least: many live runs are read less often
 DEVICES_EVERY = 3.0
-# Seconds of a round for checks of live runs, by their urgency. Where thousands live they take turns, since devices that
-# are free wait for the end of the round; those that were not checked for longest come first.
-CHECK_SECONDS = {2: 1.0, 1: 0.5, 0: 0.1}
 SCAN_EVERY = 2.0
 ALERTS_EVERY = 2.0
 UNREADABLE_PAUSE = 30.0  # seconds until a folder that holds no run is looked at again
@@ -77,14 +71,13 @@ class Daemon:
         self.id = f"{self.host}-{secrets.token_hex(4)}"
         self.stopping = threading.Event()
         self._clock = clock
-        self._monitors: dict[tuple[str, int], RunMonitor] = {}
+        self._checks = RunChecks(settings, clock, self.stopping)
         self._known: set[str] | None = None  # folders that have a row
         self._alert_sender = AlertSender(settings, self.host)
         self._watch = HeartbeatWatch(settings.lease, clock)
         self._turns = TurnWatch(clock)
         self._disk = DiskUsage(settings)
         self._object_removal = ObjectRemoval(settings)
-        self._logged_errors: dict[str, str] = {}  # the newest of each run
         self._unreadable: dict[str, float] = {}  # folders that hold no run, and when to look again
         self._ownerless: dict[str, float] = {}  # folders without an owner, and since when
         self._queue_watch = QueueWatch(clock)
@@ -124,7 +117,7 @@ class Daemon:
                 pause = 0.0
                 try:
                     self.round(own)
-                    self.ingest(until=self._clock() + self.settings.poll_interval)
+                    self.ingest(own, until=self._clock() + self.settings.poll_interval)
                 except RevisionError as error:  # it is another program's; a newer one's daemon takes over
                     log.error("The executor ends, and its runs go on: %s", error)
                     self.stopping.set()
@@ -176,50 +169,16 @@ class Daemon:
         self.backend.reap()
         self._others.reap()
 
-    def ingest(self, until: float) -> None:
-        """Between two rounds: ingest what live runs write, so that a page shows a step at once. Raises StoreError."""
-        pause = INGEST_EVERY
-        while (left := until - self._clock()) > 0 and not self.stopping.wait(min(pause, left)):
-            if left > pause:
-                began = time.thread_time()
-                for monitor in sorted(self._monitors.values(), key=lambda monitor: monitor.ingested_at):
-                    if self._clock() > until:  # the others come first next time
-                        return
-                    monitor.ingest_new()
-                pause = max(INGEST_EVERY, INGEST_PAUSE * (time.thread_time() - began))
+    def ingest(self, store: ExecutorStore, until: float) -> None:
+        """Between two rounds: ingest what live runs write. Raises StoreError."""
+        self._checks.ingest(store, until)
 
-    # ── live runs ───────────────────────────────────────────────────────────────────────────────────────────
     def _check_live_runs(self, store: ExecutorStore) -> None:
         live = [(store, self.backend, *found) for found in store.live_runs()]
         live += self._others.live_runs(store)
-        keys = {(run.id, attempt.number) for _, _, run, attempt in live}
-        if self._monitors.keys() - keys and self.backend.release_seconds:
+        if self._checks.keep(live) and self.backend.release_seconds:
             self._ended_at, self._due["devices"] = self._clock(), 0.0
-        self._monitors = {key: monitor for key, monitor in self._monitors.items() if key in keys}
-        by_urgency: dict[int, list[tuple[RunMonitor, Run, Attempt]]] = {urgency: [] for urgency in CHECK_SECONDS}
-        for own, backend, run, attempt in live:
-            key = (run.id, attempt.number)
-            if key not in self._monitors:
-                self._monitors[key] = RunMonitor(own, self.settings, backend, self._clock)
-            monitor = self._monitors[key]
-            by_urgency[monitor.urgency(run, attempt)].append((monitor, run, attempt))
-        for urgency, seconds in CHECK_SECONDS.items():
-            until = self._clock() + seconds
-            for found in sorted(by_urgency[urgency], key=lambda each: each[0].checked_at):
-                self._check(*found)
-                if self._clock() > until:
-                    break
-
-    def _check(self, monitor: RunMonitor, run: Run, attempt: Attempt) -> None:
-        try:
-            monitor.check(run, attempt)
-            self._logged_errors.pop(run.id, None)
-        except StoreError:
-            raise
-        except Exception as error:  # one damaged folder must not keep the others waiting
-            if self._logged_errors.get(run.id) != repr(error):  # once, not three times a second
-                self._logged_errors[run.id] = repr(error)
-                log.exception("%s could not be checked.", run.id)
+        self._checks.check(store, live)
 
     # ── waiting runs ────────────────────────────────────────────────────────────────────────────────────────
     def _claim(self, store: ExecutorStore) -> bool:
@@ -237,9 +196,13 @@ class Daemon:
         for looked in passes:  # none, where no run waits
             self._queue_watch.looked(looked, taken=len(claims))
         started = [(claim, self._start(store, claim)) for claim in claims]
-        owners = [(claim.run.id, claim.attempt, owner, None) for claim, owner in started if owner is not None]
-        if owners:
-            store.set_owners(owners)
+        noted = [
+            Noted(claim.run.id, claim.attempt, owner, None, claim.devices)
+            for claim, owner in started
+            if owner is not None
+        ]
+        if noted:
+            store.note(noted)
         return len(claims) == AT_ONCE
 
     def _start(self, store: ExecutorStore, claim: Claim) -> Owner | None:

@@ -1,7 +1,8 @@
-"""Watches one live run of a backend: ingests its events, passes on what users ask of it, and records its end.
+"""Watches one live run of a backend: finds what is new of it, passes on what users ask of it, and confirms its end.
 
-Called by the daemon. It holds no state that matters: after a restart the next daemon reads the same folders, owners
-and rows, and goes on. A run is given up only when the backend confirms that its processes are dead.
+Called by `run_checks`, which writes what was found of many runs together. It holds no state that matters: after a
+restart the next daemon reads the same folders, owners and rows, and goes on. A run is given up only when the backend
+confirms that its processes are dead.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from imgcls_lab.identity import Owner, owner_of
 from imgcls_lab.run_layout import DESIRED, HEARTBEAT, events_name, exit_name, write_atomic
 from imgcls_lab.run_paths import read_plain, size
 from imgcls_lab.settings import Settings
-from imgcls_lab.store.attempts import reported
+from imgcls_lab.store.attempts import Noted, reported
 from imgcls_lab.store.executor_store import ExecutorStore
+from imgcls_lab.store.locked_runs import Key
 from imgcls_lab.store.run_folders import devices_of, read_written_owner
 from imgcls_lab.store.tables import Attempt, Run
 from imgcls_lab.store.verdict import read_end
@@ -63,8 +65,10 @@ class RunMonitor:
         self._after_last_event = UnchangedTimer(clock)
         self._progress = UnchangedTimer(clock)
         self._remaining = UnchangedTimer(clock)
-        self._size = -1  # bytes of the events that are ingested
-        self._watched: tuple[str, int] | None = None  # run and attempt, while it lives
+        self._size = self._seen_size = -1  # bytes of the events that are ingested, and that were seen last
+        self._watched: Key | None = None  # while it lives
+        self.noted: Noted | None = None  # what the last check found, and is to be written
+        self.over = False  # whether the last check has confirmed that nothing of it lives
         self._is_silent = False  # longer than the lease
         self._explained = False  # whether the run's message is what the backend said
         self._alerted_size = -2  # size of the events when the alert of a stalled run was added
@@ -86,8 +90,13 @@ class RunMonitor:
         """Check the run and its processes once. Raises StoreError, OSError."""
         folder = self._settings.run_dir(run.id)
         self._checked, date = None, _date(folder)
+        self.over, self.noted = False, None
         self._check(run, attempt, folder)
         self._checked, self.checked_at = (run, attempt, date), self._clock()
+
+    def check_again(self) -> None:
+        """What the last check found could not be written: the next one is as urgent."""
+        self._checked = None
 
     def _check(self, run: Run, attempt: Attempt, folder: Path) -> None:
         self._watched = None
@@ -99,15 +108,14 @@ class RunMonitor:
         owner = self._owner(run, attempt, folder)
         silent = self._heartbeat.update(_text(folder, HEARTBEAT))
         if owner is None or read_end(folder, attempt.number) is not None:
-            self._finish(run, attempt)
+            self._confirm_end(run, attempt)
             return
         status = self._backend.status(owner, silent)
         self._explain(run, status.reason)
         if status.state is OwnerState.GONE:
-            self._finish(run, attempt)
+            self._confirm_end(run, attempt)
             return
         self._watched = (run.id, attempt.number)
-        self.ingest_new()
         self._pass_on_desired(run, folder, owner)
         if status.state is OwnerState.WAITING and run.desired_state != DesiredState.RUN.value:
             self._backend.clear(run.id, attempt.number)  # nothing has started that could save
@@ -123,23 +131,24 @@ class RunMonitor:
         trainer = _trainer_pid(written)
         if owner is None:  # the daemon that started it died before it could write it down
             owner = self._backend.find(run.id, attempt.number)
-        if owner is not None and (attempt.owner is None or trainer != attempt.pid):
-            self._store.set_owner(run.id, attempt.number, owner, trainer)
-        devices = devices_of(written)
-        if devices and devices != attempt.devices:  # a claim of a cluster's device is a token; this is where it runs
-            self._store.show_devices(run.id, attempt.number, devices)
+        # a claim of a cluster's device is a token; this is where it runs
+        devices = devices_of(written) or attempt.devices
+        if devices != attempt.devices or (owner is not None and (attempt.owner is None or trainer != attempt.pid)):
+            self.noted = Noted(run.id, attempt.number, owner, trainer, devices)
         return owner
 
-    def ingest_new(self) -> None:
-        """Ingest what the run has written since, if it lived at the last check. Raises StoreError."""
+    def news(self) -> Key | None:
+        """The attempt, if it lived at the last check and has written since it was ingested."""
         self.ingested_at = self._clock()
         if self._watched is None:
-            return
+            return None
         run_id, attempt = self._watched
-        now = size(self._settings.run_dir(run_id), events_name(attempt))
-        if now != self._size:
-            self._store.ingest(run_id, attempt)
-            self._size = now
+        self._seen_size = size(self._settings.run_dir(run_id), events_name(attempt))
+        return self._watched if self._seen_size != self._size else None
+
+    def ingested(self) -> None:
+        """What `news` found was ingested."""
+        self._size = self._seen_size
 
     def _pass_on_desired(self, run: Run, folder: Path, owner: Owner) -> None:
         try:
@@ -196,8 +205,8 @@ class RunMonitor:
         self._store.add_alert(f"{run.id}-{attempt.number}-stalled-{attempt.seq}", "stalled", text, run_id=run.id)
 
     # ── its end ─────────────────────────────────────────────────────────────────────────────────────────────
-    def _finish(self, run: Run, attempt: Attempt) -> None:
-        """Confirm that nothing of it lives, and have its final state written."""
+    def _confirm_end(self, run: Run, attempt: Attempt) -> None:
+        """Confirm that nothing of it lives, so that its end can be written."""
         remaining = self._backend.clear(run.id, attempt.number)
         if remaining and self._remaining.update(True) < CLEAR_PATIENCE:
             return
@@ -208,10 +217,7 @@ class RunMonitor:
                 self._store.show_message(run.id, attempt.number, message)
             return
         run_secrets.take_back(self._settings, run.id)
-        found = self._store.finish_by_folder(run, attempt.number)
-        if found is not None:
-            verdict, state = found
-            log.info("%s attempt %d: %s, now %s", run.id, attempt.number, verdict.state.value, state.value)
+        self.over = True
 
 
 def _trainer_pid(written: dict[str, Any]) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
@@ -54,42 +55,62 @@ def add(
     *,
     host: str | None,
     run_id: str | None = None,
-    at: float | None = None,
 ) -> None:
-    """Add an alert about something that happened, now or `at` a time, unless it was added already."""
-    if session.get(Alert, alert_id) is not None:
+    """Add an alert about something that happens now, unless it was added already."""
+    _add(session, [_new(session, alert_id, kind, text, host=host, run_id=run_id, created_at=time.time())])
+
+
+def _new(session: Session, alert_id: str, kind: AlertKind, text: str, **columns: Any) -> Alert:
+    hook, home = session.info.get("webhook_state"), session.info["home"]
+    return Alert(id=alert_id, kind=kind, text=text, home=home, webhook_state=hook, **columns)
+
+
+def _add(session: Session, found: Sequence[Alert]) -> None:
+    if not found:
         return
-    hook = session.info.get("webhook_state")
-    when = time.time() if at is None else at
-    session.add(
-        Alert(
-            id=alert_id, kind=kind, run_id=run_id, host=host, home=session.info["home"], text=text, created_at=when,
-            webhook_state=hook,
-        )
-    )  # fmt: skip
+    there = set(session.exec(select(Alert.id).where(col(Alert.id).in_([alert.id for alert in found]))))
+    fresh = [alert for alert in found if alert.id not in there]
+    session.add_all(fresh)
     session.flush()
-    touch_alert(session, alert_id)
-    _record(session, run_id)
+    for alert in fresh:
+        touch_alert(session, alert.id)
+        _record(session, alert.run_id)
 
 
-def ended(session: Session, run_id: str, attempt: int, state: RunState, *, lost: bool, at: float) -> None:
-    """Tell that a run has finished, failed, or was lost and tried again. Whoever stopped one knows it."""
-    if abs(time.time() - at) > FRESH:
-        return
-    run = session.exec(select(Run).where(Run.id == run_id)).one()
-    session.expunge(run)  # read only
+class Ended(NamedTuple):
+    """An attempt of a run that has ended: the run's state now, and when that was found.
+
+    lost: it was lost, and not by the way to another host.
+    """
+
+    run: Run
+    attempt: int
+    state: RunState
+    lost: bool
+    at: float
+
+
+def ended(session: Session, found: Sequence[Ended]) -> None:
+    """Tell that runs have finished, failed, or were lost and tried again. Whoever stopped one knows it."""
+    now = time.time()
+    _add(session, [told for each in found if abs(now - each.at) <= FRESH and (told := _of_end(session, each))])
+
+
+def _of_end(session: Session, ended: Ended) -> Alert | None:
+    run = ended.run
     kind: AlertKind
-    if state is RunState.SUCCEEDED:
+    if ended.state is RunState.SUCCEEDED:
         best = f", best {format_metric(run.best_metric, run.best_value)}" if run.best_metric and run.best_value else ""
         kind, text = "finished", f"“{run.name}” has finished{best}."
-    elif state is RunState.FAILED:
+    elif ended.state is RunState.FAILED:
         kind = "lost" if run.failure == FailureKind.LOST.value else "failed"
         text = f"“{run.name}” failed: {run.message or 'the log says why'}"
-    elif lost:
+    elif ended.lost:
         kind, text = "lost", f"“{run.name}”: {run.message}"
     else:
-        return
-    add(session, f"{run_id}-{attempt}-end", kind, text, host=run.host, run_id=run_id, at=at)
+        return None
+    of_run: dict[str, Any] = {"host": run.host, "run_id": run.id, "created_at": ended.at}
+    return _new(session, f"{run.id}-{ended.attempt}-end", kind, text, **of_run)
 
 
 def view(row: Alert) -> AlertView:

@@ -6,20 +6,23 @@ process was first: the caller drops what it knows and looks again.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, func, or_
+from sqlalchemy import delete, func, or_, tuple_
 from sqlalchemy.orm import load_only
 from sqlmodel import Session, col, select
 
 from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import ENDED, LIVE, DesiredState, FailureKind, RunState
-from imgcls_lab.store import alerts, audit, fair_share, queue, states
+from imgcls_lab.identity import Owner
+from imgcls_lab.store import alerts, audit, fair_share, locked_runs, queue, states
 from imgcls_lab.store.cluster import NO_DEVICE, Waiting, limited_projects
 from imgcls_lab.store.database import to_folder, touch
+from imgcls_lab.store.locked_runs import Key, LockedRun
 from imgcls_lab.store.tables import Attempt, DeviceClaim, Run
 from imgcls_lab.store.verdict import ProcessEnd, Verdict
 
@@ -35,9 +38,19 @@ class Claim:
     devices: list[str]
 
 
+@dataclass(frozen=True)
+class Noted:
+    """Who keeps an attempt, the pid of its trainer, and on which devices it runs."""
+
+    run_id: str
+    attempt: int
+    owner: Owner | None
+    pid: int | None
+    devices: list[str]
+
+
 Live = tuple[Run, Attempt]  # a run that lives, and its present attempt
 Place = Callable[[Waiting], list[str] | str | None]
-_OWNED = ("run_id", "number", "owner", "pid")  # columns of an attempt
 AT_ONCE = 16  # runs that are claimed in one transaction
 
 
@@ -198,20 +211,40 @@ def live_drivers(session: Session, host: str) -> int:
     return session.exec(counted).one()
 
 
-def set_owners(session: Session, found: Sequence[tuple[str, int, dict[str, Any] | None, int | None]]) -> set[str]:
-    """Note which process keeps an attempt: run, attempt, owner, pid of its trainer. Returns the runs that it noted.
+def note(session: Session, found: Sequence[Noted]) -> set[str]:
+    """Note who keeps attempts and where they run; of which runs. The others have a later attempt, or have ended.
 
-    The others have a later attempt, or have ended. No folder is written: whoever has a database made anew finds the
-    process by its tag, and a job by its name.
+    No folder is written: whoever has a database made anew finds the process by its tag, a job by its name, and where it
+    runs by what its supervisor wrote.
     """
-    asked = [run_id for run_id, *_ in found]
-    present: Any = select(Run.id, Run.attempt).where(col(Run.id).in_(asked), col(Run.state).in_(states.texts(LIVE)))
-    live = {tuple(row) for row in session.exec(present.order_by(col(Run.number)).with_for_update())}
-    rows = [(run_id, attempt, owner, pid) for run_id, attempt, owner, pid in found if (run_id, attempt) in live]
-    states.change_attempts(session, [dict(zip(_OWNED, row, strict=True)) for row in rows])
-    for run_id, *_ in rows:
-        touch(session, run_id, recorded=False)
-    return {run_id for run_id, *_ in rows}
+    locked = locked_runs.lock(session, [(each.run_id, each.attempt) for each in found])
+    noted: list[LockedRun] = []
+    for each in found:
+        row = locked.get((each.run_id, each.attempt))
+        if row is None or not row.lives:
+            continue
+        row.set_attempt(owner=json.loads(each.owner.to_json()) if each.owner else None, pid=each.pid)
+        if each.devices != row.attempt.devices:
+            row.set_attempt(devices=each.devices)
+            row.set_run(devices=each.devices)
+        touch(session, each.run_id, recorded=False)
+        noted.append(row)
+    locked_runs.write(session, noted, recorded=False)
+    return {row.run.id for row in noted}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What an attempt came to, and how its process ended.
+
+    at: when it ended, by default now; seen: when that was found, by default then. An end that was found long ago makes
+    no alert.
+    """
+
+    verdict: Verdict
+    end: ProcessEnd | None = None
+    at: float | None = None
+    seen: float | None = None
 
 
 def finish(
@@ -224,71 +257,88 @@ def finish(
     at: float | None = None,
     seen: float | None = None,
 ) -> RunState | None:
-    """Write what an attempt came to, and free its devices. None: it was not the living attempt any more.
+    """Write what one attempt came to; as `finish_all`. None: it was not the living attempt any more."""
+    key = (run_id, attempt)
+    locked = locked_runs.lock(session, [key])
+    return finish_all(session, locked, {key: Ending(verdict, end, at, seen)}).get(key)
 
-    at: when it ended, by default now; seen: when that was found, by default then. An end that was found long ago makes
-    no alert. A lost attempt is queued again, unless it was lost too often without a newer checkpoint.
+
+def finish_all(session: Session, locked: Mapping[Key, LockedRun], endings: Mapping[Key, Ending]) -> dict[Key, RunState]:
+    """Write what attempts came to, and free their devices; the states of the runs then.
+
+    locked: those of them that there are. An attempt that is left out was not the living one any more. A lost one is
+    queued again, unless it was lost too often without a newer checkpoint.
     """
-    session.execute(delete(DeviceClaim).where(col(DeviceClaim.run_id) == run_id, col(DeviceClaim.attempt) == attempt))
-    now = at or time.time()
-    found_at = now if seen is None else seen
-    to_folder(session, run_id)  # also where the attempt is not the living one any more
-    result = {"failure": verdict.failure, "message": verdict.message, "ended_at": now}
-    ending = {**result, "state": verdict.state.value, "exit_code": None if end is None else end.exit_code}
-    first = col(Attempt.ended_at).is_(None)  # the first end counts
-    if states.change_attempt(session, run_id, attempt, first, **ending):
-        _charge(session, run_id, attempt, now)
+    of_attempt = tuple_(col(DeviceClaim.run_id), col(DeviceClaim.attempt))
+    session.execute(delete(DeviceClaim).where(of_attempt.in_(list(endings))))
+    for run_id, _ in endings:
+        to_folder(session, run_id)  # also where the attempt is not the living one any more
+    now = time.time()
+    used: list[fair_share.Used] = []
+    found: dict[Key, RunState] = {}
+    ended: list[alerts.Ended] = []
+    for key, row in locked.items():
+        ending = endings[key]
+        at = ending.at or now
+        if row.attempt.ended_at is None:  # the first end counts
+            used.append(fair_share.Used(row.run.owner, len(row.attempt.devices), row.attempt.started_at, at))
+            _end_attempt(row, ending, at)
+        state = _end_run(row, ending.verdict, at)
+        if state is not None:
+            found[key] = state
+            lost = ending.verdict.state is RunState.LOST and ending.verdict.counted
+            seen = at if ending.seen is None else ending.seen
+            ended.append(alerts.Ended(row.run, row.attempt.number, state, lost, seen))
+    fair_share.charge(session, used)
+    locked_runs.write(session, locked.values(), recorded=True)
+    for state, action in ((RunState.QUEUED, "requeued"), (RunState.FAILED, "lost")):
+        lost_runs = [
+            (locked[key].run, {"reason": endings[key].verdict.message})
+            for key, now_is in found.items()
+            if now_is is state and endings[key].verdict.state is RunState.LOST
+        ]
+        audit.record_all(session, action, lost_runs)
+    alerts.ended(session, ended)
+    return found
+
+
+def _end_attempt(row: LockedRun, ending: Ending, at: float) -> None:
+    verdict, end = ending.verdict, ending.end
+    result = {"failure": verdict.failure, "message": verdict.message, "ended_at": at}
+    row.set_attempt(**result, state=verdict.state.value, exit_code=None if end is None else end.exit_code)
+
+
+def _end_run(row: LockedRun, verdict: Verdict, at: float) -> RunState | None:
+    """Move the run of an attempt that has ended; its state then. None: the attempt was not the living one."""
+    if not row.lives:  # a queued run may be moved to the same states, but by people
+        return None
     rest: dict[str, Any] = {"phase": None, "seconds_left": None, "devices": []}
     if verdict.state is RunState.LOST:
-        if not states.move(session, run_id, RunState.LOST, attempt=attempt, **rest):
-            return None
-        state = _requeue(session, run_id, attempt, verdict, now)
-        run = session.exec(select(Run).where(Run.id == run_id)).one()
-        audit.record(session, "requeued" if state is RunState.QUEUED else "lost", run, reason=verdict.message)
-        session.expunge(run)
-        alerts.ended(session, run_id, attempt, state, lost=verdict.counted, at=found_at)
-        return state
-    values = {**rest, **result}
-    lives = col(Run.state).in_(states.texts(LIVE))  # a queued run may be moved to the same states, but by people
-    moved = states.move(session, run_id, verdict.state, lives, attempt=attempt, **values) or (
+        return _requeue(row, verdict, at) if row.move(RunState.LOST, **rest) else None
+    values = {**rest, "failure": verdict.failure, "message": verdict.message, "ended_at": at}
+    moved = row.move(verdict.state, **values) or (
         # the result of a run that never reported its start
-        states.move(session, run_id, RunState.RUNNING, lives, attempt=attempt)
-        and states.move(session, run_id, verdict.state, attempt=attempt, **values)
+        row.move(RunState.RUNNING) and row.move(verdict.state, **values)
     )
-    if not moved:
-        return None
-    alerts.ended(session, run_id, attempt, verdict.state, lost=False, at=found_at)
-    return verdict.state
+    return verdict.state if moved else None
 
 
-def _charge(session: Session, run_id: str, attempt: int, now: float) -> None:
-    """Add what an attempt used to the usage of the run's owner."""
-    columns: Any = (Run.owner, Attempt.devices, Attempt.started_at)
-    found = select(*columns).join(Attempt, col(Attempt.run_id) == col(Run.id))
-    used = session.exec(found.where(Attempt.run_id == run_id, Attempt.number == attempt)).first()
-    if used is not None:
-        owner, devices, started = used
-        fair_share.charge(session, owner, len(devices), started, now)
-
-
-def _requeue(session: Session, run_id: str, attempt: int, verdict: Verdict, now: float) -> RunState:
-    columns: Any = (col(Run.lost_attempts), col(Run.saved_step), col(Run.lost_at_step))
-    lost_attempts, saved_step, lost_at_step = session.exec(select(*columns).where(Run.id == run_id)).one()
+def _requeue(row: LockedRun, verdict: Verdict, at: float) -> RunState:
+    lost_attempts, saved_step = row.run.lost_attempts, row.run.saved_step
     if verdict.counted:
-        lost_attempts = 1 if saved_step > lost_at_step else lost_attempts + 1
+        lost_attempts = 1 if saved_step > row.run.lost_at_step else lost_attempts + 1
     reason = verdict.message or "Its process could not be started"
     if lost_attempts > MAX_LOST_ATTEMPTS:
-        failed = {"ended_at": now, "failure": FailureKind.LOST.value}
         message = (
             f"{reason}, {lost_attempts} times in a row without a newer checkpoint. Look at the log, free memory if the "
             "machine ran short of it, then resume the run."
         )
-        states.move(session, run_id, RunState.FAILED, attempt=attempt, message=message, **failed)
+        row.move(RunState.FAILED, message=message, ended_at=at, failure=FailureKind.LOST.value)
         return RunState.FAILED
     start = f"step {saved_step}" if saved_step else "the beginning"
     counted = {"lost_attempts": lost_attempts, "lost_at_step": saved_step}
     again = {"failure": None, "desired_state": DesiredState.RUN.value, "message": f"{reason}; it goes on from {start}."}
-    states.move(session, run_id, RunState.QUEUED, attempt=attempt, **counted, **again)
+    row.move(RunState.QUEUED, **counted, **again)
     return RunState.QUEUED
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import func
@@ -18,7 +19,7 @@ from sqlmodel import col, delete, select, text, update
 
 from imgcls_lab.errors import ConflictError
 from imgcls_lab.events import RESUMABLE, DesiredState, RunState
-from imgcls_lab.identity import Owner, ProcessIdentity, user_name
+from imgcls_lab.identity import ProcessIdentity, user_name
 from imgcls_lab.run_layout import is_run_id
 from imgcls_lab.schemas import AlertKind, AlertView
 from imgcls_lab.settings import Settings
@@ -28,6 +29,7 @@ from imgcls_lab.store import (
     executors,
     fair_share,
     homes,
+    locked_runs,
     migrations,
     queue,
     run_files,
@@ -39,10 +41,11 @@ from imgcls_lab.store import (
 from imgcls_lab.store.cluster import Cluster, Waiting
 from imgcls_lab.store.database import Database, to_folder
 from imgcls_lab.store.folder_rows import saved_config
-from imgcls_lab.store.ingest import ingest
+from imgcls_lab.store.ingest import ingest_all
 from imgcls_lab.store.live_runs import Changes, LiveRuns
+from imgcls_lab.store.locked_runs import Key, LockedRun
 from imgcls_lab.store.tables import Attempt, DeletedRun, Device, DeviceClaim, Executor, Home, Run, User
-from imgcls_lab.store.verdict import Verdict, ended_at, judge, last_line, read_end, unlaunched
+from imgcls_lab.store.verdict import ProcessEnd, Verdict, ended_at, judge, last_line, read_end, unlaunched
 
 BEHIND = 200  # records of folders that are written in one transaction
 
@@ -214,24 +217,10 @@ class ExecutorStore:
             attended = self._watch.places(session, "alive", "suspended") if hosts - {self._host} else set()
         return {host for host in hosts if (host, self._database.home) not in attended}
 
-    def set_owner(self, run_id: str, attempt: int, owner: Owner | None, pid: int | None) -> None:
-        """Write down which supervisor or job has an attempt, and the pid of its trainer."""
-        self.set_owners([(run_id, attempt, owner, pid)])
-
-    def set_owners(self, found: Sequence[tuple[str, int, Owner | None, int | None]]) -> None:
-        """The same of several attempts: run, attempt, owner, pid."""
-        saved = [
-            (run_id, attempt, json.loads(owner.to_json()) if owner else None, pid)
-            for run_id, attempt, owner, pid in found
-        ]
+    def note(self, found: Sequence[attempts.Noted]) -> None:
+        """Write down who has attempts and where they run."""
         with self._database.write() as session:
-            attempts.set_owners(session, saved)
-
-    def show_devices(self, run_id: str, attempt: int, devices: list[str]) -> None:
-        """Note on which devices an attempt runs, where a cluster has chosen them. What it holds is another row."""
-        with self._database.write() as session:
-            if states.change_live(session, run_id, attempt, devices=devices):
-                states.change_attempt(session, run_id, attempt, devices=devices)
+            attempts.note(session, found)
 
     def show_stopping(self, run_id: str, attempt: int) -> None:
         with self._database.write() as session:
@@ -239,11 +228,12 @@ class ExecutorStore:
 
     def show_message(self, run_id: str, attempt: int, message: str | None) -> None:
         with self._database.write() as session:
-            states.change_run(session, run_id, col(Run.attempt) == attempt, message=message)
+            # a daemon finds it again, so no folder is written
+            states.change_run(session, run_id, col(Run.attempt) == attempt, message=message, recorded=False)
 
-    def ingest(self, run_id: str, attempt: int) -> bool:
-        """Bring an attempt's new events into the database. False: it is not the living one."""
-        return ingest(self._database, self._settings, run_id, attempt)
+    def ingest(self, found: Sequence[Key]) -> None:
+        """Bring the new events of attempts into the database."""
+        ingest_all(self._database, self._settings, found)
 
     def follow(self, run_id: str) -> None:
         """Bring a run of a kernel or shell up to its folder."""
@@ -254,32 +244,34 @@ class ExecutorStore:
         with self._database.write() as session:
             return attempts.finish(session, run_id, attempt, verdict, None)
 
-    def finish_by_folder(self, run: Run, attempt: int) -> tuple[Verdict, RunState] | None:
-        """Write what an attempt came to, by its events and its folder; the verdict, and the run's state then.
+    def finish_by_folder(self, found: Sequence[Key]) -> dict[Key, tuple[Verdict, RunState]]:
+        """Write what attempts came to, by their events and folders; the verdicts, and the runs' states then.
 
-        None: another process was first. The caller has confirmed that the processes of the attempt are dead.
+        One that is left out was ended by another process. The caller has confirmed that their processes are dead.
         """
-        if not self.ingest(run.id, attempt):
-            return None
-        folder = self._settings.run_dir(run.id)
-        end = read_end(folder, attempt) or unlaunched(folder, attempt)
+        keys = sorted(ingest_all(self._database, self._settings, found))
+        if not keys:
+            return {}
+        folders = {key: self._settings.run_dir(key[0]) for key in keys}
+        ends = {key: read_end(folder, key[1]) or unlaunched(folder, key[1]) for key, folder in folders.items()}
         with self._database.write() as session:
-            row, fresh = session.get(Attempt, (run.id, attempt)), session.get(Run, run.number)
-            if row is None or fresh is None:
-                return None
-            verdict = judge(
-                attempts.reported(row),
-                end,
-                DesiredState(fresh.desired_state),
-                saved_step=fresh.saved_step,
-                trained=row.state != RunState.STARTING.value,
-                last_line=last_line(folder),
-            )
-            session.expunge_all()  # the writes below are fenced by the attempt; the session must not track these rows
-            # a machine that was switched off meanwhile adds no hours to the run
-            ended = ended_at(folder, attempt, end)
-            state = attempts.finish(session, run.id, attempt, verdict, end, at=ended, seen=time.time())
-        return None if state is None else (verdict, state)
+            locked = locked_runs.lock(session, keys)
+            endings = {key: self._ending(row, folders[key], ends[key]) for key, row in locked.items()}
+            states_then = attempts.finish_all(session, locked, endings)
+        return {key: (endings[key].verdict, state) for key, state in states_then.items()}
+
+    def _ending(self, row: LockedRun, folder: Path, end: ProcessEnd | None) -> attempts.Ending:
+        reported = attempts.reported(row.attempt)
+        verdict = judge(
+            reported,
+            end,
+            DesiredState(row.run.desired_state),
+            saved_step=row.run.saved_step,
+            trained=row.attempt.state != RunState.STARTING.value,
+            last_line=last_line(folder) if reported is None else "",
+        )
+        # a machine that was switched off meanwhile adds no hours to the run
+        return attempts.Ending(verdict, end, at=ended_at(folder, row.attempt.number, end), seen=time.time())
 
     # ── folders of kernels and shells ───────────────────────────────────────────────────────────────────────
     def known_runs(self) -> set[str]:

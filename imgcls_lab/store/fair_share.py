@@ -169,28 +169,47 @@ def integral(seconds: float) -> float:
     return _LONGEST * (1 - _faded(seconds))
 
 
-def charge(session: Session, owner: str, devices: int, started: float, ended: float) -> None:
-    """Add what an attempt has used, now that it has ended."""
-    if not devices:
-        return
-    row = locked_row(session, owner)
+class Used(NamedTuple):
+    """What an attempt has used: so many devices of its run's owner, from when until when."""
+
+    owner: str
+    devices: int
+    started: float
+    ended: float
+
+
+def charge(session: Session, used: Iterable[Used]) -> None:
+    """Add what attempts have used to the usage of their owners, now that they have ended."""
+    counting = [each for each in used if each.devices]
+    rows = locked_rows(session, {each.owner for each in counting})
     now = time.time()
-    faded = _faded(now - row.usage_at)
-    row.usage = row.usage * faded + devices * integral(ended - started) * _faded(now - ended)
-    row.usage_runs = row.usage_runs * faded + devices * _faded(now - ended)
-    row.usage_at = now
-    row.held_until = now
+    for owner, devices, started, ended in counting:
+        row = rows[owner]
+        faded = _faded(now - row.usage_at)
+        row.usage = row.usage * faded + devices * integral(ended - started) * _faded(now - ended)
+        row.usage_runs = row.usage_runs * faded + devices * _faded(now - ended)
+        row.usage_at = now
+        row.held_until = now
     session.flush()
 
 
 def locked_row(session: Session, user: str) -> User:
     """A user's row, which is made if there is none; locked until the commit."""
-    dialect: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    table: Any = User.__table__  # type: ignore[attr-defined]
-    fresh = {"name": user, "weight": 1.0, "admin": False, "usage": 0.0, "usage_runs": 0.0, "usage_at": 0.0}
-    session.execute(dialect.insert(table).values(**fresh, held_until=0.0).on_conflict_do_nothing())
-    found = select(User).where(User.name == user).with_for_update().execution_options(populate_existing=True)
-    return session.exec(found).one()
+    return locked_rows(session, {user})[user]
+
+
+def locked_rows(session: Session, users: Set[str]) -> dict[str, User]:
+    """The same of several users; all daemons lock them in the same order."""
+    query = select(User).where(col(User.name).in_(users)).order_by(col(User.name))
+    query = query.with_for_update().execution_options(populate_existing=True)
+    found = {row.name: row for row in session.exec(query)} if users else {}
+    if missing := sorted(users - found.keys()):
+        dialect: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        table: Any = User.__table__  # type: ignore[attr-defined]
+        fresh = {"weight": 1.0, "admin": False, "usage": 0.0, "usage_runs": 0.0, "usage_at": 0.0, "held_until": 0.0}
+        session.execute(dialect.insert(table).on_conflict_do_nothing(), [{"name": name, **fresh} for name in missing])
+        found = {row.name: row for row in session.exec(query)}
+    return found
 
 
 def rooms(session: Session, owners: Set[str]) -> dict[str, int]:

@@ -7,11 +7,11 @@ for, and never waits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Table, delete
+from sqlalchemy import Table, delete, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
@@ -36,10 +36,11 @@ from imgcls_lab.run_layout import CONFIG, events_name
 from imgcls_lab.run_paths import read_plain, size
 from imgcls_lab.run_state import AttemptState, Best, Monitor, RunProgress
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import pyramid, run_sizes, states
+from imgcls_lab.store import locked_runs, pyramid, run_sizes
 from imgcls_lab.store.artifacts import Artifacts
 from imgcls_lab.store.database import Database, insert_rows
 from imgcls_lab.store.folder_rows import saved_config
+from imgcls_lab.store.locked_runs import Key, LockedRun
 from imgcls_lab.store.metrics import tags_of
 from imgcls_lab.store.run_rows import config_columns
 from imgcls_lab.store.tables import Attempt, Metric, Run, Tag
@@ -49,33 +50,57 @@ _COLUMNS = ("run_number", "attempt", "tag_id", "step", "seq", "epoch", "time", "
 SEAL_EVERY = 2**18  # bytes of events after which long curves are thinned: what is left is read point by point
 
 
-class _StaleError(Exception):
-    """Another process was first, or the attempt lives no more."""
+class _News(NamedTuple):
+    """What an attempt has written since an offset. taken: bytes of the run's folder, if they have changed."""
+
+    folder: Path
+    key: Key
+    offset: int
+    scan: Scan
+    taken: int | None = None
 
 
 def ingest(database: Database, settings: Settings, run_id: str, attempt: int) -> bool:
     """Bring what an attempt has written until now into the database. False: the attempt is not the living one."""
-    folder = settings.run_dir(run_id)
-    path = folder / events_name(attempt)
+    return (run_id, attempt) in ingest_all(database, settings, [(run_id, attempt)])
+
+
+def ingest_all(database: Database, settings: Settings, wanted: Sequence[Key]) -> set[Key]:
+    """The same of several attempts, of different runs, in one transaction. Returns those that live."""
+    folders = {key: settings.run_dir(key[0]) for key in wanted}
     # up to here, not "until nothing is new": a busy trainer would keep the daemon here for ever
-    goal = size(folder, path.name)
-    while True:
-        with database.read() as session:
-            row = session.get(Attempt, (run_id, attempt))
-            if row is None:
-                return False
-            offset = row.events_offset
-        scan = scan_events(path, offset, limit=CHUNK)
-        if scan.end == offset:
-            return True
-        taken = run_sizes.of_folder(folder, saved_config(folder)) if _changes_size(scan) else None
-        try:
+    goals = {key: size(folder, events_name(key[1])) for key, folder in folders.items()}
+    living: set[Key] = set()
+    left = list(wanted)
+    while left:
+        news = [
+            _News(folder, key, offset, scan_events(folder / events_name(key[1]), offset, limit=CHUNK // len(left)))
+            for key, offset in _offsets(database, left).items()
+            for folder in (folders[key],)
+        ]
+        living |= {one.key for one in news if one.scan.end == one.offset}
+        news = [
+            one._replace(taken=run_sizes.of_folder(one.folder, saved_config(one.folder)))
+            if _changes_size(one.scan)
+            else one
+            for one in news
+            if one.scan.end > one.offset
+        ]
+        applied: set[Key] = set()
+        if news:
             with database.write() as session:
-                _Batch(session, folder, run_id, attempt, offset).apply(scan, taken)
-        except _StaleError:
-            return False
-        if scan.end >= goal:
-            return True
+                applied = _apply(session, news)
+        left = [one.key for one in news if one.key in applied and one.scan.end < goals[one.key]]
+        living |= applied - set(left)
+    return living
+
+
+def _offsets(database: Database, keys: Sequence[Key]) -> dict[Key, int]:
+    """How far the events of attempts are in the database; of those that there are."""
+    columns: Any = (Attempt.run_id, Attempt.number, Attempt.events_offset)
+    here = tuple_(col(Attempt.run_id), col(Attempt.number)).in_(keys)
+    with database.read() as session:
+        return {(run_id, number): offset for run_id, number, offset in session.exec(select(*columns).where(here))}
 
 
 def replay(session: Session, folder: Path, run_id: str, attempt: int, *, until: int | None) -> None:
@@ -90,10 +115,8 @@ def replay(session: Session, folder: Path, run_id: str, attempt: int, *, until: 
         scan = scan_events(path, offset, limit=min(CHUNK, goal - offset))
         if scan.end == offset:
             return
-        try:
-            _Batch(session, folder, run_id, attempt, offset).apply(scan)
-        except _StaleError:
-            raise ConflictError("Another process changed it meanwhile; do it again.") from None
+        if not _apply(session, [_News(folder, (run_id, attempt), offset, scan)]):
+            raise ConflictError("Another process changed it meanwhile; do it again.")
         offset = scan.end
 
 
@@ -103,56 +126,84 @@ def _changes_size(scan: Scan) -> bool:
     return any(isinstance(event, changes) for event in scan.events)
 
 
-class _Batch:
-    """The events of one transaction, gathered to few statements: the history behind a run's state in the database."""
+def _apply(session: Session, news: Sequence[_News]) -> set[Key]:
+    """Write what is new of several attempts; of which: the others live no more, or another process was first."""
+    locked = locked_runs.lock(session, [one.key for one in news])
+    batches: list[_Batch] = []
+    for one in news:
+        row = locked.get(one.key)
+        if row is not None and row.lives and _is_next(row, one):
+            batches.append(_Batch(session, one.folder, row, one.offset))
+            batches[-1].reduce(one.scan, one.taken)
+    _write_rows(session, batches)
+    for batch in batches:
+        batch.thin()
+    locked_runs.write(session, [batch.locked for batch in batches], recorded=False)
+    return {batch.locked.key for batch in batches}
 
-    def __init__(self, session: Session, folder: Path, run_id: str, attempt: int, offset: int) -> None:
+
+def _is_next(locked: LockedRun, news: _News) -> bool:
+    """Whether nobody has ingested it meanwhile: a second reader has waited for the lock, and finds nothing to do."""
+    return locked.attempt.events_offset == news.offset
+
+
+def _write_rows(session: Session, batches: Sequence[_Batch]) -> None:
+    """Write the points that batches have gathered, of all of them together."""
+    names = {row[0] for batch in batches for row in batch.rows}
+    if not names:
+        return
+    tags = _tag_ids(session, names)
+    rows = [(*batch.head, tags[tag], *point) for batch in batches for tag, *point in batch.rows]
+    insert_rows(session, Metric, _COLUMNS, rows)
+    for batch in batches:
+        batch.rows = []
+
+
+class _Batch:
+    """The new events of one attempt: the history behind a run's state in the database. Changes its locked rows."""
+
+    def __init__(self, session: Session, folder: Path, locked: LockedRun, offset: int) -> None:
         self.session = session
         self.folder = folder
-        self.run_id = run_id
-        self.attempt = attempt
+        self.locked = locked
+        self.run = locked.run
+        self.head = locked.run.number, locked.attempt.number
         self.offset = offset
+        self.end = offset
         self.rows: list[tuple[str, int, int, float, float, float | None]] = []  # tag, then _COLUMNS[3:]
         self.values: dict[str, Any] = {}  # of the run
-        self.highest = 0  # step until now
+        self.highest = locked.run.step  # step until now
         self.back: int | None = None  # the earliest step that came after a later one
         self.added = False  # whether there are points
 
-    def apply(self, scan: Scan, taken: int | None = None) -> None:
-        """Write what the events of a scan come to. Raises _StaleError when another was first.
-
-        taken: bytes of the run's folder, if they have changed.
-        """
+    def reduce(self, scan: Scan, taken: int | None) -> None:
+        """Set what the events of a scan come to. The points are gathered. taken: as in `_News`."""
         self.values |= {} if taken is None else {"size": taken}
-        here = col(Attempt.events_offset) == self.offset
-        # first, since it locks the row: a second reader waits here, and then finds nothing to do
-        if not states.change_attempt(self.session, self.run_id, self.attempt, here, events_offset=scan.end):
-            raise _StaleError
-        run = self.session.exec(select(Run).where(Run.id == self.run_id)).first()
-        attempt = self.session.get(Attempt, (self.run_id, self.attempt))
-        if run is None or attempt is None:
-            raise _StaleError
-        self.session.expunge(run)  # read only: every write below is fenced
-        self.session.expunge(attempt)
-        self.run, self.highest = run, run.step
-        self.artifacts = Artifacts.read(self.session, self.folder, run, self.attempt, scan.events)
+        run, attempt = self.run, self.locked.attempt
+        self.end = scan.end
+        self.artifacts = Artifacts.read(self.session, self.folder, run, attempt.number, scan.events)
         progress = _progress(run, attempt, self)
         before, attempt_before = _run_columns(progress), _attempt_columns(progress.attempt)
         applied = [event for event in scan.in_order() if progress.apply(event)]
         self.artifacts.write()
-        self._write_rows()
-        if self.added:
-            self._thin(scan.end)
         self.values |= _changed(before, _run_columns(progress))
         changed = _changed(attempt_before, _attempt_columns(progress.attempt))
         if run.external:  # no executor has written them
             self._set_start_and_device(progress.attempt, changed, began=attempt.seq > 0)
-        if changed:
-            states.change_attempt(self.session, self.run_id, self.attempt, **changed)
-        if not states.change_live(self.session, self.run_id, self.attempt, recorded=False, **self.values):
-            raise _StaleError
+        self.locked.set_attempt(events_offset=scan.end, **changed)
+        self.locked.set_run(**self.values)
         if any(isinstance(event, Started | Began) for event in applied):
-            states.move(self.session, self.run_id, RunState.RUNNING, attempt=self.attempt, recorded=False)
+            self.locked.move(RunState.RUNNING)
+
+    def thin(self) -> None:
+        """Keep the thinned form of long curves in step with their points."""
+        if not self.added:
+            return
+        number = self.run.number or 0
+        if self.back is not None:
+            pyramid.reopen(self.session, number, self.back)
+        if self.offset // SEAL_EVERY != self.end // SEAL_EVERY:
+            pyramid.seal(self.session, number, [tag_id for tag_id, _ in tags_of(self.session, self.run)])
 
     # ── what the reducer asks ───────────────────────────────────────────────────────────────────────────────
     def add(self, event: Metrics | EpochEnded, values: Mapping[str, float | None]) -> None:
@@ -165,15 +216,17 @@ class _Batch:
 
     def take_back(self, event: Started) -> bool:
         step = event.resume_step
+        gone = 0
+        if self.run.latest:  # else no point of the run is there
+            beyond = delete(Metric).where(col(Metric.run_number) == self.run.number, col(Metric.step) > step)
+            gone = self.session.execute(beyond).rowcount  # type: ignore[attr-defined]
         kept = [row for row in self.rows if row[1] <= step]
         of_batch, self.rows = len(self.rows) - len(kept), kept
-        beyond = delete(Metric).where(col(Metric.run_number) == self.run.number, col(Metric.step) > step)
-        gone = self.session.execute(beyond).rowcount  # type: ignore[attr-defined]
         self.highest = step
         if gone:
             pyramid.reopen(self.session, self.run.number or 0, step + 1)
         if gone + of_batch > 0:
-            self._write_rows()  # they are looked at next
+            _write_rows(self.session, [self])  # they are looked at next
         return bool(gone + of_batch)
 
     def latest(self) -> dict[str, float | None]:
@@ -217,22 +270,6 @@ class _Batch:
             changed["started_at"] = attempt.first_event_at
             if self.run.started_at is None:
                 self.values["started_at"] = attempt.first_event_at
-
-    def _write_rows(self) -> None:
-        if not self.rows:
-            return
-        tags = _tag_ids(self.session, {row[0] for row in self.rows})
-        head = self.run.number, self.attempt
-        insert_rows(self.session, Metric, _COLUMNS, [(*head, tags[tag], *point) for tag, *point in self.rows])
-        self.rows = []
-
-    def _thin(self, end: int) -> None:
-        """Keep the thinned form of long curves in step with their points."""
-        number = self.run.number or 0
-        if self.back is not None:
-            pyramid.reopen(self.session, number, self.back)
-        if self.offset // SEAL_EVERY != end // SEAL_EVERY:
-            pyramid.seal(self.session, number, [tag_id for tag_id, _ in tags_of(self.session, self.run)])
 
 
 # ── the state of a run as columns ───────────────────────────────────────────────────────────────────────────────

@@ -12,12 +12,11 @@ from sqlalchemy import literal, null, union_all
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
-from imgcls_lab.events import LIVE, RunState
+from imgcls_lab.events import RunState
 from imgcls_lab.store import attempts, states
 from imgcls_lab.store.tables import Counter, DeletedRun, Run
 
-_LIVE = frozenset(states.texts(LIVE))
-_ACTIVE = _LIVE | {RunState.QUEUED.value}
+_ACTIVE = states.LIVE_TEXTS | {RunState.QUEUED.value}
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class LiveRuns:
 
     def _follow(self, session: Session, before: int) -> None:
         found = {run_id: (state, host) for run_id, state, host in session.execute(_changed(session, before))}
-        here = {run_id for run_id, (state, host) in found.items() if host == self._host and state in _LIVE}
+        here = {run_id for run_id, (state, host) in found.items() if host == self._host and state in states.LIVE_TEXTS}
         gone = self._live.keys() & found.keys() - here
         for run_id in gone:
             del self._live[run_id]

@@ -18,6 +18,7 @@ from imgcls_lab.store.database import touch
 from imgcls_lab.store.tables import Attempt, Run
 
 S = RunState
+LIVE_TEXTS = frozenset(state.value for state in LIVE)
 
 # from -> to. A queued run is moved by API and CLI (to cancelled) or claimed by a daemon; all else is a daemon's.
 MOVES: dict[RunState, frozenset[RunState]] = {
@@ -74,6 +75,11 @@ def change_runs(session: Session, state: RunState, rows: Sequence[Mapping[str, A
 def change_attempts(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
     """Change columns of several attempts in one statement: run_id, number, and what is to be changed."""
     return _execute_many(session, _table(Attempt), ("run_id", "number"), rows)
+
+
+def change_locked_runs(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Change columns of runs that this transaction has locked, in one statement: id, and what is to be changed."""
+    return _execute_many(session, _table(Run), ("id",), rows)
 
 
 def _execute_many(

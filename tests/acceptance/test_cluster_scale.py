@@ -1,6 +1,6 @@
 """1,000 nodes and 100,000 waiting runs on a real PostgreSQL: `python -m benchmarks cluster` as a test.
 
-The quick form counts what a claim asks of the database, which a busy machine does not change. The slow one takes the
+The quick forms count what a run asks of the database, which a busy machine does not change. The slow one takes the
 times, and needs the machine for itself.
 """
 
@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cluster, frame
+from benchmarks import cluster, frame, lives
 from benchmarks.lists import new_database
 from benchmarks.timing import percentile
 from tests.store.postgres_server import Server
 
 QUERIES = 30  # a claim, at most, with its start, its end and its part of all rounds
+STATEMENTS = {"start": 8, "first event": 6, "end": 6}  # of one run, at most; by itself, an end asks about 28
 KB = 100  # the same on the wire, at most: a page of the queue, not the queue
 
 
@@ -35,6 +36,16 @@ def test_a_claim_asks_little_of_a_long_queue(postgres: Server, tmp_path: Path) -
     show("kB between daemon and database a claim", wire, f"at most {KB}")
     assert queries <= QUERIES
     assert wire <= KB
+
+
+def test_first_events_and_ends_of_many_runs_share_their_statements(postgres: Server, tmp_path: Path) -> None:
+    slots = lives.QUICK_SLOTS
+    with lives.open_store(tmp_path, slots, new_database(postgres.port, "cluster_lives")) as store:
+        parts = lives.lives(store, slots)
+    print()
+    for name, part in parts.items():
+        show(f"statements of a run, {name}", part.statements, f"at most {STATEMENTS[name]}")
+    assert all(part.statements <= STATEMENTS[name] for name, part in parts.items())
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ from imgcls_lab.run_layout import RUN_TAG, new_run_id
 from imgcls_lab.schemas import SubmitRequest
 from imgcls_lab.store import attempts, queue, runs, states
 from imgcls_lab.store.ingest import ingest
+from imgcls_lab.store.locked_runs import LockedRun
 from imgcls_lab.store.tables import DeviceClaim
 
 Patch = pytest.MonkeyPatch
@@ -183,12 +184,8 @@ CRASHER: list[str] = []  # further arguments of checkpoint_crasher.py
 
 
 def no_fence(patch: Patch) -> None:
-    """States are moved whatever the attempt and the state."""
-
-    def move(session, run_id, to, *where, attempt=None, **values):
-        return states.change_run(session, run_id, state=to.value, **values)
-
-    patch.setattr(attempts.states, "move", move)
+    """States are moved whatever the attempt."""
+    patch.setattr(LockedRun, "is_current", True)
 
 
 def select_then_update(patch: Patch) -> None:
@@ -231,17 +228,15 @@ def no_offset_guard(patch: Patch) -> None:
     """Events are written from where this reader began, wherever another has come meanwhile."""
     from imgcls_lab.store import ingest as module
 
-    serial, change = [0], states.change_attempt
+    serial = [0]
 
-    def unguarded(session, run_id, number, /, *where, **values):
-        return change(session, run_id, number, **values)
-
-    def rows_with_a_key_of_their_own(batch) -> None:
+    def rows_with_a_key_of_their_own(session, batches) -> None:
         serial[0] += 1000
-        batch.rows = [(*row[:2], row[2] + serial[0], *row[3:]) for row in batch.rows]
-        write_rows(batch)
+        for batch in batches:
+            batch.rows = [(*row[:2], row[2] + serial[0], *row[3:]) for row in batch.rows]
+        write_rows(session, batches)
 
-    write_rows = module._Batch._write_rows
+    write_rows = module._write_rows
     together = threading.Barrier(4)
     read = module.scan_events
 
@@ -260,8 +255,8 @@ def no_offset_guard(patch: Patch) -> None:
         return progress
 
     patch.setattr(module, "_progress", progress_without_sequence)
-    patch.setattr(module.states, "change_attempt", unguarded)
-    patch.setattr(module._Batch, "_write_rows", rows_with_a_key_of_their_own)
+    patch.setattr(module, "_is_next", lambda *_: True)
+    patch.setattr(module, "_write_rows", rows_with_a_key_of_their_own)
     patch.setattr(module, "scan_events", read_together)
 
 

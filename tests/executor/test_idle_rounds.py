@@ -112,7 +112,7 @@ def test_where_a_round_has_no_time_for_all_runs_they_take_turns(lab: Lab) -> Non
     """Each look at the clock takes longer than a round may: it checks one run that has ended, and one of the others."""
     first, second, third = lab.fill()
     lab.tick = 2.0
-    monitors = {run_id: monitor for (run_id, _), monitor in lab.daemon._monitors.items()}
+    monitors = {run_id: monitor for (run_id, _), monitor in lab.daemon._checks.monitors.items()}
     before = {run_id: monitor.checked_at for run_id, monitor in monitors.items()}
     lab.round()
     assert sum(monitors[run_id].checked_at > before[run_id] for run_id in before) == 1
@@ -125,3 +125,30 @@ def test_where_a_round_has_no_time_for_all_runs_they_take_turns(lab: Lab) -> Non
         lab.until(exit_file.exists)
         lab.round()
         assert lab.run(run_id).attempts[0].ended_at is not None, "an end waits for no turn"
+
+
+def test_one_run_that_cannot_be_written_keeps_no_other_waiting(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ends are written together; where that fails, each is tried by itself, and said once."""
+    broken, *others = lab.fill()
+    real = lab.own.finish_by_folder
+
+    def finish(keys: list[tuple[str, int]]) -> object:
+        if broken in {run_id for run_id, _ in keys}:
+            raise ValueError("a damaged folder")
+        return real(keys)
+
+    monkeypatch.setattr(lab.own, "finish_by_folder", finish)
+    for run_id in (broken, *others):
+        os.kill(lab.supervisor(run_id), signal.SIGTERM)
+    for run_id in (broken, *others):
+        lab.until((lab.settings.run_dir(run_id) / exit_name(1)).exists)
+    lab.round()
+    assert all(lab.run(run_id).attempts[0].ended_at is not None for run_id in others)
+    lab.round()
+    assert lab.run(broken).attempts[0].ended_at is None
+    assert sum("a damaged folder" in str(record.exc_info) for record in caplog.records) == 1
+    monkeypatch.undo()
+    lab.round()
+    assert lab.run(broken).attempts[0].ended_at is not None

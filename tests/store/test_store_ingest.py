@@ -195,7 +195,7 @@ def test_the_zombie_of_an_earlier_attempt_changes_no_row(store: Store, run_id: s
     assert not feed(store, run_id, 1, *points(6, 50), Finished(step=50, best_epoch=1, values={}))
     assert finish(store, run_id, 1, RunState.SUCCEEDED) is None
     with store.database.write() as session:
-        assert not attempts.set_owners(session, [(run_id, 1, None, 1)])
+        assert not attempts.note(session, [attempts.Noted(run_id, 1, None, 1, [])])
     after = store.runs.get(run_id)
     assert after.model_dump(exclude={"attempts"}) == before.model_dump(exclude={"attempts"})
     assert after.attempts[0].ended_at == before.attempts[0].ended_at
@@ -204,16 +204,11 @@ def test_the_zombie_of_an_earlier_attempt_changes_no_row(store: Store, run_id: s
 
 def test_without_the_fence_a_zombie_would_end_the_run(store: Store, run_id: str, monkeypatch: pytest.MonkeyPatch):
     """Seeded defect: writes that name no attempt. Shows that the test above can fail."""
-    from imgcls_lab.store import states
+    from imgcls_lab.store.locked_runs import LockedRun
 
     finish(store, run_id, 1, RunState.LOST)
     claim(store)
-    fenced = states.move
-
-    def unfenced(*arguments: object, attempt: int | None = None, **values: object) -> bool:
-        return fenced(*arguments, **values)
-
-    monkeypatch.setattr(states, "move", unfenced)
+    monkeypatch.setattr(LockedRun, "is_current", True)
     finish(store, run_id, 1, RunState.FAILED, message="a zombie")
     assert store.runs.get(run_id).state is RunState.FAILED
 

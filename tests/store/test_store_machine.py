@@ -39,7 +39,7 @@ def machine_for(store: Store) -> type[RuleBasedStateMachine]:
 
         def pick(self, data: st.DataObject, *states: RunState) -> str | None:
             ids = [run_id for run_id, row in self.model.items() if row[0] in states]
-            return data.draw(st.sampled_from(sorted(ids))) if ids else None
+            return data.draw(st.sampled_from(ids)) if ids else None
 
         @rule()
         def submit(self) -> None:
