@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.events import Began, Phase, Started, read_events
+from imgcls_lab.events import TERMINAL, Began, Phase, Started, read_events
 from imgcls_lab.run_layout import (
     CHECKPOINTS,
     CONFIG,
@@ -154,13 +154,13 @@ def _phases(path: Path) -> Iterator[StartPhase]:
     events, _ = read_events(path, limit=START_BYTES)
     name, since = "", 0.0
     for event in events:
-        begun = isinstance(event, Started | Began)
-        if name and (begun or not isinstance(event, Phase) or event.name != name):
+        over = isinstance(event, (Started, Began, *TERMINAL))
+        if not over and (not isinstance(event, Phase) or event.name == name):
+            continue  # a notice, or the progress of the phase
+        if name:
             yield StartPhase(attempt=attempt, name=name, since=since, seconds=max(0.0, event.t - since))
-            name = ""
-        if begun:
+        if over:
             return
-        if isinstance(event, Phase) and not name:
-            name, since = event.name, event.t
+        name, since = getattr(event, "name", ""), event.t
     if name:
         yield StartPhase(attempt=attempt, name=name, since=since, seconds=None)

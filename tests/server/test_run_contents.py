@@ -8,7 +8,7 @@ from typing import Any
 
 from serving import Api, Training
 
-from imgcls_lab.events import CheckpointSaved, EventWriter, Phase, Started, Stopped
+from imgcls_lab.events import CheckpointSaved, EventWriter, Notice, Phase, Started, Stopped
 from imgcls_lab.server import run_contents as routes
 from imgcls_lab.store import Store, log_search, run_contents
 
@@ -102,6 +102,7 @@ async def test_the_phases_of_a_start_have_their_times(api: Api, train: Callable[
     with EventWriter(training.folder, 1) as events:
         first = events.write(Phase(name="scanning images", done=1, total=10))
         events.write(Phase(name="scanning images", done=10, total=10))
+        events.write(Notice(text="one image is left out"))
         second = events.write(Phase(name="loading the model"))
         begun = events.write(
             Started(

@@ -10,7 +10,9 @@ export function markdownOf(registry: IRenderMimeRegistry | null): RenderMarkdown
   if (!registry?.mimeTypes.includes(MARKDOWN)) return null;
   return (element, text, signal) => {
     const renderer = registry.createRenderer(MARKDOWN);
-    signal.addEventListener('abort', () => renderer.dispose());
+    signal.addEventListener('abort', () => {
+      if (renderer.node.isConnected || !renderer.isAttached) renderer.dispose();
+    });
     void renderer.renderModel(new MimeModel({ data: { [MARKDOWN]: text }, trusted: false })).then(() => {
       if (!signal.aborted) Widget.attach(renderer, element);
     });

@@ -35,3 +35,8 @@ it('writes numbers as a reader wants them', () => {
   expect(ticks([0, 0.5, 1])).toEqual(['0', '0.5', '1.0']);
   expect(ticks([0.6, 0.7, 0.8], true)).toEqual(['60 %', '70 %', '80 %']);
 });
+
+it('gives the ticks of per cent the decimals that their distance has', () => {
+  expect(ticks([0.9, 0.925, 0.95], true)).toEqual(['90.0 %', '92.5 %', '95.0 %']);
+  expect(ticks([0.9, 0.95, 1], true)).toEqual(['90 %', '95 %', '100 %']);
+});

@@ -31,7 +31,7 @@ export function DatasetHead({ detail, primary }: Props) {
   const toggle = (what: typeof open) => setOpen(open === what ? null : what);
   return (
     <>
-      <header className="imgcls-head">
+      <div className="imgcls-head">
         <div className="imgcls-head-line">
           <h1 className="imgcls-clip imgcls-head-title">{dataset.name}</h1>
           <div className="imgcls-buttons">
@@ -81,7 +81,7 @@ export function DatasetHead({ detail, primary }: Props) {
           {dataset.owner && <span className="imgcls-chip">{dataset.owner}</span>}
         </div>
         <Problem>{error}</Problem>
-      </header>
+      </div>
       <div className="imgcls-dataset-notes">
         <Problem>{dataset.problem}</Problem>
         {stale && (

@@ -146,6 +146,7 @@ function RunTabs({ run }: { run: RunDetail }) {
       onOpen={setTab}
       panelClass={tab === 'Evaluation' ? 'imgcls-tab imgcls-tab-open' : 'imgcls-tab'}
     >
+      <h2 className="imgcls-sr">{tab}</h2>
       {tab === 'Audit' && <TaskTab run={run} />}
       {(tab === 'Trials' || tab === 'Plots') && <SweepTab run={run} plots={tab === 'Plots'} />}
       {tab === 'Curves' && <CurvesTab run={run} />}

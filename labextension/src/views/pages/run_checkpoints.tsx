@@ -93,11 +93,11 @@ function Row({ run, item, action, onSaid }: RowProps) {
     });
   return (
     <tr>
-      <td className="imgcls-mono">{item.name}</td>
+      <td className="imgcls-mono imgcls-nowrap">{item.name}</td>
       <td>{item.links.join(', ') || '–'}</td>
       <td>{count(item.step)}</td>
       <td>{count(item.epoch)}</td>
-      <td>{bytes(item.size)}</td>
+      <td className="imgcls-nowrap">{bytes(item.size)}</td>
       <td className="imgcls-nowrap">{moment(item.created_at)}</td>
       {run.may_change && (
         <td>

@@ -32,14 +32,14 @@ function Group({ run, title, files }: { run: RunDetail; title: string; files: Ru
     <tbody>
       <tr className="imgcls-files-kind">
         <th scope="rowgroup">{title}</th>
-        <td>{bytes(files.reduce((sum, file) => sum + file.size, 0))}</td>
+        <td className="imgcls-nowrap">{bytes(files.reduce((sum, file) => sum + file.size, 0))}</td>
         <td />
         <td />
       </tr>
       {files.map(file => (
         <tr key={file.id}>
           <td className="imgcls-mono imgcls-files-name">{file.name}</td>
-          <td>{bytes(file.size)}</td>
+          <td className="imgcls-nowrap">{bytes(file.size)}</td>
           <td className="imgcls-nowrap">{moment(file.modified_at)}</td>
           <td>
             {source.fileAddress && (

@@ -107,7 +107,7 @@ export function Head({
   const actions = useActions();
   return (
     <>
-      <header className="imgcls-head">
+      <div className="imgcls-head">
         <div className="imgcls-head-line">
           <Title run={run} />
           <Actions run={run} {...actions} onDeleted={onDeleted} />
@@ -147,7 +147,7 @@ export function Head({
           <Waits run={run} />
           <ConnectionNotice connection={connection} />
         </div>
-      </header>
+      </div>
       <ActionForms run={run} {...actions} />
     </>
   );

@@ -1,5 +1,5 @@
 // The tab of a run's notes: Markdown, edited in place.
-import { useEffect, useRef, useState } from 'react';
+import { useLayoutEffect, useRef, useState } from 'react';
 import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
 import type { RunDetail } from '../data/types';
@@ -17,7 +17,8 @@ const LONGEST = 20_000; // characters, as the server takes them
 function Rendered({ text }: { text: string }) {
   const render = useMarkdown();
   const host = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  // before the element leaves the page: the host takes its widget out of it
+  useLayoutEffect(() => {
     if (!render || !host.current) return;
     const stop = new AbortController();
     render(host.current, text, stop.signal);

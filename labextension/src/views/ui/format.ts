@@ -37,7 +37,7 @@ export function ticks(values: (number | null)[], fraction = false): string[] {
     given.length < 3 || Math.abs(given[2]! - given[1]! - (given[1]! - given[0]!)) < step * 0.01 + 1e-12;
   return values.map(value => {
     if (value == null) return '';
-    if (fraction) return `${(value * 100).toFixed(step && step < 1 ? 1 : 0)} %`;
+    if (fraction) return `${(value * 100).toFixed(Math.abs(step - Math.round(step)) > 1e-6 ? 1 : 0)} %`;
     if (value === 0) return '0';
     if (largest < 0.01) return short(value);
     return even && step ? value.toLocaleString('en', decimals(step)) : formatNumber(value);
