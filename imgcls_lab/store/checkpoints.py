@@ -53,7 +53,7 @@ class Checkpoints:
             path = row.path
             audit.record(session, "edited", run, changed={"checkpoint": [name, None]})
             session.delete(row)
-            states.change_run(session, run.id, size=None)  # it is counted again
+            states.change_run(session, run.id, size=None if run.size is None else max(0, run.size - freed))
             trash = None if place is None else _set_aside(place)
             _forget_links(folder, path)
         if trash is not None:  # long for a large one: nobody waits for the database meanwhile
