@@ -214,7 +214,7 @@ def test_stranger_registers_saves_launches_compares_stops_and_resumes(desk: Desk
     expect(legend).to_contain_text("long one")
     desk.wait_for_points(desk.points("validation loss"), "validation loss")
     expect(desk.main.get_by_role("row", name=re.compile("^config epochs"))).to_contain_text("3000")
-    expect(desk.main.get_by_role("region", name="Verdict")).to_contain_text("McNemar")
+    expect(desk.main.get_by_role("region", name="Verdict")).to_contain_text("95 % interval")
 
     desk.page.locator(f"#imgcls-lab-sidebar [data-run='{second}']").click()
     desk.main.get_by_role("button", name="Stop", exact=True).click()

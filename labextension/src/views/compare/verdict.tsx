@@ -2,6 +2,7 @@
 // the images that it fixed and broke.
 import type { Comparison, Flips, Run } from '../data/types';
 import { useQuery } from '../data/use_query';
+import { useOnChange } from '../data/use_runs';
 import { pText } from '../evaluation/flips';
 import { count, percent, plural } from '../ui/format';
 import '../ui/layout.css';
@@ -119,6 +120,7 @@ export function useVerdict(runs: readonly Run[]) {
   const both = runs.length === 2 && first && second && runs.every(run => run.kind === 'train' && run.best);
   const mark = both ? runs.map(run => `${run.best?.epoch}`).join() : '';
   const asked = useQuery('flips', both && mark ? { id: second.id, against: first.id } : null);
+  useOnChange(mark || undefined, asked.reload); // one that trains has a new best epoch
   const fits = asked.data?.run_id === second?.id && asked.data?.against === first?.id;
   return { ...asked, data: both && fits ? asked.data : undefined, both: Boolean(both) };
 }
