@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -56,11 +56,13 @@ def runs(  # noqa: PLR0917
     from imgcls_lab import api
     from imgcls_lab.config.evaluation import format_metric
 
-    further = [column for column in columns.split(",") if column]
-    found = api.runs(
-        project, state or None, limit, where=where, text=text, owner=owner, sort=sort, columns=further, view=view,
-        descending=False if ascending else None,
-    )  # fmt: skip
+    order: dict[str, Any] = {
+        "sort": sort,
+        "descending": False if ascending else None,
+        "columns": [column for column in columns.split(",") if column],
+        "view": view,
+    }
+    found = api.runs(project, state or None, limit, where=where, text=text, owner=owner, **order)
     warn_unattended(found.views)
     if as_json:
         print_json(found.views)

@@ -115,7 +115,8 @@ def replay(session: Session, folder: Path, run_id: str, attempt: int, *, until: 
         scan = scan_events(path, offset, limit=min(CHUNK, goal - offset))
         if scan.end == offset:
             return
-        if not _apply(session, [_News(folder, (run_id, attempt), offset, scan)]):
+        taken = run_sizes.of_folder(folder, saved_config(folder)) if _changes_size(scan) else None
+        if not _apply(session, [_News(folder, (run_id, attempt), offset, scan, taken)]):
             raise ConflictError("Another process changed it meanwhile; do it again.")
         offset = scan.end
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, case, literal
 from sqlalchemy import select as sa_select
@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from imgcls_lab.config.evaluation import LOWER_IS_BETTER
-from imgcls_lab.events import RunKind, RunState
+from imgcls_lab.events import RunKind
 from imgcls_lab.schemas import GroupKind, RunGroup, RunGroups, RunRow
 from imgcls_lab.store import queries, run_columns
 from imgcls_lab.store.tables import Run
@@ -129,20 +129,20 @@ def _group(key: str, runs: Sequence[_Member], names: Mapping[str, str]) -> RunGr
     inside = [run for run in runs if run.id != of]
     rates = [run.lr for run in inside if run.lr is not None]
     sizes = [run.size for run in inside if run.size is not None]
-    return RunGroup(
-        key=key,
-        kind=cast("GroupKind", kind),
-        name=names.get(of) or runs[0].name,
-        head=of if kind != "seeds" else None,
-        where=f"repetition={of}" if kind == "seeds" else f"parent={of}",
-        runs=len(inside),
-        states={RunState(state): count for state, count in Counter(run.state for run in inside).items()},
-        lr=(min(rates), max(rates)) if rates else None,
-        models=sorted({run.model_flavour for run in inside if run.model_flavour})[:MAX_MODELS],
-        size=sum(sizes) if sizes else None,
-        created_at=max(run.created_at for run in runs),
-        **_best(inside),
-    )
+    values = {
+        "key": key,
+        "kind": kind,
+        "name": names.get(of) or runs[0].name,
+        "head": of if kind != "seeds" else None,
+        "where": f"repetition={of}" if kind == "seeds" else f"parent={of}",
+        "runs": len(inside),
+        "states": Counter(run.state for run in inside),
+        "lr": (min(rates), max(rates)) if rates else None,
+        "models": sorted({run.model_flavour for run in inside if run.model_flavour})[:MAX_MODELS],
+        "size": sum(sizes) if sizes else None,
+        "created_at": max(run.created_at for run in runs),
+    }
+    return RunGroup.model_validate(values | _best(inside))
 
 
 def _best(runs: Sequence[_Member]) -> dict[str, Any]:

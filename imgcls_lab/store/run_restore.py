@@ -15,7 +15,7 @@ from imgcls_lab.events import LIVE, RunKind, RunState
 from imgcls_lab.run_layout import events_name, launch_name
 from imgcls_lab.run_paths import size
 from imgcls_lab.settings import Settings
-from imgcls_lab.store import audit, run_folders, run_sizes, submitted
+from imgcls_lab.store import audit, run_folders, submitted
 from imgcls_lab.store.database import Database, to_folder, touch
 from imgcls_lab.store.folder_rows import Record, Row, columns, read_info, read_record, record_of, rows, to_info
 from imgcls_lab.store.ingest import replay
@@ -198,7 +198,7 @@ def _replay_attempts(session: Session, folder: Path, run: Row, attempts: list[Ro
     begin: Row = {
         "step": 0, "epoch": 0.0, "latest": {}, "best_values": {}, "best_value": None, "best_epoch": None,
         "best_step": None, "saved_step": 0, "resumed_at_step": None, "total_steps": None, "seconds_left": None,
-        "message": None, "phase": None,
+        "message": None, "phase": None, "size": None,
     }  # fmt: skip
     _set_run(session, run_id, begin)
     ahead = False
@@ -224,8 +224,10 @@ def _replay_attempts(session: Session, folder: Path, run: Row, attempts: list[Ro
     alive = run["state"] in {state.value for state in LIVE}
     final = {name: value for name, value in run.items() if name != "number"}
     here = rows(session, Run, col(Run.id) == run_id)[0]
-    # an earlier version kept neither
-    final |= {"best_values": here["best_values"], "size": run_sizes.of_folder(folder, run["config"])}
+    if not run.get("best_values"):  # an earlier version kept none
+        final["best_values"] = here["best_values"]
+    if run.get("size") is None:
+        final["size"] = here["size"]
     if attempts and (alive or ahead):
         final |= {name: here[name] for name in _FROM_EVENTS if alive or name not in _ONLY_WHILE_LIVE}
         if alive and run["state"] != RunState.STOPPING.value:
