@@ -162,6 +162,16 @@ class Desk:
             self.page.wait_for_timeout(300)
             self._allowed = []
 
+    @contextmanager
+    def refused(self) -> Iterator[None]:
+        """While the server refuses a request (400), which Chromium writes into the console."""
+        self._allowed = [re.compile(r"status of 400")]
+        try:
+            yield
+        finally:
+            self.page.wait_for_timeout(100)
+            self._allowed = []
+
     def open(self, *, reset: bool = True) -> None:
         self.page.goto(f"{self.lab.url}{'&' if '?' in self.lab.url else '?'}reset" if reset else self.lab.url)
         self.page.wait_for_selector("#jp-main-dock-panel")

@@ -70,6 +70,7 @@ class Writer:
             updated_at=made + 100,
             host="lab-1",
             devices=["cuda:0"],
+            size=self.rng.randint(20, 400) * 1_000_000,
             step=done * 100,
             total_steps=EPOCHS * 100,
             epoch=float(done),

@@ -155,7 +155,7 @@ const runCommands = (trans: TranslationBundle, { open }: CommandTargets): Option
     describedBy: args({ id: { type: 'string', description: 'Id of the run.' } }, ['id']),
   },
   [Commands.runs]: {
-    label: trans.__('All Runs'),
+    label: trans.__('All Training Runs'),
     caption: trans.__('Find, sort and choose runs'),
     icon: labIcon,
     execute: () => open({ view: 'runs' }),
@@ -173,7 +173,7 @@ const runCommands = (trans: TranslationBundle, { open }: CommandTargets): Option
 /** The commands that open a form. */
 const formCommands = (trans: TranslationBundle, { open, chosenNotebook }: CommandTargets): Options => ({
   [Commands.newRun]: {
-    label: options => (options.isLauncher ? trans.__('New training run') : trans.__('New Run…')),
+    label: options => (options.isLauncher ? trans.__('New training run') : trans.__('New Training Run…')),
     caption: trans.__('Configure and launch the training of an image classifier'),
     icon: labIcon,
     execute: options => {

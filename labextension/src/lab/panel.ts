@@ -13,6 +13,7 @@ import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab
 import { Commands, addCommands, commandOf } from './commands';
 import { markdownOf } from './markdown';
 import { ExecutedDrive, refreshExecuted } from './notebook_drive';
+import { addRunCommands } from './run_commands';
 import { sourceOf } from './source_of';
 import { Tabs } from './tabs';
 import { sidebar, tensorBoardAddress, type Context } from './widgets';
@@ -111,6 +112,8 @@ export const panel: JupyterFrontEndPlugin<void> = {
       args: widget => ({ ...widget.content.place, key: widget.content.key }) as never,
       name: widget => widget.content.key,
     });
-    offerCommands(app, palette, launcher, trans.__('Image Lab'));
+    const category = trans.__('Image Lab');
+    offerCommands(app, palette, launcher, category);
+    addRunCommands(app, trans, { source, open: tabs.open, front: tabs.front }, palette, category);
   },
 };

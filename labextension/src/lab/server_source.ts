@@ -154,6 +154,8 @@ function commandCall(name: Command, args: unknown): Call {
       const { id, name: checkpoint } = args as Args['checkpoints.delete'];
       return { verb: 'DELETE', path: `runs/${part(id)}/checkpoints/${part(checkpoint)}` };
     }
+    case 'runs.editMany':
+      return { verb: 'PATCH', path: 'runs', body: args };
     case 'stop':
     case 'kill':
       return { verb: 'POST', path: `runs/${part((args as { id: string }).id)}/${name}` };

@@ -43,10 +43,15 @@ export class Tabs {
     this.app.shell.activateById(widget.id);
   };
 
+  /** What the tab in front shows. */
+  readonly front = (): Place | undefined => {
+    const widget = this.tracker.currentWidget;
+    return widget === this.app.shell.currentWidget ? widget?.content.place : undefined;
+  };
+
   /** Id of the run whose page is in front. */
   readonly currentRun = (): string | undefined => {
-    const widget = this.tracker.currentWidget;
-    const place = widget === this.app.shell.currentWidget ? widget?.content.place : undefined;
+    const place = this.front();
     return place?.view === 'run' ? place.id : undefined;
   };
 

@@ -166,7 +166,7 @@ export class Tab extends ViewWidget {
           </MarkdownProvider>
         );
       case 'runs':
-        return <RunsPage />;
+        return <RunsPage start={place.list} onView={list => this.#setPlace({ view: 'runs', list })} />;
       case 'run-notebook':
         return <NewNotebookRun path={place.path} onLaunched={this.#close} />;
       case 'new-sweep':

@@ -187,3 +187,24 @@ it('stops listening when the last view is gone', async () => {
   act(() => root.render(null));
   expect(source.subscriptions).toHaveLength(0);
 });
+
+it('shows a sweep as one row, whose trials stand in its page', async () => {
+  const sweep = aRun({ id: 's', kind: 'sweep', name: 'lr × augmentation' });
+  const trial = (id: string) => aRun({ id, parent_id: 's', name: id });
+  const retrained = aRun({ id: 'again', parent_id: 'other', name: 'again' });
+  await show(sourceOf(sweep, trial('t1'), trial('t2'), retrained));
+  const ids = [...host.querySelectorAll('section[aria-label=Running] [data-run]')].map(
+    row => (row as HTMLElement).dataset.run,
+  );
+  expect(ids.sort()).toEqual(['again', 's']);
+});
+
+it('cuts a long name in its middle: its end tells it apart', async () => {
+  await show(sourceOf(aRun({ name: 'convnext-tiny label smoothing 0.1 seed 3' })));
+  const name = host.querySelector('[data-run] b')!;
+  expect(name.textContent).toBe('convnext-tiny label smoothing 0.1 seed 3');
+  expect([...name.querySelectorAll('.imgcls-middle > span')].map(part => part.textContent)).toEqual([
+    'convnext-tiny label smoothing 0.',
+    '1 seed 3',
+  ]);
+});

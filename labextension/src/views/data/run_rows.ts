@@ -4,6 +4,15 @@ import { SourceError, messageOf, type RunsQuery, type Source } from './source';
 import type { Run, RunPage } from './types';
 
 const PAGE = 100; // rows of a window
+/** What a list shows and how: a host keeps it with the tab. */
+export interface ListView {
+  /** A query: `lr>1e-3 state=succeeded`. */
+  where: string;
+  sorting: { sort: string; order: 'asc' | 'desc' };
+  /** Keys of its columns in their order; null: those that somebody gets who has chosen none. */
+  columns: readonly string[] | null;
+}
+
 export type RowsQuery = Omit<RunsQuery, 'limit' | 'offset'>;
 
 /** One list of the server, window by window. A stale window is shown until its new one is there. */

@@ -20,6 +20,8 @@ import type {
   Dataset,
   DevicesBatch,
   DevicesReply,
+  EditedRun,
+  EditedRuns,
   EpochReport,
   EvaluatedPage,
   EvaluatedQuery,
@@ -50,6 +52,7 @@ import type {
   RunDetail,
   RunEdit,
   RunFiles,
+  RunEdits,
   RunPage,
   RunsBatch,
   RunState,
@@ -238,6 +241,8 @@ export type Args = {
   /** What the run's best model says of a file that the page has. */
   predict: { id: string; name: string; file: Blob };
   'runs.edit': { id: string; edit: RunEdit };
+  /** At most MAX_CHANGED runs; the answer says what stays as it is, and how the rest is undone. */
+  'runs.editMany': RunEdits;
   'runs.delete': { id: string };
   /** Delete a checkpoint of a run that has ended, by its name. */
   'checkpoints.delete': { id: string; name: string };
@@ -270,7 +275,8 @@ export type Reply = {
   claim: Run;
   retrain: Run;
   predict: TriedImage;
-  'runs.edit': Run;
+  'runs.edit': EditedRun;
+  'runs.editMany': EditedRuns;
   'runs.delete': void;
   'checkpoints.delete': FreedSpace;
   demo: unknown;

@@ -2,6 +2,7 @@
 import { isActive, isUnderWay, type Run } from '../data/types';
 import type { Trend } from '../data/trend';
 import { ago, metric } from '../ui/format';
+import { MiddleText } from '../ui/middle_text';
 import { useNavigate } from '../ui/navigation';
 import { Dot, Progress, StatusText, timeLeft } from '../ui/run_state';
 import { Sparkline } from '../ui/sparkline';
@@ -46,7 +47,9 @@ export function RunRow({ run, now, trend, current, owner }: RowProps) {
       <span className="imgcls-line">
         <span className="imgcls-name">
           <Dot state={run.state} />
-          <b className="imgcls-clip">{run.name}</b>
+          <b className="imgcls-clip">
+            <MiddleText text={run.name} />
+          </b>
           {owner && <span className="imgcls-muted imgcls-row-owner">{owner}</span>}
           <span className="imgcls-sr">{run.state}</span>
         </span>

@@ -1,13 +1,21 @@
 // The page of all runs: found by a query, some of them chosen and acted on together.
-import { useState } from 'react';
+import { useCallback, useEffect, useMemo, useState } from 'react';
+import { useSource } from '../data/source';
+import type { ListView } from '../data/run_rows';
+import type { Run } from '../data/types';
 import { Button } from '../ui/button';
 import { Problem } from '../ui/messages';
 import { useNavigate } from '../ui/navigation';
+import { ChosenBar } from '../runs/chosen_bar';
+import { chosenRunsOf } from '../runs/chosen_runs';
 import { ColumnChooser } from '../runs/column_chooser';
 import { RunFilterBar } from '../runs/filter_bar';
+import { OutcomeNote } from '../runs/outcome_note';
+import type { Outcome } from '../runs/run_actions';
 import { RunGrid } from '../runs/run_grid';
 import { useRunSelection } from '../runs/run_selection';
-import { FIRST_VIEW, useRunList, type ListView, type RunList } from '../runs/use_run_list';
+import { useRunActions } from '../runs/use_run_actions';
+import { FIRST_VIEW, useRunList, type RunList } from '../runs/use_run_list';
 import '../ui/layout.css';
 import './runs.css';
 
@@ -49,14 +57,42 @@ function Nothing({
   );
 }
 
+/** The chosen runs as they are by now. */
+function useChosen(chosen: ReadonlyMap<string, Run>, live: ReadonlyMap<string, Run>): readonly Run[] {
+  const source = useSource();
+  const runs = useMemo(
+    () =>
+      [...chosen.values()].map(run => {
+        const seen = live.get(run.id);
+        return seen && seen.revision > run.revision ? seen : run;
+      }),
+    [chosen, live],
+  );
+  useEffect(() => chosenRunsOf(source).set(runs), [source, runs]);
+  return runs;
+}
+
+interface Props {
+  start?: ListView;
+  /** The list is another one now: the host keeps it with the tab. */
+  onView?: (view: ListView) => void;
+}
+
 /** The page of all runs. */
-export function RunsPage() {
+export function RunsPage({ start = FIRST_VIEW, onView }: Props) {
   const navigate = useNavigate();
-  const [view, setView] = useState(FIRST_VIEW);
+  const [view, show] = useState(start);
+  const setView = (next: ListView) => {
+    show(next);
+    onView?.(next);
+  };
   const [editing, setEditing] = useState<{ id: string; column: string } | null>(null);
   const list = useRunList(view);
   const selection = useRunSelection(list.rows, list.query);
-  const chosen = [...selection.chosen.keys()];
+  const { drop } = selection;
+  const chosen = useChosen(selection.chosen, list.live);
+  const forget = useCallback(({ gone }: Outcome) => drop(gone), [drop]);
+  const actions = useRunActions(forget);
   return (
     <div className="imgcls-runs-page">
       <header className="imgcls-page-head">
@@ -75,22 +111,18 @@ export function RunsPage() {
         onOpen={run => navigate({ view: 'run', id: run.id })}
         editing={editing}
         onEdit={setEditing}
-        onSave={() => undefined}
+        onSave={actions.save}
       />
       <Nothing list={list} view={view} onView={setView} />
       <Problem>{selection.error}</Problem>
+      <OutcomeNote actions={actions} />
       {chosen.length > 0 && (
-        <footer className="imgcls-chosen">
-          <b>{chosen.length} selected:</b>
-          <Button
-            primary
-            disabled={chosen.length < 2}
-            onClick={() => navigate({ view: 'compare', ids: chosen })}
-          >
-            {chosen.length < 2 ? 'Compare' : `Compare ${chosen.length}`}
-          </Button>
-          <Button onClick={() => navigate({ view: 'tensorboard', run_ids: chosen })}>TensorBoard</Button>
-        </footer>
+        <ChosenBar
+          runs={chosen}
+          tags={list.words.values.tag ?? []}
+          actions={actions}
+          onClear={selection.clear}
+        />
       )}
     </div>
   );

@@ -72,7 +72,8 @@ function Welcome() {
 function Runs({ current, now }: { current: string | undefined; now: number }) {
   const navigate = useNavigate();
   const { runs, counts, owners } = useRuns();
-  const all = [...runs.values()];
+  const isTrial = (run: Run) => run.parent_id !== null && runs.get(run.parent_id)?.kind === 'sweep';
+  const all = [...runs.values()].filter(run => !isTrial(run)); // a sweep is one row
   const trends = useTrends(all);
   const running = all.filter(run => isUnderWay(run.state)).sort(byStart);
   const queued = all.filter(run => run.state === 'queued').sort(byQueue);

@@ -2,6 +2,7 @@
 import { FRACTION_METRICS, type Run } from '../data/types';
 import {
   ago,
+  bytes,
   count,
   duration,
   formatNumber,
@@ -113,6 +114,8 @@ const COLUMNS: Column[] = [
     show: run => run.notes.split('\n')[0] || '–',
     whole: run => run.notes,
   },
+  { key: 'tag', title: 'tags', width: 140, left: true, show: run => run.tags?.join(', ') || '–' },
+  { key: 'size', title: 'size', width: 72, show: run => bytes(run.size) },
   { key: 'id', title: 'id', width: 120, left: true, path: true, show: run => run.id },
 ];
 
@@ -173,9 +176,4 @@ export function chosenColumns(
       },
     ];
   });
-}
-
-/** A text that is cut in its middle where its end tells it apart: what is always shown of its end. */
-export function ends(text: string, keep = 10): [start: string, end: string] {
-  return text.length <= keep * 2 ? [text, ''] : [text.slice(0, -keep), text.slice(-keep)];
 }

@@ -1,11 +1,12 @@
 // What stands over the table of runs: the box of filters, what it finds, and what is wrong with it.
 import type { ReactNode } from 'react';
+import type { ListView } from '../data/run_rows';
 import { count, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { FilterMenu } from './filter_menu';
 import { QueryBox } from './query_box';
 import { textOf } from './query_text';
-import type { ListView, RunList } from './use_run_list';
+import type { RunList } from './use_run_list';
 import '../ui/toolbar.css';
 
 interface Props {

@@ -1,8 +1,9 @@
 // One row of the table of runs. It is drawn anew only where something of it changed.
 import { memo, type ReactNode } from 'react';
 import { isActive, type Run } from '../data/types';
+import { MiddleText } from '../ui/middle_text';
 import { State, progressOf } from '../ui/run_state';
-import { ends, type Column } from './columns';
+import type { Column } from './columns';
 import { InlineEdit } from './inline_edit';
 import './run_grid.css';
 
@@ -32,18 +33,10 @@ interface Props {
 export const EDITED: Record<string, (run: Run) => string> = {
   name: run => run.name,
   notes: run => run.notes,
+  tag: run => (run.tags ?? []).join(', '),
 };
 
-/** A text whose end stays in sight. */
-function Middle({ text }: { text: string }) {
-  const [start, end] = ends(text);
-  return (
-    <span className="imgcls-middle">
-      <span className="imgcls-middle-start">{start}</span>
-      {end && <span className="imgcls-middle-end">{end}</span>}
-    </span>
-  );
-}
+const EDIT_NAMES: Record<string, string> = { name: 'Name', notes: 'Notes', tag: 'Tags' };
 
 function cellOf(column: Column, run: Run, now: number): ReactNode {
   if (column.key === 'state')
@@ -54,7 +47,7 @@ function cellOf(column: Column, run: Run, now: number): ReactNode {
       </>
     );
   const text = column.show(run, now);
-  return column.path ? <Middle text={text} /> : text;
+  return column.path ? <MiddleText text={text} /> : text;
 }
 
 function Name({ run, onOpen }: { run: Run; onOpen: (run: Run) => void }) {
@@ -66,7 +59,7 @@ function Name({ run, onOpen }: { run: Run; onOpen: (run: Run) => void }) {
       title={run.name}
       onClick={() => onOpen(run)}
     >
-      <Middle text={run.name} />
+      <MiddleText text={run.name} />
     </button>
   );
 }
@@ -78,7 +71,7 @@ export const GridRow = memo(function GridRow(props: Props) {
   const edit = (column: string): ReactNode =>
     run && (
       <InlineEdit
-        label={`${column === 'name' ? 'Name' : 'Notes'} of ${run.name}`}
+        label={`${EDIT_NAMES[column]} of ${run.name}`}
         value={EDITED[column]!(run)}
         onSave={value => onSave(run, column, value)}
         onDone={onDone}
@@ -108,7 +101,13 @@ export const GridRow = memo(function GridRow(props: Props) {
           />
         )}
       </div>
-      <div role="gridcell" className="imgcls-runs-cell">
+      <div
+        role="gridcell"
+        className="imgcls-runs-cell"
+        onDoubleClick={event => {
+          if (run?.may_change && event.target === event.currentTarget) onEdit({ id: run.id, column: 'name' });
+        }}
+      >
         {run && (editing === 'name' ? edit('name') : <Name run={run} onOpen={onOpen} />)}
       </div>
       {columns.map(column => (

@@ -90,12 +90,12 @@ export function RunGrid(props: Props) {
   const { box, first, end, measure, reveal } = useView(total);
   const [active, setActive] = useState(0);
   const at = Math.min(active, Math.max(0, total - 1));
-  const { query } = rows.current();
+  const { where, sort, order } = rows.current().query;
   useLayoutEffect(() => {
     box.current!.scrollTop = 0;
     setActive(0);
     measure();
-  }, [query, box, measure]);
+  }, [where, sort, order, box, measure]); // another list begins at its top
   useEffect(() => {
     if (first < end) rows.need(first, end);
   }, [rows, first, end]);
@@ -116,7 +116,7 @@ export function RunGrid(props: Props) {
     else if (event.key.toLowerCase() === 'a' && control) selection.all?.();
     else if (event.key === 'Escape' && selection.chosen.size > 0) selection.clear?.();
     else if (event.key === 'Enter' && row) onOpen(row.run);
-    else if (event.key === 'F2' && row) onEdit({ id: row.run.id, column: 'name' });
+    else if (event.key === 'F2' && row?.run.may_change) onEdit({ id: row.run.id, column: 'name' });
     else if (event.key === 'ArrowRight' && row && !row.group) rows.fold(row.run, true);
     else if (event.key === 'ArrowLeft' && row && row.unfolded) rows.fold(row.run, false);
     else return;

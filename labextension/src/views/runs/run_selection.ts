@@ -22,7 +22,8 @@ export interface RunSelection extends Required<GridSelection> {
   /** All that match are being asked for. */
   busy: boolean;
   error: string | null;
-  set: (runs: readonly Run[], on: boolean) => void;
+  /** Choose no longer those of these ids. */
+  drop: (ids: readonly string[]) => void;
 }
 
 export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
@@ -34,13 +35,10 @@ export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
   const latest = useRef(query);
   latest.current = query;
 
-  const set = useCallback((runs: readonly Run[], on: boolean) => {
+  const drop = useCallback((ids: readonly string[]) => {
     setChosen(was => {
       const next = new Map(was);
-      for (const run of runs) {
-        if (on) next.set(run.id, run);
-        else next.delete(run.id);
-      }
+      for (const id of ids) next.delete(id);
       return next;
     });
   }, []);
@@ -89,9 +87,9 @@ export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
         setError(null);
         setChosen(was => (was.size ? new Map() : was));
       },
-      set,
+      drop,
     }),
-    [rows, all, set],
+    [rows, all, drop],
   );
   return { chosen, busy, error, ...actions };
 }

@@ -1,22 +1,13 @@
 // A list of runs in a view: its rows, live, what matches it, and which columns it has.
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
-import { RunRows, type RowsQuery, type RowsSnapshot } from '../data/run_rows';
+import { onMutation } from '../data/mutate';
+import { RunRows, type ListView, type RowsQuery, type RowsSnapshot } from '../data/run_rows';
 import { useSource } from '../data/source';
 import type { Run } from '../data/types';
 import { useOnChange, useRuns } from '../data/use_runs';
 import { useNow } from '../ui/use_now';
 import { FIRST_COLUMNS, allColumns, chosenColumns, type Column } from './columns';
-import type { Sorting } from './grid_head';
 import { useVocabulary, type Words } from './use_vocabulary';
-
-/** What a list shows and how; it is saved under a name. */
-export interface ListView {
-  /** A query: `lr>1e-3 state=succeeded`. */
-  where: string;
-  sorting: Sorting;
-  /** Keys of its columns in their order; null: those that somebody gets who has chosen none. */
-  columns: readonly string[] | null;
-}
 
 export const FIRST_VIEW: ListView = {
   where: '',
@@ -49,6 +40,7 @@ export function useRunList(view: ListView): RunList {
   const snapshot = useSyncExternalStore(rows.listen, rows.current);
   useEffect(() => rows.ask(query), [rows, query]);
   useEffect(() => rows.close, [rows]);
+  useEffect(() => onMutation(source, 'runs', rows.reload), [source, rows]);
   useOnChange(Object.entries(counts).join(), rows.reload); // a run came, went or changed its state
 
   const shown: readonly Run[] = snapshot.reply?.items ?? NONE;

@@ -1,5 +1,6 @@
 // Where a view can lead. The host says what going there means: a tab in Lab, a page elsewhere.
 import { createContext, useContext } from 'react';
+import type { ListView } from '../data/run_rows';
 import type { RegistryName } from '../data/source';
 
 export type Place =
@@ -8,7 +9,8 @@ export type Place =
   /** A data set, with one of its tabs in front. */
   | { view: 'dataset'; id: number; tab?: string }
   | { view: 'run'; id: string }
-  | { view: 'runs' }
+  /** All runs, as a list that was looked at before. */
+  | { view: 'runs'; list?: ListView }
   /** The form of a batch, by the notebook's path in the file browser. */
   | { view: 'run-notebook'; path: string }
   /** The executed notebook of a run, as the host shows notebooks. */

@@ -1,0 +1,214 @@
+// What can be done with runs, as commands: in the palette, and in the context menu of a run. They act on the run under
+// the pointer, else on the chosen ones of the table in front, else on the run whose page is in front.
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { Dialog, InputDialog, Notification, showDialog, type ICommandPalette } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { CommandRegistry } from '@lumino/commands';
+import { messageOf, type Source } from '../views/data/source';
+import type { Run } from '../views/data/types';
+import { chosenRunsOf } from '../views/runs/chosen_runs';
+import {
+  appliesTo,
+  deleteQuestion,
+  deleteRuns,
+  edited,
+  editRuns,
+  resumeRuns,
+  stopRuns,
+  tagsIn,
+  undoEdits,
+  type Outcome,
+  type RunAction,
+} from '../views/runs/run_actions';
+import type { Place } from '../views/ui/navigation';
+
+const SELECTORS = ['.imgcls [data-run]', '.imgcls-live[data-run]']; // where a run has a context menu
+
+export interface RunTargets {
+  source: Source;
+  open: (place: Place) => void;
+  /** What the tab in front shows. */
+  front: () => Place | undefined;
+}
+
+/** null: its user thought better of it. */
+type Work = (runs: Run[], source: Source) => Promise<Outcome | null>;
+
+interface RunCommand {
+  id: string;
+  action: RunAction;
+  label: string;
+  caption: string;
+  work: Work;
+}
+
+/** Say what was done, with Undo where that is possible. */
+function report(source: Source, outcome: Outcome): void {
+  const { text, refused, undo } = outcome;
+  const reasons = refused.slice(0, 3).map(({ name, message }) => `“${name}”: ${message}`);
+  if (refused.length > 3) reasons.push(`and ${refused.length - 3} more`);
+  const again = () => {
+    void undoEdits(source, undo!).then(done => report(source, done), complain);
+  };
+  Notification.emit([text, ...reasons].join('\n'), refused.length > 0 ? 'warning' : 'success', {
+    autoClose: refused.length > 0 ? false : 8000,
+    ...(undo && { actions: [{ label: 'Undo', callback: again }] }),
+  });
+}
+
+const complain = (error: unknown): void => void Notification.error(messageOf(error), { autoClose: 8000 });
+
+async function asked(title: string, body: string, word: string): Promise<boolean> {
+  const buttons = [Dialog.cancelButton(), Dialog.warnButton({ label: word })];
+  return (await showDialog({ title, body, buttons })).button.accept;
+}
+
+function runCommands(trans: TranslationBundle, { open }: RunTargets): RunCommand[] {
+  const goes =
+    (place: (runs: Run[]) => Place): Work =>
+    async runs => {
+      open(place(runs));
+      return null;
+    };
+  const tag: Work = async (runs, source) => {
+    const { value } = await InputDialog.getText({
+      title: trans.__('Tags to add, such as: baseline, to-check'),
+    });
+    const tags = tagsIn(value ?? '');
+    return tags.length > 0 ? editRuns(source, runs, { add_tags: tags }, edited.tag(tags.join(', '))) : null;
+  };
+  const move: Work = async (runs, source) => {
+    const all = await source.query('projects', {}, new AbortController().signal);
+    const projects = all.filter(project => project.may_change);
+    const { value } = await InputDialog.getItem({
+      title: trans.__('Move to the project'),
+      items: projects.map(project => project.name),
+    });
+    const project = projects.find(({ name }) => name === value);
+    return project ? editRuns(source, runs, { project_id: project.id }, edited.move(project.name)) : null;
+  };
+  const rename: Work = async ([run], source) => {
+    const { value } = await InputDialog.getText({ title: trans.__('Name of the run'), text: run!.name });
+    const name = value?.trim();
+    return name && name !== run!.name ? editRuns(source, [run!], { name }, edited.rename(name)) : null;
+  };
+  const remove: Work = async (runs, source) => {
+    const really = await asked(trans.__('Delete runs?'), deleteQuestion(runs), trans.__('Delete'));
+    return really ? deleteRuns(source, runs) : null;
+  };
+  const command = (
+    action: RunAction,
+    label: string,
+    caption: string,
+    work: Work,
+    name: string = action,
+  ): RunCommand => ({
+    id: `imgcls-lab:${name}-runs`,
+    action,
+    label,
+    caption,
+    work,
+  });
+  return [
+    command(
+      'stop',
+      trans.__('Stop Training Runs'),
+      trans.__('Each saves a checkpoint and ends; it can be resumed'),
+      (runs, source) => stopRuns(source, runs),
+    ),
+    command(
+      'resume',
+      trans.__('Resume Training Runs'),
+      trans.__('Go on from the last checkpoint'),
+      (runs, source) => resumeRuns(source, runs),
+    ),
+    command(
+      'clone',
+      trans.__('Clone Training Run…'),
+      trans.__('A new run that starts from the settings of this one'),
+      goes(([run]) => ({ view: 'new-run', from: run!.id })),
+    ),
+    command(
+      'compare',
+      trans.__('Compare Chosen Training Runs'),
+      trans.__('Curves of the chosen runs in one chart'),
+      goes(runs => ({ view: 'compare', ids: runs.map(run => run.id) })),
+      'compare-chosen',
+    ),
+    command('rename', trans.__('Rename Run…'), trans.__('Give the run another name'), rename),
+    command('tag', trans.__('Tag Runs…'), trans.__('Words by which runs are found again'), tag),
+    command('move', trans.__('Move Runs to a Project…'), trans.__('Such as the one of production'), move),
+    command(
+      'archive',
+      trans.__('Archive Runs'),
+      trans.__('Take them out of the lists; nothing is deleted'),
+      (runs, source) => editRuns(source, runs, { archived: true }, edited.archive),
+    ),
+    command(
+      'restore',
+      trans.__('Put Archived Runs Back'),
+      trans.__('Show them in the lists again'),
+      (runs, source) => editRuns(source, runs, { archived: false }, edited.restore),
+    ),
+    command(
+      'delete',
+      trans.__('Delete Runs…'),
+      trans.__('With their checkpoints and logs; says first what is freed'),
+      remove,
+    ),
+  ];
+}
+
+/** Register the commands and offer them. `category`: of the palette. */
+export function addRunCommands(
+  app: JupyterFrontEnd,
+  trans: TranslationBundle,
+  targets: RunTargets,
+  palette: ICommandPalette | null,
+  category: string,
+): void {
+  const { source, front } = targets;
+  const chosen = (): readonly Run[] => (front()?.view === 'runs' ? chosenRunsOf(source).current() : []);
+  const pointed = (): string | undefined =>
+    app.contextMenu.menu.isAttached
+      ? app.contextMenuHitTest(node => node.dataset.run !== undefined)?.dataset.run
+      : undefined;
+  const read = (id: string): Promise<Run> => source.query('run', { id }, new AbortController().signal);
+  const runsNow = async (ids: string[]): Promise<Run[]> => {
+    if (ids.length > 0) return Promise.all(ids.map(read));
+    const under = pointed();
+    if (under && !chosen().some(run => run.id === under)) return [await read(under)];
+    const place = front();
+    if (chosen().length > 0) return [...chosen()];
+    return place?.view === 'run' ? [await read(place.id)] : [];
+  };
+  const has = (): boolean => pointed() !== undefined || chosen().length > 0 || front()?.view === 'run';
+  runCommands(trans, targets).forEach(({ id, action, label, caption, work }, index) => {
+    const execute = async (options: CommandRegistry.ICommandOptions | Record<string, unknown>) => {
+      const { ids } = options as { ids?: unknown };
+      try {
+        const runs = await runsNow(Array.isArray(ids) ? ids.map(String) : []);
+        const applies = appliesTo(action, runs);
+        if (applies.reason !== null) throw new Error(`${label}: ${applies.reason}.`);
+        const outcome = await work(applies.runs, source);
+        if (outcome) report(source, outcome);
+      } catch (error) {
+        complain(error);
+      }
+    };
+    app.commands.addCommand(id, {
+      label,
+      caption,
+      isEnabled: options => Array.isArray(options.ids) || has(),
+      execute,
+      describedBy: {
+        args: {
+          type: 'object',
+          properties: { ids: { type: 'array', items: { type: 'string' }, description: 'Ids of the runs.' } },
+        },
+      } as never,
+    });
+    palette?.addItem({ command: id, category });
+    for (const selector of SELECTORS) app.contextMenu.addItem({ command: id, selector, rank: index + 1 });
+  });
+}

@@ -1,0 +1,86 @@
+// The box of filters: what is typed becomes chips, which are changed, removed and put together again.
+import { act, useState } from 'react';
+import { expect, it } from 'vitest';
+import { QueryBox } from '../../src/views/runs/query_box';
+import type { Vocabulary } from '../../src/views/runs/query_text';
+import { host, root, stage } from '../stage';
+
+stage();
+
+const WORDS: Vocabulary = {
+  fields: new Map(),
+  metrics: new Map(),
+  values: { state: ['running', 'succeeded'] },
+};
+let text = '';
+
+function Host({ start }: { start: string }) {
+  const [where, setWhere] = useState(start);
+  text = where;
+  return (
+    <>
+      <QueryBox text={where} words={WORDS} onChange={setWhere} />
+      <button type="button" data-other onClick={() => setWhere('project=birds')} />
+    </>
+  );
+}
+
+const show = (start = '') => act(async () => root.render(<Host start={start} />));
+const box = () => host.querySelector<HTMLInputElement>('input')!;
+const chips = () => [...host.querySelectorAll('[data-term]')].map(chip => chip.getAttribute('data-term'));
+const type = (value: string) =>
+  act(async () => {
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value')!.set!.call(box(), value);
+    box().dispatchEvent(new Event('input', { bubbles: true }));
+  });
+const press = (key: string) =>
+  act(
+    async () =>
+      void box().dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true })),
+  );
+const click = (element: Element) => act(async () => (element as HTMLElement).click());
+
+it('makes a chip of a condition at Enter or a space, and none of a word before Enter', async () => {
+  await show();
+  await type('lr>0.01');
+  expect([chips(), text]).toEqual([[], '']); // not asked while it is being typed
+  await press('Enter');
+  expect([chips(), text, box().value]).toEqual([['lr>0.01'], 'lr>0.01', '']);
+  await type('best>90% ');
+  expect([chips(), text]).toEqual([['lr>0.01', 'best>90%'], 'lr>0.01 best>90%']);
+  await type('two words ');
+  expect(chips()).toHaveLength(2);
+  await press('Enter');
+  expect(text).toBe('lr>0.01 best>90% two words');
+});
+
+it('changes a chip by a click, removes one by its button, the last one by Backspace', async () => {
+  await show('lr>0.01 best>90% state=running');
+  await click(host.querySelector('[data-term="lr>0.01"] button')!);
+  expect([chips(), box().value]).toEqual([['best>90%', 'state=running'], 'lr>0.01']);
+  await type('lr>0.02');
+  await press('Enter');
+  expect(text).toBe('best>90% state=running lr>0.02');
+  await click(host.querySelector('[aria-label="Remove best>90%"]')!);
+  expect(text).toBe('state=running lr>0.02');
+  await press('Backspace');
+  expect([chips(), text]).toEqual([['state=running'], 'state=running']);
+});
+
+it('takes a proposal by keys, and one that waits for its value stays in the box', async () => {
+  await show();
+  await type('stat');
+  await press('ArrowDown');
+  await press('Enter');
+  expect([box().value, text]).toEqual(['state=', '']);
+  await press('ArrowDown');
+  await press('Tab');
+  expect([chips(), text]).toEqual([['state=running'], 'state=running']);
+});
+
+it('shows the query that another view sets', async () => {
+  await show('lr>1');
+  await type('half');
+  await click(host.querySelector('[data-other]')!);
+  expect([chips(), box().value]).toEqual([['project=birds'], '']);
+});
