@@ -55,7 +55,8 @@ class Writer:
         values = self._values(best, done)
         run = Run(
             number=self.first + self.written,
-            id=f"r{self.written:06d}-{self.rng.getrandbits(24):06x}",
+            id=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(made))}-{self.written:06d}",
+            payload={},
             kind=columns.pop("kind", "train"),
             name=name,
             owner=self.owner,

@@ -1,4 +1,4 @@
-"""The table of runs, by mouse and by keys: found, chosen, edited in place, tagged, archived, deleted, taken back."""
+"""The table of runs, by mouse and by keys: found by a query, chosen, folded."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows(table: Locator) -> int:
-    return int(table.get_attribute("aria-rowcount") or 0) - 1
+    return int(table.get_attribute("data-runs") or 0)
 
 
 def found(table: Locator, number: int) -> None:
-    expect(table).to_have_attribute("aria-rowcount", str(number + 1))
+    expect(table).to_have_attribute("data-runs", str(number))
 
 
 def look(desk: Desk, name: str) -> None:
@@ -66,14 +66,15 @@ def finds_by_chips(desk: Desk, table: Locator) -> None:
 
 
 def chooses_by_keys(desk: Desk, table: Locator) -> None:
-    chosen = desk.main.get_by_role("contentinfo", name="Chosen runs")
+    chosen = desk.main.get_by_role("region", name="Chosen runs")
     table.focus()
     table.press("Space")
     table.press("Shift+ArrowDown")
     table.press("Shift+ArrowDown")
     expect(chosen).to_contain_text("3 selected")
     table.press("End")
-    expect(table.locator(f"[data-index='{RUNS - 1}']")).to_be_visible()
+    last = int(table.get_attribute("aria-rowcount") or 0) - 2
+    expect(table.locator(f"[data-index='{last}']")).to_be_visible()
     table.press("Control+a")
     expect(chosen).to_contain_text(f"{RUNS} selected")
     table.press("Escape")
@@ -82,41 +83,25 @@ def chooses_by_keys(desk: Desk, table: Locator) -> None:
     expect(table.locator("[data-index='0']")).to_be_visible()
 
 
-def edits_and_undoes(desk: Desk, table: Locator) -> None:
-    first = table.locator("[data-index='0']")
-    was = first.get_by_role("button").first.inner_text().replace("\n", "")
-    table.press("F2")
-    desk.page.keyboard.type("the one to keep")
-    look(desk, "rename")
-    desk.page.keyboard.press("Enter")
-    expect(first).to_contain_text("the one to keep")
-    desk.main.get_by_role("button", name="Undo").click()
-    expect(first).to_contain_text(was[:8])
-
-    for index in (0, 1):
-        table.locator(f"[data-index='{index}']").get_by_role("checkbox").check()
-    look(desk, "chosen")
-    desk.main.get_by_role("button", name="Tag…").click()
-    desk.page.keyboard.type("baseline")
-    desk.page.keyboard.press("Enter")
-    expect(desk.main.get_by_text("Tagged 2 runs")).to_be_visible()
-    desk.main.get_by_role("button", name="Archive", exact=True).click()
-    found(table, RUNS - 2)
-    desk.main.get_by_role("button", name="Undo").click()
-    found(table, RUNS)
+def folds(desk: Desk, table: Locator) -> None:
+    """A sweep and repetitions are one row each, by mouse and by keys; chosen, they are all their runs."""
+    lines = int(table.get_attribute("aria-rowcount") or 0)
+    sweep = table.locator("[data-group=sweep]").first
+    expect(sweep).to_contain_text("sweep, 8 runs")
+    sweep.get_by_role("button", name="Unfold").click()
+    expect(table).to_have_attribute("aria-rowcount", str(lines + 8))
+    expect(sweep).to_have_attribute("aria-expanded", "true")
+    look(desk, "unfolded")
+    table.press("ArrowLeft")
+    expect(table).to_have_attribute("aria-rowcount", str(lines))
+    sweep.get_by_role("checkbox").click()
+    expect(desk.main.get_by_role("region", name="Chosen runs")).to_contain_text("9 selected")
+    expect(sweep).to_have_attribute("aria-selected", "true")
+    table.press("Escape")
+    table.press("Home")
 
 
-def deletes(desk: Desk, table: Locator) -> None:
-    desk.main.get_by_role("button", name="Delete").last.click()
-    question = desk.main.get_by_role("dialog", name="Delete the chosen runs")
-    expect(question).to_contain_text("Delete 2 runs")
-    expect(question).to_contain_text("frees")
-    question.get_by_role("button", name="Delete", exact=True).click()
-    found(table, RUNS - 2)
-    expect(desk.main.get_by_text("Deleted 2 runs")).to_contain_text("free again")
-
-
-def test_runs_are_found_chosen_edited_and_deleted_and_what_can_be_is_undone(desk: Desk, lab: Lab) -> None:
+def test_runs_are_found_by_chips_chosen_by_keys_and_folded(desk: Desk, lab: Lab) -> None:
     with Store.open(Settings(home=str(lab.home), datasets_dir=str(lab.datasets))) as store:
         write_runs(store, RUNS)
     desk.open()
@@ -127,5 +112,4 @@ def test_runs_are_found_chosen_edited_and_deleted_and_what_can_be_is_undone(desk
     look(desk, "all")
     finds_by_chips(desk, table)
     chooses_by_keys(desk, table)
-    edits_and_undoes(desk, table)
-    deletes(desk, table)
+    folds(desk, table)

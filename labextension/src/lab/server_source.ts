@@ -42,6 +42,12 @@ function queryCall(kind: Query, params: unknown): Call {
       const { states, ...rest } = params as Params['runs'];
       return get('runs', { ...rest, state: states });
     }
+    case 'runGroups': {
+      const { states, ...rest } = params as Params['runGroups'];
+      return get('runs/groups', { ...rest, state: states });
+    }
+    case 'runColumns':
+      return get('runs/columns');
     case 'run':
       return get(`runs/${part((params as Params['run']).id)}`);
     case 'claim':
@@ -154,6 +160,10 @@ function commandCall(name: Command, args: unknown): Call {
       const { id, name: checkpoint } = args as Args['checkpoints.delete'];
       return { verb: 'DELETE', path: `runs/${part(id)}/checkpoints/${part(checkpoint)}` };
     }
+    case 'runs.deleteMany':
+      return { verb: 'POST', path: 'runs/delete', body: args };
+    case 'runs.act':
+      return { verb: 'POST', path: 'runs/actions', body: args };
     case 'runs.editMany':
       return { verb: 'PATCH', path: 'runs', body: args };
     case 'stop':

@@ -1,6 +1,6 @@
 // The rows of the table of runs: windows that are asked for as they come into view, and groups that unfold.
 import { expect, it } from 'vitest';
-import { RunRows, type RowsQuery } from '../../src/views/data/run_rows';
+import { RunRows } from '../../src/views/data/run_rows';
 import { FakeSource, aRun } from '../fake';
 
 interface Asked {
@@ -10,27 +10,38 @@ interface Asked {
 }
 const NOW = () => new Promise(resolve => setTimeout(resolve));
 
-/** A server with `total` runs r0, r1 ...; a query `of=rN` answers `children` runs of that group. */
+/** A server with `total` runs r0, r1 ..., each the head of a group; a query with `of=rN` gives the runs of that group. */
 function served(total: number, children = 3) {
   const asked: Asked[] = [];
+  const answer = (params: Asked) => {
+    asked.push(params);
+    if (params.where === 'wrong>') throw new Error('The query cannot be read.');
+    const of = params.where?.match(/of=(\S+)/)?.[1] ?? null;
+    const all = of ? children : params.where === 'few' ? 2 : total;
+    const items = Array.from({ length: Math.min(params.limit, Math.max(0, all - params.offset)) }, (_, i) =>
+      aRun({ id: of ? `${of}.${params.offset + i}` : `r${params.offset + i}` }),
+    );
+    return { items, total: all, counts: {}, owners: [] };
+  };
   const source = new FakeSource({
-    runs: (params: Asked) => {
-      asked.push(params);
-      if (params.where === 'wrong>') throw new Error('The query cannot be read.');
-      const of = params.where?.startsWith('of=') ? params.where.slice(3) : null;
-      const all = of ? children : params.where === 'few' ? 2 : total;
-      const items = Array.from({ length: Math.min(params.limit, Math.max(0, all - params.offset)) }, (_, i) =>
-        aRun({ id: of ? `${of}.${params.offset + i}` : `r${params.offset + i}` }),
-      );
-      return { items, total: all, counts: {}, owners: [] };
+    runs: (params: { offset?: number } & Asked) => answer({ ...params, offset: params.offset ?? 0 }),
+    runGroups: (params: Asked) => {
+      const { items, ...rest } = answer(params);
+      const group = (id: string) => ({
+        key: `sweep:${id}`,
+        kind: 'sweep',
+        name: id,
+        where: `of=${id}`,
+        runs: 3,
+      });
+      return { ...rest, rows: items.map(run => ({ run, group: group(run.id) })), runs: rest.total * 4 };
     },
   });
-  const group = (run: { id: string }): RowsQuery | null =>
-    run.id.includes('.') ? null : { where: `of=${run.id}` };
-  return { source, asked, rows: new RunRows(source, {}, group) };
+  return { source, asked, rows: new RunRows(source, { group: ['sweep'] }) };
 }
+const fold = (rows: RunRows, index: number, unfolded: boolean) => rows.fold(rows.at(index)!.group!, unfolded);
 const ids = (rows: RunRows, first: number, end: number) =>
-  Array.from({ length: end - first }, (_, i) => rows.at(first + i)?.run.id);
+  Array.from({ length: end - first }, (_, i) => rows.at(first + i)?.run?.id);
 
 it('asks for the windows in view alone, and once each', async () => {
   const { asked, rows } = served(10_000);
@@ -51,7 +62,7 @@ it('asks again for what is in view when runs changed, and shows the old rows unt
   await NOW();
   asked.length = 0;
   rows.reload();
-  expect(rows.at(500)?.run.id).toBe('r500');
+  expect(rows.at(500)?.run?.id).toBe('r500');
   await NOW();
   expect(asked.map(({ offset }) => offset)).toEqual([500]);
   rows.need(0, 40); // it was left out: it is asked for when it comes into view
@@ -62,29 +73,29 @@ it('asks again for what is in view when runs changed, and shows the old rows unt
 it('unfolds groups below their rows, several of them, and folds them again', async () => {
   const { rows } = served(5);
   await NOW();
-  rows.fold(rows.at(1)!.run, true);
-  rows.fold(rows.at(3)!.run, true);
+  fold(rows, 1, true);
+  fold(rows, 3, true);
   await NOW();
   expect(rows.current().rows).toBe(11);
   expect(ids(rows, 0, 11)).toEqual(
     ['r0', 'r1', 'r1.0', 'r1.1', 'r1.2', 'r2', 'r3', 'r3.0', 'r3.1', 'r3.2', 'r4'],
   ); // prettier-ignore
-  expect(rows.at(2)).toMatchObject({ group: 'r1', unfolded: false });
-  expect(rows.at(6)).toMatchObject({ group: null, unfolded: true });
-  rows.fold(rows.at(1)!.run, false);
+  expect(rows.at(2)).toMatchObject({ of: 'sweep:r1', group: null, unfolded: false });
+  expect(rows.at(6)).toMatchObject({ of: null, unfolded: true });
+  fold(rows, 1, false);
   expect(ids(rows, 0, 8)).toEqual(['r0', 'r1', 'r2', 'r3', 'r3.0', 'r3.1', 'r3.2', 'r4']);
 });
 
 it('asks for the windows of a long group as they come into view', async () => {
   const { asked, rows } = served(5, 450);
   await NOW();
-  rows.fold(rows.at(2)!.run, true);
+  fold(rows, 2, true);
   await NOW();
   rows.need(300, 340);
   await NOW();
   expect(asked.filter(({ where }) => where).map(({ offset }) => offset)).toEqual([0, 200, 300]);
-  expect(rows.at(303)?.run.id).toBe('r2.300');
-  expect(rows.at(453)?.run.id).toBe('r3');
+  expect(rows.at(303)?.run?.id).toBe('r2.300');
+  expect(rows.at(453)?.run?.id).toBe('r3');
 });
 
 it('keeps the rows of before until those of another query are there, and says what is wrong with it', async () => {
@@ -102,10 +113,24 @@ it('keeps the rows of before until those of another query are there, and says wh
   expect(rows.current()).toMatchObject({ rows: 100, error: null });
 });
 
-it('gives the runs of a stretch, also of windows that nobody has seen', async () => {
-  const { rows } = served(1000);
+it('gives the runs of a stretch, also of windows that nobody has seen, and of groups with their heads', async () => {
+  const { source, rows } = served(1000);
+  const plain = new RunRows(source, {});
   await NOW();
-  const runs = await rows.range(50, 350);
+  const runs = await plain.range(50, 350);
   expect(runs).toHaveLength(300);
   expect(runs[299]!.id).toBe('r349');
+  expect((await rows.range(0, 2)).map(run => run.id)).toEqual(
+    ['r0', 'r0.0', 'r0.1', 'r0.2', 'r1', 'r1.0', 'r1.1', 'r1.2'],
+  ); // prettier-ignore
+});
+
+it('asks for the runs of a group by the query of the list and its own', async () => {
+  const { asked, rows } = served(2);
+  await NOW();
+  rows.ask({ group: ['sweep'], where: 'few' });
+  await NOW();
+  fold(rows, 0, true);
+  await NOW();
+  expect(asked.at(-1)!.where).toBe('few of=r0');
 });

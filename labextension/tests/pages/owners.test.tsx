@@ -24,6 +24,11 @@ async function table(owners: string[]) {
   const source = new FakeSource({
     info,
     projects: () => [],
+    runColumns: () => ({
+      columns: ['state', 'owner', 'model'].map(key => ({ key, label: key, group: 'run', kind: 'text' })),
+      groups: { run: 'Run' },
+      tags: [],
+    }),
     runs: (params: { where?: string }) => {
       asked.push(params.where);
       return { items: [aRun({ owner: 'bob' })], total: 1, counts: {}, owners };

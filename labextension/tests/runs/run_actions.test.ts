@@ -9,7 +9,6 @@ import {
   tagsIn,
   undoEdits,
 } from '../../src/views/runs/run_actions';
-import { SourceError } from '../../src/views/data/source';
 import { FakeSource, aRun } from '../fake';
 
 const done = aRun({ id: 'done', name: 'done', state: 'succeeded', size: 5e8, tags: [], archived: false });
@@ -75,22 +74,24 @@ it('edits in pieces, names what was refused by its run, and gives back what undo
   expect(sent.map(({ runs }) => runs.length)).toEqual([1000, 1000, 500]);
 });
 
-it('goes on after a run that is refused, and frees what was deleted', async () => {
+it('says what a deletion freed, what stays, and which runs were refused', async () => {
   const source = new FakeSource({
     runs: () => ({ items: [], total: 0, counts: {}, owners: [] }),
-    'runs.delete': ({ id }: { id: string }) => {
-      if (id === 'stopped') throw new SourceError('Another run goes on from it.');
-      return undefined;
-    },
-    stop: () => aRun(),
-  });
+    'runs.deleteMany': () => ({
+      deleted: ['done'], refused: [{ run: 'stopped', message: 'It is not yours.', reason: '' }],
+      freed: 5e8, shared: 1e8, elsewhere: [], dry_run: false,
+    }),
+    'runs.act': ({ runs }: { runs: string[] }) => ({ changed: runs.map(id => aRun({ id })), refused: [] }),
+  }); // prettier-ignore
   const outcome = await deleteRuns(source, [stopped, done]);
   expect(outcome).toMatchObject({
     gone: ['done'],
-    refused: [{ name: 'stopped', message: 'Another run goes on from it.' }],
+    refused: [{ name: 'stopped', message: 'It is not yours.' }],
   });
   expect(outcome.text).toContain('500 MB are free again');
-  expect((await stopRuns(source, [live])).refused).toEqual([]);
+  expect(outcome.text).toContain('100 MB stay');
+  expect(await stopRuns(source, [live])).toMatchObject({ refused: [], undo: null });
+  expect(source.asked).toContainEqual(['runs.act', { runs: ['live'], action: 'stop' }]);
 });
 
 it('reads tags as they are typed', () => {

@@ -6,7 +6,7 @@ export const REGISTRIES = ['datasets', 'models', 'configs', 'projects'] as const
 /** What a command changes, by the first word of its name. */
 const CHANGED: Record<string, readonly Query[]> = {
   ...Object.fromEntries(REGISTRIES.map(name => [name, [name]])),
-  runs: ['runs', 'run'],
+  runs: ['runs', 'run', 'runColumns'],
   datasets: ['datasets', 'dataset'],
   tensorboards: ['tensorboards'],
   audits: ['audit', 'problems'],

@@ -1,9 +1,12 @@
 // All runs that match a query, as the rows of a table: windows of them are asked for as they come into view, and the
 // runs of a group stand below it while it is unfolded. No view; a table listens to it.
 import { SourceError, messageOf, type RunsQuery, type Source } from './source';
-import type { Run, RunPage } from './types';
+import type { Run, RunGroup, RunGroups, RunRow as ListedRow } from './types';
 
 const PAGE = 100; // rows of a window
+const MOST_OF_GROUP = 1000; // runs that are chosen with it
+export type GroupKind = RunGroup['kind'];
+
 /** What a list shows and how: a host keeps it with the tab. */
 export interface ListView {
   /** A query: `lr>1e-3 state=succeeded`. */
@@ -11,16 +14,19 @@ export interface ListView {
   sorting: { sort: string; order: 'asc' | 'desc' };
   /** Keys of its columns in their order; null: those that somebody gets who has chosen none. */
   columns: readonly string[] | null;
+  /** What is folded. */
+  group: readonly GroupKind[];
 }
 
-export type RowsQuery = Omit<RunsQuery, 'limit' | 'offset'>;
+/** `group`: what is folded. */
+export type RowsQuery = Omit<RunsQuery, 'limit' | 'offset'> & { group?: readonly GroupKind[] };
 
 /** One list of the server, window by window. A stale window is shown until its new one is there. */
 class Windows {
-  reply: RunPage | undefined;
+  reply: RunGroups | undefined;
   error: string | null = null;
   loading = true;
-  readonly #pages = new Map<number, { round: number; items: Run[] }>();
+  readonly #pages = new Map<number, { round: number; items: ListedRow[] }>();
   readonly #asked = new Map<number, number>(); // window -> the round in which it was asked for
   readonly #under = new Map<number, Promise<void>>();
   #round = 0;
@@ -39,13 +45,13 @@ class Windows {
     return this.reply?.total ?? 0;
   }
 
-  at(index: number): Run | undefined {
+  at(index: number): ListedRow | undefined {
     return this.#pages.get(Math.floor(index / PAGE))?.items[index % PAGE];
   }
 
-  *known(): Iterable<[number, Run]> {
+  *known(): Iterable<[number, ListedRow]> {
     for (const [page, { items }] of this.#pages)
-      for (const [place, run] of items.entries()) yield [page * PAGE + place, run];
+      for (const [place, row] of items.entries()) yield [page * PAGE + place, row];
   }
 
   need(first: number, end: number): void {
@@ -71,22 +77,29 @@ class Windows {
     if (this.#asked.get(page) === this.#round) return;
     const round = this.#round;
     this.#asked.set(page, round);
-    const answer = this.source
-      .query('runs', { ...this.query, limit: PAGE, offset: page * PAGE }, this.signal)
-      .then(
-        reply => {
-          if (this.signal.aborted || (this.#pages.get(page)?.round ?? -1) > round) return;
-          this.#pages.set(page, { round, items: reply.items });
-          this.reply = reply;
-          this.#done(null);
-        },
-        problem => {
-          if (this.signal.aborted) return;
-          this.#asked.delete(page);
-          this.#done(messageOf(problem));
-        },
-      );
+    const answer = this.#ask(page * PAGE).then(
+      reply => {
+        if (this.signal.aborted || (this.#pages.get(page)?.round ?? -1) > round) return;
+        this.#pages.set(page, { round, items: reply.rows });
+        this.reply = reply;
+        this.#done(null);
+      },
+      problem => {
+        if (this.signal.aborted) return;
+        this.#asked.delete(page);
+        this.#done(messageOf(problem));
+      },
+    );
     this.#under.set(page, answer);
+  }
+
+  /** A window of the list, folded or not, as rows. */
+  async #ask(offset: number): Promise<RunGroups> {
+    const { group, ...query } = this.query;
+    const window = { ...query, limit: PAGE, offset };
+    if (group?.length) return this.source.query('runGroups', { ...window, group: group.join() }, this.signal);
+    const { items, total, counts, owners } = await this.source.query('runs', window, this.signal);
+    return { rows: items.map(run => ({ group: null, run })), total, runs: total, counts, owners };
   }
 
   #done(error: string | null): void {
@@ -96,11 +109,10 @@ class Windows {
   }
 }
 
-/** A row of the table. */
-export interface RunRow {
-  run: Run;
-  /** Of a group's own runs. */
-  group: string | null;
+/** A row of the table: a run, or a group with its head as `run`. */
+export interface RunRow extends ListedRow {
+  /** Key of the group below whose row it stands. */
+  of: string | null;
   unfolded: boolean;
 }
 
@@ -109,7 +121,7 @@ export interface RowsSnapshot {
   query: RowsQuery;
   /** Rows; undefined: not known yet. */
   rows: number | undefined;
-  reply: RunPage | undefined;
+  reply: RunGroups | undefined;
   error: string | null;
   /** A newer list is on the way; what is shown is the last one. */
   loading: boolean;
@@ -117,7 +129,6 @@ export interface RowsSnapshot {
 
 export class RunRows {
   readonly #source: Source;
-  readonly #childrenOf: (run: Run) => RowsQuery | null;
   readonly #listeners = new Set<() => void>();
   #life = new AbortController();
   #top: Windows;
@@ -126,10 +137,8 @@ export class RunRows {
   #query: RowsQuery;
   #snapshot: RowsSnapshot;
 
-  /** `childrenOf`: the query of what stands below a run while it is unfolded; null: it is no group. */
-  constructor(source: Source, query: RowsQuery, childrenOf: (run: Run) => RowsQuery | null = () => null) {
+  constructor(source: Source, query: RowsQuery) {
     this.#source = source;
-    this.#childrenOf = childrenOf;
     this.#query = query;
     this.#top = new Windows(source, query, this.#life.signal, this.#changed);
     this.#snapshot = this.#now();
@@ -177,11 +186,17 @@ export class RunRows {
   readonly at = (index: number): RunRow | undefined => {
     const { place, group, inner } = this.#locate(index);
     if (group !== null) {
-      const run = this.#groups.get(group)!.list.at(inner);
-      return run && { run, group, unfolded: false };
+      const row = this.#groups.get(group)!.list.at(inner);
+      return row && { ...row, of: group, unfolded: false };
     }
-    const run = this.#top.at(place);
-    return run && { run, group: null, unfolded: this.#groups.has(run.id) };
+    const row = this.#top.at(place);
+    return row && { ...row, of: null, unfolded: row.group !== null && this.#groups.has(row.group.key) };
+  };
+
+  /** The query of the runs of a group. */
+  readonly queryOf = (group: RunGroup): RowsQuery => {
+    const { where = '', sort, order, columns, curves } = this.#query;
+    return { sort, order, columns, curves, where: `${where} ${group.where}`.trim() };
   };
 
   /** The runs of rows [first, end), once they are there. Rejects as the source does. */
@@ -192,7 +207,8 @@ export class RunRows {
       if (!this.at(index))
         await (group === null ? this.#top.have(place) : this.#groups.get(group)?.list.have(inner));
       const row = this.at(index);
-      if (row) runs.push(row.run);
+      if (row?.group) runs.push(...(await this.runsOf(row)));
+      else if (row?.run) runs.push(row.run);
     }
     return runs;
   }
@@ -210,13 +226,19 @@ export class RunRows {
     }
   };
 
-  readonly fold = (run: Run, unfolded: boolean): void => {
-    if (!unfolded) this.#groups.delete(run.id);
-    else {
-      const query = this.#childrenOf(run);
-      if (!query || this.#groups.has(run.id)) return;
-      const list = new Windows(this.#source, query, this.#life.signal, this.#changed);
-      this.#groups.set(run.id, { list, place: undefined });
+  /** The runs of a group with its head, or the one run of a row. Rejects as the source does. */
+  async runsOf({ group, run }: ListedRow): Promise<Run[]> {
+    if (!group) return run ? [run] : [];
+    const query = { ...this.queryOf(group), columns: undefined, curves: undefined, limit: MOST_OF_GROUP };
+    const { items } = await this.#source.query('runs', query, this.#life.signal);
+    return run ? [run, ...items.filter(({ id }) => id !== run.id)] : items;
+  }
+
+  readonly fold = (group: RunGroup, unfolded: boolean): void => {
+    if (!unfolded) this.#groups.delete(group.key);
+    else if (!this.#groups.has(group.key)) {
+      const list = new Windows(this.#source, this.queryOf(group), this.#life.signal, this.#changed);
+      this.#groups.set(group.key, { list, place: undefined });
     }
     this.#changed();
   };
@@ -244,8 +266,8 @@ export class RunRows {
   readonly #changed = (): void => {
     if (this.#groups.size > 0) {
       for (const group of this.#groups.values()) group.place = undefined;
-      for (const [place, run] of this.#top.known()) {
-        const group = this.#groups.get(run.id);
+      for (const [place, row] of this.#top.known()) {
+        const group = row.group && this.#groups.get(row.group.key);
         if (group) group.place = place;
       }
     }

@@ -2,6 +2,8 @@
 // notebook's `CommSource` implement it; a view does not know which of them it has.
 import { createContext, useContext } from 'react';
 import type {
+  ActionReply,
+  ActionRequest,
   AlertsBatch,
   Alert,
   AuditEvent,
@@ -16,6 +18,8 @@ import type {
   ConfigEdit,
   Config,
   DatasetDetail,
+  DeleteRequest,
+  Deletion,
   DatasetEdit,
   Dataset,
   DevicesBatch,
@@ -49,6 +53,8 @@ import type {
   RevisionDiff,
   RevisionEdit,
   Revision,
+  RunColumns,
+  RunGroups,
   RunDetail,
   RunEdit,
   RunFiles,
@@ -82,6 +88,10 @@ export interface RunsQuery {
   order?: 'asc' | 'desc';
   limit?: number;
   offset?: number;
+  /** What each run has besides in its `values`: fields of its config, metrics. */
+  columns?: string[];
+  /** 1: each run has the small curve of the metric that it watches. */
+  curves?: 0 | 1;
 }
 
 interface SeriesQuery {
@@ -152,6 +162,10 @@ export type Params = {
   schema: Record<string, never>;
   check: { config: TrainConfig };
   runs: RunsQuery;
+  /** The list folded; `group`: kinds of groups, with commas. */
+  runGroups: RunsQuery & { group: string };
+  /** Which columns a list of runs can have, and the tags that runs have. */
+  runColumns: Record<string, never>;
   run: { id: string };
   claim: { id: string };
   series: SeriesQuery;
@@ -196,6 +210,8 @@ export type Result = {
   schema: SchemaReply;
   check: CheckReply;
   runs: RunPage;
+  runGroups: RunGroups;
+  runColumns: RunColumns;
   run: RunDetail;
   claim: Claim;
   series: SeriesReply;
@@ -246,6 +262,9 @@ export type Args = {
   'runs.delete': { id: string };
   /** Delete a checkpoint of a run that has ended, by its name. */
   'checkpoints.delete': { id: string; name: string };
+  /** `dry_run`: only say what would be. */
+  'runs.deleteMany': DeleteRequest;
+  'runs.act': ActionRequest;
   demo: Record<string, never>;
   'executor.start': Record<string, never>;
   'tensorboards.open': Partial<BoardRequest>;
@@ -277,8 +296,10 @@ export type Reply = {
   predict: TriedImage;
   'runs.edit': EditedRun;
   'runs.editMany': EditedRuns;
-  'runs.delete': void;
   'checkpoints.delete': FreedSpace;
+  'runs.delete': Deletion;
+  'runs.deleteMany': Deletion;
+  'runs.act': ActionReply;
   demo: unknown;
   'executor.start': unknown;
   'tensorboards.open': Board;

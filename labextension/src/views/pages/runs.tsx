@@ -10,6 +10,7 @@ import { ChosenBar } from '../runs/chosen_bar';
 import { chosenRunsOf } from '../runs/chosen_runs';
 import { ColumnChooser } from '../runs/column_chooser';
 import { RunFilterBar } from '../runs/filter_bar';
+import { GroupMenu } from '../runs/group_menu';
 import { OutcomeNote } from '../runs/outcome_note';
 import type { Outcome } from '../runs/run_actions';
 import { RunGrid } from '../runs/run_grid';
@@ -95,10 +96,11 @@ export function RunsPage({ start = FIRST_VIEW, onView }: Props) {
   const actions = useRunActions(forget);
   return (
     <div className="imgcls-runs-page">
-      <header className="imgcls-page-head">
+      <div className="imgcls-page-head">
         <h1>Runs</h1>
-      </header>
+      </div>
       <RunFilterBar list={list} view={view} onView={setView}>
+        <GroupMenu group={view.group} onChange={group => setView({ ...view, group })} />
         <ColumnChooser all={list.all} keys={list.keys} onChange={columns => setView({ ...view, columns })} />
       </RunFilterBar>
       <RunGrid

@@ -1,5 +1,6 @@
 // A table of all runs in a page of something else, such as a comparison: found by a query, some of them chosen.
 import { useMemo, useState, type ReactNode } from 'react';
+import type { ListView } from '../data/run_rows';
 import type { Run } from '../data/types';
 import { useNavigate } from '../ui/navigation';
 import { RunFilterBar } from '../runs/filter_bar';
@@ -17,7 +18,7 @@ interface Props {
 
 export function RunsTable({ chosen, onChoose, children }: Props) {
   const navigate = useNavigate();
-  const [view, setView] = useState(FIRST_VIEW);
+  const [view, setView] = useState<ListView>({ ...FIRST_VIEW, group: [] }); // it takes runs one by one
   const list = useRunList(view);
   const selection = useMemo<GridSelection>(
     () => ({

@@ -56,7 +56,7 @@ export function ChosenBar({ runs, tags, actions, onClear }: Props) {
   const ids = (some: Run[]) => some.map(run => run.id);
   const restores = applies('archive').reason !== null && applies('restore').reason === null;
   return (
-    <footer className="imgcls-chosen" aria-label="Chosen runs">
+    <section className="imgcls-chosen" aria-label="Chosen runs">
       <b className="imgcls-num">{count(runs.length)} selected:</b>
       {press(
         runs.length < 2 ? 'Compare' : `Compare ${count(applies('compare').runs.length || runs.length)}`,
@@ -83,7 +83,7 @@ export function ChosenBar({ runs, tags, actions, onClear }: Props) {
       <button type="button" className="imgcls-plain" onClick={onClear}>
         clear
       </button>
-    </footer>
+    </section>
   );
 }
 

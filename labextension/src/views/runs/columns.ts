@@ -1,5 +1,5 @@
-// The columns that a table of runs can have: what each shows of a run, and what the server sorts by. Pure; no view.
-import { FRACTION_METRICS, type Run } from '../data/types';
+// The columns of a table of runs: the server says which there are, here stands how each is shown. Pure; no view.
+import { FRACTION_METRICS, type Column as ListedColumn, type Run, type RunColumns } from '../data/types';
 import {
   ago,
   bytes,
@@ -11,140 +11,135 @@ import {
   metricTitle,
   modelOf,
   moment,
+  parameterText,
+  percent,
   ranFor,
 } from '../ui/format';
 
 export interface Column {
-  /** As it is saved: a name, config.FIELD, or the tag of a metric. */
+  /** As the query language names it; it is sorted by that, too. */
   key: string;
   title: string;
-  /** What the server sorts by. */
-  sort?: string;
+  /** What it is, where the title is short. */
+  about: string;
+  group: string;
   width: number; // CSS pixels
+  sortable: boolean;
   /** Text, which stands at the left; numbers stand at the right. */
-  left?: boolean;
+  left: boolean;
   /** A path or a name whose end tells it apart from others. */
-  path?: boolean;
+  path: boolean;
   show: (run: Run, now: number) => string;
   /** The whole of it, where `show` is short. */
   whole?: (run: Run) => string;
 }
 
-const COLUMNS: Column[] = [
-  { key: 'state', title: 'state', sort: 'state', width: 104, left: true, show: run => run.state },
-  { key: 'owner', title: 'owner', sort: 'owner', width: 84, left: true, show: run => run.owner || '–' },
-  { key: 'project', title: 'project', sort: 'project', width: 96, left: true, show: run => run.project },
-  {
-    key: 'model',
-    title: 'model',
-    sort: 'model_flavour',
-    width: 116,
-    left: true,
-    path: true,
-    show: modelOf,
-    whole: run => run.model_flavour,
-  },
-  {
-    key: 'data',
-    title: 'data',
-    sort: 'root',
-    width: 96,
-    left: true,
-    path: true,
-    show: run => leaf(run.root) || '–',
-    whole: run => run.root,
-  },
-  { key: 'lr', title: 'lr', sort: 'lr', width: 64, show: run => formatNumber(run.lr) },
-  {
-    key: 'batch_size',
-    title: 'batch',
-    sort: 'batch_size',
-    width: 58,
-    show: run => formatNumber(run.batch_size),
-  },
-  {
-    key: 'best',
-    title: 'best',
-    sort: 'best',
-    width: 92,
-    show: run => (run.best ? metric(run.best.metric, run.best.value) : '–'),
-  },
-  {
-    key: 'epoch',
-    title: 'epoch',
-    sort: 'epoch',
-    width: 76,
-    show: run => (run.epochs ? `${Math.floor(run.epoch + 1e-6)} / ${run.epochs}` : '–'),
-  },
-  { key: 'ran', title: 'time', sort: 'ran', width: 88, show: (run, now) => duration(ranFor(run, now)) },
-  {
-    key: 'created',
-    title: 'made',
-    sort: 'created_at',
-    width: 56,
-    show: (run, now) => ago(run.created_at, now),
-    whole: run => moment(run.created_at),
-  },
-  {
-    key: 'ended',
-    title: 'ended',
-    sort: 'ended_at',
-    width: 60,
-    show: (run, now) => (run.ended_at ? ago(run.ended_at, now) : '–'),
-    whole: run => moment(run.ended_at),
-  },
-  {
-    key: 'started',
-    title: 'started',
-    sort: 'started_at',
-    width: 64,
-    show: (run, now) => (run.started_at ? ago(run.started_at, now) : '–'),
-    whole: run => moment(run.started_at),
-  },
-  { key: 'kind', title: 'kind', sort: 'kind', width: 72, left: true, show: run => run.kind },
-  { key: 'host', title: 'host', sort: 'host', width: 96, left: true, show: run => run.host ?? '–' },
-  { key: 'devices', title: 'device', width: 84, left: true, show: run => run.devices.join(', ') || '–' },
-  { key: 'priority', title: 'priority', sort: 'priority', width: 64, show: run => count(run.priority) },
-  { key: 'attempt', title: 'attempts', width: 68, show: run => count(run.attempt) },
-  {
-    key: 'notes',
-    title: 'notes',
-    width: 160,
-    left: true,
-    show: run => run.notes.split('\n')[0] || '–',
-    whole: run => run.notes,
-  },
-  { key: 'tag', title: 'tags', width: 140, left: true, show: run => run.tags?.join(', ') || '–' },
-  { key: 'size', title: 'size', width: 72, show: run => bytes(run.size) },
-  { key: 'id', title: 'id', width: 120, left: true, path: true, show: run => run.id },
-];
-
+/** The small line of the metric that decides. */
+export const CURVE = 'curve';
 /** The columns of somebody who has chosen none. */
 export const FIRST_COLUMNS: readonly string[] = [
   'state',
   'model',
-  'data',
   'lr',
-  'batch_size',
   'best',
+  CURVE,
   'epoch',
   'ran',
+  'size',
   'created',
 ];
 
-/** A column of a metric: its last value. */
-const metricColumn = (tag: string): Column => ({
-  key: tag,
-  title: metricTitle(tag),
-  sort: tag,
-  width: 108,
-  show: run => metric(tag, run.latest[tag]),
-});
+type Shown = Partial<Pick<Column, 'width' | 'left' | 'path' | 'show' | 'whole' | 'title'>>;
+const when =
+  (time: (run: Run) => number | null): Column['show'] =>
+  (run, now) => {
+    const at = time(run);
+    return at == null ? '–' : ago(at, now);
+  };
 
-/** All columns that there are: those of runs, and the metrics that runs report. */
-export function allColumns(tags: Iterable<string>): Column[] {
-  return [...COLUMNS, ...[...new Set(tags)].sort().map(metricColumn)];
+/** How the columns of a run's own fields are shown. */
+const OF_RUNS: Record<string, Shown> = {
+  state: { width: 108, left: true, show: run => run.state },
+  owner: { width: 84, left: true, show: run => run.owner || '–' },
+  project: { width: 96, left: true, show: run => run.project },
+  model: { width: 100, left: true, path: true, show: modelOf, whole: run => run.model_flavour },
+  data: { width: 92, left: true, path: true, show: run => leaf(run.root) || '–', whole: run => run.root },
+  lr: { title: 'lr', width: 116, show: run => formatNumber(run.lr) },
+  batch_size: { title: 'batch', width: 60, show: run => formatNumber(run.batch_size) },
+  best: { width: 92, show: run => (run.best ? metric(run.best.metric, run.best.value) : '–') },
+  monitor: { width: 92, left: true, show: run => (run.best ? metricTitle(run.best.metric) : '–') },
+  epoch: {
+    width: 68,
+    show: run => (run.epochs ? `${Math.floor(run.epoch + 1e-6)} / ${run.epochs}` : '–'),
+  },
+  step: { width: 72, show: run => count(run.step) },
+  ran: { width: 88, show: (run, now) => duration(ranFor(run, now)) },
+  created: { width: 66, show: when(run => run.created_at), whole: run => moment(run.created_at) },
+  ended: { width: 64, show: when(run => run.ended_at), whole: run => moment(run.ended_at) },
+  started: { width: 68, show: when(run => run.started_at), whole: run => moment(run.started_at) },
+  kind: { width: 76, left: true, show: run => run.kind },
+  host: { width: 96, left: true, show: run => run.host ?? '–' },
+  priority: { width: 68, show: run => count(run.priority) },
+  attempt: { width: 72, show: run => count(run.attempt) },
+  size: { width: 66, show: run => bytes(run.size) },
+  tag: { width: 140, left: true, show: run => run.tags?.join(', ') || '–' },
+  archived: { width: 76, left: true, show: run => (run.archived ? 'yes' : 'no') },
+  notes: { width: 170, left: true, show: run => run.notes.split('\n')[0] || '–', whole: run => run.notes },
+  message: { width: 190, left: true, show: run => run.message ?? '–', whole: run => run.message ?? '' },
+  parent: { width: 110, left: true, path: true, show: run => run.parent_id ?? '–' },
+  id: { width: 120, left: true, path: true, show: run => run.id },
+};
+
+/** A value of a config, or of a metric. */
+function valueText(kind: ListedColumn['kind'], value: unknown): string {
+  if (value == null || value === '') return '–';
+  if (typeof value === 'number') return kind === 'fraction' ? percent(value) : formatNumber(value);
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  return typeof value === 'object' ? JSON.stringify(value) : parameterText(value);
 }
+
+/** About as wide as the title, so that it is not cut. */
+const wide = (title: string, least: number): number =>
+  Math.min(170, Math.max(least, title.length * 6.3 + 22));
+
+function columnOf({ key, label, description, group, kind }: ListedColumn): Column[] {
+  const own = group === 'run' ? OF_RUNS[key] : undefined;
+  if (group === 'run' && !own) return []; // the name stands first, always
+  const title =
+    own?.title ?? (group === 'latest' ? `last ${label}` : group === 'best' ? `best ${label}` : label);
+  return [
+    {
+      key,
+      title,
+      about: description || label,
+      group,
+      sortable: true,
+      left: kind === 'text',
+      path: false,
+      show: run => valueText(kind, run.values?.[key]),
+      ...own,
+      width: wide(title, own?.width ?? 92),
+    },
+  ];
+}
+
+const CURVES: Column = {
+  key: CURVE,
+  title: 'curve',
+  about: 'validation by epoch of the metric that decides',
+  group: 'run',
+  width: 76,
+  sortable: false,
+  left: false,
+  path: false,
+  show: () => '',
+};
+
+/** All columns that there are, in the order of the chooser. */
+export const allColumns = (reply: RunColumns | undefined): Column[] => [
+  ...(reply?.columns ?? []).flatMap(columnOf),
+  CURVES,
+];
 
 const FRACTIONS = new Set<string>(FRACTION_METRICS);
 
@@ -162,18 +157,9 @@ export function chosenColumns(
     if (!column) return [];
     if (key !== 'best' || metrics.size !== 1 || only === undefined) return [column];
     const fraction = FRACTIONS.has(only);
-    return [
-      {
-        ...column,
-        title: `best ${metricTitle(only)}${fraction ? ', %' : ''}`,
-        width: 124,
-        show: (run: Run) =>
-          !run.best
-            ? '–'
-            : fraction
-              ? (run.best.value * 100).toFixed(1)
-              : metric(run.best.metric, run.best.value),
-      },
-    ];
+    const value = (run: Run) =>
+      fraction ? percent(run.best!.value).replace(/\s*%$/, '') : formatNumber(run.best!.value);
+    const title = `best ${metricTitle(only)}${fraction ? ', %' : ''}`;
+    return [{ ...column, title, width: wide(title, 132), show: (run: Run) => (run.best ? value(run) : '–') }];
   });
 }

@@ -28,9 +28,7 @@ export function RunFilterBar({ list, view, onView, children }: Props) {
         <FilterMenu words={list.words} onAdd={terms => ask(textOf([view.where, ...terms]))} />
         {reply && (
           <span className="imgcls-muted imgcls-num" role="status">
-            {view.where
-              ? `${count(reply.total)} of ${plural(everything, 'run')}`
-              : plural(reply.total, 'run')}
+            {view.where ? `${count(reply.runs)} of ${plural(everything, 'run')}` : plural(reply.runs, 'run')}
           </span>
         )}
         <span className="imgcls-spacer" />

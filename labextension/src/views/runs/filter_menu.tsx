@@ -115,7 +115,7 @@ function MetricRange({ words, add }: { words: Vocabulary; add: (terms: string[])
           <option value="best">best value of the metric that decides</option>
           {[...words.metrics].map(([key, title]) => (
             <option key={key} value={key}>
-              last {title}
+              {title}
             </option>
           ))}
         </select>

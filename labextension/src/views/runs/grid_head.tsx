@@ -11,13 +11,14 @@ export interface Sorting {
 
 interface TitleProps {
   title: string;
+  about?: string;
   sort: string | undefined;
   left?: boolean;
   sorting: Sorting;
   onSort: (sorting: Sorting) => void;
 }
 
-function Title({ title, sort, left, sorting, onSort }: TitleProps) {
+function Title({ title, about = title, sort, left, sorting, onSort }: TitleProps) {
   const sorted = sort !== undefined && sorting.sort === sort;
   const down = sorting.order === 'desc';
   return (
@@ -27,13 +28,13 @@ function Title({ title, sort, left, sorting, onSort }: TitleProps) {
       aria-sort={sorted ? (down ? 'descending' : 'ascending') : undefined}
     >
       {sort === undefined ? (
-        <span title={title}>{title}</span>
+        <span title={about}>{title}</span>
       ) : (
         <button
           type="button"
           tabIndex={-1}
           className="imgcls-runs-sort"
-          title={`Sort by ${title}`}
+          title={about}
           onClick={() => onSort({ sort, order: sorted && down ? 'asc' : 'desc' })}
         >
           {title}
@@ -74,8 +75,8 @@ export function GridHead({ columns, sorting, onSort, selection, total }: HeadPro
           />
         </div>
         <Title title="run" sort="name" left {...{ sorting, onSort }} />
-        {columns.map(({ key, title, sort, left }) => (
-          <Title key={key} {...{ title, sort, left, sorting, onSort }} />
+        {columns.map(({ key, title, about, sortable, left }) => (
+          <Title key={key} sort={sortable ? key : undefined} {...{ title, about, left, sorting, onSort }} />
         ))}
       </div>
     </div>

@@ -1,9 +1,12 @@
 // One row of the table of runs. It is drawn anew only where something of it changed.
 import { memo, type ReactNode } from 'react';
-import { isActive, type Run } from '../data/types';
+import type { Trend } from '../data/trend';
+import { isActive, type Run, type RunGroup } from '../data/types';
 import { MiddleText } from '../ui/middle_text';
 import { State, progressOf } from '../ui/run_state';
-import type { Column } from './columns';
+import { Sparkline } from '../ui/sparkline';
+import { CURVE, type Column } from './columns';
+import { groupCell, kindOf } from './group_cells';
 import { InlineEdit } from './inline_edit';
 import './run_grid.css';
 
@@ -12,9 +15,13 @@ export const ROW = 20; // CSS pixels, as in the style
 interface Props {
   id: string;
   index: number;
-  /** undefined: its window is on the way. */
+  /** Its window is there. */
+  known: boolean;
   run: Run | undefined;
-  group: string | null;
+  /** It is the row of a group, with its head as `run`. */
+  group: RunGroup | null;
+  /** It stands below the row of its group. */
+  child: boolean;
   unfolded: boolean;
   active: boolean;
   chosen: boolean;
@@ -23,7 +30,7 @@ interface Props {
   /** The column that is edited in place. */
   editing: string | null;
   onOpen: (run: Run) => void;
-  onFold: (run: Run, unfolded: boolean) => void;
+  onFold: (group: RunGroup, unfolded: boolean) => void;
   onEdit: (edit: { id: string; column: string }) => void;
   onSave: (run: Run, column: string, value: string) => void;
   onDone: () => void;
@@ -38,6 +45,12 @@ export const EDITED: Record<string, (run: Run) => string> = {
 
 const EDIT_NAMES: Record<string, string> = { name: 'Name', notes: 'Notes', tag: 'Tags' };
 
+/** The values that a list brings, an epoch a point. */
+const trendOf = (run: Run): Trend => ({
+  metric: run.best?.metric ?? '',
+  points: (run.curve ?? []).map((value, epoch) => ({ epoch, value })),
+});
+
 function cellOf(column: Column, run: Run, now: number): ReactNode {
   if (column.key === 'state')
     return (
@@ -46,6 +59,8 @@ function cellOf(column: Column, run: Run, now: number): ReactNode {
         {isActive(run.state) && run.total_steps ? ` ${Math.round(progressOf(run) * 100)} %` : ''}
       </>
     );
+  if (column.key === CURVE)
+    return run.curve && run.curve.length > 1 ? <Sparkline trend={trendOf(run)} /> : '';
   const text = column.show(run, now);
   return column.path ? <MiddleText text={text} /> : text;
 }
@@ -64,67 +79,127 @@ function Name({ run, onOpen }: { run: Run; onOpen: (run: Run) => void }) {
   );
 }
 
+/** A group's name leads to its head; where there is none, it unfolds. */
+function GroupName({ group, run, unfolded, onOpen, onFold }: Props & { group: RunGroup }) {
+  const fold = () => onFold(group, !unfolded);
+  return (
+    <span className="imgcls-runs-group">
+      <button
+        type="button"
+        tabIndex={-1}
+        className="imgcls-runs-fold"
+        aria-label={`${unfolded ? 'Fold' : 'Unfold'} ${group.name}`}
+        onClick={fold}
+      >
+        <span aria-hidden="true">{unfolded ? '▾' : '▸'}</span>
+      </button>
+      <button
+        type="button"
+        tabIndex={-1}
+        className="imgcls-runs-name"
+        title={group.name}
+        onClick={() => (run ? onOpen(run) : fold())}
+      >
+        <b>
+          <MiddleText text={group.name} />
+        </b>
+      </button>
+      <span className="imgcls-muted">{kindOf(group)}</span>
+    </span>
+  );
+}
+
+/** The box that chooses a row. A click anywhere in its cell does. */
+const Choose = ({ name, chosen }: { name: string; chosen: boolean }) => (
+  <input
+    type="checkbox"
+    tabIndex={-1}
+    aria-label={`Choose ${name}`}
+    checked={chosen}
+    onChange={() => undefined}
+  />
+);
+
+/** A cell of a column, which may be edited where it stands. */
+function Cell({ column, ...props }: Props & { column: Column }) {
+  const { run, group, now, editing, onEdit, onSave, onDone } = props;
+  const edited = run !== undefined && group === null && column.key in EDITED;
+  let content: ReactNode = '';
+  if (group) content = groupCell(column, group, now);
+  else if (edited && editing === column.key)
+    content = <Edit run={run} column={column.key} onSave={onSave} onDone={onDone} />;
+  else if (run) content = cellOf(column, run, now);
+  return (
+    <div
+      role="gridcell"
+      className={column.left ? 'imgcls-runs-cell' : 'imgcls-runs-cell imgcls-right'}
+      title={run && !group ? column.whole?.(run) || undefined : undefined}
+      onDoubleClick={edited && run.may_change ? () => onEdit({ id: run.id, column: column.key }) : undefined}
+    >
+      {content}
+    </div>
+  );
+}
+
+type EditProps = Pick<Props, 'onSave' | 'onDone'> & { run: Run; column: string };
+const Edit = ({ run, column, onSave, onDone }: EditProps) => (
+  <InlineEdit
+    label={`${EDIT_NAMES[column]} of ${run.name}`}
+    value={EDITED[column]!(run)}
+    onSave={value => onSave(run, column, value)}
+    onDone={onDone}
+  />
+);
+
+function NameCell(props: Props) {
+  const { run, group, editing, onOpen, onEdit, onSave, onDone } = props;
+  let content: ReactNode = '';
+  if (run && editing === 'name') content = <Edit run={run} column="name" onSave={onSave} onDone={onDone} />;
+  else if (group) content = <GroupName {...props} group={group} />;
+  else if (run) content = <Name run={run} onOpen={onOpen} />;
+  return (
+    <div
+      role="gridcell"
+      className="imgcls-runs-cell imgcls-runs-first"
+      onDoubleClick={event => {
+        if (run?.may_change && event.target === event.currentTarget) onEdit({ id: run.id, column: 'name' });
+      }}
+    >
+      {content}
+    </div>
+  );
+}
+
 export const GridRow = memo(function GridRow(props: Props) {
-  const { id, index, run, group, active, chosen, now, columns, editing, onOpen, onEdit, onSave, onDone } =
-    props;
-  const names = ['imgcls-runs-row', active && 'imgcls-runs-active', group && 'imgcls-runs-child'];
-  const edit = (column: string): ReactNode =>
-    run && (
-      <InlineEdit
-        label={`${EDIT_NAMES[column]} of ${run.name}`}
-        value={EDITED[column]!(run)}
-        onSave={value => onSave(run, column, value)}
-        onDone={onDone}
-      />
-    );
+  const { id, index, known, run, group, child, unfolded, active, chosen, columns } = props;
+  const names = [
+    'imgcls-runs-row',
+    active && 'imgcls-runs-active',
+    child && 'imgcls-runs-child',
+    group && 'imgcls-runs-head-row',
+  ];
+  const name = group?.name ?? run?.name;
   return (
     <div
       role="row"
       id={id}
       aria-rowindex={index + 2}
-      aria-level={group ? 2 : 1}
+      aria-level={child ? 2 : 1}
+      aria-expanded={group ? unfolded : undefined}
       aria-selected={chosen}
-      aria-busy={run === undefined || undefined}
+      aria-busy={!known || undefined}
       data-index={index}
       data-run={run?.id}
+      data-group={group?.kind}
       className={names.filter(Boolean).join(' ')}
       style={{ transform: `translateY(${index * ROW}px)` }}
     >
       <div role="gridcell" className="imgcls-runs-cell imgcls-check">
-        {run && (
-          <input
-            type="checkbox"
-            tabIndex={-1}
-            aria-label={`Choose ${run.name}`}
-            checked={chosen}
-            onChange={() => undefined}
-          />
-        )}
+        {name !== undefined && <Choose name={name} chosen={chosen} />}
       </div>
-      <div
-        role="gridcell"
-        className="imgcls-runs-cell"
-        onDoubleClick={event => {
-          if (run?.may_change && event.target === event.currentTarget) onEdit({ id: run.id, column: 'name' });
-        }}
-      >
-        {run && (editing === 'name' ? edit('name') : <Name run={run} onOpen={onOpen} />)}
-      </div>
+      <NameCell {...props} />
       {columns.map(column => (
-        <div
-          key={column.key}
-          role="gridcell"
-          className={column.left ? 'imgcls-runs-cell' : 'imgcls-runs-cell imgcls-right'}
-          title={run && (column.whole?.(run) || undefined)}
-          onDoubleClick={
-            run?.may_change && column.key in EDITED
-              ? () => onEdit({ id: run.id, column: column.key })
-              : undefined
-          }
-        >
-          {run &&
-            (editing === column.key && column.key in EDITED ? edit(column.key) : cellOf(column, run, now))}
-        </div>
+        <Cell key={column.key} {...props} column={column} />
       ))}
     </div>
   );

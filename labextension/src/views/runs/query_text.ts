@@ -93,6 +93,10 @@ const EXAMPLES: Record<string, [string, string][]> = {
     ['>7d', 'in the last 7 days'],
     ['<30d', 'more than 30 days ago'],
   ],
+  bytes: [
+    ['>1GB', 'more than 1 GB'],
+    ['<10MB', 'less than 10 MB'],
+  ],
   seconds: [
     ['>1h', 'longer than an hour'],
     ['<10m', 'shorter than 10 minutes'],
@@ -113,7 +117,7 @@ const kindOf = (key: string): string | undefined => (QUERY_COLUMNS as Record<str
 /** How a key is written when it is chosen: with the operator that is meant most often. */
 function opened(key: string, words: Vocabulary): string {
   const kind = kindOf(key) ?? (words.metrics.has(key) || words.fields.get(key)?.numeric ? 'number' : 'text');
-  if (kind === 'number' || kind === 'time' || kind === 'seconds') return `${key}>`;
+  if (kind === 'number' || kind === 'time' || kind === 'seconds' || kind === 'bytes') return `${key}>`;
   return key === 'notes' || key === 'message' ? `${key}:` : `${key}=`;
 }
 
@@ -132,7 +136,7 @@ export function completions(text: string, words: Vocabulary): Completion[] {
   const keys: [string, string][] = [
     ...Object.keys(QUERY_COLUMNS).map((name): [string, string] => [name, COLUMN_NOTES[name] ?? name]),
     ...[...words.fields].map(([name, field]): [string, string] => [name, field.title]),
-    ...[...words.metrics].map(([tag, title]): [string, string] => [tag, `last ${title}`]),
+    ...[...words.metrics].map(([tag, title]): [string, string] => [tag, title]),
   ];
   const known = new Set<string>();
   return closest(keys, key, ([name, note]) => `${name} ${note}`)

@@ -2,13 +2,20 @@
 // commands act through this, so that both say the same. No view.
 import { mutate } from '../data/mutate';
 import { runsStoreOf } from '../data/runs_store';
-import { messageOf, type Source } from '../data/source';
-import { MAX_CHANGED, isActive, isUnderWay, type Run, type RunEdit, type RunsEdit } from '../data/types';
+import type { Source } from '../data/source';
+import {
+  MAX_CHANGED,
+  isActive,
+  isUnderWay,
+  type RefusedRun,
+  type Run,
+  type RunEdit,
+  type RunsEdit,
+} from '../data/types';
 import { bytes, plural } from '../ui/format';
 
 export const MOST_COMPARED = 100;
 const MOST_SHOWN = 200; // in one TensorBoard
-const AT_ONCE = 4; // requests
 
 export type RunAction =
   | 'compare'
@@ -127,46 +134,51 @@ const outcome = (text: string, part: Partial<Outcome> = {}): Outcome => ({
   ...part,
 });
 
-/** Do something with each run, some at a time. */
-async function each(
+const refusals = (runs: readonly Run[], refused: readonly RefusedRun[]): Outcome['refused'] => {
+  const names = new Map(runs.map(run => [run.id, run.name]));
+  return refused.map(({ run, message }) => ({ name: names.get(run) ?? run, message }));
+};
+
+async function ask(
+  source: Source,
   runs: readonly Run[],
-  work: (run: Run) => Promise<unknown>,
-): Promise<{ done: Run[]; refused: Outcome['refused'] }> {
-  const done: Run[] = [];
-  const refused: Outcome['refused'] = [];
-  let next = 0;
-  const worker = async () => {
-    for (let run = runs[next++]; run; run = runs[next++]) {
-      try {
-        await work(run);
-        done.push(run);
-      } catch (error) {
-        refused.push({ name: run.name, message: messageOf(error) });
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return { done, refused };
+  action: 'stop' | 'resume',
+  done: string,
+): Promise<Outcome> {
+  const refused: RefusedRun[] = [];
+  let changed = 0;
+  for (const part of inPieces(runs.map(run => run.id))) {
+    const reply = await mutate(source, 'runs.act', { runs: part, action });
+    changed += reply.changed.length;
+    refused.push(...reply.refused);
+  }
+  runsStoreOf(source).refresh();
+  return outcome(`${runsOf(changed)} ${done}.`, { refused: refusals(runs, refused) });
 }
 
-export async function stopRuns(source: Source, runs: readonly Run[]): Promise<Outcome> {
-  const { done, refused } = await each(runs, run => source.command('stop', { id: run.id }));
-  runsStoreOf(source).refresh();
-  return outcome(`${runsOf(done.length)} will stop, each with a checkpoint.`, { refused });
-}
+export const stopRuns = (source: Source, runs: readonly Run[]): Promise<Outcome> =>
+  ask(source, runs, 'stop', 'will stop, each with a checkpoint');
+
+export const resumeRuns = (source: Source, runs: readonly Run[]): Promise<Outcome> =>
+  ask(source, runs, 'resume', 'queued again');
 
 export async function deleteRuns(source: Source, runs: readonly Run[]): Promise<Outcome> {
-  const { done, refused } = await each(runs, run => mutate(source, 'runs.delete', { id: run.id }));
+  const gone: string[] = [];
+  const refused: RefusedRun[] = [];
+  let [freed, shared] = [0, 0];
+  for (const part of inPieces(runs.map(run => run.id))) {
+    const reply = await mutate(source, 'runs.deleteMany', { runs: part });
+    gone.push(...reply.deleted);
+    refused.push(...reply.refused);
+    freed += reply.freed;
+    shared += reply.shared;
+  }
   runsStoreOf(source).refresh();
-  const { bytes: size } = sizeOf(done);
-  const freed = size > 0 ? `; ${bytes(size)} are free again` : '';
-  return outcome(`Deleted ${runsOf(done.length)}${freed}.`, { refused, gone: done.map(run => run.id) });
-}
-
-export async function resumeRuns(source: Source, runs: readonly Run[]): Promise<Outcome> {
-  const { done, refused } = await each(runs, run => source.command('resume', { id: run.id }));
-  runsStoreOf(source).refresh();
-  return outcome(`${runsOf(done.length)} queued again.`, { refused });
+  const stays = shared > 0 ? ` ${bytes(shared)} stay, since other runs have the same files.` : '';
+  return outcome(`Deleted ${runsOf(gone.length)}; ${bytes(freed)} are free again.${stays}`, {
+    refused: refusals(runs, refused),
+    gone,
+  });
 }
 
 /** The same edit of several runs. `text`: what was done, of so many runs as were changed. */
@@ -176,43 +188,41 @@ export async function editRuns(
   edit: RunEdit,
   text: (count: number) => string,
 ): Promise<Outcome> {
-  return sendEdits(
-    source,
-    [{ runs: runs.map(run => run.id), edit }],
-    new Map(runs.map(run => [run.id, run.name])),
-    text,
-  );
+  return sendEdits(source, [{ runs: runs.map(run => run.id), edit }], runs, text);
 }
 
 export function undoEdits(source: Source, edits: RunsEdit[]): Promise<Outcome> {
-  return sendEdits(source, edits, new Map(), count => `Undone for ${runsOf(count)}.`, false);
+  return sendEdits(source, edits, [], count => `Undone for ${runsOf(count)}.`, false);
 }
 
 async function sendEdits(
   source: Source,
   edits: readonly RunsEdit[],
-  names: ReadonlyMap<string, string>,
+  runs: readonly Run[],
   text: (count: number) => string,
   undoable = true,
 ): Promise<Outcome> {
-  const refused: Outcome['refused'] = [];
+  const refused: RefusedRun[] = [];
   const undo: RunsEdit[] = [];
   let changed = 0;
-  for (const part of edits.flatMap(inPieces)) {
-    const reply = await mutate(source, 'runs.editMany', { edits: [part] });
-    changed += reply.changed.length;
-    undo.push(...reply.undo);
-    refused.push(...reply.refused.map(({ run, message }) => ({ name: names.get(run) ?? run, message })));
-  }
+  for (const { runs: all, edit } of edits)
+    for (const part of inPieces(all)) {
+      const reply = await mutate(source, 'runs.editMany', { edits: [{ runs: part, edit }] });
+      changed += reply.changed.length;
+      undo.push(...reply.undo);
+      refused.push(...reply.refused);
+    }
   runsStoreOf(source).refresh();
-  return outcome(text(changed), { refused, undo: undoable && undo.length > 0 ? undo : null });
+  return outcome(text(changed), {
+    refused: refusals(runs, refused),
+    undo: undoable && undo.length > 0 ? undo : null,
+  });
 }
 
-/** An edit of more runs than one request may change. */
-function inPieces({ runs, edit }: RunsEdit): RunsEdit[] {
-  const pieces: RunsEdit[] = [];
-  for (let at = 0; at < runs.length; at += MAX_CHANGED)
-    pieces.push({ runs: runs.slice(at, at + MAX_CHANGED), edit });
+/** As many as one request may change. */
+function inPieces(ids: readonly string[]): string[][] {
+  const pieces: string[][] = [];
+  for (let at = 0; at < ids.length; at += MAX_CHANGED) pieces.push(ids.slice(at, at + MAX_CHANGED));
   return pieces;
 }
 

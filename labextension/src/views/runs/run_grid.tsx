@@ -21,7 +21,7 @@ import './run_grid.css';
 const HEAD = 28;
 const AHEAD = 8; // rows that are drawn before they are in view
 const CHECK = 30; // width of the boxes
-const NAME = 250; // least width of the names
+const NAME = 184; // least width of the names
 
 interface Props {
   rows: RunRows;
@@ -90,7 +90,9 @@ export function RunGrid(props: Props) {
   const { box, first, end, measure, reveal } = useView(total);
   const [active, setActive] = useState(0);
   const at = Math.min(active, Math.max(0, total - 1));
-  const { where, sort, order } = rows.current().query;
+  const { query, reply } = rows.current();
+  const { where, sort, order } = query;
+  const runs = reply?.runs ?? 0;
   useLayoutEffect(() => {
     box.current!.scrollTop = 0;
     setActive(0);
@@ -115,10 +117,11 @@ export function RunGrid(props: Props) {
     else if (event.key === ' ') selection.toggle(at);
     else if (event.key.toLowerCase() === 'a' && control) selection.all?.();
     else if (event.key === 'Escape' && selection.chosen.size > 0) selection.clear?.();
-    else if (event.key === 'Enter' && row) onOpen(row.run);
-    else if (event.key === 'F2' && row?.run.may_change) onEdit({ id: row.run.id, column: 'name' });
-    else if (event.key === 'ArrowRight' && row && !row.group) rows.fold(row.run, true);
-    else if (event.key === 'ArrowLeft' && row && row.unfolded) rows.fold(row.run, false);
+    else if (event.key === 'Enter' && row?.run) onOpen(row.run);
+    else if (event.key === 'Enter' && row?.group) rows.fold(row.group, !row.unfolded);
+    else if (event.key === 'F2' && row?.run?.may_change) onEdit({ id: row.run.id, column: 'name' });
+    else if (event.key === 'ArrowRight' && row?.group) rows.fold(row.group, true);
+    else if (event.key === 'ArrowLeft' && row?.group) rows.fold(row.group, false);
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -153,6 +156,7 @@ export function RunGrid(props: Props) {
       aria-colcount={columns.length + 2}
       aria-multiselectable
       aria-busy={props.busy}
+      data-runs={runs}
       aria-activedescendant={total > 0 ? `${id}-${at}` : undefined}
       tabIndex={0}
       ref={box}
@@ -171,22 +175,29 @@ export function RunGrid(props: Props) {
           sorting={props.sorting}
           onSort={props.onSort}
           selection={selection}
-          total={total}
+          total={runs}
         />
         <div className="imgcls-runs-rows" role="rowgroup" style={{ height: total * ROW }}>
           {drawn.map(index => {
             const row = rows.at(index);
-            const run = row && newer(row.run, live);
+            const run = row?.run ? newer(row.run, live) : undefined;
+            const all = row?.group ? (selection.groups?.get(row.group.key) ?? []) : [];
             return (
               <GridRow
                 key={index}
                 id={`${id}-${index}`}
                 index={index}
                 run={run}
+                known={row !== undefined}
                 group={row?.group ?? null}
+                child={row?.of != null}
                 unfolded={row?.unfolded ?? false}
                 active={index === at}
-                chosen={run !== undefined && selection.chosen.has(run.id)}
+                chosen={
+                  row?.group
+                    ? all.length > 0 && all.every(each => selection.chosen.has(each))
+                    : run !== undefined && selection.chosen.has(run.id)
+                }
                 now={run?.running_since == null ? minuteOf(props.now) : props.now}
                 columns={columns}
                 editing={editing !== null && editing.id === run?.id ? editing.column : null}

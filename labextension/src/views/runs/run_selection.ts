@@ -10,6 +10,8 @@ export const MOST_CHOSEN = 10_000;
 /** What a table needs of a selection. */
 export interface GridSelection {
   chosen: Pick<ReadonlySet<string>, 'has' | 'size'>;
+  /** By the key of a group that was chosen as a whole: its runs. */
+  groups?: ReadonlyMap<string, readonly string[]>;
   toggle: (index: number) => void;
   /** From the row that was chosen last on its own to this one. */
   extend?: (index: number) => void;
@@ -29,6 +31,7 @@ export interface RunSelection extends Required<GridSelection> {
 export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
   const source = useSource();
   const [chosen, setChosen] = useState<ReadonlyMap<string, Run>>(() => new Map());
+  const [groups, setGroups] = useState<ReadonlyMap<string, readonly string[]>>(() => new Map());
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const anchor = useRef(0);
@@ -42,6 +45,18 @@ export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
       return next;
     });
   }, []);
+  /** Choose these, or no longer where all of them are chosen. */
+  const flip = useCallback((runs: readonly Run[]) => {
+    setChosen(was => {
+      const next = new Map(was);
+      const have = runs.every(run => was.has(run.id));
+      for (const run of runs) {
+        if (have) next.delete(run.id);
+        else next.set(run.id, run);
+      }
+      return next;
+    });
+  }, []);
   const all = useCallback(async () => {
     setBusy(true);
     setError(null);
@@ -50,7 +65,13 @@ export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
       for (let offset = 0; offset < MOST_CHOSEN; offset += PAGE) {
         const page = await source.query(
           'runs',
-          { ...latest.current, offset, limit: PAGE },
+          {
+            where: latest.current.where,
+            sort: latest.current.sort,
+            order: latest.current.order,
+            offset,
+            limit: PAGE,
+          },
           new AbortController().signal,
         );
         found.push(...page.items);
@@ -67,13 +88,24 @@ export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
     () => ({
       toggle: (index: number) => {
         anchor.current = index;
-        const run = rows.at(index)?.run;
-        if (run)
-          setChosen(was => {
-            const next = new Map(was);
-            if (!next.delete(run.id)) next.set(run.id, run);
-            return next;
-          });
+        const row = rows.at(index);
+        if (!row?.group) {
+          if (row?.run) flip([row.run]);
+          return;
+        }
+        const { key } = row.group;
+        rows.runsOf(row).then(
+          runs => {
+            setGroups(was =>
+              new Map(was).set(
+                key,
+                runs.map(run => run.id),
+              ),
+            );
+            flip(runs);
+          },
+          problem => setError(messageOf(problem)),
+        );
       },
       extend: (index: number) => {
         const [first, last] = [Math.min(anchor.current, index), Math.max(anchor.current, index)];
@@ -89,7 +121,7 @@ export function useRunSelection(rows: RunRows, query: RowsQuery): RunSelection {
       },
       drop,
     }),
-    [rows, all, drop],
+    [rows, all, drop, flip],
   );
-  return { chosen, busy, error, ...actions };
+  return { chosen, groups, busy, error, ...actions };
 }

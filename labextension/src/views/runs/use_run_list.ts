@@ -4,22 +4,25 @@ import { onMutation } from '../data/mutate';
 import { RunRows, type ListView, type RowsQuery, type RowsSnapshot } from '../data/run_rows';
 import { useSource } from '../data/source';
 import type { Run } from '../data/types';
+import { useQuery } from '../data/use_query';
 import { useOnChange, useRuns } from '../data/use_runs';
 import { useNow } from '../ui/use_now';
-import { FIRST_COLUMNS, allColumns, chosenColumns, type Column } from './columns';
-import { useVocabulary, type Words } from './use_vocabulary';
+import { CURVE, FIRST_COLUMNS, allColumns, chosenColumns, type Column } from './columns';
+import type { Vocabulary } from './query_text';
+import { useVocabulary } from './use_vocabulary';
 
 export const FIRST_VIEW: ListView = {
   where: '',
-  sorting: { sort: 'created_at', order: 'desc' },
+  sorting: { sort: 'created', order: 'desc' },
   columns: null,
+  group: ['sweep', 'seeds'],
 };
 
 export interface RunList {
   rows: RunRows;
   snapshot: RowsSnapshot;
   query: RowsQuery;
-  words: Words;
+  words: Vocabulary;
   /** All that can be chosen, and those that are, in their order. */
   all: readonly Column[];
   columns: readonly Column[];
@@ -34,8 +37,23 @@ const NONE: readonly never[] = [];
 export function useRunList(view: ListView): RunList {
   const source = useSource();
   const { runs: live, counts } = useRuns();
-  const { where, sorting } = view;
-  const query = useMemo<RowsQuery>(() => ({ ...(where && { where }), ...sorting }), [where, sorting]);
+  const { data: known } = useQuery('runColumns', {});
+  const [several, setSeveral] = useState(false); // owners
+  const { where, sorting, group, columns: wanted } = view;
+  const keys = useMemo(
+    () => wanted ?? (several ? ['state', 'owner', ...FIRST_COLUMNS.slice(1)] : FIRST_COLUMNS),
+    [wanted, several],
+  );
+  const query = useMemo<RowsQuery>(
+    () => ({
+      ...(where && { where }),
+      ...sorting,
+      columns: keys.filter(key => key !== CURVE),
+      curves: keys.includes(CURVE) ? 1 : 0,
+      group,
+    }),
+    [where, sorting, group, keys],
+  );
   const [rows] = useState(() => new RunRows(source, query));
   const snapshot = useSyncExternalStore(rows.listen, rows.current);
   useEffect(() => rows.ask(query), [rows, query]);
@@ -43,15 +61,12 @@ export function useRunList(view: ListView): RunList {
   useEffect(() => onMutation(source, 'runs', rows.reload), [source, rows]);
   useOnChange(Object.entries(counts).join(), rows.reload); // a run came, went or changed its state
 
-  const shown: readonly Run[] = snapshot.reply?.items ?? NONE;
-  const owners: readonly string[] = snapshot.reply?.owners ?? NONE;
-  const words = useVocabulary(shown, owners);
-  const all = useMemo(() => allColumns(words.metrics.keys()), [words.metrics]);
-  const several = owners.length > 1;
-  const keys = useMemo(
-    () => view.columns ?? (several ? ['state', 'owner', ...FIRST_COLUMNS.slice(1)] : FIRST_COLUMNS),
-    [view.columns, several],
-  );
+  const { reply } = snapshot;
+  const shown = useMemo(() => reply?.rows.flatMap(row => row.run ?? []) ?? NONE, [reply]);
+  const owners: readonly string[] = reply?.owners ?? NONE;
+  useEffect(() => setSeveral(owners.length > 1), [owners]);
+  const words = useVocabulary(known, owners);
+  const all = useMemo(() => allColumns(known), [known]);
   const columns = useMemo(() => chosenColumns(all, keys, shown), [all, keys, shown]);
   const now = useNow(shown.some(run => run.running_since != null));
   return { rows, snapshot, query, words, all, columns, keys, live, now };
