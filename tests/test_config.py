@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgcls_lab.config import GROUPS, TrainConfig
+from imgcls_lab.config.applies import applies, value_text
+from imgcls_lab.config.names import NAMED
 from imgcls_lab.errors import ConfigError
 
 FIELDS = TrainConfig.model_json_schema()["properties"]
@@ -146,3 +148,59 @@ def test_a_resume_may_change_what_changes_no_result() -> None:
     assert "launch --config runs/x/config.json" in str(caught.value)
     with pytest.raises(ConfigError, match="did you mean num_workers"):
         config.resumed_with({"worker": 0}, "runs/x")
+
+
+# ── what has an effect ──────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("focal_gamma", {}, False),
+        ("focal_gamma", {"loss": "focal"}, True),
+        ("focal_gamma", {"loss": "a_plugins_loss"}, True),  # only the plugin knows what it reads
+        ("min_delta", {"early_stopping_patience": 3}, True),
+        ("min_delta", {"schedule": "plateau"}, True),
+        ("min_delta", {"schedule": "cosine"}, False),
+        ("sync_batchnorm", {"num_processes": 2}, True),
+        ("sync_batchnorm", {"num_processes": 1}, False),
+        ("momentum", {"optimizer": "sgd"}, True),
+        ("momentum", {"optimizer": "adamw"}, False),
+        ("unfreeze_blocks", {"freeze_backbone": False, "unfreeze_epoch": 2}, False),  # nor has what it hangs on
+        ("unfreeze_blocks", {"freeze_backbone": True, "unfreeze_epoch": 2}, True),
+        ("lr", {}, True),
+    ],
+)
+def test_a_setting_has_an_effect_beside_some_others_alone(name: str, values: dict[str, object], expected: bool) -> None:
+    assert applies(FIELDS, values, name) is expected
+
+
+def test_each_rule_names_settings_and_values_that_there_are_and_has_a_sentence() -> None:
+    ruled = {name: item["applies"] for name, item in FIELDS.items() if "applies" in item}
+    assert {"focal_gamma", "poly_power", "lora_alpha", "betas"} <= set(ruled)
+    for name, rule in ruled.items():
+        assert FIELDS[name]["applies_text"].startswith("Has an effect only "), name
+        for condition in rule:
+            other = FIELDS[condition["field"]]
+            known = NAMED[condition["field"]][1] if condition["field"] in NAMED else other.get("enum")
+            assert known is None or set(condition.get("one_of", ())) <= set(known), name
+
+
+def test_labels_name_values_that_there_are() -> None:
+    for name, item in FIELDS.items():
+        kinds = {item.get("type"), *(option.get("type") for option in item.get("anyOf", ()))}
+        known = {*item.get("enum", ()), *item.get("suggestions", ())}
+        known |= {"true", "false"} if "boolean" in kinds else set()
+        known |= {""} if kinds & {"null", "array"} else set()
+        assert set(item.get("labels", {})) <= known, name
+
+
+def test_a_value_is_said_by_its_label_and_with_its_unit() -> None:
+    said = {name: value_text(FIELDS[name], value) for name, value in (
+        ("loss", "bce"), ("load_pretrained", False), ("hflip", None), ("warmup_epochs", 2.0), ("image_size", 224),
+    )}  # fmt: skip
+    assert said == {
+        "loss": "binary cross entropy",
+        "load_pretrained": "random weights",
+        "hflip": "as the augmentation does",
+        "warmup_epochs": "2.0 epochs",
+        "image_size": "224 px",
+    }

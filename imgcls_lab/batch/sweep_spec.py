@@ -113,6 +113,37 @@ def check_trials(request: SweepRequest, source: NotebookSource | None) -> None:
             trial_config(request, params)
 
 
+def space_problems(request: SweepRequest) -> list[Problem]:
+    """All that is wrong with a space of settings, a sentence for each of its settings; for who types it."""
+    try:
+        check_space(request)
+        check_trials(request, None)
+    except InputError as error:
+        whole = list(error.problems) or [Problem("space", str(error))]
+    else:
+        return []
+    found: dict[str, str] = {}
+    for name, item in request.space.items():
+        for value in item.values if isinstance(item, Choices) else _ends(item):
+            if said := _value_problem(request, name, value):
+                found[name] = f"{shown_value(value)}: {said}"
+                break
+    return [Problem(name, text) for name, text in (dict(whole) | found).items()]
+
+
+def _value_problem(request: SweepRequest, name: str, value: Scalar) -> str | None:
+    """What is wrong with one value of a setting; what is wrong with other settings their own fields say."""
+    try:
+        trial_config(request, {name: value})
+    except ConfigError as error:
+        return next((each.message for each in error.problems if each.field == name), None)
+    return None
+
+
+def shown_value(value: Scalar) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def sweep_warnings(request: SweepRequest, source: NotebookSource | None) -> list[str]:
     """What is worth knowing of a sweep's values; of a notebook's, since a config computes nothing."""
     if source is None:
@@ -201,6 +232,4 @@ def _values(item: Choices | Range) -> Sequence[Scalar]:
 
 def describe(params: Mapping[str, Scalar]) -> str:
     """`lr=0.001 batch_size=16`, the name of a trial."""
-    return " ".join(
-        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in params.items()
-    )
+    return " ".join(f"{name}={shown_value(value)}" for name, value in params.items())

@@ -328,19 +328,34 @@ def _say_values(values: Values, indent: str = "") -> None:
 
 
 # ── commands that only one registry has ─────────────────────────────────────────────────────────────────────────────
-def config_fields(as_json: Json = False) -> None:
+def config_fields(
+    words: Annotated[list[str] | None, typer.Argument(help="Only settings that have to do with these words.")] = None,
+    as_json: Json = False,
+) -> None:
     """List what a config can set, with defaults: the names that --set takes."""
     from imgcls_lab.config import TrainConfig
 
     found = [
-        {"name": name, "default": None if item.is_required() else item.default, "meaning": item.description or ""}
-        for name, item in TrainConfig.model_fields.items()
+        {
+            "name": name,
+            "title": item["title"],
+            "default": item.get("default"),
+            "unit": item.get("unit", ""),
+            "meaning": item["description"],
+            "applies": item.get("applies_text", ""),
+        }
+        for name, item in TrainConfig.model_json_schema()["properties"].items()
     ]
+    wanted = [word.lower() for word in words or ()]
+    found = [item for item in found if all(word in " ".join(map(str, item.values())).lower() for word in wanted)]
     if as_json:
         print_json(found)
     else:
-        rows = [(item["name"], json.dumps(item["default"]), item["meaning"]) for item in found]
-        print_table(["name", "default", "meaning"], rows, "")
+        rows = [
+            (item["name"], json.dumps(item["default"]), item["unit"], f"{item['meaning']} {item['applies']}".strip())
+            for item in found
+        ]
+        print_table(["name", "default", "unit", "meaning"], rows, "No setting has to do with these words.")
 
 
 def rescan(

@@ -16,6 +16,7 @@ class CheckpointingFields(FieldGroup):
         unit="epochs",
         affects_result=False,
         gt=0,
+        labels={"": "none"},
     )
     checkpoint_every_minutes: float = field(
         10,
@@ -51,6 +52,7 @@ class CheckpointingFields(FieldGroup):
         "Folder of the checkpoints; empty: in the run's folder.",
         affects_result=False,
         at_resume=False,  # the run has written there
+        labels={"": "in the run's folder"},
     )
     tb_root: str | None = field(
         None,
@@ -59,6 +61,7 @@ class CheckpointingFields(FieldGroup):
         "Folder of the event files; empty: in the run's folder.",
         affects_result=False,
         at_resume=False,  # the run has written there
+        labels={"": "in the run's folder"},
     )
     log_indices: bool = field(
         False,

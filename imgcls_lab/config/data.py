@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from imgcls_lab.config.applies import When
 from imgcls_lab.config.fields import FieldGroup, Positive, field
 from imgcls_lab.config.names import RECIPES
 
@@ -27,6 +28,7 @@ class DataFields(FieldGroup):
         "Corrections",
         "Number of the data set's revision whose labels and exclusions are used; or a file with corrections, as "
         "`imgcls-lab datasets export` writes it; empty: the labels are those of the folders.",
+        labels={"": "none"},
     )
     image_size: Positive | None = field(
         None,
@@ -35,6 +37,7 @@ class DataFields(FieldGroup):
         "Shorter edge of the model's input; empty: the size that the model was trained with.",
         unit="px",
         le=4096,
+        labels={"": "the model's own"},
     )
     augmentation: str = field(
         "standard",
@@ -45,14 +48,15 @@ class DataFields(FieldGroup):
         first=True,
         suggestions=RECIPES,
         min_length=1,
+        labels={"none": "none", "light": "light", "standard": "standard", "heavy": "heavy", "timm": "timm’s"},
     )
     hflip: bool | None = field(
         None,
         "data",
         "Mirror images",
         "on: mirror half of the images with any augmentation; off: mirror none, because left and right have a "
-        "meaning, as "
-        "in digits and letters; empty: as the augmentation does.",
+        "meaning, as in digits and letters; empty: as the augmentation does.",
+        labels={"": "as the augmentation does", "true": "half of them", "false": "none"},
     )
     crop_scale: float | None = field(
         None,
@@ -62,16 +66,17 @@ class DataFields(FieldGroup):
         "augmentation does.",
         gt=0,
         le=1,
+        labels={"": "as the augmentation does"},
     )
     crop_ratio: float | None = field(
         None,
         "data",
         "Crop shape",
         "How much the aspect ratio of a crop may differ from that of the image; 1: not at all; empty: as the "
-        "augmentation "
-        "does.",
+        "augmentation does.",
         ge=1,
         le=10,
+        labels={"": "as the augmentation does"},
     )
     vflip: float | None = field(
         None,
@@ -80,6 +85,7 @@ class DataFields(FieldGroup):
         "Fraction of the images that are flipped vertically; empty: as the augmentation does.",
         ge=0,
         le=1,
+        labels={"": "as the augmentation does"},
     )
     rotate: float | None = field(
         None,
@@ -89,6 +95,7 @@ class DataFields(FieldGroup):
         unit="degrees",
         ge=0,
         le=180,
+        labels={"": "as the augmentation does"},
     )
     color_jitter: float | None = field(
         None,
@@ -97,6 +104,7 @@ class DataFields(FieldGroup):
         "Largest change of brightness, contrast and saturation; empty: as the augmentation does.",
         ge=0,
         le=1,
+        labels={"": "as the augmentation does"},
     )
     randaugment: float | None = field(
         None,
@@ -105,6 +113,7 @@ class DataFields(FieldGroup):
         "Magnitude of RandAugment; 0: off; empty: as the augmentation does.",
         ge=0,
         le=10,
+        labels={"": "as the augmentation does"},
     )
     randaugment_ops: int | None = field(
         None,
@@ -113,6 +122,8 @@ class DataFields(FieldGroup):
         "Operations of RandAugment per image; empty: as the augmentation does.",
         ge=1,
         le=4,
+        labels={"": "as the augmentation does"},
+        applies=(When("randaugment"), When("augmentation", ("heavy", "timm"))),
     )
     random_erasing: float | None = field(
         None,
@@ -121,6 +132,7 @@ class DataFields(FieldGroup):
         "Fraction of the images in which a random box is erased; empty: as the augmentation does.",
         ge=0,
         le=1,
+        labels={"": "as the augmentation does"},
     )
     val_fraction: float = field(
         0.2,
@@ -137,6 +149,7 @@ class DataFields(FieldGroup):
         "Regular expression whose first group names the group of an image by its path, such as (patient[0-9]+): all "
         "images of a group are on the same side of the split.",
         max_length=500,
+        labels={"": "none"},
     )
     on_duplicates: Literal["report", "drop_exact", "drop_near"] = field(
         "report",
@@ -145,12 +158,22 @@ class DataFields(FieldGroup):
         "Training images that are also in val/ or test/. report: keep and report them; drop_exact: leave out exact "
         "copies; "
         "drop_near: leave out look-alikes, too.",
+        labels={
+            "report": "keep and report",
+            "drop_exact": "leave out exact copies",
+            "drop_near": "leave out look-alikes, too",
+        },
     )
     balance: Literal["none", "sampler", "class_weights"] = field(
         "none",
         "data",
         "Class balance",
         "sampler: draw rare classes more often; class_weights: give their loss a higher weight.",
+        labels={
+            "none": "as they are",
+            "sampler": "draw rare classes more often",
+            "class_weights": "weigh rare classes more",
+        },
     )
     cache: Literal["auto", "ram", "disk", "off"] = field(
         "auto",
@@ -158,6 +181,7 @@ class DataFields(FieldGroup):
         "Image cache",
         "Where decoded images are kept; auto: on disk, shared by all runs, if there is space; otherwise in memory.",
         affects_result=False,
+        labels={"auto": "automatic", "ram": "in memory", "disk": "on disk", "off": "off"},
     )
 
     @field_validator("data_revision", mode="before")

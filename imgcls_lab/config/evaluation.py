@@ -33,9 +33,14 @@ class EvaluationFields(FieldGroup):
         "Keep the best by",
         "Validation metric that decides which checkpoint is the best.",
         first=True,
+        labels={name: f"validation {title}" for name, title in METRIC_TITLES.items()},
     )
     monitor_mode: Literal["auto", "max", "min"] = field(
-        "auto", "evaluation", "Better is", "auto: lower for loss and calibration error, higher for the others."
+        "auto",
+        "evaluation",
+        "Better is",
+        "auto: lower for loss and calibration error, higher for the others.",
+        labels={"auto": "automatic", "max": "higher", "min": "lower"},
     )
     top_k: int = field(
         5,
@@ -54,6 +59,7 @@ class EvaluationFields(FieldGroup):
         affects_result=False,
         gt=0,
         lt=1,
+        labels={"": "half of the error"},
     )
     tta: TTA = field(
         "none",
@@ -61,6 +67,7 @@ class EvaluationFields(FieldGroup):
         "Test-time views",
         "Views whose probabilities are averaged on test/ at the end of the run. hflip: the image and its mirror image; "
         "five_crop: centre and corners. Validation uses the image itself.",
+        labels={"none": "the image", "hflip": "the image and its mirror image", "five_crop": "centre and corners"},
     )
     eval_batch_size: int | None = field(
         None,
@@ -70,6 +77,7 @@ class EvaluationFields(FieldGroup):
         affects_result=False,
         gt=0,
         le=65_536,
+        labels={"": "twice the batch size"},
     )
     log_every: int = field(
         1,

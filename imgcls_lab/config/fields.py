@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from imgcls_lab.config.applies import When
 
 # The groups in the order a form shows them: name -> title.
 GROUPS = {
@@ -30,11 +33,14 @@ def field(
     at_resume: bool | None = None,
     unit: str | None = None,
     suggestions: tuple[str, ...] = (),
+    labels: Mapping[str, str] | None = None,
+    applies: tuple[When, ...] = (),
     **limits: Any,
 ) -> Any:
     """A config field. `first`: shown unfolded in forms; `affects_result`: part of a run's identity.
 
-    at_resume: whether a later attempt of a run may have another value; as a rule those that change no result.
+    at_resume: whether a later attempt of a run may have another value; as a rule those that change no result; labels:
+    what people call its values, by `applies.value_key`; applies: it has an effect where one of these holds.
     """
     if group not in GROUPS:
         raise ValueError(f"unknown group {group}")
@@ -48,6 +54,10 @@ def field(
         extra["unit"] = unit
     if suggestions:
         extra["suggestions"] = list(suggestions)
+    if labels:
+        extra["labels"] = dict(labels)
+    if applies:
+        extra["applies"] = [condition.to_json() for condition in applies]
     return Field(default, title=title, description=text, json_schema_extra=extra, **limits)
 
 

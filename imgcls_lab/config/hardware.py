@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from imgcls_lab.config.applies import When
 from imgcls_lab.config.fields import FieldGroup, field
 
 MAX_PROCESSES = 64
@@ -13,13 +14,19 @@ class HardwareFields(FieldGroup):
     """Hardware."""
 
     device: Literal["auto", "cuda", "cpu"] = field(
-        "auto", "hardware", "Device", "auto: a GPU if there is one.", first=True
+        "auto",
+        "hardware",
+        "Device",
+        "auto: a GPU if there is one.",
+        first=True,
+        labels={"auto": "next free GPU, else CPU", "cuda": "next free GPU", "cpu": "CPU"},
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = field(
         "auto",
         "hardware",
         "Precision",
         "auto: chosen by hardware and model on the first attempt, and recorded.",
+        labels={"auto": "automatic"},
     )
     threads: int | None = field(
         None,
@@ -29,6 +36,8 @@ class HardwareFields(FieldGroup):
         "bits.",
         gt=0,
         le=1024,
+        labels={"": "automatic"},
+        applies=(When("device", ("auto", "cpu"), said="on a CPU"),),
     )
     num_processes: int = field(
         1,
@@ -47,6 +56,7 @@ class HardwareFields(FieldGroup):
         affects_result=False,
         gt=0,
         le=MAX_PROCESSES,
+        applies=(When("num_processes", above=1),),
     )
     num_nodes: int = field(
         1,
@@ -56,12 +66,14 @@ class HardwareFields(FieldGroup):
         affects_result=False,
         gt=0,
         le=MAX_PROCESSES,
+        applies=(When("num_processes", above=1),),
     )
     sync_batchnorm: bool = field(
         False,
         "hardware",
         "Synchronous batch norm",
         "Batch norm statistics over the batches of all processes, on GPUs only; off: each process separately.",
+        applies=(When("num_processes", above=1),),
     )
     num_workers: int | None = field(
         None,
@@ -71,6 +83,7 @@ class HardwareFields(FieldGroup):
         affects_result=False,
         ge=0,
         le=256,
+        labels={"": "automatic"},
     )
     decoder: Literal["cpu", "gpu"] = field(
         "cpu",
@@ -78,11 +91,14 @@ class HardwareFields(FieldGroup):
         "Decoder",
         "gpu (experimental, not yet tried on a GPU): decode the JPEG files of training on the training GPU, again in "
         "each epoch; the last bits differ.",
+        labels={"cpu": "CPU", "gpu": "GPU (experimental)"},
+        applies=(When("device", ("auto", "cuda"), said="on a GPU"),),
     )
     channels_last: Literal["auto", "on", "off"] = field(
         "auto",
         "hardware",
         "Channels last",
         "Memory format in which convolutional networks are faster; auto: on for these, off for others.",
+        labels={"auto": "automatic"},
     )
     compile: bool = field(False, "hardware", "Compile", "Compile the model first: slow start, faster steps on a GPU.")

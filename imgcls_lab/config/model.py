@@ -7,6 +7,7 @@ import re
 
 from pydantic import field_validator
 
+from imgcls_lab.config.applies import When
 from imgcls_lab.config.fields import FieldGroup, Names, field, split_names
 
 _REVISION = re.compile(r"(?!.*(\.\.|//))[A-Za-z0-9_][A-Za-z0-9_.+@/-]*")
@@ -43,10 +44,20 @@ class ModelFields(FieldGroup):
         min_length=1,
     )
     load_pretrained: bool = field(
-        True, "model", "Pretrained weights", "Start from the model's weights; off: start from random ones.", first=True
+        True,
+        "model",
+        "Start from",
+        "Start from the model's weights; off: start from random ones.",
+        first=True,
+        labels={"true": "pretrained weights", "false": "random weights"},
     )
     freeze_backbone: bool = field(
-        False, "model", "Freeze the backbone", "Train only the classification head.", first=True
+        False,
+        "model",
+        "Train",
+        "Train only the classification head.",
+        first=True,
+        labels={"true": "the head alone", "false": "the whole model"},
     )
     feature_views: int = field(
         4,
@@ -57,9 +68,14 @@ class ModelFields(FieldGroup):
         "them in turn. 0: compute them again in each epoch.",
         ge=0,
         le=1000,
+        applies=(When("freeze_backbone", (True,)),),
     )
     revision: str | None = field(
-        None, "model", "Revision", "Branch, tag or commit of the hub model; pin a commit to reproduce."
+        None,
+        "model",
+        "Revision",
+        "Branch, tag or commit of the hub model; pin a commit to reproduce.",
+        labels={"": "the newest"},
     )
     unfreeze_epoch: int | None = field(
         None,
@@ -68,6 +84,8 @@ class ModelFields(FieldGroup):
         "Epochs after which the frozen backbone is trained, too; empty: it stays frozen.",
         unit="epochs",
         gt=0,
+        labels={"": "never"},
+        applies=(When("freeze_backbone", (True,)),),
     )
     unfreeze_blocks: int | None = field(
         None,
@@ -75,9 +93,17 @@ class ModelFields(FieldGroup):
         "Blocks an epoch",
         "How many more blocks of the backbone, from the head down, are unfrozen each epoch; empty: all at once.",
         gt=0,
+        labels={"": "all at once"},
+        applies=(When("unfreeze_epoch"),),
     )
     backbone_lr_ratio: float = field(
-        1.0, "model", "Backbone's rate", "Learning rate of the backbone, as a factor of the head's.", gt=0, le=1
+        1.0,
+        "model",
+        "Backbone's rate",
+        "Learning rate of the backbone, as a factor of the head's.",
+        gt=0,
+        le=1,
+        applies=(When("freeze_backbone", (False,)), When("unfreeze_epoch")),
     )
     lora_rank: int | None = field(
         None,
@@ -86,9 +112,17 @@ class ModelFields(FieldGroup):
         "Train low-rank updates of this rank and the head instead of all weights; empty: off.",
         gt=0,
         le=1024,
+        labels={"": "off"},
+        applies=(When("freeze_backbone", (False,)),),
     )
     lora_alpha: float | None = field(
-        None, "model", "LoRA alpha", "The updates are scaled by alpha / rank; empty: alpha is the rank.", gt=0
+        None,
+        "model",
+        "LoRA alpha",
+        "The updates are scaled by alpha / rank; empty: alpha is the rank.",
+        gt=0,
+        labels={"": "the rank"},
+        applies=(When("lora_rank"),),
     )
     lora_targets: Names = field(
         (),
@@ -96,16 +130,33 @@ class ModelFields(FieldGroup):
         "LoRA targets",
         "Names, or ends of names, of the layers that get updates, such as query, value; empty: all layers of the "
         "backbone.",
+        labels={"": "all layers of the backbone"},
+        applies=(When("lora_rank"),),
     )
     drop_path: float | None = field(
-        None, "model", "Drop path", "Rate of stochastic depth; empty: the model's default.", ge=0, lt=1
+        None,
+        "model",
+        "Drop path",
+        "Rate of stochastic depth; empty: the model's default.",
+        ge=0,
+        lt=1,
+        labels={"": "the model's own"},
     )
-    dropout: float | None = field(None, "model", "Dropout", "Rate of dropout; empty: the model's default.", ge=0, lt=1)
+    dropout: float | None = field(
+        None,
+        "model",
+        "Dropout",
+        "Rate of dropout; empty: the model's default.",
+        ge=0,
+        lt=1,
+        labels={"": "the model's own"},
+    )
     gradient_checkpointing: bool = field(
         False,
         "model",
         "Gradient checkpointing",
         "Compute activations twice instead of keeping them: less memory, slower steps.",
+        applies=(When("freeze_backbone", (False,)), When("unfreeze_epoch")),
     )
 
     @field_validator("revision", mode="after")

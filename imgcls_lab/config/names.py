@@ -21,6 +21,23 @@ OPTIMIZERS = tuple(  # of timm 1.0.31; it takes away none
     radamw rmsprop rmsproptf rmsproptfc rmsproptfw sgd sgdc sgdp sgdw
     """.split()  # noqa: SIM905
 )
+# Those of timm's optimizers that take a momentum, betas, an epsilon: (a test asks timm)
+TAKE_MOMENTUM = tuple(
+    """
+    adafactorbv adafactorbvc adamuon bnbsgd bnbsgd8bit cadafactorbv cadafactorbvc crmsproptf csgdc csgdp csgdw fusedsgd
+    kron kronc kronw larc lars madgrad madgradw momentum muon nadamuon nesterov nesterovw nlarc nlars nmuon rmsprop
+    rmsproptf rmsproptfc rmsproptfw sgd sgdc sgdp sgdw
+    """.split()  # noqa: SIM905
+)
+_NO_BETAS = frozenset({*TAKE_MOMENTUM, "adadelta", "adagrad"} - {"adamuon", "muon", "nadamuon", "nmuon"})
+TAKE_BETAS = tuple(name for name in OPTIMIZERS if name not in _NO_BETAS)
+_NO_EPS = frozenset(
+    """
+    bnblion bnblion8bit bnbsgd bnbsgd8bit clion clionc csgdc csgdw fusedsgd kron kronc kronw lion lionc momentum
+    nesterov nesterovw sgd sgdc sgdw
+    """.split()  # noqa: SIM905
+)
+TAKE_EPS = tuple(name for name in OPTIMIZERS if name not in _NO_EPS)
 
 # config field -> (what an error calls it, its names)
 NAMED: dict[str, tuple[str, tuple[str, ...]]] = {

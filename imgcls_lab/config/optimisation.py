@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import field_validator
 
+from imgcls_lab.config.applies import When
 from imgcls_lab.config.fields import FieldGroup, Names, Numbers, field, split_names
+from imgcls_lab.config.names import TAKE_BETAS, TAKE_EPS, TAKE_MOMENTUM
 
 
 class OptimisationFields(FieldGroup):
@@ -36,7 +38,14 @@ class OptimisationFields(FieldGroup):
         0.05, "optimisation", "Weight decay", "Decay of the weights; not applied to biases and norms.", ge=0, le=10
     )
     momentum: float | None = field(
-        None, "optimisation", "Momentum", "Momentum of SGD and similar optimizers; empty: 0.9.", ge=0, lt=1
+        None,
+        "optimisation",
+        "Momentum",
+        "Momentum of SGD and similar optimizers; empty: 0.9.",
+        ge=0,
+        lt=1,
+        labels={"": "0.9"},
+        applies=(When("optimizer", TAKE_MOMENTUM, said="with optimizers that take a momentum, such as sgd"),),
     )
     betas: Numbers = field(
         (),
@@ -45,6 +54,8 @@ class OptimisationFields(FieldGroup):
         "Decay rates of the moving averages in Adam and similar optimizers, such as 0.9, 0.95; empty: the "
         "optimizer's default.",
         max_length=3,
+        labels={"": "the optimizer's own"},
+        applies=(When("optimizer", TAKE_BETAS, said="with Adam and similar optimizers"),),
     )
     eps: float | None = field(
         None,
@@ -53,6 +64,8 @@ class OptimisationFields(FieldGroup):
         "Term that keeps Adam and similar optimizers from dividing by zero; empty: the optimizer's default.",
         gt=0,
         le=1,
+        labels={"": "the optimizer's own"},
+        applies=(When("optimizer", TAKE_EPS, said="with Adam and similar optimizers"),),
     )
     gradient_accumulation_steps: int = field(
         1,
@@ -69,9 +82,16 @@ class OptimisationFields(FieldGroup):
         "Factor on the learning rate from each block to the one below it, such as 0.75; empty: one rate for all.",
         gt=0,
         le=1,
+        labels={"": "one rate for all"},
+        applies=(When("freeze_backbone", (False,)), When("unfreeze_epoch")),
     )
     clip_grad_norm: float | None = field(
-        1.0, "optimisation", "Clip gradients", "Largest norm of the gradient; empty: no limit.", gt=0
+        1.0,
+        "optimisation",
+        "Clip gradients",
+        "Largest norm of the gradient; empty: no limit.",
+        gt=0,
+        labels={"": "no limit"},
     )
     clip_mode: Literal["norm", "value", "agc"] = field(
         "norm",
@@ -80,6 +100,8 @@ class OptimisationFields(FieldGroup):
         "What is limited. norm: the norm of the whole gradient; value: each of its values; agc: the norm per unit, "
         "relative to "
         "the norm of its weights (0.01 is usual).",
+        labels={"norm": "norm of the gradient", "value": "each value", "agc": "norm per unit (AGC)"},
+        applies=(When("clip_grad_norm"),),
     )
     seed: int = field(0, "optimisation", "Seed", "Seed of everything random.", ge=0, lt=2**32)
     plugins: Names = field(
@@ -88,6 +110,7 @@ class OptimisationFields(FieldGroup):
         "Plugins",
         "Python files that register losses, optimizers, schedules or recipes. They are code: name only files that "
         "you trust.",
+        labels={"": "none"},
     )
 
     _split_lists = field_validator("betas", "plugins", mode="before")(split_names)

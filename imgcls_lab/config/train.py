@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
-from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
+from imgcls_lab.config.applies import say_rules
 from imgcls_lab.config.checkpointing import CheckpointingFields
 from imgcls_lab.config.data import DataFields
 from imgcls_lab.config.evaluation import EvaluationFields
@@ -47,6 +48,8 @@ class TrainConfig(
     Frozen; a changed copy is made by `config.with_changes(lr=1e-4)`. Raises ConfigError, which holds a sentence
     for each wrong field, when made by `TrainConfig.parse`; pydantic's ValidationError when made by the constructor.
     """
+
+    model_config = ConfigDict(json_schema_extra=say_rules)
 
     @field_validator("*", mode="before")
     @classmethod

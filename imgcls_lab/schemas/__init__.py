@@ -70,10 +70,13 @@ from imgcls_lab.schemas.forms import (
     CheckRequest,
     ErrorReply,
     FieldProblem,
+    LaunchEstimate,
     LrCurve,
     SchemaReply,
     ServerInfo,
     StepCounts,
+    SweepCheck,
+    VersionsRequest,
 )
 from imgcls_lab.schemas.images import (
     ClassCounts,
@@ -263,6 +266,7 @@ __all__ = [
     "ImageView",
     "InferencePhase",
     "InferenceView",
+    "LaunchEstimate",
     "LearningGroup",
     "ListView",
     "LogBatch",
@@ -333,6 +337,7 @@ __all__ = [
     "StreamMessage",
     "SubmitRequest",
     "Subscribe",
+    "SweepCheck",
     "SweepRequest",
     "SweepView",
     "TagCount",
@@ -344,6 +349,7 @@ __all__ = [
     "Unsubscribe",
     "UserEdit",
     "UserView",
+    "VersionsRequest",
     "Way",
     "Wire",
 ]

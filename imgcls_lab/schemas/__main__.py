@@ -21,7 +21,7 @@ from imgcls_lab.schemas.evaluations import (
     TriedImage,
 )
 from imgcls_lab.schemas.executor import AlertView, DevicesReply
-from imgcls_lab.schemas.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo
+from imgcls_lab.schemas.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo, SweepCheck
 from imgcls_lab.schemas.images import DatasetDetail, FolderPage, ImagePage
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
@@ -133,6 +133,7 @@ class WireTypes(Wire):
     revision_edit: RevisionEdit
     revision: RevisionView
     revision_diff: RevisionDiff
+    sweep_check: SweepCheck
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from imgcls_lab.schemas.base import Wire
 from imgcls_lab.schemas.limits import Values
 
@@ -16,6 +18,7 @@ class SchemaReply(Wire):
     start: dict[str, Any]  # values of the last training, or the demo's, or the defaults
     start_from: str | None  # whose values these are; null: nobody's
     start_project_id: int | None  # the project of the run whose values these are; null: none in particular
+    recent_names: list[str] = []  # that this user gave to runs, the newest first
     defaults: dict[str, Any]  # TrainConfig's own, no data, a registered model
 
 
@@ -23,6 +26,18 @@ class CheckRequest(Wire):
     """Values of a form, right or wrong."""
 
     config: Values
+
+
+class VersionsRequest(Wire):
+    """Which image of a data set is drawn as a training would see it, and in which epochs.
+
+    number: of the image among some of the data set, over and over; seed: other epochs; size: of a version, px.
+    """
+
+    config: Values
+    number: int = Field(0, ge=0, le=100_000)
+    seed: int = Field(0, ge=0, le=100_000)
+    size: int = Field(96, ge=16, le=256)
 
 
 class FieldProblem(Wire):
@@ -45,13 +60,35 @@ class LrCurve(Wire):
     lr: list[float]
 
 
+class LaunchEstimate(Wire):
+    """What a run would take, measured by runs like it. seconds and bytes; null: not known."""
+
+    like: list[str]  # names of those runs, the newest first
+    trial: bool  # a speed trial alone was measured: reading images and evaluation come on top
+    seconds: float
+    memory: int | None
+    disk: int | None  # of the checkpoints that stay
+
+
 class CheckReply(Wire):
     """What would happen if this config were launched."""
 
     problems: list[FieldProblem]  # empty: it can be launched
     facts: dict[str, str]  # steps, classes, disk ...: label -> sentence
+    resolved: dict[str, str] = {}  # field -> what it comes to, where the config leaves it to the program
+    estimate: LaunchEstimate | None = None  # null: no like run has been measured, or there are no steps
+    root: str | None = None  # the data set that was looked at, as the form names it
+    image_edge: int | None = None  # px, the typical shorter edge of its images
+    may_try: bool = False  # whether a speed trial could give one
     steps: StepCounts | None  # null: config or data have a problem
     lr_curve: LrCurve | None  # null: as above, or the schedule is a plugin's
+
+
+class SweepCheck(Wire):
+    """What a sweep would try."""
+
+    problems: list[FieldProblem]  # field: a setting of the space, or `space`; empty: it can be launched
+    trials: int | None  # of a grid all its cells; null: the space cannot be read, or only epochs are counted
 
 
 class ErrorReply(Wire):

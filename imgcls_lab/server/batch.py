@@ -17,12 +17,12 @@ from imgcls_lab import run_layout, run_paths
 from imgcls_lab.batch import notebook_source, notebook_trust
 from imgcls_lab.batch.submit_notebook import submit_notebook
 from imgcls_lab.batch.submit_sweep import submit_sweep
-from imgcls_lab.batch.sweep_spec import check_space
+from imgcls_lab.batch.sweep_spec import check_space, space_problems, trials_budget
 from imgcls_lab.batch.sweep_view import sweep_view
 from imgcls_lab.errors import ConflictError, ForbiddenPathError, NotFoundError
-from imgcls_lab.schemas import NotebookRequest, NotebookView, Queued, SweepRequest, SweepView
+from imgcls_lab.schemas import FieldProblem, NotebookRequest, NotebookView, Queued, SweepCheck, SweepRequest, SweepView
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import ApiHandler, check_reference, run_id_of
+from imgcls_lab.server.handlers import MAX_PROBLEMS, ApiHandler, check_reference, run_id_of, shorten
 from imgcls_lab.server.paths import allowed_config, allowed_space, names_code
 from imgcls_lab.server.permissions import CODE, CONTENTS, Route, permitted, route
 from imgcls_lab.store import Store
@@ -113,6 +113,27 @@ class SweepsHandler(NotebookFileHandler):
         self.backend.wake_executor()
 
 
+class SweepCheckHandler(ApiHandler):
+    """The check of a sweep over settings as it is typed; nothing is changed."""
+
+    @permitted
+    async def post(self) -> None:
+        request = self.body(SweepRequest)
+        await self.answer(lambda _: check_sweep(request), work="slow")
+
+
+def check_sweep(request: SweepRequest) -> SweepCheck:
+    """What a sweep would try. A notebook's parameters are checked when it is queued."""
+    found = [] if request.notebook is not None else space_problems(request)
+    return SweepCheck(
+        problems=[
+            FieldProblem(field=shorten(item.field, 200), message=shorten(item.message, 1000))
+            for item in found[:MAX_PROBLEMS]
+        ],
+        trials=None if found else trials_budget(request),
+    )
+
+
 class SweepHandler(ApiHandler):
     """One sweep, as a matrix of its trials. The routes of its run stop and fill it."""
 
@@ -171,5 +192,6 @@ def routes(backend: Backend) -> list[Route]:
         route("api/notebooks", NotebooksHandler, backend=backend),
         route("api/runs/ID/notebook", ExecutedHandler, backend=backend),
         route("api/sweeps", SweepsHandler, backend=backend),
+        route("api/sweeps/check", SweepCheckHandler, backend=backend),
         route("api/sweeps/ID", SweepHandler, backend=backend),
     ]

@@ -5,32 +5,23 @@ The check reads folder and file names only; whether each image and the model can
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
 from typing import Any
 
-from imgcls_lab import image_size, model_folder, output_folders
 from imgcls_lab.config import GROUPS, TrainConfig
-from imgcls_lab.config.model import is_revision, weights_problem
 from imgcls_lab.demo_data import CONFIG, demo_config
-from imgcls_lab.errors import ConfigError, InputError, Problem
 from imgcls_lab.events import RunKind
-from imgcls_lab.imagefolder import FolderSummary, inspect_folder
-from imgcls_lab.model_folder import ModelFileError
-from imgcls_lab.planning.preview import RunPreview, preview
-from imgcls_lab.plurals import counted
-from imgcls_lab.schemas import CheckReply, CheckRequest, FieldProblem, SchemaReply, StepCounts
+from imgcls_lab.schemas import CheckRequest, SchemaReply
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import MAX_PROBLEMS, ApiHandler, check_reference, shorten
+from imgcls_lab.server.config_check import check, checked
+from imgcls_lab.server.handlers import ApiHandler, check_reference
 from imgcls_lab.server.info import demo_folders
-from imgcls_lab.server.paths import FOLDERS, allowed_folder, allowed_model, allowed_plugins, is_local
 from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.store.claims import config_to_reuse
 
 RECENT = 50  # runs among which a new form looks for a training
+NAMES = 20  # of earlier runs, which a form offers
 
 
 class SchemaHandler(ApiHandler):
@@ -42,6 +33,17 @@ class SchemaHandler(ApiHandler):
         check_reference(project, "project")
         settings = self.backend.settings
         await self.answer(lambda store: form(settings, store, project))
+
+
+class TrialHandler(ApiHandler):
+    """Start a speed trial of a config: a task that says how fast a step is."""
+
+    @permitted
+    async def post(self) -> None:
+        request = self.body(CheckRequest)
+        settings = self.backend.settings
+        await self.answer(lambda store: store.like_runs.start_trial(checked(settings, request.config)), 201)
+        self.backend.wake_executor()
 
 
 class CheckHandler(ApiHandler):
@@ -69,6 +71,7 @@ def form(settings: Settings, store: Store, project_id: int | None = None) -> Sch
         start=start,
         start_from=source,
         start_project_id=project,
+        recent_names=[*dict.fromkeys(run.name for run in recent if run.may_change)][:NAMES],
         defaults=own,
     )
 
@@ -85,163 +88,9 @@ def defaults(store: Store) -> dict[str, Any]:
     return values | {"model_flavour": newest.flavour if newest else "", "revision": newest.revision if newest else None}
 
 
-def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckReply:
-    """All problems that can be seen without reading an image or a model, and what a run of it would do."""
-    config, problems = _parse(values)
-    folders, refused = _allowed(settings, values)
-    problems += refused
-    facts: dict[str, str] = {}
-    planned: RunPreview | None = None
-    found = inspect_folder(folders["root"]) if "root" in folders else None
-    if found is not None and found.problem:
-        problems.append(Problem("root", found.problem))
-    elif found is not None:
-        facts |= _data_facts(found) | _scan_facts(store, folders["root"])
-        if config is not None:
-            planned, refused = _plan(found, config)
-            problems += refused
-    if planned is not None:
-        facts["Images"] += f", of which {planned.held_out:,} are held out for validation" if planned.held_out else ""
-        facts["Steps"] = planned.steps_text
-    if flavour := folders.get("model_flavour", ""):
-        refused, place = _check_model(
-            flavour, values.get("revision"), pretrained=bool(config and config.load_pretrained)
-        )
-        problems += refused
-        facts |= {"Model": place} if place else {}
-        if place and config is not None and found is not None and not found.problem:
-            given = config.with_changes(model_flavour=flavour)
-            facts |= {"Image size": size} if (size := image_size.advice(given, found)) else {}
-    facts["Disk"] = _disk(settings.runs_dir)
-    return CheckReply(
-        problems=[
-            FieldProblem(field=shorten(p.field, 200), message=shorten(p.message, 1000)) for p in problems[:MAX_PROBLEMS]
-        ],
-        facts=facts,
-        steps=StepCounts.model_validate(planned.steps, from_attributes=True) if planned else None,
-        lr_curve=planned.lr_curve if planned else None,
-    )
-
-
-def _parse(values: dict[str, Any]) -> tuple[TrainConfig | None, list[Problem]]:
-    """The config that the values mean, or what is wrong with them."""
-    try:
-        return TrainConfig.parse(values), []
-    except ConfigError as error:
-        return None, list(error.problems)
-
-
-def _allowed(settings: Settings, values: dict[str, Any]) -> tuple[dict[str, str], list[Problem]]:
-    """The paths that the values name and that this server may read, by field; what is wrong with the others."""
-    problems: list[Problem] = []
-    try:
-        allowed_plugins(settings, values.get("plugins"))
-    except InputError as error:
-        problems += error.problems
-    folders: dict[str, str] = {}
-    for field in (*FOLDERS, "model_flavour"):
-        text = values.get(field)
-        if not isinstance(text, str) or not text.strip():
-            continue
-        try:
-            look = allowed_model if field == "model_flavour" else allowed_folder
-            folders[field] = look(settings, text, field)
-        except InputError as error:
-            problems += error.problems
-    return folders, problems + output_folders.problems(folders, settings)
-
-
-def _plan(found: FolderSummary, config: TrainConfig) -> tuple[RunPreview | None, list[Problem]]:
-    """What a run of the config would do, or why it would be refused."""
-    try:
-        return preview(config, found), []
-    except InputError as error:
-        return None, list(error.problems)
-
-
-def _data_facts(found: FolderSummary) -> dict[str, str]:
-    images = ", ".join(f"{sum(classes.values()):,} {split}" for split, classes in found.splits.items())
-    names = ", ".join(found.classes[:6]) + (" …" if len(found.classes) > 6 else "")
-    facts = {"Classes": f"{len(found.classes)}: {names}", "Images": images}
-    counts = {name: found.splits["train"][name] for name in found.classes}
-    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    if counts[least] == counts[most]:
-        facts["Balance"] = f"Even: {counted(counts[most], 'training image')} a class."
-    else:
-        ratio = counts[most] / counts[least]
-        facts["Balance"] = (
-            f"{counts[least]:,} to {counts[most]:,} training images a class, 1 : {ratio:.1f} (“{least}”, “{most}”)."
-        )
-    if found.not_taken_said:
-        facts["Not taken"] = found.not_taken_said
-    if others := [note for note in found.notes if note != found.not_taken_said]:
-        facts["Note"] = "\n".join(others)
-    return facts
-
-
-def _scan_facts(store: Store, root: str) -> dict[str, str]:
-    """What the last run that scanned this folder had to leave out."""
-    known = store.runs.last_scan(root)
-    if known is None or not known.unreadable:
-        return {}
-    paths = list(known.unreadable)
-    return {
-        "Left out": f"{counted(len(paths), 'image')} "
-        f"that “{known.run}” could not read, such as {paths[0]}; its page says why."
-    }
-
-
-def _check_model(flavour: str, revision: Any, *, pretrained: bool) -> tuple[list[Problem], str]:
-    """What is wrong with a folder or an id, as far as it can be seen without asking a hub, and where it is found."""
-    place = "A folder on this machine"
-    sentence = None
-    if not is_local(flavour):
-        sentence, place = _check_hub_cache(flavour, revision if isinstance(revision, str) else None)
-    elif not os.path.isdir(flavour):
-        sentence = f"The model folder “{flavour}” does not exist. Check the path."
-    elif not os.path.isfile(os.path.join(flavour, "config.json")):
-        sentence = f"The folder “{flavour}” holds no config.json, so it is no model. Name the folder that holds it."
-    elif missing := weights_problem(flavour, pretrained):
-        return [Problem("load_pretrained", missing)], place
-    else:
-        sentence = _check_model_files(flavour, Path(flavour))
-    return ([Problem("model_flavour", sentence)], "") if sentence else ([], place)
-
-
-def _check_model_files(flavour: str, folder: Path) -> str | None:
-    """A sentence for a model with files that the run would refuse."""
-    try:
-        model_folder.read_files(folder)
-    except ModelFileError as error:
-        return model_folder.refusal(flavour, error)
-    return None
-
-
-def _check_hub_cache(flavour: str, revision: str | None) -> tuple[str | None, str]:
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    if revision and not is_revision(revision):
-        return None, ""  # the config's own problem says so
-    try:
-        known = try_to_load_from_cache(flavour, "config.json", revision=revision)
-    except HFValidationError:
-        return f"“{flavour}” is neither a folder nor the id of a model, such as google/vit-base-patch16-224.", ""
-    if isinstance(known, str):
-        return _check_model_files(flavour, Path(known).parent), "From the hub, on this machine already"
-    return None, "Not on this machine; will be looked up on the hub when the run starts"
-
-
-def _disk(folder: Path) -> str:
-    """Free space where runs are written."""
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    return f"{free / 1e9:,.1f} GB free where runs are written"
-
-
 def routes(backend: Backend) -> list[Route]:
     return [
         route("api/configs/schema", SchemaHandler, backend=backend),
         route("api/configs/check", CheckHandler, backend=backend),
+        route("api/configs/trial", TrialHandler, backend=backend),
     ]

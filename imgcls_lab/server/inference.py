@@ -7,6 +7,7 @@ picture is answered as WebP. No request names a path, and no answer does.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,14 +17,18 @@ from tornado import web
 from imgcls_lab.data_files import open_image
 from imgcls_lab.errors import BusyError, InputError, NotFoundError
 from imgcls_lab.framed_messages import Message
+from imgcls_lab.imagefolder import inspect_folder
 from imgcls_lab.inference_client import GivenUpError, InferenceClient
-from imgcls_lab.schemas import InferenceView, TriedImage
+from imgcls_lab.schemas import InferenceView, TriedImage, VersionsRequest
 from imgcls_lab.schemas.limits import MAX_NAME, MAX_TRIED
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import ApiHandler, image_id_of, run_id_of
+from imgcls_lab.server.config_check import checked
+from imgcls_lab.server.handlers import ApiHandler, image_id_of, number_of, run_id_of
+from imgcls_lab.server.paths import allowed_folder
 from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.server.thumbnails import find_in_run
 from imgcls_lab.store import Store
+from imgcls_lab.store.registry import Datasets
 
 MAX_UPLOADS = 4  # images that may arrive at once: each takes its size in memory
 MAX_CLASS, MAX_SIZE, MAX_SEED = 10**6, 1024, 10**6
@@ -170,6 +175,30 @@ class InputHandler(StoredImageHandler):
         await self.answer_picture(text, image, {"do": "input", **header, **self.picture_fields()})
 
 
+class VersionsHandler(InferenceHandler):
+    """An image of a data set as the training of a config would see it in nine epochs: the code that trains."""
+
+    @permitted
+    async def post(self, text: str) -> None:
+        number, request = number_of(text, Datasets.noun), self.body(VersionsRequest)
+        settings = self.backend.settings
+
+        def question(store: Store, client: InferenceClient) -> Message:
+            root = allowed_folder(settings, store.datasets.get(number).root, "root")  # as at a submit
+            config = checked(settings, {**request.config, "root": root})
+            if config.plugins:
+                raise InputError("Plugins are executed by a run alone, so this is not drawn.", reason="plugins")
+            sample = inspect_folder(root).sample
+            if not sample:
+                raise NotFoundError("The data set has no image to show.", reason="no_image")
+            path = os.path.relpath(sample[request.number % len(sample)], root)
+            header = {"do": "versions", "name": path, "seed": request.seed, "size": request.size}
+            with open_image(root, path) as file:
+                return client.ask(Message({**header, "config": config.model_dump_json()}, file=file.fileno()))
+
+        self.reply_picture((await self.inference.ask(question)).body)
+
+
 class TriedCamHandler(InferenceHandler):
     """The Grad-CAM of a dropped image, as long as the process keeps it."""
 
@@ -188,4 +217,5 @@ def routes(backend: Backend, inference: InferenceService) -> list[Route]:
         route("api/runs/ID/images/ID/cam", CamHandler, **context),
         route("api/runs/ID/images/ID/input", InputHandler, **context),
         route("api/tried/ID/cam", TriedCamHandler, **context),
+        route("api/datasets/ID/versions", VersionsHandler, **context),
     ]

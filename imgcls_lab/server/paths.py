@@ -16,6 +16,7 @@ from imgcls_lab.errors import ForbiddenPathError, InputError, Problem
 from imgcls_lab.events import RunKind
 from imgcls_lab.schemas import Choices, Range, RunDetail
 from imgcls_lab.settings import Settings
+from imgcls_lab.speed_trial import config_of
 
 MODELS = ("model_flavour", "flavour")  # fields that name a model
 FOLDERS = ("root", "tb_root", "ckpt_dir")  # of a config
@@ -90,7 +91,8 @@ def configs_of(run: RunDetail) -> list[dict[str, Any]]:
     if run.kind is RunKind.TRAIN:
         return [run.config]
     if run.kind is RunKind.TASK:
-        return [AuditTask.of(run.payload).names()]
+        trial = config_of(run.payload)
+        return [AuditTask.of(run.payload).names() if trial is None else trial.model_dump(mode="json")]
     request = run.payload.get("request")
     if run.kind is not RunKind.SWEEP or not isinstance(request, dict) or run.payload.get("notebook"):
         return []

@@ -81,6 +81,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/comparison": {"GET": _READS},
     "api/notebooks": {"GET": Needs((READ, CONTENTS)), "POST": Needs((WRITE, CONTENTS, *CODE))},
     "api/sweeps": {"POST": Needs((WRITE,), (CONTENTS, *CODE))},  # its trials may be executions of a notebook
+    "api/sweeps/check": {"POST": _WRITES},  # a mapping of values is looked at; nothing is queued
     "api/sweeps/ID": {"GET": _READS},
     **dict.fromkeys(("api/projects", "api/configs", "api/datasets", "api/models"), _COLLECTION),
     **dict.fromkeys(("api/projects/ID", "api/configs/ID", "api/datasets/ID", "api/models/ID"), _ENTRY),
@@ -92,6 +93,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/datasets/ID/revisions/ID/undo": {"POST": _WRITES},
     "api/datasets/ID/audit": {"GET": _READS, "POST": _WRITES, "DELETE": _WRITES},
     "api/datasets/ID/problems": {"GET": _READS},
+    "api/datasets/ID/versions": {"POST": _READS},  # of a config, which comes with the request; nothing is changed
     "api/datasets/ID/detail": {"GET": _READS},
     "api/datasets/ID/images": {"GET": _READS},
     "api/datasets/ID/map": {"GET": _READS},
@@ -99,6 +101,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/projects/ID/members/ID": {"DELETE": _WRITES},
     "api/configs/schema": {"GET": _READS},
     "api/configs/check": {"POST": _WRITES},
+    "api/configs/trial": {"POST": _WRITES},  # a config that names plugins is refused
     "api/users": {"GET": _READS},
     "api/views": _COLLECTION,
     "api/views/ID": {"PATCH": _WRITES, "DELETE": _WRITES},

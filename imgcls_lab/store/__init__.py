@@ -25,6 +25,7 @@ from imgcls_lab.store.evaluations import Evaluations
 from imgcls_lab.store.events import Events
 from imgcls_lab.store.executors import Executors
 from imgcls_lab.store.folder_rows import FolderWriter
+from imgcls_lab.store.like_runs import LikeRunReader
 from imgcls_lab.store.metrics import MetricReader
 from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
 from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
@@ -52,6 +53,7 @@ class Store:
         self.executors = Executors(database, settings)
         self.runs = Runs(database, settings, self.executors)
         self.run_lists = RunLists(database, self.executors)
+        self.like_runs = LikeRunReader(database, settings, self.runs)
         self.audits = Audits(database, settings, self.runs)
         self.dataset_pages = DatasetPages(database, settings, self.datasets, self.audits)
         self.metrics = MetricReader(database)

@@ -7,13 +7,14 @@ Launch does. It knows no field by name but `root` and `model_flavour`, which it 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from html import escape
 from typing import Any, Protocol
 
 import ipywidgets as widgets
 
 from imgcls_lab.config import GROUPS, TrainConfig
+from imgcls_lab.config.applies import applies, value_text
 from imgcls_lab.errors import ImgclsError, InputError, Problem
 
 LABEL = {"description_width": "11em"}
@@ -27,6 +28,7 @@ class Field:
 
     def __init__(self, name: str, schema: Mapping[str, Any], value: Any, suggestions: Sequence[str] = ()) -> None:
         self.name = name
+        self.schema = schema
         self.kinds = _kinds(schema)
         self._help = str(schema.get("description", ""))
         self._unit = str(schema.get("unit", ""))
@@ -34,15 +36,20 @@ class Field:
         choices = schema.get("enum")
         known = [*suggestions, *schema.get("suggestions", [])]
         if choices:
-            control = widgets.Dropdown(options=choices, value=value)
+            control = widgets.Dropdown(options=[(value_text(schema, each), each) for each in choices], value=value)
         elif self.kinds == {"boolean", "null"}:
-            control = widgets.Dropdown(options=[("automatic", None), ("on", True), ("off", False)], value=value)
+            options = [(value_text(schema, each), each) for each in (None, True, False)]
+            control = widgets.Dropdown(options=options, value=value)
+        elif self.kinds == {"boolean"} and "labels" in schema:
+            options = [(value_text(schema, each), each) for each in (True, False)]
+            control = widgets.Dropdown(options=options, value=bool(value))
         elif self.kinds == {"boolean"}:
             control = widgets.Checkbox(value=bool(value), indent=True)
         elif known:
             control = widgets.Combobox(options=known, value=_text(value), ensure_option=False)
         else:
-            control = widgets.Text(value=_text(value), continuous_update=False)
+            empty = str(schema.get("labels", {}).get("", ""))
+            control = widgets.Text(value=_text(value), continuous_update=False, placeholder=empty)
         control.description = title
         control.description_allow_html = False
         control.tooltip = self._help
@@ -69,9 +76,19 @@ class Field:
                 return text
         return text
 
-    def show_problem(self, problem: str | None) -> None:
-        """Show a problem beside the control, or the unit and meaning."""
-        hint = f"{self._unit} · {self._help}" if self._unit else self._help
+    @property
+    def is_default(self) -> bool:
+        """Whether it holds what it holds in a new config."""
+        return "default" in self.schema and _text(self.value) == _text(self.schema["default"])
+
+    def matches(self, words: Sequence[str]) -> bool:
+        """Whether each word stands in its title, name or help."""
+        text = f"{self.control.description} {self.name} {self.name.replace('_', ' ')} {self._help}".lower()
+        return all(word in text for word in words)
+
+    def show_problem(self, problem: str | None, note: str = "") -> None:
+        """Show a problem beside the control, or the unit and meaning; note: what is worth knowing before these."""
+        hint = " · ".join(filter(None, (note, self._unit, self._help)))
         self.note.value = WRONG.format(escape(problem)) if problem else NOTE.format(escape(hint))
 
 
@@ -98,7 +115,7 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
         self._check = check
         self._launch = launch
         self.run: Watchable | None = None  # what was launched last
-        properties: dict[str, Any] = TrainConfig.model_json_schema()["properties"]
+        self._properties = properties = TrainConfig.model_json_schema()["properties"]
         self.fields = {
             name: Field(name, schema, start.get(name, schema.get("default")), suggestions.get(name, ()))
             for name, schema in properties.items()
@@ -114,9 +131,11 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
         }
         groups = {title: boxes for title, boxes in groups.items() if boxes}
         self.folded = widgets.Accordion([widgets.VBox(boxes) for boxes in groups.values()], titles=list(groups))
+        self.search = widgets.Text(description="Find a setting", placeholder="decay, memory, mixup …", layout=WIDE)
+        self.search.observe(lambda _change: self.show_fields(), names="value")
         self.name = widgets.Text(description="Name", placeholder="made up if empty", layout=WIDE)
         self.project = widgets.Combobox(description="Project", options=list(projects), layout=WIDE, value="default")
-        for control in (self.name, self.project):
+        for control in (self.name, self.project, self.search):
             control.style.description_width = LABEL["description_width"]
         self.button = widgets.Button(description="Launch", button_style="primary", icon="play")
         self.message = widgets.HTML()
@@ -125,7 +144,7 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
         for field in self.fields.values():
             field.control.observe(lambda _change: self.check(), names="value")
         row = widgets.HBox([self.button, self.message])
-        super().__init__([*first, self.name, self.project, self.folded, row, self.output])
+        super().__init__([*first, self.name, self.project, self.search, self.folded, row, self.output])
         self.check()
 
     @property
@@ -144,12 +163,28 @@ class RunForm(widgets.VBox):  # type: ignore[misc]
         by_field: dict[str, str] = {}
         for problem in problems:
             by_field.setdefault(problem.field, problem.message)
+        self.show_fields(wrong=set(by_field))
+        values = self.values
         for name, field in self.fields.items():
-            field.show_problem(by_field.pop(name, None))
+            idle = not applies(self._properties, values, name)
+            field.show_problem(by_field.pop(name, None), field.schema.get("applies_text", "") if idle else "")
         hints = NOTE.format(escape(" ".join(notes))) if notes else ""
         self.message.value = WRONG.format(escape(" ".join(by_field.values()))) if by_field else hints
         self.button.disabled = bool(problems)
         return not problems
+
+    def show_fields(self, wrong: Set[str] = frozenset()) -> None:
+        """Show the settings that have an effect, are changed or wrong; while one searches, those that are found."""
+        values, words = self.values, self.search.value.lower().split()
+        for name, field in self.fields.items():
+            if words and not field.schema.get("first"):
+                shown = field.matches(words)
+            else:
+                shown = applies(self._properties, values, name) or not field.is_default or name in wrong
+            field.box.layout.display = None if shown else "none"
+        if words:
+            boxes = [any(box.layout.display is None for box in group.children) for group in self.folded.children]
+            self.folded.selected_index = boxes.index(True) if any(boxes) else None
 
     def _problems(self) -> tuple[Sequence[Problem], Sequence[str]]:
         """The problems, else the notes. A field that cannot be read does not hide the problems of others."""

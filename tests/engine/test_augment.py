@@ -13,10 +13,11 @@ from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.rng import epoch_order, uniforms
 from imgcls_lab.engine.transforms import augment
 from imgcls_lab.engine.transforms.augment import Augmentation, Plan, crop_shape, normalise
-from imgcls_lab.engine.transforms.augment_recipes import DETAILS, RECIPES, Recipe, recipe_of
+from imgcls_lab.engine.transforms.augment_recipes import RECIPES, Recipe, recipe_of
 from imgcls_lab.engine.transforms.geometry import Place, Resize, ShortEdge
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import ConfigError
+from imgcls_lab.planning.augment_recipes import DETAILS
 
 SPEC = EvalSpec((Resize(32, 32),), "bilinear", (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))  # values stay 0..255
 COUNT = 64

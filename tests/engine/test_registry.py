@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import timm.optim
 
-from imgcls_lab.config.names import NAMED
+from imgcls_lab.config.names import NAMED, TAKE_BETAS, TAKE_EPS, TAKE_MOMENTUM
 from imgcls_lab.engine.optim.losses import LOSSES
 from imgcls_lab.engine.optim.lr_scheduler import SCHEDULES
 from imgcls_lab.engine.optim.optimizers import OPTIMIZERS
@@ -52,6 +53,13 @@ def test_what_a_scope_adds_ends_with_it(table: Registry[Callable[[], int]]) -> N
         table.register("four")(lambda: 4)
         assert table.get("four")() == 4
     assert table.names() == ["one", "three"]
+
+
+def test_what_a_form_offers_beside_an_optimizer_is_what_timm_says_it_takes() -> None:
+    info = {name: timm.optim.get_optimizer_info(name) for name in NAMED["optimizer"][1]}
+    assert {name for name in info if info[name].has_momentum} == set(TAKE_MOMENTUM)
+    assert {name for name in info if info[name].has_betas} == set(TAKE_BETAS)
+    assert {name for name in info if info[name].has_eps} == set(TAKE_EPS)
 
 
 def test_what_a_config_may_name_is_what_the_engine_has() -> None:

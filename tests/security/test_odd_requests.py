@@ -79,6 +79,9 @@ FIELDS = {
     "api/datasets": ("name", "root"),
     "api/models": ("name", "flavour", "revision", "load_pretrained"),
     "api/configs/check": ("config",),
+    "api/configs/trial": ("config",),
+    "api/sweeps/check": ("base", "space", "strategy", "notebook", "trials", "metric", "seed"),
+    "api/datasets/ID/versions": ("config", "number", "seed", "size"),
     "api/tensorboards": ("run_ids", "sweep_id", "project_id", "name"),
     "api/tensorboards/ID/runs": ("run_ids",),
 }

@@ -109,6 +109,25 @@ async def test_a_sweep_is_queued_shown_as_a_matrix_and_refused_as_a_whole(
     assert run.kind == "sweep"
 
 
+async def test_a_sweep_is_checked_as_it_is_typed(api: Api, store: Store, settings: Settings) -> None:
+    base = demo_data.prepare(settings).config.model_dump(mode="json")
+
+    async def check(space: dict[str, Any], **rest: Any) -> tuple[dict[str, str], int | None]:
+        reply = await api("POST", "sweeps/check", {"base": base, "space": space, **rest})
+        assert reply.status == 200, reply.body
+        return {item["field"]: item["message"] for item in reply.json["problems"]}, reply.json["trials"]
+
+    assert await check({"lr": {"values": [1e-3, 1e-2]}, "seed": {"values": [0, 1, 2]}}) == ({}, 6)
+    assert (await check({"lr": {"low": 1e-5, "high": 1e-2, "log": True}}, strategy="tpe", trials=7))[1] == 7
+    problems, trials = await check({"lr": {"values": [1e-3, 50.0, 60.0]}, "loss": {"values": ["focal", "focel"]}})
+    assert (set(problems), trials) == ({"lr", "loss"}, None)
+    assert problems["lr"].startswith("50:")  # the value that is wrong, not the setting alone
+    assert "focel" in problems["loss"]
+    assert set((await check({"lr": {"low": 1e-3, "high": 1e-2}}))[0]) == {"lr"}  # a grid needs a step
+    assert set((await check({"nolr": {"values": [1]}}))[0]) == {"nolr"}
+    assert store.runs.list().total == 0
+
+
 @pytest.mark.parametrize("text", ['{"cells": 5}', "[" * 100_000, "null"])
 async def test_a_file_that_is_no_notebook_is_refused(api: Api, jp_root_dir: Path, text: str) -> None:
     (jp_root_dir / "bad.ipynb").write_text(text)

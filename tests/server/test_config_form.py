@@ -6,12 +6,13 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 import pytest
-from serving import Api
+from serving import Api, Training
 
 from imgcls_lab import __version__
 from imgcls_lab.config import GROUPS, TrainConfig
@@ -222,3 +223,45 @@ async def test_a_new_form_starts_with_the_last_training_and_says_whose_values_th
     reply = (await api("GET", "configs/schema")).json
     assert (reply["start"]["lr"], reply["start_from"]) == (0.25, "the last run, “mine”")
     assert reply["start_project_id"] == 1
+
+
+# ── what a launch would take ────────────────────────────────────────────────────────────────────────────────────────
+async def test_the_check_says_what_the_program_would_choose(api: Api, config: dict[str, Any]) -> None:
+    given = {**config, "batch_size": 5, "eval_batch_size": None, "augmentation": "heavy", "num_workers": None}
+    resolved = (await api("POST", "configs/check", {"config": given})).json["resolved"]
+    assert resolved["eval_batch_size"] == "10"
+    assert resolved["monitor_mode"] == "higher"
+    assert resolved["hflip"] == "half of them"
+    assert resolved["randaugment"] == "6"
+    assert resolved["device"].startswith("CPU")
+    assert "val/" in resolved["val_fraction"]
+    given |= {"num_workers": 3, "device": "cpu", "hflip": True}
+    resolved = (await api("POST", "configs/check", {"config": given})).json["resolved"]
+    assert not {"num_workers", "device", "hflip"} & set(resolved)  # those that the config says
+
+
+async def test_time_memory_and_disk_are_those_of_runs_like_it(
+    api: Api, config: dict[str, Any], train: Callable[..., Training], store: Store
+) -> None:
+    reply = (await api("POST", "configs/check", {"config": config})).json
+    assert (reply["estimate"], reply["may_try"]) == (None, True)
+    like = train()
+    like.points(3, **{"loss/train": 1.0, "throughput/images_per_second": 50.0, "device/memory_gb": 0.5})
+    reply = (await api("POST", "configs/check", {"config": config})).json
+    assert reply["estimate"]["like"] == [like.run.name]
+    assert reply["estimate"]["memory"] == 500_000_000
+    assert reply["estimate"]["seconds"] == pytest.approx(9 * 4 / 50)  # steps by batch, as fast as that run
+    assert like.run.name in reply["facts"]["Time"]
+    other = (await api("POST", "configs/check", {"config": {**config, "image_size": 999}})).json
+    assert other["estimate"] is None  # another input size costs something else
+
+
+async def test_a_speed_trial_is_a_task_that_executes_no_plugins(api: Api, config: dict[str, Any], store: Store) -> None:
+    reply = await api("POST", "configs/trial", {"config": config})
+    assert reply.status == 201
+    run = store.runs.get(reply.json["id"])
+    assert run.kind is RunKind.TASK
+    assert run.payload["speed_trial"]["batch_size"] == config.get("batch_size", 32)
+    refused = await api("POST", "configs/trial", {"config": {**config, "plugins": ["/tmp/x.py"]}})
+    assert refused.status in (400, 403)
+    assert (await api("POST", "configs/trial", {"config": {**config, "root": "/etc"}})).status in (400, 403)

@@ -53,6 +53,7 @@ async def test_a_model_is_applied_to_images_over_rest(
     root, place = Path(run.run.root), f"runs/{run.run.id}"
     await a_dropped_image_gets_its_classes_and_its_map(api, run, tmp_path)
     await a_stored_image_is_seen_as_model_and_training_see_it(api, run, root / "val/cat/0.png")
+    await a_data_set_is_seen_as_a_training_would_see_it(api, run, root)
     await what_changed_since_is_a_sentence(api, run, root / "val/dog/0.png")
     for image in ("x", "..%2f..%2fetc", "A" * 64, "0" * 64, "val%2fcat%2f0.png"):
         assert (await api("GET", f"{place}/images/{image}/cam")).status == 404
@@ -91,6 +92,26 @@ async def a_dropped_image_gets_its_classes_and_its_map(api: Api, run: Training, 
     model_calibration.write(best, Calibration(abstention=held))
     again = (await api("POST", f"{place}/predict", png())).json
     assert (again["abstains"], again["threshold"]) == (True, 0.999), "a changed model is loaded anew"
+
+
+async def a_data_set_is_seen_as_a_training_would_see_it(api: Api, run: Training, root: Path) -> None:
+    made = await api("POST", "datasets", {"name": "photos", "root": str(root)})
+    await api(
+        "DELETE", f"datasets/{made.json['id']}/audit"
+    )  # a queued run less: the next one that starts is a training
+    place = f"datasets/{made.json['id']}/versions"
+    given = run.store.runs.get(run.run.id).config
+    body = {"config": {**given, "augmentation": "standard"}, "number": 0, "seed": 0, "size": 32}
+    sheet = picture(await api("POST", place, body))
+    assert sheet.shape[:2] == (3 * 32 + 2 * 4, 3 * 32 + 2 * 4)
+    versions = [sheet[top : top + 32, left : left + 32, :3] for top in (0, 36, 72) for left in (0, 36, 72)]
+    assert len({version.tobytes() for version in versions}) == 9  # nine epochs, nine versions
+    assert not np.array_equal(sheet, picture(await api("POST", place, {**body, "seed": 1})))
+    plain = picture(await api("POST", place, {**body, "config": {**given, "augmentation": "none", "hflip": False}}))
+    assert np.array_equal(plain[:32, :32], plain[36:68, :32])  # without augmentation they are all alike
+    for wrong in ({"size": 10**6}, {"number": -1}, {"config": {**given, "plugins": ["x.py"]}}, {"config": {"lr": -1}}):
+        assert (await api("POST", place, {**body, **wrong})).status in (400, 403)
+    assert (await api("POST", "datasets/999/versions", body)).status == 404
 
 
 async def a_stored_image_is_seen_as_model_and_training_see_it(api: Api, run: Training, path: Path) -> None:

@@ -35,6 +35,31 @@ def test_first_settings_are_in_sight_and_the_others_folded_by_group(form: RunFor
     assert sum(len(box.children) for box in form.folded.children) + len(in_sight) == len(form.fields)
 
 
+def test_a_setting_without_effect_is_hidden_until_it_has_one_or_is_searched(form: RunForm) -> None:
+    def shown(name: str) -> bool:
+        return form.fields[name].box.layout.display is None
+
+    assert not shown("focal_gamma")
+    form.search.value = "focal"
+    assert shown("focal_gamma")
+    assert not shown("seed")
+    assert "Has an effect only" in unescape(form.fields["focal_gamma"].note.value)
+    form.search.value = ""
+    assert not shown("focal_gamma")
+    assert shown("seed")
+    form.fields["loss"].control.value = "focal"
+    assert shown("focal_gamma")
+    form.fields["focal_gamma"].control.value = "3"
+    form.fields["loss"].control.value = "cross_entropy"
+    assert shown("focal_gamma")  # what was changed stays in sight
+
+
+def test_values_have_their_names(form: RunForm) -> None:
+    assert ("the head alone", True) in form.fields["freeze_backbone"].control.options
+    assert ("next free GPU, else CPU", "auto") in form.fields["device"].control.options
+    assert form.fields["early_stopping_patience"].control.placeholder == "never"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [

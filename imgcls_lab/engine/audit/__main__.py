@@ -1,4 +1,4 @@
-"""`python -m imgcls_lab.engine.audit FOLDER --attempt N`: the audit that the run in FOLDER asks for. By the executor.
+"""`python -m imgcls_lab.engine.audit FOLDER --attempt N`: the task that the run in FOLDER asks for. By the executor.
 
 Exit code 0: finished or stopped; 1: failed. The last event in the folder tells them apart. Output is the run's log.
 """
@@ -14,18 +14,23 @@ from pathlib import Path
 
 from imgcls_lab import signing
 from imgcls_lab.audits.task import AuditTask
+from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.audit.events import AuditEvents
 from imgcls_lab.engine.audit.pipeline import Audit
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.training import attempt_context, interrupts
+from imgcls_lab.engine.training.speed_trial import measure
 from imgcls_lab.errors import ConflictError, DiskFullError, ImgclsError, OutOfMemoryError
-from imgcls_lab.events import Began, EventWriter, Failed, FailureKind, Finished, Stopped
+from imgcls_lab.events import Began, EventWriter, Failed, FailureKind, Finished, Phase, Stopped
 from imgcls_lab.run_layout import RUN_INFO
 from imgcls_lab.settings import Settings
+from imgcls_lab.speed_trial import SECONDS, config_of
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m imgcls_lab.engine.audit", description="Audit a data set.")
+    parser = argparse.ArgumentParser(
+        prog="python -m imgcls_lab.engine.audit", description="Do a task: an audit, a speed trial."
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--attempt", type=int, default=1)
     given = parser.parse_args(arguments)
@@ -59,10 +64,31 @@ def _audit(folder: Path, events: EventWriter, progress: AuditEvents, stop: threa
             f"`imgcls-lab db rebuild`, then `imgcls-lab claim {folder.name}`.",
             reason="view_only",
         )
-    task = AuditTask.of(dict(info.get("payload") or {}))
+    payload = dict(info.get("payload") or {})
+    if (tried := config_of(payload)) is not None:
+        return _try_speed(tried, events, progress, stop)
+    task = AuditTask.of(payload)
     print(f"Audit of “{task.dataset}” in {task.root}", flush=True)
     events.write(Began())
     return Audit(task, folder, CacheLocations.of_home(settings), progress, stop.is_set).execute()
+
+
+def _try_speed(config: TrainConfig, events: EventWriter, progress: AuditEvents, stop: threading.Event) -> bool:
+    """A speed trial. Whether it was done to its end."""
+    print(f"Speed trial of “{config.model_flavour}”, batches of {config.batch_size}", flush=True)
+    events.write(Began())
+    events.write(Phase(name="loading the model", done=0, total=100))
+
+    def on_step(steps: int, over: float) -> None:
+        progress.step = steps
+        events.write(
+            Phase(name="trying the speed", done=round(100 * over), total=100, seconds_left=SECONDS * (1 - over))
+        )
+
+    found = measure(config, on_step, stop.is_set)
+    if found is not None:
+        events.write(found)
+    return found is not None
 
 
 def _as_sentence(error: BaseException) -> ImgclsError | None:

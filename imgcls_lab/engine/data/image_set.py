@@ -22,12 +22,12 @@ import numpy.typing as npt
 import torch
 import torchvision
 
-from imgcls_lab import cpu
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.engine.transforms.geometry import Shape
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 from imgcls_lab.errors import DataError
 from imgcls_lab.images import DECODER, Pixels, decode_sized
+from imgcls_lab.planning import automatic
 
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of prctl(2)
 Indices = npt.NDArray[np.int64]
@@ -217,8 +217,7 @@ def pick_num_workers(configured: int | None, cached: bool, device: torch.device,
         return 0
     if configured is not None:
         return configured
-    spare = cpu.cores() - 1
-    return max(1, min(8, spare // processes)) if device.type == "cuda" else min(1, spare)
+    return automatic.num_workers(on_gpu=device.type == "cuda", processes=processes)
 
 
 class TimedBatches(Iterator[torch.Tensor]):

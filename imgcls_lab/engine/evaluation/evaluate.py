@@ -42,11 +42,6 @@ class EvalOptions:
     tta: TTA = "none"
 
 
-def eval_batch_size(config: TrainConfig) -> int:
-    """Images of a batch where no gradient is needed."""
-    return config.eval_batch_size or 2 * config.batch_size
-
-
 @torch.no_grad()
 def evaluate_set(
     model: nn.Module,

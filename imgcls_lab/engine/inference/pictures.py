@@ -6,6 +6,7 @@ Called by the inference process. Sizes are bounded, whatever the model and the i
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from imgcls_lab.engine.transforms.augment_recipes import recipe_of
 from imgcls_lab.engine.transforms.preprocessing import EvalSpec
 
 MAX_EDGE = 1024  # px
+GAP = 4  # px between the versions of an image
 _COLOURS = np.array(  # of viridis at 0, 1/4 ... 1: it is read without colour vision, too
     [(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float64
 )
@@ -47,6 +49,43 @@ def augmented_input(
     augment = Augmentation(recipe, config.seed, spec)
     values = augment(stored[None], epoch, np.asarray([number]), np.asarray([aspect], np.float32))[0]
     return _denormalised(values, spec)
+
+
+def augmented_versions(
+    spec: EvalSpec, config: TrainConfig, data: bytes, name: str, *, first: int, count: int, edge: int
+) -> Pixels:
+    """An image as a training would see it in `count` epochs from `first` on, in rows. Raises DataError.
+
+    edge: of each version, at most, in px. What a loss mixes, as MixUp does, is not drawn.
+    """
+    recipe = recipe_of(config)
+    stored, aspect = Reader(spec, crop_shape(recipe, spec.shape), exact=False).read(data, name)
+    augment, number, aspects = (
+        Augmentation(recipe, config.seed, spec),
+        np.asarray([0]),
+        np.asarray([aspect], np.float32),
+    )
+    tiles = [
+        _fitted(_denormalised(augment(stored[None], first + epoch, number, aspects)[0], spec), edge)
+        for epoch in range(count)
+    ]
+    across = math.ceil(math.sqrt(count))
+    height, width = tiles[0].shape[:2]
+    sheet = np.full((across * (height + GAP) - GAP, across * (width + GAP) - GAP, 4), 0, np.uint8)
+    for place, tile in enumerate(tiles):
+        top, left = place // across * (height + GAP), place % across * (width + GAP)
+        sheet[top : top + height, left : left + width] = np.dstack([tile, np.full((height, width), 255, np.uint8)])
+    return sheet
+
+
+def _fitted(pixels: Pixels, edge: int) -> Pixels:
+    """At most `edge` px wide and high; small ones grow by whole factors, so that their pixels stay pixels."""
+    longest = max(pixels.shape[:2])
+    if longest > edge:
+        height, width = (max(1, round(side * edge / longest)) for side in pixels.shape[:2])
+        return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+    factor = max(1, edge // longest)
+    return pixels.repeat(factor, 0).repeat(factor, 1)
 
 
 def overlay(pixels: Pixels, heat: npt.NDArray[np.float32]) -> Pixels:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import resource
 import secrets
@@ -31,6 +32,7 @@ from imgcls_lab.engine.data.image_set import Reader
 from imgcls_lab.engine.inference import pictures
 from imgcls_lab.engine.inference.grad_cam import grad_cam
 from imgcls_lab.engine.inference.predict import Classifier, abstains, check_finite, load
+from imgcls_lab.engine.model.classifier import read_flavour
 from imgcls_lab.engine.transforms.augment import normalise
 from imgcls_lab.errors import DataError, ImgclsError, InferenceError, InputError, NotFoundError, UnsafeFolderError
 from imgcls_lab.framed_messages import Message, receive, send
@@ -44,6 +46,7 @@ MEMORY = 12 * 2**30  # bytes of private memory; a model or image that needs more
 KEPT_BYTES, KEPT_IMAGES = 64 * 2**20, 32  # of dropped images
 MAX_FILE = 64 * 2**20  # bytes of a stored image
 TOP = 5
+VERSIONS = 9  # of an image, on one picture
 Report = Callable[[InferencePhase], None]
 
 
@@ -69,6 +72,7 @@ class Inference:
             "cam": self._cam,
             "tried": self._tried_cam,
             "input": self._input,
+            "versions": self._versions,
         }
 
     def answer(self, request: Message, report: Report = lambda _phase: None) -> Message:
@@ -167,6 +171,17 @@ class Inference:
             pixels = pictures.model_input(loaded, data, name)
         return Message({}, pictures.webp(pixels, header.get("size"), exact=True))
 
+    def _versions(self, header: dict[str, Any], data: bytes) -> Message:
+        """An image as the training of a config would see it in some epochs. The model's own files say its size."""
+        config = TrainConfig.parse(json.loads(header["config"]))
+        self._place = os.path.join(os.path.dirname(os.path.realpath(config.model_flavour)), "")
+        spec = read_flavour(config.model_flavour, config.revision, config.image_size).spec
+        first, count = int(header["seed"]) * VERSIONS, VERSIONS
+        sheet = pictures.augmented_versions(
+            spec, config, data, str(header["name"]), first=first, count=count, edge=int(header["size"])
+        )
+        return Message({}, pictures.webp(sheet, None, exact=True))
+
     # ── what is kept ────────────────────────────────────────────────────────────────────────────────────────────
     def _model(self, folder: str) -> Classifier:
         """The model of a folder; that of another folder makes room before it is loaded."""
@@ -198,6 +213,8 @@ def _read(file: int, header: dict[str, Any]) -> bytes:
         data = stream.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise DataError(f"“{name}” is larger than {MAX_FILE // 2**20} MB.", reason="too_large")
+    if header.get("do") == "versions":
+        return data  # a form shows a file as it is now: no run has seen it
     if hashlib.sha256(data).hexdigest() != header.get("digest"):
         raise DataError(f"“{name}” has changed since the run saw it.", reason="changed")
     return data

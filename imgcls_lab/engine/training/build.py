@@ -16,7 +16,6 @@ from imgcls_lab import private_folder, run_layout
 from imgcls_lab.engine.data.feature_cache import FeatureLoading
 from imgcls_lab.engine.data.gpu_decode import nvjpeg
 from imgcls_lab.engine.data.image_set import class_counts
-from imgcls_lab.engine.evaluation.evaluate import eval_batch_size
 from imgcls_lab.engine.model import freezing
 from imgcls_lab.engine.optim.losses import BatchLoss, class_weights, make_loss
 from imgcls_lab.engine.optim.optimizers import ModelEma, make_optimizer
@@ -39,6 +38,7 @@ from imgcls_lab.engine.training.train_losses import EpochLosses
 from imgcls_lab.engine.transforms.augment import Augmentation
 from imgcls_lab.engine.transforms.augment_recipes import Recipe
 from imgcls_lab.errors import UnsafeFolderError
+from imgcls_lab.planning.automatic import eval_batch_size
 
 _COMPILE_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 

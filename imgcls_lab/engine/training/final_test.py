@@ -12,7 +12,7 @@ import torch
 from imgcls_lab import model_calibration, predictions, run_layout
 from imgcls_lab.engine.data.image_set import Reader, pick_num_workers
 from imgcls_lab.engine.evaluation.calibrate import answered
-from imgcls_lab.engine.evaluation.evaluate import EvalOptions, eval_batch_size, evaluate_set
+from imgcls_lab.engine.evaluation.evaluate import EvalOptions, evaluate_set
 from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 from imgcls_lab.engine.evaluation.tta import tta_input_spec
 from imgcls_lab.engine.model.classifier import load_exported
@@ -20,6 +20,7 @@ from imgcls_lab.engine.reporting import manifest
 from imgcls_lab.engine.reporting.recorder import Evaluation
 from imgcls_lab.engine.training.state import TrainState
 from imgcls_lab.errors import ImgclsError
+from imgcls_lab.planning.automatic import eval_batch_size
 
 _PHASE = "testing the best model"
 

@@ -135,7 +135,7 @@ def find_lr(
     The suggestion is the rate at which the smoothed loss falls most steeply over log(rate); take it, or up to three
     times it, as `lr`. overlay: the corrections that the config means. Raises ImgclsError as a training would.
     """
-    with _trial(config) as (trial, summary):
+    with open_trial(config) as (trial, summary):
         batches = _batches(config, trial, _training_images(trial, summary, overlay))
         lrs: list[float] = []
         losses: list[float] = []
@@ -171,7 +171,7 @@ def find_batch_size(
 
     Raises ImgclsError as a training would; OutOfMemoryError if not even two images fit.
     """
-    with _trial(config) as (trial, summary):
+    with open_trial(config) as (trial, summary):
         images = len(_training_images(trial, summary, overlay))
         limit = min(largest or LARGEST, images)
         trials: list[BatchTrial] = []
@@ -209,10 +209,10 @@ def _measure(trial: Trial, size: int, classes: int) -> BatchTrial:
         trial.step([(images, labels)], 0.0)
         if number:
             best = min(best, time.perf_counter() - began)
-    return BatchTrial(size, size / best, _peak_memory(trial.device))
+    return BatchTrial(size, size / best, peak_memory(trial.device))
 
 
-def _peak_memory(device: torch.device) -> int:
+def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_reserved(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -231,7 +231,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def _trial(config: TrainConfig) -> Iterator[tuple[Trial, FolderSummary]]:
+def open_trial(config: TrainConfig) -> Iterator[tuple[Trial, FolderSummary]]:
     """A trial over the config's data set; afterwards threads and random state are as they were.
 
     An error inside becomes an ImgclsError with a sentence.

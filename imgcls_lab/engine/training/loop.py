@@ -15,7 +15,7 @@ from imgcls_lab import predictions, run_layout
 from imgcls_lab.engine import rng
 from imgcls_lab.engine.data.image_set import Indices, TimedBatches
 from imgcls_lab.engine.evaluation.calibrate import calibrate
-from imgcls_lab.engine.evaluation.evaluate import EvalOptions, eval_batch_size, evaluate_set
+from imgcls_lab.engine.evaluation.evaluate import EvalOptions, evaluate_set
 from imgcls_lab.engine.evaluation.metrics import MetricAccumulator
 from imgcls_lab.engine.hardware import memory_used
 from imgcls_lab.engine.model.freezing import begin_epoch
@@ -31,6 +31,7 @@ from imgcls_lab.engine.training import failure_dump, save_restore
 from imgcls_lab.engine.training.state import TrainState
 from imgcls_lab.errors import DivergedError
 from imgcls_lab.events import EpochEnded, Metrics
+from imgcls_lab.planning.automatic import eval_batch_size
 from imgcls_lab.planning.steps import epoch_batches
 
 

@@ -40,10 +40,15 @@ const VIEWS: Place['view'][] = [
 export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
   switch (place.view) {
     case 'new-run': {
-      const { from, dataset, revision } = place;
+      const { from, dataset, revision, config } = place;
       return [
         Commands.newRun,
-        { ...(from && { from }), ...(dataset != null && { dataset }), ...(revision != null && { revision }) },
+        {
+          ...(from && { from }),
+          ...(dataset != null && { dataset }),
+          ...(revision != null && { revision }),
+          ...(config != null && { config }),
+        },
       ];
     }
     case 'dataset':
@@ -182,12 +187,13 @@ const formCommands = (trans: TranslationBundle, { open, chosenNotebook }: Comman
         number(options.dataset),
         number(options.revision),
       ];
-      open({ view: 'new-run', from, dataset, revision });
+      open({ view: 'new-run', from, dataset, revision, config: number(options.config) });
     },
     describedBy: args({
       from: { type: 'string', description: 'Id of a run whose config the form starts with.' },
       dataset: { type: 'integer', description: 'Id of a data set that the form starts with.' },
       revision: { type: 'integer', description: 'Number of a revision of that data set.' },
+      config: { type: 'integer', description: 'Id of a saved config that the form starts with.' },
       isLauncher: { type: 'boolean', description: 'Whether the launcher asks.' },
     }),
   },

@@ -11,6 +11,7 @@ import { ILauncher } from '@jupyterlab/launcher';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { Commands, addCommands, commandOf } from './commands';
+import { insertCell } from './insert_cell';
 import { markdownOf } from './markdown';
 import { ExecutedDrive, refreshExecuted } from './notebook_drive';
 import { addRunCommands } from './run_commands';
@@ -79,6 +80,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
     const context: Context = {
       source,
       navigate: place => void app.commands.execute(...commandOf(place)),
+      host: { insertCell: code => insertCell(app, code) },
       address: tensorBoardAddress(serverSettings),
       markdown: markdownOf(registry),
       titles: titlesIn(trans),

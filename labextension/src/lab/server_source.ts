@@ -38,6 +38,8 @@ function queryCall(kind: Query, params: unknown): Call {
       return get('configs/schema');
     case 'check':
       return { verb: 'POST', path: 'configs/check', body: params };
+    case 'sweepCheck':
+      return { verb: 'POST', path: 'sweeps/check', body: params };
     case 'runs': {
       const { states, ...rest } = params as Params['runs'];
       return get('runs', { ...rest, state: states });
@@ -140,6 +142,8 @@ function commandCall(name: Command, args: unknown): Call {
       return { verb: 'POST', path: 'notebooks', body: args };
     case 'sweep':
       return { verb: 'POST', path: 'sweeps', body: args };
+    case 'trial':
+      return { verb: 'POST', path: 'configs/trial', body: args };
     case 'resume': {
       const { id, config } = args as Args['resume'];
       return { verb: 'POST', path: `runs/${part(id)}/resume`, ...(config && { body: { config } }) };
@@ -239,6 +243,10 @@ function pictureCall(request: PictureRequest): Call {
         augmented: Number(augmented ?? 0),
         seed,
       });
+    }
+    case 'versions': {
+      const { config, number, seed } = request;
+      return { verb: 'POST', path: `datasets/${request.id}/versions`, body: { config, number, seed } };
     }
     case 'tried':
       return get(`tried/${image}/cam`, { class: request.class, size: request.size });

@@ -17,6 +17,7 @@ import { RunPage } from '../views/pages/run';
 import { RunsPage } from '../views/pages/runs';
 import { Sidebar } from '../views/pages/sidebar';
 import { TensorBoardPage } from '../views/pages/tensorboard';
+import { HostProvider, type Host } from '../views/ui/host';
 import { lazyView } from '../views/ui/lazy_view';
 import { MarkdownProvider, type RenderMarkdown } from '../views/ui/markdown';
 import { NavigationProvider, type Place } from '../views/ui/navigation';
@@ -34,6 +35,8 @@ export const tensorBoardAddress =
 export interface Context {
   source: Source;
   navigate: (place: Place) => void;
+  /** What Lab can do for the views beside showing places. */
+  host?: Host;
   /** Where a TensorBoard is served. */
   address: (id: string) => string;
   /** null: Markdown is shown as it was typed. */
@@ -43,7 +46,7 @@ export interface Context {
 
 /** A view as a widget of Lab, with what it needs around it. */
 export abstract class ViewWidget extends ReactWidget {
-  constructor(protected readonly context: Pick<Context, 'source' | 'navigate'>) {
+  constructor(protected readonly context: Pick<Context, 'source' | 'navigate' | 'host'>) {
     super();
     this.addClass('imgcls');
   }
@@ -53,7 +56,9 @@ export abstract class ViewWidget extends ReactWidget {
   protected override render(): ReactElement {
     return (
       <SourceProvider value={this.context.source}>
-        <NavigationProvider value={this.context.navigate}>{this.view()}</NavigationProvider>
+        <NavigationProvider value={this.context.navigate}>
+          <HostProvider value={this.context.host ?? {}}>{this.view()}</HostProvider>
+        </NavigationProvider>
       </SourceProvider>
     );
   }
@@ -145,6 +150,7 @@ export class Tab extends ViewWidget {
             from={place.from}
             dataset={place.dataset}
             revision={place.revision}
+            config={place.config}
             onLaunched={this.#close}
           />
         );

@@ -6,7 +6,10 @@ import {
   configOf,
   draftOf,
   fieldOf,
+  found,
+  hasEffect,
   layoutOf,
+  shownFields,
   textOf,
   type Layout,
 } from '../../src/views/forms/config_form';
@@ -16,7 +19,15 @@ import type { SchemaReply } from '../../src/views/data/types';
 const CODE = `
 import json
 from imgcls_lab.config import GROUPS, TrainConfig
-print(json.dumps({"json_schema": TrainConfig.model_json_schema(), "groups": GROUPS, "start": {"root": "/data/digits"}}))
+from imgcls_lab.config.applies import applies
+schema = TrainConfig.model_json_schema()
+fields = schema["properties"]
+cases = [{}, {"loss": "focal"}, {"loss": "mine"}, {"schedule": "plateau"}, {"optimizer": "sgd"}, {"num_processes": 4},
+  {"freeze_backbone": True}, {"freeze_backbone": True, "unfreeze_epoch": 3}, {"unfreeze_epoch": 3},
+  {"lora_rank": 8}, {"lora_rank": 8, "freeze_backbone": True}, {"clip_grad_norm": None}, {"randaugment": 0},
+  {"augmentation": "heavy"}, {"early_stopping_patience": 2}, {"device": "cuda"}]
+print(json.dumps({"json_schema": schema, "groups": GROUPS, "start": {"root": "/data/digits"},
+  "cases": [[case, [name for name in fields if not applies(fields, case, name)]] for case in cases]}))
 `;
 const venv = '../.venv/bin/python';
 let schema: SchemaReply;
@@ -116,4 +127,33 @@ describe('a draft', () => {
 
 it('writes small numbers short', () => {
   expect([3e-4, 0.05, 1e-5, 10, null, true].map(textOf)).toEqual(['3e-4', '0.05', '1e-5', '10', '', 'true']);
+});
+
+describe('settings without effect', () => {
+  it('are those that Python says', () => {
+    const { cases } = schema as unknown as { cases: [Record<string, unknown>, string[]][] };
+    expect(cases.length).toBeGreaterThan(10);
+    for (const [values, idle] of cases) {
+      const draft = draftOf(layout, values);
+      const said = [...layout.fields.keys()].filter(name => !hasEffect(layout, draft, name));
+      expect([values, said]).toEqual([values, idle]);
+    }
+  });
+
+  it('are hidden, but for those that were changed', () => {
+    const names = (values: Record<string, unknown>) =>
+      shownFields(layout, draftOf(layout, values), [...layout.fields.values()], {}).map(field => field.name);
+    expect(names({})).not.toContain('focal_gamma');
+    expect(names({ loss: 'focal' })).toContain('focal_gamma');
+    expect(names({ focal_gamma: 3 })).toContain('focal_gamma');
+  });
+
+  it('are found by a word of their help all the same', () => {
+    const all = [...layout.fields.values()];
+    expect(found(layout, all, 'focal').map(field => field.name)).toContain('focal_gamma');
+    expect(found(layout, all, 'memory activations').map(field => field.name)).toEqual([
+      'gradient_checkpointing',
+    ]);
+    expect(found(layout, all, 'no such word')).toEqual([]);
+  });
 });

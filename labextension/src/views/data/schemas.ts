@@ -89,6 +89,7 @@ export interface WireTypes {
   revision_edit: RevisionEdit;
   revision: Revision;
   revision_diff: RevisionDiff;
+  sweep_check: SweepCheck;
 }
 /**
  * One run with all that its page shows.
@@ -1299,6 +1300,7 @@ export interface SchemaReply {
   };
   start_from: string | null;
   start_project_id: number | null;
+  recent_names?: string[];
   defaults: {
     [k: string]: unknown;
   };
@@ -1311,12 +1313,29 @@ export interface CheckReply {
   facts: {
     [k: string]: string;
   };
+  resolved?: {
+    [k: string]: string;
+  };
+  estimate?: LaunchEstimate | null;
+  root?: string | null;
+  image_edge?: number | null;
+  may_try?: boolean;
   steps: StepCounts | null;
   lr_curve: LrCurve | null;
 }
 export interface FieldProblem {
   field: string;
   message: string;
+}
+/**
+ * What a run would take, measured by runs like it. seconds and bytes; null: not known.
+ */
+export interface LaunchEstimate {
+  like: string[];
+  trial: boolean;
+  seconds: number;
+  memory: number | null;
+  disk: number | null;
 }
 /**
  * Optimizer steps of a run that can read every image and is not stopped early.
@@ -1924,6 +1943,13 @@ export interface Change {
   label: string | null;
   why: string;
   found: boolean;
+}
+/**
+ * What a sweep would try.
+ */
+export interface SweepCheck {
+  problems: FieldProblem[];
+  trials: number | null;
 }
 
 export const RUN_STATES = [

@@ -68,6 +68,7 @@ import type {
   ServerInfo,
   StartPhase,
   SubmitRequest,
+  SweepCheck,
   SweepRequest,
   Sweep,
   Topic,
@@ -133,6 +134,8 @@ export type PictureRequest =
   | (PictureOf & { size: number })
   | { kind: 'cam'; id: string; image: string; class?: number; size?: number }
   | { kind: 'input'; id: string; image: string; augmented?: boolean; seed?: number }
+  /** An image of a data set, the `number`th of some, as a training would see it in nine epochs. */
+  | { kind: 'versions'; id: number; image: string; config: TrainConfig; number: number; seed: number }
   /** Grad-CAM of an image that was dropped to try a model. */
   | { kind: 'tried'; image: string; class?: number; size?: number };
 
@@ -161,6 +164,8 @@ export type Params = {
   info: Record<string, never>;
   schema: Record<string, never>;
   check: { config: TrainConfig };
+  /** What a sweep would try, as it is typed. */
+  sweepCheck: SweepRequest;
   runs: RunsQuery;
   /** The list folded; `group`: kinds of groups, with commas. */
   runGroups: RunsQuery & { group: string };
@@ -209,6 +214,7 @@ export type Result = {
   info: ServerInfo;
   schema: SchemaReply;
   check: CheckReply;
+  sweepCheck: SweepCheck;
   runs: RunPage;
   runGroups: RunGroups;
   runColumns: RunColumns;
@@ -248,6 +254,8 @@ export type Args = {
   submit: SubmitRequest;
   runNotebook: NotebookRequest;
   sweep: SweepRequest;
+  /** Try how fast a config trains. */
+  trial: { config: TrainConfig };
   stop: { id: string };
   kill: { id: string };
   resume: { id: string; config?: TrainConfig };
@@ -288,6 +296,7 @@ export type Reply = {
   submit: Run;
   runNotebook: Run;
   sweep: Run;
+  trial: Run;
   stop: Run;
   kill: Run;
   resume: Run;

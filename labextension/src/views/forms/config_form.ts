@@ -20,8 +20,22 @@ export interface Field {
   /** A choice of true, false and empty: left to something else. */
   truth: boolean;
   suggestions: string[];
+  /** What people call its values, by their text; '': empty. */
+  labels: Record<string, string>;
+  /** It has an effect where one of these holds; none: always. */
+  applies: Condition[];
+  /** The sentence of that. */
+  appliesText: string;
   fallback: unknown;
   limits: string;
+}
+
+/** A condition on another field, as the config's Python has it: `imgcls_lab/config/applies.py`. */
+interface Condition {
+  field: string;
+  one_of?: unknown[];
+  none_of?: unknown[];
+  above?: number;
 }
 
 export interface Section {
@@ -57,7 +71,7 @@ function limitsOf(json: Json, unit: string | null): string {
   const tail = unit ? ` ${unit}` : '';
   if (from !== undefined && Number(to) <= 1e6) return `${from} to ${to}${tail}`;
   if (json.exclusiveMinimum !== undefined) return `above ${from}${tail}`;
-  return from !== undefined ? `at least ${from}${tail}` : unit ? `in ${unit}` : '';
+  return from !== undefined ? `at least ${from}${tail}` : '';
 }
 
 /** One property of the schema as a field. */
@@ -102,6 +116,9 @@ export function fieldOf(name: string, property: Json, definitions: Json = {}): F
     choices,
     truth,
     suggestions: Array.isArray(json.suggestions) ? json.suggestions.map(String) : [],
+    labels: (json.labels ?? {}) as Record<string, string>,
+    applies: (json.applies ?? []) as Condition[],
+    appliesText: String(json.applies_text ?? ''),
     fallback: json.default,
     limits: limitsOf(json, unit),
   };
@@ -178,14 +195,62 @@ export function configOf(
   return { config, problems };
 }
 
+/** A value of a field as people read it. */
+export const labelOf = (field: Field, text: string): string =>
+  field.labels[text] ?? (text === '' ? 'automatic' : field.truth ? (text === 'true' ? 'on' : 'off') : text);
+
+/** A draft's text as its config has it; a text that is no number stays. */
+function meaning(field: Field | undefined, value: string | boolean | undefined): unknown {
+  if (typeof value !== 'string' || field === undefined) return value;
+  if (value.trim() === '') return null;
+  if (field.truth) return value === 'true';
+  return field.control === 'number' && Number.isFinite(Number(value)) ? Number(value) : value;
+}
+
+/** Whether a field has an effect beside the others; one that hangs on a field without effect has none. */
+export function hasEffect(layout: Pick<Layout, 'fields'>, draft: Draft, name: string): boolean {
+  const rule = layout.fields.get(name)?.applies ?? [];
+  const holds = ({ field, one_of, none_of, above }: Condition): boolean => {
+    const value = meaning(layout.fields.get(field), draft[field]);
+    if (above !== undefined) return typeof value === 'number' && value > above;
+    if (none_of) return !none_of.includes(value);
+    return one_of ? one_of.includes(value) : Boolean(value);
+  };
+  return rule.length === 0 || rule.some(each => holds(each) && hasEffect(layout, draft, each.field));
+}
+
+const isChanged = (field: Field, value: string | boolean | undefined): boolean =>
+  typeof value === 'boolean' ? value !== (field.fallback === true) : value !== textOf(field.fallback);
+
+/** The fields that a form shows: those with an effect, and those that were changed all the same. */
+export const shownFields = (
+  layout: Pick<Layout, 'fields'>,
+  draft: Draft,
+  fields: Field[],
+  wrong: Record<string, string>,
+): Field[] =>
+  fields.filter(
+    field =>
+      hasEffect(layout, draft, field.name) || isChanged(field, draft[field.name]) || field.name in wrong,
+  );
+
+/** The fields that some words mean: each word stands in their title, name, group or help. */
+export function found(layout: Layout, fields: Field[], words: string): Field[] {
+  const groups = new Map(layout.more.map(section => [section.fields[0]?.group, section.title]));
+  const parts = words.toLowerCase().split(/\s+/).filter(Boolean);
+  const rank = (field: Field): number => (field.title.toLowerCase().startsWith(parts[0] ?? '') ? 0 : 1);
+  return fields
+    .filter(field => {
+      const text =
+        `${field.title} ${field.name} ${field.name.replaceAll('_', ' ')} ${groups.get(field.group) ?? ''} ${field.text}`.toLowerCase();
+      return parts.every(part => text.includes(part));
+    })
+    .sort((one, other) => rank(one) - rank(other));
+}
+
 /** How many fields of a section differ from their defaults. */
 export const changed = (section: Section, draft: Draft): number =>
-  section.fields.filter(field => {
-    const value = draft[field.name];
-    return typeof value === 'boolean'
-      ? value !== (field.fallback === true)
-      : value !== textOf(field.fallback);
-  }).length;
+  section.fields.filter(field => isChanged(field, draft[field.name])).length;
 
 /** A key for one launch: pressed twice it is one run. `crypto.randomUUID` is missing on plain http. */
 export const newKey = (): string =>

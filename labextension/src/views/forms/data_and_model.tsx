@@ -76,12 +76,15 @@ interface Props {
   datasets: Dataset[];
   models: Model[];
   wrong: Record<string, string>;
+  setRoot: (root: string) => void;
+  /** What another data set has changed. */
+  change: ReactNode;
   /** The control of any other field. */
   input: (field: Field) => ReactNode;
 }
 
-export function DataAndModel({ fields, state, datasets, models, wrong, input }: Props) {
-  const { draft, set, pickModel } = state;
+export function DataAndModel({ fields, state, datasets, models, wrong, setRoot, change, input }: Props) {
+  const { draft, pickModel } = state;
   const [registering, setRegistering] = useState(false);
   const root = fields.find(field => field.name === 'root');
   const model = fields.find(field => field.name === 'model_flavour');
@@ -100,7 +103,7 @@ export function DataAndModel({ fields, state, datasets, models, wrong, input }: 
           datasets={datasets}
           problem={wrong.root}
           action={register}
-          onChange={value => set('root', value)}
+          onChange={setRoot}
         />
       )}
       {model && (
@@ -112,11 +115,12 @@ export function DataAndModel({ fields, state, datasets, models, wrong, input }: 
           onChange={value => pickModel(value, models)}
         />
       )}
+      {change}
       {registering && (
         <RegisterFolder
           onDone={item => {
             setRegistering(false);
-            set('root', item.root);
+            setRoot(item.root);
           }}
           onCancel={() => setRegistering(false)}
         />

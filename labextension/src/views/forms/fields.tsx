@@ -1,49 +1,51 @@
 // The controls of a form: a label above, what is wrong or worth knowing below.
 import { useId, useState, type ReactNode } from 'react';
-import { METRIC_TITLES } from '../data/types';
-import type { Field } from './config_form';
+import { labelOf, type Field } from './config_form';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 import '../ui/messages.css';
 import './fields.css';
 
-/** Words for switches that read better as a choice: [label, on, off]. */
-const AS_CHOICE: Record<string, [string, string, string]> = {
-  load_pretrained: ['Start from', 'pretrained weights', 'random weights'],
-  freeze_backbone: ['Train', 'the head alone', 'the whole model'],
-};
-
-const CHOICE_WORDS: Record<string, Record<string, string>> = {
-  device: { auto: 'next free GPU, else CPU', cuda: 'next free GPU', cpu: 'CPU' },
-  monitor_metric: Object.fromEntries(
-    Object.entries(METRIC_TITLES).map(([name, title]) => [name, `validation ${title}`]),
-  ),
-  hflip: { '': 'as the augmentation has it', true: 'half of them', false: 'none' },
-  tta: { none: 'the image', hflip: 'the image and its mirror image', five_crop: 'centre and corners' },
-};
-
-const TRUTH_WORDS: Record<string, string> = { '': 'automatic', true: 'on', false: 'off' };
 const OTHER = '\u0000'; // no name of a registry
 
 interface LabelledProps {
   title: string;
+  /** What it means: shown when the reader asks. */
   help?: string;
+  unit?: string | null;
   note?: ReactNode;
   problem?: string;
   action?: ReactNode;
   children: (id: string, describedBy: string | undefined) => ReactNode;
 }
 
-/** A label, a control, and below it what is wrong, or else a note; an action stays whichever it is. */
-export function Labelled({ title, help, note, problem, action, children }: LabelledProps) {
+/** A label, a control, and below it what is wrong, or else a note; help and an action stay whichever it is. */
+export function Labelled({ title, help, unit, note, problem, action, children }: LabelledProps) {
   const id = useId().replaceAll(':', ''); // as a selector takes it
+  const [open, setOpen] = useState(false);
   const below = problem ?? note;
+  const described = [below && `${id}-note`, help && open && `${id}-help`].filter(Boolean).join(' ');
   return (
     <div className={problem ? 'imgcls-field imgcls-field-wrong' : 'imgcls-field'}>
-      <label htmlFor={id} title={help}>
-        {title}
-      </label>
-      {children(id, below ? `${id}-note` : undefined)}
+      <div className="imgcls-field-head">
+        <label htmlFor={id}>
+          {title}
+          {unit && <span className="imgcls-unit"> in {unit}</span>}
+        </label>
+        {help && (
+          <button
+            type="button"
+            className="imgcls-help-button"
+            aria-label={`What “${title}” means`}
+            aria-expanded={open}
+            title={help}
+            onClick={() => setOpen(was => !was)}
+          >
+            ?
+          </button>
+        )}
+      </div>
+      {children(id, described || undefined)}
       {below && (
         <div
           id={`${id}-note`}
@@ -51,6 +53,11 @@ export function Labelled({ title, help, note, problem, action, children }: Label
           role={problem ? 'alert' : undefined}
         >
           {below}
+        </div>
+      )}
+      {help && open && (
+        <div id={`${id}-help`} className="imgcls-hint imgcls-help">
+          {help}
         </div>
       )}
       {action && <div className="imgcls-hint">{action}</div>}
@@ -70,7 +77,7 @@ interface InputProps {
 function SwitchField({ field, value, problem, note, onChange }: InputProps) {
   return (
     <div className="imgcls-field imgcls-field-switch">
-      <label title={field.text}>
+      <label>
         <input
           type="checkbox"
           name={field.name}
@@ -79,7 +86,8 @@ function SwitchField({ field, value, problem, note, onChange }: InputProps) {
         />
         {field.title}
       </label>
-      <div className={problem ? 'imgcls-problem' : 'imgcls-hint'}>{problem ?? note ?? field.text}</div>
+      <div className={problem ? 'imgcls-problem' : 'imgcls-hint'}>{problem ?? field.text}</div>
+      {note && <div className="imgcls-hint">{note}</div>}
     </div>
   );
 }
@@ -93,15 +101,11 @@ interface ControlProps {
   onChange: (value: string | boolean) => void;
 }
 
-/** The options of a choice, and of a switch that has words: [value, text]. */
-function optionsOf(field: Field): [string, string][] {
-  const words = AS_CHOICE[field.name];
-  if (words) return [['true', words[1]], ['false', words[2]]]; // prettier-ignore
-  return field.choices.map(choice => [
-    choice,
-    CHOICE_WORDS[field.name]?.[choice] ?? (field.truth ? (TRUTH_WORDS[choice] ?? choice) : choice),
-  ]);
-}
+const isNamedSwitch = (field: Field): boolean => field.control === 'switch' && 'true' in field.labels;
+
+/** The options of a choice, and of a switch whose values have names. */
+const optionsOf = (field: Field): string[] =>
+  field.control === 'switch' ? ['true', 'false'] : field.choices;
 
 function ChoiceControl({ id, described, field, value, onChange }: ControlProps) {
   return (
@@ -112,9 +116,9 @@ function ChoiceControl({ id, described, field, value, onChange }: ControlProps) 
       value={String(value)}
       onChange={e => onChange(field.control === 'switch' ? e.target.value === 'true' : e.target.value)}
     >
-      {optionsOf(field).map(([option, text]) => (
+      {optionsOf(field).map(option => (
         <option key={option} value={option}>
-          {text}
+          {labelOf(field, option)}
         </option>
       ))}
     </select>
@@ -134,7 +138,7 @@ function TextControl(props: ControlProps & { suggestions: string[] }) {
         autoComplete="off"
         spellCheck={false}
         list={suggestions.length > 0 ? `${id}-list` : undefined}
-        placeholder={field.nullable ? 'automatic' : undefined}
+        placeholder={field.nullable || '' in field.labels ? labelOf(field, '') : undefined}
         value={String(value)}
         onChange={e => onChange(e.target.value)}
       />
@@ -152,13 +156,12 @@ function TextControl(props: ControlProps & { suggestions: string[] }) {
 /** The control that a field of the schema asks for. */
 export function FieldInput(props: InputProps) {
   const { field, value, problem, note, suggestions, onChange } = props;
-  const words = AS_CHOICE[field.name];
-  if (field.control === 'switch' && !words) return <SwitchField {...props} />;
+  if (field.control === 'switch' && !isNamedSwitch(field)) return <SwitchField {...props} />;
   return (
-    <Labelled title={words?.[0] ?? field.title} help={field.text} problem={problem} note={note}>
+    <Labelled title={field.title} help={field.text} unit={field.unit} problem={problem} note={note}>
       {(id, described) => {
         const shared = { id, described, field, value, wrong: problem !== undefined, onChange };
-        if (field.control === 'choice' || words) return <ChoiceControl {...shared} />;
+        if (field.control !== 'number' && field.control !== 'text') return <ChoiceControl {...shared} />;
         if (!suggestions && field.suggestions.length > 0) return <NameControl {...shared} />;
         return <TextControl {...shared} suggestions={suggestions ?? []} />;
       }}
@@ -186,7 +189,7 @@ function NameControl({ id, described, field, value: shown, wrong, onChange }: Co
       >
         {names.map(name => (
           <option key={name} value={name}>
-            {name || 'automatic'}
+            {labelOf(field, name)}
           </option>
         ))}
         <option value={OTHER}>a plugin’s…</option>

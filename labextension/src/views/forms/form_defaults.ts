@@ -36,6 +36,10 @@ export const defaultsFromRun = (layout: Layout, run: RunDetail): FormDefaults =>
 export const defaultsFromConfig = (layout: Layout, item: Config): FormDefaults =>
   defaultsFrom(layout, `“${item.name}”`, item.config, item.project_id);
 
+/** A config that was pasted; plugins are code, and a text from elsewhere names none. */
+export const defaultsFromJson = (layout: Layout, schema: SchemaReply, config: TrainConfig): FormDefaults =>
+  defaultsFrom(layout, 'JSON', { ...schema.defaults, ...config, plugins: [] }, null);
+
 /** The defaults, for a data set. */
 export const schemaDefaults = (layout: Layout, schema: SchemaReply, root: string): FormDefaults => ({
   from: null,

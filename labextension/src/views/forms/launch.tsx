@@ -43,13 +43,30 @@ interface TextProps {
   title: string;
   note?: string;
   value: string;
+  /** Names that were given before. */
+  suggestions?: string[];
   onChange: (value: string) => void;
 }
 
-export const RunName = ({ title, note, value, onChange }: TextProps) => (
+export const RunName = ({ title, note, value, suggestions = [], onChange }: TextProps) => (
   <Labelled title={title} note={value ? undefined : note}>
     {id => (
-      <input id={id} name="run-name" value={value} maxLength={200} onChange={e => onChange(e.target.value)} />
+      <>
+        <input
+          id={id}
+          name="run-name"
+          value={value}
+          maxLength={200}
+          list={suggestions.length > 0 ? `${id}-list` : undefined}
+          autoComplete="off"
+          onChange={e => onChange(e.target.value)}
+        />
+        <datalist id={`${id}-list`}>
+          {suggestions.map(name => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+      </>
     )}
   </Labelled>
 );

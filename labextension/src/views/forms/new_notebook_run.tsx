@@ -196,9 +196,9 @@ function Form({ path, notebook, onLaunched }: Props) {
         if (!wrong && !busy) void submit();
       }}
     >
-      <header className="imgcls-form-head">
+      <div className="imgcls-form-head">
         <h1>Run {leaf(path)} as a batch</h1>
-      </header>
+      </div>
       <p className="imgcls-note">
         It is executed in the background as it is saved now, on a device of its own. What is left empty is as
         in the notebook.

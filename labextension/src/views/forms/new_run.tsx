@@ -2,112 +2,46 @@
 import { useMemo, useState, type ReactNode } from 'react';
 import type { Config, RunDetail, SchemaReply } from '../data/types';
 import { useQuery } from '../data/use_query';
-import { Button } from '../ui/button';
-import { plural } from '../ui/format';
-import { Problem } from '../ui/messages';
-import { changed, layoutOf, type Draft, type Field, type Layout, type Section } from './config_form';
+import { layoutOf, shownFields, type Draft, type Field, type Layout, type Section } from './config_form';
 import { DataAndModel } from './data_and_model';
+import { DatasetChange, type Left } from './dataset_change';
 import { FieldInput } from './fields';
-import { Await, LaunchButton, ProjectChoice, RunName, useLaunch } from './launch';
+import { FormFoot, nextStep } from './form_foot';
+import { Await, ProjectChoice, RunName, useLaunch } from './launch';
 import { Preflight } from './preflight';
 import { RunFormHead } from './run_form_head';
-import { SaveConfig } from './save_config';
-import { useCheck, type Check } from './use_check';
+import { SettingsGroups } from './settings_groups';
+import { SpeedTrial } from './speed_trial';
+import type { Property } from './sweep_space';
+import { SweepSection, trialsText, useSweep } from './sweep_section';
+import { noteOf, useCheck } from './use_check';
 import { useDraft } from './use_draft';
+import { VersionsPreview } from './versions_preview';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 import './form.css';
 
 const NOTHING: never[] = [];
 
-interface FoldedProps {
-  section: Section;
-  draft: Draft;
-  wrong: Check['wrong'];
-  input: (field: Field) => ReactNode;
-}
-
-/** The settings of a group that one needs seldom. */
-function Folded({ section: { title, fields }, draft, wrong, input }: FoldedProps) {
-  const differing = changed({ title, fields }, draft);
-  const isWrong = fields.some(field => wrong[field.name]);
-  const settings = plural(fields.length, 'setting');
-  return (
-    <details open={isWrong || undefined}>
-      <summary>
-        {title} ·{' '}
-        {isWrong ? (
-          <span className="imgcls-problem">something is wrong here</span>
-        ) : differing === 0 ? (
-          `${settings} at ${fields.length === 1 ? 'its default' : 'their defaults'}`
-        ) : (
-          `${differing} of ${settings} changed`
-        )}
-      </summary>
-      <div className="imgcls-fields">{fields.map(input)}</div>
-    </details>
-  );
-}
-
-/** What is left to do before the form can be launched. */
-function nextStep({ valid, answered }: Check, draft: Draft): string | null {
-  if (valid || !answered) return null;
-  if (!draft.root) return 'Choose a data set, then launch.';
-  return draft.model_flavour ? 'Correct what is marked, then launch.' : 'Choose a model, then launch.';
-}
-
-interface FootProps {
-  check: Check;
-  step: string | null;
-  busy: boolean;
-  error: string | null;
-  project: number | null;
-  configs: Config[];
-}
-
-function Foot({ check, step, busy, error, project, configs }: FootProps) {
-  const [saving, setSaving] = useState(false);
-  const [saved, setSaved] = useState<{ title: string; config: string } | null>(null);
-  const text = JSON.stringify(check.config);
-  return (
-    <>
-      <Problem>{error ?? check.general ?? check.error}</Problem>
-      {saving && (
-        <SaveConfig
-          config={check.config}
-          project={project}
-          existing={configs}
-          onDone={title => {
-            setSaving(false);
-            setSaved({ title, config: text });
-          }}
-          onCancel={() => setSaving(false)}
-        />
-      )}
-      <div className="imgcls-buttons imgcls-form-foot">
-        <LaunchButton busy={busy} disabled={!check.valid || !check.answered} />
-        {!saving && (
-          <Button disabled={!check.readable} onClick={() => setSaving(true)}>
-            Save config…
-          </Button>
-        )}
-        {saved?.config === text && <span className="imgcls-note">Saved as “{saved.title}”.</span>}
-        {step && <span className="imgcls-note">{step}</span>}
-      </div>
-    </>
-  );
-}
-
 interface WhereProps {
   section: Section;
   input: (field: Field) => ReactNode;
   name: string;
   setName: (name: string) => void;
+  names: string[];
   project: string;
   setProject: (project: string) => void;
 }
 
-const Where = ({ section: { title, fields }, input, name, setName, project, setProject }: WhereProps) => (
+const Where = ({
+  section: { title, fields },
+  input,
+  name,
+  setName,
+  names,
+  project,
+  setProject,
+}: WhereProps) => (
   <fieldset>
     <legend>{title}</legend>
     {fields.map(input)}
@@ -115,6 +49,7 @@ const Where = ({ section: { title, fields }, input, name, setName, project, setP
       title="Name of the run"
       note="made from the config if left empty"
       value={name}
+      suggestions={names}
       onChange={setName}
     />
     <ProjectChoice value={project} onChange={setProject} />
@@ -125,63 +60,131 @@ interface Props {
   schema: SchemaReply;
   layout: Layout;
   parent: RunDetail | undefined;
+  saved: Config | undefined;
   preset: Draft;
+  sweeping: boolean;
   onLaunched?: () => void;
 }
 
-function Form({ schema, layout, parent, preset, onLaunched }: Props) {
+/** The registered things that the form offers. */
+function useOffers() {
   const { data: datasets = NOTHING } = useQuery('datasets', {});
   const { data: models = NOTHING } = useQuery('models', {});
   const { data: configs = NOTHING } = useQuery('configs', {});
-  const state = useDraft(layout, schema, parent, configs, preset);
-  const { draft, set, project, setProject } = state;
-  const check = useCheck(layout, draft);
-  const { config, wrong, valid } = check;
+  const { data: projects = NOTHING } = useQuery('projects', {});
+  return { datasets, models, configs, projects };
+}
+
+/** All that the form holds while one types. */
+function useForm({ schema, layout, parent, saved, preset, sweeping, onLaunched }: Props) {
+  const offers = useOffers();
+  const state = useDraft(layout, schema, parent ?? saved, offers.configs, preset);
+  const check = useCheck(layout, state.draft);
+  const properties = (schema.json_schema.properties ?? {}) as Record<string, Property>;
+  const sweep = useSweep(layout, properties, check.config, sweeping);
   const [name, setName] = useState('');
+  const [left, setLeft] = useState<Left | null>(null);
   const { busy, error, launch } = useLaunch(onLaunched);
-  const projectId = project ? Number(project) : null;
+  const root = String(state.draft.root ?? '');
+  const projectId = state.project ? Number(state.project) : null;
+  const dataset = offers.datasets.find(item => item.root === root);
+  const shared = { name: name.trim() || null, project_id: projectId };
+  const ready = check.valid && check.answered && sweep.valid;
   const submit = () =>
-    launch('submit', {
-      config,
-      name: name.trim() || null,
-      project_id: projectId,
-      dataset_id: datasets.find(item => item.root === draft.root)?.id ?? null,
-      model_id: models.find(item => item.flavour === draft.model_flavour)?.id ?? null,
-      parent_id: parent?.id ?? null,
-    });
+    sweep.parts
+      ? launch('sweep', { ...sweep.parts, ...shared, base: check.config })
+      : launch('submit', {
+          ...shared,
+          config: check.config,
+          dataset_id: dataset?.id ?? null,
+          model_id: offers.models.find(item => item.flavour === state.draft.model_flavour)?.id ?? null,
+          parent_id: parent?.id ?? null,
+        });
+  return {
+    ...{ offers, state, check, sweep, name, setName, left, busy, error, root, projectId, dataset, ready },
+    submit: () => ready && !busy && void submit(),
+    /** Choose another data set, and remember which one was left; `undo`: go back. */
+    setRoot: (next: string) => {
+      setLeft({ root, edge: check.reply?.image_edge ?? null });
+      state.set('root', next);
+    },
+    undo: (before: string) => {
+      setLeft(null);
+      state.set('root', before);
+    },
+    /** As code is written of it. */
+    written: {
+      config: check.config,
+      name: name.trim(),
+      project: offers.projects.find(item => item.id === projectId)?.name ?? '',
+      sweep: sweep.parts,
+    },
+  };
+}
+
+function Form(props: Props) {
+  const { schema, layout, parent } = props;
+  const form = useForm(props);
+  const { offers, state, check, sweep, name, setName, left, root, dataset } = form;
+  const { draft, set, project, setProject } = state;
+  const { config, wrong } = check;
   const input = (field: Field) => (
     <FieldInput
       key={field.name}
       field={field}
       value={draft[field.name] ?? ''}
       problem={wrong[field.name]}
-      note={field.first ? undefined : field.limits || undefined}
+      note={noteOf(layout, draft, check.reply, field)}
       onChange={value => set(field.name, value)}
     />
   );
   const [what, how, where] = layout.first;
+  const change = (
+    <DatasetChange {...{ left, root }} datasets={offers.datasets} check={check.reply} onUndo={form.undo} />
+  );
   return (
     <div className="imgcls-form-page">
       <form
         className="imgcls-form"
         onSubmit={event => {
           event.preventDefault();
-          if (valid && !busy) void submit();
+          form.submit();
         }}
       >
-        <RunFormHead {...{ parent, configs, state }} />
-        <DataAndModel fields={what!.fields} {...{ state, datasets, models, wrong, input }} />
+        <RunFormHead {...{ layout, parent, state }} configs={offers.configs} sweeping={sweep.on} />
+        <DataAndModel
+          fields={what!.fields}
+          {...{ state, wrong, input, change }}
+          datasets={offers.datasets}
+          models={offers.models}
+          setRoot={form.setRoot}
+        />
         <fieldset>
           <legend>{how!.title}</legend>
-          {how!.fields.map(input)}
+          {shownFields(layout, draft, how!.fields, wrong).map(input)}
         </fieldset>
-        <Where section={where!} {...{ input, name, setName, project, setProject }} />
-        {layout.more.map(section => (
-          <Folded key={section.title} {...{ section, draft, wrong, input }} />
-        ))}
-        <Foot {...{ check, busy, error, configs }} step={nextStep(check, draft)} project={projectId} />
+        <Where
+          section={where!}
+          {...{ input, name, setName, project, setProject }}
+          names={schema.recent_names ?? NOTHING}
+        />
+        <SweepSection {...{ layout, sweep }} base={config} />
+        <SettingsGroups {...{ layout, draft, wrong, input }} />
+        <FormFoot
+          {...{ layout, check }}
+          {...{ busy: form.busy, error: form.error, ready: form.ready, launch: form.written }}
+          configs={offers.configs}
+          step={nextStep(check, draft) ?? trialsText(sweep)}
+          project={form.projectId}
+        />
       </form>
-      <Preflight check={check.reply} schedule={String(config.schedule ?? '')} />
+      <Preflight
+        check={check.reply}
+        schedule={String(config.schedule ?? '')}
+        trial={<SpeedTrial config={config} onDone={check.reload} />}
+      >
+        <VersionsPreview {...{ layout, config }} valid={check.valid} dataset={dataset?.id} />
+      </Preflight>
     </div>
   );
 }
@@ -192,17 +195,24 @@ interface StartProps {
   /** Id of the data set, and one of its revisions. */
   dataset?: number;
   revision?: number;
+  /** A config that the form starts with, by its id. */
+  config?: number;
+  /** Several values of a setting from the start. */
+  sweeping?: boolean;
   onLaunched?: () => void;
 }
 
 /** A new run: from what the server suggests, or from another run's config, or on a data set. */
-export function NewRun({ from, dataset: id, revision, onLaunched }: StartProps) {
+export function NewRun({ from, dataset: id, revision, config, sweeping = false, onLaunched }: StartProps) {
   const schema = useQuery('schema', {});
   const parent = useQuery('run', from ? { id: from } : null);
   const datasets = useQuery('datasets', id === undefined ? null : {});
+  const configs = useQuery('configs', config === undefined ? null : {});
   const layout = useMemo(() => (schema.data ? layoutOf(schema.data) : undefined), [schema.data]);
   const known = (!from || parent.data) && (id === undefined || datasets.data);
-  const ready = schema.data && layout && known ? schema.data : undefined;
+  const saved = configs.data?.find(item => item.id === config);
+  const ready =
+    schema.data && layout && known && (config === undefined || configs.data) ? schema.data : undefined;
   const root = datasets.data?.find(item => item.id === id)?.root;
   const preset: Draft = {
     ...(root !== undefined && { root }),
@@ -210,11 +220,20 @@ export function NewRun({ from, dataset: id, revision, onLaunched }: StartProps) 
   };
   return (
     <Await
-      answer={{ ...schema, data: ready, error: schema.error ?? parent.error ?? datasets.error }}
+      answer={{
+        ...schema,
+        data: ready,
+        error: schema.error ?? parent.error ?? datasets.error ?? configs.error,
+      }}
       pending="Reading the form…"
     >
       {data => (
-        <Form schema={data} layout={layout!} parent={parent.data} preset={preset} onLaunched={onLaunched} />
+        <Form
+          schema={data}
+          layout={layout!}
+          parent={parent.data}
+          {...{ saved, preset, sweeping, onLaunched }}
+        />
       )}
     </Await>
   );

@@ -1,36 +1,27 @@
-// The form of a sweep: the settings of a run, and which of them take several values. Launch queues its driver.
+// The form of a sweep: of a notebook's parameters here, of settings in the form of a run. Launch queues its driver.
 import { useMemo, useState } from 'react';
 import type { RunDetail } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { count, plural } from '../ui/format';
 import { Problem } from '../ui/messages';
 import { Await, LaunchButton, RunName, useLaunch } from './launch';
-import { cellsOf, kindsOf, type Property } from './sweep_space';
+import { NewRun } from './new_run';
+import { cellsOf, kindsOf } from './sweep_space';
 import { SpaceFields, useSpace } from './sweep_space_fields';
 import { FIRST_SEARCH, StrategyFields, searchOf } from './sweep_strategy_fields';
 import '../ui/inputs.css';
 import '../ui/layout.css';
 import './form.css';
 
-type Values = Record<string, unknown>;
-
-/** What the trials share, and the names of what they may differ in. */
+/** The parameters that the trials share, and what kinds of values they take. */
 function useBase(run: RunDetail) {
-  const { data: schema } = useQuery('schema', {});
-  const notebook = run.kind === 'notebook';
-  const base = useMemo(
-    () => (notebook ? ((run.payload.parameters ?? {}) as Values) : run.config),
-    [notebook, run],
-  );
-  const properties = (schema?.json_schema.properties ?? {}) as Record<string, Property>;
-  const names = notebook ? Object.keys(base) : Object.keys(properties).sort();
-  const kinds = (name: string) => kindsOf(notebook ? undefined : properties[name], base[name]);
-  return { base, names, kinds, notebook };
+  const base = useMemo(() => (run.payload.parameters ?? {}) as Record<string, unknown>, [run]);
+  return { base, names: Object.keys(base), kinds: (name: string) => kindsOf(undefined, base[name]) };
 }
 
 function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) {
   const { busy, error, launch } = useLaunch(onLaunched);
-  const { base, names, kinds, notebook } = useBase(run);
+  const { base, names, kinds } = useBase(run);
   const space = useSpace(names, kinds);
   const [search, setSearch] = useState(FIRST_SEARCH);
   const [name, setName] = useState('');
@@ -41,7 +32,7 @@ function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) 
       ...searchOf(search),
       base,
       space: space.space,
-      notebook: notebook ? String(run.payload.notebook ?? '') : null,
+      notebook: String(run.payload.notebook ?? ''),
       name: name.trim() || null,
       project_id: run.project_id,
     });
@@ -53,12 +44,12 @@ function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) 
         if (space.complete && !busy) void submit();
       }}
     >
-      <header className="imgcls-form-head">
+      <div className="imgcls-form-head">
         <h1>Sweep from {run.name}</h1>
-      </header>
+      </div>
       <p className="imgcls-note">
-        Each trial is a run with the {notebook ? 'parameters' : 'settings'} of this one, but for those below.
-        One that some sweep has run already is taken as it is.
+        Each trial is a run with the parameters of this one, but for those below. One that some sweep has run
+        already is taken as it is.
       </p>
       <SpaceFields {...{ space, names, base }} />
       <fieldset>
@@ -81,15 +72,19 @@ function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) 
   );
 }
 
-/** A new sweep, from a run's settings or a notebook run's parameters. */
+/** A new sweep: of trainings the form of a run, with several values of a setting; of a notebook its parameters. */
 export function NewSweep({ from, onLaunched }: { from: string; onLaunched?: () => void }) {
   return (
     <Await answer={useQuery('run', { id: from })} pending="Reading the run…">
-      {run => (
-        <div className="imgcls-form-page">
-          <Form run={run} onLaunched={onLaunched} />
-        </div>
-      )}
+      {run =>
+        run.kind === 'notebook' ? (
+          <div className="imgcls-form-page">
+            <Form run={run} onLaunched={onLaunched} />
+          </div>
+        ) : (
+          <NewRun from={from} sweeping onLaunched={onLaunched} />
+        )
+      }
     </Await>
   );
 }

@@ -3,11 +3,12 @@ import { useRef, useState } from 'react';
 import { Button } from '../ui/button';
 import { parameterText } from '../ui/format';
 import { Labelled } from './fields';
+import { labelOf, textOf, type Field } from './config_form';
 import { itemOf, type Item } from './sweep_space';
 import '../ui/inputs.css';
 import './sweep_space_fields.css';
 
-interface Row {
+export interface Row {
   id: number;
   name: string;
   text: string;
@@ -46,15 +47,31 @@ interface RowProps {
   problem: string | undefined;
   names: string[];
   base: Record<string, unknown>;
+  /** The settings by name; a notebook's parameters have names alone. */
+  fields?: Map<string, Field>;
   onChange: (part: Partial<Row>) => void;
   /** Not for the only row. */
   onRemove: (() => void) | undefined;
 }
 
-function SpaceRow({ row, problem, names, base, onChange, onRemove }: RowProps) {
+/** What a setting is now, and which values it may have. */
+function hereText(field: Field | undefined, value: unknown): string {
+  const here = field ? labelOf(field, textOf(value)) : parameterText(value);
+  const options = field && [...field.choices, ...field.suggestions].filter(Boolean);
+  return [`here ${here}`, options?.length ? `may be ${options.join(', ')}` : field?.limits]
+    .filter(Boolean)
+    .join(' · ');
+}
+
+function SpaceRow({ row, problem, names, base, fields, onChange, onRemove }: RowProps) {
+  const titleOf = (name: string) => fields?.get(name)?.title ?? name;
+  const sorted = fields ? [...names].sort((a, b) => titleOf(a).localeCompare(titleOf(b))) : names;
   return (
     <div className="imgcls-space-row">
-      <Labelled title="Setting" note={row.name in base ? `here ${parameterText(base[row.name])}` : undefined}>
+      <Labelled
+        title="Setting"
+        note={row.name in base ? hereText(fields?.get(row.name), base[row.name]) : undefined}
+      >
         {id => (
           <select
             id={id}
@@ -62,9 +79,11 @@ function SpaceRow({ row, problem, names, base, onChange, onRemove }: RowProps) {
             value={row.name}
             onChange={e => onChange({ name: e.target.value })}
           >
-            {!names.includes(row.name) && <option value={row.name}>{row.name}</option>}
-            {names.map(item => (
-              <option key={item}>{item}</option>
+            {!names.includes(row.name) && <option value={row.name}>{titleOf(row.name)}</option>}
+            {sorted.map(item => (
+              <option key={item} value={item}>
+                {titleOf(item)}
+              </option>
             ))}
           </select>
         )}
@@ -82,7 +101,7 @@ function SpaceRow({ row, problem, names, base, onChange, onRemove }: RowProps) {
         )}
       </Labelled>
       {onRemove && (
-        <Button aria-label={`Take ${row.name} out`} onClick={onRemove}>
+        <Button aria-label={`Take ${titleOf(row.name)} out`} onClick={onRemove}>
           ✕
         </Button>
       )}
@@ -95,16 +114,20 @@ interface Props {
   names: string[];
   /** The values that all trials share. */
   base: Record<string, unknown>;
+  fields?: Map<string, Field>;
+  /** What the server says of a setting's values. */
+  wrong?: Record<string, string>;
 }
 
-export function SpaceFields({ space: { read, put, add, remove }, names, base }: Props) {
+export function SpaceFields({ space: { read, put, add, remove }, names, base, fields, wrong = {} }: Props) {
   return (
     <fieldset>
       <legend>Over what</legend>
       {read.map(({ row, problem }) => (
         <SpaceRow
           key={row.id}
-          {...{ row, problem, names, base }}
+          {...{ row, names, base, fields }}
+          problem={problem ?? wrong[row.name]}
           onChange={part => put(row.id, part)}
           onRemove={read.length > 1 ? () => remove(row.id) : undefined}
         />

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from 'react';
 import type { TrainConfig } from '../data/source';
 import type { CheckReply } from '../data/types';
 import { useQuery } from '../data/use_query';
-import { configOf, type Draft, type Layout } from './config_form';
+import { configOf, hasEffect, type Draft, type Field, type Layout } from './config_form';
 
 const PAUSE = 350; // ms without a key before the server is asked
 
@@ -22,6 +22,8 @@ export interface Check {
   general: string | null;
   readable: boolean;
   valid: boolean;
+  /** Ask again: the server may know more. */
+  reload: () => void;
 }
 
 /** The parameters of the query, once typing rests. */
@@ -38,7 +40,7 @@ function useRested(config: TrainConfig): { config: TrainConfig } | null {
 export function useCheck(layout: Layout, draft: Draft): Check {
   const { config, problems } = useMemo(() => configOf(layout, draft), [layout, draft]);
   // what cannot be read is left out of what the server checks, so every other field keeps its mark
-  const { data, error } = useQuery('check', useRested(config));
+  const { data, error, reload } = useQuery('check', useRested(config));
   const wrong: Record<string, string> = { ...problems };
   let general: string | null = null;
   for (const { field, message } of data?.problems ?? []) {
@@ -54,6 +56,20 @@ export function useCheck(layout: Layout, draft: Draft): Check {
     wrong,
     general,
     readable,
+    reload,
     valid: readable && general === null && Object.keys(wrong).length === 0,
   };
+}
+
+/** What is worth knowing beside a field: what it comes to by itself, that it has no effect, else its limits. */
+export function noteOf(
+  layout: Layout,
+  draft: Draft,
+  check: CheckReply | undefined,
+  field: Field,
+): string | undefined {
+  if (!hasEffect(layout, draft, field.name)) return field.appliesText;
+  const resolved = check?.resolved?.[field.name];
+  const unit = field.unit && /^[\d.,]+$/.test(resolved ?? '') ? ` ${field.unit}` : '';
+  return resolved ? `here: ${resolved}${unit}` : field.first ? undefined : field.limits || undefined;
 }

@@ -1,10 +1,12 @@
 // What the form of a new run holds while one types, and where its values come from.
 import { useState } from 'react';
+import type { TrainConfig } from '../data/source';
 import type { Config, Model, RunDetail, SchemaReply } from '../data/types';
 import { textOf, type Draft, type Layout } from './config_form';
 import {
   defaultsForDataset,
   defaultsFromConfig,
+  defaultsFromJson,
   defaultsFromRun,
   schemaDefaults,
   suggestedDefaults,
@@ -12,16 +14,23 @@ import {
   type FormDefaults,
 } from './form_defaults';
 
+const OF_MODEL = ['model_flavour', 'revision', 'load_pretrained'];
+
 export function useDraft(
   layout: Layout,
   schema: SchemaReply,
-  parent: RunDetail | undefined,
+  /** Whose settings it starts with: a run's, or a saved config's. */
+  parent: RunDetail | Config | undefined,
   configs: Config[],
   /** Values that the form begins with in place of the defaults. */
   preset: Draft = {},
 ) {
   const [defaults, setDefaults] = useState<FormDefaults>(() =>
-    parent ? defaultsFromRun(layout, parent) : suggestedDefaults(layout, schema),
+    parent === undefined
+      ? suggestedDefaults(layout, schema)
+      : 'kind' in parent
+        ? defaultsFromRun(layout, parent)
+        : defaultsFromConfig(layout, parent),
   );
   const [draft, setDraft] = useState<Draft>(() => ({
     ...defaults.draft,
@@ -44,6 +53,16 @@ export function useDraft(
     set: (field: string, value: string | boolean) => setDraft(was => ({ ...was, [field]: value })),
     reset: () => start(schemaDefaults(layout, schema, root)),
     load: (config: Config) => start(defaultsFromConfig(layout, config)),
+    loadRun: (run: RunDetail) => start(defaultsFromRun(layout, run)),
+    /** What it does not name has its default; without a data set or a model those of the form stay. */
+    loadJson: (config: TrainConfig) => {
+      const defaults = defaultsFromJson(layout, schema, config);
+      const kept = ['root', ...('model_flavour' in config ? [] : OF_MODEL)].filter(name => !(name in config));
+      start(defaults, {
+        ...defaults.draft,
+        ...Object.fromEntries(kept.map(name => [name, draft[name] ?? ''])),
+      });
+    },
     /** Other values that were made for this data set: whose, and how to take them. What was typed stays. */
     offer:
       offered && offered.from !== defaults.from

@@ -3,6 +3,7 @@ import type { ReactNode } from 'react';
 import type { Registries, RegistryName } from '../data/source';
 import type { Config, Dataset, Model, Project } from '../data/types';
 import { ago, count } from '../ui/format';
+import { PathText } from '../ui/path_text';
 
 export interface Input {
   name: string;
@@ -31,7 +32,7 @@ const datasets: RegistryKind<'datasets'> = {
   add: 'Register a folder…',
   inputs: [{ name: 'name', title: 'Name' }, { name: 'root', title: 'Folder' }, DESCRIPTION],
   columns: [
-    ['folder', (item: Dataset) => <span className="imgcls-mono">{item.root}</span>, true],
+    ['folder', (item: Dataset) => <PathText path={item.root} />, true],
     ['classes', (item: Dataset) => count(item.classes.length)],
     [
       'images',
@@ -69,7 +70,7 @@ const models: RegistryKind<'models'> = {
     DESCRIPTION,
   ],
   columns: [
-    ['model', (item: Model) => <span className="imgcls-mono">{item.flavour}</span>, true],
+    ['model', (item: Model) => <PathText path={item.flavour} />, true],
     ['revision', (item: Model) => item.revision ?? '–'],
     ['starts from', (item: Model) => (item.load_pretrained ? 'pretrained weights' : 'random weights')],
     ['added', (item: Model) => ago(item.created_at)],
@@ -88,11 +89,7 @@ const configs: RegistryKind<'configs'> = {
     DESCRIPTION,
   ],
   columns: [
-    [
-      'model',
-      (item: Config) => <span className="imgcls-mono">{String(item.config.model_flavour ?? '–')}</span>,
-      true,
-    ],
+    ['model', (item: Config) => <PathText path={String(item.config.model_flavour ?? '–')} />, true],
     ['epochs', (item: Config) => String(item.config.epochs ?? '–')],
     ['project', (item: Config) => item.project],
     ['changed', (item: Config) => ago(item.updated_at)],

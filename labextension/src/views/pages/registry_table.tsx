@@ -38,6 +38,9 @@ function Buttons({ registry, item, action: { busy, act }, onEdit }: RowProps) {
       {registry === 'projects' && (
         <Button onClick={() => navigate({ view: 'tensorboard', project_id: item.id })}>TensorBoard</Button>
       )}
+      {registry === 'configs' && (
+        <Button onClick={() => navigate({ view: 'new-run', config: item.id })}>New run…</Button>
+      )}
       {registry === 'datasets' && item.may_change && (
         <Button
           busy={busy === rescan}
