@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 from sqlalchemy import Connection, event, text
@@ -140,6 +140,12 @@ def _bytes(descriptor: int) -> int:
         return sum(_TCP_BYTES.unpack_from(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)))
 
 
+class Beginning(Protocol):
+    """What a simulated backend hands its runs to."""
+
+    def begin(self, host: str, run_id: str, attempt: int, devices: Sequence[str]) -> list[float]: ...
+
+
 class Nodes(threading.Thread):
     """The simulated nodes, of one home: each run beats, reports its start, and ends after a time that is drawn.
 
@@ -214,7 +220,7 @@ class SimulatedBackend:
 
     release_seconds = 0.0
 
-    def __init__(self, settings: Settings, host: str, devices: int, nodes: Nodes) -> None:
+    def __init__(self, settings: Settings, host: str, devices: int, nodes: Beginning) -> None:
         self.host, self._settings, self._devices, self._nodes = host, settings, devices, nodes
         self.waits: list[float] = []
         self.started = 0
@@ -254,7 +260,7 @@ class SimulatedBackend:
 class Host:
     """The product's daemon, in this process, with simulated nodes."""
 
-    def __init__(self, store: Store, name: str, devices: int, nodes: Nodes) -> None:
+    def __init__(self, store: Store, name: str, devices: int, nodes: Beginning) -> None:
         settings = store.settings
         self.backend = SimulatedBackend(settings, name, devices, nodes)
         self._daemon = Daemon(settings, backend=self.backend)
@@ -276,7 +282,7 @@ class Host:
             self._daemon.ingest(self._own, until=time.monotonic() + pause)
 
     def start_no_more(self) -> None:
-        self._daemon._claim = lambda _store: False
+        self._daemon._claim = lambda store: False  # type: ignore[method-assign] # noqa: ARG005
 
     def knows(self, known: set[str]) -> None:
         """Give it the ids of all runs: a hundred daemons of one process need not have them a hundred times."""
