@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from sqlalchemy import and_
 from sqlmodel import col, select
 
 from imgcls_lab import speed_trial
@@ -29,7 +30,7 @@ from imgcls_lab.store.database import Database
 from imgcls_lab.store.run_conditions import ran_by
 from imgcls_lab.store.run_rows import new_run
 from imgcls_lab.store.runs import Runs, add_run
-from imgcls_lab.store.tables import Run
+from imgcls_lab.store.tables import Attempt, Run
 
 LOOKED_AT = 60  # newest runs of the model
 TAKEN = 5  # like runs that are averaged
@@ -93,7 +94,11 @@ class LikeRunReader:
 
     def find(self, config: TrainConfig, device: str) -> LikeRuns | None:
         """device: the kind that the run would get, cuda or cpu. None: there is no like run."""
-        found = [item for run, ran in self._candidates(config) if (item := self._like(run, ran, config, device))]
+        found = [
+            item
+            for run, ran, devices in self._candidates(config)
+            if any(_is_of_kind(name, device) for name in devices) and (item := self._like(run, ran, config))
+        ]
         whole = [item for item in found if not item.trial]
         same = [item for item in whole or found if item.batch_size == config.batch_size]
         taken = (same or whole or found)[:TAKEN]
@@ -109,22 +114,24 @@ class LikeRunReader:
             next((name for item in taken if (name := _precision(item.folder))), None),
         )
 
-    def _candidates(self, config: TrainConfig) -> list[tuple[Run, float | None]]:
+    def _candidates(self, config: TrainConfig) -> list[tuple[Run, float | None, list[str]]]:
+        """Runs of the model, the newest first, how long each ran, and the devices that its last attempt had."""
         with self._database.read() as session:
             wanted = (
-                select(Run, ran_by(time.time()))
+                select(Run, ran_by(time.time()), Attempt.devices)
+                .join(Attempt, and_(col(Attempt.run_id) == Run.id, col(Attempt.number) == Run.attempt))
                 .where(Run.model_flavour == config.model_flavour, col(Run.view_only).is_(False), homes.is_here(session))
                 .where(col(Run.kind).in_((RunKind.TRAIN, RunKind.TASK)), Run.step > 0)
                 .order_by(col(Run.number).desc())
                 .limit(LOOKED_AT)
             )
-            return [(run, ran) for run, ran in session.exec(wanted)]
+            return [(run, ran, devices) for run, ran, devices in session.exec(wanted)]
 
-    def _like(self, run: Run, ran: float | None, config: TrainConfig, device: str) -> _Found | None:
+    def _like(self, run: Run, ran: float | None, config: TrainConfig) -> _Found | None:
         """What a run tells of the planned one; None where it is another kind of run, or has measured nothing."""
         trial = run.payload.get(TRIAL) if run.kind == RunKind.TASK else None
         saved = trial if isinstance(trial, Mapping) else run.config
-        if not saved or not any(_is_of_kind(name, device) for name in run.devices):
+        if not saved:
             return None
         planned = config.model_dump(mode="json")
         defaults = {name: TrainConfig.model_fields[name].get_default() for name in COST}

@@ -16,7 +16,7 @@ from serving import Api, Training
 
 from imgcls_lab import __version__
 from imgcls_lab.config import GROUPS, TrainConfig
-from imgcls_lab.events import RunKind
+from imgcls_lab.events import Finished, RunKind
 from imgcls_lab.run_layout import MANIFEST
 from imgcls_lab.schemas import ModelEdit, SubmitRequest
 from imgcls_lab.settings import Settings
@@ -252,6 +252,11 @@ async def test_time_memory_and_disk_are_those_of_runs_like_it(
     assert reply["estimate"]["memory"] == 500_000_000
     assert reply["estimate"]["seconds"] == pytest.approx(9 * 4 / 50)  # steps by batch, as fast as that run
     assert like.run.name in reply["facts"]["Time"]
+    like.end(Finished(step=3, best_epoch=0, values={}))
+    ended = (await api("POST", "configs/check", {"config": config})).json
+    assert ended["estimate"] == reply["estimate"], (
+        "a run that has ended holds no device, and is remembered by its attempt"
+    )
     other = (await api("POST", "configs/check", {"config": {**config, "image_size": 999}})).json
     assert other["estimate"] is None  # another input size costs something else
 
