@@ -15,7 +15,7 @@ from typing import Any
 from tornado import web
 
 from imgcls_lab.data_files import open_image
-from imgcls_lab.errors import BusyError, InputError, NotFoundError
+from imgcls_lab.errors import BusyError, DataError, InputError, NotFoundError
 from imgcls_lab.framed_messages import Message
 from imgcls_lab.imagefolder import inspect_folder
 from imgcls_lab.inference_client import GivenUpError, InferenceClient
@@ -31,6 +31,7 @@ from imgcls_lab.store import Store
 from imgcls_lab.store.registry import Datasets
 
 MAX_UPLOADS = 4  # images that may arrive at once: each takes its size in memory
+MOST_UNREADABLE = 8  # images that are tried, one after the other, until one can be shown
 MAX_CLASS, MAX_SIZE, MAX_SEED = 10**6, 1024, 10**6
 
 
@@ -191,12 +192,24 @@ class VersionsHandler(InferenceHandler):
             sample = inspect_folder(root).sample
             if not sample:
                 raise NotFoundError("The data set has no image to show.", reason="no_image")
-            path = os.path.relpath(sample[request.number % len(sample)], root)
-            header = {"do": "versions", "name": path, "seed": request.seed, "size": request.size}
-            with open_image(root, path) as file:
-                return client.ask(Message({**header, "config": config.model_dump_json()}, file=file.fileno()))
+            first = request.number % len(sample)
+            header = {"do": "versions", "seed": request.seed, "size": request.size, "config": config.model_dump_json()}
+            return _first_readable(client, header, root, [*sample[first:], *sample[:first]][:MOST_UNREADABLE])
 
         self.reply_picture((await self.inference.ask(question)).body)
+
+
+def _first_readable(client: InferenceClient, header: dict[str, Any], root: str, files: list[str]) -> Message:
+    """The answer on the first of some images that can be read. Raises DataError where none can."""
+    for path in files:
+        name = os.path.relpath(path, root)
+        try:
+            with open_image(root, name) as file:
+                return client.ask(Message({**header, "name": name}, file=file.fileno()))
+        except DataError:
+            if path == files[-1]:
+                raise
+    raise AssertionError
 
 
 class TriedCamHandler(InferenceHandler):

@@ -59,7 +59,7 @@ function phasesText(phases: readonly StartPhase[], attempt: number | null, now: 
 function States({ run, events }: { run: RunDetail; events: readonly AuditEvent[] }) {
   const active = isActive(run.state);
   const now = useNow(active);
-  const { data: phases = [], error, reload } = useQuery('startPhases', { id: run.id });
+  const { data: phases = [], error, reload } = useQuery('startPhases', run.elsewhere ? null : { id: run.id });
   useEffect(reload, [reload, run.state, run.phase, run.attempts.length]);
   const stays = statesOf(run, events).reverse();
   return (
