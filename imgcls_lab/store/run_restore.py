@@ -5,12 +5,15 @@ A run that lives is its daemon's, and is left as it is. Nothing here moves a run
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlmodel import Session, col
 
+from imgcls_lab.config import TrainConfig
+from imgcls_lab.errors import ConfigError
 from imgcls_lab.events import LIVE, RunKind, RunState
 from imgcls_lab.run_layout import events_name, launch_name
 from imgcls_lab.run_paths import size
@@ -19,6 +22,7 @@ from imgcls_lab.store import audit, run_folders, submitted
 from imgcls_lab.store.database import Database, to_folder, touch
 from imgcls_lab.store.folder_rows import Record, Row, columns, read_info, read_record, record_of, rows, to_info
 from imgcls_lab.store.ingest import replay
+from imgcls_lab.store.run_rows import repetition_of
 from imgcls_lab.store.tables import (
     Alert,
     Artifact,
@@ -78,6 +82,9 @@ def restore_run(session: Session, folder: Path, record: Record, ids: RegistryIds
     run = {"owner": audit.actor_of(session).user, **record.run, "view_only": False}
     # whatever the folder says: it lies in this home, and another home's daemon must not start what it holds
     run |= {"home": session.info["home"], "record_behind": False}
+    if not run.get("repetition") and run.get("config"):  # records of before revision 0011
+        with contextlib.suppress(ConfigError):  # of a version that this one cannot read: it repeats none
+            run["repetition"] = repetition_of(TrainConfig.parse_saved(run["config"]))
     if session.get_bind().dialect.name != "sqlite":  # several users share it, and a folder can name any of them
         run["owner"] = audit.actor_of(session).user
     run["project_id"] = run_folders.project_named(session, record.project, created)

@@ -188,7 +188,7 @@ def test_many_corrections_of_many_images_take_a_moment() -> None:
 
 def test_finders_train_on_the_corrected_labels(digits: Path, make_config: Callable[..., Any], tmp_path: Path) -> None:
     config, changes = make_config(root=str(digits), batch_size=8), overlay(digits, WANTED)
-    with finders._trial(config) as (trial, summary):
+    with finders.open_trial(config) as (trial, summary):
         images = finders._training_images(trial, summary, changes)
     by_path = dict(zip(map(images.path, range(len(images))), images.labels.tolist(), strict=True))
     assert "train/digit-1/000.png" not in by_path

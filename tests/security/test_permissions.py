@@ -86,10 +86,13 @@ def test_the_table_and_the_routes_of_the_app_are_the_same(extension: ImgclsLab) 
     assert served == TABLE
 
 
+ASKS_BY_POST = {"api/datasets/ID/versions"}  # a config is too long for an address; nothing is changed
+
+
 def test_what_is_written_needs_more_than_reading_and_the_reverse() -> None:
     for path, verbs in TABLE.items():
         for verb, needs in verbs.items():
-            reads = verb in {"GET", "HEAD"} or path.startswith("tensorboard/")
+            reads = verb in {"GET", "HEAD"} or path.startswith("tensorboard/") or path in ASKS_BY_POST
             assert (READ if reads else WRITE) in needs.always, (verb, path)
 
 
