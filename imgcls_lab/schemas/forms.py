@@ -80,6 +80,7 @@ class CheckReply(Wire):
     root: str | None = None  # the data set that was looked at, as the form names it
     image_edge: int | None = None  # px, the typical shorter edge of its images
     may_try: bool = False  # whether a speed trial could give one
+    may_draw: bool = False  # whether `versions` can: the model's files are on this machine, and no plugin is named
     steps: StepCounts | None  # null: config or data have a problem
     lr_curve: LrCurve | None  # null: as above, or the schedule is a plugin's
 

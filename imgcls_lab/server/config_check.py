@@ -82,6 +82,7 @@ def check(settings: Settings, store: Store, values: dict[str, Any]) -> CheckRepl
             "resolved": _resolved(config, machine, native, found),
             "estimate": estimate,
             "may_try": planned is not None and not problems and config is not None and not config.plugins,
+            "may_draw": native is not None and config is not None and not config.plugins,
             **looked,
             **course,
         }

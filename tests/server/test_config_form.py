@@ -225,6 +225,15 @@ async def test_a_new_form_starts_with_the_last_training_and_says_whose_values_th
     assert reply["start_project_id"] == 1
 
 
+async def test_images_are_drawn_only_as_a_model_sees_them_whose_files_are_here(
+    api: Api, config: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(home / "hub"))
+    for changes, expected in (({}, True), ({"model_flavour": "some/model"}, False), ({"plugins": ["a.py"]}, False)):
+        reply = await api("POST", "configs/check", {"config": {**config, **changes}})
+        assert reply.json["may_draw"] is expected, changes
+
+
 # ── what a launch would take ────────────────────────────────────────────────────────────────────────────────────────
 async def test_the_check_says_what_the_program_would_choose(api: Api, config: dict[str, Any]) -> None:
     given = {**config, "batch_size": 5, "eval_batch_size": None, "augmentation": "heavy", "num_workers": None}

@@ -1320,6 +1320,7 @@ export interface CheckReply {
   root?: string | null;
   image_edge?: number | null;
   may_try?: boolean;
+  may_draw?: boolean;
   steps: StepCounts | null;
   lr_curve: LrCurve | null;
 }

@@ -183,7 +183,12 @@ function Form(props: Props) {
         schedule={String(config.schedule ?? '')}
         trial={<SpeedTrial config={config} onDone={check.reload} />}
       >
-        <VersionsPreview {...{ layout, config }} valid={check.valid} dataset={dataset?.id} />
+        <VersionsPreview
+          {...{ layout, config }}
+          valid={check.valid}
+          drawable={check.reply?.may_draw ?? false}
+          dataset={dataset?.id}
+        />
       </Preflight>
     </div>
   );
