@@ -1,6 +1,6 @@
 // Runs, and a source held in the hand: what it answers is written in the test, what it was asked can be read.
 import { SourceError, type ConnectionState, type Source } from '../src/views/data/source';
-import type { Batch, Run, Series, Topic } from '../src/views/data/types';
+import type { Batch, Run, RunDetail, Series, Topic } from '../src/views/data/types';
 
 export function aRun(part: Partial<Run> = {}): Run {
   return {
@@ -48,6 +48,21 @@ export function aRun(part: Partial<Run> = {}): Run {
     ...part,
   };
 }
+
+/** What the page of a run that has succeeded gets. */
+export const aRunDetail = (part: Partial<RunDetail> = {}): RunDetail => ({
+  ...aRun({ state: 'succeeded', running_since: null }),
+  config: {},
+  payload: {},
+  device_request: { device: 'auto', gpus: 1, host: null },
+  after: [],
+  attempts: [],
+  checkpoints: [],
+  series_names: [],
+  manifest: null,
+  folder: '/runs/r1',
+  ...part,
+});
 
 export const aSeries = (
   tag: string,

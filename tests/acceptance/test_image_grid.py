@@ -16,6 +16,7 @@ from imgcls_lab.schemas import DatasetEdit
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from tests.browser.conftest import Desk, Lab, browser, context, desk, lab
+from tests.browser.scrolling import scrolled
 
 __all__ = ["browser", "context", "desk", "lab"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -23,20 +24,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 CLASSES, EACH, DIFFERENT = 1000, 100, 500  # images of a class, all links to so many files
 OPENS_WITHIN = 500  # ms
 FRAMES = 50  # a second
-
-SCROLL = """async pixels => {
-  const box = [...document.querySelectorAll('.imgcls-grid')].find(grid => grid.offsetParent);
-  const frames = [];
-  const begun = performance.now();
-  for (let last = begun; last - begun < 3000; ) {
-    const now = await new Promise(requestAnimationFrame);
-    frames.push(now - last);
-    last = now;
-    box.scrollTop += pixels;
-  }
-  frames.sort((a, b) => a - b);
-  return [frames.length / 3, frames[Math.floor(frames.length * 0.95)], box.scrollTop];
-}"""
 
 
 def write_images(root: Path, settings: Settings) -> None:
@@ -82,22 +69,6 @@ def ms_to_open(page: Page, desk: Desk) -> float:
     return float(took)
 
 
-def scrolled(page: Page, pixels: int) -> tuple[float, float, float, int]:
-    """ms of CPU of the page's main thread for a frame, frames a second, ms of the frame that 95 % stay within, px."""
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def busy() -> float:
-        metrics = session.send("Performance.getMetrics")["metrics"]
-        return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
-
-    before = busy()
-    rate, slowest, top = page.evaluate(SCROLL, pixels)
-    cost = (busy() - before) * 1000 / (rate * 3)
-    session.detach()
-    return cost, rate, slowest, int(top)
-
-
 def look(desk: Desk) -> tuple[float, list[float], list[float]]:
     """ms until the page of the data set “many” is open, ms of its thread for a frame of the grid, frames a second."""
     desk.open_panel().get_by_role("button", name="Registries").click()
@@ -111,7 +82,7 @@ def look(desk: Desk) -> tuple[float, list[float], list[float]]:
     expect(desk.main.locator("[data-index='5'] img")).to_be_visible()
     costs, rates = [], []
     for pixels in (20, 100, 1000):
-        cost, rate, slowest, top = scrolled(desk.page, pixels)
+        cost, rate, slowest, top = scrolled(desk.page, ".imgcls-grid", pixels)
         costs.append(cost)
         rates.append(rate)
         frames = f"{rate:.0f} frames/s, wanted {FRAMES}; 95 % within {slowest:.1f} ms"

@@ -5,25 +5,10 @@ import { RunPage } from '../../src/views/pages/run';
 import { NavigationProvider, type Place } from '../../src/views/ui/navigation';
 import { SourceError, SourceProvider } from '../../src/views/data/source';
 import type { EpochReport, RunDetail } from '../../src/views/data/types';
-import { FakeSource, aRun } from '../fake';
+import { FakeSource, aRunDetail } from '../fake';
 import { host, root, stage } from '../stage';
 
 stage();
-
-const detail = (part: Partial<RunDetail> = {}): RunDetail => ({
-  ...aRun({ state: 'succeeded', running_since: null }),
-  config: {},
-  payload: {},
-  device_request: { device: 'auto', gpus: 1, host: null },
-  after: [],
-  attempts: [],
-  checkpoints: [],
-  tags: [],
-  series_names: [],
-  manifest: null,
-  folder: '/runs/r1',
-  ...part,
-});
 
 async function show(answer: () => RunDetail, onClose = () => undefined as void, report?: EpochReport) {
   const source = new FakeSource({
@@ -52,7 +37,7 @@ async function show(answer: () => RunDetail, onClose = () => undefined as void, 
 }
 
 it('goes from tab to tab by the arrows, Home and End', async () => {
-  await show(() => detail());
+  await show(() => aRunDetail());
   const tabs = [...host.querySelectorAll<HTMLElement>('[role=tab]')];
   const open = () => host.querySelector<HTMLElement>('[role=tab][aria-selected=true]')!;
   const press = (key: string) =>
@@ -75,7 +60,7 @@ it('goes from tab to tab by the arrows, Home and End', async () => {
 
 it('says which images its scan could not read, and why', async () => {
   const quarantined = { 'train/a.png': '“a.png” is no image.', 'train/b.png': '“b.png” is cut off.' };
-  await show(() => detail({ manifest: { data: { quarantined } } }));
+  await show(() => aRunDetail({ manifest: { data: { quarantined } } }));
   expect(host.textContent).toContain('2 images could not be read and are left out');
   expect(host.querySelector('details')!.textContent).toContain('“b.png” is cut off.');
 });
@@ -83,7 +68,7 @@ it('says which images its scan could not read, and why', async () => {
 it('warns of what its scan found across the splits, and leads to the problems of the data set', async () => {
   const went: Place[] = [];
   const data = { duplicates: { exact: 3, near: 1, across_classes: 0 }, shared_groups: 0 };
-  const source = await show(() => detail({ manifest: { data } }));
+  const source = await show(() => aRunDetail({ manifest: { data } }));
   source.answers.datasets = () => [{ id: 4, name: 'digits', root: '/data/digits' }];
   await act(async () => root.render(null));
   await act(async () =>
@@ -105,7 +90,7 @@ it('warns of what its scan found across the splits, and leads to the problems of
 
 it('labels what is of the best epoch and what of the last', async () => {
   const run = () =>
-    detail({
+    aRunDetail({
       epoch: 3,
       best: { metric: 'accuracy', value: 0.9, epoch: 2 },
       latest: { 'loss/val': 0.5, 'metric/macro_f1': 0.8 },
@@ -124,7 +109,7 @@ it('labels what is of the best epoch and what of the last', async () => {
 
 it('says that its run was deleted, and offers to close', async () => {
   const close = vi.fn();
-  const source = await show(() => detail(), close);
+  const source = await show(() => aRunDetail(), close);
   await act(async () => source.on('runs').push({ kind: 'runs', changed: [], deleted: ['r1'] }));
   expect(host.textContent).toContain('The run “a run” was deleted.');
   const button = [...host.querySelectorAll('button')].find(item => item.textContent === 'Close this tab')!;
@@ -146,7 +131,7 @@ it('says of a run that is not there that it was deleted, and of an error what it
 
 it('resumes with other settings, and sends those alone that were changed', async () => {
   const config = { lr: 0.1, num_workers: null, cache: 'auto', keep_last: 2 };
-  const source = await show(() => detail({ state: 'stopped', resumable: true, kind: 'train', config }));
+  const source = await show(() => aRunDetail({ state: 'stopped', resumable: true, kind: 'train', config }));
   const properties = {
     lr: { type: 'number', title: 'Learning rate' },
     num_workers: {
@@ -184,7 +169,7 @@ it('says that the figures stand still while no executor looks after the run', as
   const executor = {
     id: 'e',
     host: 'here',
-    home: detail().home,
+    home: aRunDetail().home,
     pid: 7,
     version: '1',
     state: 'alive',
@@ -193,7 +178,7 @@ it('says that the figures stand still while no executor looks after the run', as
   };
   const message = 'The executor of here (process 7) is suspended.';
   const shown = async (state: string) => {
-    const source = await show(() => detail({ state: 'running', running_since: 1001 }));
+    const source = await show(() => aRunDetail({ state: 'running', running_since: 1001 }));
     source.answers.devices = () => ({
       executors: [{ ...executor, state }],
       devices: [],

@@ -3,7 +3,7 @@ import { act } from 'react';
 import { expect, it, vi } from 'vitest';
 import { statesOf } from '../../src/views/data/run_states';
 import { SourceProvider } from '../../src/views/data/source';
-import type { AuditEvent, RunDetail } from '../../src/views/data/types';
+import type { AuditEvent } from '../../src/views/data/types';
 import { CheckpointsTab, whyKept } from '../../src/views/pages/run_checkpoints';
 import { ConfigTab, settingsOf } from '../../src/views/pages/run_config';
 import { EnvironmentTab, differences } from '../../src/views/pages/run_environment';
@@ -11,24 +11,10 @@ import { FilesTab } from '../../src/views/pages/run_files';
 import { LogTab } from '../../src/views/pages/run_log';
 import { NotesTab } from '../../src/views/pages/run_notes';
 import { MarkdownProvider, type RenderMarkdown } from '../../src/views/ui/markdown';
-import { FakeSource, aRun } from '../fake';
+import { FakeSource, aRun, aRunDetail } from '../fake';
 import { host, root, stage } from '../stage';
 
 stage();
-
-const detail = (part: Partial<RunDetail> = {}): RunDetail => ({
-  ...aRun({ state: 'succeeded', running_since: null }),
-  config: {},
-  payload: {},
-  device_request: { device: 'auto', gpus: 1, host: null },
-  after: [],
-  attempts: [],
-  checkpoints: [],
-  series_names: [],
-  manifest: null,
-  folder: '/runs/r1',
-  ...part,
-});
 
 const attempt = (number: number, started_at: number, ended_at: number | null, part = {}) => ({
   number,
@@ -88,9 +74,9 @@ const rows = () =>
   [...host.querySelectorAll('tbody tr')].map(row => [...row.children].map(cell => cell.textContent));
 
 it('sets a config against the defaults, and against the parent', async () => {
-  const run = detail({ config: { lr: 0.01, epochs: 10 }, parent_id: 'p1' });
+  const run = aRunDetail({ config: { lr: 0.01, epochs: 10 }, parent_id: 'p1' });
   await show(<ConfigTab run={run} />, {
-    run: () => detail({ id: 'p1', name: 'the parent', config: { lr: 0.01, epochs: 5 } }),
+    run: () => aRunDetail({ id: 'p1', name: 'the parent', config: { lr: 0.01, epochs: 5 } }),
   });
   expect(rows()).toEqual([['Learning rate', '0.01', '0.001', 'lr']]);
   await type(host.querySelector('select')!, 'p1');
@@ -113,8 +99,8 @@ it('shows the changes that were not committed as text, and which packages differ
     git: { commit: 'abc123', diff: 'diff --git a/x b/x\n-<b>old</b>\n+new\n', diff_cut: false },
   };
   const other = { ...manifest, packages: { numpy: '2.1', torch: '2.4' } };
-  await show(<EnvironmentTab run={detail({ manifest, parent_id: 'p1' })} />, {
-    run: () => detail({ id: 'p1', name: 'the parent', manifest: other }),
+  await show(<EnvironmentTab run={aRunDetail({ manifest, parent_id: 'p1' })} />, {
+    run: () => aRunDetail({ id: 'p1', name: 'the parent', manifest: other }),
   });
   const diff = host.querySelector('.imgcls-diff')!;
   expect(diff.querySelector('.imgcls-diff-removed')!.textContent).toBe('-<b>old</b>\n');
@@ -151,7 +137,7 @@ it('lists files by kind, and links each by its id', async () => {
   await act(async () =>
     root.render(
       <SourceProvider value={source}>
-        <FilesTab run={detail()} />
+        <FilesTab run={aRunDetail()} />
       </SourceProvider>,
     ),
   );
@@ -165,7 +151,7 @@ it('lists files by kind, and links each by its id', async () => {
 it('searches the whole log on the server, and opens the part around a line', async () => {
   vi.useFakeTimers();
   try {
-    const source = await show(<LogTab run={detail()} />, {
+    const source = await show(<LogTab run={aRunDetail()} />, {
       log: ({ offset }: { offset: number }) =>
         offset < 0
           ? { text: 'the end', offset: 90, end: 97, size: 97 }
@@ -197,10 +183,10 @@ it('searches the whole log on the server, and opens the part around a line', asy
 
 it('lets the host render the notes, shows them as typed without one, and saves what was edited', async () => {
   const render = vi.fn((element: HTMLElement, text: string) => element.replaceChildren(`rendered ${text}`));
-  await show(<NotesTab run={detail({ notes: '# <i>a</i>' })} />, {}, render);
+  await show(<NotesTab run={aRunDetail({ notes: '# <i>a</i>' })} />, {}, render);
   expect(host.querySelector('.imgcls-notes')!.textContent).toBe('rendered # <i>a</i>');
   await act(async () => root.render(null));
-  const source = await show(<NotesTab run={detail({ notes: '# <i>a</i>' })} />, {
+  const source = await show(<NotesTab run={aRunDetail({ notes: '# <i>a</i>' })} />, {
     'runs.edit': () => aRun(),
   });
   expect([host.querySelector('.imgcls-notes')!.textContent, host.querySelector('i')]).toEqual([
@@ -215,7 +201,7 @@ it('lets the host render the notes, shows them as typed without one, and saves w
 });
 
 it('tells the states of a run one after another, with how long each lasted and why', () => {
-  const run = detail({
+  const run = aRunDetail({
     created_at: 100,
     state: 'queued',
     message: 'waits for a GPU',
@@ -238,7 +224,7 @@ it('tells the states of a run one after another, with how long each lasted and w
   expect(stays[2]!.reason).toBe('its process died');
   expect(stays[4]!.reason).toContain('from step 30');
   expect(stays[6]!.reason).toBe('waits for a GPU');
-  const live = detail({
+  const live = aRunDetail({
     state: 'starting',
     created_at: 100,
     attempts: [attempt(1, 105, null, { state: 'starting' })],
@@ -253,7 +239,7 @@ it('deletes a checkpoint that nobody needs, says what that freed, and why the ot
   const checkpoint = (step: number, links: string[]) => ({
     name: `a001-s${step}`, step, epoch: 1, attempt: 1, links, size: 1000, created_at: 1,
   }); // prettier-ignore
-  const run = detail({
+  const run = aRunDetail({
     state: 'stopped',
     resumable: true,
     checkpoints: [checkpoint(1, []), checkpoint(2, ['best']), checkpoint(3, ['last'])],
@@ -276,5 +262,5 @@ it('deletes a checkpoint that nobody needs, says what that freed, and why the ot
   await act(async () => button('Make a model').click());
   const [, sent] = source.asked.find(([name]) => name === 'models.add')!;
   expect(sent).toMatchObject({ edit: { name: 'a run · best', flavour: '/runs/r1/checkpoints/a001-s2' } });
-  expect(whyKept(detail({ state: 'running' }), run.checkpoints[0]!)).toContain('stop it');
+  expect(whyKept(aRunDetail({ state: 'running' }), run.checkpoints[0]!)).toContain('stop it');
 });

@@ -81,7 +81,6 @@ interface Props {
 
 /** The page of all runs. */
 export function RunsPage({ start = FIRST_VIEW, onView }: Props) {
-  const navigate = useNavigate();
   const [view, show] = useState(start);
   const setView = (next: ListView) => {
     show(next);
@@ -105,12 +104,9 @@ export function RunsPage({ start = FIRST_VIEW, onView }: Props) {
       </RunFilterBar>
       <RunGrid
         {...list}
-        total={list.snapshot.rows ?? 0}
-        busy={list.snapshot.loading}
         sorting={view.sorting}
         onSort={sorting => setView({ ...view, sorting })}
         selection={selection}
-        onOpen={run => navigate({ view: 'run', id: run.id })}
         editing={editing}
         onEdit={setEditing}
         onSave={actions.save}

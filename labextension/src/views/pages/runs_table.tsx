@@ -2,7 +2,6 @@
 import { useMemo, useState, type ReactNode } from 'react';
 import type { ListView } from '../data/run_rows';
 import type { Run } from '../data/types';
-import { useNavigate } from '../ui/navigation';
 import { RunFilterBar } from '../runs/filter_bar';
 import { RunGrid } from '../runs/run_grid';
 import type { GridSelection } from '../runs/run_selection';
@@ -17,7 +16,6 @@ interface Props {
 }
 
 export function RunsTable({ chosen, onChoose, children }: Props) {
-  const navigate = useNavigate();
   const [view, setView] = useState<ListView>({ ...FIRST_VIEW, group: [] }); // it takes runs one by one
   const list = useRunList(view);
   const selection = useMemo<GridSelection>(
@@ -37,15 +35,9 @@ export function RunsTable({ chosen, onChoose, children }: Props) {
       </RunFilterBar>
       <RunGrid
         {...list}
-        total={list.snapshot.rows ?? 0}
-        busy={list.snapshot.loading}
         sorting={view.sorting}
         onSort={sorting => setView({ ...view, sorting })}
         selection={selection}
-        onOpen={run => navigate({ view: 'run', id: run.id })}
-        editing={null}
-        onEdit={() => undefined}
-        onSave={() => undefined}
       />
     </div>
   );

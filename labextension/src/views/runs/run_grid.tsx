@@ -12,6 +12,7 @@ import {
 } from 'react';
 import type { RunRows } from '../data/run_rows';
 import type { Run } from '../data/types';
+import { useNavigate } from '../ui/navigation';
 import type { Column } from './columns';
 import { GridHead, type Sorting } from './grid_head';
 import { GridRow, ROW } from './grid_row';
@@ -25,8 +26,6 @@ const NAME = 184; // least width of the names
 
 interface Props {
   rows: RunRows;
-  total: number;
-  busy: boolean;
   /** Newer than what a window has. */
   live: ReadonlyMap<string, Run>;
   now: number;
@@ -34,12 +33,13 @@ interface Props {
   sorting: Sorting;
   onSort: (sorting: Sorting) => void;
   selection: GridSelection;
-  onOpen: (run: Run) => void;
-  /** What is edited in place: a run and a column. */
-  editing: { id: string; column: string } | null;
-  onEdit: (edit: { id: string; column: string } | null) => void;
-  onSave: (run: Run, column: string, value: string) => void;
+  /** What is edited in place, a run and a column; a table without these is not edited. */
+  editing?: { id: string; column: string } | null;
+  onEdit?: (edit: { id: string; column: string } | null) => void;
+  onSave?: (run: Run, column: string, value: string) => void;
 }
+
+const nothing = (): void => undefined;
 
 /** Where a key leads from a row; undefined: not a key of the table. */
 export function rowOf(key: string, at: number, total: number, page: number): number | undefined {
@@ -85,12 +85,14 @@ function useView(total: number) {
 }
 
 export function RunGrid(props: Props) {
-  const { rows, total, live, columns, selection, editing, onEdit, onOpen } = props;
+  const { rows, live, columns, selection, editing = null, onEdit = nothing, onSave = nothing } = props;
+  const navigate = useNavigate();
+  const { query, reply, loading, rows: count } = rows.current();
+  const total = count ?? 0;
   const id = useId();
   const { box, first, end, measure, reveal } = useView(total);
   const [active, setActive] = useState(0);
   const at = Math.min(active, Math.max(0, total - 1));
-  const { query, reply } = rows.current();
   const { where, sort, order } = query;
   const runs = reply?.runs ?? 0;
   useLayoutEffect(() => {
@@ -102,6 +104,7 @@ export function RunGrid(props: Props) {
     if (first < end) rows.need(first, end);
   }, [rows, first, end]);
 
+  const open = useCallback((run: Run) => navigate({ view: 'run', id: run.id }), [navigate]);
   const go = (to: number, extend: boolean) => {
     setActive(to);
     reveal(to);
@@ -117,7 +120,7 @@ export function RunGrid(props: Props) {
     else if (event.key === ' ') selection.toggle(at);
     else if (event.key.toLowerCase() === 'a' && control) selection.all?.();
     else if (event.key === 'Escape' && selection.chosen.size > 0) selection.clear?.();
-    else if (event.key === 'Enter' && row?.run) onOpen(row.run);
+    else if (event.key === 'Enter' && row?.run) open(row.run);
     else if (event.key === 'Enter' && row?.group) rows.fold(row.group, !row.unfolded);
     else if (event.key === 'F2' && row?.run?.may_change) onEdit({ id: row.run.id, column: 'name' });
     else if (event.key === 'ArrowRight' && row?.group) rows.fold(row.group, true);
@@ -155,7 +158,7 @@ export function RunGrid(props: Props) {
       aria-rowcount={total + 1}
       aria-colcount={columns.length + 2}
       aria-multiselectable
-      aria-busy={props.busy}
+      aria-busy={loading}
       data-runs={runs}
       aria-activedescendant={total > 0 ? `${id}-${at}` : undefined}
       tabIndex={0}
@@ -201,10 +204,10 @@ export function RunGrid(props: Props) {
                 now={run?.running_since == null ? minuteOf(props.now) : props.now}
                 columns={columns}
                 editing={editing !== null && editing.id === run?.id ? editing.column : null}
-                onOpen={onOpen}
+                onOpen={open}
                 onFold={rows.fold}
                 onEdit={onEdit}
-                onSave={props.onSave}
+                onSave={onSave}
                 onDone={finish}
               />
             );
