@@ -125,7 +125,7 @@ class LikeRunReader:
                 .order_by(col(Run.number).desc())
                 .limit(LOOKED_AT)
             )
-            return [(run, ran, devices) for run, ran, devices in session.exec(wanted)]
+            return [(run, ran, [*devices]) for run, ran, devices in session.exec(wanted)]
 
     def _like(self, run: Run, ran: float | None, config: TrainConfig) -> _Found | None:
         """What a run tells of the planned one; None where it is another kind of run, or has measured nothing."""
