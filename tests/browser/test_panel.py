@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from playwright.sync_api import expect
 
 from imgcls_lab.widgets.widget_output import KERNEL_TYPE, WIDGET_TYPE
 from tests.browser.conftest import Desk, Lab
+from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
@@ -99,6 +101,12 @@ def shown_of(desk: Desk, title: str = "Loss") -> tuple[float, float]:
     return float(low), float(high)
 
 
+def wait_for_window(desk: Desk, holds: Callable[[float, float], bool]) -> tuple[float, float]:
+    """The ends of the x axis, once they are as asked: a chart draws in a frame after the page has changed."""
+    until(lambda: holds(*shown_of(desk)), 20, lambda: f"the chart of the loss shows {shown_of(desk)}")
+    return shown_of(desk)
+
+
 def zoom_stays(desk: Desk) -> None:
     """A window drawn into a live chart is that of all charts, and stays as points come in; keys move it."""
     seen = desk.wait_for_points(6)
@@ -114,23 +122,23 @@ def zoom_stays(desk: Desk) -> None:
     desk.page.mouse.up()
     buttons = desk.main.get_by_role("button", name="show all")
     expect(buttons.first).to_be_visible()
-    window = shown_of(desk)
-    assert low <= window[0] < window[1] < high + (high - low)
+    window = wait_for_window(desk, lambda left, _: left > low + (high - low) / 10)
+    assert window[1] < high + (high - low)
     desk.wait_for_points(desk.wait_for_points(seen))
-    assert shown_of(desk) == shown_of(desk, "Accuracy") == window
+    assert shown_of(desk) == window
+    until(lambda: shown_of(desk, "Accuracy") == window, 20, lambda: f"accuracy shows {shown_of(desk, 'Accuracy')}")
 
     plot = desk.main.get_by_role("group", name="Loss: + and - zoom")
     plot.press("+")
-    desk.wait_for_points(desk.points())
-    assert shown_of(desk)[1] - shown_of(desk)[0] == pytest.approx((window[1] - window[0]) / 2)
+    half = (window[1] - window[0]) / 2
+    wait_for_window(desk, lambda left, right: right - left == pytest.approx(half))
     plot.press("Escape")
     expect(buttons).to_have_count(0)
     plot.press("+")
     expect(buttons.first).to_be_visible()
     over.dblclick()
     expect(buttons).to_have_count(0)
-    desk.wait_for_points(desk.points())
-    assert shown_of(desk)[1] > high
+    wait_for_window(desk, lambda left, right: left == low and right > high)
 
 
 def test_run_goes_on_through_reload_and_kill_of_the_server(desk: Desk, lab: Lab) -> None:
