@@ -326,7 +326,7 @@ def _lines(shape: str, figures: Figures, target: float | None) -> list[Line]:
 
 @contextmanager
 def waiting_runs(folder: Path, size: Size, url: str | None) -> Iterator[Store]:
-    """An open store in which so many runs of several users wait. The folders of the first ones are there."""
+    """An open store in which so many runs of several users wait. The folders of those that begin are there."""
     with filled(folder, size.queued, url, states=((RunState.QUEUED, 1.0),)) as store:
         with store.database.engine.begin() as connection:
             _spread(connection)
@@ -334,7 +334,8 @@ def waiting_runs(folder: Path, size: Size, url: str | None) -> Iterator[Store]:
                          "ORDER BY priority DESC, queued_at, number) AS place FROM runs) AS queue "
                          "WHERE place <= :most ORDER BY place")  # fmt: skip
             slots = size.nodes * GPUS
-            most = 1.5 * (slots + size.rate * (size.seconds + SETTLED)) / USERS + 20
+            begun = slots + size.rate * (size.seconds + SETTLED + (FIRST_EVENTS if size.seconds else 0.0))
+            most = 1.2 * begun / USERS + 20
             ids = connection.execute(first, {"most": int(most)}).scalars().all()
         _write_folders(store, ids)
         if not store.database.is_sqlite:  # that keeps no statistics

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -148,6 +149,12 @@ class Folders(Setting[list[str], list[str]], List[str]):
 
     def to_text(self, value: list[str]) -> str:
         return os.pathsep.join(value)
+
+
+@lru_cache(maxsize=16)
+def _runs_of(home: str) -> Path:
+    """The folder of the runs of a home with an absolute name; asked for thousands of runs in each round of a daemon."""
+    return Path(home) / "runs"
 
 
 class Settings(Configurable):
@@ -334,7 +341,7 @@ class Settings(Configurable):
 
     @property
     def runs_dir(self) -> Path:
-        return self.home_path / "runs"
+        return _runs_of(self.home) if os.path.isabs(self.home) else self.home_path / "runs"
 
     @property
     def backups_dir(self) -> Path:

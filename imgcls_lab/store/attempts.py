@@ -51,7 +51,7 @@ class Noted:
 
 Live = tuple[Run, Attempt]  # a run that lives, and its present attempt
 Place = Callable[[Waiting], list[str] | str | None]
-AT_ONCE = 16  # runs that are claimed in one transaction
+AT_ONCE = 64  # runs that are claimed or ended in one transaction: a pass over the queue reads much, for one or for all
 
 
 @dataclass
