@@ -29,6 +29,7 @@ _HOMES = {
     "find_lr": "imgcls_lab.api",
     "find_batch_size": "imgcls_lab.api",
     "form": "imgcls_lab.api",
+    "storage": "imgcls_lab.api",
     "sweep": "imgcls_lab.api",
     "tensorboard": "imgcls_lab.api",
     "demo": "imgcls_lab.demo",
@@ -36,8 +37,8 @@ _HOMES = {
 
 __all__ = [
     "Run", "Sweep", "TrainConfig", "__version__", "audit", "audit_events", "compare", "dataset", "demo",
-    "find_batch_size", "find_lr", "form", "launch", "launch_notebook", "project", "run", "runs", "sweep",
-    "tensorboard", "train",
+    "find_batch_size", "find_lr", "form", "launch", "launch_notebook", "project", "run", "runs", "storage",
+    "sweep",    "tensorboard", "train",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         project,
         run,
         runs,
+        storage,
         sweep,
         tensorboard,
         train,

@@ -31,7 +31,7 @@ COLUMNS: dict[str, Kind] = {
     "data": "text", "notes": "text", "message": "text", "parent": "text", "monitor": "text", "state": "state",
     "created": "time", "started": "time", "ended": "time", "ran": "seconds", "best": "number", "epoch": "number",
     "step": "number", "attempt": "number", "priority": "number", "lr": "number", "batch_size": "number",
-    "tag": "tags", "archived": "flag", "size": "bytes", "repetition": "text",
+    "tag": "tags", "archived": "flag", "size": "bytes", "repetition": "text", "sweep": "text",
 }  # fmt: skip
 NONE = ("none", "null")  # a key that has no value
 GROUPS = {"live": LIVE, "ended": ENDED, "active": ACTIVE}  # of states, named as one

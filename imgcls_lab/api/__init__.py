@@ -8,6 +8,7 @@ from imgcls_lab.api.comparison import Comparison, compare
 from imgcls_lab.api.datasets import Dataset, dataset
 from imgcls_lab.api.finders import find_batch_size, find_lr
 from imgcls_lab.api.forms import form
+from imgcls_lab.api.home_storage import storage
 from imgcls_lab.api.notebooks import launch_notebook
 from imgcls_lab.api.projects import project
 from imgcls_lab.api.run_handle import Run
@@ -35,6 +36,7 @@ __all__ = [
     "project",
     "run",
     "runs",
+    "storage",
     "sweep",
     "tensorboard",
     "train",

@@ -31,6 +31,7 @@ from imgcls_lab.cli import (
     replay,
     runs,
     settings,
+    storage,
     train,
     users,
 )
@@ -65,7 +66,7 @@ def options(
 
 for part in (
     demo, train, finders, runs, many_runs, comparison, events, audits, inference, evaluations, replay, batch, registry,
-    cache, executor, users, db, doctor, settings,
+    cache, storage, executor, users, db, doctor, settings,
 ):  # fmt: skip
     part.add_to(app)
 

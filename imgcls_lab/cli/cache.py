@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import typer
 
-from imgcls_lab.cli.output import Json, print_json, print_table, say
+from imgcls_lab.cli.output import Json, print_json, print_table, say, size_text
 
 cache = typer.Typer(
     no_args_is_help=True,
@@ -21,8 +21,8 @@ def list_entries(as_json: Json = False) -> None:
 
     Small pictures of images are one row; of these the longest unused are removed at IMGCLS_THUMBNAILS_MB.
     """
+    from imgcls_lab import cache_eviction
     from imgcls_lab.api import context
-    from imgcls_lab.engine.data import cache_eviction
     from imgcls_lab.thumbnails import cache as thumbnails
 
     folder = context.settings().cache_path
@@ -36,21 +36,21 @@ def list_entries(as_json: Json = False) -> None:
             entry.source,
             f"{entry.shape[1]} x {entry.shape[0]} px" if entry.kind == "pixels" else f"{entry.shape[0]} features",
             entry.images,
-            _size(entry.size),
+            size_text(entry.size),
             _day(entry.used),
         )
         for entry in found
     ]
     if small.pictures:
-        rows.append(("pictures of images", "", small.pictures, _size(small.size), _day(small.used)))
+        rows.append(("pictures of images", "", small.pictures, size_text(small.size), _day(small.used)))
     print_table(["data set or model", "of an image", "images", "on disk", "used"], rows, "Nothing is cached.")
 
 
 @cache.command()
 def clear(as_json: Json = False) -> None:
     """Remove all. Runs that read it go on; later runs decode their images again, and later audits compute features."""
+    from imgcls_lab import cache_eviction
     from imgcls_lab.api import context
-    from imgcls_lab.engine.data import cache_eviction
     from imgcls_lab.thumbnails import cache as thumbnails
 
     folder = context.settings().cache_path
@@ -58,15 +58,11 @@ def clear(as_json: Json = False) -> None:
     if as_json:
         print_json({"freed_bytes": freed})
         return
-    say(f"Cleared: {_size(freed)}." if freed else "Nothing is cached.")
+    say(f"Cleared: {size_text(freed)}." if freed else "Nothing is cached.")
 
 
 def _day(seconds: float) -> str:
     return time.strftime("%d %b %H:%M", time.localtime(seconds))
-
-
-def _size(number: float) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
 def add_to(app: typer.Typer) -> None:

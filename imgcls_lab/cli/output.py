@@ -54,6 +54,11 @@ def print_json(data: BaseModel | dict[str, Any] | Sequence[BaseModel | dict[str,
     say(_escape_controls(json.dumps(plain, indent=1, ensure_ascii=False)))
 
 
+def size_text(number: float) -> str:
+    """Bytes as a person reads them."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
 def _plain(data: BaseModel | dict[str, Any]) -> dict[str, Any]:
     return data if isinstance(data, dict) else data.model_dump(mode="json")
 

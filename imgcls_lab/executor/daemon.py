@@ -26,6 +26,7 @@ from imgcls_lab.executor.alert_sender import AlertSender
 from imgcls_lab.executor.backends.base import Backend
 from imgcls_lab.executor.device_inventory import DeviceInventory
 from imgcls_lab.executor.disk_usage import DiskUsage
+from imgcls_lab.executor.load_history import LoadHistory
 from imgcls_lab.executor.mirror.removal import ObjectRemoval
 from imgcls_lab.executor.other_backends import OtherBackends
 from imgcls_lab.executor.queue_watch import QueueWatch
@@ -77,6 +78,7 @@ class Daemon:
         self._watch = HeartbeatWatch(settings.lease, clock)
         self._turns = TurnWatch(clock)
         self._disk = DiskUsage(settings)
+        self._load = LoadHistory(settings)
         self._object_removal = ObjectRemoval(settings)
         self._unreadable: dict[str, float] = {}  # folders that hold no run, and when to look again
         self._ownerless: dict[str, float] = {}  # folders without an owner, and since when
@@ -151,6 +153,7 @@ class Daemon:
         just_ended = self._clock() - self._ended_at < self.backend.release_seconds
         if self._is_due("devices", 0.0 if just_ended else DEVICES_EVERY):
             self.inventory.update(store)
+            self._load.update(self.inventory.devices)
         self._check_live_runs(store)
         if self._is_due("scan", SCAN_EVERY):
             self._others.update(store)

@@ -54,6 +54,7 @@ from imgcls_lab.schemas.evaluations import (
     TriedImage,
 )
 from imgcls_lab.schemas.executor import (
+    AlertIds,
     AlertKind,
     AlertView,
     ClusterTotals,
@@ -62,6 +63,9 @@ from imgcls_lab.schemas.executor import (
     DeviceView,
     ExecutorView,
     HolderView,
+    HostLoad,
+    LoadReply,
+    LoadSeries,
     NodeRun,
     NodeView,
 )
@@ -166,6 +170,7 @@ from imgcls_lab.schemas.series import (
     Series,
     SeriesReply,
 )
+from imgcls_lab.schemas.storage import DiskView, FreeRequest, StorageKind, StoragePart, StorageView
 from imgcls_lab.schemas.stream import (
     AlertsBatch,
     AlertsTopic,
@@ -190,6 +195,7 @@ __all__ = [
     "Abstention",
     "ActionReply",
     "ActionRequest",
+    "AlertIds",
     "AlertKind",
     "AlertView",
     "AlertsBatch",
@@ -241,6 +247,7 @@ __all__ = [
     "DevicesBatch",
     "DevicesReply",
     "DevicesTopic",
+    "DiskView",
     "EditedRun",
     "EditedRuns",
     "EpochOfImage",
@@ -257,9 +264,11 @@ __all__ = [
     "FlipsView",
     "FolderEntry",
     "FolderPage",
+    "FreeRequest",
     "FreedSpace",
     "GroupKind",
     "HolderView",
+    "HostLoad",
     "ImageDetail",
     "ImagePage",
     "ImagePrediction",
@@ -269,6 +278,8 @@ __all__ = [
     "LaunchEstimate",
     "LearningGroup",
     "ListView",
+    "LoadReply",
+    "LoadSeries",
     "LogBatch",
     "LogChunk",
     "LogMatch",
@@ -333,6 +344,9 @@ __all__ = [
     "SplitName",
     "StartPhase",
     "StepCounts",
+    "StorageKind",
+    "StoragePart",
+    "StorageView",
     "Strategy",
     "StreamMessage",
     "SubmitRequest",

@@ -20,7 +20,7 @@ from imgcls_lab.schemas.evaluations import (
     InferenceView,
     TriedImage,
 )
-from imgcls_lab.schemas.executor import AlertView, DevicesReply
+from imgcls_lab.schemas.executor import AlertIds, AlertView, DevicesReply, LoadReply
 from imgcls_lab.schemas.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo, SweepCheck
 from imgcls_lab.schemas.images import DatasetDetail, FolderPage, ImagePage
 from imgcls_lab.schemas.registry import (
@@ -53,6 +53,7 @@ from imgcls_lab.schemas.runs import (
     SubmitRequest,
 )
 from imgcls_lab.schemas.series import EpochReport, LogChunk, SeriesReply
+from imgcls_lab.schemas.storage import FreeRequest, StorageView
 from imgcls_lab.schemas.stream import StreamMessage, Subscribe, Unsubscribe
 from imgcls_lab.schemas.tensorboards import BoardRequest, BoardView
 from imgcls_lab.schemas.users import UserEdit, UserView
@@ -103,6 +104,10 @@ class WireTypes(Wire):
     sweep: SweepView
     devices: DevicesReply
     alert: AlertView
+    alert_ids: AlertIds
+    load: LoadReply
+    storage: StorageView
+    free: FreeRequest
     event: AuditEventView
     board: BoardView
     board_request: BoardRequest

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from imgcls_lab.schemas.base import Wire
+from imgcls_lab.schemas.limits import LOAD_POINTS, MAX_ALERTS, AlertId
 
 
 class HolderView(Wire):
@@ -42,6 +45,7 @@ class ExecutorView(Wire):
     home: str  # whose runs it starts, as RunView has it
     user: str  # whose home that is
     here: bool  # of the same home as who asks
+    local: bool = False  # and on the same machine, so that it can be started and ended from there
     pid: int
     version: str
     state: Literal["alive", "silent", "suspended", "stopped"]  # suspended: SIGSTOP, it does nothing until SIGCONT
@@ -98,7 +102,32 @@ class DevicesReply(Wire):
     message: str | None  # a sentence, where no executor lives
     more_devices: int = 0
     cluster: ClusterView | None = None
-    warm_memory: int | None = None  # of the process on the server's host that runs are forked from, if there is one
+    warm_start: bool = True  # runs are forked from a process with the imports done, by the server's settings
+    warm_memory: int | None = None  # of that process on the server's host, if there is one
+
+
+class LoadSeries(Wire):
+    """Of a device, or of a machine: its processors and memory. null: not reported, or the executor did not run."""
+
+    name: str  # of the device; empty for the machine
+    load: list[float | None] = Field(max_length=LOAD_POINTS)  # 0..1, the mean until each time
+    memory: list[int | None] = Field(max_length=LOAD_POINTS)
+    memory_total: int | None
+
+
+class HostLoad(Wire):
+    """A machine over the last hour."""
+
+    host: str
+    cores: int
+    times: list[float] = Field(max_length=LOAD_POINTS)
+    machine: LoadSeries
+    devices: list[LoadSeries]  # its GPUs
+
+
+class LoadReply(Wire):
+    every: float  # seconds between two points
+    hosts: list[HostLoad]
 
 
 AlertKind = Literal["finished", "failed", "lost", "stalled", "disk"]
@@ -113,3 +142,12 @@ class AlertView(Wire):
     run_id: str | None
     host: str | None
     created_at: float
+    sweep_id: str | None = None  # the sweep whose trial the run is
+    sweep_name: str | None = None
+    dismissed: bool = False  # the user who asks has put it away
+
+
+class AlertIds(Wire):
+    """Alerts that a user puts away, or takes back."""
+
+    ids: list[AlertId] = Field(min_length=1, max_length=MAX_ALERTS)

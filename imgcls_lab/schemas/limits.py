@@ -35,7 +35,11 @@ MAX_VIEWS = 100  # that a user saves
 MAX_IDS = 10_000  # of the runs of a list
 MAX_CHANGED = 1000  # runs that one request changes
 MAX_JSON_VALUES = 50_000  # of a whole request
+MAX_ALERTS = 1000  # that one request puts away
+MAX_ALERT = 300  # characters of the id of an alert, which holds a host's name
 SHOWN_DEVICES = 500  # that the devices page lists; the others are counted
+LOAD_POINTS = 240  # of the load of a device: an hour
+SHOWN_HOSTS = 50  # whose load is shown
 SHOWN_NODES = 50  # of a cluster, the same
 SHOWN_NODE_RUNS = 8  # of a node, the same
 MAX_TRIED = 20_000_000  # bytes of an image that is dropped on a model
@@ -64,6 +68,7 @@ def _bounded(values: dict[str, Any]) -> dict[str, Any]:
 
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
+AlertId = Annotated[str, Field(min_length=1, max_length=MAX_ALERT)]
 Key = Annotated[str, Field(min_length=8, max_length=MAX_KEY)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 Note = Annotated[str, Field(max_length=MAX_NOTE)]

@@ -88,6 +88,8 @@ class DevicesBatch(Wire):
 class AlertsBatch(Wire):
     kind: Literal["alerts"] = "alerts"
     alerts: list[AlertView]
+    dismissed: list[str] = []  # ids of those that the user has put away
+    restored: list[str] = []  # and has taken back
 
 
 Batch = Annotated[RunsBatch | MetricsBatch | LogBatch | DevicesBatch | AlertsBatch, Field(discriminator="kind")]

@@ -26,6 +26,7 @@ from imgcls_lab.server import (
     revisions,
     run_contents,
     runs,
+    storage,
     stream,
     tensorboards,
     thumbnails,
@@ -65,8 +66,8 @@ class ImgclsLab(ExtensionApp):
     def initialize_handlers(self) -> None:
         self.handlers.extend(config_form.routes(self.backend))  # before registry's configs/<id>
         for module in (
-            runs, run_contents, views, evaluations, batch, registry, datasets, revisions, devices, events,
-            info, folder_browser,
+            runs, run_contents, views, evaluations, batch, registry, datasets, revisions, devices, storage,
+            events, info, folder_browser,
         ):  # fmt: skip
             self.handlers.extend(module.routes(self.backend))
         self.handlers.extend(stream.routes(self.backend, self.hub))

@@ -90,7 +90,15 @@ class Backend:
         """Start the daemon now, and the devices it reports. Raises ExecutorError."""
         from imgcls_lab.executor import client
 
+        await self.run(self.store)  # the server migrates before the daemon looks
         await asyncio.get_running_loop().run_in_executor(self._starts, client.start, self.settings)
+        return await self.ask(self.kernels.devices)
+
+    async def stop_executor(self) -> DevicesReply:
+        """End the daemon of this host, whose runs go on, and the devices as they stand then. Raises ExecutorError."""
+        from imgcls_lab.executor import client
+
+        await asyncio.get_running_loop().run_in_executor(self._starts, client.stop, self.settings)
         return await self.ask(self.kernels.devices)
 
     def _ensure(self) -> None:

@@ -41,7 +41,8 @@ class KernelLookup:
     def devices(self, store: Store) -> DevicesReply:
         """Executors and devices, what warm start holds here, and the notebooks of those processes that are kernels."""
         used = forkserver_manager.memory_used(store.settings)  # rounded: each change goes to all pages
-        reply = store.executors.status().model_copy(update={"warm_memory": used and round(used, -7)})
+        warm = {"warm_start": store.settings.warm_start, "warm_memory": used and round(used, -7)}
+        reply = store.executors.status().model_copy(update=warm)
         here = host_name()
         if not self._paths or not any(device.host == here and device.gpu_processes for device in reply.devices):
             return reply

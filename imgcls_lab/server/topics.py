@@ -177,8 +177,8 @@ class AlertsSubscription(Subscription):
         self._since: int | None = None
 
     def next_batch(self, poll: Poll) -> AlertsBatch | None:
-        found, self._since = poll.store.alerts.since(self._since)
-        return AlertsBatch(alerts=found) if found else None
+        batch, self._since = poll.store.alerts.since(self._since)
+        return batch if batch.alerts or batch.dismissed or batch.restored else None
 
 
 def subscription_to(topic: Topic, *, named: bool) -> Subscription:

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, update
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from imgcls_lab.config.evaluation import format_metric
-from imgcls_lab.events import FailureKind, RunState
-from imgcls_lab.schemas import AlertKind, AlertView
-from imgcls_lab.store.database import Database, to_folder, touch_alert
-from imgcls_lab.store.tables import Alert, Counter, Run
+from imgcls_lab.events import FailureKind, RunKind, RunState
+from imgcls_lab.schemas import AlertIds, AlertKind, AlertsBatch, AlertView
+from imgcls_lab.store.audit import actor_of
+from imgcls_lab.store.database import Database, to_folder, touch_alert, touch_dismissal
+from imgcls_lab.store.tables import Alert, AlertDismissal, Counter, Run
 
 KEPT = 1000
 FRESH = 3600.0  # seconds: a run that ended earlier was found, not watched, and is no news
@@ -31,20 +33,82 @@ class Alerts:
     def list(self, limit: int = 100) -> Sequence[AlertView]:
         """The newest alerts, newest first."""
         with self._database.read() as session:
-            rows = session.exec(select(Alert).order_by(col(Alert.change).desc()).limit(limit))
-            return [view(row) for row in rows]
+            return _views(session, _told(session).order_by(col(Alert.change).desc()).limit(limit))
 
-    def since(self, change: int | None) -> tuple[Sequence[AlertView], int]:
-        """Alerts after a value of the counter of changes, oldest first, and the value to ask with next time.
+    def since(self, change: int | None) -> tuple[AlertsBatch, int]:
+        """What is new after a value of the counter of changes, oldest first, and the value to ask with next time.
 
         change: None for a reader that begins now and wants none of the past.
         """
         with self._database.read() as session:
             now = session.exec(select(Counter.value).where(Counter.name == "changes")).one()
             if change is None or change >= now:
-                return [], now
-            rows = session.exec(select(Alert).where(col(Alert.change) > change).order_by(col(Alert.change)))
-            return [view(row) for row in rows], now
+                return AlertsBatch(alerts=[]), now
+            told = _views(session, _told(session).where(col(Alert.change) > change).order_by(col(Alert.change)))
+            moved = select(AlertDismissal).where(
+                AlertDismissal.user == _user(session), col(AlertDismissal.change) > change
+            )
+            batch = AlertsBatch(alerts=told)
+            for row in session.exec(moved.order_by(col(AlertDismissal.id))):
+                (batch.dismissed if row.dismissed else batch.restored).append(row.alert_id)
+            return batch, now
+
+    def dismiss(self, ids: Sequence[str]) -> AlertIds:
+        """Put alerts away for the user; those that were not so before, which `restore` brings back."""
+        return self._set_dismissed(ids, dismissed=True)
+
+    def restore(self, ids: Sequence[str]) -> AlertIds:
+        """Bring back alerts that the user has put away; which these were."""
+        return self._set_dismissed(ids, dismissed=False)
+
+    def _set_dismissed(self, ids: Sequence[str], *, dismissed: bool) -> AlertIds:
+        with self._database.write() as session:
+            user, wanted = _user(session), list(dict.fromkeys(ids))
+            there = set(session.exec(select(Alert.id).where(col(Alert.id).in_(wanted))))
+            mine = select(AlertDismissal).where(AlertDismissal.user == user, col(AlertDismissal.alert_id).in_(wanted))
+            rows = {row.alert_id: row for row in session.exec(mine)}
+            moved = []
+            for alert_id in wanted:  # one that has been dropped meanwhile is passed over
+                row = rows.get(alert_id) or AlertDismissal(user=user, alert_id=alert_id, dismissed=False)
+                if alert_id in there and row.dismissed != dismissed:
+                    row.dismissed = dismissed
+                    moved.append(row)
+            session.add_all(moved)
+            session.flush()
+            for row in moved:
+                touch_dismissal(session, row.id or 0)
+            return AlertIds.model_construct(ids=[row.alert_id for row in moved])
+
+
+def _user(session: Session) -> str:
+    """Whose dismissals count here. A SQLite file has one user, who may be called otherwise tomorrow, as under a hub."""
+    return "" if session.get_bind().dialect.name == "sqlite" else actor_of(session).user
+
+
+def _told(session: Session) -> Any:
+    """Alerts, with the sweep whose trial each is about, and whether the user has put it away."""
+    sweep = aliased(Run)
+    dismissal = (
+        (col(AlertDismissal.alert_id) == col(Alert.id))
+        & (col(AlertDismissal.user) == _user(session))
+        & col(AlertDismissal.dismissed).is_(True)
+    )
+    columns: Any = (Alert, sweep.id, sweep.name, AlertDismissal.id)
+    return (
+        select(*columns)
+        .outerjoin(Run, col(Run.id) == col(Alert.run_id))
+        .outerjoin(sweep, (col(sweep.id) == col(Run.parent_id)) & (col(sweep.kind) == RunKind.SWEEP.value))
+        .outerjoin(AlertDismissal, dismissal)
+    )
+
+
+def _views(session: Session, told: Any) -> list[AlertView]:
+    return [
+        view(row).model_copy(
+            update={"sweep_id": sweep_id, "sweep_name": sweep_name, "dismissed": dismissal is not None}
+        )
+        for row, sweep_id, sweep_name, dismissal in session.exec(told)
+    ]
 
 
 def add(

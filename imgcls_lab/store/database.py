@@ -38,7 +38,7 @@ from imgcls_lab.errors import ForbiddenError, InputError, StoreError
 from imgcls_lab.filesystems import network_filesystem
 from imgcls_lab.store import audit
 from imgcls_lab.store.folder_rows import FolderWriter, note_registry
-from imgcls_lab.store.tables import Alert, Counter, DeletedRun, Run
+from imgcls_lab.store.tables import Alert, AlertDismissal, Counter, DeletedRun, Run
 
 log = logging.getLogger(__name__)
 
@@ -268,6 +268,11 @@ def touch_alert(session: Session, alert_id: str) -> None:
     session.info.setdefault("alerts", set()).add(alert_id)
 
 
+def touch_dismissal(session: Session, row_id: int) -> None:
+    """Note that a user has put an alert away, or taken that back, in this transaction."""
+    session.info.setdefault("dismissals", set()).add(row_id)
+
+
 def insert_rows(session: Session, table: Any, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
     """Insert many rows by the driver itself: SQLAlchemy would take as long for each row as SQLite does.
 
@@ -291,8 +296,9 @@ def no_index(session: Session, column: Any) -> ColumnElement[Any]:
 
 
 def _count_changes(session: Session) -> None:
-    touched, alerts = (sorted(session.info.pop(name, ())) for name in ("touched", "alerts"))
-    if not touched and not alerts:
+    names = ("touched", "alerts", "dismissals")
+    touched, alerts, dismissals = (sorted(session.info.pop(name, ())) for name in names)
+    if not touched and not alerts and not dismissals:
         return
     counter = update(Counter).where(col(Counter.name) == "changes").values(value=col(Counter.value) + 1)
     change = session.execute(counter.returning(col(Counter.value))).scalar_one()
@@ -300,9 +306,10 @@ def _count_changes(session: Session) -> None:
     if found < len(touched):
         _stamp(session, DeletedRun, touched, change)
     _stamp(session, Alert, alerts, change)
+    _stamp(session, AlertDismissal, dismissals, change)
 
 
-def _stamp(session: Session, table: Any, ids: list[str], change: int) -> int:
+def _stamp(session: Session, table: Any, ids: Sequence[Any], change: int) -> int:
     """Note when rows changed; how many there are."""
     if not ids:
         return 0

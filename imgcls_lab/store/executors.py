@@ -186,6 +186,7 @@ def _devices_reply(session: Session, watch: HeartbeatWatch, settings: Settings) 
         ExecutorView(
             **row.model_dump(include={"id", "host", "home", "user", "version", "started_at", "heartbeat_at"}),
             here=row.home == mine,
+            local=row.home == mine and _is_local(row),
             pid=int(row.identity["pid"]),
             state=watch.state(row),
         )
@@ -206,6 +207,11 @@ def _devices_reply(session: Session, watch: HeartbeatWatch, settings: Settings) 
     ]
     more, message = len(seen) - len(views), _message(executors, __version__, settings)
     return DevicesReply(executors=executors, devices=views, message=message, more_devices=more)
+
+
+def _is_local(row: Executor) -> bool:
+    """Whether a daemon is, or was, a process of this machine."""
+    return ProcessIdentity.from_json(json.dumps(row.identity)).status() != "unknown"
 
 
 def _devices_once(session: Session, alive: set[Place], *which: ColumnElement[bool]) -> list[PlacedDevice]:

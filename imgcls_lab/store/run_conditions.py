@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, false, func, not_, or_
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
+from imgcls_lab.events import RunKind
 from imgcls_lab.run_query import COLUMNS, Term, Value
 from imgcls_lab.store.tables import Attempt, Project, Run
 
+_Parent = aliased(Run)
 SEARCHED = (Run.name, Run.id, Run.model_flavour, Run.root, Run.notes)
 _COMPARED: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "=": lambda column, value: column == value,
@@ -73,6 +76,9 @@ def column_of(key: str) -> Any:
     """What a key of the query language stands for in the database."""
     if key == "ran":
         return ran_by(time.time())
+    if key == "sweep":  # whose trial it is
+        own = (col(_Parent.id) == col(Run.parent_id)) & (col(_Parent.kind) == RunKind.SWEEP.value)
+        return select(_Parent.id).where(own).correlate(Run).scalar_subquery()
     if key == "project":
         return select(Project.name).where(col(Project.id) == col(Run.project_id)).correlate(Run).scalar_subquery()
     return col(_COLUMNS[key])

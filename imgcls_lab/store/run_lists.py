@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import func, select
+from sqlmodel import col
+
 from imgcls_lab.schemas import GroupKind, RunColumns, RunGroups, RunIdList
 from imgcls_lab.store import queries, run_columns, run_groups
 from imgcls_lab.store.database import Database
 from imgcls_lab.store.executors import Executors
+from imgcls_lab.store.tables import Run
 
 
 class RunLists:
@@ -34,6 +38,16 @@ class RunLists:
         for row in page.rows:
             row.run = row.run and marked[row.run.id]
         return page
+
+    def sizes(self) -> tuple[int, int, int]:
+        """How many runs this home has, the bytes of their folders, and how many of these have not been counted yet.
+
+        Files that runs share count for each of them.
+        """
+        with self._database.read() as session:
+            mine = select(func.count(), func.coalesce(func.sum(col(Run.size)), 0), func.count(col(Run.size)))
+            runs, size, known = session.execute(mine.where(col(Run.home).in_(("", self._database.home)))).one()
+            return int(runs), int(size), int(runs) - int(known)
 
     def columns(self) -> RunColumns:
         """The columns that a list of runs can have, and the tags that runs have."""

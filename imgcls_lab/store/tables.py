@@ -12,9 +12,9 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, UniqueConstraint, 
 from sqlmodel import Field
 
 from imgcls_lab.store.table_base import Table, json_column
-from imgcls_lab.store.user_tables import Home, SavedView, User
+from imgcls_lab.store.user_tables import AlertDismissal, Home, SavedView, User
 
-__all__ = ["Home", "SavedView", "User"]  # beside those below
+__all__ = ["AlertDismissal", "Home", "SavedView", "User"]  # beside those below
 
 
 class Project(Table, table=True):

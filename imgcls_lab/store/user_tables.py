@@ -1,4 +1,4 @@
-"""The tables about users: what they may take, where their runs lie, and the views of the runs that they have saved.
+"""The tables about users: what they may take, where their runs lie, the views that they saved, what they have put away.
 
 Part of `tables`, through which all others use them.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, UniqueConstraint
 from sqlmodel import Field
 
 from imgcls_lab.store.table_base import Table, json_column
@@ -56,3 +56,16 @@ class SavedView(Table, table=True):
     position: int = 0  # in the user's own order
     created_at: float
     updated_at: float
+
+
+class AlertDismissal(Table, table=True):
+    """An alert that a user has seen and put away. `user` is empty in a SQLite file, which has one."""
+
+    __tablename__ = "alert_dismissals"
+    __table_args__ = (UniqueConstraint("user", "alert_id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    user: str
+    alert_id: str = Field(sa_column=Column(ForeignKey("alerts.id", ondelete="CASCADE"), nullable=False, index=True))
+    dismissed: bool  # false: it was taken back, of which other pages must hear, too
+    change: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, index=True))  # see `database.write`

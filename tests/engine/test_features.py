@@ -12,8 +12,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForImageClassification, DeiTForImageClassificationWithTeacher
 
+from imgcls_lab import cache_eviction
 from imgcls_lab.audits.feature_file import FeatureFile, nearest_images
-from imgcls_lab.engine.data import cache_eviction
 from imgcls_lab.engine.data.image_set import Reader
 from imgcls_lab.engine.inference import features as module
 from imgcls_lab.engine.inference.features import (

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcls_lab import row_file
+from imgcls_lab import cache_eviction, row_file
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine import Outcome, train
-from imgcls_lab.engine.data import cache_eviction, file_inspection, image_set
+from imgcls_lab.engine.data import file_inspection, image_set
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.image_cache import CacheKey, DiskCache
 from imgcls_lab.errors import DiskFullError, UnsafeFolderError

@@ -86,13 +86,13 @@ def test_ends_are_told_once_a_run_and_attempt_and_a_stop_is_not(lab: StubLab):
 def test_a_reader_of_the_stream_gets_what_comes_after_it_came(lab: StubLab):
     lab.start_daemon()
     lab.wait(lab.submit(steps=3))
-    found, since = lab.store.alerts.since(None)
-    assert found == []
+    batch, since = lab.store.alerts.since(None)
+    assert batch.alerts == []
     second = lab.submit(steps=3)
     lab.wait(second)
-    found, since = lab.store.alerts.since(since)
-    assert [alert.run_id for alert in found] == [second]
-    assert lab.store.alerts.since(since)[0] == []
+    batch, since = lab.store.alerts.since(since)
+    assert [alert.run_id for alert in batch.alerts] == [second]
+    assert lab.store.alerts.since(since)[0].alerts == []
 
 
 def test_a_run_that_writes_nothing_more_is_told_and_left_alone(home: Path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from imgcls_lab.engine.data import cache_eviction
+from imgcls_lab import cache_eviction
 from imgcls_lab.engine.training import build
 from imgcls_lab.errors import StoreError, UnsafeFolderError
 from imgcls_lab.row_file import locked

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from imgcls_lab.cache_eviction import evict_for
 from imgcls_lab.data_revision import Overlay
 from imgcls_lab.engine import hardware
 from imgcls_lab.engine.data import corrections, scan_index
-from imgcls_lab.engine.data.cache_eviction import evict_for
 from imgcls_lab.engine.data.cache_locations import CacheLocations
 from imgcls_lab.engine.data.corrections import Corrected
 from imgcls_lab.engine.data.duplicates import Duplicates, find_duplicates

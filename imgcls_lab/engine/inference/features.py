@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from imgcls_lab.audits.feature_file import Digests, FeatureKey, Halves
-from imgcls_lab.engine.data.cache_eviction import evict_for
+from imgcls_lab.cache_eviction import evict_for
 from imgcls_lab.engine.data.chunked_reader import Chunk, read_chunks
 from imgcls_lab.engine.data.image_set import ImageSet, Reader
 from imgcls_lab.engine.data.prefetch import prefetch

@@ -59,6 +59,10 @@ export interface WireTypes {
   sweep: Sweep;
   devices: DevicesReply;
   alert: Alert;
+  alert_ids: AlertIds;
+  load: LoadReply;
+  storage: Storage;
+  free: FreeRequest;
   event: AuditEvent;
   board: Board;
   board_request: BoardRequest;
@@ -1144,6 +1148,7 @@ export interface DevicesReply {
   message: string | null;
   more_devices?: number;
   cluster?: Cluster | null;
+  warm_start?: boolean;
   warm_memory?: number | null;
 }
 export interface Executor {
@@ -1152,6 +1157,7 @@ export interface Executor {
   home: string;
   user: string;
   here: boolean;
+  local?: boolean;
   pid: number;
   version: string;
   state: 'alive' | 'silent' | 'suspended' | 'stopped';
@@ -1239,6 +1245,77 @@ export interface Alert {
   run_id: string | null;
   host: string | null;
   created_at: number;
+  sweep_id?: string | null;
+  sweep_name?: string | null;
+  dismissed?: boolean;
+}
+/**
+ * Alerts that a user puts away, or takes back.
+ */
+export interface AlertIds {
+  /**
+   * @minItems 1
+   * @maxItems 1000
+   */
+  ids: string[];
+}
+export interface LoadReply {
+  every: number;
+  hosts: HostLoad[];
+}
+/**
+ * A machine over the last hour.
+ */
+export interface HostLoad {
+  host: string;
+  cores: number;
+  /**
+   * @maxItems 240
+   */
+  times: number[];
+  machine: LoadSeries;
+  devices: LoadSeries[];
+}
+/**
+ * Of a device, or of a machine: its processors and memory. null: not reported, or the executor did not run.
+ */
+export interface LoadSeries {
+  name: string;
+  /**
+   * @maxItems 240
+   */
+  load: (number | null)[];
+  /**
+   * @maxItems 240
+   */
+  memory: (number | null)[];
+  memory_total: number | null;
+}
+/**
+ * The parts of a home, and the disks that they lie on.
+ */
+export interface Storage {
+  parts: StoragePart[];
+  disks: Disk[];
+  measured_at: number;
+  took: number;
+}
+export interface StoragePart {
+  kind: 'runs' | 'models' | 'images' | 'pictures' | 'compiled' | 'scans' | 'backups';
+  title: string;
+  size: number;
+  items: number;
+  frees: number | null;
+  note: string;
+  at_least: boolean;
+}
+export interface Disk {
+  holds: 'home' | 'cache';
+  free: number;
+  total: number;
+}
+export interface FreeRequest {
+  kind: 'runs' | 'models' | 'images' | 'pictures' | 'compiled' | 'scans' | 'backups';
 }
 /**
  * Who did what, or was refused it.
@@ -1472,6 +1549,8 @@ export interface DevicesBatch {
 export interface AlertsBatch {
   kind: 'alerts';
   alerts: Alert[];
+  dismissed?: string[];
+  restored?: string[];
 }
 export interface ImagePage {
   items: Image[];
@@ -2020,5 +2099,6 @@ export const QUERY_COLUMNS = {
   archived: 'flag',
   size: 'bytes',
   repetition: 'text',
+  sweep: 'text',
 } as const;
 export const STATE_GROUPS = ['live', 'ended', 'active'] as const;
