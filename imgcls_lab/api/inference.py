@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, get_args
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.config.evaluation import TTA
 from imgcls_lab.data_revision import of_folder
-from imgcls_lab.errors import InputError, NotFoundError, unknown
+from imgcls_lab.errors import InputError, unknown
 from imgcls_lab.image_files import Walk
 
 if TYPE_CHECKING:
-    from imgcls_lab.engine.inference.export import Exported, Format, Known
+    from imgcls_lab.engine.inference.export import Exported, Format
     from imgcls_lab.schemas import EpochReport, ImagePrediction
 
 Progress = Callable[[int, int], None]
@@ -117,6 +117,7 @@ def export(model: Model, format: Format, out: Path | None, images: Sequence[str]
     out: by default exports/FORMAT in the run's folder. Raises InputError, ConflictError, MismatchError, ModelError.
     """
     from imgcls_lab.engine.inference import export as engine
+    from imgcls_lab.engine.inference import validated
 
     if format not in get_args(engine.Format):
         raise InputError(unknown("form of an export", str(format), get_args(engine.Format)))
@@ -126,30 +127,10 @@ def export(model: Model, format: Format, out: Path | None, images: Sequence[str]
         out = model.run.folder / "exports" / format
         if out.parent.is_symlink():
             raise InputError(f"“{out.parent}” is a link, so nothing is written there. Name the folder by --out.")
-    known = [engine.Known(path) for path in images] or (_validated(model.run, engine.IMAGES) if model.run else [])
+    known = [engine.Known(path) for path in images]
+    if not known and (run := model.run) is not None:
+        known = validated.of_run(run.folder, run.config.root, run.best_epoch)
     return engine.export(model.folder, format, out.expanduser().absolute(), known)
-
-
-def _validated(run: TrainedBy, count: int) -> list[Known]:
-    """Some of the images that the run validated, spread over all, with what it predicted for them at its best epoch."""
-    from imgcls_lab.engine.inference.export import Known
-    from imgcls_lab.predictions import read
-
-    if run.best_epoch is None:
-        return []
-    try:
-        held = read(run.folder, run.best_epoch)
-    except NotFoundError:
-        return []
-    root = os.path.expanduser(run.config.root)  # never the folder that the run's files name
-    images = held.images
-    named = [(i, images.name(i)) for i in range(0, len(images), max(1, len(images) // count))]
-    found = [
-        Known(os.path.join(root, name), images.classes[held.top[i, 0]], float(held.probs[i, 0]))
-        for i, name in named
-        if ".." not in name.split("/") and not os.path.isabs(name)
-    ]
-    return [image for image in found if os.path.isfile(image.path)][:count]
 
 
 def list_images(names: Sequence[str | os.PathLike[str]], notify: Notify) -> list[str]:

@@ -29,10 +29,12 @@ from imgcls_lab.errors import ConflictError, ImgclsError, InputError, NotFoundEr
 from imgcls_lab.events import ENDED, LIVE, DesiredState, RunState
 from imgcls_lab.executor import client
 from imgcls_lab.schemas import (
+    CheckpointModel,
     ClaimView,
     Deletion,
     EpochReport,
     LogChunk,
+    ModelView,
     RetrainRequest,
     RunDetail,
     RunEdit,
@@ -194,6 +196,15 @@ class Run(RunEvaluations):
         format: hf, onnx or torch-export. Raises MismatchError if what was written does not agree with the model.
         """
         return inference.export(self.refresh().best_model(), format, Path(out) if out else None).folder
+
+    def register(self, name: str = "", *, checkpoint: str = "best", description: str = "") -> ModelView:
+        """Register a checkpoint as a model, with which other runs can begin. Raises NotFoundError, ConflictError.
+
+        checkpoint: best, last or the name of one. An empty name is made from the run's.
+        """
+        wanted = request(CheckpointModel, run_id=self.id, checkpoint=checkpoint, name=name, description=description)
+        models = context.store().models
+        return models.add(models.of_checkpoint(wanted))
 
     def best_model(self) -> inference.Model:
         """Its best model, as `imgcls_lab.api.inference` takes it. Raises NotFoundError before the first checkpoint."""

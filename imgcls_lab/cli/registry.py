@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from imgcls_lab.cli import revisions
+from imgcls_lab.cli import models, revisions
 from imgcls_lab.cli.output import ConfigOption, Json, Set, print_json, print_table, read_config, say
 from imgcls_lab.plurals import counted
 
@@ -165,13 +165,15 @@ REGISTRIES = (
     ),
     Registry(
         "models",
-        ("id", "name", "model", "revision", "weights", "problem"),
+        ("id", "name", "model", "revision", "weights", "runs", "what its files say", "problem"),
         lambda item: (
             item.id,
             item.name,
             item.flavour,
             item.revision,
             "pretrained" if item.load_pretrained else "from scratch",
+            item.runs,
+            models.facts_text(item.facts),
             item.problem or "",
         ),
         "Forget a model; its files stay.",
@@ -406,6 +408,8 @@ def add_to(app: typer.Typer) -> None:
             part.command("fields")(config_fields)
         if registry.name == "projects":
             part.command()(members)
+        if registry.name == "models":
+            models.add_to(part)
         if registry.name == "datasets":
             part.command()(rescan)
             revisions.add_to(part)

@@ -23,14 +23,13 @@ from imgcls_lab.schemas.evaluations import (
 from imgcls_lab.schemas.executor import AlertIds, AlertView, DevicesReply, LoadReply
 from imgcls_lab.schemas.forms import CheckReply, ErrorReply, SchemaReply, ServerInfo, SweepCheck
 from imgcls_lab.schemas.images import DatasetDetail, FolderPage, ImagePage
+from imgcls_lab.schemas.models import CachedModel, CheckpointModel, ExportRequest, ModelEdit, ModelView
 from imgcls_lab.schemas.registry import (
     ConfigEdit,
     ConfigView,
     DatasetEdit,
     DatasetView,
     MemberRequest,
-    ModelEdit,
-    ModelView,
     ProjectEdit,
     ProjectView,
 )
@@ -96,6 +95,9 @@ class WireTypes(Wire):
     dataset: DatasetView
     dataset_edit: DatasetEdit
     model: ModelView
+    cached_model: CachedModel
+    checkpoint_model: CheckpointModel
+    export: ExportRequest
     model_edit: ModelEdit
     notebook: NotebookView
     notebook_request: NotebookRequest

@@ -1,4 +1,4 @@
-"""Projects, configs, data sets and models: what a list shows of an item, and what one may set."""
+"""Projects, configs and data sets: what a list shows of an item, and what one may set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from imgcls_lab.schemas.base import Wire
-from imgcls_lab.schemas.limits import MAX_NAME, Name, Note, PathText, Values
+from imgcls_lab.schemas.limits import Name, Note, PathText, Values
 
 
 class ProjectView(Wire):
@@ -79,27 +79,4 @@ class DatasetView(Wire):
 class DatasetEdit(Wire):
     name: Name
     root: PathText
-    description: Note = ""
-
-
-class ModelView(Wire):
-    """A registered model: a hub id, a local folder, or a run's best checkpoint."""
-
-    id: int
-    name: str
-    owner: str
-    flavour: str
-    revision: str | None
-    load_pretrained: bool
-    description: str
-    created_at: float
-    problem: str | None
-    may_change: bool
-
-
-class ModelEdit(Wire):
-    name: Name
-    flavour: PathText
-    revision: str | None = Field(None, max_length=MAX_NAME)
-    load_pretrained: bool = True
     description: Note = ""

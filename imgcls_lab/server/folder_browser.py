@@ -47,14 +47,16 @@ class FolderBrowser:
         self._key = secrets.token_bytes(32)
         self._looking = threading.BoundedSemaphore(2)  # looks that take too long go on by themselves
 
-    def page(self, folder_id: str, datasets: Sequence[DatasetView] = ()) -> FolderPage:
+    def page(self, folder_id: str, datasets: Sequence[DatasetView] = (), *, models: bool = False) -> FolderPage:
         """A folder and its folders; of an empty id the roots. datasets: those that are registered.
+
+        models: among the roots is the home's folder of models, too.
 
         Raises NotFoundError, DataError.
         """
         known = {os.path.realpath(view.root): RegisteredAs(id=view.id, name=view.name) for view in datasets}
         if not folder_id:
-            there = [root for root in self._roots() if root.is_dir()]
+            there = [root for root in (self._roots() if models else self._named()) if root.is_dir()]
             roots = [self._entry(root, root, str(root), time.monotonic() + SECONDS, known) for root in there]
             return FolderPage(id="", title="Folders of this server", trail=[], folders=roots, root="")
         root, folder = self._open(folder_id)
@@ -93,10 +95,14 @@ class FolderBrowser:
                 return summary.problem, summary.notes
         return None, ["This folder is large or its disk slow. Whether it is a data set is checked at registering."]
 
-    def _roots(self) -> list[Path]:
+    def _named(self) -> list[Path]:
         """Where data sets are expected: the folders of runs and models hold none, unless they were named."""
         names = [self._settings.datasets_dir, *self._settings.allowed_roots]
         return list(dict.fromkeys(Path(name).expanduser().resolve() for name in names))
+
+    def _roots(self) -> list[Path]:
+        """These, and the home's folder of models."""
+        return list(dict.fromkeys([*self._named(), self._settings.models_dir.resolve()]))
 
     def _folders(self, root: Path, folder: Path, known: Known) -> tuple[list[FolderEntry], int]:
         until = time.monotonic() + SECONDS
@@ -168,7 +174,10 @@ class FoldersHandler(ApiHandler):
     @permitted
     async def get(self) -> None:
         folder_id = self.get_query_argument("id", "")
-        await self.answer(lambda store: self._browser.page(folder_id, store.datasets.list()), work="slow")
+        models = self.choice("of", ("data", "models"), "data") == "models"
+        await self.answer(
+            lambda store: self._browser.page(folder_id, store.datasets.list(), models=models), work="slow"
+        )
 
 
 def _counted(folder: Path) -> tuple[int | None, int | None, bool]:

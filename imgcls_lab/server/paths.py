@@ -14,6 +14,7 @@ from imgcls_lab.audits.task import AuditTask
 from imgcls_lab.config.fields import split_names
 from imgcls_lab.errors import ForbiddenPathError, InputError, Problem
 from imgcls_lab.events import RunKind
+from imgcls_lab.model_export import ExportTask
 from imgcls_lab.schemas import Choices, Range, RunDetail
 from imgcls_lab.settings import Settings
 from imgcls_lab.speed_trial import config_of
@@ -91,8 +92,9 @@ def configs_of(run: RunDetail) -> list[dict[str, Any]]:
     if run.kind is RunKind.TRAIN:
         return [run.config]
     if run.kind is RunKind.TASK:
-        trial = config_of(run.payload)
-        return [AuditTask.of(run.payload).names() if trial is None else trial.model_dump(mode="json")]
+        if (trial := config_of(run.payload)) is not None:
+            return [trial.model_dump(mode="json")]
+        return [(ExportTask.of(run.payload) or AuditTask.of(run.payload)).names()]
     request = run.payload.get("request")
     if run.kind is not RunKind.SWEEP or not isinstance(request, dict) or run.payload.get("notebook"):
         return []

@@ -85,6 +85,9 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/sweeps/ID": {"GET": _READS},
     **dict.fromkeys(("api/projects", "api/configs", "api/datasets", "api/models"), _COLLECTION),
     **dict.fromkeys(("api/projects/ID", "api/configs/ID", "api/datasets/ID", "api/models/ID"), _ENTRY),
+    "api/models/cached": {"GET": _READS},
+    "api/models/checkpoints": {"POST": _WRITES},
+    "api/exports": {"POST": _WRITES},  # a new folder below the allowed roots
     "api/datasets/ID/rescan": {"POST": _WRITES},
     "api/datasets/ID/images/ID/thumbnail": {"GET": _READS},
     "api/runs/ID/images/ID/thumbnail": {"GET": _READS},

@@ -8,16 +8,27 @@ from typing import Any
 
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import NotFoundError
-from imgcls_lab.schemas import ConfigEdit, DatasetEdit, DatasetView, MemberRequest, ModelEdit
+from imgcls_lab.schemas import (
+    CheckpointModel,
+    ConfigEdit,
+    DatasetEdit,
+    DatasetView,
+    ExportRequest,
+    MemberRequest,
+    ModelEdit,
+    ModelView,
+    RunView,
+)
 from imgcls_lab.server.backend import Backend
-from imgcls_lab.server.handlers import ApiHandler, check_reference, number_of
+from imgcls_lab.server.handlers import ApiHandler, check_reference, number_of, run_id_of
 from imgcls_lab.server.paths import allowed_config, allowed_folder, allowed_model
 from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.server.pools import Work
 from imgcls_lab.settings import Settings
 from imgcls_lab.store import Store
 from imgcls_lab.store.collection import Collection
-from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
+from imgcls_lab.store.models import Models
+from imgcls_lab.store.registry import Configs, Datasets, Projects
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,52 @@ class MemberHandler(ApiHandler):
         await self.answer(lambda store: store.projects.remove_member(number, user))
 
 
+class CachedModelsHandler(ApiHandler):
+    """The models for images that lie in the hub's cache on this machine."""
+
+    @permitted
+    async def get(self) -> None:
+        await self.answer(lambda store: store.models.cached(), work="slow")
+
+
+class CheckpointModelHandler(ApiHandler):
+    """Register a checkpoint of a run as a model."""
+
+    @permitted
+    async def post(self) -> None:
+        request, settings = self.body(CheckpointModel), self.backend.settings
+        run_id_of(request.run_id)
+
+        def add(store: Store) -> ModelView:
+            return store.models.add(_check_model(settings, store.models.of_checkpoint(request)))
+
+        await self.answer(add, 201, "slow")
+
+
+class ExportsHandler(ApiHandler):
+    """Write a model for other programs, by a task that is queued."""
+
+    @permitted
+    async def post(self) -> None:
+        request, settings = self.body(ExportRequest), self.backend.settings
+        for reference, noun in ((request.model_id, "model"), (request.dataset_id, "data set")):
+            check_reference(reference, noun)
+        if request.run_id is not None:
+            run_id_of(request.run_id)
+        folder = allowed_folder(settings, request.folder, "folder")
+
+        def export(store: Store) -> RunView:
+            task = store.exports.task(request.model_copy(update={"folder": folder}))
+            allowed_folder(settings, task.out, "name")
+            allowed_folder(settings, task.root, "dataset_id")  # as at a submit
+            if request.model_id is not None:
+                allowed_model(settings, store.models.get(request.model_id).flavour, "flavour")
+            return store.exports.start(task)
+
+        await self.answer(export, 201, "slow")
+        self.backend.wake_executor()
+
+
 class RescanHandler(ApiHandler):
     """Inspect the folder of a data set again: classes and counts at once, the files by an audit that is queued."""
 
@@ -158,7 +215,11 @@ REGISTRIES = {
 
 
 def routes(backend: Backend) -> list[Route]:
-    found: list[Route] = []
+    found: list[Route] = [  # before the entries, whose ids would match
+        route("api/models/cached", CachedModelsHandler, backend=backend),
+        route("api/models/checkpoints", CheckpointModelHandler, backend=backend),
+        route("api/exports", ExportsHandler, backend=backend),
+    ]
     for name, registry in REGISTRIES.items():
         found.append(route(f"api/{name}", CollectionHandler, backend=backend, registry=registry))
         found.append(route(f"api/{name}/ID", EntryHandler, backend=backend, registry=registry))

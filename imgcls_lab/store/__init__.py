@@ -24,11 +24,13 @@ from imgcls_lab.store.dataset_pages import DatasetPages
 from imgcls_lab.store.evaluations import Evaluations
 from imgcls_lab.store.events import Events
 from imgcls_lab.store.executors import Executors
+from imgcls_lab.store.exports import Exports
 from imgcls_lab.store.folder_rows import FolderWriter
 from imgcls_lab.store.like_runs import LikeRunReader
 from imgcls_lab.store.metrics import MetricReader
+from imgcls_lab.store.models import Models
 from imgcls_lab.store.rebuilding import Progress, RebuildReport, rebuild_all
-from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
+from imgcls_lab.store.registry import Configs, Datasets, Projects
 from imgcls_lab.store.revisions import Revisions
 from imgcls_lab.store.run_contents import RunContents
 from imgcls_lab.store.run_lists import RunLists
@@ -49,10 +51,11 @@ class Store:
         self.configs = Configs(database)
         self.datasets = Datasets(database, settings)
         self.revisions = Revisions(database, settings)
-        self.models = Models(database)
+        self.models = Models(database, settings)
         self.executors = Executors(database, settings)
         self.runs = Runs(database, settings, self.executors)
         self.run_lists = RunLists(database, self.executors)
+        self.exports = Exports(database, settings, self.runs, self.models)
         self.like_runs = LikeRunReader(database, settings, self.runs)
         self.audits = Audits(database, settings, self.runs)
         self.dataset_pages = DatasetPages(database, settings, self.datasets, self.audits)

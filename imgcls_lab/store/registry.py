@@ -1,4 +1,7 @@
-"""The registries: projects, configs, data sets and models. Called through `Store`; know no run's life."""
+"""The registries of projects, configs and data sets; that of models is `models.py`.
+
+Called through `Store`; know no run's life.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,14 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from imgcls_lab import model_folder
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.errors import ConflictError, InputError, NotFoundError, Problem
 from imgcls_lab.imagefolder import inspect_folder
-from imgcls_lab.model_folder import ModelFileError
 from imgcls_lab.schemas import (
     ConfigEdit,
     ConfigView,
     DatasetEdit,
     DatasetView,
-    ModelEdit,
-    ModelView,
     ProjectEdit,
     ProjectView,
 )
@@ -28,7 +27,7 @@ from imgcls_lab.settings import Settings
 from imgcls_lab.store import audit, revision_files, rights, run_counts
 from imgcls_lab.store.collection import Collection
 from imgcls_lab.store.database import Database
-from imgcls_lab.store.tables import Config, Dataset, Model, Project, ProjectMember, Run
+from imgcls_lab.store.tables import Config, Dataset, Project, ProjectMember, Run
 
 DEFAULT_PROJECT = "default"
 
@@ -230,50 +229,3 @@ def _inspect(row: Dataset) -> None:
     row.smallest_class, row.largest_class = min(sizes, default=None), max(sizes, default=None)
     row.problem = found.problem
     row.notes, row.skipped_files = list(found.notes), dict(found.skipped_files)
-
-
-class Models(Collection[Model, ModelEdit, ModelView]):
-    """Models of the hub or of local folders. Whether the hub has one is seen when a run loads it."""
-
-    table = Model
-    edit_type = ModelEdit
-    noun = "model"
-    used_by = {"run": Run.model_id}  # noqa: RUF012
-
-    def _views(self, session: Session, rows: Sequence[Model]) -> list[ModelView]:
-        mine = rights.rights_of(session)
-        return [
-            ModelView(problem=_model_problem(row.flavour), may_change=mine.may_change(row.owner), **row.model_dump())
-            for row in rows
-        ]
-
-    def _apply(self, _session: Session, row: Model, edit: ModelEdit) -> None:
-        """Raises InputError for a local folder without a model."""
-        flavour = os.path.abspath(Path(edit.flavour).expanduser()) if _is_local(edit.flavour) else edit.flavour
-        problem = _model_problem(flavour) or _files_problem(flavour)
-        if problem:
-            raise InputError(problem, [Problem("flavour", problem)])
-        row.name, row.flavour, row.revision = edit.name, flavour, edit.revision
-        row.load_pretrained, row.description = edit.load_pretrained, edit.description
-
-
-def _is_local(flavour: str) -> bool:
-    return flavour.startswith(("/", ".", "~")) or os.path.isdir(flavour)
-
-
-def _model_problem(flavour: str) -> str | None:
-    if not _is_local(flavour) or os.path.isfile(os.path.join(flavour, "config.json")):
-        return None
-    if not os.path.isdir(flavour):
-        return f"The model folder “{flavour}” does not exist. Check the path."
-    return f"The folder “{flavour}” holds no config.json, so it is no model. Name the folder that holds it."
-
-
-def _files_problem(flavour: str) -> str | None:
-    """A sentence for a folder with files that a run would refuse; asked once, where the model is registered."""
-    try:
-        if _is_local(flavour):
-            model_folder.read_files(Path(flavour))
-    except ModelFileError as error:
-        return model_folder.refusal(flavour, error)
-    return None

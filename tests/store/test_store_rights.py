@@ -42,7 +42,8 @@ from imgcls_lab.store.database import Database
 from imgcls_lab.store.events import Events
 from imgcls_lab.store.executors import Executors
 from imgcls_lab.store.metrics import MetricReader
-from imgcls_lab.store.registry import Configs, Datasets, Models, Projects
+from imgcls_lab.store.models import Models
+from imgcls_lab.store.registry import Configs, Datasets, Projects
 from imgcls_lab.store.revisions import Revisions
 from imgcls_lab.store.rights import Rights
 from imgcls_lab.store.runs import Runs
@@ -134,7 +135,7 @@ READS = {
         "view_only",
         "claim_view",
     },
-    Collection: {"list", "get", "named", "find", "root_of"},
+    Collection: {"list", "get", "named", "find", "root_of", "cached", "of_checkpoint"},
     Executors: {"status", "unattended_places", "usable_devices", "holder_parents", "mark_silent"},
     Events: {"list"},
     MetricReader: {"series", "points_since"},

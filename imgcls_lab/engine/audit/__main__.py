@@ -12,16 +12,19 @@ import threading
 import traceback
 from pathlib import Path
 
-from imgcls_lab import signing
+from imgcls_lab import model_export, signing
 from imgcls_lab.audits.task import AuditTask
 from imgcls_lab.config import TrainConfig
 from imgcls_lab.engine.audit.events import AuditEvents
 from imgcls_lab.engine.audit.pipeline import Audit
 from imgcls_lab.engine.data.cache_locations import CacheLocations
+from imgcls_lab.engine.inference import export as engine_export
+from imgcls_lab.engine.inference import validated
 from imgcls_lab.engine.training import attempt_context, interrupts
 from imgcls_lab.engine.training.speed_trial import measure
-from imgcls_lab.errors import ConflictError, DiskFullError, ImgclsError, OutOfMemoryError
-from imgcls_lab.events import Began, EventWriter, Failed, FailureKind, Finished, Phase, Stopped
+from imgcls_lab.errors import ConflictError, DataError, DiskFullError, ImgclsError, OutOfMemoryError
+from imgcls_lab.events import Began, EventWriter, Failed, FailureKind, Finished, Metrics, Phase, Stopped
+from imgcls_lab.model_export import ExportTask
 from imgcls_lab.run_layout import RUN_INFO
 from imgcls_lab.settings import Settings
 from imgcls_lab.speed_trial import SECONDS, config_of
@@ -29,7 +32,7 @@ from imgcls_lab.speed_trial import SECONDS, config_of
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m imgcls_lab.engine.audit", description="Do a task: an audit, a speed trial."
+        prog="python -m imgcls_lab.engine.audit", description="Do a task: an audit, a speed trial, an export."
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--attempt", type=int, default=1)
@@ -67,6 +70,9 @@ def _audit(folder: Path, events: EventWriter, progress: AuditEvents, stop: threa
     payload = dict(info.get("payload") or {})
     if (tried := config_of(payload)) is not None:
         return _try_speed(tried, events, progress, stop)
+    if (export := ExportTask.of(payload)) is not None:
+        _export(export, events)
+        return True
     task = AuditTask.of(payload)
     print(f"Audit of “{task.dataset}” in {task.root}", flush=True)
     events.write(Began())
@@ -89,6 +95,32 @@ def _try_speed(config: TrainConfig, events: EventWriter, progress: AuditEvents, 
     if found is not None:
         events.write(found)
     return found is not None
+
+
+def _export(task: ExportTask, events: EventWriter) -> None:
+    """Write a model for other programs. It is there whole, or not at all."""
+    print(f"Export of “{task.title}” to {task.out}", flush=True)
+    events.write(Began())
+    events.write(Phase(name=model_export.PHASE, done=0, total=1))
+    if task.run_folder:
+        images = validated.of_run(Path(task.run_folder), task.root, task.epoch, reported=task.reported)
+    else:
+        images = validated.of_dataset(task.root)
+    if not images:
+        raise DataError(
+            f"No image to check the export on is left in {task.root}. Put the images back, or choose a data set to "
+            "check on."
+        )
+    done = engine_export.export(Path(task.folder), task.form, Path(task.out), images)
+    abstains = {} if done.abstains is None else {model_export.ABSTAINS: float(done.abstains)}
+    values = {
+        model_export.IMAGES: float(done.images),
+        model_export.DIFFERENCE: done.difference,
+        model_export.LIMIT: done.limit,
+        **abstains,
+    }
+    events.write(Metrics(step=1, epoch=0.0, values=values))
+    print(f"Written to {done.folder}; checked on {done.images} images.", flush=True)
 
 
 def _as_sentence(error: BaseException) -> ImgclsError | None:

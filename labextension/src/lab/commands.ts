@@ -3,6 +3,7 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import type { ListView } from '../views/data/run_rows';
 import type { Place } from '../views/ui/navigation';
 import { REGISTRIES } from '../views/data/mutate';
 import { executedPath } from './notebook_drive';
@@ -79,7 +80,7 @@ export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
     case 'new-sweep':
       return [Commands.newSweep, { from: place.from }];
     case 'runs':
-      return [Commands.runs, {}];
+      return [Commands.runs, place.list ? { list: place.list as never } : {}];
   }
 }
 
@@ -163,8 +164,8 @@ const runCommands = (trans: TranslationBundle, { open }: CommandTargets): Option
     label: trans.__('All Training Runs'),
     caption: trans.__('Find, sort and choose runs'),
     icon: labIcon,
-    execute: () => open({ view: 'runs' }),
-    describedBy: args(),
+    execute: options => open({ view: 'runs', list: options.list as unknown as ListView | undefined }),
+    describedBy: args({ list: { type: 'object', description: 'The query, columns and order to show.' } }),
   },
   [Commands.compare]: {
     label: trans.__('Compare Runs'),

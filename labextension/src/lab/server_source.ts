@@ -126,6 +126,8 @@ function queryCall(kind: Query, params: unknown): Call {
       return get(`runs/${part((params as Params['correctionsSince']).id)}/corrections`);
     case 'inference':
       return get('inference');
+    case 'cachedModels':
+      return get('models/cached');
     case 'folders':
       return get('folders', params as Params['folders']);
     default:
@@ -189,6 +191,10 @@ function commandCall(name: Command, args: unknown): Call {
         verb: 'POST',
         path: `tensorboards/${part((args as { id: string }).id)}/${name.split('.')[1]}`,
       };
+    case 'models.register':
+      return { verb: 'POST', path: 'models/checkpoints', body: args };
+    case 'export':
+      return { verb: 'POST', path: 'exports', body: args };
     case 'datasets.rescan':
       return { verb: 'POST', path: `datasets/${part((args as { id: number }).id)}/rescan` };
     case 'audits.start': {

@@ -28,6 +28,11 @@ function samePlace(a: Place, b: Place): boolean {
   return a.view === b.view && (a.view === 'runs' || a.view === 'registries');
 }
 
+/** Whether a tab that is open already is to show something else: a list that was asked for, one of the registries. */
+const changes = (place: Place): boolean =>
+  (place.view === 'runs' && place.list !== undefined) ||
+  (place.view === 'registries' && place.registry !== undefined);
+
 export class Tabs {
   readonly tracker = new WidgetTracker<MainAreaWidget<Tab>>({ namespace: 'imgcls-lab-tabs' });
 
@@ -39,6 +44,7 @@ export class Tabs {
   /** Show a place. `key`: by which a saved layout knows its tab. */
   readonly open = ({ key, ...place }: Place & { key?: string }): void => {
     const known = this.tracker.find(item => !item.isDisposed && samePlace(item.content.place, place));
+    if (known && changes(place)) known.content.showPlace(place);
     const widget = known ?? this.#add(new Tab(place, this.context, key));
     this.app.shell.activateById(widget.id);
   };

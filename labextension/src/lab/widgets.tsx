@@ -117,7 +117,8 @@ export class Tab extends ViewWidget {
   /** What to open when the tab is restored: what it shows by now. */
   place: Place;
   readonly placeChanged = new Signal<this, void>(this);
-  readonly #start: Place;
+  #start: Place;
+  #shown = 0; // how often another place was asked for
   readonly #shared: Context;
 
   constructor(
@@ -134,6 +135,14 @@ export class Tab extends ViewWidget {
     this.title.icon = place.view === 'tensorboard' ? tensorBoardIcon : labIcon;
     this.title.closable = true;
     this.#setTitle(context.titles[place.view]);
+  }
+
+  /** Show another place of its kind. */
+  showPlace(place: Place): void {
+    this.#start = place;
+    this.#shown += 1;
+    this.#setPlace(place);
+    this.update();
   }
 
   override dispose(): void {
@@ -172,7 +181,13 @@ export class Tab extends ViewWidget {
           </MarkdownProvider>
         );
       case 'runs':
-        return <RunsPage start={place.list} onView={list => this.#setPlace({ view: 'runs', list })} />;
+        return (
+          <RunsPage
+            key={this.#shown}
+            start={place.list}
+            onView={list => this.#setPlace({ view: 'runs', list })}
+          />
+        );
       case 'run-notebook':
         return <NewNotebookRun path={place.path} onLaunched={this.#close} />;
       case 'new-sweep':
@@ -180,7 +195,7 @@ export class Tab extends ViewWidget {
       case 'tensorboard':
         return <TensorBoardPage target={place} address={this.#shared.address} onOpen={this.#onTensorBoard} />;
       case 'registries':
-        return <RegistriesPage registry={place.registry} />;
+        return <RegistriesPage key={this.#shown} registry={place.registry} />;
       case 'compare':
         return <Compare start={place.ids} onChange={ids => this.#setPlace({ view: 'compare', ids })} />;
     }

@@ -246,7 +246,7 @@ it('deletes a checkpoint that nobody needs, says what that freed, and why the ot
   });
   const source = await show(<CheckpointsTab run={run} />, {
     'checkpoints.delete': () => ({ freed: 1234 }),
-    'models.add': () => ({ name: 'a run · best' }),
+    'models.register': () => ({ name: 'a run · best' }),
   });
   const deletes = [...host.querySelectorAll('button')].filter(item => item.textContent === 'Delete…');
   expect(deletes.map(item => [item.disabled, item.title])).toEqual([
@@ -260,7 +260,7 @@ it('deletes a checkpoint that nobody needs, says what that freed, and why the ot
   expect(host.querySelector('[role=status]')!.textContent).toContain('1.2 kB are free again');
   expect(rows().map(([name]) => name)).toEqual(['a001-s2', 'a001-s3']);
   await act(async () => button('Make a model').click());
-  const [, sent] = source.asked.find(([name]) => name === 'models.add')!;
-  expect(sent).toMatchObject({ edit: { name: 'a run · best', flavour: '/runs/r1/checkpoints/a001-s2' } });
+  const [, sent] = source.asked.find(([name]) => name === 'models.register')!;
+  expect(sent).toEqual({ run_id: 'r1', checkpoint: 'a001-s2' });
   expect(whyKept(aRunDetail({ state: 'running' }), run.checkpoints[0]!)).toContain('stop it');
 });

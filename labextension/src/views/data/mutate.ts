@@ -11,6 +11,7 @@ const CHANGED: Record<string, readonly Query[]> = {
   tensorboards: ['tensorboards'],
   audits: ['audit', 'problems'],
   revisions: ['revisions', 'correctionsSince', 'dataset', 'datasetImages', 'problems'],
+  models: ['models', 'cachedModels'],
   demo: REGISTRIES,
 };
 const FOLLOWED = new Set(Object.values(CHANGED).flat());

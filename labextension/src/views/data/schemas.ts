@@ -51,6 +51,9 @@ export interface WireTypes {
   dataset: Dataset;
   dataset_edit: DatasetEdit;
   model: Model;
+  cached_model: CachedModel;
+  checkpoint_model: CheckpointModel;
+  export: ExportRequest;
   model_edit: ModelEdit;
   notebook: Notebook;
   notebook_request: NotebookRequest;
@@ -905,7 +908,7 @@ export interface DatasetEdit {
   description?: string;
 }
 /**
- * A registered model: a hub id, a local folder, or a run's best checkpoint.
+ * A registered model: a hub id, a local folder, or a run's checkpoint.
  */
 export interface Model {
   id: number;
@@ -917,7 +920,65 @@ export interface Model {
   description: string;
   created_at: number;
   problem: string | null;
+  facts: ModelFacts;
+  made_by: MadeBy | null;
+  runs: number;
   may_change: boolean;
+}
+/**
+ * What the files of a model on this machine say of it; no network is asked, and nothing of it is executed.
+ */
+export interface ModelFacts {
+  place: 'folder' | 'cache' | 'hub';
+  architecture?: string;
+  parameters?: number | null;
+  input_size?: number[] | null;
+  classes?: number | null;
+  licence?: string;
+  licence_of?: string;
+  size?: number | null;
+  needs?: number | null;
+}
+/**
+ * The checkpoint of a run that a model is.
+ */
+export interface MadeBy {
+  run_id: string;
+  run: string;
+  checkpoint: string;
+  step: number | null;
+  epoch: number | null;
+}
+/**
+ * A model for images that lies in the hub's cache on this machine.
+ */
+export interface CachedModel {
+  flavour: string;
+  facts: ModelFacts;
+  registered: string | null;
+}
+/**
+ * Register a checkpoint of a run as a model. An empty name is made from the run's.
+ */
+export interface CheckpointModel {
+  run_id: string;
+  checkpoint?: string;
+  name?: string;
+  description?: string;
+}
+/**
+ * Write a model for other programs to a new folder: a checkpoint of a run, or a registered model.
+ *
+ * dataset_id: whose images it is checked on; by default some that the run validated.
+ */
+export interface ExportRequest {
+  run_id?: string | null;
+  checkpoint?: string;
+  model_id?: number | null;
+  form?: 'hf' | 'onnx' | 'torch-export';
+  folder: string;
+  name: string;
+  dataset_id?: number | null;
 }
 export interface ModelEdit {
   name: string;

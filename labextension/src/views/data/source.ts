@@ -11,6 +11,8 @@ import type {
   Audit,
   BoardRequest,
   Board,
+  CachedModel,
+  CheckpointModel,
   CheckReply,
   Claim,
   Comparison,
@@ -30,6 +32,7 @@ import type {
   EvaluatedPage,
   EvaluatedQuery,
   Evaluation,
+  ExportRequest,
   FieldProblem,
   Flips,
   FolderPage,
@@ -206,8 +209,10 @@ export type Params = {
   correctionsSince: { id: string };
   /** What the process that applies models to single images does. */
   inference: Record<string, never>;
-  /** `id`: what a `FolderEntry` has; without it the allowed roots. */
-  folders: { id?: string };
+  /** `id`: what a `FolderEntry` has; without it the allowed roots, `of` data sets or of models, too. */
+  folders: { id?: string; of?: 'models' };
+  /** The models for images in the hub's cache on the server's machine. */
+  cachedModels: Record<string, never>;
 } & { [S in RegistryName]: Record<string, never> };
 
 export type Result = {
@@ -248,6 +253,7 @@ export type Result = {
   correctionsSince: RevisionDiff;
   inference: Inference;
   folders: FolderPage;
+  cachedModels: CachedModel[];
 } & { [S in RegistryName]: Registries[S]['item'][] };
 
 export type Args = {
@@ -280,6 +286,10 @@ export type Args = {
   'tensorboards.stop': { id: string };
   'tensorboards.restart': { id: string };
   'tensorboards.delete': { id: string };
+  /** Register a checkpoint of a run. */
+  'models.register': CheckpointModel;
+  /** Write a model for other programs, by a run that is queued. */
+  export: ExportRequest;
   'datasets.rescan': { id: number };
   'audits.start': { id: number; request: AuditRequest };
   'audits.cancel': { id: number };
@@ -316,6 +326,8 @@ export type Reply = {
   'tensorboards.stop': Board;
   'tensorboards.restart': Board;
   'tensorboards.delete': void;
+  'models.register': Model;
+  export: Run;
   'datasets.rescan': Dataset;
   'audits.start': Audit;
   'audits.cancel': Audit;

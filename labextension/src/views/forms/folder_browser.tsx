@@ -11,6 +11,8 @@ import './folder_browser.css';
 interface Props {
   /** The folder that is shown, with what is said of it. */
   onFolder: (page: FolderPage) => void;
+  /** Folders for models are chosen: among the roots is theirs, too. */
+  forModels?: boolean;
 }
 
 const contentOf = ({ images, folders }: FolderEntry): string =>
@@ -53,9 +55,9 @@ function Trail({ page, roots, onOpen }: TrailProps) {
   );
 }
 
-export function FolderBrowser({ onFolder }: Props) {
+export function FolderBrowser({ onFolder, forModels }: Props) {
   const [id, setId] = useState('');
-  const { data: page, error, loading } = useQuery('folders', id ? { id } : {});
+  const { data: page, error, loading } = useQuery('folders', id ? { id } : forModels ? { of: 'models' } : {});
   const [at, setAt] = useState(0);
   const list = useRef<HTMLUListElement>(null);
   const focusNext = useRef(false);
@@ -113,7 +115,7 @@ export function FolderBrowser({ onFolder }: Props) {
           >
             <span className="imgcls-folder-icon" aria-hidden="true" />
             <span className="imgcls-clip">{folder.name}</span>
-            {folder.registered ? (
+            {forModels ? null : folder.registered ? (
               <span className="imgcls-looks imgcls-clip">registered as “{folder.registered.name}”</span>
             ) : (
               folder.usable && !usable && <span className="imgcls-looks">looks like a data set</span>

@@ -4,6 +4,7 @@ import { REGISTRIES } from '../data/mutate';
 import type { RegistryName } from '../data/source';
 import type { Dataset } from '../data/types';
 import { useAction, useQuery } from '../data/use_query';
+import { AddModel } from '../forms/add_model';
 import { RegisterFolder } from '../forms/register_dataset';
 import { Button } from '../ui/button';
 import { plural } from '../ui/format';
@@ -24,11 +25,9 @@ function NewItem({ registry, onClose }: { registry: RegistryName; onClose: () =>
     onClose();
     navigate({ view: 'dataset', id, tab: 'Problems' }); // its audit has begun
   };
-  return registry === 'datasets' ? (
-    <RegisterFolder onDone={show} onCancel={onClose} />
-  ) : (
-    <ItemForm registry={registry} item={null} onDone={onClose} onCancel={onClose} />
-  );
+  if (registry === 'datasets') return <RegisterFolder onDone={show} onCancel={onClose} />;
+  if (registry === 'models') return <AddModel onDone={onClose} onCancel={onClose} />;
+  return <ItemForm registry={registry} item={null} onDone={onClose} onCancel={onClose} />;
 }
 
 function Registry({ registry }: { registry: RegistryName }) {

@@ -2,8 +2,9 @@
 import { Fragment, useState } from 'react';
 import { mutate } from '../data/mutate';
 import { useSource, type RegistryName } from '../data/source';
-import type { Project } from '../data/types';
+import type { Model, Project } from '../data/types';
 import type { useAction } from '../data/use_query';
+import { ExportModel } from '../forms/export_model';
 import { Button } from '../ui/button';
 import { ConfirmButton } from '../ui/confirm_button';
 import { useNavigate } from '../ui/navigation';
@@ -22,13 +23,15 @@ interface RowProps {
   item: Item;
   action: Action;
   onEdit: () => void;
+  /** Write it for other programs; of models alone. */
+  onExport?: () => void;
 }
 
 /** Whether the reader may delete it: of a project, its members may not. */
 const mayDelete = (item: Item): boolean =>
   'may_manage' in item ? item.may_manage === true : item.may_change;
 
-function Buttons({ registry, item, action: { busy, act }, onEdit }: RowProps) {
+function Buttons({ registry, item, action: { busy, act }, onEdit, onExport }: RowProps) {
   const source = useSource();
   const navigate = useNavigate();
   const [remove, rescan] = [`delete ${item.id}`, `rescan ${item.id}`];
@@ -48,6 +51,11 @@ function Buttons({ registry, item, action: { busy, act }, onEdit }: RowProps) {
           onClick={() => void act(rescan, () => mutate(source, 'datasets.rescan', { id: item.id }))}
         >
           Rescan
+        </Button>
+      )}
+      {onExport && (
+        <Button title="Write it to a folder for other programs, checked on real images" onClick={onExport}>
+          Export…
         </Button>
       )}
       {item.may_change && <Button onClick={onEdit}>Edit</Button>}
@@ -90,6 +98,10 @@ type KindRow = RowProps & { kind: RegistryKind<RegistryName>; owners: boolean };
 function Row(props: KindRow) {
   const { registry, kind, item, owners } = props;
   const navigate = useNavigate();
+  const [exporting, setExporting] = useState(false);
+  const model = registry === 'models' ? (item as unknown as Model) : null;
+  const here = model !== null && model.facts.place !== 'hub' && !model.problem;
+  const across = kind.columns.length + 2 + Number(owners);
   const problem = kind.problem?.(item);
   const notes = kind.notes?.(item) ?? [];
   return (
@@ -120,12 +132,24 @@ function Row(props: KindRow) {
           </td>
         ))}
         <td>
-          <Buttons {...props} />
+          <Buttons {...props} onExport={here ? () => setExporting(true) : undefined} />
         </td>
       </tr>
+      {model && exporting && (
+        <tr>
+          <td colSpan={across} className="imgcls-left">
+            <ExportModel
+              target={{ model_id: model.id }}
+              title={model.name}
+              hasImages={model.made_by !== null}
+              onClose={() => setExporting(false)}
+            />
+          </td>
+        </tr>
+      )}
       {notes.length > 0 && (
         <tr>
-          <td colSpan={kind.columns.length + 2 + Number(owners)} className="imgcls-left">
+          <td colSpan={across} className="imgcls-left">
             {notes.map(note => (
               <div key={note} className="imgcls-note">
                 {note}

@@ -5,6 +5,7 @@ import { runsStoreOf } from '../data/runs_store';
 import { useSource } from '../data/source';
 import { isActive, type Checkpoint, type RunDetail } from '../data/types';
 import { useAction } from '../data/use_query';
+import { ExportModel } from '../forms/export_model';
 import { Button } from '../ui/button';
 import { ConfirmButton } from '../ui/confirm_button';
 import { bytes, count, duration, moment } from '../ui/format';
@@ -20,6 +21,8 @@ interface RowProps {
   action: ReturnType<typeof useAction>;
   /** `deleted`: the name of the checkpoint that is gone. */
   onSaid: (text: string, deleted?: string) => void;
+  /** Write it for other programs. */
+  onExport: () => void;
 }
 
 function Attempts({ run }: { run: RunDetail }) {
@@ -68,7 +71,7 @@ const whyNoModel = (run: RunDetail, item: Checkpoint): string | undefined =>
     ? 'The run removes old checkpoints by itself: wait until it has ended'
     : undefined;
 
-function Row({ run, item, action, onSaid }: RowProps) {
+function Row({ run, item, action, onSaid, onExport }: RowProps) {
   const source = useSource();
   const { busy, act } = action;
   const kept = whyKept(run, item);
@@ -81,14 +84,7 @@ function Row({ run, item, action, onSaid }: RowProps) {
     });
   const register = () =>
     act('model', async () => {
-      const best = item.links.includes('best');
-      const edit = {
-        name: `${run.name} · ${best ? 'best' : `step ${item.step}`}`,
-        // a run that goes on has another best one soon: its link leads there
-        flavour: `${run.folder}/checkpoints/${best && isActive(run.state) ? 'best' : item.name}`,
-        description: `Checkpoint ${item.name} of the run ${run.id}`,
-      };
-      const model = await mutate(source, 'models.add', { edit });
+      const model = await mutate(source, 'models.register', { run_id: run.id, checkpoint: item.name });
       onSaid(`Registered as the model “${model.name}”.`);
     });
   return (
@@ -110,6 +106,13 @@ function Row({ run, item, action, onSaid }: RowProps) {
             >
               Make a model
             </Button>
+            <Button
+              disabled={noModel !== undefined || run.view_only}
+              title={noModel ?? 'Write it to a folder for other programs, checked on real images'}
+              onClick={onExport}
+            >
+              Export…
+            </Button>
             <ConfirmButton
               label="Delete…"
               question={`Delete ${bytes(item.size)}?`}
@@ -128,6 +131,7 @@ function Row({ run, item, action, onSaid }: RowProps) {
 export function CheckpointsTab({ run }: { run: RunDetail }) {
   const action = useAction();
   const [said, setSaid] = useState('');
+  const [exporting, setExporting] = useState<Checkpoint | null>(null);
   const [gone, setGone] = useState<ReadonlySet<string>>(new Set());
   const items = run.checkpoints.filter(item => !gone.has(item.name));
   return (
@@ -135,8 +139,7 @@ export function CheckpointsTab({ run }: { run: RunDetail }) {
       <p className="imgcls-note">
         In <code className="imgcls-mono imgcls-select">{run.folder}/checkpoints</code>;{' '}
         <code className="imgcls-mono">best</code> and <code className="imgcls-mono">last</code> load with{' '}
-        <code className="imgcls-mono">from_pretrained</code>. Another form of the best model, checked on real
-        images: <code className="imgcls-mono imgcls-select">imgcls-lab export {run.id} --format onnx</code>
+        <code className="imgcls-mono">from_pretrained</code>.
       </p>
       {items.length === 0 ? (
         <p className="imgcls-muted">No checkpoint yet.</p>
@@ -164,6 +167,7 @@ export function CheckpointsTab({ run }: { run: RunDetail }) {
                 run={run}
                 item={item}
                 action={action}
+                onExport={() => setExporting(item)}
                 onSaid={(text, deleted) => {
                   setSaid(text);
                   if (deleted) setGone(was => new Set(was).add(deleted));
@@ -172,6 +176,15 @@ export function CheckpointsTab({ run }: { run: RunDetail }) {
             ))}
           </tbody>
         </table>
+      )}
+      {exporting && (
+        <ExportModel
+          key={exporting.name}
+          target={{ run_id: run.id, checkpoint: exporting.name }}
+          title={`${run.name} · ${exporting.links.includes('best') ? 'best' : `step ${exporting.step}`}`}
+          hasImages={run.best !== null}
+          onClose={() => setExporting(null)}
+        />
       )}
       <p className="imgcls-note" role="status">
         {said}

@@ -1,12 +1,15 @@
 // The page of a task run: what it looks at, how far it is, and the way to what it found.
-import type { RunDetail } from '../data/types';
+import { isActive, type RunDetail } from '../data/types';
 import { useQuery } from '../data/use_query';
+import { ExportResult, exportOf } from '../forms/export_result';
 import { Button } from '../ui/button';
 import { count } from '../ui/format';
 import { useNavigate } from '../ui/navigation';
 import { StatusText, timeLeft } from '../ui/run_state';
 import '../ui/layout.css';
 import '../ui/table.css';
+
+const MOST_SECONDS = 20; // of a speed trial
 
 interface Audit {
   dataset: string;
@@ -22,10 +25,33 @@ const auditOf = (run: RunDetail): Audit | null => {
   return found && typeof found.dataset === 'string' ? found : null;
 };
 
+function ExportTab({ run }: { run: RunDetail }) {
+  const { title, out } = exportOf(run)!;
+  return (
+    <div className="imgcls-stack">
+      {isActive(run.state) ? (
+        <p role="status">
+          “{title}” goes to {out}: <StatusText run={run} />
+        </p>
+      ) : (
+        <ExportResult run={run} />
+      )}
+    </div>
+  );
+}
+
 export function TaskTab({ run }: { run: RunDetail }) {
   const navigate = useNavigate();
   const audit = auditOf(run);
   const { data: datasets = [] } = useQuery('datasets', {});
+  if (exportOf(run)) return <ExportTab run={run} />;
+  if (run.payload.speed_trial)
+    return (
+      <p className="imgcls-muted">
+        A trial of {MOST_SECONDS} seconds on images of noise, so that a form can say how long a run would
+        take. It keeps its speed and memory alone.
+      </p>
+    );
   if (!audit) return <p className="imgcls-muted">Another version of imgcls-lab queued this task.</p>;
   const dataset = datasets.find(item => item.id === audit.dataset_id);
   const total = run.total_steps ?? 0;

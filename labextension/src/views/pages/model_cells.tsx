@@ -1,0 +1,78 @@
+// What a row of the registry of models shows: what the model is, where its files are, where it came from, what used it.
+import type { Model } from '../data/types';
+import { FIRST_VIEW } from '../runs/use_run_list';
+import { bytes, count, leaf } from '../ui/format';
+import { placeText, sizesText } from '../ui/model_facts';
+import { useNavigate } from '../ui/navigation';
+import { PathText } from '../ui/path_text';
+import '../ui/button.css';
+import './model_cells.css';
+
+/** Architecture and sizes. */
+export function ModelKind({ model: { facts, load_pretrained: pretrained } }: { model: Model }) {
+  return (
+    <>
+      {facts.architecture && <span className="imgcls-architecture">{facts.architecture}</span>}
+      <div className="imgcls-muted">{sizesText(facts) || (facts.architecture ? '' : '–')}</div>
+      {!pretrained && <div className="imgcls-muted">starts from random weights</div>}
+    </>
+  );
+}
+
+/** The hub id or folder, and whether its files are here; of a run's checkpoint that run. */
+export function ModelOrigin({ model: { flavour, revision, facts, made_by: made } }: { model: Model }) {
+  const navigate = useNavigate();
+  return (
+    <>
+      {made ? (
+        <span>
+          {made.epoch == null ? `${made.checkpoint} of ` : `epoch ${made.epoch} of `}
+          <button
+            type="button"
+            className="imgcls-plain"
+            title={flavour}
+            onClick={() => navigate({ view: 'run', id: made.run_id })}
+          >
+            {made.run}
+          </button>
+        </span>
+      ) : (
+        <PathText path={flavour} />
+      )}
+      <div className="imgcls-muted">
+        {placeText(facts)}
+        {revision && ` · revision ${revision}`}
+      </div>
+    </>
+  );
+}
+
+export function ModelLicence({ model: { facts } }: { model: Model }) {
+  if (!facts.licence)
+    return <span className="imgcls-muted">{facts.place === 'hub' ? '–' : 'not named'}</span>;
+  return (
+    <span title={facts.licence_of ? `The licence of ${facts.licence_of}, from which it was made` : undefined}>
+      {facts.licence}
+      {facts.licence_of && <div className="imgcls-muted">of {leaf(facts.licence_of)}</div>}
+    </span>
+  );
+}
+
+export const modelSize = ({ facts }: Model): string => (facts.size ? bytes(facts.size) : '–');
+
+/** How many runs began with it; they open as a list. */
+export function ModelRuns({ model: { flavour, runs, name } }: { model: Model }) {
+  const navigate = useNavigate();
+  if (runs === 0) return <>–</>;
+  const where = `model="${flavour.replaceAll('"', '\\"')}"`;
+  return (
+    <button
+      type="button"
+      className="imgcls-plain"
+      title={`The runs that began with ${name}`}
+      onClick={() => navigate({ view: 'runs', list: { ...FIRST_VIEW, where } })}
+    >
+      {count(runs)}
+    </button>
+  );
+}
