@@ -25,6 +25,7 @@ from imgcls_lab.engine.training.speed_trial import measure
 from imgcls_lab.errors import ConflictError, DataError, DiskFullError, ImgclsError, OutOfMemoryError
 from imgcls_lab.events import Began, EventWriter, Failed, FailureKind, Finished, Metrics, Phase, Stopped
 from imgcls_lab.model_export import ExportTask
+from imgcls_lab.plurals import counted
 from imgcls_lab.run_layout import RUN_INFO
 from imgcls_lab.settings import Settings
 from imgcls_lab.speed_trial import SECONDS, config_of
@@ -120,7 +121,7 @@ def _export(task: ExportTask, events: EventWriter) -> None:
         **abstains,
     }
     events.write(Metrics(step=1, epoch=0.0, values=values))
-    print(f"Written to {done.folder}; checked on {done.images} images.", flush=True)
+    print(f"Written to {done.folder}; checked on {counted(done.images, 'image')}.", flush=True)
 
 
 def _as_sentence(error: BaseException) -> ImgclsError | None:
