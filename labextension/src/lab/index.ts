@@ -4,7 +4,6 @@ import '../views/ui/base.css'; // first, so that each view's own style goes over
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
-import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Commands, commandOf } from './commands';
@@ -12,6 +11,7 @@ import { KERNEL_TYPE, KernelOutput } from './kernel_output';
 import { KINDS, MimeRenderer, type OutputContext } from './mime_renderers';
 import { notify } from './notifications';
 import { panel } from './panel';
+import { preferences, preferencesOf } from './preferences';
 import { sourceOf } from './source_of';
 import { statusItem } from './status_item';
 import { tensorBoardAddress } from './widgets';
@@ -33,24 +33,14 @@ const notifications: JupyterFrontEndPlugin<void> = {
   id: 'imgcls-lab:notifications',
   description: 'A notification when a run has ended or stands still, or a disk is nearly full.',
   autoStart: true,
-  optional: [ISettingRegistry, ITranslator],
-  activate: (app: JupyterFrontEnd, registry: ISettingRegistry | null, translator: ITranslator | null) => {
+  optional: [ITranslator],
+  activate: (app: JupyterFrontEnd, translator: ITranslator | null) => {
     const trans = (translator ?? nullTranslator).load('imgcls-lab');
-    let wanted = true;
-    const read = (settings: ISettingRegistry.ISettings) => {
-      wanted = settings.get('notifications').composite !== false;
-    };
-    registry
-      ?.load(notifications.id)
-      .then(settings => {
-        read(settings);
-        settings.changed.connect(read);
-      })
-      .catch(error => console.warn('The settings of Image Lab could not be read; its defaults hold.', error));
+    const wishes = preferencesOf(app);
     notify(
       sourceOf(app),
       trans,
-      () => wanted,
+      () => wishes.current().notifications,
       id => void app.commands.execute(Commands.run, { id }),
       Notification.emit,
       new AbortController().signal, // as long as the page
@@ -66,6 +56,7 @@ const outputs: JupyterFrontEndPlugin<void> = {
   activate: (app: JupyterFrontEnd, registry: IRenderMimeRegistry | null) => {
     const context: OutputContext = {
       source: sourceOf(app),
+      preferences: preferencesOf(app),
       navigate: place => void app.commands.execute(...commandOf(place)),
       address: tensorBoardAddress(app.serviceManager.serverSettings),
     };
@@ -86,4 +77,4 @@ const outputs: JupyterFrontEndPlugin<void> = {
   },
 };
 
-export default [panel, status, notifications, outputs];
+export default [preferences, panel, status, notifications, outputs];

@@ -10,7 +10,7 @@ import type { TensorBoardTarget } from '../views/pages/tensorboard_session';
 import { ViewWidget, type Context } from './widgets';
 
 /** What an output needs of the page around it. */
-export type OutputContext = Pick<Context, 'source' | 'navigate' | 'address'>;
+export type OutputContext = Pick<Context, 'source' | 'preferences' | 'navigate' | 'address'>;
 
 type Data = Record<string, unknown>;
 

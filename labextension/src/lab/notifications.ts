@@ -3,6 +3,7 @@ import type { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Source } from '../views/data/source';
 import type { Alert } from '../views/data/types';
+import type { Preferences } from '../views/ui/preferences';
 
 type Emit = typeof Notification.emit;
 
@@ -18,11 +19,15 @@ const SHORT = 8000;
 const LONG = 20_000;
 const MISSED = 50; // alerts at most that are shown after a broken connection
 
+/** Whether an alert is shown at a level. */
+const isWanted = ({ kind }: Alert, level: Preferences['notifications']): boolean =>
+  level === 'all' || level === 'ends' || (level === 'problems' && kind !== 'finished');
+
 /** Show each alert until `signal` aborts. `open` shows its run. */
 export function notify(
   source: Source,
   trans: TranslationBundle,
-  wanted: () => boolean,
+  level: () => Preferences['notifications'],
   open: (runId: string) => void,
   emit: Emit,
   signal: AbortSignal,
@@ -32,7 +37,7 @@ export function notify(
   const report = (alert: Alert, isNew: boolean) => {
     const news = !known.has(alert.id);
     known.add(alert.id);
-    if (!news || !isNew || !wanted()) return;
+    if (!news || !isNew || !isWanted(alert, level())) return;
     const { run_id } = alert;
     const actions = run_id ? [{ label: trans.__('Open'), callback: () => open(run_id) }] : [];
     emit(alert.text, TYPES[alert.kind], { autoClose: alert.kind === 'finished' ? SHORT : LONG, actions });

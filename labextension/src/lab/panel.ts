@@ -15,6 +15,7 @@ import { insertCell } from './insert_cell';
 import { markdownOf } from './markdown';
 import { ExecutedDrive, refreshExecuted } from './notebook_drive';
 import { addRunCommands } from './run_commands';
+import { preferencesOf } from './preferences';
 import { sourceOf } from './source_of';
 import { Tabs } from './tabs';
 import { sidebar, tensorBoardAddress, type Context } from './widgets';
@@ -79,6 +80,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
     const source = sourceOf(app);
     const context: Context = {
       source,
+      preferences: preferencesOf(app),
       navigate: place => void app.commands.execute(...commandOf(place)),
       host: { insertCell: code => insertCell(app, code) },
       address: tensorBoardAddress(serverSettings),

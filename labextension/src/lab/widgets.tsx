@@ -21,6 +21,7 @@ import { HostProvider, type Host } from '../views/ui/host';
 import { lazyView } from '../views/ui/lazy_view';
 import { MarkdownProvider, type RenderMarkdown } from '../views/ui/markdown';
 import { NavigationProvider, type Place } from '../views/ui/navigation';
+import { PreferencesProvider, type PreferenceStore } from '../views/ui/preferences';
 import { labIcon, tensorBoardIcon } from './icons';
 
 const DatasetPage = lazyView(() => import('../views/pages/dataset').then(page => page.DatasetPage));
@@ -34,6 +35,7 @@ export const tensorBoardAddress =
 /** What all views of a page share. */
 export interface Context {
   source: Source;
+  preferences: PreferenceStore;
   navigate: (place: Place) => void;
   /** What Lab can do for the views beside showing places. */
   host?: Host;
@@ -46,7 +48,7 @@ export interface Context {
 
 /** A view as a widget of Lab, with what it needs around it. */
 export abstract class ViewWidget extends ReactWidget {
-  constructor(protected readonly context: Pick<Context, 'source' | 'navigate' | 'host'>) {
+  constructor(protected readonly context: Pick<Context, 'source' | 'preferences' | 'navigate' | 'host'>) {
     super();
     this.addClass('imgcls');
   }
@@ -57,7 +59,9 @@ export abstract class ViewWidget extends ReactWidget {
     return (
       <SourceProvider value={this.context.source}>
         <NavigationProvider value={this.context.navigate}>
-          <HostProvider value={this.context.host ?? {}}>{this.view()}</HostProvider>
+          <PreferencesProvider value={this.context.preferences}>
+            <HostProvider value={this.context.host ?? {}}>{this.view()}</HostProvider>
+          </PreferencesProvider>
         </NavigationProvider>
       </SourceProvider>
     );

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { notify } from '../../src/lab/notifications';
 import type { Alert } from '../../src/views/data/types';
+import type { Preferences } from '../../src/views/ui/preferences';
 import { FakeSource } from '../fake';
 
 const alert = (part: Partial<Alert> = {}): Alert => ({
@@ -15,11 +16,11 @@ const alert = (part: Partial<Alert> = {}): Alert => ({
 
 const trans = { __: (text: string) => text } as never;
 
-function listening(answers: Record<string, () => unknown>, wanted = true) {
+function listening(answers: Record<string, () => unknown>, level: Preferences['notifications'] = 'ends') {
   const source = new FakeSource(answers);
   const emit = vi.fn();
   const open = vi.fn();
-  notify(source, trans, () => wanted, open, emit, new AbortController().signal);
+  notify(source, trans, () => level, open, emit, new AbortController().signal);
   return { source, emit, open, topic: source.on('alerts') };
 }
 
@@ -42,9 +43,15 @@ describe('notifications', () => {
   });
 
   it('stay away where the user does not want them', async () => {
-    const { source, emit, topic } = listening({ alerts: () => [] }, false);
-    await vi.waitFor(() => expect(source.asked).toHaveLength(1));
-    topic.push({ kind: 'alerts', alerts: [alert()] });
-    expect(emit).not.toHaveBeenCalled();
+    const shown = async (level: Preferences['notifications']) => {
+      const { source, emit, topic } = listening({ alerts: () => [] }, level);
+      await vi.waitFor(() => expect(source.asked).toHaveLength(1));
+      const kinds = ['finished', 'failed', 'lost', 'stalled', 'disk'] as const;
+      topic.push({ kind: 'alerts', alerts: kinds.map(kind => alert({ id: kind, kind, text: kind })) });
+      return emit.mock.calls.map(([text]) => text);
+    };
+    expect(await shown('none')).toEqual([]);
+    expect(await shown('problems')).toEqual(['failed', 'lost', 'stalled', 'disk']);
+    expect(await shown('ends')).toEqual(['finished', 'failed', 'lost', 'stalled', 'disk']);
   });
 });

@@ -6,6 +6,7 @@ import { useSource } from '../data/source';
 import type { Run } from '../data/types';
 import { useQuery } from '../data/use_query';
 import { useOnChange, useRuns } from '../data/use_runs';
+import { usePreferences } from '../ui/preferences';
 import { useNow } from '../ui/use_now';
 import { CURVE, FIRST_COLUMNS, allColumns, chosenColumns, type Column } from './columns';
 import type { Vocabulary } from './query_text';
@@ -40,10 +41,14 @@ export function useRunList(view: ListView): RunList {
   const { data: known } = useQuery('runColumns', {});
   const [several, setSeveral] = useState(false); // owners
   const { where, sorting, group, columns: wanted } = view;
-  const keys = useMemo(
-    () => wanted ?? (several ? ['state', 'owner', ...FIRST_COLUMNS.slice(1)] : FIRST_COLUMNS),
-    [wanted, several],
-  );
+  const { columns: preferred } = usePreferences();
+  const keys = useMemo(() => {
+    if (wanted) return wanted;
+    const exist = known ? new Set([CURVE, ...known.columns.map(({ key }) => key)]) : null;
+    const own = exist ? preferred.filter(key => exist.has(key)) : preferred; // a setting may name what is none
+    if (own.length > 0) return own;
+    return several ? ['state', 'owner', ...FIRST_COLUMNS.slice(1)] : FIRST_COLUMNS;
+  }, [wanted, preferred, known, several]);
   const query = useMemo<RowsQuery>(
     () => ({
       ...(where && { where }),

@@ -48,7 +48,13 @@ export function onTheme(changed: () => void, signal: AbortSignal): void {
   };
   const options = {
     attributes: true,
-    attributeFilter: ['class', 'data-jp-theme-name', 'data-jp-theme-light', 'data-theme'],
+    attributeFilter: [
+      'class',
+      'data-jp-theme-name',
+      'data-jp-theme-light',
+      'data-theme',
+      'data-imgcls-palette',
+    ],
   };
   const observer = new MutationObserver(notify);
   observer.observe(document.body, options);
