@@ -28,6 +28,7 @@ from imgcls_lab.schemas import DatasetView, FolderEntry, FolderPage
 from imgcls_lab.schemas.images import RegisteredAs
 from imgcls_lab.server.backend import Backend
 from imgcls_lab.server.handlers import ApiHandler
+from imgcls_lab.server.paths import allowed_folder
 from imgcls_lab.server.permissions import Route, permitted, route
 from imgcls_lab.settings import Settings
 
@@ -77,6 +78,14 @@ class FolderBrowser:
         )
         page.registered = known.get(str(folder))
         return page
+
+    def at(self, path: Path, datasets: Sequence[DatasetView] = ()) -> FolderPage:
+        """The page of a folder by its path. Raises NotFoundError where it is below no root, or hidden there."""
+        folder = path.resolve()
+        root = next((root for root in self._named() if folder.is_relative_to(root)), None)
+        if root is None or not folder.is_dir() or any(part[0] == "." for part in folder.relative_to(root).parts):
+            raise NotFoundError(f"There is no folder “{printable(path.name)}” that may be chosen.", reason="no_folder")
+        return self.page(self._id(root, folder), datasets)
 
     def _look(self, folder: Path) -> tuple[str | None, list[str]]:
         """What is wrong with a folder as a data set, and what is worth knowing. Nobody waits long for it."""
@@ -180,6 +189,17 @@ class FoldersHandler(ApiHandler):
         )
 
 
+class FolderAtHandler(FoldersHandler):
+    """A folder that is named by its path in Jupyter's file browser."""
+
+    @permitted
+    async def get(self) -> None:
+        path = self.get_query_argument("path", "").strip("/")
+        top = os.path.realpath(os.path.expanduser(self.settings["server_root_dir"]))
+        folder = allowed_folder(self.backend.settings, os.path.join(top, path), "path")
+        await self.answer(lambda store: self._browser.at(Path(folder), store.datasets.list()), work="slow")
+
+
 def _counted(folder: Path) -> tuple[int | None, int | None, bool]:
     """Images and folders that lie in a folder, up to a bound, and whether it looks like a data set."""
     images = folders = 0
@@ -224,4 +244,8 @@ def _natural(name: str) -> tuple[str, str]:
 
 
 def routes(backend: Backend) -> list[Route]:
-    return [route("api/folders", FoldersHandler, backend=backend, browser=FolderBrowser(backend.settings))]
+    browser = FolderBrowser(backend.settings)
+    return [
+        route("api/folders", FoldersHandler, backend=backend, browser=browser),
+        route("api/folders/at", FolderAtHandler, backend=backend, browser=browser),
+    ]

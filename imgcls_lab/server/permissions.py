@@ -109,6 +109,7 @@ TABLE: dict[str, dict[str, Needs]] = {
     "api/views": _COLLECTION,
     "api/views/ID": {"PATCH": _WRITES, "DELETE": _WRITES},
     "api/folders": {"GET": _READS},
+    "api/folders/at": {"GET": Needs((READ, CONTENTS))},  # by its path in the file browser
     "api/devices": {"GET": Needs((READ,), (SESSIONS,))},
     "api/devices/load": {"GET": _READS},
     "api/alerts": {"GET": _READS},

@@ -89,3 +89,19 @@ async def test_many_folders_are_listed_in_part(api: Api, settings: Settings) -> 
     roots = (await api("GET", "folders")).json
     page = await below(api, roots, Path(settings.datasets_dir).name)
     assert (len(page["folders"]), page["more"]) == (500, 10)
+
+
+async def test_a_folder_of_the_file_browser_is_looked_at_if_it_lies_below_a_root(
+    api: Api, jp_serverapp: Any, images: Path
+) -> None:
+    top = Path(jp_serverapp.root_dir)
+    (top / "mine").symlink_to(images)
+    (top / "outside" / "train" / "cat").mkdir(parents=True)
+    (images / ".hidden").mkdir()
+    page = (await api("GET", "folders/at?path=mine")).json
+    assert (page["root"], page["problem"], page["trail"][-1]["name"]) == (str(images), None, "pets")
+    assert (await api("GET", "folders", id=page["id"])).json == page
+    for path in ("outside", "gone", "../..", "/etc", "", "mine/../../.."):
+        assert (await api("GET", f"folders/at?path={path}")).status == 403, path
+    for path in ("mine/gone", "mine/.hidden"):
+        assert (await api("GET", f"folders/at?path={path}")).status == 404, path

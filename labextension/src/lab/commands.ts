@@ -22,8 +22,11 @@ export const Commands = {
   runNotebook: 'imgcls-lab:run-notebook',
   executedNotebook: 'imgcls-lab:open-executed-notebook',
   newSweep: 'imgcls-lab:new-sweep',
+  demo: 'imgcls-lab:demo',
+  settings: 'imgcls-lab:open-settings',
 } as const;
 
+const SETTINGS = 'settingeditor:open'; // of Lab's editor of settings, which a smaller host has not
 const RUNS = ['.imgcls [data-run]', '.imgcls-live[data-run]']; // where a run has a context menu
 const VIEWS: Place['view'][] = [
   'new-run',
@@ -78,7 +81,7 @@ export function commandOf(place: Place): [string, ReadonlyPartialJSONObject] {
     case 'executed-notebook':
       return [Commands.executedNotebook, { id: place.id }];
     case 'new-sweep':
-      return [Commands.newSweep, { from: place.from }];
+      return [Commands.newSweep, place.from ? { from: place.from } : {}];
     case 'runs':
       return [Commands.runs, place.list ? { list: place.list as never } : {}];
   }
@@ -97,6 +100,8 @@ interface CommandTargets {
   reveal: () => void;
   /** Id of the run whose page is in front. */
   currentRun: () => string | undefined;
+  /** Write the demo's data set and model, and open the form of a run on them. */
+  demo: () => Promise<void>;
   /** Path of the notebook that is chosen in the file browser. */
   chosenNotebook: () => string | undefined;
 }
@@ -105,6 +110,22 @@ type Options = Record<string, CommandRegistry.ICommandOptions>;
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 const number = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
 const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
+
+/** What the palette calls a list: the words by which people look for it. */
+function registryLabel(trans: TranslationBundle, registry: unknown): string {
+  switch (registry) {
+    case 'datasets':
+      return trans.__('Data Sets: Register a Folder, Images, Label Errors');
+    case 'models':
+      return trans.__('Models: Add, Export to Production');
+    case 'configs':
+      return trans.__('Saved Configs');
+    case 'projects':
+      return trans.__('Projects and Their Members');
+    default:
+      return trans.__('Registries: Data Sets, Models, Configs, Projects');
+  }
+}
 
 /** The commands of the panel and of any place. */
 const placeCommands = (trans: TranslationBundle, { open, reveal }: CommandTargets): Options => ({
@@ -141,7 +162,7 @@ const placeCommands = (trans: TranslationBundle, { open, reveal }: CommandTarget
     ),
   },
   [Commands.registries]: {
-    label: trans.__('Registries: Data Sets, Models, Configs, Projects'),
+    label: options => registryLabel(trans, options.registry),
     icon: labIcon,
     execute: options =>
       open({ view: 'registries', registry: REGISTRIES.find(name => name === options.registry) }),
@@ -177,7 +198,10 @@ const runCommands = (trans: TranslationBundle, { open }: CommandTargets): Option
 });
 
 /** The commands that open a form. */
-const formCommands = (trans: TranslationBundle, { open, chosenNotebook }: CommandTargets): Options => ({
+const formCommands = (
+  trans: TranslationBundle,
+  { open, currentRun, chosenNotebook }: CommandTargets,
+): Options => ({
   [Commands.newRun]: {
     label: options => (options.isLauncher ? trans.__('New training run') : trans.__('New Training Run…')),
     caption: trans.__('Configure and launch the training of an image classifier'),
@@ -199,14 +223,17 @@ const formCommands = (trans: TranslationBundle, { open, chosenNotebook }: Comman
     }),
   },
   [Commands.newSweep]: {
-    label: trans.__('New Sweep…'),
-    isVisible: () => false,
+    label: trans.__('New Sweep: Search for Hyperparameters…'),
+    caption: trans.__('Several values of a setting, from the run in front or from new settings'),
     icon: labIcon,
-    execute: options => open({ view: 'new-sweep', from: String(options.from) }),
-    describedBy: args({ from: { type: 'string', description: 'Id of the run to start from.' } }, ['from']),
+    execute: options => open({ view: 'new-sweep', from: text(options.from) ?? currentRun() }),
+    describedBy: args({
+      from: { type: 'string', description: 'Id of the run to start from; without it the one in front.' },
+    }),
   },
   [Commands.runNotebook]: {
-    label: trans.__('Run as batch…'),
+    label: options =>
+      options.isPalette ? trans.__('Run Notebook in the Background (Batch)…') : trans.__('Run as batch…'),
     caption: trans.__('Execute this notebook in the background, on a device of its own'),
     icon: labIcon,
     isEnabled: options => (text(options.path) ?? chosenNotebook()) !== undefined,
@@ -214,7 +241,10 @@ const formCommands = (trans: TranslationBundle, { open, chosenNotebook }: Comman
       const path = text(options.path) ?? chosenNotebook();
       if (path) open({ view: 'run-notebook', path });
     },
-    describedBy: args({ path: { type: 'string', description: 'Path of the notebook in the file browser.' } }),
+    describedBy: args({
+      path: { type: 'string', description: 'Path of the notebook in the file browser.' },
+      isPalette: { type: 'boolean', description: 'Whether the palette asks.' },
+    }),
   },
 });
 
@@ -261,6 +291,19 @@ export function addCommands(app: JupyterFrontEnd, trans: TranslationBundle, targ
     ...runCommands(trans, targets),
     ...formCommands(trans, targets),
     ...tensorBoardCommands(app, trans, targets),
+    [Commands.demo]: {
+      label: trans.__('Try the Demo: Train on Handwritten Digits'),
+      caption: trans.__('Writes a small data set and a model, and opens the form of a run'),
+      icon: labIcon,
+      execute: () => targets.demo(),
+      describedBy: args(),
+    },
+    [Commands.settings]: {
+      label: trans.__('Settings: Notifications, Colours, Columns, Default Project'),
+      isVisible: () => commands.hasCommand(SETTINGS),
+      execute: () => commands.execute(SETTINGS, { query: 'Image Lab' }),
+      describedBy: args(),
+    },
     [Commands.executedNotebook]: {
       label: trans.__('Open Executed Notebook'),
       isVisible: () => false,

@@ -10,6 +10,8 @@ import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
+import type { ReadonlyJSONObject } from '@lumino/coreutils';
+import { REGISTRIES, mutate } from '../views/data/mutate';
 import { Commands, addCommands, commandOf } from './commands';
 import { insertCell } from './insert_cell';
 import { markdownOf } from './markdown';
@@ -33,6 +35,20 @@ const titlesIn = (trans: TranslationBundle): Context['titles'] => ({
   'executed-notebook': trans.__('Run'),
 });
 
+/** What the palette offers beside what is done with runs; the words are those by which people look. */
+const OFFERED: [command: string, args?: ReadonlyJSONObject][] = [
+  [Commands.panel],
+  [Commands.newRun],
+  [Commands.newSweep],
+  [Commands.runs],
+  [Commands.compare],
+  ...REGISTRIES.map((registry): [string, ReadonlyJSONObject] => [Commands.registries, { registry }]),
+  [Commands.tensorboard],
+  [Commands.runNotebook, { isPalette: true }],
+  [Commands.demo],
+  [Commands.settings],
+];
+
 /** The commands in the palette, the launcher and the context menu of a notebook. */
 function offerCommands(
   app: JupyterFrontEnd,
@@ -40,11 +56,12 @@ function offerCommands(
   launcher: ILauncher | null,
   category: string,
 ): void {
-  const { panel, newRun, runs, compare, registries, tensorboard, runNotebook } = Commands;
-  for (const command of [panel, newRun, runs, compare, registries, tensorboard])
-    palette?.addItem({ command, category });
-  launcher?.add({ command: newRun, category, rank: 1, args: { isLauncher: true } });
-  launcher?.add({ command: tensorboard, category, rank: 2, args: { isLauncher: true } });
+  const { newRun, runs, tensorboard, runNotebook } = Commands;
+  for (const [command, args] of OFFERED) palette?.addItem({ command, category, ...(args && { args }) });
+  const cards = [newRun, runs, tensorboard]; // below the notebooks, above all else
+  cards.forEach((command, rank) =>
+    launcher?.add({ command, category, rank, categoryRank: 10, args: { isLauncher: true } }),
+  );
   app.contextMenu.addItem({
     command: runNotebook,
     selector: '.jp-DirListing-item[data-file-type="notebook"]',
@@ -106,6 +123,10 @@ export const panel: JupyterFrontEndPlugin<void> = {
       open: tabs.open,
       reveal: () => app.shell.activateById(side.id),
       currentRun: tabs.currentRun,
+      demo: async () => {
+        await mutate(source, 'demo', {});
+        tabs.open({ view: 'new-run' });
+      },
       chosenNotebook: () => {
         const item = files?.selectedItems().next().value;
         return item?.type === 'notebook' ? contents.localPath(item.path) : undefined;

@@ -73,7 +73,15 @@ function Form({ run, onLaunched }: { run: RunDetail; onLaunched?: () => void }) 
 }
 
 /** A new sweep: of trainings the form of a run, with several values of a setting; of a notebook its parameters. */
-export function NewSweep({ from, onLaunched }: { from: string; onLaunched?: () => void }) {
+export function NewSweep({ from, onLaunched }: { from?: string; onLaunched?: () => void }) {
+  return from ? (
+    <SweepFrom from={from} onLaunched={onLaunched} />
+  ) : (
+    <NewRun sweeping onLaunched={onLaunched} />
+  );
+}
+
+function SweepFrom({ from, onLaunched }: { from: string; onLaunched?: () => void }) {
   return (
     <Await answer={useQuery('run', { id: from })} pending="Reading the run…">
       {run =>

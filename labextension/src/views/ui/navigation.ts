@@ -15,8 +15,8 @@ export type Place =
   | { view: 'run-notebook'; path: string }
   /** The executed notebook of a run, as the host shows notebooks. */
   | { view: 'executed-notebook'; id: string }
-  /** The form of a sweep, from a run's settings. */
-  | { view: 'new-sweep'; from: string }
+  /** The form of a sweep, from a run's settings or from those of a new run. */
+  | { view: 'new-sweep'; from?: string }
   | { view: 'compare'; ids: string[] }
   /** TensorBoard of some runs, a sweep or a project; of none: of the project that was used last. `tag`: of this curve. */
   | {
